@@ -1,0 +1,42 @@
+"""From a catalog URI to an open catalog. Only here are drivers chosen."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from catalog.errors import BadCatalogURI
+from catalog.interface import Catalog
+
+_FORMS = "sqlite:////absolute/path or mongodb://HOST:PORT[,HOST:PORT]/DATABASE[?options]"
+
+
+def catalog_scheme(uri: str) -> str:
+    """Return ``sqlite`` or ``mongodb`` for a well-formed catalog URI.
+
+    Raises BadCatalogURI. The message never quotes the URI as a whole, for it may hold a password.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "sqlite":
+        # Four slashes: an empty authority, then an absolute path.
+        if parts.netloc or not parts.path.startswith("//") or parts.path == "//" or parts.query or parts.fragment:
+            raise BadCatalogURI(f"a SQLite catalog needs an absolute path after four slashes: {_FORMS}")
+        return "sqlite"
+    if parts.scheme == "mongodb":
+        if not parts.netloc or not parts.path.strip("/"):
+            raise BadCatalogURI(f"a MongoDB catalog needs hosts and the name of a database: {_FORMS}")
+        return "mongodb"
+    raise BadCatalogURI(f"no catalog is known for scheme {parts.scheme!r}: {_FORMS}")
+
+
+async def open_catalog(uri: str) -> Catalog:
+    """Open the catalog at ``uri``. Does not initialise it, and for MongoDB does not wait for a connection.
+
+    Raises BadCatalogURI. For SQLite, raises CatalogUnavailable if the file cannot be opened.
+    """
+    if catalog_scheme(uri) == "sqlite":
+        from catalog.sqlite.driver import SQLiteCatalog
+
+        return await SQLiteCatalog.open(urlsplit(uri).path[1:])
+    from catalog.mongodb.driver import MongoDBCatalog
+
+    return await MongoDBCatalog.open(uri)
