@@ -46,7 +46,11 @@ class Catalog(ABC):
 
     @abstractmethod
     async def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
-        """Insert-or-get: return (what is stored now, whether this call inserted it).
+        """Insert-or-get: return (what is stored now, whether that is exactly ``placement``: inserted by this call).
+
+        A repeated insert, after one that ended in CatalogUnavailable, so tells that the first one succeeded. Two
+        callers with equal values cannot be told apart; ``since`` makes theirs differ. What is stored already is
+        returned whatever partitions ``placement`` names.
 
         Raises PartitionUnknown if a segment names a partition that is not registered or is being removed: no
         placement ever names a partition that is gone, even when both happen at the same moment.
@@ -57,12 +61,13 @@ class Catalog(ABC):
         """Compare-and-set: store ``placement`` if the stored epoch is ``placement.epoch - 1``.
 
         Raises Conflict(current) otherwise, unless exactly ``placement`` is stored already (a repeated write). Raises
-        PartitionUnknown as ``insert_placement`` does.
+        PartitionUnknown as ``insert_placement`` does for partitions that the stored placement does not name yet; what
+        was stored is then stored still, perhaps under a later epoch.
         """
 
     @abstractmethod
     async def remove_placement(self, key: QueueKey, epoch: int) -> None:
-        """Remove the placement if its epoch is ``epoch``. Nothing to remove is success; else raises Conflict(current)."""
+        """Remove the placement if its epoch is ``epoch``. Nothing to remove is success; else Conflict(current)."""
 
     @abstractmethod
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
@@ -95,11 +100,17 @@ class Catalog(ABC):
 
     @abstractmethod
     async def insert_partition(self, partition: Partition) -> None:
-        """Store a new partition (``version`` 1). Raises PartitionConflict(current) if the name is taken."""
+        """Store a new partition (``version`` 1). Raises PartitionConflict(current) if the name is taken.
+
+        Unless exactly ``partition`` is stored already, and not being removed (a repeated write).
+        """
 
     @abstractmethod
     async def replace_partition(self, partition: Partition) -> None:
-        """Compare-and-set on ``partition.version - 1``. Raises PartitionConflict(current or None)."""
+        """Compare-and-set on ``partition.version - 1``. Raises PartitionConflict(current or None).
+
+        Unless exactly ``partition`` is stored already (a repeated write).
+        """
 
     @abstractmethod
     async def remove_partition(self, name: str) -> None:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isfinite
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -64,6 +65,20 @@ class PartitionState(StrEnum):
     DISABLED = "disabled"
 
 
+def _is_int(value: object) -> bool:
+    """Tell whether it is an integer; True and False, which Python counts among them, are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_key(name: str, value: object) -> None:
+    """Raise ValueError unless ``value`` can be (part of) a catalog key: text that UTF-8 can spell, without NUL.
+
+    NUL is in no header value and no queue name; MongoDB keys use it to separate the two.
+    """
+    if not isinstance(value, str) or "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+        raise ValueError(f"{name}: {value!r} is not text without NUL and surrogates")
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One stretch of a queue: number ``n`` (never reused), the partition it is on and the queue's name there."""
@@ -72,6 +87,16 @@ class Segment:
     partition: str
     physical: str
     sealed: bool = False
+
+    def __post_init__(self) -> None:
+        if not _is_int(self.n) or self.n < 0:
+            raise ValueError(f"n: {self.n!r} is not a segment number")
+        if not isinstance(self.partition, str) or not self.partition:
+            raise ValueError("partition: a segment is on a partition")
+        if not isinstance(self.physical, str) or not self.physical:
+            raise ValueError("physical: a segment has a queue name")
+        if not isinstance(self.sealed, bool):
+            raise ValueError(f"sealed: {self.sealed!r} is neither true nor false")
 
     def to_json(self) -> dict[str, Any]:
         return {"n": self.n, "partition": self.partition, "physical": self.physical, "sealed": self.sealed}
@@ -88,6 +113,8 @@ class Placement:
     ``epoch`` starts at 1; every change is a compare-and-set that adds one. ``segments`` is the chain in read order, at
     least one. ``base`` is the segment whose ids leave untagged. ``since`` is when ``state`` was entered, in seconds
     since 1970 by the writer's clock: it decides nothing but when an abandoned creation or deletion may be taken over.
+    ``group`` is set on a dead-letter queue: the name of a queue whose dead letters it takes, with which it must share
+    its partition (API section 8.4).
     """
 
     project: str
@@ -97,14 +124,21 @@ class Placement:
     segments: tuple[Segment, ...]
     base: int = 0
     since: float = 0.0
+    group: str | None = None
 
     def __post_init__(self) -> None:
+        _check_key("project", self.project)
+        _check_key("queue", self.queue)
         if not self.queue:
             raise ValueError("queue: a placement needs a queue name")
-        if self.epoch < 1:
-            raise ValueError(f"epoch: {self.epoch} is less than 1")
+        if not _is_int(self.epoch) or self.epoch < 1:
+            raise ValueError(f"epoch: {self.epoch!r} is not an integer from 1")
         if not self.segments:
             raise ValueError("segments: a placement has at least one segment")
+        if not _is_int(self.base):
+            raise ValueError(f"base: {self.base!r} is not a segment number")
+        if not isinstance(self.since, (int, float)) or isinstance(self.since, bool) or not isfinite(self.since):
+            raise ValueError(f"since: {self.since!r} is not a time in seconds")
 
     @property
     def key(self) -> QueueKey:
@@ -125,6 +159,7 @@ class Placement:
             "segments": [s.to_json() for s in self.segments],
             "base": self.base,
             "since": self.since,
+            "group": self.group,
         }
 
     @staticmethod
@@ -137,6 +172,7 @@ class Placement:
             segments=tuple(Segment.from_json(s) for s in doc["segments"]),
             base=doc["base"],
             since=doc["since"],
+            group=doc["group"],
         )
 
 
@@ -195,7 +231,7 @@ class Partition:
         if len(set(hosts)) != len(hosts):
             raise ValueError("hosts: a base URL is listed twice")
         object.__setattr__(self, "hosts", hosts)
-        if isinstance(self.weight, bool) or not isinstance(self.weight, int) or not 0 <= self.weight <= MAX_WEIGHT:
+        if not _is_int(self.weight) or not 0 <= self.weight <= MAX_WEIGHT:
             raise ValueError(f"weight: {self.weight!r} is not an integer from 0 to {MAX_WEIGHT}")
         if self.region is not None and not (isinstance(self.region, str) and self.region):
             raise ValueError("region: must be a non-empty string")
@@ -245,7 +281,8 @@ class Tenant:
     pinned: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.spread, bool) or not isinstance(self.spread, int) or not 1 <= self.spread <= 1000:
+        _check_key("project", self.project)
+        if not _is_int(self.spread) or not 1 <= self.spread <= 1000:
             raise ValueError(f"spread: {self.spread!r} is not an integer from 1 to 1000")
 
     def to_json(self) -> dict[str, Any]:

@@ -1,0 +1,301 @@
+"""The story of a call, from the ASGI scope to the partition's answer. One ``FrontDoor`` per worker process.
+
+Raw ASGI: a call to a queue that is open passes through ``_serve`` and ``_forward`` and nothing else; whatever has
+domain logic is in ``lifecycle`` (writes of placements) or ``local`` (falcon).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import secrets
+
+from oslo_config.cfg import ConfigOpts
+
+from catalog.errors import CatalogError
+from catalog.interface import Catalog
+from catalog.model import Partition, PartitionState, Placement, QueueKey, Segment
+from catalog.opening import open_catalog
+from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.front_door.home import without_operator_routes
+from marconi_proxy.front_door.lifecycle import Lifecycle
+from marconi_proxy.front_door.local import SCOPE_KEY, LocalCall, make_local_application
+from marconi_proxy.front_door.membership import Membership
+from marconi_proxy.front_door.refusals import Refused, bad_request, from_fault, not_found, unavailable
+from marconi_proxy.front_door.relay import ClientGone, Receive, Scope, Send, read_body, relay, respond
+from marconi_proxy.front_door.settings import Settings
+from marconi_proxy.routing.dead_letter import dead_letter_queue
+from marconi_proxy.routing.decision import (
+    BadPath,
+    Create,
+    Decision,
+    Delete,
+    Forward,
+    ForwardByRule,
+    Local,
+    NotFound,
+    decide,
+    decide_without_queue,
+)
+from marconi_proxy.routing.headers import VIA, BadHead, RequestHead, added_lines, read_head
+from marconi_proxy.routing.identity import namespace, well_formed
+from marconi_proxy.routing.listing_query import ListingQuery, Unfit, parse_listing
+from marconi_proxy.routing.route import Effect, Kind, Route, parse
+from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.errors import BadAnswer, NotSent, UpstreamError
+from marconi_proxy.upstream.exchange import Call, Upstream
+from marconi_proxy.upstream.pool import Pool
+
+LOG = logging.getLogger(__name__)
+
+# Seconds that a starting worker waits for the catalog before it serves (and refuses) without it.
+START_PATIENCE = 10.0
+# How often a call is decided anew because others changed its queue in between.
+_ROUNDS = 5
+
+_LISTINGS = frozenset({Kind.QUEUES, Kind.TOPICS})
+
+
+class FrontDoor:
+    """The ASGI application. Takes only what our own server protocol provides: ``scope["target"]`` is the raw target."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._chance = random.Random()  # noqa: S311 - balances load, guards nothing
+        # Ids in the form that OpenStack logs know, unique across workers, at the price of an increment.
+        self._id_prefix = b"req-%b-" % secrets.token_hex(10).encode()
+        self._ids = itertools.count(1)
+
+    # -- life of the worker ------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the catalog and the pool, and get in step. Raises CatalogError if the catalog cannot be used."""
+        settings = self._settings
+        limits = settings.upstream
+        self._pool = Pool(
+            connect_timeout=limits.connect_timeout, idle_timeout=limits.idle_timeout, max_head=limits.max_response_head
+        )
+        self._catalog: Catalog = await open_catalog(settings.catalog_uri)
+        self._directory = Directory(self._catalog, self._open_upstream, settings.cache_size)
+        self._membership = Membership(self._catalog, self._directory, settings.member_interval)
+        self._lifecycle = Lifecycle(
+            self._catalog, self._directory, takeover_after=settings.takeover_after, deadline=limits.deadline
+        )
+        self._local = make_local_application(self._catalog, self._directory)
+        await self._directory.start(START_PATIENCE)
+        self._membership.start()
+
+    def _open_upstream(self, partition: Partition) -> Upstream:
+        return Upstream(partition, self._pool, self._settings.upstream, self._chance)
+
+    async def stop(self) -> None:
+        """Let go of everything."""
+        await self._membership.stop()
+        await self._lifecycle.stop()
+        await self._directory.stop()
+        self._pool.close()
+        await self._catalog.close()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self.start()
+                except Exception as error:
+                    LOG.error("cannot start: %s", error)
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    # -- a call ------------------------------------------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        request_id = self._id_prefix + b"%012x" % next(self._ids)
+        try:
+            await self._serve(scope, receive, send, request_id)
+        except Refused as refused:
+            await self._refuse(send, refused, request_id)
+        except ClientGone:
+            pass
+        except BadHead as error:
+            await self._refuse(send, bad_request(f"{error}."), request_id)
+        except (UpstreamError, CatalogError) as error:
+            LOG.info("%s refused: %s", request_id.decode(), error)
+            await self._refuse(send, from_fault(error), request_id)
+        except Exception:
+            LOG.exception("%s failed", request_id.decode())
+            await self._refuse(send, unavailable("The front door failed. The call may have been done."), request_id)
+
+    async def _refuse(self, send: Send, refused: Refused, request_id: bytes) -> None:
+        status, headers, body = refused.answer()
+        await respond(send, status, [*headers, (b"via", VIA), (b"x-openstack-request-id", request_id)], body)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: bytes) -> None:
+        method: str = scope["method"]
+        route = parse(method, scope["target"])
+        head = read_head(scope["headers"])
+        project = namespace(route.version, head.project)
+        if not route.named or project is None:
+            await self._serve_without_queue(scope, receive, send, request_id, route, head, project)
+            return
+        body = await read_body(head, receive, self._settings.max_body)
+        call = self._call(scope, route, head, body, request_id)
+        key = QueueKey(project, route.queue)
+        for _ in range(_ROUNDS):
+            placement = self._directory.cached(key) or await self._directory.find(key)
+            decision = decide(placement, route)
+            if type(decision) is Forward:
+                answer: Answer | None = await self._forward(call, key, placement, decision, route)
+            else:
+                answer = await self._act(decision, call, key, route)
+            if answer is not None:
+                await relay(answer, send, request_id)
+                return
+        raise unavailable("Too many calls change this queue at once. Nothing was done.")
+
+    def _call(self, scope: Scope, route: Route, head: RequestHead, body: bytes, request_id: bytes) -> Call:
+        peer = scope["client"]
+        lines = head.lines + added_lines(
+            head,
+            peer[0].encode() if peer else b"",
+            scope["scheme"].encode(),
+            request_id,
+            trust_forwarded_for=self._settings.trust_forwarded_for,
+        )
+        # Partitions ignore chunked bodies, silently where a body is optional (API section 1.5).
+        if head.chunked or head.length is not None:
+            lines += b"content-length: %d\r\n" % len(body)
+        return Call(scope["method"].encode(), scope["target"], lines, body, route.rule.repeatable)
+
+    async def _forward(
+        self, call: Call, key: QueueKey, placement: Placement | None, decision: Forward, route: Route
+    ) -> Answer:
+        segment = decision.segment
+        if route.rule.kind is Kind.QUEUE and call.method == b"PATCH" and placement is not None:
+            dead_letter = dead_letter_queue("PATCH", route, call.body)
+            if dead_letter is not None:
+                await self._lifecycle.tie(placement, dead_letter)
+        answer = await self._send(segment, call)
+        # The queue may have been deleted under a post that then created it anew; or nobody knew if it is there.
+        if decision.unsettled or (route.rule.effect is Effect.CREATES and self._directory.cached(key) is not placement):
+            self._lifecycle.settle_later(key, segment)
+        return answer
+
+    async def _send(self, segment: Segment, call: Call) -> Answer:
+        upstream = self._directory.known_upstream(segment.partition) or await self._directory.upstream(
+            segment.partition
+        )
+        if upstream is None:
+            raise unavailable("The queue's partition is not registered any more.", 30)
+        return await upstream.send(call)
+
+    async def _act(
+        self, decision: Decision, call: Call, key: QueueKey, route: Route
+    ) -> Answer | None:
+        """Do what is not plain forwarding. Returns None if the call is to be decided anew."""
+
+        async def send(segment: Segment) -> Answer:
+            return await self._send(segment, call)
+
+        if isinstance(decision, Create):
+            dead_letter = dead_letter_queue(call.method.decode(), route, call.body)
+            return await self._lifecycle.create(key, route.version, send, dead_letter)
+        if isinstance(decision, Delete):
+            return await self._lifecycle.delete(key, send)
+        if isinstance(decision, ForwardByRule):
+            partition = await self._lifecycle.choose(key, route.version, new=False)
+            upstream = await self._directory.upstream(partition.name)
+            if upstream is None:
+                return None
+            return await upstream.send(call)
+        raise unavailable("This queue is just being moved. Nothing was done.")
+
+    # -- calls that no queue decides ---------------------------------------------------------------------------------
+
+    async def _serve_without_queue(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request_id: bytes,
+        route: Route,
+        head: RequestHead,
+        project: str | None,
+    ) -> None:
+        query = self._listing_query(scope, route)
+        fit = route.rule.local and query is not Unfit.INVALID and well_formed(route.version, head)
+        decision = decide_without_queue(route, well_formed=fit)
+        if isinstance(decision, NotFound):
+            raise not_found()
+        if isinstance(decision, BadPath):
+            raise bad_request("The path has a segment . or .., or a fragment.")
+        if isinstance(decision, Local):
+            if query is Unfit.UNSUPPORTED:
+                raise bad_request("Listings through this endpoint take marker and limit only.")
+            assert not isinstance(query, Unfit)
+            scope[SCOPE_KEY] = LocalCall(route, project or "", head.request_id or request_id, query)
+            await self._local(dict(scope), receive, send)
+            return
+        body = await read_body(head, receive, self._settings.max_body)
+        answer = await self._ask_any(self._call(scope, route, head, body, request_id), route)
+        if route.rule.kind is Kind.HOME and answer.status == 200:
+            answer = await _without_operator_routes(answer)
+        if route.rule.local and answer.status < 400:
+            # We found fault with the request and this partition did not: its answer would be one partition's only.
+            answer.abandon()
+            raise bad_request("The request is not well-formed.")
+        await relay(answer, send, request_id)
+
+    def _listing_query(self, scope: Scope, route: Route) -> ListingQuery | Unfit | None:
+        if not route.rule.local or route.rule.kind not in _LISTINGS:
+            return None
+        settings = self._settings
+        raw_query = scope["target"].partition(b"?")[2]
+        return parse_listing(
+            route.rule.kind,
+            route.version,
+            raw_query,
+            default_page=settings.default_page,
+            max_page=settings.max_page,
+        )
+
+    async def _ask_any(self, call: Call, route: Route) -> Answer:
+        """Have any partition that speaks the version answer. Raises Refused, UpstreamError."""
+        serving = [u for u in self._directory.upstreams if u.partition.state is not PartitionState.DISABLED]
+        speaking = [u for u in serving if not route.version or route.version in u.partition.api_versions]
+        if not speaking:
+            if serving and all(u.partition.api_versions for u in serving):
+                # What a server does with a version that is switched off (API section 1.1).
+                raise not_found()
+            raise unavailable("No partition can take this call.", 10)
+        self._chance.shuffle(speaking)
+        for upstream in speaking[:-1]:
+            try:
+                return await upstream.send(call)
+            except NotSent as error:
+                LOG.info("asking another partition: %s", error)
+        return await speaking[-1].send(call)
+
+
+async def _without_operator_routes(answer: Answer) -> Answer:
+    """Return a partition's home document as it goes to clients. Raises BadAnswer if it is none."""
+    try:
+        body = without_operator_routes(await answer.read())
+    except ValueError as error:
+        raise BadAnswer(f"a partition answered a home document with something else: {error}") from error
+    headers = [pair for pair in answer.headers if pair[0] != b"content-length"]
+    return Answer(answer.status, [*headers, (b"content-length", b"%d" % len(body))], body, None)
+
+
+def make_application(conf: ConfigOpts) -> FrontDoor:
+    """Return the front door that ``conf`` describes; it starts with the ASGI lifespan, in its worker."""
+    return FrontDoor(Settings.from_options(conf))

@@ -1,0 +1,176 @@
+"""What this worker knows of the catalog: placements in a bounded cache, all partitions, tenants it has met.
+
+The change feed keeps it true. While the feed is cut, what is known goes on being served (static stability) and nothing
+is added; when it is back, everything is forgotten and read anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Collection
+from contextlib import aclosing
+
+from cachetools import LRUCache
+
+from catalog.errors import CatalogError
+from catalog.interface import Catalog
+from catalog.model import Change, ChangeSubject, Partition, Placement, QueueKey, Synced, Tenant
+from marconi_proxy.upstream.exchange import Upstream
+
+LOG = logging.getLogger(__name__)
+
+# Seconds between attempts to take up a cut feed: full jitter below this.
+_RETRY_INTERVAL = 1.0
+_TENANTS = 10_000
+
+
+class Directory:
+    """Belongs to one worker and one event loop. ``start`` it, and ``stop`` it.
+
+    ``applied`` is the position of the last change taken in; ``synced`` whether the feed is alive.
+    """
+
+    def __init__(self, catalog: Catalog, open_upstream: Callable[[Partition], Upstream], cache_size: int) -> None:
+        self._catalog = catalog
+        self._open_upstream = open_upstream
+        self._placements: LRUCache[QueueKey, Placement] = LRUCache(cache_size)
+        self._tenants: LRUCache[str, Tenant | None] = LRUCache(_TENANTS)
+        self._reads: dict[QueueKey, asyncio.Task[Placement | None]] = {}
+        self._upstreams: dict[str, Upstream] = {}
+        self.applied = 0
+        self.synced = False
+        self._loading = asyncio.Lock()
+        self._first_sync = asyncio.Event()
+        self._follower: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        state = "synced" if self.synced else "cut off"
+        known = f"{len(self._placements)} placements, {len(self._upstreams)} partitions"
+        return f"<Directory {state} at {self.applied}, {known}>"
+
+    async def start(self, patience: float) -> None:
+        """Begin to follow the catalog; return when in step with it, or after ``patience`` seconds at the latest."""
+        self._follower = asyncio.create_task(self._follow(), name="catalog feed")
+        try:
+            await asyncio.wait_for(self._first_sync.wait(), patience)
+        except TimeoutError:
+            LOG.warning("the catalog cannot be reached yet; calls are refused until it can")
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._follower is not None:
+            self._follower.cancel()
+            await asyncio.gather(self._follower, return_exceptions=True)
+
+    # -- placements --------------------------------------------------------------------------------------------------
+
+    def cached(self, key: QueueKey) -> Placement | None:
+        """Return the placement if it is known. None says nothing."""
+        return self._placements.get(key)
+
+    async def find(self, key: QueueKey) -> Placement | None:
+        """Return the placement, from the cache or with one read for all who ask. Raises CatalogUnavailable."""
+        known = self._placements.get(key)
+        if known is not None:
+            return known
+        read = self._reads.get(key)
+        if read is None:
+            read = self._reads[key] = asyncio.create_task(self._read(key))
+        # One who gives up must not take the answer from the others.
+        return await asyncio.shield(read)
+
+    async def _read(self, key: QueueKey) -> Placement | None:
+        this = asyncio.current_task()
+        try:
+            placement = await self._catalog.get_placement(key)
+            # A change that came in meanwhile took this read off the list: what was read may be from before it.
+            if placement is not None and self.synced and self._reads.get(key) is this:
+                self._placements[key] = placement
+            return placement
+        finally:
+            if self._reads.get(key) is this:
+                del self._reads[key]
+
+    # -- partitions and tenants --------------------------------------------------------------------------------------
+
+    @property
+    def upstreams(self) -> Collection[Upstream]:
+        return self._upstreams.values()
+
+    @property
+    def partitions(self) -> list[Partition]:
+        return [u.partition for u in self._upstreams.values()]
+
+    async def upstream(self, name: str) -> Upstream | None:
+        """Return the way to a partition, asking the catalog if it is not known (yet). Raises CatalogUnavailable."""
+        found = self._upstreams.get(name)
+        if found is None:
+            await self._load_partitions()
+            found = self._upstreams.get(name)
+        return found
+
+    def known_upstream(self, name: str) -> Upstream | None:
+        return self._upstreams.get(name)
+
+    async def tenant(self, project: str) -> Tenant | None:
+        """Return what was decided for a project, None if nothing. Raises CatalogUnavailable if it is not known."""
+        if project in self._tenants:
+            return self._tenants[project]
+        applied = self.applied
+        tenant = await self._catalog.get_tenant(project)
+        if self.synced and self.applied == applied:
+            self._tenants[project] = tenant
+        return tenant
+
+    async def _load_partitions(self) -> None:
+        # One at a time, so that an older reading never overwrites a newer one.
+        async with self._loading:
+            partitions = await self._catalog.list_partitions()
+            for partition in partitions:
+                known = self._upstreams.get(partition.name)
+                if known is None:
+                    self._upstreams[partition.name] = self._open_upstream(partition)
+                else:
+                    known.update(partition)
+            for gone in self._upstreams.keys() - {p.name for p in partitions}:
+                del self._upstreams[gone]
+
+    # -- the feed ----------------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with aclosing(self._catalog.watch()) as feed:
+                    async for event in feed:
+                        await self._take_in(event)
+            except CatalogError as error:
+                if self.synced or not self._first_sync.is_set():
+                    LOG.warning("the catalog's change feed is cut, serving what is known: %s", error)
+            except Exception:
+                LOG.exception("the catalog's change feed failed")
+            self.synced = False
+            await asyncio.sleep(random.uniform(0.1, _RETRY_INTERVAL))  # noqa: S311 - spreads load, guards nothing
+
+    async def _take_in(self, event: Change | Synced) -> None:
+        if isinstance(event, Change):
+            if event.subject is ChangeSubject.PLACEMENT:
+                key = QueueKey(*event.name)
+                self._reads.pop(key, None)
+                known = self._placements.get(key)
+                if known is not None and known.epoch != event.epoch:
+                    del self._placements[key]
+            elif event.subject is ChangeSubject.TENANT:
+                self._tenants.pop(event.name[0], None)
+            else:
+                await self._load_partitions()
+        elif event.fresh:
+            self._reads.clear()
+            self._placements.clear()
+            self._tenants.clear()
+            await self._load_partitions()
+            LOG.info("in step with the catalog at position %d", event.position)
+            self.synced = True
+            self._first_sync.set()
+        self.applied = event.position

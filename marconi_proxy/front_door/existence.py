@@ -1,0 +1,71 @@
+"""Calls of our own to a partition: does it have this queue, and delete it.
+
+They carry a client id of this worker and the queue's project, as a client's call would.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from urllib.parse import quote
+
+from catalog.model import TOPIC_PREFIX, QueueKey
+from marconi_proxy.upstream.errors import BadAnswer
+from marconi_proxy.upstream.exchange import Call, Upstream
+
+_CLIENT_ID = uuid.uuid4().hex.encode()
+
+
+def _call(method: bytes, target: str, key: QueueKey) -> Call:
+    lines = b"client-id: %b\r\naccept: application/json\r\nuser-agent: marconi-proxy\r\n" % _CLIENT_ID
+    if key.project:
+        lines += b"x-project-id: %b\r\n" % key.project.encode("latin-1")
+    return Call(method, target.encode("ascii"), lines, b"", repeatable=True)
+
+
+def _collection(upstream: Upstream, key: QueueKey) -> tuple[str, str]:
+    """Return (path of the collection, its member in the answer), in a version that the partition speaks."""
+    if key.queue.startswith(TOPIC_PREFIX):
+        return "/v2/topics", "topics"
+    versions = upstream.partition.api_versions
+    # Only v1 has calls without a project.
+    if not key.project or "v2" not in versions:
+        version = "v1" if not key.project or "v1.1" not in versions else "v1.1"
+        return f"/{version}/queues", "queues"
+    return "/v2/queues", "queues"
+
+
+def just_before(name: str) -> str:
+    """Return a marker with no legal name between it and ``name``: the next name after it is ``name``, if that exists.
+
+    ``~`` sorts after every character of a name, so what starts like the shorter neighbour lies before the marker.
+    """
+    return f"{name[:-1]}{chr(ord(name[-1]) - 1)}~"
+
+
+async def exists(upstream: Upstream, key: QueueKey, physical: str) -> bool:
+    """Ask a partition whether it has the queue, by listing the one that follows ``just_before`` it.
+
+    Listing is the only route that tells in every version: v1.1 and v2 show a missing queue like an empty one. Raises
+    UpstreamError, BadAnswer among them if the partition answers with anything but a listing.
+    """
+    path, member = _collection(upstream, key)
+    answer = await upstream.send(_call(b"GET", f"{path}?marker={quote(just_before(physical), safe='')}&limit=1", key))
+    body = await answer.read()
+    if answer.status == 204:
+        return False
+    if answer.status != 200:
+        raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a listing")
+    try:
+        return any(entry["name"] == physical for entry in json.loads(body)[member])
+    except (ValueError, LookupError, TypeError):
+        raise BadAnswer(f"partition {upstream.partition.name} answered a listing with something else") from None
+
+
+async def delete(upstream: Upstream, key: QueueKey, physical: str) -> None:
+    """Delete a queue from a partition. Raises UpstreamError unless the partition says that it is gone."""
+    path, _ = _collection(upstream, key)
+    answer = await upstream.send(_call(b"DELETE", f"{path}/{physical}", key))
+    await answer.read()
+    if answer.status not in (200, 204, 404):
+        raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a deletion")

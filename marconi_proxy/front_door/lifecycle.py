@@ -1,0 +1,366 @@
+"""Queues come to be and go: every write of placements by the front door.
+
+Creation: *insert first, then forward*. The unique key of the catalog decides which partition, so two first requests
+agree; what each crash leaves is a placement in state ``creating``, which the next creating call finishes on the same
+partition, and which listings do not show. Everybody who forwards a creating call to a placement that is not open stamps
+it with a new epoch first; so an epoch that is still one's own says that nobody else's call is under way.
+
+Deletion: ``deleting`` first, then the partition, then the catalog. A crash leaves ``deleting``: creating calls wait for
+it, and whoever meets it after ``takeover_after`` seconds finishes it. Until then the first deleter's call might still
+arrive at the partition, and would take a new queue of the same name along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from weakref import WeakValueDictionary
+
+from catalog.errors import CatalogError, CatalogUnavailable, Conflict, PartitionUnknown
+from catalog.interface import Catalog
+from catalog.model import TOPIC_PREFIX, Partition, Placement, PlacementState, QueueKey, Segment
+from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.front_door.existence import delete as delete_from
+from marconi_proxy.front_door.existence import exists
+from marconi_proxy.front_door.refusals import Refused, not_found, unavailable
+from marconi_proxy.routing.choice import Refusal, choose
+from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.errors import NotSent, UpstreamError
+from marconi_proxy.upstream.exchange import Upstream
+
+LOG = logging.getLogger(__name__)
+
+# How often a compare-and-set is tried anew against others before the call is refused (503).
+_ROUNDS = 10
+
+Sender = Callable[[Segment], Awaitable[Answer]]
+
+
+class Lifecycle:
+    """Belongs to one worker. ``deadline``: seconds after which a call to a partition is given up; ``clock``: seconds
+    since 1970."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        directory: Directory,
+        *,
+        takeover_after: float,
+        deadline: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._catalog = catalog
+        self._directory = directory
+        self._takeover_after = takeover_after
+        self._deadline = deadline
+        self._clock = clock
+        self._locks: WeakValueDictionary[QueueKey, asyncio.Lock] = WeakValueDictionary()
+        self._tasks: dict[QueueKey, asyncio.Task[None]] = {}
+
+    def _lock(self, key: QueueKey) -> asyncio.Lock:
+        """One change of a queue's placement at a time in this worker: of many first calls one does the work."""
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
+
+    async def stop(self) -> None:
+        """Give up what runs in the background."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    # -- where -------------------------------------------------------------------------------------------------------
+
+    async def choose(self, key: QueueKey, version: str, *, new: bool) -> Partition:
+        """Return the partition that takes the queue, or is to be asked about it. Raises Refused, CatalogUnavailable."""
+        tenant = await self._directory.tenant(key.project)
+        chosen = choose(key, tenant, version, self._directory.partitions, new=new)
+        if isinstance(chosen, Partition):
+            return chosen
+        if chosen is Refusal.VERSION_NOT_SPOKEN:
+            # What a server does with a version that is switched off (API section 1.1).
+            raise not_found()
+        if chosen is Refusal.PINNED_UNAVAILABLE:
+            raise unavailable(f"The partition of this project takes no new queues of {version}.", 30)
+        raise unavailable("No partition can take this call.", 10)
+
+    # -- creation ----------------------------------------------------------------------------------------------------
+
+    async def create(self, key: QueueKey, version: str, send: Sender, dead_letter: str | None) -> Answer | None:
+        """Place the queue, forward the creating call with ``send``, settle what its answer says; return the answer.
+
+        Returns None, having sent nothing, if the queue is open by now: the call is then like any other. ``dead_letter``
+        is the queue that the call names as dead-letter queue. Raises Refused, CatalogError, UpstreamError.
+        """
+        async with self._lock(key):
+            known = await self._directory.find(key)
+            if known is not None and known.state in (PlacementState.OPEN, PlacementState.SEALING):
+                return None
+            placement = await self._begin(key, version, dead_letter)
+            if placement is None:
+                return None
+            try:
+                answer = await send(placement.segments[-1])
+            except NotSent:
+                await self._withdraw(placement)
+                raise
+            # Any other failure leaves ``creating``: nobody knows whether the call was done.
+            await self._settle_answer(placement, answer)
+            return answer
+
+    async def _begin(self, key: QueueKey, version: str, dead_letter: str | None) -> Placement | None:
+        """Return the placement in state creating under an epoch of our own, None if the queue is open."""
+        for _ in range(_ROUNDS):
+            current = await self._catalog.get_placement(key)
+            if current is None:
+                placement, inserted = await self._insert(key, version, dead_letter)
+                if inserted:
+                    return placement
+                current = placement
+            if current.state in (PlacementState.OPEN, PlacementState.SEALING):
+                return None
+            if current.state is PlacementState.DELETING:
+                await self._finish_deletion(current)
+                continue
+            ours = replace(current, epoch=current.epoch + 1, state=PlacementState.CREATING, since=self._clock())
+            try:
+                await self._catalog.replace_placement(ours)
+            except Conflict:
+                continue
+            return ours
+        raise unavailable("Too many calls change this queue at once. Nothing was done.")
+
+    async def _insert(self, key: QueueKey, version: str, dead_letter: str | None) -> tuple[Placement, bool]:
+        partition = await self.choose(key, version, new=True)
+        name = partition.name
+        if dead_letter is not None and dead_letter != key.queue:
+            name = await self._reserve(key, dead_letter, partition, version)
+        return await self._insert_at(key, name, PlacementState.CREATING)
+
+    async def _insert_at(
+        self, key: QueueKey, partition: str, state: PlacementState, group: str | None = None
+    ) -> tuple[Placement, bool]:
+        physical = key.queue.removeprefix(TOPIC_PREFIX)
+        segment = Segment(0, partition, physical)
+        try:
+            return await self._catalog.insert_placement(
+                Placement(key.project, key.queue, 1, state, (segment,), since=self._clock(), group=group)
+            )
+        except PartitionUnknown:
+            # It was removed a moment ago, and the news is on its way to this worker.
+            raise unavailable("The queue's partition was just removed. Nothing was done.") from None
+
+    async def _reserve(self, source: QueueKey, dead_letter: str, partition: Partition, version: str) -> str:
+        """Return the name of the partition where the dead-letter queue is, or will be once it is created.
+
+        Before its source is placed: a crash between leaves a reservation, which shows to nobody and does no harm.
+        """
+        home = await self._group(source, dead_letter, partition.name)
+        if home == partition.name:
+            return home
+        upstream = await self._directory.upstream(home)
+        if upstream is None or choose(source, None, version, [upstream.partition], new=True) != upstream.partition:
+            raise unavailable("The partition of the dead-letter queue takes no new queues of this version.", 30)
+        return home
+
+    async def _group(self, source: QueueKey, dead_letter: str, partition: str) -> str:
+        """Bind a dead-letter queue to ``source``, reserving ``partition`` if it is not placed; return its partition."""
+        key = QueueKey(source.project, dead_letter)
+        placement, _ = await self._insert_at(key, partition, PlacementState.RESERVED, group=source.queue)
+        for _ in range(_ROUNDS):
+            if placement.group is not None:
+                return placement.partition
+            try:
+                await self._catalog.replace_placement(replace(placement, epoch=placement.epoch + 1, group=source.queue))
+            except Conflict as conflict:
+                if conflict.current is None:
+                    return await self._group(source, dead_letter, partition)
+                placement = conflict.current
+            else:
+                return placement.partition
+        raise unavailable("Too many calls change the dead-letter queue at once. Nothing was done.")
+
+    async def tie(self, placement: Placement, dead_letter: str) -> None:
+        """Make sure that ``dead_letter`` is on the partition of its source. Raises Refused, CatalogError."""
+        if dead_letter == placement.queue:
+            return
+        if await self._group(placement.key, dead_letter, placement.partition) != placement.partition:
+            raise Refused(
+                409,
+                "Resource conflict",
+                f"Queue {dead_letter} lives apart from this queue and cannot take its dead letters. "
+                "Name a queue that does not exist yet, or create the two anew.",
+            )
+
+    async def _settle_answer(self, placement: Placement, answer: Answer) -> None:
+        """Write down what a creating call's answer says. Failing to is no failure of the call."""
+        try:
+            if 200 <= answer.status < 300:
+                await self._open(placement)
+            elif 400 <= answer.status < 500:
+                # v2 creates the queue before it looks at the body of a post (API section 4.6); v1.1 does not.
+                await self._settle_creating(placement, withdraw=True)
+        except (CatalogError, UpstreamError) as error:
+            LOG.warning("a placement on %s stays in state creating: %s", placement.partition, error)
+
+    async def _open(self, placement: Placement) -> None:
+        """Make it open, whoever else is at it. ``placement`` is as it was when the queue was seen to exist."""
+        current = placement
+        for _ in range(_ROUNDS):
+            try:
+                await self._catalog.replace_placement(
+                    replace(current, epoch=current.epoch + 1, state=PlacementState.OPEN, since=self._clock())
+                )
+                return
+            except Conflict as conflict:
+                if conflict.current is None:
+                    # Deleted, or withdrawn by somebody who saw no queue yet: the partition tells which.
+                    await self._adopt(placement)
+                    return
+                if conflict.current.state is not PlacementState.CREATING:
+                    return
+                current = conflict.current
+        LOG.warning("a placement on %s stays in state creating: too many change it", placement.partition)
+
+    async def _withdraw(self, placement: Placement) -> None:
+        """Take back a placement whose queue does not exist. If others stamped it meanwhile, it is theirs."""
+        try:
+            await self._forget(placement)
+        except Conflict:
+            pass
+        except CatalogUnavailable as error:
+            LOG.warning("a placement on %s stays in state %s: %s", placement.partition, placement.state, error)
+
+    async def _forget(self, placement: Placement) -> None:
+        """Remove the placement of a queue that is not there (any more); of a dead-letter queue the place stays
+        reserved. Raises Conflict, CatalogUnavailable."""
+        if placement.group is None:
+            await self._catalog.remove_placement(placement.key, placement.epoch)
+        else:
+            await self._catalog.replace_placement(
+                replace(placement, epoch=placement.epoch + 1, state=PlacementState.RESERVED, since=self._clock())
+            )
+
+    # -- putting right what somebody left ----------------------------------------------------------------------------
+
+    def settle_later(self, key: QueueKey, segment: Segment) -> None:
+        """Have ``settle`` done in the background, once at a time for a queue."""
+        if key not in self._tasks:
+            task = self._tasks[key] = asyncio.create_task(self._settle_quietly(key, segment))
+            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+
+    async def _settle_quietly(self, key: QueueKey, segment: Segment) -> None:
+        try:
+            await self.settle(key, segment)
+        except (CatalogError, UpstreamError, Refused) as error:
+            LOG.info("a placement on %s is not settled yet: %s", segment.partition, error)
+
+    async def settle(self, key: QueueKey, segment: Segment) -> None:
+        """Bring catalog and partition in line, for a queue last seen as ``segment``. Raises as ``create``."""
+        async with self._lock(key):
+            placement = await self._catalog.get_placement(key)
+            if placement is None:
+                await self._adopt(Placement(key.project, key.queue, 1, PlacementState.CREATING, (segment,)))
+            elif placement.state is PlacementState.CREATING:
+                age = self._clock() - placement.since
+                # Removed only when no creating call of the one who stamped it can be under way any more.
+                await self._settle_creating(placement, withdraw=age > self._deadline + self._takeover_after)
+            elif placement.state is PlacementState.DELETING and self._abandoned(placement):
+                await self._finish_deletion(placement)
+
+    async def _settle_creating(self, placement: Placement, *, withdraw: bool) -> None:
+        if await self._is_there(placement):
+            await self._open(placement)
+        elif withdraw:
+            await self._withdraw(placement)
+
+    async def _adopt(self, seen: Placement) -> None:
+        """Insert a placement for a queue that exists on its partition though the catalog has forgotten it."""
+        if await self._is_there(seen):
+            await self._insert_at(seen.key, seen.partition, PlacementState.OPEN)
+
+    async def _is_there(self, placement: Placement) -> bool:
+        segment = placement.segments[-1]
+        return await exists(await self._upstream(segment), placement.key, segment.physical)
+
+    async def _upstream(self, segment: Segment) -> Upstream:
+        upstream = await self._directory.upstream(segment.partition)
+        if upstream is None:
+            raise unavailable("The queue's partition is not registered any more.", 30)
+        return upstream
+
+    # -- deletion ----------------------------------------------------------------------------------------------------
+
+    async def delete(self, key: QueueKey, send: Sender) -> Answer | None:
+        """Delete the queue from its partition with the client's own call, then from the catalog; return the answer.
+
+        Returns None, having sent nothing, if there is no placement. A deletion that the partition refuses changes
+        nothing. Raises Refused, CatalogError, UpstreamError.
+        """
+        async with self._lock(key):
+            for _ in range(_ROUNDS):
+                current = await self._catalog.get_placement(key)
+                if current is None:
+                    return None
+                if current.state is PlacementState.DELETING and not self._abandoned(current):
+                    raise self._being_deleted()
+                ours = replace(current, epoch=current.epoch + 1, state=PlacementState.DELETING, since=self._clock())
+                try:
+                    await self._catalog.replace_placement(ours)
+                except Conflict:
+                    continue
+                return await self._delete(current, ours, send)
+        raise unavailable("Too many calls change this queue at once. Nothing was done.")
+
+    async def _delete(self, before: Placement, ours: Placement, send: Sender) -> Answer:
+        try:
+            answer = await send(ours.segments[-1])
+        except NotSent:
+            await self._revert(before, ours)
+            raise
+        # Any other failure leaves ``deleting``: the call may still be done.
+        if answer.status < 300:
+            # Who deletes what is only reserved, gives up the reservation.
+            if before.state is PlacementState.RESERVED:
+                ours = replace(ours, group=None)
+            try:
+                await self._forget(ours)
+            except Conflict:
+                LOG.info("a deletion was finished by another worker")
+            except CatalogUnavailable as error:
+                LOG.warning("a placement on %s stays in state deleting: %s", ours.partition, error)
+        elif answer.status < 500:
+            await self._revert(before, ours)
+        return answer
+
+    async def _revert(self, before: Placement, ours: Placement) -> None:
+        """Nothing was deleted: back to the state before."""
+        state = PlacementState.OPEN if before.state is PlacementState.DELETING else before.state
+        try:
+            await self._catalog.replace_placement(replace(ours, epoch=ours.epoch + 1, state=state, since=self._clock()))
+        except (Conflict, CatalogUnavailable) as error:
+            LOG.warning("a placement on %s stays in state deleting: %s", ours.partition, error)
+
+    def _abandoned(self, placement: Placement) -> bool:
+        return self._clock() - placement.since > self._takeover_after
+
+    def _being_deleted(self) -> Refused:
+        return unavailable("This queue is being deleted. Nothing was done.", max(1, int(self._takeover_after)))
+
+    async def _finish_deletion(self, placement: Placement) -> None:
+        """Finish what another worker left. Raises Refused if that one may still be at it."""
+        if not self._abandoned(placement):
+            raise self._being_deleted()
+        ours = replace(placement, epoch=placement.epoch + 1, since=self._clock())
+        try:
+            await self._catalog.replace_placement(ours)
+            for segment in ours.segments:
+                await delete_from(await self._upstream(segment), ours.key, segment.physical)
+            await self._forget(ours)
+        except Conflict:
+            # Somebody else was faster; the caller reads anew.
+            return

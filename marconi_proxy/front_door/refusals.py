@@ -1,0 +1,65 @@
+"""Our own errors, as exceptions and as answers. The only place where faults become status codes.
+
+503 with Retry-After for every fault, 400 for every bad request: stock clients take other codes for success (API section
+8.5). Descriptions never name partitions or hosts.
+"""
+
+from __future__ import annotations
+
+import json
+
+from catalog.errors import CatalogError
+from marconi_proxy.upstream.errors import NotSent, PartitionBusy, UpstreamError
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Refused(Exception):
+    """The call is answered with this. ``retry_after`` (seconds) only with 503."""
+
+    def __init__(self, status: int, title: str, description: str = "", retry_after: int | None = None) -> None:
+        super().__init__(f"{status} {title}: {description}")
+        self.status = status
+        self.title = title
+        self.description = description
+        self.retry_after = retry_after
+
+    def answer(self) -> tuple[int, Headers, bytes]:
+        """Return (status, headers, body)."""
+        document = {"title": self.title}
+        if self.description:
+            document["description"] = self.description
+        body = json.dumps(document).encode()
+        headers: Headers = [
+            (b"content-type", b"application/json"),
+            (b"vary", b"Accept"),
+            (b"content-length", b"%d" % len(body)),
+        ]
+        if self.retry_after is not None:
+            headers.append((b"retry-after", b"%d" % self.retry_after))
+        return self.status, headers, body
+
+
+def bad_request(description: str) -> Refused:
+    return Refused(400, "Invalid API request", description)
+
+
+def not_found() -> Refused:
+    return Refused(404, "404 Not Found")
+
+
+def unavailable(description: str, retry_after: int = 1) -> Refused:
+    return Refused(503, "Service temporarily unavailable", description, retry_after)
+
+
+def from_fault(error: Exception) -> Refused:
+    """Return the refusal for what went wrong behind the front door."""
+    if isinstance(error, PartitionBusy):
+        return unavailable("Too many calls to this queue's partition are under way. Nothing was done.")
+    if isinstance(error, NotSent):
+        return unavailable("The queue's partition cannot be reached. Nothing was done.", 5)
+    if isinstance(error, UpstreamError):
+        return unavailable("The queue's partition did not answer properly. The call may have been done.", 5)
+    if isinstance(error, CatalogError):
+        return unavailable("The catalog cannot be reached. Nothing was done.", 5)
+    raise error

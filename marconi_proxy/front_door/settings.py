@@ -1,0 +1,48 @@
+"""What the front door was told, as one immutable value. Options and their texts are in ``marconi_proxy.options``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oslo_config.cfg import ConfigOpts
+
+from marconi_proxy.upstream.exchange import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Sizes in bytes, times in seconds."""
+
+    catalog_uri: str
+    max_body: int
+    trust_forwarded_for: bool
+    cache_size: int
+    member_interval: float
+    takeover_after: float
+    default_page: int
+    max_page: int
+    upstream: Limits
+
+    @staticmethod
+    def from_options(conf: ConfigOpts) -> Settings:
+        up = conf.upstream
+        return Settings(
+            catalog_uri=conf.catalog.uri,
+            max_body=conf.public.max_body,
+            trust_forwarded_for=conf.public.trust_forwarded_for,
+            cache_size=conf.directory.cache_size,
+            member_interval=conf.directory.member_interval,
+            takeover_after=conf.directory.takeover_after,
+            default_page=conf.listing.default_page,
+            max_page=conf.listing.max_page,
+            upstream=Limits(
+                deadline=up.deadline,
+                connect_timeout=up.connect_timeout,
+                idle_timeout=up.idle_timeout,
+                fresh_idle=up.fresh_idle,
+                max_concurrency=up.max_concurrency,
+                max_response_head=up.max_response_head,
+                eject_after=up.eject_after,
+                eject_for=up.eject_for,
+            ),
+        )

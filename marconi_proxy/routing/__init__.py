@@ -1,0 +1,6 @@
+"""Where a call goes, decided by pure functions: no I/O, clock, configuration or logging in this package.
+
+route: what a request line asks for · identity: whose call it is · wellformed: would any server of the API refuse it ·
+choice: which partition takes a new queue · decision: (placement, route) -> what to do · headers: what crosses the
+proxy · dead_letter: which queue a request names as dead-letter queue.
+"""

@@ -1,0 +1,71 @@
+"""Which partition takes a queue: weighted rendezvous hashing (Thaler & Ravishankar 1998; weights after Schindelhauer &
+Schomaker 2005).
+
+Every (owner, partition) pair gets a draw from an exponential distribution with rate ``weight``, fixed by a hash of the
+two names; the smallest draws win. So every worker chooses alike without talking, a partition wins in proportion to its
+weight, and adding, removing or reweighting one moves nothing but what it wins or loses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from enum import Enum, auto
+from hashlib import blake2b
+
+from catalog.model import Partition, PartitionState, QueueKey, Tenant
+
+
+class Refusal(Enum):
+    """Why there is no partition for a queue."""
+
+    NO_PARTITION = auto()
+    VERSION_UNKNOWN = auto()
+    VERSION_NOT_SPOKEN = auto()
+    PINNED_UNAVAILABLE = auto()
+
+
+def draw(owner: str, partition: str, weight: int) -> float:
+    """Return the draw of ``partition`` for ``owner``: the smaller, the better. ``weight`` is positive."""
+    digest = blake2b(f"{owner}\0{partition}".encode(), digest_size=8).digest()
+    # In (0, 1), never its ends: the logarithm is finite and the draw positive.
+    uniform = (int.from_bytes(digest, "big") + 0.5) / 2.0**64
+    return -math.log(uniform) / weight
+
+
+def rank(owner: str, partitions: Iterable[Partition]) -> list[Partition]:
+    """Return partitions of positive weight in the order in which they are ``owner``'s."""
+    return sorted((p for p in partitions if p.weight > 0), key=lambda p: (draw(owner, p.name, p.weight), p.name))
+
+
+def choose(
+    key: QueueKey, tenant: Tenant | None, version: str, partitions: Collection[Partition], *, new: bool
+) -> Partition | Refusal:
+    """Return the partition where the queue goes (``new``), or where a queue that has no placement is looked for.
+
+    Only partitions that speak ``version`` count, and for a new queue only those that take new ones. What is looked for
+    is looked for where it would be placed; if no partition takes new queues, on any that serves.
+    """
+    serving = [p for p in partitions if p.state is not PartitionState.DISABLED]
+    if not serving:
+        return Refusal.NO_PARTITION
+    speaking = [p for p in serving if version in p.api_versions]
+    if not speaking:
+        unknown = any(not p.api_versions for p in serving)
+        return Refusal.VERSION_UNKNOWN if unknown else Refusal.VERSION_NOT_SPOKEN
+    taking = [p for p in speaking if p.state is PartitionState.ENABLED and p.weight > 0]
+    if tenant is not None and tenant.pinned is not None:
+        candidates = [p for p in (taking if new else speaking) if p.name == tenant.pinned]
+        if candidates:
+            return candidates[0]
+        if new:
+            return Refusal.PINNED_UNAVAILABLE
+    if not taking:
+        if new:
+            return Refusal.NO_PARTITION
+        return min(speaking, key=lambda p: p.name)
+    spread = 1 if tenant is None else tenant.spread
+    home = rank(f"project\0{key.project}", taking)[:spread]
+    if len(home) == 1:
+        return home[0]
+    return rank(f"queue\0{key.project}\0{key.queue}", home)[0]

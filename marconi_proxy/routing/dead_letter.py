@@ -1,0 +1,48 @@
+"""Which queue a request names as dead-letter queue (API sections 4.1, 6.9).
+
+Dead letters are moved inside one partition's store, so source and dead-letter queue must share a partition. This is the
+one thing the front door reads in a body, and only in bodies that can hold the attribute.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from marconi_proxy.routing.route import Kind, Route, valid_name
+
+_ATTRIBUTE = "_dead_letter_queue"
+_MARK = _ATTRIBUTE.encode()
+
+
+def dead_letter_queue(method: str, route: Route, body: bytes) -> str | None:
+    """Return the dead-letter queue that a PUT or PATCH of a queue sets, None if it sets none.
+
+    A body that a partition will refuse sets none.
+    """
+    if route.rule.kind is not Kind.QUEUE or route.version == "v1" or not body:
+        return None
+    # An escaped spelling of the attribute has a backslash somewhere.
+    if _MARK not in body and b"\\" not in body:
+        return None
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if method == "PUT":
+        name = document.get(_ATTRIBUTE) if isinstance(document, dict) else None
+    else:
+        name = _patched(document)
+    return name if isinstance(name, str) and valid_name(name) else None
+
+
+def _patched(operations: Any) -> Any:
+    """The value that the last add or replace of a metadata patch gives to the attribute (API section 4.5)."""
+    name = None
+    for operation in operations if isinstance(operations, list) else ():
+        if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
+            continue
+        if operation["path"].lower() != f"/metadata/{_ATTRIBUTE}":
+            continue
+        name = operation.get("value") if operation.get("op") in ("add", "replace") else None
+    return name

@@ -1,0 +1,198 @@
+"""What crosses the proxy: header rules for both directions (API section 8.5, RFC 9110 section 7.6).
+
+Works on raw ``(name, value)`` pairs of bytes with lower-case names, as they come from the parsers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+PSEUDONYM = b"marconi-proxy"
+VIA = b"1.1 " + PSEUDONYM
+# A call that has been here so often goes in circles: a partition host that leads back to us.
+MAX_HOPS = 3
+
+# RFC 9110 section 7.6.1, and what HTTP/1.1 of old treated alike.
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    }
+)
+# Answers also lose what our own server says of itself.
+DROPPED_FROM_ANSWERS = HOP_BY_HOP | {b"date", b"server"}
+
+
+class BadHead(Exception):
+    """The client's fault: headers that two servers could read differently. ``str()`` says which."""
+
+
+class _Part(Enum):
+    DROP = auto()
+    PROJECT = auto()
+    LENGTH = auto()
+    CODING = auto()
+    CONNECTION = auto()
+    VIA = auto()
+    FORWARDED_FOR = auto()
+    REQUEST_ID = auto()
+    SIGNATURE = auto()
+
+
+_PARTS: dict[bytes, _Part] = dict.fromkeys(HOP_BY_HOP, _Part.DROP) | {
+    b"host": _Part.DROP,
+    b"expect": _Part.DROP,
+    b"forwarded": _Part.DROP,
+    b"x-forwarded-host": _Part.DROP,
+    b"x-forwarded-proto": _Part.DROP,
+    # Selects a plug-in of the partition that may bypass its authentication (API section 9.3): not from outside.
+    b"extra-spec": _Part.DROP,
+    b"x-forwarded-for": _Part.FORWARDED_FOR,
+    b"x-project-id": _Part.PROJECT,
+    b"content-length": _Part.LENGTH,
+    b"transfer-encoding": _Part.CODING,
+    b"connection": _Part.CONNECTION,
+    b"via": _Part.VIA,
+    b"x-openstack-request-id": _Part.REQUEST_ID,
+    b"url-signature": _Part.SIGNATURE,
+}
+_ORDINARY_OPTIONS = frozenset({b"keep-alive", b"close", b""})
+# Naming these in Connection cannot take them away: they are not the client's to drop.
+_NOT_DROPPABLE = frozenset({b"connection", b"content-length", b"host", b"transfer-encoding"})
+
+
+class RequestHead:
+    """The headers of one request, read once by ``read_head``.
+
+    ``lines``: what is forwarded, serialised, without Host, Content-Length, Via, X-Forwarded-* and request id.
+    ``project``: the bytes of X-Project-Id, None if absent. ``length``: Content-Length, None if absent. ``chunked``: the
+    body comes without a length. ``via``, ``forwarded_for``, ``request_id``: as received. ``is_signed``: it carries
+    URL-Signature.
+    """
+
+    __slots__ = ("chunked", "forwarded_for", "is_signed", "length", "lines", "pairs", "project", "request_id", "via")
+
+    def __init__(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        self.pairs = pairs
+        self.lines = b""
+        self.project: bytes | None = None
+        self.length: int | None = None
+        self.chunked = False
+        self.via: bytes | None = None
+        self.forwarded_for: bytes | None = None
+        self.request_id: bytes | None = None
+        self.is_signed = False
+
+    def _note(self, part: _Part, name: bytes, value: bytes, lines: list[bytes]) -> None:
+        if part is _Part.PROJECT:
+            if self.project is not None:
+                raise BadHead("X-Project-Id is given twice")
+            self.project = value
+            lines += (name, b": ", value, b"\r\n")
+        elif part is _Part.LENGTH:
+            # The parser has seen to it that there is one, of digits.
+            self.length = int(value)
+        elif part is _Part.CODING:
+            if value.lower() != b"chunked":
+                raise BadHead("only the transfer coding chunked is understood")
+            self.chunked = True
+        elif part is _Part.VIA:
+            self.via = value if self.via is None else self.via + b", " + value
+            if self.via.count(PSEUDONYM) >= MAX_HOPS:
+                raise BadHead("the call goes in circles: a partition host leads back to this proxy")
+        elif part is _Part.FORWARDED_FOR:
+            self.forwarded_for = value if self.forwarded_for is None else self.forwarded_for + b", " + value
+        elif part is _Part.REQUEST_ID:
+            self.request_id = value
+        elif part is _Part.SIGNATURE:
+            self.is_signed = True
+            lines += (name, b": ", value, b"\r\n")
+
+    def get(self, wanted: bytes) -> bytes | None:
+        """Return the (last) value of a header as received, None if absent. A scan: not for the fast path."""
+        found = None
+        for name, value in self.pairs:
+            if name == wanted:
+                found = value
+        return found
+
+
+def read_head(pairs: Sequence[tuple[bytes, bytes]]) -> RequestHead:
+    """Read the headers of a request, in one pass. Raises BadHead."""
+    head = RequestHead(pairs)
+    lines: list[bytes] = []
+    for name, value in pairs:
+        part = _PARTS.get(name)
+        if part is None:
+            # A WSGI partition reads X_Project_Id as X-Project-Id; nobody has honest use for such names.
+            if b"_" not in name:
+                lines += (name, b": ", value, b"\r\n")
+        elif part is _Part.CONNECTION:
+            if value != b"keep-alive" and value != b"close" and (named := _named(value)):
+                return read_head([pair for pair in pairs if pair[0] not in named and pair[0] != b"connection"])
+        elif part is not _Part.DROP:
+            head._note(part, name, value, lines)
+    head.lines = b"".join(lines)
+    return head
+
+
+def _named(connection: bytes) -> frozenset[bytes]:
+    """The header names that a Connection header takes away, besides what is hop-by-hop anyway."""
+    named = {option.strip().lower() for option in connection.split(b",")}
+    return frozenset(named - _ORDINARY_OPTIONS - _NOT_DROPPABLE - HOP_BY_HOP)
+
+
+def added_lines(
+    head: RequestHead, peer: bytes, scheme: bytes, request_id: bytes, *, trust_forwarded_for: bool
+) -> bytes:
+    """Serialise what a forwarded request says of its way here. ``peer`` is the client's address, b"" if unknown.
+
+    A client's own X-Forwarded-For is believed, and added to, only with ``trust_forwarded_for``.
+    """
+    forwarded_for = peer
+    if trust_forwarded_for and head.forwarded_for:
+        forwarded_for = head.forwarded_for + b", " + peer if peer else head.forwarded_for
+    via = VIA if head.via is None else head.via + b", " + VIA
+    return b"via: %b\r\nx-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-openstack-request-id: %b\r\n" % (
+        via,
+        forwarded_for,
+        scheme,
+        head.request_id or request_id,
+    )
+
+
+def answer_headers(received: list[tuple[bytes, bytes]], request_id: bytes) -> list[tuple[bytes, bytes]]:
+    """Return a partition's answer headers as they go to the client. ``received`` has lower-case names.
+
+    Changes ``received`` in place where nothing but the usual must go, for it is made anew for every answer.
+    """
+    has_id = False
+    via = VIA
+    kept = []
+    dropped: frozenset[bytes] = frozenset()
+    for pair in received:
+        name = pair[0]
+        if name in DROPPED_FROM_ANSWERS:
+            if name == b"connection":
+                dropped |= _named(pair[1])
+        elif name == b"via":
+            via = pair[1] + b", " + via
+        else:
+            if name == b"x-openstack-request-id":
+                has_id = True
+            kept.append(pair)
+    if dropped:
+        kept = [pair for pair in kept if pair[0] not in dropped]
+    kept.append((b"via", via))
+    if not has_id:
+        kept.append((b"x-openstack-request-id", request_id))
+    return kept

@@ -1,0 +1,5 @@
+"""The way to partition hosts: the only place that opens sockets or parses answers.
+
+connection: one HTTP/1.1 connection · pool: kept connections by origin · balance: which host of a partition, and which
+hosts are out · exchange: one call, with its tries under one deadline · transport: the same pool for httpx · errors.
+"""

@@ -1,0 +1,285 @@
+"""One HTTP/1.1 connection to a partition host: one exchange at a time, answers streamed with back-pressure.
+
+Written for the fast path: a small answer arrives whole in one read, and then costs one future and no copy. The parser
+is httptools (llhttp), whose strictness about framing is relied upon; what follows it is bounded here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import cast
+
+import httptools
+
+from marconi_proxy.upstream.errors import BadAnswer, DeadlineExceeded, Unanswered, UpstreamError
+
+# An answer's body is read ahead of its consumer by this much at most (bytes); a smaller body is delivered whole.
+READ_AHEAD = 65536
+
+
+class Answer:
+    """An answer whose head has arrived. ``headers`` have lower-case names, in the order received.
+
+    ``body`` is what has arrived of the body and ``complete`` whether that is all of it. If not, iterate ``rest()`` to
+    its end or call ``abandon()``, else the connection is lost to the pool.
+    """
+
+    __slots__ = ("_connection", "body", "complete", "headers", "status")
+
+    def __init__(
+        self, status: int, headers: list[tuple[bytes, bytes]], body: bytes, connection: Connection | None
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.complete = connection is None
+        self._connection = connection
+
+    async def rest(self) -> AsyncIterator[bytes]:
+        """Yield what follows ``body``. Raises BadAnswer if the answer breaks off, DeadlineExceeded if it stalls."""
+        while self._connection is not None:
+            try:
+                chunk, done = await self._connection.read_more()
+            except BaseException:
+                self.abandon()
+                raise
+            if done:
+                self._connection = None
+            if chunk:
+                yield chunk
+
+    async def read(self) -> bytes:
+        """Return the whole body. Raises as ``rest``. Only for answers known to be small, or bounded by their head."""
+        if self._connection is not None:
+            self.body += b"".join([chunk async for chunk in self.rest()])
+            self.complete = True
+        return self.body
+
+    def abandon(self) -> None:
+        """Give up an answer that was not read to its end. Closes its connection. Idempotent."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class Connection(asyncio.Protocol):
+    """A connection to ``name``. ``used`` counts exchanges begun; ``idle_since`` is loop time when it was last kept.
+
+    ``max_head`` bounds the bytes of an answer's head. When an exchange ends well, ``on_idle(connection)`` is called and
+    another may begin; ``on_lost(connection)`` is called once, when the connection is gone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        loop: asyncio.AbstractEventLoop,
+        max_head: int,
+        on_idle: Callable[[Connection], None],
+        on_lost: Callable[[Connection], None],
+    ) -> None:
+        self.name = name
+        self.used = 0
+        self.idle_since = 0.0
+        self._loop = loop
+        self._max_head = max_head
+        self._on_idle = on_idle
+        self._on_lost = on_lost
+        self._transport = cast("asyncio.Transport", None)
+        self._closed = False
+        self._begin(head_only=False, stall=0.0)
+        self._parser: httptools.HttpResponseParser | None = None
+
+    def _begin(self, *, head_only: bool, stall: float) -> None:
+        """Forget the last exchange."""
+        self._head_only = head_only
+        self._stall = stall
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: UpstreamError | None = None
+        self._heading = True  # the final head is not complete yet
+        self._head_bytes = 0
+        self._status = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._chunks: list[bytes] = []
+        self._buffered = 0
+        self._whole = False  # the answer is complete
+        self._surplus = False  # something followed it
+        self._keep = False  # the host keeps the connection
+        self._until_eof = False  # the answer ends with the connection
+        self._streaming = False  # its first part was delivered
+        self._paused = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether another exchange may begin: it is open, idle, and nothing unexpected has arrived."""
+        return self._parser is None and not self._closed and not self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close it, at once and whatever is under way. Idempotent."""
+        self._parser = None
+        if not self._closed:
+            self._closed = True
+            self._transport.abort()
+
+    async def exchange(self, request: bytes, *, head_only: bool, deadline: float, stall: float) -> Answer:
+        """Send a serialised request; return its answer once it is whole or READ_AHEAD bytes of its body are there.
+
+        ``head_only``: the method was HEAD, so no body follows. ``deadline``: loop time by when this returns. ``stall``:
+        seconds that the rest of a long body may pause. Raises Unanswered, DeadlineExceeded or BadAnswer, and closes
+        the connection.
+        """
+        on_kept = self.used > 0
+        self.used += 1
+        self._begin(head_only=head_only, stall=stall)
+        if self._closed:
+            raise Unanswered(f"{self.name} closed the connection", on_kept_connection=on_kept)
+        self._transport.write(request)
+        try:
+            await self._wait(deadline)
+            if self._error is not None:
+                if isinstance(self._error, Unanswered):
+                    self._error.on_kept_connection = on_kept
+                raise self._error
+        except BaseException:
+            self.close()
+            raise
+        body = self._take()
+        if self._whole:
+            self._finish()
+            return Answer(self._status, self._headers, body, None)
+        self._streaming = True
+        return Answer(self._status, self._headers, body, self)
+
+    async def read_more(self) -> tuple[bytes, bool]:
+        """Return (more of the body, whether that is the end). Raises BadAnswer, or DeadlineExceeded after ``stall``."""
+        if not (self._chunks or self._whole or self._error):
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
+            await self._wait(self._loop.time() + self._stall)
+        if self._error is not None:
+            raise self._error
+        body = self._take()
+        if self._whole:
+            self._finish()
+        return body, self._whole
+
+    async def _wait(self, deadline: float) -> None:
+        """Wait until there is something to deliver, or an error."""
+        waiter = self._waiter = self._loop.create_future()
+        timer = self._loop.call_at(deadline, self._expire)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _take(self) -> bytes:
+        chunks = self._chunks
+        self._chunks = []
+        self._buffered = 0
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _finish(self) -> None:
+        """The answer is complete: keep the connection if both sides are done with it and in step."""
+        self._parser = None
+        # A host that answered before it had read the request may still read the rest as the next one.
+        if self._keep and not self._surplus and not self._closed and not self._transport.get_write_buffer_size():
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
+            self.idle_since = self._loop.time()
+            self._on_idle(self)
+        else:
+            self.close()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, error: UpstreamError) -> None:
+        if self._error is None:
+            self._error = error
+        self._wake()
+
+    def _expire(self) -> None:
+        self._fail(DeadlineExceeded(f"{self.name} did not answer in time"))
+
+    # -- called by the transport -------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        parser = self._parser
+        if parser is None:
+            # Nobody asked: the 408 of an impatient host, or an answer to what was already answered.
+            self.close()
+            return
+        self._head_bytes += len(data)
+        try:
+            parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._whole:
+                self._fail(BadAnswer(f"{self.name} answered what is not HTTP/1.1: {error}"))
+                return
+            self._surplus = True
+        if self._heading:
+            if self._head_bytes > self._max_head:
+                self._fail(BadAnswer(f"{self.name} answered with more than {self._max_head} bytes of headers"))
+        elif self._whole or self._streaming:
+            self._wake()
+        if self._buffered >= READ_AHEAD and not self._whole and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+            self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = True
+        self._on_lost(self)
+        if self._parser is None or self._whole:
+            return
+        if self._until_eof and exc is None:
+            self._whole = True
+            self._wake()
+        elif self._head_bytes:
+            self._fail(BadAnswer(f"{self.name} broke off its answer"))
+        else:
+            self._fail(Unanswered(f"{self.name} closed the connection without an answer"))
+
+    # -- called by the parser ----------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._whole:
+            self._surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._heading:  # else it is a trailer, which ends here (RFC 9110 section 6.5.1)
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        if parser is None or self._whole:
+            return
+        status = parser.get_status_code()
+        if status < 200:  # 100, 103: only the final answer counts (RFC 9110 section 15.2); 101 ends in ParserUpgrade
+            self._headers = []
+            return
+        self._status = status
+        self._heading = False
+        self._keep = parser.should_keep_alive()
+        if self._head_only:
+            self._whole = True
+        elif not self._keep and status not in (204, 304):
+            names = {name for name, _ in self._headers}
+            self._until_eof = b"content-length" not in names and b"transfer-encoding" not in names
+
+    def on_body(self, body: bytes) -> None:
+        if not self._whole:
+            self._chunks.append(body)
+            self._buffered += len(body)
+
+    def on_message_complete(self) -> None:
+        if not self._heading:
+            self._whole = True

@@ -1,0 +1,171 @@
+"""One call to a partition: a host is picked, and another if that is safe, all under one deadline.
+
+What may be tried again is the table in ``may_retry``; how much is a budget, so that a partition in trouble does not get
+a multiple of its load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+
+from catalog.model import Partition, PartitionState
+from marconi_proxy.upstream.balance import Balancer, Host
+from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.errors import (
+    ConnectFailed,
+    DeadlineExceeded,
+    PartitionBusy,
+    PartitionDisabled,
+    Unanswered,
+    UpstreamError,
+)
+from marconi_proxy.upstream.pool import Pool
+
+LOG = logging.getLogger(__name__)
+
+RETRY_BUDGET = 0.2
+RETRY_FLOOR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Options of group ``[upstream]``, times in seconds."""
+
+    deadline: float = 60.0
+    connect_timeout: float = 2.0
+    idle_timeout: float = 60.0
+    fresh_idle: float = 1.0
+    max_concurrency: int = 512
+    max_response_head: int = 1048576
+    eject_after: int = 5
+    eject_for: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request ready to be sent, but for its Host. ``lines`` end with CRLF; ``body`` has its Content-Length in them.
+
+    ``repeatable``: may be sent again after it might have been processed (API section 8.1).
+    """
+
+    method: bytes
+    target: bytes
+    lines: bytes
+    body: bytes
+    repeatable: bool
+
+    def serialise(self, authority: bytes) -> bytes:
+        return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b\r\n%b" % (self.method, self.target, authority, self.lines, self.body)
+
+
+def may_retry(error: UpstreamError, *, repeatable: bool) -> bool:
+    """Tell whether a call that ended so may be sent again at once, to another host or on a new connection.
+
+    ============================================  ==========  ===============
+    how it ended                                  repeatable  not repeatable
+    ============================================  ==========  ===============
+    ConnectFailed                                 yes         yes
+    Unanswered (dropped without a byte)           yes         no
+    BadAnswer (began to answer)                   no          no
+    DeadlineExceeded                              no          no
+    PartitionBusy, PartitionDisabled              no          no
+    ============================================  ==========  ===============
+    """
+    if isinstance(error, ConnectFailed):
+        return True
+    return repeatable and isinstance(error, Unanswered) and not isinstance(error, DeadlineExceeded)
+
+
+def _closed_while_idle(error: UpstreamError) -> bool:
+    """Whether it is no sign of trouble: the host just closed a connection that it had kept."""
+    return isinstance(error, Unanswered) and not isinstance(error, DeadlineExceeded) and error.on_kept_connection
+
+
+class Upstream:
+    """One partition as this worker reaches it. Keeps what it knows of hosts when the partition is changed."""
+
+    def __init__(self, partition: Partition, pool: Pool, limits: Limits, chance: random.Random) -> None:
+        self.partition = partition
+        self._pool = pool
+        self._limits = limits
+        self._chance = chance
+        self._loop = asyncio.get_running_loop()
+        self._balancer = self._balance(partition, {})
+        self._active = 0
+        self._retrying = 0
+
+    def _balance(self, partition: Partition, known: dict[str, Host]) -> Balancer:
+        hosts = [known.get(url) or Host(url) for url in partition.hosts]
+        return Balancer(hosts, self._limits.eject_after, self._limits.eject_for, self._chance)
+
+    def update(self, partition: Partition) -> None:
+        """Take over what an operator changed; calls under way end where they are."""
+        if partition.hosts != self.partition.hosts:
+            self._balancer = self._balance(partition, {h.url: h for h in self._balancer.hosts})
+        self.partition = partition
+
+    async def send(self, call: Call) -> Answer:
+        """Send a call to a host of the partition. Raises UpstreamError, of which only NotSent means "nothing done"."""
+        if self.partition.state is PartitionState.DISABLED:
+            raise PartitionDisabled(f"partition {self.partition.name} is disabled")
+        if self._active >= self._limits.max_concurrency:
+            raise PartitionBusy(f"partition {self.partition.name} has {self._active} calls of this worker under way")
+        self._active += 1
+        try:
+            return await self._try(call, self._loop.time() + self._limits.deadline)
+        finally:
+            self._active -= 1
+
+    async def _try(self, call: Call, deadline: float) -> Answer:
+        tried: list[Host] = []
+        retrying = False
+        try:
+            while True:
+                host = self._balancer.pick(self._loop.time(), tried)
+                try:
+                    return await self._send_once(call, host, deadline)
+                except UpstreamError as error:
+                    if not may_retry(error, repeatable=call.repeatable):
+                        raise
+                    if not _closed_while_idle(error):
+                        tried.append(host)
+                        # Each host once: a host that refused will refuse again.
+                        if len(tried) >= len(self._balancer.hosts):
+                            raise
+                    if not retrying:
+                        if self._retrying >= max(RETRY_FLOOR, RETRY_BUDGET * self._active):
+                            raise
+                        self._retrying += 1
+                        retrying = True
+        finally:
+            if retrying:
+                self._retrying -= 1
+
+    async def _send_once(self, call: Call, host: Host, deadline: float) -> Answer:
+        limits = self._limits
+        host.in_flight += 1
+        try:
+            # The host may be closing a kept connection just now. A call that must not be sent twice cannot be repaired
+            # then, so it goes on a connection that was used a moment ago, or on a new one.
+            max_idle = limits.idle_timeout if call.repeatable else limits.fresh_idle
+            connection = self._pool.take(host.origin, max_idle)
+            if connection is None:
+                connection = await self._pool.connect(host.origin, deadline)
+            answer = await connection.exchange(
+                call.serialise(host.origin.authority),
+                head_only=call.method == b"HEAD",
+                deadline=deadline,
+                stall=limits.deadline,
+            )
+        except UpstreamError as error:
+            if not _closed_while_idle(error) and self._balancer.failed(host, self._loop.time()):
+                LOG.warning("host %s of partition %s is left out: %s", host.url, self.partition.name, error)
+            raise
+        finally:
+            host.in_flight -= 1
+        if host.failures and self._balancer.succeeded(host):
+            LOG.warning("host %s of partition %s is back", host.url, self.partition.name)
+        return answer

@@ -1,0 +1,107 @@
+"""Kept connections, by origin. Newest first, so that what is not needed falls idle and is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from marconi_proxy.upstream.connection import Connection
+from marconi_proxy.upstream.errors import ConnectFailed
+
+_SWEEP_INTERVAL = 5.0
+
+
+class Origin(NamedTuple):
+    """Where a host listens. ``authority`` is the value of its Host header."""
+
+    scheme: str
+    host: str
+    port: int
+    authority: bytes
+
+    @staticmethod
+    def of(url: str) -> Origin:
+        """Return the origin of a checked ``http(s)://host[:port]``."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return Origin(parts.scheme, host, port, parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii"))
+
+
+class Pool:
+    """All connections of one worker. Belongs to one event loop.
+
+    ``connect_timeout``: seconds to connect, TLS included. ``idle_timeout``: seconds after which an idle connection is
+    closed. ``max_head``: bytes of an answer's head.
+    """
+
+    def __init__(self, *, connect_timeout: float, idle_timeout: float, max_head: int) -> None:
+        self.connect_timeout = connect_timeout
+        self._idle_timeout = idle_timeout
+        self._max_head = max_head
+        self._loop = asyncio.get_running_loop()
+        self._idle: dict[Origin, deque[Connection]] = {}
+        self._all: set[Connection] = set()
+        self._tls: ssl.SSLContext | None = None
+        self._sweeper = self._loop.call_later(_SWEEP_INTERVAL, self._sweep)
+
+    def __repr__(self) -> str:
+        idle = sum(map(len, self._idle.values()))
+        return f"<Pool {len(self._all) - idle} busy, {idle} idle, {len(self._idle)} origins>"
+
+    def take(self, origin: Origin, max_idle: float) -> Connection | None:
+        """Return a kept connection that was idle for less than ``max_idle`` seconds, None if there is none."""
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if not connection.usable:
+                continue
+            if self._loop.time() - connection.idle_since < max_idle:
+                return connection
+            # The newest is too old for this call; it stays for others.
+            idle.append(connection)
+            return None
+        return None
+
+    async def connect(self, origin: Origin, deadline: float) -> Connection:
+        """Open a connection, by loop time ``deadline`` at the latest. Raises ConnectFailed."""
+        name = f"{origin.scheme}://{origin.host}:{origin.port}"
+        connection = Connection(
+            name, self._loop, self._max_head, self._idle.setdefault(origin, deque()).append, self._all.discard
+        )
+        try:
+            async with asyncio.timeout_at(min(deadline, self._loop.time() + self.connect_timeout)):
+                await self._loop.create_connection(
+                    lambda: connection, origin.host, origin.port, ssl=self._tls_for(origin)
+                )
+        except TimeoutError:
+            raise ConnectFailed(f"{name} did not accept a connection in time") from None
+        except (OSError, UnicodeError) as error:
+            raise ConnectFailed(f"{name} cannot be reached: {error}") from error
+        self._all.add(connection)
+        return connection
+
+    def _tls_for(self, origin: Origin) -> ssl.SSLContext | None:
+        if origin.scheme != "https":
+            return None
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
+    def _sweep(self) -> None:
+        """Close what has been idle for too long. The oldest are leftmost."""
+        horizon = self._loop.time() - self._idle_timeout
+        for idle in self._idle.values():
+            while idle and (not idle[0].usable or idle[0].idle_since < horizon):
+                idle.popleft().close()
+        self._sweeper = self._loop.call_later(_SWEEP_INTERVAL, self._sweep)
+
+    def close(self) -> None:
+        """Close every connection, also those in use."""
+        self._sweeper.cancel()
+        for connection in list(self._all):
+            connection.close()
+        self._idle.clear()
