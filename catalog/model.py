@@ -139,6 +139,8 @@ class Placement:
             raise ValueError(f"base: {self.base!r} is not a segment number")
         if not isinstance(self.since, (int, float)) or isinstance(self.since, bool) or not isfinite(self.since):
             raise ValueError(f"since: {self.since!r} is not a time in seconds")
+        if self.group is not None:
+            _check_key("group", self.group)
 
     @property
     def key(self) -> QueueKey:

@@ -15,7 +15,10 @@ def catalog_scheme(uri: str) -> str:
 
     Raises BadCatalogURI. The message never quotes the URI as a whole, for it may hold a password.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        raise BadCatalogURI(f"the catalog URI is malformed: {_FORMS}") from None
     if parts.scheme == "sqlite":
         # Four slashes: an empty authority, then an absolute path.
         if parts.netloc or not parts.path.startswith("//") or parts.path == "//" or parts.query or parts.fragment:

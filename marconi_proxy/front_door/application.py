@@ -6,6 +6,7 @@ domain logic is in ``lifecycle`` (writes of placements) or ``local`` (falcon).
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import random
@@ -23,7 +24,7 @@ from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.local import SCOPE_KEY, LocalCall, make_local_application
 from marconi_proxy.front_door.membership import Membership
 from marconi_proxy.front_door.refusals import Refused, bad_request, from_fault, not_found, unavailable
-from marconi_proxy.front_door.relay import ClientGone, Receive, Scope, Send, read_body, relay, respond
+from marconi_proxy.front_door.relay import ClientGone, Receive, Scope, Send, read_body, relay, relay_whole, respond
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.routing.dead_letter import dead_letter_queue
 from marconi_proxy.routing.decision import (
@@ -107,6 +108,7 @@ class FrontDoor:
                     LOG.error("cannot start: %s", error)
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     return
+                _spare_garbage_collector()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.stop()
@@ -158,7 +160,8 @@ class FrontDoor:
             else:
                 answer = await self._act(decision, call, key, route)
             if answer is not None:
-                await relay(answer, send, request_id)
+                if not relay_whole(answer, scope, request_id):
+                    await relay(answer, send, request_id)
                 return
         raise unavailable("Too many calls change this queue at once. Nothing was done.")
 
@@ -184,23 +187,21 @@ class FrontDoor:
             dead_letter = dead_letter_queue("PATCH", route, call.body)
             if dead_letter is not None:
                 await self._lifecycle.tie(placement, dead_letter)
-        answer = await self._send(segment, call)
+        # PERF: as _send, without a coroutine of its own.
+        upstream = self._directory.known_upstream(segment.partition)
+        answer = await (self._send(segment, call) if upstream is None else upstream.send(call))
         # The queue may have been deleted under a post that then created it anew; or nobody knew if it is there.
         if decision.unsettled or (route.rule.effect is Effect.CREATES and self._directory.cached(key) is not placement):
             self._lifecycle.settle_later(key, segment)
         return answer
 
     async def _send(self, segment: Segment, call: Call) -> Answer:
-        upstream = self._directory.known_upstream(segment.partition) or await self._directory.upstream(
-            segment.partition
-        )
+        upstream = await self._directory.upstream(segment.partition)
         if upstream is None:
             raise unavailable("The queue's partition is not registered any more.", 30)
         return await upstream.send(call)
 
-    async def _act(
-        self, decision: Decision, call: Call, key: QueueKey, route: Route
-    ) -> Answer | None:
+    async def _act(self, decision: Decision, call: Call, key: QueueKey, route: Route) -> Answer | None:
         """Do what is not plain forwarding. Returns None if the call is to be decided anew."""
 
         async def send(segment: Segment) -> Answer:
@@ -294,6 +295,16 @@ async def _without_operator_routes(answer: Answer) -> Answer:
         raise BadAnswer(f"a partition answered a home document with something else: {error}") from error
     headers = [pair for pair in answer.headers if pair[0] != b"content-length"]
     return Answer(answer.status, [*headers, (b"content-length", b"%d" % len(body))], body, None)
+
+
+def _spare_garbage_collector() -> None:
+    """Keep the collector from what lives as long as the worker, and from running after every few calls.
+
+    A call leaves no cycles behind, so what there is to find is little; by default the search took 8 % of a worker.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def make_application(conf: ConfigOpts) -> FrontDoor:

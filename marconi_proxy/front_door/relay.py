@@ -9,6 +9,7 @@ from typing import Any
 
 from marconi_proxy.front_door.refusals import Headers, bad_request
 from marconi_proxy.routing.headers import RequestHead, answer_headers
+from marconi_proxy.serving.whole import WHOLE
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import UpstreamError
 
@@ -65,19 +66,22 @@ def _too_large(max_body: int) -> Exception:
     return bad_request(f"The request's body is larger than {max_body} bytes.")
 
 
+def relay_whole(answer: Answer, scope: Scope, request_id: bytes) -> bool:
+    """Pass a small answer on in one write, if the server offers that; tell whether that was done."""
+    if not answer.complete:
+        return False
+    whole = scope["extensions"].get(WHOLE)
+    return whole is not None and whole(answer.status, answer_headers(answer.headers, request_id), answer.body)
+
+
 async def relay(answer: Answer, send: Send, request_id: bytes) -> None:
     """Pass a partition's answer on to the client, piece by piece as the client takes it.
 
     If the answer breaks off after its head went out, the client's connection is closed in the middle: there is no other
     way to say so in HTTP/1.1.
     """
-    await send(
-        {
-            "type": "http.response.start",
-            "status": answer.status,
-            "headers": answer_headers(answer.headers, request_id),
-        }
-    )
+    headers = answer_headers(answer.headers, request_id)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     if answer.complete:
         await send({"type": "http.response.body", "body": answer.body})
         return

@@ -6,13 +6,13 @@ The whole table (state of the placement x effect of the route) is in ``decide``;
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from catalog.model import Placement, PlacementState, Segment
 from marconi_proxy.routing.route import Effect, Kind, Route
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(NamedTuple):
     """Send it to this segment's partition. ``unsettled``: nobody knows yet whether the queue exists there."""
 
     segment: Segment

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -190,13 +191,22 @@ def parse(method: str, target: bytes) -> Route:
 
     A path that parties on the way might read differently (a ``.`` or ``..`` segment, a fragment) is UNSAFE.
     """
-    raw_path, _, query = target.partition(b"?")
+    if b"#" in target:
+        return _UNSAFE
+    path, _, query = target.partition(b"?")
+    route = _parse_short(method, path) if len(path) <= _SHORT else _parse_path(method, path)
+    if query and method == "DELETE" and route.rule.kind is Kind.MESSAGES and (b"pop" in query or b"%" in query):
+        return route._replace(rule=_POP)
+    return route
+
+
+def _parse_path(method: str, raw_path: bytes) -> Route:
     if b"%" in raw_path:
         path = unquote_to_bytes(raw_path).decode("utf-8", "replace")
     else:
         path = raw_path.decode("latin-1")
     segments = path.split("/")
-    if b"#" in target or "." in segments or ".." in segments:
+    if "." in segments or ".." in segments:
         return _UNSAFE
     count = len(segments) - 2
     if count < 1:
@@ -215,11 +225,14 @@ def parse(method: str, target: bytes) -> Route:
     found = _INDEX.get((version, count, first, rest))
     if found is None:
         return _UNKNOWN
-    kind, rules, other = found
+    _, rules, other = found
     rule = rules.get(method, other)
     if count < 2:
         return Route(rule, version, "", False)
-    if kind is Kind.MESSAGES and method == "DELETE" and (b"pop" in query or b"%" in query):
-        rule = _POP
     queue = segments[3]
     return Route(rule, version, TOPIC_PREFIX + queue if first == "topics" else queue, valid_name(queue))
+
+
+# PERF: most calls are to few paths. Only short ones are remembered, so that the memory is bounded (about 2 MB).
+_SHORT = 128
+_parse_short = lru_cache(4096)(_parse_path)

@@ -135,8 +135,11 @@ class Connection(asyncio.Protocol):
         if self._closed:
             raise Unanswered(f"{self.name} closed the connection", on_kept_connection=on_kept)
         self._transport.write(request)
+        # PERF: as _wait, without a coroutine of its own.
+        waiter = self._waiter = self._loop.create_future()
+        timer = self._loop.call_at(deadline, self._expire)
         try:
-            await self._wait(deadline)
+            await waiter
             if self._error is not None:
                 if isinstance(self._error, Unanswered):
                     self._error.on_kept_connection = on_kept
@@ -144,6 +147,9 @@ class Connection(asyncio.Protocol):
         except BaseException:
             self.close()
             raise
+        finally:
+            timer.cancel()
+            self._waiter = None
         body = self._take()
         if self._whole:
             self._finish()

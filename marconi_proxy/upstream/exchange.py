@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from catalog.model import Partition, PartitionState
 from marconi_proxy.upstream.balance import Balancer, Host
@@ -44,8 +45,7 @@ class Limits:
     eject_for: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request ready to be sent, but for its Host. ``lines`` end with CRLF; ``body`` has its Content-Length in them.
 
     ``repeatable``: may be sent again after it might have been processed (API section 8.1).
@@ -115,34 +115,37 @@ class Upstream:
             raise PartitionBusy(f"partition {self.partition.name} has {self._active} calls of this worker under way")
         self._active += 1
         try:
-            return await self._try(call, self._loop.time() + self._limits.deadline)
+            deadline = self._loop.time() + self._limits.deadline
+            host = self._balancer.pick(self._loop.time())
+            try:
+                return await self._send_once(call, host, deadline)
+            except UpstreamError as error:
+                failure = error
+            return await self._try_again(call, host, failure, deadline)
         finally:
             self._active -= 1
 
-    async def _try(self, call: Call, deadline: float) -> Answer:
+    async def _try_again(self, call: Call, host: Host, failure: UpstreamError, deadline: float) -> Answer:
+        """After ``failure`` at ``host``: other tries, as far as rule and budget allow; else raise the last failure."""
+        if self._retrying >= max(RETRY_FLOOR, RETRY_BUDGET * self._active):
+            raise failure
+        self._retrying += 1
         tried: list[Host] = []
-        retrying = False
         try:
-            while True:
+            while may_retry(failure, repeatable=call.repeatable):
+                if not _closed_while_idle(failure):
+                    tried.append(host)
+                    # Each host once: a host that refused will refuse again.
+                    if len(tried) >= len(self._balancer.hosts):
+                        break
                 host = self._balancer.pick(self._loop.time(), tried)
                 try:
                     return await self._send_once(call, host, deadline)
                 except UpstreamError as error:
-                    if not may_retry(error, repeatable=call.repeatable):
-                        raise
-                    if not _closed_while_idle(error):
-                        tried.append(host)
-                        # Each host once: a host that refused will refuse again.
-                        if len(tried) >= len(self._balancer.hosts):
-                            raise
-                    if not retrying:
-                        if self._retrying >= max(RETRY_FLOOR, RETRY_BUDGET * self._active):
-                            raise
-                        self._retrying += 1
-                        retrying = True
+                    failure = error
         finally:
-            if retrying:
-                self._retrying -= 1
+            self._retrying -= 1
+        raise failure
 
     async def _send_once(self, call: Call, host: Host, deadline: float) -> Answer:
         limits = self._limits

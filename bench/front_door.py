@@ -1,0 +1,243 @@
+"""How fast the front door forwards, next to nginx doing the same on the same core.
+
+One run starts a stub host (nginx answering 550 bytes of JSON, or a small one of our own where nginx is missing), a
+front door with one worker, and nginx as a plain keep-alive proxy. Proxies are pinned to one core, load and stub to
+another. Rounds alternate between the proxies, so that a noisy machine is noisy for both; medians and their ratio are
+printed. Rates of different runs cannot be compared.
+
+    python -m bench.front_door                       GET and POST 1 KiB, 32 connections, 3 rounds of 4 seconds
+    python -m bench.front_door --seconds 10 -f json
+
+Needs nginx for the comparison and wrk as load (Debian packages nginx-light and wrk); without wrk a load generator of
+our own is used, which is slower than nginx and then hides how fast nginx is: the table says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from catalog import open_catalog
+from catalog.model import API_VERSIONS, Partition
+
+HEADERS = {"Client-ID": "3381af92-2b9e-11e3-b191-71861300734c", "X-Project-Id": "bench"}
+PATH = "/v2/queues/orders/messages"
+ANSWER = json.dumps({"messages": [], "links": [], "padding": "x" * 504})
+POST = json.dumps({"messages": [{"ttl": 300, "body": "x" * 980}]})
+
+STUB_CONF = """
+daemon off; worker_processes 1; pid {dir}/stub.pid; error_log {dir}/stub.log crit;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; keepalive_requests 100000000; default_type application/json;
+  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u;
+  scgi_temp_path {dir}/s;
+  server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{answer}'; }} }}
+}}
+"""
+PROXY_CONF = """
+daemon off; worker_processes 1; pid {dir}/proxy.pid; error_log {dir}/proxy.log crit;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; keepalive_requests 100000000;
+  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u;
+  scgi_temp_path {dir}/s;
+  upstream stub {{ server 127.0.0.1:{stub}; keepalive 64; keepalive_requests 100000000; }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ proxy_pass http://stub; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+  }}
+}}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(port: int, seconds: float = 20.0) -> None:
+    """Return once something listens on ``port``. Raises RuntimeError after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"nothing listens on port {port}")
+
+
+@contextlib.contextmanager
+def running(command: list[str], core: int, port: int, log: Path) -> Iterator[None]:
+    """Run a server pinned to ``core`` (its children too) until the block ends."""
+    with log.open("wb") as output:
+        server = subprocess.Popen(["taskset", "-c", str(core), *command], stdout=output, stderr=output)
+        try:
+            try:
+                wait_for(port)
+            except RuntimeError:
+                sys.stderr.write(log.read_text(errors="replace"))
+                raise
+            yield
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def nginx(directory: Path, name: str, conf: str) -> list[str]:
+    path = directory / f"{name}.conf"
+    path.write_text(conf)
+    return [shutil.which("nginx") or "nginx", "-c", str(path), "-p", str(directory)]
+
+
+async def register(uri: str, host: str) -> None:
+    """Make a catalog with one partition, which is ``host``."""
+    catalog = await open_catalog(uri)
+    await catalog.init()
+    await catalog.insert_partition(Partition("stub", (host,), api_versions=API_VERSIONS, api_versions_set=True))
+    await catalog.close()
+
+
+def wrk_load(port: int, method: str, connections: int, seconds: int, core: int, directory: Path) -> dict[str, float]:
+    """Return requests/s and latency in ms (p50, p99) of one wrk run. Raises RuntimeError if any answer was an error."""
+    script = directory / f"{method}.lua"
+    body = f"wrk.body = '{POST}'\n" if method == "POST" else ""
+    headers = "".join(f"wrk.headers['{name}'] = '{value}'\n" for name, value in HEADERS.items())
+    script.write_text(f"wrk.method = '{method}'\n{body}{headers}wrk.headers['Content-Type'] = 'application/json'\n")
+    done = subprocess.run(
+        [
+            *("taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"),
+            *("-s", str(script), f"http://127.0.0.1:{port}{PATH}"),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
+        raise RuntimeError(f"not all answers were good:\n{done.stdout}")
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    if rate is None:
+        raise RuntimeError(f"wrk printed no rate:\n{done.stdout}")
+    return {"rate": float(rate[1]), "p50": _latency(done.stdout, "50%"), "p99": _latency(done.stdout, "99%")}
+
+
+def _latency(output: str, percentile: str) -> float:
+    found = re.search(rf"^\s+{percentile}\s+([\d.]+)(us|ms|s)$", output, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"wrk printed no latency:\n{output}")
+    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
+
+
+def python_load(port: int, method: str, connections: int, seconds: int, core: int, _: Path) -> dict[str, float]:
+    """The same as ``wrk_load`` with ``bench.load``, in a process of its own."""
+    done = subprocess.run(
+        [
+            *("taskset", "-c", str(core), sys.executable, "-m", "bench.load", "--connections", str(connections)),
+            *("--seconds", str(seconds), "--method", method, "--body", POST if method == "POST" else ""),
+            *(argument for pair in HEADERS.items() for argument in ("--header", ": ".join(pair))),
+            f"http://127.0.0.1:{port}{PATH}",
+        ],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def measure(arguments: argparse.Namespace, directory: Path) -> list[dict[str, object]]:
+    """Run it all; return a row per method and number of connections."""
+    load_core, proxy_core = 0, 1
+    has_nginx = shutil.which("nginx") is not None
+    load = wrk_load if shutil.which("wrk") else python_load
+    stub_port, ours, theirs = free_port(), free_port(), free_port()
+    uri = f"sqlite:///{directory}/catalog.sqlite"
+    stub = (
+        nginx(directory, "stub", STUB_CONF.format(dir=directory, port=stub_port, answer=ANSWER))
+        if has_nginx
+        else [sys.executable, "-m", "bench.stub", "--port", str(stub_port), "--answer", ANSWER]
+    )
+    front_door = [
+        *(str(Path(sys.executable).with_name("marconi-proxy")), "serve", "public", "--catalog", uri),
+        *("--bind", f"127.0.0.1:{ours}", "--workers", "1"),
+    ]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(running(stub, load_core, stub_port, directory / "stub.out"))
+        asyncio.run(register(uri, f"http://127.0.0.1:{stub_port}"))
+        stack.enter_context(running(front_door, proxy_core, ours, directory / "front_door.out"))
+        proxies = {"front door": ours}
+        if has_nginx:
+            conf = PROXY_CONF.format(dir=directory, port=theirs, stub=stub_port)
+            stack.enter_context(running(nginx(directory, "proxy", conf), proxy_core, theirs, directory / "proxy.out"))
+            proxies["nginx"] = theirs
+        # The first post places the queue; from then on nothing but forwarding is measured.
+        load(ours, "POST", 1, 1, load_core, directory)
+        rows = []
+        for method, connections in (("GET", arguments.connections), ("POST", arguments.connections), ("GET", 1)):
+            runs: dict[str, list[dict[str, float]]] = {name: [] for name in proxies}
+            for _ in range(arguments.rounds):
+                for name, port in proxies.items():
+                    runs[name].append(load(port, method, connections, arguments.seconds, load_core, directory))
+            rows.append(summarise(method, connections, runs))
+        return rows
+
+
+def summarise(method: str, connections: int, runs: dict[str, list[dict[str, float]]]) -> dict[str, object]:
+    """Medians over rounds. ``ratio`` is our rate by nginx's, ``added_ms`` our p50 less nginx's."""
+
+    def median(name: str, figure: str) -> float:
+        return statistics.median(run[figure] for run in runs[name])
+
+    row: dict[str, object] = {"request": f"{method} x {connections}", "ours_rps": round(median("front door", "rate"))}
+    row["ours_p50_ms"] = round(median("front door", "p50"), 3)
+    row["ours_p99_ms"] = round(median("front door", "p99"), 3)
+    if "nginx" in runs:
+        row["nginx_rps"] = round(median("nginx", "rate"))
+        row["ratio"] = round(median("front door", "rate") / median("nginx", "rate"), 3)
+        row["added_p50_ms"] = round(median("front door", "p50") - median("nginx", "p50"), 3)
+    return row
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--seconds", type=int, default=4, help="of one measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("-f", "--format", choices=["table", "json"], default="table")
+    arguments = parser.parse_args()
+    if (os.cpu_count() or 1) < 2:
+        parser.error("two cores are needed: one for the proxies, one for load and stub")
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        # nginx's worker may run as another user, and must reach its directory.
+        Path(directory).chmod(0o755)
+        rows = measure(arguments, Path(directory))
+    if arguments.format == "json":
+        print(json.dumps(rows, indent=2))
+        return 0
+    if not shutil.which("nginx"):
+        print("nginx is not installed: no comparison")
+    if not shutil.which("wrk"):
+        print("wrk is not installed: the load generator is slower than nginx, ratios flatter us")
+    columns = list(rows[0])
+    print("  ".join(f"{column:>13}" for column in columns))
+    for row in rows:
+        print("  ".join(f"{row[column]!s:>13}" for column in columns))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,139 @@
+"""The admin API as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import quote
+
+import falcon
+import falcon.asgi
+import httpx
+from oslo_config import cfg
+
+from catalog import Catalog, open_catalog
+from catalog.errors import CatalogUnavailable
+from marconi_proxy.admin.discovery import make_client
+from marconi_proxy.admin.health import Health
+from marconi_proxy.admin.partitions import Partitions
+from marconi_proxy.admin.placements import Placements
+from marconi_proxy.admin.policy import rules
+from marconi_proxy.admin.prober import Prober
+from marconi_proxy.admin.routes import ROUTES, add_routes
+from marconi_proxy.admin.tenants import Tenants
+
+_log = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Application:
+    """Opens the catalog and starts the prober at the lifespan's startup; then it is a falcon application.
+
+    ``transport`` stands in for the network when partition hosts are asked.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._conf = conf
+        self._transport = transport
+        self._open = AsyncExitStack()
+        self._app: falcon.asgi.App[Any, Any] | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._app is None:
+            raise RuntimeError("the server does not run the ASGI lifespan protocol")
+        else:
+            # Falcon splits the path into parts, so it gets it undecoded: %2F in a project is no separator. Handlers
+            # decode, each part once.
+            raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
+            await self._app({**scope, "path": raw_path.decode("latin-1")}, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._start()
+        except Exception as error:
+            _log.error("the admin API cannot start: %s", error)
+            await self._open.aclose()
+            await send({"type": "lifespan.startup.failed", "message": ""})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._open.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        conf = self._conf
+        catalog = await open_catalog(conf.catalog.uri)
+        self._open.push_async_callback(catalog.close)
+        client = await self._open.enter_async_context(make_client(conf.admin.probe_timeout, self._transport))
+        prober = Prober(catalog, client, interval=conf.admin.probe_interval, timeout=conf.admin.probe_timeout)
+        self._app = build(conf, catalog, prober)
+        probing = asyncio.create_task(prober.run(), name="prober")
+        self._open.push_async_callback(_end, probing)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def make_application(conf: cfg.ConfigOpts) -> Application:
+    """Return the admin API. It needs a server that runs the lifespan protocol."""
+    return Application(conf)
+
+
+def build(conf: cfg.ConfigOpts, catalog: Catalog, prober: Prober) -> falcon.asgi.App[Any, Any]:
+    """Return the falcon application over an open catalog. Its paths are expected undecoded."""
+    app = falcon.asgi.App(middleware=[_Acceptable()])
+    app.req_options.strip_url_path_trailing_slash = True
+    app.set_error_serializer(_serialize)
+    app.add_error_handler(CatalogUnavailable, _catalog_unavailable)
+    resources = {
+        "partitions": Partitions(catalog, prober),
+        "tenants": Tenants(catalog),
+        "placements": Placements(catalog),
+        "health": Health(catalog, prober, member_expiry=conf.directory.member_expiry, timeout=conf.admin.probe_timeout),
+    }
+    add_routes(app, resources, rules(conf.admin.token), ROUTES)
+    return app
+
+
+class _Acceptable:
+    """What every request must be like: its ``Accept`` admits JSON (API section 1.2), and nothing in it names NUL."""
+
+    async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        if not req.client_accepts_json:
+            raise falcon.HTTPNotAcceptable(title="Not acceptable", description="Answers are application/json.")
+        # No header and no queue can carry it, and stores use it to separate the parts of a key.
+        if "%00" in req.path or b"%00" in req.scope["query_string"]:
+            raise falcon.HTTPBadRequest(title="Invalid request", description="No name contains a NUL character.")
+
+
+def _serialize(req: falcon.asgi.Request, resp: falcon.asgi.Response, error: falcon.HTTPError) -> None:
+    """Write every error as ``{"title", "description"}`` (API section 1.8), whatever ``Accept`` says."""
+    document = {"title": error.title, "description": error.description or error.title}
+    resp.data = json.dumps(document, ensure_ascii=False).encode()
+    resp.content_type = falcon.MEDIA_JSON
+    resp.append_header("Vary", "Accept")
+
+
+async def _catalog_unavailable(
+    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, params: dict[str, Any]
+) -> None:
+    _log.warning("%s %s: the catalog is not available: %s", req.method, req.path, error)
+    raise falcon.HTTPServiceUnavailable(
+        title="Catalog unavailable",
+        description="The catalog did not answer. What was asked for may have been done; repeating it is safe.",
+        retry_after=1,
+    )

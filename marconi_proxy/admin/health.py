@@ -1,0 +1,68 @@
+"""``/v1/health``: what the last round of probes saw, and who is registered as a front-door worker."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC
+from typing import Any
+
+import falcon
+import falcon.asgi
+
+from catalog import Catalog
+from catalog.errors import CatalogError
+from catalog.model import MemberSighting, Partition
+from marconi_proxy.admin.prober import HostHealth, Prober
+
+
+class Health:
+    """``member_expiry``: seconds after which a member counts as gone; ``timeout``: seconds the catalog gets."""
+
+    def __init__(self, catalog: Catalog, prober: Prober, *, member_expiry: float, timeout: float) -> None:
+        self._catalog = catalog
+        self._prober = prober
+        self._member_expiry = member_expiry
+        self._timeout = timeout
+
+    async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        reachable = True
+        partitions = self._prober.partitions
+        members: list[MemberSighting] = []
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._catalog.ping()
+                partitions = await self._catalog.list_partitions()
+                members = await self._catalog.list_members()
+        except (CatalogError, TimeoutError):
+            reachable = False
+            resp.status = falcon.HTTP_503
+            resp.set_header("Retry-After", "1")
+        resp.media = {
+            "catalog": {"reachable": reachable},
+            "partitions": {p.name: _partition_json(p, self._prober.latest) for p in partitions},
+            "members": [self._member_json(m) for m in members],
+        }
+
+    def _member_json(self, sighting: MemberSighting) -> dict[str, Any]:
+        return {
+            "id": sighting.member.id,
+            "age": round(sighting.age, 3),
+            "synced": sighting.member.synced,
+            "applied": sighting.member.applied,
+            "fresh": sighting.age < self._member_expiry,
+        }
+
+
+def _partition_json(partition: Partition, latest: dict[str, HostHealth]) -> dict[str, Any]:
+    return {
+        "state": partition.state.value,
+        "api_versions": list(partition.api_versions),
+        "hosts": {host: _host_json(latest.get(host)) for host in partition.hosts},
+    }
+
+
+def _host_json(health: HostHealth | None) -> dict[str, Any]:
+    if health is None:
+        return {"reachable": False, "error": "not probed yet", "checked": None}
+    checked = health.checked.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"reachable": health.sighting.reachable, "error": health.sighting.error, "checked": checked}

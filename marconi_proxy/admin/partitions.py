@@ -1,0 +1,116 @@
+"""``/v1/partitions``: registering, changing and removing partitions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import falcon
+import falcon.asgi
+
+from catalog import Catalog
+from catalog.errors import PartitionConflict, PartitionInUse
+from catalog.model import Partition
+from marconi_proxy.admin import partition_json
+from marconi_proxy.admin.body import read_object, refuse_unknown
+from marconi_proxy.admin.prober import Prober
+from marconi_proxy.admin.project_text import from_url
+
+
+class Partitions:
+    """Handlers for the collection and for one partition. ``name`` comes percent-encoded."""
+
+    def __init__(self, catalog: Catalog, prober: Prober) -> None:
+        self._catalog = catalog
+        self._prober = prober
+
+    async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        partitions = await self._catalog.list_partitions()
+        if partitions:
+            resp.media = [partition_json.shown(p, name=True) for p in partitions]
+        else:
+            resp.status = falcon.HTTP_204
+
+    async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
+        partition = await self._catalog.get_partition(from_url(name))
+        if partition is None:
+            raise _not_found(from_url(name))
+        resp.media = partition_json.shown(partition, name=False)
+
+    async def register(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
+        document = await read_object(req)
+        refuse_unknown(document, partition_json.MEMBERS)
+        partition = partition_json.parsed(from_url(name), document)
+        stored = await self._catalog.get_partition(partition.name)
+        if stored is None:
+            if not partition.api_versions_set:
+                partition = replace(partition, api_versions=await self._prober.look(partition))
+            try:
+                await self._catalog.insert_partition(partition)
+            except PartitionConflict as conflict:
+                # Somebody else registered it meanwhile; the same content is no conflict to speak of.
+                stored = conflict.current
+                if stored is None:
+                    raise _changing(partition.name) from conflict
+            else:
+                resp.status = falcon.HTTP_201
+                return
+        differences = partition_json.differences(partition, stored, document)
+        if differences:
+            raise falcon.HTTPConflict(
+                title="Partition exists",
+                description=f"Partition {partition.name} is registered already, and {'; '.join(differences)}. "
+                "Nothing was changed; change it with PATCH (marconi-proxy partition set).",
+            )
+        try:
+            # Written although nothing differs: this revives a partition whose removal was interrupted half-way.
+            await self._catalog.replace_partition(replace(stored, version=stored.version + 1))
+        except PartitionConflict as conflict:
+            raise _changing(partition.name) from conflict
+        resp.status = falcon.HTTP_204
+
+    async def change(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
+        document = await read_object(req)
+        if not document.keys() & set(partition_json.MEMBERS):
+            raise falcon.HTTPBadRequest(
+                title="Invalid partition",
+                description=f"The body must have at least one of {', '.join(partition_json.MEMBERS)}.",
+            )
+        stored = await self._catalog.get_partition(from_url(name))
+        while stored is not None:
+            try:
+                await self._catalog.replace_partition(await self._patched(stored, document))
+            except PartitionConflict as conflict:
+                # Each turn means that somebody else's change succeeded, so this ends.
+                stored = conflict.current
+                continue
+            return
+        raise _not_found(from_url(name))
+
+    async def remove(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
+        try:
+            await self._catalog.remove_partition(from_url(name))
+        except PartitionInUse as error:
+            raise falcon.HTTPConflict(
+                title="Partition in use",
+                description=f"Partition {error.name} still has {error.placements} "
+                f"placement{'s' if error.placements != 1 else ''}; it can be removed when it has none.",
+            ) from error
+        resp.status = falcon.HTTP_204
+
+    async def _patched(self, stored: Partition, document: dict[str, object]) -> Partition:
+        partition = partition_json.patched(stored, document)
+        if partition.hosts != stored.hosts and not partition.api_versions_set:
+            # Other hosts may speak other versions; if they do not answer, what was known stands until they do.
+            partition = replace(partition, api_versions=await self._prober.look(partition) or stored.api_versions)
+        return partition
+
+
+def _not_found(name: str) -> falcon.HTTPNotFound:
+    return falcon.HTTPNotFound(title="Not found", description=f"There is no partition {name}.")
+
+
+def _changing(name: str) -> falcon.HTTPConflict:
+    return falcon.HTTPConflict(
+        title="Partition changed",
+        description=f"Partition {name} was just changed by somebody else; look and try again.",
+    )

@@ -1,0 +1,53 @@
+"""Who may use a verb of the admin API. Every route names one of RULES; a rule looks at the request and lets it pass or
+raises."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Protocol
+
+import falcon
+import falcon.asgi
+from oslo_config import cfg
+
+from marconi_proxy.options import OptionError
+
+
+class Rule(Protocol):
+    """Return to let the request pass; raise falcon.HTTPUnauthorized or HTTPForbidden to refuse it."""
+
+    def __call__(self, req: falcon.asgi.Request) -> None: ...
+
+
+class Admin:
+    """The request came to the admin listener, and carries the token if there is one."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token.encode() if token is not None else None
+
+    def __call__(self, req: falcon.asgi.Request) -> None:
+        if self._token is None:
+            return
+        # Compared as bytes: compare_digest refuses text that is not ASCII.
+        given = (req.get_header("X-Auth-Token") or "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, self._token):
+            raise falcon.HTTPUnauthorized(
+                title="Authentication required",
+                description="Send the token of [admin] token in X-Auth-Token. The command line takes it from the "
+                "environment variable MARCONI_PROXY_ADMIN_TOKEN.",
+            )
+
+
+def rules(token: str | None) -> dict[str, Rule]:
+    """Return every rule by the name that the route table uses."""
+    return {"admin": Admin(token)}
+
+
+def require_protection(conf: cfg.ConfigOpts) -> None:
+    """Raise OptionError if the admin API would listen to other machines without a token and nobody said that it may."""
+    if conf.admin.bind.loopback or conf.admin.token is not None or conf.admin.allow_unauthenticated:
+        return
+    raise OptionError(
+        f"[admin] bind: {conf.admin.bind} can be reached from other machines, and whoever reaches it can move every "
+        "tenant's queues; set [admin] token, or [admin] allow_unauthenticated = true if the network keeps others out"
+    )

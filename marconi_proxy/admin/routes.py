@@ -1,0 +1,62 @@
+"""Every verb of the admin API, one row each: the only way in which a handler gets a path and a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import falcon.asgi
+
+from marconi_proxy.admin.policy import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``handler`` is ``resource.method``; ``policy`` the name of a rule of ``policy.rules``."""
+
+    method: str
+    path: str
+    handler: str
+    policy: str
+    doc: str
+
+
+ROUTES = (
+    Route("GET", "/v1/partitions", "partitions.list", "admin", "All partitions, by name; 204 if there are none."),
+    Route("GET", "/v1/partitions/{name}", "partitions.show", "admin", "One partition."),
+    Route("PUT", "/v1/partitions/{name}", "partitions.register", "admin", "Register a partition; changes none."),
+    Route("PATCH", "/v1/partitions/{name}", "partitions.change", "admin", "Change members of a partition."),
+    Route("DELETE", "/v1/partitions/{name}", "partitions.remove", "admin", "Remove a partition that holds nothing."),
+    Route("GET", "/v1/tenants/{project}", "tenants.show", "admin", "Where a project's new queues go."),
+    Route("PUT", "/v1/tenants/{project}", "tenants.put", "admin", "Decide where a project's new queues go."),
+    Route("DELETE", "/v1/tenants/{project}", "tenants.remove", "admin", "Back to the defaults for a project."),
+    Route("GET", "/v1/placements", "placements.list", "admin", "Placements by project and queue, in pages."),
+    Route("GET", "/v1/placements/{project}/{queue}", "placements.show", "admin", "Where one queue lives."),
+    Route("GET", "/v1/health", "health.show", "admin", "Catalog, partition hosts and workers, as last seen."),
+)
+
+
+def add_routes(
+    app: falcon.asgi.App[Any, Any],
+    resources: Mapping[str, object],
+    rules: Mapping[str, Rule],
+    routes: tuple[Route, ...],
+) -> None:
+    """Give ``app`` every route. Raises KeyError or AttributeError for a row that names what there is not."""
+    responders: dict[str, dict[str, Callable[..., Awaitable[None]]]] = {}
+    for route in routes:
+        resource, _, method = route.handler.partition(".")
+        handler = getattr(resources[resource], method)
+        responders.setdefault(route.path, {})[f"on_{route.method.lower()}"] = _guarded(rules[route.policy], handler)
+    for path, methods in responders.items():
+        app.add_route(path, SimpleNamespace(**methods))
+
+
+def _guarded(rule: Rule, handler: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def responder(req: falcon.asgi.Request, resp: falcon.asgi.Response, **params: str) -> None:
+        rule(req)
+        await handler(req, resp, **params)
+
+    return responder

@@ -1,0 +1,68 @@
+"""``/v1/tenants``: what an operator decided for one project's queues that are still to be created."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+import falcon.asgi
+
+from catalog import Catalog
+from catalog.model import Tenant
+from marconi_proxy.admin.body import read_object, refuse_unknown
+from marconi_proxy.admin.project_text import from_url, project_named, shown_project
+
+
+class Tenants:
+    """Handlers for one tenant. ``project`` comes percent-encoded."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str) -> None:
+        name = parsed_project(project)
+        tenant = await self._catalog.get_tenant(name)
+        shown = tenant or Tenant(name)
+        resp.media = {
+            "project": shown_project(name),
+            "spread": shown.spread,
+            "pinned": shown.pinned,
+            "set": tenant is not None,
+        }
+
+    async def put(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str) -> None:
+        name = parsed_project(project)
+        document = await read_object(req)
+        refuse_unknown(document, ("spread", "pinned"))
+        tenant = _parsed(name, document)
+        # Checked for the operator's sake only: the partition may be removed the moment after.
+        if tenant.pinned is not None and await self._catalog.get_partition(tenant.pinned) is None:
+            raise _invalid(f"pinned: {tenant.pinned} is not a registered partition.")
+        await self._catalog.put_tenant(tenant)
+        resp.status = falcon.HTTP_204
+
+    async def remove(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str) -> None:
+        await self._catalog.remove_tenant(parsed_project(project))
+        resp.status = falcon.HTTP_204
+
+
+def parsed_project(encoded: str) -> str:
+    """Return the project that a part of a path names. Raises HTTPBadRequest."""
+    try:
+        return project_named(from_url(encoded))
+    except ValueError as error:
+        raise falcon.HTTPBadRequest(title="Invalid project", description=f"{error}.") from error
+
+
+def _parsed(project: str, document: dict[str, Any]) -> Tenant:
+    pinned = document.get("pinned")
+    if pinned is not None and not isinstance(pinned, str):
+        raise _invalid("pinned: must be the name of a partition, or null.")
+    try:
+        return Tenant(project, spread=document.get("spread", 1), pinned=pinned)
+    except ValueError as error:
+        raise _invalid(f"{error}.") from error
+
+
+def _invalid(description: str) -> falcon.HTTPBadRequest:
+    return falcon.HTTPBadRequest(title="Invalid tenant", description=description)

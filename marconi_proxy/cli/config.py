@@ -1,0 +1,68 @@
+"""``marconi-proxy config``: the sample configuration, and checking one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cliff.lister import Lister
+
+from marconi_proxy.cli import configuration
+from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.cli.verb import Verb
+
+
+class Sample(Verb):
+    """Print a configuration file with every option, its default and what it does."""
+
+    examples = """
+  marconi-proxy config sample > /etc/marconi-proxy/marconi-proxy.conf
+"""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        from marconi_proxy.option_sample import sample
+
+        self.app.stdout.write(sample())
+
+
+class Check(Verb, Lister):
+    """Check a configuration and show every option's value. Secrets are masked.
+
+    Ends with status 2, naming the option, if one does not exist or has an impossible value.
+    """
+
+    examples = """
+  marconi-proxy config check --config-file /etc/marconi-proxy/marconi-proxy.conf
+  OS_PUBLIC__WORKERS=8 marconi-proxy config check -f json
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        configuration.add_config_file(parser)
+        configuration.add_catalog(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        conf = configuration.load(parsed_args, catalog__uri=parsed_args.catalog)
+        from marconi_proxy.admin.policy import require_protection
+        from marconi_proxy.option_table import GROUPS
+        from marconi_proxy.option_types import Address, redacted
+        from marconi_proxy.options import OptionError
+
+        try:
+            require_protection(conf)
+        except OptionError as error:
+            raise CommandError(str(error), Exit.USAGE) from error
+
+        def shown(group: str, name: str, secret: bool) -> Any:
+            value = conf[group][name]
+            if (group, name) == ("catalog", "uri"):
+                return redacted(value)
+            if secret and value is not None:
+                return "***"
+            return str(value) if isinstance(value, Address) else value
+
+        rows = [(group, opt.dest, shown(group, opt.dest, opt.secret)) for group in GROUPS for opt in GROUPS[group]]
+        self.say(f"No fault found in {configuration.config_file(parsed_args) or 'the environment and the defaults'}.")
+        return ("group", "option", "value"), rows

@@ -1,0 +1,214 @@
+"""``marconi-proxy partition``: registering and changing partitions."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cliff.lister import Lister
+from cliff.show import ShowOne
+
+from marconi_proxy.cli.admin_client import AdminClient, part
+from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.cli.verb import AdminVerb, Words
+
+COLUMNS = ("name", "weight", "hosts", "region", "labels", "state", "api_versions")
+STATES = ("enabled", "cordoned", "drained", "disabled")
+
+Shown = tuple[Sequence[str], Iterable[Any]]
+
+
+def _row(partition: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(Words(partition[c]) if isinstance(partition[c], list) else partition[c] for c in COLUMNS)
+
+
+def _shown(admin: AdminClient, name: str) -> Shown:
+    _, partition = admin.call("GET", f"/v1/partitions/{part(name)}")
+    return COLUMNS, _row({"name": name, **partition})
+
+
+def _add_members(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    again = "" if required else "; replaces the ones before"
+    parser.add_argument(
+        "--host",
+        metavar="URL",
+        action="append",
+        required=required,
+        help=f"base URL of one of its servers, such as http://10.0.0.1:8888; may be repeated{again}",
+    )
+    parser.add_argument(
+        "--weight",
+        type=int,
+        default=100 if required else None,
+        metavar="N",
+        help="its share of new queues, 0 to 4294967295; 0 takes none" + ("; default: 100" if required else ""),
+    )
+    parser.add_argument("--region", metavar="R", help="where it is" + ("" if required else "; empty for none"))
+    parser.add_argument(
+        "--label",
+        metavar="L",
+        action="append",
+        help="a word of your own; may be repeated" + ("" if required else "; replaces the ones before, empty for none"),
+    )
+    parser.add_argument(
+        "--api-version",
+        metavar="V",
+        action="append",
+        help="v1, v1.1 or v2; may be repeated; default: what its servers say"
+        + ("" if required else "; empty to believe its servers again"),
+    )
+
+
+def _members(parsed_args: argparse.Namespace) -> dict[str, Any]:
+    """The members that were given, as the admin API takes them."""
+    given: dict[str, Any] = {}
+    if parsed_args.host is not None:
+        given["hosts"] = parsed_args.host
+    if parsed_args.weight is not None:
+        given["weight"] = parsed_args.weight
+    if parsed_args.region is not None:
+        given["region"] = parsed_args.region or None
+    if parsed_args.label is not None:
+        given["labels"] = [label for label in parsed_args.label if label]
+    if parsed_args.api_version is not None:
+        given["api_versions"] = [version for version in parsed_args.api_version if version]
+    return given
+
+
+class Register(AdminVerb, ShowOne):
+    """Register a partition: servers over one store that are to take queues.
+
+    Repeating it changes nothing; with other values it is refused, see 'partition set'.
+    """
+
+    examples = """
+  marconi-proxy partition register east-1 --host http://10.0.0.1:8888 --host http://10.0.0.2:8888
+  marconi-proxy partition register west-1 --host http://10.1.0.1:8888 --weight 50 --region west --label ssd
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME")
+        _add_members(parser, required=True)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        name = parsed_args.name
+        with self.admin(parsed_args) as admin:
+            status, _ = admin.call("PUT", f"/v1/partitions/{part(name)}", _members(parsed_args))
+            columns, row = _shown(admin, name)
+        self.say(f"Registered partition {name}." if status == 201 else f"Partition {name} was registered already.")
+        if not parsed_args.api_version and not list(row)[COLUMNS.index("api_versions")].machine_readable():
+            self.say("Its API versions are not known yet, because no server of it answered; they are asked again.")
+        self.say("Next: marconi-proxy partition list")
+        return columns, row
+
+
+class List(AdminVerb, Lister):
+    """List all partitions."""
+
+    examples = """
+  marconi-proxy partition list
+  marconi-proxy partition list -f json
+"""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin(parsed_args) as admin:
+            _, partitions = admin.call("GET", "/v1/partitions")
+        if not partitions:
+            self.say("There are none. Next: marconi-proxy partition register NAME --host URL")
+        return COLUMNS, [_row(p) for p in partitions or []]
+
+
+class Show(AdminVerb, ShowOne):
+    """Show one partition."""
+
+    examples = """
+  marconi-proxy partition show east-1 -f json
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin(parsed_args) as admin:
+            return _shown(admin, parsed_args.name)
+
+
+class Set(AdminVerb, ShowOne):
+    """Change a partition. What is not given stays as it is."""
+
+    examples = """
+  marconi-proxy partition set east-1 --weight 200
+  marconi-proxy partition set east-1 --host http://10.0.0.3:8888 --host http://10.0.0.4:8888
+  marconi-proxy partition set east-1 --state disabled
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME")
+        _add_members(parser, required=False)
+        parser.add_argument("--state", choices=STATES, help="disabled: no call is forwarded to it any more")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        body = _members(parsed_args) | ({"state": parsed_args.state} if parsed_args.state else {})
+        if not body:
+            raise CommandError("nothing to change: give at least one of the options", Exit.USAGE)
+        with self.admin(parsed_args) as admin:
+            admin.call("PATCH", f"/v1/partitions/{part(parsed_args.name)}", body)
+            shown = _shown(admin, parsed_args.name)
+        self.say(f"Changed partition {parsed_args.name}. Next: marconi-proxy partition show {parsed_args.name}")
+        return shown
+
+
+class Cordon(Show):
+    """Let a partition take no new queues. Those it has are served as before."""
+
+    examples = """
+  marconi-proxy partition cordon east-1
+"""
+    _state = "cordoned"
+    _next = "placement list --partition"
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin(parsed_args) as admin:
+            admin.call("PATCH", f"/v1/partitions/{part(parsed_args.name)}", {"state": self._state})
+            shown = _shown(admin, parsed_args.name)
+        self.say(f"Partition {parsed_args.name} is {self._state}.")
+        self.say(f"Next: marconi-proxy {self._next} {parsed_args.name}")
+        return shown
+
+
+class Uncordon(Cordon):
+    """Let a partition take new queues again."""
+
+    examples = """
+  marconi-proxy partition uncordon east-1
+"""
+    _state = "enabled"
+    _next = "partition show"
+
+
+class Delete(AdminVerb):
+    """Remove a partition that holds no queue. Its servers are not touched.
+
+    Refused with status 3 while a queue is placed on it.
+    """
+
+    examples = """
+  marconi-proxy partition delete east-1
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        with self.admin(parsed_args) as admin:
+            admin.call("DELETE", f"/v1/partitions/{part(parsed_args.name)}")
+        self.say(f"There is no partition {parsed_args.name} any more. Next: marconi-proxy partition list")

@@ -1,0 +1,114 @@
+"""``marconi-proxy placement``: where queues live."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from cliff.columns import FormattableColumn
+from cliff.lister import Lister
+from cliff.show import ShowOne
+
+from marconi_proxy.cli.admin_client import AdminClient, part
+from marconi_proxy.cli.exits import CommandError
+from marconi_proxy.cli.tenants import PROJECT_HELP
+from marconi_proxy.cli.verb import AdminVerb
+
+COLUMNS = ("project", "queue", "epoch", "state", "segments", "base", "since")
+PAGE = 1000
+
+Shown = tuple[Sequence[str], Iterable[Any]]
+
+
+class Segments(FormattableColumn[list[dict[str, Any]]]):
+    """A chain in read order, such as ``0:east-1 (sealed), 1:west-1``."""
+
+    def human_readable(self) -> str:
+        return ", ".join(f"{s['n']}:{s['partition']}{' (sealed)' if s['sealed'] else ''}" for s in self._value)
+
+
+def _row(placement: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(Segments(placement[c]) if c == "segments" else placement[c] for c in COLUMNS)
+
+
+class Show(AdminVerb, ShowOne):
+    """Show where one queue lives."""
+
+    examples = """
+  marconi-proxy placement show 8f2c orders
+  marconi-proxy placement show - orders -f json
+  marconi-proxy placement show 8f2c '~topic'
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("project", metavar="PROJECT", help=PROJECT_HELP)
+        parser.add_argument("queue", metavar="QUEUE", help="a queue's name; ~NAME for a topic")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin(parsed_args) as admin:
+            _, placement = admin.call("GET", f"/v1/placements/{part(parsed_args.project)}/{part(parsed_args.queue)}")
+        return COLUMNS, _row(placement)
+
+
+class List(AdminVerb, Lister):
+    """List placements by project and queue, those of all projects and partitions unless told otherwise."""
+
+    examples = """
+  marconi-proxy placement list --project 8f2c
+  marconi-proxy placement list --partition east-1 --limit 10000 -f json
+  marconi-proxy placement list --marker 8f2c/orders
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--project", metavar="P", help=PROJECT_HELP)
+        parser.add_argument("--partition", metavar="P", help="those with any part of their queue there")
+        parser.add_argument("--limit", type=_count, default=PAGE, metavar="N", help="at most so many; default: 1000")
+        parser.add_argument("--marker", metavar="M", help="begin after this one: PROJECT/QUEUE")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        filters = {"project": parsed_args.project, "partition": parsed_args.partition}
+        rows: list[tuple[Any, ...]] = []
+        marker = parsed_args.marker
+        with self.admin(parsed_args) as admin:
+            while len(rows) < parsed_args.limit:
+                page, marker = _page(admin, filters, marker, min(PAGE, parsed_args.limit - len(rows)))
+                if not page:
+                    break
+                rows += map(_row, page)
+            else:
+                if _page(admin, filters, marker, 1)[0]:
+                    self.say(
+                        f"There are more: give a larger --limit, or go on with --marker {shlex.quote(marker or '')}"
+                    )
+        return COLUMNS, rows
+
+
+def _page(
+    admin: AdminClient, filters: dict[str, str | None], marker: str | None, limit: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return one page and the marker of its end."""
+    given = {**filters, "marker": marker, "limit": str(limit)}
+    query = "&".join(f"{name}={part(value)}" for name, value in given.items() if value)
+    _, document = admin.call("GET", f"/v1/placements?{query}")
+    following = [link["href"] for link in document["links"] if link["rel"] == "next"]
+    if not following:
+        return document["placements"], None
+    found = parse_qs(urlsplit(following[0]).query, errors="surrogateescape")
+    try:
+        return document["placements"], found["marker"][0]
+    except KeyError as error:
+        raise CommandError(f"the admin API's next link has no marker: {following[0]}") from error
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return count

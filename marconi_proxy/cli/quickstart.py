@@ -1,0 +1,72 @@
+"""``marconi-proxy quickstart``: a front door over given partitions, and a tour of it."""
+
+from __future__ import annotations
+
+import argparse
+
+from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.cli.verb import Verb
+
+
+class Quickstart(Verb):
+    """Start a front door over the given partitions, show what it does, and keep it up until Ctrl-C.
+
+    The catalog is a SQLite file in a state directory ($XDG_STATE_HOME/marconi-proxy/quickstart) unless --catalog names
+    another one. Everything it starts ends with it.
+    """
+
+    examples = """
+  marconi-proxy quickstart --partition one=http://10.0.0.1:8888 --partition two=http://10.0.0.2:8888
+  marconi-proxy quickstart --partition one=http://127.0.0.1:8001 --public 127.0.0.1:8080 --exit
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--partition",
+            metavar="NAME=URL",
+            action="append",
+            default=[],
+            help="a partition and the base URL of a host of it; repeat it for more partitions or more hosts of one",
+        )
+        parser.add_argument("--catalog", metavar="URI", help="sqlite:////absolute/path or mongodb://HOST:PORT/DATABASE")
+        parser.add_argument("--public", metavar="HOST:PORT", default="127.0.0.1:8888", help="default: %(default)s")
+        parser.add_argument("--admin", metavar="HOST:PORT", default="127.0.0.1:8889", help="default: %(default)s")
+        parser.add_argument("--exit", action="store_true", help="leave after the tour; status 0 if every step held")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        from marconi_proxy.quickstart import session
+        from marconi_proxy.quickstart.children import ChildError
+        from marconi_proxy.quickstart.tour import TourError
+
+        plan = session.Plan(
+            partitions=_partitions(parsed_args.partition),
+            catalog=parsed_args.catalog,
+            public=parsed_args.public,
+            admin=parsed_args.admin,
+            leave=parsed_args.exit,
+        )
+        try:
+            session.run(plan, lambda line: print(line, file=self.app.stdout, flush=True))
+        except (ChildError, TourError) as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"the state directory cannot be used: {error}") from error
+
+
+def _partitions(given: list[str]) -> dict[str, list[str]]:
+    """Return hosts by partition name. Raises CommandError."""
+    if not given:
+        raise CommandError(
+            "quickstart needs at least one partition: --partition NAME=URL, where URL is the base URL of a running "
+            "Marconi or Zaqar server such as http://127.0.0.1:8001",
+            Exit.USAGE,
+        )
+    partitions: dict[str, list[str]] = {}
+    for text in given:
+        name, equals, url = text.partition("=")
+        if not (name and equals and url.startswith(("http://", "https://"))):
+            raise CommandError(f"--partition: {text!r} is not NAME=URL such as one=http://127.0.0.1:8001", Exit.USAGE)
+        partitions.setdefault(name, []).append(url)
+    return partitions

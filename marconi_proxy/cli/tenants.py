@@ -1,0 +1,99 @@
+"""``marconi-proxy tenant``: where a project's queues go that are still to be created."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cliff.show import ShowOne
+
+from marconi_proxy.cli.admin_client import AdminClient, part
+from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.cli.verb import AdminVerb
+
+COLUMNS = ("project", "spread", "pinned", "set")
+PROJECT_HELP = "a project's id; - for no project; id:- for the project named -"
+
+Shown = tuple[Sequence[str], Iterable[Any]]
+
+
+class Show(AdminVerb, ShowOne):
+    """Show over how many partitions a project's new queues spread, or which one they are pinned to."""
+
+    examples = """
+  marconi-proxy tenant show 8f2c
+  marconi-proxy tenant show - -f json
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("project", metavar="PROJECT", help=PROJECT_HELP)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin(parsed_args) as admin:
+            return _shown(admin, parsed_args.project)
+
+
+class Set(Show):
+    """Decide where a project's new queues go.
+
+    What is not given stays as it is, and queues that exist stay where they are.
+    """
+
+    examples = """
+  marconi-proxy tenant set 8f2c --spread 4
+  marconi-proxy tenant set 8f2c --pin east-1
+  marconi-proxy tenant set 8f2c --no-pin
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--spread", type=int, metavar="N", help="over how many partitions, 1 to 1000")
+        pin = parser.add_mutually_exclusive_group()
+        pin.add_argument("--pin", metavar="PARTITION", help="put them all on this one")
+        pin.add_argument("--no-pin", action="store_true", help="let them spread again")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        given: dict[str, Any] = {}
+        if parsed_args.spread is not None:
+            given["spread"] = parsed_args.spread
+        if parsed_args.pin is not None or parsed_args.no_pin:
+            given["pinned"] = parsed_args.pin
+        if not given:
+            raise CommandError("nothing to set: give --spread, --pin or --no-pin", Exit.USAGE)
+        path = f"/v1/tenants/{part(parsed_args.project)}"
+        with self.admin(parsed_args) as admin:
+            _, tenant = admin.call("GET", path)
+            admin.call("PUT", path, {"spread": tenant["spread"], "pinned": tenant["pinned"]} | given)
+            shown = _shown(admin, parsed_args.project)
+        self.say("This affects queues created from now on; those that exist stay where they are.")
+        self.say(f"Next: marconi-proxy placement list --project {shlex.quote(parsed_args.project)}")
+        return shown
+
+
+class Unset(AdminVerb):
+    """Go back to the defaults for a project's new queues: spread 1, not pinned."""
+
+    examples = """
+  marconi-proxy tenant unset 8f2c
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("project", metavar="PROJECT", help=PROJECT_HELP)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        with self.admin(parsed_args) as admin:
+            admin.call("DELETE", f"/v1/tenants/{part(parsed_args.project)}")
+        self.say("This affects queues created from now on; those that exist stay where they are.")
+        self.say(f"Next: marconi-proxy tenant show {shlex.quote(parsed_args.project)}")
+
+
+def _shown(admin: AdminClient, project: str) -> Shown:
+    _, tenant = admin.call("GET", f"/v1/tenants/{part(project)}")
+    return COLUMNS, [tenant[column] for column in COLUMNS]

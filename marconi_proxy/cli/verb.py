@@ -1,0 +1,78 @@
+"""What all commands share: help with examples, one-sentence errors, hints, ``--admin-url``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import traceback
+from typing import TYPE_CHECKING
+
+from cliff.columns import FormattableColumn
+from cliff.command import Command
+
+from marconi_proxy.cli.exits import CommandError
+
+if TYPE_CHECKING:
+    from marconi_proxy.cli.admin_client import AdminClient
+
+DEFAULT_ADMIN_URL = "http://127.0.0.1:8889"
+
+
+class Verb(Command):
+    """A command. Subclasses say what they do in their docstring and show it in ``examples``. Mix in before Lister or
+    ShowOne."""
+
+    examples = ""
+
+    def _load_hooks(self) -> None:
+        # cliff would search all installed packages for plug-ins of each command; there are none.
+        self._hooks = []
+
+    def get_epilog(self) -> str:
+        return f"Examples:\n{self.examples.rstrip()}" if self.examples else ""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        try:
+            return super().run(parsed_args)
+        except CommandError as error:
+            if self.app.options.debug:
+                traceback.print_exc(file=self.app.stderr)
+            self.say(f"marconi-proxy: {error}")
+            return error.status
+
+    def say(self, text: str) -> None:
+        """Write a line to standard error."""
+        self.app.stderr.write(f"{text}\n")
+
+
+class AdminVerb(Verb):
+    """A command over the admin API."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--admin-url",
+            metavar="URL",
+            default=os.environ.get("MARCONI_PROXY_ADMIN_URL") or DEFAULT_ADMIN_URL,
+            help="the admin API; default: $MARCONI_PROXY_ADMIN_URL, else %(default)s. "
+            "Its token is taken from $MARCONI_PROXY_ADMIN_TOKEN.",
+        )
+        return parser
+
+    def admin(self, parsed_args: argparse.Namespace) -> AdminClient:
+        """Return a client of the admin API, to be used in a ``with`` statement."""
+        from marconi_proxy.cli.admin_client import AdminClient
+
+        return AdminClient(parsed_args.admin_url, os.environ.get("MARCONI_PROXY_ADMIN_TOKEN"))
+
+
+class Words(FormattableColumn[list[str]]):
+    """A list of words: joined for people, an array for programs."""
+
+    def human_readable(self) -> str:
+        return ", ".join(self._value)

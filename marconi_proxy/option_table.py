@@ -1,0 +1,324 @@
+"""Every option: its name, type, default, bounds, and what an operator must know to change it.
+
+A table and nothing else; ``options`` loads it. Names are part of the product: renaming one breaks configurations.
+"""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+from marconi_proxy.option_types import AddressType, CatalogURIType
+
+_CATALOG = (
+    cfg.Opt(
+        "uri",
+        type=CatalogURIType(),
+        secret=True,
+        sample_default="sqlite:////var/lib/marconi-proxy/catalog.db",
+        help="Where the catalog is: sqlite:////absolute/path or mongodb://HOST:PORT[,HOST:PORT]/DATABASE[?options]. "
+        "Must be set, to the same value for every process of one installation: two catalogs are two proxies that "
+        "place the same queue twice. SQLite serves the processes of one machine, MongoDB those of many. It may hold a "
+        "password, so it is never logged whole; in this file a $ is written $$.",
+    ),
+)
+
+_PUBLIC = (
+    cfg.Opt(
+        "bind",
+        type=AddressType(),
+        default="127.0.0.1:8888",
+        help="HOST:PORT of the public API; [IPV6]:PORT for IPv6, port 0 for any free one. The default is reachable "
+        "from this machine only, because with [auth] strategy = noauth whoever reaches it is believed.",
+    ),
+    cfg.IntOpt(
+        "workers",
+        default=2,
+        min=1,
+        max=1024,
+        help="Worker processes of the public API. Each uses one core and keeps its own cache, connections and lease. "
+        "More than there are cores adds memory and latency, not throughput.",
+    ),
+    cfg.IntOpt(
+        "keepalive",
+        default=75,
+        min=1,
+        max=3600,
+        help="Seconds that a client's connection may stay idle between two requests before it is closed; for both "
+        "listeners. Shorter than what clients or a load balancer in front keep theirs, some of their requests meet a "
+        "closed connection; longer, idle clients hold file descriptors.",
+    ),
+    cfg.IntOpt(
+        "graceful_timeout",
+        default=30,
+        min=1,
+        max=3600,
+        help="Seconds that requests under way get to finish when a listener is stopped; for both listeners. What is "
+        "still running then is cut off, and its clients cannot know whether it happened.",
+    ),
+    cfg.IntOpt(
+        "max_body",
+        default=1048576,
+        min=1024,
+        max=1073741824,
+        help="Bytes of the largest request body that is forwarded; a larger one is answered 400. It is held in memory "
+        "while its call lasts. Partitions have limits of their own (262144 for posting messages, by default); below "
+        "theirs, this one refuses what they would take.",
+    ),
+    cfg.IntOpt(
+        "max_head",
+        default=65536,
+        min=1024,
+        max=16777216,
+        help="Bytes of the largest request line and headers together; more is answered 400 and the connection closed. "
+        "For both listeners. It bounds the memory a client can take before its request is looked at. Bulk calls "
+        "carry their ids in the request line, so do not go below 8192.",
+    ),
+    cfg.IntOpt(
+        "head_timeout",
+        default=30,
+        min=1,
+        max=3600,
+        help="Seconds within which a request line and headers must be complete, from their first byte or, on a new "
+        "connection, from its start; for both listeners. Without it, clients that trickle bytes hold connections for "
+        "ever. Too short, clients on very slow links are cut off.",
+    ),
+    cfg.IntOpt(
+        "max_connections",
+        default=4096,
+        min=1,
+        max=1048576,
+        help="Client connections per worker process; for both listeners. One more is answered 503 at once and closed, "
+        "so that file descriptors remain for the partitions' connections and the catalog's. The hard limit "
+        "of open files (ulimit -Hn) must be larger than this plus [upstream] max_connections for every host.",
+    ),
+    cfg.BoolOpt(
+        "trust_forwarded_for",
+        default=False,
+        help="Whether to keep the X-Forwarded-For and X-Forwarded-Proto of a request and append to them, instead of "
+        "replacing them. Set it only where everybody who can connect is a proxy that sets them itself; else clients "
+        "choose which address partitions see.",
+    ),
+)
+
+_ADMIN = (
+    cfg.Opt(
+        "bind",
+        type=AddressType(),
+        default="127.0.0.1:8889",
+        help="HOST:PORT of the admin API; [IPV6]:PORT for IPv6, port 0 for any free one. Whoever reaches it can decide "
+        "where every tenant's queues live; an address other than loopback therefore needs a token.",
+    ),
+    cfg.IntOpt(
+        "workers",
+        default=1,
+        min=1,
+        max=64,
+        help="Worker processes of the admin API. Each probes every partition host by itself, so more of them means "
+        "more probes; one is enough for hundreds of operator calls per second.",
+    ),
+    cfg.StrOpt(
+        "token",
+        secret=True,
+        help="What every call of the admin API must carry in X-Auth-Token; unset, calls need none. The command line "
+        "sends the one in the environment variable MARCONI_PROXY_ADMIN_TOKEN. It travels in the clear unless "
+        "something in front speaks TLS.",
+    ),
+    cfg.BoolOpt(
+        "allow_unauthenticated",
+        default=False,
+        help="Whether the admin API may listen on an address other than loopback without a token. Without it such a "
+        "start is refused. Set it only where the network lets nobody but operators through.",
+    ),
+    cfg.FloatOpt(
+        "probe_interval",
+        default=10.0,
+        min=0.1,
+        max=3600.0,
+        help="Seconds between two rounds in which every partition host is asked for its API versions. It is how old "
+        "the health report and learned versions can be. Probes are reported; they decide nothing about forwarding.",
+    ),
+    cfg.FloatOpt(
+        "probe_timeout",
+        default=2.0,
+        min=0.05,
+        max=60.0,
+        help="Seconds that a partition host gets to answer a probe; also when a partition is registered. A slower host "
+        "is reported unreachable and its API versions stay as they were.",
+    ),
+)
+
+_UPSTREAM = (
+    cfg.FloatOpt(
+        "connect_timeout",
+        default=2.0,
+        min=0.05,
+        max=60.0,
+        help="Seconds to connect to a partition host before another one is tried. Nothing was sent yet, so the other "
+        "try is always safe. Above [upstream] deadline it has no effect.",
+    ),
+    cfg.FloatOpt(
+        "deadline",
+        default=60.0,
+        min=0.1,
+        max=3600.0,
+        help="Seconds for one call to a partition, all tries together; then the client gets 503 with Retry-After. The "
+        "call may have happened nevertheless. A post may legally take tens of seconds when a partition is contended, "
+        "so a short deadline turns slow posts into duplicates.",
+    ),
+    cfg.IntOpt(
+        "max_connections",
+        default=256,
+        min=1,
+        max=65536,
+        help="Connections to one partition host per worker process. Calls beyond wait for one, within their deadline. "
+        "Multiply by workers and proxies for what a host must accept.",
+    ),
+    cfg.IntOpt(
+        "max_concurrency",
+        default=512,
+        min=1,
+        max=1048576,
+        help="Calls under way at a time to one partition per worker process; one more gets 503 with Retry-After. "
+        "It keeps a slow partition from taking all the memory and connections of the others.",
+    ),
+    cfg.FloatOpt(
+        "idle_timeout",
+        default=60.0,
+        min=0.1,
+        max=3600.0,
+        help="Seconds that a connection to a partition host is kept idle before it is closed. Best a little shorter "
+        "than what the host keeps it; longer, calls meet connections that the host is just closing.",
+    ),
+    cfg.FloatOpt(
+        "fresh_idle",
+        default=1.0,
+        min=0.0,
+        max=3600.0,
+        help="Seconds of idleness after which a kept connection is not used for a call that must not be sent twice "
+        "(posting, claiming): if the host closed it meanwhile, nobody could tell whether the call happened. 0 gives "
+        "every such call a new connection; larger saves connects and risks more 503 answers.",
+    ),
+    cfg.IntOpt(
+        "max_response_head",
+        default=1048576,
+        min=16384,
+        max=67108864,
+        help="Bytes of the largest status line and headers taken from a partition; more is answered 503. Posting many "
+        "small messages is answered with a Location of hundreds of kilobytes, so a small value breaks such posts "
+        "after they were done.",
+    ),
+    cfg.IntOpt(
+        "eject_after",
+        default=5,
+        min=1,
+        max=1000,
+        help="Failures in a row after which a partition host gets no calls for [upstream] eject_for seconds. At 1 a "
+        "single lost connection takes a host out; large, many clients wait for a dead host before others are used.",
+    ),
+    cfg.FloatOpt(
+        "eject_for",
+        default=5.0,
+        min=0.1,
+        max=3600.0,
+        help="Seconds that a failing partition host gets no calls while the partition has others. Then calls try it "
+        "again. Long, a host that has recovered stays idle; short, more calls are spent on finding out.",
+    ),
+)
+
+_DIRECTORY = (
+    cfg.IntOpt(
+        "cache_size",
+        default=100000,
+        min=1,
+        max=100000000,
+        help="Placements that each worker process keeps in memory, the least recently used going first. Roughly 500 "
+        "bytes each. Smaller than the number of queues in use, each call on one that is not kept costs a catalog read.",
+    ),
+    cfg.FloatOpt(
+        "resync_interval",
+        default=60.0,
+        min=1.0,
+        max=86400.0,
+        help="Seconds between two readings of all partitions from the catalog. Changes normally arrive at once through "
+        "the catalog's feed; this bounds how long a worker can go on with an old list if one was missed.",
+    ),
+    cfg.FloatOpt(
+        "member_interval",
+        default=2.0,
+        min=0.1,
+        max=60.0,
+        help="Seconds between two renewals of a worker's registration in the catalog: one small write per worker. At "
+        "most a third of [directory] member_expiry, so that losing one renewal does no harm.",
+    ),
+    cfg.FloatOpt(
+        "member_expiry",
+        default=30.0,
+        min=1.0,
+        max=3600.0,
+        help="Seconds after its last renewal at which a worker counts as gone. A worker that cannot renew stops "
+        "writing by then, and a change that needs every worker's consent waits as long for one that vanished. It "
+        "should outlast an election of the catalog's replica set (about 12 seconds).",
+    ),
+    cfg.FloatOpt(
+        "takeover_after",
+        default=30.0,
+        min=10.0,
+        max=86400.0,
+        help="Seconds after which a deletion that was begun and not finished counts as abandoned, and whoever meets "
+        "that queue finishes it; until then calls on it are answered 503. Not below 10: it must be longer than the "
+        "calls of a deletion that is merely slow, or its late DELETE would hit a queue created since, and longer than "
+        "the clocks of the proxies' machines may differ, since one writes the time and another reads it.",
+    ),
+)
+
+_LISTING = (
+    cfg.IntOpt(
+        "default_page",
+        default=10,
+        min=1,
+        max=10000,
+        help="Queues on a page of GET /queues when the request has no limit. At most [listing] max_page. Clients of "
+        "Marconi expect 10.",
+    ),
+    cfg.IntOpt(
+        "max_page",
+        default=20,
+        min=1,
+        max=10000,
+        help="The largest limit that GET /queues accepts; larger ones are answered 400, as clients of Marconi expect. "
+        "With detailed=true a page of n queues costs n calls to partitions.",
+    ),
+)
+
+_AUTH = (
+    cfg.StrOpt(
+        "strategy",
+        default="noauth",
+        choices=[("noauth", "X-Project-Id and the other identity headers are believed as they were sent.")],
+        help="How the project of a request is established. With noauth anybody who reaches the public API can name any "
+        "project, so it belongs behind something that authenticates or in a trusted network; it is logged as a warning "
+        "at start.",
+    ),
+)
+
+_LOG = (
+    cfg.StrOpt(
+        "level",
+        default="info",
+        choices=["debug", "info", "warning", "error"],
+        ignore_case=True,
+        help="The least severe messages that are logged, to standard error. debug logs several lines per call and "
+        "costs much throughput.",
+    ),
+)
+
+GROUPS: dict[str, tuple[cfg.Opt, ...]] = {
+    "admin": _ADMIN,
+    "auth": _AUTH,
+    "catalog": _CATALOG,
+    "directory": _DIRECTORY,
+    "listing": _LISTING,
+    "log": _LOG,
+    "public": _PUBLIC,
+    "upstream": _UPSTREAM,
+}

@@ -1,0 +1,130 @@
+"""Loading of options: from a file, the environment (``OS_<GROUP>__<OPTION>``) and overrides, without global state.
+
+oslo.config ignores what it does not know. Here a wrong name fails like a wrong value does: at start, naming itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+
+from oslo_config import cfg
+
+from marconi_proxy.option_table import GROUPS
+
+
+class OptionError(Exception):
+    """The operator's fault: an option that does not exist or has an impossible value. The message names it."""
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Return every group with its options: the hook by which oslo.config's generator finds them."""
+    return [(group, list(opts)) for group, opts in GROUPS.items()]
+
+
+def load(config_file: str | None = None, overrides: Mapping[str, object] | None = None) -> cfg.ConfigOpts:
+    """Return all options, every value checked.
+
+    ``overrides`` maps ``"group.option"`` to a value that wins over everything else; a None in it is left out. Then
+    come environment variables, then ``config_file``, then defaults. Raises OptionError.
+    """
+    _check_environment(os.environ)
+    if config_file is not None:
+        _check_file(config_file)
+    conf = cfg.ConfigOpts()
+    for group, opts in GROUPS.items():
+        conf.register_opts(list(opts), group=group)
+    try:
+        conf(
+            [],
+            project="marconi-proxy",
+            default_config_files=[config_file] if config_file else [],
+            default_config_dirs=[],
+        )
+    except cfg.Error as error:
+        raise OptionError(str(error)) from error
+    for name, value in (overrides or {}).items():
+        if value is not None:
+            _override(conf, name, value)
+    for group, opts in GROUPS.items():
+        for opt in opts:
+            _check_value(conf, group, opt)
+    _check_together(conf)
+    return conf
+
+
+def _check_environment(environ: Mapping[str, str]) -> None:
+    known = {f"OS_{group}__{opt.dest}".upper() for group, opts in GROUPS.items() for opt in opts}
+    prefixes = tuple(f"OS_{group}__".upper() for group in GROUPS)
+    for name in sorted(environ):
+        if name.startswith(prefixes) and name not in known:
+            raise OptionError(f"environment variable {name} names no option{_perhaps(name, known)}")
+
+
+def _check_file(path: str) -> None:
+    sections: dict[str, dict[str, list[str]]] = {}
+    try:
+        cfg.ConfigParser(path, sections).parse()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"cannot read the configuration file {path}: {error}") from error
+    except Exception as error:
+        # oslo.config's parser raises a private exception, whose text quotes the line: it may be the one with a secret.
+        raise OptionError(
+            f"{path}, line {getattr(error, 'lineno', '?')}: neither [group], option = value nor # comment"
+        ) from None
+    for section, assignments in sections.items():
+        group = section.lower()
+        if group not in GROUPS:
+            if section == "DEFAULT" and not assignments:
+                continue
+            raise OptionError(f"{path}: there is no group [{section}]{_perhaps(group, GROUPS)}")
+        known = {opt.dest for opt in GROUPS[group]}
+        for name in assignments:
+            if name not in known:
+                raise OptionError(f"{path}: there is no option {name} in [{group}]{_perhaps(name, known)}")
+
+
+def _perhaps(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _override(conf: cfg.ConfigOpts, name: str, value: object) -> None:
+    group, _, option = name.partition(".")
+    # Overrides are taken as they are: no $substitution, which would surprise in a password.
+    escaped = value.replace("$", "$$") if isinstance(value, str) else value
+    try:
+        conf.set_override(option, escaped, group=group)
+    except cfg.NoSuchOptError as error:
+        raise OptionError(str(error)) from error
+    except ValueError as error:
+        raise OptionError(f"[{group}] {option}: {error}") from error
+
+
+def _check_value(conf: cfg.ConfigOpts, group: str, opt: cfg.Opt) -> None:
+    try:
+        conf[group][opt.dest]
+    except (cfg.Error, ValueError) as error:
+        variable = f"OS_{group}__{opt.dest}".upper()
+        where = f" (environment variable {variable})" if variable in os.environ else ""
+        # The context is the type's own message; oslo.config's adds a dump of where it was.
+        reason = error.__context__ or error
+        if isinstance(reason, (cfg.NoSuchOptError, cfg.TemplateSubstitutionError)):
+            # Its text quotes what followed the $, which may be a piece of a password.
+            reason = ValueError("a $ in a value is written $$")
+        raise OptionError(f"[{group}] {opt.dest}{where}: {reason}") from None
+
+
+def _check_together(conf: cfg.ConfigOpts) -> None:
+    """Raise OptionError for values that are possible alone and impossible together."""
+    if conf.catalog.uri is None:
+        raise OptionError("[catalog] uri: is not set; set it, or OS_CATALOG__URI, or give --catalog")
+    if conf.listing.default_page > conf.listing.max_page:
+        raise OptionError("[listing] default_page: is larger than max_page")
+    if conf.directory.member_interval * 3 > conf.directory.member_expiry:
+        raise OptionError("[directory] member_interval: is more than a third of member_expiry")
+    if conf.admin.token is not None and not (
+        conf.admin.token.isascii() and conf.admin.token.isprintable() and conf.admin.token
+    ):
+        raise OptionError("[admin] token: must be printable ASCII, for it travels in a header")

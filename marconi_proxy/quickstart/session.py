@@ -1,0 +1,154 @@
+"""The order of a quickstart: state, servers, partitions, tour, and then until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from marconi_proxy.cli.admin_client import AdminClient, part
+from marconi_proxy.cli.exits import CommandError
+from marconi_proxy.quickstart.children import Children
+from marconi_proxy.quickstart.tour import TENANTS, Tour, TourError
+
+# Seconds for each of the two servers to come up.
+_START = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked for. ``partitions`` maps names to base URLs of hosts; ``catalog`` None is a file in the state
+    directory; ``public`` and ``admin`` are HOST:PORT; ``leave`` ends after the tour."""
+
+    partitions: Mapping[str, Sequence[str]]
+    catalog: str | None
+    public: str
+    admin: str
+    leave: bool
+
+
+def state_directory() -> Path:
+    """Return where a quickstart keeps its catalog and logs, as the XDG Base Directory Specification has it."""
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "marconi-proxy" / "quickstart"
+
+
+class _Interrupted(BaseException):
+    """Somebody asked us to stop."""
+
+
+def run(plan: Plan, say: Callable[[str], None]) -> None:
+    """Do it. Returns when the tour is over (``leave``) or on SIGINT and SIGTERM, with nothing left running.
+
+    Raises ChildError, TourError, CommandError.
+    """
+    directory = state_directory()
+    directory.mkdir(parents=True, exist_ok=True)
+    catalog = plan.catalog or f"sqlite:///{directory / 'catalog.sqlite'}"
+
+    def interrupt(*_: object) -> None:
+        raise _Interrupted
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with (
+            Children(directory) as children,
+            AdminClient(f"http://{plan.admin}", os.environ.get("MARCONI_PROXY_ADMIN_TOKEN")) as admin,
+            httpx.Client(base_url=f"http://{plan.public}", timeout=30.0, trust_env=False) as public,
+        ):
+            say(f"Catalog, and logs of the servers, in {directory}")
+            _start(plan, catalog, children, public, admin)
+            say(f"The public API is at http://{plan.public}, the admin API at http://{plan.admin}")
+            _register(plan, admin, say)
+            tour = Tour(public, admin, lambda line: say(f"  {line}"))
+            try:
+                say("A tour, as two tenants use the public API:")
+                tour.run()
+                say("Every step held.")
+                if not plan.leave:
+                    _stay(plan, children, say)
+            finally:
+                _tidy_up(tour, say)
+    except _Interrupted:
+        say("Stopped; nothing is left running.")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start(plan: Plan, catalog: str, children: Children, public: httpx.Client, admin: AdminClient) -> None:
+    program = [sys.executable, "-m", "marconi_proxy"]
+    if catalog.startswith("mongodb:"):
+        subprocess.run([*program, "catalog", "init", "--catalog", catalog], check=True)
+    children.start("public", [*program, "serve", "public", "--catalog", catalog, "--bind", plan.public])
+    children.start("admin", [*program, "serve", "admin", "--catalog", catalog, "--bind", plan.admin])
+    children.wait_until(lambda: _answers(lambda: public.get("/").status_code == 300), "the public API", _START)
+    children.wait_until(lambda: _answers(lambda: bool(admin.call("GET", "/v1/partitions"))), "the admin API", _START)
+
+
+def _answers(call: Callable[[], bool]) -> bool:
+    try:
+        return call()
+    except (httpx.HTTPError, CommandError):
+        return False
+
+
+def _register(plan: Plan, admin: AdminClient, say: Callable[[str], None]) -> None:
+    """Make the given partitions those that take new queues, and let the tour's tenants use them all."""
+    _, known = admin.call("GET", "/v1/partitions")
+    states = {partition["name"]: partition["state"] for partition in known or ()}
+    for name, hosts in plan.partitions.items():
+        if name in states:
+            admin.call("PATCH", f"/v1/partitions/{part(name)}", {"hosts": list(hosts), "state": "enabled"})
+        else:
+            admin.call("PUT", f"/v1/partitions/{part(name)}", {"hosts": list(hosts), "weight": 100})
+        _, partition = admin.call("GET", f"/v1/partitions/{part(name)}")
+        spoken = partition["api_versions"]
+        if "v2" not in spoken:
+            raise TourError(
+                f"partition {name} at {', '.join(hosts)} "
+                + (
+                    f"speaks {', '.join(spoken)} only; the tour needs v2"
+                    if spoken
+                    else "does not answer; is it running?"
+                )
+            )
+        say(f"Partition {name} at {', '.join(hosts)} speaks {', '.join(spoken)}")
+    # Of a catalog of our own. One that was named may be in use, and is not ours to change.
+    for name in states.keys() - plan.partitions.keys():
+        if plan.catalog is None and states[name] == "enabled":
+            admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "cordoned"})
+            say(f"Partition {name}, of an earlier quickstart, takes no new queues now")
+    for tenant in TENANTS:
+        admin.call("PUT", f"/v1/tenants/{tenant}", {"spread": len(plan.partitions)})
+
+
+def _tidy_up(tour: Tour, say: Callable[[str], None]) -> None:
+    try:
+        tour.tidy_up()
+    except TourError as error:
+        say(f"The tour's queues may be left behind: {error}")
+
+
+def _stay(plan: Plan, children: Children, say: Callable[[str], None]) -> None:
+    """Return never; _Interrupted and ChildError end it."""
+    say(
+        f"""
+It stays up until Ctrl-C. In another terminal, for example:
+
+  curl -i http://{plan.public}/v2/queues -H 'X-Project-Id: tour-blue' -H 'Client-ID: {uuid.uuid4()}'
+  marconi-proxy --help
+  marconi-proxy placement list --admin-url http://{plan.admin}
+"""
+    )
+    while True:
+        children.check()
+        time.sleep(0.5)

@@ -1,0 +1,116 @@
+"""The tour: a short story told with real calls through the front door, each of them checked.
+
+Everything is done as two tenants would do it, over the public API v2; only "where is it" asks the admin API.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+
+from marconi_proxy.cli.admin_client import AdminClient
+
+TENANTS = {"tour-blue": ("orders", "payments", "invoices"), "tour-green": ("orders", "letters")}
+# Seconds that a call which may be repeated is repeated for.
+_PATIENCE = 10.0
+_MESSAGES = 5
+_CLAIMED = 2
+
+
+class TourError(Exception):
+    """A step did not hold. The message says which, and what came instead."""
+
+
+class Tour:
+    """``say`` is called with each line to show. ``public`` has a base URL."""
+
+    def __init__(self, public: httpx.Client, admin: AdminClient, say: Callable[[str], None]) -> None:
+        self._public = public
+        self._admin = admin
+        self._say = say
+        self._client_id = str(uuid.uuid4())
+
+    def run(self) -> None:
+        """Take the tour. Raises TourError at the first step that does not hold."""
+        self.tidy_up()
+        self._create()
+        for tenant, queues in TENANTS.items():
+            self._use(tenant, queues[0])
+        self._list()
+        self._show_places()
+
+    def tidy_up(self) -> None:
+        """Delete the tour's queues, also those of an earlier tour."""
+        for tenant, queue in self._queues():
+            self._call(tenant, "DELETE", f"/v2/queues/{queue}", expect=204)
+
+    def _queues(self) -> Iterator[tuple[str, str]]:
+        for tenant, queues in TENANTS.items():
+            for queue in queues:
+                yield tenant, queue
+
+    def _create(self) -> None:
+        for tenant, queue in self._queues():
+            self._call(tenant, "PUT", f"/v2/queues/{queue}", expect=201)
+            self._say(f"{tenant} created queue {queue}")
+
+    def _use(self, tenant: str, queue: str) -> None:
+        path = f"/v2/queues/{queue}"
+        messages = [{"ttl": 300, "body": {"number": n, "for": tenant}} for n in range(_MESSAGES)]
+        posted = self._call(tenant, "POST", f"{path}/messages", {"messages": messages}, expect=201)
+        self._hold(len(posted["resources"]) == _MESSAGES, f"{_MESSAGES} messages posted to {queue}", posted)
+        self._say(f"{tenant} posted {_MESSAGES} messages to {queue}")
+        claim = self._call(tenant, "POST", f"{path}/claims?limit={_CLAIMED}", {"ttl": 60, "grace": 60}, expect=201)
+        numbers = [message["body"]["number"] for message in claim["messages"]]
+        self._hold(numbers == list(range(_CLAIMED)), "the oldest messages claimed first", claim)
+        owners = {message["body"]["for"] for message in claim["messages"]}
+        self._hold(owners == {tenant}, "only messages of its own claimed", claim)
+        self._say(f"{tenant} claimed the first {_CLAIMED} of {queue}")
+        for message in claim["messages"]:
+            self._call(tenant, "DELETE", message["href"], expect=204)
+        stats = self._call(tenant, "GET", f"{path}/stats", expect=200)["messages"]
+        left = _MESSAGES - _CLAIMED
+        self._hold(stats["total"] == left and stats["claimed"] == 0, f"{left} messages left in {queue}", stats)
+        self._say(f"{tenant} deleted them with its claim; {left} messages are left")
+
+    def _list(self) -> None:
+        for tenant, queues in TENANTS.items():
+            names: list[str] = []
+            page = f"/v2/queues?limit={len(queues) - 1}"
+            while True:
+                listed = self._call(tenant, "GET", page, expect=200)
+                if not listed["queues"]:
+                    break
+                names += [entry["name"] for entry in listed["queues"]]
+                page = listed["links"][0]["href"]
+            self._hold(names == sorted(queues), f"exactly the queues of {tenant} listed, by name", names)
+            self._say(f"{tenant} listed its queues, page by page: {', '.join(names)}")
+
+    def _show_places(self) -> None:
+        for tenant, queue in self._queues():
+            _, placement = self._admin.call("GET", f"/v1/placements/{tenant}/{queue}")
+            self._hold(placement["state"] == "open", f"an open placement of {queue}", placement)
+            self._say(f"{tenant}/{queue} is on partition {placement['segments'][-1]['partition']}")
+
+    def _call(self, tenant: str, method: str, path: str, body: Any = None, *, expect: int) -> Any:
+        headers = {"Client-ID": self._client_id, "X-Project-Id": tenant}
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                response = self._public.request(method, path, json=body, headers=headers)
+            except httpx.HTTPError as error:
+                raise TourError(f"{method} {path} as {tenant}: {error or type(error).__name__}") from error
+            # The partitions were registered a moment ago: workers that have not heard of them say 503, come again.
+            if response.status_code != 503 or method == "POST" or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        self._hold(response.status_code == expect, f"{method} {path} as {tenant} answered {expect}", response.text)
+        return response.json() if response.content else None
+
+    def _hold(self, condition: bool, expectation: str, instead: object) -> None:
+        if not condition:
+            raise TourError(f"this did not hold: {expectation}; instead there was: {instead}")

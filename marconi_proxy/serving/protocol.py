@@ -1,0 +1,218 @@
+"""The server's side of HTTP/1.1: uvicorn's httptools protocol, made fit to stand at a front door.
+
+What it adds: the request target exactly as it was received; bounds on a request head's bytes and time; refusals in the
+API's own shape (``{"title", "description"}``, section 1.8); nothing that another reader of the same bytes could take
+for another request. What a request means is none of its business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from marconi_proxy.serving.whole import WHOLE, respond_whole
+
+# How long a refused client may go on sending. Closing with unread bytes makes the kernel reset the connection, and the
+# client loses the answer that says why.
+LINGER = 1.0
+
+# What the parser is in. A chunk of bytes may pass through all of them.
+_BETWEEN, _HEAD, _BODY = range(3)
+
+_VERSIONS = ("1.1", "1.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``max_head`` bytes of request line and headers, complete within ``head_timeout`` seconds, on at most
+    ``max_connections`` connections per process."""
+
+    max_head: int
+    head_timeout: float
+    max_connections: int
+
+
+class _HeadError(Exception):
+    """Raised inside a parser callback; the parser stops and hands it over as the context of its own error."""
+
+
+class FrontDoorProtocol(HttpToolsProtocol):
+    """One client connection. Every request's scope has ``target``: the bytes between method and version."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limits: Limits,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._max_head = limits.max_head
+        self._phase = _BETWEEN
+        # Bytes of the head so far that came in earlier chunks, and how many more of an earlier chunk may be its too.
+        self._head_bytes = 0
+        self._head_slack = 0
+        self._chunk = 0
+        self._ended = False
+        self._deaf = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- the connection -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.max_connections:
+            self._deaf = True
+            transport.write(
+                self._answer(503, "Too many connections", "This server has all the connections it may have.")
+            )
+            # No lingering: it would hold exactly what there is too little of.
+            transport.close()
+            return
+        self._timer = self.loop.call_later(self._limits.head_timeout, self._head_timed_out)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        self._chunk = len(data)
+        self._ended = False
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # The request itself was taken and will be answered; RFC 9110, 7.8: a server may ignore Upgrade. But the
+            # parser has lost its place, so nothing after it is read.
+            self._deaf = True
+            self.cycle.keep_alive = False
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse(str(cause) if isinstance(cause, _HeadError) else "This is not a valid HTTP/1.1 request.")
+        else:
+            if self._phase == _HEAD or (self._phase == _BETWEEN and not self._ended):
+                self._head_unfinished()
+
+    # -- the parser's callbacks ---------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._phase = _HEAD
+        self._head_bytes = 0
+        self._head_slack = self._chunk if self._ended else 0
+
+    def on_headers_complete(self) -> None:
+        # PERF: the sum is an upper bound that nearly every request passes; only above it is anything added up.
+        if self._head_bytes + self._head_slack + self._chunk > self._max_head and self._head_size() > self._max_head:
+            raise _HeadError(f"The request line and headers are larger than {self._max_head} bytes.")
+        target = self.url
+        # RFC 9112, 3.2: absolute-form and authority-form are for proxies that a client knows of.
+        if target[:1] != b"/" and target != b"*":
+            raise _HeadError("The request target must be a path that begins with a slash.")
+        if self.parser.get_http_version() not in _VERSIONS:
+            raise _HeadError("The version must be HTTP/1.1 or HTTP/1.0.")
+        if self.parser.should_upgrade() and any(
+            (name == b"content-length" and value != b"0") or name == b"transfer-encoding"
+            for name, value in self.headers
+        ):
+            # The parser skips the body of such a request and would read it as the next request.
+            raise _HeadError("A request with a body cannot ask for an upgrade.")
+        super().on_headers_complete()
+        self.scope["target"] = target  # type: ignore[typeddict-unknown-key]
+        self.scope["extensions"] = {WHOLE: partial(respond_whole, self.cycle)}  # type: ignore[dict-item]
+        self._phase = _BODY
+        if self._timer is not None:
+            self._stop_timer()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._phase = _BETWEEN
+        self._ended = True
+        self._head_bytes = 0
+
+    # -- bounds -------------------------------------------------------------------------------------------------
+
+    def _head_size(self) -> int:
+        """The bytes of the complete head: ``METHOD SP target SP HTTP/1.1 CRLF (name ": " value CRLF)* CRLF``."""
+        line = len(self.parser.get_method()) + len(self.url) + 12
+        return line + sum(len(name) + len(value) + 4 for name, value in self.headers) + 2
+
+    def _head_unfinished(self) -> None:
+        """Account for a chunk that ended within a head, or was nothing but line ends before one."""
+        if not self._ended:
+            self._head_bytes += self._chunk
+            if self._head_bytes > self._max_head:
+                self._refuse(f"The request line and headers are larger than {self._max_head} bytes.")
+                return
+        # Else the chunk held the end of another message too; on_message_begin remembered it as slack.
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._limits.head_timeout, self._head_timed_out)
+
+    def _head_timed_out(self) -> None:
+        self._timer = None
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            # An earlier request of a pipeline is still being answered, and reading may be paused for it: our delay.
+            self._timer = self.loop.call_later(self._limits.head_timeout, self._head_timed_out)
+        elif self._head_bytes or self._head_slack or self._phase == _HEAD:
+            self._refuse(f"The request line and headers did not arrive within {self._limits.head_timeout:g} seconds.")
+        else:
+            # Connected and never said a word, as browsers do: nobody waits for an answer.
+            self.transport.close()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # -- refusing -----------------------------------------------------------------------------------------------
+
+    def _refuse(self, description: str) -> None:
+        """Answer 400 as soon as nothing else is owed on this connection, read no more, and close it."""
+        self.logger.debug("refused a request of %s: %s", self.client, description)
+        self._deaf = True
+        self._stop_timer()
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if self._phase != _BODY:
+                # Earlier requests get their answers; then the connection closes, which refuses this one.
+                cycle.keep_alive = False
+                return
+            # The body of the request in hand is broken: as far as the application knows, its client has gone.
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
+        self.transport.write(self._answer(400, "Bad request", description))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self._timer = self.loop.call_later(LINGER, self.transport.close)
+
+    def _answer(self, status: int, title: str, description: str) -> bytes:
+        body = json.dumps({"title": title, "description": description}).encode()
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        if status == 503:
+            headers.append((b"retry-after", b"1"))
+        return b"".join([STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in headers), b"\r\n", body])

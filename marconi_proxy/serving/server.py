@@ -1,0 +1,138 @@
+"""Running one of the two HTTP services under gunicorn, from checked options to the last worker's end."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import resource
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from oslo_config import cfg
+
+from catalog import open_catalog
+from catalog.errors import CatalogError, CatalogUnavailable, NotInitialised
+from marconi_proxy.option_types import redacted
+from marconi_proxy.serving.errors import StartError
+from marconi_proxy.serving.listener import bind, bound
+from marconi_proxy.serving.logs import GunicornLogger, configure
+from marconi_proxy.serving.protocol import Limits
+from marconi_proxy.serving.worker import WORKER_CLASS
+
+_log = logging.getLogger(__name__)
+
+# The modules whose make_application(conf) returns a service's ASGI application. Imported by the workers, not here.
+SERVICES = {
+    "public": "marconi_proxy.front_door.application",
+    "admin": "marconi_proxy.admin.application",
+}
+
+# What gunicorn waits beyond graceful_timeout before it kills: a worker needs it to let go of the catalog.
+_CLOSING_TIME = 5
+
+Application = Callable[..., Any]
+Factory = Callable[[cfg.ConfigOpts], Application]
+
+
+class Listener(BaseApplication):
+    """One service as gunicorn sees it: settings for the master, the application for each worker."""
+
+    def __init__(self, conf: cfg.ConfigOpts, service: str, factory: Factory, bind: str) -> None:
+        self._conf = conf
+        self._service = service
+        self._factory = factory
+        self._bind = bind
+        self.limits = Limits(
+            max_head=conf.public.max_head,
+            head_timeout=conf.public.head_timeout,
+            max_connections=conf.public.max_connections,
+        )
+        self.graceful_timeout: int = conf.public.graceful_timeout
+        super().__init__(prog="marconi-proxy")
+
+    def load_config(self) -> None:
+        settings = {
+            "bind": self._bind,
+            "workers": self._conf[self._service].workers,
+            "worker_class": WORKER_CLASS,
+            "keepalive": self._conf.public.keepalive,
+            "graceful_timeout": self.graceful_timeout + _CLOSING_TIME,
+            "proc_name": f"marconi-proxy {self._service}",
+            "loglevel": self._conf.log.level,
+            "logger_class": GunicornLogger,
+            # The heartbeat is a file that each worker touches; on a disk it stalls whenever the disk does.
+            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108
+            # One more way in that nobody asked for. Releases before 25 have none.
+            "control_socket_disable": True,
+        }
+        for name, value in settings.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Application:
+        """Return the application. Called in each worker, after fork."""
+        return self._factory(self._conf)
+
+
+def serve(conf: cfg.ConfigOpts, service: str, factory: Factory | None = None) -> None:
+    """Run ``service`` ("public" or "admin") until SIGTERM or SIGINT, then exit the process with status 0.
+
+    ``factory`` stands in for the service's own. Raises StartError before any process is made.
+    """
+    configure(conf.log.level)
+    asyncio.run(_check_catalog(conf.catalog.uri))
+    _raise_file_limit()
+    option = f"[{service}] bind"
+    if os.environ.keys() & {"LISTEN_FDS", "GUNICORN_FD"}:
+        # systemd's socket activation, or gunicorn's own upgrade on SIGUSR2: gunicorn takes the sockets it was handed.
+        where = "an inherited socket"
+        target = str(conf[service].bind)
+    else:
+        listener = bind(conf[service].bind, option)
+        where = f"http://{bound(listener)}"
+        # gunicorn owns the descriptor from here on.
+        target = f"fd://{listener.detach()}"
+    _log.info(
+        "%s API listening on %s, workers: %d, catalog: %s",
+        service,
+        where,
+        conf[service].workers,
+        redacted(conf.catalog.uri),
+    )
+    if service == "public" and conf.auth.strategy == "noauth":
+        _log.warning("[auth] strategy is noauth: X-Project-Id is believed as sent, whoever sends it")
+    Listener(conf, service, factory or _own_factory(service), target).run()
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as the system lets us: the usual soft limit of 1024 is for programs that call select."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _own_factory(service: str) -> Factory:
+    def make_application(conf: cfg.ConfigOpts) -> Application:
+        application: Application = importlib.import_module(SERVICES[service]).make_application(conf)
+        return application
+
+    return make_application
+
+
+async def _check_catalog(uri: str) -> None:
+    """Open the catalog once and close it again, so that a wrong one stops the start and not every worker."""
+    try:
+        catalog = await open_catalog(uri)
+        try:
+            await catalog.check()
+        finally:
+            await catalog.close()
+    except NotInitialised as error:
+        command = f"marconi-proxy catalog init --catalog {redacted(uri)}"
+        raise StartError(f"the catalog {redacted(uri)} was never initialised; run: {command}") from error
+    except CatalogUnavailable as error:
+        raise StartError(f"the catalog {redacted(uri)} cannot be reached: {error}") from error
+    except CatalogError as error:
+        raise StartError(f"the catalog {redacted(uri)} cannot be used: {error}") from error
