@@ -89,7 +89,7 @@ _PUBLIC = (
         max=1048576,
         help="Client connections per worker process; for both listeners. One more is answered 503 at once and closed, "
         "so that file descriptors remain for the partitions' connections and the catalog's. The hard limit "
-        "of open files (ulimit -Hn) must be larger than this plus [upstream] max_connections for every host.",
+        "of open files (ulimit -Hn) must be larger than this plus [upstream] max_concurrency for every partition.",
     ),
     cfg.BoolOpt(
         "trust_forwarded_for",
@@ -166,14 +166,6 @@ _UPSTREAM = (
         "so a short deadline turns slow posts into duplicates.",
     ),
     cfg.IntOpt(
-        "max_connections",
-        default=256,
-        min=1,
-        max=65536,
-        help="Connections to one partition host per worker process. Calls beyond wait for one, within their deadline. "
-        "Multiply by workers and proxies for what a host must accept.",
-    ),
-    cfg.IntOpt(
         "max_concurrency",
         default=512,
         min=1,
@@ -235,14 +227,6 @@ _DIRECTORY = (
         "bytes each. Smaller than the number of queues in use, each call on one that is not kept costs a catalog read.",
     ),
     cfg.FloatOpt(
-        "resync_interval",
-        default=60.0,
-        min=1.0,
-        max=86400.0,
-        help="Seconds between two readings of all partitions from the catalog. Changes normally arrive at once through "
-        "the catalog's feed; this bounds how long a worker can go on with an old list if one was missed.",
-    ),
-    cfg.FloatOpt(
         "member_interval",
         default=2.0,
         min=0.1,
@@ -266,8 +250,8 @@ _DIRECTORY = (
         max=86400.0,
         help="Seconds after which a deletion that was begun and not finished counts as abandoned, and whoever meets "
         "that queue finishes it; until then calls on it are answered 503. Not below 10: it must be longer than the "
-        "calls of a deletion that is merely slow, or its late DELETE would hit a queue created since, and longer than "
-        "the clocks of the proxies' machines may differ, since one writes the time and another reads it.",
+        "clocks of the proxies' machines may differ, since one writes the time and another reads it. A deletion gives "
+        "up its own call after half of it, for a late one would hit a queue created since.",
     ),
 )
 

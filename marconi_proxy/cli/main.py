@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 from importlib.metadata import version
+from typing import Any
 
 from cliff.app import App
 
@@ -24,6 +26,12 @@ class MarconiProxy(App):
         super().__init__(_DESCRIPTION, version("marconi-proxy"), Commands("marconi_proxy.cli"), deferred_help=True)
         del self.command_manager.commands["complete"]
         App.NAME = self.NAME
+
+    def build_option_parser(
+        self, description: str | None, version: str | None, argparse_kwargs: dict[str, Any] | None = None
+    ) -> argparse.ArgumentParser:
+        # Else it calls itself __main__.py, or whatever runs it.
+        return super().build_option_parser(description, version, {"prog": self.NAME})
 
     def configure_logging(self) -> None:
         level = logging.WARNING if self.options.verbose_level < 2 else logging.DEBUG

@@ -47,7 +47,8 @@ class Verb(Command):
 
     def say(self, text: str) -> None:
         """Write a line to standard error."""
-        self.app.stderr.write(f"{text}\n")
+        # A surrogate is a byte of an argument that is not UTF-8.
+        self.app.stderr.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
 
 
 class AdminVerb(Verb):

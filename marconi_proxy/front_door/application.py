@@ -195,17 +195,19 @@ class FrontDoor:
             self._lifecycle.settle_later(key, segment)
         return answer
 
-    async def _send(self, segment: Segment, call: Call) -> Answer:
+    async def _send(self, segment: Segment, call: Call, within: float | None = None) -> Answer:
         upstream = await self._directory.upstream(segment.partition)
         if upstream is None:
             raise unavailable("The queue's partition is not registered any more.", 30)
-        return await upstream.send(call)
+        return await upstream.send(call, within=within)
 
     async def _act(self, decision: Decision, call: Call, key: QueueKey, route: Route) -> Answer | None:
         """Do what is not plain forwarding. Returns None if the call is to be decided anew."""
 
+        within = self._lifecycle.deletion_limit if isinstance(decision, Delete) else None
+
         async def send(segment: Segment) -> Answer:
-            return await self._send(segment, call)
+            return await self._send(segment, call, within)
 
         if isinstance(decision, Create):
             dead_letter = dead_letter_queue(call.method.decode(), route, call.body)
@@ -241,7 +243,7 @@ class FrontDoor:
             raise bad_request("The path has a segment . or .., or a fragment.")
         if isinstance(decision, Local):
             if query is Unfit.UNSUPPORTED:
-                raise bad_request("Listings through this endpoint take marker and limit only.")
+                raise bad_request("Listings through this endpoint take marker, limit and detailed only.")
             assert not isinstance(query, Unfit)
             scope[SCOPE_KEY] = LocalCall(route, project or "", head.request_id or request_id, query)
             await self._local(dict(scope), receive, send)

@@ -1,4 +1,4 @@
-"""Calls of our own to a partition: does it have this queue, and delete it.
+"""Calls of our own to a partition: does it have this queue, what is its metadata, and delete it.
 
 They carry a client id of this worker and the queue's project, as a client's call would.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from typing import Any
 from urllib.parse import quote
 
 from catalog.model import TOPIC_PREFIX, QueueKey
@@ -62,10 +63,30 @@ async def exists(upstream: Upstream, key: QueueKey, physical: str) -> bool:
         raise BadAnswer(f"partition {upstream.partition.name} answered a listing with something else") from None
 
 
-async def delete(upstream: Upstream, key: QueueKey, physical: str) -> None:
-    """Delete a queue from a partition. Raises UpstreamError unless the partition says that it is gone."""
+async def metadata(upstream: Upstream, key: QueueKey, physical: str, version: str) -> dict[str, Any] | None:
+    """Return a queue's metadata as ``version`` shows it in a detailed listing, None if the queue is gone.
+
+    Raises UpstreamError.
+    """
+    kind = "topics" if key.queue.startswith(TOPIC_PREFIX) else "queues"
+    part = "/metadata" if version == "v1" else ""
+    answer = await upstream.send(_call(b"GET", f"/{version}/{kind}/{physical}{part}", key))
+    body = await answer.read()
+    if answer.status == 404:
+        return None
+    try:
+        found = json.loads(body) if answer.status == 200 else None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a question for metadata")
+    return found
+
+
+async def delete(upstream: Upstream, key: QueueKey, physical: str, *, within: float) -> None:
+    """Delete a queue from a partition, giving up after ``within`` seconds. Raises UpstreamError unless it is gone."""
     path, _ = _collection(upstream, key)
-    answer = await upstream.send(_call(b"DELETE", f"{path}/{physical}", key))
+    answer = await upstream.send(_call(b"DELETE", f"{path}/{physical}", key), within=within)
     await answer.read()
     if answer.status not in (200, 204, 404):
         raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a deletion")

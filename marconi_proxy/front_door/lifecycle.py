@@ -7,7 +7,8 @@ it with a new epoch first; so an epoch that is still one's own says that nobody 
 
 Deletion: ``deleting`` first, then the partition, then the catalog. A crash leaves ``deleting``: creating calls wait for
 it, and whoever meets it after ``takeover_after`` seconds finishes it. Until then the first deleter's call might still
-arrive at the partition, and would take a new queue of the same name along.
+arrive at the partition, and would take a new queue of the same name along; so a deleter gives its call up after half of
+that time (``deletion_limit``).
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Lifecycle:
         self._catalog = catalog
         self._directory = directory
         self._takeover_after = takeover_after
+        self.deletion_limit = takeover_after / 2
         self._deadline = deadline
         self._clock = clock
         self._locks: WeakValueDictionary[QueueKey, asyncio.Lock] = WeakValueDictionary()
@@ -359,7 +361,8 @@ class Lifecycle:
         try:
             await self._catalog.replace_placement(ours)
             for segment in ours.segments:
-                await delete_from(await self._upstream(segment), ours.key, segment.physical)
+                upstream = await self._upstream(segment)
+                await delete_from(upstream, ours.key, segment.physical, within=self.deletion_limit)
             await self._forget(ours)
         except Conflict:
             # Somebody else was faster; the caller reads anew.

@@ -22,11 +22,12 @@ class Unfit(Enum):
 
 
 class ListingQuery(NamedTuple):
-    """``after``: plain name, exclusive, "" from the start. ``given``: parameters that the next link repeats, in its
-    order, booleans normalised."""
+    """``after``: plain name, exclusive, "" from the start. ``detailed``: with the metadata of each queue. ``given``:
+    parameters that the next link repeats, in its order, booleans normalised."""
 
     after: str
     limit: int
+    detailed: bool
     given: tuple[tuple[str, str], ...]
 
     def next_link(self, path: str, last: str) -> str:
@@ -54,18 +55,16 @@ def parse_listing(kind: Kind, version: str, query: bytes, *, default_page: int, 
             if given[name] not in _TRUE | _FALSE:
                 return Unfit.INVALID
             given[name] = "true" if given[name] in _TRUE else "false"
-            if given[name] == "true":
-                return Unfit.UNSUPPORTED
     if version == "v2":
         known = {"marker", "limit", "detailed"} | ({"with_count"} if counted else set())
         # Anything else filters by name or by metadata (API section 4.2).
-        if given.keys() - known:
+        if given.keys() - known or given.get("with_count") == "true":
             return Unfit.UNSUPPORTED
     after = given.get("marker", "")
     shown = [(name, given[name]) for name in _SHOWN if name in given and (name != "with_count" or counted)]
     if after:
         shown.insert(0, ("marker", after))
-    return ListingQuery(after, limit, tuple(shown))
+    return ListingQuery(after, limit, given.get("detailed") == "true", tuple(shown))
 
 
 def _parameters(query: bytes) -> dict[str, str]:

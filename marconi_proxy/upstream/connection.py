@@ -121,6 +121,8 @@ class Connection(asyncio.Protocol):
         if not self._closed:
             self._closed = True
             self._transport.abort()
+        # Whoever waits for an answer must not wait for its deadline.
+        self._fail(Unanswered(f"the connection to {self.name} was closed here"))
 
     async def exchange(self, request: bytes, *, head_only: bool, deadline: float, stall: float) -> Answer:
         """Send a serialised request; return its answer once it is whole or READ_AHEAD bytes of its body are there.
@@ -269,6 +271,9 @@ class Connection(asyncio.Protocol):
         if parser is None or self._whole:
             return
         status = parser.get_status_code()
+        if status < 100:
+            self._fail(BadAnswer(f"{self.name} answered with status {status}"))
+            return
         if status < 200:  # 100, 103: only the final answer counts (RFC 9110 section 15.2); 101 ends in ParserUpgrade
             self._headers = []
             return
@@ -282,7 +287,9 @@ class Connection(asyncio.Protocol):
             self._until_eof = b"content-length" not in names and b"transfer-encoding" not in names
 
     def on_body(self, body: bytes) -> None:
-        if not self._whole:
+        if self._whole:  # after the answer to HEAD, or of a second answer
+            self._surplus = True
+        else:
             self._chunks.append(body)
             self._buffered += len(body)
 

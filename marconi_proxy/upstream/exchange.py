@@ -107,16 +107,21 @@ class Upstream:
             self._balancer = self._balance(partition, {h.url: h for h in self._balancer.hosts})
         self.partition = partition
 
-    async def send(self, call: Call) -> Answer:
-        """Send a call to a host of the partition. Raises UpstreamError, of which only NotSent means "nothing done"."""
+    async def send(self, call: Call, *, within: float | None = None) -> Answer:
+        """Send a call to a host of the partition. Raises UpstreamError, of which only NotSent means "nothing done".
+
+        ``within``: seconds after which it is given up, if that is less than the deadline of all calls.
+        """
         if self.partition.state is PartitionState.DISABLED:
             raise PartitionDisabled(f"partition {self.partition.name} is disabled")
         if self._active >= self._limits.max_concurrency:
             raise PartitionBusy(f"partition {self.partition.name} has {self._active} calls of this worker under way")
         self._active += 1
         try:
-            deadline = self._loop.time() + self._limits.deadline
-            host = self._balancer.pick(self._loop.time())
+            now = self._loop.time()
+            limit = self._limits.deadline
+            deadline = now + (limit if within is None else min(within, limit))
+            host = self._balancer.pick(now)
             try:
                 return await self._send_once(call, host, deadline)
             except UpstreamError as error:
@@ -132,29 +137,32 @@ class Upstream:
         self._retrying += 1
         tried: list[Host] = []
         try:
-            while may_retry(failure, repeatable=call.repeatable):
-                if not _closed_while_idle(failure):
+            # With no time left to hear the answer, a call must not be sent.
+            while may_retry(failure, repeatable=call.repeatable) and self._loop.time() < deadline:
+                stale = _closed_while_idle(failure)
+                if not stale:
                     tried.append(host)
                     # Each host once: a host that refused will refuse again.
                     if len(tried) >= len(self._balancer.hosts):
                         break
                 host = self._balancer.pick(self._loop.time(), tried)
                 try:
-                    return await self._send_once(call, host, deadline)
+                    # Where one kept connection was stale, the others may be so too.
+                    return await self._send_once(call, host, deadline, anew=stale)
                 except UpstreamError as error:
                     failure = error
         finally:
             self._retrying -= 1
         raise failure
 
-    async def _send_once(self, call: Call, host: Host, deadline: float) -> Answer:
+    async def _send_once(self, call: Call, host: Host, deadline: float, *, anew: bool = False) -> Answer:
         limits = self._limits
         host.in_flight += 1
         try:
             # The host may be closing a kept connection just now. A call that must not be sent twice cannot be repaired
             # then, so it goes on a connection that was used a moment ago, or on a new one.
             max_idle = limits.idle_timeout if call.repeatable else limits.fresh_idle
-            connection = self._pool.take(host.origin, max_idle)
+            connection = None if anew else self._pool.take(host.origin, max_idle)
             if connection is None:
                 connection = await self._pool.connect(host.origin, deadline)
             answer = await connection.exchange(

@@ -49,7 +49,7 @@ class Pool:
         self._sweeper = self._loop.call_later(_SWEEP_INTERVAL, self._sweep)
 
     def __repr__(self) -> str:
-        idle = sum(map(len, self._idle.values()))
+        idle = sum(connection.usable for kept in self._idle.values() for connection in kept)
         return f"<Pool {len(self._all) - idle} busy, {idle} idle, {len(self._idle)} origins>"
 
     def take(self, origin: Origin, max_idle: float) -> Connection | None:
@@ -69,6 +69,8 @@ class Pool:
     async def connect(self, origin: Origin, deadline: float) -> Connection:
         """Open a connection, by loop time ``deadline`` at the latest. Raises ConnectFailed."""
         name = f"{origin.scheme}://{origin.host}:{origin.port}"
+        if self._sweeper.cancelled():
+            raise ConnectFailed(f"{name} is not connected to any more: the pool is closed")
         connection = Connection(
             name, self._loop, self._max_head, self._idle.setdefault(origin, deque()).append, self._all.discard
         )
@@ -81,7 +83,8 @@ class Pool:
             raise ConnectFailed(f"{name} did not accept a connection in time") from None
         except (OSError, UnicodeError) as error:
             raise ConnectFailed(f"{name} cannot be reached: {error}") from error
-        self._all.add(connection)
+        if connection.usable:  # else it was lost already, and nobody would take it off again
+            self._all.add(connection)
         return connection
 
     def _tls_for(self, origin: Origin) -> ssl.SSLContext | None:

@@ -1,0 +1,78 @@
+"""How the catalog's values are spelled in MongoDB. No I/O.
+
+A placement's ``_id`` is project, NUL, queue. NUL is in neither and sorts before everything else, so ``_id`` sorts as
+(project, queue), and its one index serves lookup, uniqueness and every listing, which is a range of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from catalog.model import Partition, Placement, QueueKey, Tenant
+
+T = TypeVar("T")
+
+
+def placement_id(key: QueueKey) -> str:
+    """Spell a placement's ``_id``."""
+    return f"{key.project}\0{key.queue}"
+
+
+def placement_key(id_: str) -> QueueKey:
+    """Read a placement's ``_id``. Raises ValueError if it is none."""
+    project, nul, queue = id_.rpartition("\0")
+    if not nul:
+        raise ValueError(f"{id_!r} is not project, NUL, queue")
+    return QueueKey(project, queue)
+
+
+def id_range(project: str | None, after: QueueKey | None) -> dict[str, str]:
+    """Return the condition on ``_id`` for all placements, or those of one project, after ``after``."""
+    bounds = {}
+    if project is not None:
+        bounds = {"$gt": f"{project}\0", "$lt": f"{project}\1"}
+    if after is not None:
+        bounds["$gt"] = max(bounds.get("$gt", ""), placement_id(after))
+    return bounds or {"$gt": ""}
+
+
+def placement_document(placement: Placement) -> dict[str, Any]:
+    """Spell a placement."""
+    return {"_id": placement_id(placement.key), **placement.to_json(), "project": placement.project}
+
+
+def read_placement(document: Mapping[str, Any]) -> Placement:
+    """Read a placement. Raises ValueError, TypeError or KeyError if it is none."""
+    placement = Placement.from_json(document)
+    if placement.key != placement_key(document["_id"]):
+        raise ValueError("_id is that of another queue")
+    return placement
+
+
+def partition_document(partition: Partition) -> dict[str, Any]:
+    """Spell a partition. (While it is being removed, a stored one has the field ``leaving`` as well.)"""
+    return {"_id": partition.name, **partition.to_json()}
+
+
+def read_partition(document: Mapping[str, Any]) -> Partition:
+    """Read a partition. Raises ValueError, TypeError or KeyError if it is none."""
+    return Partition.from_json({**document, "name": document["_id"]})
+
+
+def tenant_document(tenant: Tenant) -> dict[str, Any]:
+    """Spell a tenant."""
+    return {"_id": tenant.project, **tenant.to_json(), "project": tenant.project}
+
+
+def read_tenant(document: Mapping[str, Any]) -> Tenant:
+    """Read a tenant. Raises ValueError, TypeError or KeyError if it is none."""
+    return Tenant.from_json({**document, "project": document["_id"]})
+
+
+def read(reader: Callable[[Mapping[str, Any]], T], document: Mapping[str, Any]) -> T:
+    """Read a document, whole or not at all. Raises ValueError naming the document that is damaged."""
+    try:
+        return reader(document)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"the document {document.get('_id')!r} is damaged ({error})") from error

@@ -1,0 +1,107 @@
+"""``MongoDBCatalog``: the verbs of the catalog, each handed to the collection it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from catalog.interface import Catalog
+from catalog.model import Change, Member, MemberSighting, Partition, Placement, QueueKey, Synced, Tenant
+from catalog.mongodb import feed, schema
+from catalog.mongodb.members import Members
+from catalog.mongodb.partitions import Partitions
+from catalog.mongodb.placements import Placements
+from catalog.mongodb.store import Store
+from catalog.mongodb.tenants import Tenants
+
+
+class MongoDBCatalog(Catalog):
+    """A catalog in the MongoDB database that the URI names.
+
+    Verbs that write in several steps run to their end even if the caller is cancelled.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._partitions = Partitions(store)
+        self._placements = Placements(store, self._partitions)
+        self._tenants = Tenants(store)
+        self._members = Members(store)
+
+    def __repr__(self) -> str:
+        return f"<MongoDBCatalog {self._store.where}>"
+
+    @classmethod
+    async def open(cls, uri: str) -> MongoDBCatalog:
+        """Make a catalog for ``uri``, connecting when first used. Raises BadCatalogURI."""
+        return cls(Store(uri))
+
+    async def init(self) -> None:
+        await schema.init(self._store)
+
+    async def check(self) -> None:
+        await schema.check(self._store)
+
+    async def ping(self) -> None:
+        await schema.ping(self._store)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    async def get_placement(self, key: QueueKey) -> Placement | None:
+        return await self._placements.get(key)
+
+    async def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
+        return await self._store.finish(self._placements.insert(placement))
+
+    async def replace_placement(self, placement: Placement) -> None:
+        await self._store.finish(self._placements.replace(placement))
+
+    async def remove_placement(self, key: QueueKey, epoch: int) -> None:
+        await self._placements.remove(key, epoch)
+
+    async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
+        return await self._placements.list_queues(project, after, before, limit)
+
+    async def list_placements(
+        self, *, project: str | None = None, partition: str | None = None, after: QueueKey | None = None, limit: int
+    ) -> list[Placement]:
+        return await self._placements.list_all(project, partition, after, limit)
+
+    async def count_placements(self, *, project: str | None = None, partition: str | None = None) -> int:
+        return await self._placements.count(project, partition)
+
+    async def get_partition(self, name: str) -> Partition | None:
+        return await self._partitions.get(name)
+
+    async def list_partitions(self) -> list[Partition]:
+        return await self._partitions.list_all()
+
+    async def insert_partition(self, partition: Partition) -> None:
+        await self._partitions.insert(partition)
+
+    async def replace_partition(self, partition: Partition) -> None:
+        await self._partitions.replace(partition)
+
+    async def remove_partition(self, name: str) -> None:
+        await self._store.finish(self._partitions.remove(name))
+
+    async def get_tenant(self, project: str) -> Tenant | None:
+        return await self._tenants.get(project)
+
+    async def put_tenant(self, tenant: Tenant) -> None:
+        await self._tenants.put(tenant)
+
+    async def remove_tenant(self, project: str) -> None:
+        await self._tenants.remove(project)
+
+    async def renew_member(self, member: Member) -> None:
+        await self._members.renew(member)
+
+    async def list_members(self) -> list[MemberSighting]:
+        return await self._members.list_all()
+
+    async def remove_member(self, member_id: str) -> None:
+        await self._members.remove(member_id)
+
+    def watch(self) -> AsyncGenerator[Change | Synced, None]:
+        return feed.watch(self._store)

@@ -1,0 +1,146 @@
+"""The change feed: a change stream on the database.
+
+Positions are cluster times, which order all writes of a replica set: ``(seconds << 32) | increment``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+from bson import Timestamp
+from pymongo.asynchronous.change_stream import AsyncChangeStream
+from pymongo.errors import PyMongoError
+
+from catalog.model import Change, ChangeSubject, Synced
+from catalog.mongodb.documents import placement_key
+from catalog.mongodb.store import VERB_TIMEOUT
+
+if TYPE_CHECKING:
+    from catalog.mongodb.store import Store
+
+_SUBJECTS = {
+    "placements": ChangeSubject.PLACEMENT,
+    "partitions": ChangeSubject.PARTITION,
+    "tenants": ChangeSubject.TENANT,
+}
+_WRITES = ("insert", "update", "replace", "delete")
+# Drops and renames of our collections are let through, to be refused loudly: a drop has no events for the documents.
+_PIPELINE: list[dict[str, Any]] = [
+    {"$match": {"$or": [{"ns.coll": {"$in": list(_SUBJECTS)}}, {"operationType": "invalidate"}]}},
+    {
+        "$project": {
+            "operationType": 1,
+            "ns": 1,
+            "documentKey": 1,
+            "clusterTime": 1,
+            "fullDocument.epoch": 1,
+            "updateDescription.updatedFields.epoch": 1,
+        }
+    },
+]
+# How long the server may wait before it says that nothing happened; the interface promises a sign every second.
+_AWAIT_MS = 400
+# Longer than finding a new primary takes, all told: a resume is tried once within it. In seconds.
+_SILENCE_TIMEOUT = 2 * VERB_TIMEOUT
+_CLOSE_TIMEOUT = 1.0
+
+
+def position_of(time: Timestamp) -> int:
+    """Return a cluster time as a position."""
+    return (time.time << 32) | time.inc
+
+
+def token_position(token: Mapping[str, Any] | None) -> int:
+    """Return the cluster time inside a resume token, 0 if it cannot be told.
+
+    A token's ``_data`` is a KeyString in hexadecimal: type 0x82 (timestamp), then the 64 bits, high end first; all
+    servers since 4.0 write it so. Only tokens say how far a stream has come when it has nothing to show: the operation
+    time of its replies may be ahead of what it has looked at.
+    """
+    data = token.get("_data") if token else None
+    if not isinstance(data, str) or not data.startswith("82"):
+        return 0
+    try:
+        return int(data[2:18], 16)
+    except ValueError:
+        return 0
+
+
+def change_of(event: Mapping[str, Any]) -> Change:
+    """Return the change that an event of one of our collections tells of.
+
+    Raises ValueError, KeyError or TypeError if it is none, as when a collection was dropped or renamed.
+    """
+    operation = event["operationType"]
+    if operation not in _WRITES:
+        raise ValueError(f"the collection was changed as a whole ({operation})")
+    subject = _SUBJECTS[event["ns"]["coll"]]
+    id_ = event["documentKey"]["_id"]
+    position = position_of(event["clusterTime"])
+    if subject is not ChangeSubject.PLACEMENT:
+        return Change(position, subject, (id_,))
+    # The epoch as of this very write: every write of ours puts the whole document. (An ``updateLookup`` would tell of
+    # a later one.) Updates are only made by hands.
+    document = event.get("fullDocument") or event.get("updateDescription", {}).get("updatedFields", {})
+    return Change(position, subject, placement_key(id_), None if operation == "delete" else document.get("epoch"))
+
+
+async def _committed(store: Store) -> Timestamp:
+    # The operation time of a read with majority is its snapshot: everything up to it is committed and will be seen by
+    # every later read. That of anything else may lie beyond writes which are not yet: a stream from there on would not
+    # show them, nor would a read right after.
+    async with store.conversation() as session:
+        await store.database["catalog"].find_one({}, session=session)
+        time = session.operation_time
+    if time is None:
+        raise store.unavailable("the server tells no operation time; it must be a replica set")
+    return time
+
+
+async def watch(store: Store) -> AsyncGenerator[Change | Synced, None]:
+    """Yield as ``Catalog.watch`` promises."""
+    start = await _committed(store)
+    with store.translated():
+        try:
+            async with asyncio.timeout(VERB_TIMEOUT):
+                stream = await store.database.watch(
+                    _PIPELINE, start_at_operation_time=start, max_await_time_ms=_AWAIT_MS
+                )
+        except TimeoutError:
+            raise store.unavailable("the change stream did not open in time") from None
+    try:
+        first = position = position_of(start)
+        yield Synced(position, fresh=True)
+        while True:
+            event = await _next(store, stream)
+            if event is None:
+                position = max(position, token_position(stream.resume_token))
+                item: Change | Synced = Synced(position, fresh=False)
+            else:
+                try:
+                    item = change_of(event)
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    raise store.unavailable(f"the change stream broke off: {error}") from error
+                if item.position <= first:
+                    continue  # the one at ``start`` itself, which every reader has seen
+                position = item.position
+            # Reads that follow must not be answered from before what was shown.
+            store.seen(Timestamp(position >> 32, position & 0xFFFFFFFF))
+            yield item
+    finally:
+        # Politeness to a server that may be gone: a cursor that nobody asks ends by itself.
+        with suppress(PyMongoError), pymongo.timeout(_CLOSE_TIMEOUT):
+            await stream.close()
+
+
+async def _next(store: Store, stream: AsyncChangeStream[dict[str, Any]]) -> Mapping[str, Any] | None:
+    with store.translated():
+        with pymongo.timeout(_SILENCE_TIMEOUT):
+            event = await stream.try_next()
+    if event is None and not stream.alive:
+        raise store.unavailable("the change stream was closed by the server")
+    return event

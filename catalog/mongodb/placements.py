@@ -1,0 +1,155 @@
+"""The collection of placements. The promise that they name no partition that is gone is explained in ``partitions``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pymongo.errors import DuplicateKeyError
+
+from catalog.errors import Conflict, PartitionUnknown
+from catalog.model import LISTED_STATES, Placement, QueueKey
+from catalog.mongodb.documents import id_range, placement_document, placement_id, read, read_placement
+
+if TYPE_CHECKING:
+    from catalog.mongodb.partitions import Partitions
+    from catalog.mongodb.store import Collection, Session, Store
+
+_LISTED = sorted(state.value for state in LISTED_STATES)
+# Seconds for a count, which walks an index: about a million placements a second.
+_COUNT_TIMEOUT = 60.0
+
+
+class Placements:
+    """The verbs of the interface that concern placements.
+
+    All writes put whole documents (insert, replace, delete), so that each change event carries its own epoch.
+    """
+
+    def __init__(self, store: Store, partitions: Partitions) -> None:
+        self._store = store
+        self._partitions = partitions
+        self._stored: Collection = store.database["placements"]
+
+    async def get(self, key: QueueKey) -> Placement | None:
+        """Return the placement, None if there is none."""
+        async with self._store.conversation() as session:
+            return await self._get(key, session)
+
+    async def insert(self, placement: Placement) -> tuple[Placement, bool]:
+        """Insert-or-get, as ``Catalog.insert_placement``."""
+        names = _partitions(placement)
+        async with self._store.conversation() as session:
+            while True:
+                unfit = await self._partitions.unfit(names, session)
+                inserted = not unfit and await self._inserted(placement, session)
+                stored = placement if inserted else await self._get(placement.key, session)
+                if stored is None and not unfit:
+                    continue  # removed between our insert and our read
+                if stored is None:
+                    raise PartitionUnknown(unfit[0])
+                if stored != placement:
+                    return stored, False
+                # Ours, just now, or by an earlier attempt that may not have come this far: look again.
+                if unfit := await self._partitions.unfit(names, session):
+                    # If the removal meets another epoch, then a worker met the placement and went on with it while
+                    # the partition was registered: the second count sees that and puts the partition back.
+                    await self._removed(placement.key, placement.epoch, session)
+                    raise PartitionUnknown(unfit[0])
+                return stored, True
+
+    async def replace(self, placement: Placement) -> None:
+        """Compare-and-set, as ``Catalog.replace_placement``."""
+        names = _partitions(placement)
+        async with self._store.conversation() as session:
+            while True:
+                stored = await self._get(placement.key, session)
+                if stored == placement:
+                    # A repetition: what was there before is not known any more, so it could not be undone.
+                    if unfit := await self._partitions.unfit(names, session, known=names):
+                        raise PartitionUnknown(unfit[0])
+                    return
+                if stored is None or stored.epoch != placement.epoch - 1:
+                    raise Conflict(stored)
+                known = _partitions(stored)
+                if unfit := await self._partitions.unfit(names, session, known=known):
+                    raise PartitionUnknown(unfit[0])
+                if not await self._replaced(placement, session):
+                    continue  # somebody was faster: look at what they stored
+                added = names - known
+                if added and (unfit := await self._partitions.unfit(added, session)):
+                    # Back to what it said, but not to the epoch it had: no epoch may ever mean two things.
+                    await self._replaced(replace(stored, epoch=placement.epoch + 1), session)
+                    raise PartitionUnknown(unfit[0])
+                return
+
+    async def remove(self, key: QueueKey, epoch: int) -> None:
+        """Remove at ``epoch``, as ``Catalog.remove_placement``."""
+        async with self._store.conversation() as session:
+            while not await self._removed(key, epoch, session):
+                stored = await self._get(key, session)
+                if stored is None:
+                    return
+                if stored.epoch != epoch:
+                    raise Conflict(stored)
+
+    async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
+        """One range of ``_id``, as ``Catalog.list_queues``."""
+        bounds = {"$gt": placement_id(QueueKey(project, after)), "$lt": placement_id(QueueKey(project, before))}
+        return await self._list({"_id": bounds, "state": {"$in": _LISTED}}, limit)
+
+    async def list_all(
+        self, project: str | None, partition: str | None, after: QueueKey | None, limit: int
+    ) -> list[Placement]:
+        """One range of ``_id``, or of the index (partition, _id), as ``Catalog.list_placements``."""
+        return await self._list(_filter(project, partition, after), limit)
+
+    async def count(self, project: str | None, partition: str | None) -> int:
+        """Count what ``list_all`` would show in all."""
+        async with self._store.conversation(_COUNT_TIMEOUT) as session:
+            return await self._stored.count_documents(_filter(project, partition, None), session=session)
+
+    async def _list(self, condition: dict[str, Any], limit: int) -> list[Placement]:
+        if limit < 1:
+            return []  # MongoDB takes 0 for "no limit"
+        async with self._store.conversation() as session:
+            cursor = self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session)
+            documents = await cursor.to_list()
+        return [self._read(document) for document in documents]
+
+    async def _get(self, key: QueueKey, session: Session) -> Placement | None:
+        document = await self._stored.find_one({"_id": placement_id(key)}, session=session)
+        return None if document is None else self._read(document)
+
+    async def _inserted(self, placement: Placement, session: Session) -> bool:
+        try:
+            await self._stored.insert_one(placement_document(placement), session=session)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def _replaced(self, placement: Placement, session: Session) -> bool:
+        expected = {"_id": placement_id(placement.key), "epoch": placement.epoch - 1}
+        result = await self._stored.replace_one(expected, placement_document(placement), session=session)
+        return result.matched_count == 1
+
+    async def _removed(self, key: QueueKey, epoch: int, session: Session) -> bool:
+        result = await self._stored.delete_one({"_id": placement_id(key), "epoch": epoch}, session=session)
+        return result.deleted_count == 1
+
+    def _read(self, document: dict[str, Any]) -> Placement:
+        try:
+            return read(read_placement, document)
+        except ValueError as error:
+            raise self._store.unavailable(f"placements: {error}") from error
+
+
+def _filter(project: str | None, partition: str | None, after: QueueKey | None) -> dict[str, Any]:
+    condition: dict[str, Any] = {"_id": id_range(project, after)}
+    if partition is not None:
+        condition["segments.partition"] = partition
+    return condition
+
+
+def _partitions(placement: Placement) -> set[str]:
+    return {segment.partition for segment in placement.segments}

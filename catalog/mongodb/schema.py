@@ -1,0 +1,67 @@
+"""Indexes and the schema version."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pymongo.errors import DuplicateKeyError
+
+from catalog.errors import NotInitialised, WrongSchema
+from catalog.interface import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from catalog.mongodb.store import Session, Store
+
+_ID = "schema"
+
+
+async def _version(store: Store, session: Session) -> object:
+    document = await store.database["catalog"].find_one({"_id": _ID}, session=session)
+    return None if document is None else document.get("version")
+
+
+def _refuse_others(store: Store, version: object) -> None:
+    if version != SCHEMA_VERSION:
+        raise WrongSchema(f"{store.where} has schema version {version}, this release works with {SCHEMA_VERSION}")
+
+
+async def _require_replica_set(store: Store, session: Session) -> None:
+    hello = await store.database.command("hello", session=session)
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise store.unavailable("a standalone server has no change streams; make it a replica set of one node or more")
+
+
+async def check(store: Store) -> None:
+    """Raise NotInitialised or WrongSchema unless this release can work with the database."""
+    async with store.conversation() as session:
+        await _require_replica_set(store, session)
+        version = await _version(store, session)
+    if version is None:
+        raise NotInitialised(f"{store.where} was never initialised")
+    _refuse_others(store, version)
+
+
+async def init(store: Store) -> None:
+    """Create indexes and the schema version, in this order: where the version is, the indexes are.
+
+    A crash leaves some of them; the next ``init`` makes the rest. Raises WrongSchema, having changed nothing.
+    """
+    async with store.conversation() as session:
+        await _require_replica_set(store, session)
+        version = await _version(store, session)
+        if version is None:
+            await store.database["placements"].create_index(
+                [("segments.partition", 1), ("_id", 1)], name="partition", session=session
+            )
+            with suppress(DuplicateKeyError):  # another init was faster
+                await store.database["catalog"].insert_one({"_id": _ID, "version": SCHEMA_VERSION}, session=session)
+            version = await _version(store, session)
+    _refuse_others(store, version)
+
+
+async def ping(store: Store) -> None:
+    """Write something that nobody reads: only a primary that a majority follows can."""
+    now = {"$currentDate": {"at": True}}
+    async with store.conversation() as session:
+        await store.database["catalog"].update_one({"_id": "ping"}, now, upsert=True, session=session)

@@ -1,0 +1,41 @@
+"""The collection of tenants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from catalog.model import Tenant
+from catalog.mongodb.documents import read, read_tenant, tenant_document
+
+if TYPE_CHECKING:
+    from catalog.mongodb.store import Collection, Store
+
+
+class Tenants:
+    """The verbs of the interface that concern tenants."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._stored: Collection = store.database["tenants"]
+
+    async def get(self, project: str) -> Tenant | None:
+        """Return what was decided for the project, None if nothing was."""
+        async with self._store.conversation() as session:
+            document = await self._stored.find_one({"_id": project}, session=session)
+        try:
+            return None if document is None else read(read_tenant, document)
+        except ValueError as error:
+            raise self._store.unavailable(f"tenants: {error}") from error
+
+    async def put(self, tenant: Tenant) -> None:
+        """Store it, whatever was there."""
+        async with self._store.conversation() as session:
+            # Of two upserts at once that both find nothing, the server repeats the one that comes second.
+            await self._stored.replace_one(
+                {"_id": tenant.project}, tenant_document(tenant), upsert=True, session=session
+            )
+
+    async def remove(self, project: str) -> None:
+        """Forget it, if it is there."""
+        async with self._store.conversation() as session:
+            await self._stored.delete_one({"_id": project}, session=session)

@@ -1,0 +1,54 @@
+"""The change log: what was written, in the order of the commits.
+
+Writers append inside their own transaction, and there is one writing transaction at a time, so ``seq`` has no gaps and
+is the order of commits. The log is bounded; a reader who fell behind its tail is told, never given a log with a hole.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from catalog.model import Change, ChangeSubject
+from catalog.sqlite.translation import unavailable
+
+# How many changes are kept. At a thousand writes a second a reader may be away for ten seconds; a row is ~100 bytes.
+KEPT = 10_000
+
+
+def append(
+    connection: sqlite3.Connection, subject: ChangeSubject, name: tuple[str, ...], epoch: int | None = None
+) -> None:
+    """Log a change, and drop the one that is now too old."""
+    seq = connection.execute(
+        "INSERT INTO changes (subject, name, epoch) VALUES (?, ?, ?)", (subject.value, json.dumps(name), epoch)
+    ).lastrowid
+    if seq is None:
+        raise RuntimeError("SQLite did not tell the row of an INSERT")
+    connection.execute("DELETE FROM changes WHERE seq <= ?", (seq - KEPT,))
+
+
+def last(connection: sqlite3.Connection) -> int:
+    """Return the position of the last change ever logged, 0 if there was none."""
+    row = connection.execute("SELECT max(seq) FROM changes").fetchone()
+    return row[0] or 0
+
+
+def after(connection: sqlite3.Connection, position: int, limit: int, path: str) -> list[Change]:
+    """Return the changes after ``position``, oldest first, at most ``limit``.
+
+    Raises CatalogUnavailable if some of them have been dropped already, or if the log ends before ``position`` (an
+    older copy of the file was put in its place).
+    """
+    first, newest = connection.execute("SELECT min(seq), max(seq) FROM changes").fetchone()
+    if (first or 1) > position + 1 or (newest or 0) < position:
+        raise unavailable(path, f"its change log no longer has what came after {position}")
+    rows = connection.execute(
+        "SELECT seq, subject, name, epoch FROM changes WHERE seq > ? ORDER BY seq LIMIT ?", (position, limit)
+    )
+    try:
+        return [
+            Change(seq, ChangeSubject(subject), tuple(json.loads(name)), epoch) for seq, subject, name, epoch in rows
+        ]
+    except (ValueError, TypeError) as error:
+        raise unavailable(path, f"its change log is damaged ({error})") from error

@@ -1,0 +1,142 @@
+"""``SQLiteCatalog``: the verbs of the catalog, each one transaction on one of a few lanes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Concatenate, ParamSpec, TypeVar
+
+from catalog.interface import Catalog
+from catalog.model import Change, Member, MemberSighting, Partition, Placement, QueueKey, Synced, Tenant
+from catalog.sqlite import feed, members, partitions, placements, schema, tenants
+from catalog.sqlite.lane import Lane
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class SQLiteCatalog(Catalog):
+    """A catalog in the file ``path``, used by any number of processes at once.
+
+    Writes take turns on one lane and in ``BEGIN IMMEDIATE``, across processes too. Reads have another one and never
+    wait for a writer (write-ahead log); counting, which walks an index, has a third, so that reads need not wait for
+    it. ``poll`` is how often, in seconds, feeds look for the writes of other processes.
+    """
+
+    def __init__(self, path: str, *, poll: float = 0.02) -> None:
+        self._path = os.path.abspath(path)
+        self._poll = poll
+        self._writing = Lane(self._path, "write", begin="BEGIN IMMEDIATE")
+        self._reading = Lane(self._path, "read", begin="BEGIN")
+        self._counting = Lane(self._path, "count", begin="BEGIN")
+        self._bells: dict[asyncio.Event, Lane] = {}  # of the feeds that are open
+
+    def __repr__(self) -> str:
+        return f"<SQLiteCatalog {self._path}, {len(self._bells)} feeds>"
+
+    @classmethod
+    async def open(cls, path: str, *, poll: float = 0.02) -> SQLiteCatalog:
+        """Open the file, and initialise it if it is new or empty.
+
+        Raises CatalogUnavailable if that cannot be done. A file with other content is left alone: ``check`` tells.
+        """
+        catalog = cls(path, poll=poll)
+        try:
+            await catalog._writing.call(schema.init_if_empty, catalog._path)
+        except BaseException:
+            await catalog.close()
+            raise
+        return catalog
+
+    async def _write(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        try:
+            return await self._writing.transact(function, *args, **kwargs)
+        finally:  # also when cancelled: the transaction may be done, and polling finds it if it is done later
+            for bell in self._bells:
+                bell.set()
+
+    async def init(self) -> None:
+        await self._writing.call(schema.init, self._path)
+
+    async def check(self) -> None:
+        await self._reading.call(schema.check, self._path)
+
+    async def ping(self) -> None:
+        await self._write(members.ping)
+
+    async def close(self) -> None:
+        for lane in (self._writing, self._reading, self._counting, *self._bells.values()):
+            await lane.close()
+
+    async def get_placement(self, key: QueueKey) -> Placement | None:
+        return await self._reading.transact(placements.get, key, self._path)
+
+    async def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
+        return await self._write(placements.insert, placement, self._path)
+
+    async def replace_placement(self, placement: Placement) -> None:
+        await self._write(placements.replace, placement, self._path)
+
+    async def remove_placement(self, key: QueueKey, epoch: int) -> None:
+        await self._write(placements.remove, key, epoch, self._path)
+
+    async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
+        return await self._reading.transact(placements.list_queues, project, after, before, limit, self._path)
+
+    async def list_placements(
+        self, *, project: str | None = None, partition: str | None = None, after: QueueKey | None = None, limit: int
+    ) -> list[Placement]:
+        return await self._reading.transact(placements.list_all, project, partition, after, limit, self._path)
+
+    async def count_placements(self, *, project: str | None = None, partition: str | None = None) -> int:
+        return await self._counting.transact(placements.count, project, partition)
+
+    async def get_partition(self, name: str) -> Partition | None:
+        return await self._reading.transact(partitions.get, name, self._path)
+
+    async def list_partitions(self) -> list[Partition]:
+        return await self._reading.transact(partitions.list_all, self._path)
+
+    async def insert_partition(self, partition: Partition) -> None:
+        await self._write(partitions.insert, partition, self._path)
+
+    async def replace_partition(self, partition: Partition) -> None:
+        await self._write(partitions.replace, partition, self._path)
+
+    async def remove_partition(self, name: str) -> None:
+        await self._write(partitions.remove, name)
+
+    async def get_tenant(self, project: str) -> Tenant | None:
+        return await self._reading.transact(tenants.get, project, self._path)
+
+    async def put_tenant(self, tenant: Tenant) -> None:
+        await self._write(tenants.put, tenant)
+
+    async def remove_tenant(self, project: str) -> None:
+        await self._write(tenants.remove, project)
+
+    async def renew_member(self, member: Member) -> None:
+        await self._write(members.renew, member)
+
+    async def list_members(self) -> list[MemberSighting]:
+        return await self._reading.transact(members.list_all, self._path)
+
+    async def remove_member(self, member_id: str) -> None:
+        await self._write(members.remove, member_id)
+
+    async def watch(self) -> AsyncGenerator[Change | Synced, None]:
+        bell = asyncio.Event()
+        lane = Lane(self._path, "watch", begin="BEGIN")
+        self._bells[bell] = lane
+        try:
+            async with aclosing(feed.watch(self._path, lane, bell, self._poll)) as items:
+                async for item in items:
+                    yield item
+        finally:
+            self._bells.pop(bell, None)
+            await lane.close()

@@ -1,0 +1,54 @@
+"""The change feed: polling the change log.
+
+``PRAGMA data_version`` changes whenever *another* connection has committed, in this process or any other, and costs one
+look at shared memory. The feed has a connection of its own, so it is told of every commit; writers of its own process
+ring a bell as well, so that their changes are shown at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator
+
+from catalog.model import Change, Synced
+from catalog.sqlite import changes
+from catalog.sqlite.lane import Lane
+
+# Seconds of silence after which the feed proves that it is alive; the interface promises one second.
+PROOF_OF_LIFE = 0.5
+_BATCH = 500
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(version)
+
+
+async def watch(path: str, lane: Lane, bell: asyncio.Event, poll: float) -> AsyncGenerator[Change | Synced, None]:
+    """Yield as ``Catalog.watch`` promises, reading through ``lane`` every ``poll`` seconds and when ``bell`` rings."""
+    loop = asyncio.get_running_loop()
+    position = await lane.transact(changes.last)
+    yield Synced(position, fresh=True)
+    spoke = loop.time()
+    seen = None
+    while True:
+        # The bell and the version are taken before the log is read: what is written meanwhile shows as another ring
+        # or version, and is read in the next round.
+        bell.clear()
+        version = await lane.call(_data_version)
+        if version != seen:
+            while batch := await lane.transact(changes.after, position, _BATCH, path):
+                for change in batch:
+                    position = change.position
+                    yield change
+                spoke = loop.time()
+            seen = version
+        if loop.time() - spoke >= PROOF_OF_LIFE:
+            yield Synced(position, fresh=False)
+            spoke = loop.time()
+        try:
+            async with asyncio.timeout(poll):
+                await bell.wait()
+        except TimeoutError:
+            pass

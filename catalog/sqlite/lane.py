@@ -1,0 +1,111 @@
+"""One thread with one connection, on which transactions run one after another.
+
+A transaction is one synchronous function. Once begun it runs to its end whatever becomes of the task that asked for
+it, so a cancelled task can never leave half of one behind, nor a connection inside one. A lane knows nothing of what
+the functions do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
+
+from catalog.sqlite.translation import translated, unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# How long one statement waits for a lock that another process holds, in seconds.
+BUSY_TIMEOUT = 5.0
+# How long a caller waits for its turn and its answer, in seconds: longer, so that the clearer message wins.
+ANSWER_TIMEOUT = 10.0
+
+
+class Lane:
+    """A connection to ``path`` on a thread of its own; ``begin`` is the statement that starts its transactions."""
+
+    def __init__(self, path: str, name: str, *, begin: str) -> None:
+        self._path = path
+        self._begin = begin
+        self._connection: sqlite3.Connection | None = None  # made, used and closed on the thread only
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"catalog-{name}")
+        self._closed = False
+
+    async def transact(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run ``function(connection, ...)`` inside a transaction; return its result once that is committed.
+
+        What it raises rolls back. Raises CatalogUnavailable and whatever ``function`` raises.
+        """
+
+        def inside() -> T:
+            return self._inside(lambda connection: function(connection, *args, **kwargs))
+
+        return await self._submit(inside)
+
+    async def call(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run ``function(connection, ...)`` outside of any transaction."""
+
+        def bare() -> T:
+            with translated(self._path):
+                return function(self._connected(), *args, **kwargs)
+
+        return await self._submit(bare)
+
+    async def close(self) -> None:
+        """Finish what was begun and let go of the connection and the thread. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        closing = self._executor.submit(self._disconnect)
+        self._executor.shutdown(wait=False)
+        await asyncio.wrap_future(closing)
+
+    async def _submit(self, job: Callable[[], T]) -> T:
+        if self._closed:
+            raise unavailable(self._path, "it was closed")
+        future = self._executor.submit(job)
+        try:
+            # A job that has not begun is dropped on timeout and on cancellation; one that has begun ends by itself.
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise unavailable(self._path, f"no answer within {ANSWER_TIMEOUT:g} s") from None
+
+    def _inside(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        with translated(self._path):
+            connection = self._connected()
+            connection.execute(self._begin)
+            try:
+                result = function(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                # Some errors (a full disk) have rolled back already.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return result
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None)
+            try:
+                # FULL: a commit that was reported survives a power cut. In WAL mode that is one sync per commit.
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA foreign_keys=ON")
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

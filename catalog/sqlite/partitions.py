@@ -1,0 +1,70 @@
+"""Transactions on partitions. Each function runs inside a transaction that its caller begins and ends."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from catalog.errors import PartitionConflict, PartitionInUse
+from catalog.model import ChangeSubject, Partition
+from catalog.sqlite import changes, placements
+from catalog.sqlite.translation import unavailable
+
+
+def _decode(row: tuple[str, int, str], path: str) -> Partition:
+    name, version, document = row
+    try:
+        return Partition.from_json({**json.loads(document), "name": name, "version": version})
+    except (ValueError, TypeError, KeyError) as error:
+        raise unavailable(path, f"partition {name!r} is damaged ({error})") from error
+
+
+def get(connection: sqlite3.Connection, name: str, path: str) -> Partition | None:
+    """Return the partition, None if there is none."""
+    row = connection.execute("SELECT name, version, document FROM partitions WHERE name = ?", (name,)).fetchone()
+    return _decode(row, path) if row else None
+
+
+def list_all(connection: sqlite3.Connection, path: str) -> list[Partition]:
+    """Return all of them, by name."""
+    rows = connection.execute("SELECT name, version, document FROM partitions ORDER BY name")
+    return [_decode(row, path) for row in rows]
+
+
+def insert(connection: sqlite3.Connection, partition: Partition, path: str) -> None:
+    """Store a new one, as ``Catalog.insert_partition``."""
+    stored = get(connection, partition.name, path)
+    if stored is not None:
+        if _same(stored, partition):
+            return
+        raise PartitionConflict(partition.name, stored)
+    connection.execute("INSERT INTO partitions (version, document, name) VALUES (?, ?, ?)", _encode(partition))
+    changes.append(connection, ChangeSubject.PARTITION, (partition.name,))
+
+
+def replace(connection: sqlite3.Connection, partition: Partition, path: str) -> None:
+    """Compare-and-set, as ``Catalog.replace_partition``."""
+    stored = get(connection, partition.name, path)
+    if stored is not None and _same(stored, partition):
+        return
+    if stored is None or stored.version != partition.version - 1:
+        raise PartitionConflict(partition.name, stored)
+    connection.execute("UPDATE partitions SET version = ?, document = ? WHERE name = ?", _encode(partition))
+    changes.append(connection, ChangeSubject.PARTITION, (partition.name,))
+
+
+def remove(connection: sqlite3.Connection, name: str) -> None:
+    """Remove it, as ``Catalog.remove_partition``."""
+    named = placements.count(connection, None, name)
+    if named:
+        raise PartitionInUse(name, named)
+    if connection.execute("DELETE FROM partitions WHERE name = ?", (name,)).rowcount:
+        changes.append(connection, ChangeSubject.PARTITION, (name,))
+
+
+def _same(one: Partition, other: Partition) -> bool:
+    return one == other and one.version == other.version  # equality of partitions leaves the version out
+
+
+def _encode(partition: Partition) -> tuple[int, str, str]:
+    return partition.version, json.dumps(partition.to_json()), partition.name

@@ -1,0 +1,130 @@
+"""The file: its tables, how it is made, and how to tell whether it is ours.
+
+``application_id`` marks the file as a catalog, ``user_version`` holds the schema version; both live in the file's
+header, so that judging a file needs none of its tables.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from catalog.errors import NotInitialised, WrongSchema
+from catalog.interface import SCHEMA_VERSION
+from catalog.sqlite.lane import BUSY_TIMEOUT
+from catalog.sqlite.translation import unavailable
+
+APPLICATION_ID = 0x4D52434E  # "MRCN"
+
+# WITHOUT ROWID: the primary key is the table, so that a listing is one range of one b-tree.
+# ``document`` is the whole value as JSON; what stands in a column as well is believed from the column.
+# ``placed`` has a row for every partition that a placement names: the index (partition, project, queue), and by its
+# foreign key the proof that no placement names a partition that is gone.
+_TABLES = (
+    """CREATE TABLE pings (id INTEGER PRIMARY KEY CHECK (id = 1), at REAL NOT NULL)""",
+    """CREATE TABLE partitions (
+        name TEXT NOT NULL PRIMARY KEY,
+        version INTEGER NOT NULL,
+        document TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE placements (
+        project TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        document TEXT NOT NULL,
+        PRIMARY KEY (project, queue)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE placed (
+        partition TEXT NOT NULL REFERENCES partitions (name),
+        project TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        PRIMARY KEY (partition, project, queue)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE tenants (project TEXT NOT NULL PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE members (
+        id TEXT NOT NULL PRIMARY KEY,
+        applied INTEGER NOT NULL,
+        synced INTEGER NOT NULL,
+        renewed REAL NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE changes (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        subject TEXT NOT NULL,
+        name TEXT NOT NULL,
+        epoch INTEGER
+    )""",
+)
+
+
+def _header(connection: sqlite3.Connection) -> tuple[int, int]:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return application, version
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return _header(connection) == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+
+
+def _refuse_others(connection: sqlite3.Connection, path: str) -> None:
+    application, version = _header(connection)
+    if application != APPLICATION_ID:
+        raise WrongSchema(f"catalog {path}: the file is a SQLite database of something else")
+    if version != SCHEMA_VERSION:
+        raise WrongSchema(f"catalog {path} has schema version {version}, this release works with {SCHEMA_VERSION}")
+
+
+def check(connection: sqlite3.Connection, path: str) -> None:
+    """Raise NotInitialised or WrongSchema unless the file is a catalog of this release."""
+    if _is_empty(connection):
+        raise NotInitialised(f"catalog {path} is empty: it was never initialised")
+    _refuse_others(connection, path)
+
+
+def init(connection: sqlite3.Connection, path: str) -> None:
+    """Make the file a catalog, unless it is one. Outside of a transaction; any number may do so at once.
+
+    Raises WrongSchema, having changed nothing, if the file holds anything else.
+    """
+    if not _is_empty(connection):
+        _refuse_others(connection, path)
+    # A crash after this leaves an empty file in WAL mode, which the next one continues with.
+    _use_wal(connection, path)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if _is_empty(connection):  # only the first of several still finds it so
+            for table in _TABLES:
+                connection.execute(table)
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        _refuse_others(connection, path)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def init_if_empty(connection: sqlite3.Connection, path: str) -> None:
+    """Initialise a new or empty file; leave any other alone."""
+    if _is_empty(connection):
+        init(connection, path)
+
+
+def _use_wal(connection: sqlite3.Connection, path: str) -> None:
+    # Changing the journal mode takes the whole file for a moment, and SQLite does not call its busy handler for it:
+    # two processes that initialise at once have to take turns by themselves.
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.005)
+            continue
+        if mode != "wal":
+            raise unavailable(path, f"SQLite cannot keep a write-ahead log there (journal mode {mode})")
+        return

@@ -1,0 +1,36 @@
+"""Transactions on tenants. Each function runs inside a transaction that its caller begins and ends."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from catalog.model import ChangeSubject, Tenant
+from catalog.sqlite import changes
+from catalog.sqlite.translation import unavailable
+
+
+def get(connection: sqlite3.Connection, project: str, path: str) -> Tenant | None:
+    """Return what was decided for the project, None if nothing was."""
+    row = connection.execute("SELECT document FROM tenants WHERE project = ?", (project,)).fetchone()
+    if row is None:
+        return None
+    try:
+        return Tenant.from_json({**json.loads(row[0]), "project": project})
+    except (ValueError, TypeError, KeyError) as error:
+        raise unavailable(path, f"the tenant of project {project!r} is damaged ({error})") from error
+
+
+def put(connection: sqlite3.Connection, tenant: Tenant) -> None:
+    """Store it, whatever was there."""
+    connection.execute(
+        "INSERT OR REPLACE INTO tenants (project, document) VALUES (?, ?)",
+        (tenant.project, json.dumps(tenant.to_json())),
+    )
+    changes.append(connection, ChangeSubject.TENANT, (tenant.project,))
+
+
+def remove(connection: sqlite3.Connection, project: str) -> None:
+    """Forget it, if it is there."""
+    if connection.execute("DELETE FROM tenants WHERE project = ?", (project,)).rowcount:
+        changes.append(connection, ChangeSubject.TENANT, (project,))

@@ -1,0 +1,32 @@
+"""Fixtures that several rings of tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient
+
+from tests.servers.mongod import mongod_replica_set, with_database
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri() -> Iterator[str]:
+    """The URI of a MongoDB replica set: the one in MARCONI_TEST_MONGODB_URI, or one of our own for the session."""
+    given = os.environ.get("MARCONI_TEST_MONGODB_URI")
+    if given:
+        yield given
+        return
+    with mongod_replica_set() as replica_set:
+        yield replica_set.uri()
+
+
+@pytest.fixture
+def mongodb_database_uri(mongodb_uri: str) -> Iterator[str]:
+    """The URI of a database of the test's own, dropped afterwards."""
+    name = f"test_{uuid4().hex}"
+    yield with_database(mongodb_uri, name)
+    with MongoClient(mongodb_uri) as client:
+        client.drop_database(name)

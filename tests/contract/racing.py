@@ -1,0 +1,98 @@
+"""What other processes do in the tests of catalogs. Started with ``spawn``, as independent as processes get."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import random
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+from catalog import open_catalog
+from catalog.model import Placement, QueueKey
+from tests.contract.examples import placement
+
+
+async def in_processes(number: int, function: Callable[..., Any], *args: Any) -> list[Any]:
+    """Run ``function(*args, n)`` in ``number`` processes at once (without n if there is one); return the results."""
+    context = multiprocessing.get_context("spawn")
+    gate = context.Barrier(number)
+    loop = asyncio.get_running_loop()
+    with ProcessPoolExecutor(number, mp_context=context, initializer=_remember, initargs=(gate,)) as pool:
+        calls = [(*args, n) if number > 1 else args for n in range(number)]
+        return list(await asyncio.gather(*(loop.run_in_executor(pool, function, *call) for call in calls)))
+
+
+def _remember(gate: Any) -> None:
+    global _gate  # noqa: PLW0603 -- how an initializer hands something to the functions of its process
+    _gate = gate
+
+
+def initialise(uri: str, n: int) -> bool:
+    """Open and initialise the catalog at the same moment as the other processes; tell whether it passes the check."""
+
+    async def run() -> bool:
+        _gate.wait(60)
+        catalog = await open_catalog(uri)
+        await catalog.init()
+        await catalog.check()
+        await catalog.close()
+        return True
+
+    return asyncio.run(run())
+
+
+def place_all(uri: str, queues: list[str]) -> None:
+    """Place the queues one after the other."""
+
+    async def run() -> None:
+        catalog = await open_catalog(uri)
+        for queue in queues:
+            await catalog.insert_placement(placement(queue))
+        await catalog.close()
+
+    asyncio.run(run())
+
+
+def race(uri: str, queues: list[str], tasks: int, n: int) -> list[tuple[Placement, bool]]:
+    """Try to place each queue with ``tasks`` tasks at once, each elsewhere or at another time; return what they got."""
+
+    async def run() -> list[tuple[Placement, bool]]:
+        catalog = await open_catalog(uri)
+        await catalog.list_partitions()  # connected
+        _gate.wait(60)
+        results = []
+        for queue in queues:
+            candidates = [placement(queue, f"p{(n + t) % 3 + 1}", since=n + t / 1000) for t in range(tasks)]
+            results += await asyncio.gather(*(catalog.insert_placement(c) for c in candidates))
+        await catalog.close()
+        return results
+
+    return asyncio.run(run())
+
+
+def increment(uri: str, key: QueueKey, times: int, n: int) -> int:
+    """Add one to the epoch ``times`` times, by compare-and-set with retries; return how many attempts it took."""
+    from catalog.errors import Conflict
+
+    async def run() -> int:
+        catalog = await open_catalog(uri)
+        current = await catalog.get_placement(key)
+        _gate.wait(60)
+        attempts = done = 0
+        chance = random.Random(n)
+        while done < times:
+            assert current is not None
+            attempts += 1
+            candidate = placement(key.queue, epoch=current.epoch + 1, since=n + chance.random())
+            try:
+                await catalog.replace_placement(candidate)
+                current = candidate
+                done += 1
+            except Conflict as conflict:
+                current = conflict.current
+        await catalog.close()
+        return attempts
+
+    return asyncio.run(run())

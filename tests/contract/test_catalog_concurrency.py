@@ -1,0 +1,160 @@
+"""Many at once: tasks, catalogs and processes that race for the same documents."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable
+from typing import Any
+
+from catalog import Catalog, open_catalog
+from catalog.errors import Conflict, PartitionInUse, PartitionUnknown
+from catalog.model import PlacementState, QueueKey
+from tests.contract import racing
+from tests.contract.examples import dangling, partition, placement
+
+KEY = QueueKey("project", "orders")
+
+
+async def test_processes_race_to_place_queues(catalog: Catalog, catalog_uri: str) -> None:
+    queues = [f"queue-{n}" for n in range(4)]
+    results = await racing.in_processes(4, racing.race, catalog_uri, queues, 50)
+    for queue in queues:
+        answers = [answer for result in results for answer in result if answer[0].queue == queue]
+        assert len(answers) == 200
+        assert len({stored for stored, _ in answers}) == 1  # all agree
+        assert sum(inserted for _, inserted in answers) == 1  # and one of them did it
+        assert await catalog.get_placement(QueueKey("project", queue)) == answers[0][0]
+    assert await catalog.count_placements() == len(queues)
+    by_partition = [await catalog.count_placements(partition=p) for p in ("p1", "p2", "p3")]
+    assert sum(by_partition) == len(queues)
+
+
+async def test_processes_race_to_replace_a_placement(catalog: Catalog, catalog_uri: str) -> None:
+    await catalog.insert_placement(placement("orders"))
+    attempts = await racing.in_processes(4, racing.increment, catalog_uri, KEY, 20)
+    stored = await catalog.get_placement(KEY)
+    assert stored is not None
+    assert stored.epoch == 1 + 4 * 20  # no increment was lost, none was made twice
+    assert all(a >= 20 for a in attempts)
+
+
+async def test_processes_race_to_initialise(catalog_uri: str) -> None:
+    assert await racing.in_processes(4, racing.initialise, catalog_uri) == [True] * 4
+    catalog = await open_catalog(catalog_uri)
+    await catalog.check()
+    await catalog.insert_partition(partition("p1"))
+    assert (await catalog.insert_placement(placement("orders")))[1]
+    await catalog.close()
+
+
+async def test_readers_never_see_half_a_document(catalog: Catalog, other: Catalog) -> None:
+    """One writer flips between two documents of different shapes; every reader sees the one or the other."""
+    shapes = {
+        0: {"state": PlacementState.SEALING, "since": 2.0, "partitions": ("p1", "p2", "p3")},
+        1: {"state": PlacementState.OPEN, "since": 1.0, "partitions": ("p2",)},
+    }
+
+    def shaped(epoch: int) -> object:
+        shape = shapes[epoch % 2]
+        return placement("orders", *shape["partitions"], epoch=epoch, state=shape["state"], since=shape["since"])
+
+    await catalog.insert_placement(shaped(1))
+    done = False
+    reads = 0
+
+    async def write() -> None:
+        nonlocal done
+        for epoch in range(2, 152):
+            await catalog.replace_placement(shaped(epoch))
+        done = True
+
+    async def read() -> None:
+        nonlocal reads
+        last = 0
+        while not done:
+            one = await other.get_placement(KEY)
+            listed = await other.list_placements(partition="p2", limit=10)
+            by_name = await other.list_queues("project", "", "~", 10)
+            for seen in (one, *listed, *by_name):
+                assert seen == shaped(seen.epoch)
+                assert seen.epoch >= last  # and time never runs backwards
+                last = seen.epoch
+            assert len(listed) == len(by_name) == 1
+            reads += 1
+
+    await asyncio.gather(write(), read(), read(), read())
+    assert reads > 10
+
+
+async def test_removing_a_partition_races_with_placing_queues_on_it(catalog: Catalog, other: Catalog) -> None:
+    """Either the partition goes and no placement names it, or a placement was made and it stays."""
+    chance = random.Random(7)
+    outcomes = set()
+    moving = placement("moving", "p1")
+    await catalog.insert_placement(moving)
+    for n in range(80):
+        name = f"brief-{n}"
+        await catalog.insert_partition(partition(name))
+        placed = [placement(f"{queue}-{n}", name, since=chance.random()) for queue in "ab"]
+        moved = placement("moving", "p1", name, epoch=moving.epoch + 1)
+        # Each begins at a moment of its own within about the time that one of them takes.
+        answers = await asyncio.gather(
+            _later(chance, other.remove_partition(name)),
+            _later(chance, catalog.replace_placement(moved)),
+            *(_later(chance, catalog.insert_placement(p)) for p in placed),
+            return_exceptions=True,
+        )
+        removal, moving_answer, *placing = answers
+        assert await dangling(catalog) == []
+        for answer in (moving_answer, *placing):
+            assert answer is None or isinstance(answer, (tuple, PartitionUnknown)), answer
+        made = {p.queue for p, answer in zip(placed, placing, strict=True) if answer == (p, True)}
+        made |= {"moving"} if moving_answer is None else set()
+        named = {p.queue for p in await catalog.list_placements(partition=name, limit=10)}
+        assert named == made  # what was answered is what is there
+        if removal is None:
+            assert made == set()
+            assert await catalog.get_partition(name) is None
+        else:
+            assert isinstance(removal, PartitionInUse), removal
+            assert await catalog.get_partition(name) == partition(name)
+        outcomes.add((removal is None, bool(made)))
+        current = await catalog.get_placement(KEY._replace(queue="moving"))
+        assert current is not None
+        assert current.segments[0].partition == "p1"
+        moving = current
+    assert (True, False) in outcomes
+    assert (False, True) in outcomes
+
+
+async def _later(chance: random.Random, call: Awaitable[Any]) -> Any:
+    await asyncio.sleep(chance.random() * 0.006)
+    return await call
+
+
+async def test_a_cancelled_write_is_whole_or_absent(catalog: Catalog) -> None:
+    """Tasks are cancelled at any point: the catalog goes on working, and holds whole documents only."""
+    chance = random.Random(3)
+    for n in range(40):
+        task = asyncio.create_task(catalog.insert_placement(placement(f"queue-{n:02}", "p1", "p2")))
+        await asyncio.sleep(chance.random() * 0.003)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await catalog.insert_placement(placement("last", "p1", "p2"))
+    stored = await catalog.list_placements(limit=100)
+    assert all(p == placement(p.queue, "p1", "p2") for p in stored)
+    for name in ("p1", "p2"):
+        assert await catalog.list_placements(partition=name, limit=100) == stored
+
+
+async def test_conflicts_tell_what_won(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_placement(placement("orders"))
+    candidates = [placement("orders", f"p{n % 3 + 1}", epoch=2, since=float(n)) for n in range(20)]
+    results = await asyncio.gather(
+        *((catalog, other)[n % 2].replace_placement(c) for n, c in enumerate(candidates)), return_exceptions=True
+    )
+    [winner] = [c for c, result in zip(candidates, results, strict=True) if result is None]
+    conflicts = [result for result in results if result is not None]
+    assert all(isinstance(c, Conflict) and c.current == winner for c in conflicts)
+    assert await catalog.get_placement(KEY) == winner

@@ -1,0 +1,323 @@
+"""What only the MongoDB driver has: several steps for one promise, a URI with secrets, a server that may be gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import traceback
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from catalog import open_catalog
+from catalog.errors import (
+    BadCatalogURI,
+    CatalogUnavailable,
+    PartitionConflict,
+    PartitionInUse,
+    PartitionUnknown,
+)
+from catalog.model import QueueKey, Tenant
+from catalog.mongodb import store
+from catalog.mongodb.documents import placement_document
+from catalog.mongodb.driver import MongoDBCatalog
+from catalog.mongodb.feed import token_position
+from tests.contract.examples import Feed, dangling, partition, placement
+from tests.servers.mongod import free_port, mongod_replica_set
+
+KEY = QueueKey("project", "orders")
+SECRET = "hunter2"
+
+
+@pytest.fixture
+async def catalog(mongodb_database_uri: str) -> AsyncIterator[MongoDBCatalog]:
+    catalog = await MongoDBCatalog.open(mongodb_database_uri)
+    await catalog.init()
+    for name in ("p1", "p2"):
+        await catalog.insert_partition(partition(name))
+    yield catalog
+    await catalog.close()
+
+
+@pytest.fixture
+def database(catalog: MongoDBCatalog, mongodb_database_uri: str) -> Any:
+    """The same database without the catalog around it."""
+    with MongoClient(mongodb_database_uri, w="majority") as client:
+        yield client.get_default_database()
+
+
+# -- partitions that are being removed ------------------------------------------------------------------------------
+
+
+async def test_an_interrupted_removal_lists_the_partition_and_takes_no_placements(
+    catalog: MongoDBCatalog, database: Any
+) -> None:
+    await catalog.insert_placement(placement("old", "p1"))
+    database["partitions"].update_one({"_id": "p1"}, {"$set": {"leaving": "by one who died"}})
+    assert partition("p1") in await catalog.list_partitions()
+    with pytest.raises(PartitionUnknown):
+        await catalog.insert_placement(placement("orders", "p1"))
+    assert await catalog.get_placement(KEY) is None
+    await catalog.insert_placement(placement("other", "p2"))
+    with pytest.raises(PartitionUnknown):
+        await catalog.replace_placement(placement("other", "p2", "p1", epoch=2))
+    # What is there already lives on.
+    await catalog.replace_placement(placement("old", "p1", epoch=2))
+    with pytest.raises(PartitionConflict):
+        await catalog.insert_partition(partition("p1"))
+
+
+async def test_replacing_revives_a_partition(catalog: MongoDBCatalog, database: Any) -> None:
+    database["partitions"].update_one({"_id": "p1"}, {"$set": {"leaving": "by one who died"}})
+    await catalog.replace_partition(partition("p1", version=2))
+    assert (await catalog.insert_placement(placement("orders", "p1")))[1]
+
+
+async def test_a_removal_can_be_repeated(catalog: MongoDBCatalog, database: Any) -> None:
+    database["partitions"].update_one({"_id": "p1"}, {"$set": {"leaving": "by one who died"}})
+    await catalog.remove_partition("p1")
+    assert await catalog.get_partition("p1") is None
+
+
+class Interruption:
+    """Does something the first time that a method has returned, before its caller goes on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, target: object, method: str, happening: Any) -> None:
+        original = getattr(target, method)
+        self.times = 0
+
+        async def interrupted(*args: Any, **kwargs: Any) -> Any:
+            result = await original(*args, **kwargs)
+            self.times += 1
+            if self.times == 1:
+                await happening()
+            return result
+
+        monkeypatch.setattr(target, method, interrupted)
+
+
+async def test_a_removal_between_the_first_look_and_the_insert(
+    catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remover = await MongoDBCatalog.open(mongodb_database_uri)
+    looks = Interruption(monkeypatch, catalog._partitions, "unfit", lambda: remover.remove_partition("p1"))
+    with pytest.raises(PartitionUnknown):
+        await catalog.insert_placement(placement("orders", "p1"))
+    assert looks.times == 2
+    assert await catalog.get_placement(KEY) is None
+    await remover.close()
+
+
+async def test_a_removal_between_the_first_look_and_the_replacement(
+    catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await catalog.insert_placement(placement("orders", "p2"))
+    remover = await MongoDBCatalog.open(mongodb_database_uri)
+    looks = Interruption(monkeypatch, catalog._partitions, "unfit", lambda: remover.remove_partition("p1"))
+    with pytest.raises(PartitionUnknown):
+        await catalog.replace_placement(placement("orders", "p2", "p1", epoch=2))
+    assert looks.times == 2
+    # What it said before, at an epoch that was never used for anything else.
+    assert await catalog.get_placement(KEY) == placement("orders", "p2", epoch=3)
+    await remover.close()
+
+
+async def test_a_placement_met_by_the_second_count_brings_the_partition_back(
+    catalog: MongoDBCatalog, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def somebody_inserts() -> None:
+        await asyncio.to_thread(database["placements"].insert_one, placement_document(placement("orders", "p1")))
+
+    counts = Interruption(monkeypatch, catalog._partitions, "_count", somebody_inserts)
+    with pytest.raises(PartitionInUse):
+        await catalog.remove_partition("p1")
+    assert counts.times == 2
+    assert await dangling(catalog) == []
+    assert (await catalog.insert_placement(placement("more", "p1")))[1]  # no mark is left
+
+
+async def test_a_revival_during_the_removal_is_not_deleted_unseen(
+    catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reviver = await MongoDBCatalog.open(mongodb_database_uri)
+
+    async def revive_and_use() -> None:
+        await reviver.replace_partition(partition("p1", version=2))
+        await reviver.insert_placement(placement("orders", "p1"))
+
+    Interruption(monkeypatch, catalog._partitions, "_count", revive_and_use)
+    with pytest.raises(PartitionInUse):
+        await catalog.remove_partition("p1")
+    assert await dangling(catalog) == []
+    await reviver.close()
+
+
+async def test_a_cancelled_insert_still_looks_again(
+    catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remover = await MongoDBCatalog.open(mongodb_database_uri)
+
+    async def remove_and_cancel() -> None:
+        await remover.remove_partition("p1")
+        inserting.cancel()
+
+    Interruption(monkeypatch, catalog._partitions, "unfit", remove_and_cancel)
+    inserting = asyncio.create_task(catalog.insert_placement(placement("orders", "p1")))
+    with pytest.raises(asyncio.CancelledError):
+        await inserting
+    await catalog.close()  # waits for what was begun
+    assert await remover.get_placement(KEY) is None
+    await remover.close()
+
+
+# -- documents and events -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"$set": {"epoch": "two"}},
+        {"$set": {"epoch": 0}},
+        {"$set": {"state": "nowhere"}},
+        {"$set": {"segments": []}},
+        {"$set": {"segments": [7]}},
+        {"$unset": {"base": ""}},
+        {"$set": {"queue": "another"}},
+    ],
+)
+async def test_a_damaged_placement_is_refused_by_name(
+    catalog: MongoDBCatalog, database: Any, damage: dict[str, Any]
+) -> None:
+    await catalog.insert_placement(placement("orders"))
+    database["placements"].update_one({}, damage)
+    with pytest.raises(CatalogUnavailable, match=r"orders.*damaged"):
+        await catalog.get_placement(KEY)
+    with pytest.raises(CatalogUnavailable, match="damaged"):
+        await catalog.list_placements(limit=10)
+
+
+async def test_other_damaged_documents_are_refused(catalog: MongoDBCatalog, database: Any) -> None:
+    await catalog.put_tenant(Tenant("project"))
+    database["partitions"].update_one({"_id": "p1"}, {"$set": {"weight": -1}})
+    database["tenants"].update_one({}, {"$set": {"spread": "wide"}})
+    database["members"].insert_one({"_id": "one"})
+    for call in (catalog.list_partitions(), catalog.get_tenant("project"), catalog.list_members()):
+        with pytest.raises(CatalogUnavailable, match="damaged"):
+            await call
+
+
+@pytest.mark.parametrize("disaster", ["drop", "rename", "drop database"])
+async def test_a_feed_ends_when_its_collections_go(catalog: MongoDBCatalog, database: Any, disaster: str) -> None:
+    await catalog.insert_placement(placement("orders"))
+    feed = catalog.watch()
+    await anext(feed)
+    if disaster == "drop":
+        database["placements"].drop()
+    elif disaster == "rename":
+        database["placements"].rename("elsewhere")
+    else:
+        database.client.drop_database(database.name)
+    with pytest.raises(CatalogUnavailable, match="change stream"):
+        async for _ in feed:
+            pass
+
+
+async def test_an_edit_by_hand_is_shown(catalog: MongoDBCatalog, database: Any) -> None:
+    await catalog.insert_placement(placement("orders"))
+    async with Feed(catalog) as feed:
+        database["placements"].update_one({}, {"$inc": {"epoch": 1}})
+        await feed.until(lambda: feed.epochs("orders") == [2])
+
+
+async def test_the_position_moves_on_with_writes_that_are_not_shown(catalog: MongoDBCatalog, database: Any) -> None:
+    async with Feed(catalog) as feed:
+        before = feed.items[0].position
+        database["elsewhere"].insert_one({})
+        await feed.until(lambda: bool(feed.silences) and feed.silences[-1].position > before)
+        assert feed.changes == []
+
+
+@pytest.mark.parametrize("token", [None, {}, {"_data": 7}, {"_data": "81ff"}, {"_data": "82xyz"}])
+def test_a_token_of_unknown_form_tells_no_position(token: Any) -> None:
+    assert token_position(token) == 0
+
+
+def test_a_token_tells_its_cluster_time() -> None:
+    assert token_position({"_data": "82655D1E4F000000032B0229"}) == (0x655D1E4F << 32) | 3
+
+
+# -- URIs and secrets -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"mongodb://user:{SECRET}@127.0.0.1:PORT/catalog",
+        f"mongodb://user:{SECRET}@127.0.0.1:PORT/catalog?authSource=admin&w=1&readPreference=secondary",
+    ],
+)
+async def test_messages_name_hosts_and_database_but_no_password(
+    uri: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(store, "VERB_TIMEOUT", 0.2)
+    caplog.set_level(logging.DEBUG)
+    port = free_port()
+    catalog = await open_catalog(uri.replace("PORT", str(port)))
+    with pytest.raises(CatalogUnavailable) as refused:
+        await catalog.list_partitions()
+    assert f"127.0.0.1:{port}/catalog" in str(refused.value)
+    whole = "".join(traceback.format_exception(refused.value)) + repr(catalog) + caplog.text
+    assert SECRET not in whole
+    assert "user" not in str(refused.value)
+    await catalog.close()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"mongodb://user:{SECRET}/x@127.0.0.1:1/catalog",
+        f"mongodb://user:{SECRET}@x@127.0.0.1:1/catalog",
+        f"mongodb://user:{SECRET}@127.0.0.1:none/catalog",
+        f"mongodb://user:{SECRET}@127.0.0.1:1/catalog?tlss={SECRET}",
+        f"mongodb://user:{SECRET}@127.0.0.1:1/cata.log",
+        f"mongodb://user:{SECRET}@127.0.0.1:1/$catalog",
+        f"mongodb://user:{SECRET}@127.0.0.1:1/catalog?w={SECRET}&journal={SECRET}",
+    ],
+)
+async def test_a_malformed_uri_is_refused_without_quoting_it(uri: str) -> None:
+    with pytest.raises(BadCatalogURI) as refused:
+        await open_catalog(uri)
+    assert SECRET not in "".join(traceback.format_exception(refused.value))
+
+
+async def test_a_malformed_uri_without_secrets_is_explained() -> None:
+    with pytest.raises(BadCatalogURI, match="tlss"):
+        await open_catalog("mongodb://127.0.0.1:1/catalog?tlss=true")
+
+
+# -- a server that is gone, or does not answer -----------------------------------------------------------------------
+
+
+async def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with mongod_replica_set() as replica_set:
+        catalog = await open_catalog(replica_set.uri("catalog"))
+        await catalog.init()
+        await catalog.insert_partition(partition("p1"))
+        async with Feed(catalog) as feed:
+            server = replica_set.wait_for_primary()
+            monkeypatch.setattr(store, "VERB_TIMEOUT", 0.5)
+            monkeypatch.setattr("catalog.mongodb.feed._SILENCE_TIMEOUT", 1.0)
+            server.signal(signal.SIGSTOP)
+            for call in (catalog.ping(), catalog.get_placement(KEY), catalog.insert_placement(placement("orders"))):
+                with pytest.raises(CatalogUnavailable, match="/catalog"):
+                    await call
+            await feed.ends()
+            assert isinstance(feed.ended, CatalogUnavailable)
+            server.signal(signal.SIGCONT)
+            monkeypatch.undo()
+        stored, inserted = await catalog.insert_placement(placement("orders"))
+        assert (stored, inserted) == (placement("orders"), True)
+        await catalog.close()

@@ -1,0 +1,117 @@
+"""Partitions: registration, compare-and-set, removal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from catalog import Catalog
+from catalog.errors import PartitionConflict, PartitionInUse
+from catalog.model import Partition, PartitionState
+from tests.contract.examples import partition, placement
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        partition("plain"),
+        Partition(
+            name="Full.1_2-3",
+            hosts=("http://10.0.0.1:8888", "https://[::1]:8889"),
+            weight=4294967295,
+            region="eu north",
+            labels=("ssd", "\xe9"),
+            state=PartitionState.CORDONED,
+            api_versions=("v1", "v2"),
+            api_versions_set=True,
+        ),
+        partition("nothing", weight=0),
+    ],
+)
+async def test_what_is_stored_comes_back_whole(catalog: Catalog, other: Catalog, stored: Partition) -> None:
+    await catalog.insert_partition(stored)
+    found = await other.get_partition(stored.name)
+    assert found == stored
+    assert found.version == 1
+    assert stored in await other.list_partitions()
+
+
+async def test_partitions_are_listed_by_name(catalog: Catalog) -> None:
+    for name in ("zebra", "Alpha", "p10", "alpha"):
+        await catalog.insert_partition(partition(name))
+    names = [p.name for p in await catalog.list_partitions()]
+    assert names == ["Alpha", "alpha", "p1", "p10", "p2", "p3", "zebra"]
+
+
+async def test_nothing_is_there_before_it_is_registered(catalog: Catalog) -> None:
+    assert await catalog.get_partition("p4") is None
+
+
+async def test_a_name_is_registered_once(catalog: Catalog, other: Catalog) -> None:
+    with pytest.raises(PartitionConflict) as conflict:
+        await other.insert_partition(partition("p1", weight=7))
+    assert conflict.value.current == partition("p1")
+    assert await catalog.get_partition("p1") == partition("p1")
+
+
+async def test_a_repeated_registration_is_success_until_it_was_changed(catalog: Catalog) -> None:
+    await catalog.insert_partition(partition("p1"))
+    await catalog.replace_partition(partition("p1", version=2))
+    with pytest.raises(PartitionConflict):
+        await catalog.insert_partition(partition("p1"))
+
+
+async def test_replace_is_a_compare_and_set(catalog: Catalog, other: Catalog) -> None:
+    second = partition("p1", version=2, weight=5)
+    await catalog.replace_partition(second)
+    await catalog.replace_partition(second)  # a repeated write
+    for stale in (partition("p1", version=2, weight=6), partition("p1", version=4), partition("p1", version=1)):
+        with pytest.raises(PartitionConflict) as conflict:
+            await other.replace_partition(stale)
+        assert conflict.value.current == second
+        assert conflict.value.current.version == 2
+    await other.replace_partition(partition("p1", version=3, weight=6))
+    found = await catalog.get_partition("p1")
+    assert found is not None
+    assert (found.version, found.weight) == (3, 6)
+
+
+async def test_replace_of_nothing_is_a_conflict_with_nothing(catalog: Catalog) -> None:
+    with pytest.raises(PartitionConflict) as conflict:
+        await catalog.replace_partition(partition("p4", version=2))
+    assert conflict.value.current is None
+    assert await catalog.get_partition("p4") is None
+
+
+async def test_remove(catalog: Catalog, other: Catalog) -> None:
+    await catalog.remove_partition("p1")
+    await catalog.remove_partition("p1")  # nothing to remove is success
+    assert await other.get_partition("p1") is None
+    await other.insert_partition(partition("p1", weight=3))
+    assert await catalog.insert_placement(placement("orders", "p1")) == (placement("orders", "p1"), True)
+
+
+async def test_a_partition_in_use_stays(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_placement(placement("one", "p1", "p2"))
+    await catalog.insert_placement(placement("two", "p2"))
+    with pytest.raises(PartitionInUse) as refused:
+        await other.remove_partition("p2")
+    assert refused.value.placements == 2
+    with pytest.raises(PartitionInUse):
+        await other.remove_partition("p1")  # named by a sealed segment only
+    assert await catalog.get_partition("p2") == partition("p2")
+    # It goes on as if nothing had been tried.
+    assert (await catalog.insert_placement(placement("three", "p2")))[1]
+    await catalog.replace_placement(placement("two", "p2", "p1", epoch=2))
+    for queue, epoch in (("one", 1), ("two", 2), ("three", 1)):
+        await catalog.remove_placement(placement(queue).key, epoch)
+    await other.remove_partition("p2")
+    assert [p.name for p in await catalog.list_partitions()] == ["p1", "p3"]
+
+
+async def test_refused_removal_keeps_the_version(catalog: Catalog) -> None:
+    await catalog.insert_placement(placement("orders", "p1"))
+    with pytest.raises(PartitionInUse):
+        await catalog.remove_partition("p1")
+    await catalog.replace_partition(replace(partition("p1"), version=2))

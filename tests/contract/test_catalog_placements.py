@@ -1,0 +1,163 @@
+"""Placements: insert-or-get, compare-and-set, removal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from catalog import Catalog
+from catalog.errors import Conflict, PartitionUnknown
+from catalog.model import Placement, PlacementState, QueueKey, Segment
+from tests.contract.examples import partition, placement
+
+KEY = QueueKey("project", "orders")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        placement("orders", since=1700000000.123456),
+        placement("orders", project=""),
+        placement("orders", project="a/b c"),
+        placement("orders", project="\xe9t\xe9 \xff\x7f\x01"),
+        placement("orders", project="$where"),
+        placement("orders", project="p" * 256),
+        placement("~topic"),
+        placement("q" * 64, "p1", "p2", "p3", epoch=7, state=PlacementState.SEALING),
+        Placement("p", "q", 2**40, PlacementState.DELETING, (Segment(9, "p2", "hidden", True),), base=9, since=1e9),
+        replace(placement("orders-dead"), group="orders"),
+    ],
+)
+async def test_what_is_stored_comes_back_whole(catalog: Catalog, other: Catalog, stored: Placement) -> None:
+    assert await catalog.insert_placement(stored) == (stored, True)
+    assert await catalog.get_placement(stored.key) == stored
+    assert await other.get_placement(stored.key) == stored
+    assert await other.list_placements(limit=10) == [stored]
+
+
+@pytest.mark.parametrize("state", list(PlacementState))
+async def test_every_state_can_be_stored(catalog: Catalog, state: PlacementState) -> None:
+    await catalog.insert_placement(placement("orders", state=state))
+    stored = await catalog.get_placement(KEY)
+    assert stored is not None
+    assert stored.state is state
+
+
+async def test_nothing_is_there_before_it_is_inserted(catalog: Catalog) -> None:
+    assert await catalog.get_placement(KEY) is None
+
+
+async def test_keys_do_not_collide(catalog: Catalog) -> None:
+    keys = [("", "b"), ("b", "b"), ("a", "b"), ("a", "~b"), ("a ", "b"), ("a/b", "b"), ("A", "b"), ("a", "B")]
+    for project, queue in keys:
+        _, inserted = await catalog.insert_placement(placement(queue, project=project))
+        assert inserted
+    assert await catalog.count_placements() == len(keys)
+
+
+async def test_insert_returns_the_winner(catalog: Catalog, other: Catalog) -> None:
+    first, second = placement("orders", "p1", since=1.0), placement("orders", "p2", since=2.0)
+    assert await catalog.insert_placement(first) == (first, True)
+    assert await other.insert_placement(second) == (first, False)
+    assert await other.get_placement(KEY) == first
+
+
+async def test_a_repeated_insert_tells_that_the_first_one_succeeded(catalog: Catalog) -> None:
+    once = placement("orders", since=1.5)
+    assert await catalog.insert_placement(once) == (once, True)
+    assert await catalog.insert_placement(once) == (once, True)
+    await catalog.replace_placement(replace(once, epoch=2))
+    assert await catalog.insert_placement(once) == (replace(once, epoch=2), False)
+
+
+async def test_insert_refuses_unknown_partitions(catalog: Catalog) -> None:
+    with pytest.raises(PartitionUnknown) as refused:
+        await catalog.insert_placement(placement("orders", "p1", "nowhere", "p2"))
+    assert refused.value.name == "nowhere"
+    assert await catalog.get_placement(KEY) is None
+    assert await catalog.count_placements(partition="p1") == 0
+
+
+async def test_insert_returns_what_is_stored_whatever_partitions_ours_names(catalog: Catalog) -> None:
+    await catalog.insert_placement(placement("orders", "p1"))
+    assert await catalog.insert_placement(placement("orders", "nowhere")) == (placement("orders", "p1"), False)
+
+
+async def test_replace_stores_the_next_epoch(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_placement(placement("orders"))
+    moved = placement("orders", "p1", "p2", epoch=2)
+    await catalog.replace_placement(moved)
+    assert await other.get_placement(KEY) == moved
+    back = placement("orders", "p3", epoch=3)
+    await other.replace_placement(back)
+    assert await catalog.get_placement(KEY) == back
+    assert [await catalog.count_placements(partition=p) for p in ("p1", "p2", "p3")] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 4, 5])
+async def test_replace_meets_another_epoch(catalog: Catalog, epoch: int) -> None:
+    stored = placement("orders", epoch=2)
+    await catalog.insert_placement(stored)
+    with pytest.raises(Conflict) as conflict:
+        await catalog.replace_placement(placement("orders", "p2", epoch=epoch))
+    assert conflict.value.current == stored
+    assert await catalog.get_placement(KEY) == stored
+
+
+async def test_replace_of_nothing_is_a_conflict_with_nothing(catalog: Catalog) -> None:
+    with pytest.raises(Conflict) as conflict:
+        await catalog.replace_placement(placement("orders", epoch=2))
+    assert conflict.value.current is None
+    assert await catalog.get_placement(KEY) is None
+
+
+async def test_a_repeated_replace_is_success(catalog: Catalog) -> None:
+    await catalog.insert_placement(placement("orders"))
+    second = placement("orders", "p1", "p2", epoch=2)
+    await catalog.replace_placement(second)
+    await catalog.replace_placement(second)
+    assert await catalog.get_placement(KEY) == second
+
+
+async def test_replace_refuses_unknown_partitions(catalog: Catalog) -> None:
+    stored = placement("orders")
+    await catalog.insert_placement(stored)
+    with pytest.raises(PartitionUnknown) as refused:
+        await catalog.replace_placement(placement("orders", "p1", "nowhere", epoch=2))
+    assert refused.value.name == "nowhere"
+    assert await catalog.get_placement(KEY) == stored
+
+
+async def test_remove_at_the_epoch(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_placement(placement("orders", "p1", "p2", epoch=3))
+    await catalog.remove_placement(KEY, 3)
+    assert await other.get_placement(KEY) is None
+    assert await catalog.count_placements(partition="p1") == 0
+    await catalog.remove_placement(KEY, 3)  # nothing to remove is success
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 4])
+async def test_remove_meets_another_epoch(catalog: Catalog, epoch: int) -> None:
+    stored = placement("orders", epoch=3)
+    await catalog.insert_placement(stored)
+    with pytest.raises(Conflict) as conflict:
+        await catalog.remove_placement(KEY, epoch)
+    assert conflict.value.current == stored
+    assert await catalog.get_placement(KEY) == stored
+
+
+async def test_a_removed_queue_can_be_placed_anew(catalog: Catalog) -> None:
+    await catalog.insert_placement(placement("orders", "p1"))
+    await catalog.remove_placement(KEY, 1)
+    anew = placement("orders", "p2", since=9.0)
+    assert await catalog.insert_placement(anew) == (anew, True)
+
+
+async def test_a_placement_may_name_a_partition_twice(catalog: Catalog) -> None:
+    there_and_back = placement("orders", "p1", "p2", "p1")
+    await catalog.insert_placement(there_and_back)
+    assert await catalog.list_placements(partition="p1", limit=10) == [there_and_back]
+    await catalog.replace_placement(placement("orders", "p2", "p1", epoch=2))
+    assert await catalog.count_placements(partition="p1") == 1
+    assert await catalog.list_partitions() == [partition("p1"), partition("p2"), partition("p3")]

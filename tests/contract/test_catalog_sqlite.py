@@ -1,0 +1,244 @@
+"""What only the SQLite driver has: a file, an operating system around it, and a bounded change log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from catalog import open_catalog
+from catalog.errors import CatalogUnavailable, NotInitialised, WrongSchema
+from catalog.model import Member, Synced, Tenant
+from catalog.sqlite import changes, lane
+from catalog.sqlite.driver import SQLiteCatalog
+from catalog.sqlite.translation import translate
+from tests.contract.examples import Feed, partition, placement
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "catalog.db"
+
+
+@pytest.fixture
+async def catalog(path: Path) -> AsyncIterator[SQLiteCatalog]:
+    catalog = await SQLiteCatalog.open(str(path))
+    await catalog.insert_partition(partition("p1"))
+    yield catalog
+    await catalog.close()
+
+
+def content_of(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def execute(path: Path, statement: str) -> None:
+    """Change the file behind the catalog's back."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(statement)
+
+
+async def test_opening_initialises_a_new_file(path: Path) -> None:
+    catalog = await open_catalog(f"sqlite:///{path}")
+    await catalog.check()
+    await catalog.insert_partition(partition("p1"))
+    await catalog.close()
+    again = await open_catalog(f"sqlite:///{path}")
+    assert await again.list_partitions() == [partition("p1")]
+    await again.close()
+
+
+async def test_many_open_a_new_file_at_once(path: Path) -> None:
+    catalogs = await asyncio.gather(*(SQLiteCatalog.open(str(path)) for _ in range(8)))
+    await asyncio.gather(*(c.insert_partition(partition(f"p{n}")) for n, c in enumerate(catalogs)))
+    for catalog in catalogs:
+        assert len(await catalog.list_partitions()) == 8
+        await catalog.close()
+
+
+async def test_commits_are_synced_and_kept_in_a_write_ahead_log(catalog: SQLiteCatalog, path: Path) -> None:
+    def pragmas(connection: sqlite3.Connection) -> list[object]:
+        names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+
+    assert await catalog._writing.call(pragmas) == ["wal", 2, 1, 5000]
+
+
+async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CatalogUnavailable, match=f"{tmp_path}/none/catalog.db: there is no directory {tmp_path}/none"):
+        await open_catalog(f"sqlite:///{tmp_path}/none/catalog.db")
+
+
+async def test_a_directory_is_no_catalog(tmp_path: Path) -> None:
+    with pytest.raises(CatalogUnavailable, match=f"{tmp_path}: it is a directory"):
+        await open_catalog(f"sqlite:///{tmp_path}")
+
+
+async def test_a_file_of_something_else_is_left_alone(path: Path) -> None:
+    content = b"These are not the bytes of a database.\n" * 100
+    await asyncio.to_thread(path.write_bytes, content)
+    with pytest.raises(CatalogUnavailable, match=f"{path}: it is not a SQLite database"):
+        await open_catalog(f"sqlite:///{path}")
+    assert content_of(path) == content
+
+
+async def test_a_database_of_something_else_is_left_alone(path: Path) -> None:
+    execute(path, "CREATE TABLE recipes (name)")
+    content = content_of(path)
+    catalog = await open_catalog(f"sqlite:///{path}")
+    for verb in (catalog.check, catalog.init):
+        with pytest.raises(WrongSchema, match="something else"):
+            await verb()
+    with pytest.raises(NotInitialised, match=str(path)):
+        await catalog.list_partitions()
+    await catalog.close()
+    assert content_of(path) == content
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (sqlite3.SQLITE_FULL, "the disk is full"),
+        (sqlite3.SQLITE_READONLY, "no permission to write"),
+        (sqlite3.SQLITE_READONLY_DBMOVED, "no permission to write"),
+        (sqlite3.SQLITE_PERM, "no permission"),
+        (sqlite3.SQLITE_CORRUPT, "damaged"),
+        (sqlite3.SQLITE_IOERR_FSYNC, "writing it failed"),
+        (sqlite3.SQLITE_BUSY, "locked for too long"),
+        (sqlite3.SQLITE_CANTOPEN, "cannot be opened"),
+    ],
+)
+def test_what_sqlite_reports_is_said_in_words(tmp_path: Path, code: int, words: str) -> None:
+    error = sqlite3.OperationalError("as SQLite says it")
+    error.sqlite_errorcode = code
+    translated = translate(error, f"{tmp_path}/catalog.db")
+    assert isinstance(translated, CatalogUnavailable)
+    assert words in str(translated)
+    assert f"{tmp_path}/catalog.db" in str(translated)
+
+
+async def test_a_write_that_finds_no_room_changes_nothing(catalog: SQLiteCatalog, path: Path) -> None:
+    def use_no_more_pages(connection: sqlite3.Connection) -> None:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    await catalog._writing.call(use_no_more_pages)
+    stored = []
+    with pytest.raises(CatalogUnavailable, match=f"{path}: the disk is full"):  # noqa: PT012 -- when is up to SQLite
+        for n in range(1000):
+            stored.append((await catalog.insert_placement(placement(f"queue-{n:04}")))[0])
+    assert stored
+    assert await catalog.list_placements(limit=2000) == stored
+    assert await catalog.count_placements(partition="p1") == len(stored)
+
+
+async def test_readers_do_not_wait_for_a_writer(catalog: SQLiteCatalog, path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM partitions")
+        assert await catalog.list_partitions() == [partition("p1")]
+        writer.execute("ROLLBACK")
+
+
+async def test_a_lock_that_is_never_released(
+    path: Path, catalog: SQLiteCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "BUSY_TIMEOUT", 0.05)
+    impatient = await SQLiteCatalog.open(str(path))
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(CatalogUnavailable, match=f"{path}: another process has kept it locked"):
+            await impatient.ping()
+        writer.execute("ROLLBACK")
+    await impatient.ping()
+    await impatient.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE placements SET document = '{'",
+        "UPDATE placements SET document = '{}'",
+        "UPDATE placements SET document = '[]'",
+        "UPDATE placements SET document = replace(document, '\"segments\": [', '\"segments\": [7, ')",
+        "UPDATE placements SET document = json_set(document, '$.segments', json('[]'))",
+        "UPDATE placements SET document = json_set(document, '$.base', 'one')",
+        "UPDATE placements SET epoch = 0",
+        "UPDATE placements SET epoch = 'two'",
+        "UPDATE placements SET state = 'nowhere'",
+    ],
+)
+async def test_a_damaged_placement_is_refused_by_name(catalog: SQLiteCatalog, path: Path, damage: str) -> None:
+    await catalog.insert_placement(placement("orders"))
+    execute(path, damage)
+    with pytest.raises(CatalogUnavailable, match=f"{path}: .*'orders'.*damaged"):
+        await catalog.get_placement(placement("orders").key)
+    with pytest.raises(CatalogUnavailable, match="damaged"):
+        await catalog.list_placements(limit=10)
+
+
+async def test_other_damaged_rows_are_refused(catalog: SQLiteCatalog, path: Path) -> None:
+    await catalog.put_tenant(Tenant("project"))
+    await catalog.renew_member(Member("one"))
+    execute(path, "UPDATE partitions SET document = json_set(document, '$.weight', -1)")
+    execute(path, "UPDATE tenants SET document = 'null'")
+    execute(path, "UPDATE members SET applied = 'much'")
+    for call in (catalog.list_partitions(), catalog.get_tenant("project"), catalog.list_members()):
+        with pytest.raises(CatalogUnavailable, match="damaged"):
+            await call
+
+
+async def test_a_feed_that_fell_behind_is_told(catalog: SQLiteCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "KEPT", 10)
+    slow = catalog.watch()
+    await anext(slow)
+    for n in range(11):
+        await catalog.put_tenant(Tenant(f"project-{n}"))
+    with pytest.raises(CatalogUnavailable, match="change log no longer has"):
+        await anext(slow)
+
+
+async def test_a_feed_that_is_just_in_time_misses_nothing(
+    catalog: SQLiteCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "KEPT", 10)
+    slow = catalog.watch()
+    await anext(slow)
+    for n in range(10):
+        await catalog.put_tenant(Tenant(f"project-{n}"))
+    shown = [await anext(slow) for _ in range(10)]
+    assert [item.name for item in shown if not isinstance(item, Synced)] == [(f"project-{n}",) for n in range(10)]
+    await slow.aclose()
+
+
+async def test_a_feed_notices_an_older_copy_of_the_file(catalog: SQLiteCatalog, path: Path) -> None:
+    await catalog.put_tenant(Tenant("project"))
+    feed = catalog.watch()
+    await anext(feed)
+    execute(path, "DELETE FROM changes")
+    with pytest.raises(CatalogUnavailable, match="change log"):
+        async for _ in feed:
+            pass
+
+
+async def test_own_writes_are_shown_without_waiting_for_the_poll(path: Path) -> None:
+    catalog = await SQLiteCatalog.open(str(path), poll=3600.0)
+    async with Feed(catalog) as feed:
+        await catalog.put_tenant(Tenant("project"))
+        await feed.until(lambda: bool(feed.changes))
+    await catalog.close()
+
+
+async def test_the_file_alone_keeps_the_invariant(catalog: SQLiteCatalog, path: Path) -> None:
+    await catalog.insert_placement(placement("orders"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA foreign_keys=ON")
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute("DELETE FROM partitions")
+        (document,) = connection.execute("SELECT document FROM placements").fetchone()
+    assert json.loads(document) == placement("orders").to_json()

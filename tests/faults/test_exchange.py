@@ -1,0 +1,532 @@
+"""One call against hosts that fail: what is tried again, where, how often, and what never is."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from catalog.model import Partition, PartitionState
+from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.errors import (
+    BadAnswer,
+    ConnectFailed,
+    DeadlineExceeded,
+    NotSent,
+    PartitionBusy,
+    PartitionDisabled,
+    Unanswered,
+    UpstreamError,
+)
+from marconi_proxy.upstream.exchange import RETRY_FLOOR, Call, Limits, Upstream, may_retry
+from marconi_proxy.upstream.pool import Origin, Pool
+from tests.faults.conftest import MAX_HEAD
+from tests.faults.evil_host import (
+    CLOSE,
+    HALF_CLOSE,
+    OK,
+    PATIENCE,
+    READ,
+    READ_HEAD,
+    RESET,
+    STALL,
+    EvilHost,
+    Peer,
+    Step,
+    answer,
+    ever,
+    say,
+    serve,
+    settled,
+    tell,
+    unused_port,
+    wait,
+)
+
+GET = Call(b"GET", b"/v2/queues/q/stats", b"client-id: c\r\n", b"", repeatable=True)
+POST = Call(b"POST", b"/v2/queues/q/messages", b"content-length: 2\r\n", b"{}", repeatable=False)
+BOTH = pytest.mark.parametrize("call", [GET, POST], ids=["GET", "POST"])
+
+
+class Recording(Pool):
+    """The pool, with the ports that it connected to, or tried to."""
+
+    def __init__(self) -> None:
+        super().__init__(connect_timeout=PATIENCE, idle_timeout=60.0, max_head=MAX_HEAD)
+        self.tries: list[int] = []
+
+    async def connect(self, origin: Origin, deadline: float) -> Any:
+        self.tries.append(origin.port)
+        return await super().connect(origin, deadline)
+
+
+class InOrder(random.Random):
+    """Chance that always takes the first: of two hosts alike, the one that the partition names first is picked."""
+
+    def sample(self, population: Sequence[Any], k: int, **_: Any) -> list[Any]:
+        return list(population)[:k]
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Recording]:
+    pool = Recording()
+    yield pool
+    pool.close()
+    await settled(lambda: not pool._all)
+
+
+def partition(*hosts: EvilHost | str, state: PartitionState = PartitionState.ENABLED) -> Partition:
+    return Partition("p1", tuple(h if isinstance(h, str) else h.url for h in hosts), state=state)
+
+
+def reach(pool: Pool, *hosts: EvilHost | str, **limits: Any) -> Upstream:
+    return Upstream(partition(*hosts), pool, Limits(**{"deadline": PATIENCE, **limits}), InOrder())
+
+
+async def body(answering: Any) -> bytes:
+    got: Answer = await answering
+    return await got.read()
+
+
+# -- the rule -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "repeatable", "once"),
+    [
+        (ConnectFailed("x"), True, True),
+        (Unanswered("x"), True, False),
+        (Unanswered("x", on_kept_connection=True), True, False),
+        (BadAnswer("x"), False, False),
+        (DeadlineExceeded("x"), False, False),
+        (DeadlineExceeded("x", on_kept_connection=True), False, False),
+        (PartitionBusy("x"), False, False),
+        (PartitionDisabled("x"), False, False),
+        (UpstreamError("x"), False, False),
+    ],
+    ids=lambda value: repr(value) if isinstance(value, Exception) else str(value),
+)
+def test_what_may_be_tried_again(error: UpstreamError, repeatable: bool, once: bool) -> None:
+    assert may_retry(error, repeatable=True) is repeatable
+    assert may_retry(error, repeatable=False) is once
+
+
+# -- what is sent -------------------------------------------------------------------------------------------------------
+
+
+async def test_the_request_on_the_wire(pool: Pool) -> None:
+    async with EvilHost([ever(READ, say(OK))]) as host:
+        call = Call(
+            b"POST", b"/v2/queues/%71/messages?a=1,2&b=%2C", b"X: y\r\ncontent-length: 4\r\n", b"\0\r\n\xff", False
+        )
+        assert await body(reach(pool, host).send(call)) == b"ok"
+        (request,) = host.requests
+        assert (request.method, request.target) == (call.method, call.target)
+        assert request.headers == {b"host": b"127.0.0.1:%d" % host.port, b"x": b"y", b"content-length": b"4"}
+        assert request.body == call.body
+
+
+async def test_no_body_is_read_after_head(pool: Pool) -> None:
+    async with EvilHost([READ, say(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n"), READ, say(OK)]) as host:
+        upstream = reach(pool, host)
+        assert await body(upstream.send(GET._replace(method=b"HEAD"))) == b""
+        assert await body(upstream.send(GET)) == b"ok"
+        assert host.connections == 1
+
+
+@BOTH
+async def test_calls_follow_each_other_on_one_connection(pool: Pool, call: Call) -> None:
+    async with EvilHost([serve(lambda request: answer(200, request.target))]) as host:
+        upstream = reach(pool, host, fresh_idle=PATIENCE)
+        targets = [b"/%d" % i for i in range(20)]
+        assert [await body(upstream.send(call._replace(target=target))) for target in targets] == targets
+        assert host.connections == 1
+
+
+async def test_calls_at_a_time_have_a_connection_each(pool: Pool) -> None:
+    gate = asyncio.Event()
+    async with EvilHost([READ, wait(gate), say(OK)]) as host:
+        upstream = reach(pool, host)
+        calls = [asyncio.create_task(body(upstream.send(GET))) for _ in range(20)]
+        await settled(lambda: len(host.requests) == 20)
+        gate.set()
+        assert await asyncio.gather(*calls) == [b"ok"] * 20
+        assert host.connections == 20
+
+
+# -- connections that a host drops -----------------------------------------------------------------------------------------
+
+DROPS: dict[str, list[Step]] = {
+    "closes before reading": [CLOSE],
+    "resets before reading": [RESET],
+    "closes in the middle of reading": [READ_HEAD, CLOSE],
+    "closes after reading": [READ, CLOSE],
+    "resets after reading": [READ, RESET],
+    "half-closes": [READ, HALF_CLOSE],
+}
+
+
+@pytest.mark.parametrize("drop", DROPS.values(), ids=DROPS)
+async def test_a_repeatable_call_on_a_connection_that_the_host_drops_is_sent_once_more(
+    pool: Recording, drop: list[Step]
+) -> None:
+    go = asyncio.Event()
+    async with EvilHost([READ, say(OK), wait(go), *drop], [READ, say(answer(200, b"again"))]) as host:
+        upstream = reach(pool, host, eject_after=1)
+        assert await body(upstream.send(GET)) == b"ok"
+        go.set()
+        assert await body(upstream.send(GET)) == b"again"
+        assert pool.tries == [host.port, host.port]
+        # A host that closes what it kept is not in trouble.
+        assert upstream._balancer.hosts[0].failures == 0
+
+
+@pytest.mark.parametrize("drop", DROPS.values(), ids=DROPS)
+async def test_a_call_that_must_not_be_repeated_is_not_sent_twice_on_a_dropped_connection(
+    pool: Recording, drop: list[Step]
+) -> None:
+    go = asyncio.Event()
+    async with EvilHost([READ, say(OK), wait(go), *drop], [ever(READ, say(OK))]) as host, EvilHost([STALL]) as other:
+        upstream = reach(pool, host, other, fresh_idle=PATIENCE)
+        assert await body(upstream.send(GET)) == b"ok"
+        go.set()
+        with pytest.raises(Unanswered):
+            await upstream.send(POST)
+        await host.script_ended(0)
+        assert pool.tries == [host.port]
+        assert [request.method for request in host.requests].count(b"POST") <= 1
+
+
+@pytest.mark.parametrize("drop", DROPS.values(), ids=DROPS)
+@BOTH
+async def test_a_new_connection_that_the_host_drops(pool: Recording, drop: list[Step], call: Call) -> None:
+    async with EvilHost(drop) as host, EvilHost([ever(READ, say(OK))]) as other:
+        upstream = reach(pool, host, other)
+        if call.repeatable:
+            assert await body(upstream.send(call)) == b"ok"
+            assert pool.tries == [host.port, other.port]
+        else:
+            with pytest.raises(Unanswered):
+                await upstream.send(call)
+            assert pool.tries == [host.port]
+            assert other.requests == []
+        assert upstream._balancer.hosts[0].failures == 1
+
+
+async def test_a_connection_closed_at_the_very_moment_of_sending(pool: Recording) -> None:
+    stay = asyncio.Event()
+    async with EvilHost([READ, say(OK), wait(stay)], [READ, say(answer(200, b"again"))]) as host:
+        upstream = reach(pool, host)
+        assert await body(upstream.send(GET)) == b"ok"
+        # Nothing runs between this and the sending, so this side cannot know.
+        host.peers[0].hang_up_now()
+        assert await body(upstream.send(GET)) == b"again"
+        assert pool.tries == [host.port, host.port]
+
+
+async def test_of_many_connections_closed_at_once_only_one_is_tried(pool: Recording) -> None:
+    kept = [READ, say(OK), wait(asyncio.Event())]
+    async with EvilHost(kept, kept, kept, [READ, say(answer(200, b"again"))]) as host:
+        upstream = reach(pool, host)
+        await asyncio.gather(*(body(upstream.send(GET)) for _ in range(3)))
+        assert pool.tries == [host.port] * 3
+        for peer in host.peers:
+            peer.hang_up_now()
+        assert await body(upstream.send(GET)) == b"again"
+        assert pool.tries == [host.port] * 4
+        assert len(host.requests) == 4
+
+
+async def test_a_call_is_not_sent_on_one_stale_connection_after_the_other(pool: Recording) -> None:
+    stale = [READ, say(OK), READ, CLOSE]
+    async with EvilHost(stale, stale, stale, [READ, say(answer(200, b"again"))]) as host:
+        upstream = reach(pool, host)
+        await asyncio.gather(*(body(upstream.send(GET)) for _ in range(3)))
+        assert await body(upstream.send(GET)) == b"again"
+        assert len(host.requests) == 3 + 2
+
+
+async def test_a_stale_connection_and_then_a_host_that_fails(pool: Recording) -> None:
+    async with EvilHost([READ, say(OK), wait(asyncio.Event())], [READ, CLOSE]) as host:
+        upstream = reach(pool, host)
+        await body(upstream.send(GET))
+        host.peers[0].hang_up_now()
+        with pytest.raises(Unanswered) as caught:
+            await upstream.send(GET)
+        assert not caught.value.on_kept_connection
+        assert pool.tries == [host.port] * 2
+
+
+@pytest.mark.parametrize(
+    ("call", "idle", "connections"),
+    [(POST, 0.0, 1), (POST, 5.0, 2), (GET, 5.0, 1), (GET, 59.0, 1), (GET, 61.0, 2)],
+    ids=["a fresh one", "not so fresh", "fresh enough for GET", "still", "for nobody"],
+)
+async def test_how_long_a_connection_may_have_been_idle(pool: Pool, call: Call, idle: float, connections: int) -> None:
+    async with EvilHost([ever(READ, say(OK))]) as host:
+        upstream = reach(pool, host, fresh_idle=1.0, idle_timeout=60.0)
+        await body(upstream.send(GET))
+        kept = pool.take(host.origin, PATIENCE)
+        assert kept is not None
+        kept.idle_since -= idle
+        pool._idle[host.origin].append(kept)
+        await body(upstream.send(call))
+        assert host.connections == connections
+
+
+# -- hosts that cannot be reached ------------------------------------------------------------------------------------------
+
+
+@BOTH
+async def test_a_host_that_refuses_and_one_that_does_not(pool: Recording, call: Call) -> None:
+    refusing = unused_port()
+    async with EvilHost([ever(READ, say(OK))]) as host:
+        upstream = reach(pool, f"http://127.0.0.1:{refusing}", host)
+        assert await body(upstream.send(call)) == b"ok"
+        assert pool.tries == [refusing, host.port]
+        assert len(host.requests) == 1
+
+
+@BOTH
+async def test_hosts_that_all_refuse_are_tried_once_each(pool: Recording, call: Call) -> None:
+    ports = [unused_port() for _ in range(3)]
+    upstream = reach(pool, *(f"http://127.0.0.1:{port}" for port in ports))
+    with pytest.raises(NotSent):
+        await upstream.send(call)
+    assert sorted(pool.tries) == sorted(ports)
+
+
+@BOTH
+async def test_the_deadline_bounds_all_tries_to_connect(pool: Recording, call: Call) -> None:
+    # A host that takes the connection but never shakes hands, as long as the deadline lasts.
+    async with EvilHost([STALL]) as silent, EvilHost([ever(READ, say(OK))]) as host:
+        upstream = reach(pool, f"https://127.0.0.1:{silent.port}", host, deadline=0.1)
+        with pytest.raises(ConnectFailed):
+            await upstream.send(call)
+        # With no time left to hear the answer, nothing is sent any more.
+        await silent.script_ended(0)
+        assert pool.tries == [silent.port]
+        assert host.requests == []
+
+
+@BOTH
+async def test_no_call_is_sent_on_a_kept_connection_once_the_deadline_is_over(pool: Recording, call: Call) -> None:
+    async with EvilHost([STALL]) as silent, EvilHost([ever(READ, say(OK))]) as host:
+        await body(reach(pool, host).send(GET))
+        upstream = reach(pool, f"https://127.0.0.1:{silent.port}", host, deadline=0.1, fresh_idle=PATIENCE)
+        with pytest.raises(ConnectFailed):
+            await upstream.send(call)
+        assert len(host.requests) == 1
+
+
+# -- hosts that answer badly or late ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "reply", [b"\0\1\2", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"], ids=["garbage", "half"]
+)
+@BOTH
+async def test_a_bad_answer_is_not_asked_for_again(pool: Recording, call: Call, reply: bytes) -> None:
+    async with EvilHost([READ, say(reply), CLOSE]) as host, EvilHost([ever(READ, say(OK))]) as other:
+        with pytest.raises(BadAnswer):
+            await reach(pool, host, other).send(call)
+        assert pool.tries == [host.port]
+        assert len(host.requests) == 1
+
+
+@BOTH
+async def test_a_late_answer_is_not_asked_for_again(pool: Recording, call: Call) -> None:
+    async with EvilHost([READ, STALL]) as host, EvilHost([ever(READ, say(OK))]) as other:
+        with pytest.raises(DeadlineExceeded):
+            await reach(pool, host, other, deadline=0.1).send(call)
+        assert pool.tries == [host.port]
+        assert len(host.requests) == 1
+
+
+async def test_the_second_try_has_only_what_the_first_left_of_the_deadline(pool: Recording) -> None:
+    async with EvilHost([READ, CLOSE]) as host, EvilHost([READ, STALL]) as other:
+        with pytest.raises(DeadlineExceeded):
+            await reach(pool, host, other, deadline=0.1).send(GET)
+        assert pool.tries == [host.port, other.port]
+        assert len(host.requests) + len(other.requests) == 2
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+@BOTH
+async def test_an_error_of_the_partition_is_an_answer(pool: Recording, call: Call, status: int) -> None:
+    async with EvilHost([ever(READ, say(answer(status, b"{}")))]) as host, EvilHost([STALL]) as other:
+        upstream = reach(pool, host, other)
+        assert (await upstream.send(call)).status == status
+        assert pool.tries == [host.port]
+        assert upstream._balancer.hosts[0].failures == 0
+
+
+async def test_a_redirect_is_not_followed(pool: Recording) -> None:
+    async with EvilHost([ever(READ, say(answer(302, b"", b"location: http://127.0.0.1:1/x")))]) as host:
+        assert (await reach(pool, host).send(GET)).status == 302
+        assert pool.tries == [host.port]
+
+
+# -- limits ------------------------------------------------------------------------------------------------------------
+
+
+async def test_calls_beyond_the_limit_of_a_partition_are_refused_at_once(pool: Recording) -> None:
+    gate = asyncio.Event()
+    async with EvilHost([ever(READ, wait(gate), say(OK))]) as host:
+        upstream = reach(pool, host, max_concurrency=2)
+        under_way = [asyncio.create_task(body(upstream.send(GET))) for _ in range(2)]
+        await settled(lambda: len(host.requests) == 2)
+        with pytest.raises(PartitionBusy):
+            await upstream.send(GET)
+        gate.set()
+        assert await asyncio.gather(*under_way) == [b"ok", b"ok"]
+        assert await body(upstream.send(GET)) == b"ok"
+        assert len(host.requests) == 3
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET, say(b"\0")], ids=["closed", "reset", "garbage"])
+async def test_a_failed_call_gives_its_place_back(pool: Recording, end: Step) -> None:
+    async with EvilHost([READ, end, STALL]) as host:
+        upstream = reach(pool, host, max_concurrency=1)
+        for _ in range(3):
+            with pytest.raises((Unanswered, BadAnswer)):
+                await upstream.send(POST)
+
+
+async def test_a_call_given_up_gives_its_place_back(pool: Recording) -> None:
+    async with EvilHost([READ, STALL], [READ, say(OK)]) as host:
+        upstream = reach(pool, host, max_concurrency=1)
+        given_up = asyncio.create_task(upstream.send(GET))
+        await settled(lambda: host.requests)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        assert await body(upstream.send(GET)) == b"ok"
+        assert upstream._balancer.hosts[0].in_flight == 0
+
+
+async def test_a_disabled_partition_is_sent_nothing(pool: Recording) -> None:
+    async with EvilHost([ever(READ, say(OK))]) as host:
+        upstream = reach(pool, host)
+        upstream.update(partition(host, state=PartitionState.DISABLED))
+        with pytest.raises(PartitionDisabled):
+            await upstream.send(GET)
+        assert pool.tries == []
+        upstream.update(partition(host, state=PartitionState.CORDONED))
+        assert await body(upstream.send(GET)) == b"ok"
+
+
+async def test_the_retry_budget(pool: Recording) -> None:
+    drop, reply = asyncio.Event(), asyncio.Event()
+    first: list[Step] = [READ, wait(drop), CLOSE]
+    again: list[Step] = [READ, wait(reply), say(OK)]
+    async with EvilHost(*[first] * 4, again) as one, EvilHost(*[first] * 4, again) as two:
+        upstream = reach(pool, one, two)
+        calls = [asyncio.create_task(body(upstream.send(GET))) for _ in range(8)]
+        await settled(lambda: len(one.requests) == len(two.requests) == 4)
+        drop.set()
+        # Eight calls fail at once, and a fifth of them is less than the floor.
+        await settled(lambda: sum(call.done() for call in calls) == 8 - RETRY_FLOOR)
+        await settled(lambda: len(one.requests) + len(two.requests) == 8 + RETRY_FLOOR)
+        reply.set()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert results.count(b"ok") == RETRY_FLOOR
+        assert [type(r) for r in results if r != b"ok"] == [Unanswered] * (8 - RETRY_FLOOR)
+        # The budget is given back.
+        assert await body(upstream.send(GET)) == b"ok"
+        assert upstream._retrying == 0
+
+
+async def test_the_retry_budget_grows_with_the_calls_under_way(pool: Recording) -> None:
+    drop, reply = asyncio.Event(), asyncio.Event()
+    first: list[Step] = [READ, wait(drop), CLOSE]
+    again: list[Step] = [READ, wait(reply), say(OK)]
+    async with EvilHost(*[first] * 20, again) as one, EvilHost(*[first] * 20, again) as two:
+        upstream = reach(pool, one, two)
+        calls = [asyncio.create_task(body(upstream.send(GET))) for _ in range(40)]
+        await settled(lambda: len(one.requests) == len(two.requests) == 20)
+        drop.set()
+        await settled(lambda: len(one.requests) + len(two.requests) + sum(c.done() for c in calls) == 80)
+        retried = len(one.requests) + len(two.requests) - 40
+        # At most a fifth of those under way: 40 at first, fewer with every call that fails for good.
+        assert RETRY_FLOOR < retried <= 8
+        reply.set()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert results.count(b"ok") == retried
+
+
+# -- hosts left out ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_host_that_keeps_failing_is_left_out(pool: Recording, caplog: pytest.LogCaptureFixture) -> None:
+    refusing = unused_port()
+    async with EvilHost([serve(lambda _: OK)]) as host:
+        upstream = reach(pool, f"http://127.0.0.1:{refusing}", host, eject_after=2, eject_for=PATIENCE)
+        first, second = upstream._balancer.hosts
+        for _ in range(2):
+            second.in_flight = 100  # so that the first looks less loaded, failures and all
+            assert await body(upstream.send(POST)) == b"ok"
+            assert pool.tries.count(refusing) == first.failures
+        second.in_flight = 100
+        for _ in range(10):
+            assert await body(upstream.send(POST)) == b"ok"
+        assert pool.tries.count(refusing) == 2
+        assert len(host.requests) == 12
+        assert [r.getMessage() for r in caplog.records if "left out" in r.getMessage()] != []
+        assert len([r for r in caplog.records if "left out" in r.getMessage()]) == 1
+
+
+async def test_a_single_host_is_never_left_out(pool: Recording) -> None:
+    async with EvilHost(*[[READ, CLOSE]] * 5, [ever(READ, say(OK))]) as host:
+        upstream = reach(pool, host, eject_after=1, eject_for=PATIENCE)
+        for _ in range(5):
+            with pytest.raises(Unanswered):
+                await upstream.send(POST)
+        assert await body(upstream.send(POST)) == b"ok"
+        assert upstream._balancer.hosts[0].failures == 0
+
+
+async def test_hosts_that_are_changed(pool: Recording) -> None:
+    refusing = f"http://127.0.0.1:{unused_port()}"
+    async with EvilHost([ever(READ, say(OK))]) as host, EvilHost([ever(READ, say(answer(200, b"new")))]) as new:
+        upstream = reach(pool, refusing, host)
+        await body(upstream.send(GET))
+        known = upstream._balancer.hosts
+        upstream.update(partition(refusing, new))
+        assert upstream._balancer.hosts[0] is known[0]
+        assert upstream._balancer.hosts[0].failures == 1
+        assert await body(upstream.send(GET)) == b"new"
+        upstream.update(partition(host))
+        assert await body(upstream.send(GET)) == b"ok"
+
+
+async def test_a_call_under_way_ends_where_it_is_when_hosts_change(pool: Recording) -> None:
+    gate = asyncio.Event()
+    async with EvilHost([READ, wait(gate), say(OK)]) as host, EvilHost([STALL]) as new:
+        upstream = reach(pool, host)
+        under_way = asyncio.create_task(body(upstream.send(GET)))
+        await settled(lambda: host.requests)
+        upstream.update(partition(new))
+        gate.set()
+        assert await under_way == b"ok"
+
+
+async def test_one_that_gives_an_answer_up_in_the_middle_closes_its_connection(pool: Recording) -> None:
+    long = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + b"x" * 70_000
+    done = asyncio.Event()
+
+    async def note_the_end(peer: Peer) -> None:
+        await peer.wait_closed_by_client()
+        done.set()
+
+    async with EvilHost([READ, say(long), note_the_end], [READ, say(OK), tell(done)]) as host:
+        upstream = reach(pool, host)
+        got = await upstream.send(GET)
+        got.abandon()
+        async with asyncio.timeout(PATIENCE):
+            await done.wait()
+        assert await body(upstream.send(GET)) == b"ok"
+        assert host.connections == 2

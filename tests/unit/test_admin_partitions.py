@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from catalog.errors import CatalogUnavailable
+from catalog.model import PartitionState
+from catalog.sqlite.driver import SQLiteCatalog
+from tests.unit.admin_api import admin_api, put_partition, put_placement, versions
+
+ONE = {"hosts": ["http://one:8888"], "weight": 100}
+
+
+@pytest.fixture
+async def api(tmp_path):
+    hosts = {"one": versions("1", "1.1", "2"), "two": versions("1.1", "2"), "old": lambda r: httpx.Response(404)}
+    async with admin_api(tmp_path, hosts) as api:
+        yield api
+
+
+async def refused(response, status=400):
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/json"
+    document = response.json()
+    assert document.keys() == {"title", "description"}
+    return document["description"]
+
+
+async def test_no_partitions_are_204(api):
+    response = await api.client.get("/v1/partitions")
+    assert (response.status_code, response.content) == (204, b"")
+
+
+async def test_partitions_are_a_bare_array_by_name(api):
+    await put_partition(api.catalog, "b")
+    await put_partition(api.catalog, "a")
+    response = await api.client.get("/v1/partitions")
+    assert response.status_code == 200
+    assert [p["name"] for p in response.json()] == ["a", "b"]
+    assert response.json()[0] == {
+        "name": "a",
+        "weight": 100,
+        "hosts": ["http://a:8888"],
+        "region": None,
+        "labels": [],
+        "state": "enabled",
+        "api_versions": [],
+    }
+
+
+async def test_a_new_partition_is_registered_with_the_versions_its_hosts_share(api):
+    response = await api.client.put("/v1/partitions/p", json=ONE | {"hosts": ["http://one:8888", "http://two"]})
+    assert (response.status_code, response.content) == (201, b"")
+    shown = (await api.client.get("/v1/partitions/p")).json()
+    assert shown == {
+        "hosts": ["http://one:8888", "http://two"],
+        "weight": 100,
+        "region": None,
+        "labels": [],
+        "state": "enabled",
+        "api_versions": ["v1.1", "v2"],
+    }
+
+
+@pytest.mark.parametrize("host", ["http://nowhere", "http://old"])
+async def test_hosts_that_do_not_tell_leave_the_versions_unknown(api, host):
+    response = await api.client.put("/v1/partitions/p", json={"hosts": [host, "http://nobody"], "weight": 1})
+    assert response.status_code == 201
+    assert (await api.client.get("/v1/partitions/p")).json()["api_versions"] == []
+
+
+async def test_versions_that_are_given_are_not_asked_for(api):
+    members = {"region": "eu", "labels": ["b", "a"], "state": "cordoned", "api_versions": ["v1"]}
+    assert (await api.client.put("/v1/partitions/p", json=ONE | members)).status_code == 201
+    stored = await api.catalog.get_partition("p")
+    assert (stored.region, stored.labels, stored.state) == ("eu", ("a", "b"), PartitionState.CORDONED)
+    assert (stored.api_versions, stored.api_versions_set) == (("v1",), True)
+
+
+async def test_registering_the_same_again_is_204_whatever_changed_in_operation(api):
+    members = ONE | {"hosts": ["http://one:8888", "http://two"], "labels": ["a", "b"]}
+    await api.client.put("/v1/partitions/p", json=members)
+    await api.client.patch("/v1/partitions/p", json={"state": "cordoned", "api_versions": ["v2"]})
+    before = await api.catalog.get_partition("p")
+    again = members | {"hosts": ["http://two", "http://one:8888"], "labels": ["b", "a"]}
+    response = await api.client.put("/v1/partitions/p", json=again)
+    assert (response.status_code, response.content) == (204, b"")
+    assert await api.catalog.get_partition("p") == before
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [("weight", 1), ("hosts", ["http://two"]), ("region", "eu"), ("labels", ["x"]), ("state", "disabled")],
+)
+async def test_registering_something_else_is_409_and_says_what_differs(api, member, value):
+    await api.client.put("/v1/partitions/p", json=ONE)
+    description = await refused(await api.client.put("/v1/partitions/p", json=ONE | {member: value}), 409)
+    assert f"{member} is " in description
+    assert "PATCH" in description
+    assert (await api.client.get("/v1/partitions/p")).json()["weight"] == 100
+
+
+@pytest.mark.parametrize(
+    ("body", "member"),
+    [
+        ({"weight": 1}, "hosts"),
+        ({"hosts": ["http://one"]}, "weight"),
+        (ONE | {"hosts": []}, "hosts"),
+        (ONE | {"hosts": "http://one"}, "hosts"),
+        (ONE | {"hosts": [1]}, "hosts"),
+        (ONE | {"hosts": ["http://one/path"]}, "hosts"),
+        (ONE | {"hosts": ["http://one", "http://ONE"]}, "hosts"),
+        (ONE | {"weight": -1}, "weight"),
+        (ONE | {"weight": 1.0}, "weight"),
+        (ONE | {"weight": True}, "weight"),
+        (ONE | {"weight": "1"}, "weight"),
+        (ONE | {"weight": 2**32}, "weight"),
+        (ONE | {"region": ""}, "region"),
+        (ONE | {"region": 1}, "region"),
+        (ONE | {"labels": "ab"}, "labels"),
+        (ONE | {"labels": [""]}, "labels"),
+        (ONE | {"state": "on"}, "state"),
+        (ONE | {"state": ["enabled"]}, "state"),
+        (ONE | {"api_versions": ["v3"]}, "api_versions"),
+        (ONE | {"api_versions": {}}, "api_versions"),
+        (ONE | {"name": "p"}, "name"),
+    ],
+)
+async def test_an_invalid_partition_is_400_and_names_the_member(api, body, member):
+    assert (await refused(await api.client.put("/v1/partitions/p", json=body))).startswith(f"{member}: ")
+    if member not in ("name",) and body.keys() >= ONE.keys():
+        await put_partition(api.catalog, "p")
+        response = await api.client.patch("/v1/partitions/p", json={member: body[member]})
+        assert (await refused(response)).startswith(f"{member}: ")
+
+
+@pytest.mark.parametrize("name", ["-p", "p%20q", "p%2Fq", "x" * 65])
+async def test_an_invalid_name_is_400(api, name):
+    assert (await refused(await api.client.put(f"/v1/partitions/{name}", json=ONE))).startswith("name: ")
+
+
+async def test_a_patch_changes_what_it_has_and_ignores_what_it_does_not_know(api):
+    await put_partition(api.catalog, "p", "http://one:8888")
+    response = await api.client.patch("/v1/partitions/p", json={"weight": 7, "labels": ["x"], "colour": "red"})
+    assert (response.status_code, response.content) == (200, b"")
+    stored = await api.catalog.get_partition("p")
+    assert (stored.weight, stored.labels, stored.hosts, stored.version) == (7, ("x",), ("http://one:8888",), 2)
+
+
+async def test_a_patch_of_the_hosts_learns_their_versions(api):
+    await put_partition(api.catalog, "p")
+    await api.client.patch("/v1/partitions/p", json={"hosts": ["http://two"]})
+    assert (await api.catalog.get_partition("p")).api_versions == ("v1.1", "v2")
+    await api.client.patch("/v1/partitions/p", json={"hosts": ["http://nowhere"]})
+    assert (await api.catalog.get_partition("p")).api_versions == ("v1.1", "v2")
+
+
+async def test_an_empty_list_of_versions_hands_them_back_to_the_prober(api):
+    await api.client.put("/v1/partitions/p", json=ONE | {"api_versions": ["v1"]})
+    await api.client.patch("/v1/partitions/p", json={"api_versions": []})
+    stored = await api.catalog.get_partition("p")
+    assert (stored.api_versions, stored.api_versions_set) == ((), False)
+
+
+async def test_a_patch_with_nothing_to_change_is_400(api):
+    await put_partition(api.catalog, "p")
+    await refused(await api.client.patch("/v1/partitions/p", json={"colour": "red"}))
+
+
+async def test_patches_at_the_same_time_all_count(api):
+    await put_partition(api.catalog, "p")
+    bodies = [{"weight": 7}, {"region": "eu"}, {"labels": ["x"]}, {"state": "cordoned"}, {"api_versions": ["v2"]}]
+    answers = await asyncio.gather(*(api.client.patch("/v1/partitions/p", json=body) for body in bodies))
+    assert {a.status_code for a in answers} == {200}
+    stored = await api.catalog.get_partition("p")
+    assert (stored.weight, stored.region, stored.labels, stored.state) == (7, "eu", ("x",), "cordoned")
+    assert (stored.api_versions, stored.version) == (("v2",), 6)
+
+
+async def test_registrations_at_the_same_time_register_one(api):
+    bodies = [ONE | {"weight": weight} for weight in (1, 2, 1, 2)]
+    answers = await asyncio.gather(*(api.client.put("/v1/partitions/p", json=body) for body in bodies))
+    won = (await api.catalog.get_partition("p")).weight
+    # Equal ones are one registration repeated: created, or there already.
+    assert all(
+        a.status_code in ((201, 204) if b["weight"] == won else (409,)) for a, b in zip(answers, bodies, strict=False)
+    )
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+async def test_a_partition_that_is_not_there_is_404(api, method):
+    await refused(await api.client.request(method, "/v1/partitions/p", json={"weight": 1}), 404)
+
+
+async def test_deleting_is_204_always(api):
+    await put_partition(api.catalog, "p")
+    for _ in range(2):
+        response = await api.client.delete("/v1/partitions/p")
+        assert (response.status_code, response.content) == (204, b"")
+    assert await api.catalog.list_partitions() == []
+
+
+async def test_deleting_a_partition_in_use_is_409_and_counts(api):
+    await put_partition(api.catalog, "p")
+    await put_placement(api.catalog, "a", "q", "p")
+    await put_placement(api.catalog, "", "q", "p")
+    assert "2 placements" in await refused(await api.client.delete("/v1/partitions/p"), 409)
+    assert len(await api.catalog.list_partitions()) == 1
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST"])
+@pytest.mark.parametrize("path", ["/v1/partitions", "/v1/partitions/p"])
+async def test_no_other_methods(api, method, path):
+    response = await api.client.request(method, path)
+    assert response.status_code == 405
+    assert "GET" in response.headers["allow"]
+
+
+async def test_an_unavailable_catalog_is_503_to_be_tried_again(api, monkeypatch):
+    async def fail(*_):
+        raise CatalogUnavailable("gone")
+
+    monkeypatch.setattr(SQLiteCatalog, "list_partitions", fail)
+    response = await api.client.get("/v1/partitions")
+    await refused(response, 503)
+    assert int(response.headers["retry-after"]) > 0
+
+
+async def test_registering_again_revives_a_partition_whose_removal_was_interrupted(api):
+    await api.client.put("/v1/partitions/p", json=ONE)
+    before = await api.catalog.get_partition("p")
+    await api.client.put("/v1/partitions/p", json=ONE)
+    # Any replacement revives (catalog interface); the version shows that there was one.
+    assert await api.catalog.get_partition("p") == replace(before, version=2)
+    assert (await api.catalog.get_partition("p")).version == 2

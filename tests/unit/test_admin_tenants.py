@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from catalog.model import Tenant
+from tests.unit.admin_api import admin_api, put_partition
+
+
+@pytest.fixture
+async def api(tmp_path):
+    async with admin_api(tmp_path) as api:
+        await put_partition(api.catalog, "p")
+        yield api
+
+
+async def test_a_tenant_that_was_never_set_has_the_defaults(api):
+    response = await api.client.get("/v1/tenants/a")
+    assert response.status_code == 200
+    assert response.json() == {"project": "a", "spread": 1, "pinned": None, "set": False}
+
+
+async def test_a_tenant_is_set_and_unset(api):
+    assert (await api.client.put("/v1/tenants/a", json={"spread": 3, "pinned": "p"})).status_code == 204
+    assert (await api.client.get("/v1/tenants/a")).json() == {"project": "a", "spread": 3, "pinned": "p", "set": True}
+    assert (await api.client.put("/v1/tenants/a", json={"spread": 2})).status_code == 204
+    assert await api.catalog.get_tenant("a") == Tenant("a", 2)
+    for _ in range(2):
+        assert (await api.client.delete("/v1/tenants/a")).status_code == 204
+    assert (await api.client.get("/v1/tenants/a")).json()["set"] is False
+
+
+@pytest.mark.parametrize(
+    ("body", "member"),
+    [
+        ({"spread": 0}, "spread"),
+        ({"spread": 1.5}, "spread"),
+        ({"spread": True}, "spread"),
+        ({"spread": None}, "spread"),
+        ({"pinned": "q"}, "pinned"),
+        ({"pinned": 1}, "pinned"),
+        ({"pined": "p"}, "pined"),
+    ],
+)
+async def test_an_invalid_tenant_is_400_and_names_the_member(api, body, member):
+    response = await api.client.put("/v1/tenants/a", json=body)
+    assert response.status_code == 400
+    assert response.json()["description"].startswith(f"{member}: ")
+
+
+@pytest.mark.parametrize(
+    ("path", "stored", "shown"),
+    [
+        ("-", "", None),
+        ("id:-", "-", "-"),
+        ("a%2Fb%3F", "a/b?", "a/b?"),
+        ("%C3%A9", "\u00c3\u00a9", "\u00e9"),
+        ("%E9", "\u00e9", "\u00e9"),
+        ("%252F", "%2F", "%2F"),
+    ],
+)
+async def test_projects_of_all_spellings(api, path, stored, shown):
+    assert (await api.client.put(f"/v1/tenants/{path}", json={"spread": 5})).status_code == 204
+    assert await api.catalog.get_tenant(stored) == Tenant(stored, 5)
+    assert (await api.client.get(f"/v1/tenants/{path}")).json()["project"] == shown
+
+
+@pytest.mark.parametrize("path", ["id:", "a%00b"])
+async def test_what_names_no_project_is_400(api, path):
+    assert (await api.client.get(f"/v1/tenants/{path}")).status_code == 400
+
+
+async def test_a_slash_that_is_not_encoded_is_another_path(api):
+    assert (await api.client.get("/v1/tenants/a/b")).status_code == 404

@@ -1,0 +1,276 @@
+"""The commands over the admin API, run in this process against a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from marconi_proxy.cli import admin_client, verb
+from marconi_proxy.cli.main import main
+from tests.unit.admin_api import admin_api, put_partition, put_placement, versions
+
+
+class Bridge(httpx.BaseTransport):
+    """From a thread of synchronous calls into the event loop's transport."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return asyncio.run_coroutine_threadsafe(self._handle(request), self._loop).result()
+
+    async def _handle(self, request: httpx.Request) -> httpx.Response:
+        response = await self._transport.handle_async_request(request)
+        return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
+
+
+@dataclass(frozen=True)
+class Ended:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def quiet_logging():
+    """Commands configure logging for their process; give it back."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:], logging.root.level = handlers, level
+
+
+@pytest.fixture
+async def api(tmp_path):
+    async with admin_api(tmp_path, {"one": versions("1", "2")}, admin__token="secret") as api:
+        api.client.headers["x-auth-token"] = "secret"
+        yield api
+
+
+@pytest.fixture
+def run(api, monkeypatch, capsys, quiet_logging):
+    async def run(*arguments: str) -> Ended:
+        bridge = Bridge(api.client._transport, asyncio.get_running_loop())
+        monkeypatch.setenv("MARCONI_PROXY_ADMIN_TOKEN", "secret")
+        make = admin_client.AdminClient
+        monkeypatch.setattr(admin_client, "AdminClient", lambda url, token: make(url, token, bridge))
+        try:
+            status = await asyncio.to_thread(main, list(arguments))
+        except SystemExit as exit_:
+            status = exit_.code
+        finally:
+            monkeypatch.setattr(admin_client, "AdminClient", make)
+        return Ended(status, *capsys.readouterr())
+
+    return run
+
+
+REGISTER = ("partition", "register", "p", "--host", "http://one", "-f", "json")
+P = {
+    "name": "p",
+    "weight": 100,
+    "hosts": ["http://one"],
+    "region": None,
+    "labels": [],
+    "state": "enabled",
+    "api_versions": ["v1", "v2"],
+}
+
+
+async def test_partitions_are_registered_changed_and_deleted(run):
+    ended = await run(*REGISTER)
+    assert (ended.status, ended.json) == (0, P)
+    assert "Registered partition p." in ended.err
+    ended = await run(*REGISTER)
+    assert (ended.status, ended.json) == (0, P)
+    assert "was registered already" in ended.err
+    members = ("--weight", "7", "--region", "eu", "--label", "b", "--label", "a", "--api-version", "v1.1")
+    ended = await run("partition", "set", "p", *members, "--state", "disabled", "-f", "json")
+    changed = {"weight": 7, "region": "eu", "labels": ["a", "b"], "api_versions": ["v1.1"], "state": "disabled"}
+    assert (ended.status, ended.json) == (0, P | changed)
+    ended = await run("partition", "set", "p", "--region", "", "--label", "", "-f", "json")
+    assert ended.json == P | changed | {"region": None, "labels": []}
+    assert (await run("partition", "cordon", "p", "-f", "json")).json["state"] == "cordoned"
+    assert (await run("partition", "uncordon", "p", "-f", "json")).json["state"] == "enabled"
+    assert (await run("partition", "show", "p", "-f", "json")).json["weight"] == 7
+    for _ in range(2):
+        ended = await run("partition", "delete", "p")
+        assert (ended.status, ended.out) == (0, "")
+    assert (await run("partition", "list", "-f", "json")).json == []
+
+
+async def test_a_partition_nobody_answers_for_is_registered_and_says_so(run):
+    ended = await run("partition", "register", "p", "--host", "http://two", "-f", "json")
+    assert (ended.status, ended.json["api_versions"]) == (0, [])
+    assert "not known yet" in ended.err
+
+
+async def test_partitions_are_listed_for_people_and_programs(run, api):
+    await put_partition(api.catalog, "p", "http://one", "http://two")
+    await put_partition(api.catalog, "q")
+    ended = await run("partition", "list", "-f", "json")
+    assert [(p["name"], p["hosts"]) for p in ended.json] == [
+        ("p", ["http://one", "http://two"]),
+        ("q", ["http://q:8888"]),
+    ]
+    assert "| http://one, http://two |" in (await run("partition", "list")).out
+
+
+async def test_what_a_check_refuses_ends_with_3(run, api):
+    await run(*REGISTER)
+    ended = await run(*REGISTER, "--weight", "1")
+    assert ended.status == 3
+    assert "weight is 100, not 1" in ended.err
+    await put_placement(api.catalog, "a", "q", "p")
+    ended = await run("partition", "delete", "p")
+    assert ended.status == 3
+    assert "1 placement" in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("partition", "register", "p"),
+        ("partition", "register", "p", "--host", "one"),
+        ("partition", "register", "p!", "--host", "http://one"),
+        ("partition", "register", "p", "--host", "http://one", "--weight", "-1"),
+        ("partition", "register", "p", "--host", "http://one", "--api-version", "v9"),
+        ("partition", "set", "p"),
+        ("partition", "set", "p", "--state", "on"),
+        ("partition", "sing"),
+        ("tenant", "set", "a"),
+        ("tenant", "set", "a", "--spread", "0"),
+        ("tenant", "set", "a", "--pin", "nowhere"),
+        ("tenant", "set", "a", "--pin", "p", "--no-pin"),
+        ("tenant", "show", "id:"),
+        ("placement", "list", "--limit", "0"),
+        ("placement", "list", "--marker", "x"),
+        ("placement", "list", "--admin-url", "localhost:8889"),
+        ("config", "check", "--config-file", "/nowhere"),
+        (),
+    ],
+)
+async def test_wrong_usage_ends_with_2(run, api, arguments):
+    await put_partition(api.catalog, "p")
+    ended = await run(*arguments)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("partition", "show", "x"), ("partition", "cordon", "x"), ("placement", "show", "a", "q")]
+)
+async def test_what_is_not_there_ends_with_1(run, arguments):
+    ended = await run(*arguments)
+    assert (ended.status, ended.out) == (1, "")
+
+
+@pytest.mark.parametrize("project", ["8f2c", "-", "id:-", "a/b?c#d", "Gr\u00fc\u00dfe", "..", "\udcff", "100%"])
+async def test_tenants_of_all_spellings(run, api, project):
+    await put_partition(api.catalog, "p")
+    shown = {"-": None, "id:-": "-", "\udcff": "\u00ff"}.get(project, project)
+    unset = {"project": shown, "spread": 1, "pinned": None, "set": False}
+    assert (await run("tenant", "show", project, "-f", "json")).json == unset
+    ended = await run("tenant", "set", project, "--spread", "3", "-f", "json")
+    assert ended.json == unset | {"spread": 3, "set": True}
+    assert "queues created from now on" in ended.err
+    assert (await run("tenant", "set", project, "--pin", "p", "-f", "json")).json == {
+        "project": shown,
+        "spread": 3,
+        "pinned": "p",
+        "set": True,
+    }
+    assert (await run("tenant", "set", project, "--no-pin", "-f", "json")).json["pinned"] is None
+    assert (await run("tenant", "unset", project)).status == 0
+    assert (await run("tenant", "show", project, "-f", "json")).json == unset
+
+
+async def test_a_placement_is_shown(run, api):
+    await put_partition(api.catalog, "p")
+    await put_placement(api.catalog, "", "orders", "p")
+    ended = await run("placement", "show", "-", "orders", "-f", "json")
+    assert ended.status == 0
+    assert ended.json["project"] is None
+    assert ended.json["queue"] == "orders"
+    assert ended.json["epoch"] == 1
+    assert ended.json["state"] == "open"
+    assert ended.json["segments"] == [{"n": 0, "partition": "p", "physical": "orders", "sealed": False}]
+    assert "0:p" in (await run("placement", "show", "-", "orders")).out
+
+
+async def test_placements_are_listed_across_pages(run, api, monkeypatch):
+    monkeypatch.setattr("marconi_proxy.cli.placements.PAGE", 2)
+    await put_partition(api.catalog, "p")
+    for project, queue in [("", "q"), ("a/b", "q1"), ("a/b", "q2"), ("a/b", "q3"), ("\u00ff", "q")]:
+        await put_placement(api.catalog, project, queue, "p")
+
+    async def listed(*arguments):
+        ended = await run("placement", "list", *arguments, "-f", "json")
+        assert ended.status == 0
+        return [(p["project"], p["queue"]) for p in ended.json], ended.err
+
+    everything = [(None, "q"), ("a/b", "q1"), ("a/b", "q2"), ("a/b", "q3"), ("\u00ff", "q")]
+    assert await listed() == (everything[:2], "There are more: give a larger --limit, or go on with --marker a/b/q1\n")
+    assert await listed("--limit", "5") == (everything, "")
+    assert await listed("--limit", "9") == (everything, "")
+    assert (await listed("--limit", "4"))[1].endswith("--marker a/b/q3\n")
+    assert await listed("--marker", "a/b/q3") == (everything[4:], "")
+    assert await listed("--project", "a/b", "--limit", "9") == (everything[1:4], "")
+    assert await listed("--project", "-", "--partition", "p") == (everything[:1], "")
+
+
+async def test_a_wrong_token_names_its_variable(run, monkeypatch):
+    make = admin_client.AdminClient.__init__
+    monkeypatch.setattr(
+        admin_client.AdminClient, "__init__", lambda self, url, token, transport: make(self, url, "wrong", transport)
+    )
+    ended = await run("partition", "list")
+    assert ended.status == 1
+    assert "MARCONI_PROXY_ADMIN_TOKEN" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "words"),
+    [
+        (httpx.ConnectError("refused"), 1, ["http://admin:1", "refused", "--admin-url", "MARCONI_PROXY_ADMIN_URL"]),
+        (httpx.ConnectTimeout("slow"), 4, ["http://admin:1", "--admin-url"]),
+        (httpx.ReadTimeout("slow"), 4, ["did not answer", "may be done"]),
+        (httpx.RemoteProtocolError("gone"), 1, ["http://admin:1", "gone"]),
+        (httpx.Response(200, text="<html>"), 1, ["is that the admin API?", "--admin-url"]),
+        (httpx.Response(404, json=[]), 1, ["answered 404", "is that the admin API?"]),
+        (httpx.Response(503, json={"description": "The catalog did not answer."}), 1, ["The catalog did not answer."]),
+    ],
+)
+def test_an_admin_api_that_is_none_or_not_there(failure, status, words, monkeypatch, capsys, quiet_logging):
+    def answer(request):
+        if isinstance(failure, Exception):
+            raise failure
+        return failure
+
+    make = admin_client.AdminClient
+    monkeypatch.setattr(admin_client, "AdminClient", lambda url, token: make(url, token, httpx.MockTransport(answer)))
+    assert main(["partition", "list", "--admin-url", "http://admin:1/"]) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    for word in words:
+        assert word in err
+
+
+def test_debug_shows_where_it_failed(monkeypatch, capsys, quiet_logging):
+    assert main(["--debug", "partition", "list", "--admin-url", "nonsense"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_default_admin_url():
+    assert verb.DEFAULT_ADMIN_URL == "http://127.0.0.1:8889"

@@ -1,0 +1,66 @@
+"""What the files of the project promise of each other."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def requirements(section: str, option: str) -> list[str]:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    return [line.strip() for line in setup[section][option].splitlines() if line.strip()]
+
+
+RUNTIME = requirements("options", "install_requires")
+TEST = requirements("options.extras_require", "test")
+
+
+def commands_of_the_readme() -> list[str]:
+    text = (ROOT / "README.rst").read_text()
+    set_up = text.partition("Set up\n------\n")[2].partition("\nArchitecture\n")[0]
+    return [line.strip() for line in set_up.splitlines() if line.startswith("    ")]
+
+
+def test_readme_has_exactly_two_set_up_commands_of_one_line() -> None:
+    main_job, tests = commands_of_the_readme()
+    assert main_job.endswith("marconi-proxy quickstart --partition one=http://127.0.0.1:8001")
+    assert tests.endswith("/tox")
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & stat.S_IXUSR
+    found = re.search(r"sed -n '(.+)' README\.rst", script.read_text())
+    assert found is not None
+    pattern = found[1].removeprefix("s/").removesuffix("/\\1/p").replace("\\(", "(").replace("\\)", ")")
+    pattern = pattern.replace("\\/", "/")
+    matches = re.findall(pattern, (ROOT / "README.rst").read_text(), re.MULTILINE)
+    assert matches == [commands_of_the_readme()[1]]
+
+
+def test_lower_constraints_are_the_lower_bounds_of_setup_cfg() -> None:
+    bounds = {line.replace(">=", "==") for line in RUNTIME + TEST if ">=" in line}
+    lines = (ROOT / "lower-constraints.txt").read_text().splitlines()
+    assert {line for line in lines if not line.startswith("#")} == bounds
+
+
+@pytest.mark.parametrize("requirement", RUNTIME)
+def test_every_dependency_has_a_lower_bound_and_a_reason(requirement: str) -> None:
+    name, separator, _ = requirement.partition(">=")
+    assert separator, f"{requirement} has no lower bound"
+    reasons = (ROOT / "HACKING.rst").read_text().partition("Dependencies, and why each")[2]
+    assert re.search(rf"\b{re.escape(name)}\b", reasons), f"HACKING.rst does not say why {name} is needed"
+
+
+def test_every_room_of_the_readme_exists_and_every_package_is_in_it() -> None:
+    rooms = set(re.findall(r"``((?:catalog|marconi_proxy|tests|bench)/[a-z_]*/?)``", (ROOT / "README.rst").read_text()))
+    assert {room for room in rooms if not (ROOT / room).is_dir()} == set()
+    packages = {f"marconi_proxy/{path.parent.name}/" for path in (ROOT / "marconi_proxy").glob("*/__init__.py")}
+    assert packages <= rooms

@@ -1,0 +1,338 @@
+"""The protocol without a network: chunks go in exactly as given, timers fire when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from marconi_proxy.serving.protocol import LINGER, FrontDoorProtocol, Limits
+
+MAX_HEAD = 1024
+TIMEOUT = 30.0
+
+
+class Transport(asyncio.Transport):
+    def __init__(self):
+        super().__init__()
+        self.written = b""
+        self.ended = self.closed = self.paused = False
+
+    def write(self, data):
+        assert not self.closed, "written after close"
+        self.written += data
+
+    def close(self):
+        self.closed = True
+
+    def is_closing(self):
+        return self.closed
+
+    def can_write_eof(self):
+        return True
+
+    def write_eof(self):
+        self.ended = True
+
+    def pause_reading(self):
+        self.paused = True
+
+    def resume_reading(self):
+        self.paused = False
+
+
+class Timers:
+    """The loop as the protocol uses it, with timers that only ``fire`` ends."""
+
+    def __init__(self, loop):
+        self.create_task = loop.create_task
+        self.loop = loop
+        self.set = []
+
+    def call_later(self, delay, callback, *args):
+        handle = asyncio.TimerHandle(delay, callback, args, self.loop)
+        self.set.append(handle)
+        return handle
+
+    @property
+    def running(self):
+        return [handle for handle in self.set if not handle.cancelled()]
+
+    def fire(self, delay):
+        (handle,) = [handle for handle in self.running if handle.when() == delay]
+        self.set.remove(handle)
+        handle._run()
+
+
+class Connection:
+    """A client's view: ``send`` chunks, look at ``answers``. Requests are answered when ``go`` is set."""
+
+    def __init__(self, max_connections=100, state=None):
+        self.requests = []
+        self.disconnects = 0
+        self.go = asyncio.Event()
+        self.go.set()
+        self.timers = Timers(asyncio.get_running_loop())
+        self.transport = Transport()
+        config = Config(
+            self.application, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None
+        )
+        config.load()
+        config.loaded_app = self.application
+        limits = Limits(MAX_HEAD, TIMEOUT, max_connections)
+        self.protocol = FrontDoorProtocol(config, state or ServerState(), {}, self.timers, limits=limits)
+        self.protocol.connection_made(self.transport)
+
+    async def application(self, scope, receive, send):
+        body = b""
+        while True:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                self.disconnects += 1
+                return
+            body += event["body"]
+            if not event["more_body"]:
+                break
+        await self.go.wait()
+        self.requests.append((scope["method"], scope["target"], body))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(self, *chunks):
+        for chunk in chunks:
+            if not self.transport.closed:
+                self.protocol.data_received(chunk)
+        await self.settle()
+
+    async def settle(self):
+        # Every task that can go on, does; the application takes a handful of turns.
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    @property
+    def statuses(self):
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", self.transport.written)]
+
+    def refusal(self):
+        """The JSON of the last answer, which says that the connection ends."""
+        head, _, body = self.transport.written.rpartition(b"HTTP/1.1 400 ")[2].partition(b"\r\n\r\n")
+        assert b"content-type: application/json\r\n" in head
+        assert b"connection: close" in head
+        assert b"content-length: %d\r\n" % len(body) in head
+        document = json.loads(body)
+        assert document.keys() == {"title", "description"}
+        return document["description"]
+
+
+def head(target=b"/", *headers, method=b"GET"):
+    return b"\r\n".join([method + b" " + target + b" HTTP/1.1", b"Host: x", *headers, b"", b""])
+
+
+def padded(size, *headers):
+    """A head of exactly ``size`` bytes, in several headers."""
+    line = head(b"/", *headers)
+    while len(line) < size:
+        room = min(size - len(line), 200) if size - len(line) - 200 > 20 else size - len(line)
+        line = line[:-2] + b"X: " + b"x" * (room - 5) + b"\r\n\r\n"
+    assert len(line) == size
+    return line
+
+
+def cut(data, size=1):
+    return [data[i : i + size] for i in range(0, len(data), size)]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [b"/", b"/v1/queues?", b"/a#b?c", b"/a%2Fb", b"/?a=?&b=%00", b"//x//y/", b"/a?b#", b"*", b"/;,~$'()"],
+)
+@pytest.mark.parametrize("size", [1, 7, 10000])
+async def test_the_target_is_what_was_received(target, size):
+    connection = Connection()
+    await connection.send(*cut(head(target), size))
+    assert connection.requests == [("GET", target, b"")]
+    assert connection.statuses == [200]
+
+
+@pytest.mark.parametrize(
+    "target", [b"http://x/", b"x:80", b"x", b"?a", b"**", b"*/", b"/\xc3\xa9", b"/a b", b"", b"/\x00"]
+)
+async def test_targets_of_other_forms_are_refused(target):
+    connection = Connection()
+    await connection.send(head(target))
+    assert connection.requests == []
+    assert connection.statuses == [400]
+    assert connection.refusal()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"nonsense\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        head(b"x:443", method=b"CONNECT"),
+        b"GET / HTTP/2.0\r\n\r\n",
+        b"GET /\r\n\r\n",
+        head(b"/", b"A B: c"),
+        head(b"/", b"Content-Length: x"),
+        head(b"/", b"Content-Length: 1", b"Content-Length: 2"),
+        head(b"/", b"Content-Length: 1", b"Transfer-Encoding: chunked"),
+        head(b"/", b"Transfer-Encoding: chunked, identity"),
+        head(b"/", b"Upgrade: h2c", b"Connection: upgrade", b"Content-Length: 3", method=b"POST") + b"abc",
+        head(b"/", b"Upgrade: h2c", b"Connection: upgrade", b"Transfer-Encoding: chunked", method=b"POST"),
+    ],
+)
+async def test_what_is_no_good_request_is_refused_in_json(data):
+    connection = Connection()
+    await connection.send(data)
+    assert (connection.requests, connection.statuses) == ([], [400])
+    assert connection.refusal()
+
+
+@pytest.mark.parametrize("size", [1, 3, 100, 5000])
+async def test_a_head_may_have_its_limit_and_no_byte_more(size):
+    connection = Connection()
+    await connection.send(*cut(padded(MAX_HEAD), size))
+    assert connection.statuses == [200]
+    connection = Connection()
+    await connection.send(*cut(padded(MAX_HEAD + 1), size))
+    assert (connection.requests, connection.statuses) == ([], [400])
+    assert "larger than 1024 bytes" in connection.refusal()
+
+
+async def test_a_head_that_never_ends_is_refused_at_its_limit():
+    connection = Connection()
+    chunks = [b"GET / HTTP/1.1\r\nX: ", *[b"x" * 100] * 9]
+    await connection.send(*chunks)
+    assert connection.statuses == []
+    await connection.send(b"x" * 200)
+    assert connection.statuses == [400]
+
+
+async def test_line_ends_before_a_request_are_bounded_too():
+    connection = Connection()
+    await connection.send(*[b"\r\n" * 100] * 6)
+    assert connection.statuses == [400]
+
+
+@pytest.mark.parametrize("size", [1, 10, 1000, 100000])
+async def test_body_bytes_do_not_count(size):
+    connection = Connection()
+    body = b"b" * 5000
+    request = padded(MAX_HEAD, b"Content-Length: 5000") + body
+    await connection.send(*cut(request * 2, size))
+    while connection.transport.paused:
+        await connection.settle()
+    assert connection.requests == [("GET", b"/", body)] * 2
+
+
+@pytest.mark.parametrize("size", [1, 50, 5000, 5600, 6100, 100000])
+async def test_heads_count_by_themselves_on_a_connection(size):
+    """A good request with a body, then a head too large, wherever the chunks are cut."""
+    connection = Connection()
+    good = head(b"/good", b"Content-Length: 5000", method=b"POST") + b"b" * 5000
+    await connection.send(*cut(good + padded(MAX_HEAD) + padded(MAX_HEAD + 1), size))
+    await connection.settle()
+    assert [target for _, target, _ in connection.requests] == [b"/good", b"/"]
+    assert connection.statuses[:2] == [200, 200]
+    assert connection.transport.closed or connection.statuses[2:] == [400]
+
+
+async def test_a_refusal_waits_for_the_answers_that_are_owed():
+    connection = Connection()
+    connection.go.clear()
+    await connection.send(head(b"/one") + b"nonsense\r\n\r\n")
+    assert connection.statuses == []
+    connection.go.set()
+    await connection.settle()
+    assert connection.statuses == [200]
+    assert connection.transport.closed
+
+
+async def test_a_broken_body_is_refused_and_its_request_disconnected():
+    connection = Connection()
+    await connection.send(head(b"/", b"Transfer-Encoding: chunked", method=b"POST"), b"zz\r\n")
+    assert (connection.requests, connection.disconnects, connection.statuses) == ([], 1, [400])
+
+
+async def test_a_refused_client_may_finish_sending():
+    connection = Connection()
+    await connection.send(b"nonsense\r\n\r\n", b"x" * 100000)
+    assert connection.statuses == [400]
+    assert connection.transport.ended
+    assert not connection.transport.closed
+    connection.timers.fire(LINGER)
+    assert connection.transport.closed
+
+
+async def test_an_upgrade_is_ignored_and_ends_the_connection():
+    connection = Connection()
+    await connection.send(head(b"/", b"Upgrade: h2c", b"Connection: upgrade") + b"PRI * HTTP/2.0\r\n\r\n")
+    assert connection.requests == [("GET", b"/", b"")]
+    assert connection.statuses == [200]
+    assert connection.transport.closed
+
+
+@pytest.mark.parametrize("sent", [b"G", b"GET / HTTP/1.1\r\nHost: x\r\n", b"\r\n"])
+async def test_a_head_that_is_late_is_refused(sent):
+    connection = Connection()
+    await connection.send(sent)
+    connection.timers.fire(TIMEOUT)
+    assert "within 30 seconds" in connection.refusal()
+
+
+async def test_a_silent_connection_is_closed_without_a_word():
+    connection = Connection()
+    connection.timers.fire(TIMEOUT)
+    assert connection.transport.closed
+    assert connection.transport.written == b""
+
+
+async def test_the_second_head_of_a_connection_may_not_be_late_either():
+    connection = Connection()
+    await connection.send(head())
+    assert [handle.when() for handle in connection.timers.running] == [5]
+    await connection.send(b"G", b"E", b"T")
+    connection.timers.fire(TIMEOUT)
+    assert connection.statuses == [200, 400]
+
+
+async def test_complete_heads_leave_no_timer_but_that_of_idleness():
+    connection = Connection()
+    await connection.send(head(), head(), head())
+    assert [handle.when() for handle in connection.timers.running] == [5]
+    assert len([handle for handle in connection.timers.set if handle.when() == TIMEOUT]) == 1
+
+
+async def test_a_late_head_behind_a_request_under_way_gets_more_time():
+    connection = Connection()
+    connection.go.clear()
+    await connection.send(head(b"/one"), b"GET /two")
+    connection.timers.fire(TIMEOUT)
+    connection.go.set()
+    await connection.settle()
+    await connection.send(b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert connection.statuses == [200, 200]
+
+
+async def test_a_connection_too_many_is_told_so_and_closed():
+    state = ServerState()
+    first = Connection(max_connections=1, state=state)
+    second = Connection(max_connections=1, state=state)
+    assert second.transport.written.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1\r\n" in second.transport.written
+    assert second.transport.closed
+    second.protocol.connection_lost(None)
+    await first.send(head())
+    assert first.statuses == [200]
+
+
+async def test_a_closed_connection_leaves_no_timer():
+    connection = Connection()
+    await connection.send(b"GET")
+    connection.protocol.connection_lost(None)
+    assert connection.timers.running == []
