@@ -77,6 +77,10 @@ class Catalog(ABC):
         """
 
     @abstractmethod
+    async def count_queues(self, project: str, after: str, before: str) -> int:
+        """How many placements ``list_queues`` would show in all. The cost grows with their number."""
+
+    @abstractmethod
     async def list_placements(
         self, *, project: str | None = None, partition: str | None = None, after: QueueKey | None = None, limit: int
     ) -> list[Placement]:

@@ -62,6 +62,9 @@ class MongoDBCatalog(Catalog):
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
         return await self._placements.list_queues(project, after, before, limit)
 
+    async def count_queues(self, project: str, after: str, before: str) -> int:
+        return await self._placements.count_queues(project, after, before)
+
     async def list_placements(
         self, *, project: str | None = None, partition: str | None = None, after: QueueKey | None = None, limit: int
     ) -> list[Placement]:

@@ -101,24 +101,66 @@ async def _committed(store: Store) -> Timestamp:
     return time
 
 
+class _Stream:
+    """An open change stream that may be waited for with a deadline, and let go of at any moment."""
+
+    def __init__(self, store: Store, stream: AsyncChangeStream[dict[str, Any]]) -> None:
+        self._store = store
+        self._stream = stream
+        self._asking: asyncio.Task[dict[str, Any] | None] | None = None
+
+    @classmethod
+    async def open(cls, store: Store, start: Timestamp) -> _Stream:
+        """Open a stream of what happened at ``start`` or later."""
+        with store.translated():
+            try:
+                async with asyncio.timeout(VERB_TIMEOUT):
+                    stream = await store.database.watch(
+                        _PIPELINE, start_at_operation_time=start, max_await_time_ms=_AWAIT_MS
+                    )
+            except TimeoutError:
+                raise store.unavailable("the change stream did not open in time") from None
+        return cls(store, stream)
+
+    @property
+    def position(self) -> int:
+        """How far the stream has come, as far as can be told."""
+        return token_position(self._stream.resume_token)
+
+    async def next(self) -> Mapping[str, Any] | None:
+        """Return the next event, or None if there was none for a while."""
+        # In a task of its own: pymongo's own deadline would be taken for the time that the server may wait, and a
+        # cancelled ``try_next`` says goodbye to the server first, which takes long if that does not answer.
+        self._asking = asyncio.ensure_future(self._stream.try_next())
+        await asyncio.wait({self._asking}, timeout=_SILENCE_TIMEOUT)
+        if not self._asking.done():
+            raise self._store.unavailable("the change stream fell silent")
+        with self._store.translated():
+            event = self._asking.result()
+        if event is None and not self._stream.alive:
+            raise self._store.unavailable("the change stream was closed by the server")
+        return event
+
+    async def close(self) -> None:
+        """Let go of it, without waiting for a server that may be gone: a cursor that nobody asks ends by itself."""
+        if self._asking is not None and not self._asking.done():
+            self._store.abandon(self._asking)  # it closes the stream when it is cancelled
+            return
+        with suppress(PyMongoError), pymongo.timeout(_CLOSE_TIMEOUT):
+            await self._stream.close()
+
+
 async def watch(store: Store) -> AsyncGenerator[Change | Synced, None]:
     """Yield as ``Catalog.watch`` promises."""
     start = await _committed(store)
-    with store.translated():
-        try:
-            async with asyncio.timeout(VERB_TIMEOUT):
-                stream = await store.database.watch(
-                    _PIPELINE, start_at_operation_time=start, max_await_time_ms=_AWAIT_MS
-                )
-        except TimeoutError:
-            raise store.unavailable("the change stream did not open in time") from None
+    stream = await _Stream.open(store, start)
     try:
         first = position = position_of(start)
         yield Synced(position, fresh=True)
         while True:
-            event = await _next(store, stream)
+            event = await stream.next()
             if event is None:
-                position = max(position, token_position(stream.resume_token))
+                position = max(position, stream.position)
                 item: Change | Synced = Synced(position, fresh=False)
             else:
                 try:
@@ -132,15 +174,4 @@ async def watch(store: Store) -> AsyncGenerator[Change | Synced, None]:
             store.seen(Timestamp(position >> 32, position & 0xFFFFFFFF))
             yield item
     finally:
-        # Politeness to a server that may be gone: a cursor that nobody asks ends by itself.
-        with suppress(PyMongoError), pymongo.timeout(_CLOSE_TIMEOUT):
-            await stream.close()
-
-
-async def _next(store: Store, stream: AsyncChangeStream[dict[str, Any]]) -> Mapping[str, Any] | None:
-    with store.translated():
-        with pymongo.timeout(_SILENCE_TIMEOUT):
-            event = await stream.try_next()
-    if event is None and not stream.alive:
-        raise store.unavailable("the change stream was closed by the server")
-    return event
+        await stream.close()

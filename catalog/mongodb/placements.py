@@ -95,8 +95,12 @@ class Placements:
 
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
         """One range of ``_id``, as ``Catalog.list_queues``."""
-        bounds = {"$gt": placement_id(QueueKey(project, after)), "$lt": placement_id(QueueKey(project, before))}
-        return await self._list({"_id": bounds, "state": {"$in": _LISTED}}, limit)
+        return await self._list(_listed(project, after, before), limit)
+
+    async def count_queues(self, project: str, after: str, before: str) -> int:
+        """Count what ``list_queues`` would show in all."""
+        async with self._store.conversation(_COUNT_TIMEOUT) as session:
+            return await self._stored.count_documents(_listed(project, after, before), session=session)
 
     async def list_all(
         self, project: str | None, partition: str | None, after: QueueKey | None, limit: int
@@ -149,6 +153,11 @@ def _filter(project: str | None, partition: str | None, after: QueueKey | None) 
     if partition is not None:
         condition["segments.partition"] = partition
     return condition
+
+
+def _listed(project: str, after: str, before: str) -> dict[str, Any]:
+    bounds = {"$gt": placement_id(QueueKey(project, after)), "$lt": placement_id(QueueKey(project, before))}
+    return {"_id": bounds, "state": {"$in": _LISTED}}
 
 
 def _partitions(placement: Placement) -> set[str]:

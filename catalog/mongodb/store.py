@@ -88,6 +88,7 @@ class Store:
         self.where = f"MongoDB catalog {seeds}/{self.database.name}"
         self._newest: Timestamp | None = None
         self._unfinished: set[asyncio.Task[Any]] = set()
+        self._abandoned: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     def unavailable(self, reason: str) -> CatalogUnavailable:
@@ -129,8 +130,15 @@ class Store:
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
 
+    def abandon(self, task: asyncio.Task[Any]) -> None:
+        """Cancel a task whose end nobody wants to wait for, not even ``close``, which makes it end."""
+        self._abandoned.add(task)
+        task.add_done_callback(self._finished)
+        task.cancel()
+
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._unfinished.discard(task)
+        self._abandoned.discard(task)
         if not task.cancelled():
             task.exception()  # the caller may be gone; asyncio would complain that nobody looked
 
@@ -142,3 +150,5 @@ class Store:
         if self._unfinished:
             await asyncio.wait(set(self._unfinished))
         await self._client.close()
+        if self._abandoned:  # they have no connections any more
+            await asyncio.wait(set(self._abandoned), timeout=1.0)

@@ -88,6 +88,9 @@ class SQLiteCatalog(Catalog):
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
         return await self._reading.transact(placements.list_queues, project, after, before, limit, self._path)
 
+    async def count_queues(self, project: str, after: str, before: str) -> int:
+        return await self._counting.transact(placements.count_queues, project, after, before)
+
     async def list_placements(
         self, *, project: str | None = None, partition: str | None = None, after: QueueKey | None = None, limit: int
     ) -> list[Placement]:

@@ -17,10 +17,9 @@ from catalog.sqlite.translation import unavailable
 _COLUMNS = "p.project, p.queue, p.epoch, p.state, p.document"
 _LISTED = ", ".join(f"'{state.value}'" for state in sorted(LISTED_STATES))
 _GET = f"SELECT {_COLUMNS} FROM placements p WHERE project = ? AND queue = ?"  # noqa: S608
-_LIST_QUEUES = (
-    f"SELECT {_COLUMNS} FROM placements p WHERE project = ? AND queue > ? AND queue < ?"  # noqa: S608
-    f" AND state IN ({_LISTED}) ORDER BY queue LIMIT ?"
-)
+_QUEUES = f"FROM placements p WHERE project = ? AND queue > ? AND queue < ? AND state IN ({_LISTED})"
+_LIST_QUEUES = f"SELECT {_COLUMNS} {_QUEUES} ORDER BY queue LIMIT ?"
+_COUNT_QUEUES = f"SELECT count(*) {_QUEUES}"
 _Row = tuple[str, str, int, str, str]
 
 
@@ -91,6 +90,12 @@ def list_queues(
         (project, after, before, max(limit, 0)),
     )
     return [_decode(row, path) for row in rows]
+
+
+def count_queues(connection: sqlite3.Connection, project: str, after: str, before: str) -> int:
+    """Count what ``list_queues`` would show in all."""
+    (number,) = connection.execute(_COUNT_QUEUES, (project, after, before)).fetchone()
+    return int(number)
 
 
 def list_all(

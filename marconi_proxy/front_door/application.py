@@ -40,7 +40,7 @@ from marconi_proxy.routing.decision import (
     decide_without_queue,
 )
 from marconi_proxy.routing.headers import VIA, BadHead, RequestHead, added_lines, read_head
-from marconi_proxy.routing.identity import namespace, well_formed
+from marconi_proxy.routing.identity import accepts_json, names_queues, namespace, well_formed
 from marconi_proxy.routing.listing_query import ListingQuery, Unfit, parse_listing
 from marconi_proxy.routing.route import Effect, Kind, Route, parse
 from marconi_proxy.upstream.connection import Answer
@@ -146,7 +146,7 @@ class FrontDoor:
         route = parse(method, scope["target"])
         head = read_head(scope["headers"])
         project = namespace(route.version, head.project)
-        if not route.named or project is None:
+        if not route.named or project is None or not names_queues(project):
             await self._serve_without_queue(scope, receive, send, request_id, route, head, project)
             return
         body = await read_body(head, receive, self._settings.max_body)
@@ -238,19 +238,21 @@ class FrontDoor:
         fit = route.rule.local and query is not Unfit.INVALID and well_formed(route.version, head)
         decision = decide_without_queue(route, well_formed=fit)
         if isinstance(decision, NotFound):
-            raise not_found()
+            raise not_found(show=accepts_json(head.get(b"accept")))
         if isinstance(decision, BadPath):
             raise bad_request("The path has a segment . or .., or a fragment.")
         if isinstance(decision, Local):
             if query is Unfit.UNSUPPORTED:
-                raise bad_request("Listings through this endpoint take marker, limit and detailed only.")
+                raise bad_request(
+                    "Listings through this endpoint do not filter: marker, limit, detailed and with_count only."
+                )
             assert not isinstance(query, Unfit)
             scope[SCOPE_KEY] = LocalCall(route, project or "", head.request_id or request_id, query)
             await self._local(dict(scope), receive, send)
             return
         body = await read_body(head, receive, self._settings.max_body)
         answer = await self._ask_any(self._call(scope, route, head, body, request_id), route)
-        if route.rule.kind is Kind.HOME and answer.status == 200:
+        if route.rule.kind is Kind.HOME and scope["method"] == "GET" and answer.status == 200:
             answer = await _without_operator_routes(answer)
         if route.rule.local and answer.status < 400:
             # We found fault with the request and this partition did not: its answer would be one partition's only.

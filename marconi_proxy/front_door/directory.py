@@ -70,6 +70,11 @@ class Directory:
         """Return the placement if it is known. None says nothing."""
         return self._placements.get(key)
 
+    def forget(self, key: QueueKey) -> None:
+        """Drop what is known of a queue, for the catalog was just seen to say otherwise."""
+        self._reads.pop(key, None)
+        self._placements.pop(key, None)
+
     async def find(self, key: QueueKey) -> Placement | None:
         """Return the placement, from the cache or with one read for all who ask. Raises CatalogUnavailable."""
         known = self._placements.get(key)

@@ -59,7 +59,7 @@ async def exists(upstream: Upstream, key: QueueKey, physical: str) -> bool:
         raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a listing")
     try:
         return any(entry["name"] == physical for entry in json.loads(body)[member])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise BadAnswer(f"partition {upstream.partition.name} answered a listing with something else") from None
 
 
@@ -76,7 +76,7 @@ async def metadata(upstream: Upstream, key: QueueKey, physical: str, version: st
         return None
     try:
         found = json.loads(body) if answer.status == 200 else None
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a question for metadata")

@@ -307,6 +307,8 @@ class Lifecycle:
             for _ in range(_ROUNDS):
                 current = await self._catalog.get_placement(key)
                 if current is None:
+                    # Deleted by another worker a moment ago; the news is on its way.
+                    self._directory.forget(key)
                     return None
                 if current.state is PlacementState.DELETING and not self._abandoned(current):
                     raise self._being_deleted()

@@ -113,7 +113,11 @@ class Listing:
             return
         last = placements[-1].queue.removeprefix(TOPIC_PREFIX) if placements else ""
         links = [{"rel": "next", "href": query.next_link(path, last)}] if placements else []
-        resp.text = json.dumps({"topics" if prefix else "queues": entries, "links": links})
+        document: dict[str, Any] = {"topics" if prefix else "queues": entries, "links": links}
+        # The number of all queues, whatever the page; left out when it is 0 (API section 4.2).
+        if query.counted and (count := await self._catalog.count_queues(call.project, prefix, end)):
+            document["count"] = count
+        resp.text = json.dumps(document)
         if call.route.version == "v1":
             resp.set_header("content-location", req.scope["target"].decode("latin-1"))
 

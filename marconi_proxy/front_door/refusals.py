@@ -29,7 +29,7 @@ class Refused(Exception):
         document = {"title": self.title}
         if self.description:
             document["description"] = self.description
-        body = json.dumps(document).encode()
+        body = json.dumps(document).encode() if self.title else b""
         headers: Headers = [
             (b"content-type", b"application/json"),
             (b"vary", b"Accept"),
@@ -44,8 +44,9 @@ def bad_request(description: str) -> Refused:
     return Refused(400, "Invalid API request", description)
 
 
-def not_found() -> Refused:
-    return Refused(404, "404 Not Found")
+def not_found(*, show: bool = True) -> Refused:
+    """``show`` False: the client admits no JSON, so there is no body."""
+    return Refused(404, "404 Not Found" if show else "")
 
 
 def unavailable(description: str, retry_after: int = 1) -> Refused:

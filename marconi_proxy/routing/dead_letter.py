@@ -42,7 +42,8 @@ def _patched(operations: Any) -> Any:
     for operation in operations if isinstance(operations, list) else ():
         if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
             continue
-        if operation["path"].lower() != f"/metadata/{_ATTRIBUTE}":
+        area, _, key = operation["path"][1:].partition("/")
+        if area.lower() != "metadata" or key != _ATTRIBUTE:  # only the area is written in any case
             continue
         name = operation.get("value") if operation.get("op") in ("add", "replace") else None
     return name

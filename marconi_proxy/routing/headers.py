@@ -96,13 +96,14 @@ class RequestHead:
         if part is _Part.PROJECT:
             if self.project is not None:
                 raise BadHead("X-Project-Id is given twice")
-            self.project = value
+            # The parser leaves white space after a value; a partition does not (RFC 9112 section 5).
+            self.project = value = value.rstrip(b" \t")
             lines += (name, b": ", value, b"\r\n")
         elif part is _Part.LENGTH:
             # The parser has seen to it that there is one, of digits.
             self.length = int(value)
         elif part is _Part.CODING:
-            if value.lower() != b"chunked":
+            if value.strip(b" \t").lower() != b"chunked":
                 raise BadHead("only the transfer coding chunked is understood")
             self.chunked = True
         elif part is _Part.VIA:
@@ -118,11 +119,11 @@ class RequestHead:
             lines += (name, b": ", value, b"\r\n")
 
     def get(self, wanted: bytes) -> bytes | None:
-        """Return the (last) value of a header as received, None if absent. A scan: not for the fast path."""
+        """Return the (last) value of a header, None if absent. A scan: not for the fast path."""
         found = None
         for name, value in self.pairs:
             if name == wanted:
-                found = value
+                found = value.strip(b" \t")
         return found
 
 
@@ -137,7 +138,8 @@ def read_head(pairs: Sequence[tuple[bytes, bytes]]) -> RequestHead:
             if b"_" not in name:
                 lines += (name, b": ", value, b"\r\n")
         elif part is _Part.CONNECTION:
-            if value != b"keep-alive" and value != b"close" and (named := _named(value)):
+            if value != b"keep-alive" and value != b"close" and _named(value):
+                named = _named(b",".join(v for n, v in pairs if n == b"connection"))
                 return read_head([pair for pair in pairs if pair[0] not in named and pair[0] != b"connection"])
         elif part is not _Part.DROP:
             head._note(part, name, value, lines)

@@ -24,9 +24,12 @@ def namespace(version: str, project: bytes | None) -> str | None:
     """
     if project is None:
         return NO_PROJECT if version == "v1" else None
-    if not project or len(project) > MAX_PROJECT_LENGTH:
-        return None
-    return project.decode("latin-1")
+    return project.decode("latin-1") or None
+
+
+def names_queues(project: str) -> bool:
+    """Tell whether calls on queues are possible in a project: its id may be too long, which only they mind."""
+    return len(project) <= MAX_PROJECT_LENGTH
 
 
 def is_client_id(value: bytes) -> bool:
@@ -43,7 +46,7 @@ def accepts_json(accept: bytes | None) -> bool:
     if not accept:
         return True
     try:
-        return mediatypes.quality("application/json", accept.decode("latin-1")) > 0
+        return mediatypes.quality("application/json", accept.decode("latin-1").lower()) > 0
     except ValueError:
         return False
 

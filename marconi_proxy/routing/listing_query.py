@@ -10,7 +10,7 @@ from marconi_proxy.routing.route import Kind
 
 _TRUE = frozenset({"true", "True", "t", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "False", "f", "no", "n", "0", "off"})
-_SHOWN = ("limit", "detailed", "name", "with_count")
+_SHOWN = ("limit", "detailed", "with_count")
 
 
 class Unfit(Enum):
@@ -22,12 +22,13 @@ class Unfit(Enum):
 
 
 class ListingQuery(NamedTuple):
-    """``after``: plain name, exclusive, "" from the start. ``detailed``: with the metadata of each queue. ``given``:
-    parameters that the next link repeats, in its order, booleans normalised."""
+    """``after``: plain name, exclusive, "" from the start. ``detailed``: with the metadata of each queue. ``counted``:
+    with the number of all. ``given``: parameters that the next link repeats, in its order, booleans normalised."""
 
     after: str
     limit: int
     detailed: bool
+    counted: bool
     given: tuple[tuple[str, str], ...]
 
     def next_link(self, path: str, last: str) -> str:
@@ -58,13 +59,19 @@ def parse_listing(kind: Kind, version: str, query: bytes, *, default_page: int, 
     if version == "v2":
         known = {"marker", "limit", "detailed"} | ({"with_count"} if counted else set())
         # Anything else filters by name or by metadata (API section 4.2).
-        if given.keys() - known or given.get("with_count") == "true":
+        if given.keys() - known:
             return Unfit.UNSUPPORTED
     after = given.get("marker", "")
     shown = [(name, given[name]) for name in _SHOWN if name in given and (name != "with_count" or counted)]
     if after:
         shown.insert(0, ("marker", after))
-    return ListingQuery(after, limit, given.get("detailed") == "true", tuple(shown))
+    return ListingQuery(
+        after,
+        limit,
+        detailed=given.get("detailed") == "true",
+        counted=counted and given.get("with_count") == "true",
+        given=tuple(shown),
+    )
 
 
 def _parameters(query: bytes) -> dict[str, str]:

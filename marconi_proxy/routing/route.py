@@ -208,6 +208,8 @@ def _parse_path(method: str, raw_path: bytes) -> Route:
     segments = path.split("/")
     if "." in segments or ".." in segments:
         return _UNSAFE
+    if raw_path[:1] != b"/":  # *, an absolute URL, an encoded slash: not everybody finds a path in these
+        return _UNKNOWN
     count = len(segments) - 2
     if count < 1:
         if path == "/":

@@ -76,7 +76,7 @@ class Balancer:
             return False
         was_out = host.ejected_until > 0.0
         out = sum(1 for h in self.hosts if h.ejected_until > now and h is not host)
-        if not was_out and out + 1 > len(self.hosts) // 2:
+        if out + 1 > len(self.hosts) // 2:
             return False
         host.ejected_until = now + self._eject_for
         return not was_out

@@ -15,6 +15,10 @@ class ConnectFailed(NotSent):
     """The host refused the connection, could not be reached or took too long to accept it."""
 
 
+class ConnectTimedOut(ConnectFailed):
+    """It took too long."""
+
+
 class PartitionBusy(NotSent):
     """The partition has as many calls of this worker under way as it may have."""
 

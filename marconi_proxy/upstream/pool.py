@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from marconi_proxy.upstream.connection import Connection
-from marconi_proxy.upstream.errors import ConnectFailed
+from marconi_proxy.upstream.errors import ConnectFailed, ConnectTimedOut
 
 _SWEEP_INTERVAL = 5.0
 
@@ -80,7 +80,7 @@ class Pool:
                     lambda: connection, origin.host, origin.port, ssl=self._tls_for(origin)
                 )
         except TimeoutError:
-            raise ConnectFailed(f"{name} did not accept a connection in time") from None
+            raise ConnectTimedOut(f"{name} did not accept a connection in time") from None
         except (OSError, UnicodeError) as error:
             raise ConnectFailed(f"{name} cannot be reached: {error}") from error
         if connection.usable:  # else it was lost already, and nobody would take it off again

@@ -10,8 +10,12 @@ import pytest
 from catalog import Catalog, open_catalog
 from catalog.errors import CatalogUnavailable, Conflict
 from catalog.model import Placement, QueueKey, Synced
+from catalog.mongodb import store
+from tests.conftest import FORGOTTEN_SOCKETS
 from tests.contract.examples import PATIENCE, dangling, partition, placement
 from tests.servers.mongod import ReplicaSet, mongod_replica_set
+
+pytestmark = [FORGOTTEN_SOCKETS, pytest.mark.usefixtures("forgotten_sockets")]
 
 QUEUES = [f"queue-{n}" for n in range(6)]
 
@@ -183,8 +187,11 @@ async def test_racing_for_queues_while_the_primary_is_lost(catalog: Catalog, rep
     await asyncio.to_thread(replica_set.wait_for_secondaries)
 
 
-async def test_without_a_majority_nothing_is_acknowledged(catalog: Catalog, replica_set: ReplicaSet) -> None:
+async def test_without_a_majority_nothing_is_acknowledged(
+    catalog: Catalog, replica_set: ReplicaSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await catalog.insert_placement(placement("orders"))
+    monkeypatch.setattr(store, "VERB_TIMEOUT", 1.0)
     first = await asyncio.to_thread(replica_set.kill_primary)
     second = await asyncio.to_thread(replica_set.kill_primary)
     for call in (
@@ -194,6 +201,7 @@ async def test_without_a_majority_nothing_is_acknowledged(catalog: Catalog, repl
     ):
         with pytest.raises(CatalogUnavailable, match=r"MongoDB catalog 127\.0\.0\.1"):
             await call
+    monkeypatch.undo()
     await asyncio.to_thread(first.start)
     await asyncio.to_thread(second.start)
     await asyncio.to_thread(replica_set.wait_for_primary)

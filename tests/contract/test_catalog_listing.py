@@ -43,6 +43,7 @@ async def test_queues_of_one_project_by_name(catalog: Catalog, everything: list[
 async def test_both_ends_of_a_range_are_exclusive(catalog: Catalog, everything: list[Placement]) -> None:
     listed = await catalog.list_queues("a", "A", "aa", 100)
     assert [p.queue for p in listed] == ["Z", "_", "a", "a-b"]
+    assert await catalog.count_queues("a", "A", "aa") == 4
     assert [p.queue for p in await catalog.list_queues("a", "", "~", 100)] == QUEUES[:8]
     assert [p.queue for p in await catalog.list_queues("a", "~", "\x7f", 100)] == ["~a", "~z"]
     assert await catalog.list_queues("a", "z", "a", 100) == []
@@ -66,6 +67,7 @@ async def test_a_marker_need_not_exist(catalog: Catalog, everything: list[Placem
 async def test_only_queues_that_exist_for_users_are_listed(catalog: Catalog) -> None:
     await store(catalog, *(placement(state.value, state=state) for state in PlacementState))
     assert [p.queue for p in await catalog.list_queues("project", "", "~", 10)] == ["open", "sealing"]
+    assert await catalog.count_queues("project", "", "~") == 2
     listed = await catalog.list_placements(project="project", limit=10)
     assert [p.queue for p in listed] == ["creating", "deleting", "open", "reserved", "sealing"]
 

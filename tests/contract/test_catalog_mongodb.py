@@ -25,8 +25,11 @@ from catalog.mongodb import store
 from catalog.mongodb.documents import placement_document
 from catalog.mongodb.driver import MongoDBCatalog
 from catalog.mongodb.feed import token_position
+from tests.conftest import FORGOTTEN_SOCKETS
 from tests.contract.examples import Feed, dangling, partition, placement
 from tests.servers.mongod import free_port, mongod_replica_set
+
+pytestmark = [FORGOTTEN_SOCKETS, pytest.mark.usefixtures("forgotten_sockets")]
 
 KEY = QueueKey("project", "orders")
 SECRET = "hunter2"

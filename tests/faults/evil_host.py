@@ -47,9 +47,7 @@ class Request(NamedTuple):
 class Peer:
     """One connection, as the host sees it."""
 
-    def __init__(
-        self, host: EvilHost, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, host: EvilHost, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.host = host
         self.number = number
         self._reader = reader

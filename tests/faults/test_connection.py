@@ -318,9 +318,7 @@ async def test_a_connection_with_more_than_the_answer_is_never_used_again(pieces
 
 async def test_a_body_after_the_answer_to_head_is_not_taken_for_the_next_answer() -> None:
     wired = line()
-    got, body = await told(
-        wired, [b"HTTP/1.1 200 OK\r\ncontent-length: 76\r\n\r\nHTTP/1.1 200 OK\r\n"], head_only=True
-    )
+    got, body = await told(wired, [b"HTTP/1.1 200 OK\r\ncontent-length: 76\r\n\r\nHTTP/1.1 200 OK\r\n"], head_only=True)
     assert (got.status, body) == (200, b"")
     assert wired.kept == []
     assert wired.wire.aborted
@@ -500,7 +498,9 @@ async def test_a_large_request_is_sent_whole(pool: Pool) -> None:
         assert host.requests[0].body == body
 
 
-@pytest.mark.parametrize("reply", [answer(400, b"too large"), b"HTTP/1.1 100 Continue\r\n\r\n" + OK], ids=["400", "100"])
+@pytest.mark.parametrize(
+    "reply", [answer(400, b"too large"), b"HTTP/1.1 100 Continue\r\n\r\n" + OK], ids=["400", "100"]
+)
 async def test_an_answer_before_the_request_was_read(pool: Pool, reply: bytes) -> None:
     body = b"x" * 20_000_000  # more than the kernel buffers
     async with EvilHost([READ_HEAD, say(reply), STALL]) as host:
@@ -553,7 +553,9 @@ async def test_a_reader_that_never_comes_back_holds_the_host(pool: Pool) -> None
 
 
 async def test_an_answer_given_up_closes_its_connection(pool: Pool) -> None:
-    async with EvilHost([READ, say(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + b"x" * 70000), STALL]) as host:
+    async with EvilHost(
+        [READ, say(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + b"x" * 70000), STALL]
+    ) as host:
         connection = await first(pool, host)
         got = await ask(connection)
         got.abandon()
@@ -654,7 +656,9 @@ async def test_closing_the_pool_ends_calls_under_way(pool: Pool) -> None:
 
 
 async def test_closing_the_pool_ends_answers_under_way(pool: Pool) -> None:
-    async with EvilHost([READ, say(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + b"x" * 70000), STALL]) as host:
+    async with EvilHost(
+        [READ, say(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + b"x" * 70000), STALL]
+    ) as host:
         got = await ask(await first(pool, host))
         reading = asyncio.create_task(got.read())
         await settled(lambda: got._connection is not None and got._connection._waiter is not None)

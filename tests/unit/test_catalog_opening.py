@@ -11,6 +11,9 @@ from catalog.errors import BadCatalogURI
 from catalog.mongodb.driver import MongoDBCatalog
 from catalog.opening import catalog_scheme
 from catalog.sqlite.driver import SQLiteCatalog
+from tests.conftest import FORGOTTEN_SOCKETS
+
+pytestmark = [FORGOTTEN_SOCKETS, pytest.mark.usefixtures("forgotten_sockets")]
 
 
 @pytest.mark.parametrize(

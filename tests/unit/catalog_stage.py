@@ -1,0 +1,109 @@
+"""A real catalog on a stage: the test sees what is asked of it, meddles with it, and decides when its feed speaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+from catalog.errors import CatalogUnavailable
+from catalog.model import Change, Partition, PartitionState, Placement, PlacementState, QueueKey, Segment, Synced
+from catalog.sqlite.driver import SQLiteCatalog
+
+PROJECT = "project"
+ALL_VERSIONS = ("v1", "v1.1", "v2")
+
+
+def partition(
+    name: str,
+    *hosts: str,
+    state: PartitionState = PartitionState.ENABLED,
+    weight: int = 100,
+    versions: tuple[str, ...] = ALL_VERSIONS,
+    version: int = 1,
+) -> Partition:
+    urls = hosts or (f"http://{name}.example:8888",)
+    return Partition(name, urls, weight=weight, state=state, api_versions=versions, version=version)
+
+
+def placement(
+    queue: str,
+    where: str = "p1",
+    state: PlacementState = PlacementState.OPEN,
+    *,
+    epoch: int = 1,
+    since: float = 0.0,
+    group: str | None = None,
+) -> Placement:
+    return Placement(PROJECT, queue, epoch, state, (Segment(0, where, queue),), since=since, group=group)
+
+
+def key(queue: str) -> QueueKey:
+    return QueueKey(PROJECT, queue)
+
+
+class Staged:
+    """The catalog, with a count of ``calls`` by verb; ``before`` and ``instead`` run at the next call of a verb.
+
+    With ``hold_feed`` the feed shows only what the test puts into ``feed``: an exception cuts it.
+    """
+
+    def __init__(self, catalog: SQLiteCatalog) -> None:
+        self.real = catalog
+        self.calls: Counter[str] = Counter()
+        self.feed: asyncio.Queue[Change | Synced | Exception] | None = None
+        self._before: dict[str, deque[Callable[[], Awaitable[object]]]] = {}
+        self.position = 0
+
+    def hold_feed(self) -> None:
+        self.feed = asyncio.Queue()
+
+    def before(self, verb: str, *actions: Callable[[], Awaitable[object]]) -> None:
+        """Run an action before each of the next calls of ``verb``; what it raises, the call raises."""
+        self._before.setdefault(verb, deque()).extend(actions)
+
+    def fail(self, verb: str, times: int = 1) -> None:
+        """Let the store be away for the next calls of ``verb``."""
+
+        async def away() -> None:
+            raise CatalogUnavailable("the store is away")
+
+        self.before(verb, *[away] * times)
+
+    def show(self, event: Change | Synced | Exception) -> None:
+        """Have the held feed show an event."""
+        assert self.feed is not None
+        self.feed.put_nowait(event)
+
+    async def watch(self) -> AsyncGenerator[Change | Synced, None]:
+        self.calls["watch"] += 1
+        for action in self._next("watch"):
+            await action()
+        if self.feed is None:
+            async with aclosing(self.real.watch()) as items:
+                async for item in items:
+                    yield item
+            return
+        yield Synced(self.position, fresh=True)
+        while True:
+            event = await self.feed.get()
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+    def _next(self, verb: str) -> list[Callable[[], Awaitable[object]]]:
+        actions = self._before.get(verb)
+        return [actions.popleft()] if actions else []
+
+    def __getattr__(self, verb: str) -> Any:
+        method = getattr(self.real, verb)
+
+        async def staged(*args: Any, **kwargs: Any) -> Any:
+            self.calls[verb] += 1
+            for action in self._next(verb):
+                await action()
+            return await method(*args, **kwargs)
+
+        return staged

@@ -1,0 +1,455 @@
+"""What a worker knows of the catalog, and how it comes to know better."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import CatalogUnavailable, PartitionInUse
+from catalog.model import Change, ChangeSubject, Partition, PartitionState, Placement, Synced, Tenant
+from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy.front_door import directory as module
+from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.upstream.exchange import Limits, Upstream
+from marconi_proxy.upstream.pool import Pool
+from tests.faults.evil_host import PATIENCE, settled
+from tests.unit.catalog_stage import PROJECT, Staged, key, partition, placement
+
+AWAY = CatalogUnavailable("the store is away")
+
+
+@pytest.fixture
+async def catalog(tmp_path: Path) -> AsyncIterator[Staged]:
+    """A catalog with p1, p2 and the queues q1, q2, q3 on p1."""
+    real = await SQLiteCatalog.open(str(tmp_path / "catalog.db"))
+    for name in ("p1", "p2"):
+        await real.insert_partition(partition(name))
+    for queue in ("q1", "q2", "q3"):
+        await real.insert_placement(placement(queue))
+    yield Staged(real)
+    await real.close()
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Pool]:
+    pool = Pool(connect_timeout=1.0, idle_timeout=1.0, max_head=65536)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+async def directory(catalog: Staged, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Directory]:
+    monkeypatch.setattr(module.random, "uniform", lambda low, high: 0.0)
+
+    def open_upstream(opened: Partition) -> Upstream:
+        return Upstream(opened, pool, Limits(), random.Random(1))
+
+    directory = Directory(catalog, open_upstream, cache_size=100)  # type: ignore[arg-type]
+    yield directory
+    await directory.stop()
+
+
+@pytest.fixture
+async def held(catalog: Staged, directory: Directory) -> Directory:
+    """A directory in step with the catalog, to which changes are shown when the test says so."""
+    catalog.hold_feed()
+    await directory.start(PATIENCE)
+    return directory
+
+
+class News:
+    """Shows changes on the held feed and waits until they are taken in."""
+
+    def __init__(self, catalog: Staged, directory: Directory) -> None:
+        self._catalog = catalog
+        self._directory = directory
+        self._position = 0
+
+    async def __call__(self, subject: ChangeSubject, *name: str, epoch: int | None = None) -> None:
+        self._position += 1
+        self._catalog.show(Change(self._position, subject, name, epoch))
+        await settled(lambda: self._directory.applied == self._position)
+
+
+@pytest.fixture
+def news(catalog: Staged, held: Directory) -> News:
+    return News(catalog, held)
+
+
+async def cut(catalog: Staged, directory: Directory) -> None:
+    """Cut the feed, for as long as the test lasts."""
+    catalog.fail("watch", 10_000_000)
+    catalog.show(AWAY)
+    await settled(lambda: not directory.synced)
+
+
+# -- starting ----------------------------------------------------------------------------------------------------------
+
+
+async def test_in_step_after_start(directory: Directory) -> None:
+    await directory.start(PATIENCE)
+    assert directory.synced
+    assert directory.applied == 5
+    assert {p.name for p in directory.partitions} == {"p1", "p2"}
+    assert repr(directory) == "<Directory synced at 5, 0 placements, 2 partitions>"
+
+
+async def test_a_catalog_that_cannot_be_reached_at_start(
+    catalog: Staged, directory: Directory, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalog.fail("watch", 10_000_000)
+    await directory.start(0.0)
+    assert not directory.synced
+    assert "cannot be reached yet" in caplog.text
+    catalog._before.clear()
+    await settled(lambda: directory.synced)
+    assert {p.name for p in directory.partitions} == {"p1", "p2"}
+
+
+async def test_not_in_step_until_partitions_are_known(catalog: Staged, directory: Directory) -> None:
+    catalog.fail("list_partitions", 2)
+    await directory.start(PATIENCE)
+    assert directory.synced
+    assert catalog.calls["watch"] == 3
+    assert len(directory.partitions) == 2
+
+
+async def test_stopping_before_and_after_starting(directory: Directory) -> None:
+    await directory.stop()
+    await directory.start(PATIENCE)
+    await directory.stop()
+    await directory.stop()
+
+
+# -- placements --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_placement_is_read_once(catalog: Staged, held: Directory) -> None:
+    assert held.cached(key("q1")) is None
+    assert await held.find(key("q1")) == placement("q1")
+    assert held.cached(key("q1")) == placement("q1")
+    assert await held.find(key("q1")) is held.cached(key("q1"))
+    assert catalog.calls["get_placement"] == 1
+
+
+async def test_many_who_ask_share_one_read(catalog: Staged, held: Directory) -> None:
+    found = await asyncio.gather(*(held.find(key("q1")) for _ in range(50)))
+    assert found == [placement("q1")] * 50
+    assert catalog.calls["get_placement"] == 1
+
+
+async def test_that_there_is_no_placement_is_not_remembered(catalog: Staged, held: Directory) -> None:
+    assert await held.find(key("new")) is None
+    await catalog.real.insert_placement(placement("new"))
+    assert await held.find(key("new")) == placement("new")
+
+
+async def test_one_who_gives_up_does_not_take_the_answer_from_others(catalog: Staged, held: Directory) -> None:
+    go = asyncio.Event()
+    catalog.before("get_placement", go.wait)
+    impatient, patient = (asyncio.create_task(held.find(key("q1"))) for _ in range(2))
+    await settled(lambda: catalog.calls["get_placement"])
+    impatient.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+    go.set()
+    assert await patient == placement("q1")
+    assert catalog.calls["get_placement"] == 1
+
+
+async def test_a_read_that_fails_fails_for_all_and_is_tried_anew(catalog: Staged, held: Directory) -> None:
+    catalog.fail("get_placement")
+    results = await asyncio.gather(*(held.find(key("q1")) for _ in range(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [CatalogUnavailable] * 3
+    assert await held.find(key("q1")) == placement("q1")
+
+
+async def test_the_cache_is_bounded(catalog: Staged, pool: Pool) -> None:
+    small = Directory(catalog, lambda p: Upstream(p, pool, Limits(), random.Random(1)), cache_size=2)  # type: ignore[arg-type]
+    await small.start(PATIENCE)
+    for queue in ("q1", "q2", "q1", "q3"):
+        await small.find(key(queue))
+    assert [small.cached(key(q)) is not None for q in ("q1", "q2", "q3")] == [True, False, True]
+    await small.stop()
+
+
+async def test_forgetting(catalog: Staged, held: Directory) -> None:
+    await held.find(key("q1"))
+    held.forget(key("q1"))
+    held.forget(key("unknown"))
+    assert held.cached(key("q1")) is None
+    assert await held.find(key("q1")) == placement("q1")
+
+
+async def test_a_read_under_way_is_forgotten_too(catalog: Staged, held: Directory) -> None:
+    go = asyncio.Event()
+    catalog.before("get_placement", go.wait)
+    reading = asyncio.create_task(held.find(key("q1")))
+    await settled(lambda: catalog.calls["get_placement"])
+    held.forget(key("q1"))
+    go.set()
+    assert await reading == placement("q1")
+    assert held.cached(key("q1")) is None
+
+
+# -- changes of placements -----------------------------------------------------------------------------------------------
+
+
+async def read_all(directory: Directory) -> None:
+    for queue in ("q1", "q2", "q3"):
+        await directory.find(key(queue))
+    await directory.tenant(PROJECT)
+
+
+def known(directory: Directory) -> list[bool]:
+    return [directory.cached(key(queue)) is not None for queue in ("q1", "q2", "q3")]
+
+
+@pytest.mark.parametrize("epoch", [2, 7, None], ids=["changed", "changed often", "removed"])
+async def test_a_change_drops_that_placement_and_no_other(
+    catalog: Staged, held: Directory, news: News, epoch: int | None
+) -> None:
+    await read_all(held)
+    await news(ChangeSubject.PLACEMENT, PROJECT, "q2", epoch=epoch)
+    assert known(held) == [True, False, True]
+    catalog.calls.clear()
+    await held.tenant(PROJECT)
+    assert catalog.calls.total() == 0
+
+
+async def test_a_change_that_is_known_already_drops_nothing(held: Directory, news: News) -> None:
+    await read_all(held)
+    await news(ChangeSubject.PLACEMENT, PROJECT, "q2", epoch=1)
+    assert known(held) == [True, True, True]
+
+
+@pytest.mark.parametrize("name", [("other", "q2"), (PROJECT, "Q2"), (PROJECT, "~q2"), ("", "q2")], ids=str)
+async def test_a_change_of_another_queue_drops_nothing(held: Directory, news: News, name: tuple[str, str]) -> None:
+    await read_all(held)
+    await news(ChangeSubject.PLACEMENT, *name, epoch=9)
+    assert known(held) == [True, True, True]
+
+
+async def test_a_read_under_way_when_a_change_comes_in_is_not_kept(
+    catalog: Staged, held: Directory, news: News
+) -> None:
+    go = asyncio.Event()
+    catalog.before("get_placement", go.wait)
+    reading = asyncio.create_task(held.find(key("q1")))
+    await settled(lambda: catalog.calls["get_placement"])
+    await news(ChangeSubject.PLACEMENT, PROJECT, "q1", epoch=2)
+    go.set()
+    assert await reading == placement("q1")
+    assert held.cached(key("q1")) is None
+    # Who asks now asks the catalog, and keeps the answer.
+    await held.find(key("q1"))
+    assert catalog.calls["get_placement"] == 2
+    assert held.cached(key("q1")) is not None
+
+
+async def test_who_asks_after_a_change_does_not_get_a_read_from_before_it(
+    catalog: Staged, held: Directory, news: News
+) -> None:
+    read, go = asyncio.Event(), asyncio.Event()
+    original = catalog.real.get_placement
+
+    async def slow_to_answer(asked: object) -> Placement | None:
+        found = await original(asked)  # type: ignore[arg-type]
+        read.set()
+        await go.wait()
+        return found
+
+    catalog.real.get_placement = slow_to_answer  # type: ignore[method-assign]
+    early = asyncio.create_task(held.find(key("q1")))
+    await read.wait()
+    catalog.real.get_placement = original  # type: ignore[method-assign]
+    await catalog.real.replace_placement(placement("q1", epoch=2, since=9.0))
+    await news(ChangeSubject.PLACEMENT, PROJECT, "q1", epoch=2)
+    late = await held.find(key("q1"))
+    go.set()
+    assert late == placement("q1", epoch=2, since=9.0)
+    assert await early == placement("q1")
+    assert held.cached(key("q1")) == late
+
+
+async def test_a_change_in_the_catalog_reaches_a_worker(catalog: Staged, directory: Directory) -> None:
+    await directory.start(PATIENCE)
+    await read_all(directory)
+    await catalog.real.replace_placement(placement("q1", epoch=2, since=9.0))
+    await catalog.real.remove_placement(key("q2"), 1)
+    await settled(lambda: known(directory) == [False, False, True])
+    assert await directory.find(key("q1")) == placement("q1", epoch=2, since=9.0)
+    assert await directory.find(key("q2")) is None
+
+
+# -- the feed is cut -----------------------------------------------------------------------------------------------------
+
+
+async def test_while_the_feed_is_cut_what_is_known_is_served_and_nothing_is_added(
+    catalog: Staged, held: Directory
+) -> None:
+    await held.find(key("q1"))
+    await held.tenant("known")
+    await cut(catalog, held)
+    catalog.calls.clear()
+    assert held.cached(key("q1")) == placement("q1")
+    assert await held.find(key("q1")) == placement("q1")
+    await held.tenant("known")
+    assert catalog.calls["get_placement"] == catalog.calls["get_tenant"] == 0
+    for _ in range(2):
+        assert await held.find(key("q2")) == placement("q2")
+        assert await held.tenant("unknown") is None
+    assert held.cached(key("q2")) is None
+    assert catalog.calls["get_placement"] == catalog.calls["get_tenant"] == 2
+    assert {p.name for p in held.partitions} == {"p1", "p2"}
+
+
+async def test_a_read_under_way_when_the_feed_is_cut_is_not_kept(catalog: Staged, held: Directory) -> None:
+    go = asyncio.Event()
+    catalog.before("get_placement", go.wait)
+    reading = asyncio.create_task(held.find(key("q1")))
+    await settled(lambda: catalog.calls["get_placement"])
+    await cut(catalog, held)
+    go.set()
+    await reading
+    assert held.cached(key("q1")) is None
+
+
+async def test_when_the_feed_is_back_everything_is_forgotten(catalog: Staged, held: Directory) -> None:
+    await read_all(held)
+    await catalog.real.put_tenant(Tenant(PROJECT, spread=2))
+    await catalog.real.insert_partition(partition("p3"))
+    catalog.position = 40
+    catalog.show(AWAY)
+    await settled(lambda: held.applied == 40 and held.synced)
+    assert known(held) == [False, False, False]
+    assert await held.tenant(PROJECT) == Tenant(PROJECT, spread=2)
+    assert {p.name for p in held.partitions} == {"p1", "p2", "p3"}
+
+
+async def test_a_read_under_way_over_a_cut_is_not_kept(catalog: Staged, held: Directory) -> None:
+    go = asyncio.Event()
+    catalog.before("get_placement", go.wait)
+    reading = asyncio.create_task(held.find(key("q1")))
+    await settled(lambda: catalog.calls["get_placement"])
+    catalog.position = 40
+    catalog.show(AWAY)
+    await settled(lambda: held.applied == 40 and held.synced)
+    go.set()
+    await reading
+    assert held.cached(key("q1")) is None
+
+
+async def test_a_cut_is_logged_once(catalog: Staged, held: Directory, caplog: pytest.LogCaptureFixture) -> None:
+    await cut(catalog, held)
+    tries = catalog.calls["watch"]
+    await settled(lambda: catalog.calls["watch"] > tries + 5)
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == [
+        "the catalog's change feed is cut, serving what is known: the store is away"
+    ]
+
+
+async def test_a_feed_that_fails_in_an_unforeseen_way_is_taken_up_again(
+    catalog: Staged, held: Directory, caplog: pytest.LogCaptureFixture
+) -> None:
+    await held.find(key("q1"))
+    catalog.position = 40
+    catalog.show(RuntimeError("a mistake"))
+    await settled(lambda: held.applied == 40 and held.synced)
+    assert held.cached(key("q1")) is None
+    assert "a mistake" in caplog.text
+
+
+async def test_a_proof_of_life_forgets_nothing(catalog: Staged, held: Directory) -> None:
+    await read_all(held)
+    catalog.show(Synced(7, fresh=False))
+    await settled(lambda: held.applied == 7)
+    assert known(held) == [True, True, True]
+
+
+# -- tenants -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_tenant_is_read_once_whether_there_is_one_or_not(catalog: Staged, held: Directory) -> None:
+    await catalog.real.put_tenant(Tenant("a", spread=3))
+    for _ in range(3):
+        assert await held.tenant("a") == Tenant("a", spread=3)
+        assert await held.tenant("b") is None
+    assert catalog.calls["get_tenant"] == 2
+
+
+async def test_a_change_of_a_tenant(catalog: Staged, held: Directory, news: News) -> None:
+    await read_all(held)
+    await held.tenant("other")
+    await catalog.real.put_tenant(Tenant(PROJECT, pinned="p2"))
+    await news(ChangeSubject.TENANT, PROJECT)
+    catalog.calls.clear()
+    assert await held.tenant(PROJECT) == Tenant(PROJECT, pinned="p2")
+    assert await held.tenant("other") is None
+    assert catalog.calls["get_tenant"] == 1
+    assert known(held) == [True, True, True]
+
+
+async def test_a_tenant_read_while_something_changed_is_not_kept(catalog: Staged, held: Directory, news: News) -> None:
+    go = asyncio.Event()
+    catalog.before("get_tenant", go.wait)
+    reading = asyncio.create_task(held.tenant(PROJECT))
+    await settled(lambda: catalog.calls["get_tenant"])
+    await news(ChangeSubject.TENANT, PROJECT)
+    go.set()
+    assert await reading is None
+    await held.tenant(PROJECT)
+    assert catalog.calls["get_tenant"] == 2
+
+
+# -- partitions --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_changed_partition_keeps_its_upstream(catalog: Staged, held: Directory, news: News) -> None:
+    before = held.known_upstream("p1")
+    changed = partition("p1", state=PartitionState.CORDONED, weight=7, version=2)
+    await catalog.real.replace_partition(changed)
+    await news(ChangeSubject.PARTITION, "p1")
+    assert held.known_upstream("p1") is before
+    assert before is not None
+    assert before.partition == changed
+    assert len(held.upstreams) == 2
+
+
+async def test_partitions_come_and_go(catalog: Staged, held: Directory, news: News) -> None:
+    await catalog.real.insert_partition(partition("p3"))
+    await news(ChangeSubject.PARTITION, "p3")
+    assert {p.name for p in held.partitions} == {"p1", "p2", "p3"}
+    await catalog.real.remove_partition("p2")
+    await news(ChangeSubject.PARTITION, "p2")
+    assert {p.name for p in held.partitions} == {"p1", "p3"}
+    assert held.known_upstream("p2") is None
+    with pytest.raises(PartitionInUse):
+        await catalog.real.remove_partition("p1")
+
+
+async def test_a_partition_that_is_not_known_yet_is_asked_for(catalog: Staged, held: Directory) -> None:
+    await catalog.real.insert_partition(partition("p3"))
+    assert held.known_upstream("p3") is None
+    found = await held.upstream("p3")
+    assert found is not None
+    assert found.partition == partition("p3")
+    assert await held.upstream("p3") is found
+    assert catalog.calls["list_partitions"] == 2
+    assert await held.upstream("p4") is None
+
+
+async def test_an_older_reading_of_partitions_never_overwrites_a_newer_one(catalog: Staged, held: Directory) -> None:
+    go = asyncio.Event()
+    catalog.before("list_partitions", go.wait)
+    first = asyncio.create_task(held.upstream("p3"))
+    await settled(lambda: catalog.calls["list_partitions"] == 2)
+    await catalog.real.insert_partition(partition("p3"))
+    second = asyncio.create_task(held.upstream("p3"))
+    go.set()
+    assert await first is await second is not None

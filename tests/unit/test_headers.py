@@ -1,0 +1,294 @@
+"""What crosses the proxy, in both directions (API section 8.5, RFC 9110 section 7.6)."""
+
+from __future__ import annotations
+
+import pytest
+
+from marconi_proxy.routing.headers import (
+    HOP_BY_HOP,
+    MAX_HOPS,
+    VIA,
+    BadHead,
+    RequestHead,
+    added_lines,
+    answer_headers,
+    read_head,
+)
+
+Pairs = list[tuple[bytes, bytes]]
+ID = b"req-1"
+
+
+def forwarded(pairs: Pairs) -> Pairs:
+    """The headers that ``read_head`` lets through, in order."""
+    lines = read_head(pairs).lines
+    assert lines == b"" or lines.endswith(b"\r\n")
+    split = [line.partition(b": ") for line in lines.split(b"\r\n")[:-1]]
+    return [(name, value) for name, _, value in split]
+
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+KEPT: Pairs = [
+    (b"client-id", b"3381af92-2b9e-11e3-b191-71861300734c"),
+    (b"x-project-id", b"a project"),
+    (b"accept", b"application/json"),
+    (b"content-type", b"application/json"),
+    (b"x-auth-token", b"t"),
+    (b"url-signature", b"s"),
+    (b"url-expires", b"2026"),
+    (b"url-methods", b"GET,POST"),
+    (b"url-paths", b"/v2/queues/q/messages"),
+    (b"user-agent", b"curl"),
+    (b"x-roles", b"admin"),
+    (b"cookie", b"a=b"),
+    (b"x-custom", b"\xe9, \x80"),
+    (b"x-empty", b""),
+]
+
+
+def test_what_goes_on_goes_on_unchanged_and_in_order() -> None:
+    assert forwarded(KEPT) == KEPT
+
+
+def test_a_header_given_twice_goes_on_twice() -> None:
+    pairs = [(b"accept", b"a/b"), (b"x-a", b"1"), (b"accept", b"c/d")]
+    assert forwarded(pairs) == pairs
+
+
+DROPPED = sorted(HOP_BY_HOP - {b"transfer-encoding"}) + [
+    b"host",
+    b"expect",
+    b"forwarded",
+    b"x-forwarded-host",
+    b"x-forwarded-proto",
+    b"x-forwarded-for",
+    b"extra-spec",
+    b"via",
+    b"content-length",
+    b"x-openstack-request-id",
+    # WSGI servers cannot tell these from the headers with dashes.
+    b"x_project_id",
+    b"client_id",
+    b"content_length",
+    b"_",
+]
+
+
+@pytest.mark.parametrize("name", DROPPED, ids=repr)
+def test_what_does_not_go_on(name: bytes) -> None:
+    assert forwarded([(b"accept", b"*/*"), (name, b"7"), (b"x-a", b"b")]) == [(b"accept", b"*/*"), (b"x-a", b"b")]
+
+
+CONNECTION = {
+    b"close": [],
+    b"keep-alive": [],
+    b"Keep-Alive, Close": [],
+    b"": [],
+    b",": [],
+    b"x-a": [b"x-a"],
+    b"X-A": [b"x-a"],
+    b"close, x-a": [b"x-a"],
+    b"x-a ,\tx-b": [b"x-a", b"x-b"],
+    b"te, x-b, upgrade": [b"x-b"],
+    b"x-project-id": [b"x-project-id"],
+    b"x-none": [],
+    # Not the client's to take away.
+    b"content-length": [],
+    b"host, transfer-encoding, connection": [],
+}
+
+
+@pytest.mark.parametrize("value", CONNECTION, ids=repr)
+def test_headers_named_in_connection(value: bytes) -> None:
+    pairs = [(b"x-a", b"1"), (b"connection", value), (b"x-b", b"2"), (b"x-project-id", b"p"), (b"content-length", b"3")]
+    expected = [p for p in pairs if p[0] not in (*CONNECTION[value], b"connection", b"content-length")]
+    assert forwarded(pairs) == expected
+    head = read_head(pairs)
+    assert head.length == 3
+    assert head.project == (None if b"x-project-id" in CONNECTION[value] else b"p")
+
+
+@pytest.mark.parametrize("first", [b"x-a", b"keep-alive", b"close, x-a"])
+def test_two_connection_headers_are_one_list(first: bytes) -> None:
+    pairs = [(b"connection", first), (b"x-a", b"1"), (b"x-b", b"2"), (b"x-c", b"3"), (b"connection", b"x-b, x-a")]
+    assert forwarded(pairs) == [(b"x-c", b"3")]
+
+
+def test_what_is_read_on_the_way() -> None:
+    head = read_head(
+        [
+            (b"content-length", b"0012"),
+            (b"x-project-id", b"p"),
+            (b"via", b"1.0 a"),
+            (b"x-forwarded-for", b"10.0.0.1"),
+            (b"url-signature", b"s"),
+            (b"x-openstack-request-id", b"req-client"),
+        ]
+    )
+    assert (head.length, head.chunked, head.project) == (12, False, b"p")
+    assert (head.via, head.forwarded_for, head.request_id, head.is_signed) == (
+        b"1.0 a",
+        b"10.0.0.1",
+        b"req-client",
+        True,
+    )
+
+
+def test_what_is_absent() -> None:
+    head = read_head([])
+    assert (head.lines, head.length, head.chunked, head.project) == (b"", None, False, None)
+    assert (head.via, head.forwarded_for, head.request_id, head.is_signed) == (None, None, None, False)
+
+
+@pytest.mark.parametrize("value", [b"chunked", b"Chunked", b"CHUNKED", b"chunked "], ids=repr)
+def test_a_chunked_body(value: bytes) -> None:
+    head = read_head([(b"transfer-encoding", value), (b"accept", b"*/*")])
+    assert head.chunked
+    assert head.lines == b"accept: */*\r\n"
+
+
+@pytest.mark.parametrize("value", [b"gzip", b"gzip, chunked", b"chunked, chunked", b"identity", b"", b"xchunked"])
+def test_other_codings_are_refused(value: bytes) -> None:
+    with pytest.raises(BadHead, match="chunked"):
+        read_head([(b"transfer-encoding", value)])
+
+
+@pytest.mark.parametrize("other", [b"p", b"q", b""], ids=repr)
+def test_two_projects_are_refused(other: bytes) -> None:
+    with pytest.raises(BadHead, match="X-Project-Id"):
+        read_head([(b"x-project-id", b"p"), (b"x-project-id", other)])
+
+
+@pytest.mark.parametrize("value", [b"p ", b"p\t", b"p \t "], ids=repr)
+def test_white_space_after_a_project_is_not_part_of_it(value: bytes) -> None:
+    # Parsers differ in whether they remove it; a partition must not know a queue under another project than we do.
+    head = read_head([(b"x-project-id", value)])
+    assert head.project == b"p"
+    assert head.lines == b"x-project-id: p\r\n"
+
+
+def test_the_last_of_a_header_in_question() -> None:
+    head = read_head([(b"accept", b"a/b"), (b"accept", b"c/d \t"), (b"x-a", b"")])
+    assert head.get(b"accept") == b"c/d"
+    assert head.get(b"x-a") == b""
+    assert head.get(b"client-id") is None
+
+
+def test_several_of_one_kind_are_a_list() -> None:
+    head = read_head([(b"via", b"1.1 a"), (b"x-forwarded-for", b"1"), (b"via", b"1.1 b"), (b"x-forwarded-for", b"2, 3")])
+    assert (head.via, head.forwarded_for) == (b"1.1 a, 1.1 b", b"1, 2, 3")
+
+
+@pytest.mark.parametrize("hops", range(MAX_HOPS + 2))
+@pytest.mark.parametrize("together", [True, False], ids=["one header", "many headers"])
+def test_a_call_that_goes_in_circles(hops: int, together: bool) -> None:
+    vias = [b"1.1 front, " + VIA] * hops
+    pairs = [(b"via", b", ".join(vias))] if together else [(b"via", via) for via in vias]
+    if hops < MAX_HOPS:
+        assert read_head(pairs).lines == b""
+    else:
+        with pytest.raises(BadHead, match="circles"):
+            read_head(pairs)
+
+
+# -- what a forwarded request says of its way ------------------------------------------------------------------------------
+
+
+def added(pairs: Pairs, *, peer: bytes = b"192.0.2.1", scheme: bytes = b"http", trust: bool = False) -> dict[bytes, bytes]:
+    lines = added_lines(read_head(pairs), peer, scheme, ID, trust_forwarded_for=trust)
+    assert lines.endswith(b"\r\n")
+    split = [line.partition(b": ") for line in lines.split(b"\r\n")[:-1]]
+    assert len({name for name, _, _ in split}) == len(split)
+    return {name: value for name, _, value in split}
+
+
+def test_the_first_hop() -> None:
+    assert added([]) == {
+        b"via": b"1.1 marconi-proxy",
+        b"x-forwarded-for": b"192.0.2.1",
+        b"x-forwarded-proto": b"http",
+        b"x-openstack-request-id": ID,
+    }
+
+
+def test_a_further_hop() -> None:
+    assert added([(b"via", b"1.0 fred")], scheme=b"https")[b"via"] == b"1.0 fred, 1.1 marconi-proxy"
+    assert added([], scheme=b"https")[b"x-forwarded-proto"] == b"https"
+
+
+def test_the_request_id_of_a_client_is_kept() -> None:
+    assert added([(b"x-openstack-request-id", b"req-9")])[b"x-openstack-request-id"] == b"req-9"
+    assert added([(b"x-openstack-request-id", b"")])[b"x-openstack-request-id"] == ID
+
+
+@pytest.mark.parametrize(
+    ("given", "peer", "trust", "expected"),
+    [
+        (b"10.0.0.1", b"192.0.2.1", False, b"192.0.2.1"),
+        (b"10.0.0.1", b"192.0.2.1", True, b"10.0.0.1, 192.0.2.1"),
+        (b"10.0.0.1", b"", True, b"10.0.0.1"),
+        (b"10.0.0.1", b"", False, b""),
+        (b"", b"192.0.2.1", True, b"192.0.2.1"),
+        (None, b"192.0.2.1", True, b"192.0.2.1"),
+    ],
+)
+def test_whom_a_call_was_forwarded_for(given: bytes | None, peer: bytes, trust: bool, expected: bytes) -> None:
+    pairs = [] if given is None else [(b"x-forwarded-for", given)]
+    assert added(pairs, peer=peer, trust=trust)[b"x-forwarded-for"] == expected
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+ANSWER: Pairs = [
+    (b"content-type", b"application/json"),
+    (b"location", b"/v2/queues/q"),
+    (b"content-location", b"/v1/queues"),
+    (b"allow", b"GET"),
+    (b"vary", b"Accept"),
+    (b"cache-control", b"max-age=86400"),
+    (b"www-authenticate", b"Keystone"),
+    (b"retry-after", b"3"),
+    (b"content-length", b"17"),
+    (b"set-cookie", b"a=b"),
+    (b"set-cookie", b"c=d"),
+]
+OURS: Pairs = [(b"via", VIA), (b"x-openstack-request-id", ID)]
+
+
+def test_an_answer_is_passed_on() -> None:
+    assert answer_headers(list(ANSWER), ID) == ANSWER + OURS
+
+
+@pytest.mark.parametrize("name", sorted(HOP_BY_HOP | {b"date", b"server"}), ids=repr)
+def test_what_an_answer_loses(name: bytes) -> None:
+    assert answer_headers([(name, b"x"), *ANSWER], ID) == ANSWER + OURS
+
+
+@pytest.mark.parametrize("value", CONNECTION, ids=repr)
+def test_headers_of_an_answer_named_in_connection(value: bytes) -> None:
+    received = [(b"x-a", b"1"), (b"connection", value), (b"x-b", b"2"), (b"x-project-id", b"p"), (b"content-length", b"3")]
+    expected = [p for p in received if p[0] not in (*CONNECTION[value], b"connection")]
+    assert answer_headers(received, ID) == expected + OURS
+
+
+def test_two_connection_headers_of_an_answer() -> None:
+    received = [(b"connection", b"x-a"), (b"x-a", b"1"), (b"x-b", b"2"), (b"connection", b"close, x-b")]
+    assert answer_headers(received, ID) == OURS
+
+
+def test_the_request_id_of_a_partition_is_kept() -> None:
+    received = [(b"x-openstack-request-id", b"req-partition")]
+    assert answer_headers(received, ID) == [(b"x-openstack-request-id", b"req-partition"), (b"via", VIA)]
+
+
+def test_the_way_back_of_an_answer() -> None:
+    received = [(b"via", b"1.1 varnish"), (b"x-a", b"1")]
+    assert answer_headers(received, ID)[:2] == [(b"x-a", b"1"), (b"via", b"1.1 varnish, 1.1 marconi-proxy")]
+
+
+def test_a_head_is_read_without_changing_what_was_received() -> None:
+    pairs = [(b"connection", b"x-a"), (b"x-a", b"1"), (b"x-project-id", b"p ")]
+    before = list(pairs)
+    assert isinstance(read_head(pairs), RequestHead)
+    assert pairs == before

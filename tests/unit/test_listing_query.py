@@ -1,0 +1,257 @@
+"""What a listing asks for, and the link to its next page, as real servers write it (API sections 1.6, 2.1, 3.1, 4.2)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.model import API_VERSIONS
+from marconi_proxy.routing.listing_query import ListingQuery, Unfit, parse_listing
+from marconi_proxy.routing.route import Kind
+
+INVALID, UNSUPPORTED = Unfit.INVALID, Unfit.UNSUPPORTED
+
+
+def parsed(query: str | bytes, version: str = "v2", kind: Kind = Kind.QUEUES) -> ListingQuery | Unfit:
+    raw = query.encode() if isinstance(query, str) else query
+    return parse_listing(kind, version, raw, default_page=10, max_page=20)
+
+
+def fit(query: str | bytes, version: str = "v2", kind: Kind = Kind.QUEUES) -> ListingQuery:
+    found = parsed(query, version, kind)
+    assert isinstance(found, ListingQuery)
+    return found
+
+
+# -- limit -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "limit"),
+    [
+        ("", 10),
+        ("limit=", 10),
+        ("limit", 10),
+        ("limit=,", 10),
+        ("&&", 10),
+        ("limit=1", 1),
+        ("limit=20", 20),
+        ("&&limit=1&", 1),
+        ("limit=%31", 1),
+        ("%6cimit=2", 2),
+        ("limit=+3", 3),
+        ("limit=%2B3", 3),
+        ("limit=3%20", 3),
+        ("limit=007", 7),
+        ("limit=1&limit=2", 2),
+        ("limit=1,2", 2),
+        ("limit=2,", 2),
+        ("limit=0", INVALID),
+        ("limit=21", INVALID),
+        ("limit=-1", INVALID),
+        ("limit=x", INVALID),
+        ("limit=1.5", INVALID),
+        ("limit=1e1", INVALID),
+        ("limit=0x5", INVALID),
+        ("limit=1%2C2", INVALID),
+        ("limit=1;detailed=true", INVALID),
+        ("limit=99999999999999999999", INVALID),
+        ("limit=" + "9" * 5000, INVALID),
+        ("limit=20&limit=x", INVALID),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_limit(version: str, query: str, limit: int | Unfit) -> None:
+    found = parsed(query, version)
+    assert (found.limit if isinstance(found, ListingQuery) else found) == limit
+
+
+def test_the_bounds_of_a_page_are_options() -> None:
+    narrow = parse_listing(Kind.QUEUES, "v2", b"", default_page=3, max_page=5)
+    assert isinstance(narrow, ListingQuery)
+    assert narrow.limit == 3
+    assert parse_listing(Kind.QUEUES, "v2", b"limit=6", default_page=3, max_page=5) is INVALID
+
+
+# -- marker ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "after"),
+    [
+        ("", ""),
+        ("marker=", ""),
+        ("marker=alpha", "alpha"),
+        ("marker=a%26b", "a&b"),
+        ("marker=%C3%A9", "\u00e9"),
+        ("marker=a+b", "a b"),
+        ("marker=a=b", "a=b"),
+        ("marker=a&marker=b", "b"),
+        ("marker=a&marker=", "a"),
+        ("marker=a,b", "b"),
+        ("marker=a%2Cb", "a,b"),
+        ("marker=%FF", "\ufffd"),
+        ("MARKER=a", ""),
+    ],
+)
+@pytest.mark.parametrize("version", ["v1", "v1.1"])
+def test_marker(version: str, query: str, after: str) -> None:
+    assert fit(query, version).after == after
+
+
+# -- booleans ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["true", "True", "yes", "t", "y", "1", "on"])
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_detailed(version: str, value: str) -> None:
+    found = fit(f"detailed={value}", version)
+    assert found.detailed
+    assert found.given == (("detailed", "true"),)
+
+
+@pytest.mark.parametrize("value", ["false", "False", "no", "f", "n", "0", "off"])
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_not_detailed(version: str, value: str) -> None:
+    found = fit(f"detailed={value}", version)
+    assert not found.detailed
+    assert found.given == (("detailed", "false"),)
+
+
+@pytest.mark.parametrize("value", ["TRUE", "FALSE", "maybe", "2", "%20true", "None"])
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_what_is_no_boolean(version: str, value: str) -> None:
+    assert parsed(f"detailed={value}", version) is INVALID
+
+
+@pytest.mark.parametrize("query", ["detailed=", "detailed", "detailed=,"])
+def test_an_empty_boolean_is_absent(query: str) -> None:
+    assert fit(query) == ListingQuery("", 10, False, ())
+
+
+# -- what only v2 knows ------------------------------------------------------------------------------------------------
+
+FILTERS = ["name=a", "name=%5B", "foo=bar", "LIMIT=1", "colour=red&n=2", "with_count=true", "Marker=a", "%66oo=bar"]
+
+
+@pytest.mark.parametrize("query", FILTERS)
+@pytest.mark.parametrize("version", ["v1", "v1.1"])
+def test_early_versions_ignore_what_they_do_not_know(version: str, query: str) -> None:
+    found = fit(f"{query}&limit=1", version)
+    assert found == ListingQuery("", 1, False, (("limit", "1"),))
+
+
+@pytest.mark.parametrize("query", FILTERS)
+@pytest.mark.parametrize("kind", [Kind.QUEUES, Kind.TOPICS])
+def test_what_would_need_the_partitions_is_not_answered_from_the_catalog(kind: Kind, query: str) -> None:
+    assert parsed(query, "v2", kind) is UNSUPPORTED
+
+
+@pytest.mark.parametrize("query", ["name=", "colour=", "foo", "=x=", "with_count="])
+def test_an_empty_filter_is_absent(query: str) -> None:
+    found = parsed(query, "v2")
+    assert found == ListingQuery("", 10, False, ()) or query == "=x="
+
+
+def test_the_count_of_queues() -> None:
+    assert fit("with_count=false").given == (("with_count", "false"),)
+    assert parsed("with_count=true") is UNSUPPORTED
+    assert parsed("with_count=x") is INVALID
+    # To topics it is a filter like any other.
+    assert parsed("with_count=false", kind=Kind.TOPICS) is UNSUPPORTED
+    assert parsed("with_count=x", kind=Kind.TOPICS) is UNSUPPORTED
+    # Earlier versions do not even look at it.
+    assert parsed("with_count=x", "v1") == ListingQuery("", 10, False, ())
+
+
+def test_what_is_invalid_is_so_whatever_else_is_asked() -> None:
+    assert parsed("limit=0&name=a") is INVALID
+    assert parsed("name=a&detailed=maybe") is INVALID
+
+
+# -- the next link -----------------------------------------------------------------------------------------------------
+
+# (version, query, last name of the page, next link), all of them seen from real servers.
+LINKS = [
+    ("v1", "", "gamma", "?marker=gamma"),
+    ("v1", "limit=2", "_under", "?limit=2&marker=_under"),
+    ("v1", "limit=2&detailed=true", "_under", "?limit=2&detailed=true&marker=_under"),
+    ("v1", "detailed=1&limit=1", "Zed", "?limit=1&detailed=true&marker=Zed"),
+    ("v1", "detailed=yes&limit=1", "Zed", "?limit=1&detailed=true&marker=Zed"),
+    ("v1", "detailed=false&limit=1", "Zed", "?limit=1&detailed=false&marker=Zed"),
+    ("v1", "marker=alpha", "gamma", "?marker=gamma"),
+    ("v1", "marker=alpha&limit=1", "beta", "?marker=beta&limit=1"),
+    ("v1", "limit=20&marker=alpha", "gamma", "?marker=gamma&limit=20"),
+    ("v1", "marker=&limit=1", "Zed", "?limit=1&marker=Zed"),
+    ("v1", "limit=%31", "Zed", "?limit=1&marker=Zed"),
+    ("v1", "limit=+3", "a.dot", "?limit=3&marker=a.dot"),
+    ("v1", "limit=1&limit=2", "_under", "?limit=2&marker=_under"),
+    ("v1", "limit=1,2", "_under", "?limit=2&marker=_under"),
+    ("v1", "marker=a%26b&limit=1", "a.dot", "?marker=a.dot&limit=1"),
+    ("v1", "name=a&limit=1", "Zed", "?limit=1&marker=Zed"),
+    ("v1", "with_count=true&limit=1", "Zed", "?limit=1&marker=Zed"),
+    ("v1", "foo=bar&limit=1", "Zed", "?limit=1&marker=Zed"),
+    (
+        "v1",
+        "name=a&detailed=true&with_count=true&limit=1&marker=A",
+        "Zed",
+        "?marker=Zed&limit=1&detailed=true",
+    ),
+    ("v1.1", "detailed=True", "gamma", "?detailed=true&marker=gamma"),
+    (
+        "v1.1",
+        "name=a&detailed=true&with_count=true&limit=1&marker=A",
+        "Zed",
+        "?marker=Zed&limit=1&detailed=true",
+    ),
+    ("v2", "with_count=false&limit=1", "Zed", "?limit=1&with_count=false&marker=Zed"),
+    ("v2", "marker=a&detailed=1", "b", "?marker=b&detailed=true"),
+    ("v2", "with_count=0&detailed=0&limit=4", "b", "?limit=4&detailed=false&with_count=false&marker=b"),
+]
+
+
+@pytest.mark.parametrize(("version", "query", "last", "link"), LINKS, ids=[f"{row[0]}?{row[1]}" for row in LINKS])
+def test_the_next_link(version: str, query: str, last: str, link: str) -> None:
+    assert fit(query, version).next_link(f"/{version}/queues", last) == f"/{version}/queues{link}"
+
+
+def test_the_next_link_of_topics() -> None:
+    assert fit("limit=1", kind=Kind.TOPICS).next_link("/v2/topics", "a") == "/v2/topics?limit=1&marker=a"
+
+
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_a_next_link_leads_to_the_next_page(version: str) -> None:
+    first = fit("limit=5&detailed=on", version)
+    _, _, query = first.next_link(f"/{version}/queues", "a.b-c_D").partition("?")
+    second = fit(query, version)
+    assert (second.after, second.limit, second.detailed) == ("a.b-c_D", 5, True)
+    # From then on only the marker changes.
+    assert second.next_link("", "z") == second.next_link("", "a").replace("marker=a", "marker=z")
+
+
+@given(st.binary(max_size=60), st.sampled_from(API_VERSIONS), st.sampled_from([Kind.QUEUES, Kind.TOPICS]))
+def test_any_query_is_judged(query: bytes, version: str, kind: Kind) -> None:
+    found = parsed(query, version, kind)
+    if isinstance(found, ListingQuery):
+        assert 1 <= found.limit <= 20
+        found.next_link("/v2/queues", "last").encode("ascii")
+
+
+@given(
+    st.lists(
+        st.builds(
+            "{}={}".format,
+            st.sampled_from(["limit", "marker", "detailed", "with_count", "name", "x", "%6cimit"]),
+            st.sampled_from(["", "1", "20", "21", "true", "0", "a,b", "%", "\u00e9", "+5", "a%2Cb"]),
+        ),
+        max_size=6,
+    ).map("&".join),
+    st.sampled_from(API_VERSIONS),
+)
+def test_a_link_of_ours_is_always_taken_back(query: str, version: str) -> None:
+    found = parsed(query, version)
+    if isinstance(found, ListingQuery):
+        following = fit(found.next_link("", "last")[1:], version)
+        assert (following.after, following.limit, following.detailed) == ("last", found.limit, found.detailed)
