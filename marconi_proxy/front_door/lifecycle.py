@@ -102,38 +102,46 @@ class Lifecycle:
             known = await self._directory.find(key)
             if known is not None and known.state in (PlacementState.OPEN, PlacementState.SEALING):
                 return None
-            placement = await self._begin(key, version, dead_letter)
-            if placement is None:
+            begun = await self._begin(key, version, dead_letter)
+            if begun is None:
+                # Opened by another worker a moment ago; the news is on its way.
+                self._directory.forget(key)
                 return None
+            placement, anew = begun
             try:
                 answer = await send(placement.segments[-1])
             except NotSent:
-                await self._withdraw(placement)
+                # A creation that somebody else began may have been done.
+                if anew:
+                    await self._withdraw(placement)
                 raise
             # Any other failure leaves ``creating``: nobody knows whether the call was done.
-            await self._settle_answer(placement, answer)
+            await self._settle_answer(placement, answer, anew=anew)
             return answer
 
-    async def _begin(self, key: QueueKey, version: str, dead_letter: str | None) -> Placement | None:
-        """Return the placement in state creating under an epoch of our own, None if the queue is open."""
+    async def _begin(self, key: QueueKey, version: str, dead_letter: str | None) -> tuple[Placement, bool] | None:
+        """Return (the placement in state creating under an epoch of our own, whether nobody began before us), None if
+        the queue is open."""
         for _ in range(_ROUNDS):
             current = await self._catalog.get_placement(key)
             if current is None:
                 placement, inserted = await self._insert(key, version, dead_letter)
                 if inserted:
-                    return placement
+                    return placement, True
                 current = placement
             if current.state in (PlacementState.OPEN, PlacementState.SEALING):
                 return None
             if current.state is PlacementState.DELETING:
                 await self._finish_deletion(current)
                 continue
+            if dead_letter is not None:
+                await self.tie(current, dead_letter)
             ours = replace(current, epoch=current.epoch + 1, state=PlacementState.CREATING, since=self._clock())
             try:
                 await self._catalog.replace_placement(ours)
             except Conflict:
                 continue
-            return ours
+            return ours, current.state is PlacementState.RESERVED
         raise unavailable("Too many calls change this queue at once. Nothing was done.")
 
     async def _insert(self, key: QueueKey, version: str, dead_letter: str | None) -> tuple[Placement, bool]:
@@ -198,14 +206,17 @@ class Lifecycle:
                 "Name a queue that does not exist yet, or create the two anew.",
             )
 
-    async def _settle_answer(self, placement: Placement, answer: Answer) -> None:
-        """Write down what a creating call's answer says. Failing to is no failure of the call."""
+    async def _settle_answer(self, placement: Placement, answer: Answer, *, anew: bool) -> None:
+        """Write down what a creating call's answer says. Failing to is no failure of the call.
+
+        ``anew``: nobody began before us, so if there is no queue, none can come of an earlier call either.
+        """
         try:
             if 200 <= answer.status < 300:
                 await self._open(placement)
             elif 400 <= answer.status < 500:
                 # v2 creates the queue before it looks at the body of a post (API section 4.6); v1.1 does not.
-                await self._settle_creating(placement, withdraw=True)
+                await self._settle_creating(placement, withdraw=anew)
         except (CatalogError, UpstreamError) as error:
             LOG.warning("a placement on %s stays in state creating: %s", placement.partition, error)
 

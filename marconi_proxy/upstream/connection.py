@@ -16,6 +16,8 @@ from marconi_proxy.upstream.errors import BadAnswer, DeadlineExceeded, Unanswere
 
 # An answer's body is read ahead of its consumer by this much at most (bytes); a smaller body is delivered whole.
 READ_AHEAD = 65536
+# The largest body (bytes) that is read whole, where the answer is for us.
+MAX_READ = 4194304
 
 
 class Answer:
@@ -50,9 +52,15 @@ class Answer:
                 yield chunk
 
     async def read(self) -> bytes:
-        """Return the whole body. Raises as ``rest``. Only for answers known to be small, or bounded by their head."""
+        """Return the whole body, at most MAX_READ bytes: for calls of our own. Raises as ``rest``."""
         if self._connection is not None:
-            self.body += b"".join([chunk async for chunk in self.rest()])
+            pieces = bytearray(self.body)
+            async for piece in self.rest():
+                pieces += piece
+                if len(pieces) > MAX_READ:
+                    self.abandon()
+                    raise BadAnswer(f"an answer is larger than {MAX_READ} bytes")
+            self.body = bytes(pieces)
             self.complete = True
         return self.body
 

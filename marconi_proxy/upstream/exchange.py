@@ -29,6 +29,8 @@ LOG = logging.getLogger(__name__)
 
 RETRY_BUDGET = 0.2
 RETRY_FLOOR = 3
+# With less time left (seconds) no other try begins: nobody would hear its answer. Loops also fire timers a bit early.
+_LEAST_TIME = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,7 @@ class Upstream:
         self._retrying += 1
         tried: list[Host] = []
         try:
-            # With no time left to hear the answer, a call must not be sent.
-            while may_retry(failure, repeatable=call.repeatable) and self._loop.time() < deadline:
+            while may_retry(failure, repeatable=call.repeatable) and self._loop.time() < deadline - _LEAST_TIME:
                 stale = _closed_while_idle(failure)
                 if not stale:
                     tried.append(host)

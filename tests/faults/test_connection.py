@@ -54,7 +54,7 @@ async def ask(
     return await connection.exchange(request, head_only=head_only, deadline=at(deadline), stall=stall)
 
 
-# -- what is an answer, whatever the pieces it comes in ------------------------------------------------------------------
+# -- what is an answer, whatever the pieces it comes in ----------------------------------------------------------------
 
 
 class Wire(asyncio.Transport):
@@ -386,7 +386,7 @@ async def test_the_bound_on_a_head(limit: int) -> None:
         assert got.status == 200
 
 
-# -- the same over sockets, and what only sockets can do ------------------------------------------------------------------
+# -- the same over sockets, and what only sockets can do ---------------------------------------------------------------
 
 
 async def first(pool: Pool, host: EvilHost) -> Connection:
@@ -577,7 +577,7 @@ async def test_a_call_given_up_closes_its_connection(pool: Pool) -> None:
         assert pool.take(host.origin, PATIENCE) is None
 
 
-# -- the pool ---------------------------------------------------------------------------------------------------------
+# -- the pool ----------------------------------------------------------------------------------------------------------
 
 
 async def two_kept(pool: Pool, host: EvilHost) -> tuple[Connection, Connection]:

@@ -91,7 +91,7 @@ async def body(answering: Any) -> bytes:
     return await got.read()
 
 
-# -- the rule -----------------------------------------------------------------------------------------------------------
+# -- the rule ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_what_may_be_tried_again(error: UpstreamError, repeatable: bool, once: b
     assert may_retry(error, repeatable=False) is once
 
 
-# -- what is sent -------------------------------------------------------------------------------------------------------
+# -- what is sent ------------------------------------------------------------------------------------------------------
 
 
 async def test_the_request_on_the_wire(pool: Pool) -> None:
@@ -157,7 +157,7 @@ async def test_calls_at_a_time_have_a_connection_each(pool: Pool) -> None:
         assert host.connections == 20
 
 
-# -- connections that a host drops -----------------------------------------------------------------------------------------
+# -- connections that a host drops -------------------------------------------------------------------------------------
 
 DROPS: dict[str, list[Step]] = {
     "closes before reading": [CLOSE],
@@ -277,7 +277,7 @@ async def test_how_long_a_connection_may_have_been_idle(pool: Pool, call: Call, 
         assert host.connections == connections
 
 
-# -- hosts that cannot be reached ------------------------------------------------------------------------------------------
+# -- hosts that cannot be reached --------------------------------------------------------------------------------------
 
 
 @BOTH
@@ -322,7 +322,7 @@ async def test_no_call_is_sent_on_a_kept_connection_once_the_deadline_is_over(po
         assert len(host.requests) == 1
 
 
-# -- hosts that answer badly or late ------------------------------------------------------------------------------------
+# -- hosts that answer badly or late -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -458,7 +458,7 @@ async def test_the_retry_budget_grows_with_the_calls_under_way(pool: Recording) 
         assert results.count(b"ok") == retried
 
 
-# -- hosts left out ------------------------------------------------------------------------------------------------------
+# -- hosts left out ----------------------------------------------------------------------------------------------------
 
 
 async def test_a_host_that_keeps_failing_is_left_out(pool: Recording, caplog: pytest.LogCaptureFixture) -> None:

@@ -36,12 +36,14 @@ def chosen(
     return found.name if isinstance(found, Partition) else found
 
 
-def spread_of(keys: list[QueueKey], partitions: list[Partition], tenant: Tenant | None = None) -> Counter[str | Refusal]:
+def spread_of(
+    keys: list[QueueKey], partitions: list[Partition], tenant: Tenant | None = None
+) -> Counter[str | Refusal]:
     return Counter(chosen(key, partitions, tenant) for key in keys)
 
 
 def near(count: int, expected: float) -> bool:
-    """Tell whether a binomial count is within five standard deviations. Keys are fixed, so a test passes ever or never."""
+    """Tell whether a binomial count is within five standard deviations. Keys are fixed, so this is not chance."""
     share = expected / COUNT
     return abs(count - expected) <= 5 * sqrt(COUNT * share * (1 - share))
 
@@ -52,9 +54,9 @@ def near(count: int, expected: float) -> bool:
 def test_the_choice_is_fixed_for_ever() -> None:
     # All workers of all releases must agree, or a rolling upgrade makes them look for queues in different places.
     assert draw("owner", "p1", 1) == pytest.approx(7.25432384406752)
-    assert [chosen(key, THREE) for key in KEYS[:8]] == "p3 p3 p2 p2 p1 p2 p2 p1".split()
+    assert [chosen(key, THREE) for key in KEYS[:8]] == ["p3", "p3", "p2", "p2", "p1", "p2", "p2", "p1"]
     wide = Tenant("project", spread=3)
-    assert [chosen(key, THREE, wide) for key in ONE_PROJECT[:8]] == "p2 p3 p2 p2 p3 p3 p1 p3".split()
+    assert [chosen(key, THREE, wide) for key in ONE_PROJECT[:8]] == ["p2", "p3", "p2", "p2", "p3", "p3", "p1", "p3"]
 
 
 def test_the_order_of_partitions_does_not_matter() -> None:
@@ -115,7 +117,7 @@ def test_rank_leaves_out_what_has_no_weight() -> None:
     assert rank("owner", []) == []
 
 
-# -- minimal movement ----------------------------------------------------------------------------------------------------
+# -- minimal movement --------------------------------------------------------------------------------------------------
 
 SPREAD = pytest.mark.parametrize(
     ("keys", "tenant"), [(KEYS, None), (ONE_PROJECT, Tenant("project", spread=1000))], ids=["projects", "queues"]
@@ -196,7 +198,7 @@ def test_a_pinned_project(name: str) -> None:
     assert set(spread_of(ONE_PROJECT[:50], THREE, Tenant("project", spread=3, pinned=name))) == {name}
 
 
-# -- what takes queues, and what is only asked about them ----------------------------------------------------------------
+# -- what takes queues, and what is only asked about them --------------------------------------------------------------
 
 E, C, DR, DI = PartitionState.ENABLED, PartitionState.CORDONED, PartitionState.DRAINED, PartitionState.DISABLED
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import CatalogUnavailable, PartitionInUse
-from catalog.model import Change, ChangeSubject, Partition, PartitionState, Placement, Synced, Tenant
+from catalog.model import Change, ChangeSubject, Partition, PartitionState, Placement, QueueKey, Synced, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
-from marconi_proxy.front_door import directory as module
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.upstream.exchange import Limits, Upstream
 from marconi_proxy.upstream.pool import Pool
@@ -44,7 +43,7 @@ async def pool() -> AsyncIterator[Pool]:
 
 @pytest.fixture
 async def directory(catalog: Staged, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Directory]:
-    monkeypatch.setattr(module.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr(random, "uniform", lambda low, high: 0.0)  # the pause before a cut feed is taken up again
 
     def open_upstream(opened: Partition) -> Upstream:
         return Upstream(opened, pool, Limits(), random.Random(1))
@@ -197,7 +196,7 @@ async def test_a_read_under_way_is_forgotten_too(catalog: Staged, held: Director
     assert held.cached(key("q1")) is None
 
 
-# -- changes of placements -----------------------------------------------------------------------------------------------
+# -- changes of placements ---------------------------------------------------------------------------------------------
 
 
 async def read_all(directory: Directory) -> None:
@@ -258,13 +257,13 @@ async def test_who_asks_after_a_change_does_not_get_a_read_from_before_it(
     read, go = asyncio.Event(), asyncio.Event()
     original = catalog.real.get_placement
 
-    async def slow_to_answer(asked: object) -> Placement | None:
-        found = await original(asked)  # type: ignore[arg-type]
+    async def slow_to_answer(asked: QueueKey) -> Placement | None:
+        found = await original(asked)
         read.set()
         await go.wait()
         return found
 
-    catalog.real.get_placement = slow_to_answer  # type: ignore[method-assign]
+    catalog.real.get_placement = slow_to_answer  # type: ignore[method-assign, assignment]
     early = asyncio.create_task(held.find(key("q1")))
     await read.wait()
     catalog.real.get_placement = original  # type: ignore[method-assign]
@@ -287,7 +286,7 @@ async def test_a_change_in_the_catalog_reaches_a_worker(catalog: Staged, directo
     assert await directory.find(key("q2")) is None
 
 
-# -- the feed is cut -----------------------------------------------------------------------------------------------------
+# -- the feed is cut ---------------------------------------------------------------------------------------------------
 
 
 async def test_while_the_feed_is_cut_what_is_known_is_served_and_nothing_is_added(

@@ -56,7 +56,8 @@ def test_a_header_given_twice_goes_on_twice() -> None:
     assert forwarded(pairs) == pairs
 
 
-DROPPED = sorted(HOP_BY_HOP - {b"transfer-encoding"}) + [
+DROPPED = [
+    *sorted(HOP_BY_HOP - {b"transfer-encoding"}),
     b"host",
     b"expect",
     b"forwarded",
@@ -176,7 +177,9 @@ def test_the_last_of_a_header_in_question() -> None:
 
 
 def test_several_of_one_kind_are_a_list() -> None:
-    head = read_head([(b"via", b"1.1 a"), (b"x-forwarded-for", b"1"), (b"via", b"1.1 b"), (b"x-forwarded-for", b"2, 3")])
+    head = read_head(
+        [(b"via", b"1.1 a"), (b"x-forwarded-for", b"1"), (b"via", b"1.1 b"), (b"x-forwarded-for", b"2, 3")]
+    )
     assert (head.via, head.forwarded_for) == (b"1.1 a, 1.1 b", b"1, 2, 3")
 
 
@@ -192,10 +195,12 @@ def test_a_call_that_goes_in_circles(hops: int, together: bool) -> None:
             read_head(pairs)
 
 
-# -- what a forwarded request says of its way ------------------------------------------------------------------------------
+# -- what a forwarded request says of its way --------------------------------------------------------------------------
 
 
-def added(pairs: Pairs, *, peer: bytes = b"192.0.2.1", scheme: bytes = b"http", trust: bool = False) -> dict[bytes, bytes]:
+def added(
+    pairs: Pairs, *, peer: bytes = b"192.0.2.1", scheme: bytes = b"http", trust: bool = False
+) -> dict[bytes, bytes]:
     lines = added_lines(read_head(pairs), peer, scheme, ID, trust_forwarded_for=trust)
     assert lines.endswith(b"\r\n")
     split = [line.partition(b": ") for line in lines.split(b"\r\n")[:-1]]
@@ -267,7 +272,13 @@ def test_what_an_answer_loses(name: bytes) -> None:
 
 @pytest.mark.parametrize("value", CONNECTION, ids=repr)
 def test_headers_of_an_answer_named_in_connection(value: bytes) -> None:
-    received = [(b"x-a", b"1"), (b"connection", value), (b"x-b", b"2"), (b"x-project-id", b"p"), (b"content-length", b"3")]
+    received = [
+        (b"x-a", b"1"),
+        (b"connection", value),
+        (b"x-b", b"2"),
+        (b"x-project-id", b"p"),
+        (b"content-length", b"3"),
+    ]
     expected = [p for p in received if p[0] not in (*CONNECTION[value], b"connection")]
     assert answer_headers(received, ID) == expected + OURS
 

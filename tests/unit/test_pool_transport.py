@@ -51,7 +51,9 @@ def echo(request: Request) -> bytes:
 
 async def test_a_call(client: httpx.AsyncClient) -> None:
     async with EvilHost([serve(echo)]) as host:
-        got = await client.post(f"{host.url}/v2/queues/q/messages?ids=a,b&x=%2C", content=b"\0{}\xff", headers={"a": "b"})
+        got = await client.post(
+            f"{host.url}/v2/queues/q/messages?ids=a,b&x=%2C", content=b"\0{}\xff", headers={"a": "b"}
+        )
         assert (got.status_code, got.content) == (200, b"POST /v2/queues/q/messages?ids=a,b&x=%2C \0{}\xff")
         assert got.http_version == "HTTP/1.1"
         (request,) = host.requests
@@ -182,7 +184,16 @@ async def test_a_short_body_given_up_keeps_its_connection(client: httpx.AsyncCli
         ([READ, STALL], httpx.ReadTimeout),
         ([READ, say(b"HTTP/1.1 200 OK\r\n"), STALL], httpx.ReadTimeout),
     ],
-    ids=["closed", "closed after reading", "reset", "garbage", "cut short", "a huge head", "stalled", "stalled in head"],
+    ids=[
+        "closed",
+        "closed after reading",
+        "reset",
+        "garbage",
+        "cut short",
+        "a huge head",
+        "stalled",
+        "stalled in head",
+    ],
 )
 async def test_what_a_host_does_wrong(
     client: httpx.AsyncClient, script: list[Step], error: type[httpx.TransportError]

@@ -19,7 +19,7 @@ from marconi_proxy.upstream.errors import (
     UpstreamError,
 )
 
-SECRET = "partition p7 at http://10.1.2.3:8888"  # noqa: S105 - what clients must not be told
+SECRET = "partition p7 at http://10.1.2.3:8888"
 
 
 def test_an_answer() -> None:

@@ -113,7 +113,7 @@ def test_what_creates_or_deletes_also_writes() -> None:
             assert rule.repeatable or rule.writes
 
 
-# -- which versions have which routes --------------------------------------------------------------------------------------
+# -- which versions have which routes ----------------------------------------------------------------------------------
 
 MISSING = [
     pytest.param(f"/{version}{path.format(q='q')}", id=f"{version}{path}")
