@@ -47,7 +47,7 @@ def test_front_door_answers_as_the_partition(
 
 
 def _filters(step: Step) -> bool:
-    """Whether it is a good listing that filters by name or metadata: any parameter of v2 that is not known otherwise."""
+    """Whether it is a good listing that filters by name or metadata: any parameter that v2 does not know."""
     path, _, query = step.target.partition("?")
     paging = {"marker", "limit", "detailed"}
     known = {"/v2/queues": paging | {"with_count"}, "/v2/topics": paging}
