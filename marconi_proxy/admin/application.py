@@ -26,6 +26,8 @@ from marconi_proxy.admin.policy import rules
 from marconi_proxy.admin.prober import Prober
 from marconi_proxy.admin.routes import ROUTES, add_routes
 from marconi_proxy.admin.tenants import Tenants
+from marconi_proxy.upstream.pool import Pool
+from marconi_proxy.upstream.transport import UpstreamTransport
 
 _log = logging.getLogger(__name__)
 
@@ -75,11 +77,26 @@ class Application:
         conf = self._conf
         catalog = await open_catalog(conf.catalog.uri)
         self._open.push_async_callback(catalog.close)
-        client = await self._open.enter_async_context(make_client(conf.admin.probe_timeout, self._transport))
+        client = await self._open.enter_async_context(
+            make_client(conf.admin.probe_timeout, self._transport or self._own_transport())
+        )
         prober = Prober(catalog, client, interval=conf.admin.probe_interval, timeout=conf.admin.probe_timeout)
         self._app = build(conf, catalog, prober)
         probing = asyncio.create_task(prober.run(), name="prober")
         self._open.push_async_callback(_end, probing)
+
+
+    def _own_transport(self) -> httpx.AsyncBaseTransport:
+        """The way that forwarded calls take too, so that a probe sees what they would."""
+        conf = self._conf
+        pool = Pool(
+            connect_timeout=conf.admin.probe_timeout,
+            idle_timeout=conf.upstream.idle_timeout,
+            max_head=conf.upstream.max_response_head,
+        )
+        self._open.callback(pool.close)
+        # Never a kept connection: a probe is to find out whether the host accepts new ones.
+        return UpstreamTransport(pool, max_idle=0.0)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

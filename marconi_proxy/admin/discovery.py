@@ -29,18 +29,9 @@ class Sighting:
     error: str | None = None
 
 
-def make_client(timeout: float, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """Return a client for asking: no redirects, no proxies of the environment, no connection kept.
-
-    ``transport`` stands in for the network.
-    """
-    return httpx.AsyncClient(
-        timeout=timeout,
-        follow_redirects=False,
-        trust_env=False,
-        transport=transport,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-    )
+def make_client(timeout: float, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    """Return a client for asking: no redirects, no proxies of the environment."""
+    return httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False, transport=transport)
 
 
 async def ask(client: httpx.AsyncClient, host: str, seconds: float) -> Sighting:

@@ -17,7 +17,7 @@ from marconi_proxy.cli.exits import CommandError
 from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.cli.verb import AdminVerb
 
-COLUMNS = ("project", "queue", "epoch", "state", "segments", "base", "since")
+COLUMNS = ("project", "queue", "epoch", "state", "segments", "base", "since", "group")
 PAGE = 1000
 
 Shown = tuple[Sequence[str], Iterable[Any]]
