@@ -64,6 +64,14 @@ _PUBLIC = (
         "while its call lasts. Partitions have limits of their own (262144 for posting messages, by default); below "
         "theirs, this one refuses what they would take.",
     ),
+    cfg.FloatOpt(
+        "body_timeout",
+        default=60.0,
+        min=1.0,
+        max=3600.0,
+        help="Seconds that a request's body may take to arrive whole; then the request is refused with 400. Too short, "
+        "large posts over slow lines fail; too long, slow senders hold connections and memory.",
+    ),
     cfg.IntOpt(
         "max_head",
         default=65536,

@@ -85,7 +85,6 @@ class Application:
         probing = asyncio.create_task(prober.run(), name="prober")
         self._open.push_async_callback(_end, probing)
 
-
     def _own_transport(self) -> httpx.AsyncBaseTransport:
         """The way that forwarded calls take too, so that a probe sees what they would."""
         conf = self._conf

@@ -6,6 +6,7 @@ domain logic is in ``lifecycle`` (writes of placements) or ``local`` (falcon).
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import logging
@@ -23,8 +24,8 @@ from marconi_proxy.front_door.home import without_operator_routes
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.local import SCOPE_KEY, LocalCall, make_local_application
 from marconi_proxy.front_door.membership import Membership
-from marconi_proxy.front_door.refusals import Refused, bad_request, from_fault, not_found, unavailable
-from marconi_proxy.front_door.relay import ClientGone, Receive, Scope, Send, read_body, relay, relay_whole, respond
+from marconi_proxy.front_door.refusals import ClientGone, Refused, bad_request, from_fault, not_found, unavailable
+from marconi_proxy.front_door.relay import Receive, Scope, Send, client_waits, read_body, relay, relay_whole, respond
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.routing.dead_letter import dead_letter_queue
 from marconi_proxy.routing.decision import (
@@ -83,6 +84,8 @@ class FrontDoor:
         self._lifecycle = Lifecycle(
             self._catalog, self._directory, takeover_after=settings.takeover_after, deadline=limits.deadline
         )
+        # A post that was forwarded before the news of a deletion came, may have created the queue anew.
+        self._directory.on_removal = self._lifecycle.settle_later
         self._local = make_local_application(self._catalog, self._directory)
         await self._directory.start(START_PATIENCE)
         self._membership.start()
@@ -123,33 +126,35 @@ class FrontDoor:
             return
         request_id = self._id_prefix + b"%012x" % next(self._ids)
         try:
-            await self._serve(scope, receive, send, request_id)
+            head = read_head(scope["headers"])
+            request_id = head.request_id or request_id
+            await self._serve(scope, receive, send, head, request_id)
         except Refused as refused:
-            await self._refuse(send, refused, request_id)
+            await self._refuse(scope, send, refused, request_id)
         except ClientGone:
             pass
         except BadHead as error:
-            await self._refuse(send, bad_request(f"{error}."), request_id)
+            await self._refuse(scope, send, bad_request(f"{error}."), request_id)
         except (UpstreamError, CatalogError) as error:
-            LOG.info("%s refused: %s", request_id.decode(), error)
-            await self._refuse(send, from_fault(error), request_id)
+            LOG.info("%s refused: %s", request_id.decode("latin-1"), error)
+            await self._refuse(scope, send, from_fault(error), request_id)
         except Exception:
-            LOG.exception("%s failed", request_id.decode())
-            await self._refuse(send, unavailable("The front door failed. The call may have been done."), request_id)
+            LOG.exception("%s failed", request_id.decode("latin-1"))
+            fault = unavailable("The front door failed. The call may have been done.")
+            await self._refuse(scope, send, fault, request_id)
 
-    async def _refuse(self, send: Send, refused: Refused, request_id: bytes) -> None:
+    async def _refuse(self, scope: Scope, send: Send, refused: Refused, request_id: bytes) -> None:
         status, headers, body = refused.answer()
-        await respond(send, status, [*headers, (b"via", VIA), (b"x-openstack-request-id", request_id)], body)
+        headers += [(b"via", VIA), (b"x-openstack-request-id", request_id)]
+        await respond(scope, send, status, headers, body)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: bytes) -> None:
-        method: str = scope["method"]
-        route = parse(method, scope["target"])
-        head = read_head(scope["headers"])
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, head: RequestHead, request_id: bytes) -> None:
+        route = parse(scope["method"], scope["target"])
         project = namespace(route.version, head.project)
         if not route.named or project is None or not names_queues(project):
             await self._serve_without_queue(scope, receive, send, request_id, route, head, project)
             return
-        body = await read_body(head, receive, self._settings.max_body)
+        body = await read_body(head, receive, self._settings.max_body, self._settings.body_timeout)
         call = self._call(scope, route, head, body, request_id)
         key = QueueKey(project, route.queue)
         for _ in range(_ROUNDS):
@@ -158,10 +163,10 @@ class FrontDoor:
             if type(decision) is Forward:
                 answer: Answer | None = await self._forward(call, key, placement, decision, route)
             else:
-                answer = await self._act(decision, call, key, route)
+                answer = await self._act(decision, call, key, route, scope)
             if answer is not None:
                 if not relay_whole(answer, scope, request_id):
-                    await relay(answer, send, request_id)
+                    await relay(answer, scope, send, request_id, self._settings.upstream.deadline)
                 return
         raise unavailable("Too many calls change this queue at once. Nothing was done.")
 
@@ -190,7 +195,8 @@ class FrontDoor:
         # PERF: as _send, without a coroutine of its own.
         upstream = self._directory.known_upstream(segment.partition)
         answer = await (self._send(segment, call) if upstream is None else upstream.send(call))
-        # The queue may have been deleted under a post that then created it anew; or nobody knew if it is there.
+        # News of a deletion came under a call that may have created the queue anew (if it comes later, ``on_removal``
+        # takes care of it); or nobody knew whether the queue is there.
         if decision.unsettled or (route.rule.effect is Effect.CREATES and self._directory.cached(key) is not placement):
             self._lifecycle.settle_later(key, segment)
         return answer
@@ -201,19 +207,28 @@ class FrontDoor:
             raise unavailable("The queue's partition is not registered any more.", 30)
         return await upstream.send(call, within=within)
 
-    async def _act(self, decision: Decision, call: Call, key: QueueKey, route: Route) -> Answer | None:
+    async def _act(self, decision: Decision, call: Call, key: QueueKey, route: Route, scope: Scope) -> Answer | None:
         """Do what is not plain forwarding. Returns None if the call is to be decided anew."""
-
-        within = self._lifecycle.deletion_limit if isinstance(decision, Delete) else None
+        clock = asyncio.get_running_loop().time
+        limit = self._settings.upstream.deadline
+        if isinstance(decision, Delete):
+            limit = min(limit, self._lifecycle.deletion_limit)
+        until = clock() + limit
 
         async def send(segment: Segment) -> Answer:
-            return await self._send(segment, call, within)
+            left = until - clock()
+            if left <= 0:
+                raise NotSent("the call's time was used up before it was its turn")
+            return await self._send(segment, call, left)
+
+        def wanted() -> bool:
+            return client_waits(scope)
 
         if isinstance(decision, Create):
             dead_letter = dead_letter_queue(call.method.decode(), route, call.body)
-            return await self._lifecycle.create(key, route.version, send, dead_letter)
+            return await self._lifecycle.create(key, route.version, send, dead_letter, wanted)
         if isinstance(decision, Delete):
-            return await self._lifecycle.delete(key, send)
+            return await self._lifecycle.delete(key, send, wanted)
         if isinstance(decision, ForwardByRule):
             partition = await self._lifecycle.choose(key, route.version, new=False)
             upstream = await self._directory.upstream(partition.name)
@@ -247,10 +262,10 @@ class FrontDoor:
                     "Listings through this endpoint do not filter: marker, limit, detailed and with_count only."
                 )
             assert not isinstance(query, Unfit)
-            scope[SCOPE_KEY] = LocalCall(route, project or "", head.request_id or request_id, query)
+            scope[SCOPE_KEY] = LocalCall(route, project or "", request_id, query)
             await self._local(dict(scope), receive, send)
             return
-        body = await read_body(head, receive, self._settings.max_body)
+        body = await read_body(head, receive, self._settings.max_body, self._settings.body_timeout)
         answer = await self._ask_any(self._call(scope, route, head, body, request_id), route)
         if route.rule.kind is Kind.HOME and scope["method"] == "GET" and answer.status == 200:
             answer = await _without_operator_routes(answer)
@@ -258,7 +273,7 @@ class FrontDoor:
             # We found fault with the request and this partition did not: its answer would be one partition's only.
             answer.abandon()
             raise bad_request("The request is not well-formed.")
-        await relay(answer, send, request_id)
+        await relay(answer, scope, send, request_id, self._settings.upstream.deadline)
 
     def _listing_query(self, scope: Scope, route: Route) -> ListingQuery | Unfit | None:
         if not route.rule.local or route.rule.kind not in _LISTINGS:

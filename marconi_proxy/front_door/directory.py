@@ -16,7 +16,7 @@ from cachetools import LRUCache
 
 from catalog.errors import CatalogError
 from catalog.interface import Catalog
-from catalog.model import Change, ChangeSubject, Partition, Placement, QueueKey, Synced, Tenant
+from catalog.model import Change, ChangeSubject, Partition, Placement, QueueKey, Segment, Synced, Tenant
 from marconi_proxy.upstream.exchange import Upstream
 
 LOG = logging.getLogger(__name__)
@@ -24,18 +24,23 @@ LOG = logging.getLogger(__name__)
 # Seconds between attempts to take up a cut feed: full jitter below this.
 _RETRY_INTERVAL = 1.0
 _TENANTS = 10_000
+# Placements dropped for a change, of which it is remembered for a while that calls may have been forwarded by them.
+_DROPPED = 10_000
 
 
 class Directory:
     """Belongs to one worker and one event loop. ``start`` it, and ``stop`` it.
 
-    ``applied`` is the position of the last change taken in; ``synced`` whether the feed is alive.
+    ``applied`` is the position of the last change taken in; ``synced`` whether the feed is alive. ``on_removal`` is
+    told of the removal of a placement that was known here: calls may have been forwarded by it before the news came.
     """
 
     def __init__(self, catalog: Catalog, open_upstream: Callable[[Partition], Upstream], cache_size: int) -> None:
         self._catalog = catalog
         self._open_upstream = open_upstream
         self._placements: LRUCache[QueueKey, Placement] = LRUCache(cache_size)
+        self._dropped: LRUCache[QueueKey, Segment] = LRUCache(_DROPPED)
+        self.on_removal: Callable[[QueueKey, Segment], None] | None = None
         self._tenants: LRUCache[str, Tenant | None] = LRUCache(_TENANTS)
         self._reads: dict[QueueKey, asyncio.Task[Placement | None]] = {}
         self._upstreams: dict[str, Upstream] = {}
@@ -166,6 +171,11 @@ class Directory:
                 known = self._placements.get(key)
                 if known is not None and known.epoch != event.epoch:
                     del self._placements[key]
+                    self._dropped[key] = known.segments[-1]
+                if event.epoch is None:
+                    segment = self._dropped.pop(key, None)
+                    if segment is not None and self.on_removal is not None:
+                        self.on_removal(key, segment)
             elif event.subject is ChangeSubject.TENANT:
                 self._tenants.pop(event.name[0], None)
             else:

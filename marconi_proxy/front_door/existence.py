@@ -51,16 +51,21 @@ async def exists(upstream: Upstream, key: QueueKey, physical: str) -> bool:
     UpstreamError, BadAnswer among them if the partition answers with anything but a listing.
     """
     path, member = _collection(upstream, key)
-    answer = await upstream.send(_call(b"GET", f"{path}?marker={quote(just_before(physical), safe='')}&limit=1", key))
+    marker = just_before(physical)
+    answer = await upstream.send(_call(b"GET", f"{path}?marker={quote(marker, safe='')}&limit=1", key))
     body = await answer.read()
     if answer.status == 204:
         return False
     if answer.status != 200:
         raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a listing")
     try:
-        return any(entry["name"] == physical for entry in json.loads(body)[member])
+        names = [str(entry["name"]) for entry in json.loads(body)[member]]
     except (ValueError, LookupError, TypeError, RecursionError):
         raise BadAnswer(f"partition {upstream.partition.name} answered a listing with something else") from None
+    if any(name <= marker for name in names):
+        # Zaqar's Redis store begins anew at a marker that is no queue (API section 6.3), and so tells nothing.
+        raise BadAnswer(f"partition {upstream.partition.name} does not list from a marker")
+    return physical in names
 
 
 async def metadata(upstream: Upstream, key: QueueKey, physical: str, version: str) -> dict[str, Any] | None:

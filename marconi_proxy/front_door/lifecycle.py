@@ -16,7 +16,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
@@ -26,7 +27,7 @@ from catalog.model import TOPIC_PREFIX, Partition, Placement, PlacementState, Qu
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.existence import delete as delete_from
 from marconi_proxy.front_door.existence import exists
-from marconi_proxy.front_door.refusals import Refused, not_found, unavailable
+from marconi_proxy.front_door.refusals import ClientGone, Refused, not_found, unavailable
 from marconi_proxy.routing.choice import Refusal, choose
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import NotSent, UpstreamError
@@ -38,6 +39,10 @@ LOG = logging.getLogger(__name__)
 _ROUNDS = 10
 
 Sender = Callable[[Segment], Awaitable[Answer]]
+
+
+def _always() -> bool:
+    return True
 
 
 class Lifecycle:
@@ -61,16 +66,30 @@ class Lifecycle:
         self._clock = clock
         self._locks: WeakValueDictionary[QueueKey, asyncio.Lock] = WeakValueDictionary()
         self._tasks: dict[QueueKey, asyncio.Task[None]] = {}
+        self._again: dict[QueueKey, Segment] = {}
 
-    def _lock(self, key: QueueKey) -> asyncio.Lock:
-        """One change of a queue's placement at a time in this worker: of many first calls one does the work."""
+    @asynccontextmanager
+    async def _turn(self, key: QueueKey) -> AsyncIterator[None]:
+        """One change of a queue's placement at a time in this worker: of many first calls one does the work.
+
+        Raises Refused if the turn does not come before the deadline of calls.
+        """
         lock = self._locks.get(key)
         if lock is None:
             lock = self._locks[key] = asyncio.Lock()
-        return lock
+        try:
+            async with asyncio.timeout(self._deadline):
+                await lock.acquire()
+        except TimeoutError:
+            raise unavailable("Other calls that create or delete this queue take too long. Nothing was done.") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     async def stop(self) -> None:
         """Give up what runs in the background."""
+        self._again.clear()
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -92,13 +111,18 @@ class Lifecycle:
 
     # -- creation ----------------------------------------------------------------------------------------------------
 
-    async def create(self, key: QueueKey, version: str, send: Sender, dead_letter: str | None) -> Answer | None:
+    async def create(
+        self, key: QueueKey, version: str, send: Sender, dead_letter: str | None, wanted: Callable[[], bool] = _always
+    ) -> Answer | None:
         """Place the queue, forward the creating call with ``send``, settle what its answer says; return the answer.
 
         Returns None, having sent nothing, if the queue is open by now: the call is then like any other. ``dead_letter``
-        is the queue that the call names as dead-letter queue. Raises Refused, CatalogError, UpstreamError.
+        is the queue that the call names as dead-letter queue. ``wanted`` is asked when it is this call's turn: False
+        ends it with ClientGone. Raises Refused, CatalogError, UpstreamError.
         """
-        async with self._lock(key):
+        async with self._turn(key):
+            if not wanted():
+                raise ClientGone
             known = await self._directory.find(key)
             if known is not None and known.state in (PlacementState.OPEN, PlacementState.SEALING):
                 return None
@@ -217,7 +241,7 @@ class Lifecycle:
             elif 400 <= answer.status < 500:
                 # v2 creates the queue before it looks at the body of a post (API section 4.6); v1.1 does not.
                 await self._settle_creating(placement, withdraw=anew)
-        except (CatalogError, UpstreamError) as error:
+        except (CatalogError, UpstreamError, Refused) as error:
             LOG.warning("a placement on %s stays in state creating: %s", placement.partition, error)
 
     async def _open(self, placement: Placement) -> None:
@@ -274,7 +298,7 @@ class Lifecycle:
 
     async def settle(self, key: QueueKey, segment: Segment) -> None:
         """Bring catalog and partition in line, for a queue last seen as ``segment``. Raises as ``create``."""
-        async with self._lock(key):
+        async with self._turn(key):
             placement = await self._catalog.get_placement(key)
             if placement is None:
                 await self._adopt(Placement(key.project, key.queue, 1, PlacementState.CREATING, (segment,)))
@@ -308,13 +332,15 @@ class Lifecycle:
 
     # -- deletion ----------------------------------------------------------------------------------------------------
 
-    async def delete(self, key: QueueKey, send: Sender) -> Answer | None:
+    async def delete(self, key: QueueKey, send: Sender, wanted: Callable[[], bool] = _always) -> Answer | None:
         """Delete the queue from its partition with the client's own call, then from the catalog; return the answer.
 
         Returns None, having sent nothing, if there is no placement. A deletion that the partition refuses changes
-        nothing. Raises Refused, CatalogError, UpstreamError.
+        nothing. ``wanted`` as in ``create``. Raises Refused, CatalogError, UpstreamError.
         """
-        async with self._lock(key):
+        async with self._turn(key):
+            if not wanted():
+                raise ClientGone
             for _ in range(_ROUNDS):
                 current = await self._catalog.get_placement(key)
                 if current is None:

@@ -54,6 +54,9 @@ class Membership:
                     await self._sweep()
             except CatalogError as error:
                 LOG.debug("could not renew member %s: %s", self.id, error)
+            except Exception:
+                # A heartbeat that ends while the process goes on would be worse than any of its failures.
+                LOG.exception("could not renew member %s", self.id)
             await asyncio.sleep(self._interval)
 
     async def _sweep(self) -> None:

@@ -40,6 +40,10 @@ class Refused(Exception):
         return self.status, headers, body
 
 
+class ClientGone(Exception):
+    """The client left before its turn came or its request was complete: there is nobody to answer."""
+
+
 def bad_request(description: str) -> Refused:
     return Refused(400, "Invalid API request", description)
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from marconi_proxy.front_door.refusals import Headers, bad_request
+from marconi_proxy.front_door.refusals import ClientGone, Headers, bad_request
 from marconi_proxy.routing.headers import RequestHead, answer_headers
 from marconi_proxy.serving.whole import WHOLE
 from marconi_proxy.upstream.connection import Answer
@@ -19,16 +19,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-# Seconds that a client may take to send a request body.
-BODY_TIMEOUT = 60.0
 
-
-class ClientGone(Exception):
-    """The client left before its request was complete: there is nobody to answer."""
-
-
-async def read_body(head: RequestHead, receive: Receive, max_body: int) -> bytes:
-    """Return the request's body, at most ``max_body`` bytes.
+async def read_body(head: RequestHead, receive: Receive, max_body: int, seconds: float) -> bytes:
+    """Return the request's body: at most ``max_body`` bytes, within ``seconds``.
 
     A body that says it is larger is refused before any of it is read. Raises Refused or ClientGone.
     """
@@ -36,17 +29,18 @@ async def read_body(head: RequestHead, receive: Receive, max_body: int) -> bytes
         return b""
     if head.length is not None and head.length > max_body:
         raise _too_large(max_body)
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        body: bytes = message["body"]
-        if len(body) > max_body:
-            raise _too_large(max_body)
-        return body
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            return await _read_on(message, receive, max_body)
+        async with asyncio.timeout(seconds):
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body"):
+                body: bytes = message["body"]
+            else:
+                body = await _read_on(message, receive, max_body)
     except TimeoutError:
-        raise bad_request("The request's body took too long to arrive.") from None
+        raise bad_request(f"The request's body did not arrive within {seconds:g} seconds.") from None
+    if len(body) > max_body:
+        raise _too_large(max_body)
+    return body
 
 
 async def _read_on(message: MutableMapping[str, Any], receive: Receive, max_body: int) -> bytes:
@@ -71,33 +65,57 @@ def relay_whole(answer: Answer, scope: Scope, request_id: bytes) -> bool:
     if not answer.complete:
         return False
     whole = scope["extensions"].get(WHOLE)
-    return whole is not None and whole(answer.status, answer_headers(answer.headers, request_id), answer.body)
+    return whole is not None and whole.respond(answer.status, answer_headers(answer.headers, request_id), answer.body)
 
 
-async def relay(answer: Answer, send: Send, request_id: bytes) -> None:
+def client_waits(scope: Scope) -> bool:
+    """Tell whether there is still somebody to answer, as far as the server lets us know."""
+    whole = scope["extensions"].get(WHOLE)
+    return whole is None or not whole.client_gone
+
+
+async def relay(answer: Answer, scope: Scope, send: Send, request_id: bytes, patience: float) -> None:
     """Pass a partition's answer on to the client, piece by piece as the client takes it.
 
-    If the answer breaks off after its head went out, the client's connection is closed in the middle: there is no other
-    way to say so in HTTP/1.1.
+    A client that takes nothing for ``patience`` seconds, or has gone, does not get the rest. If the answer breaks off
+    after its head went out, the client's connection is closed in the middle: there is no other way to say so in
+    HTTP/1.1.
     """
-    headers = answer_headers(answer.headers, request_id)
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    if answer.complete:
-        await send({"type": "http.response.body", "body": answer.body})
-        return
+    start = {
+        "type": "http.response.start",
+        "status": answer.status,
+        "headers": answer_headers(answer.headers, request_id),
+    }
     try:
-        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        await _send_patiently(send, start, patience)
+        await _send_patiently(send, _piece(answer.body, more=not answer.complete), patience)
+        if answer.complete:
+            return
         async for piece in answer.rest():
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    except UpstreamError as error:
-        LOG.warning("an answer broke off while it was passed on: %s", error)
+            if not client_waits(scope):
+                return
+            await _send_patiently(send, _piece(piece, more=True), patience)
+    except (UpstreamError, TimeoutError) as error:
+        LOG.warning("an answer broke off while it was passed on: %s", error or "the client does not take it")
         return
     finally:
         answer.abandon()
-    await send({"type": "http.response.body", "body": b""})
+    await send(_piece(b"", more=False))
 
 
-async def respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    """Send an answer of our own."""
+def _piece(body: bytes, *, more: bool) -> MutableMapping[str, Any]:
+    return {"type": "http.response.body", "body": body, "more_body": more}
+
+
+async def _send_patiently(send: Send, message: MutableMapping[str, Any], patience: float) -> None:
+    async with asyncio.timeout(patience):
+        await send(message)
+
+
+async def respond(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """Send an answer of our own. If the request was not read to its end, the connection is closed after it."""
+    whole = scope["extensions"].get(WHOLE)
+    if whole is not None and whole.respond(status, headers, body):
+        return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

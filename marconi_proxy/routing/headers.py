@@ -12,6 +12,8 @@ PSEUDONYM = b"marconi-proxy"
 VIA = b"1.1 " + PSEUDONYM
 # A call that has been here so often goes in circles: a partition host that leads back to us.
 MAX_HOPS = 3
+# Bytes of a request id that is passed on; a longer one is replaced by ours.
+MAX_REQUEST_ID = 128
 
 # RFC 9110 section 7.6.1, and what HTTP/1.1 of old treated alike.
 HOP_BY_HOP = frozenset(
@@ -67,7 +69,13 @@ _PARTS: dict[bytes, _Part] = dict.fromkeys(HOP_BY_HOP, _Part.DROP) | {
 }
 _ORDINARY_OPTIONS = frozenset({b"keep-alive", b"close", b""})
 # Naming these in Connection cannot take them away: they are not the client's to drop.
-_NOT_DROPPABLE = frozenset({b"connection", b"content-length", b"host", b"transfer-encoding"})
+_NOT_DROPPABLE = frozenset(
+    {
+        *(b"connection", b"content-length", b"host", b"transfer-encoding"),
+        *(b"x-project-id", b"x-auth-token", b"client-id"),
+        *(b"url-signature", b"url-expires", b"url-methods", b"url-paths"),
+    }
+)
 
 
 class RequestHead:
@@ -113,7 +121,8 @@ class RequestHead:
         elif part is _Part.FORWARDED_FOR:
             self.forwarded_for = value if self.forwarded_for is None else self.forwarded_for + b", " + value
         elif part is _Part.REQUEST_ID:
-            self.request_id = value
+            if len(value) <= MAX_REQUEST_ID:
+                self.request_id = value
         elif part is _Part.SIGNATURE:
             self.is_signed = True
             lines += (name, b": ", value, b"\r\n")

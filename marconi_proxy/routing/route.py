@@ -221,6 +221,9 @@ def _parse_path(method: str, raw_path: bytes) -> Route:
         count -= 1
     version = segments[1]
     first = segments[2]
+    # Some servers in front of a partition merge slashes, and would see another path.
+    if count > 2 and "" in segments[3 : count + 2]:
+        return _UNKNOWN
     rest = segments[4] if count > 2 else ""
     if count > 4:
         rest = f"{rest}/{segments[6]}"

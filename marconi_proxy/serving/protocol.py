@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import httptools
@@ -18,11 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from marconi_proxy.serving.whole import WHOLE, respond_whole
-
-# How long a refused client may go on sending. Closing with unread bytes makes the kernel reset the connection, and the
-# client loses the answer that says why.
-LINGER = 1.0
+from marconi_proxy.serving.whole import LINGER, WHOLE, Whole
 
 # What the parser is in. A chunk of bytes may pass through all of them.
 _BETWEEN, _HEAD, _BODY = range(3)
@@ -64,6 +59,9 @@ class FrontDoorProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_slack = 0
         self._chunk = 0
+        # Of a request whose head is complete: bytes that were not its body, and whether this chunk had some of it.
+        self._beside = 0
+        self._bodied = False
         self._ended = False
         self._deaf = False
         self._timer: asyncio.TimerHandle | None = None
@@ -93,6 +91,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
         self._chunk = len(data)
         self._ended = False
+        self._bodied = False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -104,7 +103,12 @@ class FrontDoorProtocol(HttpToolsProtocol):
             cause = error.__context__
             self._refuse(str(cause) if isinstance(cause, _HeadError) else "This is not a valid HTTP/1.1 request.")
         else:
-            if self._phase == _HEAD or (self._phase == _BETWEEN and not self._ended):
+            if self._phase == _BODY and not self._bodied:
+                # Trailers or chunk extensions, which nobody gets: as bounded as a head.
+                self._beside += len(data)
+                if self._beside > self._max_head:
+                    self._refuse(f"The request has more than {self._max_head} bytes beside its body.")
+            elif self._phase == _HEAD or (self._phase == _BETWEEN and not self._ended):
                 self._head_unfinished()
 
     # -- the parser's callbacks ---------------------------------------------------------------------------------
@@ -113,7 +117,25 @@ class FrontDoorProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._phase = _HEAD
         self._head_bytes = 0
+        self._beside = 0
         self._head_slack = self._chunk if self._ended else 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._phase == _BODY:
+            # A trailer. Taken for a header, as uvicorn would, it could say whose request this is after everybody who
+            # could object has looked (RFC 9110, 6.5.1: a recipient may ignore trailers).
+            self._beside += len(name) + len(value)
+            if self._beside > self._max_head:
+                raise _HeadError(f"The request has more than {self._max_head} bytes of trailers.")
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_body(self, body: bytes) -> None:
+        self._bodied = True
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         # PERF: the sum is an upper bound that nearly every request passes; only above it is anything added up.
@@ -133,7 +155,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
             raise _HeadError("A request with a body cannot ask for an upgrade.")
         super().on_headers_complete()
         self.scope["target"] = target  # type: ignore[typeddict-unknown-key]
-        self.scope["extensions"] = {WHOLE: partial(respond_whole, self.cycle)}  # type: ignore[dict-item]
+        self.scope["extensions"] = {WHOLE: Whole(self.cycle)}  # type: ignore[dict-item]
         self._phase = _BODY
         if self._timer is not None:
             self._stop_timer()

@@ -27,7 +27,7 @@ class Answer:
     its end or call ``abandon()``, else the connection is lost to the pool.
     """
 
-    __slots__ = ("_connection", "body", "complete", "headers", "status")
+    __slots__ = ("_connection", "body", "complete", "headers", "on_end", "status")
 
     def __init__(
         self, status: int, headers: list[tuple[bytes, bytes]], body: bytes, connection: Connection | None
@@ -36,6 +36,8 @@ class Answer:
         self.headers = headers
         self.body = body
         self.complete = connection is None
+        # Called once when an answer that was not complete is read to its end or given up.
+        self.on_end: Callable[[], None] | None = None
         self._connection = connection
 
     async def rest(self) -> AsyncIterator[bytes]:
@@ -47,9 +49,14 @@ class Answer:
                 self.abandon()
                 raise
             if done:
-                self._connection = None
+                self._end()
             if chunk:
                 yield chunk
+
+    def _end(self) -> None:
+        self._connection = None
+        if self.on_end is not None:
+            self.on_end()
 
     async def read(self) -> bytes:
         """Return the whole body, at most MAX_READ bytes: for calls of our own. Raises as ``rest``."""
@@ -68,7 +75,7 @@ class Answer:
         """Give up an answer that was not read to its end. Closes its connection. Idempotent."""
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._end()
 
 
 class Connection(asyncio.Protocol):
@@ -279,7 +286,7 @@ class Connection(asyncio.Protocol):
         if parser is None or self._whole:
             return
         status = parser.get_status_code()
-        if status < 100:
+        if not 100 <= status <= 599:  # RFC 9110 section 15: a client that gets another one treats it as a failure
             self._fail(BadAnswer(f"{self.name} answered with status {status}"))
             return
         if status < 200:  # 100, 103: only the final answer counts (RFC 9110 section 15.2); 101 ends in ParserUpgrade

@@ -119,18 +119,28 @@ class Upstream:
         if self._active >= self._limits.max_concurrency:
             raise PartitionBusy(f"partition {self.partition.name} has {self._active} calls of this worker under way")
         self._active += 1
+        answer: Answer | None = None
         try:
             now = self._loop.time()
             limit = self._limits.deadline
             deadline = now + (limit if within is None else min(within, limit))
             host = self._balancer.pick(now)
             try:
-                return await self._send_once(call, host, deadline)
+                answer = await self._send_once(call, host, deadline)
             except UpstreamError as error:
                 failure = error
-            return await self._try_again(call, host, failure, deadline)
+            if answer is None:
+                answer = await self._try_again(call, host, failure, deadline)
+            return answer
         finally:
-            self._active -= 1
+            # A long answer is under way until its last piece is taken.
+            if answer is None or answer.complete:
+                self._active -= 1
+            else:
+                answer.on_end = self._ended
+
+    def _ended(self) -> None:
+        self._active -= 1
 
     async def _try_again(self, call: Call, host: Host, failure: UpstreamError, deadline: float) -> Answer:
         """After ``failure`` at ``host``: other tries, as far as rule and budget allow; else raise the last failure."""

@@ -92,9 +92,9 @@ CONNECTION = {
     b"close, x-a": [b"x-a"],
     b"x-a ,\tx-b": [b"x-a", b"x-b"],
     b"te, x-b, upgrade": [b"x-b"],
-    b"x-project-id": [b"x-project-id"],
     b"x-none": [],
     # Not the client's to take away.
+    b"x-project-id": [],
     b"content-length": [],
     b"host, transfer-encoding, connection": [],
 }
