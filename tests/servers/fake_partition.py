@@ -335,9 +335,13 @@ class FakePartition:
     def address(self) -> tuple[str, int]:
         return HOST, self.port
 
+    def of(self, project: str | None) -> list[Call]:
+        """The calls of a project: without probes, and what other tests do."""
+        return [call for call in list(self.calls) if call.project == project]
+
     def count(self, method: str, path: str, project: str | None) -> int:
         """How many calls ``method path`` of a project came in."""
-        return sum(1 for c in list(self.calls) if (c.method, c.path, c.project) == (method, path, project))
+        return sum(1 for call in self.of(project) if (call.method, call.path) == (method, path))
 
     # -- misbehaving -------------------------------------------------------------------------------------------------
 

@@ -213,6 +213,15 @@ def processes_connected_to(port: int, among: Iterable[int]) -> set[int]:
     return {pid for pid in among if inodes & _sockets(pid)}
 
 
+def unread(port: int) -> bool:
+    """Whether some connection to the local ``port`` has received what its process has not read."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, own, peer, _, queues = line.split()[:5]
+        if own.endswith(f":{port:04X}") and not peer.endswith(":0000") and not queues.endswith(":00000000"):
+            return True
+    return False
+
+
 @contextmanager
 def alone(pid: int, among: Iterable[int]) -> Iterator[None]:
     """Let ``pid`` be the only one of the processes ``among`` that runs."""
