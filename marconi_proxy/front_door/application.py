@@ -191,7 +191,7 @@ class FrontDoor:
         if route.rule.kind is Kind.QUEUE and call.method == b"PATCH" and placement is not None:
             dead_letter = dead_letter_queue("PATCH", route, call.body)
             if dead_letter is not None:
-                await self._lifecycle.tie(placement, dead_letter)
+                await self._lifecycle.placing.tie(placement, dead_letter)
         # PERF: as _send, without a coroutine of its own.
         upstream = self._directory.known_upstream(segment.partition)
         answer = await (self._send(segment, call) if upstream is None else upstream.send(call))
@@ -230,7 +230,7 @@ class FrontDoor:
         if isinstance(decision, Delete):
             return await self._lifecycle.delete(key, send, wanted)
         if isinstance(decision, ForwardByRule):
-            partition = await self._lifecycle.choose(key, route.version, new=False)
+            partition = await self._lifecycle.placing.choose(key, route.version, new=False)
             upstream = await self._directory.upstream(partition.name)
             if upstream is None:
                 return None

@@ -21,22 +21,18 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
-from catalog.errors import CatalogError, CatalogUnavailable, Conflict, PartitionUnknown
+from catalog.errors import CatalogError, CatalogUnavailable, Conflict
 from catalog.interface import Catalog
-from catalog.model import TOPIC_PREFIX, Partition, Placement, PlacementState, QueueKey, Segment
+from catalog.model import Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.existence import delete as delete_from
 from marconi_proxy.front_door.existence import exists
-from marconi_proxy.front_door.refusals import ClientGone, Refused, not_found, unavailable
-from marconi_proxy.routing.choice import Refusal, choose
+from marconi_proxy.front_door.placing import ROUNDS, Placing
+from marconi_proxy.front_door.refusals import ClientGone, Refused, unavailable
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import NotSent, UpstreamError
-from marconi_proxy.upstream.exchange import Upstream
 
 LOG = logging.getLogger(__name__)
-
-# How often a compare-and-set is tried anew against others before the call is refused (503).
-_ROUNDS = 10
 
 Sender = Callable[[Segment], Awaitable[Answer]]
 
@@ -60,6 +56,7 @@ class Lifecycle:
     ) -> None:
         self._catalog = catalog
         self._directory = directory
+        self.placing = Placing(catalog, directory, clock)
         self._takeover_after = takeover_after
         self.deletion_limit = takeover_after / 2
         self._deadline = deadline
@@ -93,21 +90,6 @@ class Lifecycle:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-
-    # -- where -------------------------------------------------------------------------------------------------------
-
-    async def choose(self, key: QueueKey, version: str, *, new: bool) -> Partition:
-        """Return the partition that takes the queue, or is to be asked about it. Raises Refused, CatalogUnavailable."""
-        tenant = await self._directory.tenant(key.project)
-        chosen = choose(key, tenant, version, self._directory.partitions, new=new)
-        if isinstance(chosen, Partition):
-            return chosen
-        if chosen is Refusal.VERSION_NOT_SPOKEN:
-            # What a server does with a version that is switched off (API section 1.1).
-            raise not_found()
-        if chosen is Refusal.PINNED_UNAVAILABLE:
-            raise unavailable(f"The partition of this project takes no new queues of {version}.", 30)
-        raise unavailable("No partition can take this call.", 10)
 
     # -- creation ----------------------------------------------------------------------------------------------------
 
@@ -146,10 +128,10 @@ class Lifecycle:
     async def _begin(self, key: QueueKey, version: str, dead_letter: str | None) -> tuple[Placement, bool] | None:
         """Return (the placement in state creating under an epoch of our own, whether nobody began before us), None if
         the queue is open."""
-        for _ in range(_ROUNDS):
+        for _ in range(ROUNDS):
             current = await self._catalog.get_placement(key)
             if current is None:
-                placement, inserted = await self._insert(key, version, dead_letter)
+                placement, inserted = await self.placing.insert(key, version, dead_letter)
                 if inserted:
                     return placement, True
                 current = placement
@@ -159,7 +141,7 @@ class Lifecycle:
                 await self._finish_deletion(current)
                 continue
             if dead_letter is not None:
-                await self.tie(current, dead_letter)
+                await self.placing.tie(current, dead_letter)
             ours = replace(current, epoch=current.epoch + 1, state=PlacementState.CREATING, since=self._clock())
             try:
                 await self._catalog.replace_placement(ours)
@@ -167,68 +149,6 @@ class Lifecycle:
                 continue
             return ours, current.state is PlacementState.RESERVED
         raise unavailable("Too many calls change this queue at once. Nothing was done.")
-
-    async def _insert(self, key: QueueKey, version: str, dead_letter: str | None) -> tuple[Placement, bool]:
-        partition = await self.choose(key, version, new=True)
-        name = partition.name
-        if dead_letter is not None and dead_letter != key.queue:
-            name = await self._reserve(key, dead_letter, partition, version)
-        return await self._insert_at(key, name, PlacementState.CREATING)
-
-    async def _insert_at(
-        self, key: QueueKey, partition: str, state: PlacementState, group: str | None = None
-    ) -> tuple[Placement, bool]:
-        physical = key.queue.removeprefix(TOPIC_PREFIX)
-        segment = Segment(0, partition, physical)
-        try:
-            return await self._catalog.insert_placement(
-                Placement(key.project, key.queue, 1, state, (segment,), since=self._clock(), group=group)
-            )
-        except PartitionUnknown:
-            # It was removed a moment ago, and the news is on its way to this worker.
-            raise unavailable("The queue's partition was just removed. Nothing was done.") from None
-
-    async def _reserve(self, source: QueueKey, dead_letter: str, partition: Partition, version: str) -> str:
-        """Return the name of the partition where the dead-letter queue is, or will be once it is created.
-
-        Before its source is placed: a crash between leaves a reservation, which shows to nobody and does no harm.
-        """
-        home = await self._group(source, dead_letter, partition.name)
-        if home == partition.name:
-            return home
-        upstream = await self._directory.upstream(home)
-        if upstream is None or choose(source, None, version, [upstream.partition], new=True) != upstream.partition:
-            raise unavailable("The partition of the dead-letter queue takes no new queues of this version.", 30)
-        return home
-
-    async def _group(self, source: QueueKey, dead_letter: str, partition: str) -> str:
-        """Bind a dead-letter queue to ``source``, reserving ``partition`` if it is not placed; return its partition."""
-        key = QueueKey(source.project, dead_letter)
-        placement, _ = await self._insert_at(key, partition, PlacementState.RESERVED, group=source.queue)
-        for _ in range(_ROUNDS):
-            if placement.group is not None:
-                return placement.partition
-            try:
-                await self._catalog.replace_placement(replace(placement, epoch=placement.epoch + 1, group=source.queue))
-            except Conflict as conflict:
-                if conflict.current is None:
-                    return await self._group(source, dead_letter, partition)
-                placement = conflict.current
-            else:
-                return placement.partition
-        raise unavailable("Too many calls change the dead-letter queue at once. Nothing was done.")
-
-    async def tie(self, placement: Placement, dead_letter: str) -> None:
-        """Make sure that ``dead_letter`` is on the partition of its source. Raises Refused, CatalogError."""
-        if dead_letter == placement.queue:
-            return
-        if await self._group(placement.key, dead_letter, placement.partition) != placement.partition:
-            raise Refused(
-                409,
-                "Resource conflict",
-                f"Queue {dead_letter} lives apart from this queue and cannot take its dead letters. "
-                "Name a queue that does not exist yet, or create the two anew.",
-            )
 
     async def _settle_answer(self, placement: Placement, answer: Answer, *, anew: bool) -> None:
         """Write down what a creating call's answer says. Failing to is no failure of the call.
@@ -247,7 +167,7 @@ class Lifecycle:
     async def _open(self, placement: Placement) -> None:
         """Make it open, whoever else is at it. ``placement`` is as it was when the queue was seen to exist."""
         current = placement
-        for _ in range(_ROUNDS):
+        for _ in range(ROUNDS):
             try:
                 await self._catalog.replace_placement(
                     replace(current, epoch=current.epoch + 1, state=PlacementState.OPEN, since=self._clock())
@@ -318,17 +238,11 @@ class Lifecycle:
     async def _adopt(self, seen: Placement) -> None:
         """Insert a placement for a queue that exists on its partition though the catalog has forgotten it."""
         if await self._is_there(seen):
-            await self._insert_at(seen.key, seen.partition, PlacementState.OPEN)
+            await self.placing.insert_at(seen.key, seen.partition, PlacementState.OPEN)
 
     async def _is_there(self, placement: Placement) -> bool:
         segment = placement.segments[-1]
-        return await exists(await self._upstream(segment), placement.key, segment.physical)
-
-    async def _upstream(self, segment: Segment) -> Upstream:
-        upstream = await self._directory.upstream(segment.partition)
-        if upstream is None:
-            raise unavailable("The queue's partition is not registered any more.", 30)
-        return upstream
+        return await exists(await self.placing.upstream(segment), placement.key, segment.physical)
 
     # -- deletion ----------------------------------------------------------------------------------------------------
 
@@ -341,7 +255,7 @@ class Lifecycle:
         async with self._turn(key):
             if not wanted():
                 raise ClientGone
-            for _ in range(_ROUNDS):
+            for _ in range(ROUNDS):
                 current = await self._catalog.get_placement(key)
                 if current is None:
                     # Deleted by another worker a moment ago; the news is on its way.
@@ -400,7 +314,7 @@ class Lifecycle:
         try:
             await self._catalog.replace_placement(ours)
             for segment in ours.segments:
-                upstream = await self._upstream(segment)
+                upstream = await self.placing.upstream(segment)
                 await delete_from(upstream, ours.key, segment.physical, within=self.deletion_limit)
             await self._forget(ours)
         except Conflict:

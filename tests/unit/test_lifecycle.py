@@ -928,16 +928,16 @@ async def test_tying_a_dead_letter_queue(
 ) -> None:
     source = placement("q", "p1")
     await stage.put(source, *([there] if there else []))
-    await worker.lifecycle.tie(source, "dlq")
+    await worker.lifecycle.placing.tie(source, "dlq")
     assert await stage.stored("dlq") == after
     # Again is as good as once.
-    await worker.lifecycle.tie(source, "dlq")
+    await worker.lifecycle.placing.tie(source, "dlq")
     assert await stage.stored("dlq") == after
 
 
 async def test_tying_a_queue_to_itself(stage: Stage, worker: Worker) -> None:
     await stage.put(placement("q", "p1"))
-    await worker.lifecycle.tie(placement("q", "p1"), "q")
+    await worker.lifecycle.placing.tie(placement("q", "p1"), "q")
     assert await stage.stored() == placement("q", "p1")
 
 
@@ -947,7 +947,7 @@ async def test_a_dead_letter_queue_that_lives_apart_cannot_be_tied(
 ) -> None:
     await stage.put(placement("q", "p1"), placement("dlq", "p2", state, group="other"))
     with pytest.raises(Refused, match="lives apart") as caught:
-        await worker.lifecycle.tie(placement("q", "p1"), "dlq")
+        await worker.lifecycle.placing.tie(placement("q", "p1"), "dlq")
     assert (caught.value.status, caught.value.title) == (409, "Resource conflict")
     assert await stage.stored("dlq") == placement("dlq", "p2", state, group="other")
 
@@ -959,7 +959,7 @@ async def test_a_dead_letter_queue_that_is_changed_while_it_is_tied(stage: Stage
         await stage.catalog.real.replace_placement(placement("dlq", "p1", OPEN, epoch=2))
 
     stage.catalog.before("replace_placement", open_it)
-    await worker.lifecycle.tie(placement("q", "p1"), "dlq")
+    await worker.lifecycle.placing.tie(placement("q", "p1"), "dlq")
     assert await stage.stored("dlq") == placement("dlq", "p1", OPEN, epoch=3, group="q")
 
 
@@ -970,7 +970,7 @@ async def test_a_dead_letter_queue_that_is_deleted_while_it_is_tied(stage: Stage
         await stage.catalog.real.remove_placement(key("dlq"), 1)
 
     stage.catalog.before("replace_placement", remove)
-    await worker.lifecycle.tie(placement("q", "p1"), "dlq")
+    await worker.lifecycle.placing.tie(placement("q", "p1"), "dlq")
     assert await stage.stored("dlq") == placement("dlq", "p1", RESERVED, since=stage.clock.now, group="q")
 
 

@@ -1,0 +1,112 @@
+"""Which partition a queue goes to, and the first write of its placement.
+
+Two rules decide: the pure ``routing.choice``, and that a dead-letter queue shares the partition of its source (API
+section 8.4), for which its place is reserved before the source is placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from catalog.errors import Conflict, PartitionUnknown
+from catalog.interface import Catalog
+from catalog.model import TOPIC_PREFIX, Partition, Placement, PlacementState, QueueKey, Segment
+from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.front_door.refusals import Refused, not_found, unavailable
+from marconi_proxy.routing.choice import Refusal, choose
+from marconi_proxy.upstream.exchange import Upstream
+
+# How often a compare-and-set is tried anew against others before the call is refused (503).
+ROUNDS = 10
+
+
+class Placing:
+    """Belongs to one worker. ``clock``: seconds since 1970."""
+
+    def __init__(self, catalog: Catalog, directory: Directory, clock: Callable[[], float]) -> None:
+        self._catalog = catalog
+        self._directory = directory
+        self._clock = clock
+
+    async def choose(self, key: QueueKey, version: str, *, new: bool) -> Partition:
+        """Return the partition that takes the queue, or is to be asked about it. Raises Refused, CatalogUnavailable."""
+        tenant = await self._directory.tenant(key.project)
+        chosen = choose(key, tenant, version, self._directory.partitions, new=new)
+        if isinstance(chosen, Partition):
+            return chosen
+        if chosen is Refusal.VERSION_NOT_SPOKEN:
+            # What a server does with a version that is switched off (API section 1.1).
+            raise not_found()
+        if chosen is Refusal.PINNED_UNAVAILABLE:
+            raise unavailable(f"The partition of this project takes no new queues of {version}.", 30)
+        raise unavailable("No partition can take this call.", 10)
+
+    async def insert(self, key: QueueKey, version: str, dead_letter: str | None) -> tuple[Placement, bool]:
+        partition = await self.choose(key, version, new=True)
+        name = partition.name
+        if dead_letter is not None and dead_letter != key.queue:
+            name = await self._reserve(key, dead_letter, partition, version)
+        return await self.insert_at(key, name, PlacementState.CREATING)
+
+    async def insert_at(
+        self, key: QueueKey, partition: str, state: PlacementState, group: str | None = None
+    ) -> tuple[Placement, bool]:
+        physical = key.queue.removeprefix(TOPIC_PREFIX)
+        segment = Segment(0, partition, physical)
+        try:
+            return await self._catalog.insert_placement(
+                Placement(key.project, key.queue, 1, state, (segment,), since=self._clock(), group=group)
+            )
+        except PartitionUnknown:
+            # It was removed a moment ago, and the news is on its way to this worker.
+            raise unavailable("The queue's partition was just removed. Nothing was done.") from None
+
+    async def _reserve(self, source: QueueKey, dead_letter: str, partition: Partition, version: str) -> str:
+        """Return the name of the partition where the dead-letter queue is, or will be once it is created.
+
+        Before its source is placed: a crash between leaves a reservation, which shows to nobody and does no harm.
+        """
+        home = await self._group(source, dead_letter, partition.name)
+        if home == partition.name:
+            return home
+        upstream = await self._directory.upstream(home)
+        if upstream is None or choose(source, None, version, [upstream.partition], new=True) != upstream.partition:
+            raise unavailable("The partition of the dead-letter queue takes no new queues of this version.", 30)
+        return home
+
+    async def _group(self, source: QueueKey, dead_letter: str, partition: str) -> str:
+        """Bind a dead-letter queue to ``source``, reserving ``partition`` if it is not placed; return its partition."""
+        key = QueueKey(source.project, dead_letter)
+        placement, _ = await self.insert_at(key, partition, PlacementState.RESERVED, group=source.queue)
+        for _ in range(ROUNDS):
+            if placement.group is not None:
+                return placement.partition
+            try:
+                await self._catalog.replace_placement(replace(placement, epoch=placement.epoch + 1, group=source.queue))
+            except Conflict as conflict:
+                if conflict.current is None:
+                    return await self._group(source, dead_letter, partition)
+                placement = conflict.current
+            else:
+                return placement.partition
+        raise unavailable("Too many calls change the dead-letter queue at once. Nothing was done.")
+
+    async def tie(self, placement: Placement, dead_letter: str) -> None:
+        """Make sure that ``dead_letter`` is on the partition of its source. Raises Refused, CatalogError."""
+        if dead_letter == placement.queue:
+            return
+        if await self._group(placement.key, dead_letter, placement.partition) != placement.partition:
+            raise Refused(
+                409,
+                "Resource conflict",
+                f"Queue {dead_letter} lives apart from this queue and cannot take its dead letters. "
+                "Name a queue that does not exist yet, or create the two anew.",
+            )
+
+    async def upstream(self, segment: Segment) -> Upstream:
+        """Return the way to a segment's partition. Raises Refused, CatalogUnavailable."""
+        upstream = await self._directory.upstream(segment.partition)
+        if upstream is None:
+            raise unavailable("The queue's partition is not registered any more.", 30)
+        return upstream
