@@ -28,18 +28,7 @@ from marconi_proxy.front_door.refusals import ClientGone, Refused, bad_request, 
 from marconi_proxy.front_door.relay import Receive, Scope, Send, client_waits, read_body, relay, relay_whole, respond
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.routing.dead_letter import dead_letter_queue
-from marconi_proxy.routing.decision import (
-    BadPath,
-    Create,
-    Decision,
-    Delete,
-    Forward,
-    ForwardByRule,
-    Local,
-    NotFound,
-    decide,
-    decide_without_queue,
-)
+from marconi_proxy.routing.decision import Decision, Forward, Outcome, decide, decide_without_queue
 from marconi_proxy.routing.headers import VIA, BadHead, RequestHead, added_lines, read_head
 from marconi_proxy.routing.identity import accepts_json, names_queues, namespace, well_formed
 from marconi_proxy.routing.listing_query import ListingQuery, Unfit, parse_listing
@@ -211,7 +200,7 @@ class FrontDoor:
         """Do what is not plain forwarding. Returns None if the call is to be decided anew."""
         clock = asyncio.get_running_loop().time
         limit = self._settings.upstream.deadline
-        if isinstance(decision, Delete):
+        if decision is Outcome.DELETE:
             limit = min(limit, self._lifecycle.deletion_limit)
         until = clock() + limit
 
@@ -224,12 +213,12 @@ class FrontDoor:
         def wanted() -> bool:
             return client_waits(scope)
 
-        if isinstance(decision, Create):
+        if decision is Outcome.CREATE:
             dead_letter = dead_letter_queue(call.method.decode(), route, call.body)
             return await self._lifecycle.create(key, route.version, send, dead_letter, wanted)
-        if isinstance(decision, Delete):
+        if decision is Outcome.DELETE:
             return await self._lifecycle.delete(key, send, wanted)
-        if isinstance(decision, ForwardByRule):
+        if decision is Outcome.BY_RULE:
             partition = await self._lifecycle.placing.choose(key, route.version, new=False)
             upstream = await self._directory.upstream(partition.name)
             if upstream is None:
@@ -252,11 +241,11 @@ class FrontDoor:
         query = self._listing_query(scope, route)
         fit = route.rule.local and query is not Unfit.INVALID and well_formed(route.version, head)
         decision = decide_without_queue(route, well_formed=fit)
-        if isinstance(decision, NotFound):
+        if decision is Outcome.NOT_FOUND:
             raise not_found(show=accepts_json(head.get(b"accept")))
-        if isinstance(decision, BadPath):
+        if decision is Outcome.BAD_PATH:
             raise bad_request("The path has a segment . or .., or a fragment.")
-        if isinstance(decision, Local):
+        if decision is Outcome.LOCAL:
             if query is Unfit.UNSUPPORTED:
                 raise bad_request(
                     "Listings through this endpoint do not filter: marker, limit, detailed and with_count only."
