@@ -205,10 +205,19 @@ class Lifecycle:
     # -- putting right what somebody left ----------------------------------------------------------------------------
 
     def settle_later(self, key: QueueKey, segment: Segment) -> None:
-        """Have ``settle`` done in the background, once at a time for a queue."""
-        if key not in self._tasks:
-            task = self._tasks[key] = asyncio.create_task(self._settle_quietly(key, segment))
-            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        """Have ``settle`` done in the background, once at a time for a queue, and after all that led to this call."""
+        if key in self._tasks:
+            # The one under way may have looked already.
+            self._again[key] = segment
+            return
+        task = self._tasks[key] = asyncio.create_task(self._settle_quietly(key, segment))
+        task.add_done_callback(lambda task: self._settled(key, task))
+
+    def _settled(self, key: QueueKey, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(key, None)
+        segment = self._again.pop(key, None)
+        if segment is not None and not task.cancelled():
+            self.settle_later(key, segment)
 
     async def _settle_quietly(self, key: QueueKey, segment: Segment) -> None:
         try:

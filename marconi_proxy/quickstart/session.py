@@ -15,9 +15,12 @@ from pathlib import Path
 import httpx
 
 from marconi_proxy.cli.admin_client import AdminClient, part
-from marconi_proxy.cli.exits import CommandError
+from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.option_types import AddressType
 from marconi_proxy.quickstart.children import Children
 from marconi_proxy.quickstart.tour import TENANTS, Tour, TourError
+from marconi_proxy.serving.errors import StartError
+from marconi_proxy.serving.listener import bind
 
 # Seconds for each of the two servers to come up.
 _START = 30.0
@@ -50,6 +53,8 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
 
     Raises ChildError, TourError, CommandError.
     """
+    _check_free("--public", plan.public)
+    _check_free("--admin", plan.admin)
     directory = state_directory()
     directory.mkdir(parents=True, exist_ok=True)
     catalog = plan.catalog or f"sqlite:///{directory / 'catalog.sqlite'}"
@@ -82,6 +87,17 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _check_free(option: str, address: str) -> None:
+    """Raise CommandError unless we can listen at ``address``. Whoever listens there already would be taken for ours: a
+    Zaqar at its usual port 8888, which answers as the front door does."""
+    try:
+        bind(AddressType()(address), option).close()
+    except ValueError as error:
+        raise CommandError(f"{option}: {error}", Exit.USAGE) from error
+    except StartError as error:
+        raise CommandError(f"{error}; give another {option} HOST:PORT") from error
 
 
 def _start(plan: Plan, catalog: str, children: Children, public: httpx.Client, admin: AdminClient) -> None:

@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 HOST = "127.0.0.1"
 # How long, in seconds, to wait for what must come. Only failures wait so long.
-PATIENCE = 60.0
+PATIENCE = 30.0
 TICK = 0.02
 
 _VERSIONS = {"v1": "1", "v1.1": "1.1", "v2": "2"}
@@ -349,7 +349,8 @@ class FakePartition:
     def hold(self, method: str, path: str, *, done: bool = False) -> Iterator[Held]:
         """Keep matching calls waiting, before they are done or (``done``) before they are answered.
 
-        ``path`` is a regular expression for the whole path. What is still held at the end goes on.
+        ``method`` may be several, as ``PUT|POST``; ``path`` is a regular expression for the whole path. What is still
+        held at the end goes on.
         """
         held = Held(_matching(method, path), done=done)
         with self._rule(held.matches, held):
@@ -447,7 +448,8 @@ class FakePartition:
 
 def _matching(method: str, path: str) -> Callable[[Call], bool]:
     pattern = re.compile(path)
-    return lambda call: call.method == method and pattern.fullmatch(call.path) is not None
+    methods = method.split("|")
+    return lambda call: call.method in methods and pattern.fullmatch(call.path) is not None
 
 
 def _read_call(stream: Any, port: int) -> Call | None:

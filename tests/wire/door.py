@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -207,10 +207,10 @@ def process_at(own_port: int, peer_port: int, among: Iterable[int]) -> int:
     return pid
 
 
-def processes_connected_to(port: int, among: Iterable[int]) -> set[int]:
-    """Return those of the processes ``among`` that have a connection to ``port``."""
-    inodes = {inode for (_, peer), inode in _connections().items() if peer == port}
-    return {pid for pid in among if inodes & _sockets(pid)}
+def connections_by_process(port: int, peers: Collection[int], among: Iterable[int]) -> dict[int, int]:
+    """Return how many connections to the local ``port`` from the ports ``peers`` each of the processes has accepted."""
+    inodes = {inode for (own, peer), inode in _connections().items() if own == port and peer in peers}
+    return {pid: len(inodes & _sockets(pid)) for pid in among}
 
 
 def unread(port: int) -> bool:

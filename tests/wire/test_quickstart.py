@@ -1,0 +1,343 @@
+"""``marconi-proxy quickstart`` as somebody meets it who tries it for the first time, and stops it in whatever way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.faults.evil_host import unused_port
+from tests.servers.fake_partition import Call, FakePartition, raw_answer, until
+from tests.servers.mongod import free_port
+from tests.servers.zaqar import Zaqar
+from tests.wire.door import request_headers
+from tests.wire.raw_http import exchange
+
+PROGRAM = str(Path(sys.executable).with_name("marconi-proxy"))
+HOST = "127.0.0.1"
+SECONDS = 120
+QUEUES = {"tour-blue": ("invoices", "orders", "payments"), "tour-green": ("letters", "orders")}
+# In the environment of a quickstart, and so of all that it starts.
+_MARK = "MARCONI_TEST_QUICKSTART"
+
+
+class Quickstart:
+    """A quickstart under way, with a state directory and ports of its own."""
+
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        self.state = directory / "state"
+        self._mark = uuid.uuid4().hex
+        self._out, self._err = directory / "stdout", directory / "stderr"
+        self.public, self.admin = free_port(), free_port()
+        where = ("--public", f"{HOST}:{self.public}", "--admin", f"{HOST}:{self.admin}")
+        env = {**os.environ, "XDG_STATE_HOME": str(self.state), _MARK: self._mark}
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                (PROGRAM, "quickstart", *where, *arguments), stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env
+            )
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def says(self, text: str) -> None:
+        """Return when it has said that. Raises AssertionError if it ends without."""
+        until(lambda: text in self.out or self.process.poll() is not None, f"{text!r} in\n{self.out}\n{self.err}")
+        assert text in self.out, f"{self.out}\n{self.err}"
+
+    def ended(self) -> int:
+        """Return its status, when it has ended."""
+        return self.process.wait(SECONDS)
+
+    @property
+    def processes(self) -> set[int]:
+        """Process ids of it and all that it started, and all that those started."""
+        found = set()
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and f"{_MARK}={self._mark}".encode() in (entry / "environ").read_bytes():
+                    found.add(int(entry.name))
+        return found
+
+    def assert_nothing_left(self) -> None:
+        """No process, and both ports are free."""
+        assert self.processes == set()
+        for port in (self.public, self.admin):
+            with socket.create_server((HOST, port)):
+                pass
+
+
+Start = Callable[..., Quickstart]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a quickstart with these arguments; whatever happens, nothing of it survives the test."""
+    started: list[Quickstart] = []
+
+    def begin(*arguments: str) -> Quickstart:
+        directory = tmp_path / str(len(started))
+        directory.mkdir()
+        started.append(Quickstart(directory, *arguments))
+        return started[-1]
+
+    yield begin
+    for quickstart in started:
+        for pid in quickstart.processes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        quickstart.process.wait(SECONDS)
+
+
+@contextmanager
+def claims_scripted(partition: FakePartition) -> Iterator[None]:
+    """Have a scripted partition answer the tour's claims as a Zaqar would."""
+    claimed = [
+        {"id": f"{n:024x}", "href": f"/v2/queues/orders/messages?pop={n + 1}", "ttl": 300, "age": 0} for n in range(2)
+    ]
+
+    def answer(call: Call) -> bytes:
+        messages = [one | {"body": {"number": n, "for": call.project}} for n, one in enumerate(claimed)]
+        body = json.dumps({"messages": messages}).encode()
+        return raw_answer(201, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))], body)
+
+    with partition.script("POST", ".*/claims", answer):
+        yield
+
+
+def queues_at(address: tuple[str, int]) -> dict[str, list[str]]:
+    """Which queues of the tour's tenants a partition has."""
+    found = {}
+    for tenant in QUEUES:
+        answer = exchange(address, "GET", "/v2/queues", request_headers(tenant, {}).items())
+        found[tenant] = [entry["name"] for entry in json.loads(answer.body)["queues"]]
+    return found
+
+
+NO_QUEUES: dict[str, list[str]] = {tenant: [] for tenant in QUEUES}
+
+
+def of(**partitions: FakePartition | Zaqar) -> list[str]:
+    return [argument for name, one in partitions.items() for argument in ("--partition", f"{name}={one.url}")]
+
+
+@pytest.fixture
+def staying(start: Start) -> Iterator[tuple[Quickstart, FakePartition]]:
+    """A quickstart that has shown its tour and stays up, and its partition."""
+    with FakePartition() as partition, working_tour(partition):
+        quickstart = start(*of(one=partition))
+        quickstart.says("It stays up until Ctrl-C")
+        yield quickstart, partition
+
+
+@contextmanager
+def working_tour(partition: FakePartition) -> Iterator[None]:
+    """The tour's claimed messages and what is left of them, which a scripted partition knows nothing of."""
+    left = json.dumps({"messages": {"free": 3, "claimed": 0, "total": 3}}).encode()
+    stats = raw_answer(200, [("Content-Type", "application/json"), ("Content-Length", str(len(left)))], left)
+    with (
+        claims_scripted(partition),
+        partition.script("GET", ".*/stats", stats),
+        partition.script("DELETE", ".*/messages", raw_answer(204, [])),
+    ):
+        yield
+
+
+def test_without_a_partition_it_says_that_one_is_needed(start: Start) -> None:
+    """Without partitions: exit 2 and a message that says one is needed."""
+    quickstart = start("--exit")
+    assert quickstart.ended() == 2
+    assert "quickstart needs at least one partition: --partition NAME=URL" in quickstart.err
+    assert "Traceback" not in quickstart.err
+    assert quickstart.out == ""
+    assert not quickstart.state.exists()
+    quickstart.assert_nothing_left()
+
+
+@pytest.mark.parametrize("text", ["one", "=http://127.0.0.1:1", "one=", "one=127.0.0.1:8001"])
+def test_a_partition_that_is_none_is_a_usage_error(text: str, start: Start) -> None:
+    """What is not NAME=URL: exit 2, and the message shows what was given and what is meant."""
+    quickstart = start("--partition", text, "--exit")
+    assert quickstart.ended() == 2
+    assert f"{text!r} is not NAME=URL such as one=http://127.0.0.1:8001" in quickstart.err
+
+
+def test_the_tour_over_two_zaqars(start: Start, zaqar16: Zaqar, zaqar23: Zaqar) -> None:
+    """With two real partitions and --exit: exit 0, the tour's lines are there, queues are deleted, no process left."""
+    quickstart = start(*of(sixteen=zaqar16, twentythree=zaqar23), "--exit")
+    assert quickstart.ended() == 0, quickstart.err
+    lines = [line.strip() for line in quickstart.out.splitlines()]
+    assert f"Partition sixteen at {zaqar16.url} speaks v1, v1.1, v2" in lines
+    assert f"Partition twentythree at {zaqar23.url} speaks v2" in lines
+    placed = {}
+    for tenant, queues in QUEUES.items():
+        for queue in queues:
+            assert f"{tenant} created queue {queue}" in lines
+            (where,) = [line for line in lines if line.startswith(f"{tenant}/{queue} is on partition ")]
+            placed[tenant, queue] = where.rpartition(" ")[2]
+        assert f"{tenant} posted 5 messages to orders" in lines
+        assert f"{tenant} claimed the first 2 of orders" in lines
+        assert f"{tenant} deleted them with its claim; 3 messages are left" in lines
+        assert f"{tenant} listed its queues, page by page: {', '.join(queues)}" in lines
+    assert set(placed.values()) == {"sixteen", "twentythree"}
+    assert lines[-1] == "Every step held."
+    assert quickstart.err == ""
+    assert queues_at(zaqar16.address) == queues_at(zaqar23.address) == NO_QUEUES
+    quickstart.assert_nothing_left()
+    assert (quickstart.state / "marconi-proxy" / "quickstart" / "catalog.sqlite").exists()
+
+
+def test_a_partition_that_does_not_answer_is_named(start: Start) -> None:
+    """With a partition that does not answer: exit 1 and a clear message."""
+    dead = f"http://{HOST}:{unused_port()}"
+    with FakePartition() as partition:
+        quickstart = start(*of(one=partition), "--partition", f"two={dead}", "--exit")
+        assert quickstart.ended() == 1
+    assert f"partition two at {dead} does not answer; is it running?" in quickstart.err
+    assert "Traceback" not in quickstart.err
+    assert "created queue" not in quickstart.out
+    quickstart.assert_nothing_left()
+
+
+def test_a_partition_without_v2_is_named(start: Start) -> None:
+    """A partition that the tour cannot use: exit 1, and it says which versions there are."""
+    versions = b'{"versions": [{"id": "1"}]}'
+    with (
+        FakePartition() as partition,
+        partition.script("GET", "/", raw_answer(300, [("Content-Length", str(len(versions)))], versions)),
+    ):
+        quickstart = start(*of(one=partition), "--exit")
+        assert quickstart.ended() == 1
+    assert f"partition one at {partition.url} speaks v1 only; the tour needs v2" in quickstart.err
+    quickstart.assert_nothing_left()
+
+
+@pytest.mark.parametrize("option", ["--public", "--admin"])
+def test_a_port_that_is_taken_is_named(option: str, start: Start) -> None:
+    """A port where somebody else answers, such as a Zaqar at its usual 8888: exit 1, and it says which. That one is not
+    taken for the front door."""
+    with FakePartition() as partition, FakePartition() as other:
+        bind = f"{HOST}:{other.port}"
+        quickstart = start(*of(one=partition), "--exit", option, bind)
+        assert quickstart.ended() == 1
+        assert other.calls == partition.calls == []
+    assert f"{option}: cannot listen on {bind}: Address already in use" in quickstart.err
+    quickstart.assert_nothing_left()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:65536"])
+def test_an_address_that_is_none_is_a_usage_error(address: str, start: Start) -> None:
+    """What is not HOST:PORT: exit 2, and the option is named."""
+    quickstart = start("--partition", "one=http://127.0.0.1:1", "--public", address)
+    assert quickstart.ended() == 2
+    assert f"--public: '{address}' is not HOST:PORT" in quickstart.err
+    assert "Traceback" not in quickstart.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_stay_leaves_nothing(
+    number: signal.Signals, staying: tuple[Quickstart, FakePartition]
+) -> None:
+    """SIGINT during the stay: exit 0, nothing left running, ports free, queues deleted."""
+    quickstart, partition = staying
+    assert {queue for _, queue in partition.store.queues} == {"invoices", "letters", "orders", "payments"}
+    # It works while it stays, on both ports.
+    listed = exchange((HOST, quickstart.public), "GET", "/v2/queues", request_headers("tour-blue", {}).items())
+    assert [entry["name"] for entry in json.loads(listed.body)["queues"]] == list(QUEUES["tour-blue"])
+    placements = json.loads(exchange((HOST, quickstart.admin), "GET", "/v1/placements", []).body)
+    assert len(placements["placements"]) == 5
+    assert len(quickstart.processes) > 4, "two listeners and their workers"
+    os.kill(quickstart.process.pid, number)
+    assert quickstart.ended() == 0
+    assert quickstart.out.rstrip().endswith("Stopped; nothing is left running.")
+    assert quickstart.err == ""
+    assert queues_at(partition.address) == NO_QUEUES
+    quickstart.assert_nothing_left()
+
+
+def test_ctrl_c_in_the_middle_of_the_tour_leaves_nothing(start: Start) -> None:
+    """SIGINT while a step of the tour waits for its partition: exit 0, nothing left running, queues deleted."""
+    with FakePartition() as partition, partition.hold("POST", ".*/claims") as held:
+        quickstart = start(*of(one=partition))
+        held.wait()
+        os.kill(quickstart.process.pid, signal.SIGINT)
+        until(lambda: queues_at(partition.address) == NO_QUEUES, "the tour's queues are deleted")
+        held.release()
+        assert quickstart.ended() == 0, quickstart.err
+    assert "Every step held" not in quickstart.out
+    quickstart.assert_nothing_left()
+
+
+def test_a_killed_quickstart_takes_its_servers_along(staying: tuple[Quickstart, FakePartition]) -> None:
+    """kill -9 of the quickstart process: its children end by themselves."""
+    quickstart, _ = staying
+    children = quickstart.processes - {quickstart.process.pid}
+    assert len(children) > 3
+    quickstart.process.kill()
+    assert quickstart.ended() == -signal.SIGKILL
+    until(lambda: not quickstart.processes, "its children end by themselves")
+    quickstart.assert_nothing_left()
+
+
+def test_a_server_that_dies_during_the_stay_ends_it(staying: tuple[Quickstart, FakePartition]) -> None:
+    """A child that is killed: exit 1, and it says which one; nothing is left running."""
+    quickstart, _ = staying
+    (admin,) = [
+        pid
+        for pid in quickstart.processes
+        if b"\0serve\0admin\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        and int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1]) == quickstart.process.pid
+    ]
+    os.kill(admin, signal.SIGKILL)
+    assert quickstart.ended() == 1
+    assert "admin ended with status -9" in quickstart.err
+    until(lambda: not quickstart.processes, "the workers of the killed one end by themselves")
+    quickstart.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "step"),
+    [
+        ("PUT", "/v2/queues/payments", "PUT /v2/queues/payments as tour-blue answered 201"),
+        ("POST", ".*/messages", "POST /v2/queues/orders/messages as tour-blue answered 201"),
+        ("POST", ".*/claims", "POST /v2/queues/orders/claims?limit=2 as tour-blue answered 201"),
+        ("GET", ".*/stats", "GET /v2/queues/orders/stats as tour-blue answered 200"),
+    ],
+)
+def test_a_broken_tour_says_which_step(method: str, path: str, step: str, start: Start) -> None:
+    """A partition that answers 500 to one of the steps: exit 1, and it says which step and what came instead."""
+    broken = b'{"title": "Broken as told"}'
+    answer = raw_answer(500, [("Content-Type", "application/json"), ("Content-Length", str(len(broken)))], broken)
+    with FakePartition() as partition, working_tour(partition), partition.script(method, path, answer):
+        quickstart = start(*of(one=partition), "--exit")
+        assert quickstart.ended() == 1
+        assert queues_at(partition.address) == NO_QUEUES
+    assert f"this did not hold: {step}" in quickstart.err
+    assert "Broken as told" in quickstart.err
+    assert "Traceback" not in quickstart.err
+    assert "Every step held" not in quickstart.out
+    quickstart.assert_nothing_left()
+
+
+def test_claims_out_of_order_break_the_tour(start: Start) -> None:
+    """It checks more than statuses: a partition that claims nothing old, or another tenant's messages, is found out."""
+    strange = json.dumps({"messages": [{"href": "/x", "body": {"number": 4, "for": "tour-green"}}]}).encode()
+    answer = raw_answer(201, [("Content-Type", "application/json"), ("Content-Length", str(len(strange)))], strange)
+    with FakePartition() as partition, partition.script("POST", ".*/claims", answer):
+        quickstart = start(*of(one=partition), "--exit")
+        assert quickstart.ended() == 1
+    assert "this did not hold: the oldest messages claimed first" in quickstart.err
+    quickstart.assert_nothing_left()
