@@ -79,6 +79,12 @@ def _check_key(name: str, value: object) -> None:
         raise ValueError(f"{name}: {value!r} is not text without NUL and surrogates")
 
 
+def _check_text(name: str, value: object) -> None:
+    """Raise ValueError unless ``value`` is 1 to 255 printable characters: what every store and answer can hold."""
+    if not isinstance(value, str) or not 1 <= len(value) <= 255 or not value.isprintable():
+        raise ValueError(f"{name}: {value!a} is not a text of 1 to 255 printable characters")
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One stretch of a queue: number ``n`` (never reused), the partition it is on and the queue's name there."""
@@ -235,10 +241,10 @@ class Partition:
         object.__setattr__(self, "hosts", hosts)
         if not _is_int(self.weight) or not 0 <= self.weight <= MAX_WEIGHT:
             raise ValueError(f"weight: {self.weight!r} is not an integer from 0 to {MAX_WEIGHT}")
-        if self.region is not None and not (isinstance(self.region, str) and self.region):
-            raise ValueError("region: must be a non-empty string")
-        if not all(isinstance(label, str) and label for label in self.labels):
-            raise ValueError("labels: must be non-empty strings")
+        if self.region is not None:
+            _check_text("region", self.region)
+        for label in self.labels:
+            _check_text("labels", label)
         object.__setattr__(self, "labels", tuple(sorted(set(self.labels))))
         unknown = [v for v in self.api_versions if v not in API_VERSIONS]
         if unknown:
@@ -286,6 +292,8 @@ class Tenant:
         _check_key("project", self.project)
         if not _is_int(self.spread) or not 1 <= self.spread <= 1000:
             raise ValueError(f"spread: {self.spread!r} is not an integer from 1 to 1000")
+        if self.pinned is not None and (not isinstance(self.pinned, str) or not _PARTITION_NAME.fullmatch(self.pinned)):
+            raise ValueError(f"pinned: {self.pinned!a} is not a partition name")
 
     def to_json(self) -> dict[str, Any]:
         return {"project": self.project or None, "spread": self.spread, "pinned": self.pinned}

@@ -102,8 +102,9 @@ _PUBLIC = (
     cfg.BoolOpt(
         "trust_forwarded_for",
         default=False,
-        help="Whether to keep the X-Forwarded-For and X-Forwarded-Proto of a request and append to them, instead of "
-        "replacing them. Set it only where everybody who can connect is a proxy that sets them itself; else clients "
+        help="Whether to keep the X-Forwarded-For of a request and append to it, instead of replacing it. "
+        "X-Forwarded-Proto is always the scheme of the connection to this proxy. "
+        "Set it only where everybody who can connect is a proxy that sets them itself; else clients "
         "choose which address partitions see.",
     ),
 )

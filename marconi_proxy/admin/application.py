@@ -114,6 +114,7 @@ def build(conf: cfg.ConfigOpts, catalog: Catalog, prober: Prober) -> falcon.asgi
     app = falcon.asgi.App(middleware=[_Acceptable()])
     app.req_options.strip_url_path_trailing_slash = True
     app.set_error_serializer(_serialize)
+    app.add_error_handler(Exception, _fault)
     app.add_error_handler(CatalogUnavailable, _catalog_unavailable)
     resources = {
         "partitions": Partitions(catalog, prober),
@@ -142,6 +143,17 @@ def _serialize(req: falcon.asgi.Request, resp: falcon.asgi.Response, error: falc
     resp.data = json.dumps(document, ensure_ascii=False).encode()
     resp.content_type = falcon.MEDIA_JSON
     resp.append_header("Vary", "Accept")
+
+
+async def _fault(
+    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, params: dict[str, Any]
+) -> None:
+    _log.error("%s %s failed", req.method, req.path, exc_info=error)
+    raise falcon.HTTPServiceUnavailable(
+        title="Service temporarily unavailable",
+        description="The admin API failed. What was asked for may have been done.",
+        retry_after=5,
+    )
 
 
 async def _catalog_unavailable(

@@ -49,7 +49,7 @@ class Health:
             "age": round(sighting.age, 3),
             "synced": sighting.member.synced,
             "applied": sighting.member.applied,
-            "fresh": sighting.age < self._member_expiry,
+            "fresh": sighting.member.synced and sighting.age < self._member_expiry,
         }
 
 

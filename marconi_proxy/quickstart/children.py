@@ -6,7 +6,7 @@ import ctypes
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -54,12 +54,13 @@ class Children:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def start(self, name: str, command: Sequence[str]) -> None:
-        """Start ``command``; its output goes to ``<directory>/<name>.log``."""
+    def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
+        """Start ``command`` in the environment ``env``; its output goes to ``<directory>/<name>.log``."""
         log = self._directory / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
+                env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -17,7 +17,7 @@ import httpx
 from marconi_proxy.cli.admin_client import AdminClient, part
 from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.option_types import AddressType
-from marconi_proxy.quickstart.children import Children
+from marconi_proxy.quickstart.children import ChildError, Children
 from marconi_proxy.quickstart.tour import TENANTS, Tour, TourError
 from marconi_proxy.serving.errors import StartError
 from marconi_proxy.serving.listener import bind
@@ -62,6 +62,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
     def interrupt(*_: object) -> None:
         raise _Interrupted
 
+    toured = False
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with (
@@ -73,17 +74,20 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
             _start(plan, catalog, children, public, admin)
             say(f"The public API is at http://{plan.public}, the admin API at http://{plan.admin}")
             _register(plan, admin, say)
-            tour = Tour(public, admin, lambda line: say(f"  {line}"))
+            tour = Tour(public, admin, tuple(plan.partitions), lambda line: say(f"  {line}"))
             try:
                 say("A tour, as two tenants use the public API:")
                 tour.run()
                 say("Every step held.")
+                toured = True
                 if not plan.leave:
                     _stay(plan, children, say)
             finally:
                 _tidy_up(tour, say)
     except _Interrupted:
         say("Stopped; nothing is left running.")
+        if not toured:
+            raise TourError("it was interrupted before the tour was over") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -102,10 +106,14 @@ def _check_free(option: str, address: str) -> None:
 
 def _start(plan: Plan, catalog: str, children: Children, public: httpx.Client, admin: AdminClient) -> None:
     program = [sys.executable, "-m", "marconi_proxy"]
+    # Not as an argument: a URI may hold a password, and everybody on the machine can read arguments.
+    env = {**os.environ, "OS_CATALOG__URI": catalog.replace("$", "$$")}
     if catalog.startswith("mongodb:"):
-        subprocess.run([*program, "catalog", "init", "--catalog", catalog], check=True)
-    children.start("public", [*program, "serve", "public", "--catalog", catalog, "--bind", plan.public])
-    children.start("admin", [*program, "serve", "admin", "--catalog", catalog, "--bind", plan.admin])
+        done = subprocess.run([*program, "catalog", "init"], env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ChildError(f"the catalog cannot be prepared: {done.stderr.strip()}")
+    children.start("public", [*program, "serve", "public", "--bind", plan.public], env)
+    children.start("admin", [*program, "serve", "admin", "--bind", plan.admin], env)
     children.wait_until(lambda: _answers(lambda: public.get("/").status_code == 300), "the public API", _START)
     children.wait_until(lambda: _answers(lambda: bool(admin.call("GET", "/v1/partitions"))), "the admin API", _START)
 

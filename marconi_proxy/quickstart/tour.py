@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from typing import Any
 
 import httpx
@@ -18,6 +18,8 @@ TENANTS = {"tour-blue": ("orders", "payments", "invoices"), "tour-green": ("orde
 # Seconds that a call which may be repeated is repeated for.
 _PATIENCE = 10.0
 _MESSAGES = 5
+# More queues than this on one of two partitions are no chance any more.
+_MOST_QUEUES = 40
 _CLAIMED = 2
 
 
@@ -26,13 +28,17 @@ class TourError(Exception):
 
 
 class Tour:
-    """``say`` is called with each line to show. ``public`` has a base URL."""
+    """``say`` is called with each line to show. ``public`` has a base URL. ``partitions``: those that take queues."""
 
-    def __init__(self, public: httpx.Client, admin: AdminClient, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, public: httpx.Client, admin: AdminClient, partitions: Collection[str], say: Callable[[str], None]
+    ) -> None:
         self._public = public
+        self._partitions = partitions
         self._admin = admin
         self._say = say
         self._client_id = str(uuid.uuid4())
+        self._queues = {tenant: list(queues) for tenant, queues in TENANTS.items()}
 
     def run(self) -> None:
         """Take the tour. Raises TourError at the first step that does not hold."""
@@ -45,18 +51,27 @@ class Tour:
 
     def tidy_up(self) -> None:
         """Delete the tour's queues, also those of an earlier tour."""
-        for tenant, queue in self._queues():
-            self._call(tenant, "DELETE", f"/v2/queues/{queue}", expect=204)
-
-    def _queues(self) -> Iterator[tuple[str, str]]:
         for tenant, queues in TENANTS.items():
-            for queue in queues:
-                yield tenant, queue
+            for queue in {*queues, *self._listed(tenant, 20)}:
+                self._call(tenant, "DELETE", f"/v2/queues/{queue}", expect=204)
+        self._queues = {tenant: list(queues) for tenant, queues in TENANTS.items()}
 
     def _create(self) -> None:
-        for tenant, queue in self._queues():
-            self._call(tenant, "PUT", f"/v2/queues/{queue}", expect=201)
-            self._say(f"{tenant} created queue {queue}")
+        for tenant, queues in self._queues.items():
+            for queue in queues:
+                self._put(tenant, queue)
+        # Which partition takes a queue is decided by its name, and a few names may all decide for the same.
+        tenant, queues = next(iter(self._queues.items()))
+        for number in range(2, _MOST_QUEUES):
+            if len({self._place(tenant, queue) for queue in queues}) >= min(2, len(self._partitions)):
+                return
+            queues.append(f"{queues[0]}-{number}")
+            self._put(tenant, queues[-1])
+        self._hold(False, f"the queues of {tenant} spread over the partitions", queues)
+
+    def _put(self, tenant: str, queue: str) -> None:
+        self._call(tenant, "PUT", f"/v2/queues/{queue}", expect=201)
+        self._say(f"{tenant} created queue {queue}")
 
     def _use(self, tenant: str, queue: str) -> None:
         path = f"/v2/queues/{queue}"
@@ -78,23 +93,33 @@ class Tour:
         self._say(f"{tenant} deleted them with its claim; {left} messages are left")
 
     def _list(self) -> None:
-        for tenant, queues in TENANTS.items():
-            names: list[str] = []
-            page = f"/v2/queues?limit={len(queues) - 1}"
-            while True:
-                listed = self._call(tenant, "GET", page, expect=200)
-                if not listed["queues"]:
-                    break
-                names += [entry["name"] for entry in listed["queues"]]
-                page = listed["links"][0]["href"]
+        for tenant, queues in self._queues.items():
+            names = self._listed(tenant, 2)
             self._hold(names == sorted(queues), f"exactly the queues of {tenant} listed, by name", names)
-            self._say(f"{tenant} listed its queues, page by page: {', '.join(names)}")
+            places = sorted({self._place(tenant, queue) for queue in queues})
+            across = f" across partitions {' and '.join(places)}" if len(places) > 1 else ""
+            self._say(f"{tenant} listed its queues{across}, page by page: {', '.join(names)}")
+
+    def _listed(self, tenant: str, limit: int) -> list[str]:
+        """The names of all queues of a tenant, in pages of ``limit``."""
+        names: list[str] = []
+        page = f"/v2/queues?limit={limit}"
+        while True:
+            listed = self._call(tenant, "GET", page, expect=200)
+            if not listed["queues"]:
+                return names
+            names += [entry["name"] for entry in listed["queues"]]
+            page = listed["links"][0]["href"]
 
     def _show_places(self) -> None:
-        for tenant, queue in self._queues():
-            _, placement = self._admin.call("GET", f"/v1/placements/{tenant}/{queue}")
-            self._hold(placement["state"] == "open", f"an open placement of {queue}", placement)
-            self._say(f"{tenant}/{queue} is on partition {placement['segments'][-1]['partition']}")
+        for tenant, queues in self._queues.items():
+            for queue in queues:
+                self._say(f"{tenant}/{queue} is on partition {self._place(tenant, queue)}")
+
+    def _place(self, tenant: str, queue: str) -> str:
+        _, placement = self._admin.call("GET", f"/v1/placements/{tenant}/{queue}")
+        self._hold(placement["state"] == "open", f"an open placement of {queue}", placement)
+        return str(placement["segments"][-1]["partition"])
 
     def _call(self, tenant: str, method: str, path: str, body: Any = None, *, expect: int) -> Any:
         headers = {"Client-ID": self._client_id, "X-Project-Id": tenant}

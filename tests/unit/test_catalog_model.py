@@ -241,3 +241,13 @@ def test_ranges_hold_what_is_asked_for(key: QueueKey, project: str | None, after
 def test_an_id_of_another_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="NUL"):
         placement_key("orders")
+
+
+@pytest.mark.parametrize("text", ["", "\ud800", "a\0b", "a\nb", "x" * 256, 7], ids=ascii)
+def test_texts_are_what_every_store_and_answer_can_hold(text: object) -> None:
+    with pytest.raises(ValueError, match="region"):
+        Partition("p", ("http://h",), region=text)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="labels"):
+        Partition("p", ("http://h",), labels=(text,))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="pinned"):
+        Tenant("project", pinned=text)  # type: ignore[arg-type]

@@ -191,7 +191,11 @@ def test_the_tour_over_two_zaqars(start: Start, zaqar16: Zaqar, zaqar23: Zaqar) 
         assert f"{tenant} posted 5 messages to orders" in lines
         assert f"{tenant} claimed the first 2 of orders" in lines
         assert f"{tenant} deleted them with its claim; 3 messages are left" in lines
-        assert f"{tenant} listed its queues, page by page: {', '.join(queues)}" in lines
+    for tenant in QUEUES:
+        (listed,) = [line for line in lines if line.startswith(f"{tenant} listed its queues")]
+        names = sorted(line.rpartition(" ")[2] for line in lines if line.startswith(f"{tenant} created queue "))
+        assert listed.endswith(f", page by page: {', '.join(names)}")
+        assert tenant != "tour-blue" or " across partitions sixteen and twentythree, " in listed
     assert set(placed.values()) == {"sixteen", "twentythree"}
     assert lines[-1] == "Every step held."
     assert quickstart.err == ""
@@ -269,14 +273,15 @@ def test_a_signal_during_the_stay_leaves_nothing(
 
 
 def test_ctrl_c_in_the_middle_of_the_tour_leaves_nothing(start: Start) -> None:
-    """SIGINT while a step of the tour waits for its partition: exit 0, nothing left running, queues deleted."""
+    """SIGINT while a step of the tour waits for its partition: exit 1, nothing left running, queues deleted."""
     with FakePartition() as partition, partition.hold("POST", ".*/claims") as held:
         quickstart = start(*of(one=partition))
         held.wait()
         os.kill(quickstart.process.pid, signal.SIGINT)
         until(lambda: queues_at(partition.address) == NO_QUEUES, "the tour's queues are deleted")
         held.release()
-        assert quickstart.ended() == 0, quickstart.err
+        assert quickstart.ended() == 1
+    assert "interrupted before the tour was over" in quickstart.err
     assert "Every step held" not in quickstart.out
     quickstart.assert_nothing_left()
 
