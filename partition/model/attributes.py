@@ -1,0 +1,51 @@
+"""Reserved metadata (API section 4.1): which keys mean something, what is shown for them, and what they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from partition.model.limits import Limits
+from partition.model.queue import Kind, Metadata
+
+MESSAGE_TTL = "_default_message_ttl"
+POST_SIZE = "_max_messages_post_size"
+DELAY = "_default_message_delay"
+DEAD_LETTER_QUEUE = "_dead_letter_queue"
+DEAD_LETTER_TTL = "_dead_letter_queue_messages_ttl"
+MAX_CLAIM_COUNT = "_max_claim_count"
+ENCRYPT = "_enable_encrypt_messages"
+RETRY_POLICY = "_retry_policy"
+
+
+def defaults(limits: Limits, kind: Kind) -> dict[str, Any]:
+    """What v2 shows for attributes that are absent or falsy, in the order in which it shows them."""
+    shown: dict[str, Any] = {
+        POST_SIZE: limits.max_messages_post_size,
+        MESSAGE_TTL: limits.default_message_ttl,
+        DELAY: limits.default_message_delay,
+    }
+    if kind is Kind.QUEUE:
+        shown |= {DEAD_LETTER_QUEUE: None, DEAD_LETTER_TTL: None, MAX_CLAIM_COUNT: None, ENCRYPT: False}
+    return shown
+
+
+def filled_in(metadata: Metadata, limits: Limits, kind: Kind) -> dict[str, Any]:
+    """Metadata as v2 shows it: attributes with a default are filled in where absent or falsy, and come last if new."""
+    shown = dict(metadata)
+    for name, value in defaults(limits, kind).items():
+        if not shown.get(name):
+            shown[name] = value
+    return shown
+
+
+def delay(metadata: Metadata) -> int:
+    """Seconds that a message without a delay of its own waits; 0 means that the queue honours no delays at all."""
+    return int(metadata.get(DELAY) or 0)
+
+
+def dead_letters(metadata: Metadata) -> tuple[str, int, int | None] | None:
+    """(queue name, claims allowed, new ttl or None) if over-claimed messages are to be moved (API section 6.9)."""
+    queue, count = metadata.get(DEAD_LETTER_QUEUE), metadata.get(MAX_CLAIM_COUNT)
+    if not queue or not count or not isinstance(queue, str):
+        return None
+    return queue, int(count), metadata.get(DEAD_LETTER_TTL) or None

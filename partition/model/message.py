@@ -1,0 +1,75 @@
+"""Messages on their way in and out. ``body`` is JSON text everywhere: parsed once, at the door, and never again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from partition.model.limits import DEFAULT_PAGE
+
+
+class NewMessage(NamedTuple):
+    """What a producer posts. Times in seconds."""
+
+    ttl: int
+    body: str
+    delay: int = 0
+
+
+class Message(NamedTuple):
+    """A message as one answer shows it. ``claim_id`` is that of the live claim it is under, if any."""
+
+    id: str
+    marker: str
+    ttl: int
+    age: int
+    body: str
+    claim_id: str | None = None
+    claim_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MessageQuery:
+    """A page of a list: what comes after ``marker`` (None: from the start), oldest first.
+
+    ``hidden_from`` is the client whose own messages are left out. Delayed messages are left out only if the queue has a
+    default delay (API section 4.7), and not even then with ``include_delayed``.
+    """
+
+    limit: int = DEFAULT_PAGE
+    marker: str | None = None
+    hidden_from: bytes | None = None
+    include_claimed: bool = False
+    include_delayed: bool = False
+
+
+class Deletion(Enum):
+    """What became of a request to delete one message (API section 2.12)."""
+
+    DONE = "there is no such message any more"
+    CLAIMED = "it is claimed, and not by the claim that was named"
+    NOT_CLAIMED = "a claim was named, and the message is not claimed now"
+    BAD_CLAIM = "what was named as a claim cannot be one"
+
+
+class Edge(NamedTuple):
+    """The oldest or newest message in stats. ``created`` in milliseconds since 1970."""
+
+    id: str
+    age: int
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """API section 6.7. ``total`` counts all messages, claimed and delayed ones included."""
+
+    total: int
+    claimed: int
+    oldest: Edge | None = None
+    newest: Edge | None = None
+
+    @property
+    def free(self) -> int:
+        return self.total - self.claimed

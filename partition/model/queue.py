@@ -1,0 +1,52 @@
+"""Queues and topics: what names one, and what is known about one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+# v1 without X-Project-Id. No project can be called so: an empty header is refused (API section 1.2).
+NO_PROJECT = ""
+
+Metadata = Mapping[str, Any]
+
+
+class Kind(IntEnum):
+    """Two namespaces that know nothing of each other (API section 4.12). The numbers are stored."""
+
+    QUEUE = 0
+    TOPIC = 1
+
+
+class QueueKey(NamedTuple):
+    """What names a queue (API section 1.3). ``project`` is NO_PROJECT or the header's text."""
+
+    project: str
+    name: str
+    kind: Kind = Kind.QUEUE
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue as it was at one moment.
+
+    ``version`` is opaque, and different whenever the metadata was changed or the queue was deleted and made again.
+    """
+
+    name: str
+    version: str
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class QueueQuery:
+    """A page of a listing (API section 4.2): names after ``after``, with all ``filters`` true of stored metadata."""
+
+    project: str
+    kind: Kind
+    limit: int
+    after: str = ""
+    name_part: str = ""
+    filters: tuple[tuple[str, int | str], ...] = ()

@@ -1,0 +1,38 @@
+"""Subscriptions (API section 4.11)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class NewSubscription:
+    """What a client asks for. ``ttl`` in seconds."""
+
+    subscriber: str
+    ttl: int
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionChange:
+    """What a client wants changed; None leaves a part as it is."""
+
+    subscriber: str | None = None
+    ttl: int | None = None
+    options: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A live subscription of the queue ``source``."""
+
+    id: str
+    source: str
+    subscriber: str
+    ttl: int
+    age: int
+    options: Mapping[str, Any]
+    confirmed: bool
