@@ -1,0 +1,162 @@
+"""What a partition needs of a store. Semantics are those of API section 6; every driver passes one contract suite.
+
+Each method is one atomic step, and everything it did is on disk, or on a majority, when it returns. All may raise
+StorageUnavailable. Expired messages, claims and subscriptions are not there, whether or not they were swept.
+
+A driver is a class found by the entry point group ``marconi_partition.storage`` under the scheme of its URIs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from partition.model.claim import Claim, Lease
+from partition.model.clock import Clock, system_clock
+from partition.model.message import Deletion, Message, MessageQuery, NewMessage, Stats
+from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery
+from partition.model.subscription import NewSubscription, Subscription, SubscriptionChange
+
+
+class Storage(ABC):
+    """One open store. Not shared between processes: each opens its own, and any number may."""
+
+    @classmethod
+    @abstractmethod
+    async def open(cls, uri: str, clock: Clock = system_clock) -> Storage:
+        """Open the store at ``uri`` and prepare it if it is new. Raises BadStorageURI, WrongStore."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what was begun and let go of everything. Idempotent."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Return if the store can be written."""
+
+    @abstractmethod
+    async def check(self) -> list[str]:
+        """Return what is wrong with the store, a sentence each; for operators, and slow. Raises WrongStore."""
+
+    @abstractmethod
+    async def sweep(self) -> bool:
+        """Remove a bounded part of what has expired, or was deleted with its queue; tell if there may be more."""
+
+    # Queues and topics
+
+    @abstractmethod
+    async def get_queue(self, key: QueueKey) -> Queue | None: ...
+
+    @abstractmethod
+    async def create_queue(self, key: QueueKey, metadata: Metadata) -> bool:
+        """Return whether there was none; if there was, nothing is changed."""
+
+    @abstractmethod
+    async def replace_metadata(self, key: QueueKey, metadata: Metadata, version: str | None = None) -> None:
+        """Raises QueueMissing; QueueChanged if ``version`` is not None and not the queue's."""
+
+    @abstractmethod
+    async def delete_queue(self, key: QueueKey) -> None:
+        """Delete it with all its messages and claims, not its subscriptions; nothing happens if there is none."""
+
+    @abstractmethod
+    async def list_queues(self, query: QueueQuery) -> list[Queue]:
+        """By name, in the order of its bytes."""
+
+    @abstractmethod
+    async def count_queues(self, project: str, kind: Kind) -> int: ...
+
+    @abstractmethod
+    async def stats(self, key: QueueKey) -> Stats:
+        """Raises QueueMissing."""
+
+    # Messages
+
+    @abstractmethod
+    async def post(
+        self, key: QueueKey, messages: Sequence[NewMessage], client: bytes, version: str | None = None
+    ) -> list[str]:
+        """Return the identifiers, in the order of ``messages``, of which there is at least one.
+
+        No message becomes visible behind a marker that was handed out. Raises QueueMissing; QueueChanged if
+        ``version`` is not None and not the queue's.
+        """
+
+    @abstractmethod
+    async def list_messages(self, key: QueueKey, query: MessageQuery) -> tuple[list[Message], Queue | None]:
+        """Return a page, and the queue it is from; a missing queue, or a marker that is none, gives an empty page."""
+
+    @abstractmethod
+    async def get_messages(self, key: QueueKey, ids: Sequence[str]) -> list[Message]:
+        """Return those that exist, in the order of ``ids``, each once. Delayed and claimed ones too."""
+
+    @abstractmethod
+    async def delete_messages(self, key: QueueKey, ids: Sequence[str], claim_ids: Sequence[str] | None = None) -> bool:
+        """Delete those that exist, claimed or not; with ``claim_ids`` only if each is under one of these live claims.
+
+        Return whether that was so; if not, nothing is deleted.
+        """
+
+    @abstractmethod
+    async def delete_message(self, key: QueueKey, message_id: str, claim_id: str | None) -> Deletion:
+        """Delete one message by the rules of API section 2.12."""
+
+    @abstractmethod
+    async def pop(self, key: QueueKey, limit: int) -> list[Message]:
+        """Delete and return the oldest that are not claimed, delayed ones included."""
+
+    @abstractmethod
+    async def purge(self, key: QueueKey) -> None:
+        """Delete every message that is not claimed. Not one step: other calls may come in between."""
+
+    # Claims
+
+    @abstractmethod
+    async def claim(self, key: QueueKey, lease: Lease, limit: int) -> Claim | None:
+        """Claim the oldest messages that are neither claimed nor delayed; None if there are none.
+
+        A message is never under two live claims. Those claimed too often go to the dead letter queue, if the queue has
+        one, instead of being handed out (API section 6.9).
+        """
+
+    @abstractmethod
+    async def get_claim(self, key: QueueKey, claim_id: str) -> Claim:
+        """Raises ClaimMissing."""
+
+    @abstractmethod
+    async def renew_claim(self, key: QueueKey, claim_id: str, lease: Lease) -> None:
+        """Start it anew with another lease. Raises ClaimMissing."""
+
+    @abstractmethod
+    async def release_claim(self, key: QueueKey, claim_id: str) -> None:
+        """End it, and free its messages; nothing happens if there is none."""
+
+    # Subscriptions
+
+    @abstractmethod
+    async def subscribe(self, key: QueueKey, wanted: NewSubscription) -> tuple[Subscription, bool]:
+        """Return the subscription of this subscriber, and whether it is new. One that exists is not changed."""
+
+    @abstractmethod
+    async def get_subscription(self, key: QueueKey, subscription_id: str) -> Subscription:
+        """Raises SubscriptionMissing."""
+
+    @abstractmethod
+    async def list_subscriptions(self, key: QueueKey, limit: int, marker: str | None) -> list[Subscription]:
+        """In the order in which they were made, after the identifier ``marker``."""
+
+    @abstractmethod
+    async def change_subscription(self, key: QueueKey, subscription_id: str, change: SubscriptionChange) -> None:
+        """Change it and restart its ttl. Raises SubscriptionMissing, SubscriberTaken."""
+
+    @abstractmethod
+    async def confirm_subscription(self, key: QueueKey, subscription_id: str, confirmed: bool) -> None:
+        """Raises SubscriptionMissing."""
+
+    @abstractmethod
+    async def delete_subscription(self, key: QueueKey, subscription_id: str) -> None:
+        """Nothing happens if there is none."""
+
+    @abstractmethod
+    async def purge_subscriptions(self, key: QueueKey) -> None:
+        """Delete all of the queue."""

@@ -1,0 +1,44 @@
+"""From a storage URI to an open store. Only here are drivers looked up."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from stevedore.driver import DriverManager
+from stevedore.exception import NoMatches
+
+from partition.errors import BadStorageURI
+from partition.model.clock import Clock, system_clock
+from partition.storage.interface import Storage
+
+GROUP = "marconi_partition.storage"
+
+
+def driver_of(uri: str) -> type[Storage]:
+    """Return the driver for the scheme of ``uri``. Raises BadStorageURI, which never quotes more than the scheme."""
+    try:
+        scheme = urlsplit(uri).scheme
+    except ValueError:
+        raise BadStorageURI("the storage URI is malformed; a good one is sqlite:////absolute/path") from None
+    if not scheme:
+        raise BadStorageURI("the storage URI has no scheme; a good one is sqlite:////absolute/path")
+    try:
+        found: DriverManager[type[Storage]] = DriverManager(GROUP, scheme, invoke_on_load=False)
+    except NoMatches:
+        raise BadStorageURI(f"no storage driver is installed for {scheme}://; SQLite's is sqlite://") from None
+    driver = found.driver
+    if not (isinstance(driver, type) and issubclass(driver, Storage)):
+        raise BadStorageURI(f"what is installed as the storage driver for {scheme}:// is none")
+    return driver
+
+
+async def open_storage(uri: str, clock: Clock = system_clock) -> Storage:
+    """Open the store at ``uri``. Raises BadStorageURI, WrongStore, StorageUnavailable."""
+    return await driver_of(uri).open(uri, clock)
+
+
+def redacted(uri: str) -> str:
+    """Return a storage URI fit for logs: without user, password and query."""
+    parts = urlsplit(uri)
+    _, at, hosts = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{'***@' if at else ''}{hosts}{parts.path}"

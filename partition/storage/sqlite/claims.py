@@ -1,0 +1,144 @@
+"""Claims, and the dead letters that too many of them make (API sections 6.5, 6.9)."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from partition.errors import ClaimMissing
+from partition.model import attributes
+from partition.model.claim import Claim, Lease
+from partition.model.clock import MILLISECONDS, age
+from partition.model.identifier import Identifiers
+from partition.model.message import Message
+from partition.model.queue import QueueKey
+from partition.storage.sqlite import messages, numbers, queues
+from partition.storage.sqlite.states import CLAIMED, FREE
+from partition.storage.sqlite.tidying import Untidy, free, is_tidy
+
+
+def create(
+    connection: sqlite3.Connection, key: QueueKey, lease: Lease, limit: int, identifiers: Identifiers, now: int
+) -> Claim | None:
+    """Claim up to ``limit`` messages. Writers take turns, so no two claims see one message free."""
+    found = queues.find(connection, key)
+    if found is None or not found.declared:
+        return None
+    messages.tidy_first(connection, found.queue, now)
+    rows = _claimable(connection, key, found, limit, now)
+    if not rows:
+        return None
+    claim = numbers.take(connection, 1)
+    expires = now + lease.ttl * MILLISECONDS
+    connection.execute(
+        "INSERT INTO claim (number, queue, created, ttl, expires, size) VALUES (?, ?, ?, ?, ?, ?)",
+        (claim, found.queue, now, lease.ttl, expires, len(rows)),
+    )
+    connection.executemany(
+        "UPDATE message SET state=?, claim=?, claims=claims+1 WHERE number=?",
+        [(CLAIMED, claim, row[0]) for row in rows],
+    )
+    connection.execute("UPDATE tally SET claimed=claimed+? WHERE queue=?", (len(rows), found.queue))
+    _extend(connection, claim, lease, expires)
+    claim_id = identifiers.identifier(claim)
+    return Claim(claim_id, lease.ttl, 0, _messages_of(connection, claim, identifiers, now))
+
+
+def _extend(connection: sqlite3.Connection, claim: int, lease: Lease, expires: int) -> None:
+    """Let the messages of a claim outlive it (API section 6.5): those that do so anyway are left as they are."""
+    connection.execute(
+        "UPDATE message SET expires=?, ttl=? WHERE claim=? AND expires<?",
+        (expires + lease.grace * MILLISECONDS, lease.ttl + lease.grace, claim, expires),
+    )
+
+
+def _claimable(
+    connection: sqlite3.Connection, key: QueueKey, found: queues.Found, limit: int, now: int
+) -> list[messages.Row]:
+    rule = attributes.dead_letters(queues.parsed(found.metadata))
+    if rule is None:
+        return messages.oldest(connection, found.queue, (FREE,), limit, now)
+    name, allowed, ttl = rule
+    good: list[messages.Row] = []
+    after = 0
+    while rows := messages.oldest(connection, found.queue, (FREE,), limit - len(good), now, after=after):
+        after = rows[-1][1]
+        dead = [row for row in rows if row[6] >= allowed]
+        if dead:
+            _bury(connection, found.queue, QueueKey(key.project, name, key.kind), dead, ttl, now)
+        good += [row for row in rows if row[6] < allowed]
+        if len(good) == limit:
+            break
+    return good
+
+
+def _bury(
+    connection: sqlite3.Connection, queue: int, key: QueueKey, rows: list[messages.Row], ttl: int | None, now: int
+) -> None:
+    """Move messages to the dead letter queue, which comes about undeclared. A new ttl starts a new life there."""
+    target = queues.for_dead_letters(connection, key)
+    first = numbers.take(connection, len(rows))
+    moved = []
+    for number, row in enumerate(rows, first):
+        client, expires = connection.execute("SELECT client, expires FROM message WHERE number=?", row[:1]).fetchone()
+        created = row[3]
+        if ttl is not None:
+            created, expires = now, now + ttl * MILLISECONDS
+        moved.append((number, client, created, ttl or row[2], expires, 0, row[4]))
+    messages.remove(connection, queue, [(row[0], None) for row in rows])
+    messages.insert(connection, target, moved, now)
+
+
+def get(connection: sqlite3.Connection, key: QueueKey, claim_id: str, identifiers: Identifiers, now: int) -> Claim:
+    """Raises ClaimMissing, Untidy."""
+    queue, claim = _live(connection, key, claim_id, identifiers, now)
+    if not is_tidy(connection, queue, now):
+        raise Untidy(queue)
+    ttl, created = connection.execute("SELECT ttl, created FROM claim WHERE number=?", (claim,)).fetchone()
+    return Claim(claim_id, ttl, age(created, now), _messages_of(connection, claim, identifiers, now))
+
+
+def renew(
+    connection: sqlite3.Connection, key: QueueKey, claim_id: str, lease: Lease, identifiers: Identifiers, now: int
+) -> None:
+    """Raises ClaimMissing."""
+    _, claim = _live(connection, key, claim_id, identifiers, now)
+    expires = now + lease.ttl * MILLISECONDS
+    connection.execute("UPDATE claim SET created=?, ttl=?, expires=? WHERE number=?", (now, lease.ttl, expires, claim))
+    # A worker that renews is at work: only claims that were let expire count (API section 6.9).
+    connection.execute("UPDATE message SET claims=1 WHERE claim=? AND claims!=1", (claim,))
+    _extend(connection, claim, lease, expires)
+
+
+def release(connection: sqlite3.Connection, key: QueueKey, claim_id: str, identifiers: Identifiers, now: int) -> None:
+    try:
+        queue, claim = _live(connection, key, claim_id, identifiers, now)
+    except ClaimMissing:
+        return
+    free(connection, queue, claim, forgive=True)
+
+
+def _live(
+    connection: sqlite3.Connection, key: QueueKey, claim_id: str, identifiers: Identifiers, now: int
+) -> tuple[int, int]:
+    """Return the numbers of queue and claim. Raises ClaimMissing."""
+    number = identifiers.number(claim_id)
+    row = (
+        None
+        if number is None
+        else connection.execute(
+            "SELECT claim.queue FROM claim JOIN queue USING (queue)"
+            " WHERE number=? AND expires>? AND kind=? AND project=? AND name=?",
+            (number, now, key.kind, key.project, key.name),
+        ).fetchone()
+    )
+    if row is None or number is None:
+        raise ClaimMissing(claim_id)
+    return row[0], number
+
+
+def _messages_of(connection: sqlite3.Connection, claim: int, identifiers: Identifiers, now: int) -> tuple[Message, ...]:
+    rows = connection.execute(
+        f"SELECT {messages.COLUMNS} FROM message WHERE claim=? ORDER BY position",  # noqa: S608
+        (claim,),
+    )
+    return tuple(messages.rendered(row, identifiers, now) for row in rows)

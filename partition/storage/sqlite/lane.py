@@ -1,0 +1,177 @@
+"""One thread with one connection, on which whatever was asked for meanwhile runs in one transaction.
+
+A job is one synchronous function of the connection. Jobs of a group see each other's work in the order in which they
+were asked for, and none is answered before the group's COMMIT. A job that raises takes back only its own work. Once
+begun, a group runs to its end whatever becomes of the tasks that wait for it. A lane knows nothing of what jobs do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from partition.storage.sqlite.translation import translate, unavailable
+
+T = TypeVar("T")
+
+# How long one statement waits for a lock that another process holds, in seconds.
+BUSY_TIMEOUT = 5.0
+# How long a caller waits for its turn and its answer, in seconds: longer, so that the clearer message wins.
+ANSWER_TIMEOUT = 15.0
+# Jobs in one transaction. It bounds how long other processes wait for their turn to write.
+LARGEST_GROUP = 128
+
+
+class _Job(NamedTuple):
+    function: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any]
+
+
+_Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
+
+
+class Lane:
+    """A connection to ``path`` on a thread of its own, for the event loop that made it.
+
+    ``begin`` starts the transactions; ``writing`` lanes isolate their jobs from one another.
+    """
+
+    def __init__(self, path: str, name: str, *, begin: str, writing: bool) -> None:
+        self._path = path
+        self._begin = begin
+        self._writing = writing
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._connection: sqlite3.Connection | None = None  # made, used and closed on the thread only
+        self._closed = False
+        self._ended = self._loop.create_future()
+        self._thread = threading.Thread(target=self._work, name=f"partition-{name}", daemon=True)
+        self._thread.start()
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what ``function(connection)`` returned, once that is committed.
+
+        Raises StorageUnavailable and whatever ``function`` raises.
+        """
+        if self._closed:
+            raise unavailable(self._path, "it was closed")
+        future: asyncio.Future[T] = self._loop.create_future()
+        timer = self._loop.call_later(ANSWER_TIMEOUT, self._give_up, future)
+        self._jobs.put(_Job(function, future))
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    async def close(self) -> None:
+        """Finish what was asked for and let go of the connection and the thread. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
+        await asyncio.shield(self._ended)
+
+    def _give_up(self, future: asyncio.Future[Any]) -> None:
+        if not future.done():
+            # The job may have begun, and then nothing can take it back.
+            reason = f"no answer within {ANSWER_TIMEOUT:g} s"
+            future.set_exception(unavailable(self._path, reason, maybe_done=True))
+
+    # On the thread
+
+    def _work(self) -> None:
+        ending = False
+        while not ending:
+            group: list[_Job] = []
+            job = self._jobs.get()
+            while True:
+                if job is None:
+                    ending = True
+                    break
+                # One that nobody waits for any more need not be done.
+                if not job.future.done():
+                    group.append(job)
+                if len(group) == LARGEST_GROUP:
+                    break
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            if group:
+                outcomes = self._transact(group)
+                self._loop.call_soon_threadsafe(_settle, outcomes)
+        self._disconnect()
+        self._loop.call_soon_threadsafe(self._ended.set_result, None)
+
+    def _transact(self, group: list[_Job]) -> list[_Outcome]:
+        try:
+            connection = self._connected()
+            connection.execute(self._begin)
+            outcomes = [self._one(connection, job) for job in group]
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            # Nothing of the group is on disk. The next one starts on a fresh connection, and so recovers by itself
+            # when what was wrong has been mended.
+            self._disconnect()
+            failure = translate(error, self._path)
+            failure.__cause__ = error
+            return [(job.future, None, failure) for job in group]
+        except BaseException as error:
+            self._disconnect()
+            return [(job.future, None, error) for job in group]
+        return outcomes
+
+    def _one(self, connection: sqlite3.Connection, job: _Job) -> _Outcome:
+        if not self._writing:
+            try:
+                return job.future, job.function(connection), None
+            except sqlite3.Error:
+                raise
+            except Exception as refusal:
+                return job.future, None, refusal
+        connection.execute("SAVEPOINT job")
+        try:
+            result = job.function(connection)
+        except Exception as error:
+            if not connection.in_transaction:
+                raise  # SQLite has given up on the whole transaction
+            connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+            translated = translate(error, self._path) if isinstance(error, sqlite3.Error) else error
+            return job.future, None, translated
+        connection.execute("RELEASE job")
+        return job.future, result, None
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None, cached_statements=256)
+            try:
+                # FULL: a commit that was reported survives a power cut. In WAL mode that is one sync per commit.
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA temp_store=MEMORY")
+                connection.execute("PRAGMA cache_size=-32768")
+                # What a burst leaves behind.
+                connection.execute("PRAGMA journal_size_limit=67108864")
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _settle(outcomes: list[_Outcome]) -> None:
+    for future, result, error in outcomes:
+        if future.done():
+            continue  # cancelled, or given up
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)

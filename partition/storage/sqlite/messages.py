@@ -1,0 +1,254 @@
+"""Posting, reading and deleting messages. Every function runs inside a transaction of a lane."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from partition.model import attributes, marker
+from partition.model.clock import MILLISECONDS, age
+from partition.model.identifier import Identifiers, well_formed
+from partition.model.message import Deletion, Message, MessageQuery, NewMessage
+from partition.model.queue import Queue, QueueKey
+from partition.storage.sqlite import numbers, queues
+from partition.storage.sqlite.states import CLAIMED, DELAYED, FREE, STORED
+from partition.storage.sqlite.tidying import Untidy, is_tidy, tidy
+
+COLUMNS = "number, position, ttl, created, body, claim, claims"
+Row = tuple[int, int, int, int, str, int | None, int]
+
+# Messages deleted by one job of a purge.
+PURGED_AT_A_TIME = 500
+
+
+def post(
+    connection: sqlite3.Connection,
+    key: QueueKey,
+    messages: Sequence[NewMessage],
+    client: bytes,
+    version: str | None,
+    now: int,
+) -> range:
+    """Insert the messages; return their numbers. Raises QueueMissing, QueueChanged."""
+    queue = queues.declared(connection, key, version).queue
+    first = numbers.take(connection, len(messages))
+    insert(
+        connection,
+        queue,
+        [
+            (first + n, client, now, message.ttl, now + message.ttl * MILLISECONDS, message.delay, message.body)
+            for n, message in enumerate(messages)
+        ],
+        now,
+    )
+    return range(first, first + len(messages))
+
+
+def insert(
+    connection: sqlite3.Connection, queue: int, rows: list[tuple[int, bytes, int, int, int, int, str]], now: int
+) -> None:
+    """Append (number, client, created, ttl, expires, delay, body) to the queue, at positions never used before."""
+    count = len(rows)
+    # Writers take turns, so positions become visible in their order: none appears behind a marker (API section 6.2).
+    (last,) = connection.execute(
+        "UPDATE tally SET last=last+?, total=total+? WHERE queue=? RETURNING last", (count, count, queue)
+    ).fetchone()
+    connection.executemany(
+        "INSERT INTO message (number, queue, position, state, expires, client, created, ttl, due, claim, claims, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, ?)",
+        [
+            (
+                number,
+                queue,
+                last - count + n,
+                DELAYED if delay else FREE,
+                expires,
+                client,
+                created,
+                ttl,
+                now + delay * MILLISECONDS if delay else None,
+                body,
+            )
+            for n, (number, client, created, ttl, expires, delay, body) in enumerate(rows, 1)
+        ],
+    )
+
+
+def rendered(row: Row, identifiers: Identifiers, now: int) -> Message:
+    """A row as an answer shows it. Its queue must be tidy: then whoever has a claim is claimed."""
+    number, position, ttl, created, body, claim, claims = row
+    claim_id = None if claim is None else identifiers.identifier(claim)
+    return Message(identifiers.identifier(number), str(position), ttl, age(created, now), body, claim_id, claims)
+
+
+def list_page(
+    connection: sqlite3.Connection, key: QueueKey, query: MessageQuery, identifiers: Identifiers, now: int
+) -> tuple[list[Message], Queue | None]:
+    """Raises Untidy."""
+    found = queues.find(connection, key)
+    if found is None or not found.declared:
+        return [], None
+    queue = Queue(key.name, found.version, queues.parsed(found.metadata))
+    after = marker.position(query.marker)
+    if after is None:
+        return [], queue
+    if not is_tidy(connection, found.queue, now):
+        raise Untidy(found.queue)
+    delayed = query.include_delayed or not attributes.delay(queue.metadata)
+    states = (FREE, *((CLAIMED,) if query.include_claimed else ()), *((DELAYED,) if delayed else ()))
+    rows = oldest(connection, found.queue, states, query.limit, now, after=after, not_of=query.hidden_from)
+    return [rendered(row, identifiers, now) for row in rows], queue
+
+
+def oldest(
+    connection: sqlite3.Connection,
+    queue: int,
+    states: Iterable[int],
+    limit: int,
+    now: int,
+    *,
+    after: int = 0,
+    not_of: bytes | None = None,
+) -> list[Row]:
+    """The first living messages in one of the states, by position: each state is a range of one index."""
+    theirs, client = ("", ()) if not_of is None else (" AND client!=?", (not_of,))
+    rows: list[Row] = []
+    for state in states:
+        rows += connection.execute(
+            f"SELECT {COLUMNS} FROM {STORED} WHERE queue=? AND state=? AND position>? AND expires>?{theirs}"  # noqa: S608
+            " ORDER BY position LIMIT ?",
+            (queue, state, after, now, *client, limit),
+        )
+    rows.sort(key=_position)
+    return rows[:limit]
+
+
+def _position(row: Row) -> int:
+    return row[1]
+
+
+def by_ids(
+    connection: sqlite3.Connection, key: QueueKey, ids: Sequence[str], identifiers: Identifiers, now: int
+) -> list[Message]:
+    """Raises Untidy."""
+    found = queues.find(connection, key)
+    if found is None or not found.declared:
+        return []
+    if not is_tidy(connection, found.queue, now):
+        raise Untidy(found.queue)
+    rows = _rows(connection, found.queue, ids, identifiers, now)
+    return [rendered(row, identifiers, now) for row in rows]
+
+
+def _rows(
+    connection: sqlite3.Connection, queue: int, ids: Iterable[str], identifiers: Identifiers, now: int
+) -> list[Row]:
+    rows: list[Row] = []
+    for identifier in dict.fromkeys(ids):
+        number = identifiers.number(identifier)
+        if number is not None:
+            rows += connection.execute(
+                f"SELECT {COLUMNS} FROM message WHERE number=? AND queue=? AND expires>?",  # noqa: S608
+                (number, queue, now),
+            )
+    return rows
+
+
+def remove(connection: sqlite3.Connection, queue: int, rows: Iterable[tuple[int, int | None]]) -> None:
+    """Delete the messages given as (number, claim), and settle every count that included them."""
+    gone = list(rows)
+    if not gone:
+        return
+    connection.executemany("DELETE FROM message WHERE number=?", [(number,) for number, _ in gone])
+    claims = Counter(claim for _, claim in gone if claim is not None)
+    for claim, count in claims.items():
+        connection.execute("UPDATE claim SET size=size-? WHERE number=?", (count, claim))
+        connection.execute("DELETE FROM claim WHERE number=? AND size<=0", (claim,))
+    connection.execute(
+        "UPDATE tally SET total=total-?, claimed=claimed-? WHERE queue=?", (len(gone), claims.total(), queue)
+    )
+
+
+def delete_many(
+    connection: sqlite3.Connection,
+    key: QueueKey,
+    ids: Sequence[str],
+    claim_ids: Sequence[str] | None,
+    identifiers: Identifiers,
+    now: int,
+) -> bool:
+    found = queues.find(connection, key)
+    if found is None:
+        return True
+    tidy_first(connection, found.queue, now)
+    rows: list[Any] = [(row[0], row[5]) for row in _rows(connection, found.queue, ids, identifiers, now)]
+    if claim_ids is not None:
+        named = {identifiers.number(claim) for claim in claim_ids} - {None}
+        if any(claim not in named for _, claim in rows):
+            return False
+    remove(connection, found.queue, rows)
+    return True
+
+
+def delete_one(
+    connection: sqlite3.Connection,
+    key: QueueKey,
+    message_id: str,
+    claim_id: str | None,
+    identifiers: Identifiers,
+    now: int,
+) -> Deletion:
+    """API section 2.12, row by row."""
+    found = queues.find(connection, key)
+    if found is None:
+        return Deletion.DONE
+    tidy_first(connection, found.queue, now)
+    rows = _rows(connection, found.queue, (message_id,), identifiers, now)
+    if not rows:
+        return Deletion.DONE
+    number, claim = rows[0][0], rows[0][5]
+    if claim_id is None:
+        if claim is not None:
+            return Deletion.CLAIMED
+    elif not well_formed(claim_id):
+        return Deletion.BAD_CLAIM
+    elif claim is None:
+        return Deletion.NOT_CLAIMED
+    elif claim != identifiers.number(claim_id):
+        return Deletion.CLAIMED
+    remove(connection, found.queue, [(number, claim)])
+    return Deletion.DONE
+
+
+def pop(connection: sqlite3.Connection, key: QueueKey, limit: int, identifiers: Identifiers, now: int) -> list[Message]:
+    found = queues.find(connection, key)
+    if found is None or not found.declared:
+        return []
+    tidy_first(connection, found.queue, now)
+    rows = oldest(connection, found.queue, (FREE, DELAYED), limit, now)
+    remove(connection, found.queue, [(row[0], None) for row in rows])
+    return [rendered(row, identifiers, now) for row in rows]
+
+
+def purge_some(connection: sqlite3.Connection, key: QueueKey, up_to: int | None, now: int) -> int | None:
+    """Delete some unclaimed messages up to the position ``up_to`` (None: up to the newest); None when all are gone."""
+    found = queues.find(connection, key)
+    if found is None:
+        return None
+    if up_to is None:
+        # Else a purge beside a busy producer would never end.
+        (up_to,) = connection.execute("SELECT last FROM tally WHERE queue=?", (found.queue,)).fetchone()
+    tidy_first(connection, found.queue, now)
+    rows = connection.execute(
+        f"SELECT number FROM {STORED} WHERE queue=? AND state IN (?, ?) AND position<=? LIMIT ?",  # noqa: S608
+        (found.queue, FREE, DELAYED, up_to, PURGED_AT_A_TIME),
+    ).fetchall()
+    remove(connection, found.queue, [(number, None) for (number,) in rows])
+    return up_to if len(rows) == PURGED_AT_A_TIME else None
+
+
+def tidy_first(connection: sqlite3.Connection, queue: int, now: int) -> None:
+    if not is_tidy(connection, queue, now):
+        tidy(connection, queue, now)

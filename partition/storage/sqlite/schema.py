@@ -1,0 +1,141 @@
+"""The tables, preparing a new file, and judging a given one."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+
+from partition.errors import WrongStore
+from partition.model.identifier import MULTIPLIERS, TAGS, Identifiers
+
+# "MarP", so that nobody mistakes the file, and the catalog's is not taken for ours.
+APPLICATION_ID = 0x4D617250
+VERSION = 1
+
+# Times are milliseconds since 1970; ttl and grace are seconds. A queue is named by a number that is never used again,
+# so that deleting a large one is one row, and the rest is swept.
+_TABLES = """
+CREATE TABLE store (
+    tag INTEGER NOT NULL,           -- of identifiers
+    multiplier INTEGER NOT NULL,
+    last INTEGER NOT NULL           -- the last number given to a message, claim or subscription
+);
+CREATE TABLE queue (
+    queue INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind INTEGER NOT NULL,
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,
+    created INTEGER NOT NULL,       -- 0 if only dead letters brought it about (API section 6.9)
+    revision INTEGER NOT NULL,      -- of the metadata
+    metadata TEXT NOT NULL
+);
+CREATE UNIQUE INDEX queue_by_name ON queue (kind, project, name);
+-- Beside the queue, because it changes with every post and metadata can be large.
+CREATE TABLE tally (
+    queue INTEGER PRIMARY KEY,
+    last INTEGER NOT NULL,          -- position of the newest message ever
+    total INTEGER NOT NULL,         -- messages, including those that expired and were not swept
+    claimed INTEGER NOT NULL        -- those with a claim, including claims that expired and were not swept
+);
+CREATE TABLE message (
+    number INTEGER PRIMARY KEY,     -- what the identifier hides
+    queue INTEGER NOT NULL,
+    position INTEGER NOT NULL,      -- what a marker says
+    state INTEGER NOT NULL,         -- see states.py
+    expires INTEGER NOT NULL,
+    client BLOB NOT NULL,
+    created INTEGER NOT NULL,
+    ttl INTEGER NOT NULL,
+    due INTEGER,                    -- until when it is delayed
+    claim INTEGER,                  -- number of its claim
+    claims INTEGER NOT NULL,        -- how often it was claimed
+    body TEXT NOT NULL
+);
+-- Every page is a range of this one; what else a page may hide is in it too, so that skipping reads no message.
+CREATE INDEX message_by_state ON message (queue, state, position, expires, client);
+CREATE INDEX message_by_expiry ON message (queue, expires);
+CREATE INDEX message_by_claim ON message (claim) WHERE claim IS NOT NULL;
+CREATE INDEX message_by_due ON message (queue, due) WHERE due IS NOT NULL;
+CREATE TABLE claim (
+    number INTEGER PRIMARY KEY,
+    queue INTEGER NOT NULL,
+    created INTEGER NOT NULL,       -- or renewed
+    ttl INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    size INTEGER NOT NULL           -- its messages; never 0, for an empty claim is forgotten
+);
+CREATE INDEX claim_by_expiry ON claim (queue, expires);
+CREATE TABLE subscription (
+    number INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    project TEXT NOT NULL,
+    source TEXT NOT NULL,           -- a name: subscriptions outlive their queue
+    subscriber TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    ttl INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    options TEXT NOT NULL,
+    confirmed INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX subscription_by_subscriber ON subscription (kind, project, source, subscriber);
+CREATE INDEX subscription_by_queue ON subscription (kind, project, source, number);
+CREATE INDEX subscription_by_expiry ON subscription (expires);
+-- Deleted queues whose messages are still to be swept.
+CREATE TABLE dropped (queue INTEGER PRIMARY KEY);
+"""
+
+
+def open_or_prepare(path: str, busy_timeout: float) -> Identifiers:
+    """Prepare the file if it is new or empty, verify it otherwise; return the identifiers of the store.
+
+    Raises sqlite3.Error, WrongStore.
+    """
+    connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
+    try:
+        if not _tables(connection):
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            # Another process may have been faster.
+            if not _tables(connection):
+                _prepare(connection)
+            connection.execute("COMMIT")
+        return verify(connection, path)
+    finally:
+        connection.close()
+
+
+def verify(connection: sqlite3.Connection, path: str) -> Identifiers:
+    """Return the identifiers of the store. Raises WrongStore."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID:
+        raise WrongStore(f"storage {path}: it is a database of something else")
+    if version != VERSION:
+        raise WrongStore(f"storage {path}: it has schema {version}, and this release knows {VERSION}")
+    tag, multiplier = connection.execute("SELECT tag, multiplier FROM store").fetchone()
+    return Identifiers(tag, multiplier)
+
+
+def _tables(connection: sqlite3.Connection) -> int:
+    (count,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return int(count)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    for statement in _statements():
+        connection.execute(statement)
+    drawn = (secrets.randbelow(TAGS), secrets.randbelow(MULTIPLIERS) | 1)
+    connection.execute("INSERT INTO store (tag, multiplier, last) VALUES (?, ?, 0)", drawn)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def _statements() -> list[str]:
+    # Not executescript(), which would commit first.
+    found, statement = [], ""
+    for line in _TABLES.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            found.append(statement)
+            statement = ""
+    return found

@@ -1,0 +1,45 @@
+"""What sqlite3 raises, said in our words. The one place that looks at SQLite's result codes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+from partition.errors import StorageError, StorageUnavailable, WrongStore
+
+# By primary result code (https://www.sqlite.org/rescode.html); extended codes carry it in their low byte.
+_REASONS = {
+    sqlite3.SQLITE_PERM: "no permission to use it",
+    sqlite3.SQLITE_BUSY: "another process has kept it locked for too long",
+    sqlite3.SQLITE_LOCKED: "it is locked",
+    sqlite3.SQLITE_READONLY: "no permission to write to it, or to its directory",
+    sqlite3.SQLITE_IOERR: "reading or writing it failed",
+    sqlite3.SQLITE_CORRUPT: "it is damaged",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_NOTADB: "it is not a SQLite database",
+}
+
+
+def unavailable(path: str, reason: str, *, maybe_done: bool = False) -> StorageUnavailable:
+    """Make the error that names the file."""
+    return StorageUnavailable(f"storage {path}: {reason}", maybe_done=maybe_done)
+
+
+def translate(error: sqlite3.Error, path: str) -> StorageError:
+    """Return our error for ``error``, met while using the file ``path``."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return unavailable(path, _why_not_opened(path))
+    if str(error).startswith("no such table"):
+        return WrongStore(f"storage {path} was not prepared by this release ({error})")
+    reason = _REASONS.get(code)
+    return unavailable(path, f"{reason} ({error})" if reason else str(error))
+
+
+def _why_not_opened(path: str) -> str:
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory):
+        return f"there is no directory {directory}"
+    if os.path.isdir(path):
+        return "it is a directory"
+    return "it cannot be opened; is there permission for the file and its directory?"
