@@ -1,0 +1,87 @@
+"""From what went wrong to an answer: the one place that knows status codes of faults (API section 1.8)."""
+
+from __future__ import annotations
+
+import logging
+
+from partition.api.answer import Answer, error
+from partition.api.call import Call, NotAcceptable, NotFound
+from partition.errors import (
+    BadInput,
+    ClaimMissing,
+    PartitionError,
+    QueueMissing,
+    StorageError,
+    SubscriberTaken,
+    SubscriptionMissing,
+)
+from partition.model.clock import Clock
+from partition.model.queue import Kind
+from partition.validation.headers import admits_json
+from partition.validation.metadata_patch import PatchConflict
+
+_log = logging.getLogger("partition.api")
+
+RETRY_AFTER = (b"retry-after", b"2")
+
+# Milliseconds between two lines of log about the same trouble, and how many different ones are remembered.
+_SILENCE = 10_000
+_REMEMBERED = 100
+
+
+class Faults:
+    """Answers faults, and logs those of the store: each reason once in a while, however many requests it hits."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._logged: dict[str, int] = {}
+
+    def answer(self, fault: BaseException, call: Call) -> Answer:
+        """The answer to a request that raised ``fault``; it has a body only if the client takes JSON."""
+        found = self._answer(fault, call)
+        return found if admits_json(call.headers.get(b"accept")) else found._replace(body=b"")
+
+    def _answer(self, fault: BaseException, call: Call) -> Answer:
+        if isinstance(fault, BadInput):
+            return error(400, fault.title, fault.description)
+        if isinstance(fault, StorageError):
+            return self._of_storage(fault, call)
+        if isinstance(fault, PatchConflict):
+            return error(409, "Resource conflict", str(fault))
+        if isinstance(fault, NotFound):
+            return error(404, "404 Not Found")
+        if isinstance(fault, NotAcceptable):
+            return error(406, "406 Not Acceptable")
+        if not isinstance(fault, PartitionError):
+            _log.error("a fault of our own in %s %s", call.method, call.path, exc_info=fault)
+        return error(500, "Internal server error", "The server failed; its log says how.")
+
+    def _of_storage(self, fault: StorageError, call: Call) -> Answer:
+        where = f"for project {call.project or None}"
+        if isinstance(fault, QueueMissing):
+            what = "Queue" if call.key.kind is Kind.QUEUE else "Topic"
+            return error(404, "Not found", f"{what} {call.key.name} does not exist {where}")
+        if isinstance(fault, ClaimMissing):
+            return error(404, "Not found", f"Claim {call.item} does not exist in queue {call.key.name} {where}")
+        if isinstance(fault, SubscriptionMissing):
+            return error(404, "Not found", f"Subscription {call.item} does not exist")
+        if isinstance(fault, SubscriberTaken):
+            unique = "Subscriptions are unique by project + queue + subscriber URI."
+            return error(409, "Resource conflict", f"Such subscription already exists. {unique}")
+        self._log(str(fault))
+        done = " It may have been done nevertheless." if getattr(fault, "maybe_done", False) else ""
+        return error(
+            503,
+            "Service temporarily unavailable",
+            f"The storage failed.{done} Please try again in a few seconds.",
+            RETRY_AFTER,
+        )
+
+    def _log(self, what: str) -> None:
+        now = self._clock()
+        if now < self._logged.get(what, 0):
+            return
+        if len(self._logged) >= _REMEMBERED:
+            self._logged.clear()
+        self._logged[what] = now + _SILENCE
+        _log.error("%s", what)
