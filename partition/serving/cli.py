@@ -1,0 +1,94 @@
+"""The program ``marconi-partition``: ``serve`` and ``check``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from enum import IntEnum
+
+from oslo_config import cfg
+
+from partition.errors import BadStorageURI, StorageError
+from partition.serving import options
+from partition.serving.errors import StartError
+from partition.storage.opening import open_storage, redacted
+
+DEFAULT_FILE = "/etc/marconi-partition/marconi-partition.conf"
+
+
+class Exit(IntEnum):
+    """What the program's exit codes mean."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit status. Usage errors and ``serve`` raise SystemExit."""
+    given = _parser().parse_args(argv)
+    try:
+        if given.command == "serve":
+            return _serve(given)
+        return _check(given)
+    except (options.OptionError, BadStorageURI) as error:
+        return _fail(str(error), Exit.USAGE)
+    except (StartError, StorageError) as error:
+        return _fail(str(error), Exit.FAILED)
+
+
+def _fail(message: str, status: Exit) -> int:
+    sys.stderr.write(f"marconi-partition: {message}\n")
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "marconi-partition", description="A small, durable queue server that speaks the Marconi/Zaqar API."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve the API until SIGTERM or SIGINT")
+    serve.add_argument("--bind", metavar="HOST:PORT", help="[server] bind; port 0 for any free one")
+    serve.add_argument("--workers", metavar="N", help="[server] workers: how many processes")
+    check = commands.add_parser("check", help="verify a store: damage, and counts that do not add up; slow")
+    for command in (serve, check):
+        command.add_argument("--config-file", metavar="FILE", help=f"options; default: {DEFAULT_FILE} if there is one")
+        command.add_argument("--storage", metavar="URI", help="[storage] uri: sqlite:////absolute/path")
+    return parser
+
+
+def _load(given: argparse.Namespace, **overrides: object) -> cfg.ConfigOpts:
+    file = given.config_file or (DEFAULT_FILE if os.path.exists(DEFAULT_FILE) else None)
+    named = {name.replace("__", "."): value for name, value in overrides.items()}
+    return options.load(file, {"storage.uri": given.storage, **named})
+
+
+def _serve(given: argparse.Namespace) -> int:
+    conf = _load(given, server__bind=given.bind, server__workers=given.workers)
+    # gunicorn and uvicorn are not needed for anything else.
+    from partition.serving.server import serve
+
+    serve(conf)
+    return Exit.DONE
+
+
+def _check(given: argparse.Namespace) -> int:
+    uri = _load(given).storage.uri
+    faults = asyncio.run(_faults(uri))
+    for fault in faults:
+        sys.stdout.write(f"{fault}\n")
+    if faults:
+        return _fail(f"{redacted(uri)} has {len(faults)} faults", Exit.REFUSED)
+    sys.stdout.write(f"{redacted(uri)} is in order\n")
+    return Exit.DONE
+
+
+async def _faults(uri: str) -> list[str]:
+    storage = await open_storage(uri)
+    try:
+        return await storage.check()
+    finally:
+        await storage.close()

@@ -1,0 +1,198 @@
+"""Every option: its name, type, default, bounds, and what an operator must know to change it.
+
+Limits have their upstream names, also the older ones (API section 1.7), so that a zaqar.conf says the same here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslo_config import cfg, types
+
+from partition.model.limits import Limits
+
+_LIMITS = Limits()
+
+
+class AddressType(types.ConfigType):  # type: ignore[misc,unused-ignore]
+    """``HOST:PORT`` or ``[IPV6]:PORT``, as a (host, port) pair."""
+
+    def __init__(self) -> None:
+        super().__init__(type_name="host:port value")
+
+    def __call__(self, value: Any) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        text = str(value)
+        host, colon, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            colon = ""
+        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"{text!r} is not HOST:PORT or [IPV6]:PORT")
+        return host, int(port)
+
+    def __repr__(self) -> str:
+        return "Address"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AddressType)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _formatter(self, value: Any) -> str:
+        return str(value)
+
+
+_STORAGE = (
+    cfg.StrOpt(
+        "uri",
+        secret=True,
+        sample_default="sqlite:////var/lib/marconi-partition/messages.db",
+        help="Where messages are kept. The scheme names the driver: sqlite:////absolute/path is a file that the "
+        "processes of one machine share. Must be set. It may hold a password, so it is never logged whole; in this "
+        "file a $ is written $$.",
+    ),
+    cfg.FloatOpt(
+        "sweep_interval",
+        default=1.0,
+        min=0.05,
+        max=3600.0,
+        help="Seconds between two rounds in which each worker removes a bounded part of what has expired or was "
+        "deleted with its queue. No answer depends on it; longer, the store stays larger and stats count more.",
+    ),
+)
+
+_SERVER = (
+    cfg.Opt(
+        "bind",
+        type=AddressType(),
+        default="127.0.0.1:8888",
+        help="HOST:PORT of the API; [IPV6]:PORT for IPv6, port 0 for any free one. Whoever reaches it is believed to "
+        "be the project it names, so the default is reachable from this machine only.",
+    ),
+    cfg.IntOpt(
+        "workers",
+        default=1,
+        min=1,
+        max=256,
+        help="Worker processes. Each uses one core for HTTP and JSON. With SQLite all write to one file in turns, "
+        "so beyond a few more of them add little.",
+    ),
+    cfg.IntOpt(
+        "keepalive",
+        default=75,
+        min=1,
+        max=3600,
+        help="Seconds that a client's connection may stay idle between two requests before it is closed. Shorter than "
+        "what clients or a proxy in front keep theirs, some of their requests meet a closed connection.",
+    ),
+    cfg.IntOpt(
+        "graceful_timeout",
+        default=30,
+        min=1,
+        max=3600,
+        help="Seconds that requests under way get to finish when the server is stopped.",
+    ),
+)
+
+_SIGNED_URL = (
+    cfg.StrOpt(
+        "secret_key",
+        secret=True,
+        help="The key that signs shared URLs; the same on every server that is to accept them. Unset, nothing can be "
+        "shared, and requests with a signature are answered 404.",
+    ),
+)
+
+
+def _limit(name: str, help_text: str, *older: str, least: int = 1, most: int = 2**31 - 1) -> cfg.IntOpt:
+    return cfg.IntOpt(
+        name,
+        default=getattr(_LIMITS, name),
+        min=least,
+        max=most,
+        deprecated_opts=[cfg.DeprecatedOpt(old, group="limits:transport") for old in older],
+        help=help_text,
+    )
+
+
+_TRANSPORT = (
+    _limit(
+        "max_queues_per_page",
+        "The largest limit of a listing of queues or topics; a larger one is answered 400.",
+        "queue_paging_uplimit",
+    ),
+    _limit(
+        "max_messages_per_page",
+        "The largest limit of a list of messages, and the most ids that one bulk get or delete may name.",
+        "message_paging_uplimit",
+    ),
+    _limit(
+        "max_messages_per_claim_or_pop",
+        "The most messages that one claim or pop may ask for.",
+        "max_messages_per_claim",
+    ),
+    _limit(
+        "max_subscriptions_per_page", "The largest limit of a list of subscriptions.", "subscription_paging_uplimit"
+    ),
+    _limit(
+        "max_queue_metadata",
+        "Bytes of the largest body that sets metadata; a larger one is answered 400.",
+        "metadata_size_uplimit",
+    ),
+    _limit(
+        "max_messages_post_size",
+        "Bytes of the largest body that posts messages; a larger one is answered 400. It is held in memory while its "
+        "request lasts. Many small messages in one body make an answer with a Location of hundreds of kilobytes.",
+        "message_size_uplimit",
+        "max_message_size",
+    ),
+    _limit("max_message_ttl", "Seconds of the longest life of a message.", "message_ttl_max", least=60),
+    _limit("max_message_delay", "Seconds of the longest delay of a message.", least=0),
+    _limit("max_claim_ttl", "Seconds of the longest claim.", "claim_ttl_max", least=60),
+    _limit("max_claim_grace", "Seconds of the longest grace of a claim.", "claim_grace_max", least=60),
+    _limit(
+        "default_message_ttl", "Seconds that a message lives if neither it nor its queue says (v1.1, v2).", least=60
+    ),
+    _limit("default_message_delay", "Seconds of delay that v2 shows for a queue without a delay of its own.", least=0),
+    _limit("default_claim_ttl", "Seconds that a claim lasts if it does not say (v1.1, v2).", least=60),
+    _limit("default_claim_grace", "Seconds of grace of a claim that does not say (v1.1, v2).", least=60),
+    _limit("default_subscription_ttl", "Seconds that a subscription lasts if it does not say.", least=60),
+    cfg.ListOpt(
+        "subscriber_types",
+        default=list(_LIMITS.subscriber_types),
+        help="Schemes of subscribers that are accepted. Subscriptions are kept and shown; nothing is delivered yet.",
+    ),
+    cfg.BoolOpt(
+        "message_delete_with_claim_id",
+        default=_LIMITS.message_delete_with_claim_id,
+        help="Whether deleting messages by ids must name, in claim_ids, the claims that they are under (v1.1, v2).",
+    ),
+    cfg.StrOpt(
+        "client_id_uuid_safe",
+        default=_LIMITS.client_id_uuid_safe,
+        choices=[("strict", "Client-ID must be a UUID."), ("off", "Client-ID may be any text of allowed length.")],
+        help="What a Client-ID may be.",
+    ),
+    _limit("min_length_client_id", "The shortest Client-ID with client_id_uuid_safe = off."),
+    _limit("max_length_client_id", "The longest Client-ID with client_id_uuid_safe = off."),
+)
+
+_LOG = (
+    cfg.StrOpt(
+        "level",
+        default="info",
+        choices=["debug", "info", "warning", "error"],
+        help="What is logged to standard error. Requests are not logged at any level.",
+    ),
+)
+
+GROUPS: dict[str, tuple[cfg.Opt, ...]] = {
+    "storage": _STORAGE,
+    "server": _SERVER,
+    "transport": _TRANSPORT,
+    "signed_url": _SIGNED_URL,
+    "log": _LOG,
+}

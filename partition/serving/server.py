@@ -1,0 +1,101 @@
+"""Running the server under gunicorn, from checked options to the last worker's end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+
+from gunicorn import glogging
+from gunicorn.app.base import BaseApplication
+from oslo_config import cfg
+
+from partition.api.node import Node
+from partition.errors import BadStorageURI, StorageError
+from partition.serving import options
+from partition.serving.errors import StartError
+from partition.serving.lifespan import Worker
+from partition.serving.listener import bind, url
+from partition.serving.worker import WORKER_CLASS
+from partition.storage.opening import open_storage, redacted
+
+_log = logging.getLogger(__name__)
+
+FORMAT = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
+
+# What gunicorn waits beyond graceful_timeout before it kills: a worker needs it to let go of the store.
+_CLOSING_TIME = 5
+
+
+class Logger(glogging.Logger):
+    """gunicorn's own logger in our form."""
+
+    error_fmt = FORMAT
+    datefmt = TIME_FORMAT
+
+
+class Listener(BaseApplication):
+    """The server as gunicorn sees it: settings for the master, the application for each worker."""
+
+    def __init__(self, conf: cfg.ConfigOpts, target: str) -> None:
+        self._conf = conf
+        self._target = target
+        super().__init__(prog="marconi-partition")
+
+    def load_config(self) -> None:
+        settings = {
+            "bind": self._target,
+            "workers": self._conf.server.workers,
+            "worker_class": WORKER_CLASS,
+            "keepalive": self._conf.server.keepalive,
+            "graceful_timeout": self._conf.server.graceful_timeout + _CLOSING_TIME,
+            "proc_name": "marconi-partition",
+            "loglevel": self._conf.log.level,
+            "logger_class": Logger,
+            # The heartbeat is a file that each worker touches; on a disk it stalls whenever the disk does.
+            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108
+            # One more way in that nobody asked for. Releases before 25 have none.
+            "control_socket_disable": True,
+        }
+        for name, value in settings.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Worker:
+        """Return the application. Called in each worker, after fork."""
+        # The thread that writes waits for this long for the interpreter, while requests are being parsed.
+        sys.setswitchinterval(0.0005)
+        return Worker(lambda: open_node(self._conf), self._conf.storage.sweep_interval)
+
+
+async def open_node(conf: cfg.ConfigOpts) -> Node:
+    """Open the store and put a node together. Raises StorageError."""
+    storage = await open_storage(conf.storage.uri)
+    return Node(storage, options.limits(conf), conf.signed_url.secret_key)
+
+
+def serve(conf: cfg.ConfigOpts) -> None:
+    """Run until SIGTERM or SIGINT, then exit with status 0. Before any process is made, raises StartError,
+    BadStorageURI."""
+    logging.basicConfig(level=conf.log.level.upper(), format=FORMAT, datefmt=TIME_FORMAT, force=True)
+    try:
+        asyncio.run(_try(conf.storage.uri))
+    except BadStorageURI:
+        raise
+    except StorageError as error:
+        raise StartError(str(error)) from error
+    listener = bind(*conf.server.bind)
+    where = url(listener)
+    # gunicorn owns the descriptor from here on.
+    target = f"fd://{listener.detach()}"
+    _log.info("listening on %s, workers: %d, storage: %s", where, conf.server.workers, redacted(conf.storage.uri))
+    _log.warning("X-Project-Id is believed as sent, whoever sends it")
+    Listener(conf, target).run()
+
+
+async def _try(uri: str) -> None:
+    """Open the store once and close it again, so that a wrong one stops the start and not every worker."""
+    storage = await open_storage(uri)
+    await storage.close()

@@ -1,0 +1,41 @@
+"""gunicorn's worker: one process with one event loop, running uvicorn.
+
+gunicorn names it by the string ``WORKER_CLASS``, so that the master need not import uvicorn before it forks.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+from typing import Any, ClassVar
+
+from uvicorn_worker import UvicornWorker
+
+WORKER_CLASS = "partition.serving.worker.PartitionWorker"
+
+
+class PartitionWorker(UvicornWorker):
+    """Stops on SIGQUIT too, which is how gunicorn's master passes on a SIGINT, and when there is no master any more."""
+
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "ws": "none",
+        "lifespan": "on",
+        "interface": "asgi3",
+        "proxy_headers": False,
+        "server_header": False,
+        "access_log": False,
+        # Seconds between two heartbeats to the master.
+        "timeout_notify": 1,
+    }
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    async def callback_notify(self) -> None:
+        # A master that was killed outright takes no worker with it, and one left over would hold the port for ever.
+        if os.getppid() != self.ppid:
+            signal.raise_signal(signal.SIGTERM)
+        self.notify()
