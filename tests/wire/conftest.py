@@ -24,7 +24,7 @@ Directly = Callable[[Script, str], list[Played]]
 
 
 @contextmanager
-def _logged(*processes: ServerProcess) -> Iterator[None]:
+def logged(*processes: ServerProcess) -> Iterator[None]:
     """Show the logs of these processes with the tests that fail meanwhile."""
     _RUNNING.extend(processes)
     try:
@@ -44,14 +44,14 @@ def pytest_runtest_makereport(item, call):
 
 @contextmanager
 def _zaqar(release: str, mongodb_uri: str, **options: bool | str) -> Iterator[Zaqar]:
-    with zaqar(release, mongodb_uri, **options) as server, _logged(server.process):
+    with zaqar(release, mongodb_uri, **options) as server, logged(server.process):
         yield server
 
 
 @contextmanager
 def _front_door(catalog: str, logs: Path, **partitions: Zaqar) -> Iterator[MarconiProxy]:
     """Run marconi-proxy with one partition per keyword."""
-    with marconi_proxy(catalog, logs) as proxy, _logged(proxy.public, proxy.admin):
+    with marconi_proxy(catalog, logs) as proxy, logged(proxy.public, proxy.admin):
         for name, server in partitions.items():
             proxy.run("partition", "register", name, "--host", server.url)
         yield proxy

@@ -1,0 +1,74 @@
+"""marconi-partition as a child process, over a store that outlives it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers.zaqar import HOST, ServerProcess, on_a_free_port, status_of
+
+# The same as the Zaqar of the tests has, so that either judges the other's signatures.
+SECRET = "a secret of the tests"
+
+
+@dataclass(frozen=True)
+class PartitionNode:
+    """A running node: where it listens, its store, and its process."""
+
+    port: int
+    storage: str
+    process: ServerProcess
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return HOST, self.port
+
+    def kill(self) -> None:
+        """End the master and every worker at once, as a power cut would: nothing is flushed or closed."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.stop()
+
+
+def start_partition(storage: str, directory: Path, *, workers: int = 1, port: int | None = None) -> PartitionNode:
+    """Run a node over the store at URI ``storage``, logging below ``directory``; on ``port`` if given.
+
+    The caller stops it. Raises ServerFailed.
+    """
+
+    def start(port: int) -> ServerProcess:
+        options = ("--storage", storage, "--bind", f"{HOST}:{port}", "--workers", str(workers))
+        return ServerProcess(
+            "marconi-partition serve",
+            (sys.executable, "-m", "partition", "serve", *options),
+            directory / "partition.log",
+            {"OS_SIGNED_URL__SECRET_KEY": SECRET},
+        )
+
+    def ready(port: int) -> bool:
+        return status_of(HOST, port, "/v1/health") == 204
+
+    if port is None:
+        process, port = on_a_free_port(start, ready)
+    else:
+        process = start(port)
+        process.wait_until(lambda: ready(port))
+    return PartitionNode(port, storage, process)
+
+
+@contextmanager
+def partition_node(directory: Path, *, workers: int = 1) -> Iterator[PartitionNode]:
+    """Run a node over a new SQLite store below ``directory``. Raises ServerFailed."""
+    node = start_partition(f"sqlite:///{directory / 'messages.db'}", directory, workers=workers)
+    try:
+        yield node
+    finally:
+        node.process.stop()
