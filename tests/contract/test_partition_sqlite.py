@@ -18,6 +18,7 @@ from partition.storage.opening import driver_of, open_storage, redacted
 from partition.storage.sqlite import lane as lane_module
 from partition.storage.sqlite.driver import SQLiteStorage
 from partition.storage.sqlite.lane import Lane
+from partition.storage.sqlite.turn import SUFFIX, Turn
 from tests.contract.partition_stores import CLIENT, KEY, LEASE, FakeClock, opened, some
 
 
@@ -135,6 +136,24 @@ async def test_nobody_waits_for_ever(lane, monkeypatch):
         await lane.run(insert(1))
     assert caught.value.maybe_done
     await gate.opens()
+
+
+async def test_processes_take_turns_at_writing(path, lane):
+    """A lane waits for whoever has the turn, and is woken when it is given on."""
+    other = Turn(str(path))
+    with other:
+        waiting = asyncio.ensure_future(lane.run(insert(1)))
+        done, _ = await asyncio.wait([waiting], timeout=0.05)
+        assert not done
+    assert await waiting == 1
+    other.close()
+    other.close()
+
+
+async def test_a_turn_that_cannot_be_taken(path, lane):
+    path.with_name(path.name + SUFFIX).mkdir()
+    with pytest.raises(StorageUnavailable, match=f"{path}: its lock cannot be used"):
+        await lane.run(insert(1))
 
 
 # Errors

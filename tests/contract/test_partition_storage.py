@@ -380,6 +380,28 @@ async def test_no_message_is_in_two_claims(storage, queue):
     assert sorted(got, key=int) == [str(n) for n in range(200)]
 
 
+@pytest.mark.parametrize("take", ["claim", "pop"])
+async def test_many_claims_that_end_at_once_hide_nothing(storage, clock, take):
+    await storage.create_queue(KEY, {"_default_message_delay": 1})
+    await storage.post(KEY, some(*range(60), ttl=500), CLIENT)
+    await storage.post(KEY, some("short", ttl=60), CLIENT)
+    await storage.post(KEY, some(*range(60, 120), ttl=500, delay=60), CLIENT)
+    for _ in range(61):
+        await storage.claim(KEY, Lease(60, 60), 1)
+    clock.passes(200)
+    stats = await storage.stats(KEY)
+    assert (stats.free, stats.claimed) == (120, 0)
+    assert len(await listed(storage, include_claimed=False, include_delayed=False)) == 20
+    got: list[str] = []
+    for _ in range(6):
+        if take == "pop":
+            got += [message.body for message in await storage.pop(KEY, 20)]
+        else:
+            got += await bodies(storage)
+        await storage.check()
+    assert sorted(got, key=int) == [str(n) for n in range(120)]
+
+
 async def test_producers_are_seen_in_their_order(storage, queue):
     async def produce(producer: int) -> None:
         for n in range(25):

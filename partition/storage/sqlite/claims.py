@@ -12,8 +12,8 @@ from partition.model.identifier import Identifiers
 from partition.model.message import Message
 from partition.model.queue import QueueKey
 from partition.storage.sqlite import messages, numbers, queues
-from partition.storage.sqlite.states import CLAIMED, FREE
-from partition.storage.sqlite.tidying import Untidy, free, is_tidy
+from partition.storage.sqlite.states import CLAIMED
+from partition.storage.sqlite.tidying import free
 
 
 def create(
@@ -23,10 +23,10 @@ def create(
     found = queues.find(connection, key)
     if found is None or not found.declared:
         return None
-    messages.tidy_first(connection, found.queue, now)
     rows = _claimable(connection, key, found, limit, now)
     if not rows:
         return None
+    messages.detach(connection, found.queue, [row.claim for row in rows if row.claim is not None])
     claim = numbers.take(connection, 1)
     expires = now + lease.ttl * MILLISECONDS
     connection.execute(
@@ -34,8 +34,8 @@ def create(
         (claim, found.queue, now, lease.ttl, expires, len(rows)),
     )
     connection.executemany(
-        "UPDATE message SET state=?, claim=?, claims=claims+1 WHERE number=?",
-        [(CLAIMED, claim, row[0]) for row in rows],
+        "UPDATE message SET state=?, due=NULL, claim=?, claims=claims+1 WHERE number=?",
+        [(CLAIMED, claim, row.number) for row in rows],
     )
     connection.execute("UPDATE tally SET claimed=claimed+? WHERE queue=?", (len(rows), found.queue))
     _extend(connection, claim, lease, expires)
@@ -56,16 +56,16 @@ def _claimable(
 ) -> list[messages.Row]:
     rule = attributes.dead_letters(queues.parsed(found.metadata))
     if rule is None:
-        return messages.oldest(connection, found.queue, (FREE,), limit, now)
+        return messages.available(connection, found.queue, limit, now)
     name, allowed, ttl = rule
     good: list[messages.Row] = []
     after = 0
-    while rows := messages.oldest(connection, found.queue, (FREE,), limit - len(good), now, after=after):
-        after = rows[-1][1]
-        dead = [row for row in rows if row[6] >= allowed]
+    while rows := messages.available(connection, found.queue, limit - len(good), now, after=after):
+        after = rows[-1].position
+        dead = [row for row in rows if row.claims >= allowed]
         if dead:
             _bury(connection, found.queue, QueueKey(key.project, name, key.kind), dead, ttl, now)
-        good += [row for row in rows if row[6] < allowed]
+        good += [row for row in rows if row.claims < allowed]
         if len(good) == limit:
             break
     return good
@@ -79,20 +79,20 @@ def _bury(
     first = numbers.take(connection, len(rows))
     moved = []
     for number, row in enumerate(rows, first):
-        client, expires = connection.execute("SELECT client, expires FROM message WHERE number=?", row[:1]).fetchone()
-        created = row[3]
+        client, expires = connection.execute(
+            "SELECT client, expires FROM message WHERE number=?", (row.number,)
+        ).fetchone()
+        created = row.created
         if ttl is not None:
             created, expires = now, now + ttl * MILLISECONDS
-        moved.append((number, client, created, ttl or row[2], expires, 0, row[4]))
-    messages.remove(connection, queue, [(row[0], None) for row in rows])
+        moved.append((number, client, created, ttl or row.ttl, expires, 0, row.body))
+    messages.remove(connection, queue, [(row.number, row.claim) for row in rows])
     messages.insert(connection, target, moved, now)
 
 
 def get(connection: sqlite3.Connection, key: QueueKey, claim_id: str, identifiers: Identifiers, now: int) -> Claim:
-    """Raises ClaimMissing, Untidy."""
-    queue, claim = _live(connection, key, claim_id, identifiers, now)
-    if not is_tidy(connection, queue, now):
-        raise Untidy(queue)
+    """Raises ClaimMissing."""
+    _, claim = _live(connection, key, claim_id, identifiers, now)
     ttl, created = connection.execute("SELECT ttl, created FROM claim WHERE number=?", (claim,)).fetchone()
     return Claim(claim_id, ttl, age(created, now), _messages_of(connection, claim, identifiers, now))
 
@@ -139,6 +139,6 @@ def _live(
 def _messages_of(connection: sqlite3.Connection, claim: int, identifiers: Identifiers, now: int) -> tuple[Message, ...]:
     rows = connection.execute(
         f"SELECT {messages.COLUMNS} FROM message WHERE claim=? ORDER BY position",  # noqa: S608
-        (claim,),
+        (now, claim),
     )
-    return tuple(messages.rendered(row, identifiers, now) for row in rows)
+    return tuple(messages.rendered(messages.Row._make(row), identifiers, now) for row in rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -26,14 +26,12 @@ from partition.storage.sqlite import (
     stats,
     subscriptions,
     sweeping,
-    tidying,
 )
 from partition.storage.sqlite.lane import BUSY_TIMEOUT, Lane
 from partition.storage.sqlite.translation import translate
 from partition.validation.json_document import text
 
 T = TypeVar("T")
-_Job = Callable[[sqlite3.Connection], T]
 
 
 def path_of(uri: str) -> str:
@@ -78,18 +76,6 @@ class SQLiteStorage(Storage):
     async def close(self) -> None:
         await self._writing.close()
         await self._reading.close()
-
-    async def _read(self, job: _Job[T]) -> T:
-        """Run a reading job; if its queue needs tidying, tidy and run it again."""
-        while True:
-            try:
-                return await self._reading.run(job)
-            except tidying.Untidy as found:
-                tidy = partial(self._tidy, found.queue)
-            await self._writing.run(tidy)
-
-    def _tidy(self, queue: int, connection: sqlite3.Connection) -> None:
-        tidying.tidy(connection, queue, self._clock())
 
     def _sweep_queue(self, queue: int, connection: sqlite3.Connection) -> bool:
         return sweeping.sweep_queue(connection, queue, self._clock())
@@ -139,7 +125,7 @@ class SQLiteStorage(Storage):
         return await self._reading.run(lambda c: queues.count(c, project, kind))
 
     async def stats(self, key: QueueKey) -> Stats:
-        return await self._read(lambda c: stats.of_queue(c, key, self._identifiers, self._clock()))
+        return await self._reading.run(lambda c: stats.of_queue(c, key, self._identifiers, self._clock()))
 
     # Messages
 
@@ -150,10 +136,10 @@ class SQLiteStorage(Storage):
         return [self._identifiers.identifier(number) for number in numbers]
 
     async def list_messages(self, key: QueueKey, query: MessageQuery) -> tuple[list[Message], Queue | None]:
-        return await self._read(lambda c: messages.list_page(c, key, query, self._identifiers, self._clock()))
+        return await self._reading.run(lambda c: messages.list_page(c, key, query, self._identifiers, self._clock()))
 
     async def get_messages(self, key: QueueKey, ids: Sequence[str]) -> list[Message]:
-        return await self._read(lambda c: messages.by_ids(c, key, ids, self._identifiers, self._clock()))
+        return await self._reading.run(lambda c: messages.by_ids(c, key, ids, self._identifiers, self._clock()))
 
     async def delete_messages(self, key: QueueKey, ids: Sequence[str], claim_ids: Sequence[str] | None = None) -> bool:
         return await self._writing.run(
@@ -181,7 +167,7 @@ class SQLiteStorage(Storage):
         return await self._writing.run(lambda c: claims.create(c, key, lease, limit, self._identifiers, self._clock()))
 
     async def get_claim(self, key: QueueKey, claim_id: str) -> Claim:
-        return await self._read(lambda c: claims.get(c, key, claim_id, self._identifiers, self._clock()))
+        return await self._reading.run(lambda c: claims.get(c, key, claim_id, self._identifiers, self._clock()))
 
     async def renew_claim(self, key: QueueKey, claim_id: str, lease: Lease) -> None:
         await self._writing.run(lambda c: claims.renew(c, key, claim_id, lease, self._identifiers, self._clock()))

@@ -12,9 +12,11 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeVar
 
 from partition.storage.sqlite.translation import translate, unavailable
+from partition.storage.sqlite.turn import Turn
 
 T = TypeVar("T")
 
@@ -44,6 +46,7 @@ class Lane:
         self._path = path
         self._begin = begin
         self._writing = writing
+        self._turn: Turn | nullcontext[None] = Turn(path) if writing else nullcontext()
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None  # made, used and closed on the thread only
@@ -104,14 +107,20 @@ class Lane:
                 outcomes = self._transact(group)
                 self._loop.call_soon_threadsafe(_settle, outcomes)
         self._disconnect()
+        if isinstance(self._turn, Turn):
+            self._turn.close()
         self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
     def _transact(self, group: list[_Job]) -> list[_Outcome]:
         try:
             connection = self._connected()
-            connection.execute(self._begin)
-            outcomes = [self._one(connection, job) for job in group]
-            connection.execute("COMMIT")
+            with self._turn:
+                connection.execute(self._begin)
+                outcomes = [self._one(connection, job) for job in group]
+                connection.execute("COMMIT")
+        except OSError as error:
+            failure: BaseException = unavailable(self._path, f"its lock cannot be used: {error.strerror}")
+            return [(job.future, None, failure) for job in group]
         except sqlite3.Error as error:
             # Nothing of the group is on disk. The next one starts on a fresh connection, and so recovers by itself
             # when what was wrong has been mended.

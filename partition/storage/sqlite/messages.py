@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import NamedTuple
 
 from partition.model import attributes, marker
 from partition.model.clock import MILLISECONDS, age
@@ -14,10 +14,32 @@ from partition.model.message import Deletion, Message, MessageQuery, NewMessage
 from partition.model.queue import Queue, QueueKey
 from partition.storage.sqlite import numbers, queues
 from partition.storage.sqlite.states import CLAIMED, DELAYED, FREE, STORED
-from partition.storage.sqlite.tidying import Untidy, is_tidy, tidy
+from partition.storage.sqlite.tidying import tidy, untidy
 
-COLUMNS = "number, position, ttl, created, body, claim, claims"
-Row = tuple[int, int, int, int, str, int | None, int]
+# The first parameter of such a query is the time: a claim that has ended, and was not swept, is none.
+COLUMNS = (
+    "number, position, ttl, created, body, claim, claims,"
+    " EXISTS (SELECT 1 FROM claim WHERE claim.number=message.claim AND claim.expires>?)"
+)
+
+
+class Row(NamedTuple):
+    """A message as COLUMNS select it. ``claim`` may have ended; ``live`` tells."""
+
+    number: int
+    position: int
+    ttl: int
+    created: int
+    body: str
+    claim: int | None
+    claims: int
+    live: int
+
+    @property
+    def holder(self) -> int | None:
+        """The live claim that it is under."""
+        return self.claim if self.live else None
+
 
 # Messages deleted by one job of a purge.
 PURGED_AT_A_TIME = 500
@@ -77,16 +99,15 @@ def insert(
 
 
 def rendered(row: Row, identifiers: Identifiers, now: int) -> Message:
-    """A row as an answer shows it. Its queue must be tidy: then whoever has a claim is claimed."""
-    number, position, ttl, created, body, claim, claims = row
-    claim_id = None if claim is None else identifiers.identifier(claim)
+    """A row as an answer shows it."""
+    number, position, ttl, created, body, claim, claims, live = row
+    claim_id = identifiers.identifier(claim) if live and claim is not None else None
     return Message(identifiers.identifier(number), str(position), ttl, age(created, now), body, claim_id, claims)
 
 
 def list_page(
     connection: sqlite3.Connection, key: QueueKey, query: MessageQuery, identifiers: Identifiers, now: int
 ) -> tuple[list[Message], Queue | None]:
-    """Raises Untidy."""
     found = queues.find(connection, key)
     if found is None or not found.declared:
         return [], None
@@ -94,50 +115,75 @@ def list_page(
     after = marker.position(query.marker)
     if after is None:
         return [], queue
-    if not is_tidy(connection, found.queue, now):
-        raise Untidy(found.queue)
     delayed = query.include_delayed or not attributes.delay(queue.metadata)
-    states = (FREE, *((CLAIMED,) if query.include_claimed else ()), *((DELAYED,) if delayed else ()))
-    rows = oldest(connection, found.queue, states, query.limit, now, after=after, not_of=query.hidden_from)
+    wrong = untidy(connection, found.queue, now)
+    ranges = [(FREE, "")]
+    if query.include_claimed:
+        ranges.append((CLAIMED, ""))
+    elif wrong.ended:
+        ranges.append((CLAIMED, _ENDED))
+    if delayed:
+        ranges.append((DELAYED, ""))
+    elif wrong.due:
+        ranges.append((DELAYED, _DUE))
+    rows = oldest(connection, found.queue, ranges, query.limit, now, after=after, not_of=query.hidden_from)
     return [rendered(row, identifiers, now) for row in rows], queue
+
+
+# Of claimed messages, those whose claim has ended; of delayed ones, those that are due. One parameter: the time.
+_ENDED = " AND EXISTS (SELECT 1 FROM claim WHERE claim.number=message.claim AND claim.expires<=?)"
+_DUE = " AND due<=?"
 
 
 def oldest(
     connection: sqlite3.Connection,
     queue: int,
-    states: Iterable[int],
+    ranges: Iterable[tuple[int, str]],
     limit: int,
     now: int,
     *,
     after: int = 0,
     not_of: bytes | None = None,
 ) -> list[Row]:
-    """The first living messages in one of the states, by position: each state is a range of one index."""
+    """The first living messages, by position, of ranges of the index: each a state, and a further condition or ""."""
     theirs, client = ("", ()) if not_of is None else (" AND client!=?", (not_of,))
     rows: list[Row] = []
-    for state in states:
-        rows += connection.execute(
-            f"SELECT {COLUMNS} FROM {STORED} WHERE queue=? AND state=? AND position>? AND expires>?{theirs}"  # noqa: S608
+    for state, condition in ranges:
+        found = connection.execute(
+            f"SELECT {COLUMNS} FROM {STORED} WHERE queue=? AND state=? AND position>? AND expires>?{theirs}{condition}"  # noqa: S608
             " ORDER BY position LIMIT ?",
-            (queue, state, after, now, *client, limit),
+            (now, queue, state, after, now, *client, *((now,) if condition else ()), limit),
         )
+        rows += map(Row._make, found)
     rows.sort(key=_position)
     return rows[:limit]
 
 
 def _position(row: Row) -> int:
-    return row[1]
+    return row.position
+
+
+def available(
+    connection: sqlite3.Connection, queue: int, limit: int, now: int, *, after: int = 0, delayed: bool = False
+) -> list[Row]:
+    """The first messages, by position, that may be taken; ``delayed`` ones too, whether or not they are due.
+
+    Tidies a bounded part first. Only if that leaves some, and they are needed, the claimed ones are looked through.
+    """
+    more = tidy(connection, queue, now)
+    late = (DELAYED, "") if delayed else (DELAYED, _DUE)
+    rows = oldest(connection, queue, ((FREE, ""), late) if delayed else ((FREE, ""),), limit, now, after=after)
+    if more and len(rows) < limit:
+        rows = oldest(connection, queue, ((FREE, ""), (CLAIMED, _ENDED), late), limit, now, after=after)
+    return rows
 
 
 def by_ids(
     connection: sqlite3.Connection, key: QueueKey, ids: Sequence[str], identifiers: Identifiers, now: int
 ) -> list[Message]:
-    """Raises Untidy."""
     found = queues.find(connection, key)
     if found is None or not found.declared:
         return []
-    if not is_tidy(connection, found.queue, now):
-        raise Untidy(found.queue)
     rows = _rows(connection, found.queue, ids, identifiers, now)
     return [rendered(row, identifiers, now) for row in rows]
 
@@ -149,10 +195,11 @@ def _rows(
     for identifier in dict.fromkeys(ids):
         number = identifiers.number(identifier)
         if number is not None:
-            rows += connection.execute(
+            found = connection.execute(
                 f"SELECT {COLUMNS} FROM message WHERE number=? AND queue=? AND expires>?",  # noqa: S608
-                (number, queue, now),
+                (now, number, queue, now),
             )
+            rows += map(Row._make, found)
     return rows
 
 
@@ -162,13 +209,18 @@ def remove(connection: sqlite3.Connection, queue: int, rows: Iterable[tuple[int,
     if not gone:
         return
     connection.executemany("DELETE FROM message WHERE number=?", [(number,) for number, _ in gone])
-    claims = Counter(claim for _, claim in gone if claim is not None)
-    for claim, count in claims.items():
+    connection.execute("UPDATE tally SET total=total-? WHERE queue=?", (len(gone), queue))
+    detach(connection, queue, [claim for _, claim in gone if claim is not None])
+
+
+def detach(connection: sqlite3.Connection, queue: int, claims: list[int]) -> None:
+    """Count one message less under each of the claims; an empty one is forgotten."""
+    if not claims:
+        return
+    for claim, count in Counter(claims).items():
         connection.execute("UPDATE claim SET size=size-? WHERE number=?", (count, claim))
         connection.execute("DELETE FROM claim WHERE number=? AND size<=0", (claim,))
-    connection.execute(
-        "UPDATE tally SET total=total-?, claimed=claimed-? WHERE queue=?", (len(gone), claims.total(), queue)
-    )
+    connection.execute("UPDATE tally SET claimed=claimed-? WHERE queue=?", (len(claims), queue))
 
 
 def delete_many(
@@ -182,13 +234,12 @@ def delete_many(
     found = queues.find(connection, key)
     if found is None:
         return True
-    tidy_first(connection, found.queue, now)
-    rows: list[Any] = [(row[0], row[5]) for row in _rows(connection, found.queue, ids, identifiers, now)]
+    rows = _rows(connection, found.queue, ids, identifiers, now)
     if claim_ids is not None:
         named = {identifiers.number(claim) for claim in claim_ids} - {None}
-        if any(claim not in named for _, claim in rows):
+        if any(row.holder not in named for row in rows):
             return False
-    remove(connection, found.queue, rows)
+    remove(connection, found.queue, [(row.number, row.claim) for row in rows])
     return True
 
 
@@ -204,21 +255,20 @@ def delete_one(
     found = queues.find(connection, key)
     if found is None:
         return Deletion.DONE
-    tidy_first(connection, found.queue, now)
     rows = _rows(connection, found.queue, (message_id,), identifiers, now)
     if not rows:
         return Deletion.DONE
-    number, claim = rows[0][0], rows[0][5]
+    (row,) = rows
     if claim_id is None:
-        if claim is not None:
+        if row.holder is not None:
             return Deletion.CLAIMED
     elif not well_formed(claim_id):
         return Deletion.BAD_CLAIM
-    elif claim is None:
+    elif row.holder is None:
         return Deletion.NOT_CLAIMED
-    elif claim != identifiers.number(claim_id):
+    elif row.holder != identifiers.number(claim_id):
         return Deletion.CLAIMED
-    remove(connection, found.queue, [(number, claim)])
+    remove(connection, found.queue, [(row.number, row.claim)])
     return Deletion.DONE
 
 
@@ -226,9 +276,8 @@ def pop(connection: sqlite3.Connection, key: QueueKey, limit: int, identifiers: 
     found = queues.find(connection, key)
     if found is None or not found.declared:
         return []
-    tidy_first(connection, found.queue, now)
-    rows = oldest(connection, found.queue, (FREE, DELAYED), limit, now)
-    remove(connection, found.queue, [(row[0], None) for row in rows])
+    rows = available(connection, found.queue, limit, now, delayed=True)
+    remove(connection, found.queue, [(row.number, row.claim) for row in rows])
     return [rendered(row, identifiers, now) for row in rows]
 
 
@@ -240,15 +289,10 @@ def purge_some(connection: sqlite3.Connection, key: QueueKey, up_to: int | None,
     if up_to is None:
         # Else a purge beside a busy producer would never end.
         (up_to,) = connection.execute("SELECT last FROM tally WHERE queue=?", (found.queue,)).fetchone()
-    tidy_first(connection, found.queue, now)
+    more = tidy(connection, found.queue, now)
     rows = connection.execute(
         f"SELECT number FROM {STORED} WHERE queue=? AND state IN (?, ?) AND position<=? LIMIT ?",  # noqa: S608
         (found.queue, FREE, DELAYED, up_to, PURGED_AT_A_TIME),
     ).fetchall()
     remove(connection, found.queue, [(number, None) for (number,) in rows])
-    return up_to if len(rows) == PURGED_AT_A_TIME else None
-
-
-def tidy_first(connection: sqlite3.Connection, queue: int, now: int) -> None:
-    if not is_tidy(connection, queue, now):
-        tidy(connection, queue, now)
+    return up_to if more or len(rows) == PURGED_AT_A_TIME else None

@@ -10,24 +10,21 @@ from partition.model.message import Edge, Stats
 from partition.model.queue import QueueKey
 from partition.storage.sqlite import queues
 from partition.storage.sqlite.states import CLAIMED, DELAYED, FREE, STORED
-from partition.storage.sqlite.tidying import Untidy, is_tidy
 
 
 def of_queue(connection: sqlite3.Connection, key: QueueKey, identifiers: Identifiers, now: int) -> Stats:
-    """Raises QueueMissing, Untidy."""
+    """Raises QueueMissing."""
     queue = queues.declared(connection, key).queue
-    if not is_tidy(connection, queue, now):
-        raise Untidy(queue)
-    # Counting only what has expired and was not swept yet, which the sweep keeps few.
-    total, claimed, expired = connection.execute(
-        "SELECT total, claimed, (SELECT count(*) FROM message WHERE queue=?1 AND expires<=?2)"
-        " FROM tally WHERE queue=?1",
+    # Counting only what has ended and was not swept yet, which the sweep keeps few.
+    total, claimed, expired, ended = connection.execute(
+        "SELECT total, claimed, (SELECT count(*) FROM message WHERE queue=?1 AND expires<=?2),"
+        " (SELECT total(size) FROM claim WHERE queue=?1 AND expires<=?2) FROM tally WHERE queue=?1",
         (queue, now),
     ).fetchone()
     oldest = _edge(connection, queue, "ASC", identifiers, now)
     newest = _edge(connection, queue, "DESC", identifiers, now)
     # A message under a live claim outlives it, so none of the expired ones is among the claimed.
-    return Stats(total - expired, claimed, oldest, newest)
+    return Stats(total - expired, claimed - int(ended), oldest, newest)
 
 
 def _edge(

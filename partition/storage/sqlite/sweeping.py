@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 
 from partition.storage.sqlite import messages
-from partition.storage.sqlite.tidying import is_tidy, tidy
+from partition.storage.sqlite.tidying import IN_A_SWEEP, tidy, untidy
 
 # Rows deleted, and queues looked at, in one transaction.
 ROWS_AT_A_TIME = 1000
@@ -26,23 +26,22 @@ def work(connection: sqlite3.Connection, after: int, now: int) -> tuple[list[int
             "SELECT queue FROM queue WHERE queue>? ORDER BY queue LIMIT ?", (after, QUEUES_AT_A_TIME)
         )
     ]
-    dirty = [queue for queue in numbers if _expired(connection, queue, now, 1) or not is_tidy(connection, queue, now)]
+    dirty = [queue for queue in numbers if _expired(connection, queue, now, 1) or any(untidy(connection, queue, now))]
     return dirty, numbers[-1] if len(numbers) == QUEUES_AT_A_TIME else 0
 
 
-def _expired(connection: sqlite3.Connection, queue: int, now: int, limit: int) -> list[tuple[int]]:
+def _expired(connection: sqlite3.Connection, queue: int, now: int, limit: int) -> list[tuple[int, int | None]]:
     return connection.execute(
-        "SELECT number FROM message WHERE queue=? AND expires<=? LIMIT ?", (queue, now, limit)
+        "SELECT number, claim FROM message WHERE queue=? AND expires<=? LIMIT ?", (queue, now, limit)
     ).fetchall()
 
 
 def sweep_queue(connection: sqlite3.Connection, queue: int, now: int) -> bool:
-    """Delete some expired messages of a queue; tell if there may be more."""
-    # First, so that none of them has a claim any more and every count is settled by ``remove``.
-    tidy(connection, queue, now)
+    """Free some messages of claims that have ended, delete some that have expired; tell if there may be more."""
+    more = tidy(connection, queue, now, IN_A_SWEEP)
     gone = _expired(connection, queue, now, ROWS_AT_A_TIME)
-    messages.remove(connection, queue, [(number, None) for (number,) in gone])
-    return len(gone) == ROWS_AT_A_TIME
+    messages.remove(connection, queue, gone)
+    return more or len(gone) == ROWS_AT_A_TIME
 
 
 def has_dropped(connection: sqlite3.Connection) -> bool:

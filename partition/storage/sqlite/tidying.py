@@ -1,47 +1,58 @@
 """Making true on disk what is true by the clock: claims that have ended, delays that have passed.
 
-Claims expire by themselves (API section 6.5), but their messages stay in the wrong range of the index until somebody
-moves them. Writers do so for their queue before they look at it; a reader that finds something untidy asks for it.
+Claims end by themselves (API section 6.5), but their messages stay in the wrong range of the index until somebody moves
+them. A hundred thousand may end in one second, so nobody waits for that: readers look through what is untidy, and
+writers tidy a bounded part of their queue on the way. The sweep does the rest.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from typing import NamedTuple
 
 from partition.storage.sqlite.states import DELAYED, FREE
 
-# Claims, and delayed messages, dealt with in one go.
-_AT_A_TIME = 500
+# Claims ended, and delayed messages moved, by one call that needs free messages; and by one step of the sweep.
+ON_THE_WAY = 20
+IN_A_SWEEP = 200
 
 
-class Untidy(Exception):
-    """The reader cannot answer before the queue was tidied. ``queue`` is its number."""
+class Untidy(NamedTuple):
+    """What of a queue is in the wrong range: messages whose claim has ended, delayed messages that are due."""
 
-    def __init__(self, queue: int) -> None:
-        super().__init__(queue)
-        self.queue = queue
+    ended: bool
+    due: bool
 
 
-def is_tidy(connection: sqlite3.Connection, queue: int, now: int) -> bool:
-    """Whether every message of the queue is in its proper range."""
-    ended, passed = connection.execute(
+def untidy(connection: sqlite3.Connection, queue: int, now: int) -> Untidy:
+    """Tell what there is to tidy."""
+    ended, due = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM claim WHERE queue=?1 AND expires<=?2),"
         " EXISTS (SELECT 1 FROM message WHERE queue=?1 AND due<=?2)",
         (queue, now),
     ).fetchone()
-    return not ended and not passed
+    return Untidy(bool(ended), bool(due))
 
 
-def tidy(connection: sqlite3.Connection, queue: int, now: int) -> None:
-    """Free the messages of the queue whose claim has ended, and those that are due."""
-    while ended := connection.execute(
-        "SELECT number FROM claim WHERE queue=? AND expires<=? LIMIT ?", (queue, now, _AT_A_TIME)
-    ).fetchall():
+def tidy(connection: sqlite3.Connection, queue: int, now: int, most: int = ON_THE_WAY) -> bool:
+    """Free messages of up to ``most`` claims that have ended, and ``most`` that are due; tell if there may be more."""
+    wrong = untidy(connection, queue, now)
+    more = False
+    if wrong.ended:
+        ended = connection.execute(
+            "SELECT number FROM claim WHERE queue=? AND expires<=? LIMIT ?", (queue, now, most)
+        ).fetchall()
         for (claim,) in ended:
             free(connection, queue, claim)
-    connection.execute(
-        "UPDATE message SET state=?, due=NULL WHERE queue=? AND due<=? AND state=?", (FREE, queue, now, DELAYED)
-    )
+        more = len(ended) == most
+    if wrong.due:
+        moved = connection.execute(
+            "UPDATE message SET state=?, due=NULL WHERE number IN"
+            " (SELECT number FROM message INDEXED BY message_by_due WHERE queue=? AND due<=? LIMIT ?) AND state=?",
+            (FREE, queue, now, most, DELAYED),
+        ).rowcount
+        more |= moved == most
+    return more
 
 
 def free(connection: sqlite3.Connection, queue: int, claim: int, *, forgive: bool = False) -> None:
