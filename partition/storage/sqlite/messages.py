@@ -12,9 +12,8 @@ from partition.model.clock import MILLISECONDS, age
 from partition.model.identifier import Identifiers, well_formed
 from partition.model.message import Deletion, Message, MessageQuery, NewMessage
 from partition.model.queue import Queue, QueueKey
-from partition.storage.sqlite import numbers, queues
+from partition.storage.sqlite import numbers, queues, tidying
 from partition.storage.sqlite.states import CLAIMED, DELAYED, FREE, STORED
-from partition.storage.sqlite.tidying import tidy, untidy
 
 # The first parameter of such a query is the time: a claim that has ended, and was not swept, is none.
 COLUMNS = (
@@ -116,7 +115,7 @@ def list_page(
     if after is None:
         return [], queue
     delayed = query.include_delayed or not attributes.delay(queue.metadata)
-    wrong = untidy(connection, found.queue, now)
+    wrong = tidying.untidy(connection, found.queue, now)
     ranges = [(FREE, "")]
     if query.include_claimed:
         ranges.append((CLAIMED, ""))
@@ -170,7 +169,7 @@ def available(
 
     Tidies a bounded part first. Only if that leaves some, and they are needed, the claimed ones are looked through.
     """
-    more = tidy(connection, queue, now)
+    more = tidying.tidy(connection, queue, now, tidying.ON_THE_WAY)
     late = (DELAYED, "") if delayed else (DELAYED, _DUE)
     rows = oldest(connection, queue, ((FREE, ""), late) if delayed else ((FREE, ""),), limit, now, after=after)
     if more and len(rows) < limit:
@@ -289,7 +288,7 @@ def purge_some(connection: sqlite3.Connection, key: QueueKey, up_to: int | None,
     if up_to is None:
         # Else a purge beside a busy producer would never end.
         (up_to,) = connection.execute("SELECT last FROM tally WHERE queue=?", (found.queue,)).fetchone()
-    more = tidy(connection, found.queue, now)
+    more = tidying.tidy(connection, found.queue, now, tidying.ON_THE_WAY)
     rows = connection.execute(
         f"SELECT number FROM {STORED} WHERE queue=? AND state IN (?, ?) AND position<=? LIMIT ?",  # noqa: S608
         (found.queue, FREE, DELAYED, up_to, PURGED_AT_A_TIME),

@@ -34,7 +34,7 @@ def untidy(connection: sqlite3.Connection, queue: int, now: int) -> Untidy:
     return Untidy(bool(ended), bool(due))
 
 
-def tidy(connection: sqlite3.Connection, queue: int, now: int, most: int = ON_THE_WAY) -> bool:
+def tidy(connection: sqlite3.Connection, queue: int, now: int, most: int) -> bool:
     """Free messages of up to ``most`` claims that have ended, and ``most`` that are due; tell if there may be more."""
     wrong = untidy(connection, queue, now)
     more = False
