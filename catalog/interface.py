@@ -7,7 +7,8 @@ Readers see whole documents, and a read that starts after a write returned sees 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
 from catalog.model import Change, Member, MemberSighting, Partition, Placement, QueueKey, Synced, Tenant
 
@@ -132,6 +133,13 @@ class Catalog(ABC):
     @abstractmethod
     async def put_tenant(self, tenant: Tenant) -> None:
         """Store it, whatever was there."""
+
+    @abstractmethod
+    async def change_tenant(self, project: str, *, members: Mapping[str, Any]) -> None:
+        """Give the named members of the project's tenant these values, in one step; the others stay as they are.
+
+        Raises ValueError for a value that no Tenant can have, TypeError for a member that it has not.
+        """
 
     @abstractmethod
     async def remove_tenant(self, project: str) -> None:

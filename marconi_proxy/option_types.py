@@ -91,7 +91,9 @@ class CatalogURIType(types.ConfigType):
 
 
 def redacted(uri: str) -> str:
-    """Return a catalog URI fit for logs and messages: without user, password and query."""
+    """Return a catalog URI fit for logs and messages: without user and password, and of its options only replicaSet."""
     parts = urlsplit(uri)
     user, at, hosts = parts.netloc.rpartition("@")
-    return f"{parts.scheme}://{'***@' if user or at else ''}{hosts}{parts.path}"
+    whole = f"{parts.scheme}://{'***@' if user or at else ''}{hosts}{parts.path}"
+    shown = "&".join(option for option in parts.query.split("&") if option.startswith("replicaSet="))
+    return f"{whole}?{shown}" if shown else whole

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
 from catalog.interface import Catalog
 from catalog.model import Change, Member, MemberSighting, Partition, Placement, QueueKey, Synced, Tenant
@@ -93,6 +94,9 @@ class MongoDBCatalog(Catalog):
 
     async def put_tenant(self, tenant: Tenant) -> None:
         await self._tenants.put(tenant)
+
+    async def change_tenant(self, project: str, *, members: Mapping[str, Any]) -> None:
+        await self._tenants.change(project, members)
 
     async def remove_tenant(self, project: str) -> None:
         await self._tenants.remove(project)

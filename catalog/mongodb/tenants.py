@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from catalog.model import Tenant
 from catalog.mongodb.documents import read, read_tenant, tenant_document
@@ -33,6 +35,15 @@ class Tenants:
             # Of two upserts at once that both find nothing, the server repeats the one that comes second.
             await self._stored.replace_one(
                 {"_id": tenant.project}, tenant_document(tenant), upsert=True, session=session
+            )
+
+    async def change(self, project: str, members: Mapping[str, Any]) -> None:
+        """Give it these members, as ``Catalog.change_tenant``."""
+        document = tenant_document(replace(Tenant(project), **members))
+        changed = {member: document.pop(member) for member in members}
+        async with self._store.conversation() as session:
+            await self._stored.update_one(
+                {"_id": document.pop("_id")}, {"$set": changed, "$setOnInsert": document}, upsert=True, session=session
             )
 
     async def remove(self, project: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from catalog.interface import Catalog
 from catalog.model import Change, Member, MemberSighting, Partition, Placement, QueueKey, Synced, Tenant
@@ -119,6 +119,9 @@ class SQLiteCatalog(Catalog):
 
     async def put_tenant(self, tenant: Tenant) -> None:
         await self._write(tenants.put, tenant)
+
+    async def change_tenant(self, project: str, *, members: Mapping[str, Any]) -> None:
+        await self._write(tenants.change, project, members, self._path)
 
     async def remove_tenant(self, project: str) -> None:
         await self._write(tenants.remove, project)

@@ -31,6 +31,7 @@ ROUTES = (
     Route("DELETE", "/v1/partitions/{name}", "partitions.remove", "admin", "Remove a partition that holds nothing."),
     Route("GET", "/v1/tenants/{project}", "tenants.show", "admin", "Where a project's new queues go."),
     Route("PUT", "/v1/tenants/{project}", "tenants.put", "admin", "Decide where a project's new queues go."),
+    Route("PATCH", "/v1/tenants/{project}", "tenants.change", "admin", "Change that in part."),
     Route("DELETE", "/v1/tenants/{project}", "tenants.remove", "admin", "Back to the defaults for a project."),
     Route("GET", "/v1/placements", "placements.list", "admin", "Placements by project and queue, in pages."),
     Route("GET", "/v1/placements/{project}/{queue}", "placements.show", "admin", "Where one queue lives."),

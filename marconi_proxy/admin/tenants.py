@@ -12,6 +12,8 @@ from catalog.model import Tenant
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.project_text import from_url, project_named, shown_project
 
+MEMBERS = ("spread", "pinned")
+
 
 class Tenants:
     """Handlers for one tenant. ``project`` comes percent-encoded."""
@@ -31,19 +33,37 @@ class Tenants:
         }
 
     async def put(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str) -> None:
+        tenant = await self._parsed(parsed_project(project), await read_object(req))
+        await self._catalog.put_tenant(tenant)
+        resp.status = falcon.HTTP_204
+
+    async def change(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str) -> None:
         name = parsed_project(project)
         document = await read_object(req)
-        refuse_unknown(document, ("spread", "pinned"))
-        tenant = _parsed(name, document)
-        # Checked for the operator's sake only: the partition may be removed the moment after.
-        if tenant.pinned is not None and await self._catalog.get_partition(tenant.pinned) is None:
-            raise _invalid(f"pinned: {tenant.pinned} is not a registered partition.")
-        await self._catalog.put_tenant(tenant)
+        await self._parsed(name, document)
+        if not document:
+            raise _invalid(f"The body must have at least one of {', '.join(MEMBERS)}.")
+        await self._catalog.change_tenant(name, members=document)
         resp.status = falcon.HTTP_204
 
     async def remove(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str) -> None:
         await self._catalog.remove_tenant(parsed_project(project))
         resp.status = falcon.HTTP_204
+
+    async def _parsed(self, project: str, document: dict[str, Any]) -> Tenant:
+        """The tenant that ``document`` describes, with defaults for what it does not name. Raises HTTPBadRequest."""
+        refuse_unknown(document, MEMBERS)
+        pinned = document.get("pinned")
+        if pinned is not None and not isinstance(pinned, str):
+            raise _invalid("pinned: must be the name of a partition, or null.")
+        try:
+            tenant = Tenant(project, **document)
+        except ValueError as error:
+            raise _invalid(f"{error}.") from error
+        # Checked for the operator's sake only: the partition may be removed the moment after.
+        if tenant.pinned is not None and await self._catalog.get_partition(tenant.pinned) is None:
+            raise _invalid(f"pinned: {tenant.pinned} is not a registered partition.")
+        return tenant
 
 
 def parsed_project(encoded: str) -> str:
@@ -52,16 +72,6 @@ def parsed_project(encoded: str) -> str:
         return project_named(from_url(encoded))
     except ValueError as error:
         raise falcon.HTTPBadRequest(title="Invalid project", description=f"{error}.") from error
-
-
-def _parsed(project: str, document: dict[str, Any]) -> Tenant:
-    pinned = document.get("pinned")
-    if pinned is not None and not isinstance(pinned, str):
-        raise _invalid("pinned: must be the name of a partition, or null.")
-    try:
-        return Tenant(project, spread=document.get("spread", 1), pinned=pinned)
-    except ValueError as error:
-        raise _invalid(f"{error}.") from error
 
 
 def _invalid(description: str) -> falcon.HTTPBadRequest:

@@ -6,12 +6,10 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cliff.lister import Lister
-from cliff.show import ShowOne
-
 from marconi_proxy.cli.admin_client import AdminClient, part
 from marconi_proxy.cli.exits import CommandError, Exit
-from marconi_proxy.cli.verb import AdminVerb, Words
+from marconi_proxy.cli.formatters import Words
+from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb
 
 COLUMNS = ("name", "weight", "hosts", "region", "labels", "state", "api_versions")
 STATES = ("enabled", "cordoned", "drained", "disabled")
@@ -76,7 +74,7 @@ def _members(parsed_args: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-class Register(AdminVerb, ShowOne):
+class Register(AdminShow):
     """Register a partition: servers over one store that are to take queues.
 
     Repeating it changes nothing; with other values it is refused, see 'partition set'.
@@ -95,7 +93,7 @@ class Register(AdminVerb, ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         name = parsed_args.name
-        with self.admin(parsed_args) as admin:
+        with self.admin() as admin:
             status, _ = admin.call("PUT", f"/v1/partitions/{part(name)}", _members(parsed_args))
             columns, row = _shown(admin, name)
         self.say(f"Registered partition {name}." if status == 201 else f"Partition {name} was registered already.")
@@ -105,7 +103,7 @@ class Register(AdminVerb, ShowOne):
         return columns, row
 
 
-class List(AdminVerb, Lister):
+class List(AdminLister):
     """List all partitions."""
 
     examples = """
@@ -114,14 +112,14 @@ class List(AdminVerb, Lister):
 """
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        with self.admin(parsed_args) as admin:
+        with self.admin() as admin:
             _, partitions = admin.call("GET", "/v1/partitions")
         if not partitions:
             self.say("There are none. Next: marconi-proxy partition register NAME --host URL")
         return COLUMNS, [_row(p) for p in partitions or []]
 
 
-class Show(AdminVerb, ShowOne):
+class Show(AdminShow):
     """Show one partition."""
 
     examples = """
@@ -134,11 +132,11 @@ class Show(AdminVerb, ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        with self.admin(parsed_args) as admin:
+        with self.admin() as admin:
             return _shown(admin, parsed_args.name)
 
 
-class Set(AdminVerb, ShowOne):
+class Set(AdminShow):
     """Change a partition. What is not given stays as it is."""
 
     examples = """
@@ -158,7 +156,7 @@ class Set(AdminVerb, ShowOne):
         body = _members(parsed_args) | ({"state": parsed_args.state} if parsed_args.state else {})
         if not body:
             raise CommandError("nothing to change: give at least one of the options", Exit.USAGE)
-        with self.admin(parsed_args) as admin:
+        with self.admin() as admin:
             admin.call("PATCH", f"/v1/partitions/{part(parsed_args.name)}", body)
             shown = _shown(admin, parsed_args.name)
         self.say(f"Changed partition {parsed_args.name}. Next: marconi-proxy partition show {parsed_args.name}")
@@ -175,7 +173,7 @@ class Cordon(Show):
     _next = "placement list --partition"
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        with self.admin(parsed_args) as admin:
+        with self.admin() as admin:
             admin.call("PATCH", f"/v1/partitions/{part(parsed_args.name)}", {"state": self._state})
             shown = _shown(admin, parsed_args.name)
         self.say(f"Partition {parsed_args.name} is {self._state}.")
@@ -209,6 +207,6 @@ class Delete(AdminVerb):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        with self.admin(parsed_args) as admin:
+        with self.admin() as admin:
             admin.call("DELETE", f"/v1/partitions/{part(parsed_args.name)}")
         self.say(f"There is no partition {parsed_args.name} any more. Next: marconi-proxy partition list")

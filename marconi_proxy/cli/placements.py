@@ -9,13 +9,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from cliff.columns import FormattableColumn
-from cliff.lister import Lister
-from cliff.show import ShowOne
 
 from marconi_proxy.cli.admin_client import AdminClient, part
 from marconi_proxy.cli.exits import CommandError
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import AdminVerb
+from marconi_proxy.cli.verb import AdminLister, AdminShow
 
 COLUMNS = ("project", "queue", "epoch", "state", "segments", "base", "since", "group")
 PAGE = 1000
@@ -34,7 +32,7 @@ def _row(placement: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(Segments(placement[c]) if c == "segments" else placement[c] for c in COLUMNS)
 
 
-class Show(AdminVerb, ShowOne):
+class Show(AdminShow):
     """Show where one queue lives."""
 
     examples = """
@@ -50,12 +48,12 @@ class Show(AdminVerb, ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        with self.admin(parsed_args) as admin:
+        with self.admin() as admin:
             _, placement = admin.call("GET", f"/v1/placements/{part(parsed_args.project)}/{part(parsed_args.queue)}")
         return COLUMNS, _row(placement)
 
 
-class List(AdminVerb, Lister):
+class List(AdminLister):
     """List placements by project and queue, those of all projects and partitions unless told otherwise."""
 
     examples = """
@@ -76,7 +74,7 @@ class List(AdminVerb, Lister):
         filters = {"project": parsed_args.project, "partition": parsed_args.partition}
         rows: list[tuple[Any, ...]] = []
         marker = parsed_args.marker
-        with self.admin(parsed_args) as admin:
+        with self.admin() as admin:
             while len(rows) < parsed_args.limit:
                 page, marker = _page(admin, filters, marker, min(PAGE, parsed_args.limit - len(rows)))
                 if not page:

@@ -7,11 +7,9 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cliff.show import ShowOne
-
 from marconi_proxy.cli.admin_client import AdminClient, part
 from marconi_proxy.cli.exits import CommandError, Exit
-from marconi_proxy.cli.verb import AdminVerb
+from marconi_proxy.cli.verb import AdminShow, AdminVerb
 
 COLUMNS = ("project", "spread", "pinned", "set")
 PROJECT_HELP = "a project's id; - for no project; id:- for the project named -"
@@ -19,7 +17,7 @@ PROJECT_HELP = "a project's id; - for no project; id:- for the project named -"
 Shown = tuple[Sequence[str], Iterable[Any]]
 
 
-class Show(AdminVerb, ShowOne):
+class Show(AdminShow):
     """Show over how many partitions a project's new queues spread, or which one they are pinned to."""
 
     examples = """
@@ -33,7 +31,7 @@ class Show(AdminVerb, ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        with self.admin(parsed_args) as admin:
+        with self.admin() as admin:
             return _shown(admin, parsed_args.project)
 
 
@@ -66,9 +64,8 @@ class Set(Show):
         if not given:
             raise CommandError("nothing to set: give --spread, --pin or --no-pin", Exit.USAGE)
         path = f"/v1/tenants/{part(parsed_args.project)}"
-        with self.admin(parsed_args) as admin:
-            _, tenant = admin.call("GET", path)
-            admin.call("PUT", path, {"spread": tenant["spread"], "pinned": tenant["pinned"]} | given)
+        with self.admin() as admin:
+            admin.call("PATCH", path, given)
             shown = _shown(admin, parsed_args.project)
         self.say("This affects queues created from now on; those that exist stay where they are.")
         self.say(f"Next: marconi-proxy placement list --project {shlex.quote(parsed_args.project)}")
@@ -88,7 +85,7 @@ class Unset(AdminVerb):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        with self.admin(parsed_args) as admin:
+        with self.admin() as admin:
             admin.call("DELETE", f"/v1/tenants/{part(parsed_args.project)}")
         self.say("This affects queues created from now on; those that exist stay where they are.")
         self.say(f"Next: marconi-proxy tenant show {shlex.quote(parsed_args.project)}")

@@ -7,8 +7,9 @@ import os
 import traceback
 from typing import TYPE_CHECKING
 
-from cliff.columns import FormattableColumn
 from cliff.command import Command
+from cliff.lister import Lister
+from cliff.show import ShowOne
 
 from marconi_proxy.cli.exits import CommandError
 
@@ -19,8 +20,7 @@ DEFAULT_ADMIN_URL = "http://127.0.0.1:8889"
 
 
 class Verb(Command):
-    """A command. Subclasses say what they do in their docstring and show it in ``examples``. Mix in before Lister or
-    ShowOne."""
+    """A command. Subclasses say what they do in their docstring and show it in ``examples``."""
 
     examples = ""
 
@@ -51,29 +51,43 @@ class Verb(Command):
         self.app.stderr.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
 
 
+def add_admin_url(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--admin-url",
+        metavar="URL",
+        help=f"the admin API; default: $MARCONI_PROXY_ADMIN_URL, else {DEFAULT_ADMIN_URL}. "
+        "Its token is taken from $MARCONI_PROXY_ADMIN_TOKEN.",
+    )
+
+
 class AdminVerb(Verb):
     """A command over the admin API."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "--admin-url",
-            metavar="URL",
-            default=os.environ.get("MARCONI_PROXY_ADMIN_URL") or DEFAULT_ADMIN_URL,
-            help="the admin API; default: $MARCONI_PROXY_ADMIN_URL, else %(default)s. "
-            "Its token is taken from $MARCONI_PROXY_ADMIN_TOKEN.",
-        )
+        # For its help only: the application takes the option before this parser sees it, wherever it stands.
+        add_admin_url(parser)
         return parser
 
-    def admin(self, parsed_args: argparse.Namespace) -> AdminClient:
+    def admin(self) -> AdminClient:
         """Return a client of the admin API, to be used in a ``with`` statement."""
         from marconi_proxy.cli.admin_client import AdminClient
 
-        return AdminClient(parsed_args.admin_url, os.environ.get("MARCONI_PROXY_ADMIN_TOKEN"))
+        url = self.app.options.admin_url or os.environ.get("MARCONI_PROXY_ADMIN_URL") or DEFAULT_ADMIN_URL
+        return AdminClient(url, os.environ.get("MARCONI_PROXY_ADMIN_TOKEN"))
 
 
-class Words(FormattableColumn[list[str]]):
-    """A list of words: joined for people, an array for programs."""
+class AdminLister(AdminVerb, Lister):
+    """A command that lists things."""
 
-    def human_readable(self) -> str:
-        return ", ".join(self._value)
+    @property
+    def formatter_namespace(self) -> str:
+        return "marconi_proxy.formatter.list"
+
+
+class AdminShow(AdminVerb, ShowOne):
+    """A command that shows one thing."""
+
+    @property
+    def formatter_namespace(self) -> str:
+        return "marconi_proxy.formatter.show"

@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import resource
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -130,8 +131,10 @@ async def _check_catalog(uri: str) -> None:
         finally:
             await catalog.close()
     except NotInitialised as error:
-        command = f"marconi-proxy catalog init --catalog {redacted(uri)}"
-        raise StartError(f"the catalog {redacted(uri)} was never initialised; run: {command}") from error
+        # The whole URI only if it can hold nothing secret.
+        rest = f" --catalog {shlex.quote(uri)}" if redacted(uri) == uri else ", with the same configuration"
+        message = f"the catalog {redacted(uri)} was never initialised; run: marconi-proxy catalog init{rest}"
+        raise StartError(message) from error
     except CatalogUnavailable as error:
         raise StartError(f"the catalog {redacted(uri)} cannot be reached: {error}") from error
     except CatalogError as error:

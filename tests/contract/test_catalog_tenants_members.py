@@ -29,6 +29,37 @@ async def test_tenants_put_by_many_at_once(catalog: Catalog, other: Catalog) -> 
     assert await catalog.get_tenant("project") in tenants
 
 
+async def test_members_of_a_tenant_change_one_by_one(catalog: Catalog, other: Catalog) -> None:
+    await catalog.change_tenant("project", members={"spread": 3})
+    assert await other.get_tenant("project") == Tenant("project", spread=3)
+    await other.change_tenant("project", members={"pinned": "p1"})
+    assert await catalog.get_tenant("project") == Tenant("project", spread=3, pinned="p1")
+    await catalog.change_tenant("project", members={"pinned": None})
+    assert await other.get_tenant("project") == Tenant("project", spread=3)
+
+
+@pytest.mark.parametrize(
+    ("members", "error"), [({"spread": 0}, ValueError), ({"pinned": "p 1"}, ValueError), ({"colour": 1}, TypeError)]
+)
+async def test_a_tenant_is_not_changed_to_what_none_can_be(catalog: Catalog, members, error) -> None:
+    await catalog.put_tenant(Tenant("project", spread=3))
+    with pytest.raises(error):
+        await catalog.change_tenant("project", members=members)
+    assert await catalog.get_tenant("project") == Tenant("project", spread=3)
+
+
+@pytest.mark.parametrize("project", ["", "project", "$set", "\xe9\xff"])
+async def test_two_who_change_other_members_at_once_both_succeed(catalog: Catalog, other: Catalog, project) -> None:
+    for spread in range(2, 12):
+        await asyncio.gather(
+            catalog.change_tenant(project, members={"spread": spread}),
+            other.change_tenant(project, members={"pinned": f"p{spread}"}),
+        )
+        assert await catalog.get_tenant(project) == Tenant(project, spread, f"p{spread}")
+        if spread % 2:
+            await other.remove_tenant(project)
+
+
 async def test_members_are_listed_by_id_as_they_last_renewed(catalog: Catalog, other: Catalog) -> None:
     assert await catalog.list_members() == []
     await catalog.renew_member(Member("host/2/$boot", applied=5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy import options
 from marconi_proxy.admin.application import build
 from marconi_proxy.admin.policy import require_protection, rules
@@ -79,6 +80,18 @@ async def test_a_body_without_length_is_bounded_too(api):
 
     response = await api.client.put("/v1/partitions/p", content=endless())
     assert response.status_code == 400
+
+
+async def test_a_failure_that_nobody_foresaw_is_503_and_logged(api, monkeypatch, caplog):
+    async def fail(*_):
+        raise RuntimeError("the stars are wrong")
+
+    monkeypatch.setattr(SQLiteCatalog, "list_partitions", fail)
+    response = await api.client.get("/v1/partitions")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert response.json().keys() == {"title", "description"}
+    assert "stars" not in response.text
+    assert "the stars are wrong" in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v2/partitions", "/v1/nothing"])

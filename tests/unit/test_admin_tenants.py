@@ -41,10 +41,26 @@ async def test_a_tenant_is_set_and_unset(api):
         ({"pined": "p"}, "pined"),
     ],
 )
-async def test_an_invalid_tenant_is_400_and_names_the_member(api, body, member):
-    response = await api.client.put("/v1/tenants/a", json=body)
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_an_invalid_tenant_is_400_and_names_the_member(api, method, body, member):
+    response = await api.client.request(method, "/v1/tenants/a", json=body)
     assert response.status_code == 400
     assert response.json()["description"].startswith(f"{member}: ")
+    assert await api.catalog.get_tenant("a") is None
+
+
+async def test_what_a_change_does_not_name_stays_as_it_is(api):
+    assert (await api.client.patch("/v1/tenants/a", json={"spread": 3})).status_code == 204
+    assert (await api.client.patch("/v1/tenants/a", json={"pinned": "p"})).status_code == 204
+    assert await api.catalog.get_tenant("a") == Tenant("a", 3, "p")
+    assert (await api.client.patch("/v1/tenants/a", json={"pinned": None})).status_code == 204
+    assert await api.catalog.get_tenant("a") == Tenant("a", 3)
+
+
+async def test_a_change_of_nothing_is_400(api):
+    response = await api.client.patch("/v1/tenants/a", json={})
+    assert response.status_code == 400
+    assert "spread, pinned" in response.json()["description"]
 
 
 @pytest.mark.parametrize(

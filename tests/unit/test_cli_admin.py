@@ -125,6 +125,42 @@ async def test_partitions_are_listed_for_people_and_programs(run, api):
     assert "| http://one, http://two |" in (await run("partition", "list")).out
 
 
+async def test_one_thing_as_csv_and_as_values(run):
+    await run(*REGISTER)
+    ended = await run("partition", "show", "p", "-f", "csv")
+    assert ended.out == (
+        '"name","weight","hosts","region","labels","state","api_versions"\n"p",100,"http://one","","","enabled","v1,v2"\n'
+    )
+    assert (await run("partition", "set", "p", "--weight", "7", "-f", "csv", "-c", "weight")).out == '"weight"\n7\n'
+    assert (await run("partition", "show", "p", "-f", "value", "-c", "api_versions")).out == "v1,v2\n"
+    assert (await run("partition", "list", "-f", "value", "-c", "hosts", "-c", "api_versions")).out == (
+        "http://one v1,v2\n"
+    )
+    assert (await run("partition", "list", "-f", "csv", "-c", "name", "-c", "api_versions")).out == (
+        '"name","api_versions"\n"p","v1,v2"\n'
+    )
+    assert (await run("tenant", "show", "a", "-f", "csv")).out == '"project","spread","pinned","set"\n"a",1,"",False\n'
+    assert "- v2\n" in (await run("partition", "show", "p", "-f", "yaml")).out
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the command", "behind it"])
+async def test_the_admin_url_stands_anywhere(run, monkeypatch, before):
+    asked = []
+    make = admin_client.AdminClient.__init__
+
+    def noted(self, url, token, transport):
+        asked.append(url)
+        make(self, url, token, transport)
+
+    monkeypatch.setattr(admin_client.AdminClient, "__init__", noted)
+    monkeypatch.setenv("MARCONI_PROXY_ADMIN_URL", "http://environment")
+    given, command = ("--admin-url", "http://given"), ("partition", "list")
+    ended = await run(*(given + command if before else command + given))
+    assert ended.status == 0, ended.err
+    await run(*command)
+    assert asked == ["http://given", "http://environment"]
+
+
 async def test_what_a_check_refuses_ends_with_3(run, api):
     await run(*REGISTER)
     ended = await run(*REGISTER, "--weight", "1")
@@ -155,6 +191,7 @@ async def test_what_a_check_refuses_ends_with_3(run, api):
         ("placement", "list", "--limit", "0"),
         ("placement", "list", "--marker", "x"),
         ("placement", "list", "--admin-url", "localhost:8889"),
+        ("--admin-url", "http://one", "config", "sample"),
         ("config", "check", "--config-file", "/nowhere"),
         (),
     ],

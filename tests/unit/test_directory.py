@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import CatalogUnavailable, PartitionInUse
-from catalog.model import Change, ChangeSubject, Partition, PartitionState, Placement, QueueKey, Synced, Tenant
+from catalog.model import Change, ChangeSubject, Partition, PartitionState, Placement, QueueKey, Segment, Synced, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.upstream.exchange import Limits, Upstream
@@ -219,6 +219,35 @@ async def test_a_change_drops_that_placement_and_no_other(
     catalog.calls.clear()
     await held.tenant(PROJECT)
     assert catalog.calls.total() == 0
+
+
+@pytest.fixture
+def removed(held: Directory) -> list[tuple[QueueKey, Segment]]:
+    """What the directory tells of removals."""
+    told: list[tuple[QueueKey, Segment]] = []
+    held.on_removal = lambda key, segment: told.append((key, segment))
+    return told
+
+
+async def test_a_removal_of_what_is_known_is_told_with_its_place(held: Directory, news: News, removed) -> None:
+    await read_all(held)
+    await news(ChangeSubject.PLACEMENT, PROJECT, "q2", epoch=None)
+    assert removed == [(key("q2"), Segment(0, "p1", "q2"))]
+    await news(ChangeSubject.PLACEMENT, PROJECT, "q2", epoch=None)
+    assert len(removed) == 1
+
+
+async def test_a_removal_of_what_was_known_until_a_change_is_told_too(held: Directory, news: News, removed) -> None:
+    await read_all(held)
+    await news(ChangeSubject.PLACEMENT, PROJECT, "q2", epoch=2)
+    assert removed == []
+    await news(ChangeSubject.PLACEMENT, PROJECT, "q2", epoch=None)
+    assert removed == [(key("q2"), Segment(0, "p1", "q2"))]
+
+
+async def test_a_removal_of_what_was_never_known_is_not_told(held: Directory, news: News, removed) -> None:
+    await news(ChangeSubject.PLACEMENT, PROJECT, "q2", epoch=None)
+    assert removed == []
 
 
 async def test_a_change_that_is_known_already_drops_nothing(held: Directory, news: News) -> None:

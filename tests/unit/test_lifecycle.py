@@ -1046,6 +1046,30 @@ async def test_settling_in_the_background_is_done_once_at_a_time(stage: Stage, w
     await settled(lambda: not worker.lifecycle._tasks)
 
 
+async def test_settling_is_done_once_more_for_news_that_comes_while_it_looks(
+    stage: Stage, worker: Worker, p1: Partition
+) -> None:
+    looked, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> bytes:
+        seen = await p1.do(request)
+        looked.set()
+        await go.wait()
+        return seen
+
+    p1.reply("GET", slow)
+    worker.lifecycle.settle_later(Q, HERE)
+    await looked.wait()
+    # A call forwarded by an old placement creates the queue anew, behind the back of the look under way.
+    p1.queues.add("q")
+    worker.lifecycle.settle_later(Q, HERE)
+    worker.lifecycle.settle_later(Q, HERE)
+    go.set()
+    await settled(lambda: not worker.lifecycle._tasks)
+    assert await stage.state() == (OPEN, "p1")
+    assert len(p1.host.requests) == 2
+
+
 @pytest.mark.parametrize("reply", [say(500), drop], ids=["an error", "no answer"])
 async def test_settling_in_the_background_that_fails_is_only_noted(
     stage: Stage, worker: Worker, p1: Partition, reply: Reply, caplog: pytest.LogCaptureFixture

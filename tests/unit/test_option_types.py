@@ -9,7 +9,7 @@ from marconi_proxy.option_types import redacted
     ("uri", "shown"),
     [
         ("sqlite:////var/lib/c.db", "sqlite:////var/lib/c.db"),
-        ("mongodb://h1:1,h2:2/db?replicaSet=rs", "mongodb://h1:1,h2:2/db"),
+        ("mongodb://h1:1,h2:2/db?replicaSet=rs&appname=x", "mongodb://h1:1,h2:2/db?replicaSet=rs"),
         ("mongodb://user:pass@h1,h2/db?tlsCertificateKeyFilePassword=x", "mongodb://***@h1,h2/db"),
         ("mongodb://user:p@ss@host/db", "mongodb://***@host/db"),
     ],

@@ -346,3 +346,25 @@ def test_claims_out_of_order_break_the_tour(start: Start) -> None:
         assert quickstart.ended() == 1
     assert "this did not hold: the oldest messages claimed first" in quickstart.err
     quickstart.assert_nothing_left()
+
+
+def test_a_password_of_the_catalog_is_shown_to_nobody(start: Start) -> None:
+    """Neither in the arguments of what is started, nor in what is said or logged."""
+    with socket.create_server((HOST, 0)) as silent:
+        port = silent.getsockname()[1]
+        quickstart = start(
+            "--partition", "one=http://127.0.0.1:1", "--catalog", f"mongodb://me:geheim@{HOST}:{port}/catalog"
+        )
+        silent.settimeout(SECONDS)
+        connected, _ = silent.accept()  # by the child that prepares the catalog
+        connected.close()
+        children = quickstart.processes - {quickstart.process.pid}
+        assert children
+        for pid in children:
+            assert b"geheim" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert quickstart.ended() == 1
+    assert "the catalog cannot be prepared" in quickstart.err
+    assert "geheim" not in quickstart.out + quickstart.err
+    for log in quickstart.state.rglob("*.log"):
+        assert "geheim" not in log.read_text()
+    quickstart.assert_nothing_left()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -273,4 +274,12 @@ def test_an_admin_api_for_everybody_needs_a_token(tmp_path):
 def test_a_catalog_that_was_never_initialised_names_the_command(mongodb_database_uri):
     status, error = refused_start("serve", "public", "--bind", f"{HOST}:0", OS_CATALOG__URI=mongodb_database_uri)
     assert status == 1
-    assert "marconi-proxy catalog init --catalog mongodb://" in error
+    assert f"run: marconi-proxy catalog init --catalog {shlex.quote(mongodb_database_uri)}\n" in error
+
+
+def test_the_command_for_a_catalog_that_was_never_initialised_shows_no_password(mongodb_database_uri):
+    uri = f"{mongodb_database_uri}{'&' if '?' in mongodb_database_uri else '?'}appname=geheim"
+    status, error = refused_start("serve", "public", "--bind", f"{HOST}:0", OS_CATALOG__URI=uri)
+    assert status == 1
+    assert "run: marconi-proxy catalog init, with the same configuration\n" in error
+    assert "geheim" not in error
