@@ -1,4 +1,4 @@
-"""``marconi-proxy quickstart``: a front door over given partitions, and a tour of it."""
+"""``marconi-proxy quickstart``: a front door over partitions, given or started for the purpose, and a tour of it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from marconi_proxy.cli.verb import Verb
 
 
 class Quickstart(Verb):
-    """Start a front door over the given partitions, show what it does, and keep it up until Ctrl-C.
+    """Start a front door over partitions, show what it does, and keep it up until Ctrl-C.
 
-    The catalog is a SQLite file in a state directory ($XDG_STATE_HOME/marconi-proxy/quickstart) unless --catalog names
-    another one. Everything it starts ends with it.
+    Without --partition, three small partitions of our own are started for it. Their messages and the catalog are kept
+    in a state directory ($XDG_STATE_HOME/marconi-proxy/quickstart), unless --catalog names another catalog. Every
+    process that it starts ends with it.
     """
 
     examples = """
+  marconi-proxy quickstart
   marconi-proxy quickstart --partition one=http://10.0.0.1:8888 --partition two=http://10.0.0.2:8888
   marconi-proxy quickstart --partition one=http://127.0.0.1:8001 --public 127.0.0.1:8080 --exit
 """
@@ -27,7 +29,8 @@ class Quickstart(Verb):
             metavar="NAME=URL",
             action="append",
             default=[],
-            help="a partition and the base URL of a host of it; repeat it for more partitions or more hosts of one",
+            help="a running partition, by the base URL of a host of it; repeat it for more partitions, or more hosts "
+            "of one; default: three that are started for the purpose",
         )
         parser.add_argument("--catalog", metavar="URI", help="sqlite:////absolute/path or mongodb://HOST:PORT/DATABASE")
         parser.add_argument("--public", metavar="HOST:PORT", default="127.0.0.1:8888", help="default: %(default)s")
@@ -57,12 +60,6 @@ class Quickstart(Verb):
 
 def _partitions(given: list[str]) -> dict[str, list[str]]:
     """Return hosts by partition name. Raises CommandError."""
-    if not given:
-        raise CommandError(
-            "quickstart needs at least one partition: --partition NAME=URL, where URL is the base URL of a running "
-            "Marconi or Zaqar server such as http://127.0.0.1:8001",
-            Exit.USAGE,
-        )
     partitions: dict[str, list[str]] = {}
     for text in given:
         name, equals, url = text.partition("=")

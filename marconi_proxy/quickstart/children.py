@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import signal
 import subprocess
 import time
@@ -69,6 +70,12 @@ class Children:
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - this process has no other threads yet
             )
         self._running.append((name, process, log))
+
+    def says(self, name: str, pattern: re.Pattern[str]) -> str | None:
+        """Return the first group of the first match in what the child has said so far, None if there is none."""
+        (log,) = (log for running, _, log in self._running if running == name)
+        found = pattern.search(log.read_text(errors="replace"))
+        return found and found[1]
 
     def check(self) -> None:
         """Raise ChildError if one of them has ended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -9,14 +10,16 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import httpx
 
 from marconi_proxy.cli.admin_client import AdminClient, part
 from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.option_types import AddressType
+from marconi_proxy.quickstart import embedded
 from marconi_proxy.quickstart.children import ChildError, Children
 from marconi_proxy.quickstart.tour import TENANTS, Tour, TourError
 from marconi_proxy.serving.errors import StartError
@@ -28,8 +31,8 @@ _START = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked for. ``partitions`` maps names to base URLs of hosts; ``catalog`` None is a file in the state
-    directory; ``public`` and ``admin`` are HOST:PORT; ``leave`` ends after the tour."""
+    """What is asked for. ``partitions`` maps names to base URLs of hosts, and without any some are started; ``catalog``
+    None is a file in the state directory; ``public`` and ``admin`` are HOST:PORT; ``leave`` ends after the tour."""
 
     partitions: Mapping[str, Sequence[str]]
     catalog: str | None
@@ -57,6 +60,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
     _check_free("--admin", plan.admin)
     directory = state_directory()
     directory.mkdir(parents=True, exist_ok=True)
+    lock = _locked(directory)
     catalog = plan.catalog or f"sqlite:///{directory / 'catalog.sqlite'}"
 
     def interrupt(*_: object) -> None:
@@ -70,7 +74,9 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
             AdminClient(f"http://{plan.admin}", os.environ.get("MARCONI_PROXY_ADMIN_TOKEN")) as admin,
             httpx.Client(base_url=f"http://{plan.public}", timeout=30.0, trust_env=False) as public,
         ):
-            say(f"Catalog, and logs of the servers, in {directory}")
+            say(f"Everything is kept in {directory}: catalog, logs, messages of partitions that are started here")
+            if not plan.partitions:
+                plan = replace(plan, partitions=embedded.start(children, directory))
             _start(plan, catalog, children, public, admin)
             say(f"The public API is at http://{plan.public}, the admin API at http://{plan.admin}")
             _register(plan, admin, say)
@@ -91,6 +97,20 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        lock.close()
+
+
+def _locked(directory: Path) -> IO[bytes]:
+    """Return a file whose closing gives the directory to the next quickstart. Raises CommandError."""
+    lock = (directory / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise CommandError(
+            f"another quickstart keeps its state in {directory}; stop it, or set XDG_STATE_HOME to another directory"
+        ) from error
+    return lock
 
 
 def _check_free(option: str, address: str) -> None:

@@ -97,7 +97,7 @@ class Tour:
             names = self._listed(tenant, 2)
             self._hold(names == sorted(queues), f"exactly the queues of {tenant} listed, by name", names)
             places = sorted({self._place(tenant, queue) for queue in queues})
-            across = f" across partitions {' and '.join(places)}" if len(places) > 1 else ""
+            across = f" across partitions {', '.join(places[:-1])} and {places[-1]}" if len(places) > 1 else ""
             self._say(f"{tenant} listed its queues{across}, page by page: {', '.join(names)}")
 
     def _listed(self, tenant: str, limit: int) -> list[str]:

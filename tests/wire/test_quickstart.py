@@ -33,8 +33,8 @@ _MARK = "MARCONI_TEST_QUICKSTART"
 class Quickstart:
     """A quickstart under way, with a state directory and ports of its own."""
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        self.state = directory / "state"
+    def __init__(self, directory: Path, *arguments: str, state: Path | None = None) -> None:
+        self.state = state or directory / "state"
         self._mark = uuid.uuid4().hex
         self._out, self._err = directory / "stdout", directory / "stderr"
         self.public, self.admin = free_port(), free_port()
@@ -88,10 +88,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start a quickstart with these arguments; whatever happens, nothing of it survives the test."""
     started: list[Quickstart] = []
 
-    def begin(*arguments: str) -> Quickstart:
+    def begin(*arguments: str, state: Path | None = None) -> Quickstart:
         directory = tmp_path / str(len(started))
         directory.mkdir()
-        started.append(Quickstart(directory, *arguments))
+        started.append(Quickstart(directory, *arguments, state=state))
         return started[-1]
 
     yield begin
@@ -156,15 +156,43 @@ def working_tour(partition: FakePartition) -> Iterator[None]:
         yield
 
 
-def test_without_a_partition_it_says_that_one_is_needed(start: Start) -> None:
-    """Without partitions: exit 2 and a message that says one is needed."""
-    quickstart = start("--exit")
-    assert quickstart.ended() == 2
-    assert "quickstart needs at least one partition: --partition NAME=URL" in quickstart.err
-    assert "Traceback" not in quickstart.err
-    assert quickstart.out == ""
-    assert not quickstart.state.exists()
+def test_the_tour_over_partitions_that_it_starts_itself(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --partition: three nodes of our own; exit 0, nothing left, and their messages are there the next time."""
+    # Options of the proxy in the environment are no concern of the partitions.
+    monkeypatch.setenv("OS_LOG__LEVEL", "warning")
+    quickstart = start()
+    quickstart.says("It stays up until Ctrl-C")
+    lines = [line.strip() for line in quickstart.out.splitlines()]
+    named = [line.split()[1] for line in lines if line.endswith("speaks v1, v1.1, v2")]
+    assert named == ["local-1", "local-2", "local-3"]
+    places = {line.rpartition(" ")[2] for line in lines if " is on partition " in line}
+    assert len(places) > 1
+    assert places <= set(named)
+    assert "Every step held." in lines
+    address = (HOST, quickstart.public)
+    headers = [*request_headers("somebody", {}).items(), ("Content-Type", "application/json")]
+    posted = exchange(
+        address, "POST", "/v2/queues/kept/messages", headers, b'{"messages": [{"ttl": 3600, "body": "there"}]}'
+    )
+    assert posted.status == 201
+    quickstart.process.send_signal(signal.SIGINT)
+    assert quickstart.ended() == 0, quickstart.err
     quickstart.assert_nothing_left()
+
+    again = start(state=quickstart.state)
+    again.says("It stays up until Ctrl-C")
+    listed = exchange((HOST, again.public), "GET", "/v2/queues/kept/messages?echo=true", headers)
+    assert [message["body"] for message in json.loads(listed.body)["messages"]] == ["there"]
+
+
+def test_two_do_not_share_a_state(staying: tuple[Quickstart, FakePartition], start: Start) -> None:
+    """A second quickstart over the same state: exit 1, and it says what to do. The first goes on."""
+    first, partition = staying
+    second = start(*of(one=partition), state=first.state)
+    assert second.ended() == 1
+    assert f"another quickstart keeps its state in {first.state / 'marconi-proxy' / 'quickstart'}" in second.err
+    assert "XDG_STATE_HOME" in second.err
+    assert first.process.poll() is None
 
 
 @pytest.mark.parametrize("text", ["one", "=http://127.0.0.1:1", "one=", "one=127.0.0.1:8001"])
