@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection to a partition host: one exchange at a time, answers streamed with back-pressure.
 
-Written for the fast path: a small answer arrives whole in one read, and then costs one future and no copy. The parser
+Written for the fast path: a small answer arrives whole in one read, and then costs one call and no copy. The parser
 is httptools (llhttp), whose strictness about framing is relied upon; what follows it is bounded here.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import cast
 
 import httptools
@@ -78,6 +79,11 @@ class Answer:
             self._end()
 
 
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():  # else whoever waited has been cancelled
+        waiter.set_result(None)
+
+
 class Connection(asyncio.Protocol):
     """A connection to ``name``. ``used`` counts exchanges begun; ``idle_since`` is loop time when it was last kept.
 
@@ -102,15 +108,17 @@ class Connection(asyncio.Protocol):
         self._on_lost = on_lost
         self._transport = cast("asyncio.Transport", None)
         self._closed = False
-        self._begin(head_only=False, stall=0.0)
+        self._reset(head_only=False, stall=0.0)
         self._parser: httptools.HttpResponseParser | None = None
 
-    def _begin(self, *, head_only: bool, stall: float) -> None:
+    def _reset(self, *, head_only: bool, stall: float) -> None:
         """Forget the last exchange."""
         self._head_only = head_only
         self._stall = stall
         self._parser = httptools.HttpResponseParser(self)
-        self._waiter: asyncio.Future[None] | None = None
+        # Called once, when there is something to deliver, or an error; never from within the parser.
+        self._ready: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._error: UpstreamError | None = None
         self._heading = True  # the final head is not complete yet
         self._head_bytes = 0
@@ -140,33 +148,45 @@ class Connection(asyncio.Protocol):
         self._fail(Unanswered(f"the connection to {self.name} was closed here"))
 
     async def exchange(self, request: bytes, *, head_only: bool, deadline: float, stall: float) -> Answer:
-        """Send a serialised request; return its answer once it is whole or READ_AHEAD bytes of its body are there.
-
-        ``head_only``: the method was HEAD, so no body follows. ``deadline``: loop time by when this returns. ``stall``:
-        seconds that the rest of a long body may pause. Raises Unanswered, DeadlineExceeded or BadAnswer, and closes
-        the connection.
-        """
-        on_kept = self.used > 0
-        self.used += 1
-        self._begin(head_only=head_only, stall=stall)
+        """``begin``, and return ``result`` when it is there. Raises what that raises, also if the connection is closed
+        already; then, and when cancelled, closes the connection."""
+        waiter = self._loop.create_future()
         if self._closed:
-            raise Unanswered(f"{self.name} closed the connection", on_kept_connection=on_kept)
-        self._transport.write(request)
-        # PERF: as _wait, without a coroutine of its own.
-        waiter = self._waiter = self._loop.create_future()
-        timer = self._loop.call_at(deadline, self._expire)
+            raise Unanswered(f"{self.name} closed the connection", on_kept_connection=self.used > 0)
+        self.begin(request, head_only=head_only, deadline=deadline, stall=stall, ready=partial(_wake, waiter))
         try:
             await waiter
-            if self._error is not None:
-                if isinstance(self._error, Unanswered):
-                    self._error.on_kept_connection = on_kept
-                raise self._error
         except BaseException:
+            self._ready = None
             self.close()
             raise
         finally:
-            timer.cancel()
-            self._waiter = None
+            self._stop_timer()
+        return self.result()
+
+    def begin(
+        self, request: bytes, *, head_only: bool, deadline: float, stall: float, ready: Callable[[], None]
+    ) -> None:
+        """Send a serialised request; call ``ready`` once the answer is whole, READ_AHEAD bytes of its body are there, or
+        it has failed. ``result`` is then to be asked, once.
+
+        Only if ``usable``. ``head_only``: the method was HEAD, so no body follows. ``deadline``: loop time by when
+        ``ready`` is called. ``stall``: seconds that the rest of a long body may pause.
+        """
+        self.used += 1
+        self._reset(head_only=head_only, stall=stall)
+        self._ready = ready
+        self._timer = self._loop.call_at(deadline, self._expire)
+        self._transport.write(request)
+
+    def result(self) -> Answer:
+        """Return the answer of the exchange that is ready. Raises Unanswered, DeadlineExceeded or BadAnswer, and closes
+        the connection."""
+        if self._error is not None:
+            self.close()
+            if isinstance(self._error, Unanswered):
+                self._error.on_kept_connection = self.used > 1
+            raise self._error
         body = self._take()
         if self._whole:
             self._finish()
@@ -190,13 +210,14 @@ class Connection(asyncio.Protocol):
 
     async def _wait(self, deadline: float) -> None:
         """Wait until there is something to deliver, or an error."""
-        waiter = self._waiter = self._loop.create_future()
-        timer = self._loop.call_at(deadline, self._expire)
+        waiter = self._loop.create_future()
+        self._ready = partial(_wake, waiter)
+        self._timer = self._loop.call_at(deadline, self._expire)
         try:
             await waiter
         finally:
-            timer.cancel()
-            self._waiter = None
+            self._ready = None
+            self._stop_timer()
 
     def _take(self) -> bytes:
         chunks = self._chunks
@@ -218,8 +239,16 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        ready = self._ready
+        if ready is not None:
+            self._ready = None
+            self._stop_timer()
+            ready()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _fail(self, error: UpstreamError) -> None:
         if self._error is None:
@@ -248,14 +277,17 @@ class Connection(asyncio.Protocol):
                 self._fail(BadAnswer(f"{self.name} answered what is not HTTP/1.1: {error}"))
                 return
             self._surplus = True
-        if self._heading:
+        if self._whole or self._error is not None:
+            self._wake()
+        elif self._heading:
             if self._head_bytes > self._max_head:
                 self._fail(BadAnswer(f"{self.name} answered with more than {self._max_head} bytes of headers"))
-        elif self._whole or self._streaming:
+        elif self._buffered >= READ_AHEAD:
+            if not self._paused:
+                self._paused = True
+                self._transport.pause_reading()
             self._wake()
-        if self._buffered >= READ_AHEAD and not self._whole and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        elif self._streaming:
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -287,7 +319,7 @@ class Connection(asyncio.Protocol):
             return
         status = parser.get_status_code()
         if not 100 <= status <= 599:  # RFC 9110 section 15: a client that gets another one treats it as a failure
-            self._fail(BadAnswer(f"{self.name} answered with status {status}"))
+            self._error = self._error or BadAnswer(f"{self.name} answered with status {status}")
             return
         if status < 200:  # 100, 103: only the final answer counts (RFC 9110 section 15.2); 101 ends in ParserUpgrade
             self._headers = []

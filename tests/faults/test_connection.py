@@ -661,7 +661,7 @@ async def test_closing_the_pool_ends_answers_under_way(pool: Pool) -> None:
     ) as host:
         got = await ask(await first(pool, host))
         reading = asyncio.create_task(got.read())
-        await settled(lambda: got._connection is not None and got._connection._waiter is not None)
+        await settled(lambda: got._connection is not None and got._connection._ready is not None)
         pool.close()
         with pytest.raises(Unanswered):
             await asyncio.wait_for(reading, PATIENCE / 2)
