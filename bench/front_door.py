@@ -3,7 +3,8 @@
 One run starts a stub host (nginx answering 550 bytes of JSON, or a small one of our own where nginx is missing), a
 front door with one worker, and nginx as a plain keep-alive proxy. Proxies are pinned to one core, load and stub to
 another. Rounds alternate between the proxies, so that a noisy machine is noisy for both; medians and their ratio are
-printed. Rates of different runs cannot be compared.
+printed. Rates of different runs cannot be compared. The processor time of a call (us) is what a proxy's processes used,
+in user and kernel mode, and hardly minds what else the machine does; ``cpu_ratio`` is nginx's by ours.
 
     python -m bench.front_door                       GET and POST 1 KiB, 32 connections, 3 rounds of 4 seconds
     python -m bench.front_door --seconds 10 -f json
@@ -82,8 +83,8 @@ def wait_for(port: int, seconds: float = 20.0) -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], core: int, port: int, log: Path) -> Iterator[None]:
-    """Run a server pinned to ``core`` (its children too) until the block ends."""
+def running(command: list[str], core: int, port: int, log: Path) -> Iterator[int]:
+    """Run a server pinned to ``core`` (its children too) until the block ends. Yields its process id."""
     with log.open("wb") as output:
         server = subprocess.Popen(["taskset", "-c", str(core), *command], stdout=output, stderr=output)
         try:
@@ -92,10 +93,17 @@ def running(command: list[str], core: int, port: int, log: Path) -> Iterator[Non
             except RuntimeError:
                 sys.stderr.write(log.read_text(errors="replace"))
                 raise
-            yield
+            yield server.pid
         finally:
             server.terminate()
             server.wait(20)
+
+
+def processor_time(pid: int) -> float:
+    """Return the seconds that a process and its children have used so far, in user and kernel mode (Linux, proc(5))."""
+    used = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(map(int, used[11:13])) / os.sysconf("SC_CLK_TCK") + sum(processor_time(int(c)) for c in children)
 
 
 def nginx(directory: Path, name: str, conf: str) -> list[str]:
@@ -178,36 +186,43 @@ def measure(arguments: argparse.Namespace, directory: Path) -> list[dict[str, ob
     with contextlib.ExitStack() as stack:
         stack.enter_context(running(stub, load_core, stub_port, directory / "stub.out"))
         asyncio.run(register(uri, f"http://127.0.0.1:{stub_port}"))
-        stack.enter_context(running(front_door, proxy_core, ours, directory / "front_door.out"))
-        proxies = {"front door": ours}
+        pid = stack.enter_context(running(front_door, proxy_core, ours, directory / "front_door.out"))
+        proxies = {"front door": (ours, pid)}
         if has_nginx:
             conf = PROXY_CONF.format(dir=directory, port=theirs, stub=stub_port)
-            stack.enter_context(running(nginx(directory, "proxy", conf), proxy_core, theirs, directory / "proxy.out"))
-            proxies["nginx"] = theirs
+            command = nginx(directory, "proxy", conf)
+            pid = stack.enter_context(running(command, proxy_core, theirs, directory / "proxy.out"))
+            proxies["nginx"] = (theirs, pid)
         # The first post places the queue; from then on nothing but forwarding is measured.
         load(ours, "POST", 1, 1, load_core, directory)
         rows = []
         for method, connections in (("GET", arguments.connections), ("POST", arguments.connections), ("GET", 1)):
             runs: dict[str, list[dict[str, float]]] = {name: [] for name in proxies}
             for _ in range(arguments.rounds):
-                for name, port in proxies.items():
-                    runs[name].append(load(port, method, connections, arguments.seconds, load_core, directory))
+                for name, (port, pid) in proxies.items():
+                    before = processor_time(pid)
+                    run = load(port, method, connections, arguments.seconds, load_core, directory)
+                    run["us"] = (processor_time(pid) - before) / (run["rate"] * arguments.seconds) * 1e6
+                    runs[name].append(run)
             rows.append(summarise(method, connections, runs))
         return rows
 
 
 def summarise(method: str, connections: int, runs: dict[str, list[dict[str, float]]]) -> dict[str, object]:
-    """Medians over rounds. ``ratio`` is our rate by nginx's, ``added_ms`` our p50 less nginx's."""
+    """Medians over rounds. ``ratio`` is our rate by nginx's, ``added_p50_ms`` our p50 less nginx's."""
 
     def median(name: str, figure: str) -> float:
         return statistics.median(run[figure] for run in runs[name])
 
     row: dict[str, object] = {"request": f"{method} x {connections}", "ours_rps": round(median("front door", "rate"))}
+    row["ours_us"] = round(median("front door", "us"), 1)
     row["ours_p50_ms"] = round(median("front door", "p50"), 3)
     row["ours_p99_ms"] = round(median("front door", "p99"), 3)
     if "nginx" in runs:
         row["nginx_rps"] = round(median("nginx", "rate"))
         row["ratio"] = round(median("front door", "rate") / median("nginx", "rate"), 3)
+        row["nginx_us"] = round(median("nginx", "us"), 1)
+        row["cpu_ratio"] = round(median("nginx", "us") / median("front door", "us"), 3)
         row["added_p50_ms"] = round(median("front door", "p50") - median("nginx", "p50"), 3)
     return row
 

@@ -1,7 +1,8 @@
 """The story of a call, from the ASGI scope to the partition's answer. One ``FrontDoor`` per worker process.
 
 Raw ASGI: a call to a queue that is open passes through ``_serve`` and ``_forward`` and nothing else; whatever has
-domain logic is in ``lifecycle`` (writes of placements) or ``local`` (falcon).
+domain logic is in ``lifecycle`` (writes of placements) or ``local`` (falcon). And if nothing about it has to be waited
+for, it passes through ``take`` instead, before ASGI.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import itertools
 import logging
 import random
 import secrets
+from collections.abc import Awaitable
+from functools import partial
+from typing import NamedTuple
 
 from oslo_config.cfg import ConfigOpts
 
@@ -29,13 +33,14 @@ from marconi_proxy.front_door.relay import Receive, Scope, Send, client_waits, r
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.routing.dead_letter import dead_letter_queue
 from marconi_proxy.routing.decision import Decision, Forward, Outcome, decide, decide_without_queue
-from marconi_proxy.routing.headers import VIA, BadHead, RequestHead, added_lines, read_head
+from marconi_proxy.routing.headers import VIA, BadHead, RequestHead, added_lines, answer_headers, read_head
 from marconi_proxy.routing.identity import accepts_json, names_queues, namespace, well_formed
 from marconi_proxy.routing.listing_query import ListingQuery, Unfit, parse_listing
 from marconi_proxy.routing.route import Effect, Kind, Route, parse
+from marconi_proxy.serving.direct import Direct
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import BadAnswer, NotSent, UpstreamError
-from marconi_proxy.upstream.exchange import Call, Upstream
+from marconi_proxy.upstream.exchange import Call, Failure, Upstream
 from marconi_proxy.upstream.pool import Pool
 
 LOG = logging.getLogger(__name__)
@@ -46,6 +51,24 @@ START_PATIENCE = 10.0
 _ROUNDS = 5
 
 _LISTINGS = frozenset({Kind.QUEUES, Kind.TOPICS})
+
+
+class _Taken(NamedTuple):
+    """A call that was taken before ASGI, as far as it must be known when it has ended."""
+
+    request: Direct
+    request_id: bytes
+    call: Call
+    key: QueueKey
+    placement: Placement
+    segment: Segment
+    upstream: Upstream
+    route: Route
+
+
+def _may_tie(method: str, route: Route) -> bool:
+    """Whether the call may give a queue its dead-letter queue."""
+    return method == "PATCH" and route.rule.kind is Kind.QUEUE
 
 
 class FrontDoor:
@@ -113,17 +136,26 @@ class FrontDoor:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        request_id = self._id_prefix + b"%012x" % next(self._ids)
+        request_id = self._new_id()
         try:
             head = read_head(scope["headers"])
-            request_id = head.request_id or request_id
-            await self._serve(scope, receive, send, head, request_id)
+        except BadHead as error:
+            await self._refuse(scope, send, bad_request(f"{error}."), request_id)
+            return
+        request_id = head.request_id or request_id
+        await self._guarded(self._serve(scope, receive, send, head, request_id), scope, send, request_id)
+
+    def _new_id(self) -> bytes:
+        return self._id_prefix + b"%012x" % next(self._ids)
+
+    async def _guarded(self, work: Awaitable[None], scope: Scope, send: Send, request_id: bytes) -> None:
+        """Do it, and answer what goes wrong."""
+        try:
+            await work
         except Refused as refused:
             await self._refuse(scope, send, refused, request_id)
         except ClientGone:
             pass
-        except BadHead as error:
-            await self._refuse(scope, send, bad_request(f"{error}."), request_id)
         except (UpstreamError, CatalogError) as error:
             LOG.info("%s refused: %s", request_id.decode("latin-1"), error)
             await self._refuse(scope, send, from_fault(error), request_id)
@@ -131,6 +163,62 @@ class FrontDoor:
             LOG.exception("%s failed", request_id.decode("latin-1"))
             fault = unavailable("The front door failed. The call may have been done.")
             await self._refuse(scope, send, fault, request_id)
+
+    # -- a call that nothing has to be waited for --------------------------------------------------------------------
+
+    def take(self, request: Direct) -> bool:
+        """Forward a request at once, if its queue is open and known and its partition has a connection to spare; tell
+        whether that was done. Otherwise nothing was done.
+
+        PERF: this is ``__call__`` without a task, and half of what that costs. Every case that is not the usual one is
+        left to it, also in the middle: by ``Direct.hand_over``.
+        """
+        scope = request.scope
+        try:
+            head = read_head(scope["headers"])
+        except BadHead:
+            return False
+        route = parse(scope["method"], scope["target"])
+        project = namespace(route.version, head.project)
+        if not route.named or project is None or not names_queues(project):
+            return False
+        key = QueueKey(project, route.queue)
+        placement = self._directory.cached(key)
+        if placement is None or len(request.body) > self._settings.max_body or _may_tie(scope["method"], route):
+            return False
+        decision = decide(placement, route)
+        if type(decision) is not Forward or decision.unsettled:
+            return False
+        upstream = self._directory.known_upstream(decision.segment.partition)
+        if upstream is None:
+            return False
+        request_id = head.request_id or self._new_id()
+        call = self._call(scope, route, head, request.body, request_id)
+        taken = _Taken(request, request_id, call, key, placement, decision.segment, upstream, route)
+        return upstream.send_at_once(call, partial(self._answered, taken))
+
+    def _answered(self, taken: _Taken, ending: Answer | Failure) -> None:
+        """Pass on how a call that was taken has ended."""
+        if isinstance(ending, Answer):
+            self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
+            if ending.complete and taken.request.respond(
+                ending.status, answer_headers(ending.headers, taken.request_id), ending.body
+            ):
+                return
+        taken.request.hand_over(partial(self._go_on, taken, ending))
+
+    async def _go_on(self, taken: _Taken, ending: Answer | Failure, scope: Scope, receive: Receive, send: Send) -> None:
+        """Go on with a call that was taken, as an ASGI application: try again, or pass on a long answer."""
+
+        async def rest() -> None:
+            if isinstance(ending, Answer):
+                answer = ending
+            else:
+                answer = await taken.upstream.resume(taken.call, ending)
+                self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
+            await self._relay(answer, scope, send, taken.request_id)
+
+        await self._guarded(rest(), scope, send, taken.request_id)
 
     async def _refuse(self, scope: Scope, send: Send, refused: Refused, request_id: bytes) -> None:
         status, headers, body = refused.answer()
@@ -154,10 +242,13 @@ class FrontDoor:
             else:
                 answer = await self._act(decision, call, key, route, scope)
             if answer is not None:
-                if not relay_whole(answer, scope, request_id):
-                    await relay(answer, scope, send, request_id, self._settings.upstream.deadline)
+                await self._relay(answer, scope, send, request_id)
                 return
         raise unavailable("Too many calls change this queue at once. Nothing was done.")
+
+    async def _relay(self, answer: Answer, scope: Scope, send: Send, request_id: bytes) -> None:
+        if not relay_whole(answer, scope, request_id):
+            await relay(answer, scope, send, request_id, self._settings.upstream.deadline)
 
     def _call(self, scope: Scope, route: Route, head: RequestHead, body: bytes, request_id: bytes) -> Call:
         peer = scope["client"]
@@ -177,18 +268,24 @@ class FrontDoor:
         self, call: Call, key: QueueKey, placement: Placement | None, decision: Forward, route: Route
     ) -> Answer:
         segment = decision.segment
-        if route.rule.kind is Kind.QUEUE and call.method == b"PATCH" and placement is not None:
+        if _may_tie(call.method.decode(), route) and placement is not None:
             dead_letter = dead_letter_queue("PATCH", route, call.body)
             if dead_letter is not None:
                 await self._lifecycle.placing.tie(placement, dead_letter)
         # PERF: as _send, without a coroutine of its own.
         upstream = self._directory.known_upstream(segment.partition)
         answer = await (self._send(segment, call) if upstream is None else upstream.send(call))
-        # News of a deletion came under a call that may have created the queue anew (if it comes later, ``on_removal``
-        # takes care of it); or nobody knew whether the queue is there.
-        if decision.unsettled or (route.rule.effect is Effect.CREATES and self._directory.cached(key) is not placement):
+        if decision.unsettled:  # nobody knew whether the queue is there
             self._lifecycle.settle_later(key, segment)
+        else:
+            self._mind_deletion(route, key, placement, segment)
         return answer
+
+    def _mind_deletion(self, route: Route, key: QueueKey, placement: Placement | None, segment: Segment) -> None:
+        """After a call: have it settled if news of a deletion came under one that may have created the queue anew. (If
+        the news comes later, ``on_removal`` takes care of it.)"""
+        if route.rule.effect is Effect.CREATES and self._directory.cached(key) is not placement:
+            self._lifecycle.settle_later(key, segment)
 
     async def _send(self, segment: Segment, call: Call, within: float | None = None) -> Answer:
         upstream = await self._directory.upstream(segment.partition)

@@ -193,7 +193,7 @@ def answer_headers(received: list[tuple[bytes, bytes]], request_id: bytes) -> li
     for pair in received:
         name = pair[0]
         if name in DROPPED_FROM_ANSWERS:
-            if name == b"connection":
+            if name == b"connection" and pair[1] != b"keep-alive" and pair[1] != b"close":
                 dropped |= _named(pair[1])
         elif name == b"via":
             via = pair[1] + b", " + via

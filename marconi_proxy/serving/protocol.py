@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from marconi_proxy.serving.direct import Application, Direct
 from marconi_proxy.serving.whole import LINGER, WHOLE, Whole
 
 # What the parser is in. A chunk of bytes may pass through all of them.
@@ -33,6 +36,10 @@ class Limits:
     max_head: int
     head_timeout: float
     max_connections: int
+
+
+def _take_none(request: Direct) -> bool:
+    return False
 
 
 class _HeadError(Exception):
@@ -65,6 +72,10 @@ class FrontDoorProtocol(HttpToolsProtocol):
         self._ended = False
         self._deaf = False
         self._timer: asyncio.TimerHandle | None = None
+        # Whether the application takes requests before ASGI; what of the body of such a one was in this chunk.
+        self._take: Callable[[Direct], bool] = getattr(config.loaded_app, "take", _take_none)
+        self._pieces: list[bytes] | None = None
+        self._method = b""
 
     # -- the connection -----------------------------------------------------------------------------------------
 
@@ -94,12 +105,20 @@ class FrontDoorProtocol(HttpToolsProtocol):
         self._bodied = False
         try:
             self.parser.feed_data(data)
+            if self._pieces is not None:
+                self._offer()
         except httptools.HttpParserUpgrade:
             # The request itself was taken and will be answered; RFC 9110, 7.8: a server may ignore Upgrade. But the
             # parser has lost its place, so nothing after it is read.
             self._deaf = True
             self.cycle.keep_alive = False
         except httptools.HttpParserError as error:
+            if self._pieces is not None:
+                if self._phase == _BODY:
+                    self._pieces = None
+                else:
+                    # It is what follows that is broken.
+                    self.answer_by_asgi(self._direct(), self.app)
             cause = error.__context__
             self._refuse(str(cause) if isinstance(cause, _HeadError) else "This is not a valid HTTP/1.1 request.")
         else:
@@ -114,7 +133,12 @@ class FrontDoorProtocol(HttpToolsProtocol):
     # -- the parser's callbacks ---------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        if self._pieces is not None:
+            # Another request in the same chunk. They are answered in turn, and that is uvicorn's business.
+            self.answer_by_asgi(self._direct(), self.app)
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._phase = _HEAD
         self._head_bytes = 0
         self._beside = 0
@@ -135,7 +159,10 @@ class FrontDoorProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._bodied = True
-        super().on_body(body)
+        if self._pieces is None:
+            super().on_body(body)
+        else:
+            self._pieces.append(body)
 
     def on_headers_complete(self) -> None:
         # PERF: the sum is an upper bound that nearly every request passes; only above it is anything added up.
@@ -153,18 +180,117 @@ class FrontDoorProtocol(HttpToolsProtocol):
         ):
             # The parser skips the body of such a request and would read it as the next request.
             raise _HeadError("A request with a body cannot ask for an upgrade.")
-        super().on_headers_complete()
-        self.scope["target"] = target  # type: ignore[typeddict-unknown-key]
-        self.scope["extensions"] = {WHOLE: Whole(self.cycle)}  # type: ignore[dict-item]
         self._phase = _BODY
         if self._timer is not None:
             self._stop_timer()
+        self._method = self.parser.get_method()
+        cycle = self.cycle
+        if (
+            self._take is not _take_none
+            and not self.expect_100_continue
+            and (cycle is None or cycle.response_complete)
+            # What a path may hold that begins so, uvicorn takes apart without complaint.
+            and target.startswith(b"/v")
+            and target.isascii()
+            and self._plain()
+        ):
+            self._pieces = []
+        else:
+            self._begin_asgi()
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
+        if self._pieces is None:
+            super().on_message_complete()
         self._phase = _BETWEEN
         self._ended = True
         self._head_bytes = 0
+
+    # -- requests for the application --------------------------------------------------------------------------------
+
+    def _plain(self) -> bool:
+        """Whether the request is of HTTP/1.1 and its connection stays what it is."""
+        parser = self.parser
+        return parser.get_http_version() == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
+
+    def _offer(self) -> None:
+        """Offer the application the request that this chunk began, if the chunk also ended it."""
+        if self._phase != _BETWEEN:
+            self._begin_asgi()
+            return
+        request = self._direct()
+        try:
+            taken = self._take(request)
+        except Exception:
+            self.logger.exception("a request could not be taken")
+            taken = False
+        if not taken:
+            self.answer_by_asgi(request, self.app)
+
+    def _direct(self) -> Direct:
+        """Make what has arrived the request in hand."""
+        scope = {
+            "type": "http",
+            "method": self._method.decode("ascii"),
+            "target": self.url,
+            "headers": self.headers,
+            "client": self.client,
+            "scheme": self.scheme,
+        }
+        request = Direct(self, scope, b"".join(self._pieces or ()))
+        self._pieces = None
+        self.cycle = request  # type: ignore[assignment]
+        return request
+
+    def _begin_asgi(self) -> None:
+        """Have uvicorn begin the request whose head is complete."""
+        target, headers, expecting = self.url, self.headers, self.expect_100_continue
+        # Makes the scope, and empties all three; the scope has the new list.
+        super().on_message_begin()
+        self.url, self.expect_100_continue = target, expecting
+        self.headers += headers
+        super().on_headers_complete()
+        self.scope["target"] = target  # type: ignore[typeddict-unknown-key]
+        self.scope["extensions"] = {WHOLE: Whole(self.cycle)}  # type: ignore[dict-item]
+        for piece in self._pieces or ():
+            super().on_body(piece)
+        self._pieces = None
+
+    def answer_by_asgi(self, request: Direct, application: Application) -> None:
+        """Have an application answer a request that was offered. Others may have come in behind it meanwhile."""
+        url = httptools.parse_url(request.scope["target"])
+        scope = request.scope | {
+            "asgi": {"version": self.config.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "root_path": self.root_path,
+            "path": self.root_path + unquote(url.path.decode("ascii")),
+            "raw_path": self.root_path.encode("ascii") + url.path,
+            "query_string": url.query or b"",
+            "state": self.app_state.copy(),
+        }
+        cycle = RequestResponseCycle(
+            scope=scope,  # type: ignore[arg-type]
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=request.keep_alive,
+            on_response=self.on_response_complete,
+        )
+        scope["extensions"] = {WHOLE: Whole(cycle)}
+        cycle.disconnected = request.disconnected
+        cycle.body += request.body
+        cycle.more_body = False
+        cycle.message_event.set()
+        if self.cycle is request:  # type: ignore[comparison-overlap]
+            self.cycle = cycle
+        task = self.loop.create_task(cycle.run_asgi(application))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     # -- bounds -------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""An ASGI extension: an answer that is there as a whole goes out in one write.
+"""Answers that are there as a whole go out in one write: an ASGI extension.
 
 ASGI has two messages for an answer, and uvicorn a write for each: a system call more, and a client that wakes up for a
 head whose body is not there yet. Forwarding is mostly that, so the protocol offers ``scope["extensions"][WHOLE]``, a
@@ -19,6 +19,29 @@ WHOLE = "marconi.whole"
 LINGER = 1.0
 
 _BODILESS = frozenset({204, 304})
+
+
+def serialise(
+    status: int,
+    defaults: Iterable[tuple[bytes, bytes]],
+    headers: Iterable[tuple[bytes, bytes]],
+    body: bytes,
+    keep: bool,
+) -> bytes | None:
+    """Return an answer as it goes out, None if its headers do not frame the body. ``keep``: the connection stays."""
+    pieces = [STATUS_LINE[status]]
+    for name, value in defaults:
+        pieces += (name, b": ", value, b"\r\n")
+    framed = status in _BODILESS
+    for name, value in headers:
+        pieces += (name, b": ", value, b"\r\n")
+        if name == b"content-length":
+            framed = True
+    if not framed:
+        return None
+    pieces.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
+    pieces.append(body)
+    return b"".join(pieces)
 
 
 class Whole:
@@ -47,23 +70,13 @@ class Whole:
             return True
         if cycle.response_started or cycle.flow.write_paused:
             return False
-        pieces = [STATUS_LINE[status]]
-        for name, value in cycle.default_headers:
-            pieces += (name, b": ", value, b"\r\n")
-        framed = status in _BODILESS
-        for name, value in headers:
-            pieces += (name, b": ", value, b"\r\n")
-            if name == b"content-length":
-                framed = True
-        if not framed:
-            return False
         keep = cycle.keep_alive and not cycle.more_body
-        pieces.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
-        if body and cycle.scope["method"] != "HEAD":
-            pieces.append(body)
+        data = serialise(status, cycle.default_headers, headers, b"" if cycle.scope["method"] == "HEAD" else body, keep)
+        if data is None:
+            return False
         cycle.response_started = True
         cycle.waiting_for_100_continue = False
-        cycle.transport.write(b"".join(pieces))
+        cycle.transport.write(data)
         cycle.response_complete = True
         cycle.message_event.set()
         if not keep:

@@ -79,7 +79,7 @@ class Answer:
             self._end()
 
 
-def _wake(waiter: asyncio.Future[None]) -> None:
+def _end_wait(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():  # else whoever waited has been cancelled
         waiter.set_result(None)
 
@@ -108,6 +108,8 @@ class Connection(asyncio.Protocol):
         self._on_lost = on_lost
         self._transport = cast("asyncio.Transport", None)
         self._closed = False
+        # PERF: goes on ticking from one exchange to the next, since nearly none needs it; see _expect.
+        self._timer: asyncio.TimerHandle | None = None
         self._reset(head_only=False, stall=0.0)
         self._parser: httptools.HttpResponseParser | None = None
 
@@ -118,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         # Called once, when there is something to deliver, or an error; never from within the parser.
         self._ready: Callable[[], None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._error: UpstreamError | None = None
         self._heading = True  # the final head is not complete yet
         self._head_bytes = 0
@@ -153,30 +155,27 @@ class Connection(asyncio.Protocol):
         waiter = self._loop.create_future()
         if self._closed:
             raise Unanswered(f"{self.name} closed the connection", on_kept_connection=self.used > 0)
-        self.begin(request, head_only=head_only, deadline=deadline, stall=stall, ready=partial(_wake, waiter))
+        self.begin(request, head_only=head_only, deadline=deadline, stall=stall, ready=partial(_end_wait, waiter))
         try:
             await waiter
         except BaseException:
             self._ready = None
             self.close()
             raise
-        finally:
-            self._stop_timer()
         return self.result()
 
     def begin(
         self, request: bytes, *, head_only: bool, deadline: float, stall: float, ready: Callable[[], None]
     ) -> None:
-        """Send a serialised request; call ``ready`` once the answer is whole, READ_AHEAD bytes of its body are there, or
-        it has failed. ``result`` is then to be asked, once.
+        """Send a serialised request; call ``ready`` once the answer is whole, has READ_AHEAD bytes of its body, or has
+        failed. ``result`` is then to be asked, once.
 
         Only if ``usable``. ``head_only``: the method was HEAD, so no body follows. ``deadline``: loop time by when
         ``ready`` is called. ``stall``: seconds that the rest of a long body may pause.
         """
         self.used += 1
         self._reset(head_only=head_only, stall=stall)
-        self._ready = ready
-        self._timer = self._loop.call_at(deadline, self._expire)
+        self._expect(ready, deadline)
         self._transport.write(request)
 
     def result(self) -> Answer:
@@ -211,13 +210,11 @@ class Connection(asyncio.Protocol):
     async def _wait(self, deadline: float) -> None:
         """Wait until there is something to deliver, or an error."""
         waiter = self._loop.create_future()
-        self._ready = partial(_wake, waiter)
-        self._timer = self._loop.call_at(deadline, self._expire)
+        self._expect(partial(_end_wait, waiter), deadline)
         try:
             await waiter
         finally:
             self._ready = None
-            self._stop_timer()
 
     def _take(self) -> bytes:
         chunks = self._chunks
@@ -242,8 +239,25 @@ class Connection(asyncio.Protocol):
         ready = self._ready
         if ready is not None:
             self._ready = None
-            self._stop_timer()
             ready()
+
+    def _expect(self, ready: Callable[[], None], due: float) -> None:
+        """Have ``ready`` called when there is something to deliver, or at loop time ``due``."""
+        self._ready = ready
+        self._due = due
+        if self._timer is not None and self._timer.when() > due:
+            self._stop_timer()
+        if self._timer is None:
+            self._timer = self._loop.call_at(due, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._ready is None:
+            return
+        if self._loop.time() < self._due:
+            self._timer = self._loop.call_at(self._due, self._tick)
+        else:
+            self._fail(DeadlineExceeded(f"{self.name} did not answer in time"))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -254,9 +268,6 @@ class Connection(asyncio.Protocol):
         if self._error is None:
             self._error = error
         self._wake()
-
-    def _expire(self) -> None:
-        self._fail(DeadlineExceeded(f"{self.name} did not answer in time"))
 
     # -- called by the transport -------------------------------------------------------------------------------------
 
@@ -292,6 +303,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
+        self._stop_timer()
         self._on_lost(self)
         if self._parser is None or self._whole:
             return

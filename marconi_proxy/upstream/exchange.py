@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from catalog.model import Partition, PartitionState
 from marconi_proxy.upstream.balance import Balancer, Host
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.connection import Answer, Connection
 from marconi_proxy.upstream.errors import (
     ConnectFailed,
     DeadlineExceeded,
@@ -86,6 +88,17 @@ def _closed_while_idle(error: UpstreamError) -> bool:
     return isinstance(error, Unanswered) and not isinstance(error, DeadlineExceeded) and error.on_kept_connection
 
 
+class Failure(NamedTuple):
+    """How a call sent at once ended, at which host, and the loop time of its deadline."""
+
+    error: UpstreamError
+    host: Host
+    deadline: float
+
+
+Ending = Answer | Failure
+
+
 class Upstream:
     """One partition as this worker reaches it. Keeps what it knows of hosts when the partition is changed."""
 
@@ -133,13 +146,66 @@ class Upstream:
                 answer = await self._try_again(call, host, failure, deadline)
             return answer
         finally:
-            # A long answer is under way until its last piece is taken.
-            if answer is None or answer.complete:
-                self._active -= 1
-            else:
-                answer.on_end = self._ended
+            self._ended(answer)
 
-    def _ended(self) -> None:
+    def send_at_once(self, call: Call, then: Callable[[Ending], None]) -> bool:
+        """Send a call without waiting for anything; tell whether that was done. If not, ``send`` it.
+
+        Done if a host's turn finds a kept connection. ``then`` is called once, with the answer as ``send`` would return
+        it, or with a Failure, which is for ``resume``.
+        """
+        if self.partition.state is PartitionState.DISABLED or self._active >= self._limits.max_concurrency:
+            return False
+        now = self._loop.time()
+        host = self._balancer.pick(now)
+        connection = self._kept(call, host)
+        if connection is None:
+            return False
+        self._active += 1
+        host.in_flight += 1
+        deadline = now + self._limits.deadline
+        connection.begin(
+            call.serialise(host.origin.authority),
+            head_only=call.method == b"HEAD",
+            deadline=deadline,
+            stall=self._limits.deadline,
+            ready=partial(self._sent_at_once, connection, host, deadline, then),
+        )
+        return True
+
+    def _sent_at_once(
+        self, connection: Connection, host: Host, deadline: float, then: Callable[[Ending], None]
+    ) -> None:
+        host.in_flight -= 1
+        outcome: Ending
+        try:
+            outcome = answer = connection.result()
+            self._note_success(host)
+        except UpstreamError as error:
+            answer = None
+            self._note_failure(host, error)
+            outcome = Failure(error, host, deadline)
+        self._ended(answer)
+        then(outcome)
+
+    async def resume(self, call: Call, failure: Failure) -> Answer:
+        """Go on after a call ``send_at_once`` has failed, as ``send`` would. Raises as that does."""
+        self._active += 1
+        answer: Answer | None = None
+        try:
+            answer = await self._try_again(call, failure.host, failure.error, failure.deadline)
+            return answer
+        finally:
+            self._ended(answer)
+
+    def _ended(self, answer: Answer | None) -> None:
+        """A call is not under way any more; but a long answer is until its last piece is taken."""
+        if answer is None or answer.complete:
+            self._active -= 1
+        else:
+            answer.on_end = self._taken
+
+    def _taken(self) -> None:
         self._active -= 1
 
     async def _try_again(self, call: Call, host: Host, failure: UpstreamError, deadline: float) -> Answer:
@@ -170,10 +236,7 @@ class Upstream:
         limits = self._limits
         host.in_flight += 1
         try:
-            # The host may be closing a kept connection just now. A call that must not be sent twice cannot be repaired
-            # then, so it goes on a connection that was used a moment ago, or on a new one.
-            max_idle = limits.idle_timeout if call.repeatable else limits.fresh_idle
-            connection = None if anew else self._pool.take(host.origin, max_idle)
+            connection = None if anew else self._kept(call, host)
             if connection is None:
                 connection = await self._pool.connect(host.origin, deadline)
             answer = await connection.exchange(
@@ -183,11 +246,25 @@ class Upstream:
                 stall=limits.deadline,
             )
         except UpstreamError as error:
-            if not _closed_while_idle(error) and self._balancer.failed(host, self._loop.time()):
-                LOG.warning("host %s of partition %s is left out: %s", host.url, self.partition.name, error)
+            self._note_failure(host, error)
             raise
         finally:
             host.in_flight -= 1
+        self._note_success(host)
+        return answer
+
+    def _kept(self, call: Call, host: Host) -> Connection | None:
+        """Return a kept connection that the call may go on.
+
+        The host may be closing one just now. A call that must not be sent twice cannot be repaired then, so it goes on
+        a connection that was used a moment ago, or on a new one.
+        """
+        return self._pool.take(host.origin, self._limits.idle_timeout if call.repeatable else self._limits.fresh_idle)
+
+    def _note_success(self, host: Host) -> None:
         if host.failures and self._balancer.succeeded(host):
             LOG.warning("host %s of partition %s is back", host.url, self.partition.name)
-        return answer
+
+    def _note_failure(self, host: Host, error: UpstreamError) -> None:
+        if not _closed_while_idle(error) and self._balancer.failed(host, self._loop.time()):
+            LOG.warning("host %s of partition %s is left out: %s", host.url, self.partition.name, error)

@@ -21,7 +21,7 @@ from marconi_proxy.upstream.errors import (
     Unanswered,
     UpstreamError,
 )
-from marconi_proxy.upstream.exchange import RETRY_FLOOR, Call, Limits, Upstream, may_retry
+from marconi_proxy.upstream.exchange import RETRY_FLOOR, Call, Failure, Limits, Upstream, may_retry
 from marconi_proxy.upstream.pool import Origin, Pool
 from tests.faults.conftest import MAX_HEAD
 from tests.faults.evil_host import (
@@ -82,8 +82,29 @@ def partition(*hosts: EvilHost | str, state: PartitionState = PartitionState.ENA
     return Partition("p1", tuple(h if isinstance(h, str) else h.url for h in hosts), state=state)
 
 
+class AtOnce(Upstream):
+    """Sends at once what can be, and waits for the rest, as the front door does before ASGI."""
+
+    async def send(self, call: Call, *, within: float | None = None) -> Answer:
+        ended: asyncio.Future[Answer | Failure] = asyncio.get_running_loop().create_future()
+        if within is not None or not self.send_at_once(call, ended.set_result):
+            return await super().send(call, within=within)
+        ending = await asyncio.shield(ended)
+        return await self.resume(call, ending) if isinstance(ending, Failure) else ending
+
+
+@pytest.fixture(autouse=True, params=[Upstream, AtOnce], ids=["awaited", "at once"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Upstream]:
+    """Everything holds for both ways to send."""
+    monkeypatch.setattr(f"{__name__}.UPSTREAM", request.param)
+    return request.param
+
+
+UPSTREAM: type[Upstream] = Upstream
+
+
 def reach(pool: Pool, *hosts: EvilHost | str, **limits: Any) -> Upstream:
-    return Upstream(partition(*hosts), pool, Limits(**{"deadline": PATIENCE, **limits}), InOrder())
+    return UPSTREAM(partition(*hosts), pool, Limits(**{"deadline": PATIENCE, **limits}), InOrder())
 
 
 async def body(answering: Any) -> bytes:

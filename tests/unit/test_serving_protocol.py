@@ -68,11 +68,21 @@ class Timers:
         handle._run()
 
 
+@pytest.fixture(autouse=True, params=["by ASGI only", "at once", "later", "never", "handed over"])
+def taken(request, monkeypatch):
+    """Everything holds whether and how an application takes requests before ASGI."""
+    monkeypatch.setattr(Connection, "taken", request.param)
+    return request.param
+
+
 class Connection:
     """A client's view: ``send`` chunks, look at ``answers``. Requests are answered when ``go`` is set."""
 
+    taken = "by ASGI only"
+
     def __init__(self, max_connections=100, state=None):
         self.requests = []
+        self.offered = []
         self.disconnects = 0
         self.go = asyncio.Event()
         self.go.set()
@@ -82,7 +92,7 @@ class Connection:
             self.application, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None
         )
         config.load()
-        config.loaded_app = self.application
+        config.loaded_app = self.application if self.taken == "by ASGI only" else Taking(self)
         limits = Limits(MAX_HEAD, TIMEOUT, max_connections)
         self.protocol = FrontDoorProtocol(config, state or ServerState(), {}, self.timers, limits=limits)
         self.protocol.connection_made(self.transport)
@@ -128,13 +138,53 @@ class Connection:
         return document["description"]
 
 
-def head(target=b"/", *headers, method=b"GET"):
+class Taking:
+    """An application that takes requests before ASGI, or declines to."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self._under_way = set()
+
+    async def __call__(self, scope, receive, send):
+        await self._connection.application(scope, receive, send)
+
+    def take(self, request):
+        self._connection.offered.append(request)
+        how = self._connection.taken
+        if how == "never":
+            return False
+        if how == "by hand":
+            return True
+        if how == "at once" and self._connection.go.is_set():
+            self._answer(request)
+        else:
+            task = asyncio.get_running_loop().create_task(self._answer_later(request))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+        return True
+
+    async def _answer_later(self, request):
+        await self._connection.go.wait()
+        if self._connection.taken == "handed over":
+            request.hand_over(self._connection.application)
+        else:
+            self._answer(request)
+
+    def _answer(self, request):
+        if request.disconnected:
+            self._connection.disconnects += 1
+            return
+        self._connection.requests.append((request.scope["method"], request.scope["target"], request.body))
+        assert request.respond(200, [(b"content-length", b"0")], b"")
+
+
+def head(target=b"/v2", *headers, method=b"GET"):
     return b"\r\n".join([method + b" " + target + b" HTTP/1.1", b"Host: x", *headers, b"", b""])
 
 
 def padded(size, *headers):
     """A head of exactly ``size`` bytes, in several headers."""
-    line = head(b"/", *headers)
+    line = head(b"/v2", *headers)
     while len(line) < size:
         room = min(size - len(line), 200) if size - len(line) - 200 > 20 else size - len(line)
         line = line[:-2] + b"X: " + b"x" * (room - 5) + b"\r\n\r\n"
@@ -148,7 +198,18 @@ def cut(data, size=1):
 
 @pytest.mark.parametrize(
     "target",
-    [b"/", b"/v1/queues?", b"/a#b?c", b"/a%2Fb", b"/?a=?&b=%00", b"//x//y/", b"/a?b#", b"*", b"/;,~$'()"],
+    [
+        b"/",
+        b"/v1/queues?",
+        b"/v2/a#b?c",
+        b"/v2/a%2Fb",
+        b"/v2?a=?&b=%00",
+        b"/v2//x//y/",
+        b"//x//y",
+        b"/v?b#",
+        b"*",
+        b"/v;,~$'()",
+    ],
 )
 @pytest.mark.parametrize("size", [1, 7, 10000])
 async def test_the_target_is_what_was_received(target, size):
@@ -159,7 +220,7 @@ async def test_the_target_is_what_was_received(target, size):
 
 
 @pytest.mark.parametrize(
-    "target", [b"http://x/", b"x:80", b"x", b"?a", b"**", b"*/", b"/\xc3\xa9", b"/a b", b"", b"/\x00"]
+    "target", [b"http://x/", b"x:80", b"x", b"?a", b"**", b"*/", b"/v2/\xc3\xa9", b"/v2/a b", b"", b"/\x00"]
 )
 async def test_targets_of_other_forms_are_refused(target):
     connection = Connection()
@@ -175,15 +236,15 @@ async def test_targets_of_other_forms_are_refused(target):
         b"nonsense\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00",
         head(b"x:443", method=b"CONNECT"),
-        b"GET / HTTP/2.0\r\n\r\n",
-        b"GET /\r\n\r\n",
-        head(b"/", b"A B: c"),
-        head(b"/", b"Content-Length: x"),
-        head(b"/", b"Content-Length: 1", b"Content-Length: 2"),
-        head(b"/", b"Content-Length: 1", b"Transfer-Encoding: chunked"),
-        head(b"/", b"Transfer-Encoding: chunked, identity"),
-        head(b"/", b"Upgrade: h2c", b"Connection: upgrade", b"Content-Length: 3", method=b"POST") + b"abc",
-        head(b"/", b"Upgrade: h2c", b"Connection: upgrade", b"Transfer-Encoding: chunked", method=b"POST"),
+        b"GET /v2 HTTP/2.0\r\n\r\n",
+        b"GET /v2\r\n\r\n",
+        head(b"/v2", b"A B: c"),
+        head(b"/v2", b"Content-Length: x"),
+        head(b"/v2", b"Content-Length: 1", b"Content-Length: 2"),
+        head(b"/v2", b"Content-Length: 1", b"Transfer-Encoding: chunked"),
+        head(b"/v2", b"Transfer-Encoding: chunked, identity"),
+        head(b"/v2", b"Upgrade: h2c", b"Connection: upgrade", b"Content-Length: 3", method=b"POST") + b"abc",
+        head(b"/v2", b"Upgrade: h2c", b"Connection: upgrade", b"Transfer-Encoding: chunked", method=b"POST"),
     ],
 )
 async def test_what_is_no_good_request_is_refused_in_json(data):
@@ -206,7 +267,7 @@ async def test_a_head_may_have_its_limit_and_no_byte_more(size):
 
 async def test_a_head_that_never_ends_is_refused_at_its_limit():
     connection = Connection()
-    chunks = [b"GET / HTTP/1.1\r\nX: ", *[b"x" * 100] * 9]
+    chunks = [b"GET /v2 HTTP/1.1\r\nX: ", *[b"x" * 100] * 9]
     await connection.send(*chunks)
     assert connection.statuses == []
     await connection.send(b"x" * 200)
@@ -227,17 +288,17 @@ async def test_body_bytes_do_not_count(size):
     await connection.send(*cut(request * 2, size))
     while connection.transport.paused:
         await connection.settle()
-    assert connection.requests == [("GET", b"/", body)] * 2
+    assert connection.requests == [("GET", b"/v2", body)] * 2
 
 
 @pytest.mark.parametrize("size", [1, 50, 5000, 5600, 6100, 100000])
 async def test_heads_count_by_themselves_on_a_connection(size):
     """A good request with a body, then a head too large, wherever the chunks are cut."""
     connection = Connection()
-    good = head(b"/good", b"Content-Length: 5000", method=b"POST") + b"b" * 5000
+    good = head(b"/v2/good", b"Content-Length: 5000", method=b"POST") + b"b" * 5000
     await connection.send(*cut(good + padded(MAX_HEAD) + padded(MAX_HEAD + 1), size))
     await connection.settle()
-    assert [target for _, target, _ in connection.requests] == [b"/good", b"/"]
+    assert [target for _, target, _ in connection.requests] == [b"/v2/good", b"/v2"]
     assert connection.statuses[:2] == [200, 200]
     assert connection.transport.closed or connection.statuses[2:] == [400]
 
@@ -245,7 +306,7 @@ async def test_heads_count_by_themselves_on_a_connection(size):
 async def test_a_refusal_waits_for_the_answers_that_are_owed():
     connection = Connection()
     connection.go.clear()
-    await connection.send(head(b"/one") + b"nonsense\r\n\r\n")
+    await connection.send(head(b"/v2/one") + b"nonsense\r\n\r\n")
     assert connection.statuses == []
     connection.go.set()
     await connection.settle()
@@ -255,7 +316,7 @@ async def test_a_refusal_waits_for_the_answers_that_are_owed():
 
 async def test_a_broken_body_is_refused_and_its_request_disconnected():
     connection = Connection()
-    await connection.send(head(b"/", b"Transfer-Encoding: chunked", method=b"POST"), b"zz\r\n")
+    await connection.send(head(b"/v2", b"Transfer-Encoding: chunked", method=b"POST"), b"zz\r\n")
     assert (connection.requests, connection.disconnects, connection.statuses) == ([], 1, [400])
 
 
@@ -271,13 +332,13 @@ async def test_a_refused_client_may_finish_sending():
 
 async def test_an_upgrade_is_ignored_and_ends_the_connection():
     connection = Connection()
-    await connection.send(head(b"/", b"Upgrade: h2c", b"Connection: upgrade") + b"PRI * HTTP/2.0\r\n\r\n")
-    assert connection.requests == [("GET", b"/", b"")]
+    await connection.send(head(b"/v2", b"Upgrade: h2c", b"Connection: upgrade") + b"PRI * HTTP/2.0\r\n\r\n")
+    assert connection.requests == [("GET", b"/v2", b"")]
     assert connection.statuses == [200]
     assert connection.transport.closed
 
 
-@pytest.mark.parametrize("sent", [b"G", b"GET / HTTP/1.1\r\nHost: x\r\n", b"\r\n"])
+@pytest.mark.parametrize("sent", [b"G", b"GET /v2 HTTP/1.1\r\nHost: x\r\n", b"\r\n"])
 async def test_a_head_that_is_late_is_refused(sent):
     connection = Connection()
     await connection.send(sent)
@@ -311,7 +372,7 @@ async def test_complete_heads_leave_no_timer_but_that_of_idleness():
 async def test_a_late_head_behind_a_request_under_way_gets_more_time():
     connection = Connection()
     connection.go.clear()
-    await connection.send(head(b"/one"), b"GET /two")
+    await connection.send(head(b"/v2/one"), b"GET /v2/two")
     connection.timers.fire(TIMEOUT)
     connection.go.set()
     await connection.settle()
@@ -336,3 +397,118 @@ async def test_a_closed_connection_leaves_no_timer():
     await connection.send(b"GET")
     connection.protocol.connection_lost(None)
     assert connection.timers.running == []
+
+
+# -- requests that an application may take -----------------------------------------------------------------------------
+
+POST = head(b"/v2/queues", b"Content-Length: 5", method=b"POST") + b"hello"
+
+
+async def test_a_whole_request_is_offered_with_its_scope(taken):
+    connection = Connection()
+    await connection.send(POST)
+    assert connection.requests == [("POST", b"/v2/queues", b"hello")]
+    if taken != "by ASGI only":
+        (request,) = connection.offered
+        assert request.scope.keys() == {"type", "method", "target", "headers", "client", "scheme"}
+        assert request.scope["headers"] == [(b"host", b"x"), (b"content-length", b"5")]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [POST[:-2], POST[-2:]],
+        [head(b"/elsewhere")],
+        [head(b"/v2", b"Connection: close")],
+        [head(b"/v2").replace(b"1.1", b"1.0")],
+        [head(b"/v2", b"Upgrade: h2c", b"Connection: upgrade")],
+        [head(b"/v2", b"Expect: 100-continue", b"Content-Length: 0")],
+    ],
+    ids=["in pieces", "no API path", "the last", "HTTP/1.0", "an upgrade", "one who waits"],
+)
+async def test_what_is_not_plain_and_whole_is_not_offered(chunks):
+    connection = Connection()
+    await connection.send(*chunks)
+    assert len(connection.requests) == 1
+    assert connection.offered == []
+
+
+async def test_requests_of_a_pipeline_are_answered_in_turn():
+    connection = Connection()
+    await connection.send(POST + head(b"/v2/two"), head(b"/v2/three"))
+    assert [target for _, target, _ in connection.requests] == [b"/v2/queues", b"/v2/two", b"/v2/three"]
+    assert connection.statuses == [200, 200, 200]
+
+
+async def test_a_request_behind_one_that_was_taken_waits_for_it():
+    connection = Connection()
+    connection.go.clear()
+    await connection.send(POST, head(b"/v2/two"))
+    assert connection.statuses == []
+    connection.go.set()
+    await connection.settle()
+    assert [target for _, target, _ in connection.requests] == [b"/v2/queues", b"/v2/two"]
+    assert connection.statuses == [200, 200]
+
+
+async def test_an_application_that_fails_to_take_gets_it_by_asgi(taken, monkeypatch, caplog):
+    def fail(self, request):
+        raise RuntimeError("not today")
+
+    monkeypatch.setattr(Taking, "take", fail)
+    connection = Connection()
+    await connection.send(POST)
+    assert connection.requests == [("POST", b"/v2/queues", b"hello")]
+    assert ("not today" in caplog.text) is (taken != "by ASGI only")
+
+
+async def test_a_server_that_stops_answers_what_was_taken_and_closes():
+    connection = Connection()
+    connection.go.clear()
+    await connection.send(POST)
+    connection.protocol.shutdown()
+    assert not connection.transport.closed
+    connection.go.set()
+    await connection.settle()
+    assert connection.statuses == [200]
+    assert b"connection: close" in connection.transport.written
+    assert connection.transport.closed
+
+
+async def test_a_client_that_has_gone_is_not_answered():
+    connection = Connection()
+    connection.go.clear()
+    await connection.send(POST)
+    connection.protocol.connection_lost(None)
+    connection.go.set()
+    await connection.settle()
+    assert connection.transport.written == b""
+
+
+async def taken_by_hand():
+    """A connection with one request that was taken and is not answered yet."""
+    connection = Connection()
+    await connection.send(head(b"/v2", method=b"HEAD"))
+    return connection
+
+
+async def test_an_answer_to_head_has_no_body(monkeypatch):
+    monkeypatch.setattr(Connection, "taken", "by hand")
+    connection = await taken_by_hand()
+    (request,) = connection.offered
+    assert request.respond(200, [(b"content-length", b"5")], b"hello")
+    assert connection.transport.written.endswith(b"content-length: 5\r\n\r\n")
+
+
+async def test_what_cannot_go_out_at_once_is_left_to_asgi(monkeypatch):
+    monkeypatch.setattr(Connection, "taken", "by hand")
+    connection = await taken_by_hand()
+    (request,) = connection.offered
+    assert not request.respond(200, [], b"unframed")
+    connection.protocol.pause_writing()
+    assert not request.respond(200, [(b"content-length", b"0")], b"")
+    assert connection.transport.written == b""
+    connection.protocol.resume_writing()
+    request.hand_over(connection.application)
+    await connection.settle()
+    assert connection.statuses == [200]
