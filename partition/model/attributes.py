@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from partition.model.limits import Limits
-from partition.model.queue import Kind, Metadata
+from partition.model.queue import Kind, Metadata, well_named
 
 MESSAGE_TTL = "_default_message_ttl"
 POST_SIZE = "_max_messages_post_size"
@@ -44,8 +44,12 @@ def delay(metadata: Metadata) -> int:
 
 
 def dead_letters(metadata: Metadata) -> tuple[str, int, int | None] | None:
-    """(queue name, claims allowed, new ttl or None) if over-claimed messages are to be moved (API section 6.9)."""
+    """(queue name, claims allowed, new ttl or None) if over-claimed messages are to be moved (API section 6.9).
+
+    Neither value is checked when it is set. A queue that nobody could ever read from gets no messages; and where less
+    than one claim is allowed nothing could ever be claimed, so that means the same as 0.
+    """
     queue, count = metadata.get(DEAD_LETTER_QUEUE), metadata.get(MAX_CLAIM_COUNT)
-    if not queue or not count or not isinstance(queue, str):
+    if not isinstance(queue, str) or not well_named(queue) or not count or count < 1:
         return None
     return queue, int(count), metadata.get(DEAD_LETTER_TTL) or None

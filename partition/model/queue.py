@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,6 +12,15 @@ from typing import Any, NamedTuple
 NO_PROJECT = ""
 
 Metadata = Mapping[str, Any]
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# No client can address them: paths with such a segment are normalised on the way.
+_UNREACHABLE = frozenset({".", ".."})
+
+
+def well_named(name: str) -> bool:
+    """Whether a queue or topic can be called so (API section 1.4)."""
+    return _NAME.fullmatch(name) is not None and name not in _UNREACHABLE
 
 
 class Kind(IntEnum):

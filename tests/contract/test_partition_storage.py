@@ -447,6 +447,23 @@ async def test_messages_claimed_too_often_go_to_the_dead_letter_queue(storage, c
     assert await listed(storage, dead) == []
 
 
+async def test_a_queue_can_be_its_own_dead_letter_queue(storage, clock):
+    await storage.create_queue(KEY, {"_max_claim_count": 1, "_dead_letter_queue": KEY.name})
+    await storage.post(KEY, some(1, 2, 3, ttl=1000), CLIENT)
+    assert len((await storage.claim(KEY, LEASE, 2)).messages) == 2
+    clock.passes(60)
+    assert [message.body for message in (await storage.claim(KEY, LEASE, 3)).messages] == ["3", "1", "2"]
+
+
+@pytest.mark.parametrize("count", [-1, 0])
+async def test_less_than_one_claim_allowed_is_no_limit(storage, clock, count):
+    await storage.create_queue(KEY, {"_max_claim_count": count, "_dead_letter_queue": KEY.name})
+    await storage.post(KEY, some(1, ttl=1000), CLIENT)
+    for _ in range(3):
+        assert len((await storage.claim(KEY, LEASE, 1)).messages) == 1
+        clock.passes(60)
+
+
 async def test_released_and_renewed_claims_do_not_count(storage, clock):
     await storage.create_queue(KEY, {"_max_claim_count": 1, "_dead_letter_queue": "dead"})
     await storage.post(KEY, some("good", ttl=1000), CLIENT)

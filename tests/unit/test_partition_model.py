@@ -86,6 +86,9 @@ def test_topics_have_three_attributes():
             ("dead", 2, 60),
         ),
         ({"_dead_letter_queue": 7, "_max_claim_count": 2}, None),
+        ({"_dead_letter_queue": "\ud800", "_max_claim_count": 2}, None),
+        ({"_dead_letter_queue": "a/b", "_max_claim_count": 2}, None),
+        ({"_dead_letter_queue": "dead", "_max_claim_count": -1}, None),
     ],
 )
 def test_dead_letters_need_a_queue_and_a_count(metadata, rule):
