@@ -51,6 +51,8 @@ def confirmation(document: dict[str, Any]) -> bool:
 def _check_subscriber(subscriber: Any, limits: Limits) -> None:
     try:
         scheme = urlsplit(subscriber).scheme if isinstance(subscriber, str) else ""
+        # No URI has half of a surrogate pair, which JSON can escape and no store can keep.
+        str(subscriber).encode()
     except ValueError:
         scheme = ""
     if scheme not in limits.subscriber_types:

@@ -352,6 +352,7 @@ def test_operations_that_are_refused(operation):
         {"subscriber": 1},
         {"subscriber": "gopher://a/"},
         {"subscriber": "http://[/"},
+        {"subscriber": "http://a/\ud800"},
         {"subscriber": "http://a/", "ttl": 59},
         {"subscriber": "http://a/", "ttl": 0},
         {"subscriber": "http://a/", "ttl": "60"},
