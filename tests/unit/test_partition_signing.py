@@ -68,6 +68,18 @@ def test_what_it_does_not(request_):
     assert not request_.allowed
 
 
+def test_a_signature_can_be_read_in_one_way_only():
+    """Else a share in a project that is called oddly would be one in another project."""
+    odd = Grant(("/v2/queues/demo/messages",), ("DELETE", "GET"), r"x\np1", EXPIRES)
+    read_otherwise = Grant(odd.paths, ("DELETE", r"GET\nx"), "p1", EXPIRES)
+    assert signing.signature(SECRET, odd) == signing.signature(SECRET, read_otherwise)
+    signed = signing.signature(SECRET, odd)
+    for grant in (odd, read_otherwise):
+        assert not Request(method="DELETE", grant=grant, signed=signed).allowed
+    with pytest.raises(BadInput):
+        signing.grant({}, "/v2/queues/demo", odd.project, NOW)
+
+
 def test_a_grant_has_defaults_and_is_sorted():
     assert signing.grant({}, "/v2/queues/demo", "p1", NOW) == Grant(
         ("/v2/queues/demo/messages",), ("GET",), "p1", "2023-11-15T22:13:20"
@@ -87,6 +99,9 @@ def test_a_grant_has_defaults_and_is_sorted():
         {"paths": [1]},
         {"methods": "GET"},
         {"methods": ["GET,POST"]},
+        {"methods": [r"GET\np2"]},
+        {"methods": ["\ud800"]},
+        {"methods": [""]},
         {"expires": "yesterday"},
         {"expires": "4100000000"},
         {"expires": 4100000000},
