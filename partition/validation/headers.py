@@ -24,11 +24,19 @@ def check_content_type(content_type: bytes | None, content_length: bytes | None)
         )
 
 
-@lru_cache(maxsize=256)
+# Bytes of the longest header value that is remembered: the rest of the memory is not a client's to fill.
+_REMEMBERED = 100
+
+
 def admits_json(accept: bytes | None) -> bool:
     """Whether the value of an Accept header admits application/json with some quality above zero."""
     if not accept:
         return True
+    return _admits_json(accept) if len(accept) <= _REMEMBERED else _admits_json.__wrapped__(accept)
+
+
+@lru_cache(maxsize=256)
+def _admits_json(accept: bytes) -> bool:
     # RFC 9110 section 12.5.1: the most specific range decides.
     quality: dict[str, float] = {}
     for entry in accept.decode("latin-1").lower().split(","):
@@ -65,8 +73,8 @@ def client(value: bytes, limits: Limits) -> bytes:
                 f"Length of client id must be at least {limits.min_length_client_id} and no greater than "
                 f"{limits.max_length_client_id}."
             )
-        return _uuid(value) or value
-    found = _uuid(value)
+        return (_uuid(value) if len(value) <= _REMEMBERED else None) or value
+    found = _uuid(value) if len(value) <= _REMEMBERED else None
     if found is None:
         raise BadInput("Wrong UUID value", "Malformed hexadecimal UUID.")
     return found
