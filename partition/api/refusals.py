@@ -79,9 +79,10 @@ class Faults:
 
     def _log(self, what: str) -> None:
         now = self._clock()
-        if now < self._logged.get(what, 0):
+        # Not before either: a clock that was set back does not make it silent for longer.
+        if 0 <= now - self._logged.get(what, now - _SILENCE) < _SILENCE:
             return
         if len(self._logged) >= _REMEMBERED:
             self._logged.clear()
-        self._logged[what] = now + _SILENCE
+        self._logged[what] = now
         _log.error("%s", what)

@@ -78,6 +78,17 @@ async def test_every_route_answers_503_when_the_store_fails(row, path, caplog):
     assert [record.getMessage() for record in caplog.records] == ["storage /x/y.db: the disk is full"]
 
 
+async def test_trouble_is_logged_once_in_a_while_also_when_the_clock_is_set_back(caplog):
+    caplog.set_level(logging.ERROR)
+    now = 1_700_000_000_000
+    made = Stage(Node(failing("full"), clock=lambda: now))
+    for step in (0, 9_999, 1, 9_999, -3_600_000, 5):
+        now += step
+        await made.call("GET", "/v2/queues")
+        await made.call("GET", "/v2/queues")
+    assert len(caplog.records) == 3
+
+
 async def test_a_failure_that_may_be_a_success_says_so():
     made = Stage(Node(failing("lost", maybe_done=True)))
     answer = await made.call("POST", "/v1.1/queues/orders/messages", ONE)
