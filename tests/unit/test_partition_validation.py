@@ -87,6 +87,7 @@ def test_values_survive_being_text(value):
         b"text/html, application/*;q=0.1",
         b"application/json;q=0.2, text/plain",
         b"application/vnd.openstack.messaging-v2+json",
+        b"text/plain, " * 100 + b"application/json",
     ],
 )
 def test_accepts_that_admit_json(accept):
@@ -105,9 +106,22 @@ def test_spellings_of_one_client_are_one_client(spelling):
     assert headers.client(spelling, LIMITS) == headers.client(b"urn:uuid:" + CLIENT, LIMITS)
 
 
-@pytest.mark.parametrize("text", [b"", b"1234", b"aa2-bb3", CLIENT[:-1], CLIENT + b"c", b"\xe9" * 32])
+@pytest.mark.parametrize(
+    "text", [b"", b"1234", b"aa2-bb3", CLIENT[:-1], CLIENT + b"c", b"\xe9" * 32, b"urn:" * 100 + CLIENT]
+)
 def test_clients_that_are_none(text):
     assert title(headers.client, text, LIMITS) == "Wrong UUID value"
+
+
+def test_long_headers_are_not_remembered():
+    """Thousands of them could be a megabyte each."""
+    for cached, judge in (
+        (headers._admits_json, lambda: headers.admits_json(b"application/json" + b" " * 100)),
+        (headers._uuid, lambda: title(headers.client, b"0" * 101, LIMITS)),
+    ):
+        before = cached.cache_info().currsize
+        assert judge()
+        assert cached.cache_info().currsize == before
 
 
 def test_clients_of_any_text_if_the_operator_allows():
