@@ -73,7 +73,8 @@ class Listener(BaseApplication):
 async def open_node(conf: cfg.ConfigOpts) -> Node:
     """Open the store and put a node together. Raises StorageError."""
     storage = await open_storage(conf.storage.uri)
-    return Node(storage, options.limits(conf), conf.signed_url.secret_key)
+    # An empty key is none: everybody could sign with it.
+    return Node(storage, options.limits(conf), conf.signed_url.secret_key or None)
 
 
 def serve(conf: cfg.ConfigOpts) -> None:

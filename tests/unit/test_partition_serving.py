@@ -15,6 +15,7 @@ from partition.model.limits import Limits
 from partition.serving import options
 from partition.serving.cli import Exit, main
 from partition.serving.lifespan import Worker, sweep_for_ever
+from partition.serving.server import open_node
 
 ROOT = Path(__file__).parents[2]
 STORAGE = {"storage.uri": "sqlite:////tmp/messages.db"}
@@ -125,6 +126,14 @@ def test_usage():
     with pytest.raises(SystemExit) as caught:
         main([])
     assert caught.value.code == Exit.USAGE
+
+
+async def test_an_empty_key_is_none(tmp_path):
+    """With it everybody could sign."""
+    given = {"storage.uri": f"sqlite:///{tmp_path / 'store.db'}", "signed_url.secret_key": ""}
+    node = await open_node(options.load(None, given))
+    await node.storage.close()
+    assert node.secret is None
 
 
 # A worker's life
