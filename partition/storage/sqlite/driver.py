@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from partition.errors import BadStorageURI
+from partition.errors import BadStorageURI, WrongStore
 from partition.model.claim import Claim, Lease
 from partition.model.clock import Clock, system_clock
 from partition.model.identifier import Identifiers
@@ -57,8 +57,8 @@ class SQLiteStorage(Storage):
         self._path = path
         self._identifiers = identifiers
         self._clock = clock
-        self._writing = Lane(path, "write", begin="BEGIN IMMEDIATE", writing=True)
-        self._reading = Lane(path, "read", begin="BEGIN", writing=False)
+        self._writing = Lane(path, "write", begin="BEGIN IMMEDIATE", writing=True, judge=self._same_store)
+        self._reading = Lane(path, "read", begin="BEGIN", writing=False, judge=self._same_store)
         self._swept = 0  # the last queue that the sweep has looked at
 
     def __repr__(self) -> str:
@@ -76,6 +76,11 @@ class SQLiteStorage(Storage):
     async def close(self) -> None:
         await self._writing.close()
         await self._reading.close()
+
+    def _same_store(self, connection: sqlite3.Connection) -> None:
+        """Raise WrongStore if another one has taken its place: its numbers stand behind other identifiers."""
+        if schema.verify(connection, self._path).identifier(1) != self._identifiers.identifier(1):
+            raise WrongStore(f"storage {self._path}: another store has taken its place; restart the server to use it")
 
     def _sweep_queue(self, queue: int, connection: sqlite3.Connection) -> bool:
         return sweeping.sweep_queue(connection, queue, self._clock())

@@ -8,12 +8,14 @@ begun, a group runs to its end whatever becomes of the tasks that wait for it. A
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
 from partition.storage.sqlite.translation import translate, unavailable
 from partition.storage.sqlite.turn import Turn
@@ -39,11 +41,22 @@ _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
 class Lane:
     """A connection to ``path`` on a thread of its own, for the event loop that made it.
 
-    ``begin`` starts the transactions; ``writing`` lanes isolate their jobs from one another.
+    ``begin`` starts the transactions; ``writing`` lanes isolate their jobs from one another. ``judge`` looks at each
+    new connection, and raises StorageError if it is not to be used. The file has to be there: it is never made here.
     """
 
-    def __init__(self, path: str, name: str, *, begin: str, writing: bool) -> None:
+    def __init__(
+        self,
+        path: str,
+        name: str,
+        *,
+        begin: str,
+        writing: bool,
+        judge: Callable[[sqlite3.Connection], object] = lambda connection: None,
+    ) -> None:
         self._path = path
+        self._judge = judge
+        self._identity: tuple[int, int] | None = None  # of the file that the connection has open
         self._begin = begin
         self._writing = writing
         self._turn: Turn | nullcontext[None] = Turn(path) if writing else nullcontext()
@@ -112,20 +125,22 @@ class Lane:
         self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
     def _transact(self, group: list[_Job]) -> list[_Outcome]:
+        committing = False
         try:
-            connection = self._connected()
             with self._turn:
+                connection = self._connected()
                 connection.execute(self._begin)
                 outcomes = [self._one(connection, job) for job in group]
+                committing = self._writing
                 connection.execute("COMMIT")
         except OSError as error:
             failure: BaseException = unavailable(self._path, f"its lock cannot be used: {error.strerror}")
             return [(job.future, None, failure) for job in group]
         except sqlite3.Error as error:
-            # Nothing of the group is on disk. The next one starts on a fresh connection, and so recovers by itself
-            # when what was wrong has been mended.
+            # The next group starts on a fresh connection, and so recovers by itself when what was wrong has been
+            # mended. If only syncing this one failed, that connection may find it whole and take it for good.
             self._disconnect()
-            failure = translate(error, self._path)
+            failure = translate(error, self._path, maybe_done=committing)
             failure.__cause__ = error
             return [(job.future, None, failure) for job in group]
         except BaseException as error:
@@ -155,8 +170,18 @@ class Lane:
         return job.future, result, None
 
     def _connected(self) -> sqlite3.Connection:
+        identity = _identity(self._path)
+        if identity != self._identity:
+            # Without this, what is acknowledged would go into a file that was removed, and be gone with this process.
+            self._disconnect()
         if self._connection is None:
-            connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None, cached_statements=256)
+            connection = sqlite3.connect(
+                f"file:{quote(self._path)}?mode=rw",
+                uri=True,
+                timeout=BUSY_TIMEOUT,
+                isolation_level=None,
+                cached_statements=256,
+            )
             try:
                 # FULL: a commit that was reported survives a power cut. In WAL mode that is one sync per commit.
                 connection.execute("PRAGMA synchronous=FULL")
@@ -164,16 +189,27 @@ class Lane:
                 connection.execute("PRAGMA cache_size=-32768")
                 # What a burst leaves behind.
                 connection.execute("PRAGMA journal_size_limit=67108864")
+                self._judge(connection)
             except BaseException:
                 connection.close()
                 raise
             self._connection = connection
+            self._identity = identity
         return self._connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Tell one file from another that has its name; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _settle(outcomes: list[_Outcome]) -> None:

@@ -25,15 +25,21 @@ def unavailable(path: str, reason: str, *, maybe_done: bool = False) -> StorageU
     return StorageUnavailable(f"storage {path}: {reason}", maybe_done=maybe_done)
 
 
-def translate(error: sqlite3.Error, path: str) -> StorageError:
-    """Return our error for ``error``, met while using the file ``path``."""
+def translate(error: sqlite3.Error, path: str, *, maybe_done: bool = False) -> StorageError:
+    """Return our error for ``error``, met while using the file ``path``.
+
+    ``maybe_done`` says that it was met while committing. A full disk has no room for the end of a commit, without which
+    there is none.
+    """
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_CANTOPEN:
         return unavailable(path, _why_not_opened(path))
     if str(error).startswith("no such table"):
         return WrongStore(f"storage {path} was not prepared by this release ({error})")
     reason = _REASONS.get(code)
-    return unavailable(path, f"{reason} ({error})" if reason else str(error))
+    return unavailable(
+        path, f"{reason} ({error})" if reason else str(error), maybe_done=maybe_done and code != sqlite3.SQLITE_FULL
+    )
 
 
 def _why_not_opened(path: str) -> str:
@@ -42,4 +48,6 @@ def _why_not_opened(path: str) -> str:
         return f"there is no directory {directory}"
     if os.path.isdir(path):
         return "it is a directory"
+    if not os.path.exists(path) and os.access(directory, os.W_OK):
+        return "it is not there any more"
     return "it cannot be opened; is there permission for the file and its directory?"
