@@ -13,7 +13,7 @@ from oslo_config import cfg
 from partition.errors import BadStorageURI, StorageError
 from partition.serving import options
 from partition.serving.errors import StartError
-from partition.storage.opening import open_storage, redacted
+from partition.storage.opening import driver_of, open_storage, redacted
 
 DEFAULT_FILE = "/etc/marconi-partition/marconi-partition.conf"
 
@@ -34,9 +34,13 @@ def main(argv: list[str] | None = None) -> int:
         if given.command == "serve":
             return _serve(given)
         return _check(given)
-    except (options.OptionError, BadStorageURI) as error:
+    except options.OptionError as error:
         return _fail(str(error), Exit.USAGE)
-    except (StartError, StorageError) as error:
+    except BadStorageURI as error:
+        return _fail(f"[storage] uri: {error}", Exit.USAGE)
+    except StorageError as error:
+        return _fail(f"[storage] uri: {error}", Exit.FAILED)
+    except StartError as error:
         return _fail(str(error), Exit.FAILED)
 
 
@@ -87,6 +91,9 @@ def _check(given: argparse.Namespace) -> int:
 
 
 async def _faults(uri: str) -> list[str]:
+    # Opening would prepare a new store, and a mistyped path would be in order.
+    if not await driver_of(uri).exists(uri):
+        raise StartError(f"[storage] uri: there is nothing at {redacted(uri)}")
     storage = await open_storage(uri)
     try:
         return await storage.check()

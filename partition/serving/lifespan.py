@@ -8,27 +8,47 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from partition.api.answer import error
 from partition.api.application import Application
 from partition.api.node import Node
-from partition.errors import StorageError
+from partition.api.refusals import RETRY_AFTER
+from partition.errors import StorageError, StorageUnavailable
 from partition.storage.interface import Storage
 
 _log = logging.getLogger(__name__)
+
+# Seconds between two attempts to open a store that was there when the server started.
+_PAUSE = 1.0
+_CLOSED = error(
+    503,
+    "Service temporarily unavailable",
+    "The storage cannot be opened. Please try again in a few seconds.",
+    RETRY_AFTER,
+)
 
 OpenNode = Callable[[], Awaitable[Node]]
 
 
 class Worker:
-    """An ASGI application with a lifespan, around ``Application``. ``sweep_interval`` in seconds."""
+    """An ASGI application with a lifespan, around ``Application``. ``sweep_interval`` in seconds.
+
+    If the store cannot be opened right now, everything is answered 503 until it can: a worker that ended because of it
+    would take the whole server down, since its master has no use for workers that do not start.
+    """
 
     def __init__(self, open_node: OpenNode, sweep_interval: float) -> None:
         self._open_node = open_node
         self._sweep_interval = sweep_interval
+        self._node: Node | None = None
         self._application: Application | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "http" and self._application is not None:
             await self._application(scope, receive, send)
+        elif scope["type"] == "http":
+            headers = [*_CLOSED.headers, (b"content-length", b"%d" % len(_CLOSED.body))]
+            await send({"type": "http.response.start", "status": _CLOSED.status, "headers": headers})
+            await send({"type": "http.response.body", "body": _CLOSED.body})
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
@@ -37,20 +57,35 @@ class Worker:
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()
         try:
-            node = await self._open_node()
-        except StorageError as error:
-            _log.critical("%s", error)
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            await self._open()
+        except StorageUnavailable as failure:
+            _log.error("answering 503 until the storage can be opened: %s", failure)
+        except StorageError as failure:
+            _log.critical("%s", failure)
+            await send({"type": "lifespan.startup.failed", "message": str(failure)})
             return
-        self._application = Application(node)
-        sweeping = asyncio.create_task(sweep_for_ever(node.storage, self._sweep_interval))
+        working = asyncio.create_task(self._work())
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        sweeping.cancel()
+        working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await sweeping
-        await node.storage.close()
+            await working
+        if self._node is not None:
+            await self._node.storage.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _open(self) -> None:
+        self._node = await self._open_node()
+        self._application = Application(self._node)
+
+    async def _work(self) -> None:
+        """Open the store as soon as that is possible, and sweep it from then on."""
+        while self._node is None:
+            await asyncio.sleep(_PAUSE)
+            with contextlib.suppress(StorageError):
+                await self._open()
+                _log.info("the storage is open")
+        await sweep_for_ever(self._node.storage, self._sweep_interval)
 
 
 async def sweep_for_ever(storage: Storage, interval: float) -> None:

@@ -12,9 +12,8 @@ from gunicorn.app.base import BaseApplication
 from oslo_config import cfg
 
 from partition.api.node import Node
-from partition.errors import BadStorageURI, StorageError
+from partition.errors import StorageUnavailable
 from partition.serving import options
-from partition.serving.errors import StartError
 from partition.serving.lifespan import Worker
 from partition.serving.listener import bind, url
 from partition.serving.worker import WORKER_CLASS
@@ -79,14 +78,9 @@ async def open_node(conf: cfg.ConfigOpts) -> Node:
 
 def serve(conf: cfg.ConfigOpts) -> None:
     """Run until SIGTERM or SIGINT, then exit with status 0. Before any process is made, raises StartError,
-    BadStorageURI."""
+    StorageError."""
     logging.basicConfig(level=conf.log.level.upper(), format=FORMAT, datefmt=TIME_FORMAT, force=True)
-    try:
-        asyncio.run(_try(conf.storage.uri))
-    except BadStorageURI:
-        raise
-    except StorageError as error:
-        raise StartError(str(error)) from error
+    asyncio.run(_try(conf.storage.uri))
     listener = bind(*conf.server.bind)
     where = url(listener)
     # gunicorn owns the descriptor from here on.
@@ -97,6 +91,14 @@ def serve(conf: cfg.ConfigOpts) -> None:
 
 
 async def _try(uri: str) -> None:
-    """Open the store once and close it again, so that a wrong one stops the start and not every worker."""
+    """Open the store once and close it again, so that a wrong one stops the start and not every worker.
+
+    One that can only be read does not: it may have room again, or be unlocked, in a moment. Raises StorageError.
+    """
     storage = await open_storage(uri)
-    await storage.close()
+    try:
+        await storage.ping()
+    except StorageUnavailable as error:
+        _log.error("nothing can be written, and as long as that lasts it is answered 503: %s", error)
+    finally:
+        await storage.close()

@@ -26,6 +26,11 @@ class Storage(ABC):
     async def open(cls, uri: str, clock: Clock = system_clock) -> Storage:
         """Open the store at ``uri`` and prepare it if it is new. Raises BadStorageURI, WrongStore."""
 
+    @classmethod
+    async def exists(cls, uri: str) -> bool:
+        """Tell if there is something at ``uri`` to open. A driver that cannot tell says yes. Raises BadStorageURI."""
+        return True
+
     @abstractmethod
     async def close(self) -> None:
         """Finish what was begun and let go of everything. Idempotent."""

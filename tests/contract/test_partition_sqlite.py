@@ -195,6 +195,19 @@ async def test_a_damaged_file(path, tmp_path):
         await open_storage(f"sqlite:///{path}")
 
 
+async def test_a_damaged_file_whose_damage_is_no_text(path, tmp_path):
+    async with opened("sqlite", tmp_path, FakeClock()) as storage:
+        await storage.create_queue(KEY, {})
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE queue", b"CREAT\xc5 TABLE queue"))
+    with pytest.raises(StorageUnavailable, match=f"{path}: it is damaged"):
+        await open_storage(f"sqlite:///{path}")
+    for writing in (True, False):
+        lane = Lane(str(path), "test", begin="BEGIN", writing=writing)
+        with pytest.raises(StorageUnavailable, match=f"{path}: it is damaged"):
+            await lane.run(lambda connection: connection.execute("SELECT * FROM queue"))
+        await lane.close()
+
+
 async def test_a_file_of_something_else(path):
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE t (n)")
@@ -214,6 +227,17 @@ async def test_a_file_of_another_release(tmp_path, path):
     connection.close()
     with pytest.raises(WrongStore, match="schema 99"):
         await open_storage(f"sqlite:///{path}")
+
+
+async def test_an_empty_file_beside_a_log_that_is_not(tmp_path, path):
+    """SQLite would delete the log, and with it the last that is left of what was acknowledged."""
+    log = path.with_name(path.name + "-wal")
+    log.write_bytes(b"x")
+    for prepare in (lambda: None, path.touch):
+        prepare()
+        with pytest.raises(WrongStore, match=f"{path}: it is empty, but its -wal is not"):
+            await open_storage(f"sqlite:///{path}")
+    assert log.read_bytes() == b"x"
 
 
 async def test_a_directory_that_is_not_there(tmp_path):

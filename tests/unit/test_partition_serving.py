@@ -8,14 +8,18 @@ import sqlite3
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
-from partition.errors import StorageUnavailable
+from partition.api.node import Node
+from partition.errors import StorageUnavailable, WrongStore
 from partition.model.limits import Limits
+from partition.serving import lifespan as lifespan_module
 from partition.serving import options
 from partition.serving.cli import Exit, main
 from partition.serving.lifespan import Worker, sweep_for_ever
 from partition.serving.server import open_node
+from partition.storage.opening import open_storage
 
 ROOT = Path(__file__).parents[2]
 STORAGE = {"storage.uri": "sqlite:////tmp/messages.db"}
@@ -92,8 +96,16 @@ def test_a_file_that_is_not_there():
         options.load("/no/such/file", STORAGE)
 
 
+async def prepare(uri: str) -> None:
+    await (await open_storage(uri)).close()
+
+
 def test_check_finds_a_store_in_order_and_out_of_order(tmp_path, capsys):
     uri = f"sqlite:///{tmp_path / 'store.db'}"
+    assert main(["check", "--storage", uri]) == Exit.FAILED  # and does not make one
+    assert f"there is nothing at {uri}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    asyncio.run(prepare(uri))
     assert main(["check", "--storage", uri]) == Exit.DONE
     assert "is in order" in capsys.readouterr().out
     with sqlite3.connect(tmp_path / "store.db") as connection:
@@ -109,8 +121,10 @@ def test_check_finds_a_store_in_order_and_out_of_order(tmp_path, capsys):
         (["check", "--storage", "nosuch://h"], Exit.USAGE, "no storage driver"),
         (["check", "--storage", "sqlite://relative"], Exit.USAGE, "four slashes"),
         (["serve", "--storage", "sqlite://relative"], Exit.USAGE, "four slashes"),
-        (["check", "--storage", "sqlite:////no/such/directory/x.db"], Exit.FAILED, "no directory"),
-        (["serve", "--storage", "sqlite:////no/such/directory/x.db"], Exit.FAILED, "no directory"),
+        (["check", "--storage", "sqlite:////no/such/directory/x.db"], Exit.FAILED, "[storage] uri: there is nothing"),
+        (["serve", "--storage", "sqlite:////no/such/directory/x.db"], Exit.FAILED, "[storage] uri: storage /no/such/"),
+        (["check", "--storage", "sqlite:////usr"], Exit.FAILED, "storage /usr: it is a directory"),
+        (["serve", "--storage", "sqlite:////usr"], Exit.FAILED, "storage /usr: it is a directory"),
         (["serve", "--storage", "sqlite:////tmp/x.db", "--bind", "nowhere"], Exit.USAGE, "[server] bind"),
         (["serve"], Exit.USAGE, "[storage] uri"),
     ],
@@ -185,13 +199,54 @@ async def test_a_worker_opens_and_closes_its_store():
     assert steps == ["open", "sweep", "close"]
 
 
-async def test_a_worker_without_a_store_does_not_start():
+async def test_a_worker_with_a_wrong_store_does_not_start():
     async def open_node():
-        raise StorageUnavailable("storage /x: it is locked")
+        raise WrongStore("storage /x: it has schema 9, and this release knows 1")
 
     lifespan = Lifespan()
     living = asyncio.create_task(Worker(open_node, 60)({"type": "lifespan"}, lifespan.receive, lifespan.send))
     assert await lifespan.says("startup") == "lifespan.startup.failed"
+    await living
+
+
+async def test_a_worker_answers_503_until_its_store_can_be_opened(tmp_path, monkeypatch, caplog):
+    """Its master would stop the whole server if it ended instead."""
+    monkeypatch.setattr(lifespan_module, "_PAUSE", 0.001)
+    mended = asyncio.Event()
+    opened = asyncio.Event()
+
+    async def open_node():
+        if not mended.is_set():
+            raise StorageUnavailable("storage /x: it is damaged")
+        storage = await open_storage(f"sqlite:///{tmp_path / 'store.db'}")
+        opened.set()
+        return Node(storage)
+
+    worker = Worker(open_node, 60)
+    lifespan = Lifespan()
+    living = asyncio.create_task(worker({"type": "lifespan"}, lifespan.receive, lifespan.send))
+    assert await lifespan.says("startup") == "lifespan.startup.complete"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(worker), base_url="http://node") as client:
+        refused = await client.get("/v1/health")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+        assert refused.json()["title"] == "Service temporarily unavailable"
+        assert "storage /x: it is damaged" in caplog.text
+        mended.set()
+        await opened.wait()
+        while (await client.get("/v1/health")).status_code != 204:
+            pass
+    assert await lifespan.says("shutdown") == "lifespan.shutdown.complete"
+    await living
+
+
+async def test_a_worker_stops_while_its_store_cannot_be_opened():
+    async def open_node():
+        raise StorageUnavailable("storage /x: it is damaged")
+
+    lifespan = Lifespan()
+    living = asyncio.create_task(Worker(open_node, 60)({"type": "lifespan"}, lifespan.receive, lifespan.send))
+    assert await lifespan.says("startup") == "lifespan.startup.complete"
+    assert await lifespan.says("shutdown") == "lifespan.shutdown.complete"
     await living
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
@@ -28,7 +29,7 @@ from partition.storage.sqlite import (
     sweeping,
 )
 from partition.storage.sqlite.lane import BUSY_TIMEOUT, Lane
-from partition.storage.sqlite.translation import translate
+from partition.storage.sqlite.translation import FAULTS, translate
 from partition.validation.json_document import text
 
 T = TypeVar("T")
@@ -69,9 +70,13 @@ class SQLiteStorage(Storage):
         path = path_of(uri)
         try:
             identifiers = await asyncio.to_thread(schema.open_or_prepare, path, BUSY_TIMEOUT)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise translate(error, path) from error
         return cls(path, identifiers, clock)
+
+    @classmethod
+    async def exists(cls, uri: str) -> bool:
+        return await asyncio.to_thread(os.path.exists, path_of(uri))
 
     async def close(self) -> None:
         await self._writing.close()

@@ -17,7 +17,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from partition.storage.sqlite.translation import translate, unavailable
+from partition.storage.sqlite.translation import FAULTS, translate, unavailable
 from partition.storage.sqlite.turn import Turn
 
 T = TypeVar("T")
@@ -136,7 +136,7 @@ class Lane:
         except OSError as error:
             failure: BaseException = unavailable(self._path, f"its lock cannot be used: {error.strerror}")
             return [(job.future, None, failure) for job in group]
-        except sqlite3.Error as error:
+        except FAULTS as error:
             # The next group starts on a fresh connection, and so recovers by itself when what was wrong has been
             # mended. If only syncing this one failed, that connection may find it whole and take it for good.
             self._disconnect()
@@ -152,7 +152,7 @@ class Lane:
         if not self._writing:
             try:
                 return job.future, job.function(connection), None
-            except sqlite3.Error:
+            except FAULTS:
                 raise
             except Exception as refusal:
                 return job.future, None, refusal
@@ -164,7 +164,7 @@ class Lane:
                 raise  # SQLite has given up on the whole transaction
             connection.execute("ROLLBACK TO job")
             connection.execute("RELEASE job")
-            translated = translate(error, self._path) if isinstance(error, sqlite3.Error) else error
+            translated = translate(error, self._path) if isinstance(error, FAULTS) else error
             return job.future, None, translated
         connection.execute("RELEASE job")
         return job.future, result, None

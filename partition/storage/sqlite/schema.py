@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 
@@ -90,6 +91,9 @@ def open_or_prepare(path: str, busy_timeout: float) -> Identifiers:
 
     Raises sqlite3.Error, WrongStore.
     """
+    if _bytes_of(path) == 0 and _bytes_of(f"{path}-wal") > 0:
+        # SQLite would take it for a new file, and delete what is left.
+        raise WrongStore(f"storage {path}: it is empty, but its -wal is not; restore it, or remove the -wal as well")
     connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
     try:
         if not _tables(connection):
@@ -114,6 +118,13 @@ def verify(connection: sqlite3.Connection, path: str) -> Identifiers:
         raise WrongStore(f"storage {path}: it has schema {version}, and this release knows {VERSION}")
     tag, multiplier = connection.execute("SELECT tag, multiplier FROM store").fetchone()
     return Identifiers(tag, multiplier)
+
+
+def _bytes_of(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
 
 
 def _tables(connection: sqlite3.Connection) -> int:

@@ -25,12 +25,18 @@ def unavailable(path: str, reason: str, *, maybe_done: bool = False) -> StorageU
     return StorageUnavailable(f"storage {path}: {reason}", maybe_done=maybe_done)
 
 
-def translate(error: sqlite3.Error, path: str, *, maybe_done: bool = False) -> StorageError:
+# The second: in a damaged file, what SQLite complains about may be no text, and then Python cannot say what it is.
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
+
+
+def translate(error: sqlite3.Error | UnicodeDecodeError, path: str, *, maybe_done: bool = False) -> StorageError:
     """Return our error for ``error``, met while using the file ``path``.
 
     ``maybe_done`` says that it was met while committing. A full disk has no room for the end of a commit, without which
     there is none.
     """
+    if isinstance(error, UnicodeDecodeError):
+        return unavailable(path, _REASONS[sqlite3.SQLITE_CORRUPT])
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_CANTOPEN:
         return unavailable(path, _why_not_opened(path))
