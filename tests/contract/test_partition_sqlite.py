@@ -138,6 +138,16 @@ async def test_nobody_waits_for_ever(lane, monkeypatch):
     await gate.opens()
 
 
+async def test_what_was_given_up_while_it_waited_for_its_turn_is_not_done(path, lane, monkeypatch):
+    monkeypatch.setattr(lane_module, "ANSWER_TIMEOUT", 0.05)
+    other = Turn(str(path))
+    with other, pytest.raises(StorageUnavailable, match="no answer within"):
+        await lane.run(insert(1))
+    other.close()
+    monkeypatch.setattr(lane_module, "ANSWER_TIMEOUT", 15)
+    assert await lane.run(numbers) == []
+
+
 async def test_processes_take_turns_at_writing(path, lane):
     """A lane waits for whoever has the turn, and is woken when it is given on."""
     other = Turn(str(path))

@@ -130,7 +130,8 @@ class Lane:
             with self._turn:
                 connection = self._connected()
                 connection.execute(self._begin)
-                outcomes = [self._one(connection, job) for job in group]
+                # Getting here may have taken long. What was given up meanwhile was answered as a failure, so be it.
+                outcomes = [self._one(connection, job) for job in group if not job.future.done()]
                 committing = self._writing
                 connection.execute("COMMIT")
         except OSError as error:
