@@ -17,7 +17,7 @@ from partition.serving import options
 from partition.serving.lifespan import Worker
 from partition.serving.listener import bind, url
 from partition.serving.worker import WORKER_CLASS
-from partition.storage.opening import open_storage, redacted
+from partition.storage.opening import driver_of, open_storage, redacted
 
 _log = logging.getLogger(__name__)
 
@@ -70,8 +70,12 @@ class Listener(BaseApplication):
 
 
 async def open_node(conf: cfg.ConfigOpts) -> Node:
-    """Open the store and put a node together. Raises StorageError."""
-    storage = await open_storage(conf.storage.uri)
+    """Open the store, which ``serve`` has prepared, and put a node together. Raises StorageError."""
+    uri = conf.storage.uri
+    if not await driver_of(uri).exists(uri):
+        # Opening it would prepare a new one, beside workers that wait for the old one to be put back.
+        raise StorageUnavailable(f"storage {redacted(uri)}: there is nothing any more")
+    storage = await open_storage(uri)
     # An empty key is none: everybody could sign with it.
     return Node(storage, options.limits(conf), conf.signed_url.secret_key or None)
 

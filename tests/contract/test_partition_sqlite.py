@@ -229,6 +229,17 @@ async def test_a_file_of_something_else(path):
         await open_storage(f"sqlite:///{path}")
 
 
+@pytest.mark.parametrize("change", ["DELETE FROM store", "UPDATE store SET multiplier=2", "UPDATE store SET tag='x'"])
+async def test_a_file_without_its_secrets(tmp_path, path, change):
+    async with opened("sqlite", tmp_path, FakeClock()):
+        pass
+    with sqlite3.connect(path) as connection:
+        connection.execute(change)
+    connection.close()
+    with pytest.raises(StorageUnavailable, match=f"{path}: it is damaged"):
+        await open_storage(f"sqlite:///{path}")
+
+
 async def test_a_file_of_another_release(tmp_path, path):
     async with opened("sqlite", tmp_path, FakeClock()):
         pass

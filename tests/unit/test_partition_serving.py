@@ -145,9 +145,18 @@ def test_usage():
 async def test_an_empty_key_is_none(tmp_path):
     """With it everybody could sign."""
     given = {"storage.uri": f"sqlite:///{tmp_path / 'store.db'}", "signed_url.secret_key": ""}
+    await prepare(given["storage.uri"])
     node = await open_node(options.load(None, given))
     await node.storage.close()
     assert node.secret is None
+
+
+async def test_a_worker_makes_no_store(tmp_path):
+    """Not even when the one it was started for is moved away: it may be put back."""
+    conf = options.load(None, {"storage.uri": f"sqlite:///{tmp_path / 'store.db'}"})
+    with pytest.raises(StorageUnavailable, match=r"store\.db: there is nothing any more"):
+        await open_node(conf)
+    assert list(tmp_path.iterdir()) == []
 
 
 # A worker's life

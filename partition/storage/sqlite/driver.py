@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
@@ -76,7 +75,7 @@ class SQLiteStorage(Storage):
 
     @classmethod
     async def exists(cls, uri: str) -> bool:
-        return await asyncio.to_thread(os.path.exists, path_of(uri))
+        return await asyncio.to_thread(schema.bytes_of, path_of(uri)) > 0
 
     async def close(self) -> None:
         await self._writing.close()

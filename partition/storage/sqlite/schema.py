@@ -8,6 +8,7 @@ import sqlite3
 
 from partition.errors import WrongStore
 from partition.model.identifier import MULTIPLIERS, TAGS, Identifiers
+from partition.storage.sqlite.translation import unavailable
 
 # "MarP", so that nobody mistakes the file, and the catalog's is not taken for ours.
 APPLICATION_ID = 0x4D617250
@@ -89,9 +90,9 @@ CREATE TABLE dropped (queue INTEGER PRIMARY KEY);
 def open_or_prepare(path: str, busy_timeout: float) -> Identifiers:
     """Prepare the file if it is new or empty, verify it otherwise; return the identifiers of the store.
 
-    Raises sqlite3.Error, WrongStore.
+    Raises sqlite3.Error, WrongStore, StorageUnavailable.
     """
-    if _bytes_of(path) == 0 and _bytes_of(f"{path}-wal") > 0:
+    if bytes_of(path) == 0 and bytes_of(f"{path}-wal") > 0:
         # SQLite would take it for a new file, and delete what is left.
         raise WrongStore(f"storage {path}: it is empty, but its -wal is not; restore it, or remove the -wal as well")
     connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
@@ -109,18 +110,25 @@ def open_or_prepare(path: str, busy_timeout: float) -> Identifiers:
 
 
 def verify(connection: sqlite3.Connection, path: str) -> Identifiers:
-    """Return the identifiers of the store. Raises WrongStore."""
+    """Return the identifiers of the store. Raises sqlite3.Error, WrongStore, StorageUnavailable."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID and not _tables(connection):
+        raise WrongStore(f"storage {path}: it is empty")
     if application != APPLICATION_ID:
         raise WrongStore(f"storage {path}: it is a database of something else")
     if version != VERSION:
         raise WrongStore(f"storage {path}: it has schema {version}, and this release knows {VERSION}")
-    tag, multiplier = connection.execute("SELECT tag, multiplier FROM store").fetchone()
-    return Identifiers(tag, multiplier)
+    row = connection.execute("SELECT tag, multiplier FROM store").fetchone()
+    try:
+        return Identifiers(*row)
+    except (TypeError, ValueError):
+        # None of what was ever written: a page of zeros has rows of this kind, and SQLite finds nothing wrong with it.
+        raise unavailable(path, "it is damaged") from None
 
 
-def _bytes_of(path: str) -> int:
+def bytes_of(path: str) -> int:
+    """The size of a file, 0 if there is none. A directory has one too, and is then refused."""
     try:
         return os.path.getsize(path)
     except OSError:

@@ -12,7 +12,7 @@ _REASONS = {
     sqlite3.SQLITE_PERM: "no permission to use it",
     sqlite3.SQLITE_BUSY: "another process has kept it locked for too long",
     sqlite3.SQLITE_LOCKED: "it is locked",
-    sqlite3.SQLITE_READONLY: "no permission to write to it, or to its directory",
+    sqlite3.SQLITE_READONLY: "no permission to write to it, to its -wal and -shm, or to its directory",
     sqlite3.SQLITE_IOERR: "reading or writing it failed",
     sqlite3.SQLITE_CORRUPT: "it is damaged",
     sqlite3.SQLITE_FULL: "the disk is full",
