@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,23 +38,31 @@ class PartitionNode:
         self.process.stop()
 
 
-def start_partition(storage: str, directory: Path, *, workers: int = 1, port: int | None = None) -> PartitionNode:
+def start_partition(
+    storage: str,
+    directory: Path,
+    *,
+    workers: int = 1,
+    port: int | None = None,
+    launcher: Sequence[str] = (sys.executable,),
+) -> PartitionNode:
     """Run a node over the store at URI ``storage``, logging below ``directory``; on ``port`` if given.
 
-    The caller stops it. Raises ServerFailed.
+    ``launcher`` is what runs Python. It is ready when it answers, which does not mean that it can write. The caller
+    stops it. Raises ServerFailed.
     """
 
     def start(port: int) -> ServerProcess:
         options = ("--storage", storage, "--bind", f"{HOST}:{port}", "--workers", str(workers))
         return ServerProcess(
             "marconi-partition serve",
-            (sys.executable, "-m", "partition", "serve", *options),
+            (*launcher, "-m", "partition", "serve", *options),
             directory / "partition.log",
             {"OS_SIGNED_URL__SECRET_KEY": SECRET},
         )
 
     def ready(port: int) -> bool:
-        return status_of(HOST, port, "/v1/health") == 204
+        return status_of(HOST, port, "/") == 300
 
     if port is None:
         process, port = on_a_free_port(start, ready)
