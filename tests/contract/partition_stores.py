@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from pymongo import MongoClient
 
 from partition.model.claim import Lease
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey
 from partition.storage.interface import Storage
 from partition.storage.opening import open_storage
+from tests.servers.mongod import with_database
 
-DRIVERS = ("sqlite",)
+DRIVERS = ("sqlite", "mongodb")
 
 KEY = QueueKey("p", "orders")
 CLIENT = b"c" * 16
@@ -34,11 +38,27 @@ class FakeClock:
         self.now += int(seconds * 1000)
 
 
+def uri_of(where: str, directory: Path) -> str:
+    """The URI of a store: the same one each time, and another one for another ``directory``.
+
+    ``where`` is "sqlite", for a file below it, or the URI of a MongoDB server.
+    """
+    if where == "sqlite":
+        return f"sqlite:///{directory / 'store.db'}"
+    return with_database(where, f"test_{hashlib.sha256(bytes(directory)).hexdigest()[:24]}")
+
+
+def forget(where: str, directory: Path) -> None:
+    """Delete a store that is not deleted with ``directory``."""
+    if where != "sqlite":
+        with MongoClient[dict[str, object]](uri_of(where, directory)) as client:
+            client.drop_database(client.get_default_database().name)
+
+
 @asynccontextmanager
-async def opened(driver: str, directory: Path, clock: FakeClock) -> AsyncIterator[Storage]:
-    """Open the store of this driver below ``directory``: the same one each time."""
-    uri = {"sqlite": f"sqlite:///{directory / 'store.db'}"}[driver]
-    storage = await open_storage(uri, clock)
+async def opened(where: str, directory: Path, clock: FakeClock) -> AsyncIterator[Storage]:
+    """Open the store ``uri_of(where, directory)``."""
+    storage = await open_storage(uri_of(where, directory), clock)
     try:
         yield storage
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -13,7 +13,7 @@ from partition.model.message import Deletion, MessageQuery
 from partition.model.queue import NO_PROJECT, Kind, QueueKey, QueueQuery
 from partition.model.subscription import NewSubscription, SubscriptionChange
 from partition.storage.interface import Storage
-from tests.contract.partition_stores import CLIENT, DRIVERS, KEY, LEASE, OTHER, START, FakeClock, opened, some
+from tests.contract.partition_stores import CLIENT, DRIVERS, KEY, LEASE, OTHER, START, FakeClock, forget, opened, some
 
 
 @pytest.fixture
@@ -22,8 +22,11 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture(params=DRIVERS)
-def driver(request) -> str:
-    return str(request.param)
+def driver(request, tmp_path) -> Iterator[str]:
+    """Where the stores of this driver are: see ``uri_of``."""
+    where = str(request.getfixturevalue("mongodb_uri")) if request.param == "mongodb" else "sqlite"
+    yield where
+    forget(where, tmp_path)
 
 
 @pytest.fixture

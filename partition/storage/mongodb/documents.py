@@ -1,0 +1,73 @@
+"""How queues and messages are spelled in MongoDB (``schema`` says what the fields mean). No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from partition.model.clock import age
+from partition.model.identifier import Identifiers
+from partition.model.message import Message
+from partition.model.queue import Kind, Metadata, Queue, QueueKey
+
+Document = Mapping[str, Any]
+
+
+def prefix(project: str, kind: Kind) -> str:
+    """What the ``_id`` of all queues of this kind and project begin with, and no other's."""
+    return f"{int(kind)}\0{project}\0"
+
+
+def queue_id(key: QueueKey) -> str:
+    """The ``_id`` of a queue. No name has a NUL in it."""
+    return prefix(key.project, key.kind) + key.name
+
+
+def version(document: Document) -> str:
+    """The version of a queue."""
+    return f"{document['queue']}.{document['revision']}"
+
+
+def at_version(wanted: str | None) -> dict[str, int]:
+    """The condition that a queue is at this version; of one that is none, a condition that never holds."""
+    if wanted is None:
+        return {}
+    queue, _, revision = wanted.partition(".")
+    if not (queue.isdecimal() and revision.isdecimal()):
+        return {"queue": -1}
+    return {"queue": int(queue), "revision": int(revision)}
+
+
+@lru_cache(maxsize=1024)
+def parsed(metadata: str) -> Metadata:
+    """Return what was stored. The result is shared: nobody may change it."""
+    result: Metadata = json.loads(metadata)
+    return result
+
+
+def read_queue(document: Document) -> Queue:
+    """Read a queue."""
+    return Queue(document["name"], version(document), parsed(document["metadata"]))
+
+
+def bound(document: Document) -> int:
+    """The position up to which the messages of a queue are all there (``posting``)."""
+    pending = document["pending"]
+    first: int = min(entry["first"] for entry in pending) - 1 if pending else document["last"]
+    return first
+
+
+def read_message(document: Document, identifiers: Identifiers, now: int) -> Message:
+    """Read a message."""
+    claim_id = identifiers.identifier(document["claim"]) if document["until"] > now else None
+    return Message(
+        identifiers.identifier(document["_id"]),
+        str(document["position"]),
+        document["ttl"],
+        age(document["created"], now),
+        document["body"],
+        claim_id,
+        document["claims"],
+    )

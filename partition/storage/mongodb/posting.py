@@ -1,0 +1,317 @@
+"""Putting messages into a queue so that no reader of markers ever misses one (API section 6.2).
+
+Many processes post to one queue at once, each with writes of its own. If positions were only counted up, a message at
+11 could appear before the one at 10, and who has read up to 11 would never see 10. Hence three steps, each one write:
+
+1. *Reserve*: count up ``last`` of the queue, and in the same write note the range in ``pending``. The filter of this
+   write is also what judges the queue: that it exists, and is at the version that the caller reasoned with.
+2. *Insert* the messages, in order, at these positions, which the index BY_POSITION makes exclusive.
+3. *Settle*: take the range from ``pending``. Then wait until no earlier range is pending, and only then answer.
+
+Readers see the queue first, then its messages, and show none beyond its ``bound``: the position before the first
+pending range, or ``last`` if there is none. The argument: of all positions up to the bound of a moment, none is in a
+pending range, and ranges are only ever added behind ``last``; so every message that will ever be at one of them was
+inserted before that moment, and is seen by whoever looks later. What a page shows is therefore followed by later
+positions only. What was acknowledged is within the bound, because of the waiting in step 3. All writes, and the reads
+of lists, are those of a majority, so none of this is undone by a lost primary.
+
+What a crash leaves. After 1: a pending range without messages. During 2, if the primary dies as well: one with some of
+them. After 2: one with all of them. Nothing of it was acknowledged, or is shown. The next one to post waits for it in
+step 3, and settles it for the dead (``_settle_for``), as does the sweep: it puts something without ``expires`` at each
+position that is still unused. Whatever the poster, if it lives after all, sends from now on meets that and fails as a
+whole; it then posts anew. A range that turned out complete is kept. One that did not is taken back whole, so a post is
+all or nothing; nobody can have seen any of it. How long to wait before is thus a question of manners, not of truth, and
+no two clocks are compared.
+
+Why no transaction: one holds its documents until it ends, and that of a killed process lasts for a minute; nobody could
+post to the queue meanwhile. Posts of one process to one queue are joined (``turns``), so the three steps are shared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bson.datetime_ms import DatetimeMS
+from bson.errors import BSONError
+from pymongo import ReturnDocument
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
+
+from partition.errors import QueueChanged, QueueMissing
+from partition.model.clock import MILLISECONDS, Clock, system_clock
+from partition.model.message import NewMessage
+from partition.model.queue import QueueKey
+from partition.storage.mongodb.documents import at_version, queue_id
+from partition.storage.mongodb.schema import gone
+from partition.storage.mongodb.turns import Turns
+
+if TYPE_CHECKING:
+    from partition.storage.mongodb.numbers import Numbers
+    from partition.storage.mongodb.store import Session, Store
+
+# Bytes of bodies in one batch, with something for what is around each.
+_LARGEST_BATCH = 2_000_000
+_AROUND_A_BODY = 300
+# How often a post that others took back is made anew.
+_ATTEMPTS = 5
+# Seconds between two looks at earlier ranges: twice as long each time, up to the last.
+_FIRST_PAUSE = 0.002
+_LAST_PAUSE = 0.128
+# After so many looks the range of another is settled for it: about a second.
+_PATIENCE = 13
+# The same for the sweep, in milliseconds.
+_STUCK = 2000
+# How long a position is kept from being used, in milliseconds. No command is under way for so long.
+_BLOCKED = 86_400_000
+
+_DUPLICATE = 11000
+
+
+class Batch(NamedTuple):
+    """What may share its three steps: posts to one queue, judged by one version of it."""
+
+    key: QueueKey
+    version: str | None
+
+
+class Post(NamedTuple):
+    """One post."""
+
+    messages: Sequence[NewMessage]
+    client: bytes
+
+    @property
+    def weight(self) -> int:
+        return sum(len(message.body) + _AROUND_A_BODY for message in self.messages)
+
+
+class Range(NamedTuple):
+    """A reserved range of positions of a queue. ``token`` names it."""
+
+    queue: int
+    token: int
+    first: int
+    size: int
+
+
+class Posting:
+    """Posts of this process."""
+
+    def __init__(self, store: Store, numbers: Numbers, clock: Clock) -> None:
+        self._store = store
+        self._numbers = numbers
+        self._clock = clock
+        self._turns: Turns[Batch, Post, list[int]] = Turns(self._batch, _LARGEST_BATCH)
+        self._sightings: dict[int, int] = {}  # token: when the sweep first saw it pending
+
+    async def post(
+        self, key: QueueKey, messages: Sequence[NewMessage], client: bytes, version: str | None
+    ) -> list[int]:
+        """Return the numbers of the messages, once they are visible. Raises QueueMissing, QueueChanged."""
+        post = Post(messages, client)
+        return await self._turns.take(Batch(key, version), post, post.weight)
+
+    async def close(self) -> None:
+        await self._turns.close()
+
+    async def _batch(self, batch: Batch, posts: list[Post]) -> list[list[int]]:
+        wanted = {"_id": queue_id(batch.key), "declared": True, **at_version(batch.version)}
+        total = sum(len(post.messages) for post in posts)
+        async with self._store.writing() as session:
+            for _ in range(_ATTEMPTS):
+                with self._store.translated(writing=False):  # no message yet
+                    number = await self._numbers.take(total, session)
+                    reserved = await self._reserve(wanted, total, session)
+                if reserved is None:
+                    name = batch.key.name
+                    raise QueueMissing(name) if batch.version is None else QueueChanged(name)
+                if await self._inserted(reserved, self._documents(posts, reserved, number), session):
+                    with self._store.translated(writing=True, begun=True):
+                        await self.settle(reserved, session)
+                    numbers = iter(range(number, number + total))
+                    return [[next(numbers) for _ in post.messages] for post in posts]
+        raise self._store.unavailable(f"a post was taken back {_ATTEMPTS} times")
+
+    def _documents(self, posts: list[Post], reserved: Range, number: int) -> list[dict[str, Any]]:
+        now = self._clock()
+        documents: list[dict[str, Any]] = []
+        for post in posts:
+            for message in post.messages:
+                offset = len(documents)
+                expires = now + message.ttl * MILLISECONDS
+                documents.append(
+                    {
+                        "_id": number + offset,
+                        "queue": reserved.queue,
+                        "position": reserved.first + offset,
+                        "until": -(now + message.delay * MILLISECONDS) if message.delay else 0,
+                        "expires": expires,
+                        "client": post.client,
+                        "created": now,
+                        "ttl": message.ttl,
+                        "claims": 0,
+                        "body": message.body,
+                        "gone": gone(expires, now),
+                    }
+                )
+        return documents
+
+    async def _reserve(self, wanted: dict[str, Any], size: int, session: Session) -> Range | None:
+        token = await self._numbers.take(1, session)
+        document = await self._store.queues.find_one_and_update(
+            wanted,
+            [
+                {
+                    "$set": {
+                        "last": {"$add": ["$last", size]},
+                        "pending": {
+                            "$concatArrays": [
+                                "$pending",
+                                [{"token": token, "first": {"$add": ["$last", 1]}, "size": size}],
+                            ]
+                        },
+                    }
+                }
+            ],
+            projection={"_id": 0, "queue": 1, "last": 1},
+            return_document=ReturnDocument.AFTER,
+            session=session,
+        )
+        if document is None:
+            return None
+        return Range(document["queue"], token, document["last"] - size + 1, size)
+
+    async def reserve_undeclared(self, key: QueueKey, size: int, session: Session) -> Range:
+        """Reserve positions of a queue for dead letters, which bring it about if there is none (API section 6.9)."""
+        while True:
+            reserved = await self._reserve({"_id": queue_id(key)}, size, session)
+            if reserved is not None:
+                return reserved
+            document = {
+                "_id": queue_id(key),
+                "queue": await self._numbers.take(1, session),
+                "name": key.name,
+                "declared": False,
+                "revision": 0,
+                "metadata": "{}",
+                "last": 0,
+                "pending": [],
+            }
+            try:
+                await self._store.queues.insert_one(document, session=session)
+            except DuplicateKeyError:
+                continue  # another process was faster
+
+    async def _inserted(self, reserved: Range, documents: list[dict[str, Any]], session: Session) -> bool:
+        """Insert them all; or none, and return False, if somebody has settled the range."""
+        try:
+            await self._store.messages.insert_many(documents, session=session)
+        except BulkWriteError as error:
+            if not only_duplicates(error):
+                raise
+            # The first part may be there: nobody has seen it, and the one who settled takes it back too.
+            await self._take_back([document["_id"] for document in documents], session)
+            return False
+        except (OperationFailure, BSONError):
+            # Refused as it is, so it will not be there later: nobody need wait for it.
+            await self._settle_for(reserved, session)
+            raise
+        return True
+
+    async def _take_back(self, numbers: list[int], session: Session) -> None:
+        await self._store.repeated(lambda: self._store.messages.delete_many({"_id": {"$in": numbers}}, session=session))
+
+    async def settle(self, reserved: Range, session: Session) -> None:
+        """Take the range from ``pending``, and return when nothing before it is pending any more."""
+        pending = await self._unpend(reserved, session)
+        pause, looks = _FIRST_PAUSE, 0
+        while earlier := [entry for entry in pending if entry["first"] < reserved.first]:
+            await asyncio.sleep(pause)
+            pause, looks = min(2 * pause, _LAST_PAUSE), looks + 1
+            if looks >= _PATIENCE:
+                for entry in earlier:
+                    await self._settle_for(_range(reserved.queue, entry), session)
+            document = await self._store.queues.find_one(
+                {"queue": reserved.queue}, {"_id": 0, "pending": 1}, session=session
+            )
+            pending = document["pending"] if document else []
+
+    async def _unpend(self, reserved: Range, session: Session) -> list[dict[str, Any]]:
+        document = await self._store.queues.find_one_and_update(
+            {"queue": reserved.queue},
+            {"$pull": {"pending": {"token": reserved.token}}},
+            projection={"_id": 0, "pending": 1},
+            return_document=ReturnDocument.AFTER,
+            session=session,
+        )
+        return document["pending"] if document else []  # deleted meanwhile, with its messages
+
+    async def _settle_for(self, reserved: Range, session: Session) -> None:
+        """Settle a range that somebody else reserved, whatever became of them. May be done by several at once."""
+        there = {
+            "queue": reserved.queue,
+            "position": {"$gte": reserved.first, "$lt": reserved.first + reserved.size},
+        }
+        unused = await self._block(reserved, session)
+        # If it is pending still, then what was blocked was never used. Else somebody has settled it, and what was
+        # blocked may be the places of messages that were deleted since.
+        if unused and await self._is_pending(reserved, session):
+            # Messages of a post, that is: dead letters are moved, not posted, and stay where they have come to.
+            partial = await self._store.messages.find(
+                there | {"expires": {"$exists": True}, "buried": {"$exists": False}}, {"_id": 1}, session=session
+            ).to_list()
+            await self._take_back([document["_id"] for document in partial], session)
+        await self._unpend(reserved, session)
+
+    async def _is_pending(self, reserved: Range, session: Session) -> bool:
+        wanted = {"queue": reserved.queue, "pending.token": reserved.token}
+        return await self._store.queues.find_one(wanted, {"_id": 1}, session=session) is not None
+
+    async def _block(self, reserved: Range, session: Session) -> int:
+        """Occupy what is unused of a range, for good; return how many positions of it hold no message."""
+        number = await self._numbers.take(reserved.size, session)
+        until = DatetimeMS(system_clock() + _BLOCKED)
+        blocks = [
+            {"_id": number + n, "queue": reserved.queue, "position": reserved.first + n, "gone": until}
+            for n in range(reserved.size)
+        ]
+        try:
+            await self._store.messages.insert_many(blocks, ordered=False, session=session)
+        except BulkWriteError as error:
+            if not only_duplicates(error):
+                raise
+        # Not how many were inserted just now: an earlier attempt to settle may have been interrupted after some.
+        return await self._store.messages.count_documents(
+            {
+                "queue": reserved.queue,
+                "position": {"$gte": reserved.first, "$lt": reserved.first + reserved.size},
+                "expires": {"$exists": False},
+            },
+            session=session,
+        )
+
+    async def sweep(self, session: Session) -> None:
+        """Settle the ranges that have been pending for a while."""
+        now = self._clock()
+        seen = {}
+        async for document in self._store.queues.find(
+            {"pending.token": {"$exists": True}}, {"_id": 0, "queue": 1, "pending": 1}, limit=100, session=session
+        ):
+            for entry in document["pending"]:
+                since = self._sightings.get(entry["token"], now)
+                if now - since >= _STUCK:
+                    await self._settle_for(_range(document["queue"], entry), session)
+                else:
+                    seen[entry["token"]] = since
+        self._sightings = seen
+
+
+def _range(queue: int, entry: dict[str, Any]) -> Range:
+    return Range(queue, entry["token"], entry["first"], entry["size"])
+
+
+def only_duplicates(error: BulkWriteError) -> bool:
+    """Whether all that failed are documents whose place is taken."""
+    details = error.details
+    return {failure["code"] for failure in details["writeErrors"]} == {_DUPLICATE} and not details["writeConcernErrors"]

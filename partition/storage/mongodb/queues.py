@@ -1,0 +1,143 @@
+"""Queues, topics and their metadata."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pymongo.errors import DuplicateKeyError
+
+from partition.errors import QueueChanged, QueueMissing
+from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery
+from partition.storage.mongodb.documents import at_version, parsed, prefix, queue_id, read_queue
+from partition.validation.json_document import text
+
+if TYPE_CHECKING:
+    from partition.storage.mongodb.numbers import Numbers
+    from partition.storage.mongodb.store import Session, Store
+
+# Queues that a filtered page looks at in one go: filters are not indexed.
+_FILTER_CHUNK = 500
+# Messages of a deleted queue that one round of the sweep deletes.
+_DROPPED_AT_A_TIME = 1000
+
+_SEEN = {"queue": 1, "name": 1, "revision": 1, "metadata": 1}
+
+
+class Queues:
+    """Queues and topics, as far as they are not their messages."""
+
+    def __init__(self, store: Store, numbers: Numbers) -> None:
+        self._store = store
+        self._numbers = numbers
+
+    async def get(self, key: QueueKey) -> Queue | None:
+        async with self._store.reading() as session:
+            wanted = {"_id": queue_id(key), "declared": True}
+            document = await self._store.queues.find_one(wanted, _SEEN, session=session)
+        return None if document is None else read_queue(document)
+
+    async def create(self, key: QueueKey, metadata: Metadata) -> bool:
+        stored = text(dict(metadata))
+        async with self._store.writing() as session:
+            document = {
+                "_id": queue_id(key),
+                "queue": await self._numbers.take(1, session),
+                "name": key.name,
+                "declared": True,
+                "revision": 0,
+                "metadata": stored,
+                "last": 0,
+                "pending": [],
+            }
+            while True:
+                try:
+                    await self._store.queues.insert_one(document, session=session)
+                except DuplicateKeyError:
+                    pass
+                else:
+                    return True
+                # What dead letters brought about becomes a queue, with them in it.
+                undeclared = {"_id": queue_id(key), "declared": False}
+                change = {"$set": {"declared": True, "metadata": stored}, "$inc": {"revision": 1}}
+                if (await self._store.queues.update_one(undeclared, change, session=session)).matched_count:
+                    return True
+                if await self._store.queues.find_one({"_id": queue_id(key)}, {"_id": 1}, session=session):
+                    return False
+
+    async def replace_metadata(self, key: QueueKey, metadata: Metadata, version: str | None) -> None:
+        """Raises QueueMissing, QueueChanged."""
+        wanted = {"_id": queue_id(key), "declared": True, **at_version(version)}
+        change = {"$set": {"metadata": text(dict(metadata))}, "$inc": {"revision": 1}}
+        async with self._store.writing() as session:
+            result = await self._store.queues.update_one(wanted, change, session=session)
+        if not result.matched_count:
+            raise QueueMissing(key.name) if version is None else QueueChanged(key.name)
+
+    async def delete(self, key: QueueKey) -> None:
+        """Note that it is to go, then let it go; its messages are the sweep's, which also ends what a crash left."""
+        async with self._store.writing() as session:
+            with self._store.translated(writing=False):
+                document = await self._store.queues.find_one({"_id": queue_id(key)}, {"queue": 1}, session=session)
+            if document is not None:
+                dropped = {"_id": document["queue"]}
+                await self._store.dropped.update_one(dropped, {"$set": dropped}, upsert=True, session=session)
+                await self._store.queues.delete_one({"queue": document["queue"]}, session=session)
+
+    async def sweep(self, session: Session) -> bool:
+        """Remove some messages of a queue that was deleted, or is to be; tell if there may be more."""
+        dropped = await self._store.dropped.find_one({}, session=session)
+        if dropped is None:
+            return False
+        queue = dropped["_id"]
+        await self._store.queues.delete_one({"queue": queue}, session=session)
+        found = await self._store.messages.find(
+            {"queue": queue}, {"_id": 1}, limit=_DROPPED_AT_A_TIME, session=session
+        ).to_list()
+        if found:
+            await self._store.messages.delete_many({"_id": {"$in": [one["_id"] for one in found]}}, session=session)
+        else:
+            # A post that was under way may come later still: MongoDB removes it when it has expired.
+            await self._store.dropped.delete_one({"_id": queue}, session=session)
+        return True
+
+    async def list_page(self, query: QueueQuery) -> list[Queue]:
+        """Walk the names from ``query.after``; with filters, over as many as it takes to fill the page."""
+        page: list[Queue] = []
+        within = _within(query.project, query.kind)
+        after = prefix(query.project, query.kind) + query.after
+        selective = bool(query.name_part or query.filters)
+        chunk = _FILTER_CHUNK if selective else query.limit
+        async with self._store.reading() as session:
+            while True:
+                documents = await self._store.queues.find(
+                    {"_id": within | {"$gt": after}, "declared": True},
+                    _SEEN,
+                    sort=[("_id", 1)],
+                    limit=chunk,
+                    session=session,
+                ).to_list()
+                for document in documents:
+                    if query.name_part in document["name"] and _matches(document["metadata"], query):
+                        page.append(read_queue(document))
+                        if len(page) == query.limit:
+                            return page
+                if not selective or len(documents) < chunk:
+                    return page
+                after = documents[-1]["_id"]
+
+    async def count(self, project: str, kind: Kind) -> int:
+        async with self._store.reading() as session:
+            wanted = {"_id": _within(project, kind), "declared": True}
+            return await self._store.queues.count_documents(wanted, session=session)
+
+
+def _within(project: str, kind: Kind) -> dict[str, Any]:
+    first = prefix(project, kind)
+    return {"$gt": first, "$lt": first[:-1] + "\1"}
+
+
+def _matches(metadata: str, query: QueueQuery) -> bool:
+    if not query.filters:
+        return True
+    stored = parsed(metadata)
+    return all(type(stored.get(name)) is type(value) and stored[name] == value for name, value in query.filters)

@@ -1,0 +1,165 @@
+"""The connection to MongoDB, and the rules that every conversation with it keeps.
+
+*Writes* are acknowledged by a majority, and those of one document are retried by the driver under one transaction
+number: a primary that is lost between a write and its reply costs an election, not a doubt. Those of several documents
+are written so that they can be repeated (``Store.repeated``).
+
+*Reads* go to the primary with read concern ``majority``, so what is shown can never be rolled back, in a causally
+consistent session that starts at the newest time this process has seen: a new primary that does not know yet how far
+its predecessor's writes were committed makes such a read wait.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import pymongo
+from bson import Timestamp
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    InvalidName,
+    InvalidURI,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+
+from partition.errors import BadStorageURI, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymongo.asynchronous.client_session import AsyncClientSession
+    from pymongo.asynchronous.collection import AsyncCollection
+
+    Session = AsyncClientSession
+    Collection = AsyncCollection[dict[str, Any]]
+
+T = TypeVar("T")
+
+# Seconds for one call of the storage, all its steps and repetitions together.
+CALL_TIMEOUT = 10.0
+# Milliseconds to find a primary: shorter, so that the clearer message wins.
+_SELECTION_TIMEOUT_MS = 3000
+# How often a write of several documents is repeated when the primary is lost.
+_REPETITIONS = 5
+
+# With these, nothing was sent: the driver raises them only for its first attempt.
+_NOT_SENT = (ServerSelectionTimeoutError, WaitQueueTimeoutError)
+
+_GOOD = "a good one is mongodb://host1,host2/database?replicaSet=name"
+
+
+class Store:
+    """One client, one database. ``where`` names the hosts and the database, never a user or password."""
+
+    def __init__(self, uri: str) -> None:
+        """Parse ``uri``; connect later. Raises BadStorageURI."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # pymongo only warns of a misspelt option (of TLS, say)
+                self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+                    uri,
+                    appname="marconi-partition",
+                    retryWrites=True,
+                    retryReads=True,
+                    serverSelectionTimeoutMS=_SELECTION_TIMEOUT_MS,
+                    connectTimeoutMS=_SELECTION_TIMEOUT_MS,
+                )
+            # Given here, so that options in the URI (w=1, readPreference=secondary) cannot weaken what is promised.
+            self.database = self._client.get_default_database(
+                codec_options=CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS),
+                read_preference=ReadPreference.PRIMARY,
+                read_concern=ReadConcern("majority"),
+                write_concern=WriteConcern("majority"),
+            )
+        except (InvalidURI, ConfigurationError, InvalidName, ValueError, TypeError, Warning) as error:
+            if "@" in uri:
+                # What the parser quotes may be a piece of a badly escaped password; so may the error chain.
+                raise BadStorageURI(
+                    f"the MongoDB URI is malformed; {_GOOD}; reserved characters in user and password are %-escaped"
+                ) from None
+            raise BadStorageURI(f"the MongoDB URI is malformed: {error}; {_GOOD}") from None
+        if "." in urlsplit(uri).path:  # pymongo takes the rest for the name of a collection
+            raise BadStorageURI("the name of a MongoDB database has no dot in it")
+        seeds = urlsplit(uri).netloc.rpartition("@")[2]
+        self.where = f"MongoDB {seeds}/{self.database.name}"
+        self.queues: Collection = self.database["queues"]
+        self.messages: Collection = self.database["messages"]
+        self.subscriptions: Collection = self.database["subscriptions"]
+        self.dropped: Collection = self.database["dropped"]
+        self.store: Collection = self.database["store"]
+        # For what a conditional write judges again: it may read what a majority does not have yet.
+        self.unsettled: Collection = self.queues.with_options(read_concern=ReadConcern("local"))
+        self._newest: Timestamp | None = None
+
+    def unavailable(self, reason: str, *, maybe_done: bool = False) -> StorageUnavailable:
+        """Make the error that names the store."""
+        return StorageUnavailable(f"storage {self.where}: {reason}", maybe_done=maybe_done)
+
+    @contextmanager
+    def translated(self, *, writing: bool, begun: bool = False) -> Iterator[None]:
+        """Raise StorageUnavailable in place of what pymongo raises.
+
+        ``maybe_done`` says the truth: always true with ``begun``, never without ``writing``, else in doubt.
+        """
+        try:
+            yield
+        except (PyMongoError, BSONError) as error:
+            # The topology that pymongo appends to many messages is long, and repeats ``where``.
+            reason = str(error).partition(", Timeout:")[0].partition(", Topology Description:")[0]
+            maybe_done = begun or (writing and not isinstance(error, (*_NOT_SENT, BSONError)))
+            raise self.unavailable(f"{type(error).__name__}: {reason}", maybe_done=maybe_done) from error
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Session]:
+        """Have a session for one call that writes nothing, or nothing that matters."""
+        with self.translated(writing=False), pymongo.timeout(CALL_TIMEOUT):
+            async with self._session() as session:
+                yield session
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Session]:
+        """Have a session for one call. What fails in it may have been done."""
+        with self.translated(writing=True), pymongo.timeout(CALL_TIMEOUT):
+            async with self._session() as session:
+                yield session
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Session]:
+        async with self._client.start_session(causal_consistency=True) as session:
+            if self._newest is not None:
+                session.advance_operation_time(self._newest)
+            try:
+                yield session
+            finally:
+                seen = session.operation_time
+                if seen is not None and (self._newest is None or seen > self._newest):
+                    self._newest = seen
+
+    async def repeated(self, step: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
+        """Return what ``step`` returned, and whether it took more than one attempt.
+
+        For writes of several documents, which the driver does not repeat when the primary is lost. ``step`` must be one
+        that does no harm done twice.
+        """
+        for attempt in range(_REPETITIONS):
+            try:
+                return await step(), attempt > 0
+            except AutoReconnect as error:
+                if isinstance(error, _NOT_SENT):
+                    raise self.unavailable(str(error), maybe_done=attempt > 0) from error
+        return await step(), True
+
+    async def close(self) -> None:
+        """Disconnect. Idempotent."""
+        await self._client.close()
