@@ -61,7 +61,7 @@ class Claims:
             while any(one.wanted for one in takes):
                 total = sum(one.wanted for one in takes)
                 parts = takeable(total, now, delayed=False)
-                page = await self._pages.read(key, parts, session, settled=False)
+                page = await self._pages.read_unsettled(key, parts, session)
                 if page is None or not page.messages:
                     break
                 candidates = page.messages[:total]
@@ -98,9 +98,8 @@ class Claims:
         number = self._identifiers.number(claim_id)
         if number is None:
             raise ClaimMissing(claim_id)
-        async with self._store.reading() as session:
-            condition = {"claim": number, "until": {"$gt": now}, "expires": {"$gt": now}}
-            page = await self._pages.read(key, [Part(condition, {"position": 1})], session)
+        condition = {"claim": number, "until": {"$gt": now}, "expires": {"$gt": now}}
+        page = await self._pages.read(key, [Part(condition, {"position": 1})])
         if page is None or not page.messages:
             raise ClaimMissing(claim_id)
         # They are the same for all, unless a renewal was interrupted.

@@ -53,7 +53,7 @@ class MongoDBStorage(Storage):
         return cls(store, identifiers, clock)
 
     async def close(self) -> None:
-        for batches in (self._posting, self._claims, self._messages):
+        for batches in (self._posting, self._claims, self._messages, self._pages):
             await batches.close()
         await self._store.close()
 

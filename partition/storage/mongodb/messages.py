@@ -47,15 +47,14 @@ class Messages:
     async def list_page(self, key: QueueKey, query: MessageQuery) -> tuple[list[Message], Queue | None]:
         now = self._clock()
         remembered = self._pages.remembered(key)
-        async with self._store.reading() as session:
-            while True:
-                delayed = query.include_delayed or not _hides(remembered)
-                page = await self._pages.read(key, self._parts(query, now, delayed=delayed), session)
-                if page is None:
-                    return [], None
-                if query.include_delayed or _hides(page.queue) != delayed:
-                    break
-                remembered = page.queue  # which has begun or ceased to hide what is delayed
+        while True:
+            delayed = query.include_delayed or not _hides(remembered)
+            page = await self._pages.read(key, self._parts(query, now, delayed=delayed))
+            if page is None:
+                return [], None
+            if query.include_delayed or _hides(page.queue) != delayed:
+                break
+            remembered = page.queue  # which has begun or ceased to hide what is delayed
         messages = [read_message(document, self._identifiers, now) for document in page.messages[: query.limit]]
         return messages, read_queue(page.queue)
 
@@ -75,8 +74,7 @@ class Messages:
         numbers = self._numbers_of(ids)
         if not numbers:
             return []
-        async with self._store.reading() as session:
-            page = await self._by_numbers(key, numbers, now, session)
+        page = await self._by_numbers(key, numbers, now)
         found = {} if page is None else {document["_id"]: document for document in page.messages}
         return [read_message(found[number], self._identifiers, now) for number in numbers if number in found]
 
@@ -84,9 +82,9 @@ class Messages:
         numbers = (self._identifiers.number(identifier) for identifier in dict.fromkeys(ids))
         return [number for number in numbers if number is not None]
 
-    async def _by_numbers(self, key: QueueKey, numbers: list[int], now: int, session: Session) -> Page | None:
+    async def _by_numbers(self, key: QueueKey, numbers: list[int], now: int) -> Page | None:
         condition = {"_id": {"$in": numbers}, "expires": {"$gt": now}}
-        return await self._pages.read(key, [Part(condition, {"_id": 1})], session)
+        return await self._pages.read(key, [Part(condition, {"_id": 1})])
 
     # Deleting
 
@@ -102,8 +100,7 @@ class Messages:
                     queue = await self._pages.number(key, session)
                 await self._delete({"_id": {"$in": numbers}, "queue": queue}, session)
                 return True
-            with self._store.translated(writing=False):
-                page = await self._by_numbers(key, numbers, now, session)
+            page = await self._by_numbers(key, numbers, now)
             if page is None or not page.messages:
                 return True
             named = {self._identifiers.number(claim) for claim in claim_ids} - {None}
@@ -139,7 +136,7 @@ class Messages:
                     )
                     if deleted.deleted_count:
                         return Deletion.DONE
-                page = await self._by_numbers(key, [number], now, session)
+                page = await self._by_numbers(key, [number], now)
                 if page is None or not page.messages:
                     return Deletion.DONE
                 (found,) = page.messages
@@ -164,7 +161,7 @@ class Messages:
             ]
             while total := sum(one.wanted for one in takes):
                 parts = takeable(total, now, delayed=True)
-                page = await self._pages.read(key, parts, session, settled=False)
+                page = await self._pages.read_unsettled(key, parts, session)
                 if page is None or not page.messages:
                     break
                 candidates = page.messages[:total]
@@ -184,8 +181,7 @@ class Messages:
 
     async def purge(self, key: QueueKey) -> None:
         """Delete what is not claimed, of what is there now: else a purge beside a busy producer would never end."""
-        async with self._store.reading() as session:
-            page = await self._pages.read(key, [], session)
+        page = await self._pages.read(key, [])
         if page is None:
             return
         up_to = bound(page.queue)

@@ -1,27 +1,30 @@
-"""A queue and some of its messages in one round trip.
+"""Queues and some of their messages in one round trip.
 
 One aggregation reads the queue first, then its messages; ``posting`` says why in this order. Where messages come from
 several ranges of the index, those that may move to a later range by being tidied are read before it, so that none is
-missed on its way.
+missed on its way. What is read at the same time shares a round trip: most of the cost of a page is that of asking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachetools import LRUCache
 
 from partition.model.queue import QueueKey
 from partition.storage.mongodb.documents import Document, bound, queue_id
+from partition.storage.mongodb.turns import Turns
 
 if TYPE_CHECKING:
     from partition.storage.mongodb.store import Collection, Session, Store
 
 Condition = dict[str, Any]
 
-# Not needed of a message that is read, or of the queue that it is read with.
-_UNSEEN = {"$project": {"gone": 0, "client": 0}}
+# Round trips of one process that are under way at once, so that a slow one holds up few others.
+_LANES = 3
+# Pages that share one. Their messages are read into memory at once.
+_LARGEST_BATCH = 8
 
 
 class Part(NamedTuple):
@@ -31,12 +34,12 @@ class Part(NamedTuple):
     sort: dict[str, int]
     limit: int | None = None
 
-    def stages(self, queue: int) -> list[dict[str, Any]]:
-        """The aggregation that finds them in the queue of this number."""
+    def stages(self, queue: int, tag: int) -> list[dict[str, Any]]:
+        """The aggregation that finds them in the queue of this number, and marks them with ``tag``."""
         stages: list[dict[str, Any]] = [{"$match": {"queue": queue} | self.condition}, {"$sort": self.sort}]
         if self.limit is not None:
             stages.append({"$limit": self.limit})
-        return [*stages, _UNSEEN]
+        return [*stages, {"$set": {"tag": tag}}]
 
 
 class Page(NamedTuple):
@@ -46,12 +49,23 @@ class Page(NamedTuple):
     messages: list[Document]
 
 
+class _Wanted(NamedTuple):
+    """The queue of this ``_id``, and parts of its messages."""
+
+    id: str
+    parts: list[Part]
+
+
 class Pages:
     """Reads pages. Remembers queues as it last saw them; every page tells whether what was remembered was right."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._remembered: MutableMapping[str, Document] = LRUCache(10_000)
+        self._turns: Turns[int, _Wanted, Page | None] = Turns(self._batch, _LARGEST_BATCH)
+
+    async def close(self) -> None:
+        await self._turns.close()
 
     def remembered(self, key: QueueKey) -> Document | None:
         """Return the queue as it once was, also one that was never declared."""
@@ -60,46 +74,68 @@ class Pages:
     async def number(self, key: QueueKey, session: Session) -> int | None:
         """Return the number of the queue, also of one that was never declared."""
         id_ = queue_id(key)
-        return self._seen(id_, await self._store.queues.find_one({"_id": id_}, session=session))
+        queue = await self._store.queues.find_one({"_id": id_}, session=session)
+        self._remember(id_, queue)
+        return None if queue is None else queue["queue"]
 
-    def _seen(self, id_: str, queue: Document | None) -> int | None:
+    async def read(self, key: QueueKey, parts: list[Part]) -> Page | None:
+        """Return the page, None if no such queue is declared."""
+        id_ = queue_id(key)
+        return await self._turns.take(hash(id_) % _LANES, _Wanted(id_, parts))
+
+    async def read_unsettled(self, key: QueueKey, parts: list[Part], session: Session) -> Page | None:
+        """The same, but a majority may not have it yet: for those who make sure of it by a conditional write."""
+        return (await self._run(self._store.unsettled, [_Wanted(queue_id(key), parts)], session))[0]
+
+    async def _batch(self, lane: int, wanted: list[_Wanted]) -> list[Page | None]:
+        async with self._store.reading() as session:
+            return await self._run(self._store.queues, wanted, session)
+
+    async def _run(self, collection: Collection, wanted: list[_Wanted], session: Session) -> list[Page | None]:
+        pages: dict[int, Page | None] = {}
+        while len(pages) < len(wanted):
+            left = [tag for tag in range(len(wanted)) if tag not in pages]
+            # As they were remembered when their messages were asked for.
+            numbers = {tag: (self._remembered.get(wanted[tag].id) or {}).get("queue") for tag in left}
+            queues, messages = await self._ask(collection, {tag: wanted[tag] for tag in left}, numbers, session)
+            for tag in left:
+                id_, parts = wanted[tag]
+                queue = queues.get(id_)
+                self._remember(id_, queue)
+                if queue is None or not queue["declared"]:
+                    pages[tag] = None
+                elif queue["queue"] == numbers[tag] or not parts:
+                    pages[tag] = Page(queue, _in_order(messages[tag], bound(queue)))
+        return [pages[tag] for tag in range(len(wanted))]
+
+    async def _ask(
+        self, collection: Collection, wanted: dict[int, _Wanted], numbers: dict[int, int | None], session: Session
+    ) -> tuple[dict[str, Document], dict[int, list[Document]]]:
+        """Return the queues by ``_id``, and the messages by tag."""
+        ids = list({one.id for one in wanted.values()})
+        stages: list[dict[str, Any]] = [{"$match": {"_id": {"$in": ids} if len(ids) > 1 else ids[0]}}]
+        for tag, one in wanted.items():
+            number = numbers[tag]
+            if number is not None:
+                stages += [
+                    {"$unionWith": {"coll": self._store.messages.name, "pipeline": part.stages(number, tag)}}
+                    for part in one.parts
+                ]
+        cursor = await collection.aggregate(stages, session=session)
+        queues: dict[str, Document] = {}
+        messages: dict[int, list[Document]] = {tag: [] for tag in wanted}
+        for document in await cursor.to_list():
+            if "tag" in document:
+                messages[document["tag"]].append(document)
+            else:
+                queues[document["_id"]] = document
+        return queues, messages
+
+    def _remember(self, id_: str, queue: Document | None) -> None:
         if queue is None:
             self._remembered.pop(id_, None)
-            return None
-        self._remembered[id_] = queue
-        number: int = queue["queue"]
-        return number
-
-    async def read(
-        self, key: QueueKey, parts: Sequence[Part], session: Session, *, settled: bool = True
-    ) -> Page | None:
-        """Return the page, None if no such queue is declared. Not ``settled``: a majority may not have it yet."""
-        id_ = queue_id(key)
-        remembered = self._remembered.get(id_)
-        number = remembered["queue"] if remembered else None
-        collection = self._store.queues if settled else self._store.unsettled
-        while True:
-            found = await self._run(collection, id_, number, parts, session)
-            queue = found[0] if found else None
-            was = number
-            number = self._seen(id_, queue)
-            if queue is None or not queue["declared"]:
-                return None
-            if number == was or not parts:
-                return Page(queue, _in_order(found[1:], bound(queue)))
-
-    async def _run(
-        self, collection: Collection, id_: str, number: int | None, parts: Iterable[Part], session: Session
-    ) -> list[dict[str, Any]]:
-        stages: list[dict[str, Any]] = [{"$match": {"_id": id_}}]
-        if number is not None:
-            stages += [
-                {"$unionWith": {"coll": self._store.messages.name, "pipeline": part.stages(number)}} for part in parts
-            ]
-        cursor = await collection.aggregate(stages, session=session)
-        found = await cursor.to_list()
-        # A queue that is gone has messages for a while.
-        return found if found and "declared" in found[0] else []
+        else:
+            self._remembered[id_] = queue
 
 
 def _in_order(messages: Iterable[Document], most: int) -> list[Document]:

@@ -21,11 +21,11 @@ async def of_queue(store: Store, pages: Pages, key: QueueKey, identifiers: Ident
     """Raises QueueMissing."""
     living = {"expires": {"$gt": now}}
     ends = [Part(living, {"queue": way, "position": way}, 1) for way in (1, -1)]
+    page = await pages.read(key, ends)
+    if page is None:
+        raise QueueMissing(key.name)
+    queue = page.queue["queue"]
     async with store.reading() as session:
-        page = await pages.read(key, ends, session)
-        if page is None:
-            raise QueueMissing(key.name)
-        queue = page.queue["queue"]
         total = await _count(store, {"queue": queue, **living}, BY_EXPIRY, session)
         claimed = await _count(store, {"queue": queue, "until": {"$gt": now}}, BY_STATE, session)
     if not page.messages:

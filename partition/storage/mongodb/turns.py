@@ -7,6 +7,7 @@ knows nothing of what batches do.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
 
@@ -42,7 +43,8 @@ class Turns(Generic[K, J, R]):
             line.append(waiting)
         else:
             self._waiting[key] = [waiting]
-            task = asyncio.create_task(self._run(key))
+            # Not in the context of whoever happens to come first: it has a deadline of its own.
+            task = asyncio.create_task(self._run(key), context=contextvars.Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return await future
