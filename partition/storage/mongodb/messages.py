@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pymongo import DeleteOne
+
 from partition.model import attributes, marker
 from partition.model.clock import MILLISECONDS, Clock
 from partition.model.identifier import Identifiers, well_formed
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
     from partition.storage.mongodb.numbers import Numbers
     from partition.storage.mongodb.store import Session, Store
 
-# Messages deleted by one write of a purge, and popped by one batch.
+# Messages deleted by one write of a purge, and popped or deleted one by one in one batch.
 _PURGED_AT_A_TIME = 1000
 _LARGEST_BATCH = 400
+# Batches of deletions of one process that are under way at once.
+_LANES = 2
 # How long a message is held between being won by a pop and being deleted, in milliseconds. After a crash in between it
 # is free again then, a delayed one as well; it was not delivered.
 _HELD = 60 * MILLISECONDS
@@ -37,10 +41,12 @@ class Messages:
         self._numbers = numbers
         self._identifiers = identifiers
         self._clock = clock
-        self._turns: Turns[QueueKey, int, list[Message]] = Turns(self._batch_of_pops, _LARGEST_BATCH)
+        self._pops: Turns[QueueKey, int, list[Message]] = Turns(self._batch_of_pops, _LARGEST_BATCH)
+        self._deletions: Turns[int, Condition, bool] = Turns(self._batch_of_deletions, _LARGEST_BATCH)
 
     async def close(self) -> None:
-        await self._turns.close()
+        await self._pops.close()
+        await self._deletions.close()
 
     # Reading
 
@@ -121,34 +127,34 @@ class Messages:
         if number is None:
             return Deletion.DONE
         claim = None if claim_id is None else self._identifiers.number(claim_id)
+        held = {"until": {"$lte": now}} if claim_id is None else {"claim": claim, "until": {"$gt": now}}
+        # What an old number finds is of a queue that is gone, and so gone anyway; a new one is looked up below.
+        queue = self._pages.remembered(key)
+        while True:
+            if queue is not None and (claim_id is None or claim is not None):
+                condition = {"_id": number, "queue": queue["queue"], **held}
+                if await self._deletions.take(number % _LANES, condition):
+                    return Deletion.DONE
+            page = await self._by_numbers(key, [number], now)
+            if page is None or not page.messages:
+                return Deletion.DONE
+            outcome = _refusal(page.messages[0], claim_id, claim, now)
+            if outcome is not None:
+                return outcome
+            queue = page.queue  # or its claim has ended, or begun, just now
+
+    async def _batch_of_deletions(self, lane: int, conditions: list[Condition]) -> list[bool]:
+        """Delete one message by each; return for all whether all were there. If not, each is to be looked for."""
         async with self._store.writing() as session:
-            with self._store.translated(writing=False):
-                # What an old number finds is of a queue that is gone, and so gone anyway; a new one is looked up below.
-                remembered = self._pages.remembered(key)
-                queue = await self._pages.number(key, session) if remembered is None else remembered["queue"]
-            while True:
-                if queue is None:
-                    return Deletion.DONE
-                if claim_id is None or claim is not None:
-                    held = {"until": {"$lte": now}} if claim_id is None else {"claim": claim, "until": {"$gt": now}}
-                    deleted = await self._store.messages.delete_one(
-                        {"_id": number, "queue": queue, **held}, session=session
-                    )
-                    if deleted.deleted_count:
-                        return Deletion.DONE
-                page = await self._by_numbers(key, [number], now)
-                if page is None or not page.messages:
-                    return Deletion.DONE
-                (found,) = page.messages
-                outcome = _refusal(found, claim_id, claim, now)
-                if outcome is not None:
-                    return outcome
-                queue = found["queue"]  # or its claim has ended, or begun, just now
+            result = await self._store.messages.bulk_write(
+                [DeleteOne(condition) for condition in conditions], ordered=False, session=session
+            )
+        return [result.deleted_count == len(conditions)] * len(conditions)
 
     # Popping
 
     async def pop(self, key: QueueKey, limit: int) -> list[Message]:
-        return await self._turns.take(key, limit, limit)
+        return await self._pops.take(key, limit, limit)
 
     async def _batch_of_pops(self, key: QueueKey, limits: list[int]) -> list[list[Message]]:
         """Win the messages, so that nobody else gets them; then delete them; then hand them out."""
