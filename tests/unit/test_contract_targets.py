@@ -1,0 +1,30 @@
+"""What the black-box contract suite runs against: nothing is missing unnoticed, and no known difference is idle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.wire.contract import quirks
+from tests.wire.contract.quirks import Quirk
+from tests.wire.contract.targets import Make, names, storage_drivers
+
+SUITE = Path(quirks.__file__).parent
+QUIRKS = {name for name, value in vars(quirks).items() if isinstance(value, Quirk)}
+
+
+def test_our_own_driver_is_among_the_installed_ones() -> None:
+    assert "sqlite" in storage_drivers()
+
+
+def test_every_driver_is_tested_alone_and_behind_the_front_door_beside_zaqar() -> None:
+    found = [(name.make, name.store) for name in names()]
+    wanted = [(make, driver) for make in (Make.NODE, Make.FRONT_DOOR) for driver in storage_drivers()]
+    assert sorted(found, key=str) == sorted([*wanted, (Make.ZAQAR, "")], key=str)
+
+
+@pytest.mark.parametrize("quirk", sorted(QUIRKS))
+def test_every_quirk_is_asserted_by_a_test(quirk: str) -> None:
+    tests = [path.read_text() for path in SUITE.rglob("*.py") if path.name != "quirks.py"]
+    assert any(f"quirks.{quirk}" in text for text in tests)

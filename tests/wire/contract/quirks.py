@@ -1,0 +1,46 @@
+"""Where a target is known to answer otherwise than the API says, one by one, each with its reason.
+
+A test says what is so and, for a quirk, what is so instead. Both are asserted: a target that gives up a quirk fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.wire.contract.targets import Make
+
+
+@dataclass(frozen=True)
+class Quirk:
+    """A difference of some makes of servers."""
+
+    reason: str
+    makes: frozenset[Make]
+
+    def of(self, make: Make) -> bool:
+        return make in self.makes
+
+
+def _upstream(reason: str) -> Quirk:
+    return Quirk(reason, frozenset({Make.ZAQAR}))
+
+
+def _at_the_door(reason: str) -> Quirk:
+    return Quirk(reason, frozenset({Make.FRONT_DOOR}))
+
+
+HOME_NEEDS_ITS_SLASH = _upstream("API 1.1: late releases match exactly; better a home document with and without slash")
+VENDOR_TYPES_REFUSED = _upstream("API 1.2: the reference refuses the vendor types of 1.10; accepting them is harmless")
+LISTINGS_DO_NOT_FILTER = _at_the_door(
+    "Public API, 'What it answers itself': listings come from the catalog, and filtered they would be wrong from there"
+)
+LARGE_MARKERS_FAIL = _upstream(
+    "API 6.3: a marker that is none gives an empty page; beyond 64 bits it makes MongoDB fail"
+)
+CLAIM_ID_JUDGED_FIRST = _upstream(
+    "API 2.12: a message that is not there is deleted whatever claim_id says; MongoDB refuses a malformed one first"
+)
+PURGE_TAKES_ONE_PAGE = _upstream("API 4.9: all subscriptions are to be purged; the reference takes the first ten")
+TRUSTS_NEED_KEYSTONE = _upstream(
+    "API 4.11: trust+http(s) needs a trust, which the reference makes in Keystone, at once"
+)

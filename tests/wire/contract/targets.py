@@ -1,0 +1,54 @@
+"""The servers that speak the API, each to be asked the same: our node on every store, real Zaqar, our front door.
+
+A storage driver that is installed is tested, whoever wrote it. Which ones there must be is a test of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from importlib.metadata import entry_points
+
+from partition.storage.opening import GROUP
+
+
+class Make(Enum):
+    """Whose answers they are."""
+
+    NODE = auto()
+    ZAQAR = auto()
+    FRONT_DOOR = auto()
+
+
+@dataclass(frozen=True)
+class Name:
+    """A target that can be started; ``store`` is the scheme of the driver under our nodes."""
+
+    make: Make
+    store: str = ""
+
+    def __str__(self) -> str:
+        return "-".join(part for part in (self.make.name.lower(), self.store) if part)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running one."""
+
+    name: Name
+    address: tuple[str, int]
+
+
+def storage_drivers() -> list[str]:
+    """The schemes of all installed storage drivers of the partition."""
+    return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
+def names() -> list[Name]:
+    """Every target there is."""
+    drivers = storage_drivers()
+    return [
+        *(Name(Make.NODE, driver) for driver in drivers),
+        Name(Make.ZAQAR),
+        *(Name(Make.FRONT_DOOR, driver) for driver in drivers),
+    ]
