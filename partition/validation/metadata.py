@@ -39,7 +39,7 @@ def check_attributes(metadata: dict[str, Any], limits: Limits) -> None:
     _check_integer(metadata, attributes.DEAD_LETTER_TTL, MIN_MESSAGE_TTL, limits.max_message_ttl)
     _check_integer(metadata, attributes.DELAY, MIN_DELAY, limits.max_message_delay)
     encrypt = metadata.get(attributes.ENCRYPT)
-    if encrypt and not isinstance(encrypt, bool):
+    if encrypt is not None and not isinstance(encrypt, bool):
         raise bad_request(f"{attributes.ENCRYPT} must be boolean.")
     if encrypt:
         # Rather than store in the clear what somebody believes to be encrypted.

@@ -279,6 +279,7 @@ def test_the_grace_of_a_renewal_is_not_judged():
         {"_dead_letter_queue_messages_ttl": 59},
         {"_max_claim_count": "3"},
         {"_enable_encrypt_messages": "yes"},
+        {"_enable_encrypt_messages": []},
         {"_enable_encrypt_messages": True},
         {"_retry_policy": []} | {"_retry_policy": [1]},
         {"_retry_policy": {"minimum_delay": "1"}},
