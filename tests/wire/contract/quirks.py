@@ -44,3 +44,11 @@ PURGE_TAKES_ONE_PAGE = _upstream("API 4.9: all subscriptions are to be purged; t
 TRUSTS_NEED_KEYSTONE = _upstream(
     "API 4.11: trust+http(s) needs a trust, which the reference makes in Keystone, at once"
 )
+ODD_NAMES_PASS = _upstream("API 1.4: names that end in a newline, and . and .., are better refused than taken")
+ENTRIES_MUST_BE_OBJECTS = _upstream("API 1.8: an entry of a post that is no object is better 400 than 500")
+WRONG_KINDS_FAIL = _upstream("API 4.5, 4.10, 4.11: an array where an object is due, or the reverse, should be 400")
+ATTRIBUTES_OF_ANY_TYPE = _upstream(
+    "API 4.1: an attribute of the wrong type is 400; empty arrays and objects pass for unset, or the reference fails"
+)
+FALSY_IN_SUBSCRIPTIONS = _upstream("API 4.11: what is empty is not judged by the reference, and then stored or fatal")
+CONSTANTS_PASS = _upstream("API 1.5: NaN, Infinity and numbers beyond any float are better refused than echoed")

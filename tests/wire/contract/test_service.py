@@ -62,6 +62,19 @@ def test_version_document_names_every_version_and_needs_no_headers(tenant: Tenan
     ]
 
 
+@V2
+def test_version_document_refused(tenant: Tenant) -> None:
+    """It is exempt from Client-ID and project, and from nothing else (API section 1.2)."""
+    for headers, body, status in (
+        ({"Accept": "text/plain"}, None, 406),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, "", 400),
+    ):
+        assert tenant.follow("GET", "/", body, headers).status == status
+    for method in ("HEAD", "PUT", "POST", "PATCH", "DELETE"):
+        answer = tenant.follow(method, "/", headers=NOTHING)
+        assert (answer.status, answer.header("Allow")) in [(405, "GET"), (405, "GET, OPTIONS")]
+
+
 def test_home_document_has_the_relations_of_its_version(tenant: Tenant, version: str) -> None:
     answer = tenant.ask("GET", "/")
     assert answer.status == 200
