@@ -8,12 +8,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
+from partition.storage.opening import GROUP
 from tests.servers.zaqar import HOST, ServerProcess, on_a_free_port, status_of
 
 # The same as the Zaqar of the tests has, so that either judges the other's signatures.
 SECRET = "a secret of the tests"
+
+
+def storage_drivers() -> list[str]:
+    """The schemes of all installed storage drivers of the partition."""
+    return sorted({entry.name for entry in entry_points(group=GROUP)})
 
 
 @dataclass(frozen=True)

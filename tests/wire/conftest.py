@@ -1,4 +1,4 @@
-"""Session-wide real servers of the wire tests: MongoDB, Zaqar, and marconi-proxy in front of it.
+"""Session-wide real servers of the wire tests: MongoDB, Zaqar, our own nodes, and marconi-proxy in front of them.
 
 Each is started when the first test asks for it and stops at the end of the session. When a test fails, the ends of the
 logs of all that run are added to its report.
@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
+from pymongo import MongoClient
 
 from tests.servers.marconi import MarconiProxy, marconi_proxy
 from tests.servers.mongod import with_database
+from tests.servers.partition import PartitionNode, start_partition
 from tests.servers.zaqar import ServerProcess, Zaqar, zaqar
 from tests.wire.script import Played, Script, play
 
@@ -86,6 +89,49 @@ def operators_zaqar16(mongodb_uri: str) -> Iterator[Zaqar]:
     """One that serves the operator's routes."""
     with _zaqar("16", mongodb_uri, name="operators", admin_mode=True, pooling=True) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def storage_uri(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], str]]:
+    """Make up the URI of a new store of a driver; it is gone at the end of the session."""
+    with ExitStack() as stack:
+
+        def uri(driver: str) -> str:
+            if driver == "sqlite":
+                return f"sqlite:///{tmp_path_factory.mktemp('store') / 'messages.db'}"
+            if driver == "mongodb":
+                server = request.getfixturevalue("mongodb_uri")
+                database = f"partition_{uuid.uuid4().hex[:12]}"
+                stack.callback(_drop, server, database)
+                return with_database(server, database)
+            raise LookupError(f"nobody has said here what a store of {driver} is called")
+
+        yield uri
+
+
+def _drop(server: str, database: str) -> None:
+    with MongoClient(server, serverSelectionTimeoutMS=5000) as client:
+        client.drop_database(database)
+
+
+@pytest.fixture(scope="session")
+def nodes(
+    storage_uri: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str, int], PartitionNode]]:
+    """Our nodes over stores of a driver, numbered; each has two workers."""
+    with ExitStack() as stack:
+
+        @cache
+        def node(driver: str, number: int) -> PartitionNode:
+            directory = tmp_path_factory.mktemp(f"node-{driver}-{number}")
+            started = start_partition(storage_uri(driver), directory, workers=2)
+            stack.callback(started.process.stop)
+            stack.enter_context(logged(started.process))
+            return started
+
+        yield node
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from importlib.metadata import entry_points
 
-from partition.storage.opening import GROUP
+from tests.servers.partition import storage_drivers
 
 
 class Make(Enum):
@@ -37,11 +36,6 @@ class Target:
 
     name: Name
     address: tuple[str, int]
-
-
-def storage_drivers() -> list[str]:
-    """The schemes of all installed storage drivers of the partition."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)})
 
 
 def names() -> list[Name]:
