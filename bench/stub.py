@@ -1,4 +1,4 @@
-"""A host that gives every request the same answer, for machines without nginx."""
+"""A host that gives every request the same answer, for machines without nginx and for judging a load generator."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ import httptools
 import uvloop
 
 
+def answers(answer: bytes) -> dict[bytes, bytes]:
+    """What goes over the wire, by method; every other one is answered like GET."""
+    rest = b"\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(answer), answer)
+    return {
+        b"GET": b"HTTP/1.1 200 OK" + rest,
+        b"POST": b"HTTP/1.1 201 Created" + rest,
+        b"DELETE": b"HTTP/1.1 204 No Content\r\n\r\n",
+    }
+
+
 class Stub(asyncio.Protocol):
     """One connection. Answers when a request is complete."""
 
-    def __init__(self, answer: bytes) -> None:
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        self._answer = head % len(answer) + answer
+    def __init__(self, by_method: dict[bytes, bytes]) -> None:
+        self._answers = by_method
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -24,12 +33,13 @@ class Stub(asyncio.Protocol):
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
-        self._transport.write(self._answer)  # type: ignore[attr-defined]
+        self._transport.write(self._answers.get(self._parser.get_method(), self._answers[b"GET"]))  # type: ignore[attr-defined]
 
 
 async def serve(port: int, answer: bytes) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Stub(answer), "127.0.0.1", port)
+    by_method = answers(answer)
+    server = await loop.create_server(lambda: Stub(by_method), "127.0.0.1", port)
     await server.serve_forever()
 
 

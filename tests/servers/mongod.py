@@ -15,7 +15,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, files
@@ -80,8 +80,9 @@ def with_database(server_uri: str, database: str) -> str:
 class Mongod:
     """One server process on ``127.0.0.1:port``, which can be killed and started again over the same files."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, options: Sequence[str] = ()) -> None:
         self._directory = directory
+        self._options = options
         self._log = directory / "mongod.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -110,6 +111,7 @@ class Mongod:
             "--wiredTigerCacheSizeGB=0.25",
             "--oplogSize=64",
             "--setParameter=diagnosticDataCollectionEnabled=false",
+            *self._options,
         ]
         with self._log.open("ab") as log:
             self._process = _spawner.submit(
@@ -246,10 +248,13 @@ def _directory_for(nodes: int) -> str | None:
 
 
 @contextmanager
-def mongod_replica_set(nodes: int = 1, *, directory: str | None = None) -> Iterator[ReplicaSet]:
+def mongod_replica_set(
+    nodes: int = 1, *, directory: str | None = None, options: Sequence[str] = ()
+) -> Iterator[ReplicaSet]:
     """Run a replica set of ``nodes`` servers; stop it and delete its files in the end.
 
-    ``directory`` is where the files go; in memory if there is room, when it is not given. Raises MongodFailed.
+    ``directory`` is where the files go; in memory if there is room, when it is not given. ``options`` are more of
+    mongod's own. Raises MongodFailed.
     """
     with ExitStack() as stack:
         base = stack.enter_context(
@@ -261,7 +266,7 @@ def mongod_replica_set(nodes: int = 1, *, directory: str | None = None) -> Itera
         for n in range(nodes):
             path = Path(base, str(n))
             path.mkdir()
-            server = Mongod(path)
+            server = Mongod(path, options)
             stack.callback(server.kill)  # nobody needs the files
             server.start()
             servers.append(server)

@@ -193,12 +193,20 @@ class Zaqar:
 
 @contextmanager
 def zaqar(
-    release: str, mongodb: str, *, admin_mode: bool = False, pooling: bool = False, name: str = "zaqar"
+    release: str,
+    mongodb: str,
+    *,
+    admin_mode: bool = False,
+    pooling: bool = False,
+    name: str = "zaqar",
+    workers: int = 1,
+    threads: int = 4,
 ) -> Iterator[Zaqar]:
     """Run Zaqar ``release`` ("16": 16.0.0 with v1, v1.1 and v2; "23": 23.0.1) in databases of its own in ``mongodb``.
 
     ``mongodb`` is the URI of a server or replica set; the databases are dropped at the end. ``admin_mode`` serves the
-    operator's routes (API section 5); pools and flavors also need ``pooling``. Raises ServerFailed.
+    operator's routes (API section 5); pools and flavors also need ``pooling``. ``threads`` are those of each worker.
+    Raises ServerFailed.
     """
     python = interpreter(PINS / f"zaqar{release}.txt")
     store = f"zaqar_{uuid.uuid4().hex[:12]}"
@@ -207,11 +215,12 @@ def zaqar(
         configuration = _write_configuration(home, release, mongodb, store, admin_mode=admin_mode, pooling=pooling)
 
         def start(port: int) -> ServerProcess:
-            options = ("--worker-class", "gthread", "--threads", "4", "--workers", "1", "--graceful-timeout", "2")
+            options = ("--worker-class", "gthread", "--threads", str(threads), "--workers", str(workers))
+            stop = ("--graceful-timeout", "2")
             bind = ("--bind", f"{HOST}:{port}", "--pythonpath", directory, "--worker-tmp-dir", directory)
             return ServerProcess(
                 f"{name} (Zaqar {release})",
-                (str(python), "-m", "gunicorn", *options, *bind, "zaqar_of_the_tests:application"),
+                (str(python), "-m", "gunicorn", *options, *stop, *bind, "zaqar_of_the_tests:application"),
                 home / "log",
                 {"ZAQAR_CONFIGURATION": str(configuration), "HOME": directory},
             )

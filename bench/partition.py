@@ -1,0 +1,297 @@
+"""How fast our node is, next to a real Zaqar 16 doing the same with as many workers on the same cores.
+
+One run starts our node on SQLite, our node on MongoDB, and Zaqar 16 on the same MongoDB (gunicorn with threads, no
+Keystone, writes acknowledged by a majority). What is measured, through API v2 (``bench.messaging`` tells how):
+
+    post          one message of 1 KiB per request
+    list          10 messages per page, walking a queue of 1000
+    claim+delete  claim one message and delete it, counted as one, from a queue that is kept stocked
+
+Servers run on the second core and the following ones, one each for a worker where there are so many. The load runs on
+the first core, and so does mongod, which is to the advantage of who uses it. All files are on one disk, so that a sync
+costs the same. No rate counts if any answer was wrong: the run ends there, with the answer.
+
+Machines are noisy. Contestants take turns within each round; rates and latencies are medians over the rounds, and a
+ratio is the median of the ratios of each round, whose two rates were measured seconds apart. Compare nothing between
+runs but ratios. ``ceiling`` is what the load generator reaches against a stub that does nothing: rates near it are
+the generator's.
+
+With --stocked N it compares something else: a new store with one that holds N messages in 30 queues of 10 projects,
+three of which are the ones being used. A ratio near 1 says that a full store is as fast as an empty one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from bench import messaging
+from bench.front_door import free_port, running
+from partition.model.message import NewMessage
+from partition.model.queue import QueueKey
+from partition.storage.opening import GROUP, open_storage
+from tests.servers.mongod import ReplicaSet, mongod_replica_set
+from tests.servers.partition import start_partition
+from tests.servers.zaqar import zaqar
+
+EXAMPLES = """
+examples:
+  python -m bench.partition                                    everything, one worker, 3 rounds of 4 seconds
+  python -m bench.partition --workers 2 --seconds 10 --rounds 5 -f json
+  python -m bench.partition --only sqlite --load lists         lists on our node on SQLite, while working on it
+  python -m bench.partition --stocked 1000000 --only sqlite    an empty store and a full one
+"""
+
+LOAD_CORE = 0
+STORAGES = ("sqlite", "mongodb")
+CONTESTANTS = (*STORAGES, "zaqar")
+ROWS = {"posts": "post", "lists": "list", "claims": "claim+delete"}
+# A majority has a write when it is in the journal, which by default is written every 100 ms; an update that changes
+# nothing waits for that, and Zaqar's claims make one. This is as durable and makes its claims ten times as fast.
+MONGOD_OPTIONS = ("--journalCommitInterval=1",)
+# Of each worker of Zaqar: with 4 it lists a third fewer pages.
+ZAQAR_THREADS = 16
+# What is stocked: each project has a queue for each load, so that those in use are as deep as the others.
+PROJECTS = 10
+# Messages in one call of a storage; and calls at a time, which a store may make one transaction.
+FILL_BATCH, FILL_CALLERS = 200, 8
+
+Figures = dict[str, float]
+
+
+class LoadFailed(Exception):
+    """A server did not answer as it should have. The message ends with what the load generator said."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A running server. ``versus`` marks the one that the others are compared with."""
+
+    name: str
+    url: str
+    versus: bool = False
+
+
+@contextlib.contextmanager
+def pinned(cores: set[int]) -> Iterator[None]:
+    """Keep this thread, and every process that it starts, on ``cores`` until the block ends."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+class Stage:
+    """Starts what is measured, on ``cores``, with its files below ``directory``."""
+
+    def __init__(self, stack: contextlib.ExitStack, directory: Path, cores: set[int], workers: int) -> None:
+        self._stack = stack
+        self._directory = directory
+        self._cores = cores
+        self._workers = workers
+        self._mongod: ReplicaSet | None = None
+
+    def storage(self, scheme: str, name: str) -> str:
+        """Return the URI of a new store."""
+        if scheme == "sqlite":
+            return f"sqlite:///{self._directory / name}.db"
+        return self.mongod().uri(f"bench_{name}")
+
+    def mongod(self) -> ReplicaSet:
+        """Return the one MongoDB of this run, started when it is first wanted."""
+        if self._mongod is None:
+            replica_set = mongod_replica_set(directory=str(self._directory), options=MONGOD_OPTIONS)
+            self._mongod = self._stack.enter_context(replica_set)
+        return self._mongod
+
+    def node(self, name: str, storage: str, *, versus: bool = False) -> Contestant:
+        home = self._directory / name
+        home.mkdir()
+        with pinned(self._cores):
+            node = start_partition(storage, home, workers=self._workers)
+        self._stack.callback(node.process.stop)
+        return Contestant(name, node.url, versus)
+
+    def zaqar(self) -> Contestant:
+        mongodb = self.mongod().uri()
+        with pinned(self._cores):
+            server = self._stack.enter_context(zaqar("16", mongodb, workers=self._workers, threads=ZAQAR_THREADS))
+        return Contestant("zaqar", server.url, versus=True)
+
+
+def side_by_side(stage: Stage, wanted: tuple[str, ...]) -> list[Contestant]:
+    """Start our node on every storage, and Zaqar."""
+    installed = entry_points(group=GROUP).names
+    contestants = []
+    for scheme in (scheme for scheme in STORAGES if scheme in wanted):
+        if scheme in installed:
+            contestants.append(stage.node(scheme, stage.storage(scheme, scheme)))
+        else:
+            say(f"no storage driver is installed for {scheme}: our node on it is missing from the table")
+    if "zaqar" in wanted:
+        contestants.append(stage.zaqar())
+    return contestants
+
+
+def empty_and_full(stage: Stage, scheme: str, messages: int) -> list[Contestant]:
+    """Start our node twice: on a new store, and on one with so many messages."""
+    full = stage.storage(scheme, "full")
+    begin = time.monotonic()
+    asyncio.run(fill(full, messages))
+    say(f"{scheme}: {messages} messages were stocked in {time.monotonic() - begin:.0f} s")
+    return [stage.node("full", full), stage.node("empty", stage.storage(scheme, "empty"), versus=True)]
+
+
+async def fill(uri: str, messages: int) -> None:
+    """Post ``messages`` of the usual size, in even parts, to every queue of every project; past HTTP."""
+    storage = await open_storage(uri)
+    projects = [messaging.PROJECT, *(f"{messaging.PROJECT}-{n}" for n in range(1, PROJECTS))]
+    keys = [QueueKey(project, queue) for project in projects for queue in messaging.LOADS]
+    for key in keys:
+        await storage.create_queue(key, {})
+    batch = [NewMessage(86400, json.dumps(messaging.BODY))] * FILL_BATCH
+    # One queue after another, as batches come round: what belongs together is not together on disk.
+    batches = iter([keys[n % len(keys)] for n in range(-(-messages // FILL_BATCH))])
+
+    async def some() -> None:
+        for key in batches:
+            await storage.post(key, batch, b"somebody else")
+
+    await asyncio.gather(*(some() for _ in range(FILL_CALLERS)))
+    await storage.close()
+
+
+def load(name: str, url: str, arguments: argparse.Namespace) -> Figures:
+    """Run one load on one server. Raises LoadFailed if any answer was wrong."""
+    sizes = ("--connections", str(arguments.connections), "--seconds", str(arguments.seconds))
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.messaging", name, url, *sizes], check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise LoadFailed(f"{name} on {url} failed, so nothing is compared:\n{done.stderr}")
+    found: Figures = json.loads(done.stdout)
+    return found
+
+
+def ceilings(arguments: argparse.Namespace, directory: Path, core: int) -> Figures:
+    """Return the rate of each load against a stub on a core of the servers."""
+    message = {"href": "/v2/queues/q/messages/1", "ttl": 1, "age": 0, "body": messaging.BODY}
+    link = {"rel": "next", "href": "/v2/queues/q/messages?marker=1"}
+    answer = json.dumps({"messages": [message] * messaging.PAGE, "links": [link]})
+    port = free_port()
+    stub = [sys.executable, "-m", "bench.stub", "--port", str(port), "--answer", answer]
+    with running(stub, core, port, directory / "stub.out"):
+        return {name: load(name, f"http://127.0.0.1:{port}", arguments)["rate"] for name in arguments.load}
+
+
+def measure(
+    arguments: argparse.Namespace, directory: Path, start: Callable[[Stage], list[Contestant]]
+) -> list[dict[str, object]]:
+    """Run it all; return a line per load and contestant."""
+    last = os.cpu_count() or 1
+    cores = set(range(LOAD_CORE + 1, min(LOAD_CORE + 1 + arguments.workers, last)))
+    with pinned({LOAD_CORE}), contextlib.ExitStack() as stack:
+        ceiling = ceilings(arguments, directory, min(cores))
+        contestants = start(Stage(stack, directory, cores, arguments.workers))
+        lines = []
+        for name in arguments.load:
+            runs: dict[str, list[Figures]] = {contestant.name: [] for contestant in contestants}
+            for turn in range(arguments.rounds):
+                # Whoever is last in one round is first in the next.
+                for contestant in contestants if turn % 2 == 0 else reversed(contestants):
+                    say(f"round {turn + 1} of {arguments.rounds}: {name} on {contestant.name}")
+                    runs[contestant.name].append(load(name, contestant.url, arguments))
+            lines += [summarise(name, contestant, contestants, runs, ceiling) for contestant in contestants]
+        return lines
+
+
+def summarise(
+    name: str,
+    contestant: Contestant,
+    contestants: list[Contestant],
+    runs: dict[str, list[Figures]],
+    ceiling: Figures,
+) -> dict[str, object]:
+    """Medians over rounds. ``ratio`` is to the contestant that the others are compared with, None without one."""
+    own = runs[contestant.name]
+    versus = next((runs[other.name] for other in contestants if other.versus), None)
+    ratios = [mine["rate"] / its["rate"] for mine, its in zip(own, versus, strict=True)] if versus else []
+    return {
+        "load": ROWS[name],
+        "server": contestant.name,
+        "per_second": round(statistics.median(run["rate"] for run in own)),
+        "ratio": round(statistics.median(ratios), 2) if ratios else None,
+        "p50_ms": round(statistics.median(run["p50"] for run in own), 2),
+        "p99_ms": round(statistics.median(run["p99"] for run in own), 2),
+        "slowest": round(min(run["rate"] for run in own)),
+        "fastest": round(max(run["rate"] for run in own)),
+        "empty_claims": round(sum(run.get("empty", 0) for run in own)),
+        "ceiling": round(ceiling[name]),
+    }
+
+
+def table(lines: list[dict[str, object]]) -> str:
+    columns = list(lines[0])
+    return "\n".join(
+        "  ".join(f"{cell!s:>12}" for cell in row) for row in (columns, *(line.values() for line in lines))
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--workers", type=int, default=1, help="worker processes of each server (1)")
+    parser.add_argument("--connections", type=int, default=32, help="that the load keeps busy (32)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one measurement (4)")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each load on each server (3)")
+    parser.add_argument("--only", action="append", choices=CONTESTANTS, help="may be repeated; all, if not given")
+    parser.add_argument("--load", action="append", choices=list(ROWS), help="may be repeated; all, if not given")
+    parser.add_argument("--stocked", type=int, metavar="N", help="compare a store with N messages and an empty one")
+    parser.add_argument("--directory", help="where the files go, on a disk like that of production (a temporary one)")
+    parser.add_argument("-f", "--format", choices=["table", "json"], default="table")
+    arguments = parser.parse_args()
+    if (os.cpu_count() or 1) < 2:
+        parser.error("two cores are needed: one for the servers, one for the load")
+    arguments.load = arguments.load or list(ROWS)
+    wanted = tuple(arguments.only or CONTESTANTS)
+    if arguments.stocked:
+        schemes = [scheme for scheme in STORAGES if scheme in wanted]
+        if len(schemes) != 1:
+            parser.error("--stocked needs one storage: --only sqlite or --only mongodb")
+
+    def start(stage: Stage) -> list[Contestant]:
+        if arguments.stocked:
+            return empty_and_full(stage, schemes[0], arguments.stocked)
+        return side_by_side(stage, wanted)
+
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=arguments.directory) as directory:
+        try:
+            lines = measure(arguments, Path(directory), start)
+        except LoadFailed as failure:
+            print(failure, file=sys.stderr)
+            return 1
+    print(json.dumps(lines, indent=2) if arguments.format == "json" else table(lines))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
