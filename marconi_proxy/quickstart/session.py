@@ -27,6 +27,8 @@ from marconi_proxy.serving.listener import bind
 
 # Seconds for each of the two servers to come up.
 _START = 30.0
+# As the reader of our hints has to call it: perhaps it is not on the PATH.
+_PROGRAM = sys.argv[0] if sys.argv[0].endswith("/marconi-proxy") else "marconi-proxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +191,8 @@ def _stay(plan: Plan, children: Children, say: Callable[[str], None]) -> None:
 It stays up until Ctrl-C. In another terminal, for example:
 
   curl -i http://{plan.public}/v2/queues -H 'X-Project-Id: tour-blue' -H 'Client-ID: {uuid.uuid4()}'
-  marconi-proxy --help
-  marconi-proxy placement list --admin-url http://{plan.admin}
+  {_PROGRAM} --help
+  {_PROGRAM} placement list --admin-url http://{plan.admin}
 """
     )
     while True:

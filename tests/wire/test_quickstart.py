@@ -58,6 +58,12 @@ class Quickstart:
         until(lambda: text in self.out or self.process.poll() is not None, f"{text!r} in\n{self.out}\n{self.err}")
         assert text in self.out, f"{self.out}\n{self.err}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What another terminal needs to find its way here."""
+        path = f"{Path(PROGRAM).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "MARCONI_PROXY_ADMIN_URL": f"http://{HOST}:{self.admin}"}
+
     def ended(self) -> int:
         """Return its status, when it has ended."""
         return self.process.wait(SECONDS)
@@ -127,6 +133,16 @@ def queues_at(address: tuple[str, int]) -> dict[str, list[str]]:
     return found
 
 
+def first_steps(quickstart: Quickstart) -> list[str]:
+    """The commands that the README shows to somebody who has a quickstart running, for this one's address."""
+    text = (Path(__file__).parents[2] / "README.rst").read_text()
+    shown = text.partition("\nFirst steps\n")[2].partition("\nMore\n")[0]
+    activation, *steps = [line.strip() for line in shown.splitlines() if line.startswith("    ")]
+    assert activation == ". .venv/bin/activate"
+    assert len(steps) >= 5
+    return [step.replace("127.0.0.1:8888", f"{HOST}:{quickstart.public}") for step in steps]
+
+
 NO_QUEUES: dict[str, list[str]] = {tenant: [] for tenant in QUEUES}
 
 
@@ -175,6 +191,12 @@ def test_the_tour_over_partitions_that_it_starts_itself(start: Start, monkeypatc
         address, "POST", "/v2/queues/kept/messages", headers, b'{"messages": [{"ttl": 3600, "body": "there"}]}'
     )
     assert posted.status == 201
+    for step in first_steps(quickstart):
+        done = subprocess.run(
+            ("bash", "-c", step), capture_output=True, text=True, env=quickstart.environment, check=False
+        )
+        assert done.returncode == 0, f"{step}\n{done.stderr}"
+        assert done.stdout
     quickstart.process.send_signal(signal.SIGINT)
     assert quickstart.ended() == 0, quickstart.err
     quickstart.assert_nothing_left()
