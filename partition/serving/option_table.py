@@ -88,6 +88,14 @@ _SERVER = (
         help="Seconds that a client's connection may stay idle between two requests before it is closed. Shorter than "
         "what clients or a proxy in front keep theirs, some of their requests meet a closed connection.",
     ),
+    cfg.FloatOpt(
+        "request_timeout",
+        default=60.0,
+        min=0.1,
+        max=3600.0,
+        help="Seconds in which a request must have arrived whole, and in which a client must read on. A slower "
+        "connection is closed; otherwise a few slow clients would hold all the connections there may be.",
+    ),
     cfg.IntOpt(
         "graceful_timeout",
         default=30,

@@ -16,6 +16,7 @@ from partition.errors import StorageUnavailable
 from partition.serving import options
 from partition.serving.lifespan import Worker
 from partition.serving.listener import bind, url
+from partition.serving.protocol import Patience
 from partition.serving.worker import WORKER_CLASS
 from partition.storage.opening import driver_of, open_storage, redacted
 
@@ -61,6 +62,15 @@ class Listener(BaseApplication):
         for name, value in settings.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
+
+    @property
+    def graceful_timeout(self) -> int:
+        return int(self._conf.server.graceful_timeout)
+
+    @property
+    def patience(self) -> Patience:
+        """With slow clients."""
+        return Patience(self._conf.server.request_timeout)
 
     def load(self) -> Worker:
         """Return the application. Called in each worker, after fork."""

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from types import FrameType
 from typing import Any, ClassVar
 
 from uvicorn_worker import UvicornWorker
 
+from partition.serving.protocol import PartitionProtocol
+
 WORKER_CLASS = "partition.serving.worker.PartitionWorker"
 
 
 class PartitionWorker(UvicornWorker):
-    """Stops on SIGQUIT too, which is how gunicorn's master passes on a SIGINT, and when there is no master any more."""
+    """Stops on SIGQUIT too, which is how gunicorn's master passes on a SIGINT, and when there is no master any more.
+
+    ``app`` is a ``serving.server.Listener``, which knows the patience with its clients.
+    """
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         "loop": "uvloop",
-        "http": "httptools",
         "ws": "none",
         "lifespan": "on",
         "interface": "asgi3",
@@ -30,6 +35,15 @@ class PartitionWorker(UvicornWorker):
         # Seconds between two heartbeats to the master.
         "timeout_notify": 1,
     }
+
+    def __init__(self, age: int, ppid: int, sockets: list[Any], app: Any, timeout: float, cfg: Any, log: Any) -> None:
+        # The base reads the attribute while it makes uvicorn's configuration.
+        self.CONFIG_KWARGS = {  # type: ignore[misc]
+            **type(self).CONFIG_KWARGS,
+            "http": partial(PartitionProtocol, patience=app.patience),
+            "timeout_graceful_shutdown": app.graceful_timeout,
+        }
+        super().__init__(age, ppid, sockets, app, timeout, cfg, log)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         signal.raise_signal(signal.SIGTERM)

@@ -125,6 +125,13 @@ class ServerProcess:
                 raise ServerFailed(self._failure(f"was not ready after {seconds:.0f} s"))
             time.sleep(0.05)
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def ended(self) -> int:
+        """Wait for its end, and return its exit code; negative for a signal. Raises TimeoutExpired."""
+        return self._process.wait(START_SECONDS)
+
     def stop(self) -> None:
         """Ask it to end, then make it end, with all it started. Idempotent."""
         if self._process.poll() is None:

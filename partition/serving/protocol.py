@@ -1,0 +1,126 @@
+"""The server's side of HTTP/1.1: uvicorn's httptools protocol, which has no bounds of its own for slow or large peers.
+
+What it adds: a request is complete, and an answer taken, within a time; a head is bounded; trailers are nobody's
+headers. What a request means is none of its business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """``seconds`` for a whole request to arrive, and for a client to read on; ``max_head`` bytes of an unfinished head.
+
+    A head that is larger and arrives at once is none the less bounded, by what is read at once.
+    """
+
+    seconds: float
+    max_head: int = 65536
+
+
+class PartitionProtocol(HttpToolsProtocol):
+    """One client connection. It is closed when the client is too slow: no answer fits a request that is not there."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        patience: Patience,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._patience = patience
+        # PERF: since when the client is waited for, None while it is not; looked at once in a while by one timer, so
+        # that a request costs no timer of its own.
+        self._since: float | None = None
+        self._stuck_since: float | None = None
+        self._in_head = False
+        self._head = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        self._timer = self.loop.call_later(self._patience.seconds, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._since is None:
+            # Even if it is no request, but a line end that stops uvicorn's timer for idle connections.
+            self._since = self.loop.time()
+        super().data_received(data)
+        if self._in_head:
+            self._head += len(data)
+            if self._head > self._patience.max_head:
+                self.send_400_response("The request line and headers are too large.")
+
+    def send_400_response(self, msg: str) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            # It would be taken for the answer to the request before, which may well be done.
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head = 0
+        if self._since is None:
+            self._since = self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A trailer, taken for a header as uvicorn would, could say whose request this is after whoever stands in front
+        # has looked (RFC 9110, 6.5.1: a recipient may ignore trailers).
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._in_head = False
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._since = None
+
+    def pause_writing(self) -> None:
+        self._stuck_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stuck_since = None
+        super().resume_writing()
+
+    def _look(self) -> None:
+        """Close the connection if it is waited for since too long, or look again when that may be so."""
+        if self.transport.is_closing() and self._stuck_since is None:
+            return
+        now = self.loop.time()
+        if self._since is not None and (self.pipeline or self._answering()):
+            # Reading may be paused for an earlier request of a pipeline: our delay, and not the client's.
+            self._since = now
+        begun = [since for since in (self._since, self._stuck_since) if since is not None]
+        left = min(begun, default=now) + self._patience.seconds - now
+        if left <= 0:
+            self.transport.abort()
+        else:
+            self._timer = self.loop.call_later(left, self._look)
+
+    def _answering(self) -> bool:
+        """Whether a request is being answered that has arrived whole."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
