@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -146,6 +147,32 @@ async def test_what_was_given_up_while_it_waited_for_its_turn_is_not_done(path, 
     other.close()
     monkeypatch.setattr(lane_module, "ANSWER_TIMEOUT", 15)
     assert await lane.run(numbers) == []
+
+
+async def test_the_turn_of_a_killed_process_is_given_on(path, lane):
+    """With its transaction, which leaves nothing behind."""
+    pipe = asyncio.subprocess.PIPE
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLDER, str(path), stdin=pipe, stdout=pipe)
+    assert await holder.stdout.readline() == b"holding\n"
+    waiting = asyncio.ensure_future(lane.run(insert(1)))
+    done, _ = await asyncio.wait([waiting], timeout=0.05)
+    assert not done
+    holder.kill()
+    await holder.communicate()
+    assert await waiting == 1
+    assert await lane.run(numbers) == [1]
+
+
+HOLDER = """
+import sqlite3, sys
+from partition.storage.sqlite.turn import Turn
+with Turn(sys.argv[1]):
+    connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO t VALUES (7)")
+    print("holding", flush=True)
+    sys.stdin.read()
+"""
 
 
 async def test_processes_take_turns_at_writing(path, lane):

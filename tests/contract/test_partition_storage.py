@@ -423,6 +423,24 @@ async def test_producers_are_seen_in_their_order(storage, queue):
 # Dead letters
 
 
+async def test_a_clock_that_goes_back_revives_no_claim_over_another(storage, queue, clock):
+    """A message is never under two live claims, whatever the time is said to be."""
+    await storage.post(queue, some(1, 2, 3, 4, ttl=1000), CLIENT)
+    ended = await storage.claim(queue, LEASE, 3)
+    clock.passes(60)
+    live = await storage.claim(queue, LEASE, 2)
+    clock.passes(-60)
+    assert [message.body for message in (await storage.get_claim(queue, live.id)).messages] == ["1", "2"]
+    third = await storage.claim(queue, LEASE, 4)
+    assert {"4"} <= {message.body for message in third.messages} <= {"3", "4"}
+    for message in live.messages:
+        assert await storage.delete_message(queue, message.id, ended.id) is Deletion.CLAIMED
+        assert await storage.delete_message(queue, message.id, live.id) is Deletion.DONE
+    stats = await storage.stats(queue)
+    assert (stats.total, stats.claimed) == (2, 2)
+    assert await storage.check() == []
+
+
 async def test_messages_claimed_too_often_go_to_the_dead_letter_queue(storage, clock):
     """API section 6.9: only claims that expired count, and the dead letter queue is not made."""
     dead = QueueKey("p", "dead")

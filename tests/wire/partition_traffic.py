@@ -84,11 +84,22 @@ class Record:
 
 
 class Traffic:
-    """Runs against the node at ``address``, which may be another process from one moment to the next."""
+    """Runs against the node at ``address``, which may be another process from one moment to the next.
 
-    def __init__(self, address: tuple[str, int], *, producers: int, consumers: int, messages: int) -> None:
+    With more addresses, those who run are spread over all of them.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *more: tuple[str, int],
+        producers: int,
+        consumers: int,
+        messages: int,
+    ) -> None:
         self.record = Record()
         self._address = address
+        self._addresses = (address, *more)
         self._producers = producers
         self._consumers = consumers
         self._each = messages // producers
@@ -110,7 +121,7 @@ class Traffic:
             await self._progress.wait_for(lambda: len(self.record.acknowledged) >= acknowledged)
 
     async def _with_connection(self, work: Callable[[KeepAlive, int], Awaitable[None]], which: int) -> None:
-        connection = KeepAlive(self._address, HEADERS)
+        connection = KeepAlive(self._addresses[which // 2 % len(self._addresses)], HEADERS)
         try:
             await work(connection, which)
         finally:

@@ -92,6 +92,28 @@ def test_each_message_is_delivered_once_and_in_order(storage: str, tmp_path: Pat
     assert in_order(storage)
 
 
+def test_two_servers_over_one_store(storage: str, tmp_path: Path) -> None:
+    """As during a rolling upgrade on two ports: their workers take turns like those of one."""
+
+    async def run() -> None:
+        addresses = first.node.address, second.node.address
+        traffic = Traffic(*addresses, producers=PRODUCERS, consumers=CONSUMERS, messages=MESSAGES // 4)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(traffic.run())
+            await traffic.reaches(MESSAGES // 8)
+            assert not running.done()
+            second.kill_and_start()
+        for claim in set((await traffic.remaining()).values()) - {None}:
+            await traffic.release(str(claim))
+        await traffic.consume_the_rest()
+        assert traffic.record.faults() == {}
+
+    (tmp_path / "second").mkdir()
+    with restarted(storage, tmp_path) as first, restarted(storage, tmp_path / "second") as second:
+        asyncio.run(run())
+    assert in_order(storage)
+
+
 def test_kill_9_loses_nothing_and_brings_nothing_back(storage: str, tmp_path: Path) -> None:
     async def run() -> None:
         traffic = traffic_to(server.node)
