@@ -392,3 +392,20 @@ async def test_no_statement_scans_a_table(tmp_path):
     assert {sql for sql in whole if " LIMIT " not in sql and " message " in sql} == set()  # a scan of one queue
     sorts = {sql: plan for sql, plan in plans.items() if any("TEMP B-TREE" in step for step in plan)}
     assert {sql for sql in sorts if "WHERE claim=" not in sql} == set()  # of one claim's messages, 20 at most
+
+
+async def test_many_dead_letters_keep_nobody_waiting(tmp_path):
+    """They are moved in several transactions, between which others write."""
+    clock = FakeClock()
+    async with opened("sqlite", tmp_path, clock) as storage:
+        await storage.create_queue(QueueKey("p", "other"), {})
+        await storage.create_queue(KEY, {"_max_claim_count": 1, "_dead_letter_queue": "dead"})
+        await storage.post(KEY, some(*range(900), ttl=1000), CLIENT)
+        for _ in range(45):
+            await storage.claim(KEY, LEASE, 20)
+        clock.passes(60)
+        claiming = asyncio.ensure_future(storage.claim(KEY, LEASE, 20))
+        posting = asyncio.ensure_future(storage.post(QueueKey("p", "other"), some(1), CLIENT))
+        done, _ = await asyncio.wait((claiming, posting), return_when=asyncio.FIRST_COMPLETED)
+        assert done == {posting}
+        assert await claiming is None

@@ -15,17 +15,23 @@ from partition.storage.sqlite import messages, numbers, queues
 from partition.storage.sqlite.states import CLAIMED
 from partition.storage.sqlite.tidying import free
 
+# Messages that one claim may move to a dead letter queue in one go: others want to write too.
+BURIED_AT_A_TIME = 200
+
 
 def create(
     connection: sqlite3.Connection, key: QueueKey, lease: Lease, limit: int, identifiers: Identifiers, now: int
-) -> Claim | None:
-    """Claim up to ``limit`` messages. Writers take turns, so no two claims see one message free."""
+) -> tuple[Claim | None, bool]:
+    """Claim up to ``limit`` messages. Writers take turns, so no two claims see one message free.
+
+    Without a claim, also tell whether dead letters were moved out of the way, behind which there may be others.
+    """
     found = queues.find(connection, key)
     if found is None or not found.declared:
-        return None
-    rows = _claimable(connection, key, found, limit, now)
+        return None, False
+    rows, more = _claimable(connection, key, found, limit, now)
     if not rows:
-        return None
+        return None, more
     messages.detach(connection, found.queue, [row.claim for row in rows if row.claim is not None])
     claim = numbers.take(connection, 1)
     expires = now + lease.ttl * MILLISECONDS
@@ -40,7 +46,7 @@ def create(
     connection.execute("UPDATE tally SET claimed=claimed+? WHERE queue=?", (len(rows), found.queue))
     _extend(connection, claim, lease, expires)
     claim_id = identifiers.identifier(claim)
-    return Claim(claim_id, lease.ttl, 0, _messages_of(connection, claim, identifiers, now))
+    return Claim(claim_id, lease.ttl, 0, _messages_of(connection, claim, identifiers, now)), False
 
 
 def _extend(connection: sqlite3.Connection, claim: int, lease: Lease, expires: int) -> None:
@@ -53,22 +59,20 @@ def _extend(connection: sqlite3.Connection, claim: int, lease: Lease, expires: i
 
 def _claimable(
     connection: sqlite3.Connection, key: QueueKey, found: queues.Found, limit: int, now: int
-) -> list[messages.Row]:
+) -> tuple[list[messages.Row], bool]:
     rule = attributes.dead_letters(queues.parsed(found.metadata))
     if rule is None:
-        return messages.available(connection, found.queue, limit, now)
+        return messages.available(connection, found.queue, limit, now), False
     name, allowed, ttl = rule
     good: list[messages.Row] = []
-    after = 0
-    while rows := messages.available(connection, found.queue, limit - len(good), now, after=after):
-        after = rows[-1].position
-        dead = [row for row in rows if row.claims >= allowed]
-        if dead:
-            _bury(connection, found.queue, QueueKey(key.project, name, key.kind), dead, ttl, now)
-        good += [row for row in rows if row.claims < allowed]
+    dead: list[messages.Row] = []
+    for row in messages.available(connection, found.queue, max(limit, BURIED_AT_A_TIME), now):
+        (good if row.claims < allowed else dead).append(row)
         if len(good) == limit:
             break
-    return good
+    if dead:
+        _bury(connection, found.queue, QueueKey(key.project, name, key.kind), dead, ttl, now)
+    return good, bool(dead) and not good
 
 
 def _bury(

@@ -92,6 +92,11 @@ class SQLiteStorage(Storage):
     def _purge_some(self, key: QueueKey, up_to: int | None, connection: sqlite3.Connection) -> int | None:
         return messages.purge_some(connection, key, up_to, self._clock())
 
+    def _claim_some(
+        self, key: QueueKey, lease: Lease, limit: int, connection: sqlite3.Connection
+    ) -> tuple[Claim | None, bool]:
+        return claims.create(connection, key, lease, limit, self._identifiers, self._clock())
+
     async def ping(self) -> None:
         await self._writing.run(lambda connection: connection.execute("UPDATE store SET last=last"))
 
@@ -173,7 +178,10 @@ class SQLiteStorage(Storage):
     # Claims
 
     async def claim(self, key: QueueKey, lease: Lease, limit: int) -> Claim | None:
-        return await self._writing.run(lambda c: claims.create(c, key, lease, limit, self._identifiers, self._clock()))
+        while True:
+            claim, more = await self._writing.run(partial(self._claim_some, key, lease, limit))
+            if not more:
+                return claim
 
     async def get_claim(self, key: QueueKey, claim_id: str) -> Claim:
         return await self._reading.run(lambda c: claims.get(c, key, claim_id, self._identifiers, self._clock()))
