@@ -87,8 +87,9 @@ async def _known(node: Node, call: Call) -> Queue:
     while queue is None:
         await node.storage.create_queue(call.key, {})
         queue = await node.storage.get_queue(call.key)
-    node.known[call.key] = queue
-    return queue
+    # Only what is needed: ten thousand queues with all their metadata would be hundreds of megabytes.
+    known = node.known[call.key] = Queue(queue.name, queue.version, attributes.of_posting(queue.metadata))
+    return known
 
 
 async def get(node: Node, call: Call) -> Answer:

@@ -38,6 +38,11 @@ def filled_in(metadata: Metadata, limits: Limits, kind: Kind) -> dict[str, Any]:
     return shown
 
 
+def of_posting(metadata: Metadata) -> Metadata:
+    """What of it a post is judged by: a few integers, however large the rest is."""
+    return {name: metadata[name] for name in (POST_SIZE, MESSAGE_TTL, DELAY) if name in metadata}
+
+
 def delay(metadata: Metadata) -> int:
     """Seconds that a message without a delay of its own waits; 0 means that the queue honours no delays at all."""
     return int(metadata.get(DELAY) or 0)

@@ -15,6 +15,7 @@ from partition.api.node import Node
 from partition.errors import StorageUnavailable
 from partition.model.limits import Limits
 from partition.storage.interface import Storage
+from partition.storage.sqlite import queues as sqlite_queues
 from tests.unit.partition_api import HEADERS, Stage, stage
 
 MESSAGES = "/v2/queues/orders/messages"
@@ -178,6 +179,18 @@ async def test_a_post_is_judged_by_the_attributes_of_now(tmp_path):
         assert (await one.call("POST", MESSAGES, ONE)).status_code == 201
         await other.call("DELETE", "/v2/queues/orders")
         assert (await one.call("POST", MESSAGES, ONE)).status_code == 201
+
+
+async def test_large_metadata_is_not_remembered(node):
+    """Every process would hold that of ten thousand queues."""
+    large = {"large": "x" * 60_000, "_default_message_ttl": 100}
+    assert (await node.call("PUT", "/v2/queues/orders", large)).status_code == 201
+    before = sqlite_queues._parsed.cache_info().currsize
+    posted = (await node.call("POST", MESSAGES, ONE)).json()["resources"][0]
+    assert (await node.call("GET", posted)).json()["ttl"] == 100
+    assert (await node.call("GET", "/v1.1/queues/orders")).json() == large
+    assert [queue.metadata for queue in node.node.known.values()] == [{"_default_message_ttl": 100}]
+    assert sqlite_queues._parsed.cache_info().currsize == before
 
 
 async def test_concurrent_patches_lose_nothing(node):

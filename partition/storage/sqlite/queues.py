@@ -12,6 +12,8 @@ from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery
 
 # Rows that a filtered page looks at in one go: filters are not indexed.
 _FILTER_CHUNK = 500
+# Characters of the largest metadata that is remembered as a value, which takes many times as much memory.
+_REMEMBERED = 4096
 
 
 class Found(NamedTuple):
@@ -46,9 +48,13 @@ def declared(connection: sqlite3.Connection, key: QueueKey, version: str | None 
     return found
 
 
-@lru_cache(maxsize=1024)
 def parsed(metadata: str) -> Metadata:
-    """Return what was stored. The result is shared: nobody may change it."""
+    """Return what was stored. The result may be shared: nobody may change it."""
+    return _parsed(metadata) if len(metadata) <= _REMEMBERED else _parsed.__wrapped__(metadata)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(metadata: str) -> Metadata:
     result: Metadata = json.loads(metadata)
     return result
 
