@@ -154,6 +154,7 @@ async def patch(node: Node, call: Call) -> Answer:
         changed = metadata_patch.apply(operations, queue.metadata, known)
         try:
             metadata.check_attributes(changed, node.limits)
+            metadata.check_growth(queue.metadata, changed, node.limits)
         except BadInput as error:
             raise metadata.as_body_fault(error) from None
         try:

@@ -7,6 +7,8 @@ from typing import Any
 from partition.errors import BadInput, bad_request
 from partition.model import attributes
 from partition.model.limits import MIN_DELAY, MIN_MESSAGE_TTL, Limits
+from partition.model.queue import Metadata
+from partition.validation import json_document
 
 _BACKOFFS = frozenset({"linear", "arithmetic", "exponential", "geometric"})
 _RETRY_INTEGERS = (
@@ -23,6 +25,13 @@ def check_size(length: int | None, limits: Limits) -> None:
     """Raise BadInput if a body of ``length`` bytes is too large."""
     if length is not None and length > limits.max_queue_metadata:
         raise bad_request(f"Queue metadata is too large. Max size: {limits.max_queue_metadata}")
+
+
+def check_growth(before: Metadata, after: Metadata, limits: Limits) -> None:
+    """Raise BadInput if metadata became too large by small steps. What is too large already may shrink."""
+    size = len(json_document.text(after).encode())
+    if size > limits.max_queue_metadata and size > len(json_document.text(before).encode()):
+        check_size(size, limits)
 
 
 def check_unreserved(metadata: dict[str, Any]) -> None:

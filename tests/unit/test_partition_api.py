@@ -193,6 +193,20 @@ async def test_large_metadata_is_not_remembered(node):
     assert sqlite_queues._parsed.cache_info().currsize == before
 
 
+async def test_patches_cannot_add_up_to_more_than_the_limit(tmp_path):
+    async with stage(tmp_path, Limits(max_queue_metadata=100)) as node:
+        compact = '{"a":"%s"}' % ("x" * 92)  # one byte larger as it is written here
+        assert (await node.call("PUT", "/v2/queues/orders", content=compact)).status_code == 201
+
+        async def patch(op, **member):
+            operation = {"op": op, "path": "/metadata/" + next(iter(member)), "value": next(iter(member.values()))}
+            return (await node.call("PATCH", "/v2/queues/orders", [operation], PATCH_TYPE)).status_code
+
+        assert await patch("add", b="y") == 400
+        assert await patch("replace", a="z" * 5) == 200
+        assert await patch("add", b="y") == 200
+
+
 async def test_concurrent_patches_lose_nothing(node):
     await node.call("PUT", "/v2/queues/orders")
     patches = [[{"op": "add", "path": f"/metadata/k{n}", "value": n}] for n in range(4)]
