@@ -44,6 +44,7 @@ from partition.model.message import NewMessage
 from partition.model.queue import QueueKey
 from partition.storage.mongodb.documents import at_version, queue_id
 from partition.storage.mongodb.schema import gone
+from partition.storage.mongodb.store import reason
 from partition.storage.mongodb.turns import Turns
 
 if TYPE_CHECKING:
@@ -213,10 +214,13 @@ class Posting:
             # The first part may be there: nobody has seen it, and the one who settled takes it back too.
             await self._take_back([document["_id"] for document in documents], session)
             return False
-        except (OperationFailure, BSONError):
-            # Refused as it is, so it will not be there later: nobody need wait for it.
-            await self._settle_for(reserved, session)
-            raise
+        except (OperationFailure, BSONError) as error:
+            # Answered, so nothing of it is under way: nobody need wait for it.
+            whole = await self._settle_for(reserved, session)
+            if whole is False:
+                raise self._store.unavailable(reason(error)) from error
+            if whole is None:
+                raise
         return True
 
     async def _take_back(self, numbers: list[int], session: Session) -> None:
@@ -247,8 +251,11 @@ class Posting:
         )
         return document["pending"] if document else []  # deleted meanwhile, with its messages
 
-    async def _settle_for(self, reserved: Range, session: Session) -> None:
-        """Settle a range that somebody else reserved, whatever became of them. May be done by several at once."""
+    async def _settle_for(self, reserved: Range, session: Session) -> bool | None:
+        """Settle a range that somebody else reserved, whatever became of them. May be done by several at once.
+
+        Return whether the post was whole; None if others settled it, so that nobody can tell any more.
+        """
         there = {
             "queue": reserved.queue,
             "position": {"$gte": reserved.first, "$lt": reserved.first + reserved.size},
@@ -256,13 +263,15 @@ class Posting:
         unused = await self._block(reserved, session)
         # If it is pending still, then what was blocked was never used. Else somebody has settled it, and what was
         # blocked may be the places of messages that were deleted since.
-        if unused and await self._is_pending(reserved, session):
+        pending = not unused or await self._is_pending(reserved, session)
+        if unused and pending:
             # Messages of a post, that is: dead letters are moved, not posted, and stay where they have come to.
             partial = await self._store.messages.find(
                 there | {"expires": {"$exists": True}, "buried": {"$exists": False}}, {"_id": 1}, session=session
             ).to_list()
             await self._take_back([document["_id"] for document in partial], session)
         await self._unpend(reserved, session)
+        return not unused if pending else None
 
     async def _is_pending(self, reserved: Range, session: Session) -> bool:
         wanted = {"queue": reserved.queue, "pending.token": reserved.token}

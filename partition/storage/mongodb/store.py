@@ -59,6 +59,15 @@ _NOT_SENT = (ServerSelectionTimeoutError, WaitQueueTimeoutError)
 _GOOD = "a good one is mongodb://host1,host2/database?replicaSet=name"
 
 
+def reason(error: Exception) -> str:
+    """What went wrong, on one line."""
+    text = str(error)
+    # What pymongo appends to many messages is long, and the topology repeats ``where``.
+    for appendix in (", Timeout:", ", Topology Description:", ", full error:"):
+        text = text.partition(appendix)[0]
+    return f"{type(error).__name__}: {text}"
+
+
 class Store:
     """One client, one database. ``where`` names the hosts and the database, never a user or password."""
 
@@ -115,10 +124,8 @@ class Store:
         try:
             yield
         except (PyMongoError, BSONError) as error:
-            # The topology that pymongo appends to many messages is long, and repeats ``where``.
-            reason = str(error).partition(", Timeout:")[0].partition(", Topology Description:")[0]
             maybe_done = begun or (writing and not isinstance(error, (*_NOT_SENT, BSONError)))
-            raise self.unavailable(f"{type(error).__name__}: {reason}", maybe_done=maybe_done) from error
+            raise self.unavailable(reason(error), maybe_done=maybe_done) from error
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Session]:
@@ -157,7 +164,7 @@ class Store:
                 return await step(), attempt > 0
             except AutoReconnect as error:
                 if isinstance(error, _NOT_SENT):
-                    raise self.unavailable(str(error), maybe_done=attempt > 0) from error
+                    raise self.unavailable(reason(error), maybe_done=attempt > 0) from error
         return await step(), True
 
     async def close(self) -> None:
