@@ -97,6 +97,15 @@ _SERVER = (
         "connection is closed; otherwise a few slow clients would hold all the connections there may be.",
     ),
     cfg.IntOpt(
+        "max_head",
+        default=65536,
+        min=1024,
+        max=16777216,
+        help="Bytes of the largest request line and headers together; more is answered 400 and the connection closed. "
+        "It bounds the memory a client can take before its request is looked at. Bulk calls carry their ids in the "
+        "request line, so do not go below 8192.",
+    ),
+    cfg.IntOpt(
         "graceful_timeout",
         default=30,
         min=1,

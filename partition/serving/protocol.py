@@ -1,29 +1,33 @@
 """The server's side of HTTP/1.1: uvicorn's httptools protocol, which has no bounds of its own for slow or large peers.
 
 What it adds: a request is complete, and an answer taken, within a time; a head is bounded; trailers are nobody's
-headers. What a request means is none of its business.
+headers; what cannot be read is refused in the API's own shape (API section 1.8). What a request means is none of its
+business.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """``seconds`` for a whole request to arrive, and for a client to read on; ``max_head`` bytes of an unfinished head.
-
-    A head that is larger and arrives at once is none the less bounded, by what is read at once.
-    """
+class Bounds:
+    """``seconds`` for a whole request to arrive, and for a client to read on; ``max_head`` bytes of the largest request
+    line and headers together."""
 
     seconds: float
-    max_head: int = 65536
+    max_head: int
+
+
+class _HeadTooLarge(Exception):
+    """Raised inside a parser callback: the parser stops with an error of its own, which is answered 400."""
 
 
 class PartitionProtocol(HttpToolsProtocol):
@@ -36,10 +40,10 @@ class PartitionProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        patience: Patience,
+        bounds: Bounds,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._patience = patience
+        self._bounds = bounds
         # PERF: since when the client is waited for, None while it is not; looked at once in a while by one timer, so
         # that a request costs no timer of its own.
         self._since: float | None = None
@@ -51,7 +55,7 @@ class PartitionProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._since = self.loop.time()
-        self._timer = self.loop.call_later(self._patience.seconds, self._look)
+        self._timer = self.loop.call_later(self._bounds.seconds, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -66,15 +70,25 @@ class PartitionProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head:
             self._head += len(data)
-            if self._head > self._patience.max_head:
-                self.send_400_response("The request line and headers are too large.")
+            if self._head > self._bounds.max_head and not self.transport.is_closing():
+                self.send_400_response(f"The request line and headers are larger than {self._bounds.max_head} bytes.")
 
     def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, and close the connection: nobody knows where the next one would begin."""
         if self.cycle is not None and not self.cycle.response_complete:
             # It would be taken for the answer to the request before, which may well be done.
             self.transport.close()
-        else:
-            super().send_400_response(msg)
+            return
+        body = json.dumps({"title": "Bad request", "description": msg}).encode()
+        headers = (
+            *self.server_state.default_headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        )
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(b"".join((STATUS_LINE[400], lines, b"\r\n", body)))
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -90,8 +104,10 @@ class PartitionProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self._bounds.max_head:
+            raise _HeadTooLarge
         self._in_head = False
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -114,7 +130,7 @@ class PartitionProtocol(HttpToolsProtocol):
             # Reading may be paused for an earlier request of a pipeline: our delay, and not the client's.
             self._since = now
         begun = [since for since in (self._since, self._stuck_since) if since is not None]
-        left = min(begun, default=now) + self._patience.seconds - now
+        left = min(begun, default=now) + self._bounds.seconds - now
         if left <= 0:
             self.transport.abort()
         else:

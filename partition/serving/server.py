@@ -16,7 +16,7 @@ from partition.errors import StorageUnavailable
 from partition.serving import options
 from partition.serving.lifespan import Worker
 from partition.serving.listener import bind, url
-from partition.serving.protocol import Patience
+from partition.serving.protocol import Bounds
 from partition.serving.worker import WORKER_CLASS
 from partition.storage.opening import driver_of, open_storage, redacted
 
@@ -68,9 +68,9 @@ class Listener(BaseApplication):
         return int(self._conf.server.graceful_timeout)
 
     @property
-    def patience(self) -> Patience:
-        """With slow clients."""
-        return Patience(self._conf.server.request_timeout)
+    def bounds(self) -> Bounds:
+        """What a connection may take."""
+        return Bounds(self._conf.server.request_timeout, self._conf.server.max_head)
 
     def load(self) -> Worker:
         """Return the application. Called in each worker, after fork."""

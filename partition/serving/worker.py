@@ -21,7 +21,7 @@ WORKER_CLASS = "partition.serving.worker.PartitionWorker"
 class PartitionWorker(UvicornWorker):
     """Stops on SIGQUIT too, which is how gunicorn's master passes on a SIGINT, and when there is no master any more.
 
-    ``app`` is a ``serving.server.Listener``, which knows the patience with its clients.
+    ``app`` is a ``serving.server.Listener``, which knows the bounds of its connections.
     """
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
@@ -40,7 +40,7 @@ class PartitionWorker(UvicornWorker):
         # The base reads the attribute while it makes uvicorn's configuration.
         self.CONFIG_KWARGS = {  # type: ignore[misc]
             **type(self).CONFIG_KWARGS,
-            "http": partial(PartitionProtocol, patience=app.patience),
+            "http": partial(PartitionProtocol, bounds=app.bounds),
             "timeout_graceful_shutdown": app.graceful_timeout,
         }
         super().__init__(age, ppid, sockets, app, timeout, cfg, log)
