@@ -21,6 +21,7 @@ from tests.servers.partition import PartitionNode, start_partition
 from tests.servers.zaqar import ServerProcess, Zaqar, zaqar
 from tests.wire.script import Played, Script, play
 
+_NODES_BEHIND_A_DOOR = 2
 _RUNNING: list[ServerProcess] = []
 
 Directly = Callable[[Script, str], list[Played]]
@@ -132,6 +133,25 @@ def nodes(
             return started
 
         yield node
+
+
+@pytest.fixture(scope="session")
+def doors(
+    nodes: Callable[[str, int], PartitionNode], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], MarconiProxy]]:
+    """Our front doors, each over nodes of one driver."""
+    with ExitStack() as stack:
+
+        @cache
+        def door(driver: str) -> MarconiProxy:
+            logs = tmp_path_factory.mktemp(f"door-{driver}")
+            proxy = stack.enter_context(marconi_proxy(f"sqlite:///{logs / 'catalog.db'}", logs))
+            stack.enter_context(logged(proxy.public, proxy.admin))
+            for number in range(_NODES_BEHIND_A_DOOR):
+                proxy.run("partition", "register", f"node-{number}", "--host", nodes(driver, number).url)
+            return proxy
+
+        yield door
 
 
 @pytest.fixture(scope="session")
