@@ -91,6 +91,8 @@ async def lists(clients: Clients, seconds: float) -> dict[str, float]:
     if len(pages) < PAGES:
         await stock(clients, "lists", (PAGES - len(pages)) * PAGE)
         pages = await page_requests(clients[0])
+    if len(pages) < PAGES:
+        raise WrongAnswer(f"{len(pages)} full pages are listed, though {PAGES} are there")
     turn = count()
 
     async def one(client: Client) -> None:

@@ -137,15 +137,16 @@ class Stage:
         return Contestant("zaqar", server.url, versus=True)
 
 
-def side_by_side(stage: Stage, wanted: tuple[str, ...]) -> list[Contestant]:
-    """Start our node on every storage, and Zaqar."""
+def missing(wanted: tuple[str, ...]) -> list[str]:
+    """Return the storages whose driver is not installed."""
     installed = entry_points(group=GROUP).names
-    contestants = []
-    for scheme in (scheme for scheme in STORAGES if scheme in wanted):
-        if scheme in installed:
-            contestants.append(stage.node(scheme, stage.storage(scheme, scheme)))
-        else:
-            say(f"no storage driver is installed for {scheme}: our node on it is missing from the table")
+    return [scheme for scheme in STORAGES if scheme in wanted and scheme not in installed]
+
+
+def side_by_side(stage: Stage, wanted: tuple[str, ...]) -> list[Contestant]:
+    """Start our node on every storage whose driver is installed, and Zaqar."""
+    schemes = [scheme for scheme in STORAGES if scheme in wanted and scheme not in missing(wanted)]
+    contestants = [stage.node(scheme, stage.storage(scheme, scheme)) for scheme in schemes]
     if "zaqar" in wanted:
         contestants.append(stage.zaqar())
     return contestants
@@ -275,8 +276,8 @@ def main() -> int:
     wanted = tuple(arguments.only or CONTESTANTS)
     if arguments.stocked:
         schemes = [scheme for scheme in STORAGES if scheme in wanted]
-        if len(schemes) != 1:
-            parser.error("--stocked needs one storage: --only sqlite or --only mongodb")
+        if len(schemes) != 1 or missing(wanted):
+            parser.error("--stocked needs one storage that is installed: --only sqlite or --only mongodb")
 
     def start(stage: Stage) -> list[Contestant]:
         if arguments.stocked:
@@ -289,6 +290,9 @@ def main() -> int:
         except LoadFailed as failure:
             print(failure, file=sys.stderr)
             return 1
+    for scheme in missing(wanted):
+        line = f"no storage driver is installed for {scheme}: our node on it is not among these"
+        print(line, file=sys.stderr if arguments.format == "json" else sys.stdout)
     print(json.dumps(lines, indent=2) if arguments.format == "json" else table(lines))
     return 0
 
