@@ -11,6 +11,8 @@ MIN_CLAIM_GRACE = 60
 MIN_SUBSCRIPTION_TTL = 60
 MIN_DELAY = 0
 DEFAULT_PAGE = 10
+# Seconds that lead from now to before the year 9999, whatever the year is now: no clock goes further.
+LONGEST = 200_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

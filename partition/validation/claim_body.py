@@ -6,7 +6,7 @@ from typing import Any
 
 from partition.errors import bad_request
 from partition.model.claim import Lease
-from partition.model.limits import MIN_CLAIM_GRACE, MIN_CLAIM_TTL, Limits
+from partition.model.limits import LONGEST, MIN_CLAIM_GRACE, MIN_CLAIM_TTL, Limits
 from partition.validation import member
 
 
@@ -29,9 +29,14 @@ def check_new(lease: Lease, limit: int | None, limits: Limits) -> None:
 
 
 def check_renewal(lease: Lease, limits: Limits) -> None:
-    """Raise BadInput unless a claim may be renewed so. The range of grace is not checked (API section 2.15)."""
+    """Raise BadInput unless a claim may be renewed so.
+
+    The range of grace is not checked (API section 2.15), but there must be a time when it ends.
+    """
     if not MIN_CLAIM_TTL <= lease.ttl <= limits.max_claim_ttl:
         raise bad_request(
             f"The TTL for a claim may not exceed {limits.max_claim_ttl} seconds, and must be at least "
             f"{MIN_CLAIM_TTL} seconds long."
         )
+    if abs(lease.grace) > LONGEST:
+        raise bad_request("The grace for a claim plus current time must be less than 9999-12-31.")
