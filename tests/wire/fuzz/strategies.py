@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -29,6 +30,13 @@ class Request(NamedTuple):
     target: str
     headers: tuple[tuple[str, str], ...]
     body: bytes | None
+
+    def of(self, ids: Mapping[str, str]) -> Request:
+        """The same with identifiers in place of what stands for them."""
+        target = self.target
+        for name, identifier in ids.items():
+            target = target.replace(f"{{{name}}}", identifier)
+        return self._replace(target=target)
 
     def status(self, address: tuple[str, int], framed: bytes = b"") -> int:
         """Send it; return the status of the answer. Raises TimeoutError, or BadAnswer if none came.
@@ -116,7 +124,9 @@ def _mutated(draw: st.DrawFn, value: Any = None) -> Any:
         return changed | (draw(st.dictionaries(_TEXTS, JSON_VALUES, max_size=2)) if draw(st.booleans()) else {})
     if isinstance(value, list):
         return [draw(_mutated(inner)) for inner in value]
-    return value
+    if isinstance(value, str) and not draw(st.integers(0, 3)):
+        return value + draw(_TEXTS)
+    return draw(_NUMBERS) if type(value) is int and not draw(st.integers(0, 3)) else value
 
 
 def _text(document: Any) -> bytes:
@@ -148,6 +158,8 @@ _PIECES = st.one_of(
         ]
     ),
 )
+# What a target may name in braces: an identifier of something in the queue orders of the project fuzz.
+IDS = ("message", "claim", "subscription")
 _KNOWN = st.sampled_from([f"/{version}{path.path}" for path in PATHS for version in path.versions])
 _NAMES = st.one_of(st.sampled_from(["orders", "news"]), _PIECES)
 
@@ -156,9 +168,12 @@ _NAMES = st.one_of(st.sampled_from(["orders", "news"]), _PIECES)
 def _paths(draw: st.DrawFn) -> str:
     if draw(st.integers(0, 4)) == 0:
         return draw(st.one_of(st.lists(_PIECES, max_size=6).map("/".join), _RAW))
-    path = draw(_KNOWN).replace("{}", draw(_NAMES))
-    if path.endswith("/x"):
-        path = path[:-1] + draw(_PIECES)
+    path = draw(_KNOWN)
+    if "/x" in path:
+        # Of something that is there, as the names in ``IDS``, or of nothing.
+        known = next(name for name in IDS if f"/{name}s/x" in path)
+        path = path.replace("/x", f"/{{{known}}}" if draw(st.booleans()) else "/" + draw(_PIECES), 1)
+    path = path.replace("{}", draw(_NAMES))
     return path if draw(st.integers(0, 9)) else path + draw(_PIECES)
 
 
@@ -210,9 +225,35 @@ _ODD_HEADERS = st.one_of(
 _FRAMING = {"content-length", "transfer-encoding", "expect", "connection", "host", "upgrade"}
 
 
+# Calls that are good, with a document of theirs, which is then spoilt: (method, target, number in ``_DOCUMENTS``).
+_QUEUE = "/v2/queues/orders"
+_CALLS = st.sampled_from(
+    [
+        ("POST", "/v1/queues/orders/messages", 0),
+        ("POST", f"{_QUEUE}/messages", 1),
+        *((method, f"{_QUEUE}/claims{rest}", 2) for method, rest in (("POST", ""), ("PATCH", "/{claim}"))),
+        *(("PUT", f"/{version}/queues/spoilt", number) for version in ("v1.1", "v2") for number in (3, 4)),
+        ("PUT", "/v1/queues/orders/metadata", 3),
+        ("PATCH", _QUEUE, 5),
+        ("POST", f"{_QUEUE}/purge", 6),
+        ("POST", f"{_QUEUE}/share", 7),
+        ("POST", f"{_QUEUE}/subscriptions", 8),
+        ("PATCH", f"{_QUEUE}/subscriptions/{{subscription}}", 8),
+        ("PUT", f"{_QUEUE}/subscriptions/{{subscription}}/confirm", 9),
+    ]
+)
+
+
 @st.composite
-def requests(draw: st.DrawFn) -> Request:
-    """Requests whose framing is right."""
+def _spoilt(draw: st.DrawFn) -> Request:
+    method, target, number = draw(_CALLS)
+    kind = (("Content-Type", "application/openstack-messaging-v2.0-json-patch"),) if number == 5 else ()
+    headers = (("Client-ID", CLIENT), ("X-Project-Id", "fuzz"), *kind)
+    return Request(method, target, headers, _text(draw(_mutated(_DOCUMENTS[number]))))
+
+
+@st.composite
+def _anything(draw: st.DrawFn) -> Request:
     query = draw(_QUERIES)
     target = draw(_paths()) + (f"?{query}" if query else "")
     headers = {"Client-ID": CLIENT, "X-Project-Id": draw(st.sampled_from(["fuzz", "fuzz-2"]))}
@@ -223,6 +264,11 @@ def requests(draw: st.DrawFn) -> Request:
     sent += [(name, value) for name, value in odd if name.lower() not in _FRAMING]
     method = draw(st.sampled_from([*METHODS, "OPTIONS", "PATCH", "POST", "POST", "PUT"]))
     return Request(method, target or "/", tuple(sent), draw(BODIES))
+
+
+def requests() -> st.SearchStrategy[Request]:
+    """Requests whose framing is right: half of them anything, half of them good ones that have been spoilt."""
+    return st.one_of(_anything(), _spoilt())
 
 
 _LINES = st.one_of(

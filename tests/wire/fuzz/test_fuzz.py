@@ -6,7 +6,9 @@ with the blob printed that repeats a failure: for the nightly run.
 
 from __future__ import annotations
 
+import json
 import os
+import uuid
 from collections import Counter
 
 import pytest
@@ -14,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.wire.fuzz.conftest import Server
 from tests.wire.fuzz.strategies import BYTES, Request, requests, statuses
+from tests.wire.raw_http import Answer, exchange
+from tests.wire.script import CLIENT
 
 _ASKED_FOR = os.environ.get("MARCONI_TEST_FUZZ_EXAMPLES")
 FUZZ = settings(
@@ -24,17 +28,38 @@ FUZZ = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
+# After so many requests what they name is made again.
+REFRESH = 20
 # Large requests are the point here, and shown when one fails.
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 
 
+def fresh_ids(server: Server) -> dict[str, str]:
+    """A message, a claim and a subscription that are there until a drawn request deletes them."""
+    headers = (("Client-ID", CLIENT), ("X-Project-Id", "fuzz"))
+
+    def made(method: str, path: str, document: object = None) -> Answer:
+        body = None if document is None else json.dumps(document).encode()
+        return exchange(server.address, method, f"/v2/queues/orders{path}", headers, body)
+
+    assert made("DELETE", "").status == 204
+    assert made("POST", "/messages", {"messages": [{"body": 1}, {"body": 2}]}).status == 201
+    claim = json.loads(made("POST", "/claims?limit=1").body)["messages"][0]
+    subscriber = {"subscriber": f"http://127.0.0.1:9/{uuid.uuid4().hex}"}
+    subscription = json.loads(made("POST", "/subscriptions", subscriber).body)["subscription_id"]
+    return {"message": claim["id"], "claim": claim["href"].partition("=")[2], "subscription": subscription}
+
+
 def test_requests_are_answered_without_fault(server: Server) -> None:
     seen: Counter[int] = Counter()
+    ids: dict[str, str] = {}
 
     @FUZZ
     @given(requests())
     def fuzz(request: Request) -> None:
-        status = request.status(server.address)
+        if seen.total() % REFRESH == 0:
+            ids.update(fresh_ids(server))
+        status = request.of(ids).status(server.address)
         assert status < 500
         seen[status] += 1
 

@@ -195,3 +195,24 @@ def test_pipelined_requests_are_answered_in_their_order(server: Server) -> None:
         for path in ("queues", "nope", "queues?limit=0", "ping", "")
     )
     assert statuses(server.address, sent, leave=False) == [200, 404, 400, 204, 200]
+
+
+def test_values_that_no_store_can_keep(server: Server) -> None:
+    """Texts that UTF-8 cannot hold, and times that no clock shows."""
+    headers = (("Client-ID", CLIENT), ("X-Project-Id", uuid.uuid4().hex))
+
+    def status(method: str, path: str, document: object) -> int:
+        return exchange(server.address, method, f"/v2{path}", headers, json.dumps(document).encode()).status
+
+    assert status("POST", "/queues/orders/messages", {"messages": [{"body": 1}]}) == 201
+    claim = exchange(server.address, "POST", "/v2/queues/orders/claims", headers).header("Location") or ""
+    for grace in (2**63 - 1, -(2**63), 10**12):
+        assert status("PATCH", claim.removeprefix("/v2"), {"ttl": 60, "grace": grace}) == 400
+    assert status("POST", "/queues/orders/subscriptions", {"subscriber": "http://a/\ud800"}) == 400
+    assert status("POST", "/queues/orders/subscriptions", {"subscriber": "http://a", "ttl": 2**63 - 1}) == 400
+    assert status("POST", "/queues/orders/share", {"methods": ["\ud800"]}) == 400
+    odd = {"_dead_letter_queue": "\ud800", "_max_claim_count": -1, "\ud800": {"\udfff": 1}}
+    assert status("PUT", "/queues/odd", odd) == 201
+    assert status("POST", "/queues/odd/messages", {"messages": [{"body": "\ud800"}]}) == 201
+    assert status("POST", "/queues/odd/claims", {}) == 201
+    assert exchange(server.address, "GET", "/v2/queues?detailed=true", headers).status == 200
