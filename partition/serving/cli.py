@@ -18,6 +18,12 @@ from partition.storage.opening import driver_of, open_storage, redacted
 DEFAULT_FILE = "/etc/marconi-partition/marconi-partition.conf"
 
 
+_STORAGE_HELP = (
+    "[storage] uri: sqlite:////absolute/path or mongodb://HOST:PORT/DATABASE. Other users of this machine can see it; "
+    "one with a password belongs into the file, or into OS_STORAGE__URI"
+)
+
+
 class Exit(IntEnum):
     """What the program's exit codes mean."""
 
@@ -60,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="verify a store: damage, and counts that do not add up; slow")
     for command in (serve, check):
         command.add_argument("--config-file", metavar="FILE", help=f"options; default: {DEFAULT_FILE} if there is one")
-        command.add_argument("--storage", metavar="URI", help="[storage] uri: sqlite:////absolute/path")
+        command.add_argument("--storage", metavar="URI", help=_STORAGE_HELP)
     return parser
 
 

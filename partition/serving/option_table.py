@@ -51,8 +51,9 @@ _STORAGE = (
         secret=True,
         sample_default="sqlite:////var/lib/marconi-partition/messages.db",
         help="Where messages are kept. The scheme names the driver: sqlite:////absolute/path is a file that the "
-        "processes of one machine share. Must be set. It may hold a password, so it is never logged whole; in this "
-        "file a $ is written $$.",
+        "processes of one machine share; mongodb://HOST:PORT[,HOST:PORT]/DATABASE[?options] is a database of its own "
+        "in a replica set, which any number of machines share. Must be set. It may hold a password, so it is never "
+        "logged whole; in this file a $ is written $$.",
     ),
     cfg.FloatOpt(
         "sweep_interval",

@@ -1,7 +1,8 @@
 """What a partition needs of a store. Semantics are those of API section 6; every driver passes one contract suite.
 
-Each method is one atomic step, and everything it did is on disk, or on a majority, when it returns. All may raise
-StorageUnavailable. Expired messages, claims and subscriptions are not there, whether or not they were swept.
+Each method is one atomic step unless it says otherwise, and everything it did is on disk, or on a majority, when it
+returns. All may raise StorageUnavailable. Expired messages, claims and subscriptions are not there, whether or not they
+were swept.
 
 A driver is a class found by the entry point group ``marconi_partition.storage`` under the scheme of its URIs.
 """
@@ -99,7 +100,8 @@ class Storage(ABC):
     async def delete_messages(self, key: QueueKey, ids: Sequence[str], claim_ids: Sequence[str] | None = None) -> bool:
         """Delete those that exist, claimed or not; with ``claim_ids`` only if each is under one of these live claims.
 
-        Return whether that was so; if not, nothing is deleted.
+        Return whether that was so; if not, nothing is deleted. Deletions of several messages are one step each in some
+        stores, and those whose claim ends in the meantime stay.
         """
 
     @abstractmethod
@@ -130,11 +132,11 @@ class Storage(ABC):
 
     @abstractmethod
     async def renew_claim(self, key: QueueKey, claim_id: str, lease: Lease) -> None:
-        """Start it anew with another lease. Raises ClaimMissing."""
+        """Start it anew with another lease, message by message in some stores. Raises ClaimMissing."""
 
     @abstractmethod
     async def release_claim(self, key: QueueKey, claim_id: str) -> None:
-        """End it, and free its messages; nothing happens if there is none."""
+        """End it, and free its messages, one by one in some stores; nothing happens if there is none."""
 
     # Subscriptions
 

@@ -12,6 +12,7 @@ from partition.model.clock import Clock, system_clock
 from partition.storage.interface import Storage
 
 GROUP = "marconi_partition.storage"
+_FORMS = "sqlite:////absolute/path and mongodb://HOST:PORT[,HOST:PORT]/DATABASE[?options]"
 
 
 def driver_of(uri: str) -> type[Storage]:
@@ -19,13 +20,13 @@ def driver_of(uri: str) -> type[Storage]:
     try:
         scheme = urlsplit(uri).scheme
     except ValueError:
-        raise BadStorageURI("the storage URI is malformed; a good one is sqlite:////absolute/path") from None
+        raise BadStorageURI(f"the storage URI is malformed; good ones are {_FORMS}") from None
     if not scheme:
-        raise BadStorageURI("the storage URI has no scheme; a good one is sqlite:////absolute/path")
+        raise BadStorageURI(f"the storage URI has no scheme; good ones are {_FORMS}")
     try:
         found: DriverManager[type[Storage]] = DriverManager(GROUP, scheme, invoke_on_load=False)
     except NoMatches:
-        raise BadStorageURI(f"no storage driver is installed for {scheme}://; SQLite's is sqlite://") from None
+        raise BadStorageURI(f"no storage driver is installed for {scheme}://; good URIs are {_FORMS}") from None
     driver = found.driver
     if not (isinstance(driver, type) and issubclass(driver, Storage)):
         raise BadStorageURI(f"what is installed as the storage driver for {scheme}:// is none")

@@ -61,6 +61,9 @@ class Turns(Generic[K, J, R]):
                 await self._one(key, batch)
         finally:
             del self._waiting[key]
+            # Something only if this was cancelled, as an event loop does at its end.
+            for waiting in line:
+                waiting.future.cancel()
 
     def _batch(self, line: list[_Waiting[J, R]]) -> list[_Waiting[J, R]]:
         # One that nobody waits for any more need not be done.
@@ -77,13 +80,15 @@ class Turns(Generic[K, J, R]):
     async def _one(self, key: K, batch: list[_Waiting[J, R]]) -> None:
         try:
             results = await self._work(key, [waiting.job for waiting in batch])
-        except BaseException as error:
+        except Exception as error:
             for waiting in batch:
                 if not waiting.future.done():
                     waiting.future.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
             return
+        except BaseException:
+            for waiting in batch:
+                waiting.future.cancel()
+            raise
         for waiting, result in zip(batch, results, strict=True):
             if not waiting.future.done():
                 waiting.future.set_result(result)
