@@ -40,6 +40,8 @@ class Kind(Enum):
     CONFIRM = auto()
     TOPICS = auto()
     TOPIC = auto()
+    TOPIC_MESSAGES = auto()
+    TOPIC_SUBSCRIPTIONS = auto()
     TOPIC_PART = auto()
     UNKNOWN = auto()
     UNSAFE = auto()
@@ -125,8 +127,19 @@ ROUTES: dict[tuple[Kind, tuple[str, ...]], dict[str, Rule]] = {
         "DELETE": Rule(Kind.TOPIC, Effect.DELETES, writes=True),
         "PATCH": Rule(Kind.TOPIC, writes=True),
     },
-    # Messages and subscriptions of topics answer 500 in every release (API section 4.12): nothing is created there.
-    (Kind.TOPIC_PART, _V2): {"POST": Rule(Kind.TOPIC_PART, repeatable=False, writes=True)},
+    # Every release of Zaqar fails on messages and subscriptions of topics (API section 4.12); marconi-partition treats
+    # them as those of queues.
+    (Kind.TOPIC_MESSAGES, _V2): {
+        "POST": Rule(Kind.TOPIC_MESSAGES, Effect.CREATES, repeatable=False, writes=True),
+        "DELETE": Rule(Kind.TOPIC_MESSAGES, repeatable=False, writes=True),
+    },
+    (Kind.TOPIC_SUBSCRIPTIONS, _V2): {"POST": Rule(Kind.TOPIC_SUBSCRIPTIONS, Effect.CREATES, writes=True)},
+    (Kind.TOPIC_PART, _V2): {
+        "POST": Rule(Kind.TOPIC_PART, writes=True),
+        "PUT": Rule(Kind.TOPIC_PART, writes=True),
+        "PATCH": Rule(Kind.TOPIC_PART, writes=True),
+        "DELETE": Rule(Kind.TOPIC_PART, writes=True),
+    },
 }
 
 # Below /{version}: how many segments, with names for the fixed ones; None is a variable one.
@@ -149,12 +162,12 @@ _PATHS: dict[Kind, tuple[tuple[str | None, ...], ...]] = {
     Kind.CONFIRM: (("queues", None, "subscriptions", None, "confirm"),),
     Kind.TOPICS: (("topics",),),
     Kind.TOPIC: (("topics", None),),
+    Kind.TOPIC_MESSAGES: (("topics", None, "messages"),),
+    Kind.TOPIC_SUBSCRIPTIONS: (("topics", None, "subscriptions"),),
     Kind.TOPIC_PART: (
         ("topics", None, "stats"),
         ("topics", None, "purge"),
-        ("topics", None, "messages"),
         ("topics", None, "messages", None),
-        ("topics", None, "subscriptions"),
         ("topics", None, "subscriptions", None),
         ("topics", None, "subscriptions", None, "confirm"),
     ),

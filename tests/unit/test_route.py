@@ -68,13 +68,13 @@ TABLE = (
     Row("/{v}/queues/{q}/subscriptions/61/confirm", V2, Kind.CONFIRM, writes="PUT"),
     Row("/{v}/topics", V2, Kind.TOPICS, local="GET"),
     Row("/{v}/topics/{q}", V2, Kind.TOPIC, creates="PUT", deletes="DELETE", writes="PUT PATCH DELETE"),
-    Row("/{v}/topics/{q}/stats", V2, Kind.TOPIC_PART, once="POST", writes="POST"),
-    Row("/{v}/topics/{q}/purge", V2, Kind.TOPIC_PART, once="POST", writes="POST"),
-    Row("/{v}/topics/{q}/messages", V2, Kind.TOPIC_PART, once="POST", writes="POST"),
-    Row("/{v}/topics/{q}/messages/5d2b", V2, Kind.TOPIC_PART, once="POST", writes="POST"),
-    Row("/{v}/topics/{q}/subscriptions", V2, Kind.TOPIC_PART, once="POST", writes="POST"),
-    Row("/{v}/topics/{q}/subscriptions/61", V2, Kind.TOPIC_PART, once="POST", writes="POST"),
-    Row("/{v}/topics/{q}/subscriptions/61/confirm", V2, Kind.TOPIC_PART, once="POST", writes="POST"),
+    Row("/{v}/topics/{q}/stats", V2, Kind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
+    Row("/{v}/topics/{q}/purge", V2, Kind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
+    Row("/{v}/topics/{q}/messages", V2, Kind.TOPIC_MESSAGES, creates="POST", once="POST DELETE", writes="POST DELETE"),
+    Row("/{v}/topics/{q}/messages/5d2b", V2, Kind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
+    Row("/{v}/topics/{q}/subscriptions", V2, Kind.TOPIC_SUBSCRIPTIONS, creates="POST", writes="POST"),
+    Row("/{v}/topics/{q}/subscriptions/61", V2, Kind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
+    Row("/{v}/topics/{q}/subscriptions/61/confirm", V2, Kind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
 )
 
 CASES = [
