@@ -383,6 +383,7 @@ class Trade:
         self.refused: set[str] = set()
         self.claimed: dict[str, str] = {}
         self.deleted: set[str] = set()
+        self.last_failure: StorageUnavailable | None = None
         self.stop = asyncio.Event()
 
     async def produce(self, producer: int) -> None:
@@ -394,13 +395,15 @@ class Trade:
                 await self._storage.post(KEY, some(body), CLIENT)
                 self.posted.add(body)
             except StorageUnavailable as error:
+                self.last_failure = error
                 (self.doubted if error.maybe_done else self.refused).add(body)
 
     async def consume(self) -> None:
         while not self.stop.is_set():
             try:
                 claim = await self._storage.claim(KEY, Lease(300, 60), 3)
-            except StorageUnavailable:
+            except StorageUnavailable as error:
+                self.last_failure = error
                 continue
             for message in claim.messages if claim else ():
                 assert message.body not in self.claimed, "under two live claims"
@@ -408,14 +411,19 @@ class Trade:
                 try:
                     if await self._storage.delete_message(KEY, message.id, claim.id) is Deletion.DONE:
                         self.deleted.add(message.body)
-                except StorageUnavailable:
-                    continue
+                except StorageUnavailable as error:
+                    self.last_failure = error
 
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(2 * PATIENCE):
-        while not condition():  # noqa: ASYNC110 -- what is awaited happens in several places
-            await asyncio.sleep(0.01)
+    async def goes_on(self, *, posts: int, deletions: int) -> None:
+        """Return when there were so many more of both."""
+        posts, deletions = posts + len(self.posted), deletions + len(self.deleted)
+        try:
+            async with asyncio.timeout(2 * PATIENCE):
+                # What is awaited happens in several places.
+                while len(self.posted) < posts or len(self.deleted) < deletions:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            pytest.fail(f"{len(self.posted)}/{posts} posts, {len(self.deleted)}/{deletions}: {self.last_failure!r}")
 
 
 @pytest.mark.parametrize("lose", [kill, step_down])
@@ -429,10 +437,9 @@ async def test_what_was_acknowledged_survives_a_lost_primary(replica_set, lose):
             group.create_task(trade.produce(producer))
         for _ in range(2):
             group.create_task(trade.consume())
-        await until(lambda: len(trade.posted) > 50 and len(trade.deleted) > 20)
+        await trade.goes_on(posts=50, deletions=20)
         repair = await asyncio.to_thread(lose, replica_set)
-        posted, deleted = len(trade.posted), len(trade.deleted)
-        await until(lambda: len(trade.posted) > posted + 50 and len(trade.deleted) > deleted + 20)
+        await trade.goes_on(posts=50, deletions=20)
         trade.stop.set()
     fresh = await MongoDBStorage.open(uri)
     await fresh.sweep()
