@@ -15,8 +15,8 @@ SUITE = Path(quirks.__file__).parent
 QUIRKS = {name for name, value in vars(quirks).items() if isinstance(value, Quirk)}
 
 
-def test_our_own_driver_is_among_the_installed_ones() -> None:
-    assert "sqlite" in storage_drivers()
+def test_our_own_drivers_are_among_the_installed_ones() -> None:
+    assert {"sqlite", "mongodb"} <= set(storage_drivers())
 
 
 def test_every_driver_is_tested_alone_and_behind_the_front_door_beside_zaqar() -> None:
