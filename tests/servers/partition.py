@@ -19,8 +19,11 @@ SECRET = "a secret of the tests"
 
 
 def storage_drivers() -> list[str]:
-    """The schemes of all installed storage drivers of the partition."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)})
+    """The schemes of all installed storage drivers of the partition; of one that has several, the first by name."""
+    by_driver: dict[str, str] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        by_driver.setdefault(entry.value, entry.name)
+    return sorted(by_driver.values())
 
 
 @dataclass(frozen=True)

@@ -18,18 +18,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 from partition.serving.cli import Exit, main
-from partition.storage.opening import GROUP
-from tests.servers.partition import PartitionNode, start_partition
+from tests.servers.partition import PartitionNode, start_partition, storage_drivers
 from tests.wire.conftest import logged
 from tests.wire.partition_traffic import Traffic
 
-STORES = sorted(entry_point.name for entry_point in entry_points(group=GROUP))
 KILLS = 5
 PRODUCERS = 8
 CONSUMERS = 16
@@ -37,7 +34,7 @@ MESSAGES = 20_000
 WORKERS = 2
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=storage_drivers())
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URI of a new store, of each kind that is installed."""
     if request.param == "sqlite":
