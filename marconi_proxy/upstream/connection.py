@@ -109,7 +109,9 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", None)
         self._closed = False
         # PERF: goes on ticking from one exchange to the next, since nearly none needs it; see _expect.
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        # Loop time of its next tick. uvloop's handle of what is due within half a millisecond cannot tell.
+        self._ticks_at = 0.0
         self._reset(head_only=False, stall=0.0)
         self._parser: httptools.HttpResponseParser | None = None
 
@@ -245,19 +247,23 @@ class Connection(asyncio.Protocol):
         """Have ``ready`` called when there is something to deliver, or at loop time ``due``."""
         self._ready = ready
         self._due = due
-        if self._timer is not None and self._timer.when() > due:
+        if self._timer is not None and self._ticks_at > due:
             self._stop_timer()
         if self._timer is None:
-            self._timer = self._loop.call_at(due, self._tick)
+            self._start_timer()
 
     def _tick(self) -> None:
         self._timer = None
         if self._ready is None:
             return
         if self._loop.time() < self._due:
-            self._timer = self._loop.call_at(self._due, self._tick)
+            self._start_timer()
         else:
             self._fail(DeadlineExceeded(f"{self.name} did not answer in time"))
+
+    def _start_timer(self) -> None:
+        self._ticks_at = self._due
+        self._timer = self._loop.call_at(self._due, self._tick)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -726,3 +727,15 @@ ORIGINS = {
 @pytest.mark.parametrize("url", ORIGINS)
 def test_the_origin_of_a_url(url: str) -> None:
     assert Origin.of(url) == ORIGINS[url]
+
+
+async def test_a_deadline_that_is_reached_does_not_stand_in_the_way_of_the_next_exchange() -> None:
+    connection, _, kept, _ = line()
+    ready: list[int] = []
+    for deadline in (0.0, PATIENCE):
+        connection.begin(
+            GET, head_only=False, deadline=at(deadline), stall=PATIENCE, ready=partial(ready.append, len(ready))
+        )
+        connection.data_received(OK)
+        assert connection.result().body == b"ok"
+    assert (ready, kept) == ([0, 1], [connection] * 2)
