@@ -27,6 +27,9 @@ _BETWEEN, _HEAD, _BODY = range(3)
 
 _VERSIONS = ("1.1", "1.0")
 
+# The longest target (bytes) that httptools, and so uvicorn, takes apart rightly.
+_MAX_TARGET = 65535
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -172,6 +175,8 @@ class FrontDoorProtocol(HttpToolsProtocol):
         # RFC 9112, 3.2: absolute-form and authority-form are for proxies that a client knows of.
         if target[:1] != b"/" and target != b"*":
             raise _HeadError("The request target must be a path that begins with a slash.")
+        if len(target) > _MAX_TARGET:
+            raise _HeadError(f"The request target is longer than {_MAX_TARGET} bytes.")
         if self.parser.get_http_version() not in _VERSIONS:
             raise _HeadError("The version must be HTTP/1.1 or HTTP/1.0.")
         if self.parser.should_upgrade() and any(

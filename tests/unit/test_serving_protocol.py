@@ -230,6 +230,18 @@ async def test_targets_of_other_forms_are_refused(target):
     assert connection.refusal()
 
 
+async def test_a_target_may_have_its_limit_and_no_byte_more(monkeypatch):
+    monkeypatch.setattr(f"{__name__}.MAX_HEAD", 1_000_000)
+    longest = b"/v2/" + b"x" * 65531
+    connection = Connection()
+    await connection.send(head(longest))
+    assert (connection.requests, connection.statuses) == ([("GET", longest, b"")], [200])
+    connection = Connection()
+    await connection.send(head(longest + b"x"))
+    assert (connection.requests, connection.statuses) == ([], [400])
+    assert "longer than 65535 bytes" in connection.refusal()
+
+
 @pytest.mark.parametrize(
     "data",
     [
