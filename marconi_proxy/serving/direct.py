@@ -45,9 +45,10 @@ class Direct:
 
     def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
         """As ``Whole.respond``. If not done, the request is to be handed over."""
-        if self.disconnected:
-            return True
         protocol = self._protocol
+        # A broken request behind this one may have closed the connection, of which only the last request is told.
+        if self.disconnected or protocol.transport.is_closing():
+            return True
         if protocol.flow.write_paused:
             return False
         defaults = protocol.server_state.default_headers

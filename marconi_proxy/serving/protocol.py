@@ -287,7 +287,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         scope["extensions"] = {WHOLE: Whole(cycle)}
-        cycle.disconnected = request.disconnected
+        cycle.disconnected = request.disconnected or self.transport.is_closing()
         cycle.body += request.body
         cycle.more_body = False
         cycle.message_event.set()

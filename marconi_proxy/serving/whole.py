@@ -55,7 +55,10 @@ class Whole:
     @property
     def client_gone(self) -> bool:
         """Whether the client has closed the connection, so that nobody waits for an answer."""
-        return self._cycle.disconnected
+        cycle = self._cycle
+        # A broken request behind this one may have closed the connection, of which only the last request is told.
+        cycle.disconnected = cycle.disconnected or cycle.transport.is_closing()
+        return cycle.disconnected
 
     def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
         """Send an answer that has not been started, and complete it; tell whether that was done.
@@ -66,7 +69,7 @@ class Whole:
         A request whose body has not been read to its end is the last one on its connection.
         """
         cycle = self._cycle
-        if cycle.disconnected:
+        if self.client_gone:
             return True
         if cycle.response_started or cycle.flow.write_paused:
             return False

@@ -11,6 +11,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from marconi_proxy.serving.protocol import LINGER, FrontDoorProtocol, Limits
+from marconi_proxy.serving.whole import WHOLE
 
 MAX_HEAD = 1024
 TIMEOUT = 30.0
@@ -495,6 +496,47 @@ async def test_a_client_that_has_gone_is_not_answered():
     connection.go.set()
     await connection.settle()
     assert connection.transport.written == b""
+
+
+BROKEN = head(b"/v2/two", b"Transfer-Encoding: chunked", method=b"POST") + b"zz\r\n"
+
+
+async def test_nothing_is_written_once_a_broken_request_behind_it_has_closed_the_connection(monkeypatch):
+    monkeypatch.setattr(Connection, "taken", "by hand")
+    connection = Connection()
+    await connection.send(POST, BROKEN)
+    assert connection.transport.closed
+    (request,) = connection.offered
+    assert request.respond(200, [(b"content-length", b"0")], b"")
+    assert connection.transport.written == b""
+
+
+async def test_nor_is_it_by_asgi(monkeypatch, caplog):
+    async def application(self, scope, receive, send):
+        await self.go.wait()
+        whole = scope["extensions"][WHOLE]
+        self.requests.append((scope["target"], whole.client_gone))
+        assert whole.respond(200, [(b"content-length", b"0")], b"")
+
+    monkeypatch.setattr(Connection, "application", application)
+    monkeypatch.setattr(Connection, "taken", "never")
+    connection = Connection()
+    connection.go.clear()
+    await connection.send(POST, BROKEN)
+    connection.go.set()
+    await connection.settle()
+    assert connection.requests == [(b"/v2/queues", True)]
+    assert (connection.transport.written, caplog.text) == (b"", "")
+
+
+async def test_nor_when_it_is_handed_over(monkeypatch, caplog):
+    monkeypatch.setattr(Connection, "taken", "by hand")
+    connection = Connection()
+    await connection.send(POST, BROKEN)
+    (request,) = connection.offered
+    request.hand_over(connection.application)
+    await connection.settle()
+    assert (connection.transport.written, caplog.text, connection.disconnects) == (b"", "", 1)
 
 
 async def taken_by_hand():
