@@ -30,9 +30,10 @@ class Direct:
     Besides, it is what uvicorn calls a cycle, as far as uvicorn asks about the request in hand.
     """
 
-    __slots__ = ("_protocol", "body", "disconnected", "keep_alive", "response_complete", "scope")
+    __slots__ = ("_protocol", "body", "disconnected", "keep_alive", "scope")
 
-    response_started = False
+    # Once answered it is in hand no more.
+    response_started = response_complete = False
     message_event = _NobodyWaits()
 
     def __init__(self, protocol: FrontDoorProtocol, scope: dict[str, Any], body: bytes) -> None:
@@ -40,7 +41,6 @@ class Direct:
         self.body = body
         self.keep_alive = True
         self.disconnected = False
-        self.response_complete = False
         self._protocol = protocol
 
     def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
@@ -48,6 +48,7 @@ class Direct:
         protocol = self._protocol
         # A broken request behind this one may have closed the connection, of which only the last request is told.
         if self.disconnected or protocol.transport.is_closing():
+            protocol.let_go(self)
             return True
         if protocol.flow.write_paused:
             return False
@@ -55,7 +56,7 @@ class Direct:
         data = serialise(status, defaults, headers, b"" if self.scope["method"] == "HEAD" else body, self.keep_alive)
         if data is None:
             return False
-        self.response_complete = True
+        protocol.let_go(self)
         protocol.transport.write(data)
         if not self.keep_alive:
             protocol.transport.close()

@@ -297,6 +297,11 @@ class FrontDoorProtocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
+    def let_go(self, request: Direct) -> None:
+        """Hold no longer what has been dealt with: its body may be large, and its connection idle for long."""
+        if self.cycle is request:  # type: ignore[comparison-overlap]
+            self.cycle = None  # type: ignore[assignment]
+
     # -- bounds -------------------------------------------------------------------------------------------------
 
     def _head_size(self) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
+import weakref
 
 import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from marconi_proxy.serving.direct import Direct
 from marconi_proxy.serving.protocol import LINGER, FrontDoorProtocol, Limits
 from marconi_proxy.serving.whole import WHOLE
 
@@ -174,8 +177,8 @@ class Taking:
     def _answer(self, request):
         if request.disconnected:
             self._connection.disconnects += 1
-            return
-        self._connection.requests.append((request.scope["method"], request.scope["target"], request.body))
+        else:
+            self._connection.requests.append((request.scope["method"], request.scope["target"], request.body))
         assert request.respond(200, [(b"content-length", b"0")], b"")
 
 
@@ -537,6 +540,43 @@ async def test_nor_when_it_is_handed_over(monkeypatch, caplog):
     request.hand_over(connection.application)
     await connection.settle()
     assert (connection.transport.written, caplog.text, connection.disconnects) == (b"", "", 1)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_nothing_holds_a_request_that_has_been_dealt_with(gone):
+    connection = Connection()
+    connection.go.clear()
+    await connection.send(POST)
+    if gone:
+        connection.protocol.connection_lost(None)
+    connection.go.set()
+    await connection.settle()
+    assert connection.statuses == [200] * (not gone)
+    connection.offered.clear()
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, Direct)]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_connection_that_ended_leaves_no_garbage(gone):
+    connection = Connection()
+    connection.go.clear()
+    await connection.send(POST)
+    if gone:
+        connection.protocol.connection_lost(None)
+    connection.go.set()
+    await connection.settle()
+    if not gone:
+        connection.protocol.connection_lost(None)
+    connection.offered.clear()
+    connection.timers.set.clear()
+    protocol = weakref.ref(connection.protocol)
+    gc.disable()
+    try:
+        del connection.protocol
+        assert protocol() is None
+    finally:
+        gc.enable()
 
 
 async def taken_by_hand():
