@@ -101,6 +101,12 @@ class FrontDoorProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        cycle = self.cycle
+        if cycle is not None and cycle.response_complete and not cycle.keep_alive:
+            # The last answer went out before all of its request was in. RFC 9112, 9.6: no further request is processed;
+            # the client may be sending it elsewhere already.
+            self._deaf = True
+            return
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
         self._chunk = len(data)

@@ -28,6 +28,7 @@ class Transport(asyncio.Transport):
 
     def write(self, data):
         assert not self.closed, "written after close"
+        assert not self.ended, "written after the end"
         self.written += data
 
     def close(self):
@@ -531,6 +532,25 @@ async def test_nor_is_it_by_asgi(monkeypatch, caplog):
     await connection.settle()
     assert connection.requests == [(b"/v2/queues", True)]
     assert (connection.transport.written, caplog.text) == (b"", "")
+
+
+@pytest.mark.parametrize(
+    "late", [[b"hello", head(b"/v2/two")], [b"hello" + head(b"/v2/two")], [b"hello" + POST], [b"hellononsense\r\n\r\n"]]
+)
+async def test_nothing_is_taken_from_a_client_after_the_answer_that_is_its_last(late, monkeypatch, caplog):
+    """RFC 9112, 9.6. It may send it again, elsewhere."""
+
+    async def application(self, scope, receive, send):
+        self.requests.append(scope["target"])
+        assert scope["extensions"][WHOLE].respond(400, [(b"content-length", b"0")], b"")
+
+    monkeypatch.setattr(Connection, "application", application)
+    connection = Connection()
+    await connection.send(POST[:-5])
+    await connection.send(*late)
+    assert (connection.requests, connection.offered) == ([b"/v2/queues"], [])
+    assert (connection.statuses, caplog.text) == ([400], "")
+    assert connection.transport.ended
 
 
 async def test_nor_when_it_is_handed_over(monkeypatch, caplog):
