@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +28,12 @@ class ChildError(Exception):
 def _end_with_parent() -> None:
     """In the child: be sent SIGTERM when the parent is gone, even if that was killed outright (Linux, prctl(2))."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def program_of(package: str) -> list[str]:
+    """Return the command that runs a package, as this process would find it: what happens to lie in the working
+    directory under that name, or one that it imports, is run only if it would be here too."""
+    return [sys.executable, *([] if os.getcwd() in sys.path else ["-P"]), "-m", package]
 
 
 class Children:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 
 import httpx
 
-from marconi_proxy.quickstart.children import Children
+from marconi_proxy.quickstart.children import Children, program_of
 
 NAMES = ("local-1", "local-2", "local-3")
 
@@ -26,7 +25,7 @@ def start(children: Children, directory: Path) -> dict[str, list[str]]:
     """
     # Options in the environment are the proxy's; a partition would not know them.
     env = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-    program = [sys.executable, "-m", "partition", "serve", "--config-file", os.devnull, "--bind", "127.0.0.1:0"]
+    program = [*program_of("partition"), "serve", "--config-file", os.devnull, "--bind", "127.0.0.1:0"]
     for name in NAMES:
         children.start(name, [*program, "--storage", f"sqlite:///{directory / name}.sqlite"], env)
     hosts: dict[str, list[str]] = {}

@@ -20,7 +20,7 @@ from marconi_proxy.cli.admin_client import AdminClient, part
 from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.option_types import AddressType
 from marconi_proxy.quickstart import embedded
-from marconi_proxy.quickstart.children import ChildError, Children
+from marconi_proxy.quickstart.children import ChildError, Children, program_of
 from marconi_proxy.quickstart.tour import TENANTS, Tour, TourError
 from marconi_proxy.serving.errors import StartError
 from marconi_proxy.serving.listener import bind
@@ -127,7 +127,7 @@ def _check_free(option: str, address: str) -> None:
 
 
 def _start(plan: Plan, catalog: str, children: Children, public: httpx.Client, admin: AdminClient) -> None:
-    program = [sys.executable, "-m", "marconi_proxy"]
+    program = program_of("marconi_proxy")
     # Not as an argument: a URI may hold a password, and everybody on the machine can read arguments.
     env = {**os.environ, "OS_CATALOG__URI": catalog.replace("$", "$$")}
     if catalog.startswith("mongodb:"):

@@ -207,6 +207,16 @@ def test_the_tour_over_partitions_that_it_starts_itself(start: Start, monkeypatc
     assert [message["body"] for message in json.loads(listed.body)["messages"]] == ["there"]
 
 
+def test_what_lies_in_the_working_directory_is_not_run(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("partition", "marconi_proxy", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    quickstart = start("--exit")
+    assert quickstart.ended() == 0, quickstart.err
+
+
 def test_two_do_not_share_a_state(staying: tuple[Quickstart, FakePartition], start: Start) -> None:
     """A second quickstart over the same state: exit 1, and it says what to do. The first goes on."""
     first, partition = staying
