@@ -18,8 +18,7 @@ class Words(FormattableColumn[list[str]]):
     def human_readable(self) -> str:
         return ", ".join(self._value)
 
-    @property
-    def cell(self) -> str:
+    def __str__(self) -> str:
         return ",".join(self._value)
 
 
@@ -60,4 +59,4 @@ class Value(ValueFormatter):
 
 
 def _cells(row: Iterable[Any]) -> list[Any]:
-    return [cell.cell if isinstance(cell, Words) else cell for cell in row]
+    return [str(cell) if isinstance(cell, FormattableColumn) else cell for cell in row]

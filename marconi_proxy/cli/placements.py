@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,6 +24,9 @@ Shown = tuple[Sequence[str], Iterable[Any]]
 
 class Segments(FormattableColumn[list[dict[str, Any]]]):
     """A chain in read order, such as ``0:east-1 (sealed), 1:west-1``."""
+
+    def __str__(self) -> str:
+        return json.dumps(self._value)
 
     def human_readable(self) -> str:
         return ", ".join(f"{s['n']}:{s['partition']}{' (sealed)' if s['sealed'] else ''}" for s in self._value)

@@ -199,11 +199,10 @@ class FrontDoor:
 
     def _answered(self, taken: _Taken, ending: Answer | Failure) -> None:
         """Pass on how a call that was taken has ended."""
-        if isinstance(ending, Answer):
-            self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
-            if ending.complete and taken.request.respond(
-                ending.status, answer_headers(ending.headers, taken.request_id), ending.body
-            ):
+        self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
+        if isinstance(ending, Answer) and ending.complete:
+            headers = answer_headers(ending.headers, taken.request_id)
+            if taken.request.respond(ending.status, headers, ending.body):
                 return
         taken.request.hand_over(partial(self._go_on, taken, ending))
 
@@ -214,8 +213,10 @@ class FrontDoor:
             if isinstance(ending, Answer):
                 answer = ending
             else:
-                answer = await taken.upstream.resume(taken.call, ending)
-                self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
+                try:
+                    answer = await taken.upstream.resume(taken.call, ending)
+                finally:
+                    self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
             await self._relay(answer, scope, send, taken.request_id)
 
         await self._guarded(rest(), scope, send, taken.request_id)
@@ -274,16 +275,17 @@ class FrontDoor:
                 await self._lifecycle.placing.tie(placement, dead_letter)
         # PERF: as _send, without a coroutine of its own.
         upstream = self._directory.known_upstream(segment.partition)
-        answer = await (self._send(segment, call) if upstream is None else upstream.send(call))
-        if decision.unsettled:  # nobody knew whether the queue is there
-            self._lifecycle.settle_later(key, segment)
-        else:
-            self._mind_deletion(route, key, placement, segment)
-        return answer
+        try:
+            return await (self._send(segment, call) if upstream is None else upstream.send(call))
+        finally:
+            if decision.unsettled:  # nobody knew whether the queue is there
+                self._lifecycle.settle_later(key, segment)
+            else:
+                self._mind_deletion(route, key, placement, segment)
 
     def _mind_deletion(self, route: Route, key: QueueKey, placement: Placement | None, segment: Segment) -> None:
-        """After a call: have it settled if news of a deletion came under one that may have created the queue anew. (If
-        the news comes later, ``on_removal`` takes care of it.)"""
+        """After a call, however it ended: have it settled if news of a deletion came under one that may have created
+        the queue anew. (If the news comes later, ``on_removal`` takes care of it.)"""
         if route.rule.effect is Effect.CREATES and self._directory.cached(key) is not placement:
             self._lifecycle.settle_later(key, segment)
 
@@ -359,7 +361,7 @@ class FrontDoor:
             # We found fault with the request and this partition did not: its answer would be one partition's only.
             answer.abandon()
             raise bad_request("The request is not well-formed.")
-        await relay(answer, scope, send, request_id, self._settings.upstream.deadline)
+        await self._relay(answer, scope, send, request_id)
 
     def _listing_query(self, scope: Scope, route: Route) -> ListingQuery | Unfit | None:
         if not route.rule.local or route.rule.kind not in _LISTINGS:

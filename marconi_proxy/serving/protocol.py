@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -25,6 +26,7 @@ from marconi_proxy.serving.whole import LINGER, WHOLE, Whole
 # What the parser is in. A chunk of bytes may pass through all of them.
 _BETWEEN, _HEAD, _BODY = range(3)
 
+_BAD_REQUEST = "Bad request"
 _VERSIONS = ("1.1", "1.0")
 
 # The longest target (bytes) that httptools, and so uvicorn, takes apart rightly.
@@ -357,26 +359,42 @@ class FrontDoorProtocol(HttpToolsProtocol):
                 # Earlier requests get their answers; then the connection closes, which refuses this one.
                 cycle.keep_alive = False
                 return
+            if self.pipeline:
+                # The broken one is the newest in there. Those before it get their answers, and it gets its in its turn.
+                cycle.keep_alive = False
+                self.pipeline[0] = (cycle, partial(self._refuse_by_asgi, description))
+                return
             # The body of the request in hand is broken: as far as the application knows, its client has gone.
             cycle.disconnected = True
             cycle.message_event.set()
-            if cycle.response_started or self.pipeline:
+            if cycle.response_started:
                 self.transport.close()
                 return
-        self.transport.write(self._answer(400, "Bad request", description))
+        self.transport.write(self._answer(400, _BAD_REQUEST, description))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()
         self._timer = self.loop.call_later(LINGER, self.transport.close)
 
+    async def _refuse_by_asgi(self, description: str, scope: Any, receive: Any, send: Any) -> None:
+        """The same as an ASGI application; what follows is not read, so that the connection ends with it."""
+        headers, body = _refusal(400, _BAD_REQUEST, description)
+        await send({"type": "http.response.start", "status": 400, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
     def _answer(self, status: int, title: str, description: str) -> bytes:
-        body = json.dumps({"title": title, "description": description}).encode()
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-        ]
-        if status == 503:
-            headers.append((b"retry-after", b"1"))
-        return b"".join([STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in headers), b"\r\n", body])
+        headers, body = _refusal(status, title, description)
+        lines = (b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers))
+        return b"".join([STATUS_LINE[status], *lines, b"\r\n", body])
+
+
+def _refusal(status: int, title: str, description: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    body = json.dumps({"title": title, "description": description}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    if status == 503:
+        headers.append((b"retry-after", b"1"))
+    return headers, body

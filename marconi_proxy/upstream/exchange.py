@@ -186,7 +186,11 @@ class Upstream:
             self._note_failure(host, error)
             outcome = Failure(error, host, deadline)
         self._ended(answer)
-        then(outcome)
+        try:
+            then(outcome)
+        except Exception:
+            # It must not come to the connection, which has nothing to do with it.
+            LOG.exception("the end of a call could not be told")
 
     async def resume(self, call: Call, failure: Failure) -> Answer:
         """Go on after a call ``send_at_once`` has failed, as ``send`` would. Raises as that does."""

@@ -54,7 +54,12 @@ class Faults:
             return error(406, "406 Not Acceptable")
         if not isinstance(fault, PartitionError):
             _log.error("a fault of our own in %s %s", call.method, call.path, exc_info=fault)
-        return error(500, "Internal server error", "The server failed; its log says how.")
+        return error(
+            503,
+            "Service temporarily unavailable",
+            "The server failed; its log says how. What was asked for may have been done.",
+            RETRY_AFTER,
+        )
 
     def _of_storage(self, fault: StorageError, call: Call) -> Answer:
         where = f"for project {call.project or None}"

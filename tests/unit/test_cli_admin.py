@@ -243,6 +243,8 @@ async def test_a_placement_is_shown(run, api):
     assert ended.json["state"] == "open"
     assert ended.json["segments"] == [{"n": 0, "partition": "p", "physical": "orders", "sealed": False}]
     assert "0:p" in (await run("placement", "show", "-", "orders")).out
+    ended = await run("placement", "list", "-f", "value", "-c", "segments")
+    assert json.loads(ended.out) == [{"n": 0, "partition": "p", "physical": "orders", "sealed": False}]
 
 
 async def test_placements_are_listed_across_pages(run, api, monkeypatch):

@@ -506,11 +506,24 @@ async def test_a_client_that_has_gone_is_not_answered():
 BROKEN = head(b"/v2/two", b"Transfer-Encoding: chunked", method=b"POST") + b"zz\r\n"
 
 
-async def test_nothing_is_written_once_a_broken_request_behind_it_has_closed_the_connection(monkeypatch):
+async def test_a_broken_request_in_a_pipeline_is_refused_in_its_turn():
+    connection = Connection()
+    connection.go.clear()
+    await connection.send(POST + head(b"/v2/one") + BROKEN, head(b"/v2/after"))
+    assert connection.statuses == []
+    connection.go.set()
+    await connection.settle()
+    assert [target for _, target, _ in connection.requests] == [b"/v2/queues", b"/v2/one"]
+    assert connection.statuses == [200, 200, 400]
+    assert "not a valid HTTP/1.1 request" in connection.refusal()
+    assert connection.transport.closed
+
+
+async def test_nothing_is_written_to_a_connection_that_was_closed_meanwhile(monkeypatch):
     monkeypatch.setattr(Connection, "taken", "by hand")
     connection = Connection()
-    await connection.send(POST, BROKEN)
-    assert connection.transport.closed
+    await connection.send(POST)
+    connection.transport.close()
     (request,) = connection.offered
     assert request.respond(200, [(b"content-length", b"0")], b"")
     assert connection.transport.written == b""
@@ -527,7 +540,8 @@ async def test_nor_is_it_by_asgi(monkeypatch, caplog):
     monkeypatch.setattr(Connection, "taken", "never")
     connection = Connection()
     connection.go.clear()
-    await connection.send(POST, BROKEN)
+    await connection.send(POST)
+    connection.transport.close()
     connection.go.set()
     await connection.settle()
     assert connection.requests == [(b"/v2/queues", True)]
@@ -556,7 +570,8 @@ async def test_nothing_is_taken_from_a_client_after_the_answer_that_is_its_last(
 async def test_nor_when_it_is_handed_over(monkeypatch, caplog):
     monkeypatch.setattr(Connection, "taken", "by hand")
     connection = Connection()
-    await connection.send(POST, BROKEN)
+    await connection.send(POST)
+    connection.transport.close()
     (request,) = connection.offered
     request.hand_over(connection.application)
     await connection.settle()
