@@ -180,8 +180,10 @@ _TRANSPORT = (
     _limit("default_subscription_ttl", "Seconds that a subscription lasts if it does not say.", least=60),
     cfg.ListOpt(
         "subscriber_types",
-        default=list(_LIMITS.subscriber_types),
-        help="Schemes of subscribers that are accepted. Subscriptions are kept and shown; nothing is delivered yet.",
+        default=[],
+        help="Schemes of subscribers that are accepted, such as http,https; others are refused with 400. "
+        "None, because this server keeps and shows subscriptions but does not deliver to subscribers yet: allow "
+        "schemes only if something else delivers.",
     ),
     cfg.BoolOpt(
         "message_delete_with_claim_id",

@@ -55,6 +55,8 @@ def _check_subscriber(subscriber: Any, limits: Limits) -> None:
         str(subscriber).encode()
     except ValueError:
         scheme = ""
+    if not limits.subscriber_types:
+        raise bad_request("This server does not deliver to subscribers, so it takes no subscriptions.")
     if scheme not in limits.subscriber_types:
         raise bad_request(
             f"The subscriber type of subscription must be supported in the list {list(limits.subscriber_types)}."

@@ -16,6 +16,8 @@ from tests.servers.zaqar import HOST, ServerProcess, on_a_free_port, status_of
 
 # The same as the Zaqar of the tests has, so that either judges the other's signatures.
 SECRET = "a secret of the tests"
+# Zaqar's default. Ours refuses subscriptions, since nothing is delivered.
+SUBSCRIBER_TYPES = "http,https,mailto,trust+http,trust+https"
 
 
 def storage_drivers() -> list[str]:
@@ -68,7 +70,7 @@ def start_partition(
             "marconi-partition serve",
             (*launcher, "-m", "partition", "serve", *options),
             directory / "partition.log",
-            {"OS_SIGNED_URL__SECRET_KEY": SECRET},
+            {"OS_SIGNED_URL__SECRET_KEY": SECRET, "OS_TRANSPORT__SUBSCRIBER_TYPES": SUBSCRIBER_TYPES},
         )
 
     def ready(port: int) -> bool:

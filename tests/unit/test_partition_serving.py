@@ -6,13 +6,14 @@ import ast
 import asyncio
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from partition.api.node import Node
-from partition.errors import StorageUnavailable, WrongStore
+from partition.errors import BadInput, StorageUnavailable, WrongStore
 from partition.model.limits import Limits
 from partition.serving import lifespan as lifespan_module
 from partition.serving import options
@@ -20,6 +21,7 @@ from partition.serving.cli import Exit, main
 from partition.serving.lifespan import Worker, sweep_for_ever
 from partition.serving.server import open_node
 from partition.storage.opening import open_storage
+from partition.validation import subscription_body
 
 ROOT = Path(__file__).parents[2]
 STORAGE = {"storage.uri": "sqlite:////tmp/messages.db"}
@@ -57,8 +59,12 @@ def test_the_sample_is_what_the_options_say():
     assert (ROOT / "etc" / "marconi-partition.conf.sample").read_text() == options.sample()
 
 
-def test_limits_have_the_defaults_of_the_api():
-    assert options.limits(options.load(None, STORAGE)) == Limits()
+def test_limits_have_the_defaults_of_the_api_but_for_subscribers_to_whom_nothing_is_delivered():
+    found = options.limits(options.load(None, STORAGE))
+    assert found == replace(Limits(), subscriber_types=())
+    for subscriber in ("http://hooks.example/", "mailto:a@example", "nonsense", 7):
+        with pytest.raises(BadInput, match="does not deliver to subscribers"):
+            subscription_body.new({"subscriber": subscriber}, found)
 
 
 def test_options_come_from_files_the_environment_and_overrides(tmp_path, monkeypatch):
