@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import traceback
 from collections.abc import AsyncIterator
 from typing import Any
@@ -313,13 +312,13 @@ async def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) ->
             server = replica_set.wait_for_primary()
             monkeypatch.setattr(store, "VERB_TIMEOUT", 0.5)
             monkeypatch.setattr("catalog.mongodb.feed._SILENCE_TIMEOUT", 1.0)
-            server.signal(signal.SIGSTOP)
+            server.suspend()
             for call in (catalog.ping(), catalog.get_placement(KEY), catalog.insert_placement(placement("orders"))):
                 with pytest.raises(CatalogUnavailable, match="/catalog"):
                     await call
             await feed.ends()
             assert isinstance(feed.ended, CatalogUnavailable)
-            server.signal(signal.SIGCONT)
+            server.wake()
             monkeypatch.undo()
         stored, inserted = await catalog.insert_placement(placement("orders"))
         assert (stored, inserted) == (placement("orders"), True)

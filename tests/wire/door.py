@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from tests.servers.fake_partition import FakePartition, until
 from tests.servers.marconi import MarconiProxy
+from tests.servers.suspension import suspend
 from tests.wire.raw_http import TIMEOUT_SECONDS, Answer, exchange
 from tests.wire.script import CLIENT
 
@@ -228,7 +229,7 @@ def alone(pid: int, among: Iterable[int]) -> Iterator[None]:
     others = [other for other in among if other != pid]
     try:
         for other in others:
-            os.kill(other, signal.SIGSTOP)
+            suspend(other)
         yield
     finally:
         for other in others:

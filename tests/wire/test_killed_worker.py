@@ -17,6 +17,7 @@ import pytest
 
 from tests.servers.fake_partition import FakePartition, Held, until
 from tests.servers.marconi import marconi_proxy
+from tests.servers.suspension import suspend
 from tests.servers.zaqar import Zaqar
 from tests.wire.door import Client, Door, process_at, request_headers, unread
 from tests.wire.raw_http import Answer, exchange
@@ -153,7 +154,7 @@ def test_the_same_with_a_real_zaqar_that_stands_still(first: str, then: str, doo
             )
             assert client.ask("DELETE", "/v2/queues/trial", project).status == 204
             with ThreadPoolExecutor(1) as pool:
-                os.kill(server, signal.SIGSTOP)
+                suspend(server)
                 try:
                     lost = pool.submit(create, client, first, project)
                     until(lambda: door.state(project, QUEUE) == "creating", "the placement is written down")
