@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 from enum import IntEnum
+from typing import Any
 
 from oslo_config import cfg
 
@@ -60,13 +61,39 @@ def _parser() -> argparse.ArgumentParser:
         "marconi-partition", description="A small, durable queue server that speaks the Marconi/Zaqar API."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve the API until SIGTERM or SIGINT")
+    serve = _command(
+        commands,
+        "serve",
+        "serve the API until SIGTERM or SIGINT",
+        """
+  marconi-partition serve --storage sqlite:////var/lib/marconi-partition/messages.db --workers 2
+  OS_STORAGE__URI='mongodb://USER:PASSWORD@HOST/DATABASE?replicaSet=rs0' marconi-partition serve --bind 0.0.0.0:8888
+""",
+    )
     serve.add_argument("--bind", metavar="HOST:PORT", help="[server] bind; port 0 for any free one")
     serve.add_argument("--workers", metavar="N", help="[server] workers: how many processes")
-    check = commands.add_parser("check", help="verify a store: damage, and counts that do not add up; slow")
+    check = _command(
+        commands,
+        "check",
+        "verify a store: damage, and counts that do not add up; slow",
+        """
+  marconi-partition check --storage sqlite:////var/lib/marconi-partition/messages.db
+""",
+    )
     for command in (serve, check):
         command.add_argument("--config-file", metavar="FILE", help=f"options; default: {DEFAULT_FILE} if there is one")
         command.add_argument("--storage", metavar="URI", help=_STORAGE_HELP)
+    return parser
+
+
+def _command(commands: Any, name: str, what: str, examples: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=f"Examples:\n{examples.rstrip()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     return parser
 
 

@@ -280,3 +280,11 @@ async def test_the_sweep_goes_on_after_a_failure_and_logs_it_once(caplog):
     with pytest.raises(asyncio.CancelledError):
         await sweep_for_ever(Store(), 0.001)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_commands_help_with_examples(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert not ended.value.code
+    assert f"marconi-partition {command} " in capsys.readouterr().out.partition("Examples:")[2]
