@@ -58,9 +58,6 @@ LOAD_CORE = 0
 STORAGES = ("sqlite", "mongodb")
 CONTESTANTS = (*STORAGES, "zaqar")
 ROWS = {"posts": "post", "lists": "list", "claims": "claim+delete"}
-# A majority has a write when it is in the journal, which by default is written every 100 ms; an update that changes
-# nothing waits for that, and Zaqar's claims make one. This is as durable and makes its claims ten times as fast.
-MONGOD_OPTIONS = ("--journalCommitInterval=1",)
 # Of each worker of Zaqar: with 4 it lists a third fewer pages.
 ZAQAR_THREADS = 16
 # What is stocked: each project has a queue for each load, so that those in use are as deep as the others.
@@ -118,7 +115,7 @@ class Stage:
     def mongod(self) -> ReplicaSet:
         """Return the one MongoDB of this run, started when it is first wanted."""
         if self._mongod is None:
-            replica_set = mongod_replica_set(directory=str(self._directory), options=MONGOD_OPTIONS)
+            replica_set = mongod_replica_set(directory=str(self._directory))
             self._mongod = self._stack.enter_context(replica_set)
         return self._mongod
 

@@ -7,10 +7,15 @@ import os
 from collections.abc import Iterator
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from pymongo import MongoClient
 
 from tests.servers.mongod import mongod_replica_set, with_database
+
+# No test asserts a time: an example that a busy machine makes slow has not failed.
+hypothesis.settings.register_profile("marconi", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("marconi")
 
 # pymongo 4.20 forgets to close a socket when a client is closed while it connects. For tests of servers that are gone,
 # together with the fixture below: the socket goes when garbage is collected, and must do so while this is in force.

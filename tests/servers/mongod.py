@@ -15,7 +15,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, files
@@ -34,6 +34,9 @@ _PR_SET_PDEATHSIG = 1
 # How long, in seconds, a server may take to answer and a set to have a primary. Generous: only failures wait so long.
 _PATIENCE = 60.0
 _TICK = 0.02
+# A majority of one server has a write when it is in the journal, which by default is written every 100 ms; an update
+# that changes nothing waits for that, and a post and a claim in Zaqar make one. As durable, and ten times as fast.
+_JOURNAL_MILLISECONDS = 1
 
 
 class MongodFailed(Exception):
@@ -82,9 +85,8 @@ def with_database(server_uri: str, database: str) -> str:
 class Mongod:
     """One server process on ``127.0.0.1:port``, which can be killed and started again over the same files."""
 
-    def __init__(self, directory: Path, options: Sequence[str] = ()) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._options = options
         self._log = directory / "mongod.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -113,7 +115,7 @@ class Mongod:
             "--wiredTigerCacheSizeGB=0.25",
             "--oplogSize=64",
             "--setParameter=diagnosticDataCollectionEnabled=false",
-            *self._options,
+            f"--journalCommitInterval={_JOURNAL_MILLISECONDS}",
         ]
         with self._log.open("ab") as log:
             self._process = _spawner.submit(
@@ -255,13 +257,11 @@ def _directory_for(nodes: int) -> str | None:
 
 
 @contextmanager
-def mongod_replica_set(
-    nodes: int = 1, *, directory: str | None = None, options: Sequence[str] = ()
-) -> Iterator[ReplicaSet]:
+def mongod_replica_set(nodes: int = 1, *, directory: str | None = None) -> Iterator[ReplicaSet]:
     """Run a replica set of ``nodes`` servers; stop it and delete its files in the end.
 
-    ``directory`` is where the files go; in memory if there is room, when it is not given. ``options`` are more of
-    mongod's own. Raises MongodFailed.
+    ``directory`` is where the files go; in memory if there is room, when it is not given. Raises
+    MongodFailed.
     """
     with ExitStack() as stack:
         base = stack.enter_context(
@@ -273,7 +273,7 @@ def mongod_replica_set(
         for n in range(nodes):
             path = Path(base, str(n))
             path.mkdir()
-            server = Mongod(path, options)
+            server = Mongod(path)
             stack.callback(server.kill)  # nobody needs the files
             server.start()
             servers.append(server)
