@@ -8,31 +8,36 @@ from partition.model.claim import Lease
 from partition.model.message import Deletion, MessageQuery
 from partition.storage.interface import Storage
 from partition.storage.opening import open_storage
+from tests.contract import racing
 from tests.contract.partition_stores import CLIENT, KEY, some
 
 
-def post_and_follow(uri: str, producers: int, posts: int, total: int, n: int) -> list[str]:
-    """Post three messages at a time, and follow the list by its markers; return its bodies, ``total`` of them."""
+def post_and_follow(uri: str, producers: int, posts: int, n: int) -> list[str]:
+    """Post three messages at a time, and follow the list by its markers until the posts of every process were
+    acknowledged and there is nothing more; return its bodies."""
 
     async def produce(storage: Storage, producer: int) -> None:
         for post in range(posts):
             numbers = range(3 * post, 3 * post + 3)
             await storage.post(KEY, some(*(f"{n}-{producer}-{number}" for number in numbers)), CLIENT)
 
-    async def follow(storage: Storage) -> list[str]:
+    async def produce_all(storage: Storage) -> None:
+        await asyncio.gather(*(produce(storage, producer) for producer in range(producers)))
+        await asyncio.to_thread(racing.together)
+
+    async def run() -> list[str]:
+        storage = await open_storage(uri)
+        posting = asyncio.create_task(produce_all(storage))
         seen: list[str] = []
         marker = None
         while True:
-            complete = (await storage.stats(KEY)).total == total
+            complete = posting.done()
             page, _ = await storage.list_messages(KEY, MessageQuery(limit=20, marker=marker))
             seen += [message.body for message in page]
             marker = page[-1].marker if page else marker
             if complete and not page:
-                return seen
-
-    async def run() -> list[str]:
-        storage = await open_storage(uri)
-        seen, *_ = await asyncio.gather(follow(storage), *(produce(storage, p) for p in range(producers)))
+                break
+        await posting
         await storage.close()
         return seen
 

@@ -17,6 +17,7 @@ from partition.errors import BadStorageURI, QueueChanged, QueueMissing, StorageU
 from partition.model.claim import Lease
 from partition.model.message import Deletion, MessageQuery
 from partition.model.queue import QueueKey, QueueQuery
+from partition.storage.interface import Storage
 from partition.storage.mongodb import posting, store
 from partition.storage.mongodb.driver import MongoDBStorage
 from partition.storage.mongodb.posting import Post, Range
@@ -314,33 +315,35 @@ async def test_takers_of_several_processes_win_each_message_once(storage, other)
 # Several processes
 
 
-async def test_no_reader_ever_misses_a_message(mongodb_database_uri):
+@pytest.fixture
+async def shared(mongodb_database_uri: str) -> AsyncIterator[Storage]:
+    """A store that other processes open too: by the clock of the machine."""
     storage = await open_storage(mongodb_database_uri)
     await storage.create_queue(KEY, {})
-    total = 3 * 4 * 25 * 3
-    seen = await racing.in_processes(3, partition_racing.post_and_follow, mongodb_database_uri, 4, 25, total)
-    assert len(set(seen[0])) == len(seen[0]) == total
+    yield storage
+    await storage.close()
+
+
+async def test_no_reader_ever_misses_a_message(shared, mongodb_database_uri):
+    seen = await racing.in_processes(3, partition_racing.post_and_follow, mongodb_database_uri, 4, 25)
+    assert len(set(seen[0])) == len(seen[0]) == 3 * 4 * 25 * 3
     assert seen[0] == seen[1] == seen[2]
     for process in range(3):
         for producer in range(4):
             mine = f"{process}-{producer}-"
             assert [body for body in seen[0] if body.startswith(mine)] == [f"{mine}{n}" for n in range(75)]
-    assert await storage.check() == []
-    await storage.close()
+    assert await shared.check() == []
 
 
-async def test_each_message_is_delivered_once_and_in_order(mongodb_database_uri):
-    storage = await open_storage(mongodb_database_uri)
-    await storage.create_queue(KEY, {})
-    await storage.post(KEY, some(*range(900)), CLIENT)
+async def test_each_message_is_delivered_once_and_in_order(shared, mongodb_database_uri):
+    await shared.post(KEY, some(*range(900)), CLIENT)
     claims = await racing.in_processes(3, partition_racing.claim_and_delete, mongodb_database_uri, 4)
     delivered = [[int(body) for body in claim] for process in claims for claim in process]
     assert sorted(number for claim in delivered for number in claim) == list(range(900))
     assert all(claim == sorted(claim) for claim in delivered)
-    stats = await storage.stats(KEY)
+    stats = await shared.stats(KEY)
     assert (stats.total, stats.claimed) == (0, 0)
-    assert await storage.check() == []
-    await storage.close()
+    assert await shared.check() == []
 
 
 async def test_many_that_prepare_a_new_database_at_once_agree(mongodb_database_uri):
