@@ -19,7 +19,7 @@ import pytest
 from tests.servers.interpreters import interpreter
 from tests.servers.marconi import MarconiProxy
 from tests.servers.partition import PartitionNode, storage_drivers
-from tests.servers.zaqar import PINS, Zaqar
+from tests.servers.zaqar import HOST, PINS, Zaqar
 from tests.wire.raw_http import exchange
 from tests.wire.script import OTHER_CLIENT
 
@@ -128,7 +128,8 @@ def test_messages_of_a_spread_tenant_are_on_the_partition_of_their_queue_and_now
     front_door.run("tenant", "set", project, "--spread", str(_spread(client)))
     client.run(front_door.public_url, project, "post", queues)
 
-    segments = {queue: _only_segment(front_door, project, queue) for queue in queues}
+    segments = _only_segments(front_door, project)
+    assert sorted(segments) == sorted(queues)
     assert len({segment["partition"] for segment in segments.values()}) > 1
     for queue, segment in segments.items():
         found = {name: _messages(server, project, segment["physical"]) for name, server in partitions.items()}
@@ -154,21 +155,23 @@ def _new_project() -> str:
     return f"project-{uuid4().hex[:12]}"
 
 
-def _only_segment(proxy: MarconiProxy, project: str, queue: str) -> dict[str, Any]:
-    placement = proxy.query("placement", "show", project, queue)
-    assert (placement["project"], placement["queue"], placement["state"]) == (project, queue, "open")
-    (segment,) = placement["segments"]
-    assert segment["sealed"] is False
-    return segment
+def _only_segments(proxy: MarconiProxy, project: str) -> dict[str, dict[str, Any]]:
+    """The one segment that each queue of the project has."""
+    found = {}
+    for placement in _get((HOST, proxy.admin_port), f"/v1/placements?project={project}", project)["placements"]:
+        (segment,) = placement["segments"]
+        assert (placement["state"], segment["sealed"]) == ("open", False)
+        found[placement["queue"]] = segment
+    return found
 
 
 def _messages(server: Zaqar, project: str, queue: str) -> list[int]:
     """The numbers in the bodies of the messages that this partition itself has in the queue."""
-    answer = exchange(
-        server.address,
-        "GET",
-        f"/v2/queues/{queue}/messages?echo=true&include_claimed=true&limit=20",
-        [("Client-ID", OTHER_CLIENT), ("X-Project-Id", project)],
-    )
+    path = f"/v2/queues/{queue}/messages?echo=true&include_claimed=true&limit=20"
+    return [message["body"]["n"] for message in _get(server.address, path, project)["messages"]]
+
+
+def _get(address: tuple[str, int], path: str, project: str) -> dict[str, Any]:
+    answer = exchange(address, "GET", path, [("Client-ID", OTHER_CLIENT), ("X-Project-Id", project)])
     assert answer.status == 200, answer
-    return [message["body"]["n"] for message in json.loads(answer.body)["messages"]]
+    return json.loads(answer.body)
