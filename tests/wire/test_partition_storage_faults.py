@@ -296,9 +296,11 @@ def test_a_worker_that_starts_beside_a_damaged_file(client: Client, node: Partit
     old = set(node.process.children)
     for worker in old:
         os.kill(worker, signal.SIGKILL)
-    node.process.wait_until(lambda: len(set(node.process.children) - old) == 2 and client.post().status_code == 503)
+    # Both of the new ones have said so, not only been started.
+    node.process.wait_until(lambda: lines_about(node, path, "it is not a SQLite database") == 2)
+    assert set(node.process.children) & old == set()
+    assert_unavailable(client.post())
     assert_unavailable(client.ask("GET", MESSAGES))
-    assert lines_about(node, path, "it is not a SQLite database") == 2
     mend()
     node.process.wait_until(lambda: client.post().status_code == 201)
     node.process.wait_until(lambda: node.process.log.read_text().count("the storage is open") == 2)
