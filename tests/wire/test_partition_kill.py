@@ -27,6 +27,9 @@ from tests.servers.partition import PartitionNode, start_partition, storage_driv
 from tests.wire.conftest import logged
 from tests.wire.partition_traffic import Traffic
 
+# 20,000 messages, one by one in part: on a machine that is busy with other things that is minutes.
+pytestmark = pytest.mark.timeout(900)
+
 KILLS = 5
 PRODUCERS = 8
 CONSUMERS = 16
