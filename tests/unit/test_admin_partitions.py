@@ -143,11 +143,11 @@ async def test_an_invalid_name_is_400(api, name):
 
 
 async def test_a_patch_changes_what_it_has_and_ignores_what_it_does_not_know(api):
-    await put_partition(api.catalog, "p", "http://one:8888")
+    await put_partition(api.catalog, "p", "http://old:8888")  # of which the prober learns nothing
     response = await api.client.patch("/v1/partitions/p", json={"weight": 7, "labels": ["x"], "colour": "red"})
     assert (response.status_code, response.content) == (200, b"")
     stored = await api.catalog.get_partition("p")
-    assert (stored.weight, stored.labels, stored.hosts, stored.version) == (7, ("x",), ("http://one:8888",), 2)
+    assert (stored.weight, stored.labels, stored.hosts, stored.version) == (7, ("x",), ("http://old:8888",), 2)
 
 
 async def test_a_patch_of_the_hosts_learns_their_versions(api):
@@ -159,7 +159,7 @@ async def test_a_patch_of_the_hosts_learns_their_versions(api):
 
 
 async def test_an_empty_list_of_versions_hands_them_back_to_the_prober(api):
-    await api.client.put("/v1/partitions/p", json=ONE | {"api_versions": ["v1"]})
+    await api.client.put("/v1/partitions/p", json=ONE | {"hosts": ["http://old:8888"], "api_versions": ["v1"]})
     await api.client.patch("/v1/partitions/p", json={"api_versions": []})
     stored = await api.catalog.get_partition("p")
     assert (stored.api_versions, stored.api_versions_set) == ((), False)
