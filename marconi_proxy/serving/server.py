@@ -18,6 +18,7 @@ from catalog import open_catalog
 from catalog.errors import CatalogError, CatalogUnavailable, NotInitialised
 from marconi_proxy.option_types import redacted
 from marconi_proxy.serving.errors import StartError
+from marconi_proxy.serving.forking import end_newborns_by_signals
 from marconi_proxy.serving.listener import bind, bound
 from marconi_proxy.serving.logs import GunicornLogger, configure
 from marconi_proxy.serving.protocol import Limits
@@ -105,6 +106,7 @@ def serve(conf: cfg.ConfigOpts, service: str, factory: Factory | None = None) ->
     )
     if service == "public" and conf.auth.strategy == "noauth":
         _log.warning("[auth] strategy is noauth: X-Project-Id is believed as sent, whoever sends it")
+    end_newborns_by_signals()
     Listener(conf, service, factory or _own_factory(service), target).run()
 
 

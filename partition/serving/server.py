@@ -14,6 +14,7 @@ from oslo_config import cfg
 from partition.api.node import Node
 from partition.errors import StorageUnavailable
 from partition.serving import options
+from partition.serving.forking import end_newborns_by_signals
 from partition.serving.lifespan import Worker
 from partition.serving.listener import bind, url
 from partition.serving.protocol import Bounds
@@ -101,6 +102,7 @@ def serve(conf: cfg.ConfigOpts) -> None:
     target = f"fd://{listener.detach()}"
     _log.info("listening on %s, workers: %d, storage: %s", where, conf.server.workers, redacted(conf.storage.uri))
     _log.warning("X-Project-Id is believed as sent, whoever sends it")
+    end_newborns_by_signals()
     Listener(conf, target).run()
 
 
