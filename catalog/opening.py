@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from catalog.errors import BadCatalogURI
 from catalog.interface import Catalog
+from catalog.uri import split
 
 _FORMS = "sqlite:////absolute/path or mongodb://HOST:PORT[,HOST:PORT]/DATABASE[?options]"
 
@@ -15,17 +14,16 @@ def catalog_scheme(uri: str) -> str:
 
     Raises BadCatalogURI. The message never quotes the URI as a whole, for it may hold a password.
     """
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        raise BadCatalogURI(f"the catalog URI is malformed: {_FORMS}") from None
+    parts = split(uri)
+    if parts.authority.count("[") != parts.authority.count("]"):
+        raise BadCatalogURI(f"the catalog URI is malformed: {_FORMS}")
     if parts.scheme == "sqlite":
         # Four slashes: an empty authority, then an absolute path.
-        if parts.netloc or not parts.path.startswith("//") or parts.path == "//" or parts.query or parts.fragment:
+        if parts.authority or not parts.path.startswith("//") or parts.path == "//" or parts.query or parts.fragment:
             raise BadCatalogURI(f"a SQLite catalog needs an absolute path after four slashes: {_FORMS}")
         return "sqlite"
     if parts.scheme == "mongodb":
-        if not parts.netloc or not parts.path.strip("/"):
+        if not parts.authority or not parts.path.strip("/"):
             raise BadCatalogURI(f"a MongoDB catalog needs hosts and the name of a database: {_FORMS}")
         return "mongodb"
     raise BadCatalogURI(f"no catalog is known for scheme {parts.scheme!r}: {_FORMS}")
@@ -39,7 +37,7 @@ async def open_catalog(uri: str) -> Catalog:
     if catalog_scheme(uri) == "sqlite":
         from catalog.sqlite.driver import SQLiteCatalog
 
-        return await SQLiteCatalog.open(urlsplit(uri).path[1:])
+        return await SQLiteCatalog.open(split(uri).path[1:])
     from catalog.mongodb.driver import MongoDBCatalog
 
     return await MongoDBCatalog.open(uri)

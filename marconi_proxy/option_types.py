@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from oslo_config import types
 
 from catalog.errors import BadCatalogURI
 from catalog.opening import catalog_scheme
+from catalog.uri import split
 
 
 class Address(NamedTuple):
@@ -73,9 +73,6 @@ class CatalogURIType(types.ConfigType):
             catalog_scheme(uri)
         except BadCatalogURI as error:
             raise ValueError(str(error)) from None
-        except ValueError:
-            # urlsplit quotes the part it dislikes.
-            raise ValueError("this is not a URL") from None
         return uri
 
     def __repr__(self) -> str:
@@ -92,8 +89,8 @@ class CatalogURIType(types.ConfigType):
 
 def redacted(uri: str) -> str:
     """Return a catalog URI fit for logs and messages: without user and password, and of its options only replicaSet."""
-    parts = urlsplit(uri)
-    user, at, hosts = parts.netloc.rpartition("@")
+    parts = split(uri)
+    user, at, hosts = parts.authority.rpartition("@")
     whole = f"{parts.scheme}://{'***@' if user or at else ''}{hosts}{parts.path}"
     shown = "&".join(option for option in parts.query.split("&") if option.startswith("replicaSet="))
     return f"{whole}?{shown}" if shown else whole

@@ -25,7 +25,6 @@ import warnings
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import pymongo
 from bson import Timestamp
@@ -35,6 +34,7 @@ from pymongo.errors import ConfigurationError, InvalidName, InvalidURI, PyMongoE
 from pymongo.read_concern import ReadConcern
 
 from catalog.errors import BadCatalogURI, CatalogUnavailable
+from catalog.uri import split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,9 +82,9 @@ class Store:
                     "the MongoDB URI is malformed; reserved characters in user and password must be %-escaped"
                 ) from None
             raise BadCatalogURI(f"the MongoDB URI is malformed: {error}") from None
-        if "." in urlsplit(uri).path:  # pymongo takes the rest for the name of a collection
+        if "." in split(uri).path:  # pymongo takes the rest for the name of a collection
             raise BadCatalogURI("the name of a MongoDB database has no dot in it")
-        seeds = urlsplit(uri).netloc.rpartition("@")[2]
+        seeds = split(uri).authority.rpartition("@")[2]
         self.where = f"MongoDB catalog {seeds}/{self.database.name}"
         self._newest: Timestamp | None = None
         self._unfinished: set[asyncio.Task[Any]] = set()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from stevedore.driver import DriverManager
 from stevedore.exception import NoMatches
 
 from partition.errors import BadStorageURI
 from partition.model.clock import Clock, system_clock
 from partition.storage.interface import Storage
+from partition.storage.uri import split
 
 GROUP = "marconi_partition.storage"
 _FORMS = "sqlite:////absolute/path and mongodb://HOST:PORT[,HOST:PORT]/DATABASE[?options]"
@@ -17,10 +16,7 @@ _FORMS = "sqlite:////absolute/path and mongodb://HOST:PORT[,HOST:PORT]/DATABASE[
 
 def driver_of(uri: str) -> type[Storage]:
     """Return the driver for the scheme of ``uri``. Raises BadStorageURI, which never quotes more than the scheme."""
-    try:
-        scheme = urlsplit(uri).scheme
-    except ValueError:
-        raise BadStorageURI(f"the storage URI is malformed; good ones are {_FORMS}") from None
+    scheme = split(uri).scheme
     if not scheme:
         raise BadStorageURI(f"the storage URI has no scheme; good ones are {_FORMS}")
     try:
@@ -40,6 +36,6 @@ async def open_storage(uri: str, clock: Clock = system_clock) -> Storage:
 
 def redacted(uri: str) -> str:
     """Return a storage URI fit for logs: without user, password and query."""
-    parts = urlsplit(uri)
-    _, at, hosts = parts.netloc.rpartition("@")
+    parts = split(uri)
+    _, at, hosts = parts.authority.rpartition("@")
     return f"{parts.scheme}://{'***@' if at else ''}{hosts}{parts.path}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 import pytest
@@ -34,9 +35,13 @@ async def test_health_shows_what_was_seen_of_every_host(api):
     assert datetime.fromisoformat(one["checked"]).utcoffset().total_seconds() == 0
 
 
-async def test_a_host_that_was_not_probed_yet(api):
-    await put_partition(api.catalog, "p", "http://one")
-    hosts = (await api.client.get("/v1/health")).json()["partitions"]["p"]["hosts"]
+async def test_a_host_that_was_not_probed_yet(tmp_path):
+    async def silent(request):
+        await asyncio.Event().wait()
+
+    async with admin_api(tmp_path, {"one": silent}) as api:
+        await put_partition(api.catalog, "p", "http://one")
+        hosts = (await api.client.get("/v1/health")).json()["partitions"]["p"]["hosts"]
     assert hosts == {"http://one": {"reachable": False, "error": "not probed yet", "checked": None}}
 
 

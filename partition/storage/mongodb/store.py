@@ -15,7 +15,6 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import pymongo
 from bson import Timestamp
@@ -34,6 +33,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 
 from partition.errors import BadStorageURI, StorageUnavailable
+from partition.storage.uri import split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,9 +98,9 @@ class Store:
                     f"the MongoDB URI is malformed; {_GOOD}; reserved characters in user and password are %-escaped"
                 ) from None
             raise BadStorageURI(f"the MongoDB URI is malformed: {error}; {_GOOD}") from None
-        if "." in urlsplit(uri).path:  # pymongo takes the rest for the name of a collection
+        if "." in split(uri).path:  # pymongo takes the rest for the name of a collection
             raise BadStorageURI("the name of a MongoDB database has no dot in it")
-        seeds = urlsplit(uri).netloc.rpartition("@")[2]
+        seeds = split(uri).authority.rpartition("@")[2]
         self.where = f"MongoDB {seeds}/{self.database.name}"
         self.queues: Collection = self.database["queues"]
         self.messages: Collection = self.database["messages"]

@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from partition.errors import BadStorageURI, WrongStore
 from partition.model.claim import Claim, Lease
@@ -29,6 +28,7 @@ from partition.storage.sqlite import (
 )
 from partition.storage.sqlite.lane import BUSY_TIMEOUT, Lane
 from partition.storage.sqlite.translation import FAULTS, translate
+from partition.storage.uri import split
 from partition.validation.json_document import text
 
 T = TypeVar("T")
@@ -36,9 +36,9 @@ T = TypeVar("T")
 
 def path_of(uri: str) -> str:
     """Return the path in ``sqlite:////absolute/path``. Raises BadStorageURI."""
-    parts = urlsplit(uri)
+    parts = split(uri)
     # Four slashes: an empty authority, then an absolute path.
-    if parts.scheme != "sqlite" or parts.netloc or not parts.path.startswith("//") or parts.query or parts.fragment:
+    if parts.scheme != "sqlite" or parts.authority or not parts.path.startswith("//") or parts.query or parts.fragment:
         raise BadStorageURI("SQLite's storage URI is sqlite:////absolute/path, with four slashes")
     path = parts.path[1:]
     if path.endswith("/"):

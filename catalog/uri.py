@@ -1,0 +1,31 @@
+"""URIs taken apart, without a word about what is in them.
+
+The standard library's parser is no good here: MongoDB's authority is a list of hosts, and newer releases of it refuse a
+list in which an IPv6 literal is not the first.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+# RFC 3986, appendix B. It matches everything.
+_URI = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
+
+
+class Parts(NamedTuple):
+    """What is missing is an empty string. The scheme is in lower case."""
+
+    scheme: str
+    authority: str
+    path: str
+    query: str
+    fragment: str
+
+
+def split(uri: str) -> Parts:
+    """Take ``uri`` apart. Never fails."""
+    found = _URI.fullmatch(uri)
+    assert found is not None
+    scheme, *others = (part or "" for part in found.groups())
+    return Parts(scheme.lower(), *others)
