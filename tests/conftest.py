@@ -13,8 +13,14 @@ from pymongo import MongoClient
 
 from tests.servers.mongod import mongod_replica_set, with_database
 
-# No test asserts a time: an example that a busy machine makes slow has not failed.
-hypothesis.settings.register_profile("marconi", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# No test asserts a time: an example that a busy machine makes slow has not failed. Nor does a run fail for what another
+# run has not drawn: only the nightly one draws anew.
+hypothesis.settings.register_profile(
+    "marconi",
+    deadline=None,
+    derandomize="MARCONI_TEST_ANEW" not in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("marconi")
 
 # pymongo 4.20 forgets to close a socket when a client is closed while it connects. For tests of servers that are gone,
