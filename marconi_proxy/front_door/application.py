@@ -21,8 +21,9 @@ from oslo_config.cfg import ConfigOpts
 
 from catalog.errors import CatalogError
 from catalog.interface import Catalog
-from catalog.model import Partition, PartitionState, Placement, QueueKey, Segment
+from catalog.model import Partition, PartitionState, Placement, PlacementState, QueueKey, Segment
 from catalog.opening import open_catalog
+from marconi_proxy.front_door.chain.carrying import Chain
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.home import without_operator_routes
 from marconi_proxy.front_door.lifecycle import Lifecycle
@@ -32,7 +33,7 @@ from marconi_proxy.front_door.refusals import ClientGone, Refused, bad_request, 
 from marconi_proxy.front_door.relay import Receive, Scope, Send, client_waits, read_body, relay, relay_whole, respond
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.routing.dead_letter import dead_letter_queue
-from marconi_proxy.routing.decision import Decision, Forward, Outcome, decide, decide_without_queue
+from marconi_proxy.routing.decision import Forward, Outcome, Spread, decide, decide_without_queue, has_history
 from marconi_proxy.routing.headers import VIA, BadHead, RequestHead, added_lines, answer_headers, read_head
 from marconi_proxy.routing.identity import accepts_json, names_queues, namespace, well_formed
 from marconi_proxy.routing.listing_query import ListingQuery, Unfit, parse_listing
@@ -96,6 +97,7 @@ class FrontDoor:
         self._lifecycle = Lifecycle(
             self._catalog, self._directory, takeover_after=settings.takeover_after, deadline=limits.deadline
         )
+        self._chain = Chain(self._directory, limits.deadline, self._chance)
         # A post that was forwarded before the news of a deletion came, may have created the queue anew.
         self._directory.on_removal = self._lifecycle.settle_later
         self._local = make_local_application(self._catalog, self._directory)
@@ -186,7 +188,7 @@ class FrontDoor:
         placement = self._directory.cached(key)
         if placement is None or len(request.body) > self._settings.max_body or _may_tie(scope["method"], route):
             return False
-        decision = decide(placement, route)
+        decision = decide(placement, route, scope["target"])
         if type(decision) is not Forward or decision.unsettled:
             return False
         upstream = self._directory.known_upstream(decision.segment.partition)
@@ -235,13 +237,21 @@ class FrontDoor:
         body = await read_body(head, receive, self._settings.max_body, self._settings.body_timeout)
         call = self._call(scope, route, head, body, request_id)
         key = QueueKey(project, route.queue)
+        latest = False
         for _ in range(_ROUNDS):
             placement = self._directory.cached(key) or await self._directory.find(key)
-            decision = decide(placement, route)
-            if type(decision) is Forward:
+            decision = decide(placement, route, scope["target"], latest=latest)
+            if isinstance(decision, Forward):
                 answer: Answer | None = await self._forward(call, key, placement, decision, route)
-            else:
+            elif decision is Outcome.LOOK:
+                self._directory.forget(key)
+                latest = True
+                continue
+            elif isinstance(decision, Outcome):
                 answer = await self._act(decision, call, key, route, scope)
+            else:
+                assert placement is not None
+                answer = await self._spread(decision, call, placement, route, scope)
             if answer is not None:
                 await self._relay(answer, scope, send, request_id)
                 return
@@ -269,10 +279,8 @@ class FrontDoor:
         self, call: Call, key: QueueKey, placement: Placement | None, decision: Forward, route: Route
     ) -> Answer:
         segment = decision.segment
-        if _may_tie(call.method.decode(), route) and placement is not None:
-            dead_letter = dead_letter_queue("PATCH", route, call.body)
-            if dead_letter is not None:
-                await self._lifecycle.placing.tie(placement, dead_letter)
+        if placement is not None:
+            await self._tie(call, placement, route)
         # PERF: as _send, without a coroutine of its own.
         upstream = self._directory.known_upstream(segment.partition)
         try:
@@ -282,6 +290,24 @@ class FrontDoor:
                 self._lifecycle.settle_later(key, segment)
             else:
                 self._mind_deletion(route, key, placement, segment)
+
+    async def _tie(self, call: Call, placement: Placement, route: Route) -> None:
+        """Before a call: have the dead-letter queue that it names where its source is."""
+        if _may_tie(call.method.decode(), route):
+            dead_letter = dead_letter_queue("PATCH", route, call.body)
+            if dead_letter is not None:
+                await self._lifecycle.placing.tie(placement, dead_letter)
+
+    async def _spread(self, decision: Spread, call: Call, placement: Placement, route: Route, scope: Scope) -> Answer:
+        """Have a call to a queue with history done."""
+        await self._tie(call, placement, route)
+        answer = await self._chain.carry_out(decision, call, route, placement, lambda: client_waits(scope))
+        last = placement.segments[-1]
+        if placement.state in (PlacementState.CREATING, PlacementState.DELETING):
+            self._lifecycle.settle_later(placement.key, last)
+        else:
+            self._mind_deletion(route, placement.key, placement, last)
+        return answer
 
     def _mind_deletion(self, route: Route, key: QueueKey, placement: Placement | None, segment: Segment) -> None:
         """After a call, however it ended: have it settled if news of a deletion came under one that may have created
@@ -295,7 +321,7 @@ class FrontDoor:
             raise unavailable("The queue's partition is not registered any more.", 30)
         return await upstream.send(call, within=within)
 
-    async def _act(self, decision: Decision, call: Call, key: QueueKey, route: Route, scope: Scope) -> Answer | None:
+    async def _act(self, decision: Outcome, call: Call, key: QueueKey, route: Route, scope: Scope) -> Answer | None:
         """Do what is not plain forwarding. Returns None if the call is to be decided anew."""
         clock = asyncio.get_running_loop().time
         limit = self._settings.upstream.deadline
@@ -303,7 +329,10 @@ class FrontDoor:
             limit = min(limit, self._lifecycle.deletion_limit)
         until = clock() + limit
 
-        async def send(segment: Segment) -> Answer:
+        async def send(placement: Placement) -> Answer:
+            segment = placement.segments[-1]
+            if has_history(placement):
+                return await self._chain.asking(call, route, placement, until).one(segment)
             left = until - clock()
             if left <= 0:
                 raise NotSent("the call's time was used up before it was its turn")

@@ -1,4 +1,5 @@
-"""Calls of our own to a partition: does it have this queue, what is its metadata, and delete it.
+"""Calls of our own to a partition: does it have this queue, what is its metadata, is there a free message in it, and
+delete it.
 
 They carry a client id of this worker and the queue's project, as a client's call would.
 """
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from catalog.model import TOPIC_PREFIX, QueueKey
+from marconi_proxy.routing import json_text
 from marconi_proxy.upstream.errors import BadAnswer
 from marconi_proxy.upstream.exchange import Call, Upstream
 
@@ -86,6 +88,28 @@ async def metadata(upstream: Upstream, key: QueueKey, physical: str, version: st
     if not isinstance(found, dict):
         raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a question for metadata")
     return found
+
+
+async def has_free_message(
+    upstream: Upstream, key: QueueKey, physical: str, version: str, *, delayed: bool, within: float
+) -> bool:
+    """Tell whether a queue has a message that is not claimed, by listing one, whoever posted it.
+
+    ``delayed``: one that is not due yet counts too. ``within``: seconds after which it is given up. Raises
+    UpstreamError.
+    """
+    query = "limit=1&echo=true" + ("&include_delayed=true" if delayed and version == "v2" else "")
+    answer = await upstream.send(_call(b"GET", f"/{version}/queues/{physical}/messages?{query}", key), within=within)
+    body = await answer.read()
+    if answer.status in (204, 404):  # so some stores say that there is no queue (API section 2.8)
+        return False
+    try:
+        messages = json_text.member(body, json_text.whole(body), "messages") if answer.status == 200 else None
+        if messages is not None:
+            return bool(json_text.elements(body, messages))
+    except ValueError:
+        pass
+    raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a question for messages")
 
 
 async def delete(upstream: Upstream, key: QueueKey, physical: str, *, within: float) -> None:

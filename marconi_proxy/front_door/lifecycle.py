@@ -5,10 +5,11 @@ agree; what each crash leaves is a placement in state ``creating``, which the ne
 partition, and which listings do not show. Everybody who forwards a creating call to a placement that is not open stamps
 it with a new epoch first; so an epoch that is still one's own says that nobody else's call is under way.
 
-Deletion: ``deleting`` first, then the partition, then the catalog. A crash leaves ``deleting``: creating calls wait for
-it, and whoever meets it after ``takeover_after`` seconds finishes it. Until then the first deleter's call might still
-arrive at the partition, and would take a new queue of the same name along; so a deleter gives its call up after half of
-that time (``deletion_limit``).
+Deletion: ``deleting`` first, then the partition, then the catalog. Of a queue with history the last segment comes
+first, with the client's own call, and the sealed ones follow: what the last refuses, is done nowhere. A crash leaves
+``deleting``: creating calls wait for it, and whoever meets it after ``takeover_after`` seconds finishes it, on every
+segment. Until then the first deleter's call might still arrive at the partition, and would take a new queue of the same
+name along; so a deleter gives its call up after half of that time (``deletion_limit``).
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from marconi_proxy.upstream.errors import NotSent, UpstreamError
 
 LOG = logging.getLogger(__name__)
 
-Sender = Callable[[Segment], Awaitable[Answer]]
+# Sends the client's call to the segment of a placement that writes go to.
+Sender = Callable[[Placement], Awaitable[Answer]]
 
 
 def _always() -> bool:
@@ -115,7 +117,7 @@ class Lifecycle:
                 return None
             placement, anew = begun
             try:
-                answer = await send(placement.segments[-1])
+                answer = await send(placement)
             except NotSent:
                 # A creation that somebody else began may have been done.
                 if anew:
@@ -194,12 +196,19 @@ class Lifecycle:
 
     async def _forget(self, placement: Placement) -> None:
         """Remove the placement of a queue that is not there (any more); of a dead-letter queue the place stays
-        reserved. Raises Conflict, CatalogUnavailable."""
+        reserved: that of its last segment, which keeps its number, so that no old id ever means a new message. Raises
+        Conflict, CatalogUnavailable."""
         if placement.group is None:
             await self._catalog.remove_placement(placement.key, placement.epoch)
         else:
             await self._catalog.replace_placement(
-                replace(placement, epoch=placement.epoch + 1, state=PlacementState.RESERVED, since=self._clock())
+                replace(
+                    placement,
+                    epoch=placement.epoch + 1,
+                    state=PlacementState.RESERVED,
+                    segments=placement.segments[-1:],
+                    since=self._clock(),
+                )
             )
 
     # -- putting right what somebody left ----------------------------------------------------------------------------
@@ -247,7 +256,7 @@ class Lifecycle:
     async def _adopt(self, seen: Placement) -> None:
         """Insert a placement for a queue that exists on its partition though the catalog has forgotten it."""
         if await self._is_there(seen):
-            await self.placing.insert_at(seen.key, seen.partition, PlacementState.OPEN)
+            await self.placing.insert_at(seen.key, seen.partition, PlacementState.OPEN, segment=seen.segments[-1])
 
     async def _is_there(self, placement: Placement) -> bool:
         segment = placement.segments[-1]
@@ -256,10 +265,11 @@ class Lifecycle:
     # -- deletion ----------------------------------------------------------------------------------------------------
 
     async def delete(self, key: QueueKey, send: Sender, wanted: Callable[[], bool] = _always) -> Answer | None:
-        """Delete the queue from its partition with the client's own call, then from the catalog; return the answer.
+        """Delete the queue from its partitions, from the last segment's with the client's own call, then from the
+        catalog; return the answer.
 
-        Returns None, having sent nothing, if there is no placement. A deletion that the partition refuses changes
-        nothing. ``wanted`` as in ``create``. Raises Refused, CatalogError, UpstreamError.
+        Returns None, having sent nothing, if there is no placement. A deletion that the partition of the last segment
+        refuses changes nothing. ``wanted`` as in ``create``. Raises Refused, CatalogError, UpstreamError.
         """
         async with self._turn(key):
             if not wanted():
@@ -282,12 +292,13 @@ class Lifecycle:
 
     async def _delete(self, before: Placement, ours: Placement, send: Sender) -> Answer:
         try:
-            answer = await send(ours.segments[-1])
+            answer = await send(ours)
         except NotSent:
             await self._revert(before, ours)
             raise
         # Any other failure leaves ``deleting``: the call may still be done.
         if answer.status < 300:
+            await self._delete_sealed(ours)
             # Who deletes what is only reserved, gives up the reservation.
             if before.state is PlacementState.RESERVED:
                 ours = replace(ours, group=None)
@@ -300,6 +311,21 @@ class Lifecycle:
         elif answer.status < 500:
             await self._revert(before, ours)
         return answer
+
+    async def _delete_sealed(self, ours: Placement) -> None:
+        """Delete all segments but the last. Raises Refused if that cannot be: the deletion is to be finished later."""
+        for segment in ours.segments[:-1]:
+            left = ours.since + self.deletion_limit - self._clock()
+            try:
+                if left <= 0:
+                    raise NotSent("the time for this deletion was used up")
+                await delete_from(await self.placing.upstream(segment), ours.key, segment.physical, within=left)
+            except (UpstreamError, CatalogError) as error:
+                LOG.info("a deletion was done in part: %s", error)
+                raise unavailable(
+                    "The queue was deleted in part, for a partition of it cannot be reached. Repeat the deletion.",
+                    max(1, int(self._takeover_after)),
+                ) from error
 
     async def _revert(self, before: Placement, ours: Placement) -> None:
         """Nothing was deleted: back to the state before."""

@@ -50,10 +50,19 @@ class Placing:
         return await self.insert_at(key, name, PlacementState.CREATING)
 
     async def insert_at(
-        self, key: QueueKey, partition: str, state: PlacementState, group: str | None = None
+        self,
+        key: QueueKey,
+        partition: str,
+        state: PlacementState,
+        group: str | None = None,
+        segment: Segment | None = None,
     ) -> tuple[Placement, bool]:
-        physical = key.queue.removeprefix(TOPIC_PREFIX)
-        segment = Segment(0, partition, physical)
+        """Insert a placement of one segment on a partition; return (the one there is now, whether it is this one).
+
+        ``segment``: as what the queue was seen there, if it was: then what it gave out goes on being valid.
+        """
+        if segment is None:
+            segment = Segment(0, partition, key.queue.removeprefix(TOPIC_PREFIX))
         try:
             return await self._catalog.insert_placement(
                 Placement(key.project, key.queue, 1, state, (segment,), since=self._clock(), group=group)

@@ -55,11 +55,31 @@ class Effect(Enum):
     DELETES = auto()
 
 
+class Reach(Enum):
+    """Which segments of a queue with history a call is about.
+
+    LAST: the one that writes go to, which also knows whether the queue exists and what its metadata is. FIRST: the
+    first in read order that has something to take. NAMED: the one that the id in the path is from. READ, REMOVE:
+    messages, by ``ids`` those that they are from; without, the segments from the marker's on, or the first to pop from.
+    SUM: every one, added up. MIRRORED: the last, and what it accepts is repeated on the others. EVERY: each alike.
+    """
+
+    LAST = auto()
+    FIRST = auto()
+    NAMED = auto()
+    READ = auto()
+    REMOVE = auto()
+    SUM = auto()
+    MIRRORED = auto()
+    EVERY = auto()
+
+
 class Rule(NamedTuple):
     """One row of the table.
 
     ``repeatable``: sending it twice has the effect of sending it once (API section 8.1, column Retry). ``local``: the
-    front door answers it itself if it is well-formed. ``writes``: it may change what the queue holds.
+    front door answers it itself if it is well-formed. ``writes``: it may change what the queue holds. ``reach``: whom
+    it is for if the queue has history.
     """
 
     kind: Kind
@@ -67,6 +87,7 @@ class Rule(NamedTuple):
     repeatable: bool = True
     local: bool = False
     writes: bool = False
+    reach: Reach = Reach.LAST
 
 
 class Route(NamedTuple):
@@ -98,22 +119,31 @@ ROUTES: dict[tuple[Kind, tuple[str, ...]], dict[str, Rule]] = {
     (Kind.QUEUE, _ALL): {
         "PUT": Rule(Kind.QUEUE, Effect.CREATES, writes=True),
         "DELETE": Rule(Kind.QUEUE, Effect.DELETES, writes=True),
-        "PATCH": Rule(Kind.QUEUE, writes=True),
+        "PATCH": Rule(Kind.QUEUE, writes=True, reach=Reach.MIRRORED),
     },
-    (Kind.METADATA, _V1): {"PUT": Rule(Kind.METADATA, writes=True)},
-    (Kind.STATS, _ALL): {},
+    (Kind.METADATA, _V1): {"PUT": Rule(Kind.METADATA, writes=True, reach=Reach.MIRRORED)},
+    (Kind.STATS, _ALL): {"GET": Rule(Kind.STATS, reach=Reach.SUM)},
     (Kind.MESSAGES, _V1): {
+        "GET": Rule(Kind.MESSAGES, reach=Reach.READ),
         "POST": Rule(Kind.MESSAGES, repeatable=False, writes=True),
-        "DELETE": Rule(Kind.MESSAGES, writes=True),
+        "DELETE": Rule(Kind.MESSAGES, writes=True, reach=Reach.REMOVE),
     },
     (Kind.MESSAGES, _LATER): {
+        "GET": Rule(Kind.MESSAGES, reach=Reach.READ),
         "POST": Rule(Kind.MESSAGES, Effect.CREATES, repeatable=False, writes=True),
-        "DELETE": Rule(Kind.MESSAGES, writes=True),
+        "DELETE": Rule(Kind.MESSAGES, writes=True, reach=Reach.REMOVE),
     },
-    (Kind.MESSAGE, _ALL): {"DELETE": Rule(Kind.MESSAGE, writes=True)},
-    (Kind.CLAIMS, _ALL): {"POST": Rule(Kind.CLAIMS, repeatable=False, writes=True)},
-    (Kind.CLAIM, _ALL): {"PATCH": Rule(Kind.CLAIM, writes=True), "DELETE": Rule(Kind.CLAIM, writes=True)},
-    (Kind.PURGE, _V2): {"POST": Rule(Kind.PURGE, writes=True)},
+    (Kind.MESSAGE, _ALL): {
+        "GET": Rule(Kind.MESSAGE, reach=Reach.NAMED),
+        "DELETE": Rule(Kind.MESSAGE, writes=True, reach=Reach.NAMED),
+    },
+    (Kind.CLAIMS, _ALL): {"POST": Rule(Kind.CLAIMS, repeatable=False, writes=True, reach=Reach.FIRST)},
+    (Kind.CLAIM, _ALL): {
+        "GET": Rule(Kind.CLAIM, reach=Reach.NAMED),
+        "PATCH": Rule(Kind.CLAIM, writes=True, reach=Reach.NAMED),
+        "DELETE": Rule(Kind.CLAIM, writes=True, reach=Reach.NAMED),
+    },
+    (Kind.PURGE, _V2): {"POST": Rule(Kind.PURGE, writes=True, reach=Reach.EVERY)},
     (Kind.SHARE, _V2): {},
     (Kind.SUBSCRIPTIONS, _V2): {"POST": Rule(Kind.SUBSCRIPTIONS, Effect.CREATES, writes=True)},
     (Kind.SUBSCRIPTION, _V2): {
@@ -125,7 +155,7 @@ ROUTES: dict[tuple[Kind, tuple[str, ...]], dict[str, Rule]] = {
     (Kind.TOPIC, _V2): {
         "PUT": Rule(Kind.TOPIC, Effect.CREATES, writes=True),
         "DELETE": Rule(Kind.TOPIC, Effect.DELETES, writes=True),
-        "PATCH": Rule(Kind.TOPIC, writes=True),
+        "PATCH": Rule(Kind.TOPIC, writes=True, reach=Reach.MIRRORED),
     },
     # Every release of Zaqar fails on messages and subscriptions of topics (API section 4.12); marconi-partition treats
     # them as those of queues.
@@ -191,7 +221,7 @@ _UNKNOWN = Route(Rule(Kind.UNKNOWN), "", "", False)
 _UNSAFE = Route(Rule(Kind.UNSAFE), "", "", False)
 _HOME_RULE = Rule(Kind.HOME)
 _ROOT_RULES = ROUTES[Kind.ROOT, ("",)]
-_POP = Rule(Kind.MESSAGES, repeatable=False, writes=True)
+_POP = Rule(Kind.MESSAGES, repeatable=False, writes=True, reach=Reach.REMOVE)
 
 
 def valid_name(name: str) -> bool:

@@ -59,15 +59,15 @@ class Answer:
         if self.on_end is not None:
             self.on_end()
 
-    async def read(self) -> bytes:
-        """Return the whole body, at most MAX_READ bytes: for calls of our own. Raises as ``rest``."""
+    async def read(self, most: int = MAX_READ) -> bytes:
+        """Return the whole body, at most ``most`` bytes: where the answer is for us. Raises as ``rest``."""
         if self._connection is not None:
             pieces = bytearray(self.body)
             async for piece in self.rest():
                 pieces += piece
-                if len(pieces) > MAX_READ:
+                if len(pieces) > most:
                     self.abandon()
-                    raise BadAnswer(f"an answer is larger than {MAX_READ} bytes")
+                    raise BadAnswer(f"an answer is larger than {most} bytes")
             self.body = bytes(pieces)
             self.complete = True
         return self.body

@@ -6,24 +6,33 @@ import pytest
 
 from catalog.model import Placement, PlacementState, Segment
 from marconi_proxy.routing.decision import (
+    All,
     Decision,
+    FirstNonEmpty,
     Forward,
+    Merge,
+    Mirror,
+    One,
     Outcome,
+    Page,
+    Sum,
     decide,
     decide_without_queue,
 )
 from marconi_proxy.routing.route import ROUTES, Effect, Kind, Route, Rule, parse
 
-OLD, LAST = Segment(0, "p1", "q", sealed=True), Segment(1, "p2", "q")
-HERE, UNSETTLED = Forward(LAST), Forward(LAST, unsettled=True)
+HERE_ALONE = Segment(0, "p1", "q")
+HERE, UNSETTLED = Forward(HERE_ALONE), Forward(HERE_ALONE, unsettled=True)
 
-# state: (a call that only reads, one that writes, one that may create the queue, one that deletes it)
+SEALING = PlacementState.SEALING
+
+# state: (a call that only reads, one that writes, one that may create the queue, one that deletes it), of a queue that
+# was never moved.
 TABLE: dict[PlacementState | None, tuple[Decision, Decision, Decision, Decision]] = {
     None: (Outcome.BY_RULE, Outcome.BY_RULE, Outcome.CREATE, Outcome.BY_RULE),
     PlacementState.RESERVED: (HERE, HERE, Outcome.CREATE, Outcome.DELETE),
     PlacementState.CREATING: (UNSETTLED, UNSETTLED, Outcome.CREATE, Outcome.DELETE),
     PlacementState.OPEN: (HERE, HERE, HERE, Outcome.DELETE),
-    PlacementState.SEALING: (HERE, Outcome.HOLD, Outcome.HOLD, Outcome.DELETE),
     PlacementState.DELETING: (UNSETTLED, UNSETTLED, Outcome.CREATE, Outcome.DELETE),
 }
 
@@ -47,12 +56,153 @@ RULES = {
 @pytest.mark.parametrize("state", TABLE, ids=lambda state: state or "no placement")
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_the_table(rule: Rule, state: PlacementState | None) -> None:
-    placement = None if state is None else Placement("project", "q", 7, state, (OLD, LAST))
-    assert decide(placement, Route(rule, "v2", "q", True)) == TABLE[state][column(rule)]
+    placement = None if state is None else Placement("project", "q", 7, state, (HERE_ALONE,))
+    assert decide(placement, Route(rule, "v2", "q", True), b"/v2/queues/q/x/y") == TABLE[state][column(rule)]
 
 
 def test_the_table_has_every_state() -> None:
-    assert TABLE.keys() == {None, *PlacementState}
+    assert {*TABLE, SEALING} == {None, *PlacementState}
+
+
+# -- queues with history -----------------------------------------------------------------------------------------------
+
+# Segment 1 was retired.
+FIRST, MIDDLE, LAST = Segment(0, "p1", "q", sealed=True), Segment(2, "p2", "q", sealed=True), Segment(3, "p3", "q")
+CHAIN = (FIRST, MIDDLE, LAST)
+
+# (method, target): what is done with it. Every rule of the route table is in here.
+SPREAD: dict[tuple[str, bytes], Decision] = {
+    ("PUT", b"/v1/queues/q"): One(LAST),
+    ("GET", b"/v1/queues/q"): One(LAST),
+    ("HEAD", b"/v1/queues/q"): One(LAST),
+    ("PATCH", b"/v2/queues/q"): Mirror(CHAIN),
+    ("DELETE", b"/v2/queues/q"): Outcome.DELETE,
+    ("OPTIONS", b"/v2/queues/q/messages"): One(LAST),
+    ("GET", b"/v1/queues/q/metadata"): One(LAST),
+    ("PUT", b"/v1/queues/q/metadata"): Mirror(CHAIN),
+    ("GET", b"/v1/queues/q/stats"): Sum(CHAIN),
+    ("POST", b"/v1/queues/q/messages"): One(LAST),
+    ("POST", b"/v1.1/queues/q/messages"): One(LAST),
+    ("GET", b"/v2/queues/q/messages"): Page(CHAIN, None),
+    ("GET", b"/v2/queues/q/messages?marker=&ids="): Page(CHAIN, None),
+    ("GET", b"/v2/queues/q/messages?marker=5"): Page(CHAIN, "5"),
+    ("GET", b"/v2/queues/q/messages?marker=s1-5"): Page((MIDDLE, LAST), None),
+    ("GET", b"/v2/queues/q/messages?marker=s2-5"): Page((MIDDLE, LAST), "5"),
+    ("GET", b"/v2/queues/q/messages?marker=s4-5"): Outcome.LOOK,
+    ("GET", b"/v1/queues/q/messages?ids=a"): One(FIRST),
+    ("GET", b"/v1/queues/q/messages?ids=a,b&marker=s4-5"): One(FIRST),
+    ("GET", b"/v1/queues/q/messages?ids=s3-a,b"): Merge((FIRST, LAST), ("s3-a", "b")),
+    ("GET", b"/v1/queues/q/messages?ids=s1-a,b"): One(FIRST),
+    ("GET", b"/v1/queues/q/messages?ids=s1-a"): One(LAST),
+    ("GET", b"/v1/queues/q/messages?ids=s4-a,b"): Outcome.LOOK,
+    ("DELETE", b"/v1/queues/q/messages?ids=s2-a,s2-b"): One(MIDDLE),
+    ("DELETE", b"/v1/queues/q/messages?ids=s2-a,b"): All((FIRST, MIDDLE)),
+    ("DELETE", b"/v1/queues/q/messages?ids=s1-a"): One(LAST),
+    ("DELETE", b"/v1/queues/q/messages"): One(LAST),
+    ("DELETE", b"/v1/queues/q/messages?pop=1"): One(LAST),
+    ("DELETE", b"/v1/queues/q/messages?pop=1&ids=a"): One(FIRST),
+    ("DELETE", b"/v2/queues/q/messages?ids=s2-a,b"): All((FIRST, MIDDLE)),
+    ("DELETE", b"/v2/queues/q/messages?ids=s4-a"): Outcome.LOOK,
+    ("DELETE", b"/v2/queues/q/messages?pop=1"): FirstNonEmpty(CHAIN),
+    ("DELETE", b"/v2/queues/q/messages?%70op=1"): FirstNonEmpty(CHAIN),
+    ("DELETE", b"/v2/queues/q/messages?pop=1&ids=a"): One(LAST),
+    ("GET", b"/v2/queues/q/messages/a"): One(FIRST),
+    ("GET", b"/v2/queues/q/messages/s2-a"): One(MIDDLE),
+    ("GET", b"/v2/queues/q/messages/s1-a"): One(LAST),
+    ("GET", b"/v2/queues/q/messages/s4-a"): Outcome.LOOK,
+    ("GET", b"/v2/queues/q/messages/s0-s2-a"): One(FIRST),
+    ("DELETE", b"/v2/queues/q/messages/s2%2Da?claim_id=c"): One(MIDDLE),
+    ("POST", b"/v1/queues/q/claims"): FirstNonEmpty(CHAIN),
+    ("GET", b"/v2/queues/q/claims/s2-c"): One(MIDDLE),
+    ("PATCH", b"/v2/queues/q/claims/c"): One(FIRST),
+    ("DELETE", b"/v2/queues/q/claims/s4-c"): Outcome.LOOK,
+    ("POST", b"/v2/queues/q/purge"): All(CHAIN),
+    ("POST", b"/v2/queues/q/share"): One(LAST),
+    ("GET", b"/v2/queues/q/subscriptions?marker=s4-5"): One(LAST),
+    ("POST", b"/v2/queues/q/subscriptions"): One(LAST),
+    ("PATCH", b"/v2/queues/q/subscriptions/s4-x"): One(LAST),
+    ("DELETE", b"/v2/queues/q/subscriptions/x"): One(LAST),
+    ("PUT", b"/v2/queues/q/subscriptions/x/confirm"): One(LAST),
+    ("PUT", b"/v2/topics/q"): One(LAST),
+    ("PATCH", b"/v2/topics/q"): Mirror(CHAIN),
+    ("DELETE", b"/v2/topics/q"): Outcome.DELETE,
+    ("POST", b"/v2/topics/q/messages"): One(LAST),
+}
+
+# What waits while the queue is being switched.
+HELD = {
+    *(("PUT", b"/v1/queues/q"), ("PATCH", b"/v2/queues/q"), ("PUT", b"/v1/queues/q/metadata")),
+    *(("POST", b"/v1/queues/q/messages"), ("POST", b"/v1.1/queues/q/messages"), ("POST", b"/v2/queues/q/purge")),
+    *(("POST", b"/v2/queues/q/subscriptions"), ("PATCH", b"/v2/queues/q/subscriptions/s4-x")),
+    *(("DELETE", b"/v2/queues/q/subscriptions/x"), ("PUT", b"/v2/queues/q/subscriptions/x/confirm")),
+    *(("PUT", b"/v2/topics/q"), ("PATCH", b"/v2/topics/q"), ("POST", b"/v2/topics/q/messages")),
+}
+
+
+def written(call: tuple[str, bytes]) -> str:
+    return f"{call[0]} {call[1].decode()}"
+
+
+def of_chain(state: PlacementState, segments: tuple[Segment, ...], call: tuple[str, bytes], **latest: bool) -> Decision:
+    return decide(Placement("project", "q", 7, state, segments), parse(*call), call[1], **latest)
+
+
+@pytest.mark.parametrize("call", SPREAD, ids=written)
+def test_a_queue_with_history(call: tuple[str, bytes]) -> None:
+    assert of_chain(PlacementState.OPEN, CHAIN, call) == SPREAD[call]
+
+
+@pytest.mark.parametrize("call", SPREAD, ids=written)
+def test_a_queue_with_history_that_is_being_switched(call: tuple[str, bytes]) -> None:
+    assert of_chain(SEALING, CHAIN, call) == (Outcome.HOLD if call in HELD else SPREAD[call])
+
+
+@pytest.mark.parametrize("state", [PlacementState.RESERVED, PlacementState.CREATING, PlacementState.DELETING])
+@pytest.mark.parametrize("call", SPREAD, ids=written)
+def test_a_queue_with_history_of_which_nobody_knows_whether_it_exists(
+    call: tuple[str, bytes], state: PlacementState
+) -> None:
+    creates = parse(*call).rule.effect is Effect.CREATES
+    assert of_chain(state, CHAIN, call) == (Outcome.CREATE if creates else SPREAD[call])
+
+
+@pytest.mark.parametrize("call", [call for call in SPREAD if SPREAD[call] is Outcome.LOOK], ids=written)
+def test_what_the_catalog_does_not_know_either_is_from_before_the_first_move(call: tuple[str, bytes]) -> None:
+    decision = of_chain(PlacementState.OPEN, CHAIN, call, latest=True)
+    assert decision in (One(FIRST), Page(CHAIN, "s4-5"), Merge((FIRST,), ()))
+
+
+@pytest.mark.parametrize("call", SPREAD, ids=written)
+def test_the_one_segment_that_is_left_of_a_chain(call: tuple[str, bytes]) -> None:
+    # Its ids are tagged for ever, for those of the base are not.
+    decision = of_chain(PlacementState.OPEN, (LAST,), call)
+    if isinstance(SPREAD[call], Outcome):
+        assert decision is SPREAD[call]
+    elif isinstance(SPREAD[call], Page):
+        assert decision == Page((LAST,), None)
+    else:
+        assert decision in (One(LAST), FirstNonEmpty((LAST,)))
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "expected"),
+    [
+        ("GET", b"/v2/queues/q", One(HERE_ALONE)),
+        ("POST", b"/v2/queues/q/claims", One(HERE_ALONE)),
+        ("GET", b"/v2/queues/q/messages/a", One(HERE_ALONE)),
+        ("DELETE", b"/v2/queues/q/messages/s1-a", Outcome.LOOK),
+        ("GET", b"/v2/queues/q/messages?marker=s1-5", Outcome.LOOK),
+        ("POST", b"/v2/queues/q/messages", Outcome.HOLD),
+    ],
+)
+def test_the_first_switch_of_a_queue_may_be_news_that_has_not_come(
+    method: str, target: bytes, expected: Decision
+) -> None:
+    assert of_chain(SEALING, (HERE_ALONE,), (method, target)) == expected
+
+
+def test_every_rule_is_in_the_table_of_queues_with_history() -> None:
+    assert {parse(*call).rule for call in SPREAD} >= {rule for rule in RULES.values() if rule != Rule(rule.kind)}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +227,7 @@ def test_the_table_has_every_state() -> None:
 )
 def test_the_first_call_that_a_queue_ever_gets(method: str, target: bytes, expected: Decision) -> None:
     # API section 8.4: only these create a queue, so only these place one.
-    assert decide(None, parse(method, target)) == expected
+    assert decide(None, parse(method, target), target) == expected
 
 
 @pytest.mark.parametrize(

@@ -152,9 +152,9 @@ class Worker:
         await self.lifecycle.stop()
         await self.directory.stop()
 
-    def sender(self, call: Call) -> Callable[[Segment], Awaitable[Answer]]:
-        async def send(segment: Segment) -> Answer:
-            upstream = await self.directory.upstream(segment.partition)
+    def sender(self, call: Call) -> Callable[[Placement], Awaitable[Answer]]:
+        async def send(placement: Placement) -> Answer:
+            upstream = await self.directory.upstream(placement.partition)
             assert upstream is not None
             return await upstream.send(call)
 
@@ -374,7 +374,7 @@ async def test_a_creation_that_nobody_knows_the_end_of_stays_until_the_next_call
 
 @pytest.mark.parametrize("error", [DeadlineExceeded("late"), BadAnswer("garbage")], ids=repr)
 async def test_other_ends_that_nobody_knows(stage: Stage, worker: Worker, error: UpstreamError) -> None:
-    async def send(_: Segment) -> Answer:
+    async def send(_: Placement) -> Answer:
         raise error
 
     with pytest.raises(type(error)):

@@ -1,0 +1,91 @@
+"""Listing messages: from the marker's segment on, and from one segment to the next only over an empty page.
+
+A short page is not the end of a segment (API section 6.3), so it is asked for more until there is none: then nothing
+that is visible in it has been passed over, and, as it is sealed, nothing new will be.
+"""
+
+from __future__ import annotations
+
+from catalog.model import Segment
+from marconi_proxy.front_door.chain.asking import Asking, Reply
+from marconi_proxy.routing import answer_text
+from marconi_proxy.routing import query as raw_query
+from marconi_proxy.routing.translation import split
+from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.errors import BadAnswer
+
+# What a page has without a limit, in every version and release (API section 1.7).
+_DEFAULT = 10
+
+
+class _Page:
+    """The page that a client gets, while it is filled."""
+
+    def __init__(self, asking: Asking) -> None:
+        self.asking = asking
+        self.query = split(asking.call.target)[1]
+        self.limit = raw_query.last(self.query, "limit")
+        self.messages: list[bytes] = []
+        self.end: Reply | None = None  # where the last of them came from
+        self.next = ""
+
+    @property
+    def room(self) -> int:
+        """How many more it takes."""
+        try:
+            limit = _DEFAULT if self.limit is None else int(self.limit)
+        except ValueError:
+            limit = 0  # refused by the partition, which is asked with the limit as it is
+        return limit - len(self.messages)
+
+    def target(self, segment: Segment, marker: str | None) -> bytes:
+        """Return what to ask a segment for, to fill the page."""
+        path, query = split(self.asking.target(segment, marker))
+        if marker is not None:
+            query = raw_query.replaced(query, "marker", marker)
+        if self.messages:
+            query = raw_query.replaced(query, "limit", str(self.room))
+        return (f"{path}?{query}" if query else path).encode("latin-1")
+
+    def add(self, reply: Reply, found: list[bytes]) -> str | None:
+        """Take in what a segment has; return the marker of what follows, in its words. Raises BadAnswer."""
+        link = self.asking.translate(reply, lambda: answer_text.next_link(reply.body))
+        if link is None:
+            raise BadAnswer(f"partition {reply.segment.partition} answered with messages and no link")
+        self.messages += found
+        self.end = reply
+        shown = self.asking.names(reply.segment).outward(link)
+        path, _, query = shown.partition("?")
+        # The client's own limit, whatever this segment was asked for.
+        self.next = f"{path}?{raw_query.replaced(query, 'limit', self.limit)}"
+        return raw_query.last(link.partition("?")[2], "marker")
+
+    def answer(self, empty: Reply) -> Answer:
+        """Return it; ``empty`` is the last segment's answer, if nothing was found."""
+        if self.end is None:
+            return self.asking.shown(empty)
+        link = f'{{"rel": "next", "href": {answer_text.quoted(self.next)}}}'
+        body = b'{"messages": [%b], "links": [%b]}' % (b", ".join(self.messages), link.encode())
+        return self.asking.made(self.end, body)
+
+
+async def page(asking: Asking, segments: tuple[Segment, ...], marker: str | None) -> Answer:
+    """Return the page that the client asked for. Raises as ``Asking.send``."""
+    filled = _Page(asking)
+    for segment in segments:
+        is_last = segment is segments[-1]
+        while True:
+            reply = await asking.ask(segment, filled.target(segment, marker))
+            # A queue that was just retired may be missing: some stores say so (API section 2.8).
+            gone = reply.status == 404 and not is_last
+            if reply.status not in (200, 204) and not gone:
+                return asking.shown(reply)
+            found = asking.messages(reply) if reply.status == 200 else []
+            if not found:
+                break
+            marker = filled.add(reply, found)
+            # A short page of the last segment is as good as any: it may be filled any time.
+            if is_last or filled.room <= 0:
+                return filled.answer(reply)
+        marker = None
+    return filled.answer(reply)

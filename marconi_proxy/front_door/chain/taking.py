@@ -1,0 +1,83 @@
+"""Claims and pops: from the first segment that has something, never from two (API sections 2.13, 3.5).
+
+An empty answer does not mean that a segment is empty: with several consumers at it, Zaqar answers 204 to a fifth of
+its claims while there are free messages. To step on then would hand out newer messages before older ones. So a sealed
+segment that answers so is looked at, and asked again if it has a free message.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from catalog.model import Segment
+from marconi_proxy.front_door.chain.asking import Asking, Reply
+from marconi_proxy.front_door.existence import has_free_message
+from marconi_proxy.front_door.refusals import ClientGone
+from marconi_proxy.routing.route import Kind
+from marconi_proxy.upstream.connection import Answer
+
+LOG = logging.getLogger(__name__)
+
+# How often a sealed segment is asked before the client is told that there is nothing just now.
+TRIES = 5
+# Seconds of the longest pause before the second try; it doubles with each. Consumers that collide must not do so again.
+_PAUSE = 0.01
+
+
+class Taking:
+    """Belongs to one worker. ``sleep`` and ``chance`` space the tries."""
+
+    def __init__(self, sleep: Callable[[float], Awaitable[object]], chance: random.Random) -> None:
+        self._sleep = sleep
+        self._chance = chance
+
+    async def take(self, asking: Asking, segments: tuple[Segment, ...], wanted: Callable[[], bool]) -> Answer:
+        """Return the answer of the first segment that has something, else that of the last. Raises ClientGone when
+        ``wanted`` says no: what is taken then would be lost. Raises as ``Asking.send``."""
+        for segment in segments[:-1]:
+            reply = await self._from_sealed(asking, segment, wanted)
+            if reply is not None:
+                return asking.shown(reply)
+        return asking.shown(await self._ask(asking, segments[-1], wanted))
+
+    async def _from_sealed(self, asking: Asking, segment: Segment, wanted: Callable[[], bool]) -> Reply | None:
+        """Return what a sealed segment answers, None once it is seen to have nothing free."""
+        pause = _PAUSE
+        reply = await self._ask(asking, segment, wanted)
+        for _ in range(TRIES - 1):
+            if not self._is_empty(asking, reply):
+                return reply
+            if not await self._has_free_message(asking, segment):
+                return None
+            await self._sleep(self._chance.uniform(0, pause))
+            pause *= 2
+            reply = await self._ask(asking, segment, wanted)
+        if self._is_empty(asking, reply):
+            # An empty answer is always allowed; one from a newer segment would be out of order.
+            LOG.info("partition %s has free messages and hands out none", segment.partition)
+        return reply
+
+    async def _ask(self, asking: Asking, segment: Segment, wanted: Callable[[], bool]) -> Reply:
+        if not wanted():
+            raise ClientGone
+        return await asking.ask(segment)
+
+    def _is_empty(self, asking: Asking, reply: Reply) -> bool:
+        if asking.route.rule.kind is Kind.CLAIMS:
+            return reply.status == 204
+        return reply.status == 200 and not asking.messages(reply)
+
+    async def _has_free_message(self, asking: Asking, segment: Segment) -> bool:
+        upstream = await asking.upstream(segment)
+        # Pops ignore delays, claims mind them (API section 6.10).
+        delayed = asking.route.rule.kind is Kind.MESSAGES
+        return await has_free_message(
+            upstream,
+            asking.placement.key,
+            segment.physical,
+            asking.route.version,
+            delayed=delayed,
+            within=asking.left,
+        )

@@ -1,0 +1,80 @@
+"""Calls that change more than one segment: purges, deletions of messages by their ids, metadata."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from catalog.errors import CatalogError
+from catalog.model import Segment
+from marconi_proxy.front_door.chain.asking import Asking, Reply, together, with_body
+from marconi_proxy.front_door.refusals import Refused, unavailable
+from marconi_proxy.routing.mirrored_patch import mirrored
+from marconi_proxy.routing.route import Kind
+from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.errors import NotSent, UpstreamError
+from marconi_proxy.upstream.exchange import Call
+
+LOG = logging.getLogger(__name__)
+
+_FAULTS = (UpstreamError, CatalogError, Refused)
+
+
+def _done_in_part() -> Refused:
+    return unavailable("A partition of this queue cannot be reached. The call was done in part, or may have been.", 5)
+
+
+async def tell_all(asking: Asking, segments: tuple[Segment, ...]) -> Answer:
+    """Have every segment do the call; return what the last says, or who refused it. Raises as ``Asking.send``.
+
+    At the same time, for none depends on another: what is removed from one is in no other. What a crash leaves is a
+    call done in part, which is for the client to repeat; all of these may be (API section 8.1).
+    """
+    outcomes = await asyncio.gather(*(asking.ask(segment) for segment in segments), return_exceptions=True)
+    failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for failure in failed:
+        if not isinstance(failure, _FAULTS):
+            raise failure
+    if failed and (len(failed) < len(outcomes) or not all(isinstance(failure, NotSent) for failure in failed)):
+        LOG.info("done in part: %s", failed[0])
+        raise _done_in_part() from failed[0]
+    if failed:
+        raise failed[0]
+    replies = [outcome for outcome in outcomes if isinstance(outcome, Reply)]
+    refused = [reply for reply in replies if reply.status >= 300]
+    # A store that failed may do better next time; who refuses otherwise refuses what all of them would.
+    refused.sort(key=lambda reply: reply.status, reverse=True)
+    return asking.shown(refused[0] if refused else replies[-1])
+
+
+async def mirror(asking: Asking, segments: tuple[Segment, ...]) -> Answer:
+    """Have the last segment do the call, and have the sealed ones follow; return what the last says.
+
+    The last comes first: its metadata is what clients are shown, and what it refuses must not be done anywhere. A crash
+    between leaves sealed segments with the attributes of before, by which their messages go on being claimed until they
+    are gone; the next change of the same keys mends that. If one cannot be told, the client is refused (503), for to
+    repeat the call mends it as well. Raises as ``Asking.send``.
+    """
+    *sealed, last = segments
+    reply = await asking.ask(last)
+    if not 200 <= reply.status < 300:
+        return asking.shown(reply)
+    call: Call | None = asking.call
+    if asking.route.rule.kind is not Kind.METADATA:
+        body = asking.translate(reply, lambda: mirrored(asking.call.body))
+        call = None if body is None else with_body(asking.call, body)
+    if call is not None:
+        try:
+            await together([_follow(asking, segment, call) for segment in sealed])
+        except _FAULTS as error:
+            LOG.info("metadata was changed in the last segment and not in all of the others: %s", error)
+            raise _done_in_part() from error
+    return asking.shown(reply)
+
+
+async def _follow(asking: Asking, segment: Segment, call: Call) -> None:
+    answer = await asking.send(segment, call._replace(target=asking.target(segment)))
+    await answer.read()
+    # 404: its queue was retired a moment ago, and has no metadata any more.
+    if not 200 <= answer.status < 300 and answer.status != 404:
+        raise unavailable(f"A segment answered {answer.status} to metadata that the last one took.")
