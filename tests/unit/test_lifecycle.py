@@ -628,7 +628,7 @@ async def test_a_refused_deletion_changes_nothing(
 async def test_a_deletion_that_was_not_sent_changes_nothing(stage: Stage, worker: Worker) -> None:
     await stage.put(placement("q", "p1"))
 
-    async def not_sent(_: Segment) -> Answer:
+    async def not_sent(_: Placement) -> Answer:
         raise NotSent("the host cannot be reached")
 
     with pytest.raises(NotSent):
@@ -774,6 +774,105 @@ async def test_creation_and_deletion_at_the_same_time_in_one_worker(
     # It may be decided by what was known before the deletion, and is then decided anew by the caller.
     assert await creating in (201, None)
     assert p1.log[0] == "DELETE /v2/queues/q"
+
+
+# -- deletion of queues with history -----------------------------------------------------------------------------------
+
+CHAIN = (Segment(0, "p1", "q", sealed=True), Segment(1, "p2", "q-1", sealed=True), Segment(2, "p1", "q-2"))
+
+
+def chained(state: PlacementState = OPEN, epoch: int = 5, **more: Any) -> Placement:
+    return Placement(PROJECT, "q", epoch, state, CHAIN, **more)
+
+
+def delete_last(worker: Worker) -> Awaitable[Answer | None]:
+    """Delete as a client's call does that is translated for the last segment."""
+    call = DELETE._replace(target=b"/v2/queues/q-2")
+    return worker.lifecycle.delete(Q, worker.sender(call))
+
+
+async def test_a_deletion_is_for_every_segment_and_the_last_comes_first(
+    stage: Stage, worker: Worker, p1: Partition, p2: Partition
+) -> None:
+    await stage.put(chained())
+    seen: list[tuple[PlacementState, str] | None] = []
+
+    async def look(request: Request) -> bytes:
+        seen.append(await stage.state())
+        return await p2.do(request)
+
+    p2.reply("DELETE", look)
+    p1.queues, p2.queues = {"q", "q-2"}, {"q-1"}
+    got = await delete_last(worker)
+    assert got is not None
+    assert got.status == 204
+    assert (p1.log, p2.log) == (["DELETE /v2/queues/q-2", "DELETE /v2/queues/q"], ["DELETE /v2/queues/q-1"])
+    assert seen == [(DELETING, "p1")]
+    assert await stage.stored() is None
+
+
+async def test_a_deletion_that_the_last_segment_refuses_changes_nothing(
+    stage: Stage, worker: Worker, p1: Partition, p2: Partition
+) -> None:
+    await stage.put(chained())
+    p1.reply("DELETE", say(403))
+    got = await delete_last(worker)
+    assert got is not None
+    assert got.status == 403
+    assert (p1.log, p2.log) == (["DELETE /v2/queues/q-2"], [])
+    assert await stage.stored() == chained(epoch=7, since=stage.clock.now)
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+async def test_a_deletion_that_was_done_in_part_is_finished_later(
+    stage: Stage, worker: Worker, p1: Partition, p2: Partition, status: int
+) -> None:
+    await stage.put(chained())
+    p2.reply("DELETE", say(status))
+    p2.queues.add("q-1")
+    with pytest.raises(Refused, match="in part") as refused:
+        await delete_last(worker)
+    assert (refused.value.status, refused.value.retry_after) == (503, int(TAKEOVER_AFTER))
+    assert await stage.stored() == chained(DELETING, epoch=6, since=stage.clock.now)
+    stage.clock.now += TAKEOVER_AFTER + 1
+    got = await delete_last(worker)
+    assert got is not None
+    assert got.status == 204
+    assert p2.queues == set()
+    assert await stage.stored() is None
+
+
+async def test_a_deletion_of_many_segments_is_given_up_before_it_is_taken_over(
+    stage: Stage, worker: Worker, p1: Partition, p2: Partition
+) -> None:
+    await stage.put(chained())
+
+    async def slow(request: Request) -> bytes:
+        stage.clock.now += TAKEOVER_AFTER / 2
+        return await p1.do(request)
+
+    p1.reply("DELETE", slow)
+    with pytest.raises(Refused, match="in part"):
+        await delete_last(worker)
+    assert (p1.log, p2.log) == (["DELETE /v2/queues/q-2"], [])
+
+
+async def test_a_deleted_dead_letter_queue_keeps_the_place_of_its_last_segment_and_its_number(
+    stage: Stage, worker: Worker
+) -> None:
+    await stage.put(chained(group="source"))
+    await delete_last(worker)
+    assert await stage.stored() == Placement(
+        PROJECT, "q", 7, RESERVED, CHAIN[-1:], since=stage.clock.now, group="source"
+    )
+
+
+async def test_a_queue_with_history_that_a_post_created_anew_keeps_its_number(
+    stage: Stage, worker: Worker, p1: Partition
+) -> None:
+    p1.queues.add("q-2")
+    await worker.lifecycle.settle(Q, CHAIN[-1])
+    assert await stage.stored() == Placement(PROJECT, "q", 1, OPEN, CHAIN[-1:], since=stage.clock.now)
 
 
 # -- dead-letter queues ------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ IN_BASE, IN_MIDDLE, IN_LAST = (Translation(PLACEMENT, segment) for segment in PL
         (IN_LAST, "/v2/queues/q/claims?limit=%35", "/v2/queues/q/claims?limit=%35"),
         (IN_MIDDLE, "/v2/queues/q/messages?ids=x,s2-y,s3-z,s1-w", "/v2/queues/q.2/messages?ids=s0-x,y,s3-z,s1-w"),
         (IN_BASE, "/v2/queues/q/messages?ids=x&claim_ids=c,s2-d", "/v2/queues/q/messages?ids=x&claim_ids=c,s2-d"),
-        (IN_MIDDLE, "/v2/queues/q/messages?ids=x&claim_ids=c,s2-d", "/v2/queues/q.2/messages?ids=s0-x&claim_ids=s0-c,d"),
+        (IN_MIDDLE, "/v2/queues/q/messages?ids=x&claim_ids=s2-d", "/v2/queues/q.2/messages?ids=s0-x&claim_ids=d"),
         (IN_BASE, "/v2/queues/q/messages?ids=a%2Cs2-b", "/v2/queues/q/messages?ids=a%2Cs2-b"),
         (IN_MIDDLE, "/v2/queues/q/messages?echo=true&marker=s1-5&limit=2", "/v2/queues/q.2/messages?echo=true&limit=2"),
     ],
