@@ -2,6 +2,6 @@
 
 application: the story of a call · directory: what this worker knows of the catalog · membership: its heartbeat ·
 lifecycle: queues come to be and go · placing: where they go · existence: asking a partition whether it has a queue ·
-relay: bodies in, answers out · local: what is answered here (falcon) · refusals: our own errors · home: home
-documents · settings: the options of all this.
+chain: calls to queues with history · relay: bodies in, answers out · local: what is answered here (falcon) ·
+refusals: our own errors · home: home documents · settings: the options of all this.
 """
