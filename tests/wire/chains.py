@@ -15,17 +15,16 @@ from typing import Any
 from catalog.model import Placement, PlacementState, QueueKey, Segment
 from catalog.opening import open_catalog
 from tests.servers.fake_partition import until
-from tests.servers.partition import PartitionNode
 from tests.wire.door import Door, request_headers
 from tests.wire.raw_http import Answer, exchange
 
 
 class Chains:
-    """The queues of a front door over our own nodes, by partition name."""
+    """The queues of a front door over the partitions at these addresses, by partition name."""
 
-    def __init__(self, door: Door, nodes: Mapping[str, PartitionNode]) -> None:
+    def __init__(self, door: Door, addresses: Mapping[str, tuple[str, int]]) -> None:
         self._door = door
-        self._nodes = nodes
+        self._addresses = addresses
 
     def placement(self, project: str, queue: str) -> Placement:
         return asyncio.run(self._changed(QueueKey(project, queue), None))
@@ -50,7 +49,7 @@ class Chains:
         data = None if body is None else json.dumps(body).encode()
         target = f"/v2/queues/{segment.physical}{path}"
         headers = request_headers(project, {}).items()
-        return exchange(self._nodes[segment.partition].address, method, target, headers, data)
+        return exchange(self._addresses[segment.partition], method, target, headers, data)
 
     def seal(self, project: str, queue: str) -> None:
         """Have writes refused by every worker."""

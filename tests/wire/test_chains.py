@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ import pytest
 from tests.servers.fake_partition import until
 from tests.servers.marconi import marconi_proxy
 from tests.servers.partition import PartitionNode, partition_node
+from tests.servers.zaqar import Zaqar
 from tests.wire.chains import Chains
 from tests.wire.conftest import logged
 from tests.wire.door import Door, alone, unread
@@ -50,7 +52,7 @@ def door(nodes: dict[str, PartitionNode], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def chains(door: Door, nodes: dict[str, PartitionNode]) -> Chains:
-    return Chains(door, nodes)
+    return Chains(door, {name: node.address for name, node in nodes.items()})
 
 
 class Api:
@@ -252,6 +254,34 @@ def test_a_client_does_not_notice_that_its_queue_is_moved(version: str, door: Do
         lambda: chains.retire(project, QUEUE),
     )
     assert moved.notes == unmoved.notes
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("home", ["ours", "zaqar"])
+def test_nor_does_one_whose_queue_is_moved_between_our_node_and_zaqar(
+    version: str, home: str, door: Door, nodes: dict[str, PartitionNode], zaqar16: Zaqar
+) -> None:
+    zaqar = f"zaqar-{uuid.uuid4().hex[:8]}"
+    door.proxy.run("partition", "register", zaqar, "--host", zaqar16.url)
+    mixed = Chains(door, {zaqar: zaqar16.address, "north": nodes["north"].address})
+    here, there = ("north", zaqar) if home == "ours" else (zaqar, "north")
+    try:
+        for worker in door.workers:
+            other = door.tenant(pinned=zaqar)
+            with door.through(worker) as client:
+                until(
+                    lambda client=client, other=other: client.ask("PUT", "/v1/queues/x", other).status == 201,
+                    f"worker {worker} knows the partition",
+                )
+        moved = Api(door, version, project := door.tenant(pinned=here))
+        program(
+            moved,
+            lambda: mixed.move(project, QUEUE, there),
+            lambda: mixed.move(project, QUEUE, here, f"{QUEUE}-2"),
+            lambda: mixed.retire(project, QUEUE),
+        )
+    finally:
+        door.change(zaqar, state="cordoned")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
