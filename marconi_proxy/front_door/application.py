@@ -237,16 +237,14 @@ class FrontDoor:
         body = await read_body(head, receive, self._settings.max_body, self._settings.body_timeout)
         call = self._call(scope, route, head, body, request_id)
         key = QueueKey(project, route.queue)
-        latest = False
         for _ in range(_ROUNDS):
             placement = self._directory.cached(key) or await self._directory.find(key)
-            decision = decide(placement, route, scope["target"], latest=latest)
+            decision = decide(placement, route, scope["target"])
+            if decision is Outcome.LOOK:
+                placement = await self._directory.look(key)
+                decision = decide(placement, route, scope["target"], latest=True)
             if isinstance(decision, Forward):
                 answer: Answer | None = await self._forward(call, key, placement, decision, route)
-            elif decision is Outcome.LOOK:
-                self._directory.forget(key)
-                latest = True
-                continue
             elif isinstance(decision, Outcome):
                 answer = await self._act(decision, call, key, route, scope)
             else:

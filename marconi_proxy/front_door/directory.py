@@ -91,6 +91,21 @@ class Directory:
         # One who gives up must not take the answer from the others.
         return await asyncio.shield(read)
 
+    async def look(self, key: QueueKey) -> Placement | None:
+        """Return what the catalog has now, for the placement that is known looks old. Raises CatalogUnavailable, and
+        what is known goes on being known."""
+        placement = await self._catalog.get_placement(key)
+        known = self._placements.get(key)
+        if known is not None and known != placement:
+            # A read that is under way may be older than this one.
+            self._reads.pop(key, None)
+            self._drop(key, known)
+        return placement
+
+    def _drop(self, key: QueueKey, known: Placement) -> None:
+        del self._placements[key]
+        self._dropped[key] = known.segments[-1]
+
     async def _read(self, key: QueueKey) -> Placement | None:
         this = asyncio.current_task()
         try:
@@ -170,8 +185,7 @@ class Directory:
                 self._reads.pop(key, None)
                 known = self._placements.get(key)
                 if known is not None and known.epoch != event.epoch:
-                    del self._placements[key]
-                    self._dropped[key] = known.segments[-1]
+                    self._drop(key, known)
                 if event.epoch is None:
                     segment = self._dropped.pop(key, None)
                     if segment is not None and self.on_removal is not None:

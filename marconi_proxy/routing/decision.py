@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from catalog.model import Placement, PlacementState, Segment
 from marconi_proxy.routing import query as raw_query
-from marconi_proxy.routing.route import Effect, Kind, Reach, Route
+from marconi_proxy.routing.route import Effect, Kind, Reach, Route, Rule
 from marconi_proxy.routing.tags import is_news, owner, resume
 from marconi_proxy.routing.translation import parts, split
 
@@ -100,8 +100,6 @@ class Outcome(Enum):
 
 Decision = Forward | Spread | Outcome
 
-# What must not reach a segment once another one is being opened after it. Consumers' calls may: what they take, renew,
-# release or remove stays in the segment that it is in.
 _HELD = frozenset({Reach.LAST, Reach.MIRRORED, Reach.EVERY})
 
 
@@ -134,7 +132,7 @@ def decide(placement: Placement | None, route: Route, target: bytes, *, latest: 
     if state is PlacementState.OPEN:
         return _spread(placement, route, target, latest)
     if state is PlacementState.SEALING:
-        if route.rule.writes and route.rule.reach in _HELD:
+        if is_held(route.rule):
             return Outcome.HOLD
         # Also of a queue without history yet: the switch may be news that has not come here.
         return _spread(placement, route, target, latest)
@@ -144,6 +142,14 @@ def decide(placement: Placement | None, route: Route, target: bytes, *, latest: 
     if has_history(placement):
         return _spread(placement, route, target, latest)
     return Forward(segments[-1], unsettled=state is not PlacementState.RESERVED)
+
+
+def is_held(rule: Rule) -> bool:
+    """Tell whether a call must not reach a segment once another one is being opened after it.
+
+    Consumers' calls may: what they take, renew, release or remove stays in the segment that it is in.
+    """
+    return rule.writes and rule.reach in _HELD
 
 
 def has_history(placement: Placement) -> bool:

@@ -185,6 +185,35 @@ async def test_forgetting(catalog: Staged, held: Directory) -> None:
     assert await held.find(key("q1")) == placement("q1")
 
 
+async def test_looking_past_what_is_known(catalog: Staged, held: Directory) -> None:
+    await held.find(key("q1"))
+    newer = placement("q1", "p2", epoch=2)
+    await catalog.real.replace_placement(newer)
+    assert await held.look(key("q1")) == newer
+    assert held.cached(key("q1")) is None
+    assert await held.find(key("q1")) == newer
+    assert await held.look(key("q1")) == newer
+    assert held.cached(key("q1")) == newer
+
+
+async def test_looking_while_the_store_is_away_forgets_nothing(catalog: Staged, held: Directory) -> None:
+    known = await held.find(key("q1"))
+    catalog.fail("get_placement")
+    with pytest.raises(CatalogUnavailable):
+        await held.look(key("q1"))
+    assert held.cached(key("q1")) == known
+
+
+async def test_a_removal_of_what_was_known_until_a_look_is_told_too(
+    catalog: Staged, held: Directory, news: News, removed
+) -> None:
+    await held.find(key("q1"))
+    await catalog.real.remove_placement(key("q1"), 1)
+    assert await held.look(key("q1")) is None
+    await news(ChangeSubject.PLACEMENT, PROJECT, "q1")
+    assert removed == [(key("q1"), Segment(0, "p1", "q1"))]
+
+
 async def test_a_read_under_way_is_forgotten_too(catalog: Staged, held: Directory) -> None:
     go = asyncio.Event()
     catalog.before("get_placement", go.wait)
