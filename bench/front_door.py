@@ -120,7 +120,9 @@ async def register(uri: str, host: str) -> None:
     await catalog.close()
 
 
-def wrk_load(port: int, method: str, connections: int, seconds: int, core: int, directory: Path) -> dict[str, float]:
+def wrk_load(
+    port: int, method: str, connections: int, seconds: int, core: int, directory: Path, path: str = PATH
+) -> dict[str, float]:
     """Return requests/s and latency in ms (p50, p99) of one wrk run. Raises RuntimeError if any answer was an error."""
     script = directory / f"{method}.lua"
     body = f"wrk.body = '{POST}'\n" if method == "POST" else ""
@@ -129,7 +131,7 @@ def wrk_load(port: int, method: str, connections: int, seconds: int, core: int, 
     done = subprocess.run(
         [
             *("taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"),
-            *("-s", str(script), f"http://127.0.0.1:{port}{PATH}"),
+            *("-s", str(script), f"http://127.0.0.1:{port}{path}"),
         ],
         check=True,
         capture_output=True,
@@ -150,14 +152,16 @@ def _latency(output: str, percentile: str) -> float:
     return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
 
 
-def python_load(port: int, method: str, connections: int, seconds: int, core: int, _: Path) -> dict[str, float]:
+def python_load(
+    port: int, method: str, connections: int, seconds: int, core: int, _: Path, path: str = PATH
+) -> dict[str, float]:
     """The same as ``wrk_load`` with ``bench.load``, in a process of its own."""
     done = subprocess.run(
         [
             *("taskset", "-c", str(core), sys.executable, "-m", "bench.load", "--connections", str(connections)),
             *("--seconds", str(seconds), "--method", method, "--body", POST if method == "POST" else ""),
             *(argument for pair in HEADERS.items() for argument in ("--header", ": ".join(pair))),
-            f"http://127.0.0.1:{port}{PATH}",
+            f"http://127.0.0.1:{port}{path}",
         ],
         check=True,
         stdout=subprocess.PIPE,

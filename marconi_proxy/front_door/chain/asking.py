@@ -33,6 +33,8 @@ class Reply(NamedTuple):
 
 def without_line(lines: bytes, name: bytes) -> bytes:
     """Return serialised header lines without those of a header. ``name`` is in lower case, as all names are here."""
+    if name not in lines:
+        return lines
     return b"".join(line for line in lines.splitlines(keepends=True) if not line.startswith(name + b":"))
 
 

@@ -1,0 +1,120 @@
+"""What a queue's history costs: calls to one that was never moved, next to some that were.
+
+One run starts a stub host that answers 550 bytes of JSON and a front door with one worker, pinned as in
+``bench.front_door``, and takes turns between the queues, so that a noisy machine is noisy for all; medians are printed.
+``us`` is the processor time of a call in the front door, ``ratio`` the rate by that of the queue that never moved.
+
+    never      one segment, as it was created: forwarded as it comes
+    once       one segment, all of whose ids are tagged
+    draining   a sealed segment that is empty, and one that is written to: a list asks both
+
+    python -m bench.chains
+    python -m bench.chains --seconds 10 -f json
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.front_door import (
+    ANSWER,
+    HEADERS,
+    STUB_CONF,
+    free_port,
+    nginx,
+    processor_time,
+    python_load,
+    register,
+    running,
+    wrk_load,
+)
+from catalog import open_catalog
+from catalog.model import Placement, PlacementState, Segment
+
+CHAINS = {
+    "never": (Segment(0, "stub", "never"),),
+    "once": (Segment(1, "stub", "once"),),
+    "draining": (Segment(0, "stub", "draining", sealed=True), Segment(1, "stub", "draining.1")),
+}
+
+
+async def place(uri: str) -> None:
+    """Place the queues."""
+    catalog = await open_catalog(uri)
+    for name, segments in CHAINS.items():
+        placement = Placement(HEADERS["X-Project-Id"], name, 1, PlacementState.OPEN, segments)
+        await catalog.insert_placement(placement)
+    await catalog.close()
+
+
+def measure(arguments: argparse.Namespace, directory: Path) -> list[dict[str, object]]:
+    """Run it all; return a row per method and queue."""
+    load_core, proxy_core = 0, 1
+    load = wrk_load if shutil.which("wrk") else python_load
+    stub_port, port = free_port(), free_port()
+    uri = f"sqlite:///{directory}/catalog.sqlite"
+    stub = (
+        nginx(directory, "stub", STUB_CONF.format(dir=directory, port=stub_port, answer=ANSWER))
+        if shutil.which("nginx")
+        else [sys.executable, "-m", "bench.stub", "--port", str(stub_port), "--answer", ANSWER]
+    )
+    front_door = [
+        *(str(Path(sys.executable).with_name("marconi-proxy")), "serve", "public", "--catalog", uri),
+        *("--bind", f"127.0.0.1:{port}", "--workers", "1"),
+    ]
+    rows: list[dict[str, object]] = []
+    with ExitStack() as stack:
+        stack.enter_context(running(stub, load_core, stub_port, directory / "stub.out"))
+        asyncio.run(register(uri, f"http://127.0.0.1:{stub_port}"))
+        asyncio.run(place(uri))
+        pid = stack.enter_context(running(front_door, proxy_core, port, directory / "front_door.out"))
+        for method in ("GET", "POST"):
+            runs: dict[str, list[tuple[float, float]]] = {name: [] for name in CHAINS}
+            for _ in range(arguments.rounds):
+                for name, of_one in runs.items():
+                    path = f"/v2/queues/{name}/messages"
+                    before = processor_time(pid)
+                    rate = load(port, method, arguments.connections, arguments.seconds, load_core, directory, path)[
+                        "rate"
+                    ]
+                    used = processor_time(pid) - before
+                    of_one.append((rate, used / (rate * arguments.seconds) * 1e6))
+            usual = statistics.median(rate for rate, _ in runs["never"])
+            for name, of_one in runs.items():
+                rate = statistics.median(rate for rate, _ in of_one)
+                us = statistics.median(us for _, us in of_one)
+                row = {"request": f"{method} x {arguments.connections}", "queue": name, "rps": round(rate)}
+                rows.append(row | {"us": round(us, 1), "ratio": round(rate / usual, 3)})
+    return rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--seconds", type=int, default=4, help="of one measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("-f", "--format", choices=["table", "json"], default="table")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        Path(directory).chmod(0o755)
+        rows = measure(arguments, Path(directory))
+    if arguments.format == "json":
+        print(json.dumps(rows, indent=2))
+        return 0
+    columns = list(rows[0])
+    print("  ".join(f"{column:>10}" for column in columns))
+    for row in rows:
+        print("  ".join(f"{row[column]!s:>10}" for column in columns))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
