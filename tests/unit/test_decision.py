@@ -126,7 +126,14 @@ SPREAD: dict[tuple[str, bytes], Decision] = {
     ("PUT", b"/v2/topics/q"): One(LAST),
     ("PATCH", b"/v2/topics/q"): Mirror(CHAIN),
     ("DELETE", b"/v2/topics/q"): Outcome.DELETE,
+    # Topics have no claims, and none but our own node keeps messages in them: they are where the last segment is.
     ("POST", b"/v2/topics/q/messages"): One(LAST),
+    ("DELETE", b"/v2/topics/q/messages"): One(LAST),
+    ("POST", b"/v2/topics/q/subscriptions"): One(LAST),
+    ("POST", b"/v2/topics/q/purge"): One(LAST),
+    ("PUT", b"/v2/topics/q/subscriptions/x/confirm"): One(LAST),
+    ("PATCH", b"/v2/topics/q/subscriptions/x"): One(LAST),
+    ("DELETE", b"/v2/topics/q/subscriptions/x"): One(LAST),
 }
 
 # What waits while the queue is being switched.
@@ -136,6 +143,12 @@ HELD = {
     *(("POST", b"/v2/queues/q/subscriptions"), ("PATCH", b"/v2/queues/q/subscriptions/s4-x")),
     *(("DELETE", b"/v2/queues/q/subscriptions/x"), ("PUT", b"/v2/queues/q/subscriptions/x/confirm")),
     *(("PUT", b"/v2/topics/q"), ("PATCH", b"/v2/topics/q"), ("POST", b"/v2/topics/q/messages")),
+    *(("DELETE", b"/v2/topics/q/messages"), ("POST", b"/v2/topics/q/subscriptions"), ("POST", b"/v2/topics/q/purge")),
+    *(
+        ("PUT", b"/v2/topics/q/subscriptions/x/confirm"),
+        ("PATCH", b"/v2/topics/q/subscriptions/x"),
+        ("DELETE", b"/v2/topics/q/subscriptions/x"),
+    ),
 }
 
 
