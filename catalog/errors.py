@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from catalog.model import Partition, Placement
+    from catalog.model import Holder, Move, Partition, Placement, Plan
 
 
 class CatalogError(Exception):
@@ -25,7 +25,10 @@ class NotInitialised(CatalogError):
 
 
 class WrongSchema(CatalogError):
-    """The operator's fault: the store was prepared by a release with another schema version."""
+    """The operator's fault: the store was prepared by a release with another schema version.
+
+    An older one is brought up to date by ``marconi-proxy catalog init``.
+    """
 
 
 class CatalogUnavailable(CatalogError):
@@ -37,7 +40,8 @@ class CatalogUnavailable(CatalogError):
 
 
 class Conflict(CatalogError):
-    """A compare-and-set met another epoch than it expected. ``current`` is what is stored now, None if nothing is."""
+    """A compare-and-set met another epoch, or another life, than it expected. ``current`` is what is stored now, None
+    if nothing is."""
 
     def __init__(self, current: Placement | None) -> None:
         super().__init__(f"the stored placement is {current}" if current else "there is no such placement any more")
@@ -68,3 +72,47 @@ class PartitionInUse(CatalogError):
         super().__init__(f"partition {name} still has {placements} placement{'s' if placements != 1 else ''}")
         self.name = name
         self.placements = placements
+
+
+class MoveConflict(CatalogError):
+    """A move of this id is there with other content or version. ``current`` is it, None if there is none."""
+
+    def __init__(self, move_id: str, current: Move | None) -> None:
+        super().__init__(f"move {move_id} was changed by somebody else" if current else f"no move {move_id}")
+        self.move_id = move_id
+        self.current = current
+
+
+class MoveUnderWay(CatalogError):
+    """The queue has an unfinished move already: ``current``."""
+
+    def __init__(self, current: Move) -> None:
+        super().__init__(f"the queue is being moved already: move {current.id} to {current.target} is {current.state}")
+        self.current = current
+
+
+class MoveHeld(CatalogError):
+    """Another one drives the move: ``holder``."""
+
+    def __init__(self, move_id: str, holder: Holder) -> None:
+        super().__init__(f"move {move_id} is held by {holder.name}")
+        self.move_id = move_id
+        self.holder = holder
+
+
+class MoveNotHeld(CatalogError):
+    """The hold of a move under this token has ended: whoever had it must let the move be, for others may have it."""
+
+    def __init__(self, move_id: str, token: int) -> None:
+        super().__init__(f"move {move_id} is not held under token {token} any more")
+        self.move_id = move_id
+        self.token = token
+
+
+class PlanConflict(CatalogError):
+    """A plan of this id is there with other content or version. ``current`` is it, None if there is none."""
+
+    def __init__(self, plan_id: str, current: Plan | None) -> None:
+        super().__init__(f"plan {plan_id} was changed by somebody else" if current else f"no plan {plan_id}")
+        self.plan_id = plan_id
+        self.current = current

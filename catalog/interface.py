@@ -2,18 +2,43 @@
 
 Every method may raise ``CatalogUnavailable``; a write that does so may or may not have happened, and is safe to repeat.
 Readers see whole documents, and a read that starts after a write returned sees that write (from every process).
+
+*The position of one's own change.* Whoever must know where in the feed a placement was changed (a mover, of its seal)
+follows the feed: it waits for ``watch`` to yield its first Synced, *then* replaces the placement, and waits for the
+Change with that name, epoch and ``born``; no other change of a catalog has all three. Its position is that of the
+write. If the feed breaks off in between, or if somebody else made the change (a mover that died), watch anew: what a
+read or write that returned before ``watch`` was called has shown or done is at or before the position of the first
+Synced, and to wait until members have acknowledged that one is as good, only later.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any
 
-from catalog.model import Change, Member, MemberSighting, Partition, Placement, QueueKey, Synced, Tenant
+from catalog.model import (
+    Change,
+    Member,
+    MemberSighting,
+    Move,
+    MoveState,
+    Partition,
+    Placement,
+    Plan,
+    PlanState,
+    QueueKey,
+    Synced,
+    Tenant,
+)
 
 # Bump when stored documents or indexes change shape; ``init`` and ``check`` compare it.
-SCHEMA_VERSION = 1
+#
+# 1: placements, partitions, tenants, members.
+# 2: moves and plans; placements have ``born`` and ``move``, members ``acked``, ``capabilities`` and ``lease``.
+#    Documents of version 1 stay as they are and are read with defaults. Workers of a release with version 1 go on
+#    while ``init`` runs and after it; as they have no capabilities, no queue is moved until they are gone.
+SCHEMA_VERSION = 2
 
 
 class Catalog(ABC):
@@ -25,7 +50,8 @@ class Catalog(ABC):
     async def init(self) -> None:
         """Create tables, indexes and the schema version. Idempotent, also when run by several at once.
 
-        Raises WrongSchema if the store holds another schema version.
+        A store of an older schema version is brought up to this one and keeps what it holds. Raises WrongSchema if it
+        holds a later one, or something else.
         """
 
     @abstractmethod
@@ -50,16 +76,17 @@ class Catalog(ABC):
         """Insert-or-get: return (what is stored now, whether that is exactly ``placement``: inserted by this call).
 
         A repeated insert, after one that ended in CatalogUnavailable, so tells that the first one succeeded. Two
-        callers with equal values cannot be told apart; ``since`` makes theirs differ. What is stored already is
+        callers with equal values cannot be told apart; ``born`` makes theirs differ. What is stored already is
         returned whatever partitions ``placement`` names.
 
-        Raises PartitionUnknown if a segment names a partition that is not registered or is being removed: no
-        placement ever names a partition that is gone, even when both happen at the same moment.
+        Raises ValueError if ``placement`` has no ``born``. Raises PartitionUnknown if a segment names a partition that
+        is not registered or is being removed: no placement ever names a partition that is gone, even when both happen
+        at the same moment.
         """
 
     @abstractmethod
     async def replace_placement(self, placement: Placement) -> None:
-        """Compare-and-set: store ``placement`` if the stored epoch is ``placement.epoch - 1``.
+        """Compare-and-set: store ``placement`` if the stored one has its ``born`` and epoch ``placement.epoch - 1``.
 
         Raises Conflict(current) otherwise, unless exactly ``placement`` is stored already (a repeated write). Raises
         PartitionUnknown as ``insert_placement`` does for partitions that the stored placement does not name yet; what
@@ -67,8 +94,11 @@ class Catalog(ABC):
         """
 
     @abstractmethod
-    async def remove_placement(self, key: QueueKey, epoch: int) -> None:
-        """Remove the placement if its epoch is ``epoch``. Nothing to remove is success; else Conflict(current)."""
+    async def remove_placement(self, key: QueueKey, epoch: int, born: str) -> None:
+        """Remove the placement if it has this epoch and ``born``.
+
+        Nothing to remove is success. Raises Conflict(current) if there is another, also one of a later life.
+        """
 
     @abstractmethod
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
@@ -157,13 +187,106 @@ class Catalog(ABC):
 
     @abstractmethod
     async def remove_member(self, member_id: str) -> None:
-        """Forget it; nothing to forget is success."""
+        """Forget it; nothing to forget is success. For the member itself, when it signs off: it writes no more."""
+
+    @abstractmethod
+    async def evict_member(self, member_id: str, *, idle: float = 0.0) -> MemberSighting | None:
+        """Forget a member that has not renewed for longer than its lease, and than ``idle`` seconds.
+
+        Judged by the store's clock in the same step, so that none is forgotten that renews at that moment: a member
+        that lives and is not listed could write to a queue that is being moved. Returns None if it is gone, or never
+        was; else the member, which stays.
+        """
+
+    # -- moves --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def get_move(self, move_id: str) -> Move | None: ...
+
+    @abstractmethod
+    async def insert_move(self, move: Move) -> None:
+        """Store a new move (``version`` 1). A queue has at most one that is not finished, and the store sees to it.
+
+        Raises MoveConflict(current) if the id is taken, unless exactly ``move`` is stored already (a repeated write).
+        Raises MoveUnderWay(current) if another move of the queue is not finished.
+        """
+
+    @abstractmethod
+    async def replace_move(self, move: Move, token: int | None) -> None:
+        """Compare-and-set on ``move.version - 1``. Who holds the move is left as it is.
+
+        With a token, only while that hold lasts, by the store's clock: who lost its hold changes nothing any more.
+        Without, whoever holds it: for what operators decide (pause, cancel), which its holder then meets as a conflict.
+
+        Raises MoveNotHeld, MoveConflict(current or None), MoveUnderWay if a finished move were to go on beside another
+        one. None of them if exactly ``move`` is stored already (a repeated write).
+        """
+
+    @abstractmethod
+    async def list_moves(
+        self,
+        *,
+        project: str | None = None,
+        queue: str | None = None,
+        partition: str | None = None,
+        states: Collection[MoveState] | None = None,
+        plan: str | None = None,
+        after: str | None = None,
+        limit: int,
+    ) -> list[Move]:
+        """Moves by id, after the id ``after`` (exclusive), at most limit; None filters nothing.
+
+        ``partition`` keeps those with this source or target, ``states`` those in one of them.
+        """
+
+    @abstractmethod
+    async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
+        """Hold the move for ``seconds`` from now by the store's clock; return it with its ``holder``.
+
+        Each hold has a ``token`` that is larger than those of all holds of the move before. A hold of the same name is
+        taken over (a repeated write: the earlier token ends). Raises MoveHeld if another one holds it, MoveConflict if
+        there is no such move.
+        """
+
+    @abstractmethod
+    async def renew_move(self, move_id: str, token: int, seconds: float) -> None:
+        """Let the hold end ``seconds`` from now. Raises MoveNotHeld if it has ended: it never comes back."""
+
+    @abstractmethod
+    async def release_move(self, move_id: str, token: int) -> None:
+        """End the hold, so that others need not wait for its end. Success also if it has ended already."""
+
+    # -- plans --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def get_plan(self, plan_id: str) -> Plan | None: ...
+
+    @abstractmethod
+    async def insert_plan(self, plan: Plan) -> None:
+        """Store a new plan (``version`` 1). Raises PlanConflict(current) if the id is taken.
+
+        Unless exactly ``plan`` is stored already (a repeated write).
+        """
+
+    @abstractmethod
+    async def replace_plan(self, plan: Plan) -> None:
+        """Compare-and-set on ``plan.version - 1``. Raises PlanConflict(current or None).
+
+        Unless exactly ``plan`` is stored already (a repeated write).
+        """
+
+    @abstractmethod
+    async def list_plans(
+        self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
+    ) -> list[Plan]:
+        """Plans by id, after the id ``after`` (exclusive), at most limit; None filters nothing."""
 
     # -- the change feed ----------------------------------------------------------------------------------------
 
     @abstractmethod
     def watch(self) -> AsyncGenerator[Change | Synced, None]:
-        """Yield ``Synced(fresh=True)`` first, then every change of placements, partitions and tenants, in order.
+        """Yield ``Synced(fresh=True)`` first, then every change in order: of placements, partitions, tenants, moves,
+        plans. Who holds a move is not shown: holds are renewed all the time.
 
         Every write that returns after the first Synced was yielded will be shown. While nothing changes, a
         ``Synced(fresh=False)`` at least once a second proves that the feed is alive and how far it has come. Raises

@@ -7,9 +7,10 @@ A placement's ``_id`` is project, NUL, queue. NUL is in neither and sorts before
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC
 from typing import Any, TypeVar
 
-from catalog.model import Partition, Placement, QueueKey, Tenant
+from catalog.model import Move, Partition, Placement, Plan, QueueKey, Tenant
 
 T = TypeVar("T")
 
@@ -35,6 +36,11 @@ def id_range(project: str | None, after: QueueKey | None) -> dict[str, str]:
     if after is not None:
         bounds["$gt"] = max(bounds.get("$gt", ""), placement_id(after))
     return bounds or {"$gt": ""}
+
+
+def this_placement(key: QueueKey, epoch: int, born: str) -> dict[str, Any]:
+    """Return the condition for the placement of this epoch and life. Documents of schema version 1 have no ``born``."""
+    return {"_id": placement_id(key), "epoch": epoch, "born": born or {"$in": ["", None]}}
 
 
 def placement_document(placement: Placement) -> dict[str, Any]:
@@ -68,6 +74,34 @@ def tenant_document(tenant: Tenant) -> dict[str, Any]:
 def read_tenant(document: Mapping[str, Any]) -> Tenant:
     """Read a tenant. Raises ValueError, TypeError or KeyError if it is none."""
     return Tenant.from_json({**document, "project": document["_id"]})
+
+
+def move_document(move: Move) -> dict[str, Any]:
+    """Spell a move, without who holds it. (Stored ones have ``holder``, ``token`` and ``until`` as well.)"""
+    document = {"_id": move.id, **move.to_json(), "project": move.project}
+    del document["id"], document["holder"]
+    return document | {"partitions": [move.source, move.target], "unfinished": not move.finished}
+
+
+def read_move(document: Mapping[str, Any]) -> Move:
+    """Read a move; ``held`` tells whether its hold lasts. Raises ValueError, TypeError or KeyError if it is none."""
+    holder = None
+    if document["held"]:
+        until = document["until"].replace(tzinfo=UTC).timestamp()
+        holder = {"name": document["holder"], "token": document["token"], "until": until}
+    return Move.from_json({**document, "id": document["_id"], "holder": holder})
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Spell a plan."""
+    document = {"_id": plan.id, **plan.to_json()}
+    del document["id"]
+    return document
+
+
+def read_plan(document: Mapping[str, Any]) -> Plan:
+    """Read a plan. Raises ValueError, TypeError or KeyError if it is none."""
+    return Plan.from_json({**document, "id": document["_id"]})
 
 
 def read(reader: Callable[[Mapping[str, Any]], T], document: Mapping[str, Any]) -> T:

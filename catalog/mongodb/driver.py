@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any
 
 from catalog.interface import Catalog
-from catalog.model import Change, Member, MemberSighting, Partition, Placement, QueueKey, Synced, Tenant
+from catalog.model import (
+    Change,
+    Member,
+    MemberSighting,
+    Move,
+    MoveState,
+    Partition,
+    Placement,
+    Plan,
+    PlanState,
+    QueueKey,
+    Synced,
+    Tenant,
+)
 from catalog.mongodb import feed, schema
 from catalog.mongodb.members import Members
+from catalog.mongodb.moves import Moves
 from catalog.mongodb.partitions import Partitions
 from catalog.mongodb.placements import Placements
+from catalog.mongodb.plans import Plans
 from catalog.mongodb.store import Store
 from catalog.mongodb.tenants import Tenants
 
@@ -27,6 +42,8 @@ class MongoDBCatalog(Catalog):
         self._placements = Placements(store, self._partitions)
         self._tenants = Tenants(store)
         self._members = Members(store)
+        self._moves = Moves(store)
+        self._plans = Plans(store)
 
     def __repr__(self) -> str:
         return f"<MongoDBCatalog {self._store.where}>"
@@ -57,8 +74,8 @@ class MongoDBCatalog(Catalog):
     async def replace_placement(self, placement: Placement) -> None:
         await self._store.finish(self._placements.replace(placement))
 
-    async def remove_placement(self, key: QueueKey, epoch: int) -> None:
-        await self._placements.remove(key, epoch)
+    async def remove_placement(self, key: QueueKey, epoch: int, born: str) -> None:
+        await self._placements.remove(key, epoch, born)
 
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
         return await self._placements.list_queues(project, after, before, limit)
@@ -109,6 +126,54 @@ class MongoDBCatalog(Catalog):
 
     async def remove_member(self, member_id: str) -> None:
         await self._members.remove(member_id)
+
+    async def evict_member(self, member_id: str, *, idle: float = 0.0) -> MemberSighting | None:
+        return await self._members.evict(member_id, idle)
+
+    async def get_move(self, move_id: str) -> Move | None:
+        return await self._moves.get(move_id)
+
+    async def insert_move(self, move: Move) -> None:
+        await self._moves.insert(move)
+
+    async def replace_move(self, move: Move, token: int | None) -> None:
+        await self._moves.replace(move, token)
+
+    async def list_moves(
+        self,
+        *,
+        project: str | None = None,
+        queue: str | None = None,
+        partition: str | None = None,
+        states: Collection[MoveState] | None = None,
+        plan: str | None = None,
+        after: str | None = None,
+        limit: int,
+    ) -> list[Move]:
+        return await self._moves.list_all(project, queue, partition, states, plan, after, limit)
+
+    async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
+        return await self._moves.take(move_id, holder, seconds)
+
+    async def renew_move(self, move_id: str, token: int, seconds: float) -> None:
+        await self._moves.renew(move_id, token, seconds)
+
+    async def release_move(self, move_id: str, token: int) -> None:
+        await self._moves.release(move_id, token)
+
+    async def get_plan(self, plan_id: str) -> Plan | None:
+        return await self._plans.get(plan_id)
+
+    async def insert_plan(self, plan: Plan) -> None:
+        await self._plans.insert(plan)
+
+    async def replace_plan(self, plan: Plan) -> None:
+        await self._plans.replace(plan)
+
+    async def list_plans(
+        self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
+    ) -> list[Plan]:
+        return await self._plans.list_all(states, after, limit)
 
     def watch(self) -> AsyncGenerator[Change | Synced, None]:
         return feed.watch(self._store)

@@ -26,19 +26,32 @@ _SUBJECTS = {
     "placements": ChangeSubject.PLACEMENT,
     "partitions": ChangeSubject.PARTITION,
     "tenants": ChangeSubject.TENANT,
+    "moves": ChangeSubject.MOVE,
+    "plans": ChangeSubject.PLAN,
 }
+_SHOWN = ("epoch", "born", "version")
 _WRITES = ("insert", "update", "replace", "delete")
 # Drops and renames of our collections are let through, to be refused loudly: a drop has no events for the documents.
+# Updates of moves that leave the version as it is, are of who holds them.
 _PIPELINE: list[dict[str, Any]] = [
     {"$match": {"$or": [{"ns.coll": {"$in": list(_SUBJECTS)}}, {"operationType": "invalidate"}]}},
+    {
+        "$match": {
+            "$or": [
+                {"ns.coll": {"$ne": "moves"}},
+                {"operationType": {"$ne": "update"}},
+                {"updateDescription.updatedFields.version": {"$exists": True}},
+            ]
+        }
+    },
     {
         "$project": {
             "operationType": 1,
             "ns": 1,
             "documentKey": 1,
             "clusterTime": 1,
-            "fullDocument.epoch": 1,
-            "updateDescription.updatedFields.epoch": 1,
+            **{f"fullDocument.{field}": 1 for field in _SHOWN},
+            **{f"updateDescription.updatedFields.{field}": 1 for field in _SHOWN},
         }
     },
 ]
@@ -81,12 +94,14 @@ def change_of(event: Mapping[str, Any]) -> Change:
     subject = _SUBJECTS[event["ns"]["coll"]]
     id_ = event["documentKey"]["_id"]
     position = position_of(event["clusterTime"])
-    if subject is not ChangeSubject.PLACEMENT:
-        return Change(position, subject, (id_,))
-    # The epoch as of this very write: every write of ours puts the whole document. (An ``updateLookup`` would tell of
-    # a later one.) Updates are only made by hands.
+    # The epoch as of this very write: every write of ours puts the whole document, or the whole move. (An
+    # ``updateLookup`` would tell of a later one.) Other updates are only made by hands.
     document = event.get("fullDocument") or event.get("updateDescription", {}).get("updatedFields", {})
-    return Change(position, subject, placement_key(id_), None if operation == "delete" else document.get("epoch"))
+    if subject is ChangeSubject.PLACEMENT:
+        return Change(position, subject, placement_key(id_), document.get("epoch"), document.get("born"))
+    if subject in (ChangeSubject.MOVE, ChangeSubject.PLAN):
+        return Change(position, subject, (id_,), document.get("version"))
+    return Change(position, subject, (id_,))
 
 
 async def _committed(store: Store) -> Timestamp:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from catalog.model import Member, MemberSighting
+from catalog.model import UNPROMISED_LEASE, Member, MemberSighting
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Collection, Store
+    from catalog.mongodb.store import Collection, Session, Store
+
+# In seconds. Not less than zero: after an election it is another node's clock.
+_AGE = {"$max": [0, {"$divide": [{"$subtract": ["$$NOW", "$renewed"]}, 1000]}]}
 
 
 class Members:
@@ -19,27 +22,40 @@ class Members:
 
     async def renew(self, member: Member) -> None:
         """Register or renew it, stamped with the primary's clock."""
-        # An update by pipeline, for only there is $$NOW. The values are numbers, so none is taken for an expression.
-        stamped = [{"$set": {"applied": member.applied, "synced": member.synced, "renewed": "$$NOW"}}]
+        # An update by pipeline, for only there is $$NOW; so the values must not be taken for expressions.
+        document = member.to_json()
+        del document["id"]
+        stamped = [{"$set": {"renewed": "$$NOW", **{name: {"$literal": value} for name, value in document.items()}}}]
         async with self._store.conversation() as session:
             await self._stored.update_one({"_id": member.id}, stamped, upsert=True, session=session)
 
     async def list_all(self) -> list[MemberSighting]:
         """Return all of them, by id."""
-        # Not less than zero: after an election it is another node's clock.
-        age = {"$max": [0, {"$divide": [{"$subtract": ["$$NOW", "$renewed"]}, 1000]}]}
-        pipeline: list[dict[str, Any]] = [{"$sort": {"_id": 1}}, {"$set": {"age": age}}]
         async with self._store.conversation() as session:
-            documents = await (await self._stored.aggregate(pipeline, session=session)).to_list()
-        try:
-            return [
-                MemberSighting(Member(id=d["_id"], applied=d["applied"], synced=d["synced"]), float(d["age"]))
-                for d in documents
-            ]
-        except (ValueError, TypeError, KeyError) as error:
-            raise self._store.unavailable(f"members: a document is damaged ({error!r})") from error
+            return await self._find({}, session)
 
     async def remove(self, member_id: str) -> None:
         """Forget it, if it is there."""
         async with self._store.conversation() as session:
             await self._stored.delete_one({"_id": member_id}, session=session)
+
+    async def evict(self, member_id: str, idle: float) -> MemberSighting | None:
+        """Forget it if it has been silent for so long, as ``Catalog.evict_member``."""
+        patience = {"$max": [{"$ifNull": ["$lease", UNPROMISED_LEASE]}, idle]}
+        silent = {"_id": member_id, "$expr": {"$gt": [_AGE, patience]}}
+        async with self._store.conversation() as session:
+            while not (await self._stored.delete_one(silent, session=session)).deleted_count:
+                found = await self._find({"_id": member_id}, session)
+                if not found:
+                    return None
+                if found[0].age <= max(found[0].member.lease, idle):
+                    return found[0]
+        return None
+
+    async def _find(self, condition: dict[str, Any], session: Session) -> list[MemberSighting]:
+        stages: list[dict[str, Any]] = [{"$match": condition}, {"$sort": {"_id": 1}}, {"$set": {"age": _AGE}}]
+        documents = await (await self._stored.aggregate(stages, session=session)).to_list()
+        try:
+            return [MemberSighting(Member.from_json({**d, "id": d["_id"]}), float(d["age"])) for d in documents]
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._store.unavailable(f"members: a document is damaged ({error!r})") from error

@@ -9,7 +9,14 @@ from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import Conflict, PartitionUnknown
 from catalog.model import LISTED_STATES, Placement, QueueKey
-from catalog.mongodb.documents import id_range, placement_document, placement_id, read, read_placement
+from catalog.mongodb.documents import (
+    id_range,
+    placement_document,
+    placement_id,
+    read,
+    read_placement,
+    this_placement,
+)
 
 if TYPE_CHECKING:
     from catalog.mongodb.partitions import Partitions
@@ -38,6 +45,8 @@ class Placements:
 
     async def insert(self, placement: Placement) -> tuple[Placement, bool]:
         """Insert-or-get, as ``Catalog.insert_placement``."""
+        if not placement.born:
+            raise ValueError("born: a new placement has a token of its own")
         names = _partitions(placement)
         async with self._store.conversation() as session:
             while True:
@@ -54,7 +63,7 @@ class Placements:
                 if unfit := await self._partitions.unfit(names, session):
                     # If the removal meets another epoch, then a worker met the placement and went on with it while
                     # the partition was registered: the second count sees that and puts the partition back.
-                    await self._removed(placement.key, placement.epoch, session)
+                    await self._removed(placement.key, placement.epoch, placement.born, session)
                     raise PartitionUnknown(unfit[0])
                 return stored, True
 
@@ -69,7 +78,7 @@ class Placements:
                     if unfit := await self._partitions.unfit(names, session, known=names):
                         raise PartitionUnknown(unfit[0])
                     return
-                if stored is None or stored.epoch != placement.epoch - 1:
+                if stored is None or (stored.epoch, stored.born) != (placement.epoch - 1, placement.born):
                     raise Conflict(stored)
                 known = _partitions(stored)
                 if unfit := await self._partitions.unfit(names, session, known=known):
@@ -83,14 +92,14 @@ class Placements:
                     raise PartitionUnknown(unfit[0])
                 return
 
-    async def remove(self, key: QueueKey, epoch: int) -> None:
-        """Remove at ``epoch``, as ``Catalog.remove_placement``."""
+    async def remove(self, key: QueueKey, epoch: int, born: str) -> None:
+        """Remove that of this epoch and life, as ``Catalog.remove_placement``."""
         async with self._store.conversation() as session:
-            while not await self._removed(key, epoch, session):
+            while not await self._removed(key, epoch, born, session):
                 stored = await self._get(key, session)
                 if stored is None:
                     return
-                if stored.epoch != epoch:
+                if (stored.epoch, stored.born) != (epoch, born):
                     raise Conflict(stored)
 
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
@@ -133,12 +142,12 @@ class Placements:
         return True
 
     async def _replaced(self, placement: Placement, session: Session) -> bool:
-        expected = {"_id": placement_id(placement.key), "epoch": placement.epoch - 1}
+        expected = this_placement(placement.key, placement.epoch - 1, placement.born)
         result = await self._stored.replace_one(expected, placement_document(placement), session=session)
         return result.matched_count == 1
 
-    async def _removed(self, key: QueueKey, epoch: int, session: Session) -> bool:
-        result = await self._stored.delete_one({"_id": placement_id(key), "epoch": epoch}, session=session)
+    async def _removed(self, key: QueueKey, epoch: int, born: str, session: Session) -> bool:
+        result = await self._stored.delete_one(this_placement(key, epoch, born), session=session)
         return result.deleted_count == 1
 
     def _read(self, document: dict[str, Any]) -> Placement:

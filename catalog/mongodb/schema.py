@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import DuplicateKeyError
 
@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     from catalog.mongodb.store import Session, Store
 
 _ID = "schema"
+_EARLIER = list(range(1, SCHEMA_VERSION))
+# Collection, name, fields, what else. By ``unfinished`` a queue has at most one move that is not finished.
+_INDEXES: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
+    ("placements", "partition", ("segments.partition", "_id"), {}),
+    (
+        "moves",
+        "unfinished",
+        ("project", "queue"),
+        {"unique": True, "partialFilterExpression": {"unfinished": True}},
+    ),
+    ("moves", "queue", ("project", "queue", "_id"), {}),
+    ("moves", "partition", ("partitions", "_id"), {}),
+    ("moves", "state", ("state", "_id"), {}),
+    ("moves", "plan", ("plan", "_id"), {}),
+)
 
 
 async def _version(store: Store, session: Session) -> object:
@@ -23,7 +38,11 @@ async def _version(store: Store, session: Session) -> object:
 
 def _refuse_others(store: Store, version: object) -> None:
     if version != SCHEMA_VERSION:
-        raise WrongSchema(f"{store.where} has schema version {version}, this release works with {SCHEMA_VERSION}")
+        raise _wrong(store, version)
+
+
+def _wrong(store: Store, version: object) -> WrongSchema:
+    return WrongSchema(f"{store.where} has schema version {version}, this release works with {SCHEMA_VERSION}")
 
 
 async def _require_replica_set(store: Store, session: Session) -> None:
@@ -39,23 +58,32 @@ async def check(store: Store) -> None:
         version = await _version(store, session)
     if version is None:
         raise NotInitialised(f"{store.where} was never initialised")
+    if version in _EARLIER:
+        raise WrongSchema(f"{_wrong(store, version)}; initialise it again to bring it up to date")
     _refuse_others(store, version)
 
 
 async def init(store: Store) -> None:
     """Create indexes and the schema version, in this order: where the version is, the indexes are.
 
-    A crash leaves some of them; the next ``init`` makes the rest. Raises WrongSchema, having changed nothing.
+    A crash leaves some of them; the next ``init`` makes the rest. Of an earlier version the documents are left as they
+    are. Raises WrongSchema, having changed nothing.
     """
     async with store.conversation() as session:
         await _require_replica_set(store, session)
         version = await _version(store, session)
-        if version is None:
-            await store.database["placements"].create_index(
-                [("segments.partition", 1), ("_id", 1)], name="partition", session=session
-            )
+        if version is None or version in _EARLIER:
+            for collection, name, fields, options in _INDEXES:
+                keys = [(field, 1) for field in fields]
+                await store.database[collection].create_index(keys, name=name, session=session, **options)
             with suppress(DuplicateKeyError):  # another init was faster
-                await store.database["catalog"].insert_one({"_id": _ID, "version": SCHEMA_VERSION}, session=session)
+                # Finds the document of an earlier version, or none, and then makes one.
+                await store.database["catalog"].update_one(
+                    {"_id": _ID, "version": {"$in": _EARLIER}},
+                    {"$set": {"version": SCHEMA_VERSION}},
+                    upsert=True,
+                    session=session,
+                )
             version = await _version(store, session)
     _refuse_others(store, version)
 

@@ -17,11 +17,16 @@ KEPT = 10_000
 
 
 def append(
-    connection: sqlite3.Connection, subject: ChangeSubject, name: tuple[str, ...], epoch: int | None = None
+    connection: sqlite3.Connection,
+    subject: ChangeSubject,
+    name: tuple[str, ...],
+    epoch: int | None = None,
+    born: str | None = None,
 ) -> None:
     """Log a change, and drop the one that is now too old."""
     seq = connection.execute(
-        "INSERT INTO changes (subject, name, epoch) VALUES (?, ?, ?)", (subject.value, json.dumps(name), epoch)
+        "INSERT INTO changes (subject, name, epoch, born) VALUES (?, ?, ?, ?)",
+        (subject.value, json.dumps(name), epoch, born),
     ).lastrowid
     if seq is None:
         raise RuntimeError("SQLite did not tell the row of an INSERT")
@@ -44,11 +49,12 @@ def after(connection: sqlite3.Connection, position: int, limit: int, path: str) 
     if (first or 1) > position + 1 or (newest or 0) < position:
         raise unavailable(path, f"its change log no longer has what came after {position}")
     rows = connection.execute(
-        "SELECT seq, subject, name, epoch FROM changes WHERE seq > ? ORDER BY seq LIMIT ?", (position, limit)
+        "SELECT seq, subject, name, epoch, born FROM changes WHERE seq > ? ORDER BY seq LIMIT ?", (position, limit)
     )
     try:
         return [
-            Change(seq, ChangeSubject(subject), tuple(json.loads(name)), epoch) for seq, subject, name, epoch in rows
+            Change(seq, ChangeSubject(subject), tuple(json.loads(name)), epoch, born)
+            for seq, subject, name, epoch, born in rows
         ]
     except (ValueError, TypeError) as error:
         raise unavailable(path, f"its change log is damaged ({error})") from error

@@ -5,13 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from catalog.interface import Catalog
-from catalog.model import Change, Member, MemberSighting, Partition, Placement, QueueKey, Synced, Tenant
-from catalog.sqlite import feed, members, partitions, placements, schema, tenants
+from catalog.model import (
+    Change,
+    Member,
+    MemberSighting,
+    Move,
+    MoveState,
+    Partition,
+    Placement,
+    Plan,
+    PlanState,
+    QueueKey,
+    Synced,
+    Tenant,
+)
+from catalog.sqlite import feed, members, moves, partitions, placements, plans, schema, tenants
 from catalog.sqlite.lane import Lane
 
 P = ParamSpec("P")
@@ -82,8 +95,8 @@ class SQLiteCatalog(Catalog):
     async def replace_placement(self, placement: Placement) -> None:
         await self._write(placements.replace, placement, self._path)
 
-    async def remove_placement(self, key: QueueKey, epoch: int) -> None:
-        await self._write(placements.remove, key, epoch, self._path)
+    async def remove_placement(self, key: QueueKey, epoch: int, born: str) -> None:
+        await self._write(placements.remove, key, epoch, born, self._path)
 
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
         return await self._reading.transact(placements.list_queues, project, after, before, limit, self._path)
@@ -134,6 +147,56 @@ class SQLiteCatalog(Catalog):
 
     async def remove_member(self, member_id: str) -> None:
         await self._write(members.remove, member_id)
+
+    async def evict_member(self, member_id: str, *, idle: float = 0.0) -> MemberSighting | None:
+        return await self._write(members.evict, member_id, idle, self._path)
+
+    async def get_move(self, move_id: str) -> Move | None:
+        return await self._reading.transact(moves.get, move_id, self._path)
+
+    async def insert_move(self, move: Move) -> None:
+        await self._write(moves.insert, move, self._path)
+
+    async def replace_move(self, move: Move, token: int | None) -> None:
+        await self._write(moves.replace, move, token, self._path)
+
+    async def list_moves(
+        self,
+        *,
+        project: str | None = None,
+        queue: str | None = None,
+        partition: str | None = None,
+        states: Collection[MoveState] | None = None,
+        plan: str | None = None,
+        after: str | None = None,
+        limit: int,
+    ) -> list[Move]:
+        return await self._reading.transact(
+            moves.list_all, project, queue, partition, states, plan, after, limit, self._path
+        )
+
+    async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
+        return await self._write(moves.take, move_id, holder, seconds, self._path)
+
+    async def renew_move(self, move_id: str, token: int, seconds: float) -> None:
+        await self._write(moves.renew, move_id, token, seconds)
+
+    async def release_move(self, move_id: str, token: int) -> None:
+        await self._write(moves.release, move_id, token)
+
+    async def get_plan(self, plan_id: str) -> Plan | None:
+        return await self._reading.transact(plans.get, plan_id, self._path)
+
+    async def insert_plan(self, plan: Plan) -> None:
+        await self._write(plans.insert, plan, self._path)
+
+    async def replace_plan(self, plan: Plan) -> None:
+        await self._write(plans.replace, plan, self._path)
+
+    async def list_plans(
+        self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
+    ) -> list[Plan]:
+        return await self._reading.transact(plans.list_all, states, after, limit, self._path)
 
     async def watch(self) -> AsyncGenerator[Change | Synced, None]:
         bell = asyncio.Event()

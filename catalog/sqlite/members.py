@@ -5,37 +5,57 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 from catalog.model import Member, MemberSighting
 from catalog.sqlite.translation import unavailable
 
+# Not less than zero: the machine's clock may have been set back.
+_AGE = "max(0.0, (julianday('now') - renewed) * 86400.0)"
+_COLUMNS = f"id, applied, synced, acked, capabilities, lease, {_AGE}"
+_Row = tuple[str, int, int, int, str, float, float]
+
+
+def _decode(row: _Row, path: str) -> MemberSighting:
+    id_, applied, synced, acked, capabilities, lease, age = row
+    try:
+        member = Member(id_, applied, bool(synced), acked, tuple(json.loads(capabilities)), lease)
+        return MemberSighting(member, float(age))
+    except (ValueError, TypeError) as error:
+        raise unavailable(path, f"member {id_!r} is damaged ({error})") from error
+
 
 def renew(connection: sqlite3.Connection, member: Member) -> None:
     """Register or renew it, stamped with SQLite's clock."""
     connection.execute(
-        "INSERT OR REPLACE INTO members (id, applied, synced, renewed) VALUES (?, ?, ?, julianday('now'))",
-        (member.id, member.applied, member.synced),
+        "INSERT OR REPLACE INTO members (id, applied, synced, acked, capabilities, lease, renewed)"
+        " VALUES (?, ?, ?, ?, ?, ?, julianday('now'))",
+        (member.id, member.applied, member.synced, member.acked, json.dumps(member.capabilities), member.lease),
     )
 
 
 def list_all(connection: sqlite3.Connection, path: str) -> list[MemberSighting]:
     """Return all of them, by id."""
-    rows = connection.execute(
-        # Not less than zero: the machine's clock may have been set back.
-        "SELECT id, applied, synced, max(0.0, (julianday('now') - renewed) * 86400.0) FROM members ORDER BY id"
-    )
-    try:
-        return [
-            MemberSighting(Member(id_, int(applied), bool(synced)), float(age)) for id_, applied, synced, age in rows
-        ]
-    except (ValueError, TypeError) as error:
-        raise unavailable(path, f"a member is damaged ({error})") from error
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM members ORDER BY id")  # noqa: S608
+    return [_decode(row, path) for row in rows]
 
 
 def remove(connection: sqlite3.Connection, member_id: str) -> None:
     """Forget it, if it is there."""
     connection.execute("DELETE FROM members WHERE id = ?", (member_id,))
+
+
+def evict(connection: sqlite3.Connection, member_id: str, idle: float, path: str) -> MemberSighting | None:
+    """Forget it if it has been silent for so long, as ``Catalog.evict_member``."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM members WHERE id = ?", (member_id,)).fetchone()  # noqa: S608
+    if row is None:
+        return None
+    sighting = _decode(row, path)
+    if sighting.age <= max(sighting.member.lease, idle):
+        return sighting
+    remove(connection, member_id)
+    return None
 
 
 def ping(connection: sqlite3.Connection) -> None:

@@ -40,6 +40,8 @@ def get(connection: sqlite3.Connection, key: QueueKey, path: str) -> Placement |
 
 def insert(connection: sqlite3.Connection, placement: Placement, path: str) -> tuple[Placement, bool]:
     """Insert-or-get, as ``Catalog.insert_placement``."""
+    if not placement.born:
+        raise ValueError("born: a new placement has a token of its own")
     stored = get(connection, placement.key, path)
     if stored is not None:
         return stored, stored == placement
@@ -48,7 +50,7 @@ def insert(connection: sqlite3.Connection, placement: Placement, path: str) -> t
         "INSERT INTO placements (epoch, state, document, project, queue) VALUES (?, ?, ?, ?, ?)",
         _encode(placement),
     )
-    changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch)
+    changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born)
     return placement, True
 
 
@@ -57,7 +59,7 @@ def replace(connection: sqlite3.Connection, placement: Placement, path: str) -> 
     stored = get(connection, placement.key, path)
     if stored == placement:
         return
-    if stored is None or stored.epoch != placement.epoch - 1:
+    if stored is None or (stored.epoch, stored.born) != (placement.epoch - 1, placement.born):
         raise Conflict(stored)
     before, now = _partitions(stored), _partitions(placement)
     _name(connection, placement, now - before)
@@ -66,15 +68,15 @@ def replace(connection: sqlite3.Connection, placement: Placement, path: str) -> 
         "UPDATE placements SET epoch = ?, state = ?, document = ? WHERE project = ? AND queue = ?",
         _encode(placement),
     )
-    changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch)
+    changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born)
 
 
-def remove(connection: sqlite3.Connection, key: QueueKey, epoch: int, path: str) -> None:
-    """Remove at ``epoch``, as ``Catalog.remove_placement``."""
+def remove(connection: sqlite3.Connection, key: QueueKey, epoch: int, born: str, path: str) -> None:
+    """Remove that of this epoch and life, as ``Catalog.remove_placement``."""
     stored = get(connection, key, path)
     if stored is None:
         return
-    if stored.epoch != epoch:
+    if (stored.epoch, stored.born) != (epoch, born):
         raise Conflict(stored)
     _unname(connection, key, _partitions(stored))
     connection.execute("DELETE FROM placements WHERE project = ? AND queue = ?", key)

@@ -11,6 +11,7 @@ import time
 
 from catalog.errors import NotInitialised, WrongSchema
 from catalog.interface import SCHEMA_VERSION
+from catalog.model import UNPROMISED_LEASE
 from catalog.sqlite.lane import BUSY_TIMEOUT
 from catalog.sqlite.translation import unavailable
 
@@ -20,14 +21,20 @@ APPLICATION_ID = 0x4D52434E  # "MRCN"
 # ``document`` is the whole value as JSON; what stands in a column as well is believed from the column.
 # ``placed`` has a row for every partition that a placement names: the index (partition, project, queue), and by its
 # foreign key the proof that no placement names a partition that is gone.
-_TABLES = (
-    """CREATE TABLE pings (id INTEGER PRIMARY KEY CHECK (id = 1), at REAL NOT NULL)""",
-    """CREATE TABLE partitions (
+# ``unfinished`` is the index by which a queue has at most one move that is not finished.
+#
+# What brings a file from version 0 to 1, from 1 to 2 and so on. A new file takes all of them: there is one way to the
+# present shape. A worker of the release before, which may still run, must be able to go on: new columns have defaults,
+# those of members the ones for a worker that promised nothing.
+_STEPS = (
+    (
+        """CREATE TABLE pings (id INTEGER PRIMARY KEY CHECK (id = 1), at REAL NOT NULL)""",
+        """CREATE TABLE partitions (
         name TEXT NOT NULL PRIMARY KEY,
         version INTEGER NOT NULL,
         document TEXT NOT NULL
     ) WITHOUT ROWID""",
-    """CREATE TABLE placements (
+        """CREATE TABLE placements (
         project TEXT NOT NULL,
         queue TEXT NOT NULL,
         epoch INTEGER NOT NULL,
@@ -35,25 +42,59 @@ _TABLES = (
         document TEXT NOT NULL,
         PRIMARY KEY (project, queue)
     ) WITHOUT ROWID""",
-    """CREATE TABLE placed (
+        """CREATE TABLE placed (
         partition TEXT NOT NULL REFERENCES partitions (name),
         project TEXT NOT NULL,
         queue TEXT NOT NULL,
         PRIMARY KEY (partition, project, queue)
     ) WITHOUT ROWID""",
-    """CREATE TABLE tenants (project TEXT NOT NULL PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID""",
-    """CREATE TABLE members (
+        """CREATE TABLE tenants (project TEXT NOT NULL PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID""",
+        """CREATE TABLE members (
         id TEXT NOT NULL PRIMARY KEY,
         applied INTEGER NOT NULL,
         synced INTEGER NOT NULL,
         renewed REAL NOT NULL
     ) WITHOUT ROWID""",
-    """CREATE TABLE changes (
+        """CREATE TABLE changes (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         subject TEXT NOT NULL,
         name TEXT NOT NULL,
         epoch INTEGER
     )""",
+    ),
+    (
+        f"""ALTER TABLE members ADD COLUMN lease REAL NOT NULL DEFAULT {UNPROMISED_LEASE}""",
+        """ALTER TABLE members ADD COLUMN acked INTEGER NOT NULL DEFAULT 0""",
+        """ALTER TABLE members ADD COLUMN capabilities TEXT NOT NULL DEFAULT '[]'""",
+        """ALTER TABLE changes ADD COLUMN born TEXT""",
+        """CREATE TABLE moves (
+        id TEXT NOT NULL PRIMARY KEY,
+        version INTEGER NOT NULL,
+        project TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        source TEXT NOT NULL,
+        target TEXT NOT NULL,
+        state TEXT NOT NULL,
+        plan TEXT,
+        unfinished INTEGER NOT NULL,
+        document TEXT NOT NULL,
+        token INTEGER NOT NULL DEFAULT 0,
+        holder TEXT,
+        held_until REAL
+    ) WITHOUT ROWID""",
+        """CREATE UNIQUE INDEX unfinished ON moves (project, queue) WHERE unfinished""",
+        """CREATE INDEX moves_by_queue ON moves (project, queue, id)""",
+        """CREATE INDEX moves_by_source ON moves (source, id)""",
+        """CREATE INDEX moves_by_target ON moves (target, id)""",
+        """CREATE INDEX moves_by_state ON moves (state, id)""",
+        """CREATE INDEX moves_by_plan ON moves (plan, id)""",
+        """CREATE TABLE plans (
+        id TEXT NOT NULL PRIMARY KEY,
+        version INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        document TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    ),
 )
 
 
@@ -67,38 +108,48 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
     return _header(connection) == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
 
 
-def _refuse_others(connection: sqlite3.Connection, path: str) -> None:
+def _version(connection: sqlite3.Connection, path: str) -> int:
+    """Return the catalog's version, 0 of an empty file. Raises WrongSchema if it is something else, or later."""
+    if _is_empty(connection):
+        return 0
     application, version = _header(connection)
     if application != APPLICATION_ID:
         raise WrongSchema(f"catalog {path}: the file is a SQLite database of something else")
-    if version != SCHEMA_VERSION:
-        raise WrongSchema(f"catalog {path} has schema version {version}, this release works with {SCHEMA_VERSION}")
+    if not 1 <= version <= SCHEMA_VERSION:
+        raise _wrong(path, version)
+    return version
+
+
+def _wrong(path: str, version: int) -> WrongSchema:
+    return WrongSchema(f"catalog {path} has schema version {version}, this release works with {SCHEMA_VERSION}")
 
 
 def check(connection: sqlite3.Connection, path: str) -> None:
     """Raise NotInitialised or WrongSchema unless the file is a catalog of this release."""
-    if _is_empty(connection):
+    version = _version(connection, path)
+    if version == 0:
         raise NotInitialised(f"catalog {path} is empty: it was never initialised")
-    _refuse_others(connection, path)
+    if version < SCHEMA_VERSION:
+        raise WrongSchema(f"{_wrong(path, version)}; initialise it again to bring it up to date")
 
 
 def init(connection: sqlite3.Connection, path: str) -> None:
-    """Make the file a catalog, unless it is one. Outside of a transaction; any number may do so at once.
+    """Make the file a catalog of this version, whether it is empty or of an earlier one.
 
-    Raises WrongSchema, having changed nothing, if the file holds anything else.
+    Outside of a transaction; any number may do so at once. Raises WrongSchema, having changed nothing, if the file
+    holds anything else.
     """
-    if not _is_empty(connection):
-        _refuse_others(connection, path)
+    if _version(connection, path) == SCHEMA_VERSION:
+        return
     # A crash after this leaves an empty file in WAL mode, which the next one continues with.
     _use_wal(connection, path)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if _is_empty(connection):  # only the first of several still finds it so
-            for table in _TABLES:
-                connection.execute(table)
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        _refuse_others(connection, path)
+        for step in _STEPS[_version(connection, path) :]:  # none, but for the first of several
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

@@ -184,7 +184,7 @@ class Directory:
                 key = QueueKey(*event.name)
                 self._reads.pop(key, None)
                 known = self._placements.get(key)
-                if known is not None and known.epoch != event.epoch:
+                if known is not None and (known.epoch, known.born) != (event.epoch, event.born):
                     self._drop(key, known)
                 if event.epoch is None:
                     segment = self._dropped.pop(key, None)
@@ -192,7 +192,7 @@ class Directory:
                         self.on_removal(key, segment)
             elif event.subject is ChangeSubject.TENANT:
                 self._tenants.pop(event.name[0], None)
-            else:
+            elif event.subject is ChangeSubject.PARTITION:
                 await self._load_partitions()
         elif event.fresh:
             self._reads.clear()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -43,9 +44,13 @@ def _always() -> bool:
     return True
 
 
+def _token() -> str:
+    return secrets.token_hex(8)
+
+
 class Lifecycle:
     """Belongs to one worker. ``deadline``: seconds after which a call to a partition is given up; ``clock``: seconds
-    since 1970."""
+    since 1970; ``token`` makes a random one for each new placement."""
 
     def __init__(
         self,
@@ -55,10 +60,11 @@ class Lifecycle:
         takeover_after: float,
         deadline: float,
         clock: Callable[[], float] = time.time,
+        token: Callable[[], str] = _token,
     ) -> None:
         self._catalog = catalog
         self._directory = directory
-        self.placing = Placing(catalog, directory, clock)
+        self.placing = Placing(catalog, directory, clock, token)
         self._takeover_after = takeover_after
         self.deletion_limit = takeover_after / 2
         self._deadline = deadline
@@ -180,7 +186,8 @@ class Lifecycle:
                     # Deleted, or withdrawn by somebody who saw no queue yet: the partition tells which.
                     await self._adopt(placement)
                     return
-                if conflict.current.state is not PlacementState.CREATING:
+                if conflict.current.state is not PlacementState.CREATING or conflict.current.born != placement.born:
+                    # Of another life, created by somebody after our queue was deleted: theirs to open.
                     return
                 current = conflict.current
         LOG.warning("a placement on %s stays in state creating: too many change it", placement.partition)
@@ -199,7 +206,7 @@ class Lifecycle:
         reserved: that of its last segment, which keeps its number, so that no old id ever means a new message. Raises
         Conflict, CatalogUnavailable."""
         if placement.group is None:
-            await self._catalog.remove_placement(placement.key, placement.epoch)
+            await self._catalog.remove_placement(placement.key, placement.epoch, placement.born)
         else:
             await self._catalog.replace_placement(
                 replace(

@@ -22,12 +22,15 @@ ROUNDS = 10
 
 
 class Placing:
-    """Belongs to one worker. ``clock``: seconds since 1970."""
+    """Belongs to one worker. ``clock``: seconds since 1970; ``token`` makes a random one for each new placement."""
 
-    def __init__(self, catalog: Catalog, directory: Directory, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, catalog: Catalog, directory: Directory, clock: Callable[[], float], token: Callable[[], str]
+    ) -> None:
         self._catalog = catalog
         self._directory = directory
         self._clock = clock
+        self._token = token
 
     async def choose(self, key: QueueKey, version: str, *, new: bool) -> Partition:
         """Return the partition that takes the queue, or is to be asked about it. Raises Refused, CatalogUnavailable."""
@@ -63,10 +66,11 @@ class Placing:
         """
         if segment is None:
             segment = Segment(0, partition, key.queue.removeprefix(TOPIC_PREFIX))
+        placement = Placement(
+            key.project, key.queue, 1, state, (segment,), since=self._clock(), group=group, born=self._token()
+        )
         try:
-            return await self._catalog.insert_placement(
-                Placement(key.project, key.queue, 1, state, (segment,), since=self._clock(), group=group)
-            )
+            return await self._catalog.insert_placement(placement)
         except PartitionUnknown:
             # It was removed a moment ago, and the news is on its way to this worker.
             raise unavailable("The queue's partition was just removed. Nothing was done.") from None

@@ -8,10 +8,26 @@ from types import TracebackType
 from typing import Self
 
 from catalog import Catalog
-from catalog.model import Change, Partition, Placement, PlacementState, QueueKey, Segment, Synced
+from catalog.model import (
+    Change,
+    Move,
+    MoveState,
+    Partition,
+    Placement,
+    PlacementState,
+    Plan,
+    PlannedMove,
+    PlanState,
+    QueueKey,
+    Segment,
+    Synced,
+)
 
 # How long, in seconds, to wait for what must come. Only failures wait so long.
 PATIENCE = 30.0
+
+# The token of life of every placement here, unless a test says otherwise.
+BORN = "0123456789abcdef"
 
 
 def partition(name: str, *, version: int = 1, weight: int = 100) -> Partition:
@@ -25,11 +41,32 @@ def placement(
     epoch: int = 1,
     state: PlacementState = PlacementState.OPEN,
     since: float = 0.0,
+    born: str = BORN,
 ) -> Placement:
     """A placement on ``partitions`` (p1 if none is given), all but the last sealed."""
     names = partitions or ("p1",)
     segments = tuple(Segment(n, name, queue, sealed=n < len(names) - 1) for n, name in enumerate(names))
-    return Placement(project, queue, epoch, state, segments, base=0, since=since)
+    return Placement(project, queue, epoch, state, segments, base=0, since=since, born=born)
+
+
+def move(
+    id_: str,
+    queue: str = "orders",
+    source: str = "p1",
+    target: str = "p2",
+    *,
+    project: str = "project",
+    state: MoveState = MoveState.PLANNED,
+    version: int = 1,
+    plan: str | None = None,
+    created: float = 0.0,
+) -> Move:
+    return Move(id_, project, queue, source, target, state, version, created=created, plan=plan)
+
+
+def plan(id_: str, *queues: str, version: int = 1, state: PlanState = PlanState.PLANNED) -> Plan:
+    moves = tuple(PlannedMove("project", queue, "p1", "p2") for queue in queues or ("orders",))
+    return Plan(id_, f"the plan {id_}", moves, version=version, state=state, budgets={"at_once": 2})
 
 
 async def store(catalog: Catalog, *placements: Placement) -> None:

@@ -11,7 +11,7 @@ from catalog import Catalog
 from catalog.errors import CatalogError
 from catalog.model import ChangeSubject, Synced, Tenant
 from tests.contract import racing
-from tests.contract.examples import Feed, partition, placement
+from tests.contract.examples import BORN, Feed, partition, placement
 
 
 async def test_the_first_item_says_that_all_before_is_to_be_dropped(catalog: Catalog) -> None:
@@ -32,7 +32,7 @@ async def test_every_kind_of_write_is_shown_in_order(catalog: Catalog, other: Ca
         await catalog.replace_placement(placement("orders", "p1", "p2", project="a/\xff", epoch=2))
         await catalog.insert_partition(partition("p4"))
         await catalog.put_tenant(Tenant("", spread=2))
-        await catalog.remove_placement(placement("orders", project="a/\xff").key, 2)
+        await catalog.remove_placement(placement("orders", project="a/\xff").key, 2, BORN)
         await catalog.replace_partition(partition("p4", version=2))
         await catalog.put_tenant(Tenant("", spread=3))
         await catalog.remove_tenant("")
@@ -83,7 +83,7 @@ async def test_writes_that_change_nothing_are_not_shown(catalog: Catalog) -> Non
     await catalog.insert_placement(placement("orders", since=1.0))
     async with Feed(catalog) as feed:
         await catalog.insert_placement(placement("orders", since=2.0))
-        await catalog.remove_placement(placement("nothing").key, 1)
+        await catalog.remove_placement(placement("nothing").key, 1, BORN)
         await catalog.remove_partition("nothing")
         await catalog.remove_tenant("nothing")
         await catalog.insert_placement(placement("last"))

@@ -9,7 +9,7 @@ import pytest
 from catalog import Catalog
 from catalog.errors import PartitionConflict, PartitionInUse
 from catalog.model import Partition, PartitionState
-from tests.contract.examples import partition, placement
+from tests.contract.examples import BORN, partition, placement
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ async def test_a_partition_in_use_stays(catalog: Catalog, other: Catalog) -> Non
     assert (await catalog.insert_placement(placement("three", "p2")))[1]
     await catalog.replace_placement(placement("two", "p2", "p1", epoch=2))
     for queue, epoch in (("one", 1), ("two", 2), ("three", 1)):
-        await catalog.remove_placement(placement(queue).key, epoch)
+        await catalog.remove_placement(placement(queue).key, epoch, BORN)
     await other.remove_partition("p2")
     assert [p.name for p in await catalog.list_partitions()] == ["p1", "p3"]
 

@@ -9,7 +9,7 @@ import pytest
 from catalog import Catalog
 from catalog.errors import Conflict, PartitionUnknown
 from catalog.model import Placement, PlacementState, QueueKey, Segment
-from tests.contract.examples import partition, placement
+from tests.contract.examples import BORN, partition, placement
 
 KEY = QueueKey("project", "orders")
 
@@ -25,7 +25,18 @@ KEY = QueueKey("project", "orders")
         placement("orders", project="p" * 256),
         placement("~topic"),
         placement("q" * 64, "p1", "p2", "p3", epoch=7, state=PlacementState.SEALING),
-        Placement("p", "q", 2**40, PlacementState.DELETING, (Segment(9, "p2", "hidden", True),), base=9, since=1e9),
+        Placement(
+            "p",
+            "q",
+            2**40,
+            PlacementState.DELETING,
+            (Segment(9, "p2", "hidden", True),),
+            base=9,
+            since=1e9,
+            group="source",
+            born="b",
+            move="m-1",
+        ),
         replace(placement("orders-dead"), group="orders"),
     ],
 )
@@ -131,10 +142,10 @@ async def test_replace_refuses_unknown_partitions(catalog: Catalog) -> None:
 
 async def test_remove_at_the_epoch(catalog: Catalog, other: Catalog) -> None:
     await catalog.insert_placement(placement("orders", "p1", "p2", epoch=3))
-    await catalog.remove_placement(KEY, 3)
+    await catalog.remove_placement(KEY, 3, BORN)
     assert await other.get_placement(KEY) is None
     assert await catalog.count_placements(partition="p1") == 0
-    await catalog.remove_placement(KEY, 3)  # nothing to remove is success
+    await catalog.remove_placement(KEY, 3, BORN)  # nothing to remove is success
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 4])
@@ -142,16 +153,44 @@ async def test_remove_meets_another_epoch(catalog: Catalog, epoch: int) -> None:
     stored = placement("orders", epoch=3)
     await catalog.insert_placement(stored)
     with pytest.raises(Conflict) as conflict:
-        await catalog.remove_placement(KEY, epoch)
+        await catalog.remove_placement(KEY, epoch, BORN)
     assert conflict.value.current == stored
     assert await catalog.get_placement(KEY) == stored
 
 
 async def test_a_removed_queue_can_be_placed_anew(catalog: Catalog) -> None:
     await catalog.insert_placement(placement("orders", "p1"))
-    await catalog.remove_placement(KEY, 1)
+    await catalog.remove_placement(KEY, 1, BORN)
     anew = placement("orders", "p2", since=9.0)
     assert await catalog.insert_placement(anew) == (anew, True)
+
+
+async def test_a_later_life_at_the_same_epoch_is_another_placement(catalog: Catalog, other: Catalog) -> None:
+    """Deleted and created anew, a queue comes to the epochs it had: whoever knew the one must not change the other."""
+    seen = placement("orders", "p1", born="first")
+    await catalog.insert_placement(seen)
+    await other.remove_placement(KEY, 1, "first")
+    anew = placement("orders", "p2", born="second")
+    assert await other.insert_placement(anew) == (anew, True)
+    for call in (
+        catalog.replace_placement(replace(seen, epoch=2, state=PlacementState.SEALING)),
+        catalog.remove_placement(KEY, 1, "first"),
+        catalog.remove_placement(KEY, 1, ""),
+    ):
+        with pytest.raises(Conflict) as conflict:
+            await call
+        assert conflict.value.current == anew
+    assert await catalog.insert_placement(seen) == (anew, False)
+    assert await other.get_placement(KEY) == anew
+    await catalog.replace_placement(replace(anew, epoch=2))
+    await catalog.remove_placement(KEY, 2, "second")
+    assert await other.get_placement(KEY) is None
+
+
+async def test_a_new_placement_needs_a_token_of_its_own(catalog: Catalog) -> None:
+    with pytest.raises(ValueError, match=r"^born: "):
+        await catalog.insert_placement(placement("orders", born=""))
+    assert await catalog.get_placement(KEY) is None
 
 
 async def test_a_placement_may_name_a_partition_twice(catalog: Catalog) -> None:

@@ -15,6 +15,7 @@ from catalog import Catalog, open_catalog
 from catalog.model import Partition, Placement, PlacementState, Segment
 from marconi_proxy import options
 from marconi_proxy.admin.application import Application
+from tests.unit.catalog_stage import BORN
 
 Host = Callable[[httpx.Request], httpx.Response]
 
@@ -83,6 +84,6 @@ async def put_partition(catalog: Catalog, name: str, *hosts: str) -> Partition:
 
 async def put_placement(catalog: Catalog, project: str, queue: str, partition: str) -> Placement:
     segments = (Segment(0, partition, queue),)
-    placement = Placement(project, queue, 1, PlacementState.OPEN, segments, since=1700000000.5)
+    placement = Placement(project, queue, 1, PlacementState.OPEN, segments, since=1700000000.5, born=BORN)
     await catalog.insert_placement(placement)
     return placement

@@ -13,6 +13,8 @@ from catalog.model import Change, Partition, PartitionState, Placement, Placemen
 from catalog.sqlite.driver import SQLiteCatalog
 
 PROJECT = "project"
+# The token of life of every placement here, unless a test says otherwise.
+BORN = "0123456789abcdef"
 ALL_VERSIONS = ("v1", "v1.1", "v2")
 
 
@@ -36,8 +38,10 @@ def placement(
     epoch: int = 1,
     since: float = 0.0,
     group: str | None = None,
+    born: str = BORN,
 ) -> Placement:
-    return Placement(PROJECT, queue, epoch, state, (Segment(0, where, queue),), since=since, group=group)
+    segments = (Segment(0, where, queue),)
+    return Placement(PROJECT, queue, epoch, state, segments, since=since, group=group, born=born)
 
 
 def key(queue: str) -> QueueKey:

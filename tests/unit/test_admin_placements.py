@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.admin_api import admin_api, put_partition, put_placement
+from tests.unit.catalog_stage import BORN
 
 # As the catalog sorts them.
 ALL = [("", "~t"), ("", "z"), ("a", "q1"), ("a", "q2"), ("a/b", "q"), ("\u00c3\u00a9", "q")]
@@ -30,6 +31,8 @@ async def test_one_placement(api):
         "base": 0,
         "since": "2023-11-14T22:13:20.500Z",
         "group": None,
+        "born": BORN,
+        "move": None,
     }
 
 

@@ -17,7 +17,7 @@ from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.upstream.exchange import Limits, Upstream
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import PATIENCE, settled
-from tests.unit.catalog_stage import PROJECT, Staged, key, partition, placement
+from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, partition, placement
 
 AWAY = CatalogUnavailable("the store is away")
 
@@ -71,7 +71,8 @@ class News:
 
     async def __call__(self, subject: ChangeSubject, *name: str, epoch: int | None = None) -> None:
         self._position += 1
-        self._catalog.show(Change(self._position, subject, name, epoch))
+        born = None if epoch is None else BORN
+        self._catalog.show(Change(self._position, subject, name, epoch, born))
         await settled(lambda: self._directory.applied == self._position)
 
 
@@ -338,7 +339,7 @@ async def test_a_change_in_the_catalog_reaches_a_worker(catalog: Staged, directo
     await directory.start(PATIENCE)
     await read_all(directory)
     await catalog.real.replace_placement(placement("q1", epoch=2, since=9.0))
-    await catalog.real.remove_placement(key("q2"), 1)
+    await catalog.real.remove_placement(key("q2"), 1, BORN)
     await settled(lambda: known(directory) == [False, False, True])
     assert await directory.find(key("q1")) == placement("q1", epoch=2, since=9.0)
     assert await directory.find(key("q2")) is None

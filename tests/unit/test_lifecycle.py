@@ -28,7 +28,7 @@ from marconi_proxy.upstream.errors import BadAnswer, ConnectFailed, DeadlineExce
 from marconi_proxy.upstream.exchange import Call, Limits, Upstream
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import NO_CONTENT, PATIENCE, EvilHost, Request, answer, serve, settled, unused_port
-from tests.unit.catalog_stage import PROJECT, Staged, key, partition, placement
+from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, partition, placement
 
 TAKEOVER_AFTER, DEADLINE = 20.0, 60.0
 
@@ -146,6 +146,7 @@ class Worker:
             takeover_after=TAKEOVER_AFTER,
             deadline=DEADLINE,
             clock=stage.clock,
+            token=lambda: BORN,
         )
 
     async def stop(self) -> None:
@@ -524,7 +525,7 @@ async def test_a_queue_that_was_deleted_while_we_created_it(
     stage: Stage, worker: Worker, p1: Partition, there: bool
 ) -> None:
     async def remove(request: Request) -> bytes:
-        await stage.catalog.real.remove_placement(Q, 1)
+        await stage.catalog.real.remove_placement(Q, 1, BORN)
         return await p1.do(request) if there else answer(201)
 
     p1.reply("PUT", remove)
@@ -608,7 +609,7 @@ async def test_what_a_worker_believes_open_and_is_gone(stage: Stage) -> None:
     await behind.directory.start(PATIENCE)
     await stage.put(placement("q", "p1"))
     await behind.directory.find(Q)
-    await stage.catalog.real.remove_placement(Q, 1)
+    await stage.catalog.real.remove_placement(Q, 1, BORN)
     assert await behind.delete() is None
     assert await behind.directory.find(Q) is None
     await behind.stop()
@@ -709,7 +710,7 @@ async def test_every_segment_of_an_abandoned_deletion_is_deleted(
     stage: Stage, worker: Worker, p1: Partition, p2: Partition
 ) -> None:
     chain = (Segment(0, "p1", "q", sealed=True), Segment(1, "p2", "q-2"))
-    await stage.put(Placement(PROJECT, "q", 1, DELETING, chain))
+    await stage.put(Placement(PROJECT, "q", 1, DELETING, chain, born=BORN))
     await worker.create()
     assert p1.log == ["DELETE /v2/queues/q", "PUT /v2/queues/q"]
     assert p2.log == ["DELETE /v2/queues/q-2"]
@@ -1066,7 +1067,7 @@ async def test_a_dead_letter_queue_that_is_deleted_while_it_is_tied(stage: Stage
     await stage.put(placement("q", "p1"), placement("dlq", "p1"))
 
     async def remove() -> None:
-        await stage.catalog.real.remove_placement(key("dlq"), 1)
+        await stage.catalog.real.remove_placement(key("dlq"), 1, BORN)
 
     stage.catalog.before("replace_placement", remove)
     await worker.lifecycle.placing.tie(placement("q", "p1"), "dlq")

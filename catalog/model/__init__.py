@@ -1,0 +1,55 @@
+"""The words of the catalog as immutable values: what is stored, whatever stores it.
+
+Nothing here does I/O. Each value validates itself when it is made and raises ``ValueError`` naming the field at fault.
+
+Two spellings are fixed here for the whole system:
+
+* A *project* is the text of ``X-Project-Id``; the empty string, which no request can carry as a project (API section
+  1.2), is "no project", the global namespace of v1. So the two never collide.
+* A *queue* is its name. A v2 topic lives in a namespace of its own (API section 4.12); it is written ``~name``. ``~``
+  is in no legal name and sorts after all of them, so queues and topics of a project are two disjoint ranges.
+
+One module for each noun; everybody imports from here.
+"""
+
+from catalog.model.change import Change, ChangeSubject, Synced
+from catalog.model.key import NO_PROJECT, TOPIC_PREFIX, QueueKey
+from catalog.model.member import UNPROMISED_LEASE, Member, MemberSighting
+from catalog.model.move import FINISHED_STATES, MAX_LOG, Holder, LogEntry, Measure, Move, MoveState
+from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, check_host
+from catalog.model.placement import LISTED_STATES, Placement, PlacementState, Segment
+from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState
+from catalog.model.tenant import Tenant
+
+__all__ = [
+    "API_VERSIONS",
+    "FINISHED_STATES",
+    "LISTED_STATES",
+    "MAX_LOG",
+    "MAX_PLANNED_MOVES",
+    "MAX_WEIGHT",
+    "NO_PROJECT",
+    "TOPIC_PREFIX",
+    "UNPROMISED_LEASE",
+    "Change",
+    "ChangeSubject",
+    "Holder",
+    "LogEntry",
+    "Measure",
+    "Member",
+    "MemberSighting",
+    "Move",
+    "MoveState",
+    "Partition",
+    "PartitionState",
+    "Placement",
+    "PlacementState",
+    "Plan",
+    "PlanState",
+    "PlannedMove",
+    "QueueKey",
+    "Segment",
+    "Synced",
+    "Tenant",
+    "check_host",
+]

@@ -1,0 +1,43 @@
+"""What the change feed shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ChangeSubject(StrEnum):
+    PLACEMENT = "placement"
+    PARTITION = "partition"
+    TENANT = "tenant"
+    MOVE = "move"
+    PLAN = "plan"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something was written. Positions grow; they are comparable within a catalog.
+
+    ``name`` is (project, queue) of a placement, (name,) of a partition, (project,) of a tenant, (id,) of a move or
+    plan. ``epoch`` is a placement's new epoch, or the new version of a move or plan; None when it was removed, and for
+    other subjects. ``born`` is a placement's, None when it was removed and for other subjects: with the name and the
+    epoch it tells a change from every other one.
+    """
+
+    position: int
+    subject: ChangeSubject
+    name: tuple[str, ...]
+    epoch: int | None = None
+    born: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """From here on the feed shows every change. What was known before may be stale and must be dropped.
+
+    Also sent, with the position reached, when there was nothing to report for a while: the proof of life of a feed.
+    ``fresh`` is True on the first one of a feed only.
+    """
+
+    position: int
+    fresh: bool

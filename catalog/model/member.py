@@ -1,0 +1,86 @@
+"""Members: front-door worker processes, and the leases that they promise to keep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.model.field import check_count, is_number
+
+# Seconds after which a member of schema version 1 counts as gone. It promised nothing, so this is not a lease: it is
+# when such workers were taken for killed and forgotten.
+UNPROMISED_LEASE = 600.0
+
+_CAPABILITY = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One front-door worker process. ``id`` is host/pid/boot.
+
+    ``applied`` is the position of the last change it has taken in; ``synced`` tells whether its change feed was alive
+    when it last renewed. ``acked`` is the position up to which it took in every change *and* all its writes that began
+    before it did have ended: never more than ``applied``. ``capabilities`` are words for what it can do besides what
+    the first release could. ``lease`` is the seconds that it promised: it begins no write later than that after it
+    sent its last renewal.
+    """
+
+    id: str
+    applied: int = 0
+    synced: bool = False
+    acked: int = 0
+    capabilities: tuple[str, ...] = ()
+    lease: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not self.id:
+            raise ValueError("id: a member has an id")
+        check_count("applied", self.applied)
+        check_count("acked", self.acked)
+        if self.acked > self.applied:
+            raise ValueError(f"acked: {self.acked} is beyond what was applied, {self.applied}")
+        if not isinstance(self.synced, bool):
+            raise ValueError(f"synced: {self.synced!r} is neither true nor false")
+        for word in self.capabilities:
+            if not isinstance(word, str) or not _CAPABILITY.fullmatch(word):
+                raise ValueError(f"capabilities: {word!r} is not a word of a-z 0-9 -")
+        object.__setattr__(self, "capabilities", tuple(sorted(set(self.capabilities))))
+        if not is_number(self.lease) or self.lease <= 0:
+            raise ValueError(f"lease: {self.lease!r} is not a number of seconds above 0")
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "applied": self.applied,
+            "synced": self.synced,
+            "acked": self.acked,
+            "capabilities": list(self.capabilities),
+            "lease": self.lease,
+        }
+
+    @staticmethod
+    def from_json(doc: Mapping[str, Any]) -> Member:
+        """Read it, also as a worker of schema version 1 writes it: with the first three fields only."""
+        return Member(
+            id=doc["id"],
+            applied=doc["applied"],
+            synced=doc["synced"],
+            acked=doc.get("acked", 0),
+            capabilities=tuple(doc.get("capabilities", ())),
+            lease=doc.get("lease", UNPROMISED_LEASE),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSighting:
+    """A member, and the seconds since it last renewed by the *store's* clock (so that no two clocks are compared)."""
+
+    member: Member
+    age: float
+
+    @property
+    def live(self) -> bool:
+        """Whether it may still write, as far as can be told from here: its lease has not run out."""
+        return self.age <= self.member.lease

@@ -1,0 +1,220 @@
+"""Moves: a queue on its way to another partition. Only the words; which state follows which is said elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from catalog.model.field import (
+    check_count,
+    check_id,
+    check_key,
+    check_partition_name,
+    check_queue,
+    check_time,
+    is_number,
+    json_object,
+    one_line,
+)
+from catalog.model.key import NO_PROJECT, QueueKey
+
+# How many entries the log of a move keeps, the oldest going first: one that cannot end must not grow without end.
+MAX_LOG = 200
+
+Measure = int | float | str
+_NO_MEASURES = frozenset({"at", "state", "reason"})
+
+
+class MoveState(StrEnum):
+    """Where a move stands.
+
+    planned: nothing was done yet. preparing: the queue is being created on the target. armed: ready to seal, or to
+    seal again after an abort. sealing: writes are held. draining: writes go to the target, consumers empty the source.
+    lingering: the source was seen empty, and is watched for a while. retired: the sealed segment is out of the chain.
+    done: the queue on the source is deleted. cancelled: given up before writes went to the target.
+    """
+
+    PLANNED = "planned"
+    PREPARING = "preparing"
+    ARMED = "armed"
+    SEALING = "sealing"
+    DRAINING = "draining"
+    LINGERING = "lingering"
+    RETIRED = "retired"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+# The states in which a move has ended, so that its queue can have another one.
+FINISHED_STATES = frozenset({MoveState.DONE, MoveState.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """What happened to a move: ``at`` (seconds since 1970 by the writer's clock) it was in ``state``, for ``reason``.
+
+    ``measures`` are numbers and texts by name, sorted: pause_ms, acks, attempt, whatever was measured. Texts are
+    brought into one line of at most 255 characters.
+    """
+
+    at: float
+    state: MoveState
+    reason: str
+    measures: tuple[tuple[str, Measure], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_time("at", self.at)
+        object.__setattr__(self, "reason", one_line("reason", self.reason))
+        measures = {}
+        for name, value in self.measures:
+            check_id("measures", name)
+            if name in _NO_MEASURES or "." in name or name in measures:
+                raise ValueError(f"measures: {name!r} cannot be the name of one")
+            measures[name] = value if is_number(value) else one_line("measures", value)
+        object.__setattr__(self, "measures", tuple(sorted(measures.items())))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"at": self.at, "state": self.state.value, "reason": self.reason, **dict(self.measures)}
+
+    @staticmethod
+    def from_json(doc: Mapping[str, Any]) -> LogEntry:
+        measures = tuple((name, value) for name, value in doc.items() if name not in _NO_MEASURES)
+        return LogEntry(at=doc["at"], state=MoveState(doc["state"]), reason=doc["reason"], measures=measures)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who drives a move: ``name`` (host/pid/boot), until ``until`` in seconds since 1970 by the *store's* clock.
+
+    ``token`` grows with every new hold of the move, whoever takes it. ``until`` is for people to read: whether the
+    hold has ended is for the store to say.
+    """
+
+    name: str
+    token: int
+    until: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "token": self.token, "until": self.until}
+
+    @staticmethod
+    def from_json(doc: Mapping[str, Any]) -> Holder:
+        return Holder(name=doc["name"], token=doc["token"], until=doc["until"])
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One queue going from partition ``source`` to ``target``.
+
+    ``version`` starts at 1; every change is a compare-and-set that adds one. ``attempt`` counts the seals that were
+    tried. ``paused``: it stays where it is until it is resumed. ``created`` is when it was asked for, in seconds since
+    1970. ``max_pause_ms`` is how long writes may be held, if that was said; ``pause_ms`` how long they were, once the
+    switch is done. ``certificate`` is the JSON object kept as proof when it is done. ``plan`` is the id of the plan
+    that it belongs to; ``group`` the ids of the moves that must go with it (a queue and its dead-letter queue).
+
+    ``holder`` is who drives it at the moment it was read, None if nobody does. It is no part of what is compared and
+    stored when a move is replaced: only the catalog's own verbs change it.
+    """
+
+    id: str
+    project: str
+    queue: str
+    source: str
+    target: str
+    state: MoveState = MoveState.PLANNED
+    version: int = 1
+    attempt: int = 0
+    paused: bool = False
+    created: float = 0.0
+    log: tuple[LogEntry, ...] = ()
+    max_pause_ms: float | None = None
+    pause_ms: float | None = None
+    certificate: Mapping[str, Any] | None = None
+    plan: str | None = None
+    group: tuple[str, ...] = ()
+    holder: Holder | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        check_id("id", self.id)
+        check_key("project", self.project)
+        check_queue("queue", self.queue)
+        check_partition_name("source", self.source)
+        check_partition_name("target", self.target)
+        if self.source == self.target:
+            raise ValueError(f"target: the queue is on {self.target} already")
+        check_count("version", self.version, 1)
+        check_count("attempt", self.attempt)
+        if not isinstance(self.paused, bool):
+            raise ValueError(f"paused: {self.paused!r} is neither true nor false")
+        check_time("created", self.created)
+        if len(self.log) > MAX_LOG:
+            raise ValueError(f"log: has more than {MAX_LOG} entries")
+        for name, value in (("max_pause_ms", self.max_pause_ms), ("pause_ms", self.pause_ms)):
+            if value is not None and (not is_number(value) or value < 0):
+                raise ValueError(f"{name}: {value!r} is not a number of milliseconds")
+        if self.certificate is not None:
+            object.__setattr__(self, "certificate", json_object("certificate", self.certificate))
+        if self.plan is not None:
+            check_id("plan", self.plan)
+        for other in self.group:
+            check_id("group", other)
+        object.__setattr__(self, "group", tuple(sorted(set(self.group))))
+
+    @property
+    def key(self) -> QueueKey:
+        return QueueKey(self.project, self.queue)
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED_STATES
+
+    def entered(self, entry: LogEntry) -> Move:
+        """Return the move in the entry's state, with the entry in its log, as its next version."""
+        log = (*self.log, entry)[-MAX_LOG:]
+        return replace(self, state=entry.state, log=log, version=self.version + 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """The form of the admin API: ``project`` is null for no project."""
+        return {
+            "id": self.id,
+            "project": self.project or None,
+            "queue": self.queue,
+            "source": self.source,
+            "target": self.target,
+            "state": self.state.value,
+            "version": self.version,
+            "attempt": self.attempt,
+            "paused": self.paused,
+            "created": self.created,
+            "log": [entry.to_json() for entry in self.log],
+            "max_pause_ms": self.max_pause_ms,
+            "pause_ms": self.pause_ms,
+            "certificate": None if self.certificate is None else dict(self.certificate),
+            "plan": self.plan,
+            "group": list(self.group),
+            "holder": None if self.holder is None else self.holder.to_json(),
+        }
+
+    @staticmethod
+    def from_json(doc: Mapping[str, Any]) -> Move:
+        return Move(
+            id=doc["id"],
+            project=doc["project"] or NO_PROJECT,
+            queue=doc["queue"],
+            source=doc["source"],
+            target=doc["target"],
+            state=MoveState(doc["state"]),
+            version=doc["version"],
+            attempt=doc["attempt"],
+            paused=doc["paused"],
+            created=doc["created"],
+            log=tuple(LogEntry.from_json(entry) for entry in doc["log"]),
+            max_pause_ms=doc["max_pause_ms"],
+            pause_ms=doc["pause_ms"],
+            certificate=doc["certificate"],
+            plan=doc["plan"],
+            group=tuple(doc["group"]),
+            holder=None if doc.get("holder") is None else Holder.from_json(doc["holder"]),
+        )

@@ -1,0 +1,119 @@
+"""Partitions: backend deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from catalog.model.field import PARTITION_NAME, check_text, is_int
+
+API_VERSIONS = ("v1", "v1.1", "v2")
+MAX_WEIGHT = 4294967295
+
+
+class PartitionState(StrEnum):
+    """enabled: serves, and takes new queues. cordoned: serves, takes no new ones. drained: cordoned, and known to be
+    empty. disabled: no call is forwarded to it."""
+
+    ENABLED = "enabled"
+    CORDONED = "cordoned"
+    DRAINED = "drained"
+    DISABLED = "disabled"
+
+
+def check_host(url: str) -> str:
+    """Return a partition host's base URL without a trailing slash.
+
+    Raises ValueError unless it is ``http(s)://host[:port]``: no path (clients' hrefs would not fit, API section 8.5),
+    no query, no fragment, no user.
+    """
+    what = f"hosts: {url!r}"
+    if not isinstance(url, str) or not url.isascii() or any(c.isspace() or not c.isprintable() for c in url):
+        raise ValueError(f"{what} is not an http(s) URL")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"{what} is not an http(s) URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{what} is not an http(s) URL such as http://10.0.0.1:8888")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("hosts: a URL must not carry a user or password")
+    if parts.path not in ("", "/") or "?" in url or "#" in url:
+        raise ValueError(f"{what} must end after the port: hrefs carry the path that the partition sees")
+    if port == 0:
+        raise ValueError(f"{what} has port 0")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One backend deployment: equivalent ``hosts`` (base URLs) over one store.
+
+    ``weight``: 0..4294967295, its share of new queues; 0 takes none. ``api_versions``: those of API_VERSIONS it
+    speaks, empty while unknown; ``api_versions_set`` tells that an operator fixed them, so that probes leave them be.
+    ``version`` starts at 1; every change is a compare-and-set that adds one.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    weight: int = 100
+    region: str | None = None
+    labels: tuple[str, ...] = ()
+    state: PartitionState = PartitionState.ENABLED
+    api_versions: tuple[str, ...] = ()
+    api_versions_set: bool = False
+    version: int = field(default=1, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not PARTITION_NAME.fullmatch(self.name):
+            raise ValueError(
+                f"name: {self.name!r} is not a partition name (1 to 64 of A-Z a-z 0-9 _ . - and not - _ . first)"
+            )
+        if not self.hosts:
+            raise ValueError("hosts: at least one base URL is needed")
+        hosts = tuple(check_host(h) for h in self.hosts)
+        if len(set(hosts)) != len(hosts):
+            raise ValueError("hosts: a base URL is listed twice")
+        object.__setattr__(self, "hosts", hosts)
+        if not is_int(self.weight) or not 0 <= self.weight <= MAX_WEIGHT:
+            raise ValueError(f"weight: {self.weight!r} is not an integer from 0 to {MAX_WEIGHT}")
+        if self.region is not None:
+            check_text("region", self.region)
+        for label in self.labels:
+            check_text("labels", label)
+        object.__setattr__(self, "labels", tuple(sorted(set(self.labels))))
+        unknown = [v for v in self.api_versions if v not in API_VERSIONS]
+        if unknown:
+            raise ValueError(f"api_versions: {unknown[0]!r} is none of {', '.join(API_VERSIONS)}")
+        object.__setattr__(self, "api_versions", tuple(v for v in API_VERSIONS if v in self.api_versions))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "hosts": list(self.hosts),
+            "weight": self.weight,
+            "region": self.region,
+            "labels": list(self.labels),
+            "state": self.state.value,
+            "api_versions": list(self.api_versions),
+            "api_versions_set": self.api_versions_set,
+            "version": self.version,
+        }
+
+    @staticmethod
+    def from_json(doc: Mapping[str, Any]) -> Partition:
+        return Partition(
+            name=doc["name"],
+            hosts=tuple(doc["hosts"]),
+            weight=doc["weight"],
+            region=doc["region"],
+            labels=tuple(doc["labels"]),
+            state=PartitionState(doc["state"]),
+            api_versions=tuple(doc["api_versions"]),
+            api_versions_set=doc["api_versions_set"],
+            version=doc["version"],
+        )

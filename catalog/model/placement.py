@@ -1,0 +1,143 @@
+"""Placements: which partition holds which queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from catalog.model.field import check_id, check_key, check_queue, check_time, is_int
+from catalog.model.key import NO_PROJECT, QueueKey
+
+
+class PlacementState(StrEnum):
+    """Where a placement stands.
+
+    reserved: no queue yet, but if it is created it must be on this partition (a dead-letter queue named by its source).
+    creating: some worker is about to create, or is creating, the queue on the partition.
+    open: the queue exists. sealing: it exists, and writes are held for a switch.
+    deleting: some worker is deleting the queue from its partitions.
+    """
+
+    RESERVED = "reserved"
+    CREATING = "creating"
+    OPEN = "open"
+    SEALING = "sealing"
+    DELETING = "deleting"
+
+
+# The states in which the queue exists as far as its users can tell, so that listings show it.
+LISTED_STATES = frozenset({PlacementState.OPEN, PlacementState.SEALING})
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One stretch of a queue: number ``n`` (never reused), the partition it is on and the queue's name there."""
+
+    n: int
+    partition: str
+    physical: str
+    sealed: bool = False
+
+    def __post_init__(self) -> None:
+        if not is_int(self.n) or self.n < 0:
+            raise ValueError(f"n: {self.n!r} is not a segment number")
+        if not isinstance(self.partition, str) or not self.partition:
+            raise ValueError("partition: a segment is on a partition")
+        if not isinstance(self.physical, str) or not self.physical:
+            raise ValueError("physical: a segment has a queue name")
+        if not isinstance(self.sealed, bool):
+            raise ValueError(f"sealed: {self.sealed!r} is neither true nor false")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"n": self.n, "partition": self.partition, "physical": self.physical, "sealed": self.sealed}
+
+    @staticmethod
+    def from_json(doc: Mapping[str, Any]) -> Segment:
+        return Segment(n=doc["n"], partition=doc["partition"], physical=doc["physical"], sealed=doc["sealed"])
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where one queue lives.
+
+    ``epoch`` starts at 1; every change is a compare-and-set that adds one. ``segments`` is the chain in read order, at
+    least one. ``base`` is the segment whose ids leave untagged. ``since`` is when ``state`` was entered, in seconds
+    since 1970 by the writer's clock: it decides nothing but when an abandoned creation or deletion may be taken over.
+    ``group`` is set on a dead-letter queue: the name of a queue whose dead letters it takes, with which it must share
+    its partition (API section 8.4).
+
+    ``born`` is a random token of the placement's life, made by whoever inserts it and never changed: a queue that was
+    deleted and created anew is another placement, although its epochs begin at 1 again. Those of before there were
+    such tokens have the empty one. ``move`` is the id of the move that is under way: from its seal to its abort, or to
+    the retirement of the segment that it sealed.
+    """
+
+    project: str
+    queue: str
+    epoch: int
+    state: PlacementState
+    segments: tuple[Segment, ...]
+    base: int = 0
+    since: float = 0.0
+    group: str | None = None
+    born: str = ""
+    move: str | None = None
+
+    def __post_init__(self) -> None:
+        check_key("project", self.project)
+        check_queue("queue", self.queue)
+        if not is_int(self.epoch) or self.epoch < 1:
+            raise ValueError(f"epoch: {self.epoch!r} is not an integer from 1")
+        if not self.segments:
+            raise ValueError("segments: a placement has at least one segment")
+        if not is_int(self.base):
+            raise ValueError(f"base: {self.base!r} is not a segment number")
+        check_time("since", self.since)
+        if self.group is not None:
+            check_key("group", self.group)
+        if self.born != "":
+            check_id("born", self.born)
+        if self.move is not None:
+            check_id("move", self.move)
+
+    @property
+    def key(self) -> QueueKey:
+        return QueueKey(self.project, self.queue)
+
+    @property
+    def partition(self) -> str:
+        """The partition that writes go to: that of the last segment."""
+        return self.segments[-1].partition
+
+    def to_json(self) -> dict[str, Any]:
+        """The form of the admin API: ``project`` is null for no project."""
+        return {
+            "project": self.project or None,
+            "queue": self.queue,
+            "epoch": self.epoch,
+            "state": self.state.value,
+            "segments": [s.to_json() for s in self.segments],
+            "base": self.base,
+            "since": self.since,
+            "group": self.group,
+            "born": self.born,
+            "move": self.move,
+        }
+
+    @staticmethod
+    def from_json(doc: Mapping[str, Any]) -> Placement:
+        """Read it, also as schema version 1 wrote it: without ``born`` and ``move``."""
+        return Placement(
+            project=doc["project"] or NO_PROJECT,
+            queue=doc["queue"],
+            epoch=doc["epoch"],
+            state=PlacementState(doc["state"]),
+            segments=tuple(Segment.from_json(s) for s in doc["segments"]),
+            base=doc["base"],
+            since=doc["since"],
+            group=doc["group"],
+            born=doc.get("born", ""),
+            move=doc.get("move"),
+        )

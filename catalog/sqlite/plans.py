@@ -1,0 +1,67 @@
+"""Transactions on plans. Each function runs inside a transaction that its caller begins and ends."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection
+
+from catalog.errors import PlanConflict
+from catalog.model import ChangeSubject, Plan, PlanState
+from catalog.sqlite import changes
+from catalog.sqlite.translation import unavailable
+
+_COLUMNS = "id, version, state, document"
+
+
+def _decode(row: tuple[str, int, str, str], path: str) -> Plan:
+    id_, version, state, document = row
+    try:
+        return Plan.from_json({**json.loads(document), "id": id_, "version": version, "state": state})
+    except (ValueError, TypeError, KeyError) as error:
+        raise unavailable(path, f"plan {id_!r} is damaged ({error})") from error
+
+
+def get(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | None:
+    """Return the plan, None if there is none."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM plans WHERE id = ?", (plan_id,)).fetchone()  # noqa: S608
+    return _decode(row, path) if row else None
+
+
+def insert(connection: sqlite3.Connection, plan: Plan, path: str) -> None:
+    """Store a new one, as ``Catalog.insert_plan``."""
+    stored = get(connection, plan.id, path)
+    if stored == plan:
+        return
+    if stored is not None:
+        raise PlanConflict(plan.id, stored)
+    connection.execute("INSERT INTO plans (version, state, document, id) VALUES (?, ?, ?, ?)", _encode(plan))
+    changes.append(connection, ChangeSubject.PLAN, (plan.id,), plan.version)
+
+
+def replace(connection: sqlite3.Connection, plan: Plan, path: str) -> None:
+    """Compare-and-set, as ``Catalog.replace_plan``."""
+    stored = get(connection, plan.id, path)
+    if stored == plan:
+        return
+    if stored is None or stored.version != plan.version - 1:
+        raise PlanConflict(plan.id, stored)
+    connection.execute("UPDATE plans SET version = ?, state = ?, document = ? WHERE id = ?", _encode(plan))
+    changes.append(connection, ChangeSubject.PLAN, (plan.id,), plan.version)
+
+
+def list_all(
+    connection: sqlite3.Connection, states: Collection[PlanState] | None, after: str | None, limit: int, path: str
+) -> list[Plan]:
+    """Return those in one of the states, as ``Catalog.list_plans``."""
+    wanted = list(PlanState) if states is None else list(states)
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM plans WHERE id > ? AND state IN ({', '.join('?' * len(wanted))})"  # noqa: S608
+        " ORDER BY id LIMIT ?",
+        (after or "", *(state.value for state in wanted), max(limit, 0)),  # no id is empty
+    )
+    return [_decode(row, path) for row in rows]
+
+
+def _encode(plan: Plan) -> tuple[int, str, str, str]:
+    return plan.version, plan.state.value, json.dumps(plan.to_json()), plan.id

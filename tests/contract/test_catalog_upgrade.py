@@ -1,0 +1,102 @@
+"""A catalog that a release with schema version 1 made: refused until it is initialised again, then as good as new."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from catalog import Catalog, open_catalog
+from catalog.errors import Conflict, WrongSchema
+from catalog.model import UNPROMISED_LEASE, Member, PlacementState, Tenant
+from tests.contract import racing, version_1
+from tests.contract.examples import Feed, move, placement
+from tests.contract.version_1 import NEWS, ORDERS, PARTITIONS
+
+
+@pytest.fixture
+def old_uri(catalog_uri: str) -> str:
+    version_1.make(catalog_uri)
+    return catalog_uri
+
+
+@pytest.fixture
+async def upgraded(old_uri: str) -> AsyncIterator[Catalog]:
+    catalog = await open_catalog(old_uri)
+    await catalog.init()
+    yield catalog
+    await catalog.close()
+
+
+async def test_check_says_what_to_do(old_uri: str) -> None:
+    catalog = await open_catalog(old_uri)
+    with pytest.raises(WrongSchema, match="has schema version 1, this release works with 2; initialise it again"):
+        await catalog.check()
+    await catalog.init()
+    await catalog.check()
+    await catalog.init()
+    await catalog.close()
+
+
+async def test_everything_is_still_there(upgraded: Catalog) -> None:
+    assert await upgraded.list_placements(limit=10) == [NEWS, ORDERS]
+    assert await upgraded.list_placements(partition="p1", limit=10) == [ORDERS]
+    assert await upgraded.list_queues("project", "", "~", 10) == [ORDERS]
+    assert await upgraded.list_partitions() == PARTITIONS
+    assert await upgraded.get_tenant("project") == Tenant("project", pinned="p1")
+    [sighting] = await upgraded.list_members()
+    assert sighting.member == Member("host/1/boot", 5, True, lease=UNPROMISED_LEASE)
+    assert ORDERS.born == ""
+
+
+async def test_old_placements_are_changed_and_removed_as_ever(upgraded: Catalog) -> None:
+    with pytest.raises(Conflict):
+        await upgraded.replace_placement(replace(ORDERS, epoch=3, born="x"))
+    with pytest.raises(Conflict):
+        await upgraded.remove_placement(ORDERS.key, 2, "x")
+    sealed = replace(ORDERS, epoch=3, state=PlacementState.SEALING, move="m-1")
+    await upgraded.replace_placement(sealed)
+    assert await upgraded.get_placement(ORDERS.key) == sealed
+    await upgraded.remove_placement(ORDERS.key, 3, "")
+    anew = placement("orders", "p2")
+    assert await upgraded.insert_placement(anew) == (anew, True)
+    with pytest.raises(Conflict):
+        await upgraded.remove_placement(anew.key, 1, "")
+
+
+async def test_moves_and_the_feed_work(upgraded: Catalog) -> None:
+    async with Feed(upgraded) as feed:
+        await upgraded.insert_move(move("m-1", "orders"))
+        await upgraded.insert_placement(placement("more"))
+        await feed.until(lambda: len(feed.changes) == 2)
+        assert [change.name for change in feed.changes] == [("m-1",), ("project", "more")]
+
+
+async def test_workers_of_the_release_before_go_on_beside_us(upgraded: Catalog, old_uri: str) -> None:
+    await upgraded.insert_placement(placement("more"))
+    await upgraded.renew_member(Member("host/1/boot", 7, True, acked=7, capabilities=("chains-1",), lease=3.0))
+    async with Feed(upgraded) as feed:
+        # They read what they know, and write back no more than that.
+        await asyncio.to_thread(version_1.replace_placement, old_uri, placement("more", epoch=2))
+        await feed.until(lambda: feed.epochs("more") == [2])
+    current = placement("more", epoch=2, born="")
+    assert await upgraded.get_placement(current.key) == current
+    with pytest.raises(Conflict) as conflict:
+        await upgraded.replace_placement(placement("more", epoch=3))
+    assert conflict.value.current == current
+    await upgraded.replace_placement(replace(current, epoch=3))
+    await upgraded.remove_member("host/1/boot")
+    await asyncio.to_thread(version_1.renew_member, old_uri)
+    [sighting] = await upgraded.list_members()
+    assert sighting.member.capabilities == ()
+    assert sighting.member.lease == UNPROMISED_LEASE
+
+
+async def test_processes_race_to_upgrade(old_uri: str) -> None:
+    assert await racing.in_processes(4, racing.initialise, old_uri) == [True] * 4
+    catalog = await open_catalog(old_uri)
+    assert await catalog.list_placements(limit=10) == [NEWS, ORDERS]
+    await catalog.insert_move(move("m-1", "orders"))
+    await catalog.close()
