@@ -191,11 +191,11 @@ class Catalog(ABC):
 
     @abstractmethod
     async def evict_member(self, member_id: str, *, idle: float = 0.0) -> MemberSighting | None:
-        """Forget a member that has not renewed for longer than its lease, and than ``idle`` seconds.
+        """Forget a member that is silent: it has not renewed for longer than its lease, and than ``idle`` seconds.
 
-        Judged by the store's clock in the same step, so that none is forgotten that renews at that moment: a member
-        that lives and is not listed could write to a queue that is being moved. Returns None if it is gone, or never
-        was; else the member, which stays.
+        One without a lease, for UNPROMISED_LEASE seconds. Judged by the store's clock in the same step, so that none is
+        forgotten that renews at that moment: a member that lives and is not listed could write to a queue that is being
+        moved. Returns None if it is gone, or never was; else the member, which stays.
         """
 
     # -- moves --------------------------------------------------------------------------------------------------

@@ -241,14 +241,16 @@ _DIRECTORY = (
         min=0.1,
         max=60.0,
         help="Seconds between two renewals of a worker's registration in the catalog: one small write per worker. At "
-        "most a third of [directory] member_expiry, so that losing one renewal does no harm.",
+        "most a third of [directory] lease, so that losing one renewal does no harm.",
     ),
     cfg.FloatOpt(
-        "member_expiry",
+        "lease",
         default=30.0,
         min=1.0,
         max=3600.0,
-        help="Seconds after its last renewal at which a worker counts as gone. A worker that cannot renew stops "
+        deprecated_name="member_expiry",
+        help="Seconds after its last renewal at which a worker counts as gone. Each worker promises this for itself, "
+        "in its registration. A worker that cannot renew stops "
         "writing by then, and a change that needs every worker's consent waits as long for one that vanished. It "
         "should outlast an election of the catalog's replica set (about 12 seconds).",
     ),

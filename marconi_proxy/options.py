@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from oslo_config import cfg
 
@@ -44,6 +44,7 @@ def load(config_file: str | None = None, overrides: Mapping[str, object] | None 
         )
     except cfg.Error as error:
         raise OptionError(str(error)) from error
+    _take_earlier_variables(conf)
     for name, value in (overrides or {}).items():
         if value is not None:
             _override(conf, name, value)
@@ -55,7 +56,7 @@ def load(config_file: str | None = None, overrides: Mapping[str, object] | None 
 
 
 def _check_environment(environ: Mapping[str, str]) -> None:
-    known = {f"OS_{group}__{opt.dest}".upper() for group, opts in GROUPS.items() for opt in opts}
+    known = {_variable(group, name) for group, opts in GROUPS.items() for name in _names(opts)}
     prefixes = tuple(f"OS_{group}__".upper() for group in GROUPS)
     for name in sorted(environ):
         if name.startswith(prefixes) and name not in known:
@@ -79,15 +80,40 @@ def _check_file(path: str) -> None:
             if section == "DEFAULT" and not assignments:
                 continue
             raise OptionError(f"{path}: there is no group [{section}]{_perhaps(group, GROUPS)}")
-        known = {opt.dest for opt in GROUPS[group]}
+        known = set(_names(GROUPS[group]))
         for name in assignments:
             if name not in known:
                 raise OptionError(f"{path}: there is no option {name} in [{group}]{_perhaps(name, known)}")
 
 
+def _names(opts: Iterable[cfg.Opt]) -> Iterator[str]:
+    """Yield the names of options, also those that they had in earlier releases."""
+    for opt in opts:
+        yield opt.dest
+        yield from _earlier_names(opt)
+
+
+def _earlier_names(opt: cfg.Opt) -> list[str]:
+    return [old.name for old in opt.deprecated_opts if old.name]
+
+
+def _variable(group: str, name: str) -> str:
+    return f"OS_{group}__{name}".upper()
+
+
 def _perhaps(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _take_earlier_variables(conf: cfg.ConfigOpts) -> None:
+    """Heed environment variables with names that options had in earlier releases; oslo.config only does so in files."""
+    for group, opts in GROUPS.items():
+        for opt in opts:
+            for name in _earlier_names(opt):
+                value = os.environ.get(_variable(group, name))
+                if value is not None and _variable(group, opt.dest) not in os.environ:
+                    _override(conf, f"{group}.{opt.dest}", value)
 
 
 def _override(conf: cfg.ConfigOpts, name: str, value: object) -> None:
@@ -106,7 +132,7 @@ def _check_value(conf: cfg.ConfigOpts, group: str, opt: cfg.Opt) -> None:
     try:
         conf[group][opt.dest]
     except (cfg.Error, ValueError) as error:
-        variable = f"OS_{group}__{opt.dest}".upper()
+        variable = _variable(group, opt.dest)
         where = f" (environment variable {variable})" if variable in os.environ else ""
         # The context is the type's own message; oslo.config's adds a dump of where it was.
         reason = error.__context__ or error
@@ -122,8 +148,8 @@ def _check_together(conf: cfg.ConfigOpts) -> None:
         raise OptionError("[catalog] uri: is not set; set it, or OS_CATALOG__URI, or give --catalog")
     if conf.listing.default_page > conf.listing.max_page:
         raise OptionError("[listing] default_page: is larger than max_page")
-    if conf.directory.member_interval * 3 > conf.directory.member_expiry:
-        raise OptionError("[directory] member_interval: is more than a third of member_expiry")
+    if conf.directory.member_interval * 3 > conf.directory.lease:
+        raise OptionError("[directory] member_interval: is more than a third of lease")
     if conf.admin.token is not None and not (
         conf.admin.token.isascii() and conf.admin.token.isprintable() and conf.admin.token
     ):

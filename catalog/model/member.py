@@ -9,8 +9,7 @@ from typing import Any
 
 from catalog.model.field import check_count, is_number
 
-# Seconds after which a member of schema version 1 counts as gone. It promised nothing, so this is not a lease: it is
-# when such workers were taken for killed and forgotten.
+# Seconds of silence after which a member that promised no lease may be evicted: it was killed, most likely.
 UNPROMISED_LEASE = 600.0
 
 _CAPABILITY = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -24,7 +23,7 @@ class Member:
     when it last renewed. ``acked`` is the position up to which it took in every change *and* all its writes that began
     before it did have ended: never more than ``applied``. ``capabilities`` are words for what it can do besides what
     the first release could. ``lease`` is the seconds that it promised: it begins no write later than that after it
-    sent its last renewal.
+    sent its last renewal. 0 is no promise, that of the first release.
     """
 
     id: str
@@ -32,7 +31,7 @@ class Member:
     synced: bool = False
     acked: int = 0
     capabilities: tuple[str, ...] = ()
-    lease: float = 30.0
+    lease: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
@@ -47,8 +46,8 @@ class Member:
             if not isinstance(word, str) or not _CAPABILITY.fullmatch(word):
                 raise ValueError(f"capabilities: {word!r} is not a word of a-z 0-9 -")
         object.__setattr__(self, "capabilities", tuple(sorted(set(self.capabilities))))
-        if not is_number(self.lease) or self.lease <= 0:
-            raise ValueError(f"lease: {self.lease!r} is not a number of seconds above 0")
+        if not is_number(self.lease) or self.lease < 0:
+            raise ValueError(f"lease: {self.lease!r} is not a number of seconds from 0")
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -69,7 +68,7 @@ class Member:
             synced=doc["synced"],
             acked=doc.get("acked", 0),
             capabilities=tuple(doc.get("capabilities", ())),
-            lease=doc.get("lease", UNPROMISED_LEASE),
+            lease=doc.get("lease", 0.0),
         )
 
 
@@ -80,7 +79,6 @@ class MemberSighting:
     member: Member
     age: float
 
-    @property
-    def live(self) -> bool:
-        """Whether it may still write, as far as can be told from here: its lease has not run out."""
-        return self.age <= self.member.lease
+    def silent(self, idle: float = 0.0) -> bool:
+        """Tell whether it has not renewed for longer than its lease (UNPROMISED_LEASE if it has none), and ``idle``."""
+        return self.age > max(self.member.lease or UNPROMISED_LEASE, idle)

@@ -28,13 +28,7 @@ _NO_MEASURES = frozenset({"at", "state", "reason"})
 
 
 class MoveState(StrEnum):
-    """Where a move stands.
-
-    planned: nothing was done yet. preparing: the queue is being created on the target. armed: ready to seal, or to
-    seal again after an abort. sealing: writes are held. draining: writes go to the target, consumers empty the source.
-    lingering: the source was seen empty, and is watched for a while. retired: the sealed segment is out of the chain.
-    done: the queue on the source is deleted. cancelled: given up before writes went to the target.
-    """
+    """Where a move stands. What each means, and which follows which, is one table: that of the machine of moves."""
 
     PLANNED = "planned"
     PREPARING = "preparing"
@@ -44,11 +38,19 @@ class MoveState(StrEnum):
     LINGERING = "lingering"
     RETIRED = "retired"
     DONE = "done"
+    PAUSED = "paused"
+    UNDOING = "undoing"
     CANCELLED = "cancelled"
+    SUSPENDED = "suspended"
+    BACK_PREPARING = "back-preparing"
+    BACK_ARMED = "back-armed"
+    BACK_SEALING = "back-sealing"
+    VOID = "void"
 
 
-# The states in which a move has ended, so that its queue can have another one.
-FINISHED_STATES = frozenset({MoveState.DONE, MoveState.CANCELLED})
+# The states in which a move has ended, so that its queue can have another one. Stores keep whether it has beside each
+# move, so a word that is added here or there must be one that no stored move has.
+FINISHED_STATES = frozenset({MoveState.DONE, MoveState.CANCELLED, MoveState.VOID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +111,10 @@ class Move:
     """One queue going from partition ``source`` to ``target``.
 
     ``version`` starts at 1; every change is a compare-and-set that adds one. ``attempt`` counts the seals that were
-    tried. ``paused``: it stays where it is until it is resumed. ``created`` is when it was asked for, in seconds since
-    1970. ``max_pause_ms`` is how long writes may be held, if that was said; ``pause_ms`` how long they were, once the
-    switch is done. ``certificate`` is the JSON object kept as proof when it is done. ``plan`` is the id of the plan
-    that it belongs to; ``group`` the ids of the moves that must go with it (a queue and its dead-letter queue).
+    tried. ``created`` is when it was asked for, in seconds since 1970. ``max_pause_ms`` is how long writes may be held,
+    if that was said; ``pause_ms`` how long they were, once the switch is done. ``certificate`` is the JSON object kept
+    as proof when it is done. ``plan`` is the id of the plan that it belongs to; ``group`` the ids of the moves that
+    must go with it (a queue and its dead-letter queue).
 
     ``holder`` is who drives it at the moment it was read, None if nobody does. It is no part of what is compared and
     stored when a move is replaced: only the catalog's own verbs change it.
@@ -126,7 +128,6 @@ class Move:
     state: MoveState = MoveState.PLANNED
     version: int = 1
     attempt: int = 0
-    paused: bool = False
     created: float = 0.0
     log: tuple[LogEntry, ...] = ()
     max_pause_ms: float | None = None
@@ -146,8 +147,6 @@ class Move:
             raise ValueError(f"target: the queue is on {self.target} already")
         check_count("version", self.version, 1)
         check_count("attempt", self.attempt)
-        if not isinstance(self.paused, bool):
-            raise ValueError(f"paused: {self.paused!r} is neither true nor false")
         check_time("created", self.created)
         if len(self.log) > MAX_LOG:
             raise ValueError(f"log: has more than {MAX_LOG} entries")
@@ -186,7 +185,6 @@ class Move:
             "state": self.state.value,
             "version": self.version,
             "attempt": self.attempt,
-            "paused": self.paused,
             "created": self.created,
             "log": [entry.to_json() for entry in self.log],
             "max_pause_ms": self.max_pause_ms,
@@ -208,7 +206,6 @@ class Move:
             state=MoveState(doc["state"]),
             version=doc["version"],
             attempt=doc["attempt"],
-            paused=doc["paused"],
             created=doc["created"],
             log=tuple(LogEntry.from_json(entry) for entry in doc["log"]),
             max_pause_ms=doc["max_pause_ms"],

@@ -41,14 +41,15 @@ class Members:
 
     async def evict(self, member_id: str, idle: float) -> MemberSighting | None:
         """Forget it if it has been silent for so long, as ``Catalog.evict_member``."""
-        patience = {"$max": [{"$ifNull": ["$lease", UNPROMISED_LEASE]}, idle]}
+        lease = {"$cond": [{"$gt": ["$lease", 0]}, "$lease", UNPROMISED_LEASE]}  # nothing is less than any number
+        patience = {"$max": [lease, idle]}
         silent = {"_id": member_id, "$expr": {"$gt": [_AGE, patience]}}
         async with self._store.conversation() as session:
             while not (await self._stored.delete_one(silent, session=session)).deleted_count:
                 found = await self._find({"_id": member_id}, session)
                 if not found:
                     return None
-                if found[0].age <= max(found[0].member.lease, idle):
+                if not found[0].silent(idle):
                     return found[0]
         return None
 

@@ -52,7 +52,7 @@ def evict(connection: sqlite3.Connection, member_id: str, idle: float, path: str
     if row is None:
         return None
     sighting = _decode(row, path)
-    if sighting.age <= max(sighting.member.lease, idle):
+    if not sighting.silent(idle):
         return sighting
     remove(connection, member_id)
     return None

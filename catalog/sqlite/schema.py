@@ -11,7 +11,6 @@ import time
 
 from catalog.errors import NotInitialised, WrongSchema
 from catalog.interface import SCHEMA_VERSION
-from catalog.model import UNPROMISED_LEASE
 from catalog.sqlite.lane import BUSY_TIMEOUT
 from catalog.sqlite.translation import unavailable
 
@@ -63,7 +62,7 @@ _STEPS = (
     )""",
     ),
     (
-        f"""ALTER TABLE members ADD COLUMN lease REAL NOT NULL DEFAULT {UNPROMISED_LEASE}""",
+        """ALTER TABLE members ADD COLUMN lease REAL NOT NULL DEFAULT 0.0""",
         """ALTER TABLE members ADD COLUMN acked INTEGER NOT NULL DEFAULT 0""",
         """ALTER TABLE members ADD COLUMN capabilities TEXT NOT NULL DEFAULT '[]'""",
         """ALTER TABLE changes ADD COLUMN born TEXT""",

@@ -120,7 +120,7 @@ def build(conf: cfg.ConfigOpts, catalog: Catalog, prober: Prober) -> falcon.asgi
         "partitions": Partitions(catalog, prober),
         "tenants": Tenants(catalog),
         "placements": Placements(catalog),
-        "health": Health(catalog, prober, member_expiry=conf.directory.member_expiry, timeout=conf.admin.probe_timeout),
+        "health": Health(catalog, prober, lease=conf.directory.lease, timeout=conf.admin.probe_timeout),
     }
     add_routes(app, resources, rules(conf.admin.token), ROUTES)
     return app

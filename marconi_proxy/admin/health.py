@@ -16,12 +16,13 @@ from marconi_proxy.admin.prober import HostHealth, Prober
 
 
 class Health:
-    """``member_expiry``: seconds after which a member counts as gone; ``timeout``: seconds the catalog gets."""
+    """``lease``: seconds after which a member that promised none counts as gone; ``timeout``: seconds the catalog
+    gets."""
 
-    def __init__(self, catalog: Catalog, prober: Prober, *, member_expiry: float, timeout: float) -> None:
+    def __init__(self, catalog: Catalog, prober: Prober, *, lease: float, timeout: float) -> None:
         self._catalog = catalog
         self._prober = prober
-        self._member_expiry = member_expiry
+        self._lease = lease
         self._timeout = timeout
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -44,13 +45,9 @@ class Health:
         }
 
     def _member_json(self, sighting: MemberSighting) -> dict[str, Any]:
-        return {
-            "id": sighting.member.id,
-            "age": round(sighting.age, 3),
-            "synced": sighting.member.synced,
-            "applied": sighting.member.applied,
-            "fresh": sighting.member.synced and sighting.age < self._member_expiry,
-        }
+        member = sighting.member
+        fresh = member.synced and sighting.age < (member.lease or self._lease)
+        return member.to_json() | {"age": round(sighting.age, 3), "fresh": fresh}
 
 
 def _partition_json(partition: Partition, latest: dict[str, HostHealth]) -> dict[str, Any]:

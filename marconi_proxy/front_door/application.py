@@ -93,7 +93,7 @@ class FrontDoor:
         )
         self._catalog: Catalog = await open_catalog(settings.catalog_uri)
         self._directory = Directory(self._catalog, self._open_upstream, settings.cache_size)
-        self._membership = Membership(self._catalog, self._directory, settings.member_interval)
+        self._membership = Membership(self._catalog, self._directory, settings.member_interval, settings.lease)
         self._lifecycle = Lifecycle(
             self._catalog, self._directory, takeover_after=settings.takeover_after, deadline=limits.deadline
         )

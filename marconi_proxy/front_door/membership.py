@@ -15,19 +15,25 @@ from marconi_proxy.front_door.directory import Directory
 
 LOG = logging.getLogger(__name__)
 
-# A member that has not renewed for so long (seconds) was killed; any other forgets it.
+# A member that has not renewed for so long (seconds), nor for its lease, was killed; any other forgets it.
 FORGOTTEN_AFTER = 600.0
+# What this release can do that the first could not.
+CAPABILITIES: tuple[str, ...] = ()
 _RENEWALS_BETWEEN_SWEEPS = 30
 
 
 class Membership:
-    """Belongs to one worker. ``start`` it, and ``stop`` it. ``interval`` is in seconds."""
+    """Belongs to one worker. ``start`` it, and ``stop`` it.
 
-    def __init__(self, catalog: Catalog, directory: Directory, interval: float) -> None:
+    ``interval`` is how often it renews, ``lease`` what it promises each time, both in seconds.
+    """
+
+    def __init__(self, catalog: Catalog, directory: Directory, interval: float, lease: float) -> None:
         self.id = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self._catalog = catalog
         self._directory = directory
         self._interval = interval
+        self._lease = lease
         self._renewer: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -48,7 +54,7 @@ class Membership:
         renewals = 0
         while True:
             try:
-                await self._catalog.renew_member(Member(self.id, self._directory.applied, self._directory.synced))
+                await self._catalog.renew_member(self._member())
                 renewals += 1
                 if renewals % _RENEWALS_BETWEEN_SWEEPS == 1:
                     await self._sweep()
@@ -59,7 +65,12 @@ class Membership:
                 LOG.exception("could not renew member %s", self.id)
             await asyncio.sleep(self._interval)
 
+    def _member(self) -> Member:
+        applied = self._directory.applied
+        # Nothing is moved while no member is capable of it, so nobody waits for writes to end yet.
+        return Member(self.id, applied, self._directory.synced, applied, CAPABILITIES, self._lease)
+
     async def _sweep(self) -> None:
         for sighting in await self._catalog.list_members():
             if sighting.age > FORGOTTEN_AFTER:
-                await self._catalog.remove_member(sighting.member.id)
+                await self._catalog.evict_member(sighting.member.id, idle=FORGOTTEN_AFTER)

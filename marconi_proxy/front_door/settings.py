@@ -19,6 +19,7 @@ class Settings:
     trust_forwarded_for: bool
     cache_size: int
     member_interval: float
+    lease: float
     takeover_after: float
     default_page: int
     max_page: int
@@ -34,6 +35,7 @@ class Settings:
             trust_forwarded_for=conf.public.trust_forwarded_for,
             cache_size=conf.directory.cache_size,
             member_interval=conf.directory.member_interval,
+            lease=conf.directory.lease,
             takeover_after=conf.directory.takeover_after,
             default_page=conf.listing.default_page,
             max_page=conf.listing.max_page,

@@ -9,9 +9,9 @@ import pytest
 
 from catalog import Catalog
 from catalog.errors import CatalogError
-from catalog.model import ChangeSubject, Synced, Tenant
+from catalog.model import ChangeSubject, Member, MoveState, PlacementState, Synced, Tenant
 from tests.contract import racing
-from tests.contract.examples import BORN, Feed, partition, placement
+from tests.contract.examples import BORN, Feed, move, partition, placement, plan
 
 
 async def test_the_first_item_says_that_all_before_is_to_be_dropped(catalog: Catalog) -> None:
@@ -37,6 +37,12 @@ async def test_every_kind_of_write_is_shown_in_order(catalog: Catalog, other: Ca
         await catalog.put_tenant(Tenant("", spread=3))
         await catalog.remove_tenant("")
         await catalog.replace_partition(partition("p3", version=2))
+        await catalog.insert_move(move("m-1"))
+        await catalog.insert_plan(plan("plan-1"))
+        taken = await catalog.take_move("m-1", "mover", 3600.0)
+        assert taken.holder is not None
+        await catalog.replace_move(move("m-1", version=2, state=MoveState.PREPARING), taken.holder.token)
+        await catalog.replace_plan(plan("plan-1", version=2))
         await catalog.insert_placement(placement("~last", project=""))
         for feed in (own, others):
             await feed.until(lambda feed=feed: feed.epochs("~last") == [1])
@@ -51,8 +57,14 @@ async def test_every_kind_of_write_is_shown_in_order(catalog: Catalog, other: Ca
                 (ChangeSubject.TENANT, ("",), None),
                 (ChangeSubject.TENANT, ("",), None),
                 (ChangeSubject.PARTITION, ("p3",), None),
+                (ChangeSubject.MOVE, ("m-1",), 1),
+                (ChangeSubject.PLAN, ("plan-1",), 1),
+                (ChangeSubject.MOVE, ("m-1",), 2),
+                (ChangeSubject.PLAN, ("plan-1",), 2),
                 (ChangeSubject.PLACEMENT, ("", "~last"), 1),
             ]
+            lives = [change.born for change in feed.changes]
+            assert lives == [BORN if c.subject is ChangeSubject.PLACEMENT and c.epoch else None for c in feed.changes]
             positions = [item.position for item in feed.items]
             assert positions == sorted(positions)
             of_changes = [change.position for change in feed.changes]
@@ -86,9 +98,58 @@ async def test_writes_that_change_nothing_are_not_shown(catalog: Catalog) -> Non
         await catalog.remove_placement(placement("nothing").key, 1, BORN)
         await catalog.remove_partition("nothing")
         await catalog.remove_tenant("nothing")
+        await catalog.renew_member(Member("nobody's business"))
+        await catalog.evict_member("nobody's business")
         await catalog.insert_placement(placement("last"))
         await feed.until(lambda: bool(feed.changes))
         assert [change.name for change in feed.changes] == [("project", "last")]
+
+
+async def test_who_holds_a_move_is_not_shown(catalog: Catalog) -> None:
+    await catalog.insert_move(move("m-1"))
+    async with Feed(catalog) as feed:
+        taken = await catalog.take_move("m-1", "mover", 3600.0)
+        assert taken.holder is not None
+        await catalog.renew_move("m-1", taken.holder.token, 3600.0)
+        await catalog.insert_move(move("m-1"))
+        await catalog.release_move("m-1", taken.holder.token)
+        await catalog.take_move("m-1", "mover", 3600.0)
+        await catalog.insert_placement(placement("last"))
+        await feed.until(lambda: bool(feed.changes))
+        assert [change.name for change in feed.changes] == [("project", "last")]
+
+
+async def test_the_position_of_ones_own_seal(catalog: Catalog, other: Catalog) -> None:
+    """It is the one change of this name, epoch and life, however often the queue lived before."""
+    for born in ("first", "second"):
+        await other.insert_placement(placement("orders", born=born))
+        async with Feed(catalog) as feed:
+            seal = placement("orders", epoch=2, state=PlacementState.SEALING, born=born)
+            await catalog.replace_placement(seal)
+            await other.put_tenant(Tenant(f"after {born}"))
+            await feed.until(lambda feed=feed, born=born: any(c.name == (f"after {born}",) for c in feed.changes))
+            [own] = [c for c in feed.changes if (c.name, c.epoch, c.born) == (seal.key, 2, born)]
+            assert feed.items[0].position < own.position < feed.changes[-1].position
+        # Whoever comes later has a position that is not before it.
+        async with Feed(other) as late:
+            assert late.items[0].position >= own.position
+        await other.remove_placement(seal.key, 2, born)
+
+
+async def test_a_feed_begins_at_or_after_what_was_read_before_it(catalog: Catalog, other: Catalog) -> None:
+    """Two watch; whatever one of them has read when the other one's feed begins is not after its first Synced."""
+    await catalog.insert_placement(placement("orders"))
+    position_of: dict[int, int] = {}
+    async with Feed(catalog) as feed:
+        for epoch in range(2, 30):
+            await catalog.replace_placement(placement("orders", epoch=epoch))
+            stored = await other.get_placement(placement("orders").key)
+            assert stored is not None
+            async with Feed(other) as late:
+                began = late.items[0].position
+            await feed.until(lambda epoch=stored.epoch: epoch in feed.epochs("orders"))
+            position_of |= {c.epoch: c.position for c in feed.changes if c.epoch is not None}
+            assert position_of[stored.epoch] <= began
 
 
 async def test_a_read_never_lags_behind_the_feed(catalog: Catalog, other: Catalog) -> None:

@@ -64,27 +64,51 @@ async def test_members_are_listed_by_id_as_they_last_renewed(catalog: Catalog, o
     assert await catalog.list_members() == []
     await catalog.renew_member(Member("host/2/$boot", applied=5))
     await other.renew_member(Member("host/1/boot", applied=2**62, synced=True))
-    await catalog.renew_member(Member("host/2/$boot", applied=6, synced=True))
+    latest = Member("host/2/$boot", 6, True, acked=4, capabilities=("chains-1", "a"), lease=12.5)
+    await catalog.renew_member(latest)
     members = [sighting.member for sighting in await other.list_members()]
-    assert members == [Member("host/1/boot", 2**62, True), Member("host/2/$boot", 6, True)]
+    assert members == [Member("host/1/boot", 2**62, True), latest]
     await catalog.remove_member("host/1/boot")
     await catalog.remove_member("host/1/boot")
     assert [sighting.member.id for sighting in await other.list_members()] == ["host/2/$boot"]
+
+
+async def ages(catalog: Catalog) -> dict[str, float]:
+    return {sighting.member.id: sighting.age for sighting in await catalog.list_members()}
+
+
+async def test_only_a_member_that_has_been_silent_for_its_lease_is_evicted(catalog: Catalog, other: Catalog) -> None:
+    brief, long, none = Member("brief", lease=0.001), Member("long", lease=3600.0), Member("none")
+    for member in (brief, long, none):
+        await catalog.renew_member(member)
+    async with asyncio.timeout(PATIENCE):
+        while min((await ages(catalog)).values()) < 0.01:  # noqa: ASYNC110 -- the clock is the store's
+            await asyncio.sleep(0.002)
+    for stays in (long, none):
+        sighting = await other.evict_member(stays.id)
+        assert sighting is not None
+        assert sighting.member == stays
+        assert 0 < sighting.age < 3600
+    sighting = await other.evict_member("brief", idle=600.0)
+    assert sighting is not None
+    assert sighting.member == brief
+    assert await other.evict_member("brief") is None
+    assert await other.evict_member("brief") is None  # nothing to forget is success
+    assert set(await ages(catalog)) == {"long", "none"}
+    await catalog.renew_member(brief)
+    assert set(await ages(catalog)) == {"long", "none", "brief"}
 
 
 async def test_ages_grow_until_renewed(catalog: Catalog) -> None:
     await catalog.renew_member(Member("old"))
     await catalog.renew_member(Member("new"))
 
-    async def ages() -> dict[str, float]:
-        return {sighting.member.id: sighting.age for sighting in await catalog.list_members()}
-
     async with asyncio.timeout(PATIENCE):
-        while (await ages())["old"] < 0.2:  # noqa: ASYNC110 -- the clock is the store's
+        while (await ages(catalog))["old"] < 0.2:  # noqa: ASYNC110 -- the clock is the store's
             await asyncio.sleep(0.01)
-    before = await ages()
+    before = await ages(catalog)
     assert before["old"] >= before["new"] >= 0
     await catalog.renew_member(Member("new"))
-    after = await ages()
+    after = await ages(catalog)
     assert after["old"] >= before["old"]
     assert 0 <= after["new"] < after["old"]

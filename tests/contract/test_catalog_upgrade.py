@@ -10,7 +10,7 @@ import pytest
 
 from catalog import Catalog, open_catalog
 from catalog.errors import Conflict, WrongSchema
-from catalog.model import UNPROMISED_LEASE, Member, PlacementState, Tenant
+from catalog.model import Member, PlacementState, Tenant
 from tests.contract import racing, version_1
 from tests.contract.examples import Feed, move, placement
 from tests.contract.version_1 import NEWS, ORDERS, PARTITIONS
@@ -47,7 +47,7 @@ async def test_everything_is_still_there(upgraded: Catalog) -> None:
     assert await upgraded.list_partitions() == PARTITIONS
     assert await upgraded.get_tenant("project") == Tenant("project", pinned="p1")
     [sighting] = await upgraded.list_members()
-    assert sighting.member == Member("host/1/boot", 5, True, lease=UNPROMISED_LEASE)
+    assert sighting.member == Member("host/1/boot", 5, True, lease=0.0)
     assert ORDERS.born == ""
 
 
@@ -91,7 +91,7 @@ async def test_workers_of_the_release_before_go_on_beside_us(upgraded: Catalog, 
     await asyncio.to_thread(version_1.renew_member, old_uri)
     [sighting] = await upgraded.list_members()
     assert sighting.member.capabilities == ()
-    assert sighting.member.lease == UNPROMISED_LEASE
+    assert sighting.member.lease == 0.0
 
 
 async def test_processes_race_to_upgrade(old_uri: str) -> None:

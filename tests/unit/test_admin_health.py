@@ -49,7 +49,15 @@ async def test_members_and_how_old_their_news_is(api):
     await api.catalog.renew_member(Member("host/1/x", applied=3, synced=True))
     (member,) = (await api.client.get("/v1/health")).json()["members"]
     assert member.pop("age") >= 0
-    assert member == {"id": "host/1/x", "synced": True, "applied": 3, "fresh": True}
+    assert member == {
+        "id": "host/1/x",
+        "synced": True,
+        "applied": 3,
+        "acked": 0,
+        "capabilities": [],
+        "lease": 0.0,
+        "fresh": True,
+    }
 
 
 async def test_a_member_whose_feed_is_cut_is_not_fresh(api):
@@ -58,9 +66,10 @@ async def test_a_member_whose_feed_is_cut_is_not_fresh(api):
     assert (member["synced"], member["fresh"]) == (False, False)
 
 
-async def test_a_member_that_is_overdue_is_not_fresh(tmp_path):
-    async with admin_api(tmp_path, directory__member_expiry=1, directory__member_interval=0.1) as api:
-        await api.catalog.renew_member(Member("host/1/x", synced=True))
+@pytest.mark.parametrize("promised", [1.0, 0.0])
+async def test_a_member_that_is_overdue_is_not_fresh(tmp_path, promised):
+    async with admin_api(tmp_path, directory__lease=1, directory__member_interval=0.1) as api:
+        await api.catalog.renew_member(Member("host/1/x", synced=True, lease=promised))
         sightings = SQLiteCatalog.list_members
 
         async def later(self):

@@ -145,6 +145,14 @@ def test_variables_of_other_programs_are_none_of_our_business(monkeypatch):
     options.load(overrides=CATALOG)
 
 
+def test_a_renamed_option_keeps_its_old_name(config_file, monkeypatch):
+    assert options.load(config_file("[directory]\nmember_expiry = 40\n"), CATALOG).directory.lease == 40.0
+    monkeypatch.setenv("OS_DIRECTORY__MEMBER_EXPIRY", "50")
+    assert options.load(overrides=CATALOG).directory.lease == 50.0
+    monkeypatch.setenv("OS_DIRECTORY__LEASE", "60")
+    assert options.load(overrides=CATALOG).directory.lease == 60.0
+
+
 def test_an_override_of_no_option_names_itself():
     assert "workerz" in refusal(public__workerz=1)
 
