@@ -1,0 +1,352 @@
+"""Moves: records, at most one unfinished for each queue, and who holds them; plans."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from catalog import Catalog
+from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay, PlanConflict
+from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, PlanState
+from tests.contract.examples import move, plan
+
+HOUR = 3600.0
+
+
+def next_of(one: Move, state: MoveState = MoveState.PREPARING) -> Move:
+    return replace(one, state=state, version=one.version + 1)
+
+
+async def token(catalog: Catalog, move_id: str, holder: str = "mover", seconds: float = HOUR) -> int:
+    """Take the move; return the token."""
+    taken = await catalog.take_move(move_id, holder, seconds)
+    assert taken.holder is not None
+    assert taken.holder.name == holder
+    return taken.holder.token
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        move("m-1"),
+        Move(
+            "20261121T080000.123Z-ab",
+            "a/\xff",
+            "~t",
+            "Full.1_2-3",
+            "p2",
+            MoveState.LINGERING,
+            2**40,
+            attempt=7,
+            created=1700000000.25,
+            log=(
+                LogEntry(1700000000.5, MoveState.ARMED, "all 4 workers are capable"),
+                LogEntry(1.5, MoveState.SEALING, "\xe9$", (("acks", 4), ("pause_ms", 12.5), ("who", "$host/1"))),
+            ),
+            max_pause_ms=250,
+            pause_ms=38.25,
+            certificate={"checks": [{"at": 1.5, "free": 0, "ok": True, "note": None}], "deep": {"a": {"b": []}}},
+            plan="plan-1",
+            group=("m-2", "m-3"),
+        ),
+        move("no-project", project=""),
+    ],
+    ids=lambda one: one.id,
+)
+async def test_what_is_stored_comes_back_whole(catalog: Catalog, other: Catalog, stored: Move) -> None:
+    await catalog.insert_move(stored)
+    found = await other.get_move(stored.id)
+    assert found == stored
+    assert found.to_json() == stored.to_json()
+    assert await other.list_moves(limit=10) == [stored]
+    changed = replace(next_of(stored), certificate={"only": "this"}, group=())
+    await other.replace_move(changed, None)
+    assert await catalog.get_move(stored.id) == changed
+
+
+async def test_nothing_is_there_before_it_is_inserted(catalog: Catalog) -> None:
+    assert await catalog.get_move("m-1") is None
+    assert await catalog.list_moves(limit=10) == []
+    with pytest.raises(MoveConflict) as conflict:
+        await catalog.replace_move(move("m-1", version=2), None)
+    assert conflict.value.current is None
+    with pytest.raises(MoveConflict):
+        await catalog.replace_move(move("m-1", version=2), 1)
+    with pytest.raises(MoveConflict):
+        await catalog.take_move("m-1", "mover", HOUR)
+    with pytest.raises(MoveNotHeld):
+        await catalog.renew_move("m-1", 1, HOUR)
+    await catalog.release_move("m-1", 1)
+
+
+async def test_an_id_is_taken_once(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_move(move("m-1"))
+    await other.insert_move(move("m-1"))  # a repeated write
+    for different in (move("m-1", created=1.0), move("m-1", "elsewhere")):
+        with pytest.raises(MoveConflict) as conflict:
+            await other.insert_move(different)
+        assert conflict.value.current == move("m-1")
+    assert await catalog.list_moves(limit=10) == [move("m-1")]
+
+
+@pytest.mark.parametrize("state", MoveState)
+async def test_a_queue_has_one_unfinished_move(catalog: Catalog, other: Catalog, state: MoveState) -> None:
+    await catalog.insert_move(move("m-1"))
+    now = move("m-1", state=state, version=2)
+    await catalog.replace_move(now, None)
+    if state in FINISHED_STATES:
+        await other.insert_move(move("m-2"))
+        # And a finished one cannot come back beside another.
+        with pytest.raises(MoveUnderWay) as refused:
+            await catalog.replace_move(move("m-1", state=MoveState.DRAINING, version=3), None)
+        assert refused.value.current == move("m-2")
+        assert await other.get_move("m-1") == now
+        await catalog.replace_move(replace(now, version=3, plan="p"), None)
+    else:
+        with pytest.raises(MoveUnderWay) as refused:
+            await other.insert_move(move("m-2"))
+        assert refused.value.current == now
+        assert await catalog.get_move("m-2") is None
+    # Other queues, the same name in another project among them, have nothing to do with it.
+    await other.insert_move(move("m-3", "elsewhere"))
+    await other.insert_move(move("m-4", project=""))
+
+
+async def test_replace_is_a_compare_and_set(catalog: Catalog, other: Catalog) -> None:
+    first = move("m-1")
+    await catalog.insert_move(first)
+    second = next_of(first)
+    await catalog.replace_move(second, None)
+    await other.replace_move(second, None)  # a repeated write
+    for stale in (next_of(first, MoveState.CANCELLED), first, next_of(next_of(second))):
+        with pytest.raises(MoveConflict) as conflict:
+            await other.replace_move(stale, None)
+        assert conflict.value.current == second
+    assert await catalog.get_move("m-1") == second
+
+
+async def test_filters_and_pages(catalog: Catalog) -> None:
+    everything = []
+    for n in range(12):
+        one = move(
+            f"m-{n:02}",
+            f"queue-{n % 4}",
+            f"p{n % 3 + 1}",
+            f"p{(n + 1) % 3 + 1}",
+            project=("a", "b", "")[n % 3],
+            state=list(MoveState)[n % 5],
+            plan=("plan-1", None)[n % 2],
+        )
+        await catalog.insert_move(one)
+        everything.append(one)
+    filters = {
+        "project": ("a", "", "nobody"),
+        "queue": ("queue-1", "nothing"),
+        "partition": ("p1", "p3", "p9"),
+        "states": ([MoveState.PLANNED], {MoveState.ARMED, MoveState.DRAINING}, frozenset(MoveState), ()),
+        "plan": ("plan-1", "plan-2"),
+    }
+
+    def passes(one: Move, given: dict[str, object]) -> bool:
+        return all(
+            {
+                "project": lambda value: one.project == value,
+                "queue": lambda value: one.queue == value,
+                "partition": lambda value: value in (one.source, one.target),
+                "states": lambda value: one.state in value,
+                "plan": lambda value: one.plan == value,
+            }[name](value)
+            for name, value in given.items()
+        )
+
+    chosen = [{name: value} for name, values in filters.items() for value in values]
+    chosen += [
+        {},
+        {"project": "a", "partition": "p1"},
+        {"plan": "plan-1", "states": [MoveState.PLANNED], "queue": "queue-0"},
+    ]
+    for given in chosen:
+        expected = [one for one in everything if passes(one, given)]
+        listed: list[Move] = []
+        while page := await catalog.list_moves(**given, after=listed[-1].id if listed else None, limit=2):
+            assert len(page) <= 2
+            listed += page
+        assert listed == expected, given
+    assert await catalog.list_moves(limit=0) == []
+    assert await catalog.list_moves(after="m-05x", limit=1) == [everything[6]]
+
+
+# -- who holds a move -------------------------------------------------------------------------------------------------
+
+
+async def test_one_holds_it(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_move(move("m-1"))
+    taken = await catalog.take_move("m-1", "one", HOUR)
+    assert taken == move("m-1")
+    assert taken.holder is not None
+    seen = await other.get_move("m-1")
+    assert seen is not None
+    assert seen.holder is not None
+    assert (seen.holder.name, seen.holder.token) == ("one", taken.holder.token)
+    assert abs(seen.holder.until - taken.holder.until) < 0.01
+    assert [listed.holder for listed in await other.list_moves(limit=1)] == [seen.holder]
+    with pytest.raises(MoveHeld) as held:
+        await other.take_move("m-1", "two", HOUR)
+    assert held.value.holder == seen.holder
+
+
+async def test_the_holder_changes_the_move(catalog: Catalog) -> None:
+    await catalog.insert_move(move("m-1"))
+    held = await token(catalog, "m-1")
+    second = next_of(move("m-1"))
+    await catalog.replace_move(second, held)
+    await catalog.replace_move(second, held)  # a repeated write
+    with pytest.raises(MoveConflict):
+        await catalog.replace_move(next_of(move("m-1"), MoveState.ARMED), held)
+    found = await catalog.get_move("m-1")
+    assert found == second
+    assert found.holder is not None  # it holds it still
+    assert found.holder.token == held
+
+
+async def test_tokens_grow_whoever_takes_it_and_however_it_ended(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_move(move("m-1"))
+    tokens = [await token(catalog, "m-1", "one")]
+    tokens.append(await token(other, "m-1", "one"))  # a repeated write
+    await catalog.release_move("m-1", tokens[-1])
+    tokens.append(await token(other, "m-1", "two", seconds=0.0))
+    tokens.append(await token(catalog, "m-1", "one"))
+    assert tokens == sorted(set(tokens))
+
+
+@pytest.mark.parametrize("end", ["released", "run out", "taken over", "taken again"])
+async def test_who_lost_it_changes_nothing_any_more(catalog: Catalog, other: Catalog, end: str) -> None:
+    await catalog.insert_move(move("m-1"))
+    lost = await token(catalog, "m-1", "one", HOUR if end in ("released", "taken again") else 0.0)
+    if end == "released":
+        await catalog.release_move("m-1", lost)
+        await catalog.release_move("m-1", lost)
+    elif end == "taken over":
+        await token(other, "m-1", "two")
+    elif end == "taken again":
+        await token(other, "m-1", "one")
+    before = await other.get_move("m-1")
+    assert before is not None
+    for call in (
+        catalog.replace_move(next_of(move("m-1")), lost),
+        catalog.renew_move("m-1", lost, HOUR),
+        catalog.replace_move(next_of(move("m-1")), lost),
+    ):
+        with pytest.raises(MoveNotHeld) as refused:
+            await call
+        assert (refused.value.move_id, refused.value.token) == ("m-1", lost)
+    await catalog.release_move("m-1", lost)
+    after = await other.get_move("m-1")
+    assert after == before == move("m-1")
+    assert after.holder == before.holder
+    assert (after.holder is None) == (end in ("released", "run out"))
+
+
+async def test_a_hold_lasts_until_it_is_not_renewed(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_move(move("m-1"))
+    held = await token(catalog, "m-1", "one")
+    first = await other.get_move("m-1")
+    await catalog.renew_move("m-1", held, 2 * HOUR)
+    second = await other.get_move("m-1")
+    assert first is not None
+    assert second is not None
+    assert first.holder is not None
+    assert second.holder is not None
+    assert second.holder.token == held
+    assert 0.9 * HOUR < second.holder.until - first.holder.until < 1.1 * HOUR
+    await catalog.renew_move("m-1", held, 0.0)
+    assert (await other.get_move("m-1")).holder is None
+    with pytest.raises(MoveNotHeld):
+        await catalog.renew_move("m-1", held, HOUR)
+    assert await token(other, "m-1", "two") > held
+
+
+async def test_what_an_operator_decides_meets_the_holder_as_a_conflict(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_move(move("m-1"))
+    held = await token(catalog, "m-1")
+    cancelled = next_of(move("m-1"), MoveState.UNDOING)
+    await other.replace_move(cancelled, None)
+    with pytest.raises(MoveConflict) as conflict:
+        await catalog.replace_move(next_of(move("m-1"), MoveState.ARMED), held)
+    assert conflict.value.current == cancelled
+    await catalog.replace_move(next_of(cancelled, MoveState.CANCELLED), held)
+
+
+async def test_two_movers_race_for_a_move(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_move(move("m-1"))
+    answers = await asyncio.gather(
+        *((catalog, other)[n % 2].take_move("m-1", f"mover-{n}", HOUR) for n in range(20)), return_exceptions=True
+    )
+    [taken] = [answer for answer in answers if isinstance(answer, Move)]
+    refusals = [answer for answer in answers if isinstance(answer, MoveHeld)]
+    assert len(refusals) == 19
+    assert taken.holder is not None
+    assert {refusal.holder.name for refusal in refusals} == {taken.holder.name}
+
+
+# -- plans ------------------------------------------------------------------------------------------------------------
+
+
+async def test_plans(catalog: Catalog, other: Catalog) -> None:
+    assert await catalog.get_plan("plan-1") is None
+    first = replace(
+        plan("plan-1", "orders", "~t", "\xe9"), hash="", preconditions={"epochs": [1, 2]}, created=1700000000.25
+    )
+    await catalog.insert_plan(first)
+    await other.insert_plan(first)  # a repeated write
+    found = await other.get_plan("plan-1")
+    assert found == first
+    assert found.to_json() == first.to_json()
+    second = replace(first, version=2, state=PlanState.RUNNING, results={"m-1": {"state": "done", "pause_ms": 3.5}})
+    assert second.hash == first.hash
+    await other.replace_plan(second)
+    await other.replace_plan(second)  # a repeated write
+    assert await catalog.get_plan("plan-1") == second
+    for call in (
+        catalog.insert_plan(first),
+        catalog.replace_plan(replace(first, version=2)),
+        catalog.replace_plan(replace(first, version=4)),
+    ):
+        with pytest.raises(PlanConflict) as conflict:
+            await call
+        assert conflict.value.current == second
+    with pytest.raises(PlanConflict) as conflict:
+        await catalog.replace_plan(plan("plan-2", version=2))
+    assert conflict.value.current is None
+
+
+async def test_plans_are_listed_by_id(catalog: Catalog) -> None:
+    plans = [plan(f"plan-{n}", state=list(PlanState)[n % 3]) for n in range(6)]
+    for one in reversed(plans):
+        await catalog.insert_plan(one)
+    assert await catalog.list_plans(limit=100) == plans
+    assert await catalog.list_plans(after="plan-1", limit=2) == plans[2:4]
+    assert await catalog.list_plans(states=[PlanState.PLANNED], limit=100) == [plans[0], plans[3]]
+    assert await catalog.list_plans(states={PlanState.RUNNING, PlanState.PAUSED}, after="plan-2", limit=9) == plans[4:]
+    assert await catalog.list_plans(states=[], limit=100) == []
+    assert await catalog.list_plans(limit=0) == []
+
+
+async def test_two_race_to_change_a_plan(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_plan(plan("plan-1"))
+    candidates = [replace(plan("plan-1", version=2), results={"by": n}) for n in range(20)]
+    answers = await asyncio.gather(
+        *((catalog, other)[n % 2].replace_plan(one) for n, one in enumerate(candidates)), return_exceptions=True
+    )
+    [winner] = [one for one, answer in zip(candidates, answers, strict=True) if answer is None]
+    refusals = [answer for answer in answers if answer is not None]
+    assert all(isinstance(refusal, PlanConflict) and refusal.current == winner for refusal in refusals)
+    assert await catalog.get_plan("plan-1") == winner
+
+
+async def test_a_plan_of_many_moves(catalog: Catalog) -> None:
+    large = plan("plan-1", *(f"{'queue' * 11}-{n:05}" for n in range(20_000)))
+    await catalog.insert_plan(large)
+    assert await catalog.get_plan("plan-1") == large
