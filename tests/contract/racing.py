@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import random
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from catalog import open_catalog
-from catalog.model import Placement, QueueKey
-from tests.contract.examples import placement
+from catalog.errors import Conflict, MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay
+from catalog.model import LogEntry, MoveState, Placement, QueueKey
+from tests.contract.examples import move, placement
 
 
 async def in_processes(number: int, function: Callable[..., Any], *args: Any) -> list[Any]:
@@ -79,7 +81,6 @@ def race(uri: str, queues: list[str], tasks: int, n: int) -> list[tuple[Placemen
 
 def increment(uri: str, key: QueueKey, times: int, n: int) -> int:
     """Add one to the epoch ``times`` times, by compare-and-set with retries; return how many attempts it took."""
-    from catalog.errors import Conflict
 
     async def run() -> int:
         catalog = await open_catalog(uri)
@@ -99,5 +100,67 @@ def increment(uri: str, key: QueueKey, times: int, n: int) -> int:
                 current = conflict.current
         await catalog.close()
         return attempts
+
+    return asyncio.run(run())
+
+
+def begin_moves(uri: str, queues: list[str], tasks: int, n: int) -> list[tuple[str, bool, str]]:
+    """Try to begin a move of each queue with ``tasks`` tasks at once; return (queue, whether ours is it, its id)."""
+
+    async def run() -> list[tuple[str, bool, str]]:
+        catalog = await open_catalog(uri)
+        await catalog.list_partitions()  # connected
+
+        async def begin(queue: str, t: int) -> tuple[str, bool, str]:
+            candidate = move(f"{queue}-{n}-{t}", queue)
+            try:
+                await catalog.insert_move(candidate)
+            except MoveUnderWay as refused:
+                return queue, False, refused.current.id
+            return queue, True, candidate.id
+
+        _gate.wait(60)
+        results = []
+        for queue in queues:
+            results += await asyncio.gather(*(begin(queue, t) for t in range(tasks)))
+        await catalog.close()
+        return results
+
+    return asyncio.run(run())
+
+
+def drive(uri: str, move_id: str, times: int, n: int) -> tuple[list[tuple[int, int]], Counter[str]]:
+    """Hold the move now and then, and change it ``times`` times in all, whenever it is held; often too late.
+
+    Returns the (version, token) of each change that was done, and how often what was answered.
+    """
+
+    async def run() -> tuple[list[tuple[int, int]], Counter[str]]:
+        catalog = await open_catalog(uri)
+        await catalog.list_partitions()  # connected
+        chance = random.Random(n)
+        done: list[tuple[int, int]] = []
+        answers: Counter[str] = Counter()
+        _gate.wait(60)
+        while len(done) < times:
+            try:
+                current = await catalog.take_move(move_id, f"mover-{n}", chance.choice([0.0, 0.003, 0.01, 0.05]))
+                assert current.holder is not None
+                token = current.holder.token
+                for _ in range(chance.randint(1, 4)):
+                    entry = LogEntry(float(token), MoveState.PREPARING, f"by mover-{n}", (("token", token),))
+                    changed = current.entered(entry)
+                    await catalog.replace_move(changed, token)
+                    done.append((changed.version, token))
+                    current = changed
+                    if chance.random() < 0.3:
+                        await catalog.renew_move(move_id, token, 0.01)
+                if chance.random() < 0.5:
+                    await catalog.release_move(move_id, token)
+            except (MoveHeld, MoveNotHeld, MoveConflict) as refused:
+                answers[type(refused).__name__] += 1
+                await asyncio.sleep(chance.random() * 0.004)  # as a mover waits for its turn
+        await catalog.close()
+        return done, answers
 
     return asyncio.run(run())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable
 from typing import Any
 
@@ -11,7 +12,7 @@ from catalog import Catalog, open_catalog
 from catalog.errors import Conflict, PartitionInUse, PartitionUnknown
 from catalog.model import Placement, PlacementState, QueueKey
 from tests.contract import racing
-from tests.contract.examples import PATIENCE, dangling, partition, placement
+from tests.contract.examples import PATIENCE, dangling, move, partition, placement
 
 KEY = QueueKey("project", "orders")
 
@@ -37,6 +38,38 @@ async def test_processes_race_to_replace_a_placement(catalog: Catalog, catalog_u
     assert stored is not None
     assert stored.epoch == 1 + 4 * 20  # no increment was lost, none was made twice
     assert all(a >= 20 for a in attempts)
+
+
+async def test_processes_race_to_move_queues(catalog: Catalog, catalog_uri: str) -> None:
+    queues = [f"queue-{n}" for n in range(4)]
+    results = await racing.in_processes(4, racing.begin_moves, catalog_uri, queues, 20)
+    for queue in queues:
+        answers = [answer for result in results for answer in result if answer[0] == queue]
+        assert len(answers) == 80
+        [begun] = [id_ for _, ours, id_ in answers if ours]
+        assert {id_ for _, _, id_ in answers} == {begun}  # the others are told which
+    assert [one.queue for one in await catalog.list_moves(limit=1000)] == queues
+
+
+async def test_processes_race_to_drive_a_move(catalog: Catalog, catalog_uri: str) -> None:
+    """Holds end at any moment; whatever is changed is changed once, and never by one whose hold has ended."""
+    await catalog.insert_move(move("m-1"))
+    results = await racing.in_processes(4, racing.drive, catalog_uri, "m-1", 15)
+    done = sorted(change for changes, _ in results for change in changes)
+    assert [version for version, _ in done] == list(range(2, len(done) + 2))
+    # In the order in which they were stored, tokens only grow: after the first change of a later holder there is none
+    # of an earlier one.
+    tokens = [token for _, token in done]
+    assert tokens == sorted(tokens)
+    stored = await catalog.get_move("m-1")
+    assert stored is not None
+    assert stored.version == len(done) + 1
+    assert [dict(entry.measures)["token"] for entry in stored.log] == tokens
+    holders = [{token for _, token in changes} for changes, _ in results]
+    assert sum(len(held) for held in holders) == len(set().union(*holders))  # no token was given twice
+    refusals = sum((answers for _, answers in results), Counter())
+    assert refusals["MoveHeld"] > 0
+    assert refusals["MoveNotHeld"] > 0
 
 
 async def test_processes_race_to_initialise(catalog_uri: str) -> None:

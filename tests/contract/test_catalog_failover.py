@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Generic, TypeVar
 
 import pytest
 
 from catalog import Catalog, open_catalog
-from catalog.errors import CatalogUnavailable, Conflict
-from catalog.model import Placement, QueueKey, Synced
+from catalog.errors import CatalogUnavailable, Conflict, MoveNotHeld, MoveUnderWay
+from catalog.model import Move, Placement, Plan, QueueKey, Synced
 from catalog.mongodb import store
 from tests.conftest import FORGOTTEN_SOCKETS
-from tests.contract.examples import PATIENCE, dangling, partition, placement
+from tests.contract.examples import PATIENCE, dangling, move, partition, placement, plan
 from tests.servers.mongod import ReplicaSet, mongod_replica_set
 
-pytestmark = [FORGOTTEN_SOCKETS, pytest.mark.usefixtures("forgotten_sockets")]
+T = TypeVar("T")
 
-QUEUES = [f"queue-{n}" for n in range(6)]
+pytestmark = [FORGOTTEN_SOCKETS, pytest.mark.usefixtures("forgotten_sockets")]
 
 
 @pytest.fixture(scope="module")
@@ -47,35 +48,107 @@ async def catalog(replica_set: ReplicaSet, request: pytest.FixtureRequest) -> As
     await catalog.close()
 
 
-class Writer:
-    """Writes to one queue without pause, and remembers what it was told."""
+class Writer(Generic[T]):
+    """Writes one document again and again without pause, and remembers what it was told."""
 
-    def __init__(self, catalog: Catalog, queue: str) -> None:
-        self.key = QueueKey("project", queue)
-        self.stored: Placement | None = None
+    def __init__(self, catalog: Catalog, name: str) -> None:
+        self.name = name
+        self.stored: T | None = None
         self.written = 0
         self.doubts = 0
         self._catalog = catalog
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            epoch = self.stored.epoch + 1 if self.stored else 1
-            candidate = placement(self.key.queue, "p1", epoch=epoch, since=float(epoch))
+            candidate = self._version(self.written + 1)
             await self._store(candidate)
             self.stored = candidate
             self.written += 1
 
-    async def _store(self, candidate: Placement) -> None:
-        """Write until it is certain; nobody else writes to this queue, so there is never a conflict."""
+    async def _store(self, candidate: T) -> None:
+        """Write until it is certain; nobody else writes this document, so there is never a conflict."""
         while True:
             try:
                 if self.stored is None:
-                    assert await self._catalog.insert_placement(candidate) == (candidate, True)
+                    await self._insert(candidate)
                 else:
-                    await self._catalog.replace_placement(candidate)
+                    await self._replace(candidate)
                 return
             except CatalogUnavailable:
                 self.doubts += 1  # it may have happened or not: repeat it
+
+    def _version(self, number: int) -> T:
+        raise NotImplementedError
+
+    async def _insert(self, candidate: T) -> None:
+        raise NotImplementedError
+
+    async def _replace(self, candidate: T) -> None:
+        raise NotImplementedError
+
+    async def found(self, catalog: Catalog) -> T | None:
+        """Read it."""
+        raise NotImplementedError
+
+
+class PlacementWriter(Writer[Placement]):
+    @property
+    def key(self) -> QueueKey:
+        return QueueKey("project", self.name)
+
+    def _version(self, number: int) -> Placement:
+        return placement(self.name, "p1", epoch=number, since=float(number))
+
+    async def _insert(self, candidate: Placement) -> None:
+        assert await self._catalog.insert_placement(candidate) == (candidate, True)
+
+    async def _replace(self, candidate: Placement) -> None:
+        await self._catalog.replace_placement(candidate)
+
+    async def found(self, catalog: Catalog) -> Placement | None:
+        return await catalog.get_placement(self.key)
+
+
+class MoveWriter(Writer[Move]):
+    """Holds its move for as long as it can, and takes it anew when the hold ended meanwhile."""
+
+    token: int | None = None
+
+    def _version(self, number: int) -> Move:
+        return move(self.name, self.name, version=number, created=float(number))
+
+    async def _insert(self, candidate: Move) -> None:
+        await self._catalog.insert_move(candidate)
+
+    async def _replace(self, candidate: Move) -> None:
+        if self.token is None:
+            taken = await self._catalog.take_move(self.name, "mover", 1.0)
+            assert taken.holder is not None
+            assert taken.version in (candidate.version - 1, candidate.version)
+            self.token = taken.holder.token
+        try:
+            await self._catalog.renew_move(self.name, self.token, 1.0)
+            await self._catalog.replace_move(candidate, self.token)
+        except MoveNotHeld:
+            self.token = None
+            await self._replace(candidate)
+
+    async def found(self, catalog: Catalog) -> Move | None:
+        return await catalog.get_move(self.name)
+
+
+class PlanWriter(Writer[Plan]):
+    def _version(self, number: int) -> Plan:
+        return plan(self.name, version=number)
+
+    async def _insert(self, candidate: Plan) -> None:
+        await self._catalog.insert_plan(candidate)
+
+    async def _replace(self, candidate: Plan) -> None:
+        await self._catalog.replace_plan(candidate)
+
+    async def found(self, catalog: Catalog) -> Plan | None:
+        return await catalog.get_plan(self.name)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -90,7 +163,8 @@ async def test_every_write_ends_in_success_or_doubt_that_a_repetition_resolves(
     catalog: Catalog, replica_set: ReplicaSet, lose: Callable[[ReplicaSet], Callable[[], None]]
 ) -> None:
     stop = asyncio.Event()
-    writers = [Writer(catalog, queue) for queue in QUEUES]
+    kinds = (PlacementWriter, PlacementWriter, MoveWriter, MoveWriter, PlanWriter)
+    writers = [kind(catalog, f"{kind.__name__}-{n}") for n, kind in enumerate(kinds)]
     async with asyncio.TaskGroup() as group:
         for writer in writers:
             group.create_task(writer.run(stop))
@@ -101,11 +175,11 @@ async def test_every_write_ends_in_success_or_doubt_that_a_repetition_resolves(
         stop.set()
     fresh = await open_catalog(replica_set.uri(catalog._store.database.name))
     for writer in writers:
-        # No conflict was met on the way, so every epoch was stored exactly once; and the last one is there.
-        assert await fresh.get_placement(writer.key) == writer.stored
+        # No conflict was met on the way, so every version was stored exactly once; and the last one is there.
         assert writer.stored is not None
-        assert writer.stored.epoch == writer.written
-    assert await fresh.count_placements() == len(QUEUES)
+        assert await writer.found(fresh) == writer.stored == writer._version(writer.written)
+    assert await fresh.count_placements() == kinds.count(PlacementWriter)
+    assert len(await fresh.list_moves(limit=100)) == kinds.count(MoveWriter)
     await fresh.close()
     await asyncio.to_thread(repair)
     await asyncio.to_thread(replica_set.wait_for_secondaries)
@@ -116,7 +190,7 @@ async def test_a_feed_shows_every_write_or_says_that_it_cannot(
     catalog: Catalog, replica_set: ReplicaSet, lose: Callable[[ReplicaSet], Callable[[], None]]
 ) -> None:
     stop = asyncio.Event()
-    writer = Writer(catalog, "orders")
+    writer = PlacementWriter(catalog, "orders")
     known: dict[str, int] = {}
     gaps: list[tuple[int, int]] = []
 
@@ -187,10 +261,49 @@ async def test_racing_for_queues_while_the_primary_is_lost(catalog: Catalog, rep
     await asyncio.to_thread(replica_set.wait_for_secondaries)
 
 
+async def test_racing_to_move_queues_while_the_primary_is_lost(catalog: Catalog, replica_set: ReplicaSet) -> None:
+    """Many try to begin a move of each queue, repeating what ends in doubt: one does, and all know which."""
+    others = [await open_catalog(replica_set.uri(catalog._store.database.name)) for _ in range(3)]
+    contenders = [catalog, *others]
+    started = asyncio.Event()
+
+    async def begin(n: int, queue: str) -> tuple[bool, str]:
+        candidate = move(f"{queue}-{n}", queue)
+        while True:
+            try:
+                await contenders[n].insert_move(candidate)
+            except CatalogUnavailable:
+                continue
+            except MoveUnderWay as refused:
+                return False, refused.current.id
+            started.set()
+            return True, candidate.id
+
+    async def contend(n: int) -> list[tuple[bool, str]]:
+        return [await begin(n, f"queue-{i:03}") for i in range(150)]
+
+    async def lose_it() -> Callable[[], None]:
+        await started.wait()
+        return await asyncio.to_thread(kill, replica_set)
+
+    repair, *answers = await asyncio.gather(lose_it(), *(contend(n) for n in range(4)))
+    begun = []
+    for round_ in zip(*answers, strict=True):
+        [winner] = [id_ for ours, id_ in round_ if ours]
+        assert {id_ for _, id_ in round_} == {winner}
+        begun.append(winner)
+    assert [one.id for one in await catalog.list_moves(limit=1000)] == begun
+    for other in others:
+        await other.close()
+    await asyncio.to_thread(repair)
+    await asyncio.to_thread(replica_set.wait_for_secondaries)
+
+
 async def test_without_a_majority_nothing_is_acknowledged(
     catalog: Catalog, replica_set: ReplicaSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await catalog.insert_placement(placement("orders"))
+    await catalog.insert_move(move("m-1"))
     monkeypatch.setattr(store, "VERB_TIMEOUT", 1.0)
     first = await asyncio.to_thread(replica_set.kill_primary)
     second = await asyncio.to_thread(replica_set.kill_primary)
@@ -198,6 +311,10 @@ async def test_without_a_majority_nothing_is_acknowledged(
         catalog.ping(),
         catalog.replace_placement(placement("orders", epoch=2)),
         catalog.get_placement(QueueKey("project", "orders")),
+        catalog.take_move("m-1", "mover", 3600.0),
+        catalog.insert_move(move("m-2", "elsewhere")),
+        catalog.insert_plan(plan("plan-1")),
+        catalog.evict_member("host/1/boot"),
     ):
         with pytest.raises(CatalogUnavailable, match=r"MongoDB catalog 127\.0\.0\.1"):
             await call
