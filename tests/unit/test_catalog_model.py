@@ -10,17 +10,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.errors import Conflict, PartitionConflict, PartitionInUse
+from catalog.errors import (
+    Conflict,
+    MoveConflict,
+    MoveHeld,
+    MoveNotHeld,
+    MoveUnderWay,
+    PartitionConflict,
+    PartitionInUse,
+    PlanConflict,
+)
 from catalog.model import (
     API_VERSIONS,
+    FINISHED_STATES,
     LISTED_STATES,
+    MAX_LOG,
+    MAX_PLANNED_MOVES,
     MAX_WEIGHT,
     TOPIC_PREFIX,
+    UNPROMISED_LEASE,
+    Holder,
+    LogEntry,
     Member,
+    MemberSighting,
+    Move,
+    MoveState,
     Partition,
     PartitionState,
     Placement,
     PlacementState,
+    Plan,
+    PlannedMove,
+    PlanState,
     QueueKey,
     Segment,
     Tenant,
@@ -31,9 +52,17 @@ from catalog.mongodb.documents import id_range, placement_id, placement_key
 SEGMENT = Segment(0, "p1", "orders")
 PLACEMENT = Placement("project", "orders", 1, PlacementState.OPEN, (SEGMENT,))
 PARTITION = Partition("p1", ("http://10.0.0.1:8888",))
+MOVE = Move("m-1", "project", "orders", "p1", "p2")
+ENTRY = LogEntry(1.5, MoveState.ARMED, "every worker is capable", (("acks", 4),))
+PLANNED = PlannedMove("project", "orders", "p1", "p2")
+PLAN = Plan("plan-1", "drain p1", (PLANNED, PlannedMove("", "~t", "p1", "p3")), budgets={"at_once": 2})
+DEEP: dict[str, Any] = {}
+for _ in range(20):
+    DEEP = {"a": DEEP}
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 names = texts.filter(bool)
+tokens = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 segments = st.builds(Segment, st.integers(0, 2**31), names, names, st.booleans())
 placements = st.builds(
     Placement,
@@ -45,6 +74,8 @@ placements = st.builds(
     base=st.integers(0, 2**31),
     since=st.floats(allow_nan=False, allow_infinity=False),
     group=st.none() | names,
+    born=st.just("") | tokens,
+    move=st.none() | tokens,
 )
 keys = st.builds(QueueKey, texts, names)
 
@@ -52,6 +83,18 @@ keys = st.builds(QueueKey, texts, names)
 @given(placements)
 def test_placements_survive_json(placement: Placement) -> None:
     assert Placement.from_json(json.loads(json.dumps(placement.to_json()))) == placement
+
+
+def test_placements_of_schema_version_1_have_no_token_and_no_move() -> None:
+    document = PLACEMENT.to_json()
+    del document["born"], document["move"]
+    assert Placement.from_json(document) == PLACEMENT
+    assert (PLACEMENT.born, PLACEMENT.move) == ("", None)
+
+
+def test_members_of_schema_version_1_promise_nothing() -> None:
+    assert Member.from_json({"id": "host/1/boot", "applied": 5, "synced": True}) == Member("host/1/boot", 5, True)
+    assert Member("host/1/boot").lease == 0
 
 
 @pytest.mark.parametrize(
@@ -62,6 +105,18 @@ def test_placements_survive_json(placement: Placement) -> None:
         Tenant(""),
         Tenant("project", 1000, "p1"),
         Member("host/1/boot", 2**62, True),
+        Member("host/1/boot", 7, True, 5, ("chains-1",), 30.0),
+        MOVE,
+        replace(
+            MOVE,
+            project="",
+            log=(LogEntry(1.5, MoveState.ARMED, "why", (("acks", 4), ("who", "x"))),),
+            certificate={"a": [1, 2.5, None, {"b": True}]},
+            group=("m-3", "m-2"),
+            holder=Holder("host/1/boot", 7, 1700000000.5),
+        ),
+        PLAN,
+        replace(PLAN, state=PlanState.RUNNING, version=3, results={"m-1": "done"}),
     ],
 )
 def test_values_survive_json(value: Any) -> None:
@@ -93,6 +148,11 @@ def test_no_project_is_null_in_json_and_collides_with_nothing() -> None:
         ({"since": float("nan")}, "since"),
         ({"since": "now"}, "since"),
         ({"group": "a\0b"}, "group"),
+        ({"born": None}, "born"),
+        ({"born": "a b"}, "born"),
+        ({"born": "x" * 65}, "born"),
+        ({"move": ""}, "move"),
+        ({"move": "a/b"}, "move"),
     ],
 )
 def test_placements_refuse(changes: dict[str, Any], field: str) -> None:
@@ -196,6 +256,195 @@ def test_tenants_refuse(spread: Any) -> None:
         Tenant("project", spread=spread)
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"id": ""}, "id"),
+        ({"id": None}, "id"),
+        ({"applied": -1}, "applied"),
+        ({"applied": True}, "applied"),
+        ({"acked": 6}, "acked"),
+        ({"acked": "5"}, "acked"),
+        ({"synced": 1}, "synced"),
+        ({"capabilities": ("Chains",)}, "capabilities"),
+        ({"capabilities": ("",)}, "capabilities"),
+        ({"capabilities": (7,)}, "capabilities"),
+        ({"lease": -1.0}, "lease"),
+        ({"lease": float("inf")}, "lease"),
+        ({"lease": "30"}, "lease"),
+    ],
+)
+def test_members_refuse(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: "):
+        replace(Member("host/1/boot", 5), **changes)
+
+
+def test_capabilities_are_brought_into_one_form() -> None:
+    assert Member("m", capabilities=("b", "a", "b")).capabilities == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("lease", "age", "idle", "silent"),
+    [
+        (30.0, 30.0, 0.0, False),
+        (30.0, 30.1, 0.0, True),
+        (30.0, 30.1, 60.0, False),
+        (30.0, 60.1, 60.0, True),
+        (0.0, UNPROMISED_LEASE, 0.0, False),
+        (0.0, UNPROMISED_LEASE + 1, 0.0, True),
+    ],
+)
+def test_members_are_silent_when_their_lease_has_run_out(lease: float, age: float, idle: float, silent: bool) -> None:
+    assert MemberSighting(Member("m", lease=lease), age).silent(idle) is silent
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"id": ""}, "id"),
+        ({"id": "-x"}, "id"),
+        ({"id": "a b"}, "id"),
+        ({"id": 7}, "id"),
+        ({"project": "a\0b"}, "project"),
+        ({"queue": ""}, "queue"),
+        ({"queue": "\ud800"}, "queue"),
+        ({"source": ""}, "source"),
+        ({"target": "p/2"}, "target"),
+        ({"target": "p1"}, "target"),
+        ({"version": 0}, "version"),
+        ({"version": 2**63}, "version"),
+        ({"attempt": -1}, "attempt"),
+        ({"created": float("nan")}, "created"),
+        ({"log": (ENTRY,) * (MAX_LOG + 1)}, "log"),
+        ({"max_pause_ms": -1}, "max_pause_ms"),
+        ({"pause_ms": "1"}, "pause_ms"),
+        ({"pause_ms": float("inf")}, "pause_ms"),
+        ({"certificate": [1]}, "certificate"),
+        ({"certificate": {"a": {1}}}, "certificate"),
+        ({"certificate": {"a": float("nan")}}, "certificate"),
+        ({"certificate": {"a": 2**63}}, "certificate"),
+        ({"certificate": {"a": ["\udcff"]}}, "certificate"),
+        ({"certificate": {"$a": 1}}, "certificate"),
+        ({"certificate": {"a.b": 1}}, "certificate"),
+        ({"certificate": {"": 1}}, "certificate"),
+        ({"certificate": {"a\0": 1}}, "certificate"),
+        ({"certificate": {7: 1}}, "certificate"),
+        ({"certificate": DEEP}, "certificate"),
+        ({"plan": ""}, "plan"),
+        ({"group": ("m 1",)}, "group"),
+    ],
+)
+def test_moves_refuse(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: "):
+        replace(MOVE, **changes)
+
+
+def test_a_move_is_the_same_whoever_holds_it() -> None:
+    held = replace(MOVE, holder=Holder("host/1/boot", 7, 1700000000.5))
+    assert held == MOVE
+    assert held.to_json()["holder"] == {"name": "host/1/boot", "token": 7, "until": 1700000000.5}
+    assert Move.from_json(held.to_json()).holder == held.holder
+
+
+def test_a_certificate_is_a_copy() -> None:
+    given: dict[str, Any] = {"checks": (1, 2)}
+    move = replace(MOVE, certificate=given)
+    given["checks"] = ()
+    assert move.certificate == {"checks": [1, 2]}
+
+
+def test_what_a_move_entered_is_in_its_log_which_is_bounded() -> None:
+    move = MOVE
+    for n in range(MAX_LOG + 5):
+        move = move.entered(replace(ENTRY, at=float(n), state=MoveState.ARMED))
+    assert (move.state, move.version) == (MoveState.ARMED, MAX_LOG + 6)
+    assert [entry.at for entry in move.log] == [float(n) for n in range(5, MAX_LOG + 5)]
+
+
+def test_a_finished_move_has_ended() -> None:
+    assert {state for state in MoveState if replace(MOVE, state=state).finished} == FINISHED_STATES
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"at": float("inf")}, "at"),
+        ({"reason": None}, "reason"),
+        ({"measures": (("state", 1),)}, "measures"),
+        ({"measures": (("a", 1), ("a", 2))}, "measures"),
+        ({"measures": (("a.b", 1),)}, "measures"),
+        ({"measures": (("", 1),)}, "measures"),
+        ({"measures": (("a", None),)}, "measures"),
+        ({"measures": (("a", float("nan")),)}, "measures"),
+    ],
+)
+def test_log_entries_refuse(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: "):
+        replace(ENTRY, **changes)
+
+
+def test_whatever_an_error_says_can_be_logged() -> None:
+    entry = LogEntry(1.0, MoveState.ARMED, "a\nb\0\ud800" + "x" * 300, (("b", 2), ("a", "\t!")))
+    assert entry.reason == ("a b  " + "x" * 300)[:255]
+    assert entry.measures == (("a", " !"), ("b", 2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"id": "a/b"}, "id"),
+        ({"title": ""}, "title"),
+        ({"title": "another", "hash": PLAN.hash}, "hash"),
+        ({"moves": (), "hash": PLAN.hash}, "hash"),
+        ({"hash": "0" * 64}, "hash"),
+        ({"version": 0}, "version"),
+        ({"created": None}, "created"),
+        ({"moves": PLAN.moves * 2}, "moves"),
+        ({"moves": tuple(replace(PLANNED, queue=str(n)) for n in range(MAX_PLANNED_MOVES + 1))}, "moves"),
+        ({"budgets": []}, "budgets"),
+        ({"preconditions": {"$": 1}}, "preconditions"),
+        ({"results": {"a": object()}}, "results"),
+    ],
+    ids=str,
+)
+def test_plans_refuse(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: "):
+        replace(PLAN, **{"hash": "", **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"project": None}, "project"),
+        ({"queue": ""}, "queue"),
+        ({"source": "-"}, "source"),
+        ({"target": ""}, "target"),
+        ({"target": "p1"}, "target"),
+    ],
+)
+def test_planned_moves_refuse(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: "):
+        replace(PLANNED, **changes)
+
+
+def test_the_hash_is_that_of_what_is_to_be_done() -> None:
+    assert len(PLAN.hash) == 64
+    for same in ({"version": 7}, {"state": PlanState.DONE}, {"results": {"a": 1}}, {"created": 9.0}):
+        assert replace(PLAN, **same).hash == PLAN.hash
+    changes: list[dict[str, Any]] = [
+        {"id": "plan-2"},
+        {"title": "other"},
+        {"moves": ()},
+        {"budgets": {}},
+        {"preconditions": {"a": 1}},
+    ]
+    hashes = {replace(PLAN, hash="", **change).hash for change in changes}
+    assert len(hashes | {PLAN.hash}) == len(changes) + 1
+    assert (
+        replace(PLAN, hash="", budgets={"b": 1, "a": 2}).hash == replace(PLAN, hash="", budgets={"a": 2, "b": 1}).hash
+    )
+
+
 def test_values_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         PLACEMENT.epoch = 2  # type: ignore[misc]
@@ -215,6 +464,13 @@ def test_topics_sort_after_all_queues() -> None:
         (PartitionConflict("p1", PARTITION), "p1 was changed"),
         (PartitionInUse("p1", 1), "p1 still has 1 placement$"),
         (PartitionInUse("p1", 2), "p1 still has 2 placements$"),
+        (MoveConflict("m-1", None), "^no move m-1$"),
+        (MoveConflict("m-1", MOVE), "m-1 was changed"),
+        (MoveUnderWay(MOVE), "move m-1 to p2 is planned"),
+        (MoveHeld("m-1", Holder("host/1/boot", 1, 0.0)), "m-1 is held by host/1/boot"),
+        (MoveNotHeld("m-1", 7), "m-1 is not held under token 7 any more"),
+        (PlanConflict("plan-1", None), "^no plan plan-1$"),
+        (PlanConflict("plan-1", PLAN), "plan-1 was changed"),
     ],
 )
 def test_errors_say_what_happened(error: Exception, words: str) -> None:

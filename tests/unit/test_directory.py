@@ -69,10 +69,9 @@ class News:
         self._directory = directory
         self._position = 0
 
-    async def __call__(self, subject: ChangeSubject, *name: str, epoch: int | None = None) -> None:
+    async def __call__(self, subject: ChangeSubject, *name: str, epoch: int | None = None, born: str = BORN) -> None:
         self._position += 1
-        born = None if epoch is None else BORN
-        self._catalog.show(Change(self._position, subject, name, epoch, born))
+        self._catalog.show(Change(self._position, subject, name, epoch, None if epoch is None else born))
         await settled(lambda: self._directory.applied == self._position)
 
 
@@ -280,6 +279,12 @@ async def test_a_removal_of_what_was_never_known_is_not_told(held: Directory, ne
     assert removed == []
 
 
+async def test_a_later_life_at_the_same_epoch_drops_the_earlier_one(held: Directory, news: News) -> None:
+    await held.find(key("q2"))
+    await news(ChangeSubject.PLACEMENT, PROJECT, "q2", epoch=1, born="later")
+    assert held.cached(key("q2")) is None
+
+
 async def test_a_change_that_is_known_already_drops_nothing(held: Directory, news: News) -> None:
     await read_all(held)
     await news(ChangeSubject.PLACEMENT, PROJECT, "q2", epoch=1)
@@ -466,6 +471,17 @@ async def test_a_tenant_read_while_something_changed_is_not_kept(catalog: Staged
 
 
 # -- partitions --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subject", [ChangeSubject.MOVE, ChangeSubject.PLAN])
+async def test_moves_and_plans_are_no_concern_of_the_directory(
+    catalog: Staged, held: Directory, news: News, subject: ChangeSubject
+) -> None:
+    await held.find(key("q1"))
+    reads = catalog.calls.total()
+    await news(subject, "m-1", epoch=2)
+    assert held.cached(key("q1")) is not None
+    assert catalog.calls.total() == reads
 
 
 async def test_a_changed_partition_keeps_its_upstream(catalog: Staged, held: Directory, news: News) -> None:

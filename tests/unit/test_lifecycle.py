@@ -534,6 +534,40 @@ async def test_a_queue_that_was_deleted_while_we_created_it(
     assert await stage.state() == ((OPEN, "p1") if there else None)
 
 
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+async def test_a_queue_of_a_later_life_is_left_to_who_creates_it(
+    stage: Stage, worker: Worker, p1: Partition, epoch: int
+) -> None:
+    """Deleted and being created anew while we created it: that ours came to be says nothing of theirs."""
+    theirs = placement("q", "p2", CREATING, epoch=epoch, born="later")
+
+    async def delete_and_create_anew(request: Request) -> bytes:
+        reply = await p1.do(request)
+        p1.queues.clear()
+        await stage.catalog.real.remove_placement(Q, 1, BORN)
+        await stage.put(theirs)
+        return reply
+
+    p1.reply("PUT", delete_and_create_anew)
+    assert await worker.create() == 201
+    assert await stage.stored() == theirs
+
+
+async def test_a_failed_deletion_does_not_touch_a_later_life(stage: Stage, worker: Worker, p1: Partition) -> None:
+    await stage.put(placement("q", "p1"))
+    p1.queues.add("q")
+    theirs = placement("q", "p2", DELETING, epoch=2, born="later")
+
+    async def finish_and_create_anew(_: Request) -> bytes:
+        await stage.catalog.real.remove_placement(Q, 2, BORN)
+        await stage.put(theirs)
+        return NO_CONTENT
+
+    p1.reply("DELETE", finish_and_create_anew)
+    assert await worker.delete() == 204
+    assert await stage.stored() == theirs
+
+
 @pytest.mark.parametrize("state", [DELETING, OPEN, SEALING])
 async def test_a_queue_that_went_on_to_another_state_while_we_created_it(
     stage: Stage, worker: Worker, p1: Partition, state: PlacementState
