@@ -25,7 +25,7 @@ from catalog.mongodb.documents import placement_document
 from catalog.mongodb.driver import MongoDBCatalog
 from catalog.mongodb.feed import token_position
 from tests.conftest import FORGOTTEN_SOCKETS
-from tests.contract.examples import Feed, dangling, partition, placement
+from tests.contract.examples import Feed, dangling, move, partition, placement, plan
 from tests.servers.mongod import free_port, mongod_replica_set
 
 pytestmark = [FORGOTTEN_SOCKETS, pytest.mark.usefixtures("forgotten_sockets")]
@@ -206,7 +206,21 @@ async def test_other_damaged_documents_are_refused(catalog: MongoDBCatalog, data
     database["partitions"].update_one({"_id": "p1"}, {"$set": {"weight": -1}})
     database["tenants"].update_one({}, {"$set": {"spread": "wide"}})
     database["members"].insert_one({"_id": "one"})
-    for call in (catalog.list_partitions(), catalog.get_tenant("project"), catalog.list_members()):
+    await catalog.insert_move(move("m-1"))
+    await catalog.insert_plan(plan("plan-1"))
+    database["moves"].update_one({}, {"$set": {"state": "nowhere"}})
+    database["plans"].update_one({}, {"$set": {"title": "another"}})
+    for call in (
+        catalog.list_partitions(),
+        catalog.get_tenant("project"),
+        catalog.list_members(),
+        catalog.evict_member("one"),
+        catalog.get_move("m-1"),
+        catalog.take_move("m-1", "mover", 1.0),
+        catalog.list_moves(limit=1),
+        catalog.get_plan("plan-1"),
+        catalog.list_plans(limit=1),
+    ):
         with pytest.raises(CatalogUnavailable, match="damaged"):
             await call
 

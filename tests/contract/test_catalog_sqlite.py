@@ -17,7 +17,7 @@ from catalog.model import Member, Synced, Tenant
 from catalog.sqlite import changes, lane
 from catalog.sqlite.driver import SQLiteCatalog
 from catalog.sqlite.translation import translate
-from tests.contract.examples import Feed, partition, placement
+from tests.contract.examples import Feed, move, partition, placement, plan
 
 
 @pytest.fixture
@@ -185,10 +185,24 @@ async def test_a_damaged_placement_is_refused_by_name(catalog: SQLiteCatalog, pa
 async def test_other_damaged_rows_are_refused(catalog: SQLiteCatalog, path: Path) -> None:
     await catalog.put_tenant(Tenant("project"))
     await catalog.renew_member(Member("one"))
+    await catalog.insert_move(move("m-1"))
+    await catalog.insert_plan(plan("plan-1"))
+    execute(path, "UPDATE moves SET state = 'nowhere'")
+    execute(path, "UPDATE plans SET document = json_set(document, '$.title', 'another')")
     execute(path, "UPDATE partitions SET document = json_set(document, '$.weight', -1)")
     execute(path, "UPDATE tenants SET document = 'null'")
     execute(path, "UPDATE members SET applied = 'much'")
-    for call in (catalog.list_partitions(), catalog.get_tenant("project"), catalog.list_members()):
+    for call in (
+        catalog.list_partitions(),
+        catalog.get_tenant("project"),
+        catalog.list_members(),
+        catalog.evict_member("one"),
+        catalog.get_move("m-1"),
+        catalog.take_move("m-1", "mover", 1.0),
+        catalog.list_moves(limit=1),
+        catalog.get_plan("plan-1"),
+        catalog.list_plans(limit=1),
+    ):
         with pytest.raises(CatalogUnavailable, match="damaged"):
             await call
 
@@ -234,11 +248,15 @@ async def test_own_writes_are_shown_without_waiting_for_the_poll(path: Path) -> 
     await catalog.close()
 
 
-async def test_the_file_alone_keeps_the_invariant(catalog: SQLiteCatalog, path: Path) -> None:
+async def test_the_file_alone_keeps_the_invariants(catalog: SQLiteCatalog, path: Path) -> None:
     await catalog.insert_placement(placement("orders"))
+    await catalog.insert_move(move("m-1", "one"))
+    await catalog.insert_move(move("m-2", "two"))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA foreign_keys=ON")
         with pytest.raises(sqlite3.IntegrityError):
             connection.execute("DELETE FROM partitions")
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute("UPDATE moves SET queue = 'one'")
         (document,) = connection.execute("SELECT document FROM placements").fetchone()
     assert json.loads(document) == placement("orders").to_json()
