@@ -1,8 +1,8 @@
-"""Sphinx directives that show verbs and commands from the tables that serve them."""
+"""Sphinx directives that show verbs, commands and the states of moves from the tables that serve them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from docutils import nodes
@@ -12,6 +12,7 @@ from docutils.statemachine import StringList
 from marconi_proxy.admin.routes import ROUTES
 from marconi_proxy.cli.commands import COMMANDS
 from marconi_proxy.cli.main import MarconiProxy
+from marconi_proxy.moving.machine import EVENTS, TABLE, picture
 
 
 class _Generated(Directive):
@@ -29,15 +30,15 @@ class AdminRoutes(_Generated):
     """``.. admin-routes::``: method, path, policy and purpose of every verb of the admin API."""
 
     def lines(self) -> Iterator[str]:
-        yield from (".. list-table::", "   :header-rows: 1", "")
-        for cells in (("Verb", "Policy", "What it does"), *_cells()):
-            for number, cell in enumerate(cells):
-                yield f"   {' ' if number else '*'} - {cell}"
+        rows = ((f"``{route.method} {route.path}``", route.policy, route.doc) for route in ROUTES)
+        return _table(("Verb", "Policy", "What it does"), rows)
 
 
-def _cells() -> Iterator[tuple[str, str, str]]:
-    for route in ROUTES:
-        yield f"``{route.method} {route.path}``", route.policy, route.doc
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield from (".. list-table::", "   :header-rows: 1", "")
+    for cells in (head, *rows):
+        for number, cell in enumerate(cells):
+            yield f"   {' ' if number else '*'} - {cell}"
 
 
 class Commands(_Generated):
@@ -53,7 +54,33 @@ class Commands(_Generated):
             yield ""
 
 
+class MoveStates(_Generated):
+    """``.. move-states::``: what each state of a move means, and how it ends if nothing is done about it."""
+
+    def lines(self) -> Iterator[str]:
+        rows = ((f"``{state}``", place.meaning, place.way_out or "(an end)") for state, place in TABLE.items())
+        return _table(("State", "What it means", "Way out"), rows)
+
+
+class MoveEvents(_Generated):
+    """``.. move-events::``: what can happen to a move."""
+
+    def lines(self) -> Iterator[str]:
+        return _table(("Event", "What it is"), ((f"``{event}``", words) for event, words in EVENTS.items()))
+
+
+class MovePicture(_Generated):
+    """``.. move-picture::``: the machine, drawn."""
+
+    def lines(self) -> Iterator[str]:
+        yield from (".. code-block:: text", "")
+        yield from (f"   {line}" for line in picture())
+
+
 def setup(app: Any) -> dict[str, bool]:
     app.add_directive("admin-routes", AdminRoutes)
     app.add_directive("commands", Commands)
+    app.add_directive("move-states", MoveStates)
+    app.add_directive("move-events", MoveEvents)
+    app.add_directive("move-picture", MovePicture)
     return {"parallel_read_safe": True}

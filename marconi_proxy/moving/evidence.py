@@ -1,0 +1,40 @@
+"""What a placement tells about a move whose record lags behind.
+
+A step of a move that changes the placement is two writes: the placement first, then the record of the move. Whoever
+reads both may find that the second was never made: the mover died, or somebody else did the step (any worker aborts an
+overdue seal). The placement is right; ``happened`` says what the record has missed.
+"""
+
+from __future__ import annotations
+
+from catalog.model import Placement, PlacementState
+from marconi_proxy.moving.machine import ENDS, TABLE, Event, MoveState, before_switch
+
+_ARMED = frozenset({MoveState.ARMED, MoveState.BACK_ARMED})
+_SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
+_BACK = frozenset({MoveState.BACK_PREPARING, MoveState.BACK_ARMED, MoveState.BACK_SEALING, MoveState.BACK_UNDOING})
+
+
+def happened(state: MoveState, move: str, born: str, tail: int | None, placement: Placement | None) -> Event | None:
+    """Return the event that the record in ``state`` has missed, None if it has missed nothing.
+
+    ``born``: the token of the placement that ``move`` moves. ``tail``: the number of the segment that was the last one
+    when the move was armed (again), and that it is to seal: written with the record, before the seal; None before.
+    """
+    if state in ENDS:
+        return None
+    gone = placement is None or placement.born != born or placement.state is PlacementState.DELETING
+    if placement is None or gone:
+        return Event.GONE if Event.GONE in TABLE[state].next else None
+    ours = placement.move == move
+    if before_switch(state) or state in _BACK:
+        if ours and tail is not None and placement.segments[-1].n > tail:
+            return Event.SWITCHED
+        sealed = ours and placement.state is PlacementState.SEALING
+        if state in _ARMED and sealed:
+            return Event.SEALED
+        if state in _SEALING and not sealed:
+            return Event.ABORTED
+    elif state is MoveState.LINGERING and not ours:
+        return Event.RETIRED
+    return None

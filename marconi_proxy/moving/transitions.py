@@ -1,0 +1,122 @@
+"""What a move does to a placement: one value to the next, ``epoch`` plus one, to be stored by compare-and-set.
+
+A chain is sealed segments and one open segment behind them, the last; writes go to the last. ``seal`` makes writes
+wait; then ``switch`` opens a new segment behind the last one, or ``abort`` lets writes go on where they went.
+``retire`` takes a sealed segment that is known to be empty out of the chain. Numbers of segments are never reused, and
+the last is never retired, so that whatever names a retired segment goes on at the first one with a higher number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from catalog.model import Placement, PlacementState, Segment
+
+
+class Refused(ValueError):
+    """The placement does not allow it. The message is for operators."""
+
+
+class NotOpen(Refused):
+    """The queue is being created, deleted or switched."""
+
+
+class NotSealing(Refused):
+    """There is no seal to end: somebody has aborted it or switched already."""
+
+
+class UnderWay(Refused):
+    """Another move has this queue. ``move`` is its id."""
+
+    def __init__(self, move: str) -> None:
+        super().__init__(f"the move {move} of this queue is still under way")
+        self.move = move
+
+
+class ChainFull(Refused):
+    """The queue has as many segments as it may have: older ones must be emptied first."""
+
+
+class AlreadyThere(Refused):
+    """The partition it would go to is the one it is on."""
+
+
+class NotSealed(Refused):
+    """The segment is not in the chain, or it takes writes."""
+
+
+def seal(placement: Placement, move: str, now: float, longest: int) -> Placement:
+    """Make writes wait, in the name of ``move``. ``longest``: how many segments the chain may come to have.
+
+    Raises NotOpen, UnderWay, ChainFull. The move that is under way may seal again: that is how it is reversed.
+    """
+    _must_be_open(placement)
+    if placement.move is not None and placement.move != move:
+        raise UnderWay(placement.move)
+    if len(placement.segments) >= longest:
+        raise ChainFull(f"the queue has {len(placement.segments)} segments already, of at most {longest}")
+    return replace(placement, epoch=placement.epoch + 1, state=PlacementState.SEALING, since=now, move=move)
+
+
+def switch(placement: Placement, move: str, partition: str, physical: str, now: float) -> Placement:
+    """Open a segment behind the last one: from here on writes go to queue ``physical`` on ``partition``.
+
+    Only for who knows that no worker writes to the last segment any more. Raises NotSealing, UnderWay, AlreadyThere.
+    """
+    _must_be_sealing(placement)
+    if placement.move is not None and placement.move != move:
+        raise UnderWay(placement.move)
+    last = placement.segments[-1]
+    if last.partition == partition:
+        raise AlreadyThere(f"the queue is on partition {partition} already")
+    segments = (*placement.segments[:-1], replace(last, sealed=True), Segment(last.n + 1, partition, physical))
+    return replace(
+        placement, epoch=placement.epoch + 1, state=PlacementState.OPEN, since=now, segments=segments, move=move
+    )
+
+
+def abort(placement: Placement, now: float) -> Placement:
+    """Let writes go on where they went. Always safe, for anyone: no segment was opened. Raises NotSealing.
+
+    A queue of one segment has no move any more; in a longer chain, the move that made it long still has to end it.
+    """
+    _must_be_sealing(placement)
+    move = placement.move if len(placement.segments) > 1 else None
+    return replace(placement, epoch=placement.epoch + 1, state=PlacementState.OPEN, since=now, move=move)
+
+
+def bar(placement: Placement, now: float) -> Placement:
+    """Change nothing, but the epoch: who has decided by an earlier reading can not act on it any more.
+
+    First write that the move is over, then bar, and only then undo what a switch would need: between the two, a mover
+    that was frozen may still seal and switch, but not later. A seal is aborted. Raises NotOpen.
+    """
+    if placement.state is PlacementState.SEALING:
+        return abort(placement, now)
+    _must_be_open(placement)
+    return replace(placement, epoch=placement.epoch + 1, since=now)
+
+
+def retire(placement: Placement, n: int, now: float) -> Placement:
+    """Take the sealed segment ``n`` out of the chain; with the last of them the move ends.
+
+    Only for who knows that it is empty and that nothing can arrive in it. Raises NotOpen, NotSealed.
+    """
+    _must_be_open(placement)
+    segments = tuple(segment for segment in placement.segments if segment.n != n)
+    if len(segments) == len(placement.segments):
+        raise NotSealed(f"the queue has no segment {n}")
+    if n == placement.segments[-1].n:
+        raise NotSealed(f"segment {n} is the last one: it takes the writes")
+    move = placement.move if len(segments) > 1 else None
+    return replace(placement, epoch=placement.epoch + 1, since=now, segments=segments, move=move)
+
+
+def _must_be_open(placement: Placement) -> None:
+    if placement.state is not PlacementState.OPEN:
+        raise NotOpen(f"the queue is {placement.state}")
+
+
+def _must_be_sealing(placement: Placement) -> None:
+    if placement.state is not PlacementState.SEALING:
+        raise NotSealing(f"the queue is {placement.state}, not being switched")

@@ -1,0 +1,79 @@
+"""What a placement tells about a move whose record lags behind: every state with every placement it can meet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from catalog.model import Placement, PlacementState, Segment
+from marconi_proxy.moving.evidence import happened
+from marconi_proxy.moving.machine import ENDS, TABLE, Event, MoveState, before_switch
+from marconi_proxy.moving.transitions import retire, seal, switch
+
+OPEN = Placement("project", "orders", 1, PlacementState.OPEN, (Segment(0, "p1", "orders"),), born="b")
+SEALED = seal(OPEN, "m", 0.0, 4)
+SWITCHED = switch(SEALED, "m", "p2", "orders", 0.0)
+SEALED_AGAIN = seal(SWITCHED, "m", 0.0, 4)
+BACK = switch(SEALED_AGAIN, "m", "p1", "orders.2", 0.0)
+RETIRED = retire(SWITCHED, 0, 0.0)
+OTHERS = replace(SEALED, move="other")
+
+S, E = MoveState, Event
+
+
+@pytest.mark.parametrize(
+    ("state", "tail", "placement", "event"),
+    [
+        (S.PLANNED, None, OPEN, None),
+        (S.PREPARING, None, OPEN, None),
+        (S.ARMED, 0, OPEN, None),
+        (S.ARMED, 0, SEALED, E.SEALED),
+        (S.ARMED, 0, SWITCHED, E.SWITCHED),
+        (S.ARMED, 0, OTHERS, None),
+        (S.PLANNED, 0, SWITCHED, E.SWITCHED),
+        (S.PREPARING, 0, SWITCHED, E.SWITCHED),
+        (S.SEALING, 0, SEALED, None),
+        (S.SEALING, 0, OPEN, E.ABORTED),
+        (S.SEALING, 0, OTHERS, E.ABORTED),
+        (S.SEALING, 0, SWITCHED, E.SWITCHED),
+        (S.PAUSED, 0, SEALED, None),
+        (S.PAUSED, 0, SWITCHED, E.SWITCHED),
+        (S.UNDOING, 0, OPEN, None),
+        (S.UNDOING, 0, SEALED, None),
+        (S.UNDOING, 0, SWITCHED, E.SWITCHED),
+        (S.DRAINING, 0, SWITCHED, None),
+        (S.LINGERING, 0, SWITCHED, None),
+        (S.LINGERING, 0, RETIRED, E.RETIRED),
+        (S.SUSPENDED, 0, SWITCHED, None),
+        (S.BACK_PREPARING, None, SWITCHED, None),
+        (S.BACK_ARMED, 1, SWITCHED, None),
+        (S.BACK_ARMED, 1, SEALED_AGAIN, E.SEALED),
+        (S.BACK_ARMED, 1, BACK, E.SWITCHED),
+        (S.BACK_SEALING, 1, SEALED_AGAIN, None),
+        (S.BACK_SEALING, 1, SWITCHED, E.ABORTED),
+        (S.BACK_SEALING, 1, BACK, E.SWITCHED),
+        (S.BACK_UNDOING, 1, SWITCHED, None),
+        (S.BACK_UNDOING, 1, BACK, E.SWITCHED),
+        (S.RETIRED, 0, RETIRED, None),
+    ],
+)
+def test_what_the_record_has_missed(
+    state: MoveState, tail: int | None, placement: Placement, event: Event | None
+) -> None:
+    assert happened(state, "m", "b", tail, placement) is event
+    assert event is None or event in TABLE[state].next
+
+
+@pytest.mark.parametrize("state", MoveState)
+@pytest.mark.parametrize(
+    "placement",
+    [None, replace(OPEN, born="another"), replace(OPEN, state=PlacementState.DELETING)],
+    ids=["none", "another", "deleting"],
+)
+def test_a_queue_that_is_gone(state: MoveState, placement: Placement | None) -> None:
+    missed = happened(state, "m", "b", 0, placement)
+    assert missed is (Event.GONE if Event.GONE in TABLE[state].next else None)
+    if missed is None:
+        assert state in ENDS or state is MoveState.UNDOING
+    assert before_switch(state) or missed is not Event.SWITCHED

@@ -1,0 +1,127 @@
+"""What a move does to a placement: each transition in each state, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from catalog.model import Placement, PlacementState, Segment
+from marconi_proxy.moving.transitions import (
+    AlreadyThere,
+    ChainFull,
+    NotOpen,
+    NotSealed,
+    NotSealing,
+    Refused,
+    UnderWay,
+    abort,
+    bar,
+    retire,
+    seal,
+    switch,
+)
+
+ONE = Placement("project", "orders", 7, PlacementState.OPEN, (Segment(4, "p1", "orders"),), base=4, since=1.0, born="b")
+SEALED = seal(ONE, "m", 2.0, 4)
+TWO = switch(SEALED, "m", "p2", "orders", 3.0)
+BACK = switch(seal(TWO, "m", 4.0, 4), "m", "p1", "orders.6", 5.0)
+
+EVERY: dict[str, Callable[[Placement], Placement]] = {
+    "seal": lambda placement: seal(placement, "m", 9.0, 4),
+    "switch": lambda placement: switch(placement, "m", "p9", "orders", 9.0),
+    "abort": lambda placement: abort(placement, 9.0),
+    "bar": lambda placement: bar(placement, 9.0),
+    "retire": lambda placement: retire(placement, placement.segments[0].n, 9.0),
+}
+
+
+def test_a_seal_holds_writes_and_changes_no_segment() -> None:
+    assert replace(ONE, epoch=8, state=PlacementState.SEALING, since=2.0, move="m") == SEALED
+
+
+def test_a_switch_opens_a_segment_behind_the_last() -> None:
+    segments = (Segment(4, "p1", "orders", sealed=True), Segment(5, "p2", "orders"))
+    assert replace(ONE, epoch=9, since=3.0, move="m", segments=segments) == TWO
+
+
+def test_an_aborted_seal_leaves_nothing_behind() -> None:
+    assert abort(SEALED, 3.0) == replace(ONE, epoch=9, since=3.0)
+
+
+def test_an_aborted_way_back_leaves_the_move_under_way() -> None:
+    assert abort(seal(TWO, "m", 4.0, 4), 5.0) == replace(TWO, epoch=11, since=5.0)
+
+
+def test_a_move_is_reversed_by_itself() -> None:
+    assert [(s.n, s.partition, s.physical, s.sealed) for s in BACK.segments] == [
+        (4, "p1", "orders", True),
+        (5, "p2", "orders", True),
+        (6, "p1", "orders.6", False),
+    ]
+    assert BACK.partition == "p1"
+
+
+@pytest.mark.parametrize("order", [(4, 5), (5, 4)])
+def test_the_move_ends_with_the_last_sealed_segment(order: tuple[int, int]) -> None:
+    first, second = order
+    between = retire(BACK, first, 6.0)
+    assert (between.epoch, between.move, len(between.segments)) == (BACK.epoch + 1, "m", 2)
+    after = retire(between, second, 7.0)
+    assert after.segments == (Segment(6, "p1", "orders.6"),)
+    assert (after.epoch, after.move, after.base, after.born) == (BACK.epoch + 2, None, 4, "b")
+
+
+def test_numbers_are_never_used_again() -> None:
+    placement, used = ONE, {4}
+    for number in range(5, 10):
+        placement = switch(seal(placement, "m", 0.0, 2), "m", f"p{number}", "orders", 0.0)
+        assert placement.segments[-1].n not in used
+        used.add(placement.segments[-1].n)
+        placement = retire(placement, placement.segments[0].n, 0.0)
+
+
+@pytest.mark.parametrize(("placement", "after"), [(ONE, ONE), (TWO, TWO), (SEALED, abort(SEALED, 9.0))])
+def test_a_bar_voids_what_was_decided_before(placement: Placement, after: Placement) -> None:
+    assert bar(placement, 9.0) == replace(after, epoch=placement.epoch + 1, since=9.0)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("state", PlacementState)
+@pytest.mark.parametrize("segments", [ONE.segments, BACK.segments], ids=["one", "three"])
+def test_what_each_state_allows(name: str, state: PlacementState, segments: tuple[Segment, ...]) -> None:
+    placement = replace(ONE, state=state, segments=segments, move="m")
+    allowed = {
+        PlacementState.OPEN: {"seal", "bar"} | ({"retire"} if len(segments) > 1 else set()),
+        PlacementState.SEALING: {"switch", "abort", "bar"},
+    }
+    if name in allowed.get(state, set()):
+        after = EVERY[name](placement)
+        assert after.epoch == placement.epoch + 1
+        assert (after.born, after.base, after.key) == (placement.born, placement.base, placement.key)
+        assert [s.sealed for s in after.segments] == [True] * (len(after.segments) - 1) + [False]
+    else:
+        with pytest.raises(Refused):
+            EVERY[name](placement)
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "words"),
+    [
+        (lambda: seal(SEALED, "m", 0.0, 4), NotOpen, "sealing"),
+        (lambda: seal(TWO, "other", 0.0, 4), UnderWay, "the move m of this queue is still under way"),
+        (lambda: seal(BACK, "m", 0.0, 3), ChainFull, "3 segments already, of at most 3"),
+        (lambda: switch(ONE, "m", "p2", "orders", 0.0), NotSealing, "open"),
+        (lambda: switch(SEALED, "other", "p2", "orders", 0.0), UnderWay, "the move m"),
+        (lambda: switch(SEALED, "m", "p1", "orders", 0.0), AlreadyThere, "p1 already"),
+        (lambda: abort(TWO, 0.0), NotSealing, "open"),
+        (lambda: retire(SEALED, 4, 0.0), NotOpen, "sealing"),
+        (lambda: retire(TWO, 5, 0.0), NotSealed, "takes the writes"),
+        (lambda: retire(TWO, 3, 0.0), NotSealed, "no segment 3"),
+        (lambda: bar(replace(ONE, state=PlacementState.DELETING), 0.0), NotOpen, "deleting"),
+    ],
+)
+def test_refusals_say_why(act: Callable[[], Placement], error: type[Refused], words: str) -> None:
+    with pytest.raises(error, match=words):
+        act()
