@@ -1,0 +1,44 @@
+"""The protocol as the explorer plays it: as it is, or broken in one way on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from marconi_proxy.moving.fence import Fence, Lease
+
+# Ticks. A lease is told from the age of a renewal in whole ticks: one of 1.5 is over at 2. One tick is what a worker's
+# clock may lose against the store's, and what the margin makes up for.
+LEASE = 1.5
+MARGIN = 1.0
+# What a timed-out write may take until it is done, and for how long it counts.
+AMBIGUITY = 1.0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Each field is a rule of the protocol; the value it has here is the right one.
+
+    register_first: a write is counted before its placement is looked up. recheck_term: nothing is sent that was looked
+    up in an earlier term. forget_on_new_term: what is known is void then. refuse_late: a write whose term ended under
+    way is not answered with success. count_ambiguous: a timed-out write goes on counting. tell_missed: the fence hears
+    of a feed that was cut. barrier: the switch waits for the members. snapshot_after_seal: for those that were there
+    after the seal. abort_compares: a seal is aborted on the epoch that it
+    was seen with. bar_before_undo: a cancelled move makes
+    earlier readings void before it deletes.
+    """
+
+    lease: Callable[[], Lease] = lambda: Lease(LEASE, MARGIN)
+    fence: Callable[[], Fence] = lambda: Fence(AMBIGUITY)
+    register_first: bool = True
+    recheck_term: bool = True
+    forget_on_new_term: bool = True
+    refuse_late: bool = True
+    count_ambiguous: bool = True
+    tell_missed: bool = True
+    barrier: bool = True
+    snapshot_after_seal: bool = True
+    abort_compares: bool = True
+    bar_before_undo: bool = True
+    # No rule, but a bound: how many changes the feed of a worker may be behind.
+    lag: int = 1

@@ -1,0 +1,99 @@
+"""Every interleaving of the fence protocol, on the classes that run in production; and that a broken one is found out.
+
+Two workers, one queue, two movers, a store with a clock; ``MARCONI_TEST_DEEP=1`` (nightly) goes one failure deeper.
+The figures printed (``-s`` shows them) are of different states: those that differ in nothing that can matter, and those
+that are each other's mirror image, count once.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from marconi_proxy.moving.fence import Fence, Lease
+from tests.simulation.fence_world import FenceWorld
+from tests.simulation.rules import AMBIGUITY, LEASE, MARGIN, Rules
+from tests.simulation.search import Found, explore
+
+DEEP = bool(os.environ.get("MARCONI_TEST_DEEP"))
+# (switches, failures): two moves with whatever may come late; one move with any failure on top.
+BOUNDS = [(2, 0), (1, 1)]
+if DEEP:
+    BOUNDS += [(2, 1), (1, 2)]
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize(("switches", "failures"), BOUNDS)
+def test_every_interleaving_keeps_every_promise_and_can_end_well(switches: int, failures: int) -> None:
+    found = explore(FenceWorld(switches, failures))
+    print(f"\n{switches} switches, {failures} failures: {found}")
+    assert found.problem is None, str(found)
+
+
+class Hasty(Fence):
+    """Acknowledges what it was shown, whatever is still under way."""
+
+    def acked(self, applied: int, now: float) -> int:
+        super().acked(applied, now)
+        return applied
+
+
+class FromReply(Lease):
+    """Counts from when the answer came."""
+
+    def confirmed(self, renewal: float, now: float) -> bool:
+        return super().confirmed(now, now)
+
+
+STARTED = "a write to segment 0 was started after segment 1 was opened"
+ACKNOWLEDGED = "a write was acknowledged that arrived in segment 0 after"
+TIMED_OUT = "a segment was opened while a timed-out write"
+STUCK = "no good end"
+
+BREAKS: dict[str, tuple[dict[str, Any], int, str]] = {
+    "the barrier is skipped": ({"barrier": False}, 0, STARTED),
+    "writes under way are not waited for": ({"fence": lambda: Hasty(AMBIGUITY)}, 0, STARTED),
+    "a write is counted after it was looked up": ({"register_first": False}, 0, STARTED),
+    "members are read before the seal": ({"snapshot_after_seal": False}, 0, STARTED),
+    "the lease counts from the answer": ({"lease": lambda: FromReply(LEASE, MARGIN)}, 0, STARTED),
+    "no margin for clocks": ({"lease": lambda: Lease(LEASE, 0.0)}, 1, STARTED),
+    "a lease ends later than promised": ({"lease": lambda: Lease(LEASE + 2, MARGIN)}, 0, STARTED),
+    "a seal is aborted after the switch": ({"abort_compares": False}, 1, STARTED),
+    "what was known outlives the lease": ({"forget_on_new_term": False}, 0, STARTED),
+    "what was looked up outlives the lease": ({"recheck_term": False}, 0, STARTED),
+    "a late write is acknowledged": ({"refuse_late": False}, 0, ACKNOWLEDGED),
+    "a timed-out write does not count": ({"count_ambiguous": False}, 1, TIMED_OUT),
+    "changes that were missed do not count": ({"tell_missed": False}, 1, STARTED),
+}
+if DEEP:  # what cannot end well is known only when everything was visited
+    BREAKS["a cancelled move bars nothing"] = ({"bar_before_undo": False}, 1, STUCK)
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_broken_protocol_is_found_out(name: str) -> None:
+    rules, failures, problem = BREAKS[name]
+    found = explore(FenceWorld(1, failures, Rules(**rules)), problem)
+    print(f"\n{name}: {found}")
+    assert found.problem is not None
+    assert found.problem.startswith(problem)
+    assert found.trace
+
+
+def test_a_dead_end_is_found_out() -> None:
+    class Pit:
+        """From 0 one may go to 1, the good end, or to 2, from where there is no way."""
+
+        first = 0
+
+        def steps(self, state: int) -> list[tuple[str, int, str | None, bool]]:
+            return [("on", 1, None, False), ("astray", 2, None, False)] if state == 0 else []
+
+        def is_good_end(self, state: int) -> bool:
+            return state == 1
+
+        def mirror(self, label: str) -> str:
+            return label
+
+    assert explore(Pit()) == Found(3, 2, "no good end can be reached", ("astray",))
