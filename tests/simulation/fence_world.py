@@ -6,6 +6,7 @@ a process may do in a situation is worked out once, by the real classes, and loo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
 
@@ -160,6 +161,12 @@ class FenceWorld:
                 for label, then, failure in moving.orders(self._stores.values[store], self._switches)
             ]
         return found
+
+    @property
+    def met(self) -> set[str]:
+        """What could happen in any state so far, in words without numbers."""
+        steps = [*self._of_worker.values(), *self._of_mover.values(), *self._ordered.values()]
+        return {re.sub(r" \d+", "", step[0]) for found in steps for step in found}
 
     def mirror(self, label: str) -> str:
         return moving.mirrored_name(label)

@@ -18,18 +18,56 @@ from tests.simulation.rules import AMBIGUITY, LEASE, MARGIN, Rules
 from tests.simulation.search import Found, explore
 
 DEEP = bool(os.environ.get("MARCONI_TEST_DEEP"))
-# (switches, failures): two moves with whatever may come late; one move with any failure on top.
-BOUNDS = [(2, 0), (1, 1)]
+# (switches, failures, changes that a feed may be behind, which takes in more at once if it is further behind): two moves
+# with whatever may come late; one move with any failure on top. Deeper: minutes, and 1 GB.
+BOUNDS = [(2, 0, 1), (1, 1, 1)]
 if DEEP:
-    BOUNDS += [(2, 1), (1, 2)]
+    BOUNDS += [(2, 0, 9), (2, 1, 1), (1, 2, 1)]
+
+
+# What the issue of live moves lists, in the words of the world.
+LATE = {
+    "worker joins",
+    "worker is shown change",
+    "worker hears that its lease was renewed",
+    "worker takes a write and looks up the placement",
+    "worker checks its lease and sends, if it holds",
+    "worker gets the answer of segment",
+    "mover seals",
+    "mover reads who the members are",
+    "mover sees nobody missing",
+    "mover switches to segment",
+    "mover retires segment",
+}
+FAILURES = {
+    "worker never hears that its lease was renewed",
+    "worker loses its feed",
+    "worker has a feed again, and forgets what it knew",
+    "worker checks its lease and freezes before it sends",
+    "worker thaws and sends to segment",
+    "worker thaws and sends to segment, late",
+    "worker gives up the write to segment",
+    "worker finds the seal overdue and aborts it",
+    "worker signs off",
+    "worker crashes",
+    "mover takes the move over",
+    "mover aborts the seal",
+    "mover switches to segment, in vain",
+    "mover bars the placement",
+    "mover deletes the queue on the target",
+    "the move is cancelled",
+}
+AGAIN = {"another move is ordered, and armed", "the move is reversed, and the way back armed"}
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize(("switches", "failures"), BOUNDS)
-def test_every_interleaving_keeps_every_promise_and_can_end_well(switches: int, failures: int) -> None:
-    found = explore(FenceWorld(switches, failures))
-    print(f"\n{switches} switches, {failures} failures: {found}")
+@pytest.mark.parametrize(("switches", "failures", "lag"), BOUNDS)
+def test_every_interleaving_keeps_every_promise_and_can_end_well(switches: int, failures: int, lag: int) -> None:
+    world = FenceWorld(switches, failures, Rules(lag=lag))
+    found = explore(world)
+    print(f"\n{switches} switches, {failures} failures, feeds {lag} behind: {found}")
     assert found.problem is None, str(found)
+    assert LATE | (FAILURES if failures else set()) | (AGAIN if switches > 1 else set()) <= world.met
 
 
 class Hasty(Fence):

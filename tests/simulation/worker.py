@@ -210,7 +210,8 @@ class Worker:
             if self.orphan is None:
                 yield self._step(f"gives up the write to segment {write.n}", store, Worker._give_up, failure=True)
         elif write.frozen:
-            yield self._step(f"thaws and sends to segment {write.n}", store, Worker._send)
+            late = "" if self._holds(write) else ", late"
+            yield self._step(f"thaws and sends to segment {write.n}{late}", store, Worker._send)
         else:
             yield self._step("checks its lease and sends, if it holds", store, Worker._check_and_send)
             yield self._step(
