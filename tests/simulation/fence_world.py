@@ -137,9 +137,10 @@ class FenceWorld:
         found.append(self._step("time passes", store, (store, one, other, tick1, tick2, failures), None))
         if failures:
             slow1, slow2 = self._tick(worker1, store, slow=True), self._tick(worker2, store, slow=True)
-            for name, ticks in (("1", (slow1, tick2)), ("2", (tick1, slow2))):
-                label = f"time passes, and the clock of worker {name} lags"
-                found.append(self._step(label, store, (store, one, other, *ticks, failures - 1), None))
+            for name, number, ticks in (("1", worker1, (slow1, tick2)), ("2", worker2, (tick1, slow2))):
+                if not self._workers.values[number].lagged:
+                    label = f"time passes, and the clock of worker {name} lags"
+                    found.append(self._step(label, store, (store, one, other, *ticks, failures - 1), None))
         return found
 
     def _step(self, label: str, before: int, after: Parts, problem: str | None) -> Step[int]:

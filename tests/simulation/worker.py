@@ -77,6 +77,7 @@ class Worker:
         self.clock = 0.0
 
     def _reset(self, position: int) -> None:
+        self.lagged = False
         self.lease = self._rules.lease()
         self.fence = self._rules.fence()
         self.applied = position
@@ -102,6 +103,7 @@ class Worker:
         fence, now, write = self.fence, self.clock, self.write
         return (
             self.up,
+            self.lagged,
             self.row,
             self.ghost,
             self.lease.left(now),
@@ -148,14 +150,19 @@ class Worker:
     # -- time ---------------------------------------------------------------------------------------------------------
 
     def tick(self, slow: bool) -> Worker:
-        """A tick of the store's clock; ``slow``: this worker's own does not tick with it."""
+        """A tick of the store's clock; ``slow``: this worker's own does not tick with it.
+
+        That may be once: more is more than MARGIN makes up for.
+        """
         later = copy.deepcopy(self)
         if later.row is not None:
             later.row = later.row.older()
         if later.ghost is not None:
             later.ghost = later.ghost.older()
         later.orphan = None  # AMBIGUITY is one tick: it is done by now, or will never be
-        if not slow:
+        if slow:
+            later.lagged = True
+        else:
             later.clock += 1.0
             later.fence.acked(0, later.clock)
         return later
