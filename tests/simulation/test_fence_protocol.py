@@ -19,7 +19,7 @@ from tests.simulation.search import Found, explore
 
 DEEP = bool(os.environ.get("MARCONI_TEST_DEEP"))
 # (switches, failures, changes that a feed may be behind; if it is further behind, it is shown the older ones at once):
-# two moves with whatever may come late; one move with any failure on top. Deeper: minutes, and 1 GB.
+# two moves with whatever may come late; one move with any failure on top. Deeper: some minutes, and 2 GB.
 BOUNDS = [(2, 0, 1), (1, 1, 1)]
 if DEEP:
     BOUNDS += [(2, 0, 9), (2, 1, 1), (1, 2, 1)]
