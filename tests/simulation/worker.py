@@ -26,7 +26,9 @@ class Row(NamedTuple):
     acked: int
 
     def sighting(self, name: str) -> MemberSighting:
-        return MemberSighting(Member(name, acked=self.acked, capabilities=("chains-1",), lease=LEASE), self.age)
+        return MemberSighting(
+            Member(name, applied=self.acked, acked=self.acked, capabilities=("chains-1",), lease=LEASE), self.age
+        )
 
     def older(self) -> Row:
         return self._replace(age=min(self.age + 1, _NEVER))

@@ -208,7 +208,7 @@ async def test_a_removal_of_what_was_known_until_a_look_is_told_too(
     catalog: Staged, held: Directory, news: News, removed
 ) -> None:
     await held.find(key("q1"))
-    await catalog.real.remove_placement(key("q1"), 1)
+    await catalog.real.remove_placement(key("q1"), 1, BORN)
     assert await held.look(key("q1")) is None
     await news(ChangeSubject.PLACEMENT, PROJECT, "q1")
     assert removed == [(key("q1"), Segment(0, "p1", "q1"))]

@@ -817,7 +817,7 @@ CHAIN = (Segment(0, "p1", "q", sealed=True), Segment(1, "p2", "q-1", sealed=True
 
 
 def chained(state: PlacementState = OPEN, epoch: int = 5, **more: Any) -> Placement:
-    return Placement(PROJECT, "q", epoch, state, CHAIN, **more)
+    return Placement(PROJECT, "q", epoch, state, CHAIN, born=BORN, **more)
 
 
 def delete_last(worker: Worker) -> Awaitable[Answer | None]:
@@ -898,7 +898,7 @@ async def test_a_deleted_dead_letter_queue_keeps_the_place_of_its_last_segment_a
     await stage.put(chained(group="source"))
     await delete_last(worker)
     assert await stage.stored() == Placement(
-        PROJECT, "q", 7, RESERVED, CHAIN[-1:], since=stage.clock.now, group="source"
+        PROJECT, "q", 7, RESERVED, CHAIN[-1:], since=stage.clock.now, group="source", born=BORN
     )
 
 
@@ -907,7 +907,7 @@ async def test_a_queue_with_history_that_a_post_created_anew_keeps_its_number(
 ) -> None:
     p1.queues.add("q-2")
     await worker.lifecycle.settle(Q, CHAIN[-1])
-    assert await stage.stored() == Placement(PROJECT, "q", 1, OPEN, CHAIN[-1:], since=stage.clock.now)
+    assert await stage.stored() == Placement(PROJECT, "q", 1, OPEN, CHAIN[-1:], since=stage.clock.now, born=BORN)
 
 
 # -- dead-letter queues ------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ SEAL = 10
 
 def sighting(name: str, acked: int = 0, age: float = 1.0, lease: float = 30.0, able: bool = True) -> MemberSighting:
     capabilities = ("chains-1",) if able else ()
-    return MemberSighting(Member(name, acked=acked, capabilities=capabilities, lease=lease), age)
+    return MemberSighting(Member(name, applied=acked, acked=acked, capabilities=capabilities, lease=lease), age)
 
 
 def after_seal(*members: MemberSighting) -> Barrier:
