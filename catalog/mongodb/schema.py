@@ -59,7 +59,7 @@ async def check(store: Store) -> None:
     if version is None:
         raise NotInitialised(f"{store.where} was never initialised")
     if version in _EARLIER:
-        raise WrongSchema(f"{_wrong(store, version)}; initialise it again to bring it up to date")
+        raise WrongSchema(f"{_wrong(store, version)}; marconi-proxy catalog init brings it up to date")
     _refuse_others(store, version)
 
 

@@ -129,7 +129,7 @@ def check(connection: sqlite3.Connection, path: str) -> None:
     if version == 0:
         raise NotInitialised(f"catalog {path} is empty: it was never initialised")
     if version < SCHEMA_VERSION:
-        raise WrongSchema(f"{_wrong(path, version)}; initialise it again to bring it up to date")
+        raise WrongSchema(f"{_wrong(path, version)}; marconi-proxy catalog init brings it up to date")
 
 
 def init(connection: sqlite3.Connection, path: str) -> None:

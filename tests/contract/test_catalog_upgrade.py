@@ -32,7 +32,7 @@ async def upgraded(old_uri: str) -> AsyncIterator[Catalog]:
 
 async def test_check_says_what_to_do(old_uri: str) -> None:
     catalog = await open_catalog(old_uri)
-    with pytest.raises(WrongSchema, match="has schema version 1, this release works with 2; initialise it again"):
+    with pytest.raises(WrongSchema, match="version 1, this release works with 2; marconi-proxy catalog init"):
         await catalog.check()
     await catalog.init()
     await catalog.check()
