@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import NotInitialised, WrongSchema
@@ -15,20 +16,24 @@ if TYPE_CHECKING:
 
 _ID = "schema"
 _EARLIER = list(range(1, SCHEMA_VERSION))
-# Collection, name, fields, what else. By ``unfinished`` a queue has at most one move that is not finished.
-_INDEXES: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
-    ("placements", "partition", ("segments.partition", "_id"), {}),
-    (
-        "moves",
-        "unfinished",
-        ("project", "queue"),
-        {"unique": True, "partialFilterExpression": {"unfinished": True}},
-    ),
-    ("moves", "queue", ("project", "queue", "_id"), {}),
-    ("moves", "partition", ("partitions", "_id"), {}),
-    ("moves", "state", ("state", "_id"), {}),
-    ("moves", "plan", ("plan", "_id"), {}),
-)
+# Seconds for ``init``: an index over many documents takes as long as it takes, and other servers go on meanwhile.
+_INIT_TIMEOUT = 60.0
+# By ``unfinished`` a queue has at most one move that is not finished.
+_INDEXES = {
+    "placements": [IndexModel([("segments.partition", 1), ("_id", 1)], name="partition")],
+    "moves": [
+        IndexModel(
+            [("project", 1), ("queue", 1)],
+            name="unfinished",
+            unique=True,
+            partialFilterExpression={"unfinished": True},
+        ),
+        IndexModel([("project", 1), ("queue", 1), ("_id", 1)], name="queue"),
+        IndexModel([("partitions", 1), ("_id", 1)], name="partition"),
+        IndexModel([("state", 1), ("_id", 1)], name="state"),
+        IndexModel([("plan", 1), ("_id", 1)], name="plan"),
+    ],
+}
 
 
 async def _version(store: Store, session: Session) -> object:
@@ -69,13 +74,12 @@ async def init(store: Store) -> None:
     A crash leaves some of them; the next ``init`` makes the rest. Of an earlier version the documents are left as they
     are. Raises WrongSchema, having changed nothing.
     """
-    async with store.conversation() as session:
+    async with store.conversation(_INIT_TIMEOUT) as session:
         await _require_replica_set(store, session)
         version = await _version(store, session)
         if version is None or version in _EARLIER:
-            for collection, name, fields, options in _INDEXES:
-                keys = [(field, 1) for field in fields]
-                await store.database[collection].create_index(keys, name=name, session=session, **options)
+            for collection, indexes in _INDEXES.items():
+                await store.database[collection].create_indexes(indexes, session=session)
             with suppress(DuplicateKeyError):  # another init was faster
                 # Finds the document of an earlier version, or none, and then makes one.
                 await store.database["catalog"].update_one(
