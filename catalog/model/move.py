@@ -45,6 +45,7 @@ class MoveState(StrEnum):
     BACK_PREPARING = "back-preparing"
     BACK_ARMED = "back-armed"
     BACK_SEALING = "back-sealing"
+    BACK_UNDOING = "back-undoing"
     VOID = "void"
 
 

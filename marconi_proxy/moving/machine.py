@@ -13,25 +13,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-
-class MoveState(StrEnum):
-    PLANNED = "planned"
-    PREPARING = "preparing"
-    ARMED = "armed"
-    SEALING = "sealing"
-    DRAINING = "draining"
-    LINGERING = "lingering"
-    RETIRED = "retired"
-    DONE = "done"
-    PAUSED = "paused"
-    UNDOING = "undoing"
-    CANCELLED = "cancelled"
-    SUSPENDED = "suspended"
-    BACK_PREPARING = "back-preparing"
-    BACK_ARMED = "back-armed"
-    BACK_SEALING = "back-sealing"
-    BACK_UNDOING = "back-undoing"
-    VOID = "void"
+from catalog.model import MoveState
 
 
 class Event(StrEnum):

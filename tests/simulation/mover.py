@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from catalog.model import MemberSighting, Placement, PlacementState
+from catalog.model import MemberSighting, MoveState, Placement, PlacementState
 from marconi_proxy.moving.barrier import Barrier, Passed
 from marconi_proxy.moving.evidence import happened
-from marconi_proxy.moving.machine import ENDS, Event, MoveState
+from marconi_proxy.moving.machine import ENDS, Event
 from marconi_proxy.moving.transitions import abort, bar, retire, seal, switch
 from tests.simulation.rules import Rules
 from tests.simulation.store import BORN, Record, Store

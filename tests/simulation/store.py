@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from catalog.model import Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.moving.machine import FIRST, Event, MoveState, after
+from catalog.model import MoveState, Placement, PlacementState, QueueKey, Segment
+from marconi_proxy.moving.machine import FIRST, Event, after
 
 KEY = QueueKey("project", "orders")
 BORN = "b"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from catalog.model import FINISHED_STATES, MoveState
 from marconi_proxy.moving.machine import (
     ENDS,
     EVENTS,
     FIRST,
     TABLE,
     Event,
-    MoveState,
     NotNow,
     after,
     before_switch,
@@ -121,3 +121,7 @@ def test_the_picture_has_a_line_for_each_event_of_each_state() -> None:
 def test_the_documentation_shows_table_and_picture() -> None:
     for directive in ("move-states", "move-events", "move-picture"):
         assert f".. {directive}::" in DOCUMENT
+
+
+def test_the_catalog_knows_which_states_are_ends() -> None:
+    assert ENDS == FINISHED_STATES
