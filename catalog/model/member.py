@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from catalog.model.field import check_count, is_number
+from catalog.model.field import check_count, is_number, json_object
 
 # Seconds of silence after which a member that promised no lease may be evicted: it was killed, most likely.
 UNPROMISED_LEASE = 600.0
@@ -23,7 +23,8 @@ class Member:
     when it last renewed. ``acked`` is the position up to which it took in every change *and* all its writes that began
     before it did have ended: never more than ``applied``. ``capabilities`` are words for what it can do besides what
     the first release could. ``lease`` is the seconds that it promised: it begins no write later than that after it
-    sent its last renewal. 0 is no promise, that of the first release.
+    sent its last renewal. 0 is no promise, that of the first release. ``holds`` says of moves, by their ids, how it
+    made clients wait for them: a JSON object of figures each, kept for as long as a mover may want them.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Member:
     acked: int = 0
     capabilities: tuple[str, ...] = ()
     lease: float = 0.0
+    holds: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
@@ -48,6 +50,7 @@ class Member:
         object.__setattr__(self, "capabilities", tuple(sorted(set(self.capabilities))))
         if not is_number(self.lease) or self.lease < 0:
             raise ValueError(f"lease: {self.lease!r} is not a number of seconds from 0")
+        object.__setattr__(self, "holds", json_object("holds", self.holds))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -57,6 +60,7 @@ class Member:
             "acked": self.acked,
             "capabilities": list(self.capabilities),
             "lease": self.lease,
+            "holds": dict(self.holds),
         }
 
     @staticmethod
@@ -69,6 +73,7 @@ class Member:
             acked=doc.get("acked", 0),
             capabilities=tuple(doc.get("capabilities", ())),
             lease=doc.get("lease", 0.0),
+            holds=doc.get("holds", {}),
         )
 
 

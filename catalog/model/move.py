@@ -117,6 +117,13 @@ class Move:
     as proof when it is done. ``plan`` is the id of the plan that it belongs to; ``group`` the ids of the moves that
     must go with it (a queue and its dead-letter queue).
 
+    ``born`` is the token of the placement that it moves: a queue that was deleted and created anew is another one.
+    ``toward`` is the partition that writes are to go to, or went to when they were switched last: ``target``, and
+    ``source`` once it is reversed. ``tail`` is the number of the segment to be sealed and ``physical`` the name that
+    the queue gets on ``toward``: both are written before the seal, None until they are known. ``due`` is the time, in
+    seconds since 1970 by the writer's clock, before which the next step is not tried. ``facts`` is a JSON object of
+    what was measured so far; the certificate is made of it.
+
     ``holder`` is who drives it at the moment it was read, None if nobody does. It is no part of what is compared and
     stored when a move is replaced: only the catalog's own verbs change it.
     """
@@ -136,6 +143,12 @@ class Move:
     certificate: Mapping[str, Any] | None = None
     plan: str | None = None
     group: tuple[str, ...] = ()
+    born: str = ""
+    toward: str = ""
+    tail: int | None = None
+    physical: str | None = None
+    due: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
     holder: Holder | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -161,6 +174,18 @@ class Move:
         for other in self.group:
             check_id("group", other)
         object.__setattr__(self, "group", tuple(sorted(set(self.group))))
+        if self.born != "":
+            check_id("born", self.born)
+        if self.toward == "":
+            object.__setattr__(self, "toward", self.target)
+        if self.toward not in (self.source, self.target):
+            raise ValueError(f"toward: {self.toward!r} is neither the source nor the target")
+        if self.tail is not None:
+            check_count("tail", self.tail)
+        if self.physical is not None:
+            check_queue("physical", self.physical)
+        check_time("due", self.due)
+        object.__setattr__(self, "facts", json_object("facts", self.facts))
 
     @property
     def key(self) -> QueueKey:
@@ -193,6 +218,12 @@ class Move:
             "certificate": None if self.certificate is None else dict(self.certificate),
             "plan": self.plan,
             "group": list(self.group),
+            "born": self.born,
+            "toward": self.toward,
+            "tail": self.tail,
+            "physical": self.physical,
+            "due": self.due,
+            "facts": dict(self.facts),
             "holder": None if self.holder is None else self.holder.to_json(),
         }
 
@@ -214,5 +245,11 @@ class Move:
             certificate=doc["certificate"],
             plan=doc["plan"],
             group=tuple(doc["group"]),
+            born=doc["born"],
+            toward=doc["toward"],
+            tail=doc["tail"],
+            physical=doc["physical"],
+            due=doc["due"],
+            facts=doc["facts"],
             holder=None if doc.get("holder") is None else Holder.from_json(doc["holder"]),
         )

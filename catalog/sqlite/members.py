@@ -13,14 +13,15 @@ from catalog.sqlite.translation import unavailable
 
 # Not less than zero: the machine's clock may have been set back.
 _AGE = "max(0.0, (julianday('now') - renewed) * 86400.0)"
-_COLUMNS = f"id, applied, synced, acked, capabilities, lease, {_AGE}"
-_Row = tuple[str, int, int, int, str, float, float]
+_COLUMNS = f"id, applied, synced, acked, capabilities, lease, holds, {_AGE}"
+_Row = tuple[str, int, int, int, str, float, str, float]
 
 
 def _decode(row: _Row, path: str) -> MemberSighting:
-    id_, applied, synced, acked, capabilities, lease, age = row
+    id_, applied, synced, acked, capabilities, lease, holds, age = row
     try:
-        member = Member(id_, applied, bool(synced), acked, tuple(json.loads(capabilities)), lease)
+        words = tuple(json.loads(capabilities))
+        member = Member(id_, applied, bool(synced), acked, words, lease, json.loads(holds))
         return MemberSighting(member, float(age))
     except (ValueError, TypeError) as error:
         raise unavailable(path, f"member {id_!r} is damaged ({error})") from error
@@ -29,9 +30,17 @@ def _decode(row: _Row, path: str) -> MemberSighting:
 def renew(connection: sqlite3.Connection, member: Member) -> None:
     """Register or renew it, stamped with SQLite's clock."""
     connection.execute(
-        "INSERT OR REPLACE INTO members (id, applied, synced, acked, capabilities, lease, renewed)"
-        " VALUES (?, ?, ?, ?, ?, ?, julianday('now'))",
-        (member.id, member.applied, member.synced, member.acked, json.dumps(member.capabilities), member.lease),
+        "INSERT OR REPLACE INTO members (id, applied, synced, acked, capabilities, lease, holds, renewed)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, julianday('now'))",
+        (
+            member.id,
+            member.applied,
+            member.synced,
+            member.acked,
+            json.dumps(member.capabilities),
+            member.lease,
+            json.dumps(member.holds),
+        ),
     )
 
 

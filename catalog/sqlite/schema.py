@@ -65,6 +65,7 @@ _STEPS = (
         """ALTER TABLE members ADD COLUMN lease REAL NOT NULL DEFAULT 0.0""",
         """ALTER TABLE members ADD COLUMN acked INTEGER NOT NULL DEFAULT 0""",
         """ALTER TABLE members ADD COLUMN capabilities TEXT NOT NULL DEFAULT '[]'""",
+        """ALTER TABLE members ADD COLUMN holds TEXT NOT NULL DEFAULT '{}'""",
         """ALTER TABLE changes ADD COLUMN born TEXT""",
         """CREATE TABLE moves (
         id TEXT NOT NULL PRIMARY KEY,

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 
 from catalog.model import MemberSighting
 
+# The capability of every worker that can serve a queue with history, and keeps a lease and a fence.
+CHAINS = "chains-1"
+
 
 @dataclass(frozen=True, slots=True)
 class Passed:

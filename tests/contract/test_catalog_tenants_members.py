@@ -64,7 +64,9 @@ async def test_members_are_listed_by_id_as_they_last_renewed(catalog: Catalog, o
     assert await catalog.list_members() == []
     await catalog.renew_member(Member("host/2/$boot", applied=5))
     await other.renew_member(Member("host/1/boot", applied=2**62, synced=True))
-    latest = Member("host/2/$boot", 6, True, acked=4, capabilities=("chains-1", "a"), lease=12.5)
+    latest = Member(
+        "host/2/$boot", 6, True, acked=4, capabilities=("chains-1", "a"), lease=12.5, holds={"m-1": {"held": 2}}
+    )
     await catalog.renew_member(latest)
     members = [sighting.member for sighting in await other.list_members()]
     assert members == [Member("host/1/boot", 2**62, True), latest]

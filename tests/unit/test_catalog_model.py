@@ -106,6 +106,7 @@ def test_members_of_schema_version_1_promise_nothing() -> None:
         Tenant("project", 1000, "p1"),
         Member("host/1/boot", 2**62, True),
         Member("host/1/boot", 7, True, 5, ("chains-1",), 30.0),
+        Member("host/1/boot", 7, True, holds={"m-1": {"held": 3, "refused": 0, "longest_ms": 12.5}}),
         MOVE,
         replace(
             MOVE,
@@ -332,11 +333,22 @@ def test_members_are_silent_when_their_lease_has_run_out(lease: float, age: floa
         ({"certificate": DEEP}, "certificate"),
         ({"plan": ""}, "plan"),
         ({"group": ("m 1",)}, "group"),
+        ({"born": "a b"}, "born"),
+        ({"toward": "elsewhere"}, "toward"),
+        ({"tail": -1}, "tail"),
+        ({"physical": ""}, "physical"),
+        ({"due": float("inf")}, "due"),
+        ({"facts": [1]}, "facts"),
     ],
 )
 def test_moves_refuse(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(ValueError, match=f"^{field}: "):
         replace(MOVE, **changes)
+
+
+def test_a_move_goes_to_its_target_unless_it_is_said_that_it_goes_back() -> None:
+    assert MOVE.toward == MOVE.target
+    assert replace(MOVE, toward=MOVE.source).toward == MOVE.source
 
 
 def test_a_move_is_the_same_whoever_holds_it() -> None:
