@@ -1,0 +1,171 @@
+"""Whether a queue may be moved, by what the catalog says: pure, and asked again by whoever does it later.
+
+What only partitions can tell (that they answer, what the metadata names) is checked when the move is prepared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from catalog.model import Move, MoveState, Partition, PartitionState, Placement, PlacementState, QueueKey
+from marconi_proxy.moving.groups import together
+from marconi_proxy.moving.machine import TABLE, Event
+
+# How the reason in a move's log begins when it was an operator who changed its state.
+OPERATOR = "an operator: "
+# What an operator may do to a move, in the order in which it is offered.
+ORDERS = (Event.PAUSE, Event.RESUME, Event.CANCEL, Event.REVERSE)
+
+
+class Refused(ValueError):
+    """The move cannot be ordered. The message says why, and what can be done instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the catalog says: all ``placements`` of a project that may belong together, the ``partitions`` by name, the
+    unfinished moves by queue. ``longest``: how many segments a chain may have."""
+
+    placements: Mapping[QueueKey, Placement]
+    partitions: Mapping[str, Partition]
+    under_way: Mapping[QueueKey, Move]
+    longest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One order: the queue, where to, how long writes may be held (None: no matter), and when it was asked for."""
+
+    key: QueueKey
+    target: str
+    max_pause_ms: float | None = None
+    created: float = 0.0
+    plan: str | None = None
+
+
+def order(wish: Wish, situation: Situation, ids: Collection[str]) -> tuple[Move, ...]:
+    """Return the moves to insert: of the queue, and of the dead-letter queues that must go with it. Raises Refused.
+
+    ``ids``: at least as many as the group has queues; the first is that of the queue itself.
+    """
+    placement = situation.placements.get(wish.key)
+    if placement is None:
+        raise Refused("there is no such queue")
+    group = next(group for group in together(situation.placements.values()) if placement in group)
+    members = [placement, *(p for p in group if p is not placement and _goes_along(p, wish.target))]
+    for member in members:
+        try:
+            check(member, wish.target, situation)
+        except Refused as refused:
+            if member is placement:
+                raise
+            raise Refused(f"{member.queue}, which belongs to its dead-letter group, cannot go: {refused}") from None
+    named = list(zip(ids, members, strict=False))
+    if len(named) < len(members):
+        raise ValueError(f"ids: the group has {len(members)} queues")
+    return tuple(made(wish, member, move_id, [i for i, _ in named if i != move_id]) for move_id, member in named)
+
+
+def _goes_along(placement: Placement, target: str) -> bool:
+    # A place that is only kept for a dead-letter queue holds nothing to move.
+    return placement.state is not PlacementState.RESERVED and placement.partition != target
+
+
+def made(wish: Wish, placement: Placement, move_id: str, others: Collection[str]) -> Move:
+    """Return the record of a move of ``placement`` that goes with the moves ``others``."""
+    return Move(
+        move_id,
+        placement.project,
+        placement.queue,
+        placement.partition,
+        wish.target,
+        created=wish.created,
+        max_pause_ms=wish.max_pause_ms,
+        plan=wish.plan,
+        group=tuple(others),
+        born=placement.born,
+    )
+
+
+def check(placement: Placement, target: str, situation: Situation) -> None:
+    """Raise Refused unless this one queue may go to ``target``."""
+    move = situation.under_way.get(placement.key)
+    if move is not None:
+        raise Refused(_under_way(move, placement, situation.longest))
+    if placement.state is PlacementState.SEALING or placement.move is not None:
+        raise Refused(f"move {placement.move} is still under way; wait until it has ended")
+    if placement.state is not PlacementState.OPEN:
+        raise Refused(_NOT_OPEN[placement.state])
+    if placement.partition == target:
+        raise Refused(f"it is on partition {target} already")
+    if len(placement.segments) >= situation.longest:
+        raise Refused(_full(placement, situation.longest))
+    check_target(placement.partition, target, situation.partitions)
+
+
+def check_target(source: str, target: str, partitions: Mapping[str, Partition]) -> None:
+    """Raise Refused unless queues may go from partition ``source`` to ``target``."""
+    to, come_from = partitions.get(target), partitions.get(source)
+    if to is None:
+        raise Refused(f"there is no partition {target}")
+    if to.state is PartitionState.DISABLED:
+        raise Refused(f"partition {target} is disabled: nothing is forwarded to it")
+    if not takes(to):
+        why = "has weight 0" if to.state is PartitionState.ENABLED else f"is {to.state}"
+        raise Refused(f"partition {target} {why}: it takes no more queues")
+    if come_from is None or not come_from.api_versions:
+        raise Refused(f"nobody knows yet which versions of the API partition {source} speaks; see 'partition show'")
+    lacking = [version for version in come_from.api_versions if version not in to.api_versions]
+    if lacking:
+        raise Refused(f"partition {target} does not speak {', '.join(lacking)}, as {source} does; clients may use it")
+
+
+def takes(partition: Partition) -> bool:
+    """Tell whether the partition takes queues: it is enabled, and has a share of them."""
+    return partition.state is PartitionState.ENABLED and partition.weight > 0
+
+
+_NOT_OPEN = {
+    PlacementState.RESERVED: "it does not exist: its place is kept beside a queue whose dead letters it is to take",
+    PlacementState.CREATING: "it is being created; try again when it is there",
+    PlacementState.DELETING: "it is being deleted",
+}
+
+
+def check_reverse(move: Move, placement: Placement | None, situation: Situation) -> str:
+    """Return the partition that writes go to if ``move`` is reversed. Raises Refused.
+
+    It is the one of the two that they do not go to by the placement, however often the move was reversed before.
+    """
+    if placement is None or (move.born and placement.born != move.born):
+        raise Refused("the queue was deleted")
+    back = move.target if placement.partition == move.source else move.source
+    partition = situation.partitions.get(back)
+    if partition is None:
+        raise Refused(f"there is no partition {back} any more; move the queue elsewhere when this move is done")
+    if partition.state is PartitionState.DISABLED:
+        raise Refused(f"partition {back} is disabled: nothing is forwarded to it")
+    if len(placement.segments) >= situation.longest:
+        raise Refused(_full(placement, situation.longest))
+    return back
+
+
+def offers(state: MoveState) -> tuple[str, ...]:
+    """Return what an operator can do to a move in this state."""
+    return tuple(event.value for event in ORDERS if event in TABLE[state].next)
+
+
+def _under_way(move: Move, placement: Placement, longest: int) -> str:
+    words = f"move {move.id} to {move.toward} is still {move.state}"
+    if len(placement.segments) >= longest:
+        words += f" and the chain is full ({len(placement.segments)} segments)"
+    can = [event for event in offers(move.state) if event in (Event.CANCEL, Event.REVERSE)]
+    return f"{words}; wait until it has ended{''.join(f', or {event} it' for event in can)}"
+
+
+def _full(placement: Placement, longest: int) -> str:
+    return (
+        f"its chain is full: {len(placement.segments)} segments of at most {longest}; its consumers must empty the "
+        "older ones first"
+    )

@@ -1,0 +1,29 @@
+"""Ids of plans and moves: they sort by when they were made, as far as clocks agree."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def _new(letter: str, now: float, chance: str) -> str:
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S}-{letter}{chance}"
+
+
+def new_plan_id(now: float, chance: str) -> str:
+    """Return the id of a plan made at ``now`` (seconds since 1970). ``chance``: a few random characters."""
+    return _new("p", now, chance)
+
+
+def new_move_id(now: float, chance: str) -> str:
+    """Return the id of a move that is ordered alone."""
+    return _new("m", now, chance)
+
+
+def planned_move_id(plan_id: str, number: int) -> str:
+    """Return the id of the move ``number`` of a plan: always the same, so that it is never begun twice."""
+    return f"{plan_id}.{number:05d}"
+
+
+def since(now: float, seconds: float) -> str:
+    """Return what all ids made within the last ``seconds`` sort after."""
+    return f"{datetime.fromtimestamp(max(0.0, now - seconds), UTC):%Y%m%dT%H%M%S}"

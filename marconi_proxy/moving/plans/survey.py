@@ -1,0 +1,129 @@
+"""Reading from the catalog what an order or a plan is decided by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterable
+from math import ceil
+from statistics import median
+from typing import Any
+
+from catalog import Catalog
+from catalog.model import FINISHED_STATES, Move, MoveState, Placement, Plan, QueueKey, Tenant
+from marconi_proxy.moving.ordering import Situation
+from marconi_proxy.moving.planning import Kind, Layout, Selection, sources
+from marconi_proxy.moving.plans.names import since
+
+PAGE = 1000
+UNFINISHED = frozenset(MoveState) - FINISHED_STATES
+# How far back the pauses of finished moves are looked at, and how many at most.
+_WEEK = 7 * 86400.0
+_MEASURED = 1000
+
+
+async def all_placements(
+    catalog: Catalog, *, project: str | None = None, partition: str | None = None
+) -> AsyncIterator[Placement]:
+    """Yield every placement of a project or partition, page by page."""
+    after = None
+    while page := await catalog.list_placements(project=project, partition=partition, after=after, limit=PAGE):
+        for placement in page:
+            yield placement
+        after = page[-1].key
+
+
+async def all_moves(
+    catalog: Catalog,
+    *,
+    project: str | None = None,
+    queue: str | None = None,
+    plan: str | None = None,
+    states: Collection[MoveState] | None = None,
+) -> AsyncIterator[Move]:
+    """Yield every move of a project, queue or plan in one of the states, page by page."""
+    after = None
+    while page := await catalog.list_moves(
+        project=project, queue=queue, plan=plan, states=states, after=after, limit=PAGE
+    ):
+        for move in page:
+            yield move
+        after = page[-1].id
+
+
+async def situation_of(catalog: Catalog, key: QueueKey, longest: int) -> Situation:
+    """Return what an order to move one queue is decided by: all of its project."""
+    placements = {p.key: p async for p in all_placements(catalog, project=key.project)}
+    return Situation(
+        placements,
+        {partition.name: partition for partition in await catalog.list_partitions()},
+        {move.key: move async for move in all_moves(catalog, project=key.project, states=UNFINISHED)},
+        longest,
+    )
+
+
+async def layout_for(catalog: Catalog, selection: Selection, longest: int) -> Layout:
+    """Return what a plan is made by. Raises ordering.Refused."""
+    partitions = {partition.name: partition for partition in await catalog.list_partitions()}
+    under_way = {move.key: move async for move in all_moves(catalog, states=UNFINISHED)}
+    counts = await _counts(catalog, partitions, under_way.values())
+    if selection.kind is Kind.TENANT:
+        placements = {p.key: p async for p in all_placements(catalog, project=selection.subject)}
+    else:
+        placements = {}
+        for name in sources(selection, partitions, counts):
+            placements |= {p.key: p async for p in all_placements(catalog, partition=name)}
+    tenants: dict[str, Tenant] = {}
+    for project in sorted({key.project for key in placements}):
+        tenant = await catalog.get_tenant(project)
+        if tenant is not None and tenant.pinned is not None:
+            tenants[project] = tenant
+    return Layout(Situation(placements, partitions, under_way, longest), counts, tenants)
+
+
+async def layout_of(catalog: Catalog, plan: Plan, longest: int) -> Layout:
+    """Return what tells whether a plan still holds: what is there now of all that it is about."""
+    partitions = {partition.name: partition for partition in await catalog.list_partitions()}
+    placements: dict[QueueKey, Placement] = {}
+    wanted = {move.key for move in plan.moves}
+    for name in sorted({move.source for move in plan.moves}):
+        async for placement in all_placements(catalog, partition=name):
+            if placement.key in wanted:
+                placements[placement.key] = placement
+    under_way = {move.key: move async for move in all_moves(catalog, states=UNFINISHED) if move.key in wanted}
+    return Layout(Situation(placements, partitions, under_way, longest), {})
+
+
+async def _counts(catalog: Catalog, partitions: Iterable[str], under_way: Iterable[Move]) -> dict[str, int]:
+    """Return how many placements each partition will have when the moves under way are done.
+
+    A queue with history is counted by the catalog on every partition that has a segment of it.
+    """
+    counts = Counter({name: await catalog.count_placements(partition=name) for name in partitions})
+    for move in under_way:
+        placement = await catalog.get_placement(move.key)
+        if placement is not None:
+            counts.subtract({segment.partition for segment in placement.segments})
+            counts[move.toward] += 1
+    return dict(counts)
+
+
+async def past_pauses(catalog: Catalog, now: float) -> dict[str, Any] | None:
+    """Return what moves of the last week measured: how many, median and 99th percentile of the pause in milliseconds.
+
+    None if none was finished. At most a thousand of them, the older ones.
+    """
+    moves = await catalog.list_moves(states=[MoveState.DONE], after=since(now, _WEEK), limit=_MEASURED)
+    return pauses([move.pause_ms for move in moves if move.pause_ms is not None])
+
+
+def pauses(measured: Collection[float]) -> dict[str, Any] | None:
+    """Return count, median, 99th percentile and maximum of pauses in milliseconds; None of none."""
+    if not measured:
+        return None
+    ordered = sorted(measured)
+    return {
+        "count": len(ordered),
+        "median_ms": round(median(ordered), 1),
+        "p99_ms": round(ordered[ceil(len(ordered) * 0.99) - 1], 1),
+        "longest_ms": round(ordered[-1], 1),
+    }

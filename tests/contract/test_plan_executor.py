@@ -1,0 +1,166 @@
+"""Plans are carried out exactly, however many executors there are and wherever they die, on every kind of catalog."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from catalog import Catalog
+from catalog.errors import CatalogUnavailable
+from catalog.model import MoveState, PartitionState, PlanState
+from marconi_proxy.moving.budgets import Budgets
+from marconi_proxy.moving.machine import before_switch
+from marconi_proxy.moving.planning import Kind, Selection
+from marconi_proxy.moving.plans.progress import Outcome
+from tests.contract.plan_stage import (
+    Clock,
+    enter,
+    executor,
+    finish,
+    furnish,
+    progress,
+    records,
+    running,
+    state,
+)
+
+
+class Dying:
+    """A catalog whose user dies at its nth call: before it is made, or after, when nobody hears the answer."""
+
+    def __init__(self, catalog: Catalog, after: int, *, heard: bool) -> None:
+        self._catalog = catalog
+        self.left = after
+        self._heard = heard
+
+    def __getattr__(self, verb: str) -> Any:
+        method = getattr(self._catalog, verb)
+
+        async def called(*args: Any, **kwargs: Any) -> Any:
+            self.left -= 1
+            if self.left < 0 or (not self.left and self._heard):
+                raise CatalogUnavailable("dead")
+            answer = await method(*args, **kwargs)
+            if not self.left:
+                raise CatalogUnavailable("dead")
+            return answer
+
+        return called
+
+
+class Shuffled:
+    """A catalog whose calls begin and end in an order of their own, so that its users overtake each other anywhere."""
+
+    def __init__(self, catalog: Catalog, chance: random.Random) -> None:
+        self._catalog = catalog
+        self._chance = chance
+
+    def __getattr__(self, verb: str) -> Any:
+        method = getattr(self._catalog, verb)
+
+        async def called(*args: Any, **kwargs: Any) -> Any:
+            await self._turns()
+            answer = await method(*args, **kwargs)
+            await self._turns()
+            return answer
+
+        return called
+
+    async def _turns(self) -> None:
+        for _ in range(self._chance.randrange(8)):
+            await asyncio.sleep(0)
+
+
+async def test_a_plan_is_begun_within_its_budget_and_done_when_all_has_ended(catalog: Catalog) -> None:
+    clock = Clock()
+    await furnish(catalog, [f"q{n}" for n in range(5)])
+    made = await running(catalog, Budgets(at_once=2))
+    one = executor(catalog, clock)
+    for begun in (2, 4, 5):
+        await one.round()
+        assert len(await records(catalog)) == begun
+        await one.round()
+        assert len(await records(catalog)) == begun
+        assert await finish(catalog)
+        clock.now += 10
+    await one.round()
+    assert await state(catalog) is PlanState.DONE
+    assert (await progress(catalog)).ended == dict.fromkeys(range(5), Outcome.DONE)
+    assert (await progress(catalog)).pauses == dict.fromkeys(range(5), 20.0)
+    moved = await catalog.list_placements(partition="p2", limit=9)
+    assert {p.key for p in moved} == {m.key for m in made.moves}
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["before it", "after it"])
+async def test_an_executor_that_dies_at_any_call_leaves_nothing_undone_or_done_twice(
+    catalog: Catalog, heard: bool
+) -> None:
+    clock = Clock()
+    await furnish(catalog, ["a", "b", "c"])
+    await running(catalog, Budgets(at_once=2))
+    deaths = 0
+    for calls in range(1, 100):
+        dying = Dying(catalog, calls, heard=heard)
+        try:
+            await executor(dying, clock).round()  # type: ignore[arg-type]
+        except CatalogUnavailable:
+            deaths += 1
+        busy = [m for m in await records(catalog) if before_switch(m.state) and not m.finished]
+        assert len(busy) <= 2
+        if calls % 3 == 0:
+            await finish(catalog)
+        clock.now += 10
+        if await state(catalog) is PlanState.DONE:
+            break
+    assert deaths > 5
+    assert (await progress(catalog)).ended == dict.fromkeys(range(3), Outcome.DONE)
+    assert Counter(m.queue for m in await records(catalog)) == {"a": 1, "b": 1, "c": 1}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_executors_at_once_are_harmless(catalog: Catalog, other: Catalog, seed: int) -> None:
+    chance = random.Random(seed)
+    clock = Clock()
+    queues = [f"q{n}" for n in range(9)]
+    await furnish(catalog, queues)
+    await running(catalog, Budgets(at_once=3, seals_per_second=100))
+    executors = [executor(Shuffled(one, chance), clock) for one in (catalog, other, catalog)]  # type: ignore[arg-type]
+    for _ in range(60):
+        await asyncio.gather(*(one.round() for one in executors))
+        open_now = [m for m in await records(catalog) if not m.finished]
+        assert len(open_now) <= 3
+        for move in open_now:
+            if chance.random() < 0.7:
+                await enter(catalog, move, MoveState.DONE)
+        clock.now += 1
+        if await state(catalog) is PlanState.DONE:
+            break
+    assert await state(catalog) is PlanState.DONE
+    assert sorted(m.queue for m in await records(catalog)) == queues
+    assert set((await progress(catalog)).ended.values()) == {Outcome.DONE}
+
+
+async def test_a_drained_partition_is_called_so_and_can_be_removed(catalog: Catalog) -> None:
+    clock = Clock()
+    await furnish(catalog, ["a", "b"], ("p1", "p2", "p3"))
+    partition = await catalog.get_partition("p1")
+    assert partition is not None
+    await running(catalog, selection=Selection(Kind.DRAIN, "p1"))
+    cordoned = replace(partition, state=PartitionState.CORDONED, version=partition.version + 1)
+    await catalog.replace_partition(cordoned)
+    one = executor(catalog, clock)
+    await one.round()
+    assert await finish(catalog) == 2
+    await one.round()
+    assert await state(catalog) is PlanState.DONE
+    assert (await progress(catalog)).note is None
+    drained = await catalog.get_partition("p1")
+    assert drained is not None
+    assert drained.state is PartitionState.DRAINED
+    await catalog.remove_partition("p1")
+    assert await catalog.get_partition("p1") is None

@@ -1,0 +1,144 @@
+"""May this queue be moved there: every reason why not, and what is inserted if it may."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from catalog.model import MoveState, PartitionState, PlacementState
+from marconi_proxy.moving.machine import ENDS
+from marconi_proxy.moving.ordering import Refused, Wish, check_reverse, offers, order
+from tests.unit.catalog_stage import BORN, partition
+from tests.unit.move_examples import cordoned, key, move, partitions, queue, situation
+
+IDS = ("m1", "m2", "m3", "m4")
+
+
+def test_a_queue_goes_alone():
+    wish = Wish(key("q"), "p2", max_pause_ms=100, created=7.0)
+    (made,) = order(wish, situation([queue("q"), queue("other")]), IDS)
+    assert (made.id, made.key, made.source, made.target) == ("m1", key("q"), "p1", "p2")
+    assert (made.state, made.born, made.max_pause_ms, made.created) == (MoveState.PLANNED, BORN, 100, 7.0)
+    assert (made.group, made.toward, made.version) == ((), "p2", 1)
+
+
+@pytest.mark.parametrize("asked", ["q", "dead", "deader"])
+def test_a_queue_takes_its_dead_letter_queues_along_and_they_take_it(asked):
+    placements = [queue("q"), queue("dead", group="q"), queue("deader", group="dead"), queue("other")]
+    moves = order(Wish(key(asked), "p2"), situation(placements), IDS)
+    assert (moves[0].queue, moves[0].id) == (asked, "m1")
+    assert {m.queue for m in moves} == {"q", "dead", "deader"}
+    for one in moves:
+        assert set(one.group) == {"m1", "m2", "m3"} - {one.id}
+
+
+def test_who_is_there_already_or_nowhere_yet_need_not_go_along():
+    placements = [
+        queue("q"),
+        queue("dead", "p2", group="q"),
+        queue("kept", group="q", state=PlacementState.RESERVED),
+    ]
+    assert [m.queue for m in order(Wish(key("q"), "p2"), situation(placements), IDS)] == ["q"]
+
+
+def test_an_incomplete_group_is_refused_and_names_who_keeps_it():
+    placements = [queue("q"), queue("dead", group="q", state=PlacementState.DELETING)]
+    with pytest.raises(Refused, match="dead, which belongs to its dead-letter group, cannot go: it is being deleted"):
+        order(Wish(key("q"), "p2"), situation(placements), IDS)
+
+
+def test_groups_of_other_projects_are_no_groups():
+    placements = [queue("q"), queue("dead", group="q", project="b")]
+    assert len(order(Wish(key("q"), "p2"), situation(placements), IDS)) == 1
+
+
+def test_too_few_ids_are_a_mistake():
+    with pytest.raises(ValueError, match="ids: the group has 2 queues"):
+        order(Wish(key("q"), "p2"), situation([queue("q"), queue("dead", group="q")]), ("m1",))
+
+
+@pytest.mark.parametrize(
+    ("placement", "reason"),
+    [
+        (None, "no such queue"),
+        (queue("q", state=PlacementState.CREATING), "being created"),
+        (queue("q", state=PlacementState.DELETING), "being deleted"),
+        (queue("q", state=PlacementState.RESERVED, group="s"), "does not exist"),
+        (queue("q", state=PlacementState.SEALING, move="m0"), "m0 is still under way"),
+        (queue("q", move="m0"), "m0 is still under way"),
+        (queue("q", "p2"), "is on partition p2 already"),
+        (queue("q", "p1", "p3", "p1", "p3"), "chain is full: 4 segments of at most 4"),
+        (queue("q", "gone"), "nobody knows yet which versions of the API partition gone speaks"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_queue_is_not_in_a_state_to_be_moved(placement, reason):
+    with pytest.raises(Refused, match=reason):
+        order(Wish(key("q"), "p2"), situation([placement] if placement else []), IDS)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (None, "no partition p2"),
+        (cordoned("p2"), "p2 is cordoned: it takes no more queues"),
+        (partition("p2", state=PartitionState.DRAINED), "p2 is drained"),
+        (partition("p2", state=PartitionState.DISABLED), "p2 is disabled"),
+        (partition("p2", weight=0), "p2 has weight 0"),
+        (partition("p2", versions=("v2",)), "p2 does not speak v1, v1.1, as p1 does"),
+        (partition("p2", versions=()), "p2 does not speak v1, v1.1, v2"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_target_is_not_fit(target, reason):
+    parts = partitions("p1", **({"p2": target} if target else {}))
+    with pytest.raises(Refused, match=reason):
+        order(Wish(key("q"), "p2"), situation([queue("q")], parts), IDS)
+
+
+@pytest.mark.parametrize("state", sorted(set(MoveState) - ENDS))
+def test_a_move_under_way_is_named_with_what_can_be_done_about_it(state):
+    chain = queue("q", "p1", "p2", move="m-q")
+    with pytest.raises(Refused, match=f"move m-q to p2 is still {state}") as refused:
+        order(Wish(key("q"), "p3"), situation([chain], moves=[move("q", state)]), IDS)
+    for event in ("cancel", "reverse"):
+        assert (f"or {event} it" in str(refused.value)) == (event in offers(state))
+    assert "full" not in str(refused.value)
+
+
+def test_a_draining_move_with_a_full_chain_says_both():
+    chain = queue("q", "p1", "p2", "p1", "p2", move="m-q")
+    with pytest.raises(Refused, match=r"still draining and the chain is full \(4 segments\)"):
+        order(Wish(key("q"), "p3"), situation([chain], moves=[move("q", MoveState.DRAINING)]), IDS)
+
+
+@pytest.mark.parametrize(("where", "back"), [(("p1", "p2"), "p1"), (("p1", "p2", "p1"), "p2")])
+def test_a_reverse_goes_where_writes_do_not_go_now(where, back):
+    assert check_reverse(move("q", MoveState.DRAINING), queue("q", *where), situation()) == back
+
+
+def test_a_reverse_may_go_to_a_cordoned_partition_for_it_came_from_there():
+    parts = partitions("p2", p1=cordoned("p1"))
+    assert check_reverse(move("q", MoveState.DRAINING), queue("q", "p1", "p2"), situation(parts=parts)) == "p1"
+
+
+@pytest.mark.parametrize(
+    ("placement", "parts", "reason"),
+    [
+        (None, None, "was deleted"),
+        (queue("q", "p1", "p2", born="ffff"), None, "was deleted"),
+        (queue("q", "p1", "p2"), partitions("p2"), "no partition p1 any more"),
+        (queue("q", "p1", "p2"), partitions("p2", p1=partition("p1", state=PartitionState.DISABLED)), "disabled"),
+        (queue("q", "p1", "p2", "p1", "p2"), None, "chain is full"),
+    ],
+    ids=["gone", "anew", "removed", "disabled", "full"],
+)
+def test_what_cannot_be_reversed(placement, parts, reason):
+    with pytest.raises(Refused, match=reason):
+        check_reverse(move("q", MoveState.DRAINING), placement, situation(parts=parts))
+
+
+def test_a_move_without_a_token_of_life_is_not_taken_for_another():
+    old = replace(move("q", MoveState.DRAINING), born="")
+    assert check_reverse(old, queue("q", "p1", "p2"), situation()) == "p1"

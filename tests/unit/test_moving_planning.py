@@ -1,0 +1,286 @@
+"""Which queues go where, and what a plan relies on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.model import MoveState, Placement, PlacementState, Plan, Tenant
+from marconi_proxy.moving.budgets import Budgets
+from marconi_proxy.moving.groups import on_one_partition
+from marconi_proxy.moving.ordering import Refused, takes
+from marconi_proxy.moving.planning import Kind, Layout, Selection, plan, shares, sources
+from marconi_proxy.moving.plans.preconditions import changes
+from tests.unit.catalog_stage import partition
+from tests.unit.move_examples import cordoned, move, partitions, queue, situation
+
+
+def layout(placements, parts=None, *, moves=(), counts=None, tenants=()):
+    placements = list(placements)
+    parts = parts or partitions()
+    counted = Counter(dict.fromkeys(parts, 0)) | Counter(p.partition for p in placements)
+    return Layout(situation(placements, parts, moves), counts or counted, {t.project: t for t in tenants})
+
+
+def planned(selection, found, budgets=Budgets()):  # noqa: B008
+    return plan(selection, found, budgets, plan_id="plan-1", created=5.0)
+
+
+def targets(made):
+    return {move.queue: move.target for move in made.moves}
+
+
+DRAIN = Selection(Kind.DRAIN, "p1")
+
+
+def test_a_tenant_goes_to_one_partition_from_all_others():
+    placements = [queue("a"), queue("b", "p3"), queue("c", "p2"), queue("d", project="other")]
+    made = planned(Selection(Kind.TENANT, "a", ("p2",)), layout(placements))
+    assert {(m.queue, m.source, m.target) for m in made.moves} == {("a", "p1", "p2"), ("b", "p3", "p2")}
+    assert (made.title, made.created, made.id) == ("move tenant a to p2", 5.0, "plan-1")
+
+
+def test_a_plan_says_what_it_relies_on_and_how_gently_it_goes():
+    made = planned(DRAIN, layout([queue("q"), queue("dead", group="q")]), Budgets(at_once=2, window="01:00-02:00"))
+    assert made.budgets["at_once"] == 2
+    assert made.budgets["window"] == "01:00-02:00"
+    assert made.preconditions["selection"] == {"kind": "drain", "subject": "p1", "to": []}
+    assert made.preconditions["groups"] == [[0, 1]]
+    assert len(made.preconditions["born"]) == len(made.moves) == 2
+    assert [p["name"] for p in made.preconditions["partitions"]] == ["p1", made.moves[0].target]
+
+
+def test_the_hash_is_of_all_that():
+    made = planned(DRAIN, layout([queue("q")]))
+    assert planned(DRAIN, layout([queue("q")])).hash == made.hash
+    document = made.to_json()
+    for name, value in [
+        ("budgets", {**made.budgets, "at_once": 5}),
+        ("preconditions", {**made.preconditions, "born": ["ffff"]}),
+        ("moves", [{**document["moves"][0], "target": "p9"}]),
+        ("title", "another"),
+        ("id", "plan-2"),
+    ]:
+        with pytest.raises(ValueError, match=r"^hash: "):
+            Plan.from_json({**document, name: value})
+
+
+def test_a_drained_partition_is_spread_by_weight_over_those_that_take_queues():
+    parts = partitions("p1", p2=partition("p2", weight=300), p3=partition("p3"), p4=cordoned("p4"))
+    made = planned(DRAIN, layout((queue(f"q{n}", project=f"t{n:02}") for n in range(40)), parts))
+    assert Counter(m.target for m in made.moves) == {"p2": 30, "p3": 10}
+
+
+def test_who_has_much_already_gets_less():
+    found = [queue(f"q{n}", project=f"t{n:02}") for n in range(10)]
+    made = planned(DRAIN, layout(found, counts={"p1": 10, "p2": 6, "p3": 0}))
+    assert Counter(m.target for m in made.moves) == {"p3": 8, "p2": 2}
+
+
+def test_a_tenant_is_kept_together_as_long_as_there_is_room():
+    found = [queue(f"q{n:02}", project="a") for n in range(10)] + [queue(f"q{n:02}", project="b") for n in range(10)]
+    made = planned(DRAIN, layout(found))
+    assert len({(m.project, m.target) for m in made.moves}) == 2
+
+
+def test_only_partitions_that_are_named_and_are_not_emptied_themselves():
+    made = planned(Selection(Kind.DRAIN, "p1", ("p3", "p1")), layout([queue("a"), queue("b")]))
+    assert set(targets(made).values()) == {"p3"}
+
+
+def test_a_pinned_tenant_goes_where_it_is_pinned():
+    found = [queue("a"), queue("b")]
+    made = planned(DRAIN, layout(found, counts={"p1": 2, "p2": 0, "p3": 99}, tenants=[Tenant("a", pinned="p3")]))
+    assert set(targets(made).values()) == {"p3"}
+
+
+def test_who_does_not_speak_what_the_queue_may_need_gets_none():
+    parts = partitions("p1", "p3", p2=partition("p2", versions=("v2",), weight=1000))
+    assert set(targets(planned(DRAIN, layout([queue("a"), queue("b")], parts))).values()) == {"p3"}
+
+
+def test_a_region_is_left_by_all_its_partitions():
+    parts = partitions("p3", p1=replace(partition("p1"), region="eu"), p2=replace(partition("p2"), region="eu"))
+    selection = Selection(Kind.EVACUATE, "eu")
+    assert sources(selection, parts, {}) == ("p1", "p2")
+    made = planned(selection, layout([queue("a"), queue("b", "p2")], parts))
+    assert targets(made) == {"a": "p3", "b": "p3"}
+
+
+def test_queues_that_cannot_go_are_left_out_with_the_reason():
+    found = [
+        queue("gone", state=PlacementState.DELETING),
+        queue("busy", "p1", move="m-busy"),
+        queue("dead", project="b", group="q"),
+        queue("q", project="b", state=PlacementState.CREATING),
+        queue("fine"),
+    ]
+    made = planned(DRAIN, layout(found, moves=[move("busy", MoveState.ARMED)]))
+    assert list(targets(made)) == ["fine"]
+    left = {entry["queue"]: entry["reason"] for entry in made.preconditions["left_out"]}
+    assert left["gone"] == "it is being deleted"
+    assert "m-busy to p2 is still armed" in left["busy"]
+    assert left["dead"] == left["q"] == "q, with which it must stay: it is being created; try again when it is there"
+    assert made.preconditions["left_out_count"] == 4
+
+
+def test_a_place_kept_for_a_dead_letter_queue_goes_with_its_source():
+    found = [queue("q"), queue("kept", group="q", state=PlacementState.RESERVED)]
+    assert len({m.target for m in planned(DRAIN, layout(found)).moves}) == 1
+    assert len(planned(DRAIN, layout(found)).moves) == 2
+
+
+@pytest.mark.parametrize(
+    ("selection", "found", "reason"),
+    [
+        (Selection(Kind.DRAIN, "p9"), layout([]), "^partition: there is no partition p9"),
+        (Selection(Kind.DRAIN, "p1", ("p9",)), layout([]), "^to: there is no partition p9"),
+        (Selection(Kind.EVACUATE, "x"), layout([]), "^region: no partition is in region x"),
+        (Selection(Kind.TENANT, "a"), layout([]), "^to: a tenant goes to exactly one"),
+        (Selection(Kind.TENANT, "a", ("p1", "p2")), layout([]), "^to: a tenant goes to exactly one"),
+        (Selection(Kind.TENANT, "a", ("p1",)), layout([queue("q")]), "nothing to move$"),
+        (DRAIN, layout([]), "nothing to move$"),
+        (DRAIN, layout([queue("q")], partitions("p1")), "no partition left"),
+        (DRAIN, layout([queue("q", state=PlacementState.CREATING)]), "nothing to move; q: it is being created"),
+        (Selection(Kind.TENANT, "a", ("p2",)), layout([queue("q")], partitions("p1", p2=cordoned("p2"))), "cordoned"),
+        (Selection(Kind.REBALANCE), layout([queue("q")], partitions("p1")), "fewer than two"),
+        (Selection(Kind.REBALANCE), layout([queue("a"), queue("b", "p2")], partitions("p1", "p2")), "nothing to move"),
+    ],
+)
+def test_what_cannot_be_planned_says_why(selection, found, reason):
+    with pytest.raises(Refused, match=reason):
+        planned(selection, found)
+
+
+def test_rebalancing_moves_what_is_too_much():
+    found = [queue(f"q{n:02}") for n in range(12)]
+    made = planned(Selection(Kind.REBALANCE), layout(found))
+    assert Counter(m.target for m in made.moves) == {"p2": 4, "p3": 4}
+
+
+def test_rebalancing_leaves_alone_who_takes_no_queues():
+    parts = partitions("p1", "p2", p3=partition("p3", weight=0), p4=cordoned("p4"))
+    found = [queue(f"q{n}", "p3") for n in range(3)] + [queue(f"r{n}", "p4") for n in range(3)] + [queue("s")]
+    with pytest.raises(Refused, match="nothing to move"):
+        planned(Selection(Kind.REBALANCE), layout(found, parts))
+
+
+NAMES = ("p1", "p2", "p3", "p4")
+WEIGHTS = st.fixed_dictionaries({name: st.sampled_from([0, 1, 2, 50, 100]) for name in NAMES})
+PLACEMENTS = st.dictionaries(
+    st.tuples(st.sampled_from("ab"), st.sampled_from("cdefghijkl")),
+    st.tuples(st.sampled_from(NAMES), st.none() | st.sampled_from("cdef")),
+    max_size=20,
+)
+
+
+def drawn_layout(weights: dict[str, int], drawn: dict[tuple[str, str], tuple[str, str | None]]) -> Layout:
+    parts = {name: partition(name, weight=weight) for name, weight in weights.items()}
+    placements: list[Placement] = []
+    for (project, name), (where, group) in drawn.items():
+        # A dead-letter queue is on the partition of the queue that it belongs to.
+        home = drawn.get((project, group), (where,))[0] if group else where
+        placements.append(queue(name, home, project=project, group=group if home == where else None))
+    return layout(placements, parts)
+
+
+def distance(counts: dict[str, int], goals: dict[str, int]) -> int:
+    return sum(abs(counts[name] - goal) for name, goal in goals.items())
+
+
+@given(WEIGHTS, PLACEMENTS, st.sampled_from([Kind.REBALANCE, Kind.DRAIN, Kind.TENANT]))
+def test_every_plan_names_each_queue_once_keeps_groups_together_and_is_the_same_again(weights, drawn, kind):
+    selection = {
+        Kind.REBALANCE: Selection(Kind.REBALANCE),
+        Kind.DRAIN: DRAIN,
+        Kind.TENANT: Selection(Kind.TENANT, "a", ("p2",)),
+    }[kind]
+    found = drawn_layout(weights, drawn)
+    try:
+        made = planned(selection, found)
+    except Refused:
+        return
+    assert planned(selection, drawn_layout(weights, dict(reversed(drawn.items())))) == made
+    where = {p.key: p.partition for p in found.situation.placements.values()}
+    goes = {m.key: m.target for m in made.moves}
+    assert len(goes) == len(made.moves)
+    for one in made.moves:
+        assert one.source == where[one.key]
+        assert takes(found.situation.partitions[one.target])
+    for unit in on_one_partition(found.situation.placements.values()):
+        assert len({goes.get(p.key, p.partition) for p in unit}) == 1
+    assert changes(made, found.situation) == []
+
+
+@given(WEIGHTS, PLACEMENTS)
+def test_rebalancing_comes_closer_by_as_much_as_it_moves_and_then_has_nothing_left_to_do(weights, drawn):
+    found = drawn_layout(weights, drawn)
+    goals = shares(found.situation.partitions, found.counts)
+    before = distance(found.counts, goals)
+    try:
+        made = planned(Selection(Kind.REBALANCE), found)
+    except Refused:
+        return
+    # Every move takes one off a surplus and one off a lack: no smaller set comes as close.
+    after = Counter(found.counts)
+    for one in made.moves:
+        after[one.source] -= 1
+        after[one.target] += 1
+    assert distance(after, goals) == before - 2 * len(made.moves)
+    goes = {m.key: m.target for m in made.moves}
+    moved = [
+        queue(p.queue, goes.get(p.key, p.partition), project=p.project, group=p.group)
+        for p in found.situation.placements.values()
+    ]
+    with pytest.raises(Refused, match="nothing to move"):
+        planned(Selection(Kind.REBALANCE), layout(moved, found.situation.partitions))
+
+
+@given(WEIGHTS, st.dictionaries(st.sampled_from(NAMES), st.integers(0, 1000)))
+def test_shares_are_whole_queues_by_weight_and_add_up(weights, counts):
+    parts = {name: partition(name, weight=weight) for name, weight in weights.items()}
+    goals = shares(parts, counts)
+    taking = [name for name in NAMES if weights[name]]
+    assert list(goals) == taking
+    total, all_weights = sum(counts.get(name, 0) for name in taking), sum(weights.values())
+    assert sum(goals.values()) == (total if taking else 0)
+    for name, goal in goals.items():
+        assert abs(goal - total * weights[name] / all_weights) < 1
+
+
+# -- what a plan relies on ---------------------------------------------------------------------------------------------
+
+
+def test_nothing_has_changed():
+    found = [queue("q"), queue("kept", group="q", state=PlacementState.RESERVED)]
+    made = planned(DRAIN, layout(found))
+    # What a drain begins with, and an epoch that says nothing about life or place.
+    later = [replace(found[0], epoch=9), found[1]]
+    assert changes(made, situation(later, partitions("p2", "p3", p1=cordoned("p1")))) == []
+
+
+@pytest.mark.parametrize(
+    ("placement", "parts", "moves", "said"),
+    [
+        (None, partitions(), (), "queue q is not on p1 any more"),
+        (queue("q", born="ffff"), partitions(), (), "queue q was deleted and created anew"),
+        (queue("q", "p1", "p2"), partitions(), (), "queue q is on p2, not on p1"),
+        (queue("q", state=PlacementState.DELETING), partitions(), (), "queue q: it is being deleted"),
+        (queue("q"), partitions(), (move("q", MoveState.ARMED),), "queue q: move m-q to p2 is still armed"),
+        (queue("q"), partitions("p1"), (), "partition p2 is not registered any more"),
+        (queue("q"), partitions("p1", p2=cordoned("p2")), (), "partition p2 takes no more queues"),
+        (
+            queue("q"),
+            partitions("p2", p1=partition("p1", versions=("v2",))),
+            (),
+            "partition p1 speaks other versions of the API",
+        ),
+    ],
+)
+def test_what_has_changed_is_said(placement, parts, moves, said):
+    made = planned(DRAIN, layout([queue("q")], partitions("p1", "p2")))
+    assert said in " | ".join(changes(made, situation([placement] if placement else [], parts, moves)))

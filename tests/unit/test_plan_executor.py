@@ -1,0 +1,271 @@
+"""What an executor makes of each thing that it can meet; that several are harmless is in the contract tests."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from catalog import open_catalog
+from catalog.errors import CatalogUnavailable
+from catalog.model import MoveState, PartitionState, PlacementState, PlanState, QueueKey
+from marconi_proxy.moving.budgets import Budgets
+from marconi_proxy.moving.ordering import OPERATOR
+from marconi_proxy.moving.planning import Kind, Selection
+from marconi_proxy.moving.plans.executor import run_plans
+from marconi_proxy.moving.plans.progress import Outcome
+from tests.contract.plan_stage import Clock, enter, executor, finish, furnish, place, progress, records, running, state
+
+
+@pytest.fixture
+async def catalog(tmp_path):
+    catalog = await open_catalog(f"sqlite:///{tmp_path}/catalog.db")
+    await catalog.init()
+    yield catalog
+    await catalog.close()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+async def change(catalog, **members):
+    plan = await catalog.get_plan("plan")
+    await catalog.replace_plan(replace(plan, version=plan.version + 1, **members))
+
+
+async def test_a_plan_that_was_not_applied_is_left_alone(catalog, clock):
+    await furnish(catalog, ["a"])
+    await running(catalog, state=PlanState.PLANNED)
+    await executor(catalog, clock).round()
+    assert await records(catalog) == []
+
+
+async def test_a_paused_plan_begins_nothing_and_goes_on_counting(catalog, clock):
+    await furnish(catalog, ["a", "b"])
+    await running(catalog, Budgets(at_once=1))
+    one = executor(catalog, clock)
+    await one.round()
+    await change(catalog, state=PlanState.PAUSED)
+    await finish(catalog)
+    await one.round()
+    assert len(await records(catalog)) == 1
+    assert (await progress(catalog)).ended == {0: Outcome.DONE}
+    await change(catalog, state=PlanState.RUNNING)
+    await one.round()
+    assert len(await records(catalog)) == 2
+
+
+async def test_moves_of_a_plan_carry_what_it_says(catalog, clock):
+    await furnish(catalog, ["q"])
+    await place(catalog, "dead", group="q")
+    await running(catalog, Budgets(max_pause_ms=150))
+    await executor(catalog, clock).round()
+    one, other = await records(catalog)
+    assert (one.id, other.id) == ("plan.00000", "plan.00001")
+    assert (one.group, other.group) == (("plan.00001",), ("plan.00000",))
+    assert (one.max_pause_ms, one.plan, one.born, one.created) == (150, "plan", "0123456789abcdef", clock.now)
+
+
+async def test_a_move_that_has_come_to_its_switch_makes_room_for_the_next(catalog, clock):
+    await furnish(catalog, ["a", "b"])
+    await running(catalog, Budgets(at_once=1))
+    one = executor(catalog, clock)
+    await one.round()
+    (first,) = await records(catalog)
+    await enter(catalog, first, MoveState.DRAINING)
+    await one.round()
+    assert len(await records(catalog)) == 2
+    assert (await progress(catalog)).open == {0, 1}
+
+
+async def test_moves_are_begun_no_faster_than_budgeted(catalog, clock):
+    await furnish(catalog, [f"q{n}" for n in range(9)])
+    await running(catalog, Budgets(at_once=100, seals_per_second=2))
+    one = executor(catalog, clock)
+    begun = []
+    for _ in range(5):
+        await one.round()
+        begun.append(len(await records(catalog)))
+        clock.now += 0.5
+    assert begun == [2, 3, 4, 5, 6]
+    clock.now -= 1000
+    await one.round()
+    assert len(await records(catalog)) == 6
+
+
+async def test_outside_its_window_nothing_is_begun(catalog, clock):
+    await furnish(catalog, ["a"])
+    clock.now = 86400 * 20_000 + 3600.0
+    await running(catalog, Budgets(window="02:00-03:00"))
+    one = executor(catalog, clock)
+    await one.round()
+    assert await records(catalog) == []
+    clock.now += 3600
+    await one.round()
+    assert len(await records(catalog)) == 1
+
+
+async def test_a_group_larger_than_the_budget_goes_alone(catalog, clock):
+    await furnish(catalog, ["q", "z"])
+    await place(catalog, "dead", group="q")
+    await running(catalog, Budgets(at_once=1, seals_per_second=1))
+    one = executor(catalog, clock)
+    await one.round()
+    assert {m.queue for m in await records(catalog)} == {"q", "dead"}
+    await finish(catalog)
+    clock.now += 10
+    await one.round()
+    assert len(await records(catalog)) == 3
+
+
+async def ended(catalog, clock, rounds=3):
+    for _ in range(rounds):
+        await executor(catalog, clock).round()
+        clock.now += 1
+    found = await progress(catalog)
+    return found.ended, found.reasons
+
+
+async def test_a_queue_that_is_gone_or_anew_is_no_failure(catalog, clock):
+    await furnish(catalog, ["a", "b"])
+    await running(catalog, Budgets(stop_after=1))
+    for queue in ("a", "b"):
+        await catalog.remove_placement(QueueKey("a", queue), 1, "0123456789abcdef")
+    await place(catalog, "b", born="ffff")
+    assert await ended(catalog, clock) == ({0: Outcome.GONE, 1: Outcome.GONE}, {})
+    assert await state(catalog) is PlanState.DONE
+    assert await records(catalog) == []
+
+
+async def test_a_queue_that_is_being_deleted_is_waited_for(catalog, clock):
+    await furnish(catalog, ["a"])
+    await running(catalog)
+    placement = await catalog.get_placement(QueueKey("a", "a"))
+    deleting = replace(placement, epoch=2, state=PlacementState.DELETING)
+    await catalog.replace_placement(deleting)
+    assert await ended(catalog, clock) == ({}, {})
+    await catalog.remove_placement(placement.key, 2, placement.born)
+    assert await ended(catalog, clock) == ({0: Outcome.GONE}, {})
+
+
+async def test_a_target_that_takes_no_more_refuses_and_so_many_failures_stop_the_plan(catalog, clock):
+    await furnish(catalog, ["a", "b", "c", "d"])
+    await running(catalog, Budgets(at_once=1, stop_after=2))
+    target = await catalog.get_partition("p2")
+    await catalog.replace_partition(replace(target, state=PartitionState.CORDONED, version=target.version + 1))
+    found, reasons = await ended(catalog, clock, 6)
+    assert found == {0: Outcome.REFUSED, 1: Outcome.REFUSED}
+    assert reasons[0] == "partition p2 is cordoned: it takes no more queues"
+    assert await state(catalog) is PlanState.STOPPED
+    assert (await progress(catalog)).note == "stopped after 2 failures"
+    assert await records(catalog) == []
+
+
+@pytest.mark.parametrize(
+    ("final", "reason", "outcome"),
+    [
+        (MoveState.PAUSED, "gave up after 20 seals", Outcome.FAILED),
+        (MoveState.PAUSED, f"{OPERATOR}pause", None),
+        (MoveState.CANCELLED, "cleaned up", Outcome.CANCELLED),
+        (MoveState.VOID, "the queue was deleted", Outcome.GONE),
+        (MoveState.SUSPENDED, f"{OPERATOR}pause", None),
+        (MoveState.LINGERING, "empty", None),
+    ],
+)
+async def test_how_a_move_ended(catalog, clock, final, reason, outcome):
+    await furnish(catalog, ["a"])
+    await running(catalog)
+    await executor(catalog, clock).round()
+    (move,) = await records(catalog)
+    await enter(catalog, move, final, reason)
+    found, reasons = await ended(catalog, clock, 1)
+    assert found == ({0: outcome} if outcome else {})
+    assert reasons == ({0: reason} if outcome is Outcome.FAILED else {})
+    assert await state(catalog) is (PlanState.DONE if outcome else PlanState.RUNNING)
+
+
+async def test_a_move_that_was_reversed_is_said_to_be(catalog, clock):
+    await furnish(catalog, ["a"])
+    await running(catalog)
+    await executor(catalog, clock).round()
+    (move,) = await records(catalog)
+    await enter(catalog, move, MoveState.DONE, toward="p1")
+    assert (await ended(catalog, clock, 1))[0] == {0: Outcome.REVERSED}
+
+
+async def test_a_cancelled_move_of_a_deleted_queue_is_gone(catalog, clock):
+    await furnish(catalog, ["a"])
+    await running(catalog)
+    await executor(catalog, clock).round()
+    (move,) = await records(catalog)
+    await enter(catalog, move, MoveState.CANCELLED)
+    await catalog.remove_placement(move.key, 1, move.born)
+    assert (await ended(catalog, clock, 1))[0] == {0: Outcome.GONE}
+
+
+async def test_a_kept_place_follows_its_source_once_that_has_gone(catalog, clock):
+    await furnish(catalog, ["q"])
+    await place(catalog, "kept", PlacementState.RESERVED, group="q")
+    await running(catalog)
+    one = executor(catalog, clock)
+    await one.round()
+    (move,) = await records(catalog)
+    assert (move.queue, move.group) == ("q", ())
+    await one.round()
+    kept = QueueKey("a", "kept")
+    assert (await catalog.get_placement(kept)).partition == "p1"
+    await enter(catalog, move, MoveState.DRAINING)
+    await one.round()
+    placement = await catalog.get_placement(kept)
+    assert (placement.partition, placement.state, placement.segments[0].n) == ("p2", PlacementState.RESERVED, 1)
+    (move,) = await records(catalog)
+    await enter(catalog, move, MoveState.DONE)
+    await one.round()
+    assert (await ended(catalog, clock))[0] == {0: Outcome.DONE, 1: Outcome.DONE}
+    assert await state(catalog) is PlanState.DONE
+
+
+async def test_a_kept_place_stays_if_its_source_does(catalog, clock):
+    await furnish(catalog, ["q"])
+    await place(catalog, "kept", PlacementState.RESERVED, group="q")
+    await running(catalog)
+    await executor(catalog, clock).round()
+    (move,) = await records(catalog)
+    await enter(catalog, move, MoveState.CANCELLED)
+    found, reasons = await ended(catalog, clock)
+    assert set(found.values()) == {Outcome.CANCELLED}
+    assert "its source q is on p1" in reasons.values()
+
+
+async def test_what_is_left_on_a_drained_partition_is_said(catalog, clock):
+    await furnish(catalog, ["q"])
+    await running(catalog, selection=Selection(Kind.DRAIN, "p1"))
+    await place(catalog, "late")
+    one = executor(catalog, clock)
+    await one.round()
+    await finish(catalog)
+    await one.round()
+    assert await state(catalog) is PlanState.DONE
+    assert (await progress(catalog)).note == "partition p1 still has 1 placement: plan once more"
+    assert (await catalog.get_partition("p1")).state is PartitionState.ENABLED
+
+
+async def test_rounds_go_on_whatever_happens(catalog, clock, monkeypatch, caplog):
+    rounds = []
+
+    async def list_plans(**_):
+        rounds.append(1)
+        raise [CatalogUnavailable("away"), RuntimeError("a mistake"), asyncio.CancelledError][len(rounds) - 1]
+
+    async def sleep(seconds):
+        assert seconds == 1.0
+
+    monkeypatch.setattr(catalog, "list_plans", list_plans)
+    with pytest.raises(asyncio.CancelledError):
+        await run_plans(catalog, clock=clock, longest=4, sleep=sleep)
+    assert len(rounds) == 3
+    assert "plans wait: the catalog is not available: away" in caplog.text
+    assert "a mistake" in caplog.text
