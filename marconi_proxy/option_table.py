@@ -307,6 +307,27 @@ _LOG = (
     ),
 )
 
+_MOVING = (
+    cfg.FloatOpt(
+        "seal_timeout",
+        default=2.0,
+        min=0.05,
+        max=60.0,
+        help="Seconds that writes to a queue may be held while it is switched to another partition; what has not "
+        "succeeded by then is taken back and tried again later. It is the longest pause that a move can cause: larger "
+        "values let more switches succeed while workers are slow, and clients wait longer for those that do not.",
+    ),
+    cfg.IntOpt(
+        "max_segments",
+        default=4,
+        min=2,
+        max=16,
+        help="Segments that a queue may have: each move adds one, and it goes away when consumers have emptied it. A "
+        "queue that has as many is not moved again until then. Each costs readers of that queue a call to its "
+        "partition while it is not empty.",
+    ),
+)
+
 GROUPS: dict[str, tuple[cfg.Opt, ...]] = {
     "admin": _ADMIN,
     "auth": _AUTH,
@@ -314,6 +335,7 @@ GROUPS: dict[str, tuple[cfg.Opt, ...]] = {
     "directory": _DIRECTORY,
     "listing": _LISTING,
     "log": _LOG,
+    "moving": _MOVING,
     "public": _PUBLIC,
     "upstream": _UPSTREAM,
 }

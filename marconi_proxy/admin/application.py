@@ -20,8 +20,11 @@ from catalog import Catalog, open_catalog
 from catalog.errors import CatalogUnavailable
 from marconi_proxy.admin.discovery import make_client
 from marconi_proxy.admin.health import Health
+from marconi_proxy.admin.members import Members
+from marconi_proxy.admin.moves import Moves, Rehearsal
 from marconi_proxy.admin.partitions import Partitions
 from marconi_proxy.admin.placements import Placements
+from marconi_proxy.admin.plans import Plans
 from marconi_proxy.admin.policy import rules
 from marconi_proxy.admin.prober import Prober
 from marconi_proxy.admin.routes import ROUTES, add_routes
@@ -109,8 +112,14 @@ def make_application(conf: cfg.ConfigOpts) -> Application:
     return Application(conf)
 
 
-def build(conf: cfg.ConfigOpts, catalog: Catalog, prober: Prober) -> falcon.asgi.App[Any, Any]:
-    """Return the falcon application over an open catalog. Its paths are expected undecoded."""
+def build(
+    conf: cfg.ConfigOpts, catalog: Catalog, prober: Prober, rehearse: Rehearsal | None = None
+) -> falcon.asgi.App[Any, Any]:
+    """Return the falcon application over an open catalog. Its paths are expected undecoded.
+
+    ``rehearse`` tells what would stand in the way of a move, None if this process cannot ask partitions.
+    """
+    longest = conf.moving.max_segments
     app = falcon.asgi.App(middleware=[_Acceptable()])
     app.req_options.strip_url_path_trailing_slash = True
     app.set_error_serializer(_serialize)
@@ -120,6 +129,9 @@ def build(conf: cfg.ConfigOpts, catalog: Catalog, prober: Prober) -> falcon.asgi
         "partitions": Partitions(catalog, prober),
         "tenants": Tenants(catalog),
         "placements": Placements(catalog),
+        "moves": Moves(catalog, longest=longest, rehearse=rehearse),
+        "plans": Plans(catalog, longest=longest, seal_timeout=conf.moving.seal_timeout),
+        "members": Members(catalog, lease=conf.directory.lease),
         "health": Health(catalog, prober, lease=conf.directory.lease, timeout=conf.admin.probe_timeout),
     }
     add_routes(app, resources, rules(conf.admin.token), ROUTES)

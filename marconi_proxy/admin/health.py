@@ -12,6 +12,7 @@ import falcon.asgi
 from catalog import Catalog
 from catalog.errors import CatalogError
 from catalog.model import MemberSighting, Partition
+from marconi_proxy.admin.members import member_json
 from marconi_proxy.admin.prober import HostHealth, Prober
 
 
@@ -41,13 +42,8 @@ class Health:
         resp.media = {
             "catalog": {"reachable": reachable},
             "partitions": {p.name: _partition_json(p, self._prober.latest) for p in partitions},
-            "members": [self._member_json(m) for m in members],
+            "members": [member_json(m, self._lease) for m in members],
         }
-
-    def _member_json(self, sighting: MemberSighting) -> dict[str, Any]:
-        member = sighting.member
-        fresh = member.synced and sighting.age < (member.lease or self._lease)
-        return member.to_json() | {"age": round(sighting.age, 3), "fresh": fresh}
 
 
 def _partition_json(partition: Partition, latest: dict[str, HostHealth]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ A v2 topic is a queue written ``~name`` here.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import falcon
@@ -16,6 +15,7 @@ from catalog.model import Placement, QueueKey
 from marconi_proxy.admin.project_text import from_url, project_named, shown, shown_project, to_url
 from marconi_proxy.admin.query import integer, parameters
 from marconi_proxy.admin.tenants import parsed_project
+from marconi_proxy.admin.time_text import iso
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -65,7 +65,7 @@ def placement_json(placement: Placement) -> dict[str, Any]:
     return placement.to_json() | {
         "project": shown_project(placement.project),
         "queue": shown(placement.queue),
-        "since": datetime.fromtimestamp(placement.since, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "since": iso(placement.since),
     }
 
 

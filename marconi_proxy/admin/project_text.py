@@ -48,3 +48,19 @@ def shown_project(project: str) -> str | None:
 def to_url(stored: str) -> str:
     """Return stored text percent-encoded, as one part of a path or query; the inverse of ``from_url``."""
     return quote(stored, safe="", encoding="latin-1", errors="strict")
+
+
+def from_json(name: str, value: object) -> str:
+    """Return the stored text of member ``name`` of a JSON body; an escaped lone surrogate (``\\udcff``) is a byte that
+    is not UTF-8. Raises ValueError naming the member unless it is text that is not empty."""
+    try:
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise ValueError
+        return value.encode("utf-8", "surrogateescape").decode("latin-1")
+    except ValueError:
+        raise ValueError(f"{name}: must be text that is not empty and has no NUL") from None
+
+
+def project_from_json(name: str, value: object) -> str:
+    """Return the stored project of member ``name`` of a JSON body: null is no project. Raises ValueError."""
+    return NO_PROJECT if value is None else from_json(name, value)

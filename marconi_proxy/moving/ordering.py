@@ -5,8 +5,9 @@ What only partitions can tell (that they answer, what the metadata names) is che
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from catalog.model import Move, MoveState, Partition, PartitionState, Placement, PlacementState, QueueKey
 from marconi_proxy.moving.groups import together
@@ -44,7 +45,7 @@ class Wish:
     plan: str | None = None
 
 
-def order(wish: Wish, situation: Situation, ids: Collection[str]) -> tuple[Move, ...]:
+def order(wish: Wish, situation: Situation, ids: Iterable[str]) -> tuple[Move, ...]:
     """Return the moves to insert: of the queue, and of the dead-letter queues that must go with it. Raises Refused.
 
     ``ids``: at least as many as the group has queues; the first is that of the queue itself.
@@ -61,7 +62,7 @@ def order(wish: Wish, situation: Situation, ids: Collection[str]) -> tuple[Move,
             if member is placement:
                 raise
             raise Refused(f"{member.queue}, which belongs to its dead-letter group, cannot go: {refused}") from None
-    named = list(zip(ids, members, strict=False))
+    named = list(zip(islice(ids, len(members)), members, strict=False))
     if len(named) < len(members):
         raise ValueError(f"ids: the group has {len(members)} queues")
     return tuple(made(wish, member, move_id, [i for i, _ in named if i != move_id]) for move_id, member in named)

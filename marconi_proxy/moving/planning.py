@@ -20,6 +20,10 @@ from marconi_proxy.moving.ordering import Refused, Situation, check, check_targe
 _NAMED = 100
 
 
+class Misnamed(Refused):
+    """The selection is no selection, or names what there is not. The message begins with the field at fault."""
+
+
 class Kind(StrEnum):
     """tenant: all queues of a project go to one partition. drain: a partition gives all it has to others. evacuate: so
     does every partition of a region, to other regions. rebalance: partitions get their shares, by weight."""
@@ -76,21 +80,20 @@ class _Draft:
 
 
 def sources(selection: Selection, partitions: Mapping[str, Partition], counts: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the partitions whose placements must be known to plan; none for a tenant. Raises Refused, naming what is
-    not there."""
+    """Return the partitions whose placements must be known to plan; none for a tenant. Raises Misnamed."""
     for name in selection.to:
         if name not in partitions:
-            raise Refused(f"to: there is no partition {name}")
+            raise Misnamed(f"to: there is no partition {name}")
     if selection.kind is Kind.TENANT:
         return ()
     if selection.kind is Kind.DRAIN:
         if selection.subject not in partitions:
-            raise Refused(f"partition: there is no partition {selection.subject}")
+            raise Misnamed(f"partition: there is no partition {selection.subject}")
         return (selection.subject,)
     if selection.kind is Kind.EVACUATE:
         found = tuple(sorted(p.name for p in partitions.values() if p.region == selection.subject))
         if not found:
-            raise Refused(f"region: no partition is in region {selection.subject}")
+            raise Misnamed(f"region: no partition is in region {selection.subject}")
         return found
     goals = shares(partitions, counts, selection.to)
     return tuple(name for name in sorted(goals) if counts.get(name, 0) > goals[name])
@@ -177,7 +180,7 @@ def _empty(selection: Selection, layout: Layout) -> _Draft:
         and (region is None or p.region != region)
     )
     if selection.kind is Kind.TENANT and len(selection.to) != 1:
-        raise Refused("to: a tenant goes to exactly one partition")
+        raise Misnamed("to: a tenant goes to exactly one partition")
     if not targets:
         raise Refused("there is no partition left that takes queues")
     if given_up:

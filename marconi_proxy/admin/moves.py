@@ -1,0 +1,299 @@
+"""``/v1/moves``: ordering moves, looking at them, and what operators decide about them. Movers do the rest."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+import falcon
+import falcon.asgi
+
+from catalog import Catalog
+from catalog.errors import MoveConflict, MoveUnderWay
+from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, QueueKey
+from marconi_proxy.admin import move_json
+from marconi_proxy.admin.body import read_object, refuse_unknown
+from marconi_proxy.admin.project_text import from_json, from_url, project_from_json, project_named, shown, to_url
+from marconi_proxy.admin.query import integer, parameters
+from marconi_proxy.moving.machine import TABLE, Event, NotNow, after
+from marconi_proxy.moving.ordering import OPERATOR, Refused, Wish, check_reverse, offers, order
+from marconi_proxy.moving.plans.names import new_move_id
+from marconi_proxy.moving.plans.survey import UNFINISHED, situation_of
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+MEMBERS = ("project", "queue", "to", "max_pause_ms", "dry_run")
+FILTERS = ("project", "queue", "partition", "state", "plan", "marker", "limit")
+
+# Returns one sentence for each thing that stands in the way of a move, by asking partitions and workers; none: it
+# would succeed as things are. Changes nothing.
+Rehearsal = Callable[[Move], Awaitable[list[str]]]
+
+_GROUPS_OF_STATES = {"unfinished": UNFINISHED, "finished": FINISHED_STATES}
+# In which states what was asked for has happened already: asking again is no mistake.
+_ALREADY = {
+    Event.PAUSE: {MoveState.PAUSED, MoveState.SUSPENDED},
+    Event.CANCEL: {MoveState.UNDOING, MoveState.BACK_UNDOING, MoveState.CANCELLED},
+    Event.REVERSE: {MoveState.BACK_PREPARING, MoveState.BACK_ARMED, MoveState.BACK_SEALING},
+    Event.RESUME: set(),
+}
+
+
+def _chance() -> str:
+    return secrets.token_hex(3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a POST asks for."""
+
+    wish: Wish
+    dry_run: bool
+
+
+class Moves:
+    """Handlers for the collection and for one move. ``move`` comes percent-encoded.
+
+    ``longest``: how many segments a chain may have. ``rehearse`` asks what the catalog cannot tell, None if nobody can.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        longest: int,
+        rehearse: Rehearsal | None = None,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], str] = _chance,
+    ) -> None:
+        self._catalog = catalog
+        self._longest = longest
+        self._rehearse = rehearse
+        self._clock = clock
+        self._chance = chance
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        found = parameters(req, FILTERS)
+        limit = integer(found, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        try:
+            project = project_named(found["project"]) if "project" in found else None
+        except ValueError as error:
+            raise _bad_parameter(f"project: {error}.") from error
+        moves = await self._catalog.list_moves(
+            project=project,
+            queue=found.get("queue"),
+            partition=found.get("partition"),
+            states=_states(found["state"]) if "state" in found else None,
+            plan=found.get("plan"),
+            after=found.get("marker"),
+            limit=limit,
+        )
+        links = []
+        if moves:
+            kept = found | {"marker": moves[-1].id, "limit": str(limit)}
+            query = "&".join(f"{name}={to_url(value)}" for name, value in kept.items())
+            links.append({"rel": "next", "href": f"/v1/moves?{query}"})
+        resp.media = {"moves": [move_json.summary(move) for move in moves], "links": links}
+
+    async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, move: str) -> None:
+        resp.media = move_json.whole(await self._found(from_url(move)))
+
+    async def certificate(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, move: str) -> None:
+        found = await self._found(from_url(move))
+        if found.certificate is None:
+            raise falcon.HTTPNotFound(
+                title="No certificate",
+                description=f"Move {found.id} is {found.state}; a certificate is written when a move is done.",
+            )
+        resp.media = dict(found.certificate)
+
+    # -- ordering ----------------------------------------------------------------------------------------------------
+
+    async def order(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        document = await read_object(req)
+        refuse_unknown(document, MEMBERS)
+        asked = self._parsed(document)
+        situation = await situation_of(self._catalog, asked.wish.key, self._longest)
+        if asked.wish.target not in situation.partitions:
+            raise _invalid(f"to: there is no partition {asked.wish.target}.")
+        if asked.wish.key not in situation.placements:
+            raise falcon.HTTPNotFound(
+                title="Not found", description="queue: no such queue has a placement in this project."
+            )
+        try:
+            moves = order(asked.wish, situation, self._ids())
+        except Refused as refused:
+            if asked.dry_run:
+                resp.media = {"moves": [], "problems": [f"{refused}."], "rehearsed": False}
+                return
+            raise _refused(asked.wish.key, str(refused)) from refused
+        if asked.dry_run:
+            problems = [problem for move in moves for problem in (await self._rehearse(move) if self._rehearse else [])]
+            shown_moves = [move_json.summary(move) for move in moves]
+            resp.media = {"moves": shown_moves, "problems": problems, "rehearsed": self._rehearse is not None}
+            return
+        await self._insert(moves)
+        resp.status = falcon.HTTP_201
+        resp.location = f"/v1/moves/{to_url(moves[0].id)}"
+        resp.media = {"moves": [move_json.summary(move) for move in moves]}
+
+    async def _insert(self, moves: tuple[Move, ...]) -> None:
+        """Store the moves of a group, the one that was asked for last: a crash between leaves some that operators see
+        and can cancel, and the order can be repeated then. Raises HTTPConflict."""
+        done: list[Move] = []
+        for move in reversed(moves):
+            try:
+                await self._catalog.insert_move(move)
+            except (MoveUnderWay, MoveConflict) as error:
+                for inserted in done:
+                    await self._change(inserted, Event.CANCEL)
+                raise _refused(moves[0].key, str(error)) from error
+            done.append(move)
+
+    def _parsed(self, document: dict[str, Any]) -> _Order:
+        for member in ("project", "queue", "to"):
+            if member not in document:
+                raise _invalid(f"{member}: is needed.")
+        try:
+            key = QueueKey(project_from_json("project", document["project"]), from_json("queue", document["queue"]))
+            target = from_json("to", document["to"])
+        except ValueError as error:
+            raise _invalid(f"{error}.") from error
+        pause, dry_run = document.get("max_pause_ms"), document.get("dry_run", False)
+        number = isinstance(pause, (int, float)) and not isinstance(pause, bool)
+        if pause is not None and not (number and 1 <= pause <= 60_000):
+            raise _invalid("max_pause_ms: must be a number of milliseconds from 1 to 60000, or null.")
+        if not isinstance(dry_run, bool):
+            raise _invalid("dry_run: must be true or false.")
+        return _Order(Wish(key, target, pause, self._clock()), dry_run)
+
+    def _ids(self) -> Iterator[str]:
+        first = new_move_id(self._clock(), self._chance())
+        yield first
+        yield from (f"{first}.{number}" for number in count(1))
+
+    # -- deciding ----------------------------------------------------------------------------------------------------
+
+    async def pause(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, move: str) -> None:
+        await self._decide(resp, from_url(move), Event.PAUSE)
+
+    async def resume(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, move: str) -> None:
+        await self._decide(resp, from_url(move), Event.RESUME)
+
+    async def cancel(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, move: str) -> None:
+        await self._decide(resp, from_url(move), Event.CANCEL)
+
+    async def reverse(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, move: str) -> None:
+        await self._decide(resp, from_url(move), Event.REVERSE)
+
+    async def _decide(self, resp: falcon.asgi.Response, move_id: str, event: Event) -> None:
+        """Do to a move, and to those that must go with it, what an operator decided."""
+        move = await self._found(move_id)
+        if move.state in _ALREADY[event]:
+            resp.media = move_json.whole(move)
+            return
+        try:
+            changed = await self._change(move, event)
+        except NotNow as refused:
+            raise falcon.HTTPConflict(
+                title="Not now",
+                description=f"Move {move_id} is {refused.state}: it cannot be {_PAST[event]}; "
+                f"{_instead(refused.state)}.",
+            ) from refused
+        except Refused as refused:
+            raise falcon.HTTPConflict(
+                title="Refused", description=f"Move {move_id} cannot be {_PAST[event]}: {refused}."
+            ) from refused
+        for other_id in move.group:
+            other = await self._catalog.get_move(other_id)
+            if other is not None and event in offers(other.state):
+                try:
+                    await self._change(other, event)
+                except (NotNow, Refused, falcon.HTTPNotFound):
+                    # It went on meanwhile; what it is now is for the operator to see.
+                    continue
+        resp.media = move_json.whole(changed)
+
+    async def _change(self, move: Move, event: Event) -> Move:
+        """Raises NotNow, Refused, HTTPNotFound."""
+        while True:
+            state = after(move.state, event)
+            entered = move.entered(LogEntry(self._clock(), state, f"{OPERATOR}{event}"))
+            if event is Event.REVERSE:
+                situation = await situation_of(self._catalog, move.key, self._longest)
+                toward = check_reverse(move, situation.placements.get(move.key), situation)
+                # The segment to be sealed is another one now: until it is known, none is.
+                entered = replace(entered, toward=toward, tail=None, physical=None)
+            if event in (Event.REVERSE, Event.RESUME):
+                entered = replace(entered, due=0.0)
+            if event is not Event.PAUSE and "waits" in move.facts:
+                # What was seen before the decision does not tell what is waited for now.
+                entered = replace(entered, facts={k: v for k, v in move.facts.items() if k != "waits"})
+            try:
+                await self._catalog.replace_move(entered, None)
+            except MoveConflict as conflict:
+                # Each turn means that somebody else's change succeeded; the machine brings that to an end.
+                if conflict.current is None:
+                    raise _not_found(move.id) from conflict
+                move = conflict.current
+            else:
+                return entered
+
+    async def _found(self, move_id: str) -> Move:
+        move = await self._catalog.get_move(move_id)
+        if move is None:
+            raise _not_found(move_id)
+        return move
+
+
+_PAST = {
+    Event.PAUSE: "paused",
+    Event.RESUME: "resumed",
+    Event.CANCEL: "cancelled",
+    Event.REVERSE: "reversed",
+}
+
+
+def _instead(state: MoveState) -> str:
+    if TABLE[state].holds_writes:
+        return "it is being switched, which takes a moment: try again"
+    can = offers(state)
+    return f"what can be done: {', '.join(can)}" if can else "nothing can be done about it"
+
+
+def _states(text: str) -> set[MoveState]:
+    found: set[MoveState] = set()
+    for word in text.split(","):
+        if word in _GROUPS_OF_STATES:
+            found |= _GROUPS_OF_STATES[word]
+        elif word in frozenset(MoveState):
+            found.add(MoveState(word))
+        else:
+            words = ", ".join((*_GROUPS_OF_STATES, *MoveState))
+            raise _bad_parameter(f"state: must be words of {words}, with commas between them.")
+    return found
+
+
+def _not_found(move_id: str) -> falcon.HTTPNotFound:
+    return falcon.HTTPNotFound(title="Not found", description=f"There is no move {move_id}.")
+
+
+def _refused(key: QueueKey, reason: str) -> falcon.HTTPConflict:
+    return falcon.HTTPConflict(
+        title="Refused", description=f"Queue {shown(key.queue)} is not moved: {reason}. Nothing was changed."
+    )
+
+
+def _invalid(description: str) -> falcon.HTTPBadRequest:
+    return falcon.HTTPBadRequest(title="Invalid move", description=description)
+
+
+def _bad_parameter(description: str) -> falcon.HTTPBadRequest:
+    return falcon.HTTPBadRequest(title="Invalid parameter", description=description)

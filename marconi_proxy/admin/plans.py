@@ -1,0 +1,213 @@
+"""``/v1/plans``: making plans, showing them, and having exactly what was shown carried out."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+import falcon
+import falcon.asgi
+
+from catalog import Catalog
+from catalog.errors import PartitionConflict, PlanConflict
+from catalog.model import PartitionState, Plan, PlanState
+from marconi_proxy.admin import plan_json
+from marconi_proxy.admin.body import read_object, refuse_unknown
+from marconi_proxy.admin.project_text import from_url, to_url
+from marconi_proxy.admin.query import integer, parameters
+from marconi_proxy.moving.ordering import Refused
+from marconi_proxy.moving.planning import Kind, Misnamed, plan
+from marconi_proxy.moving.plans.names import new_plan_id
+from marconi_proxy.moving.plans.preconditions import changes
+from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves, layout_for, layout_of, past_pauses
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+# So many changes are named when a plan cannot be applied any more.
+_NAMED = 5
+
+_S = PlanState
+# What an operator may do with a plan: in which states, and which state follows.
+_VERBS = {
+    "paused": ({_S.RUNNING}, _S.PAUSED),
+    "resumed": ({_S.PAUSED}, _S.RUNNING),
+    "stopped": ({_S.PLANNED, _S.RUNNING, _S.PAUSED}, _S.STOPPED),
+}
+
+
+def _chance() -> str:
+    return secrets.token_hex(3)
+
+
+class Plans:
+    """Handlers for the collection and for one plan. ``plan`` comes percent-encoded.
+
+    ``longest``: how many segments a chain may have; ``seal_timeout``: seconds that a seal may last.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        longest: int,
+        seal_timeout: float,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], str] = _chance,
+    ) -> None:
+        self._catalog = catalog
+        self._longest = longest
+        self._seal_timeout = seal_timeout
+        self._clock = clock
+        self._chance = chance
+
+    async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        found = parameters(req, ("state", "marker", "limit"))
+        limit = integer(found, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        states = None
+        if "state" in found:
+            words = found["state"].split(",")
+            if not set(words) <= set(PlanState):
+                raise falcon.HTTPBadRequest(
+                    title="Invalid parameter",
+                    description=f"state: must be words of {', '.join(PlanState)}, with commas between them.",
+                )
+            states = {PlanState(word) for word in words}
+        plans = await self._catalog.list_plans(states=states, after=found.get("marker"), limit=limit)
+        links = []
+        if plans:
+            kept = found | {"marker": plans[-1].id, "limit": str(limit)}
+            query = "&".join(f"{name}={to_url(value)}" for name, value in kept.items())
+            links.append({"rel": "next", "href": f"/v1/plans?{query}"})
+        resp.media = {"plans": [plan_json.listed(plan) for plan in plans], "links": links}
+
+    async def make(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        document = await read_object(req)
+        refuse_unknown(document, plan_json.MEMBERS)
+        now = self._clock()
+        try:
+            selection, budgets = plan_json.selection(document), plan_json.budgets(document)
+            layout = await layout_for(self._catalog, selection, self._longest)
+            made = plan(selection, layout, budgets, plan_id=new_plan_id(now, self._chance()), created=now)
+        except Refused as refused:
+            error = falcon.HTTPBadRequest if isinstance(refused, Misnamed) else falcon.HTTPConflict
+            raise error(title="No plan", description=f"{_sentence(str(refused))} Nothing was changed.") from refused
+        except ValueError as error:
+            raise falcon.HTTPBadRequest(title="Invalid plan", description=f"{error}.") from error
+        await self._catalog.insert_plan(made)
+        resp.status = falcon.HTTP_201
+        resp.location = f"/v1/plans/{to_url(made.id)}"
+        await self._shown(resp, made)
+
+    async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
+        await self._shown(resp, await self._found(from_url(plan)))
+
+    async def progress(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
+        found = await self._found(from_url(plan))
+        moves = [move async for move in all_moves(self._catalog, plan=found.id, states=UNFINISHED)]
+        resp.media = plan_json.progress(found, moves)
+
+    async def apply(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
+        document = await read_object(req)
+        refuse_unknown(document, ("hash",))
+        found = await self._found(from_url(plan))
+        if not isinstance(document.get("hash"), str):
+            raise falcon.HTTPBadRequest(
+                title="Invalid body", description="hash: is needed: that of the plan that was shown."
+            )
+        if document["hash"] != found.hash:
+            raise _refused(found, "it is another plan than the one with the hash that was given")
+        if found.state is PlanState.RUNNING:
+            resp.media = plan_json.listed(found)
+            return
+        if found.state is not PlanState.PLANNED:
+            raise _refused(found, f"it is {found.state}" + _HINTS.get(found.state, ""))
+        layout = await layout_of(self._catalog, found, self._longest)
+        changed = changes(found, layout.situation)
+        if changed:
+            more = f"; and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+            raise _refused(found, f"since it was made, {'; '.join(changed[:_NAMED])}{more}. Make a new one")
+        if found.preconditions["selection"]["kind"] in (Kind.DRAIN, Kind.EVACUATE):
+            # First: or new queues would be placed there for as long as the others leave.
+            for name in sorted({move.source for move in found.moves}):
+                await self._cordon(name)
+        resp.media = plan_json.listed(await self._turn(found, {PlanState.PLANNED}, PlanState.RUNNING, "applied"))
+
+    async def pause(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
+        await self._decide(resp, plan, "paused")
+
+    async def resume(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
+        await self._decide(resp, plan, "resumed")
+
+    async def stop(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
+        await self._decide(resp, plan, "stopped")
+
+    async def _decide(self, resp: falcon.asgi.Response, plan: str, verb: str) -> None:
+        found = await self._found(from_url(plan))
+        states, following = _VERBS[verb]
+        resp.media = plan_json.listed(await self._turn(found, states, following, verb))
+
+    async def _turn(self, found: Plan, states: Collection[PlanState], following: PlanState, verb: str) -> Plan:
+        """Bring the plan into the state ``following``, from one of ``states``. Raises HTTPConflict, HTTPNotFound."""
+        while found.state is not following:
+            if found.state not in states:
+                raise falcon.HTTPConflict(
+                    title="Not now",
+                    description=f"Plan {found.id} is {found.state}: it cannot be {verb}{_HINTS.get(found.state, '')}.",
+                )
+            changed = replace(found, state=following, version=found.version + 1)
+            try:
+                await self._catalog.replace_plan(changed)
+            except PlanConflict as conflict:
+                # Each turn means that somebody else's change succeeded: an executor's, which come to an end.
+                if conflict.current is None:
+                    raise _not_found(found.id) from conflict
+                found = conflict.current
+            else:
+                return changed
+        return found
+
+    async def _cordon(self, name: str) -> None:
+        partition = await self._catalog.get_partition(name)
+        while partition is not None and partition.state is PartitionState.ENABLED:
+            cordoned = replace(partition, state=PartitionState.CORDONED, version=partition.version + 1)
+            try:
+                await self._catalog.replace_partition(cordoned)
+            except PartitionConflict as conflict:
+                partition = conflict.current
+            else:
+                return
+
+    async def _shown(self, resp: falcon.asgi.Response, found: Plan) -> None:
+        measured = await past_pauses(self._catalog, self._clock())
+        resp.media = plan_json.whole(found, seal_timeout=self._seal_timeout, measured=measured)
+
+    async def _found(self, plan_id: str) -> Plan:
+        found = await self._catalog.get_plan(plan_id)
+        if found is None:
+            raise _not_found(plan_id)
+        return found
+
+
+_HINTS = {
+    PlanState.PLANNED: ": it was not applied",
+    PlanState.PAUSED: ": it can be resumed or stopped",
+    PlanState.STOPPED: ": make a new one; moves that it had begun go on",
+    PlanState.DONE: "",
+}
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if ":" not in text.split(" ")[0] else f"{text}."
+
+
+def _not_found(plan_id: str) -> falcon.HTTPNotFound:
+    return falcon.HTTPNotFound(title="Not found", description=f"There is no plan {plan_id}.")
+
+
+def _refused(found: Plan, reason: str) -> falcon.HTTPConflict:
+    return falcon.HTTPConflict(
+        title="Refused", description=f"Plan {found.id} is not applied: {reason}. Nothing was changed."
+    )

@@ -1,0 +1,325 @@
+"""Orders to move one queue, and what operators decide about moves."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from catalog.errors import MoveConflict
+from catalog.model import LogEntry, Move, MoveState, PlacementState, QueueKey
+from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy import options
+from marconi_proxy.admin.application import build
+from marconi_proxy.admin.move_json import waits
+from marconi_proxy.moving.machine import ENDS, TABLE, Event
+from tests.contract.plan_stage import enter, furnish, place
+from tests.unit.admin_api import admin_api
+from tests.unit.catalog_stage import BORN
+
+ORDER = {"project": "a", "queue": "q", "to": "p2"}
+
+
+@pytest.fixture
+async def api(tmp_path):
+    async with admin_api(tmp_path) as api:
+        await furnish(api.catalog, ["q", "r"], ("p1", "p2", "p3"))
+        yield api
+
+
+async def ordered(api, **members):
+    response = await api.client.post("/v1/moves", json=ORDER | members)
+    assert response.status_code == 201, response.text
+    return response.json()["moves"][0]
+
+
+async def refused(response, status, start=""):
+    assert response.status_code == status, response.text
+    assert response.json().keys() == {"title", "description"}
+    description = response.json()["description"]
+    assert description.startswith(start), description
+    return description
+
+
+async def test_an_order_becomes_a_record_that_a_mover_finds(api):
+    response = await api.client.post("/v1/moves", json=ORDER | {"max_pause_ms": 100})
+    assert response.status_code == 201
+    (move,) = response.json()["moves"]
+    assert response.headers["location"] == f"/v1/moves/{move['id']}"
+    assert re.fullmatch(r"\d{8}T\d{6}-m[0-9a-f]{6}", move["id"])
+    stored = await api.catalog.get_move(move["id"])
+    assert (stored.state, stored.key, stored.source, stored.target) == (MoveState.PLANNED, ("a", "q"), "p1", "p2")
+    assert (stored.born, stored.max_pause_ms, stored.holder) == (BORN, 100, None)
+    assert (move["project"], move["state"], move["can"]) == ("a", "planned", ["pause", "cancel"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", move["created"])
+    shown = (await api.client.get(response.headers["location"])).json()
+    assert shown == move | {"log": [], "facts": {}, "certificate": None}
+
+
+async def test_a_dead_letter_queue_goes_along(api):
+    await place(api.catalog, "dead", group="q")
+    moves = (await api.client.post("/v1/moves", json=ORDER)).json()["moves"]
+    assert [m["queue"] for m in moves] == ["q", "dead"]
+    assert moves[0]["group"] == [moves[1]["id"]]
+    assert moves[1]["group"] == [moves[0]["id"]]
+    assert moves[1]["id"] == moves[0]["id"] + ".1"
+    assert {m.id for m in await api.catalog.list_moves(limit=9)} == {m["id"] for m in moves}
+
+
+async def test_a_group_that_cannot_be_ordered_whole_is_taken_back(api, monkeypatch):
+    await place(api.catalog, "dead", group="q")
+    insert = SQLiteCatalog.insert_move
+
+    async def taken(self, move):
+        if move.queue == "q":
+            raise MoveConflict(move.id, move)
+        await insert(self, move)
+
+    monkeypatch.setattr(SQLiteCatalog, "insert_move", taken)
+    await refused(await api.client.post("/v1/moves", json=ORDER), 409, "Queue q is not moved: ")
+    (left,) = await api.catalog.list_moves(limit=9)
+    assert (left.queue, left.state) == ("dead", MoveState.UNDOING)
+
+
+@pytest.mark.parametrize(
+    ("body", "start"),
+    [
+        ({"queue": "q", "to": "p2"}, "project: is needed"),
+        ({"project": "a", "to": "p2"}, "queue: is needed"),
+        ({"project": "a", "queue": "q"}, "to: is needed"),
+        (ORDER | {"project": ""}, "project: "),
+        (ORDER | {"project": 7}, "project: "),
+        (ORDER | {"queue": "a\0b"}, "queue: "),
+        (ORDER | {"queue": None}, "queue: "),
+        (ORDER | {"to": "p9"}, "to: there is no partition p9"),
+        (ORDER | {"to": []}, "to: "),
+        (ORDER | {"max_pause_ms": 0}, "max_pause_ms: "),
+        (ORDER | {"max_pause_ms": True}, "max_pause_ms: "),
+        (ORDER | {"max_pause_ms": 1e9}, "max_pause_ms: "),
+        (ORDER | {"dry_run": "yes"}, "dry_run: "),
+        (ORDER | {"target": "p2"}, "target: there is no such member"),
+    ],
+)
+async def test_a_wrong_order_names_the_member_at_fault(api, body, start):
+    await refused(await api.client.post("/v1/moves", json=body), 400, start)
+    assert await api.catalog.list_moves(limit=1) == []
+
+
+async def test_a_queue_that_is_not_there_is_404(api):
+    await refused(await api.client.post("/v1/moves", json=ORDER | {"project": None}), 404, "queue: ")
+
+
+async def test_what_cannot_be_moved_is_409_with_the_reason_and_what_can_be_done(api):
+    await ordered(api)
+    description = await refused(await api.client.post("/v1/moves", json=ORDER), 409, "Queue q is not moved: move ")
+    assert "is still planned; wait until it has ended, or cancel it. Nothing was changed." in description
+    await refused(await api.client.post("/v1/moves", json=ORDER | {"queue": "r", "to": "p1"}), 409, "Queue r is not")
+
+
+async def test_a_queue_of_no_project_and_of_any_bytes(api):
+    placement = await api.catalog.get_placement(QueueKey("a", "q"))
+    for written, stored in (("null", ""), ('"\\u00e9"', "\u00c3\u00a9"), ('"\\udcff"', "\u00ff")):
+        await api.catalog.insert_placement(replace(placement, project=stored))
+        body = '{"project": %s, "queue": "q", "to": "p2"}' % written  # noqa: UP031
+        response = await api.client.post("/v1/moves", content=body)
+        assert response.status_code == 201, response.text
+        (move,) = await api.catalog.list_moves(project=stored, limit=9)
+        assert move.queue == "q"
+
+
+async def test_a_dry_run_changes_nothing_and_tells_what_stands_in_the_way(api):
+    response = await api.client.post("/v1/moves", json=ORDER | {"dry_run": True})
+    assert response.status_code == 200
+    document = response.json()
+    assert (document["problems"], document["rehearsed"]) == ([], False)
+    assert [m["queue"] for m in document["moves"]] == ["q"]
+    document = (await api.client.post("/v1/moves", json=ORDER | {"to": "p1", "dry_run": True})).json()
+    assert document == {"moves": [], "problems": ["it is on partition p1 already."], "rehearsed": False}
+    assert await api.catalog.list_moves(limit=1) == []
+
+
+async def test_a_dry_run_asks_whoever_can_rehearse(api):
+    asked = []
+
+    async def rehearse(move):
+        asked.append((move.queue, move.target))
+        return ["partition p2 does not answer."]
+
+    conf = options.load(overrides={"catalog.uri": "sqlite:////unused"})
+    transport = httpx.ASGITransport(build(conf, api.catalog, None, rehearse))
+    async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
+        document = (await client.post("/v1/moves", json=ORDER | {"dry_run": True})).json()
+    assert (document["problems"], document["rehearsed"]) == (["partition p2 does not answer."], True)
+    assert asked == [("q", "p2")]
+    assert await api.catalog.list_moves(limit=1) == []
+
+
+async def stored(api, state, queue="q", **members):
+    """A move in any state, with the placement as it is then, as far as the API looks at it."""
+    move = Move(f"m-{queue}-{state}", "a", queue, "p1", "p2", born=BORN, created=5.0)
+    await api.catalog.insert_move(move)
+    if state in (MoveState.DRAINING, MoveState.SUSPENDED, MoveState.LINGERING):
+        await enter(api.catalog, move, MoveState.DRAINING)
+        move = await api.catalog.get_move(move.id)
+    if state is not move.state:
+        entry = LogEntry(6.0, state, "somehow")
+        await api.catalog.replace_move(replace(move.entered(entry), **members), None)
+    return await api.catalog.get_move(move.id)
+
+
+@pytest.mark.parametrize(
+    ("state", "verb", "follows"),
+    [
+        (MoveState.PLANNED, "pause", MoveState.PAUSED),
+        (MoveState.ARMED, "cancel", MoveState.UNDOING),
+        (MoveState.PAUSED, "resume", MoveState.PLANNED),
+        (MoveState.DRAINING, "pause", MoveState.SUSPENDED),
+        (MoveState.SUSPENDED, "resume", MoveState.DRAINING),
+        (MoveState.LINGERING, "reverse", MoveState.BACK_PREPARING),
+        (MoveState.BACK_ARMED, "cancel", MoveState.BACK_UNDOING),
+    ],
+)
+async def test_operators_decide_by_the_table(api, state, verb, follows):
+    move = await stored(api, state)
+    held = await api.catalog.take_move(move.id, "mover", 60)
+    response = await api.client.post(f"/v1/moves/{move.id}/{verb}")
+    assert response.status_code == 200, response.text
+    assert response.json()["state"] == follows
+    after = await api.catalog.get_move(move.id)
+    assert (after.state, after.version) == (follows, move.version + 1)
+    assert (after.log[-1].state, after.log[-1].reason) == (follows, f"an operator: {verb}")
+    assert after.holder.token == held.holder.token
+
+
+async def test_a_reverse_turns_round_and_forgets_what_was_to_be_sealed(api):
+    move = await stored(api, MoveState.LINGERING, tail=0, physical="q.1", due=99.0, facts={"waits": "old", "left": 3})
+    await api.client.post(f"/v1/moves/{move.id}/reverse")
+    after = await api.catalog.get_move(move.id)
+    assert (after.toward, after.tail, after.physical, after.due) == ("p1", None, None, 0.0)
+    assert after.facts == {"left": 3}
+
+
+async def test_a_reverse_that_cannot_be_is_409(api):
+    move = await stored(api, MoveState.DRAINING)
+    placement = await api.catalog.get_placement(move.key)
+    await api.catalog.replace_placement(replace(placement, epoch=placement.epoch + 1, state=PlacementState.DELETING))
+    await api.catalog.remove_placement(move.key, placement.epoch + 1, placement.born)
+    description = await refused(await api.client.post(f"/v1/moves/{move.id}/reverse"), 409)
+    assert description == f"Move {move.id} cannot be reversed: the queue was deleted."
+
+
+VERBS = {"pause": Event.PAUSE, "resume": Event.RESUME, "cancel": Event.CANCEL, "reverse": Event.REVERSE}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("state", MoveState)
+async def test_what_the_table_does_not_allow_is_409_with_what_can_be_done_or_was_done_already(api, state, verb):
+    move = await stored(api, state)
+    response = await api.client.post(f"/v1/moves/{move.id}/{verb}")
+    after = await api.catalog.get_move(move.id)
+    if VERBS[verb] in TABLE[state].next:
+        assert response.status_code == 200
+        assert after.version == move.version + 1
+        return
+    assert after == move
+    if response.status_code == 200:
+        return
+    description = await refused(response, 409, f"Move {move.id} is {state}: it cannot be ")
+    can = [word for word in VERBS if VERBS[word] in TABLE[state].next]
+    if can:
+        assert description.endswith(f"what can be done: {', '.join(can)}.")
+    elif TABLE[state].holds_writes:
+        assert "try again" in description
+    else:
+        assert state in ENDS or "nothing can be done" in description
+
+
+@pytest.mark.parametrize(("state", "verb"), [(MoveState.PAUSED, "pause"), (MoveState.UNDOING, "cancel")])
+async def test_asking_again_is_no_mistake(api, state, verb):
+    move = await stored(api, state)
+    response = await api.client.post(f"/v1/moves/{move.id}/{verb}")
+    assert (response.status_code, response.json()["version"]) == (200, move.version)
+
+
+async def test_a_decision_is_for_the_whole_group(api):
+    await place(api.catalog, "dead", group="q")
+    await api.client.post("/v1/moves", json=ORDER)
+    _, other = await api.catalog.list_moves(limit=9)
+    response = await api.client.post(f"/v1/moves/{other.id}/cancel")
+    assert response.status_code == 200
+    assert {m.state for m in await api.catalog.list_moves(limit=9)} == {MoveState.UNDOING}
+
+
+async def test_a_decision_that_meets_a_mover_is_made_on_what_is_there_then(api, monkeypatch):
+    move = await ordered(api)
+    real, met = SQLiteCatalog.replace_move, []
+
+    async def overtaken(self, changed, token):
+        if not met:
+            met.append(1)
+            now = await self.get_move(changed.id)
+            await real(self, now.entered(LogEntry(1.0, MoveState.PREPARING, "its turn came")), None)
+        await real(self, changed, token)
+
+    monkeypatch.setattr(SQLiteCatalog, "replace_move", overtaken)
+    response = await api.client.post(f"/v1/moves/{move['id']}/cancel")
+    assert response.status_code == 200
+    assert [e["state"] for e in response.json()["log"]] == ["preparing", "undoing"]
+
+
+async def test_moves_are_listed_in_pages_and_filtered(api):
+    await ordered(api)
+    await ordered(api, queue="r", to="p3")
+    await stored(api, MoveState.DONE, queue="z")
+
+    async def listed(query):
+        found, path = [], f"/v1/moves?limit=1&{query}"
+        while True:
+            document = (await api.client.get(path)).json()
+            if not document["moves"]:
+                assert document["links"] == []
+                return sorted(m["queue"] for m in found)
+            found += document["moves"]
+            path = document["links"][0]["href"]
+
+    assert await listed("") == ["q", "r", "z"]
+    assert await listed("queue=q") == ["q"]
+    assert await listed("project=a&partition=p3") == ["r"]
+    assert await listed("project=-") == []
+    assert await listed("state=unfinished") == ["q", "r"]
+    assert await listed("state=finished") == await listed("state=done,void") == ["z"]
+    assert await listed("plan=none") == []
+
+
+@pytest.mark.parametrize("query", ["state=moving", "limit=0", "project=id:", "queues=x"])
+async def test_a_wrong_filter_is_named(api, query):
+    await refused(await api.client.get(f"/v1/moves?{query}"), 400, query.partition("=")[0])
+
+
+@pytest.mark.parametrize("verb", ["", "/certificate", "/pause"])
+async def test_a_move_that_is_not_there(api, verb):
+    method = "POST" if verb == "/pause" else "GET"
+    await refused(await api.client.request(method, f"/v1/moves/m-0{verb}"), 404, "There is no move m-0.")
+
+
+async def test_a_certificate_is_there_when_the_move_is_done(api):
+    move = await ordered(api)
+    await refused(await api.client.get(f"/v1/moves/{move['id']}/certificate"), 404, f"Move {move['id']} is planned; ")
+    found = await api.catalog.get_move(move["id"])
+    await api.catalog.replace_move(replace(found, version=2, state=MoveState.DONE, certificate={"pause_ms": 12}), None)
+    assert (await api.client.get(f"/v1/moves/{move['id']}/certificate")).json() == {"pause_ms": 12}
+
+
+def test_why_it_is_not_done():
+    move = Move("m", "a", "q", "p1", "p2", MoveState.DRAINING, facts={"waits": "3 free messages are left on p1."})
+    assert waits(move) == "3 free messages are left on p1."
+    for state in MoveState:
+        made_up = waits(replace(move, state=state, facts={}, due=1700000000.0))
+        if state in ENDS:
+            assert made_up is None
+        else:
+            assert made_up.startswith(TABLE[state].meaning)
+            assert "not tried before 2023-11-14T22:13:20.000Z" in made_up
+            assert "No mover holds it now." in made_up
