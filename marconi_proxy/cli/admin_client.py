@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -14,6 +15,10 @@ from marconi_proxy.cli.exits import CommandError, Exit
 _TIMEOUT = 30.0
 
 _STATUS_EXITS = {400: Exit.USAGE, 409: Exit.REFUSED}
+
+
+class NotFound(CommandError):
+    """The admin API says that there is no such thing."""
 
 
 class AdminClient:
@@ -37,7 +42,7 @@ class AdminClient:
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Return the status and the parsed body, None if it is empty, of a call that succeeded. Raises CommandError."""
         try:
-            response = self._client.request(method, f"{self._url}{path}", json=body)
+            response = self._client.request(method, f"{self._url}{path}", **_encoded(body))
         except httpx.InvalidURL as error:
             raise CommandError(f"--admin-url: {self._url} is not a URL: {error}", Exit.USAGE) from error
         except httpx.ConnectTimeout as error:
@@ -55,7 +60,8 @@ class AdminClient:
         if response.is_success:
             return response.status_code, document
         description = document.get("description") if isinstance(document, dict) else None
-        raise CommandError(
+        kind = NotFound if response.status_code == 404 and description else CommandError
+        raise kind(
             str(description or f"{self._url} answered {response.status_code}; is that the admin API?"),
             _STATUS_EXITS.get(response.status_code, Exit.FAILED),
         )
@@ -77,6 +83,13 @@ def part(text: str) -> str:
     encoded = quote(text, safe="", errors="surrogateescape")
     # Undotted: HTTP clients resolve dot segments.
     return encoded.replace(".", "%2E") if encoded in (".", "..") else encoded
+
+
+def _encoded(body: Any) -> dict[str, Any]:
+    # In ASCII: a byte of an argument that is not UTF-8 is a lone surrogate here, which JSON can only escape.
+    if body is None:
+        return {}
+    return {"content": json.dumps(body).encode("ascii"), "headers": {"Content-Type": "application/json"}}
 
 
 def _unreachable(url: str, why: str) -> str:

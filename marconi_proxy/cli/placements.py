@@ -7,12 +7,11 @@ import json
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from cliff.columns import FormattableColumn
 
-from marconi_proxy.cli.admin_client import AdminClient, part
-from marconi_proxy.cli.exits import CommandError
+from marconi_proxy.cli.admin_client import part
+from marconi_proxy.cli.pages import count, listed
 from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.cli.verb import AdminLister, AdminShow
 
@@ -70,47 +69,14 @@ class List(AdminLister):
         parser = super().get_parser(prog_name)
         parser.add_argument("--project", metavar="P", help=PROJECT_HELP)
         parser.add_argument("--partition", metavar="P", help="those with any part of their queue there")
-        parser.add_argument("--limit", type=_count, default=PAGE, metavar="N", help="at most so many; default: 1000")
+        parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
         parser.add_argument("--marker", metavar="M", help="begin after this one: PROJECT/QUEUE")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         filters = {"project": parsed_args.project, "partition": parsed_args.partition}
-        rows: list[tuple[Any, ...]] = []
-        marker = parsed_args.marker
         with self.admin() as admin:
-            while len(rows) < parsed_args.limit:
-                page, marker = _page(admin, filters, marker, min(PAGE, parsed_args.limit - len(rows)))
-                if not page:
-                    break
-                rows += map(_row, page)
-            else:
-                if _page(admin, filters, marker, 1)[0]:
-                    self.say(
-                        f"There are more: give a larger --limit, or go on with --marker {shlex.quote(marker or '')}"
-                    )
-        return COLUMNS, rows
-
-
-def _page(
-    admin: AdminClient, filters: dict[str, str | None], marker: str | None, limit: int
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Return one page and the marker of its end."""
-    given = {**filters, "marker": marker, "limit": str(limit)}
-    query = "&".join(f"{name}={part(value)}" for name, value in given.items() if value)
-    _, document = admin.call("GET", f"/v1/placements?{query}")
-    following = [link["href"] for link in document["links"] if link["rel"] == "next"]
-    if not following:
-        return document["placements"], None
-    found = parse_qs(urlsplit(following[0]).query, errors="surrogateescape")
-    try:
-        return document["placements"], found["marker"][0]
-    except KeyError as error:
-        raise CommandError(f"the admin API's next link has no marker: {following[0]}") from error
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return count
+            found, marker = listed(admin, "placements", filters, parsed_args.marker, parsed_args.limit, PAGE)
+        if marker is not None:
+            self.say(f"There are more: give a larger --limit, or go on with --marker {shlex.quote(marker)}")
+        return COLUMNS, [_row(placement) for placement in found]

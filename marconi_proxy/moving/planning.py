@@ -195,6 +195,10 @@ def _empty(selection: Selection, layout: Layout) -> _Draft:
     draft = _Draft()
     for unit in on_one_partition(wanted):
         _place(unit, room, layout, draft)
+    for placement in layout.situation.placements.values():
+        if placement.partition not in given_up and given_up & {segment.partition for segment in placement.segments}:
+            words = f"its writes go to {placement.partition} already; consumers have to empty what is left of it"
+            draft.leave([placement], words)
     return draft
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -13,32 +11,7 @@ import pytest
 from marconi_proxy.cli import admin_client, verb
 from marconi_proxy.cli.main import main
 from tests.unit.admin_api import admin_api, put_partition, put_placement, versions
-
-
-class Bridge(httpx.BaseTransport):
-    """From a thread of synchronous calls into the event loop's transport."""
-
-    def __init__(self, transport: httpx.AsyncBaseTransport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return asyncio.run_coroutine_threadsafe(self._handle(request), self._loop).result()
-
-    async def _handle(self, request: httpx.Request) -> httpx.Response:
-        response = await self._transport.handle_async_request(request)
-        return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
-
-
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
+from tests.unit.cli_bridge import runner
 
 
 @pytest.fixture
@@ -58,20 +31,7 @@ async def api(tmp_path):
 
 @pytest.fixture
 def run(api, monkeypatch, capsys, quiet_logging):
-    async def run(*arguments: str) -> Ended:
-        bridge = Bridge(api.client._transport, asyncio.get_running_loop())
-        monkeypatch.setenv("MARCONI_PROXY_ADMIN_TOKEN", "secret")
-        make = admin_client.AdminClient
-        monkeypatch.setattr(admin_client, "AdminClient", lambda url, token: make(url, token, bridge))
-        try:
-            status = await asyncio.to_thread(main, list(arguments))
-        except SystemExit as exit_:
-            status = exit_.code
-        finally:
-            monkeypatch.setattr(admin_client, "AdminClient", make)
-        return Ended(status, *capsys.readouterr())
-
-    return run
+    return runner(api, monkeypatch, capsys)
 
 
 REGISTER = ("partition", "register", "p", "--host", "http://one", "-f", "json")

@@ -118,6 +118,7 @@ def test_queues_that_cannot_go_are_left_out_with_the_reason():
         queue("dead", project="b", group="q"),
         queue("q", project="b", state=PlacementState.CREATING),
         queue("fine"),
+        queue("leaving", "p1", "p2", project="c", move="m0"),
     ]
     made = planned(DRAIN, layout(found, moves=[move("busy", MoveState.ARMED)]))
     assert list(targets(made)) == ["fine"]
@@ -125,7 +126,8 @@ def test_queues_that_cannot_go_are_left_out_with_the_reason():
     assert left["gone"] == "it is being deleted"
     assert "m-busy to p2 is still armed" in left["busy"]
     assert left["dead"] == left["q"] == "q, with which it must stay: it is being created; try again when it is there"
-    assert made.preconditions["left_out_count"] == 4
+    assert left["leaving"] == "its writes go to p2 already; consumers have to empty what is left of it"
+    assert made.preconditions["left_out_count"] == 5
 
 
 def test_a_place_kept_for_a_dead_letter_queue_goes_with_its_source():

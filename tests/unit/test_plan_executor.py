@@ -249,7 +249,7 @@ async def test_what_is_left_on_a_drained_partition_is_said(catalog, clock):
     await finish(catalog)
     await one.round()
     assert await state(catalog) is PlanState.DONE
-    assert (await progress(catalog)).note == "partition p1 still has 1 placement: plan once more"
+    assert (await progress(catalog)).note == "partition p1 still has 1 placement"
     assert (await catalog.get_partition("p1")).state is PartitionState.ENABLED
 
 

@@ -234,7 +234,7 @@ class _Turn:
             partition = self.partitions.get(name)
             count = await self.catalog.count_placements(partition=name)
             if count:
-                left.append(f"partition {name} still has {count} placement{'s' if count != 1 else ''}: plan once more")
+                left.append(f"partition {name} still has {count} placement{'s' if count != 1 else ''}")
             elif partition is not None and partition.state is PartitionState.CORDONED:
                 drained = replace(partition, state=PartitionState.DRAINED, version=partition.version + 1)
                 try:

@@ -1,0 +1,47 @@
+"""Progress on a terminal. The only user of rich, imported when there is a terminal."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from marconi_proxy.cli.watching import View, duration
+
+
+class Bars:
+    """A bar of what is done, and one of the messages that are left, with their rate and the time they will take."""
+
+    def __init__(self, stream: TextIO, width: int | None = None) -> None:
+        console = Console(file=stream, force_terminal=True, width=width)
+        # Names of queues are no markup.
+        title, rest = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[rest]}"))
+        columns = (title, BarColumn(), MofNCompleteColumn(), rest)
+        self._progress = Progress(*columns, console=console, refresh_per_second=4)
+        self._main = self._progress.add_task("", total=1, rest="")
+        self._messages = self._progress.add_task("messages", total=1, rest="", visible=False)
+        self._most = 0
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._progress.stop()
+
+    def show(self, view: View, rate: float, eta: float | None) -> None:
+        rest = "; ".join(part for part in (view.unit, view.words, view.pause) if part)
+        self._progress.update(self._main, description=view.title, completed=view.done, total=view.total, rest=rest)
+        if view.left is None:
+            return
+        # More may be found than were seen first: more queues are switched, or late writes arrive.
+        self._most = max(self._most, view.left)
+        time_left = f"; {rate:.0f}/s, about {duration(eta)}" if rate and eta is not None else ""
+        self._progress.update(
+            self._messages,
+            completed=self._most - view.left,
+            total=self._most or 1,
+            rest=f"{view.left} left{time_left}",
+            visible=True,
+        )

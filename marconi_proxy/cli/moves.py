@@ -1,0 +1,314 @@
+"""``marconi-proxy move``: ordering the move of one queue, and looking after moves."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cliff.columns import FormattableColumn
+
+from marconi_proxy.cli.admin_client import AdminClient, NotFound, part
+from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.cli.formatters import Words
+from marconi_proxy.cli.pages import count, listed
+from marconi_proxy.cli.tenants import PROJECT_HELP
+from marconi_proxy.cli.verb import AdminLister, AdminShow
+from marconi_proxy.cli.watching import Lines, Reporter, Watch
+
+COLUMNS = ("id", "project", "queue", "source", "target", "state", "pause_ms", "left", "waits")
+WHOLE = (
+    *("id", "project", "queue", "source", "target", "state", "waits", "can", "toward", "attempt", "created", "due"),
+    *("max_pause_ms", "pause_ms", "left", "plan", "group", "holder", "facts", "log"),
+)
+PAGE = 1000
+
+Shown = tuple[Sequence[str], Iterable[Any]]
+
+
+class Structure(FormattableColumn[Any]):
+    """JSON in JSON, and in text."""
+
+    def __str__(self) -> str:
+        return json.dumps(self._value)
+
+    def human_readable(self) -> str:
+        return "" if self._value in (None, {}) else json.dumps(self._value)
+
+
+class Log(FormattableColumn[list[dict[str, Any]]]):
+    """What happened to a move, a line each."""
+
+    def __str__(self) -> str:
+        return json.dumps(self._value)
+
+    def human_readable(self) -> str:
+        return "\n".join(self._line(entry) for entry in self._value)
+
+    def _line(self, entry: dict[str, Any]) -> str:
+        measures = ", ".join(f"{k} {v}" for k, v in entry.items() if k not in ("at", "state", "reason"))
+        return f"{entry['at']} {entry['state']}: {entry['reason']}{f' ({measures})' if measures else ''}"
+
+
+_CELLS = {"can": Words, "group": Words, "holder": Structure, "facts": Structure, "log": Log}
+
+
+def row(move: dict[str, Any], columns: Sequence[str] = COLUMNS) -> tuple[Any, ...]:
+    return tuple(_CELLS[c](move[c]) if c in _CELLS else move[c] for c in columns)
+
+
+def project_in_json(text: str) -> str | None:
+    """Return what a body says for PROJECT as it is written on the command line. Raises CommandError."""
+    if text == "-":
+        return None
+    project = text.removeprefix("id:")
+    if not project:
+        raise CommandError("PROJECT: is written as its id, as id: and its id, or as - for no project", Exit.USAGE)
+    return project
+
+
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="S",
+        help="look for at most so many seconds; it goes on all the same (status 4)",
+    )
+
+
+class Watcher(AdminShow):
+    """A command that may follow what it has begun."""
+
+    def watch(self, admin: AdminClient, parsed_args: argparse.Namespace) -> Watch:
+        return Watch(admin, self._reporter(), parsed_args.timeout, time.monotonic)
+
+    def _reporter(self) -> Reporter:
+        if not self.app.stderr.isatty():
+            return Lines(self.say)
+        from marconi_proxy.cli.bars import Bars
+
+        return Bars(self.app.stderr)
+
+
+class Start(Watcher):
+    """Move a queue to another partition while it is in use.
+
+    Nothing is copied: once it is switched, writes go to the target, and consumers empty what is left at the old place
+    first. Queues of its dead-letter group go with it. Refused with status 3, and the reason, if it cannot be moved now.
+    """
+
+    examples = """
+  marconi-proxy move start 8f2c orders --to west-1 --wait switch
+  marconi-proxy move start 8f2c orders --to west-1 --dry-run
+  marconi-proxy move start - orders --to west-1 --max-pause 250 -f json
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("project", metavar="PROJECT", help=PROJECT_HELP)
+        parser.add_argument("queue", metavar="QUEUE", help="a queue's name; ~NAME for a topic")
+        parser.add_argument("--to", metavar="PARTITION", required=True, help="where it is to go")
+        parser.add_argument(
+            "--wait",
+            choices=("switch", "done"),
+            help="return when writes go to the target, or when the old place is empty and removed; default: at once",
+        )
+        parser.add_argument(
+            "--max-pause", metavar="MS", type=float, help="hold writes for so many milliseconds at most"
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only say what stands in the way; status 3 if anything"
+        )
+        add_timeout(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        body = {
+            "project": project_in_json(parsed_args.project),
+            "queue": parsed_args.queue,
+            "to": parsed_args.to,
+            "max_pause_ms": parsed_args.max_pause,
+            "dry_run": parsed_args.dry_run,
+        }
+        with self.admin() as admin:
+            _, document = admin.call("POST", "/v1/moves", body)
+            if parsed_args.dry_run:
+                return self._rehearsed(document)
+            move, *others = document["moves"]
+            for other in others:
+                self.say(f"With it goes {other['queue']}, of its dead-letter group: move {other['id']}.")
+            if parsed_args.wait is None:
+                self.say(f"Ordered. Next: marconi-proxy move watch {move['id']}")
+                return COLUMNS, row(move)
+            # The one that was asked for last: what it tells is shown.
+            watch = self.watch(admin, parsed_args)
+            for ordered in (*others, move):
+                move = watch.move(ordered["id"], parsed_args.wait)
+        if parsed_args.wait == "switch":
+            self.say(f"Writes go to {move['toward']}. Next: marconi-proxy move watch {move['id']}")
+        else:
+            self.say(f"Done. Next: marconi-proxy move certificate {move['id']}")
+        return COLUMNS, row(move)
+
+    def _rehearsed(self, document: dict[str, Any]) -> Shown:
+        if document["problems"]:
+            raise CommandError(" ".join(document["problems"]), Exit.REFUSED)
+        asked = (
+            "catalog, partitions and workers" if document["rehearsed"] else "the catalog (partitions were not asked)"
+        )
+        self.say(f"Nothing stands in the way, says {asked}. Nothing was changed.")
+        return COLUMNS, row(document["moves"][0] | {"id": None, "waits": None})
+
+
+class List(AdminLister):
+    """List moves by id, which is by when they were ordered; all of them unless told otherwise."""
+
+    examples = """
+  marconi-proxy move list --state unfinished
+  marconi-proxy move list --project 8f2c --queue orders -f json
+  marconi-proxy move list --partition east-1 --state draining,lingering
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--project", metavar="P", help=PROJECT_HELP)
+        parser.add_argument("--queue", metavar="Q", help="those of queues of this name")
+        parser.add_argument("--partition", metavar="P", help="those that leave or reach it")
+        parser.add_argument("--state", metavar="S", help="states with commas between them, or unfinished, or finished")
+        parser.add_argument("--plan", metavar="ID", help="those of this plan")
+        parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
+        parser.add_argument("--marker", metavar="ID", help="begin after this one")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        filters = {name: getattr(parsed_args, name) for name in ("project", "queue", "partition", "state", "plan")}
+        with self.admin() as admin:
+            found, marker = listed(admin, "moves", filters, parsed_args.marker, parsed_args.limit, PAGE)
+        if marker is not None:
+            self.say(f"There are more: give a larger --limit, or go on with --marker {shlex.quote(marker)}")
+        return COLUMNS, [row(move) for move in found]
+
+
+def _add_id(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="a move's id, from 'move list'")
+
+
+class Show(AdminShow):
+    """Show one move: where it stands, why it is not done, what can be done, and all that happened."""
+
+    examples = """
+  marconi-proxy move show 20261121T080000-m3f9c2a
+  marconi-proxy move show 20261121T080000-m3f9c2a -f value -c waits
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_id(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin() as admin:
+            _, move = admin.call("GET", f"/v1/moves/{part(parsed_args.id)}")
+        if move["certificate"] is not None:
+            self.say(f"Next: marconi-proxy move certificate {move['id']}")
+        return WHOLE, row(move, WHOLE)
+
+
+class Watching(Watcher):
+    """Follow a move or a plan until it has ended. Ctrl-C stops looking, and nothing else."""
+
+    examples = """
+  marconi-proxy move watch 20261121T080000-m3f9c2a
+  marconi-proxy move watch 20261121T080000-p5b01dd --timeout 600
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("id", metavar="ID", help="the id of a move or of a plan")
+        add_timeout(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        from marconi_proxy.cli.plans import PLAN_COLUMNS, ended, plan_row
+
+        with self.admin() as admin:
+            watch = self.watch(admin, parsed_args)
+            try:
+                return COLUMNS, row(watch.move(parsed_args.id, "end"))
+            except NotFound:
+                try:
+                    plan = watch.plan(parsed_args.id)
+                except NotFound as error:
+                    raise CommandError(f"there is neither a move nor a plan {parsed_args.id}") from error
+        ended(self, plan)
+        return PLAN_COLUMNS, plan_row(plan)
+
+
+class Certificate(AdminShow):
+    """Show what a finished move proves: posts before and after its seal, the pause, who acknowledged, zero checks."""
+
+    examples = """
+  marconi-proxy move certificate 20261121T080000-m3f9c2a -f json
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_id(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin() as admin:
+            _, certificate = admin.call("GET", f"/v1/moves/{part(parsed_args.id)}/certificate")
+        names = tuple(certificate)
+        plain = (str, int, float, bool)
+        return names, [v if isinstance(v, plain) or v is None else Structure(v) for v in certificate.values()]
+
+
+class Pause(AdminShow):
+    """Leave a move as it is, until it is resumed. Its queue works on, wherever its writes go."""
+
+    examples = """
+  marconi-proxy move pause 20261121T080000-m3f9c2a
+"""
+    _verb = "pause"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_id(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin() as admin:
+            _, move = admin.call("POST", f"/v1/moves/{part(parsed_args.id)}/{self._verb}")
+        self.say(f"Move {move['id']} is {move['state']}. Next: marconi-proxy move show {move['id']}")
+        return COLUMNS, row(move)
+
+
+class Resume(Pause):
+    """Go on with a move that is paused."""
+
+    examples = """
+  marconi-proxy move resume 20261121T080000-m3f9c2a
+"""
+    _verb = "resume"
+
+
+class Cancel(Pause):
+    """Leave the queue where it is: possible as long as writes have not gone to the target."""
+
+    examples = """
+  marconi-proxy move cancel 20261121T080000-m3f9c2a
+"""
+    _verb = "cancel"
+
+
+class Reverse(Pause):
+    """Let writes go to the old partition again: possible once they go to the target. It is the same switch again."""
+
+    examples = """
+  marconi-proxy move reverse 20261121T080000-m3f9c2a
+"""
+    _verb = "reverse"

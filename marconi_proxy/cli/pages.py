@@ -1,0 +1,49 @@
+"""Listing page by page, as the admin API does it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from marconi_proxy.cli.admin_client import AdminClient, part
+from marconi_proxy.cli.exits import CommandError
+
+
+def page(
+    admin: AdminClient, noun: str, filters: Mapping[str, str | None], marker: str | None, limit: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return one page of ``/v1/<noun>`` and the marker of its end."""
+    given = {**filters, "marker": marker, "limit": str(limit)}
+    query = "&".join(f"{name}={part(value)}" for name, value in given.items() if value)
+    _, document = admin.call("GET", f"/v1/{noun}?{query}")
+    following = [link["href"] for link in document["links"] if link["rel"] == "next"]
+    if not following:
+        return document[noun], None
+    found = parse_qs(urlsplit(following[0]).query, errors="surrogateescape")
+    try:
+        return document[noun], found["marker"][0]
+    except KeyError as error:
+        raise CommandError(f"the admin API's next link has no marker: {following[0]}") from error
+
+
+def listed(
+    admin: AdminClient, noun: str, filters: Mapping[str, str | None], marker: str | None, limit: int, size: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return at most ``limit`` things from pages of ``size``; and the marker to go on with if there are more."""
+    found: list[dict[str, Any]] = []
+    while len(found) < limit:
+        more, marker = page(admin, noun, filters, marker, min(size, limit - len(found)))
+        if not more:
+            return found, None
+        found += more
+    return found, marker if page(admin, noun, filters, marker, 1)[0] else None
+
+
+def count(text: str) -> int:
+    """Return an option's value that is a number from 1. Raises ArgumentTypeError, ValueError."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

@@ -1,0 +1,512 @@
+"""Commands that move many queues: they make a plan, show it, and have it carried out. And ``marconi-proxy plan``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from catalog.model import Plan
+from marconi_proxy.cli.admin_client import AdminClient, part
+from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.cli.formatters import Words
+from marconi_proxy.cli.moves import PAGE, Watcher, add_timeout, project_in_json
+from marconi_proxy.cli.pages import count, listed
+from marconi_proxy.cli.tenants import PROJECT_HELP
+from marconi_proxy.cli.verb import AdminLister, AdminShow, Verb
+
+PLAN_COLUMNS = (
+    "id",
+    "title",
+    "state",
+    "moves",
+    "waiting",
+    "begun",
+    *("done", "reversed", "cancelled", "gone"),
+    *("refused", "failed", "note"),
+)
+# How often a plan is made anew when what it relies on changes before it is applied.
+_TIMES = 3
+# So many queues that are left out are named.
+_NAMED = 10
+
+Shown = tuple[Sequence[str], Iterable[Any]]
+
+
+def plan_row(plan: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(plan["ended"].get(c, plan.get(c)) for c in PLAN_COLUMNS)
+
+
+def described(summary: dict[str, Any]) -> list[str]:
+    """Return what a plan will do, as lines."""
+
+    def counts(found: dict[str, int]) -> str:
+        return ", ".join(f"{name} {number}" for name, number in found.items())
+
+    budgets, pause = summary["budgets"], summary["pause"]
+    measured = pause["measured"]
+    past = (
+        f"; {measured['count']} moves of the last week took {measured['median_ms']:.0f} ms (median), "
+        f"{measured['p99_ms']:.0f} ms (99 %)"
+        if measured
+        else "; none was measured in the last week"
+    )
+    lines = [
+        f"Plan {summary['id']}: {summary['title']}. Queues to move: {summary['moves']}, of projects: "
+        f"{summary['projects']}.",
+        f"  from  {counts(summary['from'])}",
+        f"  to    {counts(summary['to'])}",
+        f"  Writes to a queue wait while it is switched: at most {pause['at_most_ms']:.0f} ms{past}.",
+        f"  At a time, of each partition: {budgets['at_once']}; begun per second: {budgets['seals_per_second']:g}; "
+        f"window: {budgets['window'] or 'any time'}{' UTC' if budgets['window'] else ''}; "
+        f"stops after failures: {budgets['stop_after']}.",
+    ]
+    if summary["left_out_count"]:
+        lines.append(f"  Left out: {summary['left_out_count']}")
+        lines += [f"    {entry['queue']}: {entry['reason']}" for entry in summary["left_out"][:_NAMED]]
+    return lines
+
+
+def ended(verb: Verb, plan: dict[str, Any]) -> None:
+    """Say how a plan ended. Raises CommandError if not as it should."""
+    for problem in plan["problems"][:_NAMED]:
+        verb.say(f"  {problem['queue']}: {problem['outcome']}{': ' if problem['reason'] else ''}{problem['reason']}")
+    if plan["note"]:
+        verb.say(f"  {plan['note']}")
+    failed = plan["ended"]["failed"] + plan["ended"]["refused"]
+    if failed or plan["state"] != "done":
+        look = f"marconi-proxy move list --plan {plan['id']}"
+        raise CommandError(f"plan {plan['id']} is {plan['state']} with {failed} failures. Next: {look}")
+
+
+def add_budgets(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--at-once", type=int, metavar="N", help="moves of a partition before their switch; default: 4")
+    parser.add_argument("--seals-per-second", type=float, metavar="N", help="moves begun per second; default: 10")
+    parser.add_argument("--window", metavar="HH:MM-HH:MM", help="begin moves at that time of day only, in UTC")
+    parser.add_argument("--stop-after", type=int, metavar="N", help="give up after so many failures; default: 10")
+    parser.add_argument("--max-pause", type=float, metavar="MS", help="hold writes for so many milliseconds at most")
+
+
+def budgets(parsed_args: argparse.Namespace) -> dict[str, Any]:
+    given = {
+        "at_once": parsed_args.at_once,
+        "seals_per_second": parsed_args.seals_per_second,
+        "window": parsed_args.window,
+        "stop_after": parsed_args.stop_after,
+        "max_pause_ms": parsed_args.max_pause,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _add_to(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--to",
+        metavar="PARTITION",
+        action="append",
+        help="may take queues; may be repeated; default: all that do",
+    )
+
+
+class Planning(Watcher):
+    """A command that makes a plan, shows it, asks, and has it carried out."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        self.add_selection(parser)
+        add_budgets(parser)
+        parser.add_argument("--yes", action="store_true", help="carry it out without asking")
+        parser.add_argument("--dry-run", action="store_true", help="only show the plan")
+        parser.add_argument("--no-wait", action="store_true", help="return when it is begun")
+        add_timeout(parser)
+        return parser
+
+    def add_selection(self, parser: argparse.ArgumentParser) -> None:
+        raise NotImplementedError
+
+    def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """Return what is to be planned, as the admin API takes it."""
+        raise NotImplementedError
+
+    def begin(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
+        """Do what must be done before planning; return the partitions that it cordoned."""
+        return []
+
+    def needless(self, admin: AdminClient, parsed_args: argparse.Namespace) -> bool:
+        """Tell whether there is nothing to plan, because all is done already."""
+        return False
+
+    def done(self, parsed_args: argparse.Namespace, plan: dict[str, Any]) -> None:
+        """Say what comes next. Raises CommandError if what was wanted is not reached by the plan."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        body = self.selection(parsed_args) | {"budgets": budgets(parsed_args)}
+        with self.admin() as admin:
+            if parsed_args.dry_run:
+                _, document = admin.call("POST", "/v1/plans", body)
+                self._describe(document["summary"])
+                self.say(f"Nothing was moved. Next: marconi-proxy plan show {document['plan']['id']}")
+                return PLAN_COLUMNS, plan_row(document["summary"])
+            cordoned = self.begin(admin, parsed_args)
+            if self.needless(admin, parsed_args):
+                self.say("There is nothing to move.")
+                return PLAN_COLUMNS, [None] * len(PLAN_COLUMNS)
+            try:
+                plan = self._agreed(admin, body, parsed_args)
+            except CommandError as error:
+                # Any other failure may have come after the plan was applied.
+                if error.status in (Exit.REFUSED, Exit.USAGE):
+                    self._uncordon(admin, cordoned)
+                raise
+            self.say(f"Plan {plan['id']} is under way.")
+            if parsed_args.no_wait:
+                self.say(f"Next: marconi-proxy move watch {plan['id']}")
+                return PLAN_COLUMNS, plan_row(plan)
+            plan = self.watch(admin, parsed_args).plan(plan["id"])
+        ended(self, plan)
+        self.done(parsed_args, plan)
+        return PLAN_COLUMNS, plan_row(plan)
+
+    def _uncordon(self, admin: AdminClient, names: Iterable[str]) -> None:
+        for name in names:
+            admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "enabled"})
+            self.say(f"Partition {name} takes new queues again.")
+
+    def _agreed(self, admin: AdminClient, body: dict[str, Any], parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """Make a plan, show it, and apply it if that is wanted; return it."""
+        for turn in range(_TIMES):
+            _, document = admin.call("POST", "/v1/plans", body)
+            plan = document["plan"]
+            self._describe(document["summary"])
+            if not (parsed_args.yes or self._confirmed()):
+                admin.call("POST", f"/v1/plans/{part(plan['id'])}/stop")
+                raise CommandError("nothing was moved", Exit.REFUSED)
+            try:
+                _, applied = admin.call("POST", f"/v1/plans/{part(plan['id'])}/apply", {"hash": plan["hash"]})
+            except CommandError as error:
+                if error.status is not Exit.REFUSED or turn == _TIMES - 1:
+                    raise
+                self.say(f"marconi-proxy: {error}")
+                continue
+            found: dict[str, Any] = applied
+            return found
+        raise AssertionError("the last turn returns or raises")
+
+    def _describe(self, summary: dict[str, Any]) -> None:
+        for line in described(summary):
+            self.say(line)
+
+    def _confirmed(self) -> bool:
+        if not sys.stdin.isatty():
+            raise CommandError("nothing was moved: nobody can be asked here; give --yes", Exit.USAGE)
+        self.app.stderr.write("Carry it out? [y/N] ")
+        self.app.stderr.flush()
+        try:
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
+        except KeyboardInterrupt:
+            return False
+
+
+class Tenant(Planning):
+    """Move all queues of a project to one partition.
+
+    Queues that it creates meanwhile go where they would anyway; --pin lets them go there too.
+    """
+
+    examples = """
+  marconi-proxy move tenant 8f2c --to west-1
+  marconi-proxy move tenant 8f2c --to west-1 --pin --at-once 2 --window 22:00-04:00 --yes
+"""
+
+    def add_selection(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("project", metavar="PROJECT", help=PROJECT_HELP)
+        parser.add_argument("--to", metavar="PARTITION", required=True, help="where its queues are to go")
+        parser.add_argument("--pin", action="store_true", help="from now on its new queues go there, too")
+
+    def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        return {"kind": "tenant", "project": project_in_json(parsed_args.project), "to": [parsed_args.to]}
+
+    def begin(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
+        if parsed_args.pin:
+            admin.call("PATCH", f"/v1/tenants/{part(parsed_args.project)}", {"pinned": parsed_args.to})
+            self.say(f"New queues of this project go to {parsed_args.to} from now on.")
+        return []
+
+
+class _Emptying(Planning):
+    """Partitions are cordoned before the plan is made, so that it has all that they will ever have."""
+
+    def cordon(self, admin: AdminClient, names: Iterable[str]) -> list[str]:
+        """Return those that were not cordoned before."""
+        changed = []
+        for name in names:
+            _, partition = admin.call("GET", f"/v1/partitions/{part(name)}")
+            if partition["state"] == "enabled":
+                admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "cordoned"})
+                self.say(f"Partition {name} takes no new queues from now on.")
+                changed.append(name)
+        return changed
+
+    def names(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
+        """Return the partitions that are to be emptied."""
+        raise NotImplementedError
+
+    def begin(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
+        return self.cordon(admin, self.names(admin, parsed_args))
+
+    def needless(self, admin: AdminClient, parsed_args: argparse.Namespace) -> bool:
+        names = self.names(admin, parsed_args)
+        for name in names:
+            _, document = admin.call("GET", f"/v1/placements?partition={part(name)}&limit=1")
+            if document["placements"]:
+                return False
+        for name in names:
+            admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "drained"})
+        return bool(names)
+
+    def done(self, parsed_args: argparse.Namespace, plan: dict[str, Any]) -> None:
+        if plan["note"]:
+            raise CommandError(f"{plan['note']}. Next: the same command again")
+        self.say("All of it is moved.")
+
+
+class Drain(_Emptying):
+    """Move all queues of a partition to others, so that it can be deleted.
+
+    It takes no new queues from then on. Its queues are spread by weight and room over those that take any.
+    """
+
+    examples = """
+  marconi-proxy partition drain east-1
+  marconi-proxy partition drain east-1 --to west-1 --to west-2 --at-once 2 --yes
+  marconi-proxy partition drain east-1 --dry-run
+"""
+
+    def add_selection(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", metavar="NAME")
+        _add_to(parser)
+
+    def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        return {"kind": "drain", "partition": parsed_args.name, "to": parsed_args.to or []}
+
+    def names(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
+        return [parsed_args.name]
+
+    def done(self, parsed_args: argparse.Namespace, plan: dict[str, Any]) -> None:
+        super().done(parsed_args, plan)
+        self.say(f"Next: marconi-proxy partition delete {parsed_args.name}")
+
+
+class Evacuate(_Emptying):
+    """Move all queues of a region's partitions to partitions elsewhere. They take no new queues from then on."""
+
+    examples = """
+  marconi-proxy region evacuate eu-central
+  marconi-proxy region evacuate eu-central --to west-1 --to west-2 --yes --no-wait
+"""
+
+    def add_selection(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="a region, as partitions were registered with")
+        _add_to(parser)
+
+    def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        return {"kind": "evacuate", "region": parsed_args.name, "to": parsed_args.to or []}
+
+    def names(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
+        _, partitions = admin.call("GET", "/v1/partitions")
+        return [p["name"] for p in partitions or [] if p["region"] == parsed_args.name]
+
+
+class Rebalance(Planning):
+    """Move as few queues as bring partitions to their shares by weight."""
+
+    examples = """
+  marconi-proxy rebalance --dry-run
+  marconi-proxy rebalance --to east-1 --to west-1 --window 22:00-04:00 --yes
+"""
+
+    def add_selection(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--to",
+            metavar="PARTITION",
+            action="append",
+            help="balance these; may be repeated; default: all",
+        )
+
+    def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        return {"kind": "rebalance", "to": parsed_args.to or []}
+
+
+class Write(AdminShow):
+    """Write a plan to a file, to be read, and applied later. Nothing is moved.
+
+    KIND says what NAME is: tenant PROJECT, drain PARTITION, evacuate REGION; rebalance takes none.
+    """
+
+    examples = """
+  marconi-proxy move plan tenant 8f2c --to west-1 -o tenant.json
+  marconi-proxy move plan drain east-1 --window 22:00-04:00 -o drain.json
+  marconi-proxy move plan rebalance -o rebalance.json
+"""
+    _names: ClassVar = {"tenant": "project", "drain": "partition", "evacuate": "region"}
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("kind", metavar="KIND", choices=(*self._names, "rebalance"))
+        parser.add_argument("name", metavar="NAME", nargs="?")
+        _add_to(parser)
+        add_budgets(parser)
+        parser.add_argument("-o", "--output", metavar="FILE", required=True, help="where to write it; it is replaced")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        kind, name = parsed_args.kind, parsed_args.name
+        if (name is None) != (kind not in self._names):
+            wanted = f"the name of a {self._names[kind]}" if kind in self._names else "no name"
+            raise CommandError(f"{kind}: takes {wanted}", Exit.USAGE)
+        body: dict[str, Any] = {"kind": kind, "to": parsed_args.to or [], "budgets": budgets(parsed_args)}
+        if name is not None:
+            body[self._names[kind]] = project_in_json(name) if kind == "tenant" else name
+        with self.admin() as admin:
+            _, document = admin.call("POST", "/v1/plans", body)
+        try:
+            Path(parsed_args.output).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"--output: cannot write {parsed_args.output}: {error.strerror}") from error
+        for line in described(document["summary"]):
+            self.say(line)
+        self.say(f"Nothing was moved. Next: marconi-proxy move apply {parsed_args.output}")
+        return PLAN_COLUMNS, plan_row(document["summary"])
+
+
+class Apply(Watcher):
+    """Carry out exactly the plan in a file, or refuse with status 3, saying what has changed since it was made."""
+
+    examples = """
+  marconi-proxy move apply drain.json
+  marconi-proxy move apply drain.json --no-wait
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("file", metavar="FILE", help="as 'move plan' has written it")
+        parser.add_argument("--no-wait", action="store_true", help="return when it is begun")
+        add_timeout(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        plan = _read(parsed_args.file)
+        with self.admin() as admin:
+            _, applied = admin.call("POST", f"/v1/plans/{part(plan.id)}/apply", {"hash": plan.hash})
+            self.say(f"Plan {plan.id} is under way.")
+            if parsed_args.no_wait:
+                self.say(f"Next: marconi-proxy move watch {plan.id}")
+                return PLAN_COLUMNS, plan_row(applied)
+            progress = self.watch(admin, parsed_args).plan(plan.id)
+        ended(self, progress)
+        return PLAN_COLUMNS, plan_row(progress)
+
+
+def _read(path: str) -> Plan:
+    """Return the plan in a file. Raises CommandError, also if it was changed after it was written."""
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CommandError(f"cannot read {path}: {error.strerror}", Exit.USAGE) from error
+    except ValueError as error:
+        raise CommandError(f"{path} is no plan: {error}", Exit.USAGE) from error
+    try:
+        return Plan.from_json(document["plan"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CommandError(f"{path} is not the plan that was written: {error}", Exit.REFUSED) from error
+
+
+class List(AdminLister):
+    """List plans by id, which is by when they were made."""
+
+    examples = """
+  marconi-proxy plan list
+  marconi-proxy plan list --state running,paused -f json
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--state", metavar="S", help="planned, running, paused, stopped, done; with commas between")
+        parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
+        parser.add_argument("--marker", metavar="ID", help="begin after this one")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin() as admin:
+            filters = {"state": parsed_args.state}
+            # A plan may be long, and the admin API reads it whole.
+            found, marker = listed(admin, "plans", filters, parsed_args.marker, parsed_args.limit, 100)
+        if marker is not None:
+            self.say(f"There are more: give a larger --limit, or go on with --marker {marker}")
+        return PLAN_COLUMNS, [plan_row(plan) for plan in found]
+
+
+def _add_id(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="a plan's id, from 'plan list'")
+
+
+class Show(AdminShow):
+    """Show what a plan does, and how far it is."""
+
+    examples = """
+  marconi-proxy plan show 20261121T080000-p5b01dd
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_id(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin() as admin:
+            _, document = admin.call("GET", f"/v1/plans/{part(parsed_args.id)}")
+            _, progress = admin.call("GET", f"/v1/plans/{part(parsed_args.id)}/progress")
+        for line in described(document["summary"]):
+            self.say(line)
+        queues = Words([f"{m['queue']}:{m['source']}->{m['target']}" for m in document["plan"]["moves"]])
+        return (*PLAN_COLUMNS, "hash", "queues"), (*plan_row(progress), progress["hash"], queues)
+
+
+class Pause(AdminShow):
+    """Begin no more moves of a plan until it is resumed. Those that are begun go on."""
+
+    examples = """
+  marconi-proxy plan pause 20261121T080000-p5b01dd
+"""
+    _verb = "pause"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_id(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin() as admin:
+            _, plan = admin.call("POST", f"/v1/plans/{part(parsed_args.id)}/{self._verb}")
+        self.say(f"Plan {plan['id']} is {plan['state']}. Next: marconi-proxy plan show {plan['id']}")
+        return PLAN_COLUMNS, plan_row(plan)
+
+
+class Resume(Pause):
+    """Go on with a plan that is paused."""
+
+    examples = """
+  marconi-proxy plan resume 20261121T080000-p5b01dd
+"""
+    _verb = "resume"
+
+
+class Stop(Pause):
+    """Give a plan up. Moves that are begun go on; see 'move list --plan', 'move cancel' and 'move reverse'."""
+
+    examples = """
+  marconi-proxy plan stop 20261121T080000-p5b01dd
+"""
+    _verb = "stop"

@@ -1,0 +1,238 @@
+"""Following a move or a plan until it is where somebody wants it: what to say, when to stop, and how fast it goes.
+
+Looking is all that is done here: whoever stops looking stops nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from catalog.model import MoveState
+from marconi_proxy.cli.admin_client import AdminClient, NotFound, part
+from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.moving.machine import before_switch
+
+# Seconds between two looks.
+INTERVAL = 0.5
+# How often in a row the admin API may fail to answer before that is the end of it.
+_PATIENCE = 20
+# Looks over which a rate is measured.
+_SAMPLES = 60
+
+
+def nap(seconds: float) -> None:
+    """Wait between two looks."""
+    time.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What there is to show: ``done`` of ``total`` (of a move, the steps behind it), ``words`` for the rest of it.
+
+    ``left``: messages that consumers must still take from older segments, None if nobody knows. ``pause``: how long
+    writes were held so far, in words.
+    """
+
+    title: str
+    done: int
+    total: int
+    unit: str
+    words: str
+    left: int | None = None
+    pause: str = ""
+
+
+class Reporter(Protocol):
+    """Shows views to people. Used as a context manager."""
+
+    def __enter__(self) -> Reporter: ...
+
+    def __exit__(self, *args: object) -> None: ...
+
+    def show(self, view: View, rate: float, eta: float | None) -> None:
+        """``rate``: messages a second; ``eta``: seconds until none is left, None if it cannot be told."""
+        ...
+
+
+class Pace:
+    """How fast a number of messages gets smaller: ``seen`` takes a look in, and returns rate and remaining seconds."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
+
+    def seen(self, now: float, left: int | None) -> tuple[float, float | None]:
+        if left is None:
+            return 0.0, None
+        self._looks.append((now, left))
+        then, before = self._looks[0]
+        if now <= then or left >= before:
+            return 0.0, 0.0 if left == 0 else None
+        rate = (before - left) / (now - then)
+        return rate, left / rate
+
+
+class Lines:
+    """One line when something has changed; of mere numbers, at most every tenth look."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._last: View | None = None
+        self._since = 0
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        return None
+
+    def show(self, view: View, rate: float, eta: float | None) -> None:
+        self._since += 1
+        before = self._last
+        news = before is None or view.words != before.words or (view.done == view.total != before.done)
+        if view == before or not (news or self._since >= 10):
+            return
+        self._last, self._since = view, 0
+        self._say(line(view, rate, eta))
+
+
+def line(view: View, rate: float, eta: float | None) -> str:
+    """Return a view as one line."""
+    parts = [f"{view.title}: {view.done}/{view.total} {view.unit}", view.words]
+    if view.left is not None:
+        going = f" ({rate:.0f}/s, about {duration(eta)})" if rate and eta is not None else ""
+        parts.append(f"{view.left} message{'s' if view.left != 1 else ''} left{going}")
+    return "; ".join(part for part in (*parts, view.pause) if part)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+class Watch:
+    """Looks at one thing again and again. ``deadline``: give up after so many seconds (CommandError TIMED_OUT)."""
+
+    def __init__(
+        self, admin: AdminClient, reporter: Reporter, deadline: float | None, clock: Callable[[], float]
+    ) -> None:
+        self._admin = admin
+        self._reporter = reporter
+        self._clock = clock
+        self._ends = None if deadline is None else clock() + deadline
+
+    def move(self, move_id: str, until: str) -> dict[str, Any]:
+        """Return the move once it is switched (``until`` is ``switch``), or has ended. Raises CommandError if it will
+        not come to that unless an operator does something (``watch`` waits for that too)."""
+        return self._follow(f"/v1/moves/{part(move_id)}", move_id, move_view, lambda move: _reached(move, until))
+
+    def plan(self, plan_id: str) -> dict[str, Any]:
+        """Return the progress of the plan once it is done or stopped."""
+        path = f"/v1/plans/{part(plan_id)}/progress"
+        return self._follow(path, plan_id, plan_view, lambda plan: plan["state"] in ("done", "stopped"))
+
+    def _follow(
+        self,
+        path: str,
+        name: str,
+        view: Callable[[Mapping[str, Any]], View],
+        reached: Callable[[Mapping[str, Any]], bool],
+    ) -> dict[str, Any]:
+        pace = Pace()
+        goes_on = f"it goes on; look again with: marconi-proxy move watch {name}"
+        try:
+            with self._reporter as reporter:
+                while True:
+                    document = self._look(path)
+                    seen = view(document)
+                    reporter.show(seen, *pace.seen(self._clock(), seen.left))
+                    if reached(document):
+                        return document
+                    if self._ends is not None and self._clock() >= self._ends:
+                        raise CommandError(f"{name} has not come so far in time; {goes_on}", Exit.TIMED_OUT)
+                    nap(INTERVAL)
+        except KeyboardInterrupt:
+            raise CommandError(f"interrupted while looking at {name}; {goes_on}", Exit.TIMED_OUT) from None
+
+    def _look(self, path: str) -> dict[str, Any]:
+        failures = 0
+        while True:
+            try:
+                _, document = self._admin.call("GET", path)
+            except NotFound:
+                raise
+            except CommandError as error:
+                failures += 1
+                if error.status in (Exit.USAGE, Exit.REFUSED) or failures > _PATIENCE:
+                    raise
+                nap(INTERVAL)
+            else:
+                found: dict[str, Any] = document
+                return found
+
+
+def _reached(move: Mapping[str, Any], until: str) -> bool:
+    state = MoveState(move["state"])
+    if state in (MoveState.CANCELLED, MoveState.VOID):
+        if until == "end":
+            return True
+        raise CommandError(f"move {move['id']} is {state}{_because(move)}")
+    if state is MoveState.DONE:
+        return True
+    if until != "end" and state in (MoveState.PAUSED, MoveState.UNDOING, MoveState.SUSPENDED):
+        if until == "switch" and not before_switch(state):
+            return True
+        raise CommandError(f"move {move['id']} is {state}{_because(move)}. Next: marconi-proxy move show {move['id']}")
+    return until == "switch" and not before_switch(state)
+
+
+def _because(move: Mapping[str, Any]) -> str:
+    return f": {move['log'][-1]['reason']}" if move.get("log") else ""
+
+
+# How far a move is in each state: the steps are prepared, switched, emptied, done.
+_STEPS = {
+    MoveState.ARMED: 1,
+    MoveState.SEALING: 1,
+    MoveState.LINGERING: 3,
+    MoveState.RETIRED: 3,
+    MoveState.DONE: 4,
+}
+
+
+def move_view(move: Mapping[str, Any]) -> View:
+    """Return what to show of a move."""
+    state = MoveState(move["state"])
+    steps = _STEPS.get(state, 0 if before_switch(state) else 2)
+    return View(
+        f"{move['queue']} {move['source']} -> {move['target']}",
+        steps,
+        4,
+        "steps",
+        state.value,
+        move["left"] if steps >= 2 else None,
+        "" if move["pause_ms"] is None else f"writes paused for {move['pause_ms']:.0f} ms",
+    )
+
+
+def plan_view(plan: Mapping[str, Any]) -> View:
+    """Return what to show of a plan's progress."""
+    ended = plan["ended"]
+    states = [f"{count} {state}" for state, count in plan["states"].items()]
+    badly = [f"{count} {outcome}" for outcome, count in ended.items() if count and outcome != "done"]
+    waiting = [f"{plan['waiting']} waiting"] if plan["waiting"] else []
+    pause = plan["pause"]
+    return View(
+        plan["title"],
+        plan["switched"],
+        plan["moves"],
+        "switched",
+        ", ".join([plan["state"], f"{ended['done']} done", *states, *waiting, *badly]),
+        plan["left"] if plan["switched"] else None,
+        f"pauses: median {pause['median_ms']:.0f} ms, longest {pause['longest_ms']:.0f} ms" if pause else "",
+    )

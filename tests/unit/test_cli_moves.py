@@ -1,0 +1,563 @@
+"""The commands that move queues, against a real admin API, with a mover and an executor that work between two looks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import replace
+
+import pytest
+
+from catalog.errors import CatalogUnavailable
+from catalog.model import Member, MemberSighting, MoveState, PartitionState, PlacementState, PlanState, QueueKey
+from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy.cli import plans as plan_commands
+from marconi_proxy.cli import watching
+from marconi_proxy.moving.plans.executor import Executor
+from tests.contract.plan_stage import Clock, enter, furnish, place
+from tests.unit.admin_api import admin_api
+from tests.unit.catalog_stage import BORN
+from tests.unit.cli_bridge import runner
+
+
+@pytest.fixture
+def quiet_logging():
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:], logging.root.level = handlers, level
+
+
+@pytest.fixture
+async def api(tmp_path):
+    async with admin_api(tmp_path, admin__token="secret") as api:
+        api.client.headers["x-auth-token"] = "secret"
+        await furnish(api.catalog, ["q", "r"], ("p1", "p2", "p3"))
+        yield api
+
+
+@pytest.fixture
+def run(api, monkeypatch, capsys, quiet_logging):
+    return runner(api, monkeypatch, capsys)
+
+
+@pytest.fixture
+async def between(monkeypatch):
+    """Have a coroutine function run whenever a command waits between two looks, instead of time going by."""
+    loop = asyncio.get_running_loop()
+
+    def put(step):
+        monkeypatch.setattr(watching, "nap", lambda seconds: asyncio.run_coroutine_threadsafe(step(), loop).result())
+
+    async def nothing():
+        raise AssertionError("a command waits that should not")
+
+    put(nothing)
+    return put
+
+
+STATES = (
+    MoveState.PREPARING,
+    MoveState.ARMED,
+    MoveState.SEALING,
+    MoveState.DRAINING,
+    MoveState.LINGERING,
+    MoveState.DONE,
+)
+
+
+def mover(api, *states):
+    """A mover that brings the one unfinished move one state further at each look."""
+    ahead = list(states)
+
+    async def step():
+        (move,) = [m for m in await api.catalog.list_moves(limit=9) if not m.finished]
+        state = ahead.pop(0)
+        reason = "it is so"
+        if state in (MoveState.DRAINING, MoveState.DONE):
+            facts = {"left": 7, "waits": "7 free."}
+            await enter(api.catalog, move, state, reason, pause_ms=38.0, facts=facts)
+        else:
+            await enter(api.catalog, move, state, reason)
+
+    return step
+
+
+async def everything(api):
+    """An executor and a mover that do all that they can at each look."""
+    executor = Executor(api.catalog, clock=Clock(), longest=4)
+
+    async def step():
+        await executor.round()
+        for move in await api.catalog.list_moves(limit=100):
+            if not move.finished:
+                await enter(api.catalog, move, MoveState.DONE, pause_ms=20.0)
+
+    return step
+
+
+START = ("move", "start", "a", "q", "--to", "p2")
+
+
+async def test_a_move_is_ordered(run, api, between):
+    ended = await run(*START, "--max-pause", "250", "-f", "json")
+    assert ended.status == 0, ended.err
+    (move,) = await api.catalog.list_moves(limit=9)
+    assert ended.json["id"] == move.id
+    assert (ended.json["project"], ended.json["state"], ended.json["target"]) == ("a", "planned", "p2")
+    assert move.max_pause_ms == 250
+    assert f"Next: marconi-proxy move watch {move.id}" in ended.err
+
+
+async def test_waiting_for_the_switch_ends_when_writes_go_to_the_target(run, api, between):
+    between(mover(api, *STATES[:4]))
+    ended = await run(*START, "--wait", "switch", "-f", "json")
+    assert (ended.status, ended.json["state"], ended.json["pause_ms"]) == (0, "draining", 38.0)
+    lines = ended.err.splitlines()
+    assert lines[0] == "q p1 -> p2: 0/4 steps; planned"
+    assert lines[-2] == "q p1 -> p2: 2/4 steps; draining; 7 messages left; writes paused for 38 ms"
+    assert lines[-1].startswith("Writes go to p2. Next: ")
+
+
+async def test_waiting_until_it_is_done(run, api, between):
+    between(mover(api, *STATES))
+    ended = await run(*START, "--wait", "done", "-f", "json")
+    assert (ended.status, ended.json["state"]) == (0, "done")
+    assert "Next: marconi-proxy move certificate" in ended.err
+
+
+async def test_a_dead_letter_queue_that_goes_along_is_waited_for_too(run, api, between):
+    await place(api.catalog, "dead", group="q")
+    between(await everything(api))
+    ended = await run(*START, "--wait", "done")
+    assert ended.status == 0
+    assert "With it goes dead, of its dead-letter group" in ended.err
+    assert {m.state for m in await api.catalog.list_moves(limit=9)} == {MoveState.DONE}
+
+
+@pytest.mark.parametrize("state", [MoveState.PAUSED, MoveState.UNDOING, MoveState.CANCELLED, MoveState.VOID])
+async def test_a_move_that_will_not_come_to_the_switch_is_not_waited_for(run, api, between, state):
+    between(mover(api, state))
+    ended = await run(*START, "--wait", "switch")
+    assert (ended.status, ended.out) == (1, "")
+    assert f"is {state}: it is so" in ended.err
+
+
+async def test_a_suspended_move_is_switched_but_will_not_be_done(run, api, between):
+    for wait, status in (("switch", 0), ("done", 1)):
+        between(mover(api, MoveState.DRAINING, MoveState.SUSPENDED))
+        ended = await run("move", "start", "a", {"switch": "q", "done": "r"}[wait], "--to", "p2", "--wait", wait)
+        assert ended.status == status, ended.err
+        for move in await api.catalog.list_moves(limit=9):
+            if not move.finished:
+                await enter(api.catalog, move, MoveState.DONE)
+
+
+async def test_looking_ends_in_time_with_4_and_the_move_goes_on(run, api, between, monkeypatch):
+    now = iter(range(100))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
+
+    async def nothing():
+        return None
+
+    between(nothing)
+    ended = await run(*START, "--wait", "done", "--timeout", "5")
+    assert ended.status == 4
+    (move,) = await api.catalog.list_moves(limit=9)
+    assert move.state is MoveState.PLANNED
+    assert f"it goes on; look again with: marconi-proxy move watch {move.id}" in ended.err
+
+
+async def test_ctrl_c_stops_looking_and_nothing_else(run, api, monkeypatch):
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching, "nap", interrupt)
+    ended = await run(*START, "--wait", "done")
+    assert ended.status == 4
+    assert "it goes on; look again with: marconi-proxy move watch " in ended.err
+    (move,) = await api.catalog.list_moves(limit=9)
+    assert move.state is MoveState.PLANNED
+
+
+async def test_what_cannot_be_moved_ends_with_3_and_the_reason(run, api, between):
+    await run(*START)
+    for arguments in (START, (*START, "--dry-run"), (*START, "--wait", "switch")):
+        ended = await run(*arguments)
+        assert (ended.status, ended.out) == (3, "")
+        assert "is still planned; wait until it has ended, or cancel it" in ended.err
+
+
+async def test_a_dry_run_changes_nothing(run, api, between):
+    ended = await run(*START, "--dry-run", "-f", "json")
+    assert (ended.status, ended.json["id"], ended.json["source"]) == (0, None, "p1")
+    assert "Nothing stands in the way" in ended.err
+    assert "partitions were not asked" in ended.err
+    assert await api.catalog.list_moves(limit=1) == []
+
+
+@pytest.mark.parametrize("project", ["-", "id:-", "\udcff", "Gr\u00fc\u00dfe"])
+async def test_projects_of_all_spellings(run, api, between, project):
+    stored = {"-": "", "id:-": "-", "\udcff": "\u00ff"}.get(project, "Gr\u00c3\u00bc\u00c3\u009fe")
+    placement = await api.catalog.get_placement(QueueKey("a", "q"))
+    await api.catalog.insert_placement(replace(placement, project=stored))
+    assert (await run("move", "start", project, "q", "--to", "p2")).status == 0
+    assert (await run("move", "list", "--project", project, "-f", "json")).json[0]["queue"] == "q"
+    assert [m.project for m in await api.catalog.list_moves(limit=9)] == [stored]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("move", "start", "a", "q"),
+        ("move", "start", "id:", "q", "--to", "p2"),
+        ("move", "start", "a", "q", "--to", "p9"),
+        ("move", "start", "a", "q", "--to", "p2", "--max-pause", "0"),
+        ("move", "start", "a", "q", "--to", "p2", "--wait", "ever"),
+        ("move", "list", "--state", "moving"),
+        ("move", "list", "--limit", "0"),
+        ("move", "tenant", "a"),
+        ("move", "tenant", "a", "--to", "p9", "--yes"),
+        ("move", "tenant", "a", "--to", "p2", "--yes", "--at-once", "0"),
+        ("move", "tenant", "a", "--to", "p2", "--yes", "--window", "soon"),
+        ("move", "plan", "drain", "-o", "x"),
+        ("move", "plan", "rebalance", "p1", "-o", "x"),
+        ("move", "plan", "drain", "p1"),
+        ("move", "apply", "/nowhere"),
+        ("region", "evacuate", "nowhere", "--yes"),
+        ("plan", "list", "--state", "going"),
+    ],
+)
+async def test_wrong_usage_ends_with_2(run, between, arguments):
+    ended = await run(*arguments)
+    assert (ended.status, ended.out) == (2, ""), ended.err
+    assert ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("move", "show", "x"),
+        ("move", "watch", "x"),
+        ("move", "cancel", "x"),
+        ("move", "certificate", "x"),
+        ("move", "start", "-", "q", "--to", "p2"),
+        ("partition", "drain", "x", "--yes"),
+        ("plan", "show", "x"),
+        ("plan", "stop", "x"),
+    ],
+)
+async def test_what_is_not_there_ends_with_1(run, between, arguments):
+    ended = await run(*arguments)
+    assert (ended.status, ended.out) == (1, ""), ended.err
+    assert "Traceback" not in ended.err
+
+
+async def test_a_move_is_shown_with_why_it_is_not_done_and_what_happened(run, api, between):
+    move_id = (await run(*START, "-f", "json")).json["id"]
+    move = await api.catalog.get_move(move_id)
+    await enter(api.catalog, move, MoveState.DRAINING, "it is so", facts={"left": 3, "waits": "3 free on p1."})
+    ended = await run("move", "show", move_id, "-f", "json")
+    assert (ended.json["waits"], ended.json["can"], ended.json["left"]) == ("3 free on p1.", ["pause", "reverse"], 3)
+    assert [e["state"] for e in ended.json["log"]] == ["draining"]
+    ended = await run("move", "show", move_id)
+    assert "1970-01-01T00:00:00.000Z draining: it is so" in ended.out
+    ended = await run("move", "show", move_id, "-f", "value", "-c", "waits")
+    assert ended.out == "3 free on p1.\n"
+
+
+async def test_operators_decide(run, api, between):
+    move_id = (await run(*START, "-f", "json")).json["id"]
+    for verb, state in (("pause", "paused"), ("resume", "planned"), ("cancel", "undoing")):
+        ended = await run("move", verb, move_id, "-f", "json")
+        assert (ended.status, ended.json["state"]) == (0, state)
+        assert f"Move {move_id} is {state}." in ended.err
+    ended = await run("move", "reverse", move_id)
+    assert (ended.status, ended.out) == (3, "")
+    assert "it cannot be reversed; nothing can be done about it" in ended.err
+
+
+async def test_a_certificate_is_shown(run, api, between):
+    move_id = (await run(*START, "-f", "json")).json["id"]
+    assert (await run("move", "certificate", move_id)).status == 1
+    move = await api.catalog.get_move(move_id)
+    proof = {"pause_ms": 12.5, "members": ["w"], "checks": [{"free": 0}]}
+    await api.catalog.replace_move(replace(move, version=2, state=MoveState.DONE, certificate=proof), None)
+    assert (await run("move", "certificate", move_id, "-f", "json")).json == proof
+    assert '[{"free": 0}]' in (await run("move", "certificate", move_id)).out
+
+
+async def test_moves_are_listed_across_pages(run, api, between, monkeypatch):
+    monkeypatch.setattr("marconi_proxy.cli.moves.PAGE", 1)
+    await run(*START)
+    await run("move", "start", "a", "r", "--to", "p3")
+    ended = await run("move", "list", "--limit", "5", "-f", "json")
+    assert sorted(m["queue"] for m in ended.json) == ["q", "r"]
+    assert [m["queue"] for m in (await run("move", "list", "--partition", "p3", "-f", "json")).json] == ["r"]
+    ended = await run("move", "list", "--limit", "1", "-f", "json")
+    assert len(ended.json) == 1
+    assert f"go on with --marker {ended.json[0]['id']}" in ended.err
+
+
+async def test_a_move_is_watched_until_it_has_ended_however(run, api, between):
+    move_id = (await run(*START, "-f", "json")).json["id"]
+    between(mover(api, MoveState.PAUSED, MoveState.UNDOING, MoveState.CANCELLED))
+    ended = await run("move", "watch", move_id, "-f", "json")
+    assert (ended.status, ended.json["state"]) == (0, "cancelled")
+
+
+async def test_an_admin_api_that_is_away_for_a_while_does_not_end_a_watch(run, api, between, monkeypatch):
+    move_id = (await run(*START, "-f", "json")).json["id"]
+    get, calls = SQLiteCatalog.get_move, []
+
+    async def shaky(self, which):
+        calls.append(1)
+        if len(calls) in (2, 3):
+            raise CatalogUnavailable("away")
+        return await get(self, which)
+
+    step = mover(api, *STATES)
+    monkeypatch.setattr(SQLiteCatalog, "get_move", shaky)
+    between(step)
+    assert (await run("move", "watch", move_id, "-f", "json")).json["state"] == "done"
+    assert len(calls) > 3
+
+
+# -- plans -------------------------------------------------------------------------------------------------------------
+
+
+TENANT = ("move", "tenant", "a", "--to", "p2")
+
+
+async def test_a_tenant_moves_by_one_command(run, api, between):
+    between(await everything(api))
+    ended = await run(*TENANT, "--yes", "--at-once", "1", "-f", "json")
+    assert ended.status == 0, ended.err
+    assert (ended.json["state"], ended.json["moves"], ended.json["done"], ended.json["failed"]) == ("done", 2, 2, 0)
+    assert "Queues to move: 2, of projects: 1." in ended.err
+    assert "  from  p1 2\n  to    p2 2\n" in ended.err
+    assert "at most 2000 ms; none was measured in the last week" in ended.err
+    assert "At a time, of each partition: 1; begun per second: 10; window: any time" in ended.err
+    assert "move tenant a to p2: 2/2 switched; done, 2 done; 0 messages left; pauses: median 20 ms" in ended.err
+    assert {p.queue for p in await api.catalog.list_placements(partition="p2", limit=9)} == {"q", "r"}
+
+
+async def test_a_tenants_new_queues_go_there_too_if_that_is_wanted(run, api, between):
+    between(await everything(api))
+    assert (await run(*TENANT, "--yes", "--pin")).status == 0
+    assert (await api.catalog.get_tenant("a")).pinned == "p2"
+
+
+async def test_interrupting_the_command_does_not_stop_the_plan_and_watch_picks_it_up(run, api, between, monkeypatch):
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watching, "nap", interrupt)
+        ended = await run(*TENANT, "--yes")
+    assert ended.status == 4
+    (plan,) = await api.catalog.list_plans(limit=9)
+    assert plan.state is PlanState.RUNNING
+    assert f"marconi-proxy move watch {plan.id}" in ended.err
+    between(await everything(api))
+    ended = await run("move", "watch", plan.id, "-f", "json")
+    assert (ended.status, ended.json["state"], ended.json["done"]) == (0, "done", 2)
+
+
+async def test_a_command_may_return_at_once(run, api, between):
+    ended = await run(*TENANT, "--yes", "--no-wait", "-f", "json")
+    assert (ended.status, ended.json["state"]) == (0, "running")
+    assert f"Next: marconi-proxy move watch {ended.json['id']}" in ended.err
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("yes\n", 0), ("\n", 3), ("no\n", 3), ("", 3)])
+async def test_people_are_asked(run, api, between, monkeypatch, answer, status):
+    class Terminal:
+        def isatty(self):
+            return True
+
+        def readline(self):
+            return answer
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    ended = await run("partition", "drain", "p1", "--no-wait")
+    assert ended.status == status
+    assert "Carry it out? [y/N]" in ended.err
+    (plan,) = await api.catalog.list_plans(limit=9)
+    partition = await api.catalog.get_partition("p1")
+    if status:
+        assert (plan.state, partition.state) == (PlanState.STOPPED, PartitionState.ENABLED)
+        assert "Partition p1 takes new queues again." in ended.err
+    else:
+        assert (plan.state, partition.state) == (PlanState.RUNNING, PartitionState.CORDONED)
+
+
+async def test_where_nobody_can_be_asked_nothing_is_moved(run, api, between, monkeypatch):
+    class Pipe:
+        def isatty(self):
+            return False
+
+    monkeypatch.setattr("sys.stdin", Pipe())
+    ended = await run(*TENANT)
+    assert (ended.status, ended.out) == (2, "")
+    assert "give --yes" in ended.err
+    assert await api.catalog.list_plans(states=[PlanState.RUNNING], limit=9) == []
+
+
+async def test_a_partition_is_drained_and_then_deleted(run, api, between):
+    between(await everything(api))
+    ended = await run("partition", "drain", "p1", "--to", "p3", "--yes", "-f", "json")
+    assert ended.status == 0, ended.err
+    assert ended.err.startswith("Partition p1 takes no new queues from now on.\n")
+    assert ended.err.endswith("Next: marconi-proxy partition delete p1\n")
+    assert (await run("partition", "show", "p1", "-f", "value", "-c", "state")).out == "drained\n"
+    assert (await run("partition", "delete", "p1")).status == 0
+    assert {p.partition for p in await api.catalog.list_placements(limit=9)} == {"p3"}
+
+
+async def test_a_partition_that_is_not_empty_in_the_end_is_said_to_be(run, api, between):
+    await place(api.catalog, "stuck", PlacementState.CREATING)
+    between(await everything(api))
+    ended = await run("partition", "drain", "p1", "--yes")
+    assert ended.status == 1
+    assert "stuck: it is being created" in ended.err
+    assert "partition p1 still has 1 placement. Next: the same command again" in ended.err
+
+
+async def test_an_empty_partition_is_drained_at_once(run, api, between):
+    ended = await run("partition", "drain", "p3", "--yes")
+    assert ended.status == 0
+    assert "There is nothing to move." in ended.err
+    assert (await api.catalog.get_partition("p3")).state is PartitionState.DRAINED
+
+
+async def test_a_drain_that_cannot_be_planned_lets_new_queues_in_again(run, api, between):
+    ended = await run("partition", "drain", "p1", "--to", "p1", "--yes")
+    assert ended.status == 3
+    assert (await api.catalog.get_partition("p1")).state is PartitionState.ENABLED
+
+
+async def test_a_region_is_evacuated(run, api, between):
+    for name in ("p1", "p2"):
+        partition = await api.catalog.get_partition(name)
+        await api.catalog.replace_partition(replace(partition, region="eu", version=partition.version + 1))
+    between(await everything(api))
+    ended = await run("region", "evacuate", "eu", "--yes")
+    assert ended.status == 0, ended.err
+    assert {p.partition for p in await api.catalog.list_placements(limit=9)} == {"p3"}
+    assert (await api.catalog.get_partition("p1")).state is PartitionState.DRAINED
+
+
+async def test_a_rebalance_is_shown_and_carried_out(run, api, between):
+    ended = await run("rebalance", "--dry-run", "-f", "json")
+    assert (ended.status, ended.json["moves"], ended.json["state"]) == (0, 1, "planned")
+    assert "Nothing was moved." in ended.err
+    assert await api.catalog.list_moves(limit=1) == []
+    between(await everything(api))
+    assert (await run("rebalance", "--yes")).status == 0
+    ended = await run("rebalance", "--yes")
+    assert ended.status == 3
+    assert "There is nothing to move" in ended.err
+
+
+async def test_failures_are_listed_and_end_with_1(run, api, between):
+    executor = Executor(api.catalog, clock=Clock(), longest=4)
+
+    async def step():
+        await executor.round()
+        for move in await api.catalog.list_moves(states=[MoveState.PLANNED], limit=9):
+            await enter(api.catalog, move, MoveState.PAUSED, "gave up after 20 seals")
+
+    between(step)
+    ended = await run(*TENANT, "--yes")
+    assert ended.status == 1
+    assert "  q: failed: gave up after 20 seals" in ended.err
+    assert "is done with 2 failures. Next: marconi-proxy move list --plan" in ended.err
+
+
+async def test_a_plan_that_is_overtaken_is_made_anew(run, api, between, monkeypatch):
+    described, shown = plan_commands.described, []
+
+    def overtaking(summary):
+        shown.append(summary["moves"])
+        if len(shown) == 1:
+            removed = api.catalog.remove_placement(QueueKey("a", "q"), 1, BORN)
+            asyncio.run_coroutine_threadsafe(removed, loop).result()
+        return described(summary)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(plan_commands, "described", overtaking)
+    ended = await run(*TENANT, "--yes", "--no-wait", "-f", "json")
+    assert (ended.status, ended.json["moves"], shown) == (0, 1, [2, 1])
+    assert "queue q is not on p1 any more" in ended.err
+
+
+async def test_a_plan_is_written_and_applied_exactly_so(run, api, between, tmp_path):
+    path = str(tmp_path / "plan.json")
+    ended = await run("move", "plan", "drain", "p1", "--to", "p2", "--stop-after", "3", "-o", path, "-f", "json")
+    assert (ended.status, ended.json["moves"]) == (0, 2)
+    assert f"Next: marconi-proxy move apply {path}" in ended.err
+    assert (await api.catalog.get_partition("p1")).state is PartitionState.ENABLED
+    between(await everything(api))
+    ended = await run("move", "apply", path, "-f", "json")
+    assert (ended.status, ended.json["done"]) == (0, 2)
+    ended = await run("move", "apply", path)
+    assert ended.status == 3
+    assert "it is done" in ended.err
+
+
+async def test_a_file_that_was_changed_is_refused(run, api, between, tmp_path):
+    path = tmp_path / "plan.json"
+    await run("move", "plan", "tenant", "a", "--to", "p2", "-o", str(path))
+    document = json.loads(path.read_text())
+    document["plan"]["moves"][0]["target"] = "p3"
+    path.write_text(json.dumps(document))
+    ended = await run("move", "apply", str(path))
+    assert ended.status == 3
+    assert "is not the plan that was written: hash: " in ended.err
+    path.write_text("{}")
+    assert (await run("move", "apply", str(path))).status == 3
+    path.write_text("no plan")
+    assert (await run("move", "apply", str(path))).status == 2
+    assert await api.catalog.list_plans(states=[PlanState.RUNNING], limit=9) == []
+
+
+async def test_a_plan_whose_ground_has_changed_is_refused_and_says_what_has(run, api, between, tmp_path):
+    path = str(tmp_path / "plan.json")
+    await run("move", "plan", "rebalance", "--to", "p1", "--to", "p2", "-o", path)
+    for queue in ("q", "r"):
+        await api.catalog.remove_placement(QueueKey("a", queue), 1, BORN)
+    ended = await run("move", "apply", path)
+    assert ended.status == 3
+    assert "is not on p1 any more. Make a new one" in ended.err
+
+
+async def test_plans_are_listed_shown_paused_resumed_and_stopped(run, api, between):
+    plan_id = (await run(*TENANT, "--yes", "--no-wait", "-f", "json")).json["id"]
+    for verb, state in (("pause", "paused"), ("resume", "running"), ("stop", "stopped")):
+        ended = await run("plan", verb, plan_id, "-f", "json")
+        assert (ended.status, ended.json["state"]) == (0, state)
+    assert [p["id"] for p in (await run("plan", "list", "--state", "stopped", "-f", "json")).json] == [plan_id]
+    ended = await run("plan", "show", plan_id, "-f", "json")
+    assert ended.json["queues"] == ["q:p1->p2", "r:p1->p2"]
+    assert "Queues to move: 2" in ended.err
+    ended = await run("plan", "resume", plan_id)
+    assert ended.status == 3
+    assert "make a new one" in ended.err
+
+
+# -- members -----------------------------------------------------------------------------------------------------------
+
+
+async def test_members_are_listed_and_evicted_when_they_are_gone(run, api, between, monkeypatch):
+    assert (await run("member", "list", "-f", "json")).json == []
+    await api.catalog.renew_member(Member("h/1/x", applied=2, acked=1, capabilities=("chains-1",), lease=30.0))
+    (member,) = (await run("member", "list", "-f", "json")).json
+    assert (member["id"], member["lease"], member["capabilities"]) == ("h/1/x", 30.0, ["chains-1"])
+    ended = await run("member", "evict", "h/1/x")
+    assert ended.status == 3
+    assert "it can be evicted when it has been silent for another" in ended.err
+    monkeypatch.setattr(MemberSighting, "silent", lambda self, idle=0.0: True)
+    assert (await run("member", "evict", "h/1/x")).status == 0
+    assert await api.catalog.list_members() == []
