@@ -286,3 +286,14 @@ def test_nothing_has_changed():
 def test_what_has_changed_is_said(placement, parts, moves, said):
     made = planned(DRAIN, layout([queue("q")], partitions("p1", "p2")))
     assert said in " | ".join(changes(made, situation([placement] if placement else [], parts, moves)))
+
+
+def test_a_group_that_is_larger_than_the_surplus_stays():
+    found = [
+        queue("q"),
+        queue("dead", group="q"),
+        queue("single", project="b"),
+        *(queue(f"s{n}", "p2", project="c") for n in range(3)),
+    ]
+    made = planned(Selection(Kind.REBALANCE), layout(found))
+    assert targets(made) == {"single": "p3", "s0": "p3"}

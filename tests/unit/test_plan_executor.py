@@ -269,3 +269,45 @@ async def test_rounds_go_on_whatever_happens(catalog, clock, monkeypatch, caplog
     assert len(rounds) == 3
     assert "plans wait: the catalog is not available: away" in caplog.text
     assert "a mistake" in caplog.text
+
+
+async def test_a_plan_that_an_operator_stops_meanwhile_begins_nothing(catalog, clock, monkeypatch):
+    await furnish(catalog, ["a"])
+    await running(catalog)
+    real, met = catalog.replace_plan, []
+
+    async def overtaken(plan):
+        if not met:
+            met.append(1)
+            stored = await catalog.get_plan("plan")
+            await real(replace(stored, version=stored.version + 1, state=PlanState.STOPPED))
+        await real(plan)
+
+    monkeypatch.setattr(catalog, "replace_plan", overtaken)
+    await executor(catalog, clock).round()
+    assert await records(catalog) == []
+    assert await state(catalog) is PlanState.STOPPED
+
+
+async def test_a_move_that_another_executor_has_begun_and_a_mover_sealed_meanwhile_is_not_refused(
+    catalog, clock, monkeypatch
+):
+    await furnish(catalog, ["a"])
+    plan = await running(catalog)
+    await change(catalog, results={"open": [0]})
+    real, met = catalog.get_placement, []
+
+    async def overtaken(key):
+        if not met:
+            met.append(1)
+            await executor(catalog, clock).round()
+            placement = await real(key)
+            sealed = replace(placement, epoch=2, state=PlacementState.SEALING, move=f"{plan.id}.00000")
+            await catalog.replace_placement(sealed)
+        return await real(key)
+
+    monkeypatch.setattr(catalog, "get_placement", overtaken)
+    await executor(catalog, clock).round()
+    assert len(await records(catalog)) == 1
+    assert (await progress(catalog)).open == {0}
+    assert (await progress(catalog)).ended == {}
