@@ -4,35 +4,45 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
 
 from marconi_proxy.cli.watching import View, duration
 
 
 class Bars:
-    """A bar of what is done, and one of the messages that are left, with their rate and the time they will take."""
+    """A bar of what is done, one of the messages that are left with their rate and time, and the rest in words."""
 
     def __init__(self, stream: TextIO, width: int | None = None) -> None:
         console = Console(file=stream, force_terminal=True, width=width)
         # Names of queues are no markup.
         title, rest = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[rest]}"))
-        columns = (title, BarColumn(), MofNCompleteColumn(), rest)
-        self._progress = Progress(*columns, console=console, refresh_per_second=4)
-        self._main = self._progress.add_task("", total=1, rest="")
+        self._progress = Progress(title, BarColumn(), rest, console=console)
+        self._main = self._progress.add_task("", total=1, rest="", visible=False)
         self._messages = self._progress.add_task("messages", total=1, rest="", visible=False)
+        self._words = Text()
+        self._live = Live(Group(self._progress, self._words), console=console, refresh_per_second=4)
         self._most = 0
 
     def __enter__(self) -> Bars:
-        self._progress.start()
+        self._live.start()
         return self
 
     def __exit__(self, *args: object) -> None:
-        self._progress.stop()
+        self._live.stop()
 
     def show(self, view: View, rate: float, eta: float | None) -> None:
-        rest = "; ".join(part for part in (view.unit, view.words, view.pause) if part)
-        self._progress.update(self._main, description=view.title, completed=view.done, total=view.total, rest=rest)
+        self._progress.update(
+            self._main,
+            description=view.title,
+            completed=view.done,
+            total=view.total,
+            rest=f"{view.done}/{view.total} {view.unit}",
+            visible=True,
+        )
+        self._words.plain = "\n".join(part for part in (view.words, view.pause) if part)
         if view.left is None:
             return
         # More may be found than were seen first: more queues are switched, or late writes arrive.
