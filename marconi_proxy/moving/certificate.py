@@ -1,0 +1,39 @@
+"""What is kept as proof of a move that is done: measured, each of it by whoever did it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from catalog.model import Move
+
+_SUMMED = ("held", "refused")
+
+
+def certificate(move: Move, to: str, at: float) -> dict[str, Any]:
+    """Return the certificate of a move that ends with the queue on ``to`` at ``at``, seconds since 1970.
+
+    ``pause_ms`` is from just before the seal to just after the switch, by the clock of the mover that did both; null
+    if that mover died in between. ``holds`` is what members told of the writes that waited; ``barrier`` by what each
+    member was let pass at the last switch.
+    """
+    facts = move.facts
+    holds = facts.get("holds", [])
+    return {
+        "queue": move.queue,
+        "project": move.project or None,
+        "from": move.source if to == move.target else move.target,
+        "to": to,
+        "ordered_at": move.created,
+        "switched_at": facts.get("switched_at"),
+        "done_at": at,
+        "pause_ms": move.pause_ms,
+        "seals_tried": move.attempt,
+        "barrier": facts.get("barrier"),
+        "writes": {
+            **{name: sum(hold.get(name, 0) for hold in holds) for name in _SUMMED},
+            "longest_ms": max((hold.get("longest_ms", 0) for hold in holds), default=0),
+        },
+        "left_at_switch": facts.get("left_at_switch"),
+        "zero_checks": facts.get("zero_checks", []),
+        "deleted": facts.get("deleted", []),
+    }

@@ -1,0 +1,458 @@
+"""One move, driven one step at a time by whoever holds it.
+
+A step reads the placement, then the record (both are compared when they are written, so that is as good as both at
+once), takes in what the record has missed (``evidence``), and does what the state asks for. All that must survive is in
+the record: whoever is killed between two steps, or within one, another mover goes on with ``step``. To seal is left to
+``sealing``, for several moves do it together.
+
+Order of writes: first the placement, then the record, which ``evidence`` repairs if the second is never made; and what
+is about to be created on a partition is written into the record before.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from catalog.errors import Conflict, MoveConflict
+from catalog.model import LogEntry, Measure, Move, MoveState, PartitionState, Placement, PlacementState, Segment
+from marconi_proxy.moving import transitions
+from marconi_proxy.moving.barrier import Passed
+from marconi_proxy.moving.certificate import certificate
+from marconi_proxy.moving.clock import Clock
+from marconi_proxy.moving.evidence import happened
+from marconi_proxy.moving.machine import Event, after, before_switch
+from marconi_proxy.moving.pace import Pace, next_look
+from marconi_proxy.moving.preparing import Preparing
+from marconi_proxy.moving.progress import Look, left, why, worth_noting
+from marconi_proxy.moving.steps.interface import Steps, Unready
+
+LOG = logging.getLogger(__name__)
+
+# Seconds to wait where somebody else is at work, who is quick or is found out by others.
+_SHORTLY = 1.0
+# Seconds until the next attempt to delete what is left behind, while its partition cannot be reached.
+_SOON = 5.0
+
+_ARMED = frozenset({MoveState.ARMED, MoveState.BACK_ARMED})
+_SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
+NOTHING: Mapping[str, Any] = {}
+_UNDOING = frozenset({MoveState.UNDOING, MoveState.BACK_UNDOING})
+_RESTING = frozenset({MoveState.PAUSED, MoveState.SUSPENDED})
+
+
+class Next(NamedTuple):
+    """When the next step is worth making: in ``wait`` seconds, infinite if not before the record is changed by others.
+    ``ready``: what it waits for is to be sealed, or that its seal goes on."""
+
+    wait: float = 0.0
+    ready: bool = False
+
+
+AT_ONCE = Next()
+READY = Next(0.0, True)
+NEVER = Next(math.inf)
+
+
+class Drive:
+    """``token`` is that of the hold of ``move``. Any step may raise CatalogError, MoveNotHeld among them: then whoever
+    drives must let the move be. After any other error the next step goes on from what is stored."""
+
+    def __init__(self, steps: Steps, pace: Pace, clock: Clock, chance: random.Random, move: Move, token: int) -> None:
+        self.steps = steps
+        self.pace = pace
+        self.clock = clock
+        self.move = move
+        self.token = token
+        self.placement: Placement | None = None
+        self._chance = chance
+        self._preparing = Preparing(steps, pace, clock)
+
+    def __repr__(self) -> str:
+        return f"<Drive {self.move.id} {self.move.state}>"
+
+    @property
+    def name(self) -> str:
+        return f"move {self.move.id} {self.move.project or '-'}/{self.move.queue}"
+
+    # -- the record --------------------------------------------------------------------------------------------------
+
+    async def enter(
+        self,
+        event: Event,
+        reason: str,
+        facts: Mapping[str, Any] = NOTHING,
+        changes: Mapping[str, Any] = NOTHING,
+        **measures: Measure,
+    ) -> None:
+        """Write down that ``event`` happened: the state it leads to, why, what was measured, new ``facts``, and
+        ``changes`` of fields. Raises MoveConflict if somebody else wrote meanwhile."""
+        before = self.move
+        state = after(before.state, event)
+        entry = LogEntry(self.clock.now(), state, reason, tuple(measures.items()))
+        changed = replace(before, facts={**before.facts, **facts}, **changes).entered(entry)
+        await self.steps.record(changed, self.token)
+        self.move = changed
+        told = "".join(f", {name} {value}" for name, value in measures.items())
+        LOG.info("%s: %s -> %s (%s%s)", self.name, before.state, state, reason, told)
+
+    async def note(self, facts: dict[str, Any], **changes: Any) -> None:
+        """Write down facts, and ``changes`` of fields, without anything having happened."""
+        changed = replace(self.move, facts={**self.move.facts, **facts}, version=self.move.version + 1, **changes)
+        await self.steps.record(changed, self.token)
+        self.move = changed
+
+    async def put_off(self, reason: str) -> Next:
+        """Stay, and try again later."""
+        failures = self._failures() + 1
+        wait = self.pace.wait_after(failures, self._chance)
+        LOG.info("%s: %s, waits %.1f s: %s", self.name, self.move.state, wait, reason)
+        await self.note({"waits": reason, "failures": failures}, due=self.clock.now() + wait)
+        return Next(wait)
+
+    async def wait_for(self, what: str) -> Next:
+        """Stay, and look again soon: what is missing is to come by itself."""
+        if self.move.facts.get("waits") != what:
+            LOG.info("%s: %s, waits: %s", self.name, self.move.state, what)
+            await self.note({"waits": what})
+        return Next(_SOON)
+
+    def _failures(self) -> int:
+        return int(self.move.facts.get("failures", 0))
+
+    async def back_off(self, event: Event, reason: str, **measures: Measure) -> None:
+        """Enter the state that a failure leads to, and try again later."""
+        failures = self._failures() + 1
+        wait = self.pace.wait_after(failures, self._chance)
+        facts = {"waits": reason, "failures": failures}
+        await self.enter(event, reason, facts, changes={"due": self.clock.now() + wait}, **measures)
+
+    # -- a step ------------------------------------------------------------------------------------------------------
+
+    async def step(self) -> Next:
+        """Do what is next. Raises CatalogError."""
+        try:
+            return await self._step()
+        except MoveConflict as conflict:
+            if conflict.current is None:
+                return NEVER
+            # An operator decided something meanwhile.
+            return AT_ONCE
+        except Conflict:
+            return AT_ONCE
+
+    async def read(self) -> bool:
+        """Read placement and record; return whether there is something to do about it."""
+        self.placement = await self.steps.placement(self.move.key)
+        move = await self.steps.move(self.move.id)
+        if move is None:
+            return False
+        self.move = move
+        return not move.finished
+
+    async def _step(self) -> Next:
+        if not await self.read():
+            return NEVER
+        move, placement = self.move, self.placement
+        missed = happened(move.state, move.id, move.born, move.tail, placement)
+        try:
+            if missed is not None:
+                await self._catch_up(missed)
+                return AT_ONCE
+            if move.state in _SEALING:
+                return READY
+            if placement is not None and _is_sealed_by(placement, move) and move.state not in _UNDOING:
+                # An operator was faster than the mover that sealed it, and that one is gone.
+                await self.place(transitions.abort(placement, self.clock.now()), "aborts the seal")
+                return AT_ONCE
+            if move.state in _RESTING:
+                return NEVER
+            wait = move.due - self.clock.now()
+            if wait > 0 and (move.state is MoveState.LINGERING or (self._failures() and move.state in _RETRIED)):
+                return Next(wait)
+            return await _STEPS[move.state](self)
+        except Unready as unready:
+            return await self.wait_for(str(unready))
+
+    async def _catch_up(self, missed: Event) -> None:
+        """Write down what the placement tells and the record has missed."""
+        placement = self.placement
+        if missed is Event.GONE:
+            reason = "the queue was deleted by its users"
+            if not before_switch(self.move.state):
+                # There is no state for this after the switch: it comes before the end is written.
+                await self._dispose()
+        elif missed is Event.SWITCHED:
+            assert placement is not None
+            reason = "found to be switched"
+            await self.enter(missed, reason, self.switched(placement, None), changes={"due": 0.0})
+            return
+        elif missed is Event.SEALED:
+            assert placement is not None
+            await self.enter(
+                missed, "found to be sealed", {"sealed_at": placement.since}, changes={"attempt": self.move.attempt + 1}
+            )
+            return
+        elif missed is Event.ABORTED:
+            await self.back_off(missed, "the seal was taken back by somebody else")
+            return
+        else:
+            reason = f"found to be {missed}"
+        await self.enter(missed, reason)
+
+    def switched(self, placement: Placement, passed: Passed | None) -> dict[str, Any]:
+        """Return the facts of a switch."""
+        barrier = None
+        if passed is not None:
+            barrier = {
+                "acknowledged": list(passed.acknowledged),
+                "signed_off": list(passed.signed_off),
+                "expired": list(passed.expired),
+            }
+        return {
+            "switched_at": placement.since,
+            "barrier": barrier,
+            "failures": 0,
+            "waits": "",
+            "zero_checks": [],
+            "left_at_switch": None,
+        }
+
+    # -- before the switch -------------------------------------------------------------------------------------------
+
+    async def _plan(self) -> Next:
+        for name in (self.move.source, self.move.target):
+            if await self.steps.busy(name, self.pace.at_once) >= self.pace.at_once:
+                await self.wait_for(f"partition {name} has {self.pace.at_once} moves at a time")
+                return Next(self._chance.uniform(1.0, 3.0) * _SHORTLY)
+        await self.enter(Event.START, "its turn came", {"waits": ""})
+        return AT_ONCE
+
+    async def _prepare(self) -> Next:
+        placement = self._known()
+        try:
+            physical = await self._preparing.choose(self.move, placement)
+            put = [self.move.toward, physical]
+            touched = self._touched()
+            if self.move.physical != physical or put not in touched:
+                # First, so that whoever goes on after a crash knows what to delete.
+                facts = {"touched": touched if put in touched else [*touched, put]}
+                await self.note(facts, physical=physical)
+            await self._preparing.make(self.move, placement)
+        except Unready as unready:
+            if self.move.state is MoveState.BACK_PREPARING:
+                return await self.put_off(str(unready))
+            await self.back_off(Event.BACK_OFF, str(unready))
+            return AT_ONCE
+        tail = placement.segments[-1].n
+        ready = {"waits": "", "failures": 0}
+        await self.enter(Event.PREPARED, f"{self.move.toward} has the queue", ready, {"tail": tail, "due": 0.0})
+        return AT_ONCE
+
+    async def _arm(self) -> Next:
+        placement = self._known()
+        if placement.state is not PlacementState.OPEN:
+            return Next(_SHORTLY)
+        reason = await self._not_armed(placement)
+        if reason is not None:
+            await self.back_off(Event.BACK_OFF, reason)
+            return AT_ONCE
+        return READY
+
+    async def _not_armed(self, placement: Placement) -> str | None:
+        """Return what is not as it was when the move was armed, None if nothing is."""
+        if placement.segments[-1].n != self.move.tail or self.move.physical is None:
+            return "the queue has other segments than when it was prepared"
+        target = await self.steps.partition(self.move.toward)
+        if target is None or target.state is PartitionState.DISABLED:
+            return f"partition {self.move.toward} is not there any more"
+        return None
+
+    async def _undo(self) -> Next:
+        placement = self.placement
+        changes: dict[str, Any] = {"physical": None, "due": 0.0}
+        if placement is not None and placement.born == self.move.born:
+            if placement.state in (PlacementState.OPEN, PlacementState.SEALING):
+                # The record says already that it is over: who was frozen before that can not switch after this.
+                await self.place(transitions.bar(placement, self.clock.now()), "bars the placement")
+            if self.move.state is MoveState.BACK_UNDOING:
+                changes["toward"] = placement.partition
+        await self._dispose()
+        await self.enter(Event.CLEANED, "nothing of it is left", {"waits": "", "failures": 0}, changes=changes)
+        return AT_ONCE
+
+    # -- after the switch --------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> Next:
+        seen = await self._look(self._known())
+        facts = dict(seen.facts)
+        now = self.clock.now()
+        if seen.empty:
+            touched = self._touched()
+            touched += [put for s in self._known().segments[:-1] if (put := [s.partition, s.physical]) not in touched]
+            facts |= {"touched": touched, "zero_checks": [{"at": now}], "left": 0, "waits": ""}
+            due = now + self.pace.linger
+            await self.enter(Event.EMPTY, "the older segments are empty", facts, changes={"due": due})
+            return AT_ONCE
+        await self._tell(seen, now)
+        return Next(next_look(now - self.move.facts.get("switched_at", now)))
+
+    async def _linger(self) -> Next:
+        placement = self._known()
+        seen = await self._look(placement)
+        now = self.clock.now()
+        if seen.unknown:
+            await self._tell(seen, now)
+            return Next(_SOON)
+        if not seen.empty:
+            facts = {**seen.facts, "left": seen.left, "waits": seen.why}
+            await self.enter(Event.NOT_EMPTY, seen.why, facts, changes={"due": 0.0})
+            return AT_ONCE
+        checks = [*self.move.facts.get("zero_checks", [])[:1], {"at": now}]
+        await self.note({**seen.facts, "zero_checks": checks, "left": 0, "waits": ""})
+        # Compared with the epoch that was read before the look: nothing was switched in between.
+        for segment in placement.segments[:-1]:
+            placement = transitions.retire(placement, segment.n, now)
+            await self.place(placement, f"retires segment {segment.n}")
+        await self.enter(Event.RETIRED, "they were empty twice", changes={"due": 0.0})
+        return AT_ONCE
+
+    async def _look(self, placement: Placement) -> _Seen:
+        """Look at all sealed segments, and at what members tell of this move."""
+        looks = [await self.steps.look(self.move.key, segment) for segment in placement.segments[:-1]]
+        facts: dict[str, Any] = {}
+        if self.move.facts.get("left_at_switch") is None and not any(look.problem for look in looks):
+            facts["left_at_switch"] = left(looks)
+        holds = {hold["member"]: hold for hold in self.move.facts.get("holds", [])}
+        for sighting in await self.steps.members():
+            told = sighting.member.holds.get(self.move.id)
+            if isinstance(told, dict):
+                holds[sighting.member.id] = {**told, "member": sighting.member.id}
+        if holds:
+            facts["holds"] = list(holds.values())
+        awaited = await self._dead_letters_from(placement) if all(look.empty for look in looks) else None
+        return _Seen(looks, awaited, facts)
+
+    async def _dead_letters_from(self, placement: Placement) -> str | None:
+        """Return why dead letters may still come into a sealed segment, None if they cannot: a store puts them there
+        while the queue that they are from has a segment on the same partition."""
+        if placement.group is None or placement.group == placement.queue:
+            return None
+        source = await self.steps.placement(placement.key._replace(queue=placement.group))
+        if source is None:
+            return None
+        theirs = {segment.partition for segment in source.segments}
+        if any(segment.partition in theirs for segment in placement.segments[:-1]):
+            return f"dead letters of queue {placement.group} may still come"
+        return None
+
+    async def _tell(self, seen: _Seen, now: float) -> None:
+        remaining = self.move.facts.get("left", 0) if seen.unknown else seen.left
+        if worth_noting(self.move.facts, remaining, seen.why, now):
+            await self.note({**seen.facts, "left": remaining, "waits": seen.why, "looked_at": now})
+
+    async def _clean(self) -> Next:
+        deleted = await self._dispose()
+        facts: dict[str, Any] = {"deleted": deleted, "waits": ""}
+        now = self.clock.now()
+        measured = replace(self.move, facts={**self.move.facts, **facts})
+        proof = certificate(measured, self._known().partition, now)
+        await self.enter(Event.CLEANED, "the older queues are deleted", facts, changes={"certificate": proof})
+        return AT_ONCE
+
+    # -- what steps share --------------------------------------------------------------------------------------------
+
+    def _known(self) -> Placement:
+        # Without one the queue is gone, which is taken in before any step.
+        assert self.placement is not None
+        return self.placement
+
+    def _touched(self) -> list[list[str]]:
+        """(partition, name) of every queue that this move has created, or emptied."""
+        return [list(put) for put in self.move.facts.get("touched", [])]
+
+    def _left_behind(self, placement: Placement | None) -> tuple[Segment, ...]:
+        """Those of them that the placement, which was just read, does not name."""
+        named = {(s.partition, s.physical) for s in placement.segments} if placement is not None else set()
+        return tuple(
+            Segment(n, partition, physical)
+            for n, (partition, physical) in enumerate(self._touched())
+            if (partition, physical) not in named
+        )
+
+    async def _dispose(self) -> list[list[str]]:
+        """Delete what this move has created or emptied and no placement names; return what was. Raises Unready."""
+        key, placement = self.move.key, self.placement
+        behind = self._left_behind(placement)
+        if placement is None or placement.born != self.move.born:
+            if behind:
+                await self.steps.bury(key, behind)
+            return [[segment.partition, segment.physical] for segment in behind]
+        deleted = []
+        for segment in behind:
+            if await self.steps.partition(segment.partition) is None:
+                continue
+            look = await self.steps.look(key, segment)
+            if look.problem is not None:
+                raise Unready(f"to delete a queue: {look.problem}")
+            if look.empty:
+                await self.steps.remove(key, segment)
+                deleted.append([segment.partition, segment.physical])
+            else:
+                # It came after all was seen to be over, by a way that is none of ours. Better kept than lost.
+                LOG.warning("%s: keeps queue %s on %s: it is not empty", self.name, segment.physical, segment.partition)
+        return deleted
+
+    async def place(self, placement: Placement, what: str) -> None:
+        """Store what became of the placement. Raises Conflict."""
+        await self.steps.place(placement, what)
+        self.placement = placement
+
+
+def _is_sealed_by(placement: Placement, move: Move) -> bool:
+    return placement.state is PlacementState.SEALING and placement.move == move.id
+
+
+class _Seen(NamedTuple):
+    """What a look at the older segments has shown. ``awaited``: what may still come into them though they are empty."""
+
+    looks: list[Look]
+    awaited: str | None
+    facts: dict[str, Any]
+
+    @property
+    def unknown(self) -> bool:
+        return any(look.problem is not None for look in self.looks)
+
+    @property
+    def empty(self) -> bool:
+        return self.awaited is None and all(look.empty for look in self.looks)
+
+    @property
+    def left(self) -> int:
+        return left(self.looks)
+
+    @property
+    def why(self) -> str:
+        return self.awaited or why(self.looks)
+
+
+# The states in which a failure puts the next attempt off.
+_RETRIED = frozenset({MoveState.PLANNED, MoveState.ARMED, MoveState.BACK_PREPARING, MoveState.BACK_ARMED})
+
+_STEPS: dict[MoveState, Callable[[Drive], Awaitable[Next]]] = {
+    MoveState.PLANNED: Drive._plan,
+    MoveState.PREPARING: Drive._prepare,
+    MoveState.ARMED: Drive._arm,
+    MoveState.UNDOING: Drive._undo,
+    MoveState.DRAINING: Drive._drain,
+    MoveState.LINGERING: Drive._linger,
+    MoveState.RETIRED: Drive._clean,
+    MoveState.BACK_PREPARING: Drive._prepare,
+    MoveState.BACK_ARMED: Drive._arm,
+    MoveState.BACK_UNDOING: Drive._undo,
+}

@@ -1,0 +1,96 @@
+"""What must be so before a queue may be sealed, and the making of the queue on the partition that it goes to."""
+
+from __future__ import annotations
+
+from catalog.model import TOPIC_PREFIX, Move, MoveState, Partition, PartitionState, Placement, PlacementState, Segment
+from marconi_proxy.moving import transitions
+from marconi_proxy.moving.clock import Clock
+from marconi_proxy.moving.naming import hidden_name
+from marconi_proxy.moving.pace import Pace
+from marconi_proxy.moving.steps.interface import Steps, Unready
+
+# Seconds for the making of a queue with all its subscriptions.
+_MAKING = 60.0
+
+
+class Preparing:
+    """Stateless: what it finds is for the caller to write down."""
+
+    def __init__(self, steps: Steps, pace: Pace, clock: Clock) -> None:
+        self._steps = steps
+        self._pace = pace
+        self._clock = clock
+
+    async def choose(self, move: Move, placement: Placement) -> str:
+        """Return the name that the queue gets on the partition it goes to. Raises Unready if it cannot go there now.
+
+        The queue's own, unless a segment of it is there already or something is left in a queue of that name.
+        """
+        await self._check_partitions(move, placement)
+        await self._check_dead_letters(move, placement)
+        try:
+            transitions.seal(placement, move.id, self._clock.now(), self._pace.max_segments)
+        except transitions.Refused as refused:
+            raise Unready(str(refused)) from refused
+        own = Segment(placement.segments[-1].n + 1, move.toward, move.queue.removeprefix(TOPIC_PREFIX))
+        there = [segment.physical for segment in placement.segments if segment.partition == move.toward]
+        if own.physical not in there:
+            look = await self._steps.look(move.key, own)
+            if look.problem is not None:
+                raise Unready(look.problem)
+            if look.empty:
+                return own.physical
+        if placement.group is not None:
+            # Stores put dead letters into the queue that the metadata names.
+            raise Unready(
+                f"partition {move.toward} still has messages of this queue, and a dead-letter queue keeps its name"
+            )
+        return hidden_name(move.project, move.queue, placement.born, own.n)
+
+    async def make(self, move: Move, placement: Placement) -> None:
+        """Make the queue there, with the metadata and subscriptions that it has. Raises Unready."""
+        await self._steps.bring_in_step(move.key, placement.segments[-1], opened(move, placement), _MAKING)
+
+    async def _check_partitions(self, move: Move, placement: Placement) -> None:
+        source = await self._partition(placement.partition)
+        target = await self._partition(move.toward)
+        if target.name == source.name:
+            raise Unready(f"the queue is on partition {target.name} already")
+        # One that is being emptied takes no queues, but takes back what just left it.
+        takes = (PartitionState.ENABLED,) if move.state is MoveState.PREPARING else tuple(PartitionState)
+        if target.state not in takes or target.state is PartitionState.DISABLED:
+            raise Unready(f"partition {target.name} is {target.state}: it takes no queues")
+        if not source.api_versions or not target.api_versions:
+            unknown = target.name if source.api_versions else source.name
+            raise Unready(f"nobody knows yet which versions of the API partition {unknown} speaks")
+        missing = [version for version in source.api_versions if version not in target.api_versions]
+        if missing:
+            raise Unready(f"partition {target.name} does not speak {', '.join(missing)}, which clients may be using")
+
+    async def _partition(self, name: str) -> Partition:
+        partition = await self._steps.partition(name)
+        if partition is None:
+            raise Unready(f"partition {name} is not registered")
+        return partition
+
+    async def _check_dead_letters(self, move: Move, placement: Placement) -> None:
+        """A queue and its dead-letter queue share their partition (API section 8.4): both go, or none does."""
+        along = {other.queue for other in [await self._steps.move(name) for name in move.group] if other is not None}
+        if placement.group not in (None, placement.queue, *along):
+            raise Unready(f"this queue takes the dead letters of queue {placement.group}, which does not go with it")
+        name = await self._steps.dead_letter_queue(move.key, placement.segments[-1])
+        if name is None or name == move.queue or name in along:
+            return
+        theirs = await self._steps.placement(move.key._replace(queue=name))
+        if theirs is None or theirs.partition == move.toward:
+            return
+        if theirs.state is PlacementState.RESERVED:
+            raise Unready(f"its dead-letter queue {name} was not created yet; create it, so that it can go along")
+        raise Unready(f"its dead-letter queue {name} does not go with it")
+
+
+def opened(move: Move, placement: Placement) -> Segment:
+    """Return the segment that a switch would open. Raises Unready if its name is not known yet."""
+    if move.physical is None:
+        raise Unready("the queue was not prepared")
+    return Segment(placement.segments[-1].n + 1, move.toward, move.physical)

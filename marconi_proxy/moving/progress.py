@@ -1,0 +1,82 @@
+"""How far a move has come, and why it is not done, in one sentence. Pure.
+
+Times are seconds since 1970 by the clock of the mover that looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+# Seconds: what a look has found is not written down more often than this.
+_QUIET = 5.0
+_NOTICEABLE = 0.1
+
+
+class Look(NamedTuple):
+    """What a segment was seen to hold. ``listed``: whether a list of it showed a message, claimed and delayed ones
+    included; stats are taken one number after the other, so they do not suffice.
+
+    ``oldest_expires``: when the oldest message expires, if it could be told; ``claimed_until``: when the last of the
+    claims that were seen ends. ``problem``: why it could not be looked at; then the numbers say nothing.
+    """
+
+    partition: str
+    free: int = 0
+    claimed: int = 0
+    total: int = 0
+    listed: bool = False
+    oldest_expires: float | None = None
+    claimed_until: float | None = None
+    problem: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is certainly nothing in it."""
+        return self.problem is None and not (self.free or self.claimed or self.total or self.listed)
+
+
+def left(looks: Iterable[Look]) -> int:
+    """How many messages are left, as far as it could be seen."""
+    return sum(max(look.total, int(look.listed)) for look in looks)
+
+
+def why(looks: Iterable[Look]) -> str:
+    """Say what the older segments of a queue wait for; empty if for nothing."""
+    looks = list(looks)
+    unseen = [look for look in looks if look.problem is not None]
+    if unseen:
+        return f"partition {unseen[0].partition} cannot be looked at: {unseen[0].problem}"
+    free = sum(max(look.free, 0) for look in looks)
+    claimed = sum(max(look.claimed, 0) for look in looks)
+    if not free and not claimed:
+        return "" if all(look.empty for look in looks) else "the last messages are on their way"
+    words = []
+    if free:
+        words.append(f"{free} free")
+    if claimed:
+        until = max((look.claimed_until for look in looks if look.claimed_until is not None), default=None)
+        words.append(f"{claimed} claimed" + ("" if until is None else f" until at most {moment(until)}"))
+    expires = min((look.oldest_expires for look in looks if look.oldest_expires is not None), default=None)
+    if expires is not None:
+        words.append(f"the oldest expires at {moment(expires)}")
+    return ", ".join(words)
+
+
+def moment(at: float) -> str:
+    """Spell a time in UTC, to the second."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def worth_noting(facts: Mapping[str, Any], remaining: int, waits: str, now: float) -> bool:
+    """Tell whether what a look has found is to be written into a record with these ``facts``.
+
+    The record is for people and its writing costs everybody: a change in wording or by a tenth, and not all the time.
+    """
+    before = facts.get("left")
+    if before is None or "waits" not in facts:
+        return True
+    if now - float(facts.get("looked_at", 0.0)) < _QUIET:
+        return False
+    return bool(facts["waits"] != waits or abs(before - remaining) > before * _NOTICEABLE)

@@ -1,0 +1,50 @@
+"""Whether a move could be made now: the driver of moves over steps without effect, up to the seal."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from catalog.model import Move, MoveState
+from marconi_proxy.moving.clock import Clock
+from marconi_proxy.moving.drive import Drive
+from marconi_proxy.moving.pace import Pace
+from marconi_proxy.moving.sealing import unfit
+from marconi_proxy.moving.steps.dry import DryRun
+from marconi_proxy.moving.steps.interface import Steps
+
+# From planned to armed it takes a few steps; more are a sign of a move that gets nowhere.
+_STEPS = 10
+_TRIED = (MoveState.PLANNED, MoveState.PREPARING)
+
+
+class Rehearsed(NamedTuple):
+    """``problems``: why it could not be made now, a sentence each, none if it could. ``would``: what would be done."""
+
+    problems: list[str]
+    would: list[str]
+
+
+async def rehearse(steps: Steps, pace: Pace, clock: Clock, move: Move, mates: Sequence[Move] = ()) -> Rehearsed:
+    """Go through a move that is planned, with all checks of preparing and arming and without effect.
+
+    ``steps`` are the real ones, of which only what reads is used. ``mates`` are the moves of its group, which need not
+    be stored either. Raises CatalogError.
+    """
+    dry = DryRun(steps, move, mates)
+    drive = Drive(dry, pace, clock, random.Random(0), move, 0)  # noqa: S311 - it waits for nothing
+    for _ in range(_STEPS):
+        await drive.step()
+        if drive.move.state not in _TRIED or drive.move.facts.get("failures"):
+            break
+    problems = []
+    if drive.move.state is not MoveState.ARMED:
+        problems.append(str(drive.move.facts.get("waits") or drive.move.log[-1].reason))
+    obstacle = unfit(await steps.members())
+    if obstacle is not None:
+        problems.append(obstacle)
+    if not problems:
+        dry.sentences.append(f"hold writes for at most {pace.longest_seal(move.max_pause_ms) * 1000:.0f} ms")
+        dry.sentences.append(f"send writes to partition {move.target}")
+    return Rehearsed(problems, dry.sentences)

@@ -1,0 +1,73 @@
+"""Steps that check what can be checked and do nothing: each writes down, in a sentence, what would be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from catalog.errors import MoveConflict
+from catalog.model import MemberSighting, Move, Partition, Placement, QueueKey, Segment
+from marconi_proxy.moving.progress import Look
+from marconi_proxy.moving.steps.interface import Steps, Unready
+
+
+class DryRun(Steps):
+    """Reads through ``steps`` and writes into memory: ``sentences`` has what would be done. ``move`` need not be
+    stored, nor its group, ``mates``. What comes after the seal can not be known without one: there it ends."""
+
+    def __init__(self, steps: Steps, move: Move, mates: Sequence[Move] = ()) -> None:
+        self._steps = steps
+        self._move = move
+        self._mates = {mate.id: mate for mate in mates}
+        self.sentences: list[str] = []
+
+    async def placement(self, key: QueueKey) -> Placement | None:
+        return await self._steps.placement(key)
+
+    async def move(self, move_id: str) -> Move | None:
+        if move_id == self._move.id:
+            return self._move
+        return self._mates.get(move_id) or await self._steps.move(move_id)
+
+    async def partition(self, name: str) -> Partition | None:
+        return await self._steps.partition(name)
+
+    async def members(self) -> list[MemberSighting]:
+        return await self._steps.members()
+
+    async def busy(self, partition: str, limit: int) -> int:
+        # A move waits for its turn, and that is no obstacle.
+        return 0
+
+    async def record(self, move: Move, token: int) -> None:
+        if move.version != self._move.version + 1:
+            raise MoveConflict(move.id, self._move)
+        self._move = move
+
+    async def place(self, placement: Placement, what: str) -> None:
+        raise Unready(f"a dry run never {what}")
+
+    async def position(self, placement: Placement) -> int:
+        return await self._steps.position(placement)
+
+    async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
+        return await self._steps.dead_letter_queue(key, segment)
+
+    async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
+        there = await self._steps.look(key, target)
+        if there.problem is not None:
+            raise Unready(there.problem)
+        here = await self._steps.look(key, source)
+        if here.problem is not None:
+            raise Unready(here.problem)
+        self.sentences.append(f"create queue {target.physical} on partition {target.partition}")
+        self.sentences.append(f"leave {here.total} messages on partition {source.partition} to be read there first")
+
+    async def look(self, key: QueueKey, segment: Segment) -> Look:
+        return await self._steps.look(key, segment)
+
+    async def remove(self, key: QueueKey, segment: Segment) -> None:
+        self.sentences.append(f"delete queue {segment.physical} from partition {segment.partition}")
+
+    async def bury(self, key: QueueKey, segments: tuple[Segment, ...]) -> None:
+        for segment in segments:
+            await self.remove(key, segment)

@@ -1,0 +1,116 @@
+"""Steps that fail where a test wants them to: for whoever shows that a move survives it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import TypeVar
+
+from catalog.errors import CatalogUnavailable
+from catalog.model import MemberSighting, Move, Partition, Placement, QueueKey, Segment
+from marconi_proxy.moving.progress import Look
+from marconi_proxy.moving.steps.interface import Steps, Unready
+
+T = TypeVar("T")
+
+_OF_PARTITIONS = frozenset({"dead_letter_queue", "bring_in_step", "remove", "bury"})
+
+
+class Died(BaseException):
+    """The mover is dead: nothing that it still tries to do is done."""
+
+
+class Fault(Enum):
+    """What happens at a step: the mover dies before or after it; it is done and its reply is lost; it is not done, for
+    the store or the partition is away; it takes its time."""
+
+    DIE_BEFORE = "dies before"
+    DIE_AFTER = "dies after"
+    LOSE_REPLY = "loses the reply of"
+    AWAY = "cannot do"
+    DELAY = "is slow at"
+
+
+class FaultySteps(Steps):
+    """Does what ``steps`` does. ``fault_at`` is asked before each call, with its number (from 0) and name, and returns
+    what is to go wrong, None if nothing; ``slow`` is awaited for a delay. ``done`` has the names of all calls."""
+
+    def __init__(
+        self,
+        steps: Steps,
+        fault_at: Callable[[int, str], Fault | None],
+        slow: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0),
+    ) -> None:
+        self._steps = steps
+        self._fault_at = fault_at
+        self._slow = slow
+        self.done: list[str] = []
+        self.dead = False
+
+    def _die(self) -> None:
+        self.dead = True
+        raise Died
+
+    async def _through(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        if self.dead:
+            raise Died
+        fault = self._fault_at(len(self.done), name)
+        self.done.append(name)
+        if fault is Fault.DIE_BEFORE:
+            self._die()
+        elif fault is Fault.AWAY:
+            raise _away(name)
+        elif fault is Fault.DELAY:
+            await self._slow()
+        result = await call()
+        if fault is Fault.DIE_AFTER:
+            self._die()
+        elif fault is Fault.LOSE_REPLY:
+            raise _away(name)
+        return result
+
+    async def placement(self, key: QueueKey) -> Placement | None:
+        return await self._through("placement", lambda: self._steps.placement(key))
+
+    async def move(self, move_id: str) -> Move | None:
+        return await self._through("move", lambda: self._steps.move(move_id))
+
+    async def partition(self, name: str) -> Partition | None:
+        return await self._through("partition", lambda: self._steps.partition(name))
+
+    async def members(self) -> list[MemberSighting]:
+        return await self._through("members", self._steps.members)
+
+    async def busy(self, partition: str, limit: int) -> int:
+        return await self._through("busy", lambda: self._steps.busy(partition, limit))
+
+    async def record(self, move: Move, token: int) -> None:
+        await self._through("record", lambda: self._steps.record(move, token))
+
+    async def place(self, placement: Placement, what: str) -> None:
+        await self._through("place", lambda: self._steps.place(placement, what))
+
+    async def position(self, placement: Placement) -> int:
+        return await self._through("position", lambda: self._steps.position(placement))
+
+    async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
+        return await self._through("dead_letter_queue", lambda: self._steps.dead_letter_queue(key, segment))
+
+    async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
+        await self._through("bring_in_step", lambda: self._steps.bring_in_step(key, source, target, within))
+
+    async def look(self, key: QueueKey, segment: Segment) -> Look:
+        return await self._through("look", lambda: self._steps.look(key, segment))
+
+    async def remove(self, key: QueueKey, segment: Segment) -> None:
+        await self._through("remove", lambda: self._steps.remove(key, segment))
+
+    async def bury(self, key: QueueKey, segments: tuple[Segment, ...]) -> None:
+        await self._through("bury", lambda: self._steps.bury(key, segments))
+
+
+def _away(name: str) -> Exception:
+    if name in _OF_PARTITIONS:
+        return Unready("the partition did not answer")
+    return CatalogUnavailable("the store did not answer")

@@ -1,0 +1,79 @@
+"""What a move does to the world: the one way from the driver of moves to catalog and partitions.
+
+Each method may raise CatalogError or Unready, and may then have been done or not; all are safe to repeat. Segments are
+named by values of the model; ``key`` tells whose they are.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from catalog.model import MemberSighting, Move, Partition, Placement, QueueKey, Segment
+from marconi_proxy.moving.progress import Look
+
+
+class Unready(Exception):
+    """Something in the world is not as the move needs it. The message is for operators, and it is tried again."""
+
+
+class Steps(ABC):
+    # -- the catalog -------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def placement(self, key: QueueKey) -> Placement | None: ...
+
+    @abstractmethod
+    async def move(self, move_id: str) -> Move | None: ...
+
+    @abstractmethod
+    async def partition(self, name: str) -> Partition | None: ...
+
+    @abstractmethod
+    async def members(self) -> list[MemberSighting]: ...
+
+    @abstractmethod
+    async def busy(self, partition: str, limit: int) -> int:
+        """Return how many moves from or to the partition are under way and not switched yet; at most ``limit``."""
+
+    @abstractmethod
+    async def record(self, move: Move, token: int) -> None:
+        """Compare-and-set of the move, by its holder. Raises MoveConflict, MoveNotHeld."""
+
+    @abstractmethod
+    async def place(self, placement: Placement, what: str) -> None:
+        """Compare-and-set of the placement; ``what`` says in a few words what it does. Raises Conflict."""
+
+    @abstractmethod
+    async def position(self, placement: Placement) -> int:
+        """Return the position in the feed of the change that made a placement what it is, which was stored before this
+        is called; or any later one."""
+
+    # -- partitions --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
+        """Return the name of the queue that takes the dead letters of this one, None if there is none."""
+
+    @abstractmethod
+    async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
+        """Make sure that ``target`` is there, with the metadata and subscriptions of ``source``. ``within``: seconds
+        after which it is given up. Raises Unready."""
+
+    @abstractmethod
+    async def look(self, key: QueueKey, segment: Segment) -> Look:
+        """Return what a segment holds; nothing if it has no queue. What goes wrong is in the answer."""
+
+    @abstractmethod
+    async def remove(self, key: QueueKey, segment: Segment) -> None:
+        """Delete a segment's queue and its subscriptions from its partition. Raises Unready unless it is gone.
+
+        The caller knows that no placement names it. Nothing to delete is success, also if the partition itself is gone.
+        """
+
+    @abstractmethod
+    async def bury(self, key: QueueKey, segments: tuple[Segment, ...]) -> None:
+        """As ``remove``, of what a queue has left behind that has no placement any more.
+
+        Its users may create it anew at any moment, on the same partition and by the same name: so a placement in state
+        deleting is put in their way meanwhile. If there is another placement already, nothing is deleted that it names.
+        """

@@ -1,0 +1,174 @@
+"""The steps as they are done: the catalog's verbs, and calls to partitions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from catalog.errors import Conflict, PartitionUnknown
+from catalog.interface import Catalog
+from catalog.model import (
+    MemberSighting,
+    Move,
+    MoveState,
+    Partition,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Segment,
+)
+from marconi_proxy.moving.clock import Clock
+from marconi_proxy.moving.progress import Look
+from marconi_proxy.moving.steps.interface import Steps, Unready
+from marconi_proxy.moving.steps.queue_calls import QueueCalls
+from marconi_proxy.moving.steps.subscriptions import changes
+from marconi_proxy.upstream.exchange import Upstream
+
+# The states in which a move takes of a partition's budget.
+BUSY = (
+    MoveState.PREPARING,
+    MoveState.ARMED,
+    MoveState.SEALING,
+    MoveState.BACK_PREPARING,
+    MoveState.BACK_ARMED,
+    MoveState.BACK_SEALING,
+)
+# Seconds for one call to a partition.
+_CALL = 5.0
+
+
+class RealSteps(Steps):
+    """Belongs to one event loop. ``position`` finds the change that made a placement what it is in the feed
+    (``Following.position``); ``token`` makes a random one for each new placement."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        open_upstream: Callable[[Partition], Upstream],
+        position: Callable[[Placement], Awaitable[int]],
+        clock: Clock,
+        token: Callable[[], str],
+    ) -> None:
+        self._catalog = catalog
+        self._open_upstream = open_upstream
+        self._position = position
+        self._clock = clock
+        self._token = token
+        self._upstreams: dict[str, Upstream] = {}
+
+    # -- the catalog -------------------------------------------------------------------------------------------------
+
+    async def placement(self, key: QueueKey) -> Placement | None:
+        return await self._catalog.get_placement(key)
+
+    async def move(self, move_id: str) -> Move | None:
+        return await self._catalog.get_move(move_id)
+
+    async def partition(self, name: str) -> Partition | None:
+        return await self._catalog.get_partition(name)
+
+    async def members(self) -> list[MemberSighting]:
+        return await self._catalog.list_members()
+
+    async def busy(self, partition: str, limit: int) -> int:
+        return len(await self._catalog.list_moves(partition=partition, states=BUSY, limit=limit))
+
+    async def record(self, move: Move, token: int) -> None:
+        await self._catalog.replace_move(move, token)
+
+    async def place(self, placement: Placement, what: str) -> None:
+        try:
+            await self._catalog.replace_placement(placement)
+        except PartitionUnknown as error:
+            raise Unready(f"{error}") from error
+
+    async def position(self, placement: Placement) -> int:
+        return await self._position(placement)
+
+    # -- partitions --------------------------------------------------------------------------------------------------
+
+    async def _calls(self, key: QueueKey, segment: Segment, within: float = _CALL) -> QueueCalls | None:
+        """Return the way to a segment's queue, None if its partition is not registered any more."""
+        partition = await self._catalog.get_partition(segment.partition)
+        if partition is None:
+            self._upstreams.pop(segment.partition, None)
+            return None
+        upstream = self._upstreams.get(partition.name)
+        if upstream is None:
+            upstream = self._upstreams[partition.name] = self._open_upstream(partition)
+        else:
+            upstream.update(partition)
+        return QueueCalls(upstream, key, segment.physical, within)
+
+    async def _registered(self, key: QueueKey, segment: Segment, within: float = _CALL) -> QueueCalls:
+        calls = await self._calls(key, segment, within)
+        if calls is None:
+            raise Unready(f"partition {segment.partition} is not registered")
+        return calls
+
+    async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
+        return await (await self._registered(key, segment)).dead_letter_queue()
+
+    async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
+        try:
+            async with asyncio.timeout(within):
+                old = await self._registered(key, source, within)
+                new = await self._registered(key, target, within)
+                await new.take_over(old, await new.exists())
+                await _subscribe(old, new)
+        except TimeoutError:
+            raise Unready(
+                f"partitions {source.partition} and {target.partition} did not answer within {within:.1f} s"
+            ) from None
+
+    async def look(self, key: QueueKey, segment: Segment) -> Look:
+        try:
+            calls = await self._registered(key, segment)
+            return await calls.look(self._clock.now())
+        except Unready as error:
+            return Look(segment.partition, problem=str(error))
+
+    async def remove(self, key: QueueKey, segment: Segment) -> None:
+        calls = await self._calls(key, segment)
+        if calls is None:
+            return
+        # Subscriptions outlive their queue (API section 4.11), and would be those of a later one of that name.
+        for subscription in await calls.subscriptions():
+            await calls.unsubscribe(subscription.id)
+        await calls.delete()
+
+    async def bury(self, key: QueueKey, segments: tuple[Segment, ...]) -> None:
+        there = [segment for segment in segments if await self._catalog.get_partition(segment.partition) is not None]
+        if not there:
+            return
+        numbered = tuple(Segment(n, segment.partition, segment.physical) for n, segment in enumerate(there))
+        grave = Placement(
+            key.project, key.queue, 1, PlacementState.DELETING, numbered, since=self._clock.now(), born=self._token()
+        )
+        try:
+            # Whoever dies after this leaves a deletion, which whoever meets it finishes when it is abandoned.
+            stored, ours = await self._catalog.insert_placement(grave)
+        except PartitionUnknown as error:
+            raise Unready(f"{error}") from error
+        named = frozenset() if ours else {(segment.partition, segment.physical) for segment in stored.segments}
+        for segment in numbered:
+            if (segment.partition, segment.physical) not in named:
+                await self.remove(key, segment)
+        if ours:
+            try:
+                await self._catalog.remove_placement(key, grave.epoch, grave.born)
+            except Conflict as error:
+                raise Unready("another one goes on with the deletion") from error
+
+
+async def _subscribe(source: QueueCalls, target: QueueCalls) -> None:
+    """Give the target the subscriptions of the source. Raises Unready."""
+    if not source.has_subscriptions or not target.has_subscriptions:
+        return
+    wanted = changes(await source.subscriptions(), await target.subscriptions())
+    for one in wanted.made:
+        await target.subscribe(one)
+    for identifier, one in wanted.changed:
+        await target.resubscribe(identifier, one)
+    for identifier in wanted.ended:
+        await target.unsubscribe(identifier)
