@@ -34,7 +34,7 @@ from marconi_proxy.moving.steps.interface import Steps, Unready
 LOG = logging.getLogger(__name__)
 
 # Seconds to wait where somebody else is at work, who is quick or is found out by others.
-_SHORTLY = 1.0
+SHORTLY = 1.0
 # Seconds until the next attempt to delete what is left behind, while its partition cannot be reached.
 _SOON = 5.0
 
@@ -174,6 +174,10 @@ class Drive:
             wait = move.due - self.clock.now()
             if wait > 0 and (move.state is MoveState.LINGERING or (self._failures() and move.state in _RETRIED)):
                 return Next(wait)
+            if self._failures() >= self.pace.give_up_after and move.state in _RETRIED:
+                reason = f"failed {self._failures()} times in a row, the last time: {move.facts.get('waits', '')}"
+                await self.enter(Event.PAUSE, reason, {"failures": 0})
+                return AT_ONCE
             return await _STEPS[move.state](self)
         except Unready as unready:
             return await self.wait_for(str(unready))
@@ -228,7 +232,7 @@ class Drive:
         for name in (self.move.source, self.move.target):
             if await self.steps.busy(name, self.pace.at_once) >= self.pace.at_once:
                 await self.wait_for(f"partition {name} has {self.pace.at_once} moves at a time")
-                return Next(self._chance.uniform(1.0, 3.0) * _SHORTLY)
+                return Next(self._chance.uniform(1.0, 3.0) * SHORTLY)
         await self.enter(Event.START, "its turn came", {"waits": ""})
         return AT_ONCE
 
@@ -256,7 +260,7 @@ class Drive:
     async def _arm(self) -> Next:
         placement = self._known()
         if placement.state is not PlacementState.OPEN:
-            return Next(_SHORTLY)
+            return Next(SHORTLY)
         reason = await self._not_armed(placement)
         if reason is not None:
             await self.back_off(Event.BACK_OFF, reason)

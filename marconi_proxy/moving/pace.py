@@ -24,6 +24,7 @@ class Pace:
     at_once: int = 4
     seals_per_second: float = 10.0
     hold: float = 15.0
+    give_up_after: int = 20
 
     def wait_after(self, failures: int, chance: random.Random) -> float:
         """Return how long to wait after so many failures in a row: anything up to a limit that doubles each time, so

@@ -63,12 +63,14 @@ class FaultySteps(Steps):
             raise _away(name)
         elif fault is Fault.DELAY:
             await self._slow()
-        result = await call()
-        if fault is Fault.DIE_AFTER:
-            self._die()
-        elif fault is Fault.LOSE_REPLY:
-            raise _away(name)
-        return result
+        try:
+            return await call()
+        finally:
+            # Whatever the call has raised, nobody hears of it.
+            if fault is Fault.DIE_AFTER:
+                self._die()
+            elif fault is Fault.LOSE_REPLY:
+                raise _away(name)
 
     async def placement(self, key: QueueKey) -> Placement | None:
         return await self._through("placement", lambda: self._steps.placement(key))

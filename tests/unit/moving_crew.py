@@ -1,0 +1,65 @@
+"""Movers over a ``World``: one after the other, each as long as it lives."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+
+from catalog.errors import CatalogError, MoveNotHeld
+from marconi_proxy.moving.convoy import Convoy
+from marconi_proxy.moving.drive import Drive
+from marconi_proxy.moving.pace import Pace
+from marconi_proxy.moving.sealing import Round
+from marconi_proxy.moving.steps.faulty import Died, Fault, FaultySteps
+from tests.unit.moving_world import World
+
+PACE = Pace()
+_MOST = 400
+
+
+class Crew:
+    """Drives the moves ``ids`` until they end, or nothing can be done about them. ``fault_at`` counts the calls of all
+    movers together. A mover that dies is followed by another one."""
+
+    def __init__(
+        self, world: World, *ids: str, fault_at: Callable[[int, str], Fault | None] = lambda n, name: None
+    ) -> None:
+        self.world = world
+        self.ids = ids
+        self.calls: list[str] = []
+        self.movers = 0
+        self._fault_at = fault_at
+        self._chance = random.Random(1)
+
+    def _fault(self, number: int, name: str) -> Fault | None:
+        self.calls.append(name)
+        return self._fault_at(len(self.calls) - 1, name)
+
+    def mover(self) -> Convoy:
+        """Return what a new mover drives, which holds all moves from now on."""
+        self.movers += 1
+        steps = FaultySteps(self.world, self._fault)
+        held = [self.world.take(id_) for id_ in self.ids]
+        drives = [Drive(steps, PACE, self.world.clock, self._chance, move, token) for move, token in held]
+
+        async def seal(ready: Sequence[Drive]) -> None:
+            await Round(steps, self.world.clock, ready).run()
+
+        return Convoy(drives, seal)
+
+    async def run(self) -> None:
+        """Return when all moves have ended or rest."""
+        convoy = self.mover()
+        for _ in range(_MOST):
+            try:
+                wait = await convoy.step()
+            except (Died, MoveNotHeld):
+                convoy = self.mover()
+            except CatalogError:
+                pass
+            else:
+                if math.isinf(wait):
+                    return
+                await self.world.clock.sleep(wait)
+        raise AssertionError(f"no end: {[(m.state, m.facts.get('waits')) for m in self.world.moves.values()]}")

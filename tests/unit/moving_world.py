@@ -1,0 +1,261 @@
+"""A world for movers: catalog and partitions in memory, a clock that goes when somebody waits, and those who meddle.
+
+``World`` is an implementation of the steps, which tests/contract compares with the real one. It watches what must never
+be: two open segments, a segment without its queue, a queue deleted that is named or not empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from catalog.errors import Conflict, MoveConflict, MoveNotHeld
+from catalog.model import (
+    Holder,
+    LogEntry,
+    Member,
+    MemberSighting,
+    Move,
+    MoveState,
+    Partition,
+    PartitionState,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Segment,
+)
+from marconi_proxy.moving.barrier import CHAINS
+from marconi_proxy.moving.machine import Event, after
+from marconi_proxy.moving.progress import Look
+from marconi_proxy.moving.steps.interface import Steps, Unready
+from marconi_proxy.moving.steps.metadata import dead_letters_of
+from marconi_proxy.moving.steps.real import BUSY
+
+PROJECT = "project"
+BORN = "0123456789abcdef"
+START = 1_000_000.0
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.time = START
+        self.slept = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time - START
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        self.time += seconds
+
+
+@dataclass
+class FakeQueue:
+    """What a queue holds on a partition: how many messages that are free, and claimed."""
+
+    free: int = 0
+    claimed: int = 0
+    metadata: dict[str, Any] = field(default_factory=dict)
+    subscribers: set[str] = field(default_factory=set)
+
+
+class World(Steps):
+    """``before`` is awaited before each call, with its name; ``on_state`` maps states to what somebody does, once, when
+    a move enters one. ``silent`` are the members that do not acknowledge."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.placements: dict[QueueKey, Placement] = {}
+        self.moves: dict[str, Move] = {}
+        self.tokens: dict[str, int] = {}
+        self.partitions = {name: make_partition(name) for name in ("p1", "p2", "p3")}
+        self.queues: dict[tuple[str, str], FakeQueue] = {}
+        self.silent: set[str] = set()
+        self.sightings = {name: MemberSighting(member(name), 1.0) for name in ("w1", "w2")}
+        self.on_state: dict[MoveState, Callable[[], None]] = {}
+        self.before: Callable[[str], Awaitable[None]] | None = None
+        self.unreachable: set[str] = set()
+        self.feed: list[tuple[QueueKey, int, str]] = []
+        self.lives = 0
+
+    # -- what tests do -----------------------------------------------------------------------------------------------
+
+    def put(
+        self, queue: str, where: str = "p1", *, free: int = 0, group: str | None = None, **metadata: Any
+    ) -> QueueKey:
+        """Create a queue."""
+        key = QueueKey(PROJECT, queue)
+        self.placements[key] = Placement(
+            PROJECT, queue, 1, PlacementState.OPEN, (Segment(0, where, queue),), born=BORN, group=group
+        )
+        self.queues[where, queue] = FakeQueue(free, metadata=metadata)
+        return key
+
+    def order(self, id_: str, queue: str, target: str = "p2", *, group: tuple[str, ...] = (), **more: Any) -> None:
+        """Order a move."""
+        placement = self.placements[QueueKey(PROJECT, queue)]
+        self.moves[id_] = Move(
+            id_, PROJECT, queue, placement.partition, target, created=START, born=placement.born, group=group, **more
+        )
+
+    def decide(self, id_: str, event: Event) -> None:
+        """Do what an operator does."""
+        move = self.moves[id_]
+        changed = move.entered(LogEntry(self.clock.now(), after(move.state, event), f"an operator: {event}"))
+        if event is Event.REVERSE:
+            placement = self.placements[move.key]
+            back = move.target if placement.partition == move.source else move.source
+            changed = replace(changed, toward=back, tail=placement.segments[-1].n, due=0.0)
+        self._store(changed)
+
+    def delete(self, key: QueueKey) -> None:
+        """Delete a queue, as its users do."""
+        placement = self.placements.pop(key, None)
+        for segment in placement.segments if placement is not None else ():
+            self.queues.pop((segment.partition, segment.physical), None)
+
+    def empty(self) -> None:
+        """Let consumers empty all sealed segments."""
+        for placement in self.placements.values():
+            for segment in placement.segments[:-1]:
+                self.queues[segment.partition, segment.physical] = replace(
+                    self.queues[segment.partition, segment.physical], free=0, claimed=0
+                )
+
+    def take(self, id_: str) -> tuple[Move, int]:
+        """Hold a move, whoever held it."""
+        self.tokens[id_] = self.tokens.get(id_, 0) + 1
+        return self.moves[id_], self.tokens[id_]
+
+    def chain(self, queue: str) -> list[str]:
+        """Return the partitions of a queue's segments, and where it is sealed or held."""
+        placement = self.placements[QueueKey(PROJECT, queue)]
+        held = [placement.state.value] if placement.state is not PlacementState.OPEN else []
+        return [f"{s.partition}{' sealed' if s.sealed else ''}" for s in placement.segments] + held
+
+    # -- the steps ---------------------------------------------------------------------------------------------------
+
+    async def _called(self, name: str) -> None:
+        if self.before is not None:
+            await self.before(name)
+
+    async def placement(self, key: QueueKey) -> Placement | None:
+        await self._called("placement")
+        return self.placements.get(key)
+
+    async def move(self, move_id: str) -> Move | None:
+        await self._called("move")
+        return self.moves.get(move_id)
+
+    async def partition(self, name: str) -> Partition | None:
+        await self._called("partition")
+        return self.partitions.get(name)
+
+    async def members(self) -> list[MemberSighting]:
+        await self._called("members")
+        position = len(self.feed)
+        for name, seen in self.sightings.items():
+            if name not in self.silent:
+                acked = replace(seen.member, applied=position, acked=position)
+                self.sightings[name] = replace(seen, member=acked)
+        return list(self.sightings.values())
+
+    async def busy(self, partition: str, limit: int) -> int:
+        await self._called("busy")
+        busy = [m for m in self.moves.values() if m.state in BUSY and partition in (m.source, m.target)]
+        return len(busy[:limit])
+
+    async def record(self, move: Move, token: int) -> None:
+        await self._called("record")
+        stored = self.moves[move.id]
+        if stored == move:
+            return
+        if token != self.tokens.get(move.id):
+            raise MoveNotHeld(move.id, token)
+        if move.version != stored.version + 1:
+            raise MoveConflict(move.id, stored)
+        self._store(move)
+
+    def _store(self, move: Move) -> None:
+        entered = self.moves[move.id].state is not move.state
+        self.moves[move.id] = replace(move, holder=Holder("mover", self.tokens.get(move.id, 1), 0.0))
+        if entered:
+            action = self.on_state.pop(move.state, None)
+            if action is not None:
+                action()
+
+    async def place(self, placement: Placement, what: str) -> None:
+        await self._called("place")
+        stored = self.placements.get(placement.key)
+        if stored == placement:
+            return
+        if stored is None or stored.born != placement.born or stored.epoch != placement.epoch - 1:
+            raise Conflict(stored)
+        assert [s.n for s in placement.segments if not s.sealed] == [placement.segments[-1].n]
+        for segment in placement.segments:
+            assert (segment.partition, segment.physical) in self.queues, f"{segment} has no queue"
+        self.placements[placement.key] = placement
+        self.feed.append((placement.key, placement.epoch, placement.born))
+
+    async def position(self, placement: Placement) -> int:
+        await self._called("position")
+        return self.feed.index((placement.key, placement.epoch, placement.born)) + 1
+
+    async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
+        await self._called("dead_letter_queue")
+        return dead_letters_of(self._queue(segment).metadata)
+
+    def _queue(self, segment: Segment) -> FakeQueue:
+        if segment.partition in self.unreachable:
+            raise Unready(f"partition {segment.partition} does not answer")
+        return self.queues.get((segment.partition, segment.physical), FakeQueue())
+
+    async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
+        await self._called("bring_in_step")
+        old, new = self._queue(source), self._queue(target)
+        self.queues[target.partition, target.physical] = replace(
+            new, metadata=dict(old.metadata), subscribers=set(old.subscribers)
+        )
+
+    async def look(self, key: QueueKey, segment: Segment) -> Look:
+        await self._called("look")
+        try:
+            queue = self._queue(segment)
+        except Unready as error:
+            return Look(segment.partition, problem=str(error))
+        total = queue.free + queue.claimed
+        return Look(segment.partition, queue.free, queue.claimed, total, total > 0)
+
+    async def remove(self, key: QueueKey, segment: Segment) -> None:
+        await self._called("remove")
+        queue = self._queue(segment)
+        placement = self.placements.get(key)
+        named = placement is not None and any(
+            (s.partition, s.physical) == (segment.partition, segment.physical) for s in placement.segments
+        )
+        assert not named, f"{segment} is deleted and named by {placement}"
+        assert queue.free + queue.claimed == 0, f"{segment} is deleted with messages"
+        self.queues.pop((segment.partition, segment.physical), None)
+
+    async def bury(self, key: QueueKey, segments: tuple[Segment, ...]) -> None:
+        await self._called("bury")
+        placement = self.placements.get(key)
+        named = {(s.partition, s.physical) for s in placement.segments} if placement is not None else set()
+        for segment in segments:
+            if (segment.partition, segment.physical) not in named:
+                self._queue(segment)
+                self.queues.pop((segment.partition, segment.physical), None)
+
+
+def make_partition(
+    name: str, *, state: PartitionState = PartitionState.ENABLED, versions: tuple[str, ...] = ("v2",)
+) -> Partition:
+    return Partition(name, (f"http://{name}.example:8888",), state=state, api_versions=versions)
+
+
+def member(name: str, *, capabilities: tuple[str, ...] = (CHAINS,), synced: bool = True, lease: float = 30.0) -> Member:
+    return Member(name, synced=synced, capabilities=capabilities, lease=lease)

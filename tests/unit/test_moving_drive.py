@@ -1,0 +1,362 @@
+"""One move, from its order to its end, and everything that comes in between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from catalog.model import MemberSighting, MoveState, PartitionState, PlacementState
+from marconi_proxy.moving.machine import Event
+from tests.unit.moving_crew import PACE, Crew
+from tests.unit.moving_world import World, make_partition, member
+
+
+async def test_a_move_ends_with_the_queue_on_the_target_and_nothing_on_the_source() -> None:
+    world = World()
+    key = world.put("orders", free=3, colour="red")
+    world.queues["p1", "orders"].subscribers.add("http://hook.example")
+    world.order("m1", "orders")
+    world.on_state[MoveState.DRAINING] = world.empty
+
+    await Crew(world, "m1").run()
+
+    move = world.moves["m1"]
+    assert move.state is MoveState.DONE
+    assert world.chain("orders") == ["p2"]
+    assert world.placements[key].move is None
+    assert set(world.queues) == {("p2", "orders")}
+    assert world.queues["p2", "orders"].metadata == {"colour": "red"}
+    assert world.queues["p2", "orders"].subscribers == {"http://hook.example"}
+    states = [entry.state.value for entry in move.log]
+    assert states == ["preparing", "armed", "sealing", "draining", "lingering", "retired", "done"]
+    assert move.pause_ms is not None
+    assert move.certificate is not None
+    assert move.certificate["pause_ms"] == move.pause_ms
+    assert move.certificate["barrier"] == {"acknowledged": ["w1", "w2"], "signed_off": [], "expired": []}
+    first, second = [check["at"] for check in move.certificate["zero_checks"]]
+    assert second - first >= PACE.linger
+    assert first >= move.certificate["switched_at"]
+    assert move.certificate["deleted"] == [["p1", "orders"]]
+
+
+async def test_messages_keep_the_older_segment_and_the_record_says_what_it_waits_for() -> None:
+    world = World()
+    world.put("orders", free=3)
+    world.order("m1", "orders")
+    crew = Crew(world, "m1")
+    convoy = crew.mover()
+    for _ in range(8):
+        world.clock.time += 6
+        await convoy.step()
+    assert world.moves["m1"].state is MoveState.DRAINING
+    assert world.moves["m1"].facts["waits"] == "3 free"
+    assert world.moves["m1"].facts["left"] == 3
+    assert world.moves["m1"].facts["left_at_switch"] == 3
+    assert world.chain("orders") == ["p1 sealed", "p2"]
+
+
+async def test_a_silent_member_aborts_the_seal_and_is_named() -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    world.silent.add("w2")
+    aborted: list[str] = []
+
+    async def until_aborted(name: str) -> None:
+        move = world.moves["m1"]
+        if move.attempt and move.state is MoveState.ARMED and not aborted:
+            aborted.extend(world.chain("orders"))
+            world.silent.clear()
+
+    world.before = until_aborted
+    await Crew(world, "m1").run()
+
+    move = world.moves["m1"]
+    assert aborted == ["p1"]
+    (entry,) = [entry for entry in move.log if "acknowledged" in entry.reason]
+    assert entry.reason == "not acknowledged by member w2"
+    assert move.attempt == 2
+    assert move.state is MoveState.DONE
+
+
+@pytest.mark.parametrize(
+    ("sighting", "words"),
+    [
+        (MemberSighting(member("old", capabilities=()), 1.0), "release"),
+        (MemberSighting(member("quiet"), 15.0), "not heard of"),
+        (MemberSighting(member("cut", synced=False), 1.0), "cut off"),
+    ],
+)
+async def test_a_member_that_is_not_fit_is_named_and_nothing_is_sealed(sighting: MemberSighting, words: str) -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    world.sightings = {"x": sighting}
+    convoy = Crew(world, "m1").mover()
+    while not world.moves["m1"].facts.get("failures"):
+        await convoy.step()
+    waits = world.moves["m1"].facts["waits"]
+    assert words in waits
+    assert sighting.member.id in waits
+    assert not world.feed
+
+
+async def test_a_member_whose_lease_has_lapsed_is_not_waited_for() -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    world.sightings["w2"] = replace(world.sightings["w2"], age=31.0)
+    world.silent.add("w2")
+    await Crew(world, "m1").run()
+    assert world.moves["m1"].certificate is not None
+    assert world.moves["m1"].certificate["barrier"]["expired"] == ["w2"]
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (make_partition("p2", state=PartitionState.CORDONED), "takes no queues"),
+        (make_partition("p2", state=PartitionState.DISABLED), "takes no queues"),
+        (make_partition("p2", versions=()), "versions"),
+        (make_partition("p2", versions=("v1",)), "v2"),
+        (None, "not registered"),
+    ],
+)
+async def test_a_target_that_does_not_do_pauses_the_move_in_the_end_with_the_reason(target: object, words: str) -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    if target is None:
+        del world.partitions["p2"]
+    else:
+        world.partitions["p2"] = target  # type: ignore[assignment]
+    await Crew(world, "m1").run()
+    assert world.moves["m1"].state is MoveState.PAUSED
+    assert words in world.moves["m1"].log[-1].reason
+    assert set(world.queues) == {("p1", "orders")}
+
+
+async def test_a_partition_that_cannot_be_seen_keeps_its_segment() -> None:
+    """Nothing is retired by a look that failed, however long it lasts."""
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    world.on_state[MoveState.LINGERING] = lambda: world.unreachable.add("p1")
+    crew = Crew(world, "m1")
+    convoy = crew.mover()
+    while world.moves["m1"].state is not MoveState.LINGERING:
+        await convoy.step()
+    for _ in range(10):
+        world.clock.time += 100
+        await convoy.step()
+    assert world.moves["m1"].state is MoveState.LINGERING
+    assert world.chain("orders") == ["p1 sealed", "p2"]
+    assert "p1" in world.moves["m1"].facts["waits"]
+    world.unreachable.clear()
+    await crew.run()
+    assert world.moves["m1"].state is MoveState.DONE
+
+
+async def test_a_message_that_arrives_late_sends_it_back_to_draining() -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+
+    def late() -> None:
+        world.queues["p1", "orders"].free = 1
+        world.on_state[MoveState.DRAINING] = world.empty
+
+    world.on_state[MoveState.LINGERING] = late
+    await Crew(world, "m1").run()
+    assert [entry.state.value for entry in world.moves["m1"].log].count("draining") == 2
+    assert world.moves["m1"].state is MoveState.DONE
+
+
+async def test_the_name_is_taken_where_something_is_left() -> None:
+    world = World()
+    world.put("orders")
+    world.queues["p2", "orders"] = replace(world.queues["p1", "orders"], free=2)
+    world.order("m1", "orders")
+    await Crew(world, "m1").run()
+    (physical,) = [name for partition, name in world.queues if partition == "p2" and name != "orders"]
+    assert physical.startswith("orders-1-")
+    assert world.queues["p2", "orders"].free == 2
+    assert world.moves["m1"].state is MoveState.DONE
+
+
+async def test_a_move_waits_for_its_turn_while_a_partition_has_enough() -> None:
+    world = World()
+    for n in range(PACE.at_once):
+        world.put(f"other-{n}", "p3")
+        world.order(f"other-{n}", f"other-{n}")
+        world.moves[f"other-{n}"] = replace(world.moves[f"other-{n}"], state=MoveState.PREPARING)
+    world.put("orders")
+    world.order("m1", "orders")
+    assert await Crew(world, "m1").mover().step() > 0
+    assert world.moves["m1"].state is MoveState.PLANNED
+    assert "p2" in world.moves["m1"].facts["waits"]
+
+
+# -- operators ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [MoveState.PREPARING, MoveState.ARMED])
+async def test_a_cancelled_move_leaves_nothing_on_the_target(state: MoveState) -> None:
+    world = World()
+    world.put("orders", free=1)
+    world.order("m1", "orders")
+    world.on_state[state] = lambda: world.decide("m1", Event.CANCEL)
+    await Crew(world, "m1").run()
+    assert world.moves["m1"].state is MoveState.CANCELLED
+    assert world.chain("orders") == ["p1"]
+    assert set(world.queues) == {("p1", "orders")}
+
+
+async def test_a_reversed_move_ends_where_it_began_under_another_name() -> None:
+    world = World()
+    world.put("orders", free=1)
+    world.order("m1", "orders")
+
+    def back() -> None:
+        world.decide("m1", Event.REVERSE)
+        world.on_state[MoveState.DRAINING] = world.empty
+
+    world.on_state[MoveState.DRAINING] = back
+    await Crew(world, "m1").run()
+    assert world.moves["m1"].state is MoveState.DONE
+    assert world.chain("orders") == ["p1"]
+    assert [name for name in world.queues if name != ("p1", "orders")] == list(world.queues)
+    assert len(world.queues) == 1
+    assert world.moves["m1"].certificate is not None
+    assert world.moves["m1"].certificate["to"] == "p1"
+
+
+async def test_a_reverse_that_is_cancelled_goes_on_to_the_target() -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.REVERSE)
+    world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", Event.CANCEL)
+    await Crew(world, "m1").run()
+    assert world.moves["m1"].state is MoveState.DONE
+    assert world.moves["m1"].toward == "p2"
+    assert set(world.queues) == {("p2", "orders")}
+
+
+async def test_a_paused_move_rests_until_it_is_resumed() -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    world.on_state[MoveState.ARMED] = lambda: world.decide("m1", Event.PAUSE)
+    crew = Crew(world, "m1")
+    await crew.run()
+    assert world.moves["m1"].state is MoveState.PAUSED
+    world.decide("m1", Event.RESUME)
+    await crew.run()
+    assert world.moves["m1"].state is MoveState.DONE
+
+
+async def test_a_seal_that_an_operator_overtook_is_taken_back() -> None:
+    """Paused between the seal and its record, by a mover that then died."""
+    world = World()
+    key = world.put("orders")
+    world.order("m1", "orders")
+    crew = Crew(world, "m1")
+    convoy = crew.mover()
+    while world.moves["m1"].state is not MoveState.ARMED:
+        await convoy.step()
+    placement = world.placements[key]
+    await world.place(
+        replace(placement, epoch=2, state=PlacementState.SEALING, move="m1", since=world.clock.now()), "seals"
+    )
+    world.decide("m1", Event.PAUSE)
+    await crew.run()
+    assert world.moves["m1"].state is MoveState.PAUSED
+    assert world.chain("orders") == ["p1"]
+
+
+# -- groups ------------------------------------------------------------------------------------------------------------
+
+
+def _group(world: World) -> None:
+    world.put("orders", free=1, _dead_letter_queue="dead")
+    world.put("dead", free=1, group="orders")
+    world.order("m1", "orders", group=("m2",))
+    world.order("m2", "dead", group=("m1",))
+
+
+async def test_a_queue_goes_with_its_dead_letter_queue() -> None:
+    world = World()
+    _group(world)
+    order: list[str] = []
+
+    async def drain(name: str) -> None:
+        switched = [placement.queue for placement in world.placements.values() if len(placement.segments) == 2]
+        order.extend(queue for queue in switched if queue not in order)
+        if len(switched) == 2:
+            world.empty()
+
+    world.before = drain
+    await Crew(world, "m1", "m2").run()
+    assert {move.state for move in world.moves.values()} == {MoveState.DONE}
+    assert world.chain("orders") == world.chain("dead") == ["p2"]
+    assert order == ["dead", "orders"]
+
+
+async def test_dead_letters_that_may_still_come_keep_their_segment() -> None:
+    world = World()
+    _group(world)
+    convoy = Crew(world, "m1", "m2").mover()
+    while world.moves["m2"].state is not MoveState.DRAINING:
+        await convoy.step()
+    world.queues["p1", "dead"].free = 0
+    for _ in range(20):
+        world.clock.time += 100
+        await convoy.step()
+    assert world.chain("dead") == ["p1 sealed", "p2"]
+    assert world.moves["m2"].facts["waits"] == "dead letters of queue orders may still come"
+
+
+@pytest.mark.parametrize("queue", ["orders", "dead"])
+async def test_half_a_group_is_refused(queue: str) -> None:
+    world = World()
+    _group(world)
+    del world.moves["m1"], world.moves["m2"]
+    world.order("m1", queue)
+    await Crew(world, "m1").run()
+    assert world.moves["m1"].state is MoveState.PAUSED
+    assert "does not go with it" in world.moves["m1"].log[-1].reason
+
+
+async def test_a_group_is_aborted_together() -> None:
+    world = World()
+    _group(world)
+    convoy = Crew(world, "m1", "m2").mover()
+    failed = False
+
+    async def fail(name: str) -> None:
+        nonlocal failed
+        sealed = [p for p in world.placements.values() if p.state is PlacementState.SEALING]
+        if name == "bring_in_step" and len(sealed) == 2 and not failed:
+            failed = True
+            world.unreachable.add("p2")
+
+    world.before = fail
+    while not failed:
+        await convoy.step()
+    assert world.chain("orders") == world.chain("dead") == ["p1"]
+    assert [move.state for move in world.moves.values()] == [MoveState.ARMED] * 2
+
+
+async def test_a_move_does_not_go_without_its_group() -> None:
+    world = World()
+    _group(world)
+    world.on_state[MoveState.PREPARING] = lambda: world.decide("m1", Event.PAUSE)
+    convoy = Crew(world, "m1", "m2").mover()
+    for _ in range(20):
+        world.clock.time += 10
+        await convoy.step()
+    assert world.moves["m2"].state is MoveState.ARMED
+    assert world.moves["m2"].facts["waits"] == "move m1 of its group is paused"
+    assert world.chain("dead") == ["p1"]
