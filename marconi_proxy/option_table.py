@@ -285,6 +285,78 @@ _LISTING = (
     ),
 )
 
+_MOVER = (
+    cfg.FloatOpt(
+        "seal_timeout",
+        default=2.0,
+        min=0.1,
+        max=60.0,
+        help="Seconds that writes to a queue may be held while the mover waits until every worker has stopped writing "
+        "to where the queue was; then it lets them go on there and tries again later. Not above [moving] hold_max: "
+        "clients are refused then. Shorter than a worker needs to end the writes that it has begun, busy queues are "
+        "not moved.",
+    ),
+    cfg.FloatOpt(
+        "back_off",
+        default=5.0,
+        min=0.1,
+        max=300.0,
+        help="Seconds within which a move that could not go on is tried again; the limit doubles with each failure in "
+        "a row, up to 300. The time is drawn from all of it. Short, a member that is frozen makes writes wait often; "
+        "long, a move that failed by accident takes its time.",
+    ),
+    cfg.IntOpt(
+        "give_up_after",
+        default=20,
+        min=1,
+        max=1000000,
+        help="Failures in a row after which a move that has not been switched is paused, with the reason, until an "
+        "operator resumes or cancels it. Small, a short trouble of the catalog stops moves for good; large, one that "
+        "cannot succeed is tried for hours.",
+    ),
+    cfg.FloatOpt(
+        "linger",
+        default=60.0,
+        min=0.0,
+        max=86400.0,
+        help="Seconds between the two looks that must both find the older segments of a queue empty before they are "
+        "deleted. Not below 60 in production: so long a write may still be under way that nobody can tell of, and its "
+        "message would be lost.",
+    ),
+    cfg.IntOpt(
+        "max_segments",
+        default=4,
+        min=2,
+        max=64,
+        help="Segments that a queue may have: moved again before consumers have emptied where it was, it has one more. "
+        "Consumers look through all of them, so many make every claim slow.",
+    ),
+    cfg.FloatOpt(
+        "hold",
+        default=15.0,
+        min=1.0,
+        max=600.0,
+        help="Seconds that a mover holds a move without renewing; when one dies, another goes on after that time. "
+        "Shorter than a pause of the catalog, movers lose what they hold and begin steps anew.",
+    ),
+    cfg.IntOpt(
+        "at_once",
+        default=4,
+        min=1,
+        max=1000,
+        help="Moves from or to one partition that are being prepared or switched at a time. Those that wait for "
+        "consumers do not count. More of them load the partition with the making of queues.",
+    ),
+    cfg.FloatOpt(
+        "seals_per_second",
+        default=10.0,
+        min=0.01,
+        max=1000.0,
+        help="Queues that one mover seals in a second, on the average. Each makes the workers acknowledge a change; "
+        "those that are ready at about the same time share it.",
+    ),
+)
+
 _AUTH = (
     cfg.StrOpt(
         "strategy",
@@ -307,27 +379,6 @@ _LOG = (
     ),
 )
 
-_MOVING = (
-    cfg.FloatOpt(
-        "seal_timeout",
-        default=2.0,
-        min=0.05,
-        max=60.0,
-        help="Seconds that writes to a queue may be held while it is switched to another partition; what has not "
-        "succeeded by then is taken back and tried again later. It is the longest pause that a move can cause: larger "
-        "values let more switches succeed while workers are slow, and clients wait longer for those that do not.",
-    ),
-    cfg.IntOpt(
-        "max_segments",
-        default=4,
-        min=2,
-        max=16,
-        help="Segments that a queue may have: each move adds one, and it goes away when consumers have emptied it. A "
-        "queue that has as many is not moved again until then. Each costs readers of that queue a call to its "
-        "partition while it is not empty.",
-    ),
-)
-
 GROUPS: dict[str, tuple[cfg.Opt, ...]] = {
     "admin": _ADMIN,
     "auth": _AUTH,
@@ -335,7 +386,7 @@ GROUPS: dict[str, tuple[cfg.Opt, ...]] = {
     "directory": _DIRECTORY,
     "listing": _LISTING,
     "log": _LOG,
-    "moving": _MOVING,
+    "moving": _MOVER,
     "public": _PUBLIC,
     "upstream": _UPSTREAM,
 }

@@ -10,6 +10,7 @@ COMMANDS = {
     "quickstart": "marconi_proxy.cli.quickstart:Quickstart",
     "serve public": "marconi_proxy.cli.serve:Public",
     "serve admin": "marconi_proxy.cli.serve:Admin",
+    "mover": "marconi_proxy.cli.mover:Mover",
     "partition register": "marconi_proxy.cli.partitions:Register",
     "partition list": "marconi_proxy.cli.partitions:List",
     "partition show": "marconi_proxy.cli.partitions:Show",

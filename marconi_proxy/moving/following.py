@@ -26,10 +26,10 @@ _LONG_PATIENCE = 5.0
 
 
 class Following:
-    """Belongs to one mover. ``run`` it. ``on_move`` is told of every change of a move, by its id; of None when any of
-    them may have changed."""
+    """Belongs to one mover. ``run`` it. ``on_move`` is told of every change of a move, by its id and new version;
+    of None when any of them may have changed."""
 
-    def __init__(self, catalog: Catalog, on_move: Callable[[str | None], None]) -> None:
+    def __init__(self, catalog: Catalog, on_move: Callable[[str | None, int | None], None]) -> None:
         self._catalog = catalog
         self._on_move = on_move
         self._positions: LRUCache[tuple[tuple[str, ...], int | None, str | None], int] = LRUCache(_REMEMBERED)
@@ -63,13 +63,13 @@ class Following:
         if isinstance(event, Synced):
             if event.fresh:
                 await self._set_synced(True)
-                self._on_move(None)
+                self._on_move(None, None)
         elif event.subject is ChangeSubject.PLACEMENT:
             async with self._news:
                 self._positions[event.name, event.epoch, event.born] = event.position
                 self._news.notify_all()
         elif event.subject is ChangeSubject.MOVE:
-            self._on_move(event.name[0])
+            self._on_move(event.name[0], event.epoch)
 
     async def position(self, placement: Placement) -> int:
         """Return the position of the change that made a placement what it is, or a later one. Raises

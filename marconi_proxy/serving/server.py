@@ -85,7 +85,7 @@ def serve(conf: cfg.ConfigOpts, service: str, factory: Factory | None = None) ->
     ``factory`` stands in for the service's own. Raises StartError before any process is made.
     """
     configure(conf.log.level)
-    asyncio.run(_check_catalog(conf.catalog.uri))
+    asyncio.run(check_catalog(conf.catalog.uri))
     _raise_file_limit()
     option = f"[{service}] bind"
     if os.environ.keys() & {"LISTEN_FDS", "GUNICORN_FD"}:
@@ -124,7 +124,7 @@ def _own_factory(service: str) -> Factory:
     return make_application
 
 
-async def _check_catalog(uri: str) -> None:
+async def check_catalog(uri: str) -> None:
     """Open the catalog once and close it again, so that a wrong one stops the start and not every worker."""
     try:
         catalog = await open_catalog(uri)

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def stored(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what to create a queue with, so that it shows what ``shown`` does: without attributes that are not set,
-    which v2 fills in where it shows them."""
-    return {name: value for name, value in shown.items() if not _unset(name, value)}
+def users_own(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of it users have set: of attributes, v2 does not show which are set and which are defaults."""
+    return {name: value for name, value in shown.items() if not name.startswith("_")}
 
 
 def difference(wanted: Mapping[str, Any], has: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from catalog.model import TOPIC_PREFIX, QueueKey
 from marconi_proxy.front_door.existence import exists
 from marconi_proxy.moving.progress import Look
 from marconi_proxy.moving.steps.interface import Unready
-from marconi_proxy.moving.steps.metadata import dead_letters_of, difference, stored
+from marconi_proxy.moving.steps.metadata import dead_letters_of, difference, users_own
 from marconi_proxy.moving.steps.subscriptions import Subscription
 from marconi_proxy.upstream.errors import UpstreamError
 from marconi_proxy.upstream.exchange import Call, Upstream
@@ -101,13 +101,17 @@ class QueueCalls:
     async def take_over(self, source: QueueCalls, there: bool) -> None:
         """Make the queue unless it is ``there``, and its metadata that of ``source``. Raises Unready."""
         version = _common(source, self)
-        wanted = await source.metadata(version)
+        shown = version
+        if version == "v2" and "v1.1" in source.versions and "v1.1" in self.versions:
+            # Which shows what is stored, where v2 adds the defaults.
+            shown = "v1.1"
+        wanted = await source.metadata(shown)
         if not there:
-            body = stored(wanted) if version != "v1" else None
+            body = {"v1": None, "v1.1": wanted, "v2": users_own(wanted)}[shown]
             status, answer = await self.ask("PUT", body=body, version=version)
             if status not in (201, 204):
                 raise self.unexpected(status, answer, "the creation of the queue")
-        await self._adapt(wanted, await self.metadata(version), version)
+        await self._adapt(wanted, await self.metadata(shown), version)
 
     async def _adapt(self, wanted: dict[str, Any], has: dict[str, Any], version: str) -> None:
         operations = difference(wanted, has)
@@ -150,6 +154,8 @@ class QueueCalls:
         while True:
             below = f"/subscriptions?limit={_PAGE}" + (f"&marker={marker}" if marker else "")
             status, answer = await self.ask("GET", below)
+            if status == 404:  # a release without them
+                return []
             page = answer.get("subscriptions") if isinstance(answer, dict) else None
             if status != 200 or not isinstance(page, list):
                 raise self.unexpected(status, answer, "a list of subscriptions")

@@ -1,0 +1,39 @@
+"""``marconi-proxy mover``: the process that moves queues."""
+
+from __future__ import annotations
+
+import argparse
+
+from marconi_proxy.cli import configuration
+from marconi_proxy.cli.exits import CommandError
+from marconi_proxy.cli.verb import Verb
+
+
+class Mover(Verb):
+    """Move queues from partition to partition as ordered. Runs until SIGTERM or SIGINT.
+
+    Any number may run over one catalog, on any machine that reaches the catalog and the partitions; each move is driven
+    by one of them at a time, and by another one if that dies. While none runs, moves wait, and clients notice nothing.
+    """
+
+    examples = """
+  marconi-proxy mover --catalog sqlite:////var/lib/marconi-proxy/catalog.db
+  marconi-proxy mover --config-file /etc/marconi-proxy/marconi-proxy.conf
+  OS_MOVING__AT_ONCE=2 OS_MOVING__LINGER=300 marconi-proxy mover --catalog mongodb://db1,db2/marconi?replicaSet=rs0
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        configuration.add_config_file(parser)
+        configuration.add_catalog(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        conf = configuration.load(parsed_args, catalog__uri=parsed_args.catalog)
+        from marconi_proxy.moving.daemon import serve
+        from marconi_proxy.serving.errors import StartError
+
+        try:
+            serve(conf)
+        except StartError as error:
+            raise CommandError(str(error)) from error

@@ -1,0 +1,292 @@
+"""The mover: finds moves that are not finished and that nobody drives, and drives them. Any number of them run.
+
+It visits a move: takes the hold of it (of its whole group), does step after step while they come shortly after one
+another, and releases it. A move that waits for consumers or for time costs nothing between two visits. Who loses a hold
+stops at once; what it had begun is right all the same, as the steps are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Iterable
+from functools import partial
+from typing import NamedTuple
+
+from catalog.errors import CatalogError, MoveConflict, MoveHeld, MoveNotHeld
+from catalog.interface import Catalog
+from catalog.model import Move, MoveState
+from marconi_proxy.moving.clock import Clock
+from marconi_proxy.moving.convoy import Convoy
+from marconi_proxy.moving.drive import Drive
+from marconi_proxy.moving.machine import ENDS
+from marconi_proxy.moving.pace import Pace
+from marconi_proxy.moving.rounds import Rounds
+from marconi_proxy.moving.steps.interface import Steps
+
+LOG = logging.getLogger(__name__)
+
+_UNFINISHED = frozenset(MoveState) - ENDS
+_PAGE = 200
+# Seconds between two searches for moves that the feed did not show, and between two visits of one that rests.
+_SWEEP = 10.0
+_RESTING = 60.0
+# Seconds: a step that comes within this time is waited for.
+_PATIENCE = 1.5
+# Visits at a time.
+_VISITS = 64
+# Seconds that visits get to come to a good end when the mover is stopped.
+_GRACE = 10.0
+
+
+class _Held(NamedTuple):
+    move: Move
+    token: int
+
+
+class Mover:
+    """Belongs to one event loop. ``name`` is host/pid/boot. ``run`` it; ``changed`` is for the feed."""
+
+    def __init__(
+        self, catalog: Catalog, steps: Steps, pace: Pace, clock: Clock, chance: random.Random, name: str
+    ) -> None:
+        self.name = name
+        self._catalog = catalog
+        self._steps = steps
+        self._pace = pace
+        self._clock = clock
+        self._chance = chance
+        self._rounds = Rounds(steps, clock, pace.seals_per_second)
+        # When which move is to be visited, by the monotonic clock; those under visit; the versions last seen.
+        self._due: dict[str, float] = {}
+        self._visited: dict[str, asyncio.Task[None]] = {}
+        self._versions: dict[str, int] = {}
+        self._again: set[str] = set()
+        self._sweep_at = 0.0
+        self._news = asyncio.Event()
+        self._stopping = False
+
+    def __repr__(self) -> str:
+        return f"<Mover {self.name} {len(self._visited)} visits, {len(self._due)} moves known>"
+
+    def changed(self, move_id: str | None, version: int | None = None) -> None:
+        """Take in that a move has changed, or with None that any may have."""
+        if move_id is None:
+            self._sweep_at = 0.0
+        elif version is not None and version <= self._versions.get(move_id, 0):
+            return
+        elif move_id in self._visited:
+            self._again.add(move_id)
+        else:
+            self._due[move_id] = 0.0
+        self._news.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Drive moves until ``stop`` is set; then let go of them in good order."""
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        troubles = 0
+        try:
+            while not stop.is_set():
+                self._news.clear()
+                try:
+                    if self._clock.monotonic() >= self._sweep_at:
+                        await self._sweep()
+                        if troubles:
+                            LOG.info("the catalog is there again")
+                        troubles = 0
+                except CatalogError as error:
+                    if not troubles:
+                        LOG.warning("moves wait: the catalog is not available: %s", error)
+                    troubles += 1
+                    self._sweep_at = self._clock.monotonic() + self._chance.uniform(0.2, min(10.0, 0.5 * 2.0**troubles))
+                self._begin()
+                await self._until_news(stopping)
+        finally:
+            stopping.cancel()
+            await self._stop()
+
+    async def _until_news(self, stopping: asyncio.Task[bool]) -> None:
+        news = asyncio.create_task(self._news.wait(), name="news")
+        nexts = [self._sweep_at, *(due for id_, due in self._due.items() if id_ not in self._visited)]
+        wait = max(0.01, min(nexts) - self._clock.monotonic())
+        full = len(self._visited) >= _VISITS
+        await asyncio.wait(
+            {news, stopping, *self._visited.values()},
+            timeout=_SWEEP if full else wait,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        news.cancel()
+
+    async def _sweep(self) -> None:
+        """Find the moves that there are. Raises CatalogError."""
+        now = self._clock.monotonic()
+        found: dict[str, Move] = {}
+        after: str | None = None
+        while True:
+            page = await self._catalog.list_moves(states=_UNFINISHED, after=after, limit=_PAGE)
+            found |= {move.id: move for move in page}
+            if len(page) < _PAGE:
+                break
+            after = page[-1].id
+        for id_, move in found.items():
+            if id_ not in self._due and id_ not in self._visited:
+                elsewhere = move.holder is not None and move.holder.name != self.name
+                self._due[id_] = now + (self._jitter(self._pace.hold / 2) if elsewhere else 0.0)
+        for id_ in self._due.keys() - found.keys():
+            self._forget(id_)
+        self._sweep_at = now + self._jitter(_SWEEP)
+
+    def _forget(self, id_: str) -> None:
+        self._due.pop(id_, None)
+        self._versions.pop(id_, None)
+
+    def _jitter(self, seconds: float) -> float:
+        return seconds * self._chance.uniform(0.7, 1.3)
+
+    # -- visits ------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Begin the visits that are due."""
+        now = self._clock.monotonic()
+        due = sorted((at, id_) for id_, at in self._due.items() if at <= now and id_ not in self._visited)
+        for _, id_ in due[: max(0, _VISITS - len(self._visited))]:
+            task = asyncio.create_task(self._visit(id_), name=f"move {id_}")
+            self._visited[id_] = task
+            task.add_done_callback(partial(self._ended, id_))
+
+    def _ended(self, id_: str, task: asyncio.Task[None]) -> None:
+        self._visited.pop(id_, None)
+        if id_ in self._again:
+            self._again.discard(id_)
+            self._due[id_] = 0.0
+        self._news.set()
+        if not task.cancelled() and task.exception() is not None:
+            LOG.error("a visit of move %s failed", id_, exc_info=task.exception())
+            self._due[id_] = self._clock.monotonic() + self._jitter(5.0)
+
+    async def _visit(self, id_: str) -> None:
+        """Take hold of a move and its group, go on with it, and plan the next visit."""
+        wait = self._jitter(1.0)
+        try:
+            move = await self._catalog.get_move(id_)
+            if move is None or move.finished:
+                self._forget(id_)
+                return
+            ids = sorted({id_, *move.group})
+            first = await self._first(ids)
+            if first != id_:
+                # The whole group is visited with the first of it.
+                if first not in self._visited:
+                    self._due[first] = min(self._due.get(first, 0.0), self._clock.monotonic())
+                self._due[id_] = self._clock.monotonic() + self._jitter(_SWEEP)
+                return
+            held: list[_Held] = []
+            try:
+                await self._take(ids, held)
+                if held:
+                    wait = await self._held(held)
+            except MoveHeld as error:
+                LOG.debug("%s", error)
+                wait = self._jitter(self._pace.hold / 2)
+            finally:
+                await self._release(held)
+        except MoveNotHeld as error:
+            LOG.warning("%s: another mover goes on with it", error)
+        except CatalogError as error:
+            LOG.info("move %s waits: %s", id_, error)
+        self._due[id_] = self._clock.monotonic() + min(wait, self._jitter(_RESTING))
+
+    async def _first(self, ids: Iterable[str]) -> str:
+        """Return the first of the moves of a group that is not finished. Raises CatalogError."""
+        for id_ in ids:
+            move = await self._catalog.get_move(id_)
+            if move is not None and not move.finished:
+                return id_
+        raise MoveConflict(next(iter(ids)), None)
+
+    async def _take(self, ids: Iterable[str], held: list[_Held]) -> None:
+        """Take hold of all of them, in the order in which every mover does. Raises MoveHeld, CatalogError."""
+        for id_ in ids:
+            try:
+                move = await self._catalog.take_move(id_, self.name, self._pace.hold)
+            except MoveConflict:
+                continue  # there is no such move
+            assert move.holder is not None
+            held.append(_Held(move, move.holder.token))
+
+    async def _release(self, held: list[_Held]) -> None:
+        for move, token in held:
+            with contextlib.suppress(CatalogError):
+                await self._catalog.release_move(move.id, token)
+
+    async def _held(self, held: list[_Held]) -> float:
+        """Go on with moves that are held; return when to visit them again. Raises CatalogError."""
+        drives = [Drive(self._steps, self._pace, self._clock, self._chance, move, token) for move, token in held]
+        convoy = Convoy(drives, self._rounds.seal)
+        going = asyncio.create_task(self._go_on(convoy), name="going on")
+        keeping = asyncio.create_task(self._keep(held), name="keeping hold")
+        try:
+            await asyncio.wait({going, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            if going.done():
+                return going.result()
+            # It ends by an error only: the hold is lost.
+            keeping.result()
+            raise AssertionError("unreachable: a hold is kept for ever, or lost")
+        finally:
+            for task in (going, keeping):
+                task.cancel()
+            await asyncio.gather(going, keeping, return_exceptions=True)
+            for drive in drives:
+                self._versions[drive.move.id] = drive.move.version
+
+    async def _go_on(self, convoy: Convoy) -> float:
+        troubles = 0
+        while True:
+            try:
+                wait = await convoy.step()
+                troubles = 0
+            except MoveNotHeld:
+                raise
+            except CatalogError as error:
+                # The next step finds out what became of this one.
+                troubles += 1
+                if troubles > 3:
+                    raise
+                LOG.info("%s: once more, for %s", convoy.drives[0].name, error)
+                wait = self._chance.uniform(0.0, 0.2 * 2.0**troubles)
+            if self._stopping or wait > _PATIENCE:
+                return wait
+            if wait:
+                await self._clock.sleep(wait)
+
+    async def _keep(self, held: list[_Held]) -> None:
+        """Renew holds for ever. Raises MoveNotHeld when one of them is lost, or may be."""
+        renewed = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(self._pace.hold / 3)
+            sent = self._clock.monotonic()
+            try:
+                for move, token in held:
+                    await self._catalog.renew_move(move.id, token, self._pace.hold)
+                renewed = sent
+            except MoveNotHeld:
+                raise
+            except CatalogError:
+                if self._clock.monotonic() - renewed >= self._pace.hold:
+                    move, token = held[0]
+                    raise MoveNotHeld(move.id, token) from None
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    async def _stop(self) -> None:
+        """Let visits come to the end of their step, and of a seal; then cut them off."""
+        self._stopping = True
+        if self._visited:
+            LOG.info("stopping: %d moves are let go of", len(self._visited))
+            await asyncio.wait(set(self._visited.values()), timeout=_GRACE)
+        for task in list(self._visited.values()):
+            task.cancel()
+        await self._rounds.stop()
+        await asyncio.gather(*self._visited.values(), return_exceptions=True)

@@ -1,0 +1,231 @@
+"""Movers over a real catalog and partitions in memory, with members that acknowledge: all in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, aclosing, suppress
+from types import TracebackType
+from typing import Self
+
+from catalog import Catalog
+from catalog.errors import CatalogError, MoveConflict
+from catalog.model import (
+    LogEntry,
+    Member,
+    Move,
+    MoveState,
+    Partition,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Segment,
+)
+from marconi_proxy.moving.barrier import CHAINS
+from marconi_proxy.moving.clock import SystemClock
+from marconi_proxy.moving.following import Following
+from marconi_proxy.moving.machine import Event, NotNow, after
+from marconi_proxy.moving.mover import Mover
+from marconi_proxy.moving.pace import Pace
+from marconi_proxy.moving.steps.interface import Steps
+from marconi_proxy.moving.steps.real import RealSteps
+from marconi_proxy.upstream.exchange import Limits, Upstream
+from marconi_proxy.upstream.pool import Pool
+from tests.servers.fake_partition import FakePartition
+
+PROJECT = "project"
+# Seconds to wait for what must come. Only failures wait so long.
+PATIENCE = 30.0
+PACE = Pace(seal_timeout=1.0, back_off=0.05, linger=0.05, hold=1.0)
+_TICK = 0.02
+
+
+class FakeMember:
+    """A front-door worker that has no writes under way: it acknowledges whatever it is shown. ``deaf`` ones do not."""
+
+    def __init__(self, catalog: Catalog, name: str) -> None:
+        self.name = name
+        self.deaf = False
+        self.applied = 0
+        self._catalog = catalog
+        self._tasks: list[asyncio.Task[None]] = []
+        self._news = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._renew())]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        async with aclosing(self._catalog.watch()) as feed:
+            async for event in feed:
+                if event.position != self.applied:
+                    self.applied = event.position
+                    self._news.set()
+
+    async def _renew(self) -> None:
+        acked = 0
+        while True:
+            self._news.clear()
+            applied = self.applied
+            if not self.deaf:
+                acked = applied
+            with suppress(CatalogError):
+                await self._catalog.renew_member(Member(self.name, applied, applied > 0, acked, (CHAINS,), 30.0))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), 0.2)
+
+
+class Stage:
+    """Partitions ``p1``, ``p2`` and ``p3`` over one catalog; ``movers`` are begun and stopped by the test."""
+
+    def __init__(self, catalog: Catalog, hosts: dict[str, FakePartition]) -> None:
+        self.catalog = catalog
+        self.hosts = hosts
+        self.members: list[FakeMember] = []
+        self._stack = AsyncExitStack()
+        self._limits = Limits(deadline=5.0)
+
+    async def __aenter__(self) -> Self:
+        for name, host in self.hosts.items():
+            known = await self.catalog.get_partition(name)
+            versions = ("v1", "v1.1", "v2")
+            if known is None:
+                await self.catalog.insert_partition(Partition(name, (host.url,), api_versions=versions))
+            else:
+                partition = Partition(name, (host.url,), api_versions=versions, version=known.version + 1)
+                await self.catalog.replace_partition(partition)
+        for name in ("w1", "w2"):
+            self.members.append(await self._stack.enter_async_context(FakeMember(self.catalog, name)))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def steps(
+        self, stack: AsyncExitStack, position: Callable[[Placement], asyncio.Future[int]] | None = None
+    ) -> RealSteps:
+        """Return the real steps; ``stack`` closes what they need."""
+        pool = Pool(connect_timeout=2.0, idle_timeout=5.0, max_head=65536)
+        stack.callback(pool.close)
+
+        def open_upstream(partition: Partition) -> Upstream:
+            return Upstream(partition, pool, self._limits, random.Random(1))
+
+        return RealSteps(self.catalog, open_upstream, position, SystemClock(), lambda: secrets.token_hex(8))
+
+    async def mover(self, name: str, wrap: Callable[[Steps], Steps] = lambda steps: steps) -> RunningMover:
+        """Begin a mover."""
+        running = RunningMover(self, name, wrap)
+        await self._stack.enter_async_context(running)
+        return running
+
+    async def put(self, queue: str, *bodies: str, where: str = "p1") -> QueueKey:
+        """Create a queue with messages."""
+        key = QueueKey(PROJECT, queue)
+        placement = Placement(
+            PROJECT, queue, 1, PlacementState.OPEN, (Segment(0, where, queue),), born=secrets.token_hex(8)
+        )
+        await self.catalog.insert_placement(placement)
+        store = self.hosts[where].store
+        store._ensure(PROJECT, queue, {"colour": "red"})
+        for number, body in enumerate(bodies):
+            store.queues[PROJECT, queue].messages.append((number + 1, {"body": body, "ttl": 300}))
+        return key
+
+    async def order(self, id_: str, queue: str, target: str = "p2", group: tuple[str, ...] = ()) -> Move:
+        """Order a move."""
+        placement = await self.catalog.get_placement(QueueKey(PROJECT, queue))
+        assert placement is not None
+        move = Move(
+            id_, PROJECT, queue, placement.partition, target, created=time.time(), born=placement.born, group=group
+        )
+        await self.catalog.insert_move(move)
+        return move
+
+    async def decide(self, id_: str, event: Event) -> None:
+        """Do what an operator does."""
+        move = await self.move(id_)
+        try:
+            entry = LogEntry(time.time(), after(move.state, event), f"an operator: {event}")
+            await self.catalog.replace_move(move.entered(entry), None)
+        except (NotNow, MoveConflict):
+            # The mover is in the middle of a step: operators try again.
+            await asyncio.sleep(_TICK)
+            await self.decide(id_, event)
+
+    async def move(self, id_: str) -> Move:
+        found = await self.catalog.get_move(id_)
+        assert found is not None
+        return found
+
+    async def until(self, id_: str, *states: MoveState) -> Move:
+        """Return the move once it is in one of the states."""
+        return await self.wait_for(id_, lambda move: move.state in states)
+
+    async def wait_for(self, id_: str, condition: Callable[[Move], object]) -> Move:
+        """Return the move once the condition holds for it."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition(move := await self.move(id_)):
+            told = f"{move.state}, {move.facts.get('waits')}; {[entry.reason for entry in move.log]}"
+            assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {told}"
+            await asyncio.sleep(_TICK)
+        return move
+
+    def empty(self, where: str, queue: str) -> None:
+        """Let consumers empty a queue."""
+        self.hosts[where].store.queues[PROJECT, queue].messages.clear()
+
+    def has(self, where: str, queue: str) -> bool:
+        return self.hosts[where].store.has(PROJECT, queue)
+
+
+class RunningMover:
+    """A mover at work. ``stop`` it in good order, or ``kill`` it: nothing more of what it has begun is done."""
+
+    def __init__(self, stage: Stage, name: str, wrap: Callable[[Steps], Steps]) -> None:
+        self._stage = stage
+        self._name = name
+        self._wrap = wrap
+        self._stack = AsyncExitStack()
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        mover: Mover
+        catalog = self._stage.catalog
+
+        def changed(move_id: str | None, version: int | None) -> None:
+            mover.changed(move_id, version)
+
+        following = Following(catalog, changed)
+        steps = self._wrap(self._stage.steps(self._stack, following.position))
+        mover = Mover(catalog, steps, PACE, SystemClock(), random.Random(1), self._name)
+        self._tasks = [asyncio.create_task(mover.run(self._stop)), asyncio.create_task(following.run())]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        self._stop.set()
+        if self._tasks:
+            running, following = self._tasks
+            await asyncio.wait_for(running, PATIENCE)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        self._tasks = []
+        await self._stack.aclose()

@@ -1,0 +1,135 @@
+"""Movers over catalogs of every kind: moves come to their end, whoever dies or is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from catalog import Catalog
+from catalog.model import MoveState, QueueKey
+from marconi_proxy.moving.machine import Event
+from marconi_proxy.moving.steps.faulty import Fault, FaultySteps
+from marconi_proxy.moving.steps.interface import Steps
+from tests.contract.mover_stage import PROJECT, Stage
+from tests.servers.fake_partition import FakePartition
+
+
+@pytest.fixture
+async def stage(catalog: Catalog) -> AsyncIterator[Stage]:
+    async with AsyncExitStack() as stack:
+        hosts = {name: stack.enter_context(FakePartition()) for name in ("p1", "p2", "p3")}
+        yield await stack.enter_async_context(Stage(catalog, hosts))
+
+
+async def _partitions(stage: Stage, queue: str) -> list[str]:
+    placement = await stage.catalog.get_placement(QueueKey(PROJECT, queue))
+    assert placement is not None
+    return [segment.partition for segment in placement.segments]
+
+
+async def test_a_queue_is_moved_and_what_it_leaves_is_deleted(stage: Stage) -> None:
+    await stage.put("orders", "one", "two")
+    await stage.order("m1", "orders")
+    await stage.mover("a")
+    move = await stage.until("m1", MoveState.DRAINING)
+    assert await _partitions(stage, "orders") == ["p1", "p2"]
+    assert move.pause_ms is not None
+    stage.empty("p1", "orders")
+    move = await stage.until("m1", MoveState.DONE)
+    assert await _partitions(stage, "orders") == ["p2"]
+    assert not stage.has("p1", "orders")
+    assert stage.hosts["p2"].store.queues[PROJECT, "orders"].metadata == {"colour": "red"}
+    assert move.certificate is not None
+    assert set(move.certificate["barrier"]["acknowledged"]) == {"w1", "w2"}
+    assert move.certificate["left_at_switch"] == 2
+
+
+async def test_many_moves_are_shared_by_movers(stage: Stage) -> None:
+    for number in range(12):
+        await stage.put(f"q{number}")
+        await stage.order(f"m{number}", f"q{number}", "p2" if number % 2 else "p3")
+    for name in ("a", "b"):
+        await stage.mover(name)
+    for number in range(12):
+        move = await stage.until(f"m{number}", MoveState.DONE)
+        assert [entry.state for entry in move.log].count(MoveState.DRAINING) == 1
+        assert await _partitions(stage, f"q{number}") == ["p2" if number % 2 else "p3"]
+
+
+async def test_a_mover_that_is_stopped_leaves_its_moves_to_others_at_once(stage: Stage) -> None:
+    await stage.put("orders", "one")
+    await stage.order("m1", "orders")
+    first = await stage.mover("a")
+    await stage.until("m1", MoveState.DRAINING)
+    await first.stop()
+    assert (await stage.move("m1")).holder is None
+    stage.empty("p1", "orders")
+    await stage.mover("b")
+    await stage.until("m1", MoveState.DONE)
+
+
+@pytest.mark.parametrize("step", ["place", "record", "position", "bring_in_step", "look", "remove"])
+async def test_a_mover_that_dies_is_followed_by_another(stage: Stage, step: str) -> None:
+    """It dies in the first step of this kind that it does."""
+    died = asyncio.Event()
+
+    def dying(steps: Steps) -> Steps:
+        def fault_at(number: int, name: str) -> Fault | None:
+            if name == step:
+                died.set()
+                return Fault.DIE_AFTER
+            return None
+
+        return FaultySteps(steps, fault_at)
+
+    await stage.put("orders")
+    await stage.order("m1", "orders")
+    await stage.mover("a", dying)
+    await asyncio.wait_for(died.wait(), 30)
+    await stage.mover("b")
+    await stage.until("m1", MoveState.DONE)
+    assert await _partitions(stage, "orders") == ["p2"]
+    assert not stage.has("p1", "orders")
+
+
+async def test_a_deaf_member_delays_a_move_and_is_named(stage: Stage) -> None:
+    await stage.put("orders")
+    stage.members[1].deaf = True
+    await stage.order("m1", "orders")
+    await stage.mover("a")
+    move = await stage.wait_for("m1", lambda move: move.facts.get("failures"))
+    assert "w2" in move.facts["waits"]
+    stage.members[1].deaf = False
+    move = await stage.until("m1", MoveState.DONE)
+    assert move.attempt > 1
+
+
+async def test_an_operator_cancels_a_move_that_cannot_go_on(stage: Stage) -> None:
+    await stage.put("orders")
+    for member in stage.members:
+        member.deaf = True
+    await stage.order("m1", "orders")
+    await stage.mover("a")
+    await stage.wait_for("m1", lambda move: move.facts.get("failures"))
+    await stage.decide("m1", Event.CANCEL)
+    await stage.until("m1", MoveState.CANCELLED)
+    assert await _partitions(stage, "orders") == ["p1"]
+    assert not stage.has("p2", "orders")
+
+
+async def test_a_group_goes_together(stage: Stage) -> None:
+    for queue in ("orders", "dead"):
+        await stage.put(queue)
+    stage.hosts["p1"].store.queues[PROJECT, "orders"].metadata["_dead_letter_queue"] = "dead"
+    await stage.order("m1", "orders", group=("m2",))
+    await stage.mover("a")
+    await stage.mover("b")
+    await stage.wait_for("m1", lambda move: "does not go with it" in move.facts.get("waits", ""))
+    assert await _partitions(stage, "orders") == ["p1"]
+    await stage.order("m2", "dead", group=("m1",))
+    for id_ in ("m1", "m2"):
+        await stage.until(id_, MoveState.DONE)
+    assert await _partitions(stage, "orders") == await _partitions(stage, "dead") == ["p2"]
