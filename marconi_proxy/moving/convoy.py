@@ -15,7 +15,7 @@ Seal = Callable[[Sequence[Drive]], Awaitable[None]]
 
 
 class Convoy:
-    """``drives`` are those of a whole group, held by one mover."""
+    """``drives`` are those of a whole group, held by one mover; while some of a group are missing, none is sealed."""
 
     def __init__(self, drives: Sequence[Drive], seal: Seal) -> None:
         self.drives = list(drives)
@@ -24,29 +24,37 @@ class Convoy:
     def __repr__(self) -> str:
         return f"<Convoy {self.drives}>"
 
+    @property
+    def missing(self) -> list[str]:
+        """The ids of moves that belong to the group and are not driven here."""
+        here = {drive.move.id for drive in self.drives}
+        return sorted({id_ for drive in self.drives for id_ in drive.move.group} - here)
+
     async def step(self) -> float:
         """Do one step of each move; return the seconds after which the next is worth making, infinite if not before a
         record is changed by others. Raises CatalogError."""
         nexts = [(drive, await drive.step()) for drive in self.drives]
-        wait = min(next_.wait for _, next_ in nexts if not next_.ready) if not all(n.ready for _, n in nexts) else 0.0
         ready = [drive for drive, next_ in nexts if next_.ready]
+        wait = min((next_.wait for _, next_ in nexts if not next_.ready), default=SHORTLY)
         # A seal that was found goes on, whatever the others do: clients are waiting.
         sealing = [drive for drive in ready if drive.move.state in _SEALING]
-        together = [] if sealing else [drive for drive in ready if self._blocker(drive, ready) is None]
-        if sealing or together:
-            await self._seal(sealing or together)
+        blocked = [(drive, self._blocker(drive, ready)) for drive in ready if drive not in sealing]
+        going = sealing or [drive for drive, blocker in blocked if blocker is None]
+        if going:
+            await self._seal(going)
             return 0.0
-        for drive in ready:
-            blocker = self._blocker(drive, ready)
+        for drive, blocker in blocked:
             if blocker is not None:
-                await drive.wait_for(f"move {blocker.move.id} of its group is {blocker.move.state}")
+                await drive.wait_for(blocker)
         return min(wait, SHORTLY) if ready else wait
 
-    def _blocker(self, drive: Drive, ready: Sequence[Drive]) -> Drive | None:
-        """Return a move of the group without which this one must not be switched, None if there is none: each of them
+    def _blocker(self, drive: Drive, ready: Sequence[Drive]) -> str | None:
+        """Return what of the group this move must not be switched without, None if there is nothing: each of the others
         is ready too, or went the same way before."""
+        for id_ in self.missing:
+            return f"for move {id_} of its group"
         for mate in self.drives:
             gone_before = mate.move.state in _SWITCHED and mate.move.toward == drive.move.toward
             if mate is not drive and mate not in ready and not gone_before:
-                return mate
+                return f"for move {mate.move.id} of its group, which is {mate.move.state}"
         return None

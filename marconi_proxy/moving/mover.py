@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 from collections.abc import Iterable
 from functools import partial
@@ -35,6 +36,8 @@ _SWEEP = 10.0
 _RESTING = 60.0
 # Seconds: a step that comes within this time is waited for.
 _PATIENCE = 1.5
+# Seconds until the next visit of a move on which somebody else is at work.
+_SHORTLY = 0.5
 # Visits at a time.
 _VISITS = 64
 # Seconds that visits get to come to a good end when the mover is stopped.
@@ -80,7 +83,9 @@ class Mover:
         elif move_id in self._visited:
             self._again.add(move_id)
         else:
-            self._due[move_id] = 0.0
+            # A new one is for whoever is first; of the others one of the movers is in the middle of it, most likely.
+            later = 0.0 if version == 1 else self._chance.uniform(0.0, _SHORTLY)
+            self._due[move_id] = min(self._due.get(move_id, math.inf), self._clock.monotonic() + later)
         self._news.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -258,6 +263,9 @@ class Mover:
                 wait = self._chance.uniform(0.0, 0.2 * 2.0**troubles)
             if self._stopping or wait > _PATIENCE:
                 return wait
+            if convoy.missing:
+                # Let go of it, to take hold of all of them.
+                return max(wait, _SHORTLY)
             if wait:
                 await self._clock.sleep(wait)
 

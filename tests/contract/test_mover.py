@@ -34,7 +34,8 @@ async def test_a_queue_is_moved_and_what_it_leaves_is_deleted(stage: Stage) -> N
     await stage.put("orders", "one", "two")
     await stage.order("m1", "orders")
     await stage.mover("a")
-    move = await stage.until("m1", MoveState.DRAINING)
+    move = await stage.wait_for("m1", lambda move: move.facts.get("left"))
+    assert move.state is MoveState.DRAINING
     assert await _partitions(stage, "orders") == ["p1", "p2"]
     assert move.pause_ms is not None
     stage.empty("p1", "orders")
@@ -130,6 +131,8 @@ async def test_a_group_goes_together(stage: Stage) -> None:
     await stage.wait_for("m1", lambda move: "does not go with it" in move.facts.get("waits", ""))
     assert await _partitions(stage, "orders") == ["p1"]
     await stage.order("m2", "dead", group=("m1",))
-    for id_ in ("m1", "m2"):
-        await stage.until(id_, MoveState.DONE)
+    moves = [await stage.until(id_, MoveState.DONE) for id_ in ("m1", "m2")]
+    seals = [move.facts["sealed_at"] for move in moves]
+    switches = [move.facts["switched_at"] for move in moves]
+    assert max(seals) <= min(switches)
     assert await _partitions(stage, "orders") == await _partitions(stage, "dead") == ["p2"]

@@ -358,5 +358,17 @@ async def test_a_move_does_not_go_without_its_group() -> None:
         world.clock.time += 10
         await convoy.step()
     assert world.moves["m2"].state is MoveState.ARMED
-    assert world.moves["m2"].facts["waits"] == "move m1 of its group is paused"
+    assert world.moves["m2"].facts["waits"] == "for move m1 of its group, which is paused"
     assert world.chain("dead") == ["p1"]
+
+
+async def test_a_move_does_not_go_while_one_of_its_group_is_not_there_yet() -> None:
+    """Its dead-letter queue may be ordered, and in another mover's hands."""
+    world = World()
+    _group(world)
+    convoy = Crew(world, "m1").mover()
+    for _ in range(20):
+        world.clock.time += 10
+        await convoy.step()
+    assert world.chain("orders") == ["p1"]
+    assert world.moves["m1"].facts["waits"] == "for move m2 of its group"

@@ -21,7 +21,9 @@ def difference(wanted: Mapping[str, Any], has: Mapping[str, Any]) -> list[dict[s
             operations.append({"op": "add", "path": _path(name), "value": value})
         elif not _unset(name, has.get(name)):
             operations.append({"op": "remove", "path": _path(name)})
-    operations += [{"op": "remove", "path": _path(name)} for name in has if name not in wanted]
+    operations += [
+        {"op": "remove", "path": _path(name)} for name in has if name not in wanted and not _unset(name, has[name])
+    ]
     return operations
 
 

@@ -1,0 +1,74 @@
+"""A rehearsal finds what a move would find, and does nothing."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+
+from catalog.model import MemberSighting, Move, PartitionState
+from marconi_proxy.moving.pace import Pace
+from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
+from tests.unit.moving_world import World, make_partition, member
+
+
+async def _rehearse(world: World, move: Move, *mates: Move) -> Rehearsed:
+    before = deepcopy((world.placements, world.queues, world.moves))
+    rehearsed = await rehearse(world, Pace(), world.clock, move, mates)
+    assert (world.placements, world.queues, world.moves) == before
+    return rehearsed
+
+
+def _ordered(world: World, queue: str = "orders", **more: object) -> Move:
+    world.order("m1", queue, **more)  # type: ignore[arg-type]
+    return world.moves.pop("m1")
+
+
+async def test_a_move_that_could_be_made_has_no_problem_and_says_what_would_be_done() -> None:
+    world = World()
+    world.put("orders", free=7)
+    rehearsed = await _rehearse(world, _ordered(world))
+    assert rehearsed.problems == []
+    assert rehearsed.would == [
+        "create queue orders on partition p2",
+        "leave 7 messages on partition p1 to be read there first",
+        "hold writes for at most 2000 ms",
+        "send writes to partition p2",
+    ]
+
+
+async def test_it_names_the_partition_that_takes_no_queues() -> None:
+    world = World()
+    world.put("orders")
+    world.partitions["p2"] = make_partition("p2", state=PartitionState.CORDONED)
+    assert (await _rehearse(world, _ordered(world))).problems == ["partition p2 is cordoned: it takes no queues"]
+
+
+@pytest.mark.parametrize("where", ["p1", "p2"])
+async def test_it_names_the_partition_that_does_not_answer(where: str) -> None:
+    world = World()
+    world.put("orders")
+    world.unreachable.add(where)
+    (problem,) = (await _rehearse(world, _ordered(world))).problems
+    assert problem == f"partition {where} does not answer"
+
+
+async def test_it_names_the_member_that_would_not_acknowledge() -> None:
+    world = World()
+    world.put("orders")
+    world.sightings["old"] = MemberSighting(member("old", capabilities=()), 1.0)
+    (problem,) = (await _rehearse(world, _ordered(world))).problems
+    assert "old" in problem
+
+
+async def test_a_group_is_rehearsed_with_moves_that_are_not_stored() -> None:
+    world = World()
+    world.put("orders", _dead_letter_queue="dead")
+    world.put("dead", group="orders")
+    move = _ordered(world, group=("m2",))
+    mate = replace(_ordered(world, "dead", group=("m1",)), id="m2")
+    assert (await _rehearse(world, move, mate)).problems == []
+    assert (await _rehearse(world, replace(move, group=()))).problems == [
+        "its dead-letter queue dead does not go with it"
+    ]
