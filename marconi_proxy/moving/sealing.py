@@ -94,7 +94,9 @@ class Round:
                     await self._leave(entry, Unready(obstacle))
             else:
                 await self._each(armed, self._seal)
-        verdict = await self._wait() if self._open else None
+        # What is written down meanwhile costs clients nothing.
+        sealed = [entry for entry in armed if entry in self._open]
+        _, verdict = await asyncio.gather(self._each(sealed, self._write_down), self._wait())
         if verdict is not None:
             await self._each(self._open, self._bring_in_step)
             # Dead-letter queues first: until its source is switched too, the older segment of one takes the dead
@@ -147,9 +149,11 @@ class Round:
         entry.started = self._clock.monotonic()
         entry.limit = entry.started + drive.pace.longest_seal(move.max_pause_ms)
         await drive.place(placement, "seals the queue")
-        attempt = move.attempt + 1
-        facts = {"sealed_at": placement.since}
-        await drive.enter(Event.SEALED, f"attempt {attempt}", facts, changes={"attempt": attempt})
+
+    async def _write_down(self, entry: _Entry) -> None:
+        attempt = entry.drive.move.attempt + 1
+        facts = {"sealed_at": entry.placement.since}
+        await entry.drive.enter(Event.SEALED, f"attempt {attempt}", facts, {"attempt": attempt})
 
     async def _abort(self, entry: _Entry, reason: str) -> None:
         drive = entry.drive
@@ -168,8 +172,10 @@ class Round:
 
     async def _wait(self) -> Passed | None:
         """Wait until no worker writes to any of the queues. Those whose time is over leave; None if that is all."""
+        if not self._open:
+            return None
         position = 0
-        for entry in self._open:
+        for entry in list(self._open):  # some may leave meanwhile
             position = max(position, await self._steps.position(entry.placement))
         barrier = Barrier.after_seal(position, await self._steps.members(), CHAINS)
         while True:

@@ -5,8 +5,10 @@ Answers are JSON here, and what is none, or has an unexpected status, is Unready
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
+from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -98,20 +100,22 @@ class QueueCalls:
             return None
         return dead_letters_of(await self.metadata(self.version))
 
-    async def take_over(self, source: QueueCalls, there: bool) -> None:
-        """Make the queue unless it is ``there``, and its metadata that of ``source``. Raises Unready."""
+    async def take_over(self, source: QueueCalls) -> None:
+        """Make the queue unless it is there, and its metadata that of ``source``. Raises Unready."""
         version = _common(source, self)
         shown = version
         if version == "v2" and "v1.1" in source.versions and "v1.1" in self.versions:
             # Which shows what is stored, where v2 adds the defaults.
             shown = "v1.1"
-        wanted = await source.metadata(shown)
+        # PERF: clients may be waiting, and most often there is nothing to do.
+        there, wanted, has = await together(self.exists(), source.metadata(shown), self.metadata(shown))
         if not there:
             body = {"v1": None, "v1.1": wanted, "v2": users_own(wanted)}[shown]
             status, answer = await self.ask("PUT", body=body, version=version)
             if status not in (201, 204):
                 raise self.unexpected(status, answer, "the creation of the queue")
-        await self._adapt(wanted, await self.metadata(shown), version)
+            has = await self.metadata(shown)
+        await self._adapt(wanted, has, version)
 
     async def _adapt(self, wanted: dict[str, Any], has: dict[str, Any], version: str) -> None:
         operations = difference(wanted, has)
@@ -243,6 +247,15 @@ class QueueCalls:
         if status == 200 and isinstance(answer, dict) and _is_timed(answer):
             return float(now + answer["ttl"] - answer["age"])
         return None
+
+
+async def together(*asked: Awaitable[Any]) -> list[Any]:
+    """Ask all of it at the same time. Raises the first that failed, when all have ended."""
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return outcomes
 
 
 def _common(source: QueueCalls, target: QueueCalls) -> str:

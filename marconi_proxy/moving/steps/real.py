@@ -20,7 +20,7 @@ from catalog.model import (
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.progress import Look
 from marconi_proxy.moving.steps.interface import Steps, Unready
-from marconi_proxy.moving.steps.queue_calls import QueueCalls
+from marconi_proxy.moving.steps.queue_calls import QueueCalls, together
 from marconi_proxy.moving.steps.subscriptions import changes
 from marconi_proxy.upstream.exchange import Upstream
 
@@ -114,8 +114,7 @@ class RealSteps(Steps):
             async with asyncio.timeout(within):
                 old = await self._registered(key, source, within)
                 new = await self._registered(key, target, within)
-                await new.take_over(old, await new.exists())
-                await _subscribe(old, new)
+                await together(new.take_over(old), _subscribe(old, new))
         except TimeoutError:
             raise Unready(
                 f"partitions {source.partition} and {target.partition} did not answer within {within:.1f} s"
@@ -165,7 +164,7 @@ async def _subscribe(source: QueueCalls, target: QueueCalls) -> None:
     """Give the target the subscriptions of the source. Raises Unready."""
     if not source.has_subscriptions or not target.has_subscriptions:
         return
-    wanted = changes(await source.subscriptions(), await target.subscriptions())
+    wanted = changes(*await together(source.subscriptions(), target.subscriptions()))
     for one in wanted.made:
         await target.subscribe(one)
     for identifier, one in wanted.changed:
