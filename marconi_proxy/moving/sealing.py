@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from catalog.errors import CatalogError, Conflict, MoveConflict
-from catalog.model import MemberSighting, Placement, PlacementState
+from catalog.model import MemberSighting, MoveState, Placement, PlacementState
 from marconi_proxy.moving import transitions
 from marconi_proxy.moving.barrier import CHAINS, Barrier, Incapable, Passed, incapable, is_live
 from marconi_proxy.moving.clock import Clock
@@ -24,6 +24,7 @@ from marconi_proxy.moving.steps.interface import Steps, Unready
 
 LOG = logging.getLogger(__name__)
 
+_SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
 # Seconds between two readings of the members while writes are held.
 _GLANCE = 0.01
 # A member that has not renewed for this share of its lease has missed some: it is gone, or will not acknowledge soon.
@@ -94,9 +95,7 @@ class Round:
                     await self._leave(entry, Unready(obstacle))
             else:
                 await self._each(armed, self._seal)
-        # What is written down meanwhile costs clients nothing.
-        sealed = [entry for entry in armed if entry in self._open]
-        _, verdict = await asyncio.gather(self._each(sealed, self._write_down), self._wait())
+        verdict = await self._pass([entry for entry in armed if entry in self._open])
         if verdict is not None:
             await self._each(self._open, self._bring_in_step)
             # Dead-letter queues first: until its source is switched too, the older segment of one takes the dead
@@ -162,7 +161,11 @@ class Round:
                 await drive.put_off(reason)
                 return
             await drive.place(transitions.abort(entry.placement, self._clock.now()), "aborts the seal")
-            await drive.back_off(Event.ABORTED, reason)
+            if drive.move.state in _SEALING:
+                await drive.back_off(Event.ABORTED, reason)
+            else:
+                # It was not written down that it was sealed.
+                await drive.put_off(reason)
         except (Conflict, MoveConflict) as conflict:
             LOG.info("%s: %s", drive.name, conflict)
         except CatalogError as error:
@@ -170,26 +173,33 @@ class Round:
 
     # -- the barrier -------------------------------------------------------------------------------------------------
 
-    async def _wait(self) -> Passed | None:
-        """Wait until no worker writes to any of the queues. Those whose time is over leave; None if that is all."""
+    async def _pass(self, new: Sequence[_Entry]) -> Passed | None:
+        """Return when no worker writes to any of the queues. Those whose time is over leave; None if that is all.
+
+        The ``new`` ones are written down meanwhile, which costs clients nothing so.
+        """
         if not self._open:
             return None
-        position = 0
-        for entry in list(self._open):  # some may leave meanwhile
-            position = max(position, await self._steps.position(entry.placement))
-        barrier = Barrier.after_seal(position, await self._steps.members(), CHAINS)
-        while True:
+        queues = [entry.placement for entry in self._open]
+        barrier, _ = await asyncio.gather(self._barrier(queues), self._each(new, self._write_down))
+        while self._open:
             verdict = barrier.verdict
             if isinstance(verdict, Passed):
                 return verdict
             now = self._clock.monotonic()
-            for entry in list(self._open):
-                if entry in self._open and (entry.limit <= now or isinstance(verdict, Incapable)):
+            over = [e for e in self._open if e.limit <= now or isinstance(verdict, Incapable)]
+            for entry in over:
+                if entry in self._open:
                     await self._leave(entry, Unready(f"not acknowledged by member {', '.join(verdict.names)}"))
-            if not self._open:
-                return None
-            await self._clock.sleep(_GLANCE)
-            barrier = barrier.seen(await self._steps.members())
+            if not over:
+                await self._clock.sleep(_GLANCE)
+                barrier = barrier.seen(await self._steps.members())
+        return None
+
+    async def _barrier(self, queues: Sequence[Placement]) -> Barrier:
+        """Return the barrier for all seals: that of the last one."""
+        positions = [await self._steps.position(placement) for placement in queues]
+        return Barrier.after_seal(max(positions), await self._steps.members(), CHAINS)
 
     # -- the switch --------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,8 @@ class Crew:
     def mover(self) -> Convoy:
         """Return what a new mover drives, which holds all moves from now on."""
         self.movers += 1
-        steps = FaultySteps(self.world, self._fault)
+        # Slower than a seal may be.
+        steps = FaultySteps(self.world, self._fault, lambda: self.world.clock.sleep(3.0))
         held = [self.world.take(id_) for id_ in self.ids]
         drives = [Drive(steps, PACE, self.world.clock, self._chance, move, token) for move, token in held]
 
