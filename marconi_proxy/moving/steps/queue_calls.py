@@ -209,12 +209,18 @@ class QueueCalls:
         if status == 404:  # v1 says so of a queue that is not there (API section 7)
             return Look(self.partition)
         counts = answer.get("messages") if isinstance(answer, dict) else None
-        if status != 200 or not isinstance(counts, dict):
-            raise self.unexpected(status, answer, "a question for stats")
-        total, claimed = _count(counts, "total"), _count(counts, "claimed")
-        # Topics tell their total only (API section 4.12).
-        free = _count(counts, "free") or total - claimed
-        messages = await self._messages(_PAGE if total else 1)
+        if status == 200 and isinstance(counts, dict):
+            total, claimed = _count(counts, "total"), _count(counts, "claimed")
+            # Topics tell their total only (API section 4.12).
+            free = _count(counts, "free") or total - claimed
+            messages = await self._messages(_PAGE if total else 1)
+        else:
+            # Zaqar's MongoDB store fails while all messages of a queue are delayed; a list then shows some of them.
+            messages = await self._messages(_PAGE)
+            if not messages:
+                raise self.unexpected(status, answer, "a question for stats")
+            total = free = len(messages)
+            claimed = 0
         claims = {claim for message in messages for claim in _claims(message)}
         ends = [await self._claim_ends(claim, now) for claim in sorted(claims)[:_CLAIMS]]
         expires = [now + message["ttl"] - message["age"] for message in messages[:1] if _is_timed(message)]
