@@ -48,7 +48,8 @@ def pace_of(conf: cfg.ConfigOpts) -> Pace:
 
 
 def beside(conf: cfg.ConfigOpts, catalog: Catalog) -> list[Coroutine[Any, Any, None]]:
-    """Return what else runs in the mover's process, each for ever: the executor of plans goes here."""
+    """Return what else runs in the mover's process, each for ever."""
+    # The executor of plans: run_plans(catalog, clock=time.time, longest=conf.moving.max_segments)
     return []
 
 
