@@ -9,7 +9,7 @@ import random
 import secrets
 import signal
 import socket  # noqa: TID251 - only for the host's name
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -17,34 +17,15 @@ from oslo_config import cfg
 
 from catalog import open_catalog
 from catalog.interface import Catalog
-from catalog.model import Partition
-from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.moving.clock import SystemClock
 from marconi_proxy.moving.following import Following
 from marconi_proxy.moving.mover import Mover
-from marconi_proxy.moving.pace import Pace
-from marconi_proxy.moving.steps.real import RealSteps
+from marconi_proxy.moving.opening import make_steps, pace_of
 from marconi_proxy.option_types import redacted
 from marconi_proxy.serving.logs import configure
 from marconi_proxy.serving.server import check_catalog
-from marconi_proxy.upstream.exchange import Limits, Upstream
-from marconi_proxy.upstream.pool import Pool
 
 LOG = logging.getLogger(__name__)
-
-
-def pace_of(conf: cfg.ConfigOpts) -> Pace:
-    """Return the options of ``[moving]`` that are the mover's."""
-    return Pace(
-        seal_timeout=conf.moving.seal_timeout,
-        back_off=conf.moving.back_off,
-        linger=conf.moving.linger,
-        max_segments=conf.moving.max_segments,
-        at_once=conf.moving.at_once,
-        seals_per_second=conf.moving.seals_per_second,
-        hold=conf.moving.hold,
-        give_up_after=conf.moving.give_up_after,
-    )
 
 
 def beside(conf: cfg.ConfigOpts, catalog: Catalog) -> list[Coroutine[Any, Any, None]]:
@@ -79,13 +60,6 @@ async def _serve(conf: cfg.ConfigOpts) -> None:
 
 def make_mover(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack, name: str) -> tuple[Mover, Following]:
     """Return a mover over an open catalog, and what tells it of changes; ``stack`` closes what they need."""
-    limits = Settings.from_options(conf).upstream
-    pool = Pool(
-        connect_timeout=limits.connect_timeout, idle_timeout=limits.idle_timeout, max_head=limits.max_response_head
-    )
-    stack.callback(pool.close)
-    clock = SystemClock()
-    chance = random.Random()  # noqa: S311 - spreads load, guards nothing
     # The two know each other: a position is asked of the feed, and the feed tells of moves.
     mover: Mover
 
@@ -93,16 +67,10 @@ def make_mover(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack, na
         mover.changed(move_id, version)
 
     following = Following(catalog, changed)
-    steps = RealSteps(catalog, _opening(pool, limits, chance), following.position, clock, lambda: secrets.token_hex(8))
-    mover = Mover(catalog, steps, pace_of(conf), clock, chance, name)
+    steps = make_steps(conf, catalog, following.position, stack)
+    chance = random.Random()  # noqa: S311 - spreads load, guards nothing
+    mover = Mover(catalog, steps, pace_of(conf), SystemClock(), chance, name)
     return mover, following
-
-
-def _opening(pool: Pool, limits: Limits, chance: random.Random) -> Callable[[Partition], Upstream]:
-    def open_upstream(partition: Partition) -> Upstream:
-        return Upstream(partition, pool, limits, chance)
-
-    return open_upstream
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -1,0 +1,70 @@
+"""What drives or rehearses moves, made of options and an open catalog."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+from oslo_config import cfg
+
+from catalog.errors import CatalogUnavailable
+from catalog.interface import Catalog
+from catalog.model import Move, Partition, Placement
+from marconi_proxy.front_door.settings import Settings
+from marconi_proxy.moving.clock import SystemClock
+from marconi_proxy.moving.pace import Pace
+from marconi_proxy.moving.rehearsal import rehearse
+from marconi_proxy.moving.steps.interface import Steps
+from marconi_proxy.moving.steps.real import RealSteps
+from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.upstream.pool import Pool
+
+
+def pace_of(conf: cfg.ConfigOpts) -> Pace:
+    """Return the options of ``[moving]`` that are the mover's."""
+    return Pace(
+        seal_timeout=conf.moving.seal_timeout,
+        back_off=conf.moving.back_off,
+        linger=conf.moving.linger,
+        max_segments=conf.moving.max_segments,
+        at_once=conf.moving.at_once,
+        seals_per_second=conf.moving.seals_per_second,
+        hold=conf.moving.hold,
+        give_up_after=conf.moving.give_up_after,
+    )
+
+
+def make_steps(
+    conf: cfg.ConfigOpts, catalog: Catalog, position: Callable[[Placement], Awaitable[int]], stack: AsyncExitStack
+) -> Steps:
+    """Return the real steps; ``position`` as for RealSteps, ``stack`` closes their connections. Call it in the loop."""
+    limits = Settings.from_options(conf).upstream
+    pool = Pool(
+        connect_timeout=limits.connect_timeout, idle_timeout=limits.idle_timeout, max_head=limits.max_response_head
+    )
+    stack.callback(pool.close)
+    chance = random.Random()  # noqa: S311 - spreads load, guards nothing
+
+    def open_upstream(partition: Partition) -> Upstream:
+        return Upstream(partition, pool, limits, chance)
+
+    return RealSteps(catalog, open_upstream, position, SystemClock(), lambda: secrets.token_hex(8))
+
+
+def make_rehearsal(
+    conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack
+) -> Callable[..., Awaitable[list[str]]]:
+    """Return ``rehearsal(move, *mates)``: it returns what stands in the way of a move that is not stored, a sentence
+    each. ``mates`` are the moves of its group."""
+    steps = make_steps(conf, catalog, _nowhere, stack)
+
+    async def rehearsal(move: Move, *mates: Move) -> list[str]:
+        return (await rehearse(steps, pace_of(conf), SystemClock(), move, mates)).problems
+
+    return rehearsal
+
+
+async def _nowhere(placement: Placement) -> int:
+    raise CatalogUnavailable("a rehearsal seals nothing")
