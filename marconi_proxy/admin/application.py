@@ -29,6 +29,7 @@ from marconi_proxy.admin.policy import rules
 from marconi_proxy.admin.prober import Prober
 from marconi_proxy.admin.routes import ROUTES, add_routes
 from marconi_proxy.admin.tenants import Tenants
+from marconi_proxy.moving.opening import make_rehearsal
 from marconi_proxy.upstream.pool import Pool
 from marconi_proxy.upstream.transport import UpstreamTransport
 
@@ -84,7 +85,7 @@ class Application:
             make_client(conf.admin.probe_timeout, self._transport or self._own_transport())
         )
         prober = Prober(catalog, client, interval=conf.admin.probe_interval, timeout=conf.admin.probe_timeout)
-        self._app = build(conf, catalog, prober)
+        self._app = build(conf, catalog, prober, make_rehearsal(conf, catalog, self._open))
         probing = asyncio.create_task(prober.run(), name="prober")
         self._open.push_async_callback(_end, probing)
 

@@ -30,9 +30,9 @@ MAX_LIMIT = 1000
 MEMBERS = ("project", "queue", "to", "max_pause_ms", "dry_run")
 FILTERS = ("project", "queue", "partition", "state", "plan", "marker", "limit")
 
-# Returns one sentence for each thing that stands in the way of a move, by asking partitions and workers; none: it
-# would succeed as things are. Changes nothing.
-Rehearsal = Callable[[Move], Awaitable[list[str]]]
+# Given a move and the others of its group, returns one sentence for each thing that stands in the way of the first, by
+# asking partitions and workers; none: it would succeed as things are. Changes nothing.
+Rehearsal = Callable[..., Awaitable[list[str]]]
 
 _GROUPS_OF_STATES = {"unfinished": UNFINISHED, "finished": FINISHED_STATES}
 # In which states what was asked for has happened already: asking again is no mistake.
@@ -135,7 +135,7 @@ class Moves:
                 return
             raise _refused(asked.wish.key, str(refused)) from refused
         if asked.dry_run:
-            problems = [problem for move in moves for problem in (await self._rehearse(move) if self._rehearse else [])]
+            problems = await self._rehearsed(moves, self._rehearse) if self._rehearse else ()
             shown_moves = [move_json.summary(move) for move in moves]
             resp.media = {"moves": shown_moves, "problems": problems, "rehearsed": self._rehearse is not None}
             return
@@ -143,6 +143,13 @@ class Moves:
         resp.status = falcon.HTTP_201
         resp.location = f"/v1/moves/{to_url(moves[0].id)}"
         resp.media = {"moves": [move_json.summary(move) for move in moves]}
+
+    async def _rehearsed(self, moves: tuple[Move, ...], rehearse: Rehearsal) -> tuple[str, ...]:
+        """Ask of each move of a group; what stands in the way of all of them is said once."""
+        found: dict[str, None] = {}
+        for move in moves:
+            found.update(dict.fromkeys(await rehearse(move, *(mate for mate in moves if mate is not move))))
+        return tuple(found)
 
     async def _insert(self, moves: tuple[Move, ...]) -> None:
         """Store the moves of a group, the one that was asked for last: a crash between leaves some that operators see

@@ -9,6 +9,7 @@ import random
 import secrets
 import signal
 import socket  # noqa: TID251 - only for the host's name
+import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -21,6 +22,7 @@ from marconi_proxy.moving.clock import SystemClock
 from marconi_proxy.moving.following import Following
 from marconi_proxy.moving.mover import Mover
 from marconi_proxy.moving.opening import make_steps, pace_of
+from marconi_proxy.moving.plans.executor import run_plans
 from marconi_proxy.option_types import redacted
 from marconi_proxy.serving.logs import configure
 from marconi_proxy.serving.server import check_catalog
@@ -30,8 +32,7 @@ LOG = logging.getLogger(__name__)
 
 def beside(conf: cfg.ConfigOpts, catalog: Catalog) -> list[Coroutine[Any, Any, None]]:
     """Return what else runs in the mover's process, each for ever."""
-    # The executor of plans: run_plans(catalog, clock=time.time, longest=conf.moving.max_segments)
-    return []
+    return [run_plans(catalog, clock=time.time, longest=conf.moving.max_segments)]
 
 
 def serve(conf: cfg.ConfigOpts) -> None:

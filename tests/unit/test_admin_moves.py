@@ -129,12 +129,7 @@ async def test_a_queue_of_no_project_and_of_any_bytes(api):
         assert move.queue == "q"
 
 
-async def test_a_dry_run_changes_nothing_and_tells_what_stands_in_the_way(api):
-    response = await api.client.post("/v1/moves", json=ORDER | {"dry_run": True})
-    assert response.status_code == 200
-    document = response.json()
-    assert (document["problems"], document["rehearsed"]) == ([], False)
-    assert [m["queue"] for m in document["moves"]] == ["q"]
+async def test_a_dry_run_of_what_the_catalog_forbids_asks_nobody_else(api):
     document = (await api.client.post("/v1/moves", json=ORDER | {"to": "p1", "dry_run": True})).json()
     assert document == {"moves": [], "problems": ["it is on partition p1 already."], "rehearsed": False}
     assert await api.catalog.list_moves(limit=1) == []
@@ -143,14 +138,15 @@ async def test_a_dry_run_changes_nothing_and_tells_what_stands_in_the_way(api):
 async def test_a_dry_run_asks_whoever_can_rehearse(api):
     asked = []
 
-    async def rehearse(move):
-        asked.append((move.queue, move.target))
+    async def rehearse(move, *mates):
+        asked.append((move.queue, move.target, *mates))
         return ["partition p2 does not answer."]
 
     conf = options.load(overrides={"catalog.uri": "sqlite:////unused"})
     transport = httpx.ASGITransport(build(conf, api.catalog, None, rehearse))
     async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
         document = (await client.post("/v1/moves", json=ORDER | {"dry_run": True})).json()
+    assert [m["queue"] for m in document["moves"]] == ["q"]
     assert (document["problems"], document["rehearsed"]) == (["partition p2 does not answer."], True)
     assert asked == [("q", "p2")]
     assert await api.catalog.list_moves(limit=1) == []
