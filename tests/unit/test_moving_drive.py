@@ -8,6 +8,7 @@ import pytest
 
 from catalog.model import MemberSighting, MoveState, PartitionState, PlacementState
 from marconi_proxy.moving.machine import Event
+from marconi_proxy.moving.steps.faulty import Died, Fault
 from tests.unit.moving_crew import PACE, Crew
 from tests.unit.moving_world import World, make_partition, member
 
@@ -274,6 +275,57 @@ async def test_a_seal_that_an_operator_overtook_is_taken_back() -> None:
     await crew.run()
     assert world.moves["m1"].state is MoveState.PAUSED
     assert world.chain("orders") == ["p1"]
+
+
+async def test_a_mover_that_was_frozen_before_its_seal_can_not_seal_once_the_move_is_undone() -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    frozen = Crew(world, "m1")
+
+    async def thaw_late(name: str) -> None:
+        if name == "place":
+            world.before = None
+            world.decide("m1", Event.CANCEL)
+            await Crew(world, "m1").run()
+
+    world.before = thaw_late
+    await frozen.run()
+    assert world.moves["m1"].state is MoveState.CANCELLED
+    assert world.chain("orders") == ["p1"]
+    assert set(world.queues) == {("p1", "orders")}
+
+
+async def test_what_a_mover_had_made_when_it_died_is_deleted_when_the_move_is_cancelled() -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    dead = Crew(world, "m1", fault_at=lambda _, name: Fault.DIE_AFTER if name == "bring_in_step" else None).mover()
+    await dead.step()
+    with pytest.raises(Died):
+        await dead.step()
+    assert ("p2", "orders") in world.queues
+    world.decide("m1", Event.CANCEL)
+    await Crew(world, "m1").run()
+    assert world.moves["m1"].state is MoveState.CANCELLED
+    assert set(world.queues) == {("p1", "orders")}
+
+
+async def test_a_queue_with_a_message_is_never_deleted() -> None:
+    """It came by a way that is none of ours, after two looks had found nothing."""
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+
+    def late() -> None:
+        world.queues["p1", "orders"].free = 1
+
+    world.on_state[MoveState.RETIRED] = late
+    await Crew(world, "m1").run()
+    assert world.moves["m1"].state is MoveState.DONE
+    assert world.queues["p1", "orders"].free == 1
+    assert world.moves["m1"].certificate is not None
+    assert world.moves["m1"].certificate["deleted"] == []
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,146 @@
+"""What the steps of a move promise: the same of the fake of the unit tests, and of the real ones over each catalog."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+import pytest
+
+from catalog import Catalog
+from catalog.errors import Conflict, MoveConflict, MoveNotHeld
+from catalog.model import LogEntry, Move, MoveState, Placement, PlacementState, QueueKey, Segment
+from marconi_proxy.moving.following import Following
+from marconi_proxy.moving.steps.interface import Steps
+from tests.contract.mover_stage import PROJECT, Stage
+from tests.servers.fake_partition import FakePartition
+from tests.unit.moving_world import World
+
+KEY = QueueKey(PROJECT, "orders")
+SOURCE, TARGET = Segment(0, "p1", "orders"), Segment(1, "p2", "orders")
+
+
+@dataclass
+class Subject:
+    """Steps, and how a test makes and sees what they are about."""
+
+    steps: Steps
+    put: Callable[[str], Awaitable[QueueKey]]
+    order: Callable[[str, str], Awaitable[Move]]
+    take: Callable[[str], Awaitable[int]]
+    has: Callable[[str, str], bool]
+
+
+@pytest.fixture(params=["fake", "real"])
+async def subject(request: pytest.FixtureRequest, catalog: Catalog) -> AsyncIterator[Subject]:
+    async with AsyncExitStack() as stack:
+        if request.param == "fake":
+            yield _fake()
+            return
+        hosts = {name: stack.enter_context(FakePartition()) for name in ("p1", "p2", "p3")}
+        stage = await stack.enter_async_context(Stage(catalog, hosts))
+        following = Following(catalog, lambda move_id, version: None)
+
+        async def take(id_: str) -> int:
+            holder = (await catalog.take_move(id_, "me", 60.0)).holder
+            assert holder is not None
+            return holder.token
+
+        yield Subject(stage.steps(stack, following.position), stage.put, stage.order, take, stage.has)
+
+
+def _fake() -> Subject:
+    world = World()
+
+    async def put(queue: str) -> QueueKey:
+        return world.put(queue)
+
+    async def order(id_: str, queue: str) -> Move:
+        world.order(id_, queue)
+        return world.moves[id_]
+
+    async def take(id_: str) -> int:
+        return world.take(id_)[1]
+
+    return Subject(world, put, order, take, lambda where, queue: (where, queue) in world.queues)
+
+
+async def _placement(subject: Subject, key: QueueKey = KEY) -> Placement:
+    placement = await subject.steps.placement(key)
+    assert placement is not None
+    return placement
+
+
+async def test_a_record_is_stored_by_its_holder_only_and_once(subject: Subject) -> None:
+    await subject.put("orders")
+    move = await subject.order("m1", "orders")
+    token = await subject.take("m1")
+    changed = move.entered(LogEntry(1.0, MoveState.PREPARING, "its turn came"))
+    with pytest.raises(MoveNotHeld):
+        await subject.steps.record(changed, token - 1)
+    await subject.steps.record(changed, token)
+    await subject.steps.record(changed, token)
+    with pytest.raises(MoveConflict):
+        await subject.steps.record(replace(changed, attempt=1), token)
+    assert await subject.steps.move("m1") == changed
+    assert await subject.steps.busy("p2", 4) == 1
+    assert await subject.steps.busy("p3", 4) == 0
+
+
+async def test_a_placement_is_stored_by_its_epoch_and_life(subject: Subject) -> None:
+    await subject.put("orders")
+    placement = await _placement(subject)
+    sealed = replace(placement, epoch=2, state=PlacementState.SEALING, move="m1", since=5.0)
+    await subject.steps.place(sealed, "seals")
+    await subject.steps.place(sealed, "seals")
+    for wrong in (replace(sealed, since=6.0), replace(sealed, epoch=4), replace(sealed, epoch=3, born="another")):
+        with pytest.raises(Conflict):
+            await subject.steps.place(wrong, "seals")
+    assert await _placement(subject) == sealed
+
+
+async def test_positions_grow_with_changes(subject: Subject) -> None:
+    await subject.put("orders")
+    placement = await _placement(subject)
+    positions = []
+    for epoch in (2, 3, 4):
+        changed = replace(placement, epoch=epoch)
+        await subject.steps.place(changed, "bars")
+        positions.append(await subject.steps.position(changed))
+    assert positions == sorted(set(positions))
+
+
+async def test_a_queue_is_brought_in_step_looked_at_and_removed(subject: Subject) -> None:
+    await subject.put("orders")
+    assert (await subject.steps.look(KEY, TARGET)).empty
+    for _ in range(2):
+        await subject.steps.bring_in_step(KEY, SOURCE, TARGET, 10.0)
+        assert subject.has("p2", "orders")
+    assert (await subject.steps.look(KEY, TARGET)).empty
+    for _ in range(2):
+        await subject.steps.remove(KEY, TARGET)
+        assert not subject.has("p2", "orders")
+    assert subject.has("p1", "orders")
+
+
+async def test_what_is_buried_is_not_what_a_placement_names(subject: Subject) -> None:
+    await subject.put("orders")
+    await subject.steps.bring_in_step(KEY, SOURCE, TARGET, 10.0)
+    await subject.steps.bury(KEY, (SOURCE, TARGET))
+    assert subject.has("p1", "orders")
+    assert not subject.has("p2", "orders")
+    lost = QueueKey(PROJECT, "lost")
+    await subject.steps.bring_in_step(lost, Segment(0, "p1", "lost"), Segment(1, "p2", "lost"), 10.0)
+    await subject.steps.bury(lost, (Segment(1, "p2", "lost"),))
+    assert not subject.has("p2", "lost")
+    assert await subject.steps.placement(lost) is None
+
+
+async def test_what_is_not_there_is_none(subject: Subject) -> None:
+    assert await subject.steps.placement(KEY) is None
+    assert await subject.steps.move("m9") is None
+    assert await subject.steps.partition("p9") is None
+    partition = await subject.steps.partition("p1")
+    assert partition is not None
+    assert partition.name == "p1"
