@@ -124,12 +124,12 @@ class Drive:
     def _failures(self) -> int:
         return int(self.move.facts.get("failures", 0))
 
-    async def back_off(self, event: Event, reason: str, **measures: Measure) -> None:
+    async def back_off(self, event: Event, reason: str, more: Mapping[str, Any] = NOTHING) -> None:
         """Enter the state that a failure leads to, and try again later."""
         failures = self._failures() + 1
         wait = self.pace.wait_after(failures, self._chance)
-        facts = {"waits": reason, "failures": failures}
-        await self.enter(event, reason, facts, changes={"due": self.clock.now() + wait}, **measures)
+        facts = {**more, "waits": reason, "failures": failures}
+        await self.enter(event, reason, facts, changes={"due": self.clock.now() + wait})
 
     # -- a step ------------------------------------------------------------------------------------------------------
 
@@ -221,6 +221,7 @@ class Drive:
             "switched_at": placement.since,
             "barrier": barrier,
             "failures": 0,
+            "unacknowledged": [],
             "waits": "",
             "zero_checks": [],
             "left_at_switch": None,

@@ -17,7 +17,7 @@ _LOOK_SHARE = 0.25
 class Pace:
     """Times in seconds. What each means is said in the option of its name."""
 
-    seal_timeout: float = 2.0
+    seal_timeout: float = 1.5
     back_off: float = 5.0
     linger: float = 60.0
     max_segments: int = 4

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from catalog.errors import CatalogError, Conflict, MoveConflict
-from catalog.model import MemberSighting, MoveState, Placement, PlacementState
+from catalog.model import MemberSighting, Move, MoveState, Placement, PlacementState
 from marconi_proxy.moving import transitions
 from marconi_proxy.moving.barrier import CHAINS, Barrier, Incapable, Passed, incapable, is_live
 from marconi_proxy.moving.clock import Clock
@@ -27,8 +27,9 @@ LOG = logging.getLogger(__name__)
 _SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
 # Seconds between two readings of the members while writes are held.
 _GLANCE = 0.01
-# A member that has not renewed for this share of its lease has missed some: it is gone, or will not acknowledge soon.
-_FRESH = 1 / 3
+# A member that has not renewed for this share of its lease has missed some, for it may take a third of it from one to
+# the next: it is gone, or will not acknowledge soon.
+_FRESH = 0.4
 # Seconds for the last look at metadata and subscriptions, however late it has become.
 _LEAST = 0.1
 
@@ -47,6 +48,23 @@ def unfit(sightings: Iterable[MemberSighting]) -> str | None:
     if cut:
         return f"cut off from the catalog's changes: member {', '.join(cut)}"
     return None
+
+
+def unheard(move: Move, sightings: Iterable[MemberSighting], now: float) -> str | None:
+    """Return why the move is not sealed again yet, None if it may be: a member that did not acknowledge its last seal
+    has not been heard of since. Clients would wait in vain once more."""
+    missed = move.facts.get("unacknowledged", [])
+    since = now - move.log[-1].at if move.log else 0.0
+    silent = [s.member.id for s in sightings if s.member.id in missed and is_live(s) and s.age > since]
+    return f"not heard of since it did not acknowledge: member {', '.join(silent)}" if silent else None
+
+
+class Unacknowledged(Unready):
+    """These members did not acknowledge a seal in time."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"not acknowledged by member {', '.join(names)}")
+        self.names = tuple(names)
 
 
 class _Entry:
@@ -89,12 +107,13 @@ class Round:
             if entry.is_sealed:
                 self._resume(entry)
         if armed:
-            obstacle = unfit(await self._steps.members())
-            if obstacle is not None:
-                for entry in armed:
-                    await self._leave(entry, Unready(obstacle))
-            else:
-                await self._each(armed, self._seal)
+            members = await self._steps.members()
+            obstacle = unfit(members)
+            for entry in armed:
+                why = obstacle or unheard(entry.drive.move, members, self._clock.now())
+                if why is not None and entry in self._open:
+                    await self._leave(entry, Unready(why))
+            await self._each([entry for entry in armed if entry in self._open], self._seal)
         verdict = await self._pass([entry for entry in armed if entry in self._open])
         if verdict is not None:
             await self._each(self._open, self._bring_in_step)
@@ -120,7 +139,7 @@ class Round:
     async def _leave(self, entry: _Entry, why: Exception) -> None:
         self._open.remove(entry)
         if isinstance(why, Unready):
-            await self._abort(entry, str(why))
+            await self._abort(entry, str(why), why.names if isinstance(why, Unacknowledged) else ())
         elif isinstance(why, (Conflict, MoveConflict)):
             # Somebody else did something: the next step takes that in.
             LOG.info("%s: %s", entry.drive.name, why)
@@ -154,7 +173,7 @@ class Round:
         facts = {"sealed_at": entry.placement.since}
         await entry.drive.enter(Event.SEALED, f"attempt {attempt}", facts, {"attempt": attempt})
 
-    async def _abort(self, entry: _Entry, reason: str) -> None:
+    async def _abort(self, entry: _Entry, reason: str, members: Sequence[str]) -> None:
         drive = entry.drive
         try:
             if not entry.is_sealed:
@@ -162,7 +181,7 @@ class Round:
                 return
             await drive.place(transitions.abort(entry.placement, self._clock.now()), "aborts the seal")
             if drive.move.state in _SEALING:
-                await drive.back_off(Event.ABORTED, reason)
+                await drive.back_off(Event.ABORTED, reason, {"unacknowledged": list(members)})
             else:
                 # It was not written down that it was sealed.
                 await drive.put_off(reason)
@@ -190,7 +209,7 @@ class Round:
             over = [e for e in self._open if e.limit <= now or isinstance(verdict, Incapable)]
             for entry in over:
                 if entry in self._open:
-                    await self._leave(entry, Unready(f"not acknowledged by member {', '.join(verdict.names)}"))
+                    await self._leave(entry, Unacknowledged(verdict.names))
             if not over:
                 await self._clock.sleep(_GLANCE)
                 barrier = barrier.seen(await self._steps.members())

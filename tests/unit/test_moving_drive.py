@@ -81,6 +81,31 @@ async def test_a_silent_member_aborts_the_seal_and_is_named() -> None:
     assert move.state is MoveState.DONE
 
 
+async def test_a_member_that_did_not_acknowledge_must_be_heard_of_before_the_next_seal() -> None:
+    """It is frozen: each further seal would make clients wait for nothing."""
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    world.silent.add("w2")
+    convoy = Crew(world, "m1").mover()
+    while not world.moves["m1"].attempt or world.moves["m1"].state is not MoveState.ARMED:
+        await convoy.step()
+    for _ in range(5):
+        world.clock.time += 300
+        # It lives by its lease, which is long, and has not renewed since before the seal.
+        frozen = replace(world.sightings["w2"].member, lease=30_000.0)
+        world.sightings["w2"] = MemberSighting(frozen, world.clock.time - 1_000_000.0 + 1.0)
+        await convoy.step()
+    assert world.moves["m1"].attempt == 1
+    assert "w2" in world.moves["m1"].facts["waits"]
+    world.silent.clear()
+    world.sightings["w2"] = replace(world.sightings["w2"], age=1.0)
+    world.clock.time += 300
+    while world.moves["m1"].state is MoveState.ARMED:
+        await convoy.step()
+    assert world.moves["m1"].attempt == 2
+
+
 @pytest.mark.parametrize(
     ("sighting", "words"),
     [
