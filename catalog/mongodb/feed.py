@@ -15,7 +15,7 @@ from bson import Timestamp
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.errors import PyMongoError
 
-from catalog.model import Change, ChangeSubject, Synced
+from catalog.model import Change, ChangeSubject, PlacementState, Synced
 from catalog.mongodb.documents import placement_key
 from catalog.mongodb.store import VERB_TIMEOUT
 
@@ -29,7 +29,7 @@ _SUBJECTS = {
     "moves": ChangeSubject.MOVE,
     "plans": ChangeSubject.PLAN,
 }
-_SHOWN = ("epoch", "born", "version")
+_SHOWN = ("epoch", "born", "state", "version")
 _WRITES = ("insert", "update", "replace", "delete")
 # Drops and renames of our collections are let through, to be refused loudly: a drop has no events for the documents.
 # Updates of moves that leave the version as it is, are of who holds them.
@@ -98,7 +98,8 @@ def change_of(event: Mapping[str, Any]) -> Change:
     # ``updateLookup`` would tell of a later one.) Other updates are only made by hands.
     document = event.get("fullDocument") or event.get("updateDescription", {}).get("updatedFields", {})
     if subject is ChangeSubject.PLACEMENT:
-        return Change(position, subject, placement_key(id_), document.get("epoch"), document.get("born"))
+        sealing = document.get("state") == PlacementState.SEALING.value
+        return Change(position, subject, placement_key(id_), document.get("epoch"), document.get("born"), sealing)
     if subject in (ChangeSubject.MOVE, ChangeSubject.PLAN):
         return Change(position, subject, (id_,), document.get("version"))
     return Change(position, subject, (id_,))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from catalog.model import Change, ChangeSubject
+from catalog.model import Change, ChangeSubject, PlacementState
 from catalog.sqlite.translation import unavailable
 
 # How many changes are kept. At a thousand writes a second a reader may be away for ten seconds; a row is ~100 bytes.
 KEPT = 10_000
+_SEALING = "SELECT 1 FROM placements WHERE project = ? AND queue = ? AND epoch = ? AND state = ?"
 
 
 def append(
@@ -53,8 +54,24 @@ def after(connection: sqlite3.Connection, position: int, limit: int, path: str) 
     )
     try:
         return [
-            Change(seq, ChangeSubject(subject), tuple(json.loads(name)), epoch, born)
+            _change(connection, seq, ChangeSubject(subject), tuple(json.loads(name)), epoch, born)
             for seq, subject, name, epoch, born in rows
         ]
     except (ValueError, TypeError) as error:
         raise unavailable(path, f"its change log is damaged ({error})") from error
+
+
+def _change(
+    connection: sqlite3.Connection,
+    seq: int,
+    subject: ChangeSubject,
+    name: tuple[str, ...],
+    epoch: int | None,
+    born: str | None,
+) -> Change:
+    sealing = False
+    if subject is ChangeSubject.PLACEMENT and epoch is not None:
+        # The log does not say; the placement does, for as long as the seal lasts.
+        row = connection.execute(_SEALING, (*name, epoch, PlacementState.SEALING.value)).fetchone()
+        sealing = row is not None
+    return Change(seq, subject, name, epoch, born, sealing)

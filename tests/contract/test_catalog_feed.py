@@ -130,6 +130,7 @@ async def test_the_position_of_ones_own_seal(catalog: Catalog, other: Catalog) -
             await feed.until(lambda feed=feed, born=born: any(c.name == (f"after {born}",) for c in feed.changes))
             [own] = [c for c in feed.changes if (c.name, c.epoch, c.born) == (seal.key, 2, born)]
             assert feed.items[0].position < own.position < feed.changes[-1].position
+            assert [change.sealing for change in feed.changes] == [change is own for change in feed.changes]
         # Whoever comes later has a position that is not before it.
         async with Feed(other) as late:
             assert late.items[0].position >= own.position
