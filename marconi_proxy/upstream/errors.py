@@ -23,6 +23,10 @@ class PartitionBusy(NotSent):
     """The partition has as many calls of this worker under way as it may have."""
 
 
+class Withdrawn(NotSent):
+    """Whoever sends it must not send it any more (``exchange.Guard``)."""
+
+
 class PartitionDisabled(NotSent):
     """An operator disabled the partition."""
 

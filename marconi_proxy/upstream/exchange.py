@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from catalog.model import Partition, PartitionState
 from marconi_proxy.upstream.balance import Balancer, Host
@@ -20,10 +20,12 @@ from marconi_proxy.upstream.connection import Answer, Connection
 from marconi_proxy.upstream.errors import (
     ConnectFailed,
     DeadlineExceeded,
+    NotSent,
     PartitionBusy,
     PartitionDisabled,
     Unanswered,
     UpstreamError,
+    Withdrawn,
 )
 from marconi_proxy.upstream.pool import Pool
 
@@ -49,10 +51,21 @@ class Limits:
     eject_for: float = 5.0
 
 
+class Guard(Protocol):
+    """Watches the tries of a call. ``sending`` is called in the same step as each of them is sent; ``answered`` when the
+    head of an answer to it has arrived."""
+
+    def sending(self) -> None:
+        """Raises Withdrawn if it must not be sent (again)."""
+
+    def answered(self, status: int) -> None: ...
+
+
 class Call(NamedTuple):
     """A request ready to be sent, but for its Host. ``lines`` end with CRLF; ``body`` has its Content-Length in them.
 
-    ``repeatable``: may be sent again after it might have been processed (API section 8.1).
+    ``repeatable``: may be sent again after it might have been processed (API section 8.1). ``guard``: whom each try is
+    told to, but for those sent at once.
     """
 
     method: bytes
@@ -60,6 +73,7 @@ class Call(NamedTuple):
     lines: bytes
     body: bytes
     repeatable: bool
+    guard: Guard | None = None
 
     def serialise(self, authority: bytes) -> bytes:
         return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b\r\n%b" % (self.method, self.target, authority, self.lines, self.body)
@@ -151,7 +165,8 @@ class Upstream:
     def send_at_once(self, call: Call, then: Callable[[Ending], None]) -> bool:
         """Send a call without waiting for anything; tell whether that was done. If not, ``send`` it.
 
-        Done if a host's turn finds a kept connection. ``then`` is called once, with the answer as ``send`` would return
+        Done if a host's turn finds a kept connection. The call's guard is not asked: whoever calls this has just looked
+        for itself. ``then`` is called once, with the answer as ``send`` would return
         it, or with a Failure, which is for ``resume``.
         """
         if self.partition.state is PartitionState.DISABLED or self._active >= self._limits.max_concurrency:
@@ -213,11 +228,13 @@ class Upstream:
         self._active -= 1
 
     async def _try_again(self, call: Call, host: Host, failure: UpstreamError, deadline: float) -> Answer:
-        """After ``failure`` at ``host``: other tries, as far as rule and budget allow; else raise the last failure."""
+        """After ``failure`` at ``host``: other tries, as far as rule and budget allow; else raise the last failure, but
+        none that says that nothing was sent where something was."""
         if self._retrying >= max(RETRY_FLOOR, RETRY_BUDGET * self._active):
             raise failure
         self._retrying += 1
         tried: list[Host] = []
+        worst = failure
         try:
             while may_retry(failure, repeatable=call.repeatable) and self._loop.time() < deadline - _LEAST_TIME:
                 stale = _closed_while_idle(failure)
@@ -232,9 +249,11 @@ class Upstream:
                     return await self._send_once(call, host, deadline, anew=stale)
                 except UpstreamError as error:
                     failure = error
+                    if not isinstance(error, NotSent) or isinstance(worst, NotSent):
+                        worst = error
         finally:
             self._retrying -= 1
-        raise failure
+        raise worst
 
     async def _send_once(self, call: Call, host: Host, deadline: float, *, anew: bool = False) -> Answer:
         limits = self._limits
@@ -243,19 +262,33 @@ class Upstream:
             connection = None if anew else self._kept(call, host)
             if connection is None:
                 connection = await self._pool.connect(host.origin, deadline)
+            if call.guard is not None:
+                self._ask(call.guard, connection)
             answer = await connection.exchange(
                 call.serialise(host.origin.authority),
                 head_only=call.method == b"HEAD",
                 deadline=deadline,
                 stall=limits.deadline,
             )
+        except Withdrawn:
+            raise
         except UpstreamError as error:
             self._note_failure(host, error)
             raise
         finally:
             host.in_flight -= 1
+        if call.guard is not None:
+            call.guard.answered(answer.status)
         self._note_success(host)
         return answer
+
+    @staticmethod
+    def _ask(guard: Guard, connection: Connection) -> None:
+        try:
+            guard.sending()
+        except Withdrawn:
+            connection.close()
+            raise
 
     def _kept(self, call: Call, host: Host) -> Connection | None:
         """Return a kept connection that the call may go on.
