@@ -266,6 +266,45 @@ _DIRECTORY = (
     ),
 )
 
+_MOVING = (
+    cfg.FloatOpt(
+        "hold_max",
+        default=2.0,
+        min=0.0,
+        max=60.0,
+        help="Seconds that a write waits while its queue is being switched to another partition; then it is answered "
+        "503 with Retry-After. Usually a switch takes a fraction of a second. Shorter, clients are refused that might "
+        "have been served; longer than a client waits for its answer, it waits in vain.",
+    ),
+    cfg.IntOpt(
+        "max_held",
+        default=512,
+        min=0,
+        max=1048576,
+        help="Writes per worker process that wait so at a time; one more is answered 503 with Retry-After at once. "
+        "Each keeps its request's body in memory. All of them go on at once when a switch is made, so more than "
+        "[upstream] max_concurrency are of no use.",
+    ),
+    cfg.FloatOpt(
+        "seal_overdue",
+        default=5.0,
+        min=0.1,
+        max=3600.0,
+        help="Seconds after which a worker that sees a queue still being switched lets writes go on where they went: "
+        "whoever was switching it is gone, or too slow, and begins anew. Counted by each worker from when it saw the "
+        "queue being switched. Shorter than a switch may take, it undoes switches that were going well.",
+    ),
+    cfg.FloatOpt(
+        "ambiguity",
+        default=60.0,
+        min=0.0,
+        max=3600.0,
+        help="Seconds that a write may still be done by its partition after it was given up without an answer. For so "
+        "long its queue cannot be switched to another partition. Too short, a message that nobody was told of may come "
+        "in behind newer ones; long, a partition that loses answers keeps its queues from being moved away.",
+    ),
+)
+
 _LISTING = (
     cfg.IntOpt(
         "default_page",
@@ -386,7 +425,7 @@ GROUPS: dict[str, tuple[cfg.Opt, ...]] = {
     "directory": _DIRECTORY,
     "listing": _LISTING,
     "log": _LOG,
-    "moving": _MOVER,
+    "moving": (*_MOVING, *_MOVER),
     "public": _PUBLIC,
     "upstream": _UPSTREAM,
 }

@@ -2,7 +2,8 @@
 
 Raw ASGI: a call to a queue that is open passes through ``_serve`` and ``_forward`` and nothing else; whatever has
 domain logic is in ``lifecycle`` (writes of placements) or ``local`` (falcon). And if nothing about it has to be waited
-for, it passes through ``take`` instead, before ASGI.
+for, it passes through ``take`` instead, before ASGI. Calls that write do so under the worker's lease, and are counted
+from before their queue is looked up (``writing``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import itertools
 import logging
 import random
 import secrets
+import time
 from collections.abc import Awaitable
 from functools import partial
 from typing import NamedTuple
@@ -25,22 +27,35 @@ from catalog.model import Partition, PartitionState, Placement, PlacementState, 
 from catalog.opening import open_catalog
 from marconi_proxy.front_door.chain.carrying import Chain
 from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.front_door.holding import Holding
 from marconi_proxy.front_door.home import without_operator_routes
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.local import SCOPE_KEY, LocalCall, make_local_application
 from marconi_proxy.front_door.membership import Membership
 from marconi_proxy.front_door.refusals import ClientGone, Refused, bad_request, from_fault, not_found, unavailable
 from marconi_proxy.front_door.relay import Receive, Scope, Send, client_waits, read_body, relay, relay_whole, respond
+from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.settings import Settings
+from marconi_proxy.front_door.writing import LOST_SIGHT, Late, Write, Writing
+from marconi_proxy.moving.fence import Ticket
 from marconi_proxy.routing.dead_letter import dead_letter_queue
-from marconi_proxy.routing.decision import Forward, Outcome, Spread, decide, decide_without_queue, has_history
+from marconi_proxy.routing.decision import (
+    Decision,
+    Forward,
+    Outcome,
+    Spread,
+    decide,
+    decide_without_queue,
+    has_history,
+    is_held,
+)
 from marconi_proxy.routing.headers import VIA, BadHead, RequestHead, added_lines, answer_headers, read_head
 from marconi_proxy.routing.identity import accepts_json, names_queues, namespace, well_formed
 from marconi_proxy.routing.listing_query import ListingQuery, Unfit, parse_listing
 from marconi_proxy.routing.route import Effect, Kind, Route, parse
 from marconi_proxy.serving.direct import Direct
 from marconi_proxy.upstream.connection import Answer
-from marconi_proxy.upstream.errors import BadAnswer, NotSent, UpstreamError
+from marconi_proxy.upstream.errors import BadAnswer, NotSent, Unanswered, UpstreamError, Withdrawn
 from marconi_proxy.upstream.exchange import Call, Failure, Upstream
 from marconi_proxy.upstream.pool import Pool
 
@@ -55,7 +70,8 @@ _LISTINGS = frozenset({Kind.QUEUES, Kind.TOPICS})
 
 
 class _Taken(NamedTuple):
-    """A call that was taken before ASGI, as far as it must be known when it has ended."""
+    """A call that was taken before ASGI, as far as it must be known when it has ended. ``ticket`` and ``term`` of one
+    that writes."""
 
     request: Direct
     request_id: bytes
@@ -65,6 +81,8 @@ class _Taken(NamedTuple):
     segment: Segment
     upstream: Upstream
     route: Route
+    ticket: Ticket | None
+    term: int
 
 
 def _may_tie(method: str, route: Route) -> bool:
@@ -92,25 +110,47 @@ class FrontDoor:
             connect_timeout=limits.connect_timeout, idle_timeout=limits.idle_timeout, max_head=limits.max_response_head
         )
         self._catalog: Catalog = await open_catalog(settings.catalog_uri)
-        self._directory = Directory(self._catalog, self._open_upstream, settings.cache_size)
-        self._membership = Membership(self._catalog, self._directory, settings.member_interval, settings.lease)
+        loop = asyncio.get_running_loop()
+        self._writing = Writing(settings.lease, settings.ambiguity)
+        self._seals = Seals(self._catalog, settings.seal_overdue, time.time, loop.call_later)
+        self._directory = Directory(
+            self._catalog, self._open_upstream, settings.cache_size, self._writing.fence, self._seals
+        )
+        self._holding = Holding(settings.hold_max, settings.max_held, loop.time)
+        self._membership = Membership(
+            self._catalog, self._directory, self._writing, self._holding, settings.member_interval
+        )
+        self._directory.on_seal = self._membership.hurry
+        self._writing.on_end = self._hurry
         self._lifecycle = Lifecycle(
-            self._catalog, self._directory, takeover_after=settings.takeover_after, deadline=limits.deadline
+            self._catalog,
+            self._directory,
+            takeover_after=settings.takeover_after,
+            deadline=limits.deadline,
+            begin=partial(self._writing.begin, lasting=True),
         )
         self._chain = Chain(self._directory, limits.deadline, self._chance)
         # A post that was forwarded before the news of a deletion came, may have created the queue anew.
         self._directory.on_removal = self._lifecycle.settle_later
         self._local = make_local_application(self._catalog, self._directory)
         await self._directory.start(START_PATIENCE)
-        self._membership.start()
+        # Before it serves: whoever is not registered must not write, and would refuse the first writes.
+        await self._membership.start(START_PATIENCE if self._directory.synced else 0.0)
+
+    def _hurry(self) -> None:
+        """A write is over whose queue has changed meanwhile: tell so, if that may be a seal."""
+        if self._seals:
+            self._membership.hurry()
 
     def _open_upstream(self, partition: Partition) -> Upstream:
         return Upstream(partition, self._pool, self._settings.upstream, self._chance)
 
     async def stop(self) -> None:
         """Let go of everything."""
-        await self._membership.stop()
+        # What runs in the background may write: signing off is last.
         await self._lifecycle.stop()
+        await self._seals.stop()
+        await self._membership.stop()
         await self._directory.stop()
         self._pool.close()
         await self._catalog.close()
@@ -196,32 +236,62 @@ class FrontDoor:
             return False
         request_id = head.request_id or self._new_id()
         call = self._call(scope, route, head, request.body, request_id)
-        taken = _Taken(request, request_id, call, key, placement, decision.segment, upstream, route)
-        return upstream.send_at_once(call, partial(self._answered, taken))
+        if not route.rule.writes:
+            taken = _Taken(request, request_id, call, key, placement, decision.segment, upstream, route, None, 0)
+            return upstream.send_at_once(call, partial(self._answered, taken))
+        # Nothing is waited for between the look in the cache above and the sending: so it is all one step, and its
+        # order does not matter.
+        writing = self._writing
+        term = writing.lease.term(writing.clock())
+        if not term:
+            return False
+        ticket = writing.fence.begin(key)
+        taken = _Taken(request, request_id, call, key, placement, decision.segment, upstream, route, ticket, term)
+        if upstream.send_at_once(call, partial(self._answered, taken)):
+            return True
+        writing.end(ticket)
+        return False
 
     def _answered(self, taken: _Taken, ending: Answer | Failure) -> None:
         """Pass on how a call that was taken has ended."""
+        late: Late | None = None
+        if taken.ticket is not None and isinstance(ending, Answer):
+            ambiguous = ending.status in LOST_SIGHT and is_held(taken.route.rule)
+            late = self._writing.ended(taken.ticket, taken.term, ending, ambiguous=ambiguous)
         self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
-        if isinstance(ending, Answer) and ending.complete:
+        if late is None and isinstance(ending, Answer) and ending.complete:
             headers = answer_headers(ending.headers, taken.request_id)
             if taken.request.respond(ending.status, headers, ending.body):
                 return
-        taken.request.hand_over(partial(self._go_on, taken, ending))
+        taken.request.hand_over(partial(self._go_on, taken, late or ending))
 
-    async def _go_on(self, taken: _Taken, ending: Answer | Failure, scope: Scope, receive: Receive, send: Send) -> None:
-        """Go on with a call that was taken, as an ASGI application: try again, or pass on a long answer."""
+    async def _go_on(
+        self, taken: _Taken, ending: Answer | Failure | Late, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Go on with a call that was taken, as an ASGI application: try again, pass on a long answer, or refuse."""
 
         async def rest() -> None:
-            if isinstance(ending, Answer):
-                answer = ending
-            else:
-                try:
-                    answer = await taken.upstream.resume(taken.call, ending)
-                finally:
-                    self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
+            if isinstance(ending, Late):
+                raise ending
+            answer = ending if isinstance(ending, Answer) else await self._resume(taken, ending)
             await self._relay(answer, scope, send, taken.request_id)
 
         await self._guarded(rest(), scope, send, taken.request_id)
+
+    async def _resume(self, taken: _Taken, failure: Failure) -> Answer:
+        """Go on with a call that was sent once, within the same ticket. Raises UpstreamError."""
+        write = None
+        if taken.ticket is not None:
+            write = self._writing.failed(taken.ticket, taken.term, lasting=is_held(taken.route.rule))
+        try:
+            answer = await taken.upstream.resume(taken.call._replace(guard=write), failure)
+            if write is not None:
+                write.check(answer)
+            return answer
+        finally:
+            if write is not None:
+                write.end()
+            self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
 
     async def _refuse(self, scope: Scope, send: Send, refused: Refused, request_id: bytes) -> None:
         status, headers, body = refused.answer()
@@ -237,23 +307,81 @@ class FrontDoor:
         body = await read_body(head, receive, self._settings.max_body, self._settings.body_timeout)
         call = self._call(scope, route, head, body, request_id)
         key = QueueKey(project, route.queue)
+        if route.rule.writes:
+            answer = await self._write(call, key, route, scope, receive)
+        else:
+            answer = await self._read(call, key, route, scope)
+        await self._relay(answer, scope, send, request_id)
+
+    async def _read(self, call: Call, key: QueueKey, route: Route, scope: Scope) -> Answer:
+        """Have a call done that changes nothing, with or without a lease."""
         for _ in range(_ROUNDS):
-            placement = self._directory.cached(key) or await self._directory.find(key)
-            decision = decide(placement, route, scope["target"])
-            if decision is Outcome.LOOK:
-                placement = await self._directory.look(key)
-                decision = decide(placement, route, scope["target"], latest=True)
-            if isinstance(decision, Forward):
-                answer: Answer | None = await self._forward(call, key, placement, decision, route)
-            elif isinstance(decision, Outcome):
-                answer = await self._act(decision, call, key, route, scope)
-            else:
-                assert placement is not None
-                answer = await self._spread(decision, call, placement, route, scope)
+            placement, decision = await self._decide(key, route, call.target)
+            answer = await self._do(decision, call, key, placement, route, scope)
             if answer is not None:
-                await self._relay(answer, scope, send, request_id)
-                return
-        raise unavailable("Too many calls change this queue at once. Nothing was done.")
+                return answer
+        raise _too_many()
+
+    async def _write(self, call: Call, key: QueueKey, route: Route, scope: Scope, receive: Receive) -> Answer:
+        """Have a call done that writes, in the steps of ``moving.fence``, and after the switch if there is one."""
+        clock = asyncio.get_running_loop().time
+        lasting = is_held(route.rule)
+        since: float | None = None
+        rounds = 0
+        while rounds < _ROUNDS:
+            write = self._writing.begin(key, lasting=lasting)
+            try:
+                placement, decision = await self._decide(key, route, call.target)
+                if decision is not Outcome.HOLD:
+                    rounds += 1
+                    answer = await self._do(decision, call._replace(guard=write), key, placement, route, scope, write)
+                    if answer is not None:
+                        write.check(answer)
+                        return answer
+                    continue
+                if write.overtaken:
+                    continue  # what was read may be from before a change that was shown meanwhile
+                # In the same step as the look at that.
+                change = self._directory.change(key)
+            except Withdrawn as error:
+                if write.unanswered:
+                    raise Unanswered("a try was not answered, and there must not be another one") from error
+                LOG.info("%s: beginning again", error)
+                continue
+            finally:
+                write.end()
+            since = clock() if since is None else since
+            assert placement is not None
+            await self._holding.wait(placement.move, since, change, receive)
+            if not client_waits(scope):
+                raise ClientGone
+        raise _too_many()
+
+    async def _decide(self, key: QueueKey, route: Route, target: bytes) -> tuple[Placement | None, Decision]:
+        placement = self._directory.cached(key) or await self._directory.find(key)
+        decision = decide(placement, route, target)
+        if decision is Outcome.LOOK:
+            placement = await self._directory.look(key)
+            decision = decide(placement, route, target, latest=True)
+        return placement, decision
+
+    async def _do(
+        self,
+        decision: Decision,
+        call: Call,
+        key: QueueKey,
+        placement: Placement | None,
+        route: Route,
+        scope: Scope,
+        write: Write | None = None,
+    ) -> Answer | None:
+        """Do what was decided. Returns None if the call is to be decided anew."""
+        if isinstance(decision, Forward):
+            return await self._forward(call, key, placement, decision, route)
+        if isinstance(decision, Outcome):
+            return await self._act(decision, call, key, route, scope, write)
+        assert placement is not None
+        return await self._spread(decision, call, placement, route, scope)
 
     async def _relay(self, answer: Answer, scope: Scope, send: Send, request_id: bytes) -> None:
         if not relay_whole(answer, scope, request_id):
@@ -319,7 +447,9 @@ class FrontDoor:
             raise unavailable("The queue's partition is not registered any more.", 30)
         return await upstream.send(call, within=within)
 
-    async def _act(self, decision: Outcome, call: Call, key: QueueKey, route: Route, scope: Scope) -> Answer | None:
+    async def _act(
+        self, decision: Outcome, call: Call, key: QueueKey, route: Route, scope: Scope, write: Write | None
+    ) -> Answer | None:
         """Do what is not plain forwarding. Returns None if the call is to be decided anew."""
         clock = asyncio.get_running_loop().time
         limit = self._settings.upstream.deadline
@@ -330,27 +460,31 @@ class FrontDoor:
         async def send(placement: Placement) -> Answer:
             segment = placement.segments[-1]
             if has_history(placement):
-                return await self._chain.asking(call, route, placement, until).one(segment)
-            left = until - clock()
-            if left <= 0:
-                raise NotSent("the call's time was used up before it was its turn")
-            return await self._send(segment, call, left)
+                answer = await self._chain.asking(call, route, placement, until).one(segment)
+            else:
+                left = until - clock()
+                if left <= 0:
+                    raise NotSent("the call's time was used up before it was its turn")
+                answer = await self._send(segment, call, left)
+            if write is not None:
+                write.check(answer)  # nothing is concluded from a late answer
+            return answer
 
         def wanted() -> bool:
             return client_waits(scope)
 
         if decision is Outcome.CREATE:
             dead_letter = dead_letter_queue(call.method.decode(), route, call.body)
-            return await self._lifecycle.create(key, route.version, send, dead_letter, wanted)
+            return await self._lifecycle.create(key, route.version, send, dead_letter, wanted, write)
         if decision is Outcome.DELETE:
-            return await self._lifecycle.delete(key, send, wanted)
+            return await self._lifecycle.delete(key, send, wanted, write)
         if decision is Outcome.BY_RULE:
             partition = await self._lifecycle.placing.choose(key, route.version, new=False)
             upstream = await self._directory.upstream(partition.name)
             if upstream is None:
                 return None
             return await upstream.send(call)
-        raise unavailable("This queue is just being moved. Nothing was done.")
+        raise AssertionError(f"{decision} is nothing that is done here")
 
     # -- calls that no queue decides ---------------------------------------------------------------------------------
 
@@ -429,6 +563,10 @@ async def _without_operator_routes(answer: Answer) -> Answer:
         raise BadAnswer(f"a partition answered a home document with something else: {error}") from error
     headers = [pair for pair in answer.headers if pair[0] != b"content-length"]
     return Answer(answer.status, [*headers, (b"content-length", b"%d" % len(body))], body, None)
+
+
+def _too_many() -> Refused:
+    return unavailable("Too many calls change this queue at once. Nothing was done.")
 
 
 def _spare_garbage_collector() -> None:

@@ -2,6 +2,9 @@
 
 The change feed keeps it true. While the feed is cut, what is known goes on being served (static stability) and nothing
 is added; when it is back, everything is forgotten and read anew.
+
+In the same step in which a placement is forgotten for a change, the worker's fence is told: a write that begins later
+looks up what is true, one that began earlier is waited for (``moving.fence``).
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from cachetools import LRUCache
 from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import Change, ChangeSubject, Partition, Placement, QueueKey, Segment, Synced, Tenant
+from marconi_proxy.front_door.seals import Seals
+from marconi_proxy.moving.fence import Fence
 from marconi_proxy.upstream.exchange import Upstream
 
 LOG = logging.getLogger(__name__)
@@ -33,14 +38,26 @@ class Directory:
 
     ``applied`` is the position of the last change taken in; ``synced`` whether the feed is alive. ``on_removal`` is
     told of the removal of a placement that was known here: calls may have been forwarded by it before the news came.
+    ``on_seal`` is called when the feed has shown a seal, which others wait for this worker to acknowledge.
     """
 
-    def __init__(self, catalog: Catalog, open_upstream: Callable[[Partition], Upstream], cache_size: int) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        open_upstream: Callable[[Partition], Upstream],
+        cache_size: int,
+        fence: Fence | None = None,
+        seals: Seals | None = None,
+    ) -> None:
         self._catalog = catalog
         self._open_upstream = open_upstream
         self._placements: LRUCache[QueueKey, Placement] = LRUCache(cache_size)
         self._dropped: LRUCache[QueueKey, Segment] = LRUCache(_DROPPED)
+        self._fence = fence
+        self._seals = seals
+        self._awaited: dict[QueueKey, asyncio.Future[None]] = {}
         self.on_removal: Callable[[QueueKey, Segment], None] | None = None
+        self.on_seal: Callable[[], None] | None = None
         self._tenants: LRUCache[str, Tenant | None] = LRUCache(_TENANTS)
         self._reads: dict[QueueKey, asyncio.Task[Placement | None]] = {}
         self._upstreams: dict[str, Upstream] = {}
@@ -79,6 +96,31 @@ class Directory:
         """Drop what is known of a queue, for the catalog was just seen to say otherwise."""
         self._reads.pop(key, None)
         self._placements.pop(key, None)
+        self._tell(key)
+
+    def forget_all(self) -> None:
+        """Drop what is known of all queues and tenants, and what is just being read: it may be from before what this
+        worker was not asked about."""
+        self._reads.clear()
+        self._placements.clear()
+        self._tenants.clear()
+        for key in list(self._awaited):
+            self._tell(key)
+
+    def change(self, key: QueueKey) -> asyncio.Future[None]:
+        """Return what is done when it is worth looking up the queue anew. All who wait for it share it.
+
+        The caller must have looked it up without a change having been shown since (``Ticket.overtaken``).
+        """
+        awaited = self._awaited.get(key)
+        if awaited is None:
+            awaited = self._awaited[key] = asyncio.get_running_loop().create_future()
+        return awaited
+
+    def _tell(self, key: QueueKey) -> None:
+        awaited = self._awaited.pop(key, None)
+        if awaited is not None and not awaited.done():
+            awaited.set_result(None)
 
     async def find(self, key: QueueKey) -> Placement | None:
         """Return the placement, from the cache or with one read for all who ask. Raises CatalogUnavailable."""
@@ -100,7 +142,13 @@ class Directory:
             # A read that is under way may be older than this one.
             self._reads.pop(key, None)
             self._drop(key, known)
+            self._tell(key)
+        self._note_seal(placement)
         return placement
+
+    def _note_seal(self, placement: Placement | None) -> None:
+        if placement is not None and self._seals is not None:
+            self._seals.read(placement)
 
     def _drop(self, key: QueueKey, known: Placement) -> None:
         del self._placements[key]
@@ -113,6 +161,7 @@ class Directory:
             # A change that came in meanwhile took this read off the list: what was read may be from before it.
             if placement is not None and self.synced and self._reads.get(key) is this:
                 self._placements[key] = placement
+            self._note_seal(placement)
             return placement
         finally:
             if self._reads.get(key) is this:
@@ -181,25 +230,36 @@ class Directory:
     async def _take_in(self, event: Change | Synced) -> None:
         if isinstance(event, Change):
             if event.subject is ChangeSubject.PLACEMENT:
-                key = QueueKey(*event.name)
-                self._reads.pop(key, None)
-                known = self._placements.get(key)
-                if known is not None and (known.epoch, known.born) != (event.epoch, event.born):
-                    self._drop(key, known)
-                if event.epoch is None:
-                    segment = self._dropped.pop(key, None)
-                    if segment is not None and self.on_removal is not None:
-                        self.on_removal(key, segment)
+                self._take_in_placement(QueueKey(*event.name), event)
             elif event.subject is ChangeSubject.TENANT:
                 self._tenants.pop(event.name[0], None)
             elif event.subject is ChangeSubject.PARTITION:
                 await self._load_partitions()
         elif event.fresh:
-            self._reads.clear()
-            self._placements.clear()
-            self._tenants.clear()
+            self.forget_all()
+            if self._fence is not None:
+                # Also at the first: a worker whose feed comes late may be writing by then.
+                self._fence.missed(self.applied)
             await self._load_partitions()
             LOG.info("in step with the catalog at position %d", event.position)
             self.synced = True
             self._first_sync.set()
         self.applied = event.position
+
+    def _take_in_placement(self, key: QueueKey, change: Change) -> None:
+        # No await in here: what is forgotten, what is fenced and what is awaited must never differ.
+        self._reads.pop(key, None)
+        known = self._placements.get(key)
+        if known is not None and (known.epoch, known.born) != (change.epoch, change.born):
+            self._drop(key, known)
+        if self._fence is not None:
+            self._fence.change(change.position, key)
+        self._tell(key)
+        if self._seals is not None:
+            self._seals.shown(key, change)
+        if change.sealing and self.on_seal is not None:
+            self.on_seal()
+        if change.epoch is None:
+            segment = self._dropped.pop(key, None)
+            if segment is not None and self.on_removal is not None:
+                self.on_removal(key, segment)

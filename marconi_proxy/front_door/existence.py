@@ -14,7 +14,7 @@ from urllib.parse import quote
 from catalog.model import TOPIC_PREFIX, QueueKey
 from marconi_proxy.routing import json_text
 from marconi_proxy.upstream.errors import BadAnswer
-from marconi_proxy.upstream.exchange import Call, Upstream
+from marconi_proxy.upstream.exchange import Call, Guard, Upstream
 
 _CLIENT_ID = uuid.uuid4().hex.encode()
 
@@ -112,10 +112,13 @@ async def has_free_message(
     raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a question for messages")
 
 
-async def delete(upstream: Upstream, key: QueueKey, physical: str, *, within: float) -> None:
+async def delete(
+    upstream: Upstream, key: QueueKey, physical: str, *, within: float, guard: Guard | None = None
+) -> None:
     """Delete a queue from a partition, giving up after ``within`` seconds. Raises UpstreamError unless it is gone."""
     path, _ = _collection(upstream, key)
-    answer = await upstream.send(_call(b"DELETE", f"{path}/{physical}", key), within=within)
+    call = _call(b"DELETE", f"{path}/{physical}", key)
+    answer = await upstream.send(call._replace(guard=guard), within=within)
     await answer.read()
     if answer.status not in (200, 204, 404):
         raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a deletion")

@@ -10,6 +10,13 @@ first, with the client's own call, and the sealed ones follow: what the last ref
 ``deleting``: creating calls wait for it, and whoever meets it after ``takeover_after`` seconds finishes it, on every
 segment. Until then the first deleter's call might still arrive at the partition, and would take a new queue of the same
 name along; so a deleter gives its call up after half of that time (``deletion_limit``).
+
+Moves: a queue that is being created, deleted or reserved cannot be sealed, and all writes of placements here are
+compare-and-set, so each of them either comes before a switch, which then fails, or after it and sees it. In particular
+a deletion does not wait for the end of a seal: its ``deleting`` ends the seal, the mover's switch can only fail, and no
+segment is opened any more. If it is refused, the queue is open again and not sealed: whoever has acknowledged the seal
+has written since. Calls to partitions here have the fence's guard, as those of clients do: the caller's, or one of
+their own, taken before the placement is written by which they go.
 """
 
 from __future__ import annotations
@@ -25,17 +32,20 @@ from weakref import WeakValueDictionary
 
 from catalog.errors import CatalogError, CatalogUnavailable, Conflict
 from catalog.interface import Catalog
-from catalog.model import Placement, PlacementState, QueueKey, Segment
+from catalog.model import FINISHED_STATES, MoveState, Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.existence import delete as delete_from
 from marconi_proxy.front_door.existence import exists
 from marconi_proxy.front_door.placing import ROUNDS, Placing
 from marconi_proxy.front_door.refusals import ClientGone, Refused, unavailable
+from marconi_proxy.front_door.writing import Write
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import NotSent, UpstreamError
+from marconi_proxy.upstream.exchange import Guard
 
 LOG = logging.getLogger(__name__)
 
+_UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 # Sends the client's call to the segment of a placement that writes go to.
 Sender = Callable[[Placement], Awaitable[Answer]]
 
@@ -50,7 +60,7 @@ def _token() -> str:
 
 class Lifecycle:
     """Belongs to one worker. ``deadline``: seconds after which a call to a partition is given up; ``clock``: seconds
-    since 1970; ``token`` makes a random one for each new placement."""
+    since 1970; ``token`` makes a random one for each new placement; ``begin`` counts a write of this worker's own."""
 
     def __init__(
         self,
@@ -61,6 +71,7 @@ class Lifecycle:
         deadline: float,
         clock: Callable[[], float] = time.time,
         token: Callable[[], str] = _token,
+        begin: Callable[[QueueKey], Write] | None = None,
     ) -> None:
         self._catalog = catalog
         self._directory = directory
@@ -69,6 +80,7 @@ class Lifecycle:
         self.deletion_limit = takeover_after / 2
         self._deadline = deadline
         self._clock = clock
+        self._begin_write = begin
         self._locks: WeakValueDictionary[QueueKey, asyncio.Lock] = WeakValueDictionary()
         self._tasks: dict[QueueKey, asyncio.Task[None]] = {}
         self._again: dict[QueueKey, Segment] = {}
@@ -102,13 +114,19 @@ class Lifecycle:
     # -- creation ----------------------------------------------------------------------------------------------------
 
     async def create(
-        self, key: QueueKey, version: str, send: Sender, dead_letter: str | None, wanted: Callable[[], bool] = _always
+        self,
+        key: QueueKey,
+        version: str,
+        send: Sender,
+        dead_letter: str | None,
+        wanted: Callable[[], bool] = _always,
+        guard: Guard | None = None,
     ) -> Answer | None:
         """Place the queue, forward the creating call with ``send``, settle what its answer says; return the answer.
 
         Returns None, having sent nothing, if the queue is open by now: the call is then like any other. ``dead_letter``
         is the queue that the call names as dead-letter queue. ``wanted`` is asked when it is this call's turn: False
-        ends it with ClientGone. Raises Refused, CatalogError, UpstreamError.
+        ends it with ClientGone. ``guard`` of the call. Raises Refused, CatalogError, UpstreamError.
         """
         async with self._turn(key):
             if not wanted():
@@ -116,7 +134,7 @@ class Lifecycle:
             known = await self._directory.find(key)
             if known is not None and known.state in (PlacementState.OPEN, PlacementState.SEALING):
                 return None
-            begun = await self._begin(key, version, dead_letter)
+            begun = await self._begin(key, version, dead_letter, guard)
             if begun is None:
                 # Opened by another worker a moment ago; the news is on its way.
                 self._directory.forget(key)
@@ -133,7 +151,9 @@ class Lifecycle:
             await self._settle_answer(placement, answer, anew=anew)
             return answer
 
-    async def _begin(self, key: QueueKey, version: str, dead_letter: str | None) -> tuple[Placement, bool] | None:
+    async def _begin(
+        self, key: QueueKey, version: str, dead_letter: str | None, guard: Guard | None
+    ) -> tuple[Placement, bool] | None:
         """Return (the placement in state creating under an epoch of our own, whether nobody began before us), None if
         the queue is open."""
         for _ in range(ROUNDS):
@@ -146,7 +166,7 @@ class Lifecycle:
             if current.state in (PlacementState.OPEN, PlacementState.SEALING):
                 return None
             if current.state is PlacementState.DELETING:
-                await self._finish_deletion(current)
+                await self._finish_deletion(current, guard)
                 continue
             if dead_letter is not None:
                 await self.placing.tie(current, dead_letter)
@@ -215,6 +235,7 @@ class Lifecycle:
                     state=PlacementState.RESERVED,
                     segments=placement.segments[-1:],
                     since=self._clock(),
+                    move=None,
                 )
             )
 
@@ -252,7 +273,16 @@ class Lifecycle:
                 # Removed only when no creating call of the one who stamped it can be under way any more.
                 await self._settle_creating(placement, withdraw=age > self._deadline + self._takeover_after)
             elif placement.state is PlacementState.DELETING and self._abandoned(placement):
-                await self._finish_deletion(placement)
+                await self._take_over_deletion(placement)
+
+    async def _take_over_deletion(self, placement: Placement) -> None:
+        # Counted before the placement is written by which it goes on: from there on no other segment can be opened.
+        write = None if self._begin_write is None else self._begin_write(placement.key)
+        try:
+            await self._finish_deletion(placement, write)
+        finally:
+            if write is not None:
+                write.end()
 
     async def _settle_creating(self, placement: Placement, *, withdraw: bool) -> None:
         if await self._is_there(placement):
@@ -261,8 +291,14 @@ class Lifecycle:
             await self._withdraw(placement)
 
     async def _adopt(self, seen: Placement) -> None:
-        """Insert a placement for a queue that exists on its partition though the catalog has forgotten it."""
+        """Insert a placement for a queue that exists on its partition though the catalog has forgotten it.
+
+        Not while a move of the queue has to clear up: then it is what the move left of the queue that was deleted.
+        """
         if await self._is_there(seen):
+            key = seen.key
+            if await self._catalog.list_moves(project=key.project, queue=key.queue, states=_UNFINISHED, limit=1):
+                return
             await self.placing.insert_at(seen.key, seen.partition, PlacementState.OPEN, segment=seen.segments[-1])
 
     async def _is_there(self, placement: Placement) -> bool:
@@ -271,12 +307,14 @@ class Lifecycle:
 
     # -- deletion ----------------------------------------------------------------------------------------------------
 
-    async def delete(self, key: QueueKey, send: Sender, wanted: Callable[[], bool] = _always) -> Answer | None:
+    async def delete(
+        self, key: QueueKey, send: Sender, wanted: Callable[[], bool] = _always, guard: Guard | None = None
+    ) -> Answer | None:
         """Delete the queue from its partitions, from the last segment's with the client's own call, then from the
         catalog; return the answer.
 
         Returns None, having sent nothing, if there is no placement. A deletion that the partition of the last segment
-        refuses changes nothing. ``wanted`` as in ``create``. Raises Refused, CatalogError, UpstreamError.
+        refuses changes nothing. ``wanted`` and ``guard`` as in ``create``. Raises Refused, CatalogError, UpstreamError.
         """
         async with self._turn(key):
             if not wanted():
@@ -294,10 +332,10 @@ class Lifecycle:
                     await self._catalog.replace_placement(ours)
                 except Conflict:
                     continue
-                return await self._delete(current, ours, send)
+                return await self._delete(current, ours, send, guard)
         raise unavailable("Too many calls change this queue at once. Nothing was done.")
 
-    async def _delete(self, before: Placement, ours: Placement, send: Sender) -> Answer:
+    async def _delete(self, before: Placement, ours: Placement, send: Sender, guard: Guard | None) -> Answer:
         try:
             answer = await send(ours)
         except NotSent:
@@ -305,7 +343,7 @@ class Lifecycle:
             raise
         # Any other failure leaves ``deleting``: the call may still be done.
         if answer.status < 300:
-            await self._delete_sealed(ours)
+            await self._delete_sealed(ours, guard)
             # Who deletes what is only reserved, gives up the reservation.
             if before.state is PlacementState.RESERVED:
                 ours = replace(ours, group=None)
@@ -319,14 +357,15 @@ class Lifecycle:
             await self._revert(before, ours)
         return answer
 
-    async def _delete_sealed(self, ours: Placement) -> None:
+    async def _delete_sealed(self, ours: Placement, guard: Guard | None) -> None:
         """Delete all segments but the last. Raises Refused if that cannot be: the deletion is to be finished later."""
         for segment in ours.segments[:-1]:
             left = ours.since + self.deletion_limit - self._clock()
             try:
                 if left <= 0:
                     raise NotSent("the time for this deletion was used up")
-                await delete_from(await self.placing.upstream(segment), ours.key, segment.physical, within=left)
+                upstream = await self.placing.upstream(segment)
+                await delete_from(upstream, ours.key, segment.physical, within=left, guard=guard)
             except (UpstreamError, CatalogError) as error:
                 LOG.info("a deletion was done in part: %s", error)
                 raise unavailable(
@@ -335,10 +374,13 @@ class Lifecycle:
                 ) from error
 
     async def _revert(self, before: Placement, ours: Placement) -> None:
-        """Nothing was deleted: back to the state before."""
-        state = PlacementState.OPEN if before.state is PlacementState.DELETING else before.state
+        """Nothing was deleted: back to the state before, but to open from a seal (as ``transitions.abort``)."""
+        ended = before.state in (PlacementState.DELETING, PlacementState.SEALING)
+        state = PlacementState.OPEN if ended else before.state
+        move = ours.move if len(ours.segments) > 1 else None
+        back = replace(ours, epoch=ours.epoch + 1, state=state, since=self._clock(), move=move)
         try:
-            await self._catalog.replace_placement(replace(ours, epoch=ours.epoch + 1, state=state, since=self._clock()))
+            await self._catalog.replace_placement(back)
         except (Conflict, CatalogUnavailable) as error:
             LOG.warning("a placement on %s stays in state deleting: %s", ours.partition, error)
 
@@ -348,7 +390,7 @@ class Lifecycle:
     def _being_deleted(self) -> Refused:
         return unavailable("This queue is being deleted. Nothing was done.", max(1, int(self._takeover_after)))
 
-    async def _finish_deletion(self, placement: Placement) -> None:
+    async def _finish_deletion(self, placement: Placement, guard: Guard | None) -> None:
         """Finish what another worker left. Raises Refused if that one may still be at it."""
         if not self._abandoned(placement):
             raise self._being_deleted()
@@ -357,7 +399,7 @@ class Lifecycle:
             await self._catalog.replace_placement(ours)
             for segment in ours.segments:
                 upstream = await self.placing.upstream(segment)
-                await delete_from(upstream, ours.key, segment.physical, within=self.deletion_limit)
+                await delete_from(upstream, ours.key, segment.physical, within=self.deletion_limit, guard=guard)
             await self._forget(ours)
         except Conflict:
             # Somebody else was faster; the caller reads anew.

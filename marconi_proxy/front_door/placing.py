@@ -93,6 +93,9 @@ class Placing:
         key = QueueKey(source.project, dead_letter)
         placement, _ = await self.insert_at(key, partition, PlacementState.RESERVED, group=source.queue)
         for _ in range(ROUNDS):
+            if placement.state is PlacementState.SEALING:
+                # Where it will be is not decided. A mover that sees the group before it seals, keeps them together.
+                raise unavailable("The dead-letter queue is just being moved. Nothing was done.")
             if placement.group is not None:
                 return placement.partition
             try:

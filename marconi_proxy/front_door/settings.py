@@ -21,6 +21,10 @@ class Settings:
     member_interval: float
     lease: float
     takeover_after: float
+    hold_max: float
+    max_held: int
+    seal_overdue: float
+    ambiguity: float
     default_page: int
     max_page: int
     upstream: Limits
@@ -37,6 +41,10 @@ class Settings:
             member_interval=conf.directory.member_interval,
             lease=conf.directory.lease,
             takeover_after=conf.directory.takeover_after,
+            hold_max=conf.moving.hold_max,
+            max_held=conf.moving.max_held,
+            seal_overdue=conf.moving.seal_overdue,
+            ambiguity=conf.moving.ambiguity,
             default_page=conf.listing.default_page,
             max_page=conf.listing.max_page,
             upstream=Limits(

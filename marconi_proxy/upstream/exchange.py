@@ -52,8 +52,8 @@ class Limits:
 
 
 class Guard(Protocol):
-    """Watches the tries of a call. ``sending`` is called in the same step as each of them is sent; ``answered`` when the
-    head of an answer to it has arrived."""
+    """Watches the tries of a call: ``sending`` is called in the step in which one is sent, ``answered`` when the head
+    of an answer to it has arrived."""
 
     def sending(self) -> None:
         """Raises Withdrawn if it must not be sent (again)."""

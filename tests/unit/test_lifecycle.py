@@ -650,7 +650,7 @@ async def test_what_a_worker_believes_open_and_is_gone(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-@pytest.mark.parametrize("state", [OPEN, CREATING, SEALING])
+@pytest.mark.parametrize("state", [OPEN, CREATING])
 async def test_a_refused_deletion_changes_nothing(
     stage: Stage, worker: Worker, p1: Partition, status: int, state: PlacementState
 ) -> None:

@@ -1,0 +1,113 @@
+"""Seals that this worker has seen and not seen end, so that one that nobody ends is ended by whoever saw it.
+
+A mover that dies between seal and switch leaves writes waiting. To abort a seal is always safe, for no segment was
+opened; a mover that was merely slow finds that its own compare-and-set fails.
+
+Overdue is what *this worker* has seen for so long, by its own clock. ``since`` in the placement is another machine's
+clock: were it behind, every seal would be aborted at once and no queue could ever be moved; were it ahead, none would
+be aborted. The price is small: a worker that has just started gives the seal its full time once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from catalog.errors import CatalogError, Conflict
+from catalog.interface import Catalog
+from catalog.model import Change, Placement, PlacementState, QueueKey
+from marconi_proxy.moving.transitions import abort
+
+LOG = logging.getLogger(__name__)
+
+# Seconds between two tries to abort a seal, while the catalog is away.
+_RETRY_INTERVAL = 1.0
+
+
+class Timer(Protocol):
+    def cancel(self) -> object: ...
+
+
+class _Seal(NamedTuple):
+    epoch: int
+    born: str
+    timer: Timer
+
+
+class Seals:
+    """Belongs to one worker. ``overdue``: seconds; ``clock``: seconds since 1970, only to be written down.
+
+    ``later(seconds, function, argument)`` calls it after so many seconds: an event loop's ``call_later``.
+    """
+
+    def __init__(
+        self, catalog: Catalog, overdue: float, clock: Callable[[], float], later: Callable[..., Timer]
+    ) -> None:
+        self._catalog = catalog
+        self._overdue = overdue
+        self._clock = clock
+        self._later = later
+        self._seen: dict[QueueKey, _Seal] = {}
+        self._aborting: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def shown(self, key: QueueKey, change: Change) -> None:
+        """Take in what the feed says of a queue."""
+        if change.sealing and change.epoch is not None and change.born is not None:
+            self._see(key, change.epoch, change.born)
+            return
+        known = self._seen.get(key)
+        # What was read may be newer than what the feed shows.
+        if known is not None and (change.epoch is None or change.born != known.born or change.epoch > known.epoch):
+            self._end(key)
+
+    def read(self, placement: Placement) -> None:
+        """Take in a placement as the catalog has it."""
+        if placement.state is PlacementState.SEALING:
+            self._see(placement.key, placement.epoch, placement.born)
+
+    def _see(self, key: QueueKey, epoch: int, born: str) -> None:
+        known = self._seen.get(key)
+        if known is not None:
+            if (known.epoch, known.born) == (epoch, born):
+                return
+            known.timer.cancel()
+        self._seen[key] = _Seal(epoch, born, self._later(self._overdue, self._due, key))
+
+    def _end(self, key: QueueKey) -> None:
+        seal = self._seen.pop(key, None)
+        if seal is not None:
+            seal.timer.cancel()
+
+    def _due(self, key: QueueKey) -> None:
+        task = asyncio.ensure_future(self._abort(key, self._seen[key]))
+        self._aborting.add(task)
+        task.add_done_callback(self._aborting.discard)
+
+    async def _abort(self, key: QueueKey, seal: _Seal) -> None:
+        try:
+            placement = await self._catalog.get_placement(key)
+            if placement is not None and (placement.epoch, placement.born) == (seal.epoch, seal.born):
+                await self._catalog.replace_placement(abort(placement, self._clock()))
+                LOG.warning("aborted the seal of move %s, which nobody ended in %g s", placement.move, self._overdue)
+        except Conflict:
+            pass  # somebody else has just ended it
+        except CatalogError as error:
+            LOG.info("a seal is overdue and cannot be aborted yet: %s", error)
+            if self._seen.get(key) is seal:
+                self._seen[key] = seal._replace(timer=self._later(_RETRY_INTERVAL, self._due, key))
+            return
+        if self._seen.get(key) is seal:
+            self._end(key)
+
+    async def stop(self) -> None:
+        """Forget all seals."""
+        for key in list(self._seen):
+            self._end(key)
+        for task in self._aborting:
+            task.cancel()
+        await asyncio.gather(*self._aborting, return_exceptions=True)
