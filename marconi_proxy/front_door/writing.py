@@ -77,7 +77,7 @@ class Writing:
 
     def end(self, ticket: Ticket, *, ambiguous: bool = False) -> None:
         """Give a write back."""
-        self.fence.end(ticket, self.clock(), ambiguous)
+        self.fence.end(ticket, self.clock() if ambiguous else 0.0, ambiguous)
         if ticket.overtaken and self.on_end is not None:
             self.on_end()
 
@@ -86,8 +86,11 @@ class Writing:
 
         PERF: for calls that need no ``Write``.
         """
-        late = None if self.holds(term) else self.late(answer)
-        self.end(ticket, ambiguous=ambiguous)
+        late = None if self.lease.term(self.clock()) == term else self.late(answer)
+        if ambiguous or ticket.overtaken:
+            self.end(ticket, ambiguous=ambiguous)
+        else:
+            self.fence.end(ticket, 0.0)
         return late
 
     def failed(self, ticket: Ticket, term: int, *, lasting: bool) -> Write:

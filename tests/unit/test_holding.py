@@ -1,0 +1,153 @@
+"""Calls that wait for the end of a switch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from marconi_proxy.front_door.holding import Holding
+from marconi_proxy.front_door.refusals import ClientGone, Refused
+from tests.faults.evil_host import settled
+
+FOREVER = 3600.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+class Client:
+    """A client that says the rest of its request, and then nothing until it leaves."""
+
+    def __init__(self) -> None:
+        self.left = asyncio.Event()
+        self.said = False
+
+    async def receive(self) -> dict[str, Any]:
+        if not self.said:
+            self.said = True
+            return {"type": "http.request", "body": b""}
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+
+def future() -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
+
+
+async def refused(waiting: Awaitable[None]) -> Refused:
+    with pytest.raises(Refused) as caught:
+        await waiting
+    return caught.value
+
+
+async def test_a_call_goes_on_with_the_change(clock: Clock) -> None:
+    holding, change = Holding(FOREVER, 10, clock), future()
+    waiting = asyncio.create_task(holding.wait("m", clock.now, change, Client().receive))
+    await settled(lambda: holding.waiting == 1)
+    clock.now += 0.75
+    change.set_result(None)
+    await waiting
+    assert holding.waiting == 0
+    assert holding.report() == {"m": {"held": 1, "refused": 0, "longest_ms": 750}}
+
+
+async def test_who_came_first_goes_on_first(clock: Clock) -> None:
+    holding, change = Holding(FOREVER, 100, clock), future()
+    order: list[int] = []
+
+    async def call(number: int) -> None:
+        await holding.wait("m", clock.now, change, Client().receive)
+        order.append(number)
+
+    calls = [asyncio.create_task(call(number)) for number in range(50)]
+    await settled(lambda: holding.waiting == 50)
+    change.set_result(None)
+    await asyncio.gather(*calls)
+    assert order == list(range(50))
+
+
+async def test_a_call_whose_time_is_up_is_refused(clock: Clock) -> None:
+    refusal = await refused(Holding(0.01, 10, clock).wait("m", clock.now, future(), Client().receive))
+    assert (refusal.status, refusal.retry_after) == (503, 1)
+    assert "being moved" in refusal.description
+
+
+async def test_the_time_counts_from_when_the_call_began_to_wait(clock: Clock) -> None:
+    """However often its queue is sealed again meanwhile."""
+    holding, change = Holding(FOREVER, 10, clock), future()
+    change.set_result(None)
+    since = clock.now
+    for _ in range(3):
+        await holding.wait("m", since, change, Client().receive)
+        clock.now += 1000.0
+    clock.now = since + FOREVER
+    await refused(holding.wait("m", since, change, Client().receive))
+    assert holding.report() == {"m": {"held": 3, "refused": 1, "longest_ms": 3600000}}
+
+
+async def test_one_more_than_may_wait_is_refused_at_once(clock: Clock) -> None:
+    holding, change = Holding(FOREVER, 2, clock), future()
+    waiting = [asyncio.create_task(holding.wait("m", clock.now, change, Client().receive)) for _ in range(2)]
+    await settled(lambda: holding.waiting == 2)
+    await refused(holding.wait("m", clock.now, change, Client().receive))
+    change.set_result(None)
+    await asyncio.gather(*waiting)
+    assert holding.report()["m"]["refused"] == 1
+    # There is room again.
+    await holding.wait("m", clock.now, change, Client().receive)
+
+
+async def test_a_client_that_leaves_is_let_go(clock: Clock) -> None:
+    holding, change, client = Holding(FOREVER, 1, clock), future(), Client()
+    waiting = asyncio.create_task(holding.wait("m", clock.now, change, client.receive))
+    await settled(lambda: holding.waiting == 1)
+    client.left.set()
+    with pytest.raises(ClientGone):
+        await waiting
+    assert holding.waiting == 0
+    assert not change.done()  # others wait for it
+
+
+async def test_a_call_that_is_cancelled_leaves_nothing_behind(clock: Clock) -> None:
+    holding, change = Holding(FOREVER, 1, clock), future()
+    waiting = asyncio.create_task(holding.wait("m", clock.now, change, Client().receive))
+    await settled(lambda: holding.waiting == 1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert holding.waiting == 0
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def held(holding: Holding, clock: Callable[[], float], move: str | None) -> None:
+    change = future()
+    change.set_result(None)
+    await holding.wait(move, clock(), change, Client().receive)
+
+
+async def test_figures_are_told_for_some_minutes_and_of_some_moves(clock: Clock) -> None:
+    holding = Holding(FOREVER, 10, clock)
+    await held(holding, clock, None)  # sealed by nobody knows whom
+    assert holding.report() == {}
+    for number in range(300):
+        await held(holding, clock, f"m-{number}")
+    told = holding.report()
+    assert len(told) == 250
+    assert "m-299" in told
+    clock.now += 60.0
+    await held(holding, clock, "m-60")
+    clock.now += 61.0
+    assert list(holding.report()) == ["m-60"]
