@@ -21,8 +21,8 @@ class Change:
     ``name`` is (project, queue) of a placement, (name,) of a partition, (project,) of a tenant, (id,) of a move or
     plan. ``epoch`` is a placement's new epoch, or the new version of a move or plan; None when it was removed, and for
     other subjects. ``born`` is a placement's, None when it was removed and for other subjects: with the name and the
-    epoch it tells a change from every other one. ``sealing``: the change sealed a placement; a store may leave out to
-    say so of a seal that has ended since.
+    epoch it tells a change from every other one. ``sealing``: the placement is sealed by it; a store need not say so
+    of a seal that has ended since.
     """
 
     position: int

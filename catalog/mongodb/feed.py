@@ -30,6 +30,7 @@ _SUBJECTS = {
     "plans": ChangeSubject.PLAN,
 }
 _SHOWN = ("epoch", "born", "state", "version")
+_SEALING = PlacementState.SEALING.value
 _WRITES = ("insert", "update", "replace", "delete")
 # Drops and renames of our collections are let through, to be refused loudly: a drop has no events for the documents.
 # Updates of moves that leave the version as it is, are of who holds them.
@@ -98,7 +99,9 @@ def change_of(event: Mapping[str, Any]) -> Change:
     # ``updateLookup`` would tell of a later one.) Other updates are only made by hands.
     document = event.get("fullDocument") or event.get("updateDescription", {}).get("updatedFields", {})
     if subject is ChangeSubject.PLACEMENT:
-        sealing = document.get("state") == PlacementState.SEALING.value
+        # Who changed it by hand may have changed the state: better one acknowledgement too many.
+        removed = operation == "delete"
+        sealing = not removed and document.get("state", _SEALING) == _SEALING
         return Change(position, subject, placement_key(id_), document.get("epoch"), document.get("born"), sealing)
     if subject in (ChangeSubject.MOVE, ChangeSubject.PLAN):
         return Change(position, subject, (id_,), document.get("version"))

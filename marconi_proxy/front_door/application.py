@@ -255,9 +255,10 @@ class FrontDoor:
     def _answered(self, taken: _Taken, ending: Answer | Failure) -> None:
         """Pass on how a call that was taken has ended."""
         late: Late | None = None
-        if taken.ticket is not None and isinstance(ending, Answer):
+        ticket = taken.ticket
+        if ticket is not None and isinstance(ending, Answer):
             ambiguous = ending.status in LOST_SIGHT and is_held(taken.route.rule)
-            late = self._writing.ended(taken.ticket, taken.term, ending, ambiguous=ambiguous)
+            late = self._writing.ended(ticket, taken.term, ending, ambiguous)
         self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
         if late is None and isinstance(ending, Answer) and ending.complete:
             headers = answer_headers(ending.headers, taken.request_id)

@@ -253,7 +253,7 @@ class Directory:
         if known is not None and (known.epoch, known.born) != (change.epoch, change.born):
             self._drop(key, known)
         if self._fence is not None:
-            self._fence.change(change.position, key)
+            self._fence.change(change.position, key, sealing=change.sealing)
         self._tell(key)
         if self._seals is not None:
             self._seals.shown(key, change)

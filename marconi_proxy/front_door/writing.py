@@ -81,7 +81,7 @@ class Writing:
         if ticket.overtaken and self.on_end is not None:
             self.on_end()
 
-    def ended(self, ticket: Ticket, term: int, answer: Answer, *, ambiguous: bool) -> Late | None:
+    def ended(self, ticket: Ticket, term: int, answer: Answer, ambiguous: bool) -> Late | None:
         """Give a write back that was sent once and answered. Returns what to raise if that was late.
 
         PERF: for calls that need no ``Write``.

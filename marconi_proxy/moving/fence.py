@@ -14,6 +14,10 @@ A late write is counted and never answered with success, nor sent again: nobody 
 
 And of a change of a queue that the feed shows, in one go: forget the placement, ``fence.change``. The worker then
 acknowledges ``fence.acked(applied, now)``.
+
+What is acknowledged are seals that are in force. When the feed shows that a seal was ended, whoever waited for its
+acknowledgement can do nothing with it any more, for the switch compares the epoch. So a write that hangs keeps its own
+queue from being switched, in each seal anew, and all the others no longer than those seals last.
 """
 
 from __future__ import annotations
@@ -77,7 +81,10 @@ class Lease:
 
 
 class Ticket:
-    """The writes of one queue that began between the same two changes of it, and are under way. ``Fence`` makes it."""
+    """The writes of one queue that began between the same two changes of it, and are under way. ``Fence`` makes it.
+
+    ``overtaken``: a change of the queue was shown since they began.
+    """
 
     __slots__ = ("key", "overtaken", "writes")
 
@@ -98,13 +105,14 @@ class Fence:
     PERF: ``begin`` and ``end`` are on the path of every write: one look in a dictionary each, while nothing changes.
     """
 
-    __slots__ = ("_ambiguity", "_ambiguous", "_current", "_overtaken")
+    __slots__ = ("_ambiguity", "_ambiguous", "_current", "_overtaken", "_owed")
 
     def __init__(self, ambiguity: float = 60.0) -> None:
         self._ambiguity = ambiguity
         self._current: dict[Hashable, Ticket] = {}
-        # In the order in which they were overtaken by a change, so by position: only the first one counts.
-        self._overtaken: dict[Ticket, int] = {}
+        self._overtaken: dict[Hashable, list[Ticket]] = {}
+        # Those of the overtaken that a seal waits for, in the order of the seals, so by position: the first one counts.
+        self._owed: dict[Ticket, int] = {}
         self._ambiguous: deque[tuple[float, Ticket]] = deque()
 
     def __repr__(self) -> str:
@@ -131,35 +139,47 @@ class Fence:
         ticket.writes -= 1
         if not ticket.writes:
             if ticket.overtaken:
-                del self._overtaken[ticket]
+                self._owed.pop(ticket, None)
+                tickets = self._overtaken[ticket.key]
+                tickets.remove(ticket)
+                if not tickets:
+                    del self._overtaken[ticket.key]
             else:
                 del self._current[ticket.key]
 
-    def change(self, position: int, key: Hashable) -> None:
-        """Take in that the feed has shown a change of a queue. Positions grow."""
+    def change(self, position: int, key: Hashable, *, sealing: bool = True) -> None:
+        """Take in that the feed has shown a change of a queue. Positions grow.
+
+        ``sealing``: the queue is sealed by it, or may be. If not, a seal that was shown before is over.
+        """
         ticket = self._current.pop(key, None)
         if ticket is not None:
             ticket.overtaken = True
-            self._overtaken[ticket] = position
+            self._overtaken.setdefault(key, []).append(ticket)
+        for overtaken in self._overtaken.get(key, ()):
+            if sealing:
+                self._owed.setdefault(overtaken, position)
+            else:
+                self._owed.pop(overtaken, None)
 
     def missed(self, applied: int) -> None:
         """Take in that changes after position ``applied`` were not shown: the feed was cut and begins anew.
 
         Any queue may have changed right after it, so nothing more is acknowledged before all that is under way ends.
         """
-        for key in list(self._current):
+        for key in [*self._current, *self._overtaken]:
             self.change(applied + 1, key)
 
     def acked(self, applied: int, now: float) -> int:
         """Return the largest position, at most ``applied``, that can be acknowledged: no write of a queue that was
-        begun before a change of it, at this position or an earlier one, is still under way.
+        begun before a seal of it that is in force, at this position or an earlier one, is still under way.
 
         ``applied``: every change up to this position has been taken in.
         """
         ambiguous = self._ambiguous
         while ambiguous and ambiguous[0][0] <= now:
             self.end(ambiguous.popleft()[1], now)
-        first = next(iter(self._overtaken.values()), None)
+        first = next(iter(self._owed.values()), None)
         return applied if first is None else min(applied, first - 1)
 
     def idle(self, now: float) -> bool:
@@ -169,4 +189,4 @@ class Fence:
 
     def waits(self) -> bool:
         """Tell whether something is not acknowledged yet though it was shown: worth a renewal as soon as it is."""
-        return bool(self._overtaken)
+        return bool(self._owed)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,16 +79,19 @@ def run_command(*arguments: str, admin_url: str | None = None) -> str:
 
 
 @contextmanager
-def marconi_proxy(catalog: str, logs: Path, *, workers: int = 2) -> Iterator[MarconiProxy]:
+def marconi_proxy(
+    catalog: str, logs: Path, *, workers: int = 2, options: Mapping[str, object] | None = None
+) -> Iterator[MarconiProxy]:
     """Prepare the catalog at URI ``catalog`` and run both doors over it, logging below the directory ``logs``.
 
-    Nothing is registered yet. Raises CommandFailed or ServerFailed.
+    ``options`` of both by ``group.name``. Nothing is registered yet. Raises CommandFailed or ServerFailed.
     """
     run_command("catalog", "init", "--catalog", catalog)
     logs.mkdir(parents=True, exist_ok=True)
-    admin, admin_port = _serve("admin", catalog, logs, workers=1, path="/v1/health", status=200)
+    env = {f"OS_{name.replace('.', '__')}".upper(): str(value) for name, value in (options or {}).items()}
+    admin, admin_port = _serve("admin", catalog, logs, env, workers=1, path="/v1/health", status=200)
     try:
-        public, public_port = _serve("public", catalog, logs, workers=workers, path="/", status=300)
+        public, public_port = _serve("public", catalog, logs, env, workers=workers, path="/", status=300)
         try:
             yield MarconiProxy(catalog, public_port, admin_port, public, admin)
         finally:
@@ -97,11 +100,12 @@ def marconi_proxy(catalog: str, logs: Path, *, workers: int = 2) -> Iterator[Mar
         admin.stop()
 
 
-def _serve(door: str, catalog: str, logs: Path, *, workers: int, path: str, status: int) -> tuple[ServerProcess, int]:
+def _serve(
+    door: str, catalog: str, logs: Path, env: Mapping[str, str], *, workers: int, path: str, status: int
+) -> tuple[ServerProcess, int]:
     def start(port: int) -> ServerProcess:
         options = ("--catalog", catalog, "--bind", f"{HOST}:{port}", "--workers", str(workers))
-        return ServerProcess(
-            f"marconi-proxy serve {door}", (str(_EXECUTABLE), "serve", door, *options), logs / f"{door}.log"
-        )
+        command = (str(_EXECUTABLE), "serve", door, *options)
+        return ServerProcess(f"marconi-proxy serve {door}", command, logs / f"{door}.log", env)
 
     return on_a_free_port(start, lambda port: status_of(HOST, port, path) == status)

@@ -8,11 +8,12 @@ that are each other's mirror image, count once.
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from typing import Any
 
 import pytest
 
-from marconi_proxy.moving.fence import Fence, Lease
+from marconi_proxy.moving.fence import Fence, Lease, Ticket
 from tests.simulation.fence_world import FenceWorld
 from tests.simulation.rules import AMBIGUITY, LEASE, MARGIN, Rules
 from tests.simulation.search import Found, explore
@@ -78,6 +79,19 @@ class Hasty(Fence):
         return applied
 
 
+class Forgetful(Fence):
+    """Forgets with the end of a seal what was under way before it."""
+
+    def change(self, position: int, key: Hashable, *, sealing: bool = True) -> None:
+        super().change(position, key, sealing=sealing)
+        if not sealing:
+            self._overtaken.get(key, []).clear()
+
+    def end(self, ticket: Ticket, now: float, ambiguous: bool = False) -> None:
+        if not ticket.overtaken or ticket in self._owed:
+            super().end(ticket, now, ambiguous)
+
+
 class FromReply(Lease):
     """Counts from when the answer came."""
 
@@ -93,6 +107,7 @@ STUCK = "no good end"
 BREAKS: dict[str, tuple[dict[str, Any], int, str]] = {
     "the barrier is skipped": ({"barrier": False}, 0, STARTED),
     "writes under way are not waited for": ({"fence": lambda: Hasty(AMBIGUITY)}, 0, STARTED),
+    "writes under way are forgotten with the end of a seal": ({"fence": lambda: Forgetful(AMBIGUITY)}, 1, STARTED),
     "a write is counted after it was looked up": ({"register_first": False}, 0, STARTED),
     "members are read before the seal": ({"snapshot_after_seal": False}, 0, STARTED),
     "the lease counts from the answer": ({"lease": lambda: FromReply(LEASE, MARGIN)}, 0, STARTED),

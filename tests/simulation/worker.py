@@ -115,12 +115,15 @@ class Worker:
             self.known,
             None if self.renewal is None else self.renewal - now,
             write and (write.n, self._holds(write), write.frozen, write.started),
-            write and write.ticket and write.ticket.overtaken,
+            write and write.ticket and self._standing(write.ticket),
             self.orphan and (self.orphan[0], self._is_current(self.orphan[1])),
             tuple(ticket.writes for ticket in fence._current.values()),
-            tuple(ticket.writes for ticket in fence._overtaken),
-            tuple((until - now, ticket.overtaken) for until, ticket in fence._ambiguous),
+            tuple((ticket.writes, ticket in fence._owed) for ticket in fence._overtaken.get(KEY, ())),
+            tuple((until - now, self._standing(ticket)) for until, ticket in fence._ambiguous),
         )
+
+    def _standing(self, ticket: Ticket) -> tuple[bool, bool]:
+        return ticket.overtaken, ticket in self.fence._owed
 
     def settled(self, store: Store) -> Worker:
         """Return it without what makes no difference any more, now that the store holds this.
@@ -273,7 +276,9 @@ class Worker:
         position = self.applied + 1
         if self.known is not None and self.known.epoch != position:
             self.known = None
-        self.fence.change(position, KEY)
+        # What the change was is told for as long as it lasts: less than any store tells.
+        sealing = store.placement.epoch == position and store.placement.state is PlacementState.SEALING
+        self.fence.change(position, KEY, sealing=sealing)
         self.applied = position
 
     def _cut_feed(self, store: Store) -> None:

@@ -108,6 +108,43 @@ def test_the_first_of_several_changes_counts(fence: Fence) -> None:
     assert fence.acked(9, 0.0) == 9
 
 
+def test_a_seal_that_is_over_is_not_waited_for(fence: Fence) -> None:
+    hangs = fence.begin("a")
+    fence.change(5, "a")
+    assert fence.acked(9, 0.0) == 4
+    fence.change(6, "a", sealing=False)
+    assert fence.acked(9, 0.0) == 9
+    assert not fence.waits()
+    # The next seal of the same queue has to wait for it again, and for what began meanwhile.
+    meanwhile = fence.begin("a")
+    fence.change(7, "b")
+    fence.change(8, "a")
+    assert fence.acked(9, 0.0) == 7
+    fence.end(hangs, 0.0)
+    assert fence.acked(9, 0.0) == 7
+    fence.end(meanwhile, 0.0)
+    assert fence.acked(9, 0.0) == 9
+    assert fence.idle(0.0)
+
+
+def test_a_change_that_seals_nothing_is_not_waited_for(fence: Fence) -> None:
+    ticket = fence.begin("a")
+    fence.change(5, "a", sealing=False)
+    assert ticket.overtaken
+    assert fence.acked(9, 0.0) == 9
+    fence.change(10, "a")
+    assert fence.acked(10, 0.0) == 9
+    fence.end(ticket, 0.0)
+    assert fence.idle(0.0)
+
+
+def test_a_seal_that_is_changed_and_lasts_is_waited_for_from_its_beginning(fence: Fence) -> None:
+    fence.begin("a")
+    fence.change(5, "a")
+    fence.change(6, "a")
+    assert fence.acked(9, 0.0) == 4
+
+
 def test_nothing_is_acknowledged_that_was_not_taken_in(fence: Fence) -> None:
     fence.begin("a")
     fence.change(5, "a")
@@ -152,7 +189,9 @@ class Slow:
     """The same by its definition: every write with when it began, looked through each time."""
 
     def __init__(self) -> None:
-        self.writes: list[list[float]] = []  # key, the first change after it began or 0, when it is over
+        self.writes: list[
+            list[float]
+        ] = []  # key, when the seal in force that came after it began or 0, when it is over
         self.applied = 0
 
     def acked(self, now: float) -> int:
@@ -160,7 +199,7 @@ class Slow:
         return min([self.applied, *pending])
 
 
-ACTS = st.sampled_from(["begin", "end", "late", "change", "missed", "wait"])
+ACTS = st.sampled_from(["begin", "end", "late", "seal", "change", "missed", "wait"])
 
 
 @given(st.lists(st.tuples(ACTS, st.integers(0, 2)), max_size=60))
@@ -175,11 +214,12 @@ def test_it_is_what_its_definition_says(acts: list[tuple[str, int]]) -> None:
             ticket, write = under_way.pop(number % len(under_way))
             write[2] = now + 3.0 if act == "late" else now
             fence.end(ticket, now, ambiguous=act == "late")
-        elif act == "change":
+        elif act in ("seal", "change"):
             slow.applied += 1
-            fence.change(slow.applied, number)
+            fence.change(slow.applied, number, sealing=act == "seal")
             for write in slow.writes:
-                write[1] = write[1] or (slow.applied if write[0] == number else 0)
+                if write[0] == number:
+                    write[1] = (write[1] or slow.applied) if act == "seal" else 0
         elif act == "missed":
             fence.missed(slow.applied)
             for write in slow.writes:

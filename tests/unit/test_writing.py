@@ -167,7 +167,7 @@ def test_a_renewal_in_time_makes_no_answer_late(writing: Writing, clock: Clock) 
 def test_a_write_without_an_object_of_its_own(writing: Writing, clock: Clock, later: float, late: bool) -> None:
     ticket = writing.fence.begin(Q)
     clock.now += later
-    found = writing.ended(ticket, 1, answer(), ambiguous=False)
+    found = writing.ended(ticket, 1, answer(), False)
     assert isinstance(found, Late) is late
     assert writing.late_writes == int(late)
     assert writing.fence.idle(clock.now)
@@ -175,7 +175,7 @@ def test_a_write_without_an_object_of_its_own(writing: Writing, clock: Clock, la
 
 def test_one_that_an_intermediary_lost_sight_of(writing: Writing, clock: Clock) -> None:
     ticket = writing.fence.begin(Q)
-    assert writing.ended(ticket, 1, answer(504), ambiguous=True) is None
+    assert writing.ended(ticket, 1, answer(504), True) is None
     assert not writing.fence.idle(clock.now)
 
 
@@ -200,7 +200,7 @@ def test_the_end_of_a_write_that_was_overtaken_is_told(writing: Writing) -> None
     writing.fence.change(5, Q)
     write.end()
     assert len(told) == 1
-    writing.ended(ticket, 1, answer(), ambiguous=False)
+    writing.ended(ticket, 1, answer(), False)
     assert len(told) == 2
 
 
