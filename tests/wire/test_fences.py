@@ -53,9 +53,9 @@ class Stage:
         return client.ask("POST", f"{PATH}/messages", self.project, {"messages": [{"ttl": 300, "body": body}]})
 
     def warm(self, *clients: Client) -> None:
-        """Have workers know the queue."""
+        """Have workers know the queue. One that stood still for long enough takes no writes at first."""
         for client in clients:
-            assert self.post(client, "warm").status == 201
+            until(lambda client=client: self.post(client, "warm").status == 201, "a worker takes writes")
 
     def bodies(self, host: FakePartition) -> list[object]:
         return [body for body in host.store.bodies(self.project, QUEUE) if body != "warm"]
@@ -279,6 +279,7 @@ def test_a_killed_worker_is_waited_for_until_its_lease_is_over(stage: Stage) -> 
         stage.warm(first, second)
         stage.door.kill(victim)
         sealed = hand.seal(stage.project, QUEUE, stage.move)
+        hand.only_waiting_for(sealed, victim)
         waiting = thread.submit(stage.post, second, "held")
         assert victim in {pid_of(name) for name in hand.passed(sealed).expired}
         hand.switch(sealed, stage.south_name)
@@ -289,7 +290,7 @@ def test_a_killed_worker_is_waited_for_until_its_lease_is_over(stage: Stage) -> 
 def test_a_worker_that_is_stopped_signs_off(tmp_path: Path) -> None:
     with running(f"sqlite:///{tmp_path / 'catalog.db'}", tmp_path) as door:
         hand = Hand(door.proxy.catalog)
-        assert {pid_of(member.id) for member in hand.members()} == set(door.workers)
+        until(lambda: {pid_of(member.id) for member in hand.members()} == set(door.workers), "all are registered")
         door.proxy.public.signal(signal.SIGTERM)
         door.proxy.public.ended()
         assert hand.members() == []
