@@ -20,6 +20,7 @@ from marconi_proxy.upstream.errors import (
     PartitionDisabled,
     Unanswered,
     UpstreamError,
+    Withdrawn,
 )
 from marconi_proxy.upstream.exchange import RETRY_FLOOR, Call, Failure, Limits, Upstream, may_retry
 from marconi_proxy.upstream.pool import Origin, Pool
@@ -551,3 +552,62 @@ async def test_one_that_gives_an_answer_up_in_the_middle_closes_its_connection(p
             await done.wait()
         assert await body(upstream.send(GET)) == b"ok"
         assert host.connections == 2
+
+
+# -- a guard -----------------------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """A guard that lets so many tries pass."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+        self.statuses: list[int] = []
+
+    def sending(self) -> None:
+        if not self.left:
+            raise Withdrawn("not any more")
+        self.left -= 1
+
+    def answered(self, status: int) -> None:
+        self.statuses.append(status)
+
+
+@BOTH
+async def test_a_guard_sees_a_call_go_and_its_answer_come(pool: Recording, call: Call) -> None:
+    guard = Counting(1)
+    async with EvilHost([ever(READ, say(answer(503)))]) as host:
+        assert (await reach(pool, host).send(call._replace(guard=guard))).status == 503
+    assert (guard.left, guard.statuses) == (0, [503])
+
+
+@BOTH
+async def test_what_a_guard_withdraws_is_not_sent_and_nobodys_fault(pool: Recording, call: Call) -> None:
+    async with EvilHost([ever(READ, say(OK))]) as host:
+        upstream = reach(pool, host)
+        with pytest.raises(Withdrawn):
+            await upstream.send(call._replace(guard=Counting(0)))
+        assert host.requests == []
+        assert upstream._balancer.hosts[0].failures == 0
+        await settled(lambda: not pool._all)
+
+
+async def test_a_guard_is_asked_before_a_second_try_too(pool: Recording) -> None:
+    async with EvilHost([READ, CLOSE]) as one, EvilHost([ever(READ, say(OK))]) as other:
+        with pytest.raises(Unanswered) as caught:
+            await reach(pool, one, other).send(GET._replace(guard=Counting(1)))
+        # The first may have been done: that is what counts.
+        assert not isinstance(caught.value, NotSent)
+        assert (len(one.requests), len(other.requests)) == (1, 0)
+        assert len(pool.tries) == 2
+        guard = Counting(2)
+        assert (await reach(pool, one, other).send(GET._replace(guard=guard))).status == 200
+        assert (guard.left, guard.statuses) == (0, [200])
+
+
+async def test_a_call_that_may_have_been_done_is_not_reported_as_not_sent(pool: Recording) -> None:
+    """Whoever creates a queue takes its placement back for one that was not sent."""
+    async with EvilHost([READ, CLOSE]) as host:
+        with pytest.raises(Unanswered):
+            await reach(pool, host, f"http://127.0.0.1:{unused_port()}").send(GET)
+        assert len(pool.tries) == 2

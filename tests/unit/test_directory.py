@@ -11,9 +11,22 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import CatalogUnavailable, PartitionInUse
-from catalog.model import Change, ChangeSubject, Partition, PartitionState, Placement, QueueKey, Segment, Synced, Tenant
+from catalog.model import (
+    Change,
+    ChangeSubject,
+    Partition,
+    PartitionState,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Segment,
+    Synced,
+    Tenant,
+)
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.front_door.seals import Seals
+from marconi_proxy.moving.fence import Fence
 from marconi_proxy.upstream.exchange import Limits, Upstream
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import PATIENCE, settled
@@ -527,3 +540,134 @@ async def test_an_older_reading_of_partitions_never_overwrites_a_newer_one(catal
     second = asyncio.create_task(held.upstream("p3"))
     go.set()
     assert await first is await second is not None
+
+
+# -- fences, and who waits for a change --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def fenced(
+    catalog: Staged, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Directory, Fence, Seals]]:
+    """A directory in step with the catalog, with a fence and an eye on seals."""
+    monkeypatch.setattr(random, "uniform", lambda low, high: 0.0)
+    catalog.hold_feed()
+    fence = Fence(60.0)
+    seals = Seals(catalog, 3600.0, lambda: 0.0, asyncio.get_running_loop().call_later)  # type: ignore[arg-type]
+    opening = lambda p: Upstream(p, pool, Limits(), random.Random(1))  # noqa: E731
+    directory = Directory(catalog, opening, 100, fence, seals)  # type: ignore[arg-type]
+    await directory.start(PATIENCE)
+    yield directory, fence, seals
+    await seals.stop()
+    await directory.stop()
+
+
+def seal_of(queue: str, position: int = 1, epoch: int = 2) -> Change:
+    return Change(position, ChangeSubject.PLACEMENT, (PROJECT, queue), epoch, BORN, True)
+
+
+async def test_a_seal_overtakes_the_writes_of_its_queue(
+    catalog: Staged, fenced: tuple[Directory, Fence, Seals]
+) -> None:
+    directory, fence, seals = fenced
+    await directory.find(key("q1"))
+    one, other = fence.begin(key("q1")), fence.begin(key("q2"))
+    told: list[int] = []
+    directory.on_seal = lambda: told.append(1)
+    catalog.show(seal_of("q1"))
+    await settled(lambda: directory.applied == 1)
+    assert (one.overtaken, other.overtaken) == (True, False)
+    assert fence.acked(directory.applied, 0.0) == 0
+    assert told == [1]
+    assert len(seals) == 1
+    catalog.show(Change(2, ChangeSubject.PLACEMENT, (PROJECT, "q1"), 3, BORN))
+    await settled(lambda: directory.applied == 2)
+    assert fence.acked(directory.applied, 0.0) == 2
+    assert told == [1]
+    assert not seals
+
+
+async def test_of_a_change_that_is_known_already_the_fence_is_told_too(
+    catalog: Staged, fenced: tuple[Directory, Fence, Seals]
+) -> None:
+    """A write may have begun before what is known was read."""
+    directory, fence, _ = fenced
+    write = fence.begin(key("q1"))
+    sealed = placement("q1", state=PlacementState.SEALING, epoch=2)
+    await catalog.real.replace_placement(sealed)
+    assert await directory.find(key("q1")) == sealed
+    catalog.show(seal_of("q1"))
+    await settled(lambda: directory.applied == 1)
+    assert directory.cached(key("q1")) == sealed
+    assert write.overtaken
+    assert fence.acked(1, 0.0) == 0
+
+
+async def test_a_seal_that_is_read_is_seen(catalog: Staged, fenced: tuple[Directory, Fence, Seals]) -> None:
+    directory, _, seals = fenced
+    await catalog.real.replace_placement(placement("q1", state=PlacementState.SEALING, epoch=2))
+    await directory.find(key("q1"))
+    assert len(seals) == 1
+    await catalog.real.replace_placement(placement("q2", state=PlacementState.SEALING, epoch=2))
+    await directory.look(key("q2"))
+    assert len(seals) == 2
+
+
+async def test_after_a_cut_all_that_is_under_way_must_end(
+    catalog: Staged, fenced: tuple[Directory, Fence, Seals]
+) -> None:
+    directory, fence, _ = fenced
+    catalog.show(Synced(7, fresh=False))
+    await settled(lambda: directory.applied == 7)
+    write = fence.begin(key("q1"))
+    catalog.position = 40
+    catalog.show(AWAY)
+    await settled(lambda: directory.applied == 40 and directory.synced)
+    assert write.overtaken
+    assert fence.acked(directory.applied, 0.0) == 7
+    fence.end(write, 0.0)
+    assert fence.acked(directory.applied, 0.0) == 40
+
+
+async def test_writes_that_begin_before_the_feed_does_are_waited_for(catalog: Staged, pool: Pool) -> None:
+    fence = Fence(60.0)
+    directory = Directory(catalog, lambda p: Upstream(p, pool, Limits(), random.Random(1)), 100, fence)  # type: ignore[arg-type]
+    write = fence.begin(key("q1"))
+    await directory.start(PATIENCE)
+    assert fence.acked(directory.applied, 0.0) == 0
+    fence.end(write, 0.0)
+    assert fence.acked(directory.applied, 0.0) == directory.applied > 0
+    await directory.stop()
+
+
+async def test_who_waits_for_a_change_is_told(catalog: Staged, fenced: tuple[Directory, Fence, Seals]) -> None:
+    directory, _, _ = fenced
+    one, again, other = directory.change(key("q1")), directory.change(key("q1")), directory.change(key("q2"))
+    assert one is again
+    catalog.show(Change(1, ChangeSubject.PLACEMENT, (PROJECT, "q1"), 3, BORN))
+    await settled(one.done)
+    assert not other.done()
+    assert directory.change(key("q1")) is not one
+    catalog.position = 40
+    catalog.show(AWAY)  # whatever is missed, may be the change
+    await settled(other.done)
+
+
+@pytest.mark.parametrize("how", ["forget", "forget_all", "look"])
+async def test_what_else_is_worth_another_look(
+    catalog: Staged, fenced: tuple[Directory, Fence, Seals], how: str
+) -> None:
+    directory, _, _ = fenced
+    await directory.find(key("q1"))
+    waiting = directory.change(key("q1"))
+    if how == "forget":
+        directory.forget(key("q1"))
+    elif how == "forget_all":
+        directory.forget_all()
+        assert directory.cached(key("q1")) is None
+    else:
+        await directory.look(key("q1"))
+        assert not waiting.done()
+        await catalog.real.replace_placement(placement("q1", "p2", epoch=2))
+        await directory.look(key("q1"))
+    assert waiting.done()

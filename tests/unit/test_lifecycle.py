@@ -11,20 +11,32 @@ import random
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
-from catalog.errors import CatalogUnavailable
-from catalog.model import PartitionState, Placement, PlacementState, QueueKey, Segment, Tenant
+from catalog.errors import CatalogUnavailable, Conflict
+from catalog.model import Move, MoveState, PartitionState, Placement, PlacementState, QueueKey, Segment, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import Refused
+from marconi_proxy.front_door.writing import Writing
+from marconi_proxy.moving.transitions import seal, switch
 from marconi_proxy.upstream.connection import Answer
-from marconi_proxy.upstream.errors import BadAnswer, ConnectFailed, DeadlineExceeded, NotSent, Unanswered, UpstreamError
+from marconi_proxy.upstream.errors import (
+    BadAnswer,
+    ConnectFailed,
+    DeadlineExceeded,
+    NotSent,
+    Unanswered,
+    UpstreamError,
+    Withdrawn,
+)
 from marconi_proxy.upstream.exchange import Call, Limits, Upstream
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import NO_CONTENT, PATIENCE, EvilHost, Request, answer, serve, settled, unused_port
@@ -138,7 +150,7 @@ class Stage:
 
 
 class Worker:
-    def __init__(self, stage: Stage, catalog: Staged) -> None:
+    def __init__(self, stage: Stage, catalog: Staged, writing: Writing | None = None) -> None:
         self.directory = Directory(catalog, stage.open_upstream, cache_size=100)  # type: ignore[arg-type]
         self.lifecycle = Lifecycle(
             catalog,  # type: ignore[arg-type]
@@ -147,6 +159,7 @@ class Worker:
             deadline=DEADLINE,
             clock=stage.clock,
             token=lambda: BORN,
+            begin=None if writing is None else partial(writing.begin, lasting=True),
         )
 
     async def stop(self) -> None:
@@ -658,6 +671,126 @@ async def test_a_refused_deletion_changes_nothing(
     p1.reply("DELETE", say(status))
     assert await worker.delete() == status
     assert await stage.stored() == placement("q", "p1", state, epoch=3, since=stage.clock.now)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_a_refused_deletion_of_a_sealed_queue_ends_the_seal(
+    stage: Stage, worker: Worker, p1: Partition, status: int
+) -> None:
+    """Writes went on while it was being deleted, so nobody may rely on who had acknowledged the seal."""
+    sealed = seal(placement("q", "p1"), "m-1", 5.0, 4)
+    await stage.put(sealed)
+    p1.reply("DELETE", say(status))
+    assert await worker.delete() == status
+    assert await stage.stored() == placement("q", "p1", OPEN, epoch=4, since=stage.clock.now)
+    with pytest.raises(Conflict):
+        await stage.catalog.real.replace_placement(switch(sealed, "m-1", "p2", "q", 6.0))
+
+
+async def test_a_refused_deletion_of_a_moved_queue_leaves_its_move(stage: Stage, worker: Worker, p2: Partition) -> None:
+    moved = switch(seal(placement("q", "p1"), "m-1", 5.0, 4), "m-1", "p2", "q", 6.0)
+    await stage.put(seal(moved, "m-1", 7.0, 4))
+    p2.reply("DELETE", say(403))
+    assert await worker.delete() == 403
+    found = await stage.stored()
+    assert found is not None
+    assert (found.state, found.segments, found.move) == (OPEN, moved.segments, "m-1")
+
+
+async def test_a_switch_that_comes_after_the_deletion_has_begun_can_not_be(
+    stage: Stage, worker: Worker, p1: Partition, p2: Partition
+) -> None:
+    sealed = seal(placement("q", "p1"), "m-1", 5.0, 4)
+    await stage.put(sealed)
+    p1.queues.add("q")
+
+    async def switched(request: Request) -> bytes:
+        with pytest.raises(Conflict):
+            await stage.catalog.real.replace_placement(switch(sealed, "m-1", "p2", "q", 6.0))
+        return await p1.do(request)
+
+    p1.reply("DELETE", switched)
+    assert await worker.delete() == 204
+    assert await stage.stored() is None
+    assert p1.queues == set()
+    assert p2.log == []
+
+
+async def test_what_a_move_left_is_no_queue_that_was_forgotten(stage: Stage, worker: Worker, p1: Partition) -> None:
+    """Its user has deleted it; the mover still has to delete what is on the partition that it came from."""
+    p1.queues.add("q")
+    await stage.catalog.real.insert_move(Move("m-1", PROJECT, "q", "p1", "p2", MoveState.RETIRED, created=1.0))
+    await worker.lifecycle.settle(Q, Segment(0, "p1", "q"))
+    assert await stage.stored() is None
+    found = await stage.catalog.real.get_move("m-1")
+    assert found is not None
+    await stage.catalog.real.replace_move(replace(found, version=2, state=MoveState.VOID), None)
+    await worker.lifecycle.settle(Q, Segment(0, "p1", "q"))
+    assert await stage.state() == (OPEN, "p1")
+
+
+async def test_a_dead_letter_queue_that_is_being_moved_is_tied_to_nobody(stage: Stage, worker: Worker) -> None:
+    """Where it will be is not decided."""
+    for group in (None, "other"):
+        sealed = seal(placement(f"dead-{group}", "p1", group=group), "m-1", 5.0, 4)
+        await stage.put(sealed)
+        with pytest.raises(Refused) as caught:
+            await worker.lifecycle.placing.tie(placement("q", "p1"), sealed.queue)
+        assert caught.value.status == 503
+        assert await stage.stored(sealed.queue) == sealed
+
+
+class Guarding:
+    """A guard that lets so many tries pass."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+        self.statuses: list[int] = []
+
+    def sending(self) -> None:
+        if not self.left:
+            raise Withdrawn("not any more")
+        self.left -= 1
+
+    def answered(self, status: int) -> None:
+        self.statuses.append(status)
+
+
+async def test_what_a_deletion_does_to_older_segments_is_guarded_too(
+    stage: Stage, worker: Worker, p1: Partition, p2: Partition
+) -> None:
+    await stage.put(switch(seal(placement("q", "p1"), "m-1", 5.0, 4), "m-1", "p2", "q", 6.0))
+    p1.queues.add("q")
+    p2.queues.add("q")
+    with pytest.raises(Refused) as caught:
+        await worker.lifecycle.delete(Q, worker.sender(DELETE), guard=Guarding(0))
+    assert caught.value.status == 503
+    assert (p1.queues, p2.queues) == ({"q"}, set())
+    assert (await stage.state()) == (DELETING, "p2")
+
+
+async def test_a_deletion_that_is_taken_over_counts_as_a_write(stage: Stage, p1: Partition) -> None:
+    await stage.put(placement("q", "p1", DELETING, since=stage.clock.now - TAKEOVER_AFTER - 1))
+    p1.queues.add("q")
+    writing = Writing(10.0, 60.0, stage.clock)
+    worker = Worker(stage, stage.catalog, writing)
+    await worker.directory.start(PATIENCE)
+    with pytest.raises(Refused):  # without a lease
+        await worker.lifecycle.settle(Q, Segment(0, "p1", "q"))
+    assert p1.queues == {"q"}
+    writing.lease.confirmed(writing.lease.sent(stage.clock.now), stage.clock.now)
+    under_way: list[bool] = []
+
+    async def look(request: Request) -> bytes:
+        under_way.append(not writing.fence.idle(stage.clock.now))
+        return await p1.do(request)
+
+    p1.reply("DELETE", look)
+    await worker.lifecycle.settle(Q, Segment(0, "p1", "q"))
+    assert under_way == [True]
+    assert writing.fence.idle(stage.clock.now)
+    assert await stage.stored() is None
+    await worker.stop()
 
 
 async def test_a_deletion_that_was_not_sent_changes_nothing(stage: Stage, worker: Worker) -> None:

@@ -1,7 +1,6 @@
 """Queues with history made by hand: what a mover does to catalog and partitions, one step after the other.
 
-Nothing here waits for the leases and acknowledgements of a real move; a step returns when every worker refuses or
-accepts writes as it should then.
+A step returns when every worker has acknowledged it or, after a switch, writes as it should then.
 """
 
 from __future__ import annotations
@@ -14,9 +13,14 @@ from typing import Any
 
 from catalog.model import Placement, PlacementState, QueueKey, Segment
 from catalog.opening import open_catalog
+from marconi_proxy.moving.transitions import retire
 from tests.servers.fake_partition import until
 from tests.wire.door import Door, request_headers
+from tests.wire.hand import Hand
 from tests.wire.raw_http import Answer, exchange
+
+# One after the other, whatever the queue.
+_MOVE = "by-hand"
 
 
 class Chains:
@@ -24,6 +28,7 @@ class Chains:
 
     def __init__(self, door: Door, addresses: Mapping[str, tuple[str, int]]) -> None:
         self._door = door
+        self._hand = Hand(door.proxy.catalog)
         self._addresses = addresses
 
     def placement(self, project: str, queue: str) -> Placement:
@@ -52,9 +57,8 @@ class Chains:
         return exchange(self._addresses[segment.partition], method, target, headers, data)
 
     def seal(self, project: str, queue: str) -> None:
-        """Have writes refused by every worker."""
-        self._change(project, queue, lambda placement: replace(placement, state=PlacementState.SEALING))
-        self._until_writes(project, queue, 503)
+        """Have writes held by every worker."""
+        self._hand.passed(self._hand.seal(project, queue, _MOVE))
 
     def _until_writes(self, project: str, queue: str, status: int) -> None:
         for worker in self._door.workers:
@@ -71,7 +75,7 @@ class Chains:
             sealed = (*placement.segments[:-1], replace(placement.segments[-1], sealed=True))
             last = Segment(placement.segments[-1].n + 1, target, physical or queue)
             assert self.ask(last, "PUT", "", project).status == 201
-            return replace(placement, state=PlacementState.OPEN, segments=(*sealed, last))
+            return replace(placement, state=PlacementState.OPEN, segments=(*sealed, last), move=_MOVE)
 
         self._change(project, queue, switched)
 
@@ -91,5 +95,5 @@ class Chains:
         """Take the oldest segment, which must be empty, out of the chain and off its partition."""
         assert self.left(project, queue) == 0
         oldest = self.placement(project, queue).segments[0]
-        self._change(project, queue, lambda placement: replace(placement, segments=placement.segments[1:]))
+        self._change(project, queue, lambda placement: retire(placement, oldest.n, 0.0))
         assert self.ask(oldest, "DELETE", "", project).status == 204

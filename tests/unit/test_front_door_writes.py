@@ -1,0 +1,474 @@
+"""Calls that write, through the whole front door in one process: taken before ASGI, and by ASGI.
+
+The catalog is real and its feed shows what the test says; the partitions are scripted; the clock of the lease is the
+test's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog.model import Change, ChangeSubject, Placement, Tenant
+from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy import options
+from marconi_proxy.front_door import application
+from marconi_proxy.front_door.application import FrontDoor
+from marconi_proxy.front_door.settings import Settings
+from marconi_proxy.front_door.writing import Writing
+from marconi_proxy.moving.transitions import abort, seal, switch
+from tests.faults.evil_host import PATIENCE, EvilHost, Request, answer, serve, settled
+from tests.unit.catalog_stage import PROJECT, Staged, key, partition, placement
+
+LEASE = 30.0
+QUEUE = "/v2/queues/q"
+POST = ("POST", f"{QUEUE}/messages")
+DELETE_MESSAGE = ("DELETE", f"{QUEUE}/messages/0123456789abcdef01234567")
+Q = key("q")
+
+Reply = Callable[[Request], Awaitable[bytes]]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Partition:
+    """Answers 201 to all, but what it was told to answer instead. ``log``: what came."""
+
+    def __init__(self) -> None:
+        self.host = EvilHost([serve(self.handle)])
+        self.replies: deque[Reply] = deque()
+        self.log: list[str] = []
+
+    async def handle(self, request: Request) -> bytes:
+        self.log.append(f"{request.method.decode()} {request.target.decode()}")
+        return await self.replies.popleft()(request) if self.replies else answer(201, b"{}")
+
+
+async def drop(_: Request) -> bytes:
+    raise ConnectionResetError
+
+
+class Client:
+    """One call. As a ``Direct`` it is offered to ``take`` first; if that does not answer it, it comes by ASGI."""
+
+    def __init__(self, door: FrontDoor, method: str, target: str, document: Any = None) -> None:
+        self.body = b"" if document is None else json.dumps(document).encode()
+        self._door = door
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "method": method,
+            "target": target.encode(),
+            "headers": [
+                (b"client-id", b"3381af92-2b9e-11e3-b191-71861300734c"),
+                (b"x-project-id", PROJECT.encode()),
+                (b"content-length", str(len(self.body)).encode()),
+            ],
+            "client": ("127.0.0.1", 1),
+            "scheme": "http",
+            "extensions": {},
+        }
+        self.left = asyncio.Event()
+        self.status = 0
+        self.answer = b""
+        self.taken = False
+        self._said = False
+        self._task: asyncio.Task[None] | None = None
+        self.done = asyncio.Event()
+
+    def respond(self, status: int, headers: Any, body: bytes) -> bool:
+        self.status, self.answer = status, body
+        self.done.set()
+        return True
+
+    def hand_over(self, application: Callable[..., Awaitable[None]]) -> None:
+        async def run() -> None:
+            await application(self.scope, self._receive, self._send)
+            self.done.set()
+
+        self._task = asyncio.ensure_future(run())
+
+    async def _receive(self) -> dict[str, Any]:
+        if not self._said:
+            self._said = True
+            return {"type": "http.request", "body": self.body}
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        else:
+            self.answer += message["body"]
+
+    def begin(self, *, offer: bool = True) -> Client:
+        self.taken = offer and self._door.take(self)  # type: ignore[arg-type]
+        if not self.taken:
+            self.hand_over(self._door)
+        return self
+
+    async def ended(self) -> Client:
+        async with asyncio.timeout(PATIENCE):
+            await self.done.wait()
+        return self
+
+
+class Stage:
+    def __init__(self, door: FrontDoor, catalog: Staged, p1: Partition, p2: Partition, clock: Clock) -> None:
+        self.door, self.catalog, self.clock = door, catalog, clock
+        self.p1, self.p2 = p1, p2
+        self._position = 100
+
+    @property
+    def writing(self) -> Writing:
+        return self.door._writing
+
+    def call(self, method: str, target: str, document: Any = None, *, offer: bool = True) -> Client:
+        return Client(self.door, method, target, document).begin(offer=offer)
+
+    async def ask(self, method: str, target: str, document: Any = None, *, offer: bool = True) -> int:
+        return (await self.call(method, target, document, offer=offer).ended()).status
+
+    async def put(self, changed: Placement, *, show: bool = True) -> int:
+        """Store a placement, and have it shown. Returns the position of the change."""
+        await self.catalog.real.replace_placement(changed)
+        if show:
+            await self.show(changed)
+        return self._position
+
+    async def show(self, changed: Placement) -> None:
+        self._position += 1
+        sealing = changed.state.value == "sealing"
+        change = Change(self._position, ChangeSubject.PLACEMENT, changed.key, changed.epoch, changed.born, sealing)
+        self.catalog.show(change)
+        await settled(lambda: self.door._directory.applied == self._position)
+
+    async def acked(self) -> int:
+        (sighting,) = await self.catalog.real.list_members()
+        return sighting.member.acked
+
+    async def acknowledged(self, position: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while await self.acked() < position:  # noqa: ASYNC110 - the store rings no bell
+                await asyncio.sleep(0)
+
+    def kept(self) -> bool:
+        """Whether there is a connection to spare, so that a call can be taken."""
+        return "1 idle" in repr(self.door._pool)
+
+
+OPEN = placement("q", "p1")
+SEALED = seal(OPEN, "m-1", 5.0, 4)
+SWITCHED = switch(SEALED, "m-1", "p2", "q", 6.0)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    """A front door whose worker is registered and knows the queue q, which is on p1."""
+    real = await SQLiteCatalog.open(str(tmp_path / "catalog.db"))
+    catalog, clock = Staged(real), Clock()
+    catalog.hold_feed()
+    catalog.position = 100
+
+    async def open_catalog(uri: str) -> Staged:
+        return catalog
+
+    monkeypatch.setattr(application, "open_catalog", open_catalog)
+    monkeypatch.setattr(application, "Writing", lambda lease, ambiguity: Writing(lease, ambiguity, clock))
+    conf = options.load(
+        overrides={
+            "catalog.uri": f"sqlite:///{tmp_path / 'catalog.db'}",
+            "directory.member_interval": 10.0,
+            "moving.hold_max": 60.0,
+            "moving.seal_overdue": 3600.0,
+            "upstream.deadline": PATIENCE,
+        }
+    )
+    p1, p2 = Partition(), Partition()
+    async with AsyncExitStack() as stack:
+        for name, one in (("p1", p1), ("p2", p2)):
+            await stack.enter_async_context(one.host)
+            await real.insert_partition(partition(name, one.host.url))
+        await real.put_tenant(Tenant(PROJECT, pinned="p1"))
+        await real.insert_placement(OPEN)
+        door = FrontDoor(Settings.from_options(conf))
+        await door.start()
+        stage = Stage(door, catalog, p1, p2, clock)
+        assert await stage.ask(*POST, {"messages": []}) == 201
+        p1.log.clear()
+        assert stage.kept()
+        yield stage
+        await door.stop()
+
+
+OFFERED = pytest.mark.parametrize("offer", [True, False], ids=["taken", "by ASGI"])
+
+
+# -- the lease ---------------------------------------------------------------------------------------------------------
+
+
+@OFFERED
+async def test_under_its_lease_a_worker_writes(stage: Stage, offer: bool) -> None:
+    call = await stage.call(*POST, {"messages": []}, offer=offer).ended()
+    assert (call.status, call.taken) == (201, offer)
+    assert stage.writing.fence.idle(stage.clock.now)
+
+
+@OFFERED
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        POST,
+        DELETE_MESSAGE,
+        ("POST", f"{QUEUE}/claims"),
+        ("DELETE", f"{QUEUE}/messages?pop=1"),
+        ("POST", f"{QUEUE}/purge"),
+        ("PUT", QUEUE),
+        ("PATCH", QUEUE),
+        ("DELETE", QUEUE),
+        ("PUT", "/v2/queues/unknown"),
+        ("POST", "/v1/queues/unknown/messages"),
+        ("PUT", "/v1/queues/q/metadata"),
+        ("POST", f"{QUEUE}/subscriptions"),
+    ],
+)
+async def test_without_a_lease_every_write_is_refused(stage: Stage, method: str, target: str, offer: bool) -> None:
+    stage.clock.now += LEASE
+    call = await stage.call(method, target, offer=offer).ended()
+    assert call.status == 503
+    assert b"takes no writes" in call.answer
+    assert stage.p1.log == []
+    assert stage.writing.fence.idle(stage.clock.now)
+
+
+@OFFERED
+@pytest.mark.parametrize("path", ["", "/stats", "/messages", "/messages?ids=1", "/claims/1"])
+async def test_reads_go_on_without_a_lease(stage: Stage, path: str, offer: bool) -> None:
+    stage.clock.now += LEASE
+    assert await stage.ask("GET", QUEUE + path, offer=offer) == 201
+    assert stage.p1.log == [f"GET {QUEUE}{path}"]
+
+
+@OFFERED
+async def test_a_late_answer_is_no_success(stage: Stage, offer: bool) -> None:
+    async def freeze(_: Request) -> bytes:
+        stage.clock.now += LEASE
+        return answer(201, b'{"resources": []}')
+
+    stage.p1.replies.append(freeze)
+    call = await stage.call(*POST, {"messages": []}, offer=offer).ended()
+    assert call.status == 503
+    assert b"may have been done" in call.answer
+    assert len(stage.p1.log) == 1  # never sent again
+    assert stage.writing.late_writes == 1
+    assert stage.writing.fence.idle(stage.clock.now)
+
+
+@OFFERED
+async def test_a_second_try_is_not_made_after_the_lease(stage: Stage, offer: bool) -> None:
+    async def freeze(_: Request) -> bytes:
+        stage.clock.now += LEASE
+        raise ConnectionResetError
+
+    stage.p1.replies.append(freeze)
+    call = await stage.call(*DELETE_MESSAGE, offer=offer).ended()
+    assert call.status == 503
+    assert b"may have been done" in call.answer
+    assert len(stage.p1.log) == 1
+
+
+async def test_a_late_deletion_concludes_nothing(stage: Stage) -> None:
+    async def freeze(_: Request) -> bytes:
+        stage.clock.now += LEASE
+        return answer(204)
+
+    stage.p1.replies.append(freeze)
+    assert await stage.ask("DELETE", QUEUE) == 503
+    found = await stage.catalog.real.get_placement(Q)
+    assert found is not None
+    assert found.state.value == "deleting"  # for whoever finishes it
+
+
+# -- what is under way -------------------------------------------------------------------------------------------------
+
+
+@OFFERED
+async def test_a_seal_is_acknowledged_when_the_writes_under_way_have_ended(stage: Stage, offer: bool) -> None:
+    go = asyncio.Event()
+
+    async def slow(_: Request) -> bytes:
+        await go.wait()
+        return answer(201, b"{}")
+
+    stage.p1.replies.append(slow)
+    write = stage.call(*POST, {"messages": []}, offer=offer)
+    await settled(lambda: stage.p1.log)
+    sealed = await stage.put(SEALED)
+    assert await stage.acked() < sealed
+    go.set()
+    assert (await write.ended()).status == 201
+    await stage.acknowledged(sealed)
+
+
+@OFFERED
+@pytest.mark.parametrize(("call", "counts"), [(POST, True), (DELETE_MESSAGE, False)], ids=["post", "delete"])
+async def test_a_write_without_an_answer_counts_on(
+    stage: Stage, call: tuple[str, str], counts: bool, offer: bool
+) -> None:
+    stage.p1.replies.extend([drop, drop])
+    assert await stage.ask(*call, offer=offer) == 503
+    assert stage.writing.fence.idle(stage.clock.now) is not counts
+    assert stage.writing.fence.idle(stage.clock.now + 60.0)
+
+
+@OFFERED
+async def test_an_answer_of_something_in_between_is_none(stage: Stage, offer: bool) -> None:
+    async def gateway_timeout(_: Request) -> bytes:
+        return answer(504)
+
+    stage.p1.replies.append(gateway_timeout)
+    await stage.ask(*POST, {"messages": []}, offer=offer)
+    assert not stage.writing.fence.idle(stage.clock.now)
+
+
+async def test_a_client_that_leaves_does_not_end_its_write(stage: Stage) -> None:
+    go = asyncio.Event()
+
+    async def slow(_: Request) -> bytes:
+        await go.wait()
+        return answer(201, b"{}")
+
+    stage.p1.replies.append(slow)
+    write = stage.call(*POST, {"messages": []}, offer=False)
+    await settled(lambda: stage.p1.log)
+    write.left.set()
+    sealed = await stage.put(SEALED)
+    assert stage.writing.fence.acked(sealed, stage.clock.now) < sealed
+    go.set()
+    await write.ended()
+    await stage.acknowledged(sealed)
+
+
+# -- held --------------------------------------------------------------------------------------------------------------
+
+HELD = [POST, ("PUT", QUEUE), ("PATCH", QUEUE), ("POST", f"{QUEUE}/purge"), ("POST", f"{QUEUE}/subscriptions")]
+
+
+@pytest.mark.parametrize(("method", "target"), HELD)
+async def test_a_held_write_goes_to_the_new_segment(stage: Stage, method: str, target: str) -> None:
+    await stage.acknowledged(await stage.put(SEALED))
+    write = stage.call(method, target, [] if method == "PATCH" else {})
+    await settled(lambda: stage.door._holding.waiting == 1)
+    # It does not keep its worker from acknowledging what comes.
+    assert stage.writing.fence.idle(stage.clock.now)
+    await stage.put(SWITCHED)
+    assert (await write.ended()).status == 201
+    assert stage.p2.log[0] == f"{method} {target}"
+    if method == "POST" and not target.endswith("purge"):
+        assert stage.p1.log == []
+    assert stage.door._holding.report()["m-1"]["held"] == 1
+
+
+async def test_a_held_write_goes_where_it_would_have_gone_if_the_seal_is_aborted(stage: Stage) -> None:
+    await stage.put(SEALED)
+    writes = [stage.call("POST", f"{QUEUE}/messages?n={n}", {"messages": []}) for n in range(10)]
+    await settled(lambda: stage.door._holding.waiting == 10)
+    assert stage.p1.log == []
+    await stage.put(abort(SEALED, 6.0))
+    assert [(await write.ended()).status for write in writes] == [201] * 10
+    assert sorted(stage.p1.log) == [f"POST {QUEUE}/messages?n={n}" for n in range(10)]
+
+
+CONSUMERS = [("POST", f"{QUEUE}/claims"), DELETE_MESSAGE, ("GET", f"{QUEUE}/messages")]
+
+
+@pytest.mark.parametrize("call", CONSUMERS, ids=["claim", "delete", "read"])
+async def test_consumers_are_not_held(stage: Stage, call: tuple[str, str]) -> None:
+    await stage.put(SEALED)
+    await stage.ask(*call)
+    assert len(stage.p1.log) == 1
+
+
+async def test_a_held_client_that_leaves_is_let_go(stage: Stage) -> None:
+    await stage.put(SEALED)
+    write = stage.call(*POST, {"messages": []})
+    await settled(lambda: stage.door._holding.waiting == 1)
+    write.left.set()
+    await write.ended()
+    assert stage.door._holding.waiting == 0
+    await stage.put(SWITCHED)
+    assert stage.p1.log == stage.p2.log == []
+
+
+async def test_a_switch_that_is_shown_while_the_seal_is_read_is_not_waited_for(stage: Stage) -> None:
+    """What was read is from before it: nothing else would come to wake the call."""
+    await stage.put(SEALED)
+    original = stage.catalog.real.get_placement
+
+    async def overtaken(asked: Any) -> Placement | None:
+        found = await original(asked)
+        stage.catalog.real.get_placement = original  # type: ignore[method-assign]
+        await stage.put(SWITCHED)
+        return found
+
+    stage.catalog.real.get_placement = overtaken  # type: ignore[method-assign]
+    assert await stage.ask(*POST, {"messages": []}) == 201
+    assert stage.p2.log == [f"POST {QUEUE}/messages"]
+
+
+async def test_a_held_write_whose_queue_is_deleted_goes_where_the_queue_would_be(stage: Stage) -> None:
+    await stage.put(SEALED)
+    write = stage.call("POST", "/v1/queues/q/messages", [])
+    await settled(lambda: stage.door._holding.waiting == 1)
+    await stage.catalog.real.remove_placement(Q, SEALED.epoch, SEALED.born)
+    stage.catalog.show(Change(200, ChangeSubject.PLACEMENT, Q))
+    # As any call to a queue that is not there: where it would be.
+    await write.ended()
+    assert "POST /v1/queues/q/messages" in stage.p1.log
+
+
+async def test_the_calls_held_at_a_time_are_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage.door._holding, "_most", 3)
+    await stage.put(SEALED)
+    writes = [stage.call(*POST, {"messages": []}) for _ in range(3)]
+    await settled(lambda: stage.door._holding.waiting == 3)
+    assert await stage.ask(*POST, {"messages": []}) == 503
+    await stage.put(SWITCHED)
+    assert [(await write.ended()).status for write in writes] == [201] * 3
+
+
+async def test_one_that_is_held_for_too_long_is_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage.door._holding, "_longest", 0.0)
+    await stage.put(SEALED)
+    call = await stage.call(*POST, {"messages": []}).ended()
+    assert call.status == 503
+    assert b"being moved" in call.answer
+    assert stage.p1.log == []
+
+
+async def test_the_second_seal_holds_as_the_first_did(stage: Stage) -> None:
+    """Writes to a queue with history, which take the other way through the front door."""
+    await stage.put(SEALED)
+    await stage.put(SWITCHED)
+    again = replace(seal(SWITCHED, "m-1", 7.0, 4))
+    position = await stage.put(again)
+    await stage.acknowledged(position)
+    write = stage.call(*POST, {"messages": []})
+    await settled(lambda: stage.door._holding.waiting == 1)
+    await stage.put(switch(again, "m-1", "p1", "q.2", 8.0))
+    await write.ended()
+    assert stage.p1.log == ["POST /v2/queues/q.2/messages"]
+    assert stage.p2.log == []
