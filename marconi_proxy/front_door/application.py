@@ -242,11 +242,13 @@ class FrontDoor:
         # Nothing is waited for between the look in the cache above and the sending: so it is all one step, and its
         # order does not matter.
         writing = self._writing
-        term = writing.lease.term(writing.clock())
-        if not term:
+        lease = writing.lease
+        if writing.clock() >= lease.until:
             return False
         ticket = writing.fence.begin(key)
-        taken = _Taken(request, request_id, call, key, placement, decision.segment, upstream, route, ticket, term)
+        taken = _Taken(
+            request, request_id, call, key, placement, decision.segment, upstream, route, ticket, lease.number
+        )
         if upstream.send_at_once(call, partial(self._answered, taken)):
             return True
         writing.end(ticket)

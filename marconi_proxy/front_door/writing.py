@@ -86,7 +86,8 @@ class Writing:
 
         PERF: for calls that need no ``Write``.
         """
-        late = None if self.lease.term(self.clock()) == term else self.late(answer)
+        lease = self.lease
+        late = None if self.clock() < lease.until and lease.number == term else self.late(answer)
         if ambiguous or ticket.overtaken:
             self.end(ticket, ambiguous=ambiguous)
         else:

@@ -109,7 +109,7 @@ class Worker:
             self.row,
             self.ghost,
             self.lease.left(now),
-            self.lease._term > 0,
+            self.lease.number > 0,
             self.applied,
             self.cut,
             self.known,
@@ -203,7 +203,7 @@ class Worker:
             if self.applied < store.position:
                 yield self._step(f"is shown change {self.applied + 1}", store, Worker._take_in)
             yield self._step("loses its feed", store, Worker._cut_feed, failure=True)
-        if self.known is None and not self.lease._term:
+        if self.known is None and not self.lease.number:
             yield self._step("reads the placement for a GET", store, Worker._fill)
         yield from self._write_steps(store)
         if self.known is not None and self.known.state is PlacementState.SEALING:
