@@ -332,8 +332,8 @@ _MOVER = (
         max=60.0,
         help="Seconds that writes to a queue may be held while the mover waits until every worker has stopped writing "
         "to where the queue was; then it lets them go on there and tries again later. Below [moving] hold_max of the "
-        "workers, or clients are refused by then. Shorter than a worker needs to end the writes that it has begun, busy "
-        "queues are not moved.",
+        "workers, or clients are refused by then. Shorter than a worker needs to end the writes that it has begun, "
+        "busy queues are not moved.",
     ),
     cfg.FloatOpt(
         "back_off",
