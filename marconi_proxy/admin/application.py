@@ -85,7 +85,9 @@ class Application:
             make_client(conf.admin.probe_timeout, self._transport or self._own_transport())
         )
         prober = Prober(catalog, client, interval=conf.admin.probe_interval, timeout=conf.admin.probe_timeout)
-        self._app = build(conf, catalog, prober, make_rehearsal(conf, catalog, self._open))
+        # With a way of its own to partitions, this process has none that rehearsals could take.
+        rehearse = make_rehearsal(conf, catalog, self._open) if self._transport is None else None
+        self._app = build(conf, catalog, prober, rehearse)
         probing = asyncio.create_task(prober.run(), name="prober")
         self._open.push_async_callback(_end, probing)
 
