@@ -1,0 +1,108 @@
+"""What clients did to one queue, and what they were answered.
+
+Times are of one clock that all recorders share: ``sent`` before the request left, ``answered`` when its answer had come
+or was given up; so whatever was done, was done in between, unless the outcome is unknown: then it may be done later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from catalog.model import Placement
+
+
+class Outcome(Enum):
+    """acknowledged: the answer says that it was done. refused: it says that nothing was done. unknown: neither."""
+
+    ACKNOWLEDGED = "acknowledged"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class Body(NamedTuple):
+    """What a message says: who posted it, and a number that grows with each. No two messages are to say the same."""
+
+    producer: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.producer}#{self.number}"
+
+
+class Shown(NamedTuple):
+    """A message in an answer. ``id`` is the one that the client was shown."""
+
+    body: Body
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One call with one or more messages, in this order. A producer has one post under way at a time."""
+
+    bodies: tuple[Body, ...]
+    sent: float
+    answered: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """``taken``: in the order of the answer; nothing if there was nothing to take. ``ttl`` in seconds of the clock.
+
+    Of an unknown outcome: nobody was told what was taken, and it comes back when the claim lapses.
+    """
+
+    consumer: str
+    sent: float
+    answered: float
+    outcome: Outcome
+    ttl: float
+    taken: tuple[Shown, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Of a message under the claim with this index in ``History.claims``."""
+
+    claim: int
+    body: Body
+    sent: float
+    answered: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Of the claim with this index in ``History.claims``, with all that it still had."""
+
+    claim: int
+    sent: float
+    answered: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answered page of a subscriber, who lists everything and follows its bookmark from one page to the next."""
+
+    subscriber: str
+    sent: float
+    answered: float
+    seen: tuple[Shown, ...]
+
+
+@dataclass(slots=True)
+class History:
+    """``pages`` are in the order in which each subscriber read them. ``left``: what was in the queue at the end, when
+    all clients had stopped. ``placements``: every one that the catalog stored, in that order."""
+
+    posts: list[Post] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    deletions: list[Deletion] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+    left: list[Shown] = field(default_factory=list)
+    placements: list[Placement] = field(default_factory=list)

@@ -1,0 +1,139 @@
+"""The judge accepts every history of a correct queue, and none in which one promise is broken."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from tests.checker.judge import judge
+from tests.checker.model import MUTATIONS, Mutation, correct
+from tests.checker.record import Body, Claim, Deletion, History, Outcome, Page, Post, Release, Shown
+
+SEEDS = st.integers(0, 2**32)
+DONE, UNKNOWN, REFUSED = Outcome.ACKNOWLEDGED, Outcome.UNKNOWN, Outcome.REFUSED
+
+
+@settings(max_examples=300)
+@given(SEEDS)
+def test_a_correct_history_is_accepted(seed: int) -> None:
+    assert judge(correct(random.Random(seed))) == []
+
+
+@pytest.mark.parametrize(("rule", "mutation"), MUTATIONS, ids=[mutation.__name__ for _, mutation in MUTATIONS])
+@settings(max_examples=100)
+@given(seed=SEEDS)
+def test_each_single_mutation_is_rejected(rule: str, mutation: Mutation, seed: int) -> None:
+    chance = random.Random(seed)
+    broken = mutation(correct(chance), chance)
+    assume(broken is not None)
+    assert broken is not None
+    assert rule in {violation.rule for violation in judge(broken)}
+
+
+# -- what is excused, one case each ------------------------------------------------------------------------------------
+
+ONE, TWO = Shown(Body("p", 1), "1"), Shown(Body("p", 2), "2")
+POSTS = [Post((ONE.body,), 0.0, 1.0, DONE), Post((TWO.body,), 2.0, 3.0, DONE)]
+
+
+def claim(sent: float, *taken: Shown, answered: float | None = None, outcome: Outcome = DONE) -> Claim:
+    return Claim("c", sent, sent + 1.0 if answered is None else answered, outcome, 60.0, taken)
+
+
+def rules(**changes: object) -> list[str]:
+    history = History(POSTS, left=[ONE, TWO])
+    for name, value in changes.items():
+        setattr(history, name, value)
+    return [violation.rule for violation in judge(history)]
+
+
+def test_a_claim_that_could_have_lapsed_excuses_a_second_delivery() -> None:
+    assert rules(claims=[claim(10.0, ONE), claim(68.5, ONE)]) == ["duplicated"]
+    assert rules(claims=[claim(10.0, ONE), claim(69.0, ONE)]) == []
+
+
+def test_answers_that_overtake_each_other_are_no_second_delivery() -> None:
+    """The first claim lapsed before its answer came: it is that of the second one that came first."""
+    assert rules(claims=[claim(80.0, ONE), claim(10.0, ONE, answered=90.0)]) == []
+
+
+def test_a_release_excuses_a_second_delivery() -> None:
+    claims = [claim(10.0, ONE), claim(20.0, ONE)]
+    assert rules(claims=claims, releases=[Release(0, 19.0, 19.5, DONE)]) == []
+    assert rules(claims=claims, releases=[Release(0, 19.0, 19.5, UNKNOWN)]) == []
+    assert rules(claims=claims, releases=[Release(0, 19.0, 19.5, REFUSED)]) == ["duplicated"]
+    assert rules(claims=claims, releases=[Release(0, 22.0, 23.0, DONE)]) == ["duplicated"]
+
+
+def test_a_deletion_of_unknown_outcome_decides_nothing() -> None:
+    deletions = [Deletion(0, ONE.body, 12.0, 13.0, UNKNOWN)]
+    assert rules(claims=[claim(10.0, ONE), claim(80.0, ONE)], deletions=deletions) == []
+    assert rules(claims=[claim(10.0, ONE)], deletions=deletions, left=[TWO]) == []
+    assert rules(claims=[claim(10.0, ONE)], deletions=deletions, left=[ONE, TWO]) == []
+
+
+def test_a_deletion_that_finds_nothing_is_none() -> None:
+    """Its claim had lapsed, and another consumer has deleted the message: to delete it again succeeds."""
+    claims = [claim(10.0, ONE), claim(80.0, ONE)]
+    deletions = [Deletion(1, ONE.body, 82.0, 83.0, DONE), Deletion(0, ONE.body, 84.0, 85.0, DONE)]
+    assert rules(claims=claims, deletions=deletions, left=[TWO]) == []
+
+
+def test_an_unanswered_claim_excuses_what_it_may_have_held_back() -> None:
+    claims = [claim(10.0, TWO), claim(80.0, ONE)]
+    assert rules(claims=claims) == ["order"]
+    assert rules(claims=[*claims, claim(5.0, outcome=UNKNOWN)]) == []
+    assert rules(claims=[*claims, claim(5.0, outcome=REFUSED)]) == ["order"]
+    assert rules(claims=[*claims, claim(12.0, outcome=UNKNOWN)]) == ["order"]
+    assert rules(claims=[claim(10.0, TWO), claim(50.0, ONE), claim(5.0, outcome=UNKNOWN)]) == ["order"]
+
+
+def test_claims_under_way_at_the_same_time_have_no_order() -> None:
+    assert rules(claims=[claim(10.0, TWO, answered=20.0), claim(19.0, ONE)]) == []
+    assert rules(claims=[claim(10.0, TWO, ONE)]) == ["order"]
+
+
+def test_the_first_delivery_is_what_counts() -> None:
+    assert rules(claims=[claim(10.0, ONE), claim(80.0, TWO, ONE)]) == []
+
+
+def test_messages_of_unknown_outcome_may_be_there_or_not_and_anywhere() -> None:
+    posts = [Post((ONE.body,), 0.0, 1.0, UNKNOWN), POSTS[1]]
+    assert rules(posts=posts, left=[TWO]) == []
+    assert rules(posts=posts, claims=[claim(10.0, TWO), claim(12.0, ONE)]) == []
+    assert rules(posts=posts, pages=[Page("s", 10.0, 11.0, (TWO, ONE))]) == []
+    assert rules(posts=posts, pages=[Page("s", 10.0, 11.0, (TWO,)), Page("s", 12.0, 13.0, ())]) == []
+
+
+def test_what_is_being_deleted_need_not_be_seen() -> None:
+    claims = [claim(4.0, ONE)]
+    pages = [Page("s", 10.0, 12.0, (TWO,))]
+    assert rules(claims=claims, pages=pages) == ["skipped"]
+    for outcome in (DONE, UNKNOWN):
+        deletions = [Deletion(0, ONE.body, 11.0, 15.0, outcome)]
+        assert rules(claims=claims, deletions=deletions, pages=pages, left=[TWO]) == []
+    assert rules(claims=claims, deletions=[Deletion(0, ONE.body, 12.5, 15.0, DONE)], pages=pages, left=[TWO]) == [
+        "skipped"
+    ]
+
+
+def test_a_subscriber_that_stopped_in_the_middle_has_passed_nothing() -> None:
+    assert rules(pages=[]) == []
+    assert rules(pages=[Page("s", 0.5, 0.6, ())]) == []
+    assert rules(pages=[Page("s", 5.0, 5.1, (ONE,))]) == []
+    assert rules(pages=[Page("s", 5.0, 5.1, (ONE,)), Page("s", 6.0, 6.1, ())]) == ["skipped"]
+
+
+def test_what_was_deleted_is_not_shown_to_a_subscriber_who_asks_later() -> None:
+    deletions = [Deletion(0, ONE.body, 5.0, 6.0, DONE)]
+    claims = [claim(3.5, ONE)]
+    assert rules(claims=claims, deletions=deletions, left=[TWO], pages=[Page("s", 5.9, 9.0, (ONE,))]) == []
+    assert rules(claims=claims, deletions=deletions, left=[TWO], pages=[Page("s", 6.1, 9.0, (ONE,))]) == ["duplicated"]
+
+
+def test_violations_say_what_and_when() -> None:
+    (violation,) = judge(History(POSTS, left=[TWO]))
+    assert str(violation) == "lost: p#1, posted from 0.000 to 1.000"
