@@ -1,0 +1,488 @@
+"""A catalog in memory, and the line to it, which may fail. It passes the contract suite as the real ones do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from catalog.errors import (
+    CatalogError,
+    CatalogUnavailable,
+    Conflict,
+    MoveConflict,
+    MoveHeld,
+    MoveNotHeld,
+    MoveUnderWay,
+    PartitionConflict,
+    PartitionInUse,
+    PartitionUnknown,
+    PlanConflict,
+)
+from catalog.interface import Catalog
+from catalog.model import (
+    LISTED_STATES,
+    Change,
+    ChangeSubject,
+    Holder,
+    Member,
+    MemberSighting,
+    Move,
+    MoveState,
+    Partition,
+    Placement,
+    Plan,
+    PlanState,
+    QueueKey,
+    Synced,
+    Tenant,
+)
+
+T = TypeVar("T")
+
+# Seconds of silence after which a feed proves that it is alive.
+PROOF_OF_LIFE = 0.5
+
+
+class Line:
+    """The way to the store, on which nothing takes longer than its turn. Others fail, and raise CatalogUnavailable."""
+
+    async def there(self, verb: str) -> None:
+        """Before a verb is done."""
+        await asyncio.sleep(0)
+
+    async def back(self, verb: str) -> None:
+        """After it was done: what is raised here is an answer that was lost."""
+        await asyncio.sleep(0)
+
+    async def news(self) -> None:
+        """Before a feed shows what there is, or that it is alive."""
+
+
+@dataclass
+class Store:
+    """What a catalog holds. Each method is one step. ``clock``: seconds since 1970.
+
+    ``placed`` is every placement that was ever stored, in order.
+    """
+
+    clock: Callable[[], float]
+    placements: dict[QueueKey, Placement] = field(default_factory=dict)
+    partitions: dict[str, Partition] = field(default_factory=dict)
+    tenants: dict[str, Tenant] = field(default_factory=dict)
+    members: dict[str, tuple[Member, float]] = field(default_factory=dict)
+    moves: dict[str, Move] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
+    holders: dict[str, Holder] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    log: list[Change] = field(default_factory=list)
+    placed: list[Placement] = field(default_factory=list)
+    bells: list[asyncio.Event] = field(default_factory=list)
+
+    def note(
+        self, subject: ChangeSubject, name: tuple[str, ...], epoch: int | None = None, born: str | None = None
+    ) -> None:
+        self.log.append(Change(len(self.log) + 1, subject, tuple(name), epoch, born))
+        for bell in self.bells:
+            bell.set()
+
+    # -- placements --------------------------------------------------------------------------------------------------
+
+    def _put(self, placement: Placement, known: Collection[str] = ()) -> None:
+        for segment in placement.segments:
+            if segment.partition not in self.partitions and segment.partition not in known:
+                raise PartitionUnknown(segment.partition)
+        self.placements[placement.key] = placement
+        self.placed.append(placement)
+        self.note(ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born)
+
+    def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
+        if not placement.born:
+            raise ValueError("born: a new placement has a token of its own")
+        stored = self.placements.get(placement.key)
+        if stored is not None:
+            return stored, stored == placement
+        self._put(placement)
+        return placement, True
+
+    def replace_placement(self, placement: Placement) -> None:
+        stored = self.placements.get(placement.key)
+        if stored == placement:
+            return
+        if stored is None or (stored.epoch, stored.born) != (placement.epoch - 1, placement.born):
+            raise Conflict(stored)
+        self._put(placement, {segment.partition for segment in stored.segments})
+
+    def remove_placement(self, key: QueueKey, epoch: int, born: str) -> None:
+        stored = self.placements.get(key)
+        if stored is None:
+            return
+        if (stored.epoch, stored.born) != (epoch, born):
+            raise Conflict(stored)
+        del self.placements[key]
+        self.note(ChangeSubject.PLACEMENT, key)
+
+    def listed(self, project: str, after: str, before: str) -> list[Placement]:
+        return [
+            placement
+            for key, placement in sorted(self.placements.items())
+            if key.project == project and after < key.queue < before and placement.state in LISTED_STATES
+        ]
+
+    def all_placements(self, project: str | None, partition: str | None, after: QueueKey | None) -> list[Placement]:
+        return [
+            placement
+            for key, placement in sorted(self.placements.items())
+            if project is None or key.project == project
+            if partition is None or any(segment.partition == partition for segment in placement.segments)
+            if after is None or key > after
+        ]
+
+    # -- partitions and tenants --------------------------------------------------------------------------------------
+
+    def insert_partition(self, partition: Partition) -> None:
+        stored = self.partitions.get(partition.name)
+        if stored is not None and not _same(stored, partition):
+            raise PartitionConflict(partition.name, stored)
+        if stored is None:
+            self.partitions[partition.name] = partition
+            self.note(ChangeSubject.PARTITION, (partition.name,))
+
+    def replace_partition(self, partition: Partition) -> None:
+        stored = self.partitions.get(partition.name)
+        if stored is not None and _same(stored, partition):
+            return
+        if stored is None or stored.version != partition.version - 1:
+            raise PartitionConflict(partition.name, stored)
+        self.partitions[partition.name] = partition
+        self.note(ChangeSubject.PARTITION, (partition.name,))
+
+    def remove_partition(self, name: str) -> None:
+        named = len(self.all_placements(None, name, None))
+        if named:
+            raise PartitionInUse(name, named)
+        if self.partitions.pop(name, None) is not None:
+            self.note(ChangeSubject.PARTITION, (name,))
+
+    def put_tenant(self, tenant: Tenant) -> None:
+        self.tenants[tenant.project] = tenant
+        self.note(ChangeSubject.TENANT, (tenant.project,))
+
+    def change_tenant(self, project: str, members: Mapping[str, Any]) -> None:
+        self.put_tenant(replace(self.tenants.get(project) or Tenant(project), **members))
+
+    def remove_tenant(self, project: str) -> None:
+        if self.tenants.pop(project, None) is not None:
+            self.note(ChangeSubject.TENANT, (project,))
+
+    # -- members -----------------------------------------------------------------------------------------------------
+
+    def renew_member(self, member: Member) -> None:
+        self.members[member.id] = member, self.clock()
+
+    def sightings(self) -> list[MemberSighting]:
+        now = self.clock()
+        return [MemberSighting(member, max(0.0, now - at)) for _, (member, at) in sorted(self.members.items())]
+
+    def evict_member(self, member_id: str, idle: float) -> MemberSighting | None:
+        for sighting in self.sightings():
+            if sighting.member.id == member_id:
+                if not sighting.silent(idle):
+                    return sighting
+                del self.members[member_id]
+        return None
+
+    # -- moves -------------------------------------------------------------------------------------------------------
+
+    def move(self, move_id: str) -> Move | None:
+        stored = self.moves.get(move_id)
+        holder = self.holders.get(move_id)
+        if stored is None or holder is None or holder.until <= self.clock():
+            return stored
+        return replace(stored, holder=holder)
+
+    def _refuse_second(self, move: Move) -> None:
+        for other in self.moves.values():
+            if other.key == move.key and other.id != move.id and not (other.finished or move.finished):
+                raise MoveUnderWay(other)
+
+    def _put_move(self, move: Move) -> None:
+        self._refuse_second(move)
+        self.moves[move.id] = replace(move, holder=None)
+        self.note(ChangeSubject.MOVE, (move.id,), move.version)
+
+    def insert_move(self, move: Move) -> None:
+        stored = self.move(move.id)
+        if stored is None:
+            self._put_move(move)
+        elif stored != move:
+            raise MoveConflict(move.id, stored)
+
+    def replace_move(self, move: Move, token: int | None) -> None:
+        stored = self.move(move.id)
+        if stored == move:
+            return
+        if stored is None:
+            raise MoveConflict(move.id, None)
+        if token is not None and (stored.holder is None or stored.holder.token != token):
+            raise MoveNotHeld(move.id, token)
+        if stored.version != move.version - 1:
+            raise MoveConflict(move.id, stored)
+        self._put_move(move)
+
+    def list_moves(
+        self,
+        project: str | None,
+        queue: str | None,
+        partition: str | None,
+        states: Collection[MoveState] | None,
+        plan: str | None,
+        after: str | None,
+    ) -> list[Move]:
+        found = [self.move(move_id) for move_id in sorted(self.moves) if after is None or move_id > after]
+        return [
+            move
+            for move in found
+            if move is not None
+            if project is None or move.project == project
+            if queue is None or move.queue == queue
+            if partition is None or partition in (move.source, move.target)
+            if states is None or move.state in states
+            if plan is None or move.plan == plan
+        ]
+
+    def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
+        stored = self.move(move_id)
+        if stored is None:
+            raise MoveConflict(move_id, None)
+        if stored.holder is not None and stored.holder.name != holder:
+            raise MoveHeld(move_id, stored.holder)
+        token = self.tokens[move_id] = self.tokens.get(move_id, 0) + 1
+        held = self.holders[move_id] = Holder(holder, token, self.clock() + seconds)
+        return replace(stored, holder=held)
+
+    def renew_move(self, move_id: str, token: int, seconds: float) -> None:
+        holder = self.holders.get(move_id)
+        if holder is None or holder.token != token or holder.until <= self.clock():
+            raise MoveNotHeld(move_id, token)
+        self.holders[move_id] = replace(holder, until=self.clock() + seconds)
+
+    def release_move(self, move_id: str, token: int) -> None:
+        holder = self.holders.get(move_id)
+        if holder is not None and holder.token == token:
+            del self.holders[move_id]
+
+    # -- plans -------------------------------------------------------------------------------------------------------
+
+    def insert_plan(self, plan: Plan) -> None:
+        stored = self.plans.get(plan.id)
+        if stored is None:
+            self.plans[plan.id] = plan
+            self.note(ChangeSubject.PLAN, (plan.id,), plan.version)
+        elif stored != plan:
+            raise PlanConflict(plan.id, stored)
+
+    def replace_plan(self, plan: Plan) -> None:
+        stored = self.plans.get(plan.id)
+        if stored == plan:
+            return
+        if stored is None or stored.version != plan.version - 1:
+            raise PlanConflict(plan.id, stored)
+        self.plans[plan.id] = plan
+        self.note(ChangeSubject.PLAN, (plan.id,), plan.version)
+
+    def list_plans(self, states: Collection[PlanState] | None, after: str | None) -> list[Plan]:
+        return [
+            plan
+            for plan_id, plan in sorted(self.plans.items())
+            if (after is None or plan_id > after) and (states is None or plan.state in states)
+        ]
+
+
+def _same(one: Partition, other: Partition) -> bool:
+    return one == other and one.version == other.version  # equality of partitions leaves the version out
+
+
+def _first(found: Iterable[T], limit: int) -> list[T]:
+    return list(found)[: max(limit, 0)]
+
+
+class MemoryCatalog(Catalog):
+    """One process's way to a ``Store``, over a ``Line`` of its own."""
+
+    def __init__(self, store: Store, line: Line | None = None) -> None:
+        self._store = store
+        self._line = line or Line()
+        self._closed = False
+
+    async def _do(self, verb: str, function: Callable[..., T], *args: Any) -> T:
+        self._check()
+        await self._line.there(verb)
+        self._check()
+        try:
+            result = function(*args)
+        except CatalogError:
+            await self._line.back(verb)
+            raise
+        await self._line.back(verb)
+        return result
+
+    def _check(self) -> None:
+        if self._closed:
+            raise CatalogUnavailable("the catalog was closed")
+
+    async def init(self) -> None:
+        await self._do("init", lambda: None)
+
+    async def check(self) -> None:
+        await self._do("check", lambda: None)
+
+    async def ping(self) -> None:
+        await self._do("ping", lambda: None)
+
+    async def close(self) -> None:
+        self._closed = True
+        for bell in self._store.bells:
+            bell.set()
+
+    async def get_placement(self, key: QueueKey) -> Placement | None:
+        return await self._do("get_placement", self._store.placements.get, key)
+
+    async def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
+        return await self._do("insert_placement", self._store.insert_placement, placement)
+
+    async def replace_placement(self, placement: Placement) -> None:
+        await self._do("replace_placement", self._store.replace_placement, placement)
+
+    async def remove_placement(self, key: QueueKey, epoch: int, born: str) -> None:
+        await self._do("remove_placement", self._store.remove_placement, key, epoch, born)
+
+    async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
+        return _first(await self._do("list_queues", self._store.listed, project, after, before), limit)
+
+    async def count_queues(self, project: str, after: str, before: str) -> int:
+        return len(await self._do("count_queues", self._store.listed, project, after, before))
+
+    async def list_placements(
+        self, *, project: str | None = None, partition: str | None = None, after: QueueKey | None = None, limit: int
+    ) -> list[Placement]:
+        found = await self._do("list_placements", self._store.all_placements, project, partition, after)
+        return _first(found, limit)
+
+    async def count_placements(self, *, project: str | None = None, partition: str | None = None) -> int:
+        return len(await self._do("count_placements", self._store.all_placements, project, partition, None))
+
+    async def get_partition(self, name: str) -> Partition | None:
+        return await self._do("get_partition", self._store.partitions.get, name)
+
+    async def list_partitions(self) -> list[Partition]:
+        found = await self._do("list_partitions", lambda: sorted(self._store.partitions.items()))
+        return [partition for _, partition in found]
+
+    async def insert_partition(self, partition: Partition) -> None:
+        await self._do("insert_partition", self._store.insert_partition, partition)
+
+    async def replace_partition(self, partition: Partition) -> None:
+        await self._do("replace_partition", self._store.replace_partition, partition)
+
+    async def remove_partition(self, name: str) -> None:
+        await self._do("remove_partition", self._store.remove_partition, name)
+
+    async def get_tenant(self, project: str) -> Tenant | None:
+        return await self._do("get_tenant", self._store.tenants.get, project)
+
+    async def put_tenant(self, tenant: Tenant) -> None:
+        await self._do("put_tenant", self._store.put_tenant, tenant)
+
+    async def change_tenant(self, project: str, *, members: Mapping[str, Any]) -> None:
+        await self._do("change_tenant", self._store.change_tenant, project, members)
+
+    async def remove_tenant(self, project: str) -> None:
+        await self._do("remove_tenant", self._store.remove_tenant, project)
+
+    async def renew_member(self, member: Member) -> None:
+        await self._do("renew_member", self._store.renew_member, member)
+
+    async def list_members(self) -> list[MemberSighting]:
+        return await self._do("list_members", self._store.sightings)
+
+    async def remove_member(self, member_id: str) -> None:
+        await self._do("remove_member", self._store.members.pop, member_id, None)
+
+    async def evict_member(self, member_id: str, *, idle: float = 0.0) -> MemberSighting | None:
+        return await self._do("evict_member", self._store.evict_member, member_id, idle)
+
+    async def get_move(self, move_id: str) -> Move | None:
+        return await self._do("get_move", self._store.move, move_id)
+
+    async def insert_move(self, move: Move) -> None:
+        await self._do("insert_move", self._store.insert_move, move)
+
+    async def replace_move(self, move: Move, token: int | None) -> None:
+        await self._do("replace_move", self._store.replace_move, move, token)
+
+    async def list_moves(
+        self,
+        *,
+        project: str | None = None,
+        queue: str | None = None,
+        partition: str | None = None,
+        states: Collection[MoveState] | None = None,
+        plan: str | None = None,
+        after: str | None = None,
+        limit: int,
+    ) -> list[Move]:
+        filters = (project, queue, partition, states, plan, after)
+        return _first(await self._do("list_moves", self._store.list_moves, *filters), limit)
+
+    async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
+        return await self._do("take_move", self._store.take_move, move_id, holder, seconds)
+
+    async def renew_move(self, move_id: str, token: int, seconds: float) -> None:
+        await self._do("renew_move", self._store.renew_move, move_id, token, seconds)
+
+    async def release_move(self, move_id: str, token: int) -> None:
+        await self._do("release_move", self._store.release_move, move_id, token)
+
+    async def get_plan(self, plan_id: str) -> Plan | None:
+        return await self._do("get_plan", self._store.plans.get, plan_id)
+
+    async def insert_plan(self, plan: Plan) -> None:
+        await self._do("insert_plan", self._store.insert_plan, plan)
+
+    async def replace_plan(self, plan: Plan) -> None:
+        await self._do("replace_plan", self._store.replace_plan, plan)
+
+    async def list_plans(
+        self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
+    ) -> list[Plan]:
+        return _first(await self._do("list_plans", self._store.list_plans, states, after), limit)
+
+    async def watch(self) -> AsyncGenerator[Change | Synced, None]:
+        self._check()
+        await self._line.there("watch")
+        self._check()
+        log = self._store.log
+        position = len(log)
+        bell = asyncio.Event()
+        self._store.bells.append(bell)
+        try:
+            yield Synced(position, fresh=True)
+            while True:
+                try:
+                    async with asyncio.timeout(PROOF_OF_LIFE):
+                        await bell.wait()
+                except TimeoutError:
+                    pass
+                self._check()
+                await self._line.news()
+                self._check()
+                bell.clear()
+                if position == len(log):
+                    yield Synced(position, fresh=False)
+                while position < len(log):
+                    position += 1
+                    yield log[position - 1]
+        finally:
+            self._store.bells.remove(bell)
