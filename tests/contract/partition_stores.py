@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,14 +16,19 @@ from partition.model.queue import QueueKey
 from partition.storage.interface import Storage
 from partition.storage.opening import open_storage
 from tests.servers.mongod import with_database
+from tests.simulation.memory_storage import MemoryStorage, Shelf
 
-DRIVERS = ("sqlite", "mongodb")
+# The one in memory is that of the simulations.
+DRIVERS = ("sqlite", "mongodb", "memory")
 
 KEY = QueueKey("p", "orders")
 CLIENT = b"c" * 16
 OTHER = b"o" * 16
 START = 1_700_000_000_000
 LEASE = Lease(ttl=60, grace=60)
+
+
+_shelves: dict[Path, Shelf] = {}
 
 
 class FakeClock:
@@ -50,14 +56,20 @@ def uri_of(where: str, directory: Path) -> str:
 
 def forget(where: str, directory: Path) -> None:
     """Delete a store that is not deleted with ``directory``."""
-    if where != "sqlite":
+    if where == "memory":
+        _shelves.pop(directory, None)
+    elif where != "sqlite":
         with MongoClient[dict[str, object]](uri_of(where, directory)) as client:
             client.drop_database(client.get_default_database().name)
 
 
 @asynccontextmanager
 async def opened(where: str, directory: Path, clock: FakeClock) -> AsyncIterator[Storage]:
-    """Open the store ``uri_of(where, directory)``."""
+    """Open the store ``uri_of(where, directory)``, or that of the directory in memory."""
+    if where == "memory":
+        shelf = _shelves.setdefault(directory, Shelf(random.Random(str(directory))))
+        yield MemoryStorage(shelf, clock)
+        return
     storage = await open_storage(uri_of(where, directory), clock)
     try:
         yield storage

@@ -24,7 +24,7 @@ def clock() -> FakeClock:
 @pytest.fixture(params=DRIVERS)
 def driver(request, tmp_path) -> Iterator[str]:
     """Where the stores of this driver are: see ``uri_of``."""
-    where = str(request.getfixturevalue("mongodb_uri")) if request.param == "mongodb" else "sqlite"
+    where = str(request.getfixturevalue("mongodb_uri")) if request.param == "mongodb" else request.param
     yield where
     forget(where, tmp_path)
 
