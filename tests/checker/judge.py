@@ -14,8 +14,9 @@ order: of two acknowledged messages of one producer, the later one is not delive
     delivered, and whose ttl was over when the earlier one was.
 repeated, skipped, disorder: a subscriber sees each acknowledged message once, and what was acknowledged before another
     post was sent comes before it. Excused from being seen is what somebody had begun to delete before the subscriber
-    was answered the page by which it passed it: an empty page, asked for after the message was acknowledged, or one
-    with an acknowledged message that was posted after that.
+    was answered the page by which it passed it: one with an acknowledged message that was posted after it was
+    acknowledged, or the last page of all if that is empty and was asked for later. (An earlier empty page moves no
+    bookmark. It may come from a server that has not heard of the queue's newest segment: what it lacks comes later.)
 chain: of every placement that was stored, all segments but the last are sealed, numbers grow and are not used again,
     and a segment never changes its place nor is opened again.
 """
@@ -225,13 +226,11 @@ def _subscriber(facts: _Facts, name: str, pages: Sequence[Page]) -> Iterator[Vio
 
 def _passed(facts: _Facts, body: Body, pages: Sequence[Page]) -> Page | None:
     """Return the page that shows that the subscriber is beyond where the message is."""
-    since = facts.posts[body].answered
     for page in pages:
-        if not page.seen and page.sent > since:
-            return page
         if any(facts.is_acknowledged(other) and facts.precedes(body, other) for other, _ in page.seen):
             return page
-    return None
+    last = pages[-1]
+    return last if not last.seen and last.sent > facts.posts[body].answered else None
 
 
 def _may_be_deleted(facts: _Facts, body: Body, when: float) -> bool:

@@ -127,6 +127,15 @@ def test_a_subscriber_that_stopped_in_the_middle_has_passed_nothing() -> None:
     assert rules(pages=[Page("s", 5.0, 5.1, (ONE,)), Page("s", 6.0, 6.1, ())]) == ["skipped"]
 
 
+def test_an_empty_page_in_between_passes_nothing() -> None:
+    empty, full = Page("s", 5.0, 5.1, ()), Page("s", 6.0, 6.1, (ONE, TWO))
+    assert rules(pages=[empty, full]) == []
+    deletions = [Deletion(0, ONE.body, 5.5, 6.0, DONE)]
+    rest = Page("s", 7.0, 7.1, (TWO,))
+    assert rules(pages=[empty, rest], claims=[claim(4.0, ONE)], deletions=deletions, left=[TWO]) == []
+    assert rules(pages=[rest, empty]) == ["skipped"]
+
+
 def test_what_was_deleted_is_not_shown_to_a_subscriber_who_asks_later() -> None:
     deletions = [Deletion(0, ONE.body, 5.0, 6.0, DONE)]
     claims = [claim(3.5, ONE)]
