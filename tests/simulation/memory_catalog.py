@@ -32,6 +32,7 @@ from catalog.model import (
     MoveState,
     Partition,
     Placement,
+    PlacementState,
     Plan,
     PlanState,
     QueueKey,
@@ -81,9 +82,14 @@ class Store:
     bells: list[asyncio.Event] = field(default_factory=list)
 
     def note(
-        self, subject: ChangeSubject, name: tuple[str, ...], epoch: int | None = None, born: str | None = None
+        self,
+        subject: ChangeSubject,
+        name: tuple[str, ...],
+        epoch: int | None = None,
+        born: str | None = None,
+        sealing: bool = False,
     ) -> None:
-        self.log.append(Change(len(self.log) + 1, subject, tuple(name), epoch, born))
+        self.log.append(Change(len(self.log) + 1, subject, tuple(name), epoch, born, sealing))
         for bell in self.bells:
             bell.set()
 
@@ -95,7 +101,8 @@ class Store:
                 raise PartitionUnknown(segment.partition)
         self.placements[placement.key] = placement
         self.placed.append(placement)
-        self.note(ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born)
+        sealing = placement.state is PlacementState.SEALING
+        self.note(ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born, sealing)
 
     def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
         if not placement.born:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 # Steps after which a run is taken for one that never ends.
-_ENDLESS = 5_000_000
+_ENDLESS = 1_000_000
 
 
 class Actor:
