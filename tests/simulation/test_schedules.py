@@ -1,0 +1,60 @@
+"""Whole systems under faults, judged by what their clients saw: schedule after schedule, each from its seed.
+
+``MARCONI_TEST_SCHEDULES`` says how many; 2,000 is the usual run, 100,000 the nightly one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from tests.simulation.schedule import Outcome, play
+
+SCHEDULES = int(os.environ.get("MARCONI_TEST_SCHEDULES", "2000"))
+_AT_A_TIME = 250
+
+
+def digest(outcome: Outcome) -> str:
+    return hashlib.sha256("\n".join(outcome.trace).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("first", range(0, SCHEDULES, _AT_A_TIME))
+def test_every_promise_is_kept(first: int) -> None:
+    figures: Counter[str] = Counter()
+    for seed in range(first, min(first + _AT_A_TIME, SCHEDULES)):
+        outcome = play(seed)
+        if not outcome.fine:
+            print(*play(seed, trace=True).trace, sep="\n")
+            pytest.fail(str(outcome), pytrace=False)
+        figures.update(outcome.figures)
+    print(f"seeds from {first}: {dict(figures)}")
+    # A world in which nothing happens proves nothing.
+    assert figures["switches"] > 0
+    assert figures["unknown"] > 0
+    assert figures["refused"] > 0
+
+
+def test_a_seed_is_the_same_run_each_time_and_in_every_process() -> None:
+    seeds = (5, 7, 13)
+    here = [digest(play(seed, trace=True)) for seed in seeds]
+    assert len(set(here)) == len(seeds)
+    assert here == [digest(play(seed, trace=True)) for seed in seeds]
+    code = (
+        "from tests.simulation.test_schedules import digest, play\n"
+        f"print(*[digest(play(seed, trace=True)) for seed in {seeds}])"
+    )
+    for hash_seed in ("1", "2"):
+        there = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=120,
+        )
+        assert there.stdout.split() == here
