@@ -6,32 +6,62 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import NamedTuple
 
 import pytest
 
 from tests.simulation.schedule import Outcome, play
 
 SCHEDULES = int(os.environ.get("MARCONI_TEST_SCHEDULES", "2000"))
-_AT_A_TIME = 250
+_AT_A_TIME = 125
+FIRSTS = range(0, SCHEDULES, _AT_A_TIME)
 
 
 def digest(outcome: Outcome) -> str:
     return hashlib.sha256("\n".join(outcome.trace).encode()).hexdigest()
 
 
-@pytest.mark.parametrize("first", range(0, SCHEDULES, _AT_A_TIME))
-def test_every_promise_is_kept(first: int) -> None:
+class Batch(NamedTuple):
+    """What became of some schedules: all their figures, and the first seed that broke a promise."""
+
+    figures: Counter[str]
+    broken: int | None
+
+
+def played(first: int) -> Batch:
     figures: Counter[str] = Counter()
     for seed in range(first, min(first + _AT_A_TIME, SCHEDULES)):
         outcome = play(seed)
         if not outcome.fine:
-            print(*play(seed, trace=True).trace, sep="\n")
-            pytest.fail(str(outcome), pytrace=False)
+            return Batch(figures, seed)
         figures.update(outcome.figures)
+    return Batch(figures, None)
+
+
+@pytest.fixture(scope="module")
+def batches() -> Iterator[dict[int, Future[Batch]]]:
+    """All the batches, on as many cores as there are."""
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield {first: pool.submit(played, first) for first in FIRSTS}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("first", FIRSTS)
+def test_every_promise_is_kept(first: int, batches: dict[int, Future[Batch]]) -> None:
+    figures, broken = batches[first].result()
+    if broken is not None:
+        outcome = play(broken, trace=True)
+        print(*outcome.trace, sep="\n")
+        pytest.fail(str(outcome), pytrace=False)
     print(f"seeds from {first}: {dict(figures)}")
     # A world in which nothing happens proves nothing.
     assert figures["switches"] > 0
