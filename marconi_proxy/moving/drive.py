@@ -42,6 +42,7 @@ _ARMED = frozenset({MoveState.ARMED, MoveState.BACK_ARMED})
 _SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
 NOTHING: Mapping[str, Any] = {}
 _UNDOING = frozenset({MoveState.UNDOING, MoveState.BACK_UNDOING})
+_EMPTYING = frozenset({MoveState.DRAINING, MoveState.LINGERING})
 _RESTING = frozenset({MoveState.PAUSED, MoveState.SUSPENDED})
 
 
@@ -174,6 +175,9 @@ class Drive:
             wait = move.due - self.clock.now()
             if wait > 0 and (move.state is MoveState.LINGERING or (self._failures() and move.state in _RETRIED)):
                 return Next(wait)
+            if placement is not None and placement.state is PlacementState.DELETING and move.state in _EMPTYING:
+                # What is seen on partitions now tells nothing: the deletion may be refused, and the queue goes on.
+                return await self.wait_for("for the end of a deletion of the queue")
             if self._failures() >= self.pace.give_up_after and move.state in _RETRIED:
                 reason = f"failed {self._failures()} times in a row, the last time: {move.facts.get('waits', '')}"
                 await self.enter(Event.PAUSE, reason, {"failures": 0})
@@ -260,8 +264,6 @@ class Drive:
 
     async def _arm(self) -> Next:
         placement = self._known()
-        if placement.state is not PlacementState.OPEN:
-            return Next(SHORTLY)
         reason = await self._not_armed(placement)
         if reason is not None:
             await self.back_off(Event.BACK_OFF, reason)
@@ -270,6 +272,8 @@ class Drive:
 
     async def _not_armed(self, placement: Placement) -> str | None:
         """Return what is not as it was when the move was armed, None if nothing is."""
+        if placement.state is not PlacementState.OPEN:
+            return f"the queue is {placement.state}"
         if placement.segments[-1].n != self.move.tail or self.move.physical is None:
             return "the queue has other segments than when it was prepared"
         target = await self.steps.partition(self.move.toward)

@@ -23,8 +23,8 @@ def happened(state: MoveState, move: str, born: str, tail: int | None, placement
     """
     if state in ENDS:
         return None
-    gone = placement is None or placement.born != born or placement.state is PlacementState.DELETING
-    if placement is None or gone:
+    if placement is None or placement.born != born:
+        # Only then is the queue gone: a deletion that is under way may still be refused, and the queue is open again.
         return Event.GONE if Event.GONE in TABLE[state].next else None
     ours = placement.move == move
     if before_switch(state) or state in _BACK:

@@ -302,6 +302,62 @@ async def test_a_seal_that_an_operator_overtook_is_taken_back() -> None:
     assert world.chain("orders") == ["p1"]
 
 
+@pytest.mark.parametrize(
+    "state",
+    [MoveState.PREPARING, MoveState.ARMED, MoveState.SEALING, MoveState.DRAINING, MoveState.LINGERING],
+)
+async def test_a_deletion_that_the_partition_refuses_in_the_end_does_not_end_the_move(state: MoveState) -> None:
+    """While it is under way the mover decides nothing: that there is no message means nothing then."""
+    world = World()
+    key = world.put("orders", free=1)
+    world.order("m1", "orders")
+    crew = Crew(world, "m1")
+    reached: list[int] = []
+
+    def delete() -> None:
+        world.empty()
+        placement = world.placements[key]
+        world.placements[key] = replace(placement, epoch=placement.epoch + 1, state=PlacementState.DELETING)
+        reached.append(len(crew.calls))
+
+    async def refuse(name: str) -> None:
+        placement = world.placements[key]
+        if reached and len(crew.calls) > reached[0] + 20 and placement.state is PlacementState.DELETING:
+            move = placement.move if len(placement.segments) > 1 else None
+            world.placements[key] = replace(placement, epoch=placement.epoch + 1, state=PlacementState.OPEN, move=move)
+
+    world.on_state[MoveState.DRAINING] = world.empty
+    world.on_state[state] = delete
+    world.before = refuse
+    await crew.run()
+    assert reached
+    move = world.moves["m1"]
+    assert move.state is MoveState.DONE
+    assert world.chain("orders") == ["p2"]
+    assert set(world.queues) == {("p2", "orders")}
+    if state in (MoveState.PREPARING, MoveState.ARMED):
+        assert "the queue is deleting" in [entry.reason for entry in move.log]
+
+
+async def test_a_move_waits_for_the_end_of_a_deletion_and_says_so() -> None:
+    world = World()
+    key = world.put("orders")
+    world.order("m1", "orders")
+    convoy = Crew(world, "m1").mover()
+    while world.moves["m1"].state is not MoveState.DRAINING:
+        await convoy.step()
+    placement = world.placements[key]
+    world.placements[key] = replace(placement, epoch=placement.epoch + 1, state=PlacementState.DELETING)
+    for _ in range(3):
+        world.clock.time += 100
+        assert await convoy.step() > 0
+    assert world.moves["m1"].state is MoveState.DRAINING
+    assert world.moves["m1"].facts["waits"] == "for the end of a deletion of the queue"
+    world.delete(key)
+    await convoy.step()
+    assert world.moves["m1"].state is MoveState.VOID
+
+
 async def test_a_mover_that_was_frozen_before_its_seal_can_not_seal_once_the_move_is_undone() -> None:
     world = World()
     world.put("orders")
