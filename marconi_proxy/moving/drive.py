@@ -223,6 +223,7 @@ class Drive:
             }
         return {
             "switched_at": placement.since,
+            "switched_to": placement.partition,
             "barrier": barrier,
             "failures": 0,
             "unacknowledged": [],
@@ -369,14 +370,15 @@ class Drive:
         facts: dict[str, Any] = {"deleted": deleted, "waits": ""}
         now = self.clock.now()
         measured = replace(self.move, facts={**self.move.facts, **facts})
-        proof = certificate(measured, self._known().partition, now)
+        # The queue itself may be gone by now, or another one.
+        proof = certificate(measured, measured.facts["switched_to"], now)
         await self.enter(Event.CLEANED, "the older queues are deleted", facts, changes={"certificate": proof})
         return AT_ONCE
 
     # -- what steps share --------------------------------------------------------------------------------------------
 
     def _known(self) -> Placement:
-        # Without one the queue is gone, which is taken in before any step.
+        # Without one the queue is gone, which is taken in before any step that needs it.
         assert self.placement is not None
         return self.placement
 

@@ -128,8 +128,8 @@ TABLE: Mapping[MoveState, Place] = {
     ),
     _S.RETIRED: Place(
         "The queue has one segment again; the queues of the older ones are being deleted from their partitions.",
-        "Done when they are. A new move takes it back.",
-        {_E.CLEANED: _S.DONE, _E.GONE: _S.VOID},
+        "Done when they are, also if the queue is deleted meanwhile. A new move takes it back.",
+        {_E.CLEANED: _S.DONE},
     ),
     _S.DONE: Place("The queue lives on the target; there is a certificate.", "", {}),
     _S.PAUSED: Place(

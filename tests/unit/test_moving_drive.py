@@ -358,6 +358,29 @@ async def test_a_move_waits_for_the_end_of_a_deletion_and_says_so() -> None:
     assert world.moves["m1"].state is MoveState.VOID
 
 
+@pytest.mark.parametrize("anew", [False, True])
+async def test_a_queue_that_is_deleted_after_its_move_was_retired_leaves_nothing_behind(anew: bool) -> None:
+    """Its users' deletion knows nothing of the older queue any more: the move still deletes it."""
+    world = World()
+    key = world.put("orders")
+    world.order("m1", "orders")
+
+    def delete() -> None:
+        world.delete(key)
+        if anew:
+            world.put("orders", "p3", free=1)
+            world.placements[key] = replace(world.placements[key], born="another")
+
+    world.on_state[MoveState.RETIRED] = delete
+    await Crew(world, "m1").run()
+    move = world.moves["m1"]
+    assert move.state is MoveState.DONE
+    assert move.certificate is not None
+    assert (move.certificate["from"], move.certificate["to"]) == ("p1", "p2")
+    assert ["p1", "orders"] in move.certificate["deleted"]
+    assert set(world.queues) == ({("p3", "orders")} if anew else set())
+
+
 async def test_a_mover_that_was_frozen_before_its_seal_can_not_seal_once_the_move_is_undone() -> None:
     world = World()
     world.put("orders")

@@ -56,7 +56,8 @@ def test_every_state_is_documented_and_has_a_way_out(state: MoveState) -> None:
 
 @pytest.mark.parametrize("state", sorted(set(MoveState) - ENDS))
 def test_every_state_but_the_ends_survives_the_deletion_of_the_queue(state: MoveState) -> None:
-    assert Event.GONE in TABLE[state].next or state is MoveState.UNDOING
+    # In these two, all that is left to do is to delete what the move leaves behind, whatever became of the queue.
+    assert Event.GONE in TABLE[state].next or state in (MoveState.UNDOING, MoveState.RETIRED)
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(MoveState, Event)))
