@@ -261,7 +261,8 @@ _DIRECTORY = (
         max=86400.0,
         help="Seconds after which a deletion that was begun and not finished counts as abandoned, and whoever meets "
         "that queue finishes it; until then calls on it are answered 503. Not below 10: it must be longer than the "
-        "clocks of the proxies' machines may differ, since one writes the time and another reads it. A deletion gives "
+        "clocks of the proxies' machines may differ, since one writes the time and another reads it; and not below "
+        "[directory] lease, within which a worker that was cut off may still go on with a deletion. A deletion gives "
         "up its own call after half of it, for a late one would hit a queue created since.",
     ),
 )

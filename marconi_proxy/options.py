@@ -150,6 +150,9 @@ def _check_together(conf: cfg.ConfigOpts) -> None:
         raise OptionError("[listing] default_page: is larger than max_page")
     if conf.directory.member_interval * 3 > conf.directory.lease:
         raise OptionError("[directory] member_interval: is more than a third of lease")
+    if conf.directory.takeover_after < conf.directory.lease:
+        # Else a deletion is finished by others while a worker that was cut off may still go on with it.
+        raise OptionError("[directory] takeover_after: is shorter than [directory] lease")
     if conf.admin.token is not None and not (
         conf.admin.token.isascii() and conf.admin.token.isprintable() and conf.admin.token
     ):

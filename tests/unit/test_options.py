@@ -103,6 +103,12 @@ def test_an_impossible_value_names_its_option(name, value):
     assert refusal(**{f"{group}__{option}": value}).startswith(f"[{group}] {option}: ")
 
 
+def test_a_deletion_is_not_taken_over_before_its_worker_may_not_go_on_with_it():
+    assert refusal(directory__lease=31) == "[directory] takeover_after: is shorter than [directory] lease"
+    both = CATALOG | {"directory.lease": 31, "directory.takeover_after": 31}
+    assert options.load(overrides=both).directory.takeover_after == 31.0
+
+
 def test_an_impossible_value_in_a_file_names_its_option(config_file):
     assert refusal(config_file("[public]\nworkers = many\n")).startswith("[public] workers: ")
 
@@ -146,11 +152,11 @@ def test_variables_of_other_programs_are_none_of_our_business(monkeypatch):
 
 
 def test_a_renamed_option_keeps_its_old_name(config_file, monkeypatch):
-    assert options.load(config_file("[directory]\nmember_expiry = 40\n"), CATALOG).directory.lease == 40.0
-    monkeypatch.setenv("OS_DIRECTORY__MEMBER_EXPIRY", "50")
-    assert options.load(overrides=CATALOG).directory.lease == 50.0
-    monkeypatch.setenv("OS_DIRECTORY__LEASE", "60")
-    assert options.load(overrides=CATALOG).directory.lease == 60.0
+    assert options.load(config_file("[directory]\nmember_expiry = 10\n"), CATALOG).directory.lease == 10.0
+    monkeypatch.setenv("OS_DIRECTORY__MEMBER_EXPIRY", "15")
+    assert options.load(overrides=CATALOG).directory.lease == 15.0
+    monkeypatch.setenv("OS_DIRECTORY__LEASE", "20")
+    assert options.load(overrides=CATALOG).directory.lease == 20.0
 
 
 def test_an_override_of_no_option_names_itself():

@@ -6,6 +6,7 @@ answers. Everything else is real: gunicorn, two workers, the admin API, a catalo
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import socket
@@ -15,13 +16,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pymongo
 import pytest
 
-from catalog.model import Placement, PlacementState, Segment
+from catalog.model import Placement, PlacementState, QueueKey, Segment
 from catalog.opening import open_catalog
 from tests.faults.evil_host import unused_port
 from tests.servers.fake_partition import PATIENCE, Call, FakePartition, Store, raw_answer, until
@@ -30,8 +32,8 @@ from tests.servers.zaqar import Zaqar
 from tests.wire.door import Client, Door, alone, process_at, request_headers, unread
 from tests.wire.raw_http import TIMEOUT_SECONDS, Answer, exchange
 
-# The least that [directory] takeover_after allows.
-TAKEOVER = "10"
+# Seconds of [directory] lease, and so the least that takeover_after may be.
+LEASE = 300
 
 
 @pytest.fixture(scope="module", params=["mongodb", "sqlite"])
@@ -42,10 +44,10 @@ def door(
     logs = tmp_path_factory.mktemp(f"defects-{request.param}")
     catalog = new_catalog() if request.param == "mongodb" else f"sqlite:///{logs / 'catalog.db'}"
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("OS_DIRECTORY__TAKEOVER_AFTER", TAKEOVER)
         # Workers that a test stops for a moment should have nothing to write just then: others would wait for SQLite.
         environment.setenv("OS_DIRECTORY__MEMBER_INTERVAL", "60")
-        environment.setenv("OS_DIRECTORY__MEMBER_EXPIRY", "300")
+        environment.setenv("OS_DIRECTORY__LEASE", str(LEASE))
+        environment.setenv("OS_DIRECTORY__TAKEOVER_AFTER", str(LEASE))
         with marconi_proxy(catalog, logs) as proxy:
             yield Door(proxy)
 
@@ -138,6 +140,23 @@ def test_race_2_crash_before_the_catalog_learns_of_a_creation_leaves_no_unreacha
     assert host.store.created[project, "orders"] == 1
 
 
+async def _abandon(uri: str, project: str, queue: str) -> None:
+    catalog = await open_catalog(uri)
+    try:
+        placement = await catalog.get_placement(QueueKey(project, queue))
+        assert placement is not None
+        await catalog.replace_placement(
+            replace(placement, epoch=placement.epoch + 1, since=placement.since - LEASE - 1.0)
+        )
+    finally:
+        await catalog.close()
+
+
+def abandon(door: Door, project: str, queue: str) -> None:
+    """Let the catalog say that the deletion of a queue was begun so long ago that anybody may finish it."""
+    asyncio.run(_abandon(door.proxy.catalog, project, queue))
+
+
 def test_race_3_crash_in_a_deletion_is_finished_and_the_queue_created_anew(
     door: Door, stage: Stage, together: ThreadPoolExecutor
 ) -> None:
@@ -161,6 +180,8 @@ def test_race_3_crash_in_a_deletion_is_finished_and_the_queue_created_anew(
         seen.append(door.ask("PUT", "/v2/queues/orders", project))
         return seen[-1].status != 503
 
+    assert not put_anew()
+    abandon(door, project, "orders")
     until(put_anew, "the deletion is taken over")
     # Never a 204 for a queue that is not there: refused, until one PUT creates it.
     assert Counter(statuses(seen)).keys() <= {503, 201}
@@ -186,6 +207,7 @@ def test_race_3_a_second_delete_takes_an_abandoned_deletion_over(
             lost.result()
         held.lose()
     assert host.store.has(project, "orders")
+    abandon(door, project, "orders")
     until(lambda: door.ask("DELETE", "/v2/queues/orders", project).status == 204, "the deletion is taken over")
     assert not host.store.has(project, "orders")
     assert door.state(project, "orders") is None
