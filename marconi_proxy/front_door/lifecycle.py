@@ -32,11 +32,11 @@ from weakref import WeakValueDictionary
 
 from catalog.errors import CatalogError, CatalogUnavailable, Conflict
 from catalog.interface import Catalog
-from catalog.model import FINISHED_STATES, MoveState, Placement, PlacementState, QueueKey, Segment
+from catalog.model import Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.existence import delete as delete_from
 from marconi_proxy.front_door.existence import exists
-from marconi_proxy.front_door.placing import ROUNDS, Placing
+from marconi_proxy.front_door.placing import ROUNDS, UNFINISHED, Placing
 from marconi_proxy.front_door.refusals import ClientGone, Refused, unavailable
 from marconi_proxy.front_door.writing import Write
 from marconi_proxy.upstream.connection import Answer
@@ -45,7 +45,6 @@ from marconi_proxy.upstream.exchange import Guard
 
 LOG = logging.getLogger(__name__)
 
-_UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 # Sends the client's call to the segment of a placement that writes go to.
 Sender = Callable[[Placement], Awaitable[Answer]]
 
@@ -167,6 +166,8 @@ class Lifecycle:
                 return None
             if current.state is PlacementState.DELETING:
                 await self._finish_deletion(current, guard)
+                continue
+            if current.state is PlacementState.RESERVED and await self.placing.follow_source(current):
                 continue
             if dead_letter is not None:
                 await self.placing.tie(current, dead_letter)
@@ -297,7 +298,7 @@ class Lifecycle:
         """
         if await self._is_there(seen):
             key = seen.key
-            if await self._catalog.list_moves(project=key.project, queue=key.queue, states=_UNFINISHED, limit=1):
+            if await self._catalog.list_moves(project=key.project, queue=key.queue, states=UNFINISHED, limit=1):
                 return
             await self.placing.insert_at(seen.key, seen.partition, PlacementState.OPEN, segment=seen.segments[-1])
 

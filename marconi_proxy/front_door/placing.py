@@ -1,24 +1,36 @@
 """Which partition a queue goes to, and the first write of its placement.
 
 Two rules decide: the pure ``routing.choice``, and that a dead-letter queue shares the partition of its source (API
-section 8.4), for which its place is reserved before the source is placed.
+section 8.4), for which its place is reserved before the source is placed, and is looked up anew when it is created.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from catalog.errors import Conflict, PartitionUnknown
 from catalog.interface import Catalog
-from catalog.model import TOPIC_PREFIX, Partition, Placement, PlacementState, QueueKey, Segment
+from catalog.model import (
+    FINISHED_STATES,
+    TOPIC_PREFIX,
+    MoveState,
+    Partition,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Segment,
+)
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.refusals import Refused, not_found, unavailable
+from marconi_proxy.moving import transitions
 from marconi_proxy.routing.choice import Refusal, choose
 from marconi_proxy.upstream.exchange import Upstream
 
 # How often a compare-and-set is tried anew against others before the call is refused (503).
 ROUNDS = 10
+UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 
 
 class Placing:
@@ -107,6 +119,28 @@ class Placing:
             else:
                 return placement.partition
         raise unavailable("Too many calls change the dead-letter queue at once. Nothing was done.")
+
+    async def follow_source(self, reserved: Placement) -> bool:
+        """Reserve the place of a dead-letter queue where its source is by now; return whether that was to be done:
+        then the placement is another one than ``reserved``. Raises Refused, CatalogError."""
+        source = None if reserved.group is None else QueueKey(reserved.project, reserved.group)
+        placement = None if source is None else await self._catalog.get_placement(source)
+        if placement is None or source is None:
+            return False
+        if placement.state is PlacementState.SEALING:
+            raise unavailable(
+                "The queue that this one takes the dead letters of is just being moved. Nothing was done."
+            )
+        if placement.state is not PlacementState.OPEN or placement.partition == reserved.partition:
+            return False
+        moves = await self._catalog.list_moves(project=source.project, queue=source.queue, states=UNFINISHED, limit=1)
+        if any(move.toward == reserved.partition for move in moves):
+            # It was found where its source goes, and the source is on its way.
+            return False
+        # On a conflict somebody was faster: the caller reads anew.
+        with suppress(Conflict):
+            await self._catalog.replace_placement(transitions.rehome(reserved, placement.partition, self._clock()))
+        return True
 
     async def tie(self, placement: Placement, dead_letter: str) -> None:
         """Make sure that ``dead_letter`` is on the partition of its source. Raises Refused, CatalogError."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from catalog.model import Placement, PlacementState, Segment
+from catalog.model import TOPIC_PREFIX, Placement, PlacementState, Segment
 
 
 class Refused(ValueError):
@@ -43,6 +43,10 @@ class AlreadyThere(Refused):
 
 class NotSealed(Refused):
     """The segment is not in the chain, or it takes writes."""
+
+
+class NotReserved(Refused):
+    """There may be a queue: only moving it brings it elsewhere."""
 
 
 def seal(placement: Placement, move: str, now: float, longest: int) -> Placement:
@@ -110,6 +114,18 @@ def retire(placement: Placement, n: int, now: float) -> Placement:
         raise NotSealed(f"segment {n} is the last one: it takes the writes")
     move = placement.move if len(segments) > 1 else None
     return replace(placement, epoch=placement.epoch + 1, since=now, segments=segments, move=move)
+
+
+def rehome(placement: Placement, partition: str, now: float) -> Placement:
+    """Reserve the place of a dead-letter queue that does not exist on another partition: its source is there now.
+
+    Its segment gets a new number: the queue may have existed before, and no old id may ever mean a new message. Raises
+    NotReserved.
+    """
+    if placement.state is not PlacementState.RESERVED:
+        raise NotReserved(f"the queue is {placement.state}")
+    segment = Segment(placement.segments[-1].n + 1, partition, placement.queue.removeprefix(TOPIC_PREFIX))
+    return replace(placement, epoch=placement.epoch + 1, since=now, segments=(segment,))
 
 
 def _must_be_open(placement: Placement) -> None:

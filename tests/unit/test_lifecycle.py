@@ -26,7 +26,7 @@ from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import Refused
 from marconi_proxy.front_door.writing import Writing
-from marconi_proxy.moving.transitions import seal, switch
+from marconi_proxy.moving.transitions import rehome, seal, switch
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import (
     BadAnswer,
@@ -1123,6 +1123,60 @@ async def test_a_reserved_queue_is_created_where_it_was_reserved(
     assert await worker.create() == 201
     assert await stage.stored() == placement("q", "p2", OPEN, epoch=3, since=stage.clock.now, group="source")
     assert (p1.log, p2.log) == ([], ["PUT /v2/queues/q"])
+
+
+async def test_a_reserved_queue_is_created_where_its_source_is_by_now(
+    stage: Stage, worker: Worker, p1: Partition, p2: Partition
+) -> None:
+    """Its source was moved: dead letters stay within a partition."""
+    await stage.put(placement("source", "p1"), placement("q", "p2", RESERVED, group="source"))
+    assert await worker.create() == 201
+    found = await stage.stored()
+    assert found is not None
+    assert (found.state, found.group) == (OPEN, "source")
+    # The queue may have existed on the other one: no old id may mean a new message.
+    assert found.segments == (Segment(1, "p1", "q"),)
+    assert (p1.log, p2.log) == (["PUT /v2/queues/q"], [])
+
+
+async def test_a_dead_letter_queue_whose_source_is_just_being_moved_is_not_created(
+    stage: Stage, worker: Worker, p1: Partition, p2: Partition
+) -> None:
+    reserved = placement("q", "p1", RESERVED, group="source")
+    await stage.put(placement("source", "p1", SEALING), reserved)
+    with pytest.raises(Refused) as caught:
+        await worker.create()
+    assert caught.value.status == 503
+    assert await stage.stored() == reserved
+    assert p1.log == p2.log == []
+
+
+@pytest.mark.parametrize(("toward", "where"), [("p2", "p2"), ("p3", "p1")])
+async def test_a_reserved_queue_is_created_where_its_source_is_going(
+    stage: Stage, worker: Worker, toward: str, where: str
+) -> None:
+    """What was found beside the target when the move was prepared, stays there."""
+    await stage.put(placement("source", "p1"), placement("q", "p2", RESERVED, group="source"))
+    await stage.catalog.real.insert_move(Move("m1", PROJECT, "source", "p1", toward, created=1.0, born=BORN))
+    assert await worker.create() == 201
+    assert await stage.state() == (OPEN, where)
+
+
+async def test_a_reserved_queue_that_others_change_meanwhile_is_looked_at_anew(
+    stage: Stage, worker: Worker, p1: Partition
+) -> None:
+    reserved = placement("q", "p2", RESERVED, group="source")
+    await stage.put(placement("source", "p1"), reserved)
+
+    async def follow() -> None:
+        await stage.catalog.real.replace_placement(rehome(reserved, "p1", 5.0))
+
+    stage.catalog.before("replace_placement", follow)
+    assert await worker.create() == 201
+    found = await stage.stored()
+    assert found is not None
+    assert (found.state, found.segments) == (OPEN, (Segment(1, "p1", "q"),))
+    assert p1.log == ["PUT /v2/queues/q"]
 
 
 async def test_a_refused_creation_of_a_reserved_queue_leaves_it_reserved(

@@ -12,12 +12,14 @@ from marconi_proxy.moving.transitions import (
     AlreadyThere,
     ChainFull,
     NotOpen,
+    NotReserved,
     NotSealed,
     NotSealing,
     Refused,
     UnderWay,
     abort,
     bar,
+    rehome,
     retire,
     seal,
     switch,
@@ -34,6 +36,7 @@ EVERY: dict[str, Callable[[Placement], Placement]] = {
     "abort": lambda placement: abort(placement, 9.0),
     "bar": lambda placement: bar(placement, 9.0),
     "retire": lambda placement: retire(placement, placement.segments[0].n, 9.0),
+    "rehome": lambda placement: rehome(placement, "p9", 9.0),
 }
 
 
@@ -87,6 +90,12 @@ def test_a_bar_voids_what_was_decided_before(placement: Placement, after: Placem
     assert bar(placement, 9.0) == replace(after, epoch=placement.epoch + 1, since=9.0)
 
 
+def test_a_reserved_place_gets_a_new_number_elsewhere() -> None:
+    reserved = replace(ONE, queue="~orders", state=PlacementState.RESERVED)
+    found = rehome(reserved, "p2", 9.0)
+    assert found == replace(reserved, epoch=8, since=9.0, segments=(Segment(5, "p2", "orders"),))
+
+
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("state", PlacementState)
 @pytest.mark.parametrize("segments", [ONE.segments, BACK.segments], ids=["one", "three"])
@@ -95,6 +104,7 @@ def test_what_each_state_allows(name: str, state: PlacementState, segments: tupl
     allowed = {
         PlacementState.OPEN: {"seal", "bar"} | ({"retire"} if len(segments) > 1 else set()),
         PlacementState.SEALING: {"switch", "abort", "bar"},
+        PlacementState.RESERVED: {"rehome"},
     }
     if name in allowed.get(state, set()):
         after = EVERY[name](placement)
@@ -119,6 +129,7 @@ def test_what_each_state_allows(name: str, state: PlacementState, segments: tupl
         (lambda: retire(SEALED, 4, 0.0), NotOpen, "sealing"),
         (lambda: retire(TWO, 5, 0.0), NotSealed, "takes the writes"),
         (lambda: retire(TWO, 3, 0.0), NotSealed, "no segment 3"),
+        (lambda: rehome(ONE, "p2", 0.0), NotReserved, "open"),
         (lambda: bar(replace(ONE, state=PlacementState.DELETING), 0.0), NotOpen, "deleting"),
     ],
 )

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from catalog import Catalog
 from catalog.errors import CatalogError, Conflict, MoveConflict, MoveUnderWay, PartitionConflict, PlanConflict
 from catalog.model import (
-    TOPIC_PREFIX,
     Move,
     Partition,
     PartitionState,
@@ -27,7 +26,6 @@ from catalog.model import (
     PlannedMove,
     PlanState,
     QueueKey,
-    Segment,
 )
 from marconi_proxy.moving.budgets import Budgets
 from marconi_proxy.moving.ordering import Refused, Situation, Wish, check, made
@@ -35,6 +33,7 @@ from marconi_proxy.moving.planning import Kind
 from marconi_proxy.moving.plans.names import planned_move_id
 from marconi_proxy.moving.plans.progress import Outcome, Progress, next_to_begin, outcome_of
 from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves
+from marconi_proxy.moving.transitions import rehome
 
 _log = logging.getLogger(__name__)
 
@@ -216,7 +215,7 @@ class _Turn:
                 return None
             return Outcome.CANCELLED, f"its source {source.queue} is on {leader.partition}"
         try:
-            await self.catalog.replace_placement(rehomed(placement, planned.target, self.clock()))
+            await self.catalog.replace_placement(rehome(placement, planned.target, self.clock()))
         except Conflict:
             return None
         return Outcome.DONE, ""
@@ -242,12 +241,3 @@ class _Turn:
                 except PartitionConflict:
                     _log.info("partition %s was changed by somebody else: not called drained", name)
         return "; ".join(left) or None
-
-
-def rehomed(placement: Placement, partition: str, now: float) -> Placement:
-    """Return a reserved placement on another partition. Pure.
-
-    Its segment gets a new number: the queue may have existed before, and no old id may ever mean a new message.
-    """
-    segment = Segment(placement.segments[-1].n + 1, partition, placement.queue.removeprefix(TOPIC_PREFIX))
-    return replace(placement, epoch=placement.epoch + 1, since=now, segments=(segment,))
