@@ -9,7 +9,7 @@ from marconi_proxy.cli.verb import Verb
 
 
 class Quickstart(Verb):
-    """Start a front door over partitions, show what it does, and keep it up until Ctrl-C.
+    """Start a front door over partitions and a mover, show what they do, and keep them up until Ctrl-C.
 
     Without --partition, three small partitions of our own are started for it. Their messages and the catalog are kept
     in a state directory ($XDG_STATE_HOME/marconi-proxy/quickstart), unless --catalog names another catalog. Every
@@ -41,7 +41,7 @@ class Quickstart(Verb):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         from marconi_proxy.quickstart import session
         from marconi_proxy.quickstart.children import ChildError
-        from marconi_proxy.quickstart.tour import TourError
+        from marconi_proxy.quickstart.errors import TourError
 
         plan = session.Plan(
             partitions=_partitions(parsed_args.partition),

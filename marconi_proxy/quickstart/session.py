@@ -21,11 +21,12 @@ from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.option_types import AddressType
 from marconi_proxy.quickstart import embedded
 from marconi_proxy.quickstart.children import ChildError, Children, program_of
-from marconi_proxy.quickstart.tour import TENANTS, Tour, TourError
+from marconi_proxy.quickstart.errors import TourError
+from marconi_proxy.quickstart.tour import TENANTS, Tour
 from marconi_proxy.serving.errors import StartError
 from marconi_proxy.serving.listener import bind
 
-# Seconds for each of the two servers to come up.
+# Seconds for each of the servers to come up.
 _START = 30.0
 # As the reader of our hints has to call it: perhaps it is not on the PATH.
 _PROGRAM = sys.argv[0] if sys.argv[0].endswith("/marconi-proxy") else "marconi-proxy"
@@ -82,7 +83,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
             _start(plan, catalog, children, public, admin)
             say(f"The public API is at http://{plan.public}, the admin API at http://{plan.admin}")
             _register(plan, admin, say)
-            tour = Tour(public, admin, tuple(plan.partitions), lambda line: say(f"  {line}"))
+            tour = Tour(public, admin, tuple(plan.partitions), lambda line: say(f"  {line}"), children.check)
             try:
                 say("A tour, as two tenants use the public API:")
                 tour.run()
@@ -136,6 +137,7 @@ def _start(plan: Plan, catalog: str, children: Children, public: httpx.Client, a
             raise ChildError(f"the catalog cannot be prepared: {done.stderr.strip()}")
     children.start("public", [*program, "serve", "public", "--bind", plan.public], env)
     children.start("admin", [*program, "serve", "admin", "--bind", plan.admin], env)
+    children.start("mover", [*program, "mover"], env)
     children.wait_until(lambda: _answers(lambda: public.get("/").status_code == 300), "the public API", _START)
     children.wait_until(lambda: _answers(lambda: bool(admin.call("GET", "/v1/partitions"))), "the admin API", _START)
 
@@ -193,6 +195,7 @@ It stays up until Ctrl-C. In another terminal, for example:
   curl -i http://{plan.public}/v2/queues -H 'X-Project-Id: tour-blue' -H 'Client-ID: {uuid.uuid4()}'
   {_PROGRAM} --help
   {_PROGRAM} placement list --admin-url http://{plan.admin}
+  {_PROGRAM} move list --admin-url http://{plan.admin}
 """
     )
     while True:

@@ -1,6 +1,7 @@
 """The tour: a short story told with real calls through the front door, each of them checked.
 
-Everything is done as two tenants would do it, over the public API v2; only "where is it" asks the admin API.
+Everything is done as two tenants would do it, over the public API v2; only "where is it" asks the admin API, and the
+move at its end is ordered there.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from typing import Any
 
 import httpx
 
-from marconi_proxy.cli.admin_client import AdminClient
+from marconi_proxy.cli.admin_client import AdminClient, part
+from marconi_proxy.quickstart.errors import TourError
+from marconi_proxy.quickstart.live_move import LiveMove, ways
 
+# The queue that is moved is this one's, and has this name, perhaps with a number.
+_MOVED = ("tour-blue", "parcels")
 TENANTS = {"tour-blue": ("orders", "payments", "invoices"), "tour-green": ("orders", "letters")}
 # Seconds that a call which may be repeated is repeated for.
 _PATIENCE = 10.0
@@ -23,31 +28,35 @@ _MOST_QUEUES = 40
 _CLAIMED = 2
 
 
-class TourError(Exception):
-    """A step did not hold. The message says which, and what came instead."""
-
-
 class Tour:
-    """``say`` is called with each line to show. ``public`` has a base URL. ``partitions``: those that take queues."""
+    """``say`` is called with each line to show. ``public`` has a base URL. ``partitions``: those that take queues.
+    ``check`` raises if something that is needed has ended."""
 
     def __init__(
-        self, public: httpx.Client, admin: AdminClient, partitions: Collection[str], say: Callable[[str], None]
+        self,
+        public: httpx.Client,
+        admin: AdminClient,
+        partitions: Collection[str],
+        say: Callable[[str], None],
+        check: Callable[[], None],
     ) -> None:
         self._public = public
         self._partitions = partitions
         self._admin = admin
         self._say = say
+        self._check = check
         self._client_id = str(uuid.uuid4())
         self._queues = {tenant: list(queues) for tenant, queues in TENANTS.items()}
 
     def run(self) -> None:
-        """Take the tour. Raises TourError at the first step that does not hold."""
+        """Take the tour. Raises TourError at the first step that does not hold, CommandError."""
         self.tidy_up()
         self._create()
         for tenant, queues in TENANTS.items():
             self._use(tenant, queues[0])
         self._list()
         self._show_places()
+        self._move()
 
     def tidy_up(self) -> None:
         """Delete the tour's queues, also those of an earlier tour."""
@@ -115,6 +124,32 @@ class Tour:
         for tenant, queues in self._queues.items():
             for queue in queues:
                 self._say(f"{tenant}/{queue} is on partition {self._place(tenant, queue)}")
+
+    def _move(self) -> None:
+        versions = {}
+        for name in self._partitions:
+            _, partition = self._admin.call("GET", f"/v1/partitions/{part(name)}")
+            versions[name] = partition["api_versions"]
+        targets = ways(versions)
+        if not targets:
+            reason = (
+                "there is one partition only"
+                if len(versions) == 1
+                else "no partition speaks all versions of the API that another one speaks"
+            )
+            self._say(f"No queue is moved: {reason}")
+            return
+        tenant, name = _MOVED
+        # Which partition takes a queue is decided by its name; from some there may be no way.
+        for number in range(1, _MOST_QUEUES):
+            queue = name if number == 1 else f"{name}-{number}"
+            self._queues[tenant].append(queue)
+            self._call(tenant, "PUT", f"/v2/queues/{queue}", expect=201)
+            source = self._place(tenant, queue)
+            if source in targets:
+                LiveMove(self._public, self._admin, self._say, self._check).run(tenant, queue, source, targets[source])
+                return
+        self._hold(False, f"a queue of {tenant} on one of {', '.join(targets)}", self._queues[tenant])
 
     def _place(self, tenant: str, queue: str) -> str:
         _, placement = self._admin.call("GET", f"/v1/placements/{tenant}/{queue}")

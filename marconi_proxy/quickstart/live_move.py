@@ -1,0 +1,160 @@
+"""The end of the tour: a queue is moved while it is in use, by the order that an operator would give."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+
+from catalog.model import FINISHED_STATES, MoveState
+from marconi_proxy.cli.admin_client import AdminClient, part
+from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.moving.machine import before_switch
+from marconi_proxy.quickstart.errors import TourError
+from marconi_proxy.quickstart.traffic import CONSUMERS, PRODUCERS, Traffic
+
+# Seconds: between two looks; until a step must have come. A worker of an earlier session that was killed is waited for
+# until its lease has ended.
+_INTERVAL = 0.05
+_PATIENCE = 90.0
+# Seconds for consumers to take the last messages, and for a move to be taken back.
+_LAST = 10.0
+# Seconds after which it is said what a move waits for.
+_SILENCE = 3.0
+# Messages delivered before the order, and posted after the switch.
+_BEFORE = 60
+_AFTER = 60
+
+_EMPTY = frozenset({MoveState.LINGERING, MoveState.RETIRED, MoveState.DONE})
+_STUCK = frozenset({MoveState.PAUSED, MoveState.UNDOING, MoveState.CANCELLED, MoveState.SUSPENDED, MoveState.VOID})
+
+
+def ways(versions: Mapping[str, list[str]]) -> dict[str, str]:
+    """Return to which partition a queue of each can be moved: it must speak every API version that the first speaks,
+    for clients may use any. ``versions`` by partition; without a way it is not in the answer."""
+    found = {}
+    for source, spoken in versions.items():
+        targets = [name for name, theirs in versions.items() if name != source and set(spoken) <= set(theirs)]
+        if spoken and targets:
+            found[source] = targets[0]
+    return found
+
+
+class LiveMove:
+    """``check`` raises if something that is needed has ended. ``say`` shows a line; ``patience`` in seconds."""
+
+    def __init__(
+        self,
+        public: httpx.Client,
+        admin: AdminClient,
+        say: Callable[[str], None],
+        check: Callable[[], None],
+        *,
+        patience: float = _PATIENCE,
+        last: float = _LAST,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._public = public
+        self._admin = admin
+        self._say = say
+        self._check = check
+        self._patience = patience
+        self._last = last
+        self._clock = clock
+        self._sleep = sleep
+
+    def run(self, tenant: str, queue: str, source: str, target: str) -> None:
+        """Move an empty queue from ``source`` to ``target``, and count. Raises TourError, CommandError."""
+        with Traffic(self._public, tenant, queue) as traffic:
+            self._say(
+                f"{PRODUCERS} producers of {tenant} post to {queue} on {source}, {CONSUMERS} consumers claim from it, "
+                f"all the time"
+            )
+            self._until(traffic, lambda: traffic.delivered >= _BEFORE, "messages are delivered")
+            move = self._order(traffic, tenant, queue, target)
+            self._say(f"An operator ordered: move start {tenant} {queue} --to {target}")
+            try:
+                seen = self._watch(traffic, move, lambda state: not before_switch(state), "writes go to the target")
+            except BaseException:
+                self._take_back(move)
+                raise
+            switched_at = traffic.posted
+            self._say(f"Writes go to {target} now; what is left on {source} is read first")
+            self._watch(traffic, move, _EMPTY.__contains__, "the old segment is empty")
+            self._say(f"Nothing is left on {source}; after another look, later, the mover deletes the queue there")
+            self._until(traffic, lambda: traffic.posted >= switched_at + _AFTER, "messages are posted")
+            figures = traffic.finish(self._last)
+        felt, measured = figures.longest_write * 1000.0, seen["pause_ms"]
+        held = "nobody knows for how long" if measured is None else f"for {measured:.0f} ms"
+        self._say(f"{figures}, longest write pause {felt:.0f} ms as clients felt it; the move held writes {held}")
+        if not figures.clean:
+            raise TourError(
+                f"this did not hold: every message is delivered once and in order while {tenant}/{queue} is moved; "
+                f"instead there was: {figures}"
+            )
+
+    def _order(self, traffic: Traffic, tenant: str, queue: str, target: str) -> str:
+        """Return the id of the move. Refused for now is possible: an earlier tour's move may not be wound up."""
+        body = {"project": tenant, "queue": queue, "to": target}
+        begun = self._clock()
+        told = ""
+        while True:
+            try:
+                _, ordered = self._admin.call("POST", "/v1/moves", body)
+                return str(ordered["moves"][0]["id"])
+            except CommandError as refused:
+                waited = self._clock() - begun
+                if refused.status is not Exit.REFUSED or waited > self._patience:
+                    raise
+                if str(refused) != told and waited > _SILENCE:
+                    told = str(refused)
+                    self._say(told)
+            self._pause(traffic)
+
+    def _watch(self, traffic: Traffic, move: str, there: Callable[[MoveState], bool], what: str) -> dict[str, Any]:
+        """Return the move once its state is ``there``; say what it waits for if that takes long. Raises TourError."""
+        begun = self._clock()
+        told = ""
+        while True:
+            _, seen = self._admin.call("GET", f"/v1/moves/{part(move)}")
+            state = MoveState(seen["state"])
+            if there(state):
+                return dict(seen)
+            waits = seen["waits"] or ""
+            waited = self._clock() - begun
+            if state in _STUCK or waited > self._patience:
+                raise TourError(f"this did not hold: {what}; instead move {move} is {state}: {waits}")
+            if waits != told and waited > _SILENCE:
+                told = waits
+                self._say(f"The move is {state}: {waits}")
+            self._pause(traffic)
+
+    def _until(self, traffic: Traffic, there: Callable[[], bool], what: str) -> None:
+        deadline = self._clock() + self._patience
+        while not there():
+            if self._clock() > deadline:
+                raise TourError(f"this did not hold: {what}; there were {traffic.posted} posted, none for too long")
+            self._pause(traffic)
+
+    def _pause(self, traffic: Traffic) -> None:
+        traffic.check()
+        self._check()
+        self._sleep(_INTERVAL)
+
+    def _take_back(self, move: str) -> None:
+        """Cancel the move and wait until what it had prepared is deleted, as far as that is possible."""
+        deadline = self._clock() + self._last
+        with contextlib.suppress(CommandError):
+            while self._clock() < deadline:
+                _, seen = self._admin.call("GET", f"/v1/moves/{part(move)}")
+                state = MoveState(seen["state"])
+                if state in FINISHED_STATES or not before_switch(state):
+                    return
+                # Refused while it is being switched: then it is one or the other in a moment.
+                with contextlib.suppress(CommandError):
+                    self._admin.call("POST", f"/v1/moves/{part(move)}/cancel")
+                self._sleep(_INTERVAL)
