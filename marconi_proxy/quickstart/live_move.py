@@ -20,7 +20,7 @@ from marconi_proxy.quickstart.traffic import CONSUMERS, PRODUCERS, Traffic
 # until its lease has ended.
 _INTERVAL = 0.05
 _PATIENCE = 90.0
-# Seconds for consumers to take the last messages, and for a move to be taken back.
+# Seconds without a delivery after which what was not delivered is lost; and for a move to be taken back.
 _LAST = 10.0
 # Seconds after which it is said what a move waits for.
 _SILENCE = 3.0
@@ -66,6 +66,7 @@ class LiveMove:
         self._last = last
         self._clock = clock
         self._sleep = sleep
+        self._ordered: str | None = None
 
     def run(self, tenant: str, queue: str, source: str, target: str) -> None:
         """Move an empty queue from ``source`` to ``target``, and count. Raises TourError, CommandError."""
@@ -77,11 +78,7 @@ class LiveMove:
             self._until(traffic, lambda: traffic.delivered >= _BEFORE, "messages are delivered")
             move = self._order(traffic, tenant, queue, target)
             self._say(f"An operator ordered: move start {tenant} {queue} --to {target}")
-            try:
-                seen = self._watch(traffic, move, lambda state: not before_switch(state), "writes go to the target")
-            except BaseException:
-                self._take_back(move)
-                raise
+            seen = self._watch(traffic, move, lambda state: not before_switch(state), "writes go to the target")
             switched_at = traffic.posted
             self._say(f"Writes go to {target} now; what is left on {source} is read first")
             self._watch(traffic, move, _EMPTY.__contains__, "the old segment is empty")
@@ -105,7 +102,8 @@ class LiveMove:
         while True:
             try:
                 _, ordered = self._admin.call("POST", "/v1/moves", body)
-                return str(ordered["moves"][0]["id"])
+                self._ordered = str(ordered["moves"][0]["id"])
+                return self._ordered
             except CommandError as refused:
                 waited = self._clock() - begun
                 if refused.status is not Exit.REFUSED or waited > self._patience:
@@ -145,16 +143,33 @@ class LiveMove:
         self._check()
         self._sleep(_INTERVAL)
 
-    def _take_back(self, move: str) -> None:
-        """Cancel the move and wait until what it had prepared is deleted, as far as that is possible."""
+    def take_back(self) -> None:
+        """Before the queue is deleted: cancel the move, if writes never went to the target, and wait until nothing is
+        left of it there."""
+        self._until_finished("cancel", before_switch)
+
+    def wind_up(self) -> None:
+        """After the queue was deleted: have the mover find out, and wait until it has cleared up.
+
+        Else it would look again when it is due, and be gone by then; what an operator decides it takes in at once.
+        """
+        self._until_finished("pause", lambda state: True)
+
+    def _until_finished(self, verb: str, wanted: Callable[[MoveState], bool]) -> None:
+        """Decide something about the move, while the state is one that it is ``wanted`` in, and wait for its end."""
+        if self._ordered is None:
+            return
+        path = f"/v1/moves/{part(self._ordered)}"
         deadline = self._clock() + self._last
+        # If the admin API is gone, so is the mover.
         with contextlib.suppress(CommandError):
             while self._clock() < deadline:
-                _, seen = self._admin.call("GET", f"/v1/moves/{part(move)}")
+                _, seen = self._admin.call("GET", path)
                 state = MoveState(seen["state"])
-                if state in FINISHED_STATES or not before_switch(state):
+                if state in FINISHED_STATES or not wanted(state):
                     return
-                # Refused while it is being switched: then it is one or the other in a moment.
+                # Refused while it is being switched, which is over in a moment.
                 with contextlib.suppress(CommandError):
-                    self._admin.call("POST", f"/v1/moves/{part(move)}/cancel")
+                    self._admin.call("POST", f"{path}/{verb}")
                 self._sleep(_INTERVAL)
+            self._say(f"Move {self._ordered} is not over yet; the next mover goes on with it")

@@ -83,6 +83,8 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
             _start(plan, catalog, children, public, admin)
             say(f"The public API is at http://{plan.public}, the admin API at http://{plan.admin}")
             _register(plan, admin, say)
+            # Not before: it goes on with moves of an earlier quickstart, whose partitions were at other addresses.
+            children.start("mover", [*program_of("marconi_proxy"), "mover"], _environment(catalog))
             tour = Tour(public, admin, tuple(plan.partitions), lambda line: say(f"  {line}"), children.check)
             try:
                 say("A tour, as two tenants use the public API:")
@@ -127,17 +129,20 @@ def _check_free(option: str, address: str) -> None:
         raise CommandError(f"{error}; give another {option} HOST:PORT") from error
 
 
+def _environment(catalog: str) -> dict[str, str]:
+    # Not as an argument: a URI may hold a password, and everybody on the machine can read arguments.
+    return {**os.environ, "OS_CATALOG__URI": catalog.replace("$", "$$")}
+
+
 def _start(plan: Plan, catalog: str, children: Children, public: httpx.Client, admin: AdminClient) -> None:
     program = program_of("marconi_proxy")
-    # Not as an argument: a URI may hold a password, and everybody on the machine can read arguments.
-    env = {**os.environ, "OS_CATALOG__URI": catalog.replace("$", "$$")}
+    env = _environment(catalog)
     if catalog.startswith("mongodb:"):
         done = subprocess.run([*program, "catalog", "init"], env=env, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ChildError(f"the catalog cannot be prepared: {done.stderr.strip()}")
     children.start("public", [*program, "serve", "public", "--bind", plan.public], env)
     children.start("admin", [*program, "serve", "admin", "--bind", plan.admin], env)
-    children.start("mover", [*program, "mover"], env)
     children.wait_until(lambda: _answers(lambda: public.get("/").status_code == 300), "the public API", _START)
     children.wait_until(lambda: _answers(lambda: bool(admin.call("GET", "/v1/partitions"))), "the admin API", _START)
 

@@ -6,6 +6,7 @@ move at its end is ordered there.
 
 from __future__ import annotations
 
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Collection
@@ -17,7 +18,7 @@ from marconi_proxy.cli.admin_client import AdminClient, part
 from marconi_proxy.quickstart.errors import TourError
 from marconi_proxy.quickstart.live_move import LiveMove, ways
 
-# The queue that is moved is this one's, and has this name, perhaps with a number.
+# The queue that is moved is this one's, and its name begins with this.
 _MOVED = ("tour-blue", "parcels")
 TENANTS = {"tour-blue": ("orders", "payments", "invoices"), "tour-green": ("orders", "letters")}
 # Seconds that a call which may be repeated is repeated for.
@@ -45,6 +46,7 @@ class Tour:
         self._admin = admin
         self._say = say
         self._check = check
+        self._live_move: LiveMove | None = None
         self._client_id = str(uuid.uuid4())
         self._queues = {tenant: list(queues) for tenant, queues in TENANTS.items()}
 
@@ -59,10 +61,14 @@ class Tour:
         self._move()
 
     def tidy_up(self) -> None:
-        """Delete the tour's queues, also those of an earlier tour."""
+        """Delete the tour's queues, also those of an earlier tour, and end its move."""
+        if self._live_move is not None:
+            self._live_move.take_back()
         for tenant, queues in TENANTS.items():
             for queue in {*queues, *self._listed(tenant, 20)}:
                 self._call(tenant, "DELETE", f"/v2/queues/{queue}", expect=204)
+        if self._live_move is not None:
+            self._live_move.wind_up()
         self._queues = {tenant: list(queues) for tenant, queues in TENANTS.items()}
 
     def _create(self) -> None:
@@ -140,14 +146,16 @@ class Tour:
             self._say(f"No queue is moved: {reason}")
             return
         tenant, name = _MOVED
-        # Which partition takes a queue is decided by its name; from some there may be no way.
-        for number in range(1, _MOST_QUEUES):
-            queue = name if number == 1 else f"{name}-{number}"
+        # Which partition takes a queue is decided by its name; from some there may be no way. A new name each time, for
+        # a tour that was killed may have left a move whose partitions are not there any more.
+        for _ in range(_MOST_QUEUES):
+            queue = f"{name}-{secrets.token_hex(2)}"
             self._queues[tenant].append(queue)
             self._call(tenant, "PUT", f"/v2/queues/{queue}", expect=201)
             source = self._place(tenant, queue)
             if source in targets:
-                LiveMove(self._public, self._admin, self._say, self._check).run(tenant, queue, source, targets[source])
+                self._live_move = LiveMove(self._public, self._admin, self._say, self._check)
+                self._live_move.run(tenant, queue, source, targets[source])
                 return
         self._hold(False, f"a queue of {tenant} on one of {', '.join(targets)}", self._queues[tenant])
 

@@ -47,6 +47,7 @@ class Traffic:
         self._sleep = sleep
         self._posting = threading.Event()
         self._claiming = threading.Event()
+        self._ending = threading.Event()
         self._lock = threading.Lock()
         self._posted: dict[Name, float] = {}
         self._claims: list[Claim] = []
@@ -87,18 +88,19 @@ class Traffic:
                 raise TourError(str(self._failure)) from self._failure
 
     def finish(self, patience: float) -> Figures:
-        """Stop posting, let consumers take what is left, for at most ``patience`` seconds; return what it came to.
-
-        Raises TourError.
-        """
+        """Stop posting, let consumers take what is left, until nothing more has come for ``patience`` seconds; return what
+        it came to. Raises TourError."""
         self._posting.clear()
         for thread in self._producers:
             thread.join()
-        deadline = self._clock() + patience
-        while self._clock() < deadline and not self._all_delivered():
+        delivered, since = self.delivered, self._clock()
+        while not self._all_delivered() and self._clock() - since < patience:
             self.check()
             self._sleep(_BETWEEN_CLAIMS)
-        self._claiming.clear()
+            if self.delivered != delivered:
+                delivered, since = self.delivered, self._clock()
+        # What was delivered twice may come last.
+        self._ending.set()
         for thread in self._consumers:
             thread.join()
         self.check()
@@ -137,6 +139,8 @@ class Traffic:
             sent = self._clock()
             claimed = self._call(client_id, "POST", f"{self._path}/claims?limit={_AT_A_TIME}", terms, expect=(201, 204))
             answered = self._clock()
+            if claimed is None and self._ending.is_set():
+                return
             if claimed is None:
                 self._sleep(_BETWEEN_CLAIMS)
                 continue

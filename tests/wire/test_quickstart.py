@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,30 @@ def first_steps(quickstart: Quickstart) -> list[str]:
     return [step.replace("127.0.0.1:8888", f"{HOST}:{quickstart.public}") for step in steps]
 
 
+FIGURES = re.compile(
+    r"posted (\d+), delivered (\d+), lost (\d+), duplicated (\d+), out of order (\d+), "
+    r"longest write pause (\d+) ms as clients felt it; the move held writes for (\d+) ms"
+)
+
+
+def live_move(quickstart: Quickstart) -> tuple[str, str, str]:
+    """Check what the tour says of the move under traffic; return queue, source and target."""
+    said = [line.strip() for line in quickstart.out.splitlines()]
+    (began,) = [
+        re.fullmatch(r"3 producers of tour-blue post to (\S+) on (\S+), 3 .*", line) for line in said if "3 pr" in line
+    ]
+    assert began is not None
+    queue, source = began.groups()
+    (ordered,) = [line for line in said if line.startswith(f"An operator ordered: move start tour-blue {queue} --to ")]
+    target = ordered.rpartition(" ")[2]
+    assert f"Writes go to {target} now; what is left on {source} is read first" in said
+    (figures,) = filter(None, (FIGURES.fullmatch(line) for line in said))
+    posted, delivered, lost, duplicated, out_of_order, _, _ = map(int, figures.groups())
+    assert posted == delivered >= 100
+    assert lost == duplicated == out_of_order == 0
+    return queue, source, target
+
+
 NO_QUEUES: dict[str, list[str]] = {tenant: [] for tenant in QUEUES}
 
 
@@ -197,6 +222,11 @@ def test_the_tour_over_partitions_that_it_starts_itself(start: Start, monkeypatc
         )
         assert done.returncode == 0, f"{step}\n{done.stderr}"
         assert done.stdout
+    queue, source, target = live_move(quickstart)
+    assert {source, target} < set(named)
+    # It is there as long as the quickstart stays: a move like any other.
+    moves = json.loads(exchange((HOST, quickstart.admin), "GET", "/v1/moves", []).body)["moves"]
+    assert [(move["queue"], move["source"], move["target"]) for move in moves] == [(queue, source, target)]
     quickstart.process.send_signal(signal.SIGINT)
     assert quickstart.ended() == 0, quickstart.err
     quickstart.assert_nothing_left()
@@ -205,6 +235,10 @@ def test_the_tour_over_partitions_that_it_starts_itself(start: Start, monkeypatc
     again.says("It stays up until Ctrl-C")
     listed = exchange((HOST, again.public), "GET", "/v2/queues/kept/messages?echo=true", headers)
     assert [message["body"] for message in json.loads(listed.body)["messages"]] == ["there"]
+    # Nothing of the first tour's move is left to do, for nobody might have come to do it.
+    moves = json.loads(exchange((HOST, again.admin), "GET", "/v1/moves", []).body)["moves"]
+    (first,) = [move for move in moves if move["queue"] == queue]
+    assert first["state"] == "void"
 
 
 def test_what_lies_in_the_working_directory_is_not_run(
@@ -257,11 +291,69 @@ def test_the_tour_over_two_zaqars(start: Start, zaqar16: Zaqar, zaqar23: Zaqar) 
         assert listed.endswith(f", page by page: {', '.join(names)}")
         assert tenant != "tour-blue" or " across partitions sixteen and twentythree, " in listed
     assert set(placed.values()) == {"sixteen", "twentythree"}
+    # Not the other way: clients may use versions that twentythree does not speak.
+    assert live_move(quickstart)[1:] == ("twentythree", "sixteen")
     assert lines[-1] == "Every step held."
     assert quickstart.err == ""
     assert queues_at(zaqar16.address) == queues_at(zaqar23.address) == NO_QUEUES
     quickstart.assert_nothing_left()
     assert (quickstart.state / "marconi-proxy" / "quickstart" / "catalog.sqlite").exists()
+
+
+def test_with_one_partition_it_is_said_why_no_queue_is_moved(staying: tuple[Quickstart, FakePartition]) -> None:
+    quickstart, _ = staying
+    assert "  No queue is moved: there is one partition only\n" in quickstart.out
+
+
+def test_without_a_way_it_is_said_why_no_queue_is_moved(start: Start) -> None:
+    """Two partitions, each with a version that the other does not speak: every step before is shown."""
+    versions = {"one": ["1", "2"], "two": ["1.1", "2"]}
+    with ExitStack() as stack:
+        partitions = {}
+        for name, ids in versions.items():
+            partition = partitions[name] = stack.enter_context(FakePartition())
+            stack.enter_context(working_tour(partition))
+            body = json.dumps({"versions": [{"id": one} for one in ids]}).encode()
+            stack.enter_context(
+                partition.script("GET", "/", raw_answer(300, [("Content-Length", str(len(body)))], body))
+            )
+        quickstart = start(*of(**partitions), "--exit")
+        assert quickstart.ended() == 0, quickstart.err
+    assert "No queue is moved: no partition speaks all versions of the API that another one speaks" in quickstart.out
+    quickstart.assert_nothing_left()
+
+
+def test_a_message_that_the_tours_consumers_never_see_fails_it(start: Start) -> None:
+    """Somebody else takes a message: for the tour it is lost, and it says so. Exit 1, all is cleared up."""
+    quickstart = start("--exit")
+    quickstart.says("3 producers of tour-blue post to ")
+    queue = quickstart.out.partition("3 producers of tour-blue post to ")[2].split()[0]
+    address = (HOST, quickstart.public)
+    headers = [*request_headers("tour-blue", {}).items(), ("Content-Type", "application/json")]
+
+    def steal() -> str | None:
+        path = f"/v2/queues/{queue}/claims?limit=1"
+        claimed = exchange(address, "POST", path, headers, b'{"ttl": 600, "grace": 600}')
+        return json.loads(claimed.body)["messages"][0]["href"] if claimed.status == 201 else None
+
+    stolen = until(steal, "a message is there to take")
+    assert exchange(address, "DELETE", stolen, headers).status == 204
+    assert quickstart.ended() == 1
+    assert ", lost 1, duplicated 0, out of order 0" in quickstart.out
+    assert f"every message is delivered once and in order while tour-blue/{queue} is moved" in quickstart.err
+    assert "Every step held" not in quickstart.out
+    quickstart.assert_nothing_left()
+
+
+def test_ctrl_c_while_a_queue_is_moved_leaves_nothing(start: Start, zaqar16: Zaqar, zaqar23: Zaqar) -> None:
+    """SIGINT as soon as it is ordered, wherever the move is by then: exit 1, no process, no queue on either side."""
+    quickstart = start(*of(sixteen=zaqar16, twentythree=zaqar23))
+    quickstart.says("An operator ordered: ")
+    os.kill(quickstart.process.pid, signal.SIGINT)
+    assert quickstart.ended() == 1
+    assert "interrupted before the tour was over" in quickstart.err
+    assert queues_at(zaqar16.address) == queues_at(zaqar23.address) == NO_QUEUES
+    quickstart.assert_nothing_left()
 
 
 def test_a_partition_that_does_not_answer_is_named(start: Start) -> None:
@@ -323,7 +415,7 @@ def test_a_signal_during_the_stay_leaves_nothing(
     assert [entry["name"] for entry in json.loads(listed.body)["queues"]] == list(QUEUES["tour-blue"])
     placements = json.loads(exchange((HOST, quickstart.admin), "GET", "/v1/placements", []).body)
     assert len(placements["placements"]) == 5
-    assert len(quickstart.processes) > 4, "two listeners and their workers"
+    assert len(quickstart.processes) > 5, "two listeners and their workers, and a mover"
     os.kill(quickstart.process.pid, number)
     assert quickstart.ended() == 0
     assert quickstart.out.rstrip().endswith("Stopped; nothing is left running.")
@@ -357,18 +449,21 @@ def test_a_killed_quickstart_takes_its_servers_along(staying: tuple[Quickstart, 
     quickstart.assert_nothing_left()
 
 
-def test_a_server_that_dies_during_the_stay_ends_it(staying: tuple[Quickstart, FakePartition]) -> None:
+@pytest.mark.parametrize(("name", "command"), [("admin", b"\0serve\0admin\0"), ("mover", b"\0mover\0")])
+def test_a_server_that_dies_during_the_stay_ends_it(
+    name: str, command: bytes, staying: tuple[Quickstart, FakePartition]
+) -> None:
     """A child that is killed: exit 1, and it says which one; nothing is left running."""
     quickstart, _ = staying
-    (admin,) = [
+    (child,) = [
         pid
         for pid in quickstart.processes
-        if b"\0serve\0admin\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if command in Path(f"/proc/{pid}/cmdline").read_bytes()
         and int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1]) == quickstart.process.pid
     ]
-    os.kill(admin, signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
     assert quickstart.ended() == 1
-    assert "admin ended with status -9" in quickstart.err
+    assert f"{name} ended with status -9" in quickstart.err
     until(lambda: not quickstart.processes, "the workers of the killed one end by themselves")
     quickstart.assert_nothing_left()
 
