@@ -88,8 +88,8 @@ class Traffic:
                 raise TourError(str(self._failure)) from self._failure
 
     def finish(self, patience: float) -> Figures:
-        """Stop posting, let consumers take what is left, until nothing more has come for ``patience`` seconds; return what
-        it came to. Raises TourError."""
+        """Stop posting, let consumers take what is left, until nothing more has come for ``patience`` seconds; return
+        what it came to. Raises TourError."""
         self._posting.clear()
         for thread in self._producers:
             thread.join()
