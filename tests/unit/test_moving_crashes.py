@@ -124,9 +124,10 @@ SCENARIOS = {
     "deleted when sealed": Scenario(_deleted(MoveState.SEALING), _BEFORE, {None}),
     "deleted while draining": Scenario(_deleted(MoveState.DRAINING), {MoveState.VOID}, {None}),
     "deleted when lingering": Scenario(_deleted(MoveState.LINGERING), {MoveState.VOID}, {None}),
-    "deleted when retired": Scenario(_deleted(MoveState.RETIRED), {MoveState.VOID}, {None}),
+    "deleted when retired": Scenario(_deleted(MoveState.RETIRED), {MoveState.DONE}, {None}),
     "made anew when armed": Scenario(_made_anew(MoveState.ARMED), _BEFORE, {"p2"}),
     "made anew while draining": Scenario(_made_anew(MoveState.DRAINING), {MoveState.VOID}, {"p2"}),
+    "made anew when retired": Scenario(_made_anew(MoveState.RETIRED), {MoveState.DONE}, {"p2"}),
     "aborted by a worker": Scenario(_aborted, {MoveState.DONE}, {"p2"}),
     "a group": Scenario(_grouped, {MoveState.DONE}, {"p2"}, ("m1", "m2")),
 }
