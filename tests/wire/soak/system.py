@@ -1,0 +1,159 @@
+"""The processes of a soak: two front doors, two movers, three partitions; and ``kill``, which spares none of them."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.servers.fake_partition import until
+from tests.servers.marconi import MarconiProxy, marconi_proxy
+from tests.servers.mongod import ReplicaSet, with_database
+from tests.servers.partition import PartitionNode, start_partition
+from tests.servers.zaqar import ServerProcess, Zaqar
+from tests.wire.conftest import logged
+
+_EXECUTABLE = Path(sys.executable).with_name("marconi-proxy")
+# As in production, only that nobody waits so long: a lease still outlasts an election by far, and what a host may do
+# after it was killed is nothing.
+OPTIONS: Mapping[str, object] = {
+    "directory.lease": 10.0,
+    "directory.member_interval": 1.0,
+    "moving.ambiguity": 5.0,
+    "moving.linger": 2.0,
+    "moving.back_off": 0.5,
+    "moving.hold": 4.0,
+    "moving.at_once": 20,
+    "moving.give_up_after": 100,
+}
+KINDS = ("worker", "mover", "host", "primary")
+
+
+class Mover:
+    """One mover after the other, of one name."""
+
+    def __init__(self, name: str, catalog: str, logs: Path, options: Mapping[str, object]) -> None:
+        self._name = name
+        self._catalog = catalog
+        self._log = logs / f"{name}.log"
+        self._env = {f"OS_{option.replace('.', '__')}".upper(): str(value) for option, value in options.items()}
+        self.process = self._start()
+
+    def _start(self) -> ServerProcess:
+        command = (str(_EXECUTABLE), "mover", "--catalog", self._catalog)
+        return ServerProcess(f"marconi-proxy mover {self._name}", command, self._log, self._env)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, and start another one."""
+        self.process.signal(signal.SIGKILL)
+        self.process.ended()
+        self.process = self._start()
+
+
+class System:
+    """``partitions`` are URLs by name. Everything here is of one thread, which outlives the processes."""
+
+    def __init__(
+        self,
+        mongods: ReplicaSet,
+        doors: list[MarconiProxy],
+        movers: list[Mover],
+        nodes: dict[str, tuple[PartitionNode, Path]],
+        zaqar: Zaqar | None,
+    ) -> None:
+        self.mongods = mongods
+        self.doors = doors
+        self.movers = movers
+        self.nodes = nodes
+        self.zaqar = zaqar
+
+    @property
+    def catalog(self) -> str:
+        return self.doors[0].catalog
+
+    @property
+    def admin(self) -> tuple[str, int]:
+        return "127.0.0.1", self.doors[0].admin_port
+
+    def kill(self, kind: str, chance: random.Random) -> str:
+        """Kill one of this kind with SIGKILL; return who it was, when there is another one in its place."""
+        match kind:
+            case "worker":
+                door = chance.choice(self.doors)
+                before = door.worker_pids
+                victim = chance.choice(before)
+                os.kill(victim, signal.SIGKILL)
+                until(lambda: len(door.worker_pids) == len(before) and victim not in door.worker_pids, "a new worker")
+                return f"worker {victim} of front door {self.doors.index(door)}"
+            case "mover":
+                mover = chance.choice(self.movers)
+                mover.kill()
+                return f"mover {self.movers.index(mover)}"
+            case "host":
+                return self._kill_host(chance.choice([*self.nodes, *(["zaqar"] if self.zaqar else [])]))
+            case _:
+                killed = self.mongods.kill_primary()
+                self.mongods.wait_for_primary()
+                killed.start()
+                self.mongods.wait_for_secondaries()
+                return f"mongod at {killed.seed}"
+
+    def _kill_host(self, name: str) -> str:
+        if name == "zaqar":
+            assert self.zaqar is not None
+            before = self.zaqar.process.children
+            for child in before:
+                os.kill(child, signal.SIGKILL)
+            zaqar = self.zaqar
+            until(lambda: zaqar.process.children and not set(zaqar.process.children) & set(before), "a new Zaqar")
+            return "zaqar"
+        node, directory = self.nodes[name]
+        node.kill()
+        self.nodes[name] = start_partition(node.storage, directory, workers=1, port=node.port), directory
+        return name
+
+    def stop_nodes(self) -> None:
+        for node, _ in self.nodes.values():
+            node.process.stop()
+
+    def stop_movers(self) -> None:
+        for mover in self.movers:
+            mover.process.stop()
+
+
+@contextmanager
+def running(
+    mongods: ReplicaSet, zaqar: Zaqar | None, directory: Path, options: Mapping[str, object] = OPTIONS
+) -> Iterator[System]:
+    """Run it all. The catalog and one of our nodes are on ``mongods``."""
+    with ExitStack() as stack:
+        catalog = with_database(mongods.uri(), f"catalog_{uuid.uuid4().hex[:12]}")
+        stores = {
+            "sqlite": f"sqlite:///{directory / 'messages.db'}",
+            "mongodb": with_database(mongods.uri(), f"partition_{uuid.uuid4().hex[:12]}"),
+        }
+        nodes = {}
+        for name, storage in stores.items():
+            home = directory / name
+            home.mkdir()
+            nodes[name] = start_partition(storage, home, workers=1), home
+            stack.callback(nodes[name][0].process.stop)
+        doors = []
+        for number in range(2):
+            door = stack.enter_context(marconi_proxy(catalog, directory / f"door-{number}", options=options))
+            stack.enter_context(logged(door.public, door.admin))
+            doors.append(door)
+        for name, (node, _) in nodes.items():
+            doors[0].run("partition", "register", name, "--host", node.url)
+        if zaqar is not None:
+            doors[0].run("partition", "register", "zaqar", "--host", zaqar.url)
+        movers = [Mover(f"mover-{number}", catalog, directory, options) for number in range(2)]
+        system = System(mongods, doors, movers, nodes, zaqar)
+        stack.callback(system.stop_nodes)
+        stack.callback(system.stop_movers)
+        yield system
