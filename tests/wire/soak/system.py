@@ -128,11 +128,15 @@ class System:
 
 @contextmanager
 def running(
-    mongods: ReplicaSet, zaqar: Zaqar | None, directory: Path, options: Mapping[str, object] = OPTIONS
+    mongods: ReplicaSet,
+    zaqar: Zaqar | None,
+    directory: Path,
+    options: Mapping[str, object] = OPTIONS,
+    catalog: str | None = None,
 ) -> Iterator[System]:
-    """Run it all. The catalog and one of our nodes are on ``mongods``."""
+    """Run it all. One of our nodes is on ``mongods``, and the catalog unless it is given."""
     with ExitStack() as stack:
-        catalog = with_database(mongods.uri(), f"catalog_{uuid.uuid4().hex[:12]}")
+        catalog = catalog or with_database(mongods.uri(), f"catalog_{uuid.uuid4().hex[:12]}")
         stores = {
             "sqlite": f"sqlite:///{directory / 'messages.db'}",
             "mongodb": with_database(mongods.uri(), f"partition_{uuid.uuid4().hex[:12]}"),

@@ -1,0 +1,201 @@
+"""How long writes to a queue wait while it is moved.
+
+One run starts two of our nodes (SQLite and MongoDB), two front doors with two workers each, two movers, and a producer
+and a consumer for each queue, who never stop. Then queues move back and forth, one after the other, with nothing wrong.
+Two figures of each move are shown as median, 99th percentile and maximum, in milliseconds:
+
+    paused   as the mover measures it: from just before the seal to just after the switch
+    felt     the longest post to that queue meanwhile, less the median of all posts
+
+With --frozen, one worker is stopped (SIGSTOP) before each move: what is shown besides is how long its first seal held
+writes before it was aborted.
+
+    python -m bench.moves                       200 moves, the catalog on MongoDB
+    python -m bench.moves --catalog sqlite
+    python -m bench.moves --frozen --moves 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from catalog.interface import Catalog
+from catalog.model import FINISHED_STATES, Move, MoveState
+from catalog.opening import open_catalog
+from tests.checker.record import History
+from tests.servers.mongod import mongod_replica_set
+from tests.servers.suspension import suspend
+from tests.wire.keep_alive import KeepAlive
+from tests.wire.soak import dialect
+from tests.wire.soak.clients import HEADERS, PROJECT, Consumer, Journal, Producer
+from tests.wire.soak.system import OPTIONS, System, running
+
+QUEUES = 8
+# Seconds: the older segments are retired soon, and no lease ends while a worker is frozen.
+QUIET = {"moving.linger": 0.5, "directory.lease": 30.0, "directory.member_interval": 2.0}
+# Seconds to wait for a move.
+PATIENCE = 60.0
+_SWITCHED = frozenset({MoveState.DRAINING, MoveState.LINGERING, MoveState.RETIRED, *FINISHED_STATES})
+
+
+class Bench:
+    """``pace``: seconds between two posts of a producer, on the average."""
+
+    def __init__(self, system: System, moves: int, pace: float, *, frozen: bool) -> None:
+        self._system = system
+        self._moves = moves
+        self._pace = pace
+        self._frozen = frozen
+        self._queues = [f"q{n}" for n in range(QUEUES)]
+        self._journal = Journal({queue: History() for queue in self._queues})
+        self._admin = KeepAlive(system.admin, {"Content-Type": "application/json"})
+        self._homes = dict.fromkeys(self._queues, 0)
+        self.moves: list[Move] = []
+        self.felt: list[float] = []
+        self.aborted: list[float] = []
+
+    async def run(self) -> None:
+        clients = await self._clients()
+        catalog = await open_catalog(self._system.catalog)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for client in clients:
+                    group.create_task(client.run())
+                await asyncio.sleep(3.0)
+                for n in range(self._moves):
+                    await self._one(catalog, self._queues[n % QUEUES])
+                for client in clients:
+                    client.over = True
+        finally:
+            self._admin.close()
+            await catalog.close()
+
+    async def _clients(self) -> list[Producer | Consumer]:
+        doors = [door.public_address for door in self._system.doors]
+        connection = KeepAlive(doors[0], HEADERS)
+        clients: list[Producer | Consumer] = []
+        for n, queue in enumerate(self._queues):
+            reply = await connection.ask("PUT", dialect.queue_path("v2", queue))
+            if reply is None or reply.status != 201:
+                raise RuntimeError(f"a queue was not created: {reply}")
+            chance = random.Random(n)
+            clients.append(Producer(f"p{n}", "v2", doors[n % 2], self._journal, [queue], chance, self._pace))
+            clients.append(Consumer(f"c{n}", "v2", doors[(n + 1) % 2], self._journal, [queue], chance, {queue: 60.0}))
+        connection.close()
+        return clients
+
+    async def _one(self, catalog: Catalog, queue: str) -> None:
+        """Move a queue to where it is not; return when it is switched, or with a frozen worker when that failed."""
+        partitions = list(self._system.nodes)
+        self._homes[queue] = (self._homes[queue] + 1) % len(partitions)
+        order = {"project": PROJECT, "queue": queue, "to": partitions[self._homes[queue]]}
+        before = time.monotonic()
+        victim = self._system.doors[0].worker_pids[0]
+        if self._frozen:
+            suspend(victim)
+        try:
+            move = await self._ordered(catalog, order)
+        finally:
+            if self._frozen:
+                os.kill(victim, signal.SIGCONT)
+        if self._frozen:
+            move = await self._until(catalog, move.id, switched=True)
+        after = time.monotonic()
+        usual = statistics.median(took.seconds for took in self._journal.posts)
+        # A post that is still held is answered a moment later.
+        await asyncio.sleep(0.1)
+        mine = [t.seconds for t in self._journal.posts if t.queue == queue and before <= t.sent <= after]
+        self.felt.append((max(mine, default=usual) - usual) * 1000.0)
+        self.moves.append(move)
+
+    async def _ordered(self, catalog: Catalog, order: dict[str, str]) -> Move:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            reply = await self._admin.ask("POST", "/v1/moves", order)
+            if reply is not None and reply.status == 201:
+                (ordered,) = reply.document["moves"]
+                return await self._until(catalog, ordered["id"], switched=not self._frozen)
+            # Its last move has not ended yet.
+            await asyncio.sleep(0.1)
+        raise RuntimeError(f"{order} is not taken: {reply}")
+
+    async def _until(self, catalog: Catalog, id_: str, *, switched: bool) -> Move:
+        """Return the move when its queue is switched, or when its seal was aborted for the first time."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            move = await catalog.get_move(id_)
+            if move is None:
+                raise RuntimeError(f"move {id_} is gone")
+            sealed = [n for n, entry in enumerate(move.log) if entry.state is MoveState.SEALING]
+            if switched and move.state in _SWITCHED:
+                return move
+            if not switched and sealed and len(move.log) > sealed[0] + 1:
+                # What the records say is when they were written: next to the seal and to its end.
+                self.aborted.append((move.log[sealed[0] + 1].at - float(move.facts["sealed_at"])) * 1000.0)
+                return move
+            await asyncio.sleep(0.02)
+        raise RuntimeError(f"move {id_} of {move.queue} is {move.state} after {PATIENCE:g} s: {move.facts}")
+
+    def figures(self) -> dict[str, object]:
+        shown: dict[str, object] = {"moves": len(self.moves), "posts": len(self._journal.posts)}
+        shown["usual post (ms)"] = round(statistics.median(t.seconds for t in self._journal.posts) * 1000.0, 1)
+        shown["paused (ms)"] = summary([move.pause_ms for move in self.moves if move.pause_ms is not None])
+        shown["felt (ms)"] = summary(self.felt)
+        if self.aborted:
+            shown["held before an abort (ms)"] = summary(self.aborted)
+        shown["seals"] = sum(move.attempt for move in self.moves)
+        refused = Counter(trouble.status for trouble in self._journal.troubles)
+        shown["errors that clients saw"] = dict(refused)
+        return shown
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """Return median, 99th percentile and maximum."""
+    ordered = sorted(values)
+    return {
+        "p50": round(statistics.median(ordered), 1),
+        "p99": round(ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))], 1),
+        "max": round(ordered[-1], 1),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--moves", type=int, default=200)
+    parser.add_argument("--pace", type=float, default=0.05, help="seconds between two posts of one of 8 producers")
+    parser.add_argument("--catalog", choices=["mongodb", "sqlite"], default="mongodb")
+    parser.add_argument("--frozen", action="store_true", help="freeze a worker before each move")
+    parser.add_argument("-f", "--format", choices=["table", "json"], default="table")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, mongod_replica_set() as mongods:
+        directory = Path(name)
+        catalog = f"sqlite:///{directory / 'catalog.db'}" if arguments.catalog == "sqlite" else None
+        with running(mongods, None, directory, {**OPTIONS, **QUIET}, catalog) as system:
+            # All begin on the first one.
+            system.doors[0].run("tenant", "set", PROJECT, "--pin", next(iter(system.nodes)))
+            bench = Bench(system, arguments.moves, arguments.pace, frozen=arguments.frozen)
+            asyncio.run(bench.run())
+    figures = bench.figures()
+    if arguments.format == "json":
+        print(json.dumps(figures, indent=2))
+        return 0
+    for name, figure in figures.items():
+        told = "  ".join(f"{part} {value}" for part, value in figure.items()) if isinstance(figure, dict) else figure
+        print(f"{name:>26}  {told}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

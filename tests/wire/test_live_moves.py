@@ -1,0 +1,298 @@
+"""The real mover under real clients: what they got before a move they use after it; and a worker that stands still."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.fake_partition import until
+from tests.servers.interpreters import interpreter
+from tests.servers.marconi import marconi_proxy
+from tests.servers.partition import PartitionNode
+from tests.servers.suspension import suspend
+from tests.servers.zaqar import PINS, ServerProcess, Zaqar
+from tests.wire.conftest import logged
+from tests.wire.door import Door, request_headers, unread
+from tests.wire.hand import pid_of
+from tests.wire.raw_http import exchange
+
+_EXECUTABLE = Path(sys.executable).with_name("marconi-proxy")
+SCRIPT = Path(__file__).with_name("clients") / "zaqar_client_across.py"
+# Seconds: a program has some dozen calls, and waits twice for a move.
+PATIENCE = 120.0
+QUICK = {"moving.linger": 0.5, "moving.back_off": 0.2}
+VERSIONS = ("v1", "v1.1", "v2")
+
+
+class Mover:
+    """Orders moves of a front door, which a real mover carries out."""
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+
+    def order(self, project: str, queue: str, target: str) -> str:
+        status, document = self.door.admin("POST", "/v1/moves", {"project": project, "queue": queue, "to": target})
+        assert status == 201, document
+        (move,) = document["moves"]
+        found: str = move["id"]
+        return found
+
+    def show(self, move: str) -> dict[str, Any]:
+        status, document = self.door.admin("GET", f"/v1/moves/{move}")
+        assert status == 200, document
+        shown: dict[str, Any] = document
+        return shown
+
+    def segments(self, project: str, queue: str) -> list[str]:
+        """Return the partitions of a queue's segments."""
+        placement = self.door.placement(project, queue)
+        assert placement is not None
+        return [segment["partition"] for segment in placement["segments"]]
+
+    def until_in(self, move: str, *states: str) -> dict[str, Any]:
+        found: dict[str, Any] = until(
+            lambda: (shown := self.show(move))["state"] in states and shown, f"move {move} is {' or '.join(states)}"
+        )
+        return found
+
+
+@contextmanager
+def running(directory: Path, partitions: dict[str, str], **options: object) -> Iterator[Mover]:
+    """Run a front door over these partitions, and a mover."""
+    catalog = f"sqlite:///{directory / 'catalog.db'}"
+    merged = QUICK | {name.replace("__", "."): value for name, value in options.items()}
+    with marconi_proxy(catalog, directory, options=merged) as proxy, logged(proxy.public, proxy.admin):
+        for name, url in partitions.items():
+            proxy.run("partition", "register", name, "--host", url)
+        env = {f"OS_{name.replace('.', '__')}".upper(): str(value) for name, value in merged.items()}
+        command = (str(_EXECUTABLE), "mover", "--catalog", catalog)
+        process = ServerProcess("marconi-proxy mover", command, directory / "mover.log", env)
+        try:
+            with logged(process):
+                yield Mover(Door(proxy))
+        finally:
+            process.stop()
+
+
+# -- the same program --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mover(
+    nodes: Callable[[str, int], PartitionNode], zaqar16: Zaqar, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mover]:
+    partitions = {"ours": nodes("sqlite", 0).url, "zaqar": zaqar16.url}
+    with running(tmp_path_factory.mktemp("live"), partitions) as mover:
+        yield mover
+
+
+@pytest.fixture(params=["ours to zaqar", "zaqar to ours"])
+def way(request: pytest.FixtureRequest) -> tuple[str, str]:
+    source, _, target = request.param.partition(" to ")
+    return source, target
+
+
+@pytest.mark.parametrize(
+    ("pins", "version"), [*(("clients-zaqarclient3", version) for version in VERSIONS), ("clients", "v2")]
+)
+def test_a_client_program_does_not_notice(version: str, pins: str, way: tuple[str, str], mover: Mover) -> None:
+    source, target = way
+    project, queue = mover.door.tenant(pinned=source), "orders"
+    command = (str(interpreter(PINS / f"{pins}.txt")), str(SCRIPT), version[1:], mover.door.proxy.public_url)
+    program = subprocess.Popen(
+        (*command, project, queue),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"},
+    )
+    watchdog = threading.Timer(PATIENCE, program.kill)
+    watchdog.start()
+    try:
+        assert program.stdin is not None
+        assert program.stdout is not None
+
+        def go_on() -> None:
+            program.stdin.write("\n")
+            program.stdin.flush()
+
+        assert program.stdout.readline() == "posted\n", program.stdout.read()
+        move = mover.order(project, queue, target)
+        mover.until_in(move, "draining")
+        go_on()
+        assert program.stdout.readline() == "emptied\n", program.stdout.read()
+        mover.until_in(move, "done")
+        go_on()
+        said, _ = program.communicate()
+        assert program.returncode == 0, said
+        assert "the old bookmark" in json.loads(said)["held"]
+    finally:
+        watchdog.cancel()
+        program.kill()
+        program.wait()
+
+
+# -- hrefs as they are -------------------------------------------------------------------------------------------------
+
+
+class Queue:
+    """One queue as a client of a version uses it, over plain HTTP."""
+
+    def __init__(self, mover: Mover, version: str, project: str) -> None:
+        self._door = mover.door
+        self._version = version
+        self._project = project
+        self.path = f"/{version}/queues/orders"
+
+    def ask(self, method: str, href: str, status: int, body: Any = None) -> Any:
+        answer = self._door.ask(method, href, self._project, body)
+        assert answer.status == status, (method, href, answer)
+        return json.loads(answer.body) if answer.body else None
+
+    def post(self, *numbers: int) -> str:
+        """Return the Location of what was posted."""
+        messages = [{"ttl": 300, "body": number} for number in numbers]
+        body = messages if self._version == "v1" else {"messages": messages}
+        answer = self._door.ask("POST", f"{self.path}/messages", self._project, body)
+        assert answer.status == 201, answer
+        location = answer.header("location")
+        assert location is not None
+        return location
+
+    def list(self, href: str) -> tuple[list[int], str]:
+        """Return what is on the page, and where it goes on."""
+        document = self.ask("GET", href, 200)
+        return [message["body"] for message in document["messages"]], document["links"][0]["href"]
+
+    def many(self, href: str) -> list[int]:
+        document = self.ask("GET", href, 200)
+        messages = document if self._version == "v1" else document["messages"]
+        return sorted(message["body"] for message in messages)
+
+    def claim(self, limit: int) -> tuple[str, list[str], list[int]]:
+        """Return (where the claim is, the hrefs of its messages, what they say)."""
+        body = {"ttl": 300, "grace": 60}
+        answer = self._door.ask("POST", f"{self.path}/claims?limit={limit}", self._project, body)
+        assert answer.status == 201, answer
+        document = json.loads(answer.body)
+        messages = document if self._version == "v1" else document["messages"]
+        location = answer.header("location")
+        assert location is not None
+        return location, [message["href"] for message in messages], [message["body"] for message in messages]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_hrefs_and_markers_are_good_there_and_back_again(version: str, way: tuple[str, str], mover: Mover) -> None:
+    """The move is reversed before anything was consumed: the third segment is on the partition of the first."""
+    source, target = way
+    project = mover.door.tenant(pinned=source)
+    queue = Queue(mover, version, project)
+    queue.ask("PUT", queue.path, 201)
+    old = queue.post(0, 1, 2, 3)
+    page, marker = queue.list(f"{queue.path}/messages?echo=true&limit=1&include_claimed=true")
+    assert page == [0]
+    where, hrefs, claimed = queue.claim(2)
+    assert claimed == [0, 1]
+
+    move = mover.order(project, "orders", target)
+    mover.until_in(move, "draining")
+    there = queue.post(10, 11)
+    status, document = mover.door.admin("POST", f"/v1/moves/{move}/reverse")
+    assert status == 200, document
+    until(lambda: len(mover.segments(project, "orders")) == 3, "writes go back")
+    assert mover.segments(project, "orders") == [source, target, source]
+    back = queue.post(20, 21)
+
+    everything = ",".join(location.partition("ids=")[2] for location in (old, there, back))
+    assert queue.many(f"{queue.path}/messages?ids={everything}") == [0, 1, 2, 3, 10, 11, 20, 21]
+    seen = []
+    while len(seen) < 7:
+        page, marker = queue.list(marker)
+        seen += page
+    assert seen == [1, 2, 3, 10, 11, 20, 21]
+    queue.ask("PATCH", where, 204, {"ttl": 600, "grace": 60})
+    assert len(queue.ask("GET", where, 200)["messages"]) == 2
+    queue.ask("DELETE", hrefs[0], 204)
+    queue.ask("DELETE", hrefs[1].partition("?")[0], 403)
+    queue.ask("DELETE", where, 204)
+    consumed = []
+    while len(consumed) < 7:
+        _, hrefs, claimed = queue.claim(10)
+        consumed += claimed
+        for href in hrefs:
+            queue.ask("DELETE", href, 204)
+    assert consumed == [1, 2, 3, 10, 11, 20, 21]
+    mover.until_in(move, "done")
+    assert mover.segments(project, "orders") == [source]
+    queue.post(30)
+    assert queue.list(marker)[0] == [30]
+
+
+# -- a worker that stands still ----------------------------------------------------------------------------------------
+
+
+def test_a_frozen_worker_delays_a_move_and_nobody_else(
+    nodes: Callable[[str, int], PartitionNode], tmp_path: Path
+) -> None:
+    north, south = nodes("sqlite", 0), nodes("sqlite", 1)
+    queue = f"orders-{uuid.uuid4().hex[:8]}"
+    path = f"/v2/queues/{queue}/messages"
+
+    def bodies(node: PartitionNode) -> list[str]:
+        answer = exchange(node.address, "GET", f"{path}?echo=true&limit=20", request_headers(project, {}).items())
+        return [message["body"] for message in json.loads(answer.body)["messages"]]
+
+    partitions = {"north": north.url, "south": south.url}
+    options = {"directory__lease": 10.0, "directory__member_interval": 0.5}
+    with running(tmp_path, partitions, **options) as mover, ThreadPoolExecutor(1) as thread:
+        door = mover.door
+        project = door.tenant(pinned="north")
+        lively, frozen = door.workers[:2]
+
+        def post(client: Any, body: str) -> int:
+            status: int = client.ask("POST", path, project, {"messages": [{"ttl": 300, "body": body}]}).status
+            return status
+
+        with door.through(lively) as first, door.through(frozen) as second:
+            for client in (first, second):
+                until(lambda client=client: post(client, "warm") == 201, "a worker takes writes")
+            suspend(frozen)
+            try:
+                move = mover.order(project, queue, "south")
+                shown = until(
+                    lambda: (shown := mover.show(move)) and shown["facts"].get("unacknowledged") and shown,
+                    "the seal is aborted",
+                )
+                assert {pid_of(name) for name in shown["facts"]["unacknowledged"]} == {frozen}
+                states = [entry["state"] for entry in shown["log"]]
+                assert states[states.index("sealing") + 1] == "armed"
+                assert post(first, "after the abort") == 201
+                # The first thing that it does when it runs again is a write, by what it knew.
+                asked = thread.submit(post, second, "frozen")
+                until(lambda: unread(door.proxy.public_port), "it has something to do")
+                shown = mover.until_in(move, "draining")
+                assert {pid_of(name) for name in shown["facts"]["barrier"]["expired"]} == {frozen}
+                assert post(first, "switched") == 201
+                before = bodies(north)
+            finally:
+                os.kill(frozen, signal.SIGCONT)
+            status = asked.result()
+            until(lambda: post(second, "thawed") == 201, "it takes writes again")
+        assert status in (201, 503)
+        assert bodies(north) == before
+        assert "after the abort" in before
+        assert [body for body in bodies(south) if body != "frozen"] == ["switched", "thawed"]
+        assert ("frozen" in bodies(south)) == (status == 201)
