@@ -5,10 +5,14 @@ and a consumer for each queue, who never stop. Then queues move back and forth, 
 Two figures of each move are shown as median, 99th percentile and maximum, in milliseconds:
 
     paused   as the mover measures it: from just before the seal to just after the switch
-    felt     the longest post to that queue meanwhile, less the median of all posts
+    felt     the longest post to that queue meanwhile, less the median of all posts; one more producer posts to it then,
+             without any pause
 
-With --frozen, one worker is stopped (SIGSTOP) before each move: what is shown besides is how long its first seal held
-writes before it was aborted.
+The parts of ``paused``, each from its beginning, are those that the log of a move keeps. With --frozen, one worker is
+stopped (SIGSTOP) before each move: what is shown besides is how long its first seal held writes before it was aborted.
+
+A dozen processes take part in each pause: on a machine without an idle processor they wait for one each time that it is
+their turn, which is why its load is shown. The traffic is such that two processors are not kept busy by it.
 
     python -m bench.moves                       200 moves, the catalog on MongoDB
     python -m bench.moves --catalog sqlite
@@ -28,7 +32,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from catalog.interface import Catalog
@@ -47,6 +52,9 @@ QUEUES = 8
 QUIET = {"moving.linger": 0.5, "directory.lease": 30.0, "directory.member_interval": 2.0}
 # Seconds to wait for a move.
 PATIENCE = 60.0
+# Of a pause, from its beginning: until the seal was stored, until the mover was shown it by the feed, until all workers
+# had acknowledged it, and until the target was in step; what is left is the switch.
+PARTS = ("seal_ms", "shown_ms", "acks_ms", "in_step_ms")
 _SWITCHED = frozenset({MoveState.DRAINING, MoveState.LINGERING, MoveState.RETIRED, *FINISHED_STATES})
 
 
@@ -65,6 +73,7 @@ class Bench:
         self.moves: list[Move] = []
         self.felt: list[float] = []
         self.aborted: list[float] = []
+        self.runnable: list[int] = []
 
     async def run(self) -> None:
         clients = await self._clients()
@@ -97,39 +106,40 @@ class Bench:
         return clients
 
     async def _one(self, catalog: Catalog, queue: str) -> None:
-        """Move a queue to where it is not; return when it is switched, or with a frozen worker when that failed."""
+        """Move a queue to where it is not; return when it is switched."""
         partitions = list(self._system.nodes)
         self._homes[queue] = (self._homes[queue] + 1) % len(partitions)
-        order = {"project": PROJECT, "queue": queue, "to": partitions[self._homes[queue]]}
-        before = time.monotonic()
         victim = self._system.doors[0].worker_pids[0]
-        if self._frozen:
-            suspend(victim)
-        try:
-            move = await self._ordered(catalog, order)
-        finally:
+        before = time.monotonic()
+        # A worker that is frozen before cannot acknowledge the seal.
+        with frozen(victim) if self._frozen else nullcontext():
+            id_ = await self._order(queue, partitions[self._homes[queue]])
+            # Without it few pauses would be felt by anybody.
+            door = self._system.doors[len(self.moves) % 2].public_address
+            probe = Producer(f"probe{len(self.moves)}", "v2", door, self._journal, [queue], random.Random(0), 0.005)
+            probing = asyncio.create_task(probe.run())
             if self._frozen:
-                os.kill(victim, signal.SIGCONT)
-        if self._frozen:
-            move = await self._until(catalog, move.id, switched=True)
+                await self._until(catalog, id_, switched=False)
+        self.moves.append(await self._until(catalog, id_, switched=True))
+        self.runnable.append(runnable())
         after = time.monotonic()
+        probe.over = True
+        await probing
         usual = statistics.median(took.seconds for took in self._journal.posts)
-        # A post that is still held is answered a moment later.
-        await asyncio.sleep(0.1)
         mine = [t.seconds for t in self._journal.posts if t.queue == queue and before <= t.sent <= after]
         self.felt.append((max(mine, default=usual) - usual) * 1000.0)
-        self.moves.append(move)
 
-    async def _ordered(self, catalog: Catalog, order: dict[str, str]) -> Move:
+    async def _order(self, queue: str, target: str) -> str:
+        """Order a move, as soon as the last one of this queue has ended; return its id."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            reply = await self._admin.ask("POST", "/v1/moves", order)
+            reply = await self._admin.ask("POST", "/v1/moves", {"project": PROJECT, "queue": queue, "to": target})
             if reply is not None and reply.status == 201:
                 (ordered,) = reply.document["moves"]
-                return await self._until(catalog, ordered["id"], switched=not self._frozen)
-            # Its last move has not ended yet.
+                found: str = ordered["id"]
+                return found
             await asyncio.sleep(0.1)
-        raise RuntimeError(f"{order} is not taken: {reply}")
+        raise RuntimeError(f"the move of {queue} to {target} is not taken: {reply}")
 
     async def _until(self, catalog: Catalog, id_: str, *, switched: bool) -> Move:
         """Return the move when its queue is switched, or when its seal was aborted for the first time."""
@@ -153,12 +163,40 @@ class Bench:
         shown["usual post (ms)"] = round(statistics.median(t.seconds for t in self._journal.posts) * 1000.0, 1)
         shown["paused (ms)"] = summary([move.pause_ms for move in self.moves if move.pause_ms is not None])
         shown["felt (ms)"] = summary(self.felt)
+        for name in PARTS:
+            shown[f"  {name} (ms)"] = summary([part for move in self.moves if (part := measured(move, name))])
         if self.aborted:
             shown["held before an abort (ms)"] = summary(self.aborted)
         shown["seals"] = sum(move.attempt for move in self.moves)
+        shown["runnable processes"] = round(statistics.median(self.runnable), 1)
+        shown["processors"] = os.cpu_count()
         refused = Counter(trouble.status for trouble in self._journal.troubles)
         shown["errors that clients saw"] = dict(refused)
         return shown
+
+
+def measured(move: Move, name: str) -> float | None:
+    """Return a measure of the switch."""
+    for entry in move.log:
+        measures = dict(entry.measures)
+        if "pause_ms" in measures and name in measures:
+            return float(measures[name])
+    return None
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Let a process stand still until the block ends."""
+    suspend(pid)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def runnable() -> int:
+    """Return how many processes run or would like to, besides this one (Linux, proc(5))."""
+    return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]) - 1
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
@@ -174,7 +212,7 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--moves", type=int, default=200)
-    parser.add_argument("--pace", type=float, default=0.05, help="seconds between two posts of one of 8 producers")
+    parser.add_argument("--pace", type=float, default=0.2, help="seconds between two posts of one of 8 producers")
     parser.add_argument("--catalog", choices=["mongodb", "sqlite"], default="mongodb")
     parser.add_argument("--frozen", action="store_true", help="freeze a worker before each move")
     parser.add_argument("-f", "--format", choices=["table", "json"], default="table")

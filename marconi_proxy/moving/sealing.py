@@ -69,12 +69,18 @@ class Unacknowledged(Unready):
 
 class _Entry:
     """One queue in a round. ``started``: when its seal was begun, by the monotonic clock; None if in an earlier step.
-    ``limit``: when it is aborted."""
+    ``limit``: when it is aborted. ``marks``: when since the beginning what was over, in milliseconds by name."""
 
     def __init__(self, drive: Drive) -> None:
         self.drive = drive
         self.started: float | None = None
         self.limit = 0.0
+        self.marks: dict[str, float] = {}
+
+    def mark(self, name: str, now: float) -> None:
+        """Keep that something was over ``now``, for whoever asks later where the pause went."""
+        if self.started is not None:
+            self.marks[name] = round((now - self.started) * 1000.0, 1)
 
     def is_mate(self, other: _Entry) -> bool:
         return self is not other and self.drive.move.id in other.drive.move.group
@@ -116,7 +122,9 @@ class Round:
             await self._each([entry for entry in armed if entry in self._open], self._seal)
         verdict = await self._pass([entry for entry in armed if entry in self._open])
         if verdict is not None:
+            self._mark("acks_ms")
             await self._each(self._open, self._bring_in_step)
+            self._mark("in_step_ms")
             # Dead-letter queues first: until its source is switched too, the older segment of one takes the dead
             # letters, and is read. A crash between leaves the source to a round of its own.
             switch = partial(self._switch, passed=verdict)
@@ -124,6 +132,10 @@ class Round:
             await self._each([e for e in self._open if e.placement.group is None], switch)
         if self._failure is not None:
             raise self._failure
+
+    def _mark(self, name: str) -> None:
+        for entry in self._open:
+            entry.mark(name, self._clock.monotonic())
 
     async def _each(self, entries: Sequence[_Entry], work: Callable[[_Entry], Awaitable[None]]) -> None:
         """Do something for several queues at the same time. Who fails leaves the round, and takes its group along."""
@@ -167,6 +179,7 @@ class Round:
         entry.started = self._clock.monotonic()
         entry.limit = entry.started + drive.pace.longest_seal(move.max_pause_ms)
         await drive.place(placement, "seals the queue")
+        entry.mark("seal_ms", self._clock.monotonic())
 
     async def _write_down(self, entry: _Entry) -> None:
         attempt = entry.drive.move.attempt + 1
@@ -218,6 +231,7 @@ class Round:
     async def _barrier(self, queues: Sequence[Placement]) -> Barrier:
         """Return the barrier for all seals: that of the last one."""
         positions = [await self._steps.position(placement) for placement in queues]
+        self._mark("shown_ms")
         return Barrier.after_seal(max(positions), await self._steps.members(), CHAINS)
 
     # -- the switch --------------------------------------------------------------------------------------------------
@@ -248,6 +262,7 @@ class Round:
             pause_ms=pause_ms,
             acks=len(passed.acknowledged),
             members=members,
+            **entry.marks,
         )
         # It has left the round as it should.
         self._open.remove(entry)

@@ -32,6 +32,9 @@ async def test_a_move_ends_with_the_queue_on_the_target_and_nothing_on_the_sourc
     states = [entry.state.value for entry in move.log]
     assert states == ["preparing", "armed", "sealing", "draining", "lingering", "retired", "done"]
     assert move.pause_ms is not None
+    switch = dict(move.log[3].measures)
+    parts = [float(switch[part]) for part in ("seal_ms", "shown_ms", "acks_ms", "in_step_ms", "pause_ms")]
+    assert parts == sorted(parts)
     assert move.certificate is not None
     assert move.certificate["pause_ms"] == move.pause_ms
     assert move.certificate["barrier"] == {"acknowledged": ["w1", "w2"], "signed_off": [], "expired": []}

@@ -112,8 +112,8 @@ class RealSteps(Steps):
     async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         try:
             async with asyncio.timeout(within):
-                old = await self._registered(key, source, within)
-                new = await self._registered(key, target, within)
+                # PERF: clients may be waiting.
+                old, new = await together(self._registered(key, source, within), self._registered(key, target, within))
                 await together(new.take_over(old), _subscribe(old, new))
         except TimeoutError:
             raise Unready(
