@@ -7,6 +7,7 @@ answer of 503 is a refusal if it says that nothing was done, and otherwise of un
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections import Counter, deque
@@ -39,6 +40,14 @@ class Trouble(NamedTuple):
     @property
     def excused_by_kills(self) -> bool:
         return self.status in (0, 503)
+
+    @property
+    def words(self) -> str:
+        """What the answer says, empty if there was none or it is no JSON."""
+        try:
+            return str(json.loads(self.body)["description"])
+        except (ValueError, KeyError, TypeError):
+            return f"{self.status} without words" if self.status else ""
 
     def __str__(self) -> str:
         return f"{self.when:.3f} {self.who}: {self.what} was answered {self.status} {self.body[:200]!r}"

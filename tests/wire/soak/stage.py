@@ -67,7 +67,7 @@ class Report:
 
     def lines(self) -> list[str]:
         told = [f"{name}: {figure}" for name, figure in self.figures.items()]
-        return [f"seed {self.seed}", *told, f"excused by kills: {dict(self.excused)}", *self.kills]
+        return [f"seed {self.seed}", *told, *(f"{n} x {what}" for what, n in self.excused.most_common()), *self.kills]
 
 
 class Stage:
@@ -249,8 +249,7 @@ class Stage:
         report.bad_troubles = [trouble for trouble in journal.troubles if not trouble.excused_by_kills]
         for trouble in journal.troubles:
             if trouble.excused_by_kills and trouble.when >= first_kill:
-                what = trouble.what.partition(" ")[0] + (" (a claim)" if "/claims" in trouble.what else "")
-                report.excused[f"{what} {trouble.status or 'no answer'}"] += 1
+                report.excused[f"{trouble.what.partition(' ')[0]}: {trouble.words or 'no answer'}"] += 1
         histories = journal.histories.values()
         moved = {queue: _switches(history) for queue, history in journal.histories.items()}
         report.figures |= {
