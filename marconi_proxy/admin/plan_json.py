@@ -7,7 +7,7 @@ latin-1 there.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from catalog.model import Move, Plan
@@ -16,7 +16,6 @@ from marconi_proxy.admin.time_text import iso
 from marconi_proxy.moving.budgets import Budgets
 from marconi_proxy.moving.machine import before_switch
 from marconi_proxy.moving.planning import Kind, Selection
-from marconi_proxy.moving.plans.names import planned_move_id
 from marconi_proxy.moving.plans.progress import Outcome, Progress
 from marconi_proxy.moving.plans.survey import pauses
 
@@ -115,11 +114,9 @@ def whole(plan: Plan, *, seal_timeout: float, measured: Mapping[str, Any] | None
     }
 
 
-def progress(plan: Plan, open_moves: Iterable[Move]) -> dict[str, Any]:
-    """Return the JSON of how far a plan is. ``open_moves``: records of its moves that have not ended."""
+def progress(plan: Plan, moves: Collection[Move]) -> dict[str, Any]:
+    """Return the JSON of how far a plan is. ``moves``: the records of those that it has begun and not settled."""
     known = Progress.of(plan)
-    numbers = {planned_move_id(plan.id, number): number for number in known.open}
-    moves = [move for move in open_moves if move.id in numbers]
     measured = list(known.pauses.values()) + [move.pause_ms for move in moves if move.pause_ms is not None]
     switched = sum(not before_switch(move.state) for move in moves) + sum(
         outcome in (Outcome.DONE, Outcome.REVERSED) for outcome in known.ended.values()
@@ -136,7 +133,7 @@ def progress(plan: Plan, open_moves: Iterable[Move]) -> dict[str, Any]:
     ]
     return listed(plan) | {
         "switched": switched,
-        "states": _counted(move.state.value for move in moves),
+        "states": _counted(move.state.value for move in moves if not move.finished),
         "left": sum(_whole_number(move.facts.get("left")) for move in moves),
         "pause": pauses(measured),
         "problems": problems[:_TOLD],

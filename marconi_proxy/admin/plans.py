@@ -21,7 +21,9 @@ from marconi_proxy.moving.ordering import Refused
 from marconi_proxy.moving.planning import Kind, Misnamed, plan
 from marconi_proxy.moving.plans.names import new_plan_id
 from marconi_proxy.moving.plans.preconditions import changes
-from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves, layout_for, layout_of, past_pauses
+from marconi_proxy.moving.plans.progress import Progress
+from marconi_proxy.moving.plans.records import Records
+from marconi_proxy.moving.plans.survey import layout_for, layout_of, past_pauses
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -106,8 +108,9 @@ class Plans:
 
     async def progress(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
         found = await self._found(from_url(plan))
-        moves = [move async for move in all_moves(self._catalog, plan=found.id, states=UNFINISHED)]
-        resp.media = plan_json.progress(found, moves)
+        # Those that have ended and that no executor has settled yet, too: or they would seem to go backwards.
+        moves = await Records(self._catalog, self._clock).of(found.id, Progress.of(found).open)
+        resp.media = plan_json.progress(found, moves.values())
 
     async def apply(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
         document = await read_object(req)

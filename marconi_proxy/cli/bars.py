@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from marconi_proxy.cli.watching import View, duration
+from marconi_proxy.cli.watching import View, duration, told
 
 
 class Bars:
@@ -42,7 +42,7 @@ class Bars:
             rest=f"{view.done}/{view.total} {view.unit}",
             visible=True,
         )
-        self._words.plain = "\n".join(part for part in (view.words, view.pause) if part)
+        self._words.plain = "\n".join(part for part in (told(view), view.pause) if part)
         if view.left is None:
             return
         # More may be found than were seen first: more queues are switched, or late writes arrive.

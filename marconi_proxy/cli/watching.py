@@ -18,6 +18,8 @@ from marconi_proxy.moving.machine import before_switch
 
 # Seconds between two looks.
 INTERVAL = 0.5
+# Longer after an answer that took its time: so many times as long.
+_SHARE = 3.0
 # How often in a row the admin API may fail to answer before that is the end of it.
 _PATIENCE = 20
 # Looks over which a rate is measured.
@@ -31,7 +33,8 @@ def nap(seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What there is to show: ``done`` of ``total`` (of a move, the steps behind it), ``words`` for the rest of it.
+    """What there is to show: ``done`` of ``total`` (of a move, the steps behind it), ``words`` for what is news when it
+    changes, ``numbers`` for what changes all the time.
 
     ``left``: messages that consumers must still take from older segments, None if nobody knows. ``pause``: how long
     writes were held so far, in words.
@@ -44,6 +47,7 @@ class View:
     words: str
     left: int | None = None
     pause: str = ""
+    numbers: str = ""
 
 
 class Reporter(Protocol):
@@ -101,11 +105,16 @@ class Lines:
 
 def line(view: View, rate: float, eta: float | None) -> str:
     """Return a view as one line."""
-    parts = [f"{view.title}: {view.done}/{view.total} {view.unit}", view.words]
+    parts = [f"{view.title}: {view.done}/{view.total} {view.unit}", told(view)]
     if view.left is not None:
         going = f" ({rate:.0f}/s, about {duration(eta)})" if rate and eta is not None else ""
         parts.append(f"{view.left} message{'s' if view.left != 1 else ''} left{going}")
     return "; ".join(part for part in (*parts, view.pause) if part)
+
+
+def told(view: View) -> str:
+    """Return what a view says in words."""
+    return ", ".join(part for part in (view.words, view.numbers) if part)
 
 
 def duration(seconds: float) -> str:
@@ -148,6 +157,7 @@ class Watch:
         try:
             with self._reporter as reporter:
                 while True:
+                    began = self._clock()
                     document = self._look(path)
                     seen = view(document)
                     reporter.show(seen, *pace.seen(self._clock(), seen.left))
@@ -155,7 +165,8 @@ class Watch:
                         return document
                     if self._ends is not None and self._clock() >= self._ends:
                         raise CommandError(f"{name} has not come so far in time; {goes_on}", Exit.TIMED_OUT)
-                    nap(INTERVAL)
+                    # Of a long plan an answer costs the catalog something.
+                    nap(max(INTERVAL, _SHARE * (self._clock() - began)))
         except KeyboardInterrupt:
             raise CommandError(f"interrupted while looking at {name}; {goes_on}", Exit.TIMED_OUT) from None
 
@@ -232,7 +243,8 @@ def plan_view(plan: Mapping[str, Any]) -> View:
         plan["switched"],
         plan["moves"],
         "switched",
-        ", ".join([plan["state"], f"{ended['done']} done", *states, *waiting, *badly]),
+        ", ".join([plan["state"], *badly]),
         plan["left"] if plan["switched"] else None,
         f"pauses: median {pause['median_ms']:.0f} ms, longest {pause['longest_ms']:.0f} ms" if pause else "",
+        ", ".join([f"{ended['done']} done", *states, *waiting]),
     )

@@ -146,6 +146,8 @@ async def test_an_applied_plan_runs_and_is_done(api):
     assert progress["problems"] == [{"project": "a", "queue": "r", "outcome": "failed", "reason": "it failed 20 times"}]
     one = await api.catalog.get_move(one.id)
     await enter(api.catalog, one, MoveState.DONE)
+    progress = (await api.client.get(path)).json()
+    assert (progress["switched"], progress["states"]) == (1, {}), "not settled yet, and switched all the same"
     await executor(api).round()
     progress = (await api.client.get(path)).json()
     assert (progress["state"], progress["switched"], progress["left"]) == ("done", 1, 0)

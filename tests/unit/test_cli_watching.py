@@ -61,6 +61,18 @@ def test_lines_tell_news_at_once_and_numbers_now_and_then():
     ]
 
 
+def test_how_many_moves_are_in_which_state_is_no_news():
+    said = []
+    with Lines(said.append) as lines:
+        for done in range(10):
+            lines.show(replace(VIEW, done=done, words="running", numbers=f"{done} done"), 1.0, None)
+        lines.show(replace(VIEW, done=9, words="running, 1 failed", numbers="9 done"), 1.0, None)
+    assert [text.split("; ")[:2] for text in said] == [
+        ["drain p1: 0/10 switched", "running, 0 done"],
+        ["drain p1: 9/10 switched", "running, 1 failed, 9 done"],
+    ]
+
+
 def test_bars_show_moves_messages_rate_time_and_pause_and_take_names_as_they_are():
     stream = io.StringIO()
     with Bars(stream, width=80) as bars:
@@ -85,5 +97,5 @@ def test_a_plan_is_shown_with_what_ended_badly():
     ended = {"done": 3, "reversed": 0, "cancelled": 0, "gone": 1, "refused": 0, "failed": 2}
     plan = {"title": "t", "state": "running", "switched": 4, "moves": 9, "left": 7, "waiting": 2, "ended": ended}
     view = plan_view(plan | {"states": {"draining": 1}, "pause": None})
-    assert view.words == "running, 3 done, 1 draining, 2 waiting, 1 gone, 2 failed"
+    assert (view.words, view.numbers) == ("running, 1 gone, 2 failed", "3 done, 1 draining, 2 waiting")
     assert (view.done, view.total, view.left, view.pause) == (4, 9, 7, "")
