@@ -319,6 +319,8 @@ class Drive:
             await self._tell(seen, now)
             return Next(_SOON)
         if not seen.empty:
+            # A mover that was frozen after it had found them empty can not retire them any more.
+            await self.place(transitions.bar(placement, now), "bars the placement")
             facts = {**seen.facts, "left": seen.left, "waits": seen.why}
             await self.enter(Event.NOT_EMPTY, seen.why, facts, changes={"due": 0.0})
             return AT_ONCE
@@ -371,8 +373,10 @@ class Drive:
         now = self.clock.now()
         measured = replace(self.move, facts={**self.move.facts, **facts})
         # The queue itself may be gone by now, or another one.
-        proof = certificate(measured, measured.facts["switched_to"], now)
-        await self.enter(Event.CLEANED, "the older queues are deleted", facts, changes={"certificate": proof})
+        where = measured.facts["switched_to"]
+        # Of a way back that was paused and not taken, ``toward`` still says where that would have led.
+        changes = {"certificate": certificate(measured, where, now), "toward": where}
+        await self.enter(Event.CLEANED, "the older queues are deleted", facts, changes=changes)
         return AT_ONCE
 
     # -- what steps share --------------------------------------------------------------------------------------------
@@ -403,7 +407,7 @@ class Drive:
             if behind:
                 await self.steps.bury(key, behind)
             return [[segment.partition, segment.physical] for segment in behind]
-        deleted = []
+        empty = []
         for segment in behind:
             if await self.steps.partition(segment.partition) is None:
                 continue
@@ -411,12 +415,27 @@ class Drive:
             if look.problem is not None:
                 raise Unready(f"to delete a queue: {look.problem}")
             if look.empty:
-                await self.steps.remove(key, segment)
-                deleted.append([segment.partition, segment.physical])
+                empty.append(segment)
             else:
                 # It came after all was seen to be over, by a way that is none of ours. Better kept than lost.
                 LOG.warning("%s: keeps queue %s on %s: it is not empty", self.name, segment.physical, segment.partition)
-        return deleted
+        if empty:
+            await self._make_sure(placement)
+        for segment in empty:
+            await self.steps.remove(key, segment)
+        return [[segment.partition, segment.physical] for segment in empty]
+
+    async def _make_sure(self, placement: Placement) -> None:
+        """Make sure, as late as can be, that what is about to be deleted is this mover's to delete: it holds the move,
+        and the placement is what it was. Raises MoveNotHeld, MoveConflict, Conflict.
+
+        A mover that was frozen since would delete a queue that another move, or another life of the queue, has there.
+        What remains is one that is frozen, or a call that is under way, in the moment after this.
+        """
+        await self.note({})
+        now = await self.steps.placement(self.move.key)
+        if now is None or (now.born, now.epoch) != (placement.born, placement.epoch):
+            raise Conflict(now)
 
     async def place(self, placement: Placement, what: str) -> None:
         """Store what became of the placement. Raises Conflict."""

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from catalog.model import MemberSighting, MoveState, PartitionState, PlacementState
+from catalog.model import MemberSighting, MoveState, PartitionState, PlacementState, Segment
 from marconi_proxy.moving.machine import Event
 from marconi_proxy.moving.steps.faulty import Died, Fault
 from tests.unit.moving_crew import PACE, Crew
-from tests.unit.moving_world import World, make_partition, member
+from tests.unit.moving_world import FakeQueue, World, make_partition, member
 
 
 async def test_a_move_ends_with_the_queue_on_the_target_and_nothing_on_the_source() -> None:
@@ -261,6 +261,19 @@ async def test_a_reversed_move_ends_where_it_began_under_another_name() -> None:
     assert world.moves["m1"].certificate["to"] == "p1"
 
 
+async def test_a_way_back_that_was_paused_and_not_taken_says_where_the_queue_is_in_the_end() -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.REVERSE)
+    world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", Event.PAUSE)
+    await Crew(world, "m1").run()
+    assert (world.moves["m1"].state, world.moves["m1"].toward) == (MoveState.SUSPENDED, "p1")
+    world.decide("m1", Event.RESUME)
+    await Crew(world, "m1").run()
+    assert (world.moves["m1"].state, world.moves["m1"].toward) == (MoveState.DONE, "p2")
+
+
 async def test_a_reverse_that_is_cancelled_goes_on_to_the_target() -> None:
     world = World()
     world.put("orders")
@@ -433,6 +446,72 @@ async def test_a_queue_with_a_message_is_never_deleted() -> None:
     assert world.queues["p1", "orders"].free == 1
     assert world.moves["m1"].certificate is not None
     assert world.moves["m1"].certificate["deleted"] == []
+
+
+async def test_a_mover_that_was_frozen_before_it_deletes_leaves_what_came_there_meanwhile() -> None:
+    """Between its look and its deletion another mover goes on, and the queue begins a new life on the old partition."""
+    world = World()
+    key = world.put("orders")
+    world.order("m1", "orders")
+
+    async def thaw_late(name: str) -> None:
+        if world.moves["m1"].state is MoveState.RETIRED and name == "look":
+            world.before = None
+            await Crew(world, "m1").run()
+            assert world.moves["m1"].state is MoveState.DONE
+            world.delete(key)
+            world.put("orders")
+            world.placements[key] = replace(world.placements[key], born="f" * 16, segments=(Segment(0, "p1", "other"),))
+            world.queues["p1", "orders"] = FakeQueue()
+
+    world.before = thaw_late
+    await Crew(world, "m1").run()
+    assert ("p1", "orders") in world.queues
+
+
+async def test_what_a_queue_of_a_new_life_holds_is_not_deleted_by_the_move_of_the_old_one() -> None:
+    world = World()
+    key = world.put("orders")
+    world.order("m1", "orders")
+    looked: list[str] = []
+
+    async def begin_anew(name: str) -> None:
+        # The mover has found the old queue empty, and is about to delete it.
+        if world.moves["m1"].state is MoveState.RETIRED and name == "record" and not looked:
+            looked.append(name)
+            world.delete(key)
+            world.put("orders")
+            world.placements[key] = replace(world.placements[key], born="f" * 16)
+            world.queues["p1", "orders"].free = 1
+
+    world.before = begin_anew
+    await Crew(world, "m1").run()
+    assert world.queues["p1", "orders"].free == 1
+    assert world.moves["m1"].state is MoveState.VOID
+
+
+async def test_a_mover_that_was_frozen_after_its_last_look_can_not_retire_what_is_not_empty_any_more() -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    frozen: list[str] = []
+
+    async def thaw_late(name: str) -> None:
+        if world.moves["m1"].state is MoveState.LINGERING and name == "place" and not frozen:
+            frozen.append(name)
+            world.queues["p1", "orders"].free = 1
+            other = Crew(world, "m1").mover()
+            while world.moves["m1"].state is MoveState.LINGERING:
+                await other.step()
+
+    world.before = thaw_late
+    crew = Crew(world, "m1")
+    convoy = crew.mover()
+    while not frozen:
+        world.clock.time += 100
+        await convoy.step()
+    assert world.chain("orders") == ["p1 sealed", "p2"]
+    assert world.moves["m1"].state is MoveState.DRAINING
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------
