@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from catalog.model import MoveState
@@ -15,11 +16,15 @@ Seal = Callable[[Sequence[Drive]], Awaitable[None]]
 
 
 class Convoy:
-    """``drives`` are those of a whole group, held by one mover; while some of a group are missing, none is sealed."""
+    """``drives`` are those of a whole group, held by one mover; while some of a group are missing, none is sealed.
 
-    def __init__(self, drives: Sequence[Drive], seal: Seal) -> None:
+    ``turns`` bounds how many steps are made at a time. Seals take none: clients wait for those.
+    """
+
+    def __init__(self, drives: Sequence[Drive], seal: Seal, turns: asyncio.Semaphore) -> None:
         self.drives = list(drives)
         self._seal = seal
+        self._turns = turns
 
     def __repr__(self) -> str:
         return f"<Convoy {self.drives}>"
@@ -33,7 +38,8 @@ class Convoy:
     async def step(self) -> float:
         """Do one step of each move; return the seconds after which the next is worth making, infinite if not before a
         record is changed by others. Raises CatalogError."""
-        nexts = [(drive, await drive.step()) for drive in self.drives]
+        async with self._turns:
+            nexts = [(drive, await drive.step()) for drive in self.drives]
         ready = [drive for drive, next_ in nexts if next_.ready]
         wait = min((next_.wait for _, next_ in nexts if not next_.ready), default=SHORTLY)
         # A seal that was found goes on, whatever the others do: clients are waiting.

@@ -10,9 +10,7 @@ import secrets
 import signal
 import socket  # noqa: TID251 - only for the host's name
 import time
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import Any
 
 from oslo_config import cfg
 
@@ -22,7 +20,8 @@ from marconi_proxy.moving.clock import SystemClock
 from marconi_proxy.moving.following import Following
 from marconi_proxy.moving.mover import Mover
 from marconi_proxy.moving.opening import make_steps, pace_of
-from marconi_proxy.moving.plans.executor import run_plans
+from marconi_proxy.moving.plans.executor import Executor, run_plans, until_news
+from marconi_proxy.moving.plans.records import Records
 from marconi_proxy.option_types import redacted
 from marconi_proxy.serving.logs import configure
 from marconi_proxy.serving.server import check_catalog
@@ -30,9 +29,25 @@ from marconi_proxy.serving.server import check_catalog
 LOG = logging.getLogger(__name__)
 
 
-def beside(conf: cfg.ConfigOpts, catalog: Catalog) -> list[Coroutine[Any, Any, None]]:
-    """Return what else runs in the mover's process, each for ever."""
-    return [run_plans(catalog, clock=time.time, longest=conf.moving.max_segments)]
+# Seconds for which a move is believed not to have changed when the feed did not show that it has.
+_BELIEVED = 10.0
+
+
+class Planner:
+    """Carries out plans. Told of moves as the mover is."""
+
+    def __init__(self, conf: cfg.ConfigOpts, catalog: Catalog) -> None:
+        self._records = Records(catalog, time.time, _BELIEVED)
+        self._executor = Executor(catalog, clock=time.time, longest=conf.moving.max_segments, records=self._records)
+        self._news = asyncio.Event()
+
+    def changed(self, move_id: str | None) -> None:
+        self._records.changed(move_id)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Go on for ever."""
+        await run_plans(self._executor, sleep=until_news(self._news))
 
 
 def serve(conf: cfg.ConfigOpts) -> None:
@@ -51,27 +66,32 @@ async def _serve(conf: cfg.ConfigOpts) -> None:
         catalog = await open_catalog(conf.catalog.uri)
         stack.push_async_callback(catalog.close)
         name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
-        mover, following = make_mover(conf, catalog, stack, name)
-        tasks = [asyncio.create_task(work) for work in (following.run(), *beside(conf, catalog))]
+        mover, following, planner = make_mover(conf, catalog, stack, name)
+        tasks = [asyncio.create_task(work) for work in (following.run(), planner.run())]
         stack.push_async_callback(_end, tasks)
         LOG.info("mover %s is at work, catalog: %s", name, redacted(conf.catalog.uri))
         await mover.run(stop)
         LOG.info("mover %s has ended", name)
 
 
-def make_mover(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack, name: str) -> tuple[Mover, Following]:
-    """Return a mover over an open catalog, and what tells it of changes; ``stack`` closes what they need."""
+def make_mover(
+    conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack, name: str
+) -> tuple[Mover, Following, Planner]:
+    """Return a mover over an open catalog, what tells it of changes, and what carries out plans beside it; ``stack``
+    closes what they need."""
     # The two know each other: a position is asked of the feed, and the feed tells of moves.
     mover: Mover
+    planner = Planner(conf, catalog)
 
     def changed(move_id: str | None, version: int | None) -> None:
         mover.changed(move_id, version)
+        planner.changed(move_id)
 
     following = Following(catalog, changed)
     steps = make_steps(conf, catalog, following.position, stack)
     chance = random.Random()  # noqa: S311 - spreads load, guards nothing
     mover = Mover(catalog, steps, pace_of(conf), SystemClock(), chance, name)
-    return mover, following
+    return mover, following, planner
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -38,8 +38,10 @@ _RESTING = 60.0
 _PATIENCE = 1.5
 # Seconds until the next visit of a move on which somebody else is at work.
 _SHORTLY = 0.5
-# Visits at a time.
+# Visits at a time, most of which wait for their next step; and steps at a time, which are in the way of those that hold
+# writes.
 _VISITS = 64
+_STEPS = 8
 # Seconds that visits get to come to a good end when the mover is stopped.
 _GRACE = 10.0
 
@@ -62,6 +64,7 @@ class Mover:
         self._clock = clock
         self._chance = chance
         self._rounds = Rounds(steps, clock, pace.seals_per_second)
+        self._turns = asyncio.Semaphore(_STEPS)
         # When which move is to be visited, by the monotonic clock; those under visit; the versions last seen.
         self._due: dict[str, float] = {}
         self._visited: dict[str, asyncio.Task[None]] = {}
@@ -127,6 +130,8 @@ class Mover:
     async def _sweep(self) -> None:
         """Find the moves that there are. Raises CatalogError."""
         now = self._clock.monotonic()
+        # What is heard of from here on may be newer than the pages.
+        known = set(self._due)
         found: dict[str, Move] = {}
         after: str | None = None
         while True:
@@ -139,7 +144,7 @@ class Mover:
             if id_ not in self._due and id_ not in self._visited:
                 elsewhere = move.holder is not None and move.holder.name != self.name
                 self._due[id_] = now + (self._jitter(self._pace.hold / 2) if elsewhere else 0.0)
-        for id_ in self._due.keys() - found.keys():
+        for id_ in known - found.keys():
             self._forget(id_)
         self._sweep_at = now + self._jitter(_SWEEP)
 
@@ -229,7 +234,7 @@ class Mover:
     async def _held(self, held: list[_Held]) -> float:
         """Go on with moves that are held; return when to visit them again. Raises CatalogError."""
         drives = [Drive(self._steps, self._pace, self._clock, self._chance, move, token) for move, token in held]
-        convoy = Convoy(drives, self._rounds.seal)
+        convoy = Convoy(drives, self._rounds.seal, self._turns)
         going = asyncio.create_task(self._go_on(convoy), name="going on")
         keeping = asyncio.create_task(self._keep(held), name="keeping hold")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -47,7 +48,7 @@ class Crew:
         async def seal(ready: Sequence[Drive]) -> None:
             await Round(steps, self.world.clock, ready).run()
 
-        return Convoy(drives, seal)
+        return Convoy(drives, seal, asyncio.Semaphore())
 
     async def run(self) -> None:
         """Return when all moves have ended or rest."""

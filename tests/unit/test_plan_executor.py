@@ -13,7 +13,7 @@ from catalog.model import MoveState, PartitionState, PlacementState, PlanState, 
 from marconi_proxy.moving.budgets import Budgets
 from marconi_proxy.moving.ordering import OPERATOR
 from marconi_proxy.moving.planning import Kind, Selection
-from marconi_proxy.moving.plans.executor import run_plans
+from marconi_proxy.moving.plans.executor import run_plans, until_news
 from marconi_proxy.moving.plans.progress import Outcome
 from tests.contract.plan_stage import Clock, enter, executor, finish, furnish, place, progress, records, running, state
 
@@ -265,7 +265,7 @@ async def test_rounds_go_on_whatever_happens(catalog, clock, monkeypatch, caplog
 
     monkeypatch.setattr(catalog, "list_plans", list_plans)
     with pytest.raises(asyncio.CancelledError):
-        await run_plans(catalog, clock=clock, longest=4, sleep=sleep)
+        await run_plans(executor(catalog, clock), sleep=sleep)
     assert len(rounds) == 3
     assert "plans wait: the catalog is not available: away" in caplog.text
     assert "a mistake" in caplog.text
@@ -311,3 +311,13 @@ async def test_a_move_that_another_executor_has_begun_and_a_mover_sealed_meanwhi
     assert len(await records(catalog)) == 1
     assert (await progress(catalog)).open == {0}
     assert (await progress(catalog)).ended == {}
+
+
+async def test_news_end_a_sleep_and_are_taken_in_by_it():
+    news = asyncio.Event()
+    sleep = until_news(news)
+    news.set()
+    async with asyncio.timeout(60):
+        await sleep(3600.0)
+    assert not news.is_set()
+    await sleep(0.0)

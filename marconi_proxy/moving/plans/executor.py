@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from catalog import Catalog
@@ -32,25 +33,22 @@ from marconi_proxy.moving.ordering import Refused, Situation, Wish, check, made
 from marconi_proxy.moving.planning import Kind
 from marconi_proxy.moving.plans.names import planned_move_id
 from marconi_proxy.moving.plans.progress import Outcome, Progress, next_to_begin, outcome_of
+from marconi_proxy.moving.plans.records import Records
 from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves
 from marconi_proxy.moving.transitions import rehome
 
 _log = logging.getLogger(__name__)
 
 _PAGE = 100
+# Seconds between two rounds at least: what is news comes in crowds.
+_CROWD = 0.1
 _ACTIVE = (PlanState.RUNNING, PlanState.PAUSED)
 
 
 async def run_plans(
-    catalog: Catalog,
-    *,
-    clock: Callable[[], float],
-    longest: int,
-    interval: float = 1.0,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    executor: Executor, *, interval: float = 1.0, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> None:
-    """Carry out plans for ever. ``clock``: seconds since 1970; ``longest``: segments that a chain may have."""
-    executor = Executor(catalog, clock=clock, longest=longest)
+    """Carry out plans for ever."""
     while True:
         try:
             await executor.round()
@@ -61,24 +59,46 @@ async def run_plans(
         await sleep(interval)
 
 
-class Executor:
-    """Looks once at every plan that is running or paused, in each ``round``."""
+def until_news(news: asyncio.Event) -> Callable[[float], Awaitable[None]]:
+    """Return a sleep that ends early when there is ``news``, so that what a budget held back is begun at once."""
 
-    def __init__(self, catalog: Catalog, *, clock: Callable[[], float], longest: int) -> None:
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(_CROWD)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await news.wait()
+        news.clear()
+
+    return sleep
+
+
+class Executor:
+    """Looks once at every plan that is running or paused, in each ``round``.
+
+    ``clock``: seconds since 1970; ``longest``: segments that a chain may have; ``records``: who knows the moves.
+    """
+
+    def __init__(
+        self, catalog: Catalog, *, clock: Callable[[], float], longest: int, records: Records | None = None
+    ) -> None:
         self._catalog = catalog
         self._clock = clock
         self._longest = longest
+        self._records = records or Records(catalog, clock)
 
     async def round(self) -> None:
         """Settle what has ended and begin what may begin, of every plan. Raises CatalogError."""
         partitions: dict[str, Partition] | None = None
+        active: list[str] = []
         after = None
         while plans := await self._catalog.list_plans(states=_ACTIVE, after=after, limit=_PAGE):
             if partitions is None:
                 partitions = {partition.name: partition for partition in await self._catalog.list_partitions()}
             for plan in plans:
-                await _Turn(self._catalog, plan, partitions, self._clock, self._longest).take()
+                await _Turn(self._catalog, plan, partitions, self._clock, self._longest, self._records).take()
+            active += [plan.id for plan in plans]
             after = plans[-1].id
+        self._records.forget_all_but(active)
 
 
 @dataclass(slots=True)
@@ -90,10 +110,11 @@ class _Turn:
     partitions: dict[str, Partition]
     clock: Callable[[], float]
     longest: int
+    records: Records
 
     async def take(self) -> None:
         before = Progress.of(self.plan)
-        moves = await self._records(before)
+        moves = await self.records.of(self.plan.id, before.open)
         settled = await self._settled(before, moves)
         now = self.clock()
         budgets = Budgets.from_json(self.plan.budgets)
@@ -120,21 +141,6 @@ class _Turn:
         for number in sorted(after.open - before.open):
             # What cannot be begun after all is found, and written down, by the next round.
             await self._begin(number, after)
-
-    async def _records(self, progress: Progress) -> dict[int, Move]:
-        """Return the records of the open moves, as far as there are any."""
-        numbers = {planned_move_id(self.plan.id, n): n for n in progress.open}
-        found = {}
-        if numbers:
-            async for move in all_moves(self.catalog, plan=self.plan.id, states=UNFINISHED):
-                if move.id in numbers:
-                    found[numbers.pop(move.id)] = move
-        for move_id, number in numbers.items():
-            # It has ended, or was never inserted.
-            ended = await self.catalog.get_move(move_id)
-            if ended is not None:
-                found[number] = ended
-        return found
 
     async def _settled(self, progress: Progress, moves: dict[int, Move]) -> Progress:
         """Write down how open moves have ended, and insert those that have no record."""
