@@ -10,7 +10,7 @@ from typing import Any
 
 PARTITION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _JSON_DEPTH = 20
 
 
@@ -57,9 +57,10 @@ def one_line(name: str, value: object) -> str:
 
 
 def check_id(name: str, value: object) -> None:
-    """Raise ValueError unless ``value`` can be the id of a move or plan, or a token: it goes into URLs and logs."""
+    """Raise ValueError unless ``value`` can be the id of a move or plan, or a token: it goes into URLs and logs, and
+    is a key of JSON objects that stores keep."""
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise ValueError(f"{name}: {value!a} is not an id (1 to 64 of A-Z a-z 0-9 _ . - and not - _ . first)")
+        raise ValueError(f"{name}: {value!a} is not an id (1 to 64 of A-Z a-z 0-9 _ - and not - _ first)")
 
 
 def check_partition_name(name: str, value: object) -> None:

@@ -184,7 +184,7 @@ class Moves:
     def _ids(self) -> Iterator[str]:
         first = new_move_id(self._clock(), self._chance())
         yield first
-        yield from (f"{first}.{number}" for number in count(1))
+        yield from (f"{first}-{number}" for number in count(1))
 
     # -- deciding ----------------------------------------------------------------------------------------------------
 

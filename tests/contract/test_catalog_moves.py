@@ -32,7 +32,7 @@ async def token(catalog: Catalog, move_id: str, holder: str = "mover", seconds: 
     [
         move("m-1"),
         Move(
-            "20261121T080000.123Z-ab",
+            "20261121T080000-123Z-ab",
             "a/\xff",
             "~t",
             "Full.1_2-3",

@@ -64,7 +64,7 @@ async def test_a_dead_letter_queue_goes_along(api):
     assert [m["queue"] for m in moves] == ["q", "dead"]
     assert moves[0]["group"] == [moves[1]["id"]]
     assert moves[1]["group"] == [moves[0]["id"]]
-    assert moves[1]["id"] == moves[0]["id"] + ".1"
+    assert moves[1]["id"] == moves[0]["id"] + "-1"
     assert {m.id for m in await api.catalog.list_moves(limit=9)} == {m["id"] for m in moves}
 
 

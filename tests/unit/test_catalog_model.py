@@ -62,7 +62,7 @@ for _ in range(20):
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 names = texts.filter(bool)
-tokens = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
+tokens = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 segments = st.builds(Segment, st.integers(0, 2**31), names, names, st.booleans())
 placements = st.builds(
     Placement,

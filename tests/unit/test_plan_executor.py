@@ -64,8 +64,8 @@ async def test_moves_of_a_plan_carry_what_it_says(catalog, clock):
     await running(catalog, Budgets(max_pause_ms=150))
     await executor(catalog, clock).round()
     one, other = await records(catalog)
-    assert (one.id, other.id) == ("plan.00000", "plan.00001")
-    assert (one.group, other.group) == (("plan.00001",), ("plan.00000",))
+    assert (one.id, other.id) == ("plan-00000", "plan-00001")
+    assert (one.group, other.group) == (("plan-00001",), ("plan-00000",))
     assert (one.max_pause_ms, one.plan, one.born, one.created) == (150, "plan", "0123456789abcdef", clock.now)
 
 
@@ -302,7 +302,7 @@ async def test_a_move_that_another_executor_has_begun_and_a_mover_sealed_meanwhi
             met.append(1)
             await executor(catalog, clock).round()
             placement = await real(key)
-            sealed = replace(placement, epoch=2, state=PlacementState.SEALING, move=f"{plan.id}.00000")
+            sealed = replace(placement, epoch=2, state=PlacementState.SEALING, move=f"{plan.id}-00000")
             await catalog.replace_placement(sealed)
         return await real(key)
 

@@ -27,7 +27,7 @@ def begun(one: Plan, progress: Progress = Progress(), moves=None) -> set[int]:  
 
 
 def move(number: int, state: MoveState) -> Move:
-    return Move(f"p.{number:05d}", "a", f"q{number}", "p1", "p2", state)
+    return Move(f"p-{number:05d}", "a", f"q{number}", "p1", "p2", state)
 
 
 def test_what_is_written_down_comes_back():

@@ -21,7 +21,7 @@ def new_move_id(now: float, chance: str) -> str:
 
 def planned_move_id(plan_id: str, number: int) -> str:
     """Return the id of the move ``number`` of a plan: always the same, so that it is never begun twice."""
-    return f"{plan_id}.{number:05d}"
+    return f"{plan_id}-{number:05d}"
 
 
 def since(now: float, seconds: float) -> str:
