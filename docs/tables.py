@@ -12,7 +12,7 @@ from docutils.statemachine import StringList
 from marconi_proxy.admin.routes import ROUTES
 from marconi_proxy.cli.commands import COMMANDS
 from marconi_proxy.cli.main import MarconiProxy
-from marconi_proxy.moving.machine import EVENTS, TABLE, picture
+from marconi_proxy.moving.protocol.machine import EVENTS, TABLE, picture
 
 
 class _Generated(Directive):

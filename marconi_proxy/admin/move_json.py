@@ -7,8 +7,8 @@ from typing import Any
 from catalog.model import Move
 from marconi_proxy.admin.project_text import shown, shown_project
 from marconi_proxy.admin.time_text import iso
-from marconi_proxy.moving.machine import TABLE
-from marconi_proxy.moving.ordering import offers
+from marconi_proxy.moving.orders.ordering import offers
+from marconi_proxy.moving.protocol.machine import TABLE
 
 # Not in lists: they grow with what a move has gone through.
 _LONG = ("log", "certificate", "facts")

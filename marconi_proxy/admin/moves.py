@@ -19,10 +19,10 @@ from marconi_proxy.admin import move_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.project_text import from_json, from_url, project_from_json, project_named, shown, to_url
 from marconi_proxy.admin.query import integer, parameters
-from marconi_proxy.moving.machine import TABLE, Event, NotNow, after
-from marconi_proxy.moving.ordering import OPERATOR, Refused, Wish, check_reverse, offers, order
+from marconi_proxy.moving.orders.ordering import OPERATOR, Refused, Wish, check_reverse, offers, order
 from marconi_proxy.moving.plans.names import new_move_id
 from marconi_proxy.moving.plans.survey import UNFINISHED, situation_of
+from marconi_proxy.moving.protocol.machine import TABLE, Event, NotNow, after
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000

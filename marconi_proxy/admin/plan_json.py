@@ -13,11 +13,11 @@ from typing import Any
 from catalog.model import Move, Plan
 from marconi_proxy.admin.project_text import from_json, project_from_json, shown, shown_project
 from marconi_proxy.admin.time_text import iso
-from marconi_proxy.moving.budgets import Budgets
-from marconi_proxy.moving.machine import before_switch
-from marconi_proxy.moving.planning import Kind, Selection
+from marconi_proxy.moving.plans.budgets import Budgets
+from marconi_proxy.moving.plans.planning import Kind, Selection
 from marconi_proxy.moving.plans.progress import Outcome, Progress
 from marconi_proxy.moving.plans.survey import pauses
+from marconi_proxy.moving.protocol.machine import before_switch
 
 MEMBERS = ("kind", "project", "partition", "region", "to", "budgets")
 

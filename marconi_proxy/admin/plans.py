@@ -17,9 +17,9 @@ from marconi_proxy.admin import plan_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.project_text import from_url, to_url
 from marconi_proxy.admin.query import integer, parameters
-from marconi_proxy.moving.ordering import Refused
-from marconi_proxy.moving.planning import Kind, Misnamed, plan
+from marconi_proxy.moving.orders.ordering import Refused
 from marconi_proxy.moving.plans.names import new_plan_id
+from marconi_proxy.moving.plans.planning import Kind, Misnamed, plan
 from marconi_proxy.moving.plans.preconditions import changes
 from marconi_proxy.moving.plans.progress import Progress
 from marconi_proxy.moving.plans.records import Records

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from catalog.model import MoveState
 from marconi_proxy.cli.admin_client import AdminClient, NotFound, part
 from marconi_proxy.cli.exits import CommandError, Exit
-from marconi_proxy.moving.machine import before_switch
+from marconi_proxy.moving.protocol.machine import before_switch
 
 # Seconds between two looks.
 INTERVAL = 0.5

@@ -37,7 +37,7 @@ from marconi_proxy.front_door.relay import Receive, Scope, Send, client_waits, r
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.front_door.writing import LOST_SIGHT, Late, Write, Writing
-from marconi_proxy.moving.fence import Ticket
+from marconi_proxy.moving.protocol.fence import Ticket
 from marconi_proxy.routing.dead_letter import dead_letter_queue
 from marconi_proxy.routing.decision import (
     Decision,

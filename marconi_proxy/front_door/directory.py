@@ -21,7 +21,7 @@ from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import Change, ChangeSubject, Partition, Placement, QueueKey, Segment, Synced, Tenant
 from marconi_proxy.front_door.seals import Seals
-from marconi_proxy.moving.fence import Fence
+from marconi_proxy.moving.protocol.fence import Fence
 from marconi_proxy.upstream.exchange import Upstream
 
 LOG = logging.getLogger(__name__)

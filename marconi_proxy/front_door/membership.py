@@ -19,7 +19,7 @@ from catalog.interface import Catalog
 from catalog.model import Member
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.writing import Writing
-from marconi_proxy.moving.barrier import CHAINS
+from marconi_proxy.moving.protocol.barrier import CHAINS
 
 LOG = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from catalog.model import (
 )
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.refusals import Refused, not_found, unavailable
-from marconi_proxy.moving import transitions
+from marconi_proxy.moving.protocol import transitions
 from marconi_proxy.routing.choice import Refusal, choose
 from marconi_proxy.upstream.exchange import Upstream
 

@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 from catalog.errors import CatalogError, Conflict
 from catalog.interface import Catalog
 from catalog.model import Change, Placement, PlacementState, QueueKey
-from marconi_proxy.moving.transitions import abort
+from marconi_proxy.moving.protocol.transitions import abort
 
 LOG = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from functools import partial
 
 from catalog.model import QueueKey
 from marconi_proxy.front_door.refusals import Refused, unavailable
-from marconi_proxy.moving.fence import Fence, Lease, Ticket
+from marconi_proxy.moving.protocol.fence import Fence, Lease, Ticket
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import Unanswered, Withdrawn
 

@@ -17,7 +17,7 @@ from oslo_config import cfg
 from catalog import open_catalog
 from catalog.interface import Catalog
 from marconi_proxy.moving.clock import SystemClock
-from marconi_proxy.moving.following import Following
+from marconi_proxy.moving.driving.following import Following
 from marconi_proxy.moving.mover import Mover
 from marconi_proxy.moving.opening import make_steps, pace_of
 from marconi_proxy.moving.plans.executor import Executor, run_plans, until_news

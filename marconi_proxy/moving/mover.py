@@ -20,12 +20,12 @@ from catalog.errors import CatalogError, MoveConflict, MoveHeld, MoveNotHeld
 from catalog.interface import Catalog
 from catalog.model import Move, MoveState
 from marconi_proxy.moving.clock import Clock
-from marconi_proxy.moving.convoy import Convoy
-from marconi_proxy.moving.drive import Drive
-from marconi_proxy.moving.machine import ENDS
-from marconi_proxy.moving.pace import Pace
-from marconi_proxy.moving.rounds import Rounds
-from marconi_proxy.moving.steps.interface import Steps
+from marconi_proxy.moving.driving.convoy import Convoy
+from marconi_proxy.moving.driving.drive import Drive
+from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.driving.rounds import Rounds
+from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.protocol.machine import ENDS
 
 LOG = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from catalog.interface import Catalog
 from catalog.model import Move, Partition, Placement
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.moving.clock import SystemClock
-from marconi_proxy.moving.pace import Pace
+from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.moving.rehearsal import rehearse
-from marconi_proxy.moving.steps.interface import Steps
-from marconi_proxy.moving.steps.real import RealSteps
 from marconi_proxy.upstream.exchange import Upstream
 from marconi_proxy.upstream.pool import Pool
 

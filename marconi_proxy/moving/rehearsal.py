@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from catalog.model import Move, MoveState
 from marconi_proxy.moving.clock import Clock
-from marconi_proxy.moving.drive import Drive
-from marconi_proxy.moving.pace import Pace
-from marconi_proxy.moving.sealing import unfit
-from marconi_proxy.moving.steps.dry import DryRun
-from marconi_proxy.moving.steps.interface import Steps
+from marconi_proxy.moving.driving.drive import Drive
+from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.driving.sealing import unfit
+from marconi_proxy.moving.driving.steps.dry import DryRun
+from marconi_proxy.moving.driving.steps.interface import Steps
 
 # From planned to armed it takes a few steps; more are a sign of a move that gets nowhere.
 _STEPS = 10

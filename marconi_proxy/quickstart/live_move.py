@@ -12,7 +12,7 @@ import httpx
 from catalog.model import FINISHED_STATES, MoveState
 from marconi_proxy.cli.admin_client import AdminClient, part
 from marconi_proxy.cli.exits import CommandError, Exit
-from marconi_proxy.moving.machine import before_switch
+from marconi_proxy.moving.protocol.machine import before_switch
 from marconi_proxy.quickstart.errors import TourError
 from marconi_proxy.quickstart.traffic import CONSUMERS, PRODUCERS, Traffic
 

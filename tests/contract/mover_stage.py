@@ -24,14 +24,14 @@ from catalog.model import (
     QueueKey,
     Segment,
 )
-from marconi_proxy.moving.barrier import CHAINS
 from marconi_proxy.moving.clock import SystemClock
-from marconi_proxy.moving.following import Following
-from marconi_proxy.moving.machine import Event, NotNow, after
+from marconi_proxy.moving.driving.following import Following
+from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.moving.mover import Mover
-from marconi_proxy.moving.pace import Pace
-from marconi_proxy.moving.steps.interface import Steps
-from marconi_proxy.moving.steps.real import RealSteps
+from marconi_proxy.moving.protocol.barrier import CHAINS
+from marconi_proxy.moving.protocol.machine import Event, NotNow, after
 from marconi_proxy.upstream.exchange import Limits, Upstream
 from marconi_proxy.upstream.pool import Pool
 from tests.servers.fake_partition import FakePartition

@@ -19,9 +19,9 @@ from catalog.model import (
     PlanState,
     Segment,
 )
-from marconi_proxy.moving.budgets import Budgets
-from marconi_proxy.moving.planning import Kind, Selection, plan
+from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.executor import Executor
+from marconi_proxy.moving.plans.planning import Kind, Selection, plan
 from marconi_proxy.moving.plans.progress import Progress
 from marconi_proxy.moving.plans.survey import layout_for
 

@@ -10,9 +10,9 @@ import pytest
 
 from catalog import Catalog
 from catalog.model import MoveState, QueueKey
-from marconi_proxy.moving.machine import Event
-from marconi_proxy.moving.steps.faulty import Fault, FaultySteps
-from marconi_proxy.moving.steps.interface import Steps
+from marconi_proxy.moving.driving.steps.faulty import Fault, FaultySteps
+from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.protocol.machine import Event
 from tests.contract.mover_stage import PROJECT, Stage
 from tests.servers.fake_partition import FakePartition
 

@@ -11,8 +11,8 @@ import pytest
 from catalog import Catalog
 from catalog.errors import Conflict, MoveConflict, MoveNotHeld
 from catalog.model import LogEntry, Move, MoveState, Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.moving.following import Following
-from marconi_proxy.moving.steps.interface import Steps
+from marconi_proxy.moving.driving.following import Following
+from marconi_proxy.moving.driving.steps.interface import Steps
 from tests.contract.mover_stage import PROJECT, Stage
 from tests.servers.fake_partition import FakePartition
 from tests.unit.moving_world import World

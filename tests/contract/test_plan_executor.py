@@ -13,10 +13,10 @@ import pytest
 from catalog import Catalog
 from catalog.errors import CatalogUnavailable
 from catalog.model import MoveState, PartitionState, PlanState
-from marconi_proxy.moving.budgets import Budgets
-from marconi_proxy.moving.machine import before_switch
-from marconi_proxy.moving.planning import Kind, Selection
+from marconi_proxy.moving.plans.budgets import Budgets
+from marconi_proxy.moving.plans.planning import Kind, Selection
 from marconi_proxy.moving.plans.progress import Outcome
+from marconi_proxy.moving.protocol.machine import before_switch
 from tests.contract.plan_stage import (
     Clock,
     enter,

@@ -12,10 +12,10 @@ from typing import Any
 from unittest.mock import patch
 
 from catalog.model import Placement
-from marconi_proxy.moving import drive
-from marconi_proxy.moving.barrier import Barrier, Passed
-from marconi_proxy.moving.drive import Drive, Next
-from marconi_proxy.moving.fence import Fence, Lease
+from marconi_proxy.moving.driving import drive
+from marconi_proxy.moving.driving.drive import Drive, Next
+from marconi_proxy.moving.protocol.barrier import Barrier, Passed
+from marconi_proxy.moving.protocol.fence import Fence, Lease
 from marconi_proxy.routing import tags, translation
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
 
 from catalog.model import MemberSighting, PlacementState
-from marconi_proxy.moving.machine import ENDS
+from marconi_proxy.moving.protocol.machine import ENDS
 from tests.simulation import mover as moving
 from tests.simulation.mover import Mover
 from tests.simulation.rules import Rules

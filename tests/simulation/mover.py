@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from catalog.model import MemberSighting, MoveState, Placement, PlacementState
-from marconi_proxy.moving.barrier import Barrier, Passed
-from marconi_proxy.moving.evidence import happened
-from marconi_proxy.moving.machine import ENDS, Event
-from marconi_proxy.moving.transitions import abort, bar, retire, seal, switch
+from marconi_proxy.moving.protocol.barrier import Barrier, Passed
+from marconi_proxy.moving.protocol.evidence import happened
+from marconi_proxy.moving.protocol.machine import ENDS, Event
+from marconi_proxy.moving.protocol.transitions import abort, bar, retire, seal, switch
 from tests.simulation.rules import Rules
 from tests.simulation.store import BORN, Record, Store
 

@@ -7,10 +7,10 @@ import random
 
 from catalog.interface import Catalog
 from catalog.model import Partition
-from marconi_proxy.moving.following import Following
+from marconi_proxy.moving.driving.following import Following
+from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.moving.mover import Mover
-from marconi_proxy.moving.pace import Pace
-from marconi_proxy.moving.steps.real import RealSteps
 from marconi_proxy.upstream.exchange import Limits, Upstream
 from marconi_proxy.upstream.pool import Pool
 from tests.simulation.virtual_loop import Actor, VirtualLoop

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from marconi_proxy.moving.machine import Event
+from marconi_proxy.moving.protocol.machine import Event
 from tests.checker.judge import Violation, judge
 from tests.simulation.clients import CLAIM_TTL, Auditor, Client, Consumer, Producer, Subscriber
 from tests.simulation.front import Worker

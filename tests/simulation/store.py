@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from catalog.model import MoveState, Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.moving.machine import FIRST, Event, after
+from marconi_proxy.moving.protocol.machine import FIRST, Event, after
 
 KEY = QueueKey("project", "orders")
 BORN = "b"

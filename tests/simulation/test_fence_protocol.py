@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from marconi_proxy.moving.fence import Fence, Lease, Ticket
+from marconi_proxy.moving.protocol.fence import Fence, Lease, Ticket
 from tests.simulation.fence_world import FenceWorld
 from tests.simulation.rules import AMBIGUITY, LEASE, MARGIN, Rules
 from tests.simulation.search import Found, explore

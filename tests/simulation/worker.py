@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from catalog.model import Member, MemberSighting, Placement, PlacementState
-from marconi_proxy.moving.fence import Ticket
-from marconi_proxy.moving.transitions import abort
+from marconi_proxy.moving.protocol.fence import Ticket
+from marconi_proxy.moving.protocol.transitions import abort
 from tests.simulation.rules import LEASE, Rules
 from tests.simulation.store import KEY, Store
 

@@ -23,8 +23,8 @@ from catalog.model import LogEntry, Move, Partition
 from marconi_proxy.front_door import application, lifecycle, writing
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.settings import Settings
-from marconi_proxy.moving.machine import TABLE, Event, after
-from marconi_proxy.moving.pace import Pace
+from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.protocol.machine import TABLE, Event, after
 from marconi_proxy.upstream.exchange import Limits
 from tests.checker.record import History
 from tests.simulation.front import Worker

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from catalog.model import Move, MoveState, Partition, PartitionState, Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.moving.ordering import Situation
+from marconi_proxy.moving.orders.ordering import Situation
 from tests.unit.catalog_stage import BORN, partition
 
 LONGEST = 4

@@ -8,11 +8,11 @@ import random
 from collections.abc import Callable, Sequence
 
 from catalog.errors import CatalogError, MoveNotHeld
-from marconi_proxy.moving.convoy import Convoy
-from marconi_proxy.moving.drive import Drive
-from marconi_proxy.moving.pace import Pace
-from marconi_proxy.moving.sealing import Round
-from marconi_proxy.moving.steps.faulty import Died, Fault, FaultySteps
+from marconi_proxy.moving.driving.convoy import Convoy
+from marconi_proxy.moving.driving.drive import Drive
+from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.driving.sealing import Round
+from marconi_proxy.moving.driving.steps.faulty import Died, Fault, FaultySteps
 from tests.unit.moving_world import World
 
 PACE = Pace()

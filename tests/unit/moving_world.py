@@ -25,12 +25,12 @@ from catalog.model import (
     QueueKey,
     Segment,
 )
-from marconi_proxy.moving.barrier import CHAINS
-from marconi_proxy.moving.machine import Event, after
-from marconi_proxy.moving.progress import Look
-from marconi_proxy.moving.steps.interface import Steps, Unready
-from marconi_proxy.moving.steps.metadata import dead_letters_of
-from marconi_proxy.moving.steps.real import BUSY
+from marconi_proxy.moving.driving.progress import Look
+from marconi_proxy.moving.driving.steps.interface import Steps, Unready
+from marconi_proxy.moving.driving.steps.metadata import dead_letters_of
+from marconi_proxy.moving.driving.steps.real import BUSY
+from marconi_proxy.moving.protocol.barrier import CHAINS
+from marconi_proxy.moving.protocol.machine import Event, after
 
 PROJECT = "project"
 BORN = "0123456789abcdef"

@@ -14,7 +14,7 @@ from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy import options
 from marconi_proxy.admin.application import build
 from marconi_proxy.admin.move_json import waits
-from marconi_proxy.moving.machine import ENDS, TABLE, Event
+from marconi_proxy.moving.protocol.machine import ENDS, TABLE, Event
 from tests.contract.plan_stage import enter, furnish, place
 from tests.unit.admin_api import admin_api
 from tests.unit.catalog_stage import BORN

@@ -26,7 +26,7 @@ from catalog.model import (
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.seals import Seals
-from marconi_proxy.moving.fence import Fence
+from marconi_proxy.moving.protocol.fence import Fence
 from marconi_proxy.upstream.exchange import Limits, Upstream
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import PATIENCE, settled

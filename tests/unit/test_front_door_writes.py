@@ -24,7 +24,7 @@ from marconi_proxy.front_door import application
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.front_door.writing import Writing
-from marconi_proxy.moving.transitions import abort, seal, switch
+from marconi_proxy.moving.protocol.transitions import abort, seal, switch
 from tests.faults.evil_host import PATIENCE, EvilHost, Request, answer, serve, settled
 from tests.unit.catalog_stage import PROJECT, Staged, key, partition, placement
 

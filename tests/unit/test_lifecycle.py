@@ -26,7 +26,7 @@ from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import Refused
 from marconi_proxy.front_door.writing import Writing
-from marconi_proxy.moving.transitions import rehome, seal, switch
+from marconi_proxy.moving.protocol.transitions import rehome, seal, switch
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import (
     BadAnswer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from catalog.model import Member, MemberSighting
-from marconi_proxy.moving.barrier import Barrier, Incapable, Passed, Verdict, Waiting, incapable
+from marconi_proxy.moving.protocol.barrier import Barrier, Incapable, Passed, Verdict, Waiting, incapable
 
 SEAL = 10
 

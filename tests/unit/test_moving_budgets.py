@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marconi_proxy.moving.budgets import Budgets
+from marconi_proxy.moving.plans.budgets import Budgets
 
 
 def test_they_come_back_as_they_were_written():

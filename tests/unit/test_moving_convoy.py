@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from catalog.model import Move
-from marconi_proxy.moving.convoy import Convoy
-from marconi_proxy.moving.drive import AT_ONCE, READY, Next
+from marconi_proxy.moving.driving.convoy import Convoy
+from marconi_proxy.moving.driving.drive import AT_ONCE, READY, Next
 
 
 class _Drive:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from catalog.model import MemberSighting, MoveState, PartitionState, PlacementState, Segment
-from marconi_proxy.moving.machine import Event
-from marconi_proxy.moving.steps.faulty import Died, Fault
+from marconi_proxy.moving.driving.steps.faulty import Died, Fault
+from marconi_proxy.moving.protocol.machine import Event
 from tests.unit.moving_crew import PACE, Crew
 from tests.unit.moving_world import FakeQueue, World, make_partition, member
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marconi_proxy.moving.groups import on_one_partition, together
+from marconi_proxy.moving.orders.groups import on_one_partition, together
 from tests.unit.move_examples import queue
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from catalog.model import FINISHED_STATES, MoveState
-from marconi_proxy.moving.machine import (
+from marconi_proxy.moving.protocol.machine import (
     ENDS,
     EVENTS,
     FIRST,

@@ -6,8 +6,8 @@ import asyncio
 import random
 from typing import Any
 
+from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.mover import Mover
-from marconi_proxy.moving.pace import Pace
 from tests.unit.moving_world import FakeClock, World
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from catalog.model import MoveState, PartitionState, PlacementState
-from marconi_proxy.moving.machine import ENDS
-from marconi_proxy.moving.ordering import Refused, Wish, check_reverse, offers, order
+from marconi_proxy.moving.orders.ordering import Refused, Wish, check_reverse, offers, order
+from marconi_proxy.moving.protocol.machine import ENDS
 from tests.unit.catalog_stage import BORN, partition
 from tests.unit.move_examples import cordoned, key, move, partitions, queue, situation
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.model import MoveState, Placement, PlacementState, Plan, Tenant
-from marconi_proxy.moving.budgets import Budgets
-from marconi_proxy.moving.groups import on_one_partition
-from marconi_proxy.moving.ordering import Refused, takes
-from marconi_proxy.moving.planning import Kind, Layout, Selection, plan, shares, sources
+from marconi_proxy.moving.orders.groups import on_one_partition
+from marconi_proxy.moving.orders.ordering import Refused, takes
+from marconi_proxy.moving.plans.budgets import Budgets
+from marconi_proxy.moving.plans.planning import Kind, Layout, Selection, plan, shares, sources
 from marconi_proxy.moving.plans.preconditions import changes
 from tests.unit.catalog_stage import partition
 from tests.unit.move_examples import cordoned, move, partitions, queue, situation

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from catalog.model import MemberSighting, Move, PartitionState
-from marconi_proxy.moving.pace import Pace
+from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
 from tests.unit.moving_world import World, make_partition, member
 

@@ -10,10 +10,10 @@ import pytest
 from catalog import open_catalog
 from catalog.errors import CatalogUnavailable
 from catalog.model import MoveState, PartitionState, PlacementState, PlanState, QueueKey
-from marconi_proxy.moving.budgets import Budgets
-from marconi_proxy.moving.ordering import OPERATOR
-from marconi_proxy.moving.planning import Kind, Selection
+from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.executor import run_plans, until_news
+from marconi_proxy.moving.plans.planning import Kind, Selection
 from marconi_proxy.moving.plans.progress import Outcome
 from tests.contract.plan_stage import Clock, enter, executor, finish, furnish, place, progress, records, running, state
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from catalog.model import Move, MoveState, Plan, PlannedMove, PlanState
-from marconi_proxy.moving.budgets import Budgets
-from marconi_proxy.moving.machine import TABLE, before_switch
+from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.progress import Outcome, Progress, next_to_begin
+from marconi_proxy.moving.protocol.machine import TABLE, before_switch
 
 NOW = 1000.0
 

@@ -11,8 +11,8 @@ from typing import NamedTuple, TypeVar
 from catalog.interface import Catalog
 from catalog.model import Change, Member, Placement, QueueKey, Synced
 from catalog.opening import open_catalog
-from marconi_proxy.moving import transitions
-from marconi_proxy.moving.barrier import CHAINS, Barrier, Passed, Verdict, Waiting
+from marconi_proxy.moving.protocol import transitions
+from marconi_proxy.moving.protocol.barrier import CHAINS, Barrier, Passed, Verdict, Waiting
 from tests.servers.fake_partition import until
 
 MAX_SEGMENTS = 4

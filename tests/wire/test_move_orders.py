@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from catalog.model import MoveState
-from marconi_proxy.moving.machine import before_switch
+from marconi_proxy.moving.protocol.machine import before_switch
 from tests.servers.fake_partition import until
 from tests.servers.marconi import CommandFailed
 from tests.servers.suspension import suspend

@@ -17,8 +17,8 @@ import pytest
 from catalog import open_catalog
 from catalog.model import Partition, Placement, QueueKey, Segment
 from marconi_proxy.moving.clock import SystemClock
-from marconi_proxy.moving.progress import Look
-from marconi_proxy.moving.steps.real import RealSteps
+from marconi_proxy.moving.driving.progress import Look
+from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.upstream.exchange import Limits, Upstream
 from marconi_proxy.upstream.pool import Pool
 from tests.wire.door import request_headers

@@ -28,14 +28,14 @@ from catalog.model import (
     PlanState,
     QueueKey,
 )
-from marconi_proxy.moving.budgets import Budgets
-from marconi_proxy.moving.ordering import Refused, Situation, Wish, check, made
-from marconi_proxy.moving.planning import Kind
+from marconi_proxy.moving.orders.ordering import Refused, Situation, Wish, check, made
+from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.names import planned_move_id
+from marconi_proxy.moving.plans.planning import Kind
 from marconi_proxy.moving.plans.progress import Outcome, Progress, next_to_begin, outcome_of
 from marconi_proxy.moving.plans.records import Records
 from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves
-from marconi_proxy.moving.transitions import rehome
+from marconi_proxy.moving.protocol.transitions import rehome
 
 _log = logging.getLogger(__name__)
 

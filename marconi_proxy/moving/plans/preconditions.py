@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from catalog.model import PlacementState, Plan
-from marconi_proxy.moving.ordering import Refused, Situation, check, takes
+from marconi_proxy.moving.orders.ordering import Refused, Situation, check, takes
 
 # What a plan relies on of a queue is its life and its place: epochs also count what changes neither.
 

@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from catalog.model import Move, MoveState, Placement, Plan, PlanState
-from marconi_proxy.moving.budgets import Budgets
-from marconi_proxy.moving.machine import before_switch
-from marconi_proxy.moving.ordering import OPERATOR
+from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.plans.budgets import Budgets
+from marconi_proxy.moving.protocol.machine import before_switch
 
 
 class Outcome(StrEnum):

@@ -10,9 +10,9 @@ from typing import Any
 
 from catalog import Catalog
 from catalog.model import FINISHED_STATES, Move, MoveState, Placement, Plan, QueueKey, Tenant
-from marconi_proxy.moving.ordering import Situation
-from marconi_proxy.moving.planning import Kind, Layout, Selection, sources
+from marconi_proxy.moving.orders.ordering import Situation
 from marconi_proxy.moving.plans.names import since
+from marconi_proxy.moving.plans.planning import Kind, Layout, Selection, sources
 
 PAGE = 1000
 UNFINISHED = frozenset(MoveState) - FINISHED_STATES

@@ -14,13 +14,13 @@ from functools import partial
 
 from catalog.errors import CatalogError, Conflict, MoveConflict
 from catalog.model import MemberSighting, Move, MoveState, Placement, PlacementState
-from marconi_proxy.moving import transitions
-from marconi_proxy.moving.barrier import CHAINS, Barrier, Incapable, Passed, incapable, is_live
 from marconi_proxy.moving.clock import Clock
-from marconi_proxy.moving.drive import Drive
-from marconi_proxy.moving.machine import Event
-from marconi_proxy.moving.preparing import opened
-from marconi_proxy.moving.steps.interface import Steps, Unready
+from marconi_proxy.moving.driving.drive import Drive
+from marconi_proxy.moving.driving.preparing import opened
+from marconi_proxy.moving.driving.steps.interface import Steps, Unready
+from marconi_proxy.moving.protocol import transitions
+from marconi_proxy.moving.protocol.barrier import CHAINS, Barrier, Incapable, Passed, incapable, is_live
+from marconi_proxy.moving.protocol.machine import Event
 
 LOG = logging.getLogger(__name__)
 

@@ -20,16 +20,16 @@ from typing import Any, NamedTuple
 
 from catalog.errors import Conflict, MoveConflict
 from catalog.model import LogEntry, Measure, Move, MoveState, PartitionState, Placement, PlacementState, Segment
-from marconi_proxy.moving import transitions
-from marconi_proxy.moving.barrier import Passed
-from marconi_proxy.moving.certificate import certificate
 from marconi_proxy.moving.clock import Clock
-from marconi_proxy.moving.evidence import happened
-from marconi_proxy.moving.machine import Event, after, before_switch
-from marconi_proxy.moving.pace import Pace, next_look
-from marconi_proxy.moving.preparing import Preparing
-from marconi_proxy.moving.progress import Look, left, why, worth_noting
-from marconi_proxy.moving.steps.interface import Steps, Unready
+from marconi_proxy.moving.driving.certificate import certificate
+from marconi_proxy.moving.driving.pace import Pace, next_look
+from marconi_proxy.moving.driving.preparing import Preparing
+from marconi_proxy.moving.driving.progress import Look, left, why, worth_noting
+from marconi_proxy.moving.driving.steps.interface import Steps, Unready
+from marconi_proxy.moving.protocol import transitions
+from marconi_proxy.moving.protocol.barrier import Passed
+from marconi_proxy.moving.protocol.evidence import happened
+from marconi_proxy.moving.protocol.machine import Event, after, before_switch
 
 LOG = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from catalog.model import TOPIC_PREFIX, QueueKey
 from marconi_proxy.front_door.existence import exists
-from marconi_proxy.moving.progress import Look
-from marconi_proxy.moving.steps.interface import Unready
-from marconi_proxy.moving.steps.metadata import dead_letters_of, difference, users_own
-from marconi_proxy.moving.steps.subscriptions import Subscription
+from marconi_proxy.moving.driving.progress import Look
+from marconi_proxy.moving.driving.steps.interface import Unready
+from marconi_proxy.moving.driving.steps.metadata import dead_letters_of, difference, users_own
+from marconi_proxy.moving.driving.steps.subscriptions import Subscription
 from marconi_proxy.upstream.errors import UpstreamError
 from marconi_proxy.upstream.exchange import Call, Upstream
 

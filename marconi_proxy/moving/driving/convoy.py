@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from catalog.model import MoveState
-from marconi_proxy.moving.drive import SHORTLY, Drive
+from marconi_proxy.moving.driving.drive import SHORTLY, Drive
 
 _SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
 _SWITCHED = frozenset({MoveState.DRAINING, MoveState.LINGERING, MoveState.RETIRED, MoveState.DONE, MoveState.SUSPENDED})

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import MemberSighting, Move, Partition, Placement, QueueKey, Segment
-from marconi_proxy.moving.progress import Look
-from marconi_proxy.moving.steps.interface import Steps, Unready
+from marconi_proxy.moving.driving.progress import Look
+from marconi_proxy.moving.driving.steps.interface import Steps, Unready
 
 T = TypeVar("T")
 

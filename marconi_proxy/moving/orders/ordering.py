@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from catalog.model import Move, MoveState, Partition, PartitionState, Placement, PlacementState, QueueKey
-from marconi_proxy.moving.groups import together
-from marconi_proxy.moving.machine import TABLE, Event
+from marconi_proxy.moving.orders.groups import together
+from marconi_proxy.moving.protocol.machine import TABLE, Event
 
 # How the reason in a move's log begins when it was an operator who changed its state.
 OPERATOR = "an operator: "

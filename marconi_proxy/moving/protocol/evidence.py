@@ -8,7 +8,7 @@ overdue seal). The placement is right; ``happened`` says what the record has mis
 from __future__ import annotations
 
 from catalog.model import MoveState, Placement, PlacementState
-from marconi_proxy.moving.machine import ENDS, TABLE, Event, before_switch
+from marconi_proxy.moving.protocol.machine import ENDS, TABLE, Event, before_switch
 
 _ARMED = frozenset({MoveState.ARMED, MoveState.BACK_ARMED})
 _SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})

@@ -8,9 +8,9 @@ from itertools import chain
 
 from catalog.model import PlacementState
 from marconi_proxy.moving.clock import Clock
-from marconi_proxy.moving.drive import Drive
-from marconi_proxy.moving.sealing import Round
-from marconi_proxy.moving.steps.interface import Steps
+from marconi_proxy.moving.driving.drive import Drive
+from marconi_proxy.moving.driving.sealing import Round
+from marconi_proxy.moving.driving.steps.interface import Steps
 
 # Seconds within which others may join a round, and how many convoys one has at most.
 _GATHERING = 0.005

@@ -18,10 +18,10 @@ from catalog.model import (
     Segment,
 )
 from marconi_proxy.moving.clock import Clock
-from marconi_proxy.moving.progress import Look
-from marconi_proxy.moving.steps.interface import Steps, Unready
-from marconi_proxy.moving.steps.queue_calls import QueueCalls, together
-from marconi_proxy.moving.steps.subscriptions import changes
+from marconi_proxy.moving.driving.progress import Look
+from marconi_proxy.moving.driving.steps.interface import Steps, Unready
+from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls, together
+from marconi_proxy.moving.driving.steps.subscriptions import changes
 from marconi_proxy.upstream.exchange import Upstream
 
 # The states in which a move takes of a partition's budget.

@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 from catalog.model import MAX_PLANNED_MOVES, Partition, Placement, PlacementState, Plan, PlannedMove, Tenant
-from marconi_proxy.moving.budgets import Budgets
-from marconi_proxy.moving.groups import on_one_partition, together
-from marconi_proxy.moving.ordering import Refused, Situation, check, check_target, takes
+from marconi_proxy.moving.orders.groups import on_one_partition, together
+from marconi_proxy.moving.orders.ordering import Refused, Situation, check, check_target, takes
+from marconi_proxy.moving.plans.budgets import Budgets
 
 # So many queues that are left out are named; the others are counted.
 _NAMED = 100

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from catalog.model import MemberSighting, Move, Partition, Placement, QueueKey, Segment
-from marconi_proxy.moving.progress import Look
+from marconi_proxy.moving.driving.progress import Look
 
 
 class Unready(Exception):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from catalog.errors import MoveConflict
 from catalog.model import MemberSighting, Move, Partition, Placement, QueueKey, Segment
-from marconi_proxy.moving.progress import Look
-from marconi_proxy.moving.steps.interface import Steps, Unready
+from marconi_proxy.moving.driving.progress import Look
+from marconi_proxy.moving.driving.steps.interface import Steps, Unready
 
 
 class DryRun(Steps):
