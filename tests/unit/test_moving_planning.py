@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from catalog.model import MoveState, Placement, PlacementState, Plan, Tenant
@@ -218,6 +218,7 @@ def test_every_plan_names_each_queue_once_keeps_groups_together_and_is_the_same_
     assert changes(made, found.situation) == []
 
 
+@example({"p1": 2, "p2": 2, "p3": 2, "p4": 50}, {("a", name): ("p1", None) for name in "bcdefgh"})
 @given(WEIGHTS, PLACEMENTS)
 def test_rebalancing_comes_closer_by_as_much_as_it_moves_and_then_has_nothing_left_to_do(weights, drawn):
     found = drawn_layout(weights, drawn)

@@ -93,9 +93,7 @@ def operators_zaqar16(mongodb_uri: str) -> Iterator[Zaqar]:
 
 
 @pytest.fixture(scope="session")
-def storage_uri(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], str]]:
+def storage_uri(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
     """Make up the URI of a new store of a driver; it is gone at the end of the session."""
     with ExitStack() as stack:
 
@@ -103,10 +101,9 @@ def storage_uri(
             if driver == "sqlite":
                 return f"sqlite:///{tmp_path_factory.mktemp('store') / 'messages.db'}"
             if driver == "mongodb":
-                server = request.getfixturevalue("mongodb_uri")
                 database = f"partition_{uuid.uuid4().hex[:12]}"
-                stack.callback(_drop, server, database)
-                return with_database(server, database)
+                stack.callback(_drop, mongodb_uri, database)
+                return with_database(mongodb_uri, database)
             raise LookupError(f"nobody has said here what a store of {driver} is called")
 
         yield uri

@@ -109,8 +109,9 @@ def shares(partitions: Mapping[str, Partition], counts: Mapping[str, int], among
     total = sum(counts.get(name, 0) for name in taking)
     weights = sum(partitions[name].weight for name in taking)
     goals = {name: total * partitions[name].weight // weights for name in taking}
-    # The largest remainders first; of equals, who has more keeps one rather than give it away.
-    order = sorted(taking, key=lambda name: (-(total * partitions[name].weight % weights), -counts.get(name, 0), name))
+    # The largest remainders first; of equals, who has more than its whole share keeps one rather than give it away.
+    spare = {name: counts.get(name, 0) - goal for name, goal in goals.items()}
+    order = sorted(taking, key=lambda name: (-(total * partitions[name].weight % weights), -spare[name], name))
     for name in order[: total - sum(goals.values())]:
         goals[name] += 1
     return goals
