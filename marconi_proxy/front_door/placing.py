@@ -24,6 +24,7 @@ from catalog.model import (
 )
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.refusals import Refused, not_found, unavailable
+from marconi_proxy.moving.driving.naming import hidden_name
 from marconi_proxy.moving.protocol import transitions
 from marconi_proxy.routing.choice import Refusal, choose
 from marconi_proxy.upstream.exchange import Upstream
@@ -76,16 +77,25 @@ class Placing:
 
         ``segment``: as what the queue was seen there, if it was: then what it gave out goes on being valid.
         """
+        born = self._token()
         if segment is None:
             segment = Segment(0, partition, key.queue.removeprefix(TOPIC_PREFIX))
-        placement = Placement(
-            key.project, key.queue, 1, state, (segment,), since=self._clock(), group=group, born=self._token()
-        )
+            if await self._is_cleared_up(key):
+                segment = Segment(1, partition, hidden_name(key.project, key.queue, born, 1))
+        placement = Placement(key.project, key.queue, 1, state, (segment,), since=self._clock(), group=group, born=born)
         try:
             return await self._catalog.insert_placement(placement)
         except PartitionUnknown:
             # It was removed a moment ago, and the news is on its way to this worker.
             raise unavailable("The queue's partition was just removed. Nothing was done.") from None
+
+    async def _is_cleared_up(self, key: QueueKey) -> bool:
+        """Tell whether a move goes on deleting queues of this name, of which the catalog knows nothing any more.
+
+        One of the same name on the same partition might be deleted too, by a call that is under way. No move of it can
+        begin anew, for that needs a placement.
+        """
+        return bool(await self._catalog.list_moves(project=key.project, queue=key.queue, states=UNFINISHED, limit=1))
 
     async def _reserve(self, source: QueueKey, dead_letter: str, partition: Partition, version: str) -> str:
         """Return the name of the partition where the dead-letter queue is, or will be once it is created.
@@ -103,7 +113,12 @@ class Placing:
     async def _group(self, source: QueueKey, dead_letter: str, partition: str) -> str:
         """Bind a dead-letter queue to ``source``, reserving ``partition`` if it is not placed; return its partition."""
         key = QueueKey(source.project, dead_letter)
-        placement, _ = await self.insert_at(key, partition, PlacementState.RESERVED, group=source.queue)
+        placement = await self._catalog.get_placement(key)
+        if placement is None:
+            if await self._is_cleared_up(key):
+                # Stores put dead letters into the queue that the metadata names: it can have no other name.
+                raise unavailable("What a move has left of the dead-letter queue is just being deleted.", 30)
+            placement, _ = await self.insert_at(key, partition, PlacementState.RESERVED, group=source.queue)
         for _ in range(ROUNDS):
             if placement.state is PlacementState.SEALING:
                 # Where it will be is not decided. A mover that sees the group before it seals, keeps them together.

@@ -26,6 +26,7 @@ from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import Refused
 from marconi_proxy.front_door.writing import Writing
+from marconi_proxy.moving.driving.naming import hidden_name
 from marconi_proxy.moving.protocol.transitions import rehome, seal, switch
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import (
@@ -727,6 +728,33 @@ async def test_what_a_move_left_is_no_queue_that_was_forgotten(stage: Stage, wor
     await stage.catalog.real.replace_move(replace(found, version=2, state=MoveState.VOID), None)
     await worker.lifecycle.settle(Q, Segment(0, "p1", "q"))
     assert await stage.state() == (OPEN, "p1")
+
+
+async def test_a_queue_is_created_beside_what_a_move_of_an_earlier_one_has_left(
+    stage: Stage, worker: Worker, p1: Partition
+) -> None:
+    """A deletion of that may be under way: by another name it does no harm."""
+    p1.queues.add("q")
+    await stage.catalog.real.insert_move(Move("m-1", PROJECT, "q", "p1", "p2", MoveState.RETIRED, created=1.0))
+    assert await worker.create() == 201
+    made = await stage.stored()
+    assert made is not None
+    assert made.state is OPEN
+    # Not the first segment: then its name and ids are translated.
+    (segment,) = made.segments
+    assert (segment.n, segment.partition, segment.physical) == (1, "p1", hidden_name(PROJECT, "q", BORN, 1))
+
+
+async def test_a_dead_letter_queue_waits_until_a_move_of_an_earlier_one_has_cleared_up(
+    stage: Stage, worker: Worker, p1: Partition
+) -> None:
+    """Stores put dead letters into the queue that the metadata names: it can have no other name."""
+    await stage.catalog.real.insert_move(Move("m-1", PROJECT, "dead", "p1", "p2", MoveState.UNDOING, created=1.0))
+    with pytest.raises(Refused) as caught:
+        await worker.create(dead_letter="dead")
+    assert caught.value.status == 503
+    assert await stage.stored("dead") is None
+    assert p1.log == []
 
 
 async def test_a_dead_letter_queue_that_is_being_moved_is_tied_to_nobody(stage: Stage, worker: Worker) -> None:

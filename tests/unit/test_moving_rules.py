@@ -46,6 +46,11 @@ def test_a_hidden_name_is_legal_and_tells_segments_lives_and_queues_apart(queue:
     assert all(name.removeprefix(queue[:40])[-15:].replace("-", "").isalnum() for name in names)
 
 
+def test_a_topic_has_another_hidden_name_than_a_queue_and_without_its_mark() -> None:
+    assert hidden_name("p", "~news", "b", 1).startswith("news-1-")
+    assert hidden_name("p", "~news", "b", 1) != hidden_name("p", "news", "b", 1)
+
+
 _FREE = Look("p1", free=3, total=3, listed=True, oldest_expires=60.0)
 _CLAIMED = Look("p1", claimed=2, total=2, listed=True, claimed_until=3600.0)
 
