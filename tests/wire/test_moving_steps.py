@@ -8,16 +8,17 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from catalog import open_catalog
+from catalog import Catalog, open_catalog
 from catalog.model import Partition, Placement, QueueKey, Segment
 from marconi_proxy.moving.clock import SystemClock
 from marconi_proxy.moving.driving.progress import Look
+from marconi_proxy.moving.driving.steps.interface import Unready
 from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.upstream.exchange import Limits, Upstream
 from marconi_proxy.upstream.pool import Pool
@@ -36,6 +37,7 @@ class Ends:
     """Two servers and the steps between them."""
 
     steps: RealSteps
+    catalog: Catalog
     key: QueueKey
     source: Segment
     target: Segment
@@ -79,7 +81,7 @@ async def ends(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         steps = RealSteps(catalog, _opening(pool), _nowhere, SystemClock(), lambda: secrets.token_hex(8))
         key = QueueKey(f"project-{secrets.token_hex(4)}", QUEUE)
         source, target = Segment(0, names[0], QUEUE, True), Segment(1, names[1], f"{QUEUE}-1-hidden")
-        yield Ends(steps, key, source, target, addresses)
+        yield Ends(steps, catalog, key, source, target, addresses)
 
 
 def _opening(pool: Pool) -> Callable[[Partition], Upstream]:
@@ -105,6 +107,32 @@ async def test_a_queue_comes_to_be_with_its_metadata_and_follows_its_changes(end
     await ends.bring()
     assert ends.metadata(ends.target) == ends.metadata(ends.source)
     assert ends.metadata(ends.target)["colour"] == "blue"
+
+
+async def test_metadata_that_changed_are_set_in_v1_where_nothing_is_newer_than_v1_1(ends: Ends) -> None:
+    """v1.1 itself sets them only when it creates, and a queue that may have messages soon is never deleted for that."""
+    if "23" in ends.source.partition:
+        assert (await _ask(ends, ends.source, "PUT", "", None, "v1.1")).status == 404  # it speaks v2 only
+        return
+    for partition in await ends.catalog.list_partitions():
+        older = replace(partition, api_versions=("v1", "v1.1"), version=partition.version + 1)
+        await ends.catalog.replace_partition(older)
+    await _ask(ends, ends.source, "PUT", "", {"colour": "red"}, "v1.1")
+    await ends.bring()
+    # It comes between the last look at the queue and what is done about it.
+    posted = {"messages": [{"ttl": 300, "body": 1}]}
+    assert (await _ask(ends, ends.target, "POST", "/messages", posted)).status == 201
+    changed = {"colour": "blue", "shape": {"x": 1}}
+    assert (await _ask(ends, ends.source, "PUT", "/metadata", changed, "v1")).status == 204
+    await ends.bring()
+    assert ends.metadata(ends.target) == ends.metadata(ends.source)
+    assert ends.metadata(ends.target)["colour"] == "blue"
+    # Attributes cannot be set so: the move has to wait.
+    for method in ("DELETE", "PUT"):
+        await _ask(ends, ends.source, method, "", {"_default_message_ttl": 600}, "v1.1")
+    with pytest.raises(Unready, match="order it anew"):
+        await ends.bring()
+    assert (await ends.steps.look(ends.key, ends.target)).total == 1
 
 
 async def test_subscriptions_follow(ends: Ends) -> None:
