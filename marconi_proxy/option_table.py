@@ -302,7 +302,8 @@ _MOVING = (
         max=3600.0,
         help="Seconds that a write may still be done by its partition after it was given up without an answer. For so "
         "long its queue cannot be switched to another partition. Too short, a message that nobody was told of may come "
-        "in behind newer ones; long, a partition that loses answers keeps its queues from being moved away.",
+        "in behind newer ones; long, a partition that loses answers keeps its queues from being moved away. "
+        "Movers wait as long after a deletion that was not answered, before its move ends.",
     ),
 )
 

@@ -33,6 +33,7 @@ def pace_of(conf: cfg.ConfigOpts) -> Pace:
         seals_per_second=conf.moving.seals_per_second,
         hold=conf.moving.hold,
         give_up_after=conf.moving.give_up_after,
+        ambiguity=conf.moving.ambiguity,
     )
 
 

@@ -72,7 +72,7 @@ async def test_a_mover_that_is_stopped_leaves_its_moves_to_others_at_once(stage:
     await stage.until("m1", MoveState.DONE)
 
 
-@pytest.mark.parametrize("step", ["place", "record", "position", "bring_in_step", "look", "remove"])
+@pytest.mark.parametrize("step", ["place", "record", "position", "bring_in_step", "look", "unsubscribe", "remove"])
 async def test_a_mover_that_dies_is_followed_by_another(stage: Stage, step: str) -> None:
     """It dies in the first step of this kind that it does."""
     died = asyncio.Event()

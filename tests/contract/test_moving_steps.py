@@ -119,22 +119,10 @@ async def test_a_queue_is_brought_in_step_looked_at_and_removed(subject: Subject
         assert subject.has("p2", "orders")
     assert (await subject.steps.look(KEY, TARGET)).empty
     for _ in range(2):
+        await subject.steps.unsubscribe(KEY, TARGET)
         await subject.steps.remove(KEY, TARGET)
         assert not subject.has("p2", "orders")
     assert subject.has("p1", "orders")
-
-
-async def test_what_is_buried_is_not_what_a_placement_names(subject: Subject) -> None:
-    await subject.put("orders")
-    await subject.steps.bring_in_step(KEY, SOURCE, TARGET, 10.0)
-    await subject.steps.bury(KEY, (SOURCE, TARGET))
-    assert subject.has("p1", "orders")
-    assert not subject.has("p2", "orders")
-    lost = QueueKey(PROJECT, "lost")
-    await subject.steps.bring_in_step(lost, Segment(0, "p1", "lost"), Segment(1, "p2", "lost"), 10.0)
-    await subject.steps.bury(lost, (Segment(1, "p2", "lost"),))
-    assert not subject.has("p2", "lost")
-    assert await subject.steps.placement(lost) is None
 
 
 async def test_what_is_not_there_is_none(subject: Subject) -> None:

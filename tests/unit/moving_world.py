@@ -230,6 +230,10 @@ class World(Steps):
         total = queue.free + queue.claimed
         return Look(segment.partition, queue.free, queue.claimed, total, total > 0)
 
+    async def unsubscribe(self, key: QueueKey, segment: Segment) -> None:
+        await self._called("unsubscribe")
+        self._queue(segment).subscribers.clear()
+
     async def remove(self, key: QueueKey, segment: Segment) -> None:
         await self._called("remove")
         queue = self._queue(segment)
@@ -240,15 +244,6 @@ class World(Steps):
         assert not named, f"{segment} is deleted and named by {placement}"
         assert queue.free + queue.claimed == 0, f"{segment} is deleted with messages"
         self.queues.pop((segment.partition, segment.physical), None)
-
-    async def bury(self, key: QueueKey, segments: tuple[Segment, ...]) -> None:
-        await self._called("bury")
-        placement = self.placements.get(key)
-        named = {(s.partition, s.physical) for s in placement.segments} if placement is not None else set()
-        for segment in segments:
-            if (segment.partition, segment.physical) not in named:
-                self._queue(segment)
-                self.queues.pop((segment.partition, segment.physical), None)
 
 
 def make_partition(

@@ -171,7 +171,7 @@ async def test_a_mover_that_dies_again_and_again_gets_there(name: str) -> None:
     """Each mover does a few steps only: some never get from the seal to the switch."""
     scenario = SCENARIOS[name]
     # Sealing takes more steps the more queues there are; deleting what is left takes the most of all.
-    least = 11 * len(scenario.moves) ** 2
+    least = 18 * len(scenario.moves) ** 2
     calls = len((await _run(scenario, lambda number, call: None)).calls)
     for life in (least, least + 1, least + 5, calls // 2):
         if life < least:

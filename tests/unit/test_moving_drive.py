@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -429,6 +430,70 @@ async def test_what_a_mover_had_made_when_it_died_is_deleted_when_the_move_is_ca
     await Crew(world, "m1").run()
     assert world.moves["m1"].state is MoveState.CANCELLED
     assert set(world.queues) == {("p1", "orders")}
+
+
+@pytest.mark.parametrize("fault", [Fault.LOSE_REPLY, Fault.DIE_AFTER, Fault.DIE_BEFORE], ids=lambda f: f.name.lower())
+@pytest.mark.parametrize("end", [MoveState.CANCELLED, MoveState.VOID, MoveState.DONE])
+async def test_a_move_does_not_end_while_a_deletion_may_still_be_done(end: MoveState, fault: Fault) -> None:
+    """After its end the next move may give the name to a queue with messages."""
+    world = World()
+    key = world.put("orders")
+    world.order("m1", "orders")
+    if end is MoveState.CANCELLED:
+        world.on_state[MoveState.ARMED] = lambda: world.decide("m1", Event.CANCEL)
+    elif end is MoveState.VOID:
+        world.on_state[MoveState.DRAINING] = lambda: world.placements.pop(key)
+    sent: list[float] = []
+
+    def fault_at(number: int, name: str) -> Fault | None:
+        if name == "remove":
+            sent.append(world.clock.now())
+        return fault if name == "remove" and len(sent) <= 2 else None
+
+    crew = Crew(world, "m1", fault_at=fault_at)
+    await crew.run()
+    move = world.moves["m1"]
+    assert move.state is end
+    # It is repeated, once the one before can not be done any more.
+    assert len(sent) >= 3
+    assert all(later - earlier >= PACE.ambiguity for earlier, later in pairwise(sent[:3]))
+    assert move.log[-1].at >= sent[2]
+
+
+async def test_the_last_thing_before_each_deletion_is_to_make_sure_of_hold_and_placement() -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.REVERSE)
+    crew = Crew(world, "m1")
+    await crew.run()
+    removals = [at for at, name in enumerate(crew.calls) if name == "remove"]
+    assert len(removals) == 2
+    for at in removals:
+        assert crew.calls[at - 3 : at] == ["unsubscribe", "record", "placement"]
+
+
+async def test_a_queue_that_is_deleted_while_its_partition_is_away_keeps_its_move_until_all_is_deleted() -> None:
+    world = World()
+    key = world.put("orders")
+    world.order("m1", "orders")
+
+    def delete_in_part() -> None:
+        world.delete(key)
+        world.queues["p2", "orders"] = FakeQueue()
+        world.unreachable.add("p2")
+
+    world.on_state[MoveState.DRAINING] = delete_in_part
+
+    async def come_back(name: str) -> None:
+        if world.moves["m1"].facts.get("waits") == "partition p2 does not answer":
+            world.unreachable.clear()
+
+    world.before = come_back
+    await Crew(world, "m1").run()
+    assert world.moves["m1"].state is MoveState.VOID
+    assert world.queues == {}
+    assert world.placements == {}
 
 
 async def test_a_queue_with_a_message_is_never_deleted() -> None:

@@ -155,8 +155,9 @@ async def test_subscriptions_follow(ends: Ends) -> None:
     await _ask(ends, ends.source, "DELETE", f"/subscriptions/{gone}")
     await ends.bring()
     assert len(subscribed(ends.target)) == 11
-    await ends.steps.remove(ends.key, ends.target)
+    await ends.steps.unsubscribe(ends.key, ends.target)
     assert subscribed(ends.target) == {}
+    await ends.steps.remove(ends.key, ends.target)
     assert (await ends.steps.look(ends.key, ends.target)).empty
 
 

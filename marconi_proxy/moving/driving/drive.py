@@ -25,7 +25,7 @@ from marconi_proxy.moving.driving.certificate import certificate
 from marconi_proxy.moving.driving.pace import Pace, next_look
 from marconi_proxy.moving.driving.preparing import Preparing
 from marconi_proxy.moving.driving.progress import Look, left, why, worth_noting
-from marconi_proxy.moving.driving.steps.interface import Steps, Unready
+from marconi_proxy.moving.driving.steps.interface import CALL, Steps, Unready
 from marconi_proxy.moving.protocol import transitions
 from marconi_proxy.moving.protocol.barrier import Passed
 from marconi_proxy.moving.protocol.evidence import happened
@@ -159,6 +159,11 @@ class Drive:
         if not await self.read():
             return NEVER
         move, placement = self.move, self.placement
+        doubt = move.facts.get("in_doubt_until", 0.0) - self.clock.now()
+        if doubt > 0:
+            # Who goes on may give the name to a queue with messages.
+            await self.wait_for("a deletion was not answered, and may still be done by its partition")
+            return Next(doubt)
         missed = happened(move.state, move.id, move.born, move.tail, placement)
         try:
             if missed is not None:
@@ -292,7 +297,8 @@ class Drive:
             if self.move.state is MoveState.BACK_UNDOING:
                 changes["toward"] = placement.partition
         await self._dispose()
-        await self.enter(Event.CLEANED, "nothing of it is left", {"waits": "", "failures": 0}, changes=changes)
+        facts = {"waits": "", "failures": 0, "in_doubt_until": 0.0}
+        await self.enter(Event.CLEANED, "nothing of it is left", facts, changes=changes)
         return AT_ONCE
 
     # -- after the switch --------------------------------------------------------------------------------------------
@@ -369,7 +375,7 @@ class Drive:
 
     async def _clean(self) -> Next:
         deleted = await self._dispose()
-        facts: dict[str, Any] = {"deleted": deleted, "waits": ""}
+        facts: dict[str, Any] = {"deleted": deleted, "waits": "", "in_doubt_until": 0.0}
         now = self.clock.now()
         measured = replace(self.move, facts={**self.move.facts, **facts})
         # The queue itself may be gone by now, or another one.
@@ -400,41 +406,43 @@ class Drive:
         )
 
     async def _dispose(self) -> list[list[str]]:
-        """Delete what this move has created or emptied and no placement names; return what was. Raises Unready."""
-        key, placement = self.move.key, self.placement
-        behind = self._left_behind(placement)
-        if placement is None or placement.born != self.move.born:
-            if behind:
-                await self.steps.bury(key, behind)
-            return [[segment.partition, segment.physical] for segment in behind]
-        empty = []
-        for segment in behind:
-            if await self.steps.partition(segment.partition) is None:
-                continue
-            look = await self.steps.look(key, segment)
-            if look.problem is not None:
-                raise Unready(f"to delete a queue: {look.problem}")
-            if look.empty:
-                empty.append(segment)
-            else:
-                # It came after all was seen to be over, by a way that is none of ours. Better kept than lost.
-                LOG.warning("%s: keeps queue %s on %s: it is not empty", self.name, segment.physical, segment.partition)
-        if empty:
-            await self._make_sure(placement)
-        for segment in empty:
-            await self.steps.remove(key, segment)
-        return [[segment.partition, segment.physical] for segment in empty]
+        """Delete what this move has created or emptied and no placement names; return what was. Raises Unready.
 
-    async def _make_sure(self, placement: Placement) -> None:
+        A queue that is created anew meanwhile has another name (``Placing``), and no other move of it can begin.
+        """
+        key, placement = self.move.key, self.placement
+        gone = placement is None or placement.born != self.move.born
+        behind = [s for s in self._left_behind(placement) if await self.steps.partition(s.partition) is not None]
+        if not gone:
+            behind = [segment for segment in behind if await self._is_empty(segment)]
+        deleted = []
+        for segment in behind:
+            await self.steps.unsubscribe(key, segment)
+            await self._make_sure()
+            await self.steps.remove(key, segment)
+            deleted.append([segment.partition, segment.physical])
+        return deleted
+
+    async def _is_empty(self, segment: Segment) -> bool:
+        """Tell whether there is nothing in a queue that is to be deleted. Raises Unready."""
+        look = await self.steps.look(self.move.key, segment)
+        if look.problem is not None:
+            raise Unready(f"to delete a queue: {look.problem}")
+        if not look.empty:
+            # It came after all was seen to be over, by a way that is none of ours. Better kept than lost.
+            LOG.warning("%s: keeps queue %s on %s: it is not empty", self.name, segment.physical, segment.partition)
+        return look.empty
+
+    async def _make_sure(self) -> None:
         """Make sure, as late as can be, that what is about to be deleted is this mover's to delete: it holds the move,
         and the placement is what it was. Raises MoveNotHeld, MoveConflict, Conflict.
 
-        A mover that was frozen since would delete a queue that another move, or another life of the queue, has there.
-        What remains is one that is frozen, or a call that is under way, in the moment after this.
+        With that it is written down how long the deletion is in doubt, if nothing else is written after it. What
+        remains is a mover that is frozen just after this, until what it had to delete is another one's.
         """
-        await self.note({})
+        await self.note({"in_doubt_until": self.clock.now() + CALL + self.pace.ambiguity})
         now = await self.steps.placement(self.move.key)
-        if now is None or (now.born, now.epoch) != (placement.born, placement.epoch):
+        if now != self.placement:
             raise Conflict(now)
 
     async def place(self, placement: Placement, what: str) -> None:

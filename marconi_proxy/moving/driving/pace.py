@@ -25,6 +25,7 @@ class Pace:
     seals_per_second: float = 10.0
     hold: float = 15.0
     give_up_after: int = 20
+    ambiguity: float = 60.0
 
     def wait_after(self, failures: int, chance: random.Random) -> float:
         """Return how long to wait after so many failures in a row: anything up to a limit that doubles each time, so

@@ -65,9 +65,8 @@ class DryRun(Steps):
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         return await self._steps.look(key, segment)
 
+    async def unsubscribe(self, key: QueueKey, segment: Segment) -> None:
+        """Said with the deletion."""
+
     async def remove(self, key: QueueKey, segment: Segment) -> None:
         self.sentences.append(f"delete queue {segment.physical} from partition {segment.partition}")
-
-    async def bury(self, key: QueueKey, segments: tuple[Segment, ...]) -> None:
-        for segment in segments:
-            await self.remove(key, segment)

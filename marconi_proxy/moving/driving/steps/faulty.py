@@ -14,7 +14,7 @@ from marconi_proxy.moving.driving.steps.interface import Steps, Unready
 
 T = TypeVar("T")
 
-_OF_PARTITIONS = frozenset({"dead_letter_queue", "bring_in_step", "remove", "bury"})
+_OF_PARTITIONS = frozenset({"dead_letter_queue", "bring_in_step", "unsubscribe", "remove"})
 
 
 class Died(BaseException):
@@ -105,11 +105,11 @@ class FaultySteps(Steps):
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         return await self._through("look", lambda: self._steps.look(key, segment))
 
+    async def unsubscribe(self, key: QueueKey, segment: Segment) -> None:
+        await self._through("unsubscribe", lambda: self._steps.unsubscribe(key, segment))
+
     async def remove(self, key: QueueKey, segment: Segment) -> None:
         await self._through("remove", lambda: self._steps.remove(key, segment))
-
-    async def bury(self, key: QueueKey, segments: tuple[Segment, ...]) -> None:
-        await self._through("bury", lambda: self._steps.bury(key, segments))
 
 
 def _away(name: str) -> Exception:

@@ -11,6 +11,9 @@ from abc import ABC, abstractmethod
 from catalog.model import MemberSighting, Move, Partition, Placement, QueueKey, Segment
 from marconi_proxy.moving.driving.progress import Look
 
+# Seconds after which a call to a partition is given up.
+CALL = 5.0
+
 
 class Unready(Exception):
     """Something in the world is not as the move needs it. The message is for operators, and it is tried again."""
@@ -64,16 +67,13 @@ class Steps(ABC):
         """Return what a segment holds; nothing if it has no queue. What goes wrong is in the answer."""
 
     @abstractmethod
-    async def remove(self, key: QueueKey, segment: Segment) -> None:
-        """Delete a segment's queue and its subscriptions from its partition. Raises Unready unless it is gone.
-
-        The caller knows that no placement names it. Nothing to delete is success, also if the partition itself is gone.
-        """
+    async def unsubscribe(self, key: QueueKey, segment: Segment) -> None:
+        """End the subscriptions of a segment's queue, which outlive it, and would be those of a later one of that name
+        (API section 4.11). Nothing to end is success, also if the partition itself is gone. Raises Unready."""
 
     @abstractmethod
-    async def bury(self, key: QueueKey, segments: tuple[Segment, ...]) -> None:
-        """As ``remove``, of what a queue has left behind that has no placement any more.
+    async def remove(self, key: QueueKey, segment: Segment) -> None:
+        """Delete a segment's queue from its partition. Raises Unready unless it is gone: then it may still be done.
 
-        Its users may create it anew at any moment, on the same partition and by the same name: so a placement in state
-        deleting is put in their way meanwhile. If there is another placement already, nothing is deleted that it names.
+        The caller knows that no placement names it. Nothing to delete is success, also if the partition itself is gone.
         """

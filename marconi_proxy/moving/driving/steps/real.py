@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from catalog.errors import Conflict, PartitionUnknown
+from catalog.errors import PartitionUnknown
 from catalog.interface import Catalog
 from catalog.model import (
     MemberSighting,
@@ -13,13 +13,12 @@ from catalog.model import (
     MoveState,
     Partition,
     Placement,
-    PlacementState,
     QueueKey,
     Segment,
 )
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import Steps, Unready
+from marconi_proxy.moving.driving.steps.interface import CALL, Steps, Unready
 from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls, together
 from marconi_proxy.moving.driving.steps.subscriptions import changes
 from marconi_proxy.upstream.exchange import Upstream
@@ -33,8 +32,6 @@ BUSY = (
     MoveState.BACK_ARMED,
     MoveState.BACK_SEALING,
 )
-# Seconds for one call to a partition.
-_CALL = 5.0
 
 
 class RealSteps(Steps):
@@ -87,7 +84,7 @@ class RealSteps(Steps):
 
     # -- partitions --------------------------------------------------------------------------------------------------
 
-    async def _calls(self, key: QueueKey, segment: Segment, within: float = _CALL) -> QueueCalls | None:
+    async def _calls(self, key: QueueKey, segment: Segment, within: float = CALL) -> QueueCalls | None:
         """Return the way to a segment's queue, None if its partition is not registered any more."""
         partition = await self._catalog.get_partition(segment.partition)
         if partition is None:
@@ -100,7 +97,7 @@ class RealSteps(Steps):
             upstream.update(partition)
         return QueueCalls(upstream, key, segment.physical, within)
 
-    async def _registered(self, key: QueueKey, segment: Segment, within: float = _CALL) -> QueueCalls:
+    async def _registered(self, key: QueueKey, segment: Segment, within: float = CALL) -> QueueCalls:
         calls = await self._calls(key, segment, within)
         if calls is None:
             raise Unready(f"partition {segment.partition} is not registered")
@@ -127,37 +124,16 @@ class RealSteps(Steps):
         except Unready as error:
             return Look(segment.partition, problem=str(error))
 
+    async def unsubscribe(self, key: QueueKey, segment: Segment) -> None:
+        calls = await self._calls(key, segment)
+        if calls is not None:
+            for subscription in await calls.subscriptions():
+                await calls.unsubscribe(subscription.id)
+
     async def remove(self, key: QueueKey, segment: Segment) -> None:
         calls = await self._calls(key, segment)
-        if calls is None:
-            return
-        # Subscriptions outlive their queue (API section 4.11), and would be those of a later one of that name.
-        for subscription in await calls.subscriptions():
-            await calls.unsubscribe(subscription.id)
-        await calls.delete()
-
-    async def bury(self, key: QueueKey, segments: tuple[Segment, ...]) -> None:
-        there = [segment for segment in segments if await self._catalog.get_partition(segment.partition) is not None]
-        if not there:
-            return
-        numbered = tuple(Segment(n, segment.partition, segment.physical) for n, segment in enumerate(there))
-        grave = Placement(
-            key.project, key.queue, 1, PlacementState.DELETING, numbered, since=self._clock.now(), born=self._token()
-        )
-        try:
-            # Whoever dies after this leaves a deletion, which whoever meets it finishes when it is abandoned.
-            stored, ours = await self._catalog.insert_placement(grave)
-        except PartitionUnknown as error:
-            raise Unready(f"{error}") from error
-        named = frozenset() if ours else {(segment.partition, segment.physical) for segment in stored.segments}
-        for segment in numbered:
-            if (segment.partition, segment.physical) not in named:
-                await self.remove(key, segment)
-        if ours:
-            try:
-                await self._catalog.remove_placement(key, grave.epoch, grave.born)
-            except Conflict as error:
-                raise Unready("another one goes on with the deletion") from error
+        if calls is not None:
+            await calls.delete()
 
 
 async def _subscribe(source: QueueCalls, target: QueueCalls) -> None:
