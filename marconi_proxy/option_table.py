@@ -386,7 +386,8 @@ _MOVER = (
         min=1,
         max=1000,
         help="Moves from or to one partition that are being prepared or switched at a time. Those that wait for "
-        "consumers do not count. More of them load the partition with the making of queues.",
+        "consumers do not count; a queue and its dead-letter queue go even if one is too many. More of them "
+        "load the partition with the making of queues.",
     ),
     cfg.FloatOpt(
         "seals_per_second",

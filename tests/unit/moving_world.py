@@ -26,9 +26,8 @@ from catalog.model import (
     Segment,
 )
 from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import Steps, Unready
+from marconi_proxy.moving.driving.steps.interface import BUSY, Steps, Unready
 from marconi_proxy.moving.driving.steps.metadata import dead_letters_of
-from marconi_proxy.moving.driving.steps.real import BUSY
 from marconi_proxy.moving.protocol.barrier import CHAINS
 from marconi_proxy.moving.protocol.machine import Event, after
 

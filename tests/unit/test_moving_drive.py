@@ -609,6 +609,24 @@ async def test_a_queue_goes_with_its_dead_letter_queue() -> None:
     assert order == ["dead", "orders"]
 
 
+async def test_a_group_that_has_begun_is_not_kept_apart_by_a_full_budget() -> None:
+    """The one that has begun keeps its place until the other is ready too: neither would ever go on."""
+    world = World()
+    _group(world)
+
+    def others_come() -> None:
+        for n in range(PACE.at_once):
+            world.put(f"other{n}")
+            world.order(f"x{n}", f"other{n}", state=MoveState.ARMED)
+
+    world.on_state[MoveState.PREPARING] = others_come
+    convoy = Crew(world, "m1", "m2").mover()
+    for _ in range(20):
+        await convoy.step()
+        world.clock.time += 10
+    assert world.chain("orders") == world.chain("dead") == ["p1 sealed", "p2"]
+
+
 async def test_dead_letters_that_may_still_come_keep_their_segment() -> None:
     world = World()
     _group(world)

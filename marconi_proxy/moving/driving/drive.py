@@ -25,7 +25,7 @@ from marconi_proxy.moving.driving.certificate import certificate
 from marconi_proxy.moving.driving.pace import Pace, next_look
 from marconi_proxy.moving.driving.preparing import Preparing
 from marconi_proxy.moving.driving.progress import Look, left, why, worth_noting
-from marconi_proxy.moving.driving.steps.interface import CALL, Steps, Unready
+from marconi_proxy.moving.driving.steps.interface import BUSY, CALL, Steps, Unready
 from marconi_proxy.moving.protocol import transitions
 from marconi_proxy.moving.protocol.barrier import Passed
 from marconi_proxy.moving.protocol.evidence import happened
@@ -241,11 +241,17 @@ class Drive:
 
     async def _plan(self) -> Next:
         for name in (self.move.source, self.move.target):
-            if await self.steps.busy(name, self.pace.at_once) >= self.pace.at_once:
+            full = await self.steps.busy(name, self.pace.at_once) >= self.pace.at_once
+            if full and not await self._group_has_begun():
                 await self.wait_for(f"partition {name} has {self.pace.at_once} moves at a time")
                 return Next(self._chance.uniform(1.0, 3.0) * SHORTLY)
         await self.enter(Event.START, "its turn came", {"waits": ""})
         return AT_ONCE
+
+    async def _group_has_begun(self) -> bool:
+        """Tell whether one of its group keeps a place of the budget: it waits for this one, however full it is."""
+        mates = [await self.steps.move(id_) for id_ in self.move.group]
+        return any(mate is not None and mate.state in BUSY for mate in mates)
 
     async def _prepare(self) -> Next:
         placement = self._known()

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from catalog.model import MemberSighting, Move, Partition, Placement, QueueKey, Segment
+from catalog.model import MemberSighting, Move, MoveState, Partition, Placement, QueueKey, Segment
 from marconi_proxy.moving.driving.progress import Look
 
 # Seconds after which a call to a partition is given up.
 CALL = 5.0
+# The states in which a move takes of a partition's budget.
+BUSY = (
+    MoveState.PREPARING,
+    MoveState.ARMED,
+    MoveState.SEALING,
+    MoveState.BACK_PREPARING,
+    MoveState.BACK_ARMED,
+    MoveState.BACK_SEALING,
+)
 
 
 class Unready(Exception):

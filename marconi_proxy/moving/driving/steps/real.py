@@ -10,7 +10,6 @@ from catalog.interface import Catalog
 from catalog.model import (
     MemberSighting,
     Move,
-    MoveState,
     Partition,
     Placement,
     QueueKey,
@@ -18,20 +17,10 @@ from catalog.model import (
 )
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import CALL, Steps, Unready
+from marconi_proxy.moving.driving.steps.interface import BUSY, CALL, Steps, Unready
 from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls, together
 from marconi_proxy.moving.driving.steps.subscriptions import changes
 from marconi_proxy.upstream.exchange import Upstream
-
-# The states in which a move takes of a partition's budget.
-BUSY = (
-    MoveState.PREPARING,
-    MoveState.ARMED,
-    MoveState.SEALING,
-    MoveState.BACK_PREPARING,
-    MoveState.BACK_ARMED,
-    MoveState.BACK_SEALING,
-)
 
 
 class RealSteps(Steps):
