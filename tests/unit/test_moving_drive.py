@@ -9,6 +9,7 @@ import pytest
 
 from catalog.model import MemberSighting, MoveState, PartitionState, PlacementState, Segment
 from marconi_proxy.moving.driving.steps.faulty import Died, Fault
+from marconi_proxy.moving.mover import _PATIENCE
 from marconi_proxy.moving.protocol.machine import Event
 from tests.unit.moving_crew import PACE, Crew
 from tests.unit.moving_world import FakeQueue, World, make_partition, member
@@ -690,8 +691,10 @@ async def test_a_move_does_not_go_while_one_of_its_group_is_not_there_yet() -> N
     world = World()
     _group(world)
     convoy = Crew(world, "m1").mover()
+    wait = 0.0
     for _ in range(20):
         world.clock.time += 10
-        await convoy.step()
+        wait = await convoy.step()
     assert world.chain("orders") == ["p1"]
     assert world.moves["m1"].facts["waits"] == "for move m2 of its group"
+    assert wait > _PATIENCE, "the mover stays with it, and drives others the less"

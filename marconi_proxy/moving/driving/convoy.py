@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from catalog.model import MoveState
-from marconi_proxy.moving.driving.drive import SHORTLY, Drive
+from marconi_proxy.moving.driving.drive import Drive
 
 _SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
+# Seconds until a group that cannot be switched yet is looked at again: the mover does something else meanwhile.
+_LATER = 5.0
+
 _SWITCHED = frozenset({MoveState.DRAINING, MoveState.LINGERING, MoveState.RETIRED, MoveState.DONE, MoveState.SUSPENDED})
 
 # Seals several queues in one round (``sealing.Round``).
@@ -41,7 +44,7 @@ class Convoy:
         async with self._turns:
             nexts = [(drive, await drive.step()) for drive in self.drives]
         ready = [drive for drive, next_ in nexts if next_.ready]
-        wait = min((next_.wait for _, next_ in nexts if not next_.ready), default=SHORTLY)
+        wait = min((next_.wait for _, next_ in nexts if not next_.ready), default=_LATER)
         # A seal that was found goes on, whatever the others do: clients are waiting.
         sealing = [drive for drive in ready if drive.move.state in _SEALING]
         blocked = [(drive, self._blocker(drive, ready)) for drive in ready if drive not in sealing]
@@ -52,7 +55,7 @@ class Convoy:
         for drive, blocker in blocked:
             if blocker is not None:
                 await drive.wait_for(blocker)
-        return min(wait, SHORTLY) if ready else wait
+        return min(wait, _LATER) if ready else wait
 
     def _blocker(self, drive: Drive, ready: Sequence[Drive]) -> str | None:
         """Return what of the group this move must not be switched without, None if there is nothing: each of the others

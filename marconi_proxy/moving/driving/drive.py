@@ -34,7 +34,7 @@ from marconi_proxy.moving.protocol.machine import Event, after, before_switch
 LOG = logging.getLogger(__name__)
 
 # Seconds to wait where somebody else is at work, who is quick or is found out by others.
-SHORTLY = 1.0
+_SHORTLY = 1.0
 # Seconds until the next attempt to delete what is left behind, while its partition cannot be reached.
 _SOON = 5.0
 
@@ -244,7 +244,7 @@ class Drive:
             full = await self.steps.busy(name, self.pace.at_once) >= self.pace.at_once
             if full and not await self._group_has_begun():
                 await self.wait_for(f"partition {name} has {self.pace.at_once} moves at a time")
-                return Next(self._chance.uniform(1.0, 3.0) * SHORTLY)
+                return Next(self._chance.uniform(1.0, 3.0) * _SHORTLY)
         await self.enter(Event.START, "its turn came", {"waits": ""})
         return AT_ONCE
 
