@@ -8,9 +8,11 @@ from itertools import pairwise
 import pytest
 
 from catalog.model import MemberSighting, MoveState, PartitionState, PlacementState, Segment
+from marconi_proxy.moving.driving.convoy import Convoy
 from marconi_proxy.moving.driving.steps.faulty import Died, Fault
 from marconi_proxy.moving.mover import _PATIENCE
 from marconi_proxy.moving.protocol.machine import Event
+from marconi_proxy.moving.protocol.transitions import seal
 from tests.unit.moving_crew import PACE, Crew
 from tests.unit.moving_world import FakeQueue, World, make_partition, member
 
@@ -671,6 +673,46 @@ async def test_a_group_is_aborted_together() -> None:
         await convoy.step()
     assert world.chain("orders") == world.chain("dead") == ["p1"]
     assert [move.state for move in world.moves.values()] == [MoveState.ARMED] * 2
+
+
+async def _sealed_by_a_mover_that_died(world: World, id_: str) -> Convoy:
+    """Drive a group until it is armed, and seal one of its queues only."""
+    _group(world)
+    convoy = Crew(world, "m1", "m2").mover()
+    while {move.state for move in world.moves.values()} != {MoveState.ARMED}:
+        await convoy.drives[0].step()
+        await convoy.drives[1].step()
+    placement = world.placements[world.moves[id_].key]
+    await world.place(seal(placement, id_, world.clock.now(), PACE.max_segments), "seals the queue")
+    return Crew(world, "m1", "m2").mover()
+
+
+@pytest.mark.parametrize("sealed", ["m1", "m2"])
+async def test_a_seal_is_gone_on_with_together_with_its_group(sealed: str) -> None:
+    """A queue that went alone would put its dead letters where no placement leads yet."""
+    world = World()
+    convoy = await _sealed_by_a_mover_that_died(world, sealed)
+    order: list[str] = []
+
+    async def watch(name: str) -> None:
+        switched = [placement.queue for placement in world.placements.values() if len(placement.segments) == 2]
+        order.extend(queue for queue in switched if queue not in order)
+
+    world.before = watch
+    for _ in range(10):
+        await convoy.step()
+    assert order == ["dead", "orders"]
+    assert world.clock.slept < PACE.seal_timeout
+
+
+@pytest.mark.parametrize(("sealed", "other"), [("m1", "m2"), ("m2", "m1")])
+async def test_a_seal_is_taken_back_if_its_group_cannot_go_on(sealed: str, other: str) -> None:
+    world = World()
+    convoy = await _sealed_by_a_mover_that_died(world, sealed)
+    world.decide(other, Event.CANCEL)
+    for _ in range(3):
+        await convoy.step()
+    assert world.chain("orders") == world.chain("dead") == ["p1"]
 
 
 async def test_a_move_does_not_go_without_its_group() -> None:

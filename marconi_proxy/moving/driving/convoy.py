@@ -9,6 +9,7 @@ from catalog.model import MoveState
 from marconi_proxy.moving.driving.drive import Drive
 
 _SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
+_ABOUT_TO = _SEALING | {MoveState.ARMED, MoveState.BACK_ARMED}
 # Seconds until a group that cannot be switched yet is looked at again: the mover does something else meanwhile.
 _LATER = 5.0
 
@@ -44,18 +45,24 @@ class Convoy:
         async with self._turns:
             nexts = [(drive, await drive.step()) for drive in self.drives]
         ready = [drive for drive, next_ in nexts if next_.ready]
-        wait = min((next_.wait for _, next_ in nexts if not next_.ready), default=_LATER)
-        # A seal that was found goes on, whatever the others do: clients are waiting.
-        sealing = [drive for drive in ready if drive.move.state in _SEALING]
-        blocked = [(drive, self._blocker(drive, ready)) for drive in ready if drive not in sealing]
-        going = sealing or [drive for drive, blocker in blocked if blocker is None]
-        if going:
-            await self._seal(going)
+        blocked = {drive: why for drive in ready if (why := self._blocker(drive, ready)) is not None}
+        if ready and not blocked:
+            # Those whose seal was found, after the death of a mover, and those that it had not come to.
+            await self._seal(ready)
             return 0.0
-        for drive, blocker in blocked:
-            if blocker is not None:
-                await drive.wait_for(blocker)
-        return min(wait, _LATER) if ready else wait
+        sealing = [drive for drive in ready if drive.move.state in _SEALING]
+        going = [drive.move.state for drive, next_ in nexts if not next_.ready and not next_.wait]
+        if sealing and not (going and _ABOUT_TO.issuperset(going)):
+            # Clients are waiting. To be switched alone would bring dead letters to where no placement leads.
+            for drive in sealing:
+                await drive.abort(blocked.get(drive, "its group is moved together"))
+            return 0.0
+        wait = min((next_.wait for _, next_ in nexts if not next_.ready), default=_LATER)
+        if not ready or not wait:
+            return wait
+        for drive, why in blocked.items():
+            await drive.wait_for(why)
+        return min(wait, _LATER)
 
     def _blocker(self, drive: Drive, ready: Sequence[Drive]) -> str | None:
         """Return what of the group this move must not be switched without, None if there is nothing: each of the others

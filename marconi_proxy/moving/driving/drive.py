@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -131,6 +131,16 @@ class Drive:
         wait = self.pace.wait_after(failures, self._chance)
         facts = {**more, "waits": reason, "failures": failures}
         await self.enter(event, reason, facts, changes={"due": self.clock.now() + wait})
+
+    async def abort(self, reason: str, members: Sequence[str] = ()) -> None:
+        """Take back the seal of the queue, which ``members`` have not acknowledged, and try again later. Raises
+        CatalogError."""
+        await self.place(transitions.abort(self._known(), self.clock.now()), "aborts the seal")
+        if self.move.state in _SEALING:
+            await self.back_off(Event.ABORTED, reason, {"unacknowledged": list(members)})
+        else:
+            # It was not written down that it was sealed.
+            await self.put_off(reason)
 
     # -- a step ------------------------------------------------------------------------------------------------------
 

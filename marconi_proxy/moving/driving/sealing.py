@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from catalog.errors import CatalogError, Conflict, MoveConflict
-from catalog.model import MemberSighting, Move, MoveState, Placement, PlacementState
+from catalog.model import MemberSighting, Move, Placement, PlacementState
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.drive import Drive
 from marconi_proxy.moving.driving.preparing import opened
@@ -24,7 +24,6 @@ from marconi_proxy.moving.protocol.machine import Event
 
 LOG = logging.getLogger(__name__)
 
-_SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
 # Seconds between two readings of the members while writes are held.
 _GLANCE = 0.01
 # A member that has not renewed for this share of its lease has missed some, for it may take a third of it from one to
@@ -192,12 +191,7 @@ class Round:
             if not entry.is_sealed:
                 await drive.put_off(reason)
                 return
-            await drive.place(transitions.abort(entry.placement, self._clock.now()), "aborts the seal")
-            if drive.move.state in _SEALING:
-                await drive.back_off(Event.ABORTED, reason, {"unacknowledged": list(members)})
-            else:
-                # It was not written down that it was sealed.
-                await drive.put_off(reason)
+            await drive.abort(reason, members)
         except (Conflict, MoveConflict) as conflict:
             LOG.info("%s: %s", drive.name, conflict)
         except CatalogError as error:
