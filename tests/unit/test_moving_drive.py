@@ -655,6 +655,20 @@ async def test_half_a_group_is_refused(queue: str) -> None:
     assert "does not go with it" in world.moves["m1"].log[-1].reason
 
 
+@pytest.mark.parametrize("source", ["gone", "reserved", "there already"])
+async def test_a_dead_letter_queue_goes_alone_where_no_source_keeps_it(source: str) -> None:
+    world = World()
+    world.put("dead", group="orders")
+    if source != "gone":
+        key = world.put("orders", "p2" if source == "there already" else "p1")
+        if source == "reserved":
+            world.placements[key] = replace(world.placements[key], state=PlacementState.RESERVED)
+    world.order("m1", "dead")
+    await Crew(world, "m1").run()
+    assert world.moves["m1"].state is MoveState.DONE
+    assert world.chain("dead") == ["p2"]
+
+
 async def test_a_group_is_aborted_together() -> None:
     world = World()
     _group(world)

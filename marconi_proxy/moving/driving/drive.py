@@ -377,7 +377,7 @@ class Drive:
         if placement.group is None or placement.group == placement.queue:
             return None
         source = await self.steps.placement(placement.key._replace(queue=placement.group))
-        if source is None:
+        if source is None or source.state is PlacementState.RESERVED:
             return None
         theirs = {segment.partition for segment in source.segments}
         if any(segment.partition in theirs for segment in placement.segments[:-1]):

@@ -76,8 +76,11 @@ class Preparing:
     async def _check_dead_letters(self, move: Move, placement: Placement) -> None:
         """A queue and its dead-letter queue share their partition (API section 8.4): both go, or none does."""
         along = {other.queue for other in [await self._steps.move(name) for name in move.group] if other is not None}
-        if placement.group not in (None, placement.queue, *along):
-            raise Unready(f"this queue takes the dead letters of queue {placement.group}, which does not go with it")
+        if placement.group is not None and placement.group not in (placement.queue, *along):
+            # It may be gone by now, which the placement does not tell.
+            source = await self._steps.placement(move.key._replace(queue=placement.group))
+            if source is not None and source.state is not PlacementState.RESERVED and source.partition != move.toward:
+                raise Unready(f"this queue takes the dead letters of queue {source.queue}, which does not go with it")
         name = await self._steps.dead_letter_queue(move.key, placement.segments[-1])
         if name is None or name == move.queue or name in along:
             return
