@@ -12,7 +12,7 @@ from marconi_proxy.moving.driving.convoy import Convoy
 from marconi_proxy.moving.driving.steps.faulty import Died, Fault
 from marconi_proxy.moving.mover import _PATIENCE
 from marconi_proxy.moving.protocol.machine import Event
-from marconi_proxy.moving.protocol.transitions import seal
+from marconi_proxy.moving.protocol.transitions import seal, switch
 from tests.unit.moving_crew import PACE, Crew
 from tests.unit.moving_world import FakeQueue, World, make_partition, member
 
@@ -689,13 +689,19 @@ async def test_a_group_is_aborted_together() -> None:
     assert [move.state for move in world.moves.values()] == [MoveState.ARMED] * 2
 
 
-async def _sealed_by_a_mover_that_died(world: World, id_: str) -> Convoy:
-    """Drive a group until it is armed, and seal one of its queues only."""
-    _group(world)
-    convoy = Crew(world, "m1", "m2").mover()
+async def _armed(world: World) -> Convoy:
+    """Drive all moves until they are armed."""
+    convoy = Crew(world, *world.moves).mover()
     while {move.state for move in world.moves.values()} != {MoveState.ARMED}:
-        await convoy.drives[0].step()
-        await convoy.drives[1].step()
+        for drive in convoy.drives:
+            await drive.step()
+    return convoy
+
+
+async def _sealed_by_a_mover_that_died(world: World, id_: str) -> Convoy:
+    """Arm a group, and seal one of its queues only."""
+    _group(world)
+    await _armed(world)
     placement = world.placements[world.moves[id_].key]
     await world.place(seal(placement, id_, world.clock.now(), PACE.max_segments), "seals the queue")
     return Crew(world, "m1", "m2").mover()
@@ -729,17 +735,114 @@ async def test_a_seal_is_taken_back_if_its_group_cannot_go_on(sealed: str, other
     assert world.chain("orders") == world.chain("dead") == ["p1"]
 
 
-async def test_a_move_does_not_go_without_its_group() -> None:
+@pytest.mark.parametrize(
+    ("event", "state"), [(Event.PAUSE, MoveState.PAUSED), (Event.CANCEL, MoveState.CANCELLED)], ids=["pause", "cancel"]
+)
+@pytest.mark.parametrize(("stopped", "other"), [("m1", "m2"), ("m2", "m1")])
+async def test_a_move_stops_with_one_of_its_group(event: Event, state: MoveState, stopped: str, other: str) -> None:
     world = World()
     _group(world)
+    world.on_state[MoveState.ARMED] = lambda: world.decide(stopped, event)
+    await Crew(world, "m1", "m2").run()
+    assert [move.state for move in world.moves.values()] == [state] * 2
+    reasons = [entry.reason for entry in world.moves[other].log]
+    # What an operator has paused is no failure of a plan.
+    assert f"an operator: its group goes together: {event} of move {stopped}" in reasons
+    assert world.chain("orders") == world.chain("dead") == ["p1"]
+
+
+async def test_a_group_is_paused_together_when_one_is_given_up() -> None:
+    world = World()
+    _group(world)
+    world.queues["p2", "dead"] = FakeQueue(free=1)
+    world.moves["m2"] = replace(world.moves["m2"], facts={"failures": PACE.give_up_after - 1})
+    await Crew(world, "m1", "m2").run()
+    assert [move.state for move in world.moves.values()] == [MoveState.PAUSED] * 2
+    reason = world.moves["m1"].log[-1].reason
+    assert reason.startswith("its group goes together: pause of move m2, which failed 20 times in a row")
+
+
+async def test_a_group_that_is_resumed_one_after_the_other_goes_on() -> None:
+    world = World()
+    _group(world)
+    crew = Crew(world, "m1", "m2")
     world.on_state[MoveState.PREPARING] = lambda: world.decide("m1", Event.PAUSE)
-    convoy = Crew(world, "m1", "m2").mover()
-    for _ in range(20):
-        world.clock.time += 10
+    await crew.run()
+    world.decide("m1", Event.RESUME)
+    convoy = crew.mover()
+    for _ in range(10):
         await convoy.step()
-    assert world.moves["m2"].state is MoveState.ARMED
-    assert world.moves["m2"].facts["waits"] == "for move m1 of its group, which is paused"
-    assert world.chain("dead") == ["p1"]
+    assert world.moves["m1"].state is MoveState.ARMED
+    assert world.moves["m1"].facts["waits"] == "for move m2 of its group, which is paused"
+    world.decide("m2", Event.RESUME)
+    for _ in range(10):
+        await convoy.step()
+    assert world.chain("orders") == world.chain("dead") == ["p1 sealed", "p2"]
+
+
+async def test_a_reverse_is_cancelled_together() -> None:
+    world = World()
+    _group(world)
+    convoy = Crew(world, "m1", "m2").mover()
+    while {move.state for move in world.moves.values()} != {MoveState.DRAINING}:
+        await convoy.step()
+    world.queues["p1", "dead"].free = world.queues["p1", "orders"].free = 0
+    for id_ in world.moves:
+        world.decide(id_, Event.REVERSE)
+    world.clock.time += 1
+    world.decide("m1", Event.CANCEL)
+    await Crew(world, "m1", "m2").run()
+    assert [move.state for move in world.moves.values()] == [MoveState.DONE] * 2
+    assert world.chain("orders") == world.chain("dead") == ["p2"]
+
+
+async def test_a_dead_letter_queue_goes_on_when_its_source_is_deleted() -> None:
+    world = World()
+    _group(world)
+    world.queues["p1", "dead"].free = 0
+    world.on_state[MoveState.ARMED] = lambda: world.delete(world.moves["m1"].key)
+    await Crew(world, "m1", "m2").run()
+    assert world.moves["m1"].state is MoveState.CANCELLED
+    assert world.moves["m2"].state is MoveState.DONE
+    assert world.chain("dead") == ["p2"]
+
+
+async def test_a_source_waits_for_its_dead_letter_queue_that_is_deleted_to_be_created() -> None:
+    """Else dead letters from where it was would come into a queue that no placement names."""
+    world = World()
+    _group(world)
+    convoy = await _armed(world)
+    placement = world.placements[world.moves["m2"].key]
+    world.placements[placement.key] = replace(placement, epoch=2, state=PlacementState.RESERVED)
+    del world.queues["p1", "dead"]
+    for _ in range(10):
+        await convoy.step()
+        world.clock.time += 10
+    assert world.moves["m2"].state is MoveState.CANCELLED
+    assert "its dead-letter queue dead was not created yet" in world.moves["m1"].facts["waits"]
+    assert world.chain("orders") == ["p1"]
+
+
+async def test_what_has_begun_to_switch_is_completed_whatever_becomes_of_a_third() -> None:
+    world = World()
+    _group(world)
+    world.put("older", group="orders")
+    world.moves["m1"] = replace(world.moves["m1"], group=("m2", "m3"))
+    world.moves["m2"] = replace(world.moves["m2"], group=("m1", "m3"))
+    world.order("m3", "older", group=("m1", "m2"))
+    await _armed(world)
+    placement = world.placements[world.moves["m2"].key]
+    placement = seal(placement, "m2", world.clock.now(), PACE.max_segments)
+    await world.place(placement, "seals the queue")
+    await world.place(switch(placement, "m2", "p2", "dead", world.clock.now()), "switches the queue")
+    world.decide("m3", Event.CANCEL)
+    world.on_state[MoveState.LINGERING] = world.empty
+    convoy = Crew(world, *world.moves).mover()
+    for _ in range(20):
+        await convoy.step()
+    assert world.moves["m3"].state is MoveState.CANCELLED
+    assert world.chain("orders") == world.chain("dead") == ["p1 sealed", "p2"]
+    assert world.chain("older") == ["p1"]
 
 
 async def test_a_move_does_not_go_while_one_of_its_group_is_not_there_yet() -> None:

@@ -20,6 +20,7 @@ RETIRED = retire(SWITCHED, 0, 0.0)
 OTHERS = replace(SEALED, move="other")
 # As the front door writes it: a deletion under way, which may be refused.
 DELETING = replace(OPEN, epoch=2, state=PlacementState.DELETING)
+KEPT = replace(OPEN, epoch=3, state=PlacementState.RESERVED)
 SEAL_DELETED = replace(SEALED, epoch=3, state=PlacementState.DELETING)
 SWITCHED_DELETED = replace(SWITCHED, epoch=4, state=PlacementState.DELETING)
 
@@ -63,6 +64,12 @@ S, E = MoveState, Event
         (S.PLANNED, None, DELETING, None),
         (S.ARMED, 0, DELETING, None),
         (S.SEALING, 0, SEAL_DELETED, E.ABORTED),
+        (S.PLANNED, None, KEPT, E.GONE),
+        (S.ARMED, 0, KEPT, E.GONE),
+        (S.SEALING, 0, KEPT, E.GONE),
+        (S.PAUSED, 0, KEPT, E.GONE),
+        (S.UNDOING, 0, KEPT, None),
+        (S.LINGERING, 0, replace(KEPT, segments=SWITCHED.segments[-1:]), E.RETIRED),
         (S.SEALING, 0, SWITCHED_DELETED, E.SWITCHED),
         (S.UNDOING, 0, DELETING, None),
         (S.DRAINING, 0, SWITCHED_DELETED, None),

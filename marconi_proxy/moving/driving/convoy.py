@@ -4,16 +4,46 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
-from catalog.model import MoveState
+from catalog.model import LogEntry, Move, MoveState
 from marconi_proxy.moving.driving.drive import Drive
+from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.protocol.machine import TABLE, Event
 
 _SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
 _ABOUT_TO = _SEALING | {MoveState.ARMED, MoveState.BACK_ARMED}
 # Seconds until a group that cannot be switched yet is looked at again: the mover does something else meanwhile.
 _LATER = 5.0
 
-_SWITCHED = frozenset({MoveState.DRAINING, MoveState.LINGERING, MoveState.RETIRED, MoveState.DONE, MoveState.SUSPENDED})
+# What goes nowhere by itself: its queue stays where it is.
+_SETTLED = frozenset(
+    {
+        MoveState.DRAINING,
+        MoveState.LINGERING,
+        MoveState.RETIRED,
+        MoveState.DONE,
+        MoveState.SUSPENDED,
+        MoveState.CANCELLED,
+    }
+)
+_ON_ITS_WAY = frozenset(
+    {
+        MoveState.PLANNED,
+        MoveState.PREPARING,
+        MoveState.ARMED,
+        MoveState.PAUSED,
+        MoveState.BACK_PREPARING,
+        MoveState.BACK_ARMED,
+    }
+)
+# The states that a move is stopped in, each with what stops it.
+_STOPS = {
+    MoveState.PAUSED: Event.PAUSE,
+    MoveState.UNDOING: Event.CANCEL,
+    MoveState.SUSPENDED: Event.PAUSE,
+    MoveState.BACK_UNDOING: Event.CANCEL,
+}
 
 # Seals several queues in one round (``sealing.Round``).
 Seal = Callable[[Sequence[Drive]], Awaitable[None]]
@@ -44,6 +74,8 @@ class Convoy:
         record is changed by others. Raises CatalogError."""
         async with self._turns:
             nexts = [(drive, await drive.step()) for drive in self.drives]
+        if await self._stop_together():
+            return 0.0
         ready = [drive for drive, next_ in nexts if next_.ready]
         blocked = {drive: why for drive in ready if (why := self._blocker(drive, ready)) is not None}
         if ready and not blocked:
@@ -66,11 +98,64 @@ class Convoy:
 
     def _blocker(self, drive: Drive, ready: Sequence[Drive]) -> str | None:
         """Return what of the group this move must not be switched without, None if there is nothing: each of the others
-        is ready too, or went the same way before."""
+        is ready too, went the same way before, or has ended: with its queue, or when one had gone that way."""
         for id_ in self.missing:
             return f"for move {id_} of its group"
+        follows = any(_is_there(mate, drive) for mate in self.drives)
         for mate in self.drives:
-            gone_before = mate.move.state in _SWITCHED and mate.move.toward == drive.move.toward
-            if mate is not drive and mate not in ready and not gone_before:
+            along = mate is drive or (mate in ready and mate.move.toward == drive.move.toward)
+            ended = mate.move.finished and (follows or mate.is_gone)
+            if not (along or ended or _is_there(mate, drive)):
                 return f"for move {mate.move.id} of its group, which is {mate.move.state}"
         return None
+
+    async def _stop_together(self) -> bool:
+        """Pause or cancel what must not go without a move that was paused or cancelled; return whether anything was.
+
+        Once one of a group is switched, the others follow it, whatever became of a third. Raises CatalogError.
+        """
+        for drive in self.drives:
+            if drive.move.state not in _ON_ITS_WAY or any(_is_there(mate, drive) for mate in self.drives):
+                continue
+            for mate in self.drives:
+                stopped = None if mate is drive or mate.is_gone else stopped_by(mate.move, drive.move)
+                if stopped is not None and stopped.event in TABLE[drive.move.state].next:
+                    await drive.enter(stopped.event, stopped.reason, {"failures": 0, "waits": ""})
+                    return True
+        return False
+
+
+def _is_there(mate: Drive, drive: Drive) -> bool:
+    """Tell whether the queue of ``mate`` is, and stays, where ``drive`` is to go."""
+    if mate is drive or mate.move.state not in _SETTLED:
+        return False
+    return mate.placement is not None and mate.placement.partition == drive.move.toward
+
+
+class Stopped(NamedTuple):
+    event: Event
+    reason: str
+
+
+def stopped_by(mate: Move, move: Move) -> Stopped | None:
+    """Return how ``move`` is to stop, for it must not go without ``mate``; None if it is to go on.
+
+    Also if an operator has let it go on since ``mate`` stopped: that comes to one of a group after the other.
+    """
+    stop, last = _decision(mate), _decision(move)
+    if stop is None or stop.state not in _STOPS:
+        return None
+    if last is not None and last.state not in _STOPS and last.at >= stop.at:
+        return None
+    event = _STOPS[stop.state]
+    reason = f"its group goes together: {event} of move {mate.id}"
+    if stop.reason.startswith(OPERATOR):
+        # Whoever counts failures is told that this is none.
+        return Stopped(event, f"{OPERATOR}{reason}")
+    return Stopped(event, f"{reason}, which {stop.reason}")
+
+
+def _decision(move: Move) -> LogEntry | None:
+    """Return what was decided last about whether the move goes on, by an operator or after too many failures."""
+    decided = (entry for entry in reversed(move.log) if entry.state in _STOPS or entry.reason.startswith(OPERATOR))
+    return next(decided, None)

@@ -80,6 +80,13 @@ class Drive:
     def name(self) -> str:
         return f"move {self.move.id} {self.move.project or '-'}/{self.move.queue}"
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the queue is not there any more, or another one is, by the placement that was read last. The place of
+        a dead-letter queue stays reserved when it is deleted."""
+        placement = self.placement
+        return placement is None or placement.born != self.move.born or placement.state is PlacementState.RESERVED
+
     # -- the record --------------------------------------------------------------------------------------------------
 
     async def enter(
@@ -301,6 +308,12 @@ class Drive:
         target = await self.steps.partition(self.move.toward)
         if target is None or target.state is PartitionState.DISABLED:
             return f"partition {self.move.toward} is not there any more"
+        if self.move.group:
+            try:
+                # One of its group may have ended since it was prepared.
+                await self._preparing.check_dead_letters(self.move, placement)
+            except Unready as unready:
+                return str(unready)
         return None
 
     async def _undo(self) -> Next:

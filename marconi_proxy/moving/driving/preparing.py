@@ -11,6 +11,8 @@ from marconi_proxy.moving.protocol import transitions
 
 # Seconds for the making of a queue with all its subscriptions.
 _MAKING = 60.0
+# What a move is in that does not go with its group any more.
+_LEAVING = (MoveState.UNDOING, MoveState.BACK_UNDOING)
 
 
 class Preparing:
@@ -27,7 +29,7 @@ class Preparing:
         The queue's own, unless a segment of it is there already or something is left in a queue of that name.
         """
         await self._check_partitions(move, placement)
-        await self._check_dead_letters(move, placement)
+        await self.check_dead_letters(move, placement)
         try:
             transitions.seal(placement, move.id, self._clock.now(), self._pace.max_segments)
         except transitions.Refused as refused:
@@ -73,9 +75,11 @@ class Preparing:
             raise Unready(f"partition {name} is not registered")
         return partition
 
-    async def _check_dead_letters(self, move: Move, placement: Placement) -> None:
-        """A queue and its dead-letter queue share their partition (API section 8.4): both go, or none does."""
-        along = {other.queue for other in [await self._steps.move(name) for name in move.group] if other is not None}
+    async def check_dead_letters(self, move: Move, placement: Placement) -> None:
+        """A queue and its dead-letter queue share their partition (API section 8.4): both go, or none does. Raises
+        Unready."""
+        mates = [await self._steps.move(name) for name in move.group]
+        along = {mate.queue for mate in mates if mate is not None and not (mate.finished or mate.state in _LEAVING)}
         if placement.group is not None and placement.group not in (placement.queue, *along):
             # It may be gone by now, which the placement does not tell.
             source = await self._steps.placement(move.key._replace(queue=placement.group))
