@@ -109,7 +109,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One queue going from partition ``source`` to ``target``.
+    """One queue going from partition ``source`` to ``target``; one that is sent on after its switch has others then.
 
     ``version`` starts at 1; every change is a compare-and-set that adds one. ``attempt`` counts the seals that were
     tried. ``created`` is when it was asked for, in seconds since 1970. ``max_pause_ms`` is how long writes may be held,

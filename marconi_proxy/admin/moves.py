@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,7 +20,19 @@ from marconi_proxy.admin import move_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.project_text import from_json, from_url, project_from_json, project_named, shown, to_url
 from marconi_proxy.admin.query import integer, parameters
-from marconi_proxy.moving.orders.ordering import OPERATOR, Refused, Wish, check_reverse, offers, order
+from marconi_proxy.moving.orders.ordering import (
+    OPERATOR,
+    Refused,
+    Situation,
+    Wish,
+    check_onward,
+    check_reverse,
+    offers,
+    onward,
+    order,
+    way_to,
+)
+from marconi_proxy.moving.orders.turning import settled, turned
 from marconi_proxy.moving.plans.names import new_move_id
 from marconi_proxy.moving.plans.survey import UNFINISHED, situation_of
 from marconi_proxy.moving.protocol.machine import TABLE, Event, NotNow, after
@@ -128,13 +141,20 @@ class Moves:
                 title="Not found", description="queue: no such queue has a placement in this project."
             )
         try:
-            moves = order(asked.wish, situation, self._ids())
+            under_way = onward(asked.wish, situation)
+            moves = () if under_way else order(asked.wish, situation, self._ids())
         except Refused as refused:
             if asked.dry_run:
                 resp.media = {"moves": [], "problems": [f"{refused}."], "rehearsed": False}
                 return
             raise _refused(asked.wish.key, str(refused)) from refused
+        if under_way and not asked.dry_run:
+            sent = await self._send_on(under_way, asked.wish)
+            resp.location = f"/v1/moves/{to_url(sent[0].id)}"
+            resp.media = {"moves": [move_json.summary(move) for move in sent]}
+            return
         if asked.dry_run:
+            moves = moves or tuple(self._sent_on(move, asked.wish, situation) for move in under_way)
             problems = await self._rehearsed(moves, self._rehearse) if self._rehearse else ()
             shown_moves = [move_json.summary(move) for move in moves]
             resp.media = {"moves": shown_moves, "problems": problems, "rehearsed": self._rehearse is not None}
@@ -163,6 +183,31 @@ class Moves:
                     await self._change(inserted, Event.CANCEL)
                 raise _refused(moves[0].key, str(error)) from error
             done.append(move)
+
+    async def _send_on(self, moves: tuple[Move, ...], wish: Wish) -> tuple[Move, ...]:
+        """Send moves that were switched before on to another partition, the one that was asked for last; all of them or
+        none. Raises HTTPConflict."""
+        done: list[Move] = []
+        for move in reversed(moves):
+            try:
+                done.append(await self._change(move, Event.ONWARD, wish))
+            except (NotNow, Refused) as refused:
+                for sent in done:
+                    with contextlib.suppress(NotNow):
+                        await self._change(sent, Event.CANCEL)
+                reason = f"move {move.id} is {refused.state} by now" if isinstance(refused, NotNow) else str(refused)
+                raise _refused(moves[0].key, reason) from refused
+        return tuple(reversed(done))
+
+    def _sent_on(self, move: Move, wish: Wish, situation: Situation) -> Move:
+        """Return the move as it is when it is sent on. Raises NotNow, Refused."""
+        placement = situation.placements.get(move.key)
+        check_onward(move, placement, wish.target, situation)
+        assert placement is not None
+        event = way_to(wish.target, move, placement)
+        entry = LogEntry(self._clock(), after(move.state, event), f"{OPERATOR}{event} to {wish.target}")
+        pause = move.max_pause_ms if wish.max_pause_ms is None else wish.max_pause_ms
+        return replace(turned(move.entered(entry), placement, wish.target), max_pause_ms=pause)
 
     def _parsed(self, document: dict[str, Any]) -> _Order:
         for member in ("project", "queue", "to"):
@@ -228,17 +273,21 @@ class Moves:
                     continue
         resp.media = move_json.whole(changed)
 
-    async def _change(self, move: Move, event: Event) -> Move:
-        """Raises NotNow, Refused, HTTPNotFound."""
+    async def _change(self, move: Move, event: Event, wish: Wish | None = None) -> Move:
+        """``wish``: where a move is sent on to. Raises NotNow, Refused, HTTPNotFound."""
         while True:
             state = after(move.state, event)
-            entered = move.entered(LogEntry(self._clock(), state, f"{OPERATOR}{event}"))
-            if event is Event.REVERSE:
+            entered = settled(move.entered(LogEntry(self._clock(), state, f"{OPERATOR}{event}")))
+            if event in (Event.REVERSE, Event.ONWARD):
                 situation = await situation_of(self._catalog, move.key, self._longest)
-                toward = check_reverse(move, situation.placements.get(move.key), situation)
-                # The segment to be sealed is another one now: until it is known, none is.
-                entered = replace(entered, toward=toward, tail=None, physical=None)
-            if event in (Event.REVERSE, Event.RESUME):
+                placement = situation.placements.get(move.key)
+                if wish is not None:
+                    entered = self._sent_on(move, wish, situation)
+                else:
+                    toward = check_reverse(move, placement, situation)
+                    assert placement is not None
+                    entered = turned(entered, placement, toward)
+            if event is Event.RESUME:
                 entered = replace(entered, due=0.0)
             if event is not Event.PAUSE and "waits" in move.facts:
                 # What was seen before the decision does not tell what is waited for now.

@@ -134,10 +134,12 @@ class Start(Watcher):
             "dry_run": parsed_args.dry_run,
         }
         with self.admin() as admin:
-            _, document = admin.call("POST", "/v1/moves", body)
+            status, document = admin.call("POST", "/v1/moves", body)
             if parsed_args.dry_run:
                 return self._rehearsed(document)
             move, *others = document["moves"]
+            if status == 200:
+                self.say(f"The older places of this queue are not empty yet: move {move['id']} goes on there.")
             for other in others:
                 self.say(f"With it goes {other['queue']}, of its dead-letter group: move {other['id']}.")
             if parsed_args.wait is None:
@@ -146,7 +148,7 @@ class Start(Watcher):
             # The one that was asked for last: what it tells is shown.
             watch = self.watch(admin, parsed_args)
             for ordered in (*others, move):
-                move = watch.move(ordered["id"], parsed_args.wait)
+                move = watch.move(ordered["id"], parsed_args.wait, parsed_args.to)
         if parsed_args.wait == "switch":
             self.say(f"Writes go to {move['toward']}. Next: marconi-proxy move watch {move['id']}")
         else:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from catalog.model import MoveState
 from marconi_proxy.cli.admin_client import AdminClient, NotFound, part
 from marconi_proxy.cli.exits import CommandError, Exit
-from marconi_proxy.moving.protocol.machine import before_switch
+from marconi_proxy.moving.protocol.machine import UNDER_WAY_AGAIN, before_switch
 
 # Seconds between two looks.
 INTERVAL = 0.5
@@ -135,10 +135,11 @@ class Watch:
         self._clock = clock
         self._ends = None if deadline is None else clock() + deadline
 
-    def move(self, move_id: str, until: str) -> dict[str, Any]:
-        """Return the move once it is switched (``until`` is ``switch``), or has ended. Raises CommandError if it will
-        not come to that unless an operator does something (``watch`` waits for that too)."""
-        return self._follow(f"/v1/moves/{part(move_id)}", move_id, move_view, lambda move: _reached(move, until))
+    def move(self, move_id: str, until: str, to: str | None = None) -> dict[str, Any]:
+        """Return the move once it is switched (``until`` is ``switch``), ``to`` this partition if one is named, or has
+        ended. Raises CommandError if it will not come to that unless an operator does something (``watch`` waits for
+        that too)."""
+        return self._follow(f"/v1/moves/{part(move_id)}", move_id, move_view, lambda move: _reached(move, until, to))
 
     def plan(self, plan_id: str) -> dict[str, Any]:
         """Return the progress of the plan once it is done or stopped."""
@@ -187,8 +188,12 @@ class Watch:
                 return found
 
 
-def _reached(move: Mapping[str, Any], until: str) -> bool:
+def _reached(move: Mapping[str, Any], until: str, to: str | None = None) -> bool:
     state = MoveState(move["state"])
+    if until == "switch" and state in UNDER_WAY_AGAIN:
+        return False
+    if until == "switch" and to is not None and not before_switch(state) and move["toward"] != to:
+        raise CommandError(f"move {move['id']} does not go to {to} any more: {_given_up(move)}", Exit.REFUSED)
     if state in (MoveState.CANCELLED, MoveState.VOID):
         if until == "end":
             return True
@@ -200,6 +205,11 @@ def _reached(move: Mapping[str, Any], until: str) -> bool:
             return True
         raise CommandError(f"move {move['id']} is {state}{_because(move)}. Next: marconi-proxy move show {move['id']}")
     return until == "switch" and not before_switch(state)
+
+
+def _given_up(move: Mapping[str, Any]) -> str:
+    reasons = [entry["reason"] for entry in move.get("log", ()) if entry["state"] == MoveState.BACK_UNDOING]
+    return reasons[-1] if reasons else f"writes go to {move['toward']}"
 
 
 def _because(move: Mapping[str, Any]) -> str:

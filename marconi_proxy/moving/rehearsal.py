@@ -16,7 +16,8 @@ from marconi_proxy.moving.driving.steps.interface import Steps
 
 # From planned to armed it takes a few steps; more are a sign of a move that gets nowhere.
 _STEPS = 10
-_TRIED = (MoveState.PLANNED, MoveState.PREPARING)
+_TRIED = (MoveState.PLANNED, MoveState.PREPARING, MoveState.BACK_PREPARING)
+_ARMED = (MoveState.ARMED, MoveState.BACK_ARMED)
 
 
 class Rehearsed(NamedTuple):
@@ -27,7 +28,7 @@ class Rehearsed(NamedTuple):
 
 
 async def rehearse(steps: Steps, pace: Pace, clock: Clock, move: Move, mates: Sequence[Move] = ()) -> Rehearsed:
-    """Go through a move that is planned, with all checks of preparing and arming and without effect.
+    """Go through a move that is planned, or sent on, with all checks of preparing and arming and without effect.
 
     ``steps`` are the real ones, of which only what reads is used. ``mates`` are the moves of its group, which need not
     be stored either. Raises CatalogError.
@@ -39,12 +40,12 @@ async def rehearse(steps: Steps, pace: Pace, clock: Clock, move: Move, mates: Se
         if drive.move.state not in _TRIED or drive.move.facts.get("failures"):
             break
     problems = []
-    if drive.move.state is not MoveState.ARMED:
+    if drive.move.state not in _ARMED:
         problems.append(str(drive.move.facts.get("waits") or drive.move.log[-1].reason))
     obstacle = unfit(await steps.members())
     if obstacle is not None:
         problems.append(obstacle)
     if not problems:
         dry.sentences.append(f"hold writes for at most {pace.longest_seal(move.max_pause_ms) * 1000:.0f} ms")
-        dry.sentences.append(f"send writes to partition {move.target}")
+        dry.sentences.append(f"send writes to partition {move.toward}")
     return Rehearsed(problems, dry.sentences)

@@ -28,6 +28,7 @@ from catalog.model import (
 from marconi_proxy.moving.driving.progress import Look
 from marconi_proxy.moving.driving.steps.interface import BUSY, Steps, Unready
 from marconi_proxy.moving.driving.steps.metadata import dead_letters_of
+from marconi_proxy.moving.orders.turning import came_from, settled, turned
 from marconi_proxy.moving.protocol.barrier import CHAINS
 from marconi_proxy.moving.protocol.machine import Event, after
 
@@ -101,14 +102,14 @@ class World(Steps):
             id_, PROJECT, queue, placement.partition, target, created=START, born=placement.born, group=group, **more
         )
 
-    def decide(self, id_: str, event: Event) -> None:
-        """Do what an operator does."""
+    def decide(self, id_: str, event: Event, toward: str | None = None) -> None:
+        """Do what an operator does; ``toward``: where a move is sent on to."""
         move = self.moves[id_]
-        changed = move.entered(LogEntry(self.clock.now(), after(move.state, event), f"an operator: {event}"))
-        if event is Event.REVERSE:
+        entry = LogEntry(self.clock.now(), after(move.state, event), f"an operator: {event}")
+        changed = settled(move.entered(entry))
+        if event in (Event.REVERSE, Event.ONWARD):
             placement = self.placements[move.key]
-            back = move.target if placement.partition == move.source else move.source
-            changed = replace(changed, toward=back, tail=placement.segments[-1].n, due=0.0)
+            changed = turned(changed, placement, toward or came_from(move, placement))
         self._store(changed)
 
     def delete(self, key: QueueKey) -> None:

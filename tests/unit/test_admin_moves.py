@@ -197,6 +197,54 @@ async def test_a_reverse_turns_round_and_forgets_what_was_to_be_sealed(api):
     assert after.facts == {"left": 3}
 
 
+async def test_an_order_for_a_queue_whose_older_places_are_not_empty_sends_its_move_on(api):
+    move = await stored(api, MoveState.SUSPENDED, tail=0, physical="q.1", facts={"waits": "old", "left": 3})
+    rehearsed = await api.client.post("/v1/moves", json=ORDER | {"to": "p3", "dry_run": True})
+    assert [(m["id"], m["state"], m["toward"]) for m in rehearsed.json()["moves"]] == [
+        (move.id, "back-preparing", "p3")
+    ]
+    assert await api.catalog.get_move(move.id) == move
+    response = await api.client.post("/v1/moves", json=ORDER | {"to": "p3", "max_pause_ms": 70})
+    assert response.status_code == 200, response.text
+    assert response.headers["location"] == f"/v1/moves/{move.id}"
+    after = await api.catalog.get_move(move.id)
+    assert [m["id"] for m in response.json()["moves"]] == [move.id]
+    assert (after.state, after.source, after.target, after.toward) == (MoveState.BACK_PREPARING, "p2", "p3", "p3")
+    assert (after.tail, after.physical, after.max_pause_ms, after.facts) == (None, None, 70, {"left": 3})
+    assert after.log[-1].reason == "an operator: onward to p3"
+    assert len(await api.catalog.list_moves(limit=9)) == 1
+
+
+async def test_an_order_back_to_where_writes_went_before_is_a_reverse(api):
+    move = await stored(api, MoveState.DRAINING)
+    response = await api.client.post("/v1/moves", json=ORDER | {"to": "p1"})
+    assert response.status_code == 200, response.text
+    after = await api.catalog.get_move(move.id)
+    assert (after.source, after.target, after.toward) == ("p1", "p2", "p1")
+    assert after.log[-1].reason == "an operator: reverse to p1"
+
+
+async def test_a_group_is_sent_on_as_one_or_not_at_all(api, monkeypatch):
+    for queue, other in (("q", "r"), ("r", "q")):
+        move = Move(f"m-{queue}", "a", queue, "p1", "p2", born=BORN, group=(f"m-{other}",))
+        await api.catalog.insert_move(move)
+        await enter(api.catalog, move, MoveState.DRAINING)
+    dead = await api.catalog.get_placement(QueueKey("a", "r"))
+    await api.catalog.replace_placement(replace(dead, epoch=dead.epoch + 1, group="q"))
+    replace_move = SQLiteCatalog.replace_move
+
+    async def late(catalog, move, token):
+        if move.id == "m-q" and move.state is MoveState.BACK_PREPARING:
+            stored = await catalog.get_move("m-q")
+            await replace_move(catalog, stored.entered(LogEntry(7.0, MoveState.RETIRED, "meanwhile")), None)
+        await replace_move(catalog, move, token)
+
+    monkeypatch.setattr(SQLiteCatalog, "replace_move", late)
+    response = await api.client.post("/v1/moves", json=ORDER | {"to": "p3"})
+    await refused(response, 409, "Queue q is not moved: move m-q is retired by now.")
+    assert (await api.catalog.get_move("m-r")).state is MoveState.BACK_UNDOING
+
+
 async def test_a_reverse_that_cannot_be_is_409(api):
     move = await stored(api, MoveState.DRAINING)
     placement = await api.catalog.get_placement(move.key)

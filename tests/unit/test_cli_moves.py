@@ -99,6 +99,33 @@ async def everything(api):
 START = ("move", "start", "a", "q", "--to", "p2")
 
 
+async def test_a_queue_whose_older_places_are_not_empty_is_moved_once_more(run, api, between):
+    await run(*START)
+    await mover(api, MoveState.DRAINING)()
+    between(mover(api, MoveState.BACK_ARMED, MoveState.BACK_SEALING, MoveState.DRAINING))
+    ended = await run("move", "start", "a", "q", "--to", "p3", "--wait", "switch")
+    assert ended.status == 0, ended.err
+    (move,) = await api.catalog.list_moves(limit=9)
+    assert f"are not empty yet: move {move.id} goes on there" in ended.err
+    assert "Writes go to p3." in ended.err
+
+
+async def test_a_queue_that_is_not_sent_on_after_all_ends_with_the_reason(run, api, between):
+    await run(*START)
+    await mover(api, MoveState.DRAINING)()
+
+    async def step():
+        (move,) = await api.catalog.list_moves(limit=9)
+        if move.state is MoveState.BACK_PREPARING:
+            await enter(api.catalog, move, MoveState.BACK_UNDOING, "p3 is on fire")
+        else:
+            await enter(api.catalog, replace(move, toward="p2"), MoveState.DRAINING, "nothing of it is left")
+
+    between(step)
+    ended = await run("move", "start", "a", "q", "--to", "p3", "--wait", "switch")
+    assert (ended.status, "does not go to p3 any more: p3 is on fire" in ended.err) == (3, True), ended.err
+
+
 async def test_a_move_is_ordered(run, api, between):
     ended = await run(*START, "--max-pause", "250", "-f", "json")
     assert ended.status == 0, ended.err

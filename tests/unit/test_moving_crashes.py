@@ -52,6 +52,22 @@ def _reversed(world: World) -> None:
     world.on_state[MoveState.DRAINING] = back
 
 
+def _sent_on(world: World) -> None:
+    _forward(world)
+
+    def on() -> None:
+        world.decide("m1", Event.ONWARD, "p3")
+        world.on_state[MoveState.DRAINING] = world.empty
+
+    world.on_state[MoveState.DRAINING] = on
+
+
+def _not_sent_on(world: World) -> None:
+    _forward(world)
+    world.on_state[MoveState.LINGERING] = lambda: world.decide("m1", Event.ONWARD, "p3")
+    world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", Event.CANCEL)
+
+
 def _not_reversed(world: World) -> None:
     _forward(world)
     world.on_state[MoveState.LINGERING] = lambda: world.decide("m1", Event.REVERSE)
@@ -118,6 +134,8 @@ SCENARIOS = {
     "cancelled while preparing": Scenario(_cancelled(MoveState.PREPARING), _BEFORE, {"p1"}),
     "cancelled when armed": Scenario(_cancelled(MoveState.ARMED), _BEFORE, {"p1"}),
     "reversed": Scenario(_reversed, {MoveState.DONE}, {"p1"}),
+    "sent on": Scenario(_sent_on, {MoveState.DONE}, {"p3"}),
+    "sending on cancelled": Scenario(_not_sent_on, {MoveState.DONE}, {"p2"}),
     "reverse cancelled": Scenario(_not_reversed, {MoveState.DONE}, {"p2"}),
     "deleted while preparing": Scenario(_deleted(MoveState.PREPARING), _BEFORE, {None}),
     "deleted when armed": Scenario(_deleted(MoveState.ARMED), _BEFORE, {None}),

@@ -272,7 +272,7 @@ async def test_a_way_back_that_was_paused_and_not_taken_says_where_the_queue_is_
     world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.REVERSE)
     world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", Event.PAUSE)
     await Crew(world, "m1").run()
-    assert (world.moves["m1"].state, world.moves["m1"].toward) == (MoveState.SUSPENDED, "p1")
+    assert (world.moves["m1"].state, world.moves["m1"].toward) == (MoveState.SUSPENDED, "p2")
     world.decide("m1", Event.RESUME)
     await Crew(world, "m1").run()
     assert (world.moves["m1"].state, world.moves["m1"].toward) == (MoveState.DONE, "p2")
@@ -288,6 +288,88 @@ async def test_a_reverse_that_is_cancelled_goes_on_to_the_target() -> None:
     assert world.moves["m1"].state is MoveState.DONE
     assert world.moves["m1"].toward == "p2"
     assert set(world.queues) == {("p2", "orders")}
+
+
+async def test_a_move_that_is_sent_on_switches_once_more_and_tells_of_both() -> None:
+    world = World()
+    world.put("orders", free=1)
+    world.order("m1", "orders")
+
+    def on() -> None:
+        world.decide("m1", Event.ONWARD, "p3")
+        world.on_state[MoveState.BACK_SEALING] = lambda: chains.append(world.chain("orders"))
+        world.on_state[MoveState.DRAINING] = world.empty
+
+    chains: list[list[str]] = []
+    world.on_state[MoveState.DRAINING] = on
+    await Crew(world, "m1").run()
+    move = world.moves["m1"]
+    assert chains == [["p1 sealed", "p2", "sealing"]]
+    assert (move.state, move.source, move.target, move.toward) == (MoveState.DONE, "p2", "p3", "p3")
+    assert world.chain("orders") == ["p3"]
+    assert set(world.queues) == {("p3", "orders")}
+    assert move.certificate is not None
+    assert (move.certificate["from"], move.certificate["to"]) == ("p2", "p3")
+    assert [(switch["from"], switch["to"]) for switch in move.certificate["switches"]] == [("p1", "p2"), ("p2", "p3")]
+    assert all(switch["pause_ms"] is not None for switch in move.certificate["switches"])
+    assert [entry.reason for entry in move.log if entry.state is MoveState.DRAINING] == [
+        "writes go to p2",
+        "writes go to p3",
+    ]
+
+
+@pytest.mark.parametrize("decision", [Event.CANCEL, Event.PAUSE])
+async def test_a_move_that_is_not_sent_on_after_all_is_what_it_was(decision: Event) -> None:
+    world = World()
+    world.put("orders", free=1)
+    world.order("m1", "orders")
+
+    def on() -> None:
+        world.decide("m1", Event.ONWARD, "p3")
+        world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.PAUSE)
+
+    world.on_state[MoveState.DRAINING] = on
+    world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", decision)
+    await Crew(world, "m1").run()
+    move = world.moves["m1"]
+    assert (move.state, move.source, move.target, move.toward) == (MoveState.SUSPENDED, "p1", "p2", "p2")
+    world.decide("m1", Event.REVERSE)
+    world.on_state[MoveState.DRAINING] = world.empty
+    await Crew(world, "m1").run()
+    assert world.chain("orders") == ["p1"]
+    assert len(world.queues) == 1
+
+
+async def test_a_move_that_was_sent_on_is_reversed_to_where_writes_went_before() -> None:
+    world = World()
+    world.put("orders", free=1)
+    world.order("m1", "orders")
+
+    def back() -> None:
+        world.decide("m1", Event.REVERSE)
+        world.on_state[MoveState.DRAINING] = world.empty
+
+    def on() -> None:
+        world.decide("m1", Event.ONWARD, "p3")
+        world.on_state[MoveState.DRAINING] = back
+
+    world.on_state[MoveState.DRAINING] = on
+    await Crew(world, "m1").run()
+    move = world.moves["m1"]
+    assert (move.state, move.source, move.target, move.toward) == (MoveState.DONE, "p2", "p3", "p2")
+    assert world.chain("orders") == ["p2"]
+
+
+async def test_a_move_is_not_sent_on_to_a_partition_that_takes_no_queues() -> None:
+    world = World()
+    world.put("orders", free=1)
+    world.order("m1", "orders")
+    world.partitions["p3"] = make_partition("p3", state=PartitionState.CORDONED)
+    world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.ONWARD, "p3")
+    convoy = Crew(world, "m1").mover()
+    while "takes no queues" not in world.moves["m1"].facts.get("waits", ""):
+        await convoy.step()
+    assert world.moves["m1"].state is MoveState.BACK_PREPARING
 
 
 async def test_a_paused_move_rests_until_it_is_resumed() -> None:

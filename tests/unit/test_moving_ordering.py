@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from catalog.model import MoveState, PartitionState, PlacementState
-from marconi_proxy.moving.orders.ordering import Refused, Wish, check_reverse, offers, order
+from marconi_proxy.moving.orders.ordering import Refused, Wish, check_reverse, offers, onward, order
 from marconi_proxy.moving.protocol.machine import ENDS
 from tests.unit.catalog_stage import BORN, partition
 from tests.unit.move_examples import cordoned, key, move, partitions, queue, situation
@@ -111,6 +111,54 @@ def test_a_draining_move_with_a_full_chain_says_both():
     chain = queue("q", "p1", "p2", "p1", "p2", move="m-q")
     with pytest.raises(Refused, match=r"still draining and the chain is full \(4 segments\)"):
         order(Wish(key("q"), "p3"), situation([chain], moves=[move("q", MoveState.DRAINING)]), IDS)
+
+
+def test_a_move_that_was_switched_can_be_sent_on_while_the_chain_has_room():
+    chain = queue("q", "p1", "p2", move="m-q")
+    for state in MoveState:
+        moves = [move("q", state)]
+        sent = onward(Wish(key("q"), "p3"), situation([chain], moves=moves))
+        again = state in (MoveState.DRAINING, MoveState.LINGERING, MoveState.SUSPENDED)
+        assert sent == (tuple(moves) if again else ())
+
+
+@pytest.mark.parametrize(
+    ("placement", "target", "reason"),
+    [
+        (queue("q", "p1", "p2", "p1", "p2", move="m-q"), "p3", r"still draining and the chain is full \(4 segments\)"),
+        (queue("q", "p1", "p2", move="m-q"), "p2", "writes go to partition p2 already; move m-q is draining"),
+        (queue("q", "p1", "p2", move="m-q"), "p4", "no partition p4"),
+        (queue("q", "p1", "p2", move="m-q"), "p5", "p5 is cordoned"),
+        (queue("q", "p1", "p2", move="m-q", born="ffff"), "p3", "was deleted"),
+        (queue("q", "p1", "p2", state=PlacementState.DELETING), "p3", "being deleted"),
+    ],
+    ids=["full", "there", "unknown", "cordoned", "anew", "deleting"],
+)
+def test_what_cannot_be_sent_on(placement, target, reason):
+    parts = partitions("p1", "p2", "p3", p5=cordoned("p5"))
+    with pytest.raises(Refused, match=reason):
+        onward(Wish(key("q"), target), situation([placement], parts, [move("q", MoveState.DRAINING)]))
+
+
+def test_a_dead_letter_queue_is_sent_on_with_its_source_or_neither_is():
+    chains = [queue("q", "p1", "p2", move="m-q"), queue("dead", "p1", "p2", group="q", move="m-dead")]
+    moves = [
+        replace(move("q", MoveState.DRAINING), group=("m-dead",)),
+        replace(move("dead", MoveState.LINGERING), group=("m-q",)),
+    ]
+    assert onward(Wish(key("q"), "p3"), situation(chains, moves=moves)) == tuple(moves)
+    assert onward(Wish(key("dead"), "p3"), situation(chains, moves=moves)) == tuple(reversed(moves))
+    with pytest.raises(Refused, match="dead, which belongs to its dead-letter group, cannot go: it has no part"):
+        onward(Wish(key("q"), "p3"), situation(chains, moves=moves[:1]))
+    moves[1] = replace(moves[1], state=MoveState.RETIRED)
+    with pytest.raises(Refused, match="dead, which belongs to its dead-letter group, cannot go: move m-dead to p2 is"):
+        onward(Wish(key("q"), "p3"), situation(chains, moves=moves))
+
+
+def test_a_reverse_leads_to_where_writes_went_before_also_if_the_move_was_sent_on():
+    sent = replace(move("q", MoveState.DRAINING), source="p2", target="p3", toward="p3")
+    assert check_reverse(sent, queue("q", "p1", "p2", "p3"), situation()) == "p2"
+    assert check_reverse(sent, queue("q", "p1", "p2"), situation()) == "p1"
 
 
 @pytest.mark.parametrize(("where", "back"), [(("p1", "p2"), "p1"), (("p1", "p2", "p1"), "p2")])

@@ -23,7 +23,7 @@ PATCH = "application/openstack-messaging-v2.0-json-patch"
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
-    with estate(tmp_path_factory.mktemp("orders"), "north", "south") as both:
+    with estate(tmp_path_factory.mktemp("orders"), "north", "south", "east") as both:
         yield both
 
 
@@ -153,6 +153,24 @@ def test_a_move_is_reversed_after_its_switch(here: Estate, project: Project) -> 
     assert (certificate["from"], certificate["to"]) == ("south", "north")
     project.post("orders", 4)
     assert project.take("orders") == [4]
+
+
+def test_a_queue_that_was_not_emptied_is_moved_once_more(here: Estate, project: Project) -> None:
+    project.done("PUT", "/queues/orders", {"colour": "red"})
+    project.post("orders", 1, 2)
+    move_id = project.start("orders", "--wait", "switch")
+    project.post("orders", 3, 4)
+    again = ("move", "start", project.id, "orders", "--to", "east")
+    here.proxy.run(*again, "--dry-run")
+    assert here.proxy.query(*again, "--wait", "switch")["id"] == move_id
+    assert project.segments("orders") == ["north", "south", "east"]
+    project.post("orders", 5, 6)
+    assert [project.take("orders", 1) for _ in range(6)] == [[n] for n in range(1, 7)]
+    here.reaches(move_id, "done")
+    assert project.segments("orders") == ["east"]
+    assert project.done("GET", "/queues/orders")["colour"] == "red"
+    certificate = here.proxy.query("move", "certificate", move_id)
+    assert [(one["from"], one["to"]) for one in certificate["switches"]] == [("north", "south"), ("south", "east")]
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from catalog.model import Move
 _SUMMED = ("held", "refused")
 
 
-def certificate(move: Move, to: str, at: float) -> dict[str, Any]:
-    """Return the certificate of a move that ends with the queue on ``to`` at ``at``, seconds since 1970.
+def certificate(move: Move, at: float) -> dict[str, Any]:
+    """Return the certificate of a move that ends at ``at``, seconds since 1970, with the queue where it was switched to
+    last. ``switches`` are all of them, if it was reversed or sent on; the pause and ``left_at_switch`` are of the last.
 
     ``pause_ms`` is from just before the seal to just after the switch, by the clock of the mover that did both; null
     if that mover died in between. ``holds`` is what members told of the writes that waited; ``barrier`` by what each
@@ -18,15 +19,17 @@ def certificate(move: Move, to: str, at: float) -> dict[str, Any]:
     """
     facts = move.facts
     holds = facts.get("holds", [])
+    switches = facts["switches"]
     return {
         "queue": move.queue,
         "project": move.project or None,
-        "from": move.source if to == move.target else move.target,
-        "to": to,
+        "from": switches[-1]["from"],
+        "to": switches[-1]["to"],
         "ordered_at": move.created,
         "switched_at": facts.get("switched_at"),
         "done_at": at,
         "pause_ms": move.pause_ms,
+        "switches": switches,
         "seals_tried": move.attempt,
         "barrier": facts.get("barrier"),
         "writes": {

@@ -26,6 +26,7 @@ from marconi_proxy.moving.driving.pace import Pace, next_look
 from marconi_proxy.moving.driving.preparing import Preparing
 from marconi_proxy.moving.driving.progress import Look, left, why, worth_noting
 from marconi_proxy.moving.driving.steps.interface import BUSY, CALL, Steps, Unready
+from marconi_proxy.moving.orders.turning import settled
 from marconi_proxy.moving.protocol import transitions
 from marconi_proxy.moving.protocol.barrier import Passed
 from marconi_proxy.moving.protocol.evidence import happened
@@ -35,6 +36,8 @@ LOG = logging.getLogger(__name__)
 
 # Seconds to wait where somebody else is at work, who is quick or is found out by others.
 _SHORTLY = 1.0
+# Of how many switches a move can tell.
+_SWITCHES = 50
 # Seconds until the next attempt to delete what is left behind, while its partition cannot be reached.
 _SOON = 5.0
 
@@ -102,7 +105,7 @@ class Drive:
         before = self.move
         state = after(before.state, event)
         entry = LogEntry(self.clock.now(), state, reason, tuple(measures.items()))
-        changed = replace(before, facts={**before.facts, **facts}, **changes).entered(entry)
+        changed = settled(replace(before, facts={**before.facts, **facts}, **changes).entered(entry))
         await self.steps.record(changed, self.token)
         self.move = changed
         told = "".join(f", {name} {value}" for name, value in measures.items())
@@ -219,7 +222,7 @@ class Drive:
         elif missed is Event.SWITCHED:
             assert placement is not None
             reason = "found to be switched"
-            await self.enter(missed, reason, self.switched(placement, None), changes={"due": 0.0})
+            await self.enter(missed, reason, self.switched(placement, None, None), changes={"due": 0.0})
             return
         elif missed is Event.SEALED:
             assert placement is not None
@@ -234,8 +237,8 @@ class Drive:
             reason = f"found to be {missed}"
         await self.enter(missed, reason)
 
-    def switched(self, placement: Placement, passed: Passed | None) -> dict[str, Any]:
-        """Return the facts of a switch."""
+    def switched(self, placement: Placement, passed: Passed | None, pause_ms: float | None) -> dict[str, Any]:
+        """Return the facts of a switch; what its mover alone could tell is None."""
         barrier = None
         if passed is not None:
             barrier = {
@@ -243,9 +246,16 @@ class Drive:
                 "signed_off": list(passed.signed_off),
                 "expired": list(passed.expired),
             }
+        switch = {
+            "at": placement.since,
+            "from": placement.segments[-2].partition,
+            "to": placement.partition,
+            "pause_ms": pause_ms,
+        }
         return {
             "switched_at": placement.since,
             "switched_to": placement.partition,
+            "switches": [*self.move.facts.get("switches", []), switch][-_SWITCHES:],
             "barrier": barrier,
             "failures": 0,
             "unacknowledged": [],
@@ -318,15 +328,13 @@ class Drive:
 
     async def _undo(self) -> Next:
         placement = self.placement
-        changes: dict[str, Any] = {"physical": None, "due": 0.0}
-        if placement is not None and placement.born == self.move.born:
-            if placement.state in (PlacementState.OPEN, PlacementState.SEALING):
-                # The record says already that it is over: who was frozen before that can not switch after this.
-                await self.place(transitions.bar(placement, self.clock.now()), "bars the placement")
-            if self.move.state is MoveState.BACK_UNDOING:
-                changes["toward"] = placement.partition
+        ours = placement is not None and placement.born == self.move.born
+        if placement is not None and ours and placement.state in (PlacementState.OPEN, PlacementState.SEALING):
+            # The record says already that it is over: who was frozen before that can not switch after this.
+            await self.place(transitions.bar(placement, self.clock.now()), "bars the placement")
         await self._dispose()
         facts = {"waits": "", "failures": 0, "in_doubt_until": 0.0}
+        changes = {"physical": None, "due": 0.0}
         await self.enter(Event.CLEANED, "nothing of it is left", facts, changes=changes)
         return AT_ONCE
 
@@ -408,9 +416,7 @@ class Drive:
         now = self.clock.now()
         measured = replace(self.move, facts={**self.move.facts, **facts})
         # The queue itself may be gone by now, or another one.
-        where = measured.facts["switched_to"]
-        # Of a way back that was paused and not taken, ``toward`` still says where that would have led.
-        changes = {"certificate": certificate(measured, where, now), "toward": where}
+        changes = {"certificate": certificate(measured, now)}
         await self.enter(Event.CLEANED, "the older queues are deleted", facts, changes=changes)
         return AT_ONCE
 

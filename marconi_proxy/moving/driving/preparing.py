@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from catalog.model import TOPIC_PREFIX, Move, MoveState, Partition, PartitionState, Placement, PlacementState, Segment
+from catalog.model import TOPIC_PREFIX, Move, Partition, PartitionState, Placement, PlacementState, Segment
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.naming import hidden_name
 from marconi_proxy.moving.driving.pace import Pace
@@ -59,8 +59,8 @@ class Preparing:
         if target.name == source.name:
             raise Unready(f"the queue is on partition {target.name} already")
         # One that is being emptied takes no queues, but takes back what just left it.
-        takes = (PartitionState.ENABLED,) if move.state is MoveState.PREPARING else tuple(PartitionState)
-        if target.state not in takes or target.state is PartitionState.DISABLED:
+        comes_back = any(segment.partition == target.name for segment in placement.segments)
+        if target.state is PartitionState.DISABLED or not (comes_back or target.state is PartitionState.ENABLED):
             raise Unready(f"partition {target.name} is {target.state}: it takes no queues")
         if not source.api_versions or not target.api_versions:
             unknown = target.name if source.api_versions else source.name

@@ -251,7 +251,7 @@ class Round:
         await drive.enter(
             Event.SWITCHED,
             f"writes go to {target.partition}",
-            drive.switched(placement, passed),
+            drive.switched(placement, passed, pause_ms),
             changes={"pause_ms": pause_ms, "due": 0.0},
             pause_ms=pause_ms,
             acks=len(passed.acknowledged),

@@ -11,6 +11,7 @@ from itertools import islice
 
 from catalog.model import Move, MoveState, Partition, PartitionState, Placement, PlacementState, QueueKey
 from marconi_proxy.moving.orders.groups import together
+from marconi_proxy.moving.orders.turning import came_from
 from marconi_proxy.moving.protocol.machine import TABLE, Event
 
 # How the reason in a move's log begins when it was an operator who changed its state.
@@ -66,6 +67,47 @@ def order(wish: Wish, situation: Situation, ids: Iterable[str]) -> tuple[Move, .
     if len(named) < len(members):
         raise ValueError(f"ids: the group has {len(members)} queues")
     return tuple(made(wish, member, move_id, [i for i, _ in named if i != move_id]) for move_id, member in named)
+
+
+def onward(wish: Wish, situation: Situation) -> tuple[Move, ...]:
+    """Return the moves under way that are to be sent on, as they are: of the queue, and of the dead-letter queues that
+    must go with it. None if this is an order for a new move. Raises Refused."""
+    move = situation.under_way.get(wish.key)
+    placement = situation.placements.get(wish.key)
+    if move is None or placement is None or Event.ONWARD not in TABLE[move.state].next:
+        return ()
+    check_onward(move, placement, wish.target, situation)
+    found = [move]
+    group = next(group for group in together(situation.placements.values()) if placement in group)
+    for member in (p for p in group if p is not placement and _goes_along(p, wish.target)):
+        mate = situation.under_way.get(member.key)
+        why = f"{member.queue}, which belongs to its dead-letter group, cannot go"
+        if mate is None or mate.id not in move.group:
+            raise Refused(f"{why}: it has no part in move {move.id}; wait until that has ended")
+        try:
+            check_onward(mate, member, wish.target, situation)
+        except Refused as refused:
+            raise Refused(f"{why}: {refused}") from None
+        found.append(mate)
+    return tuple(found)
+
+
+def check_onward(move: Move, placement: Placement | None, target: str, situation: Situation) -> None:
+    """Raise Refused unless ``move``, which was switched before, may send writes on to ``target``."""
+    if placement is None or (move.born and placement.born != move.born):
+        raise Refused("the queue was deleted")
+    if Event.ONWARD not in TABLE[move.state].next or len(placement.segments) >= situation.longest:
+        raise Refused(_under_way(move, placement, situation.longest))
+    if placement.state is not PlacementState.OPEN:
+        raise Refused(_NOT_OPEN.get(placement.state, f"it is {placement.state}"))
+    if placement.partition == target:
+        raise Refused(f"writes go to partition {target} already; move {move.id} is {move.state}")
+    check_target(placement.partition, target, situation.partitions)
+
+
+def way_to(target: str, move: Move, placement: Placement | None) -> Event:
+    """Return what it is to send the writes of a move under way to ``target``: onward, or back where they came from."""
+    return Event.REVERSE if placement is not None and came_from(move, placement) == target else Event.ONWARD
 
 
 def _goes_along(placement: Placement, target: str) -> bool:
@@ -135,13 +177,10 @@ _NOT_OPEN = {
 
 
 def check_reverse(move: Move, placement: Placement | None, situation: Situation) -> str:
-    """Return the partition that writes go to if ``move`` is reversed. Raises Refused.
-
-    It is the one of the two that they do not go to by the placement, however often the move was reversed before.
-    """
+    """Return the partition that writes go to if ``move`` is reversed: where they went before. Raises Refused."""
     if placement is None or (move.born and placement.born != move.born):
         raise Refused("the queue was deleted")
-    back = move.target if placement.partition == move.source else move.source
+    back = came_from(move, placement)
     partition = situation.partitions.get(back)
     if partition is None:
         raise Refused(f"there is no partition {back} any more; move the queue elsewhere when this move is done")

@@ -8,11 +8,10 @@ overdue seal). The placement is right; ``happened`` says what the record has mis
 from __future__ import annotations
 
 from catalog.model import MoveState, Placement, PlacementState
-from marconi_proxy.moving.protocol.machine import ENDS, TABLE, Event, before_switch
+from marconi_proxy.moving.protocol.machine import ENDS, TABLE, UNDER_WAY_AGAIN, Event, before_switch
 
 _ARMED = frozenset({MoveState.ARMED, MoveState.BACK_ARMED})
 _SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
-_BACK = frozenset({MoveState.BACK_PREPARING, MoveState.BACK_ARMED, MoveState.BACK_SEALING, MoveState.BACK_UNDOING})
 
 
 def happened(state: MoveState, move: str, born: str, tail: int | None, placement: Placement | None) -> Event | None:
@@ -30,7 +29,7 @@ def happened(state: MoveState, move: str, born: str, tail: int | None, placement
         # Of a dead-letter queue that was deleted, the place remains.
         return Event.GONE
     ours = placement.move == move
-    if before_switch(state) or state in _BACK:
+    if before_switch(state) or state in UNDER_WAY_AGAIN:
         if ours and tail is not None and placement.segments[-1].n > tail:
             return Event.SWITCHED
         sealed = ours and placement.state is PlacementState.SEALING

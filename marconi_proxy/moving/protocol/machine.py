@@ -1,7 +1,8 @@
 """The states of a move, what happens to it, and what it is then: one table, and the one function that applies it.
 
 The documentation shows this table and draws its picture from it. A move whose writes went to the target once can not
-be cancelled any more, only reversed: that is why some states exist twice, the second time as ``back-…``.
+be cancelled any more, only reversed, or sent on to yet another partition: that is why some states exist twice, the
+second time as ``back-…``, whichever of the two it is.
 
 ``switched`` may be met in states that nobody switches in: the one who did was frozen before it could say so, and others
 went on meanwhile. The placement is right, and the record follows it (``evidence``).
@@ -31,6 +32,7 @@ class Event(StrEnum):
     RESUME = "resume"
     CANCEL = "cancel"
     REVERSE = "reverse"
+    ONWARD = "onward"
     GONE = "gone"
 
 
@@ -48,7 +50,8 @@ EVENTS: Mapping[Event, str] = {
     Event.PAUSE: "an operator, or too many attempts: leave it as it is",
     Event.RESUME: "an operator: go on",
     Event.CANCEL: "an operator: leave the queue where it is",
-    Event.REVERSE: "an operator: writes shall go to the old partition again",
+    Event.REVERSE: "an operator: writes shall go to the partition again where they went before",
+    Event.ONWARD: "an operator: writes shall go on to yet another partition",
     Event.GONE: "the queue was deleted by its users",
 }
 
@@ -112,17 +115,24 @@ TABLE: Mapping[MoveState, Place] = {
     ),
     _S.DRAINING: Place(
         "Writes go to the new segment; consumers are emptying the older ones. Nothing needs the mover.",
-        "Lingers once they are empty; can be reversed.",
-        {_E.EMPTY: _S.LINGERING, _E.PAUSE: _S.SUSPENDED, _E.REVERSE: _S.BACK_PREPARING, _E.GONE: _S.VOID},
+        "Lingers once they are empty; can be reversed or sent on.",
+        {
+            _E.EMPTY: _S.LINGERING,
+            _E.PAUSE: _S.SUSPENDED,
+            _E.REVERSE: _S.BACK_PREPARING,
+            _E.ONWARD: _S.BACK_PREPARING,
+            _E.GONE: _S.VOID,
+        },
     ),
     _S.LINGERING: Place(
         "The older segments were empty; whatever may still be under way to them has time to arrive.",
-        "Retired if they are empty again later; back to draining if not; can be reversed.",
+        "Retired if they are empty again later; back to draining if not; can be reversed or sent on.",
         {
             _E.RETIRED: _S.RETIRED,
             _E.NOT_EMPTY: _S.DRAINING,
             _E.PAUSE: _S.SUSPENDED,
             _E.REVERSE: _S.BACK_PREPARING,
+            _E.ONWARD: _S.BACK_PREPARING,
             _E.GONE: _S.VOID,
         },
     ),
@@ -145,11 +155,16 @@ TABLE: Mapping[MoveState, Place] = {
     _S.CANCELLED: Place("It never came to the switch. The queue is where it was.", "", {}),
     _S.SUSPENDED: Place(
         "An operator stopped it after the switch. Clients write and read as in draining; nothing is retired.",
-        "`resume` goes on draining; `reverse`.",
-        {_E.RESUME: _S.DRAINING, _E.REVERSE: _S.BACK_PREPARING, _E.GONE: _S.VOID},
+        "`resume` goes on draining; `reverse`; can be sent on.",
+        {
+            _E.RESUME: _S.DRAINING,
+            _E.REVERSE: _S.BACK_PREPARING,
+            _E.ONWARD: _S.BACK_PREPARING,
+            _E.GONE: _S.VOID,
+        },
     ),
     _S.BACK_PREPARING: Place(
-        "Reversed: a queue for the new writes is being created on the partition it came from.",
+        "Reversed, or sent on: a queue for the new writes is being created on the partition that they are to go to.",
         "As preparing; `cancel` goes on draining.",
         {
             _E.PREPARED: _S.BACK_ARMED,
@@ -160,7 +175,7 @@ TABLE: Mapping[MoveState, Place] = {
         },
     ),
     _S.BACK_ARMED: Place(
-        "Reversed: ready to seal.",
+        "Reversed, or sent on: ready to seal.",
         "As armed; `cancel` goes on draining.",
         {
             _E.SEALED: _S.BACK_SEALING,
@@ -172,20 +187,24 @@ TABLE: Mapping[MoveState, Place] = {
         },
     ),
     _S.BACK_SEALING: Place(
-        "Reversed: writes are held as in sealing.",
+        "Reversed, or sent on: writes are held as in sealing.",
         "As sealing.",
         {_E.SWITCHED: _S.DRAINING, _E.ABORTED: _S.BACK_ARMED, _E.GONE: _S.VOID},
         holds_writes=True,
     ),
     _S.BACK_UNDOING: Place(
-        "The way back was cancelled: the placement is barred, then what was created for it is deleted.",
-        "Draining when it is, or if the switch back had been made already.",
+        "The way back, or on, was cancelled: the placement is barred, then what was created for it is deleted.",
+        "Draining when it is, or if the switch had been made already.",
         {_E.CLEANED: _S.DRAINING, _E.SWITCHED: _S.DRAINING, _E.GONE: _S.VOID},
     ),
     _S.VOID: Place("The queue was deleted by its users after the switch: nothing is left to move.", "", {}),
 }
 
 FIRST = MoveState.PLANNED
+# A move that was switched before is on its way to be switched once more.
+UNDER_WAY_AGAIN = frozenset(
+    {MoveState.BACK_PREPARING, MoveState.BACK_ARMED, MoveState.BACK_SEALING, MoveState.BACK_UNDOING}
+)
 ENDS = frozenset(state for state, place in TABLE.items() if not place.next)
 
 

@@ -1,0 +1,41 @@
+"""Where a move leads that goes another way after its switch: back, or on to yet another partition. Pure.
+
+``source`` and ``target`` of a move that is only reversed stay what they were; ``toward`` says which way it goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from catalog.model import Move, MoveState, Placement
+
+_SETTLED = frozenset({MoveState.DRAINING, MoveState.LINGERING, MoveState.SUSPENDED, MoveState.RETIRED, MoveState.DONE})
+
+
+def came_from(move: Move, placement: Placement) -> str:
+    """Return the partition where writes of a queue went before they went where they go now."""
+    if len(placement.segments) > 1:
+        return placement.segments[-2].partition
+    return move.target if placement.partition == move.source else move.source
+
+
+def turned(move: Move, placement: Placement, toward: str) -> Move:
+    """Return the move as one that is to send writes ``toward`` a partition next."""
+    # The segment to be sealed is another one now: until it is known, none is.
+    return replace(_leading(move, placement.partition, toward), toward=toward, tail=None, physical=None, due=0.0)
+
+
+def settled(move: Move) -> Move:
+    """Return a move as it is to be written down: if it was to go another way and does not, it is what was switched
+    last."""
+    if move.state not in _SETTLED or "switches" not in move.facts:
+        return move
+    last = move.facts["switches"][-1]
+    return replace(_leading(move, last["from"], last["to"]), toward=last["to"])
+
+
+def _leading(move: Move, source: str, target: str) -> Move:
+    if {source, target} == {move.source, move.target}:
+        return move
+    # Both at once, and ``toward`` is one of them meanwhile.
+    return replace(move, source=source, target=target, toward=target)
