@@ -123,6 +123,8 @@ def build(
     ``rehearse`` tells what would stand in the way of a move, None if this process cannot ask partitions.
     """
     longest = conf.moving.max_segments
+    # Longer than a seal takes, whatever becomes of it.
+    patience = conf.moving.seal_timeout + 1.0
     app = falcon.asgi.App(middleware=[_Acceptable()])
     app.req_options.strip_url_path_trailing_slash = True
     app.set_error_serializer(_serialize)
@@ -132,7 +134,7 @@ def build(
         "partitions": Partitions(catalog, prober),
         "tenants": Tenants(catalog),
         "placements": Placements(catalog),
-        "moves": Moves(catalog, longest=longest, rehearse=rehearse),
+        "moves": Moves(catalog, longest=longest, patience=patience, rehearse=rehearse),
         "plans": Plans(catalog, longest=longest, seal_timeout=conf.moving.seal_timeout),
         "members": Members(catalog, lease=conf.directory.lease),
         "health": Health(catalog, prober, lease=conf.directory.lease, timeout=conf.admin.probe_timeout),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 import time
@@ -57,6 +58,15 @@ _ALREADY = {
 }
 
 
+# Seconds between two looks at a move that is just being switched.
+_GLANCE = 0.1
+
+
+async def nap(seconds: float) -> None:
+    """Wait between two looks."""
+    await asyncio.sleep(seconds)
+
+
 def _chance() -> str:
     return secrets.token_hex(3)
 
@@ -72,7 +82,8 @@ class _Order:
 class Moves:
     """Handlers for the collection and for one move. ``move`` comes percent-encoded.
 
-    ``longest``: how many segments a chain may have. ``rehearse`` asks what the catalog cannot tell, None if nobody can.
+    ``longest``: how many segments a chain may have. ``patience``: seconds to wait for a seal to end, if what was
+    decided can not be while it lasts. ``rehearse`` asks what the catalog cannot tell, None if nobody can.
     """
 
     def __init__(
@@ -80,12 +91,14 @@ class Moves:
         catalog: Catalog,
         *,
         longest: int,
+        patience: float,
         rehearse: Rehearsal | None = None,
         clock: Callable[[], float] = time.time,
         chance: Callable[[], str] = _chance,
     ) -> None:
         self._catalog = catalog
         self._longest = longest
+        self._patience = patience
         self._rehearse = rehearse
         self._clock = clock
         self._chance = chance
@@ -252,7 +265,7 @@ class Moves:
             resp.media = move_json.whole(move)
             return
         try:
-            changed = await self._change(move, event)
+            changed = await self._change_unsealed(move, event)
         except NotNow as refused:
             raise falcon.HTTPConflict(
                 title="Not now",
@@ -265,13 +278,26 @@ class Moves:
             ) from refused
         for other_id in move.group:
             other = await self._catalog.get_move(other_id)
-            if other is not None and event in offers(other.state):
+            if other is not None and (event in offers(other.state) or TABLE[other.state].holds_writes):
                 try:
-                    await self._change(other, event)
+                    await self._change_unsealed(other, event)
                 except (NotNow, Refused, falcon.HTTPNotFound):
                     # It went on meanwhile; what it is now is for the operator to see.
                     continue
         resp.media = move_json.whole(changed)
+
+    async def _change_unsealed(self, move: Move, event: Event) -> Move:
+        """As ``_change``; while writes are held for the move it waits for the end of that, which is soon."""
+        left = self._patience
+        while True:
+            try:
+                return await self._change(move, event)
+            except NotNow as refused:
+                if not TABLE[refused.state].holds_writes or event is Event.RESUME or left <= 0.0:
+                    raise
+            await nap(_GLANCE)
+            left -= _GLANCE
+            move = await self._found(move.id)
 
     async def _change(self, move: Move, event: Event, wish: Wish | None = None) -> Move:
         """``wish``: where a move is sent on to. Raises NotNow, Refused, HTTPNotFound."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from catalog.errors import MoveConflict
 from catalog.model import LogEntry, Move, MoveState, PlacementState, QueueKey
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy import options
+from marconi_proxy.admin import moves as admin_moves
 from marconi_proxy.admin.application import build
 from marconi_proxy.admin.move_json import waits
 from marconi_proxy.moving.protocol.machine import ENDS, TABLE, Event
@@ -27,6 +29,20 @@ async def api(tmp_path):
     async with admin_api(tmp_path) as api:
         await furnish(api.catalog, ["q", "r"], ("p1", "p2", "p3"))
         yield api
+
+
+@pytest.fixture(autouse=True)
+def naps(monkeypatch):
+    """What happens while the API waits, by what is put here; how long it did."""
+    naps = SimpleNamespace(seconds=0.0, meanwhile=None)
+
+    async def nap(seconds):
+        naps.seconds += seconds
+        if naps.meanwhile is not None:
+            await naps.meanwhile()
+
+    monkeypatch.setattr(admin_moves, "nap", nap)
+    return naps
 
 
 async def ordered(api, **members):
@@ -187,6 +203,45 @@ async def test_operators_decide_by_the_table(api, state, verb, follows):
     assert (after.state, after.version) == (follows, move.version + 1)
     assert (after.log[-1].state, after.log[-1].reason) == (follows, f"an operator: {verb}")
     assert after.holder.token == held.holder.token
+
+
+@pytest.mark.parametrize(
+    ("sealing", "then", "verb", "follows"),
+    [
+        (MoveState.SEALING, MoveState.ARMED, "cancel", MoveState.UNDOING),
+        (MoveState.SEALING, MoveState.ARMED, "pause", MoveState.PAUSED),
+        (MoveState.BACK_SEALING, MoveState.DRAINING, "pause", MoveState.SUSPENDED),
+    ],
+)
+async def test_what_cannot_be_while_writes_are_held_is_done_right_after(api, naps, sealing, then, verb, follows):
+    move = await stored(api, sealing)
+
+    async def end_of_the_seal():
+        if naps.seconds > 1.0:
+            naps.meanwhile = None
+            await enter(api.catalog, move, then)
+
+    naps.meanwhile = end_of_the_seal
+    response = await api.client.post(f"/v1/moves/{move.id}/{verb}")
+    assert (response.status_code, response.json()["state"]) == (200, follows)
+
+
+async def test_a_cancel_that_comes_too_late_for_the_switch_says_what_can_be_done(api, naps):
+    move = await stored(api, MoveState.SEALING)
+
+    async def switch():
+        naps.meanwhile = None
+        await enter(api.catalog, move, MoveState.DRAINING)
+
+    naps.meanwhile = switch
+    description = await refused(await api.client.post(f"/v1/moves/{move.id}/cancel"), 409)
+    assert description.endswith("it cannot be cancelled; what can be done: pause, reverse.")
+
+
+async def test_no_decision_waits_for_longer_than_a_seal_takes(api, naps):
+    move = await stored(api, MoveState.SEALING)
+    await refused(await api.client.post(f"/v1/moves/{move.id}/cancel"), 409)
+    assert 2.0 < naps.seconds < 5.0
 
 
 async def test_a_reverse_turns_round_and_forgets_what_was_to_be_sealed(api):
