@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from catalog.model import TOPIC_PREFIX, Move, Partition, PartitionState, Placement, PlacementState, Segment
+from catalog.model import TOPIC_PREFIX, Move, MoveState, Partition, PartitionState, Placement, PlacementState, Segment
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.naming import hidden_name
 from marconi_proxy.moving.driving.pace import Pace
