@@ -78,6 +78,7 @@ def listed(plan: Plan) -> dict[str, Any]:
         "waiting": len(plan.moves) - len(progress.open) - len(progress.ended),
         "begun": len(progress.open),
         "ended": progress.counts(),
+        "left_out_count": plan.preconditions["left_out_count"],
         "note": progress.note,
     }
 
@@ -97,7 +98,7 @@ def whole(plan: Plan, *, seal_timeout: float, measured: Mapping[str, Any] | None
             "queue": shown(entry["queue"]),
             "reason": entry["reason"],
         }
-        for entry in plan.preconditions.get("left_out", [])
+        for entry in plan.preconditions["left_out"]
     ]
     return {
         "plan": plan.to_json(),
@@ -109,7 +110,6 @@ def whole(plan: Plan, *, seal_timeout: float, measured: Mapping[str, Any] | None
             "budgets": given.to_json(),
             "pause": {"at_most_ms": longest, "measured": measured},
             "left_out": left_out,
-            "left_out_count": plan.preconditions.get("left_out_count", 0),
         },
     }
 

@@ -19,7 +19,7 @@ from marconi_proxy.admin.project_text import from_url, to_url
 from marconi_proxy.admin.query import integer, parameters
 from marconi_proxy.moving.orders.ordering import Refused
 from marconi_proxy.moving.plans.names import new_plan_id
-from marconi_proxy.moving.plans.planning import Kind, Misnamed, plan
+from marconi_proxy.moving.plans.planning import Misnamed, plan
 from marconi_proxy.moving.plans.preconditions import changes
 from marconi_proxy.moving.plans.progress import Progress
 from marconi_proxy.moving.plans.records import Records
@@ -132,10 +132,9 @@ class Plans:
         if changed:
             more = f"; and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
             raise _refused(found, f"since it was made, {'; '.join(changed[:_NAMED])}{more}. Make a new one")
-        if found.preconditions["selection"]["kind"] in (Kind.DRAIN, Kind.EVACUATE):
-            # First: or new queues would be placed there for as long as the others leave.
-            for name in sorted({move.source for move in found.moves}):
-                await self._cordon(name)
+        # First: or new queues would be placed there for as long as the others leave.
+        for name in found.preconditions["emptied"]:
+            await self._cordon(name)
         resp.media = plan_json.listed(await self._turn(found, {PlanState.PLANNED}, PlanState.RUNNING, "applied"))
 
     async def pause(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:

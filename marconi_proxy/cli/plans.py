@@ -70,16 +70,18 @@ def described(summary: dict[str, Any]) -> list[str]:
     return lines
 
 
-def ended(verb: Verb, plan: dict[str, Any]) -> None:
-    """Say how a plan ended. Raises CommandError if not as it should."""
+def ended(verb: Verb, plan: dict[str, Any], again: str = "make a new plan") -> None:
+    """Say how a plan ended; ``again`` is what to do about what it did not move. Raises CommandError if there is any."""
     for problem in plan["problems"][:_NAMED]:
         verb.say(f"  {problem['queue']}: {problem['outcome']}{': ' if problem['reason'] else ''}{problem['reason']}")
-    if plan["note"]:
-        verb.say(f"  {plan['note']}")
-    failed = plan["ended"]["failed"] + plan["ended"]["refused"]
-    if failed or plan["state"] != "done":
-        look = f"marconi-proxy move list --plan {plan['id']}"
-        raise CommandError(f"plan {plan['id']} is {plan['state']} with {failed} failures. Next: {look}")
+    failed, left = plan["ended"]["failed"] + plan["ended"]["refused"], plan["left_out_count"]
+    wrong = [f"plan {plan['id']} is {plan['state']}"]
+    wrong += [f"{failed} failure{'s' if failed != 1 else ''}"] if failed else []
+    wrong += [f"{left} queue{' was' if left == 1 else 's were'} left out"] if left else []
+    wrong += [plan["note"]] if plan["note"] else []
+    if wrong[1:] or plan["state"] != "done":
+        following = f"marconi-proxy move list --plan {plan['id']}" if failed else again
+        raise CommandError(f"{'; '.join(wrong)}. Next: {following}")
 
 
 def add_budgets(parser: argparse.ArgumentParser) -> None:
@@ -138,8 +140,8 @@ class Planning(Watcher):
         """Tell whether there is nothing to plan, because all is done already."""
         return False
 
-    def done(self, parsed_args: argparse.Namespace, plan: dict[str, Any]) -> None:
-        """Say what comes next. Raises CommandError if what was wanted is not reached by the plan."""
+    def done(self, parsed_args: argparse.Namespace) -> None:
+        """Say what comes next, now that all of it is moved."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         body = self.selection(parsed_args) | {"budgets": budgets(parsed_args)}
@@ -165,8 +167,8 @@ class Planning(Watcher):
                 self.say(f"Next: marconi-proxy move watch {plan['id']}")
                 return PLAN_COLUMNS, plan_row(plan)
             plan = self.watch(admin, parsed_args).plan(plan["id"])
-        ended(self, plan)
-        self.done(parsed_args, plan)
+        ended(self, plan, "the same command again")
+        self.done(parsed_args)
         return PLAN_COLUMNS, plan_row(plan)
 
     def _uncordon(self, admin: AdminClient, names: Iterable[str]) -> None:
@@ -266,9 +268,7 @@ class _Emptying(Planning):
             admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "drained"})
         return bool(names)
 
-    def done(self, parsed_args: argparse.Namespace, plan: dict[str, Any]) -> None:
-        if plan["note"]:
-            raise CommandError(f"{plan['note']}. Next: the same command again")
+    def done(self, parsed_args: argparse.Namespace) -> None:
         self.say("All of it is moved.")
 
 
@@ -294,8 +294,8 @@ class Drain(_Emptying):
     def names(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
         return [parsed_args.name]
 
-    def done(self, parsed_args: argparse.Namespace, plan: dict[str, Any]) -> None:
-        super().done(parsed_args, plan)
+    def done(self, parsed_args: argparse.Namespace) -> None:
+        super().done(parsed_args)
         self.say(f"Next: marconi-proxy partition delete {parsed_args.name}")
 
 

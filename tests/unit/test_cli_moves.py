@@ -449,7 +449,43 @@ async def test_a_partition_that_is_not_empty_in_the_end_is_said_to_be(run, api, 
     ended = await run("partition", "drain", "p1", "--yes")
     assert ended.status == 1
     assert "stuck: it is being created" in ended.err
-    assert "partition p1 still has 1 placement. Next: the same command again" in ended.err
+    assert "1 queue was left out; partition p1 still has 1 placement. Next: the same command again" in ended.err
+
+
+@pytest.mark.parametrize("how", ["command", "apply", "watch"])
+async def test_a_region_with_a_partition_that_nothing_can_leave_is_not_said_to_be_evacuated(
+    run, api, between, tmp_path, how
+):
+    for name in ("p1", "p2"):
+        partition = await api.catalog.get_partition(name)
+        await api.catalog.replace_partition(replace(partition, region="eu", version=partition.version + 1))
+    stuck = await place(api.catalog, "stuck", PlacementState.CREATING)
+    await api.catalog.remove_placement(stuck.key, 1, stuck.born)
+    await api.catalog.insert_placement(replace(stuck, segments=(replace(stuck.segments[0], partition="p2"),)))
+    if how == "command":
+        arguments = ("region", "evacuate", "eu", "--yes")
+    else:
+        path = str(tmp_path / "plan.json")
+        await run("move", "plan", "evacuate", "eu", "-o", path)
+        arguments = ("move", "apply", path)
+    if how == "watch":
+        ended = await run(*arguments, "--no-wait", "-f", "json")
+        arguments = ("move", "watch", ended.json["id"])
+    between(await everything(api))
+    ended = await run(*arguments)
+    assert ended.status == 1
+    assert "is done; 1 queue was left out; partition p2 still has 1 placement. Next: " in ended.err
+    assert "All of it is moved" not in ended.err
+    states = {p.name: p.state for p in await api.catalog.list_partitions()}
+    assert (states["p1"], states["p2"]) == (PartitionState.DRAINED, PartitionState.CORDONED)
+
+
+async def test_a_tenant_with_a_queue_left_out_is_not_said_to_be_moved(run, api, between):
+    await place(api.catalog, "stuck", PlacementState.CREATING)
+    between(await everything(api))
+    ended = await run(*TENANT, "--yes")
+    assert ended.status == 1
+    assert "is done; 1 queue was left out. Next: the same command again" in ended.err
 
 
 async def test_an_empty_partition_is_drained_at_once(run, api, between):
@@ -500,7 +536,7 @@ async def test_failures_are_listed_and_end_with_1(run, api, between):
     ended = await run(*TENANT, "--yes")
     assert ended.status == 1
     assert "  q: failed: gave up after 20 seals" in ended.err
-    assert "is done with 2 failures. Next: marconi-proxy move list --plan" in ended.err
+    assert "is done; 2 failures. Next: marconi-proxy move list --plan" in ended.err
 
 
 async def test_a_plan_that_is_overtaken_is_made_anew(run, api, between, monkeypatch):

@@ -109,6 +109,7 @@ def test_a_region_is_left_by_all_its_partitions():
     assert sources(selection, parts, {}) == ("p1", "p2")
     made = planned(selection, layout([queue("a"), queue("b", "p2")], parts))
     assert targets(made) == {"a": "p3", "b": "p3"}
+    assert made.preconditions["emptied"] == ["p1", "p2"]
 
 
 def test_queues_that_cannot_go_are_left_out_with_the_reason():
@@ -169,6 +170,15 @@ def test_rebalancing_leaves_alone_who_takes_no_queues():
     found = [queue(f"q{n}", "p3") for n in range(3)] + [queue(f"r{n}", "p4") for n in range(3)] + [queue("s")]
     with pytest.raises(Refused, match="nothing to move"):
         planned(Selection(Kind.REBALANCE), layout(found, parts))
+
+
+def test_rebalancing_leaves_nothing_out_if_others_go_instead():
+    stuck = queue("a", state=PlacementState.CREATING)
+    made = planned(Selection(Kind.REBALANCE), layout([stuck, queue("b")], partitions("p1", "p2")))
+    assert (list(targets(made)), made.preconditions["left_out_count"]) == (["b"], 0)
+    more = [queue("b", state=PlacementState.CREATING), queue("c")]
+    found = layout([stuck, *more, queue("d", state=PlacementState.CREATING)], partitions("p1", "p2"))
+    assert planned(Selection(Kind.REBALANCE), found).preconditions["left_out_count"] == 3
 
 
 NAMES = ("p1", "p2", "p3", "p4")

@@ -31,7 +31,6 @@ from catalog.model import (
 from marconi_proxy.moving.orders.ordering import Refused, Situation, Wish, check, made
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.names import planned_move_id
-from marconi_proxy.moving.plans.planning import Kind
 from marconi_proxy.moving.plans.progress import Outcome, Progress, next_to_begin, outcome_of
 from marconi_proxy.moving.plans.records import Records
 from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves
@@ -231,11 +230,8 @@ class _Turn:
 
         Before the plan is called done: a crash between leaves that to be repeated.
         """
-        selection = self.plan.preconditions["selection"]
-        if selection["kind"] not in (Kind.DRAIN, Kind.EVACUATE):
-            return None
         left = []
-        for name in sorted({move.source for move in self.plan.moves}):
+        for name in self.plan.preconditions["emptied"]:
             partition = self.partitions.get(name)
             count = await self.catalog.count_placements(partition=name)
             if count:

@@ -136,6 +136,7 @@ def plan(selection: Selection, layout: Layout, budgets: Budgets, *, plan_id: str
             "born": draft.born,
             "groups": draft.groups,
             "partitions": [_relied_on(layout.situation.partitions[name]) for name in _touched(draft.moves)],
+            "emptied": list(_emptied(selection, layout)),
             "left_out": [
                 {"project": p.project or None, "queue": p.queue, "reason": reason}
                 for p, reason in draft.left_out[:_NAMED]
@@ -154,6 +155,13 @@ def _title(selection: Selection) -> str:
     }[selection.kind]
     text = words + (f" to {', '.join(sorted(set(selection.to)))}" if selection.to else "")
     return "".join(c if c.isprintable() else "?" for c in text)[:255]
+
+
+def _emptied(selection: Selection, layout: Layout) -> tuple[str, ...]:
+    """Return the partitions that are to have nothing in the end, also those that nothing of can be moved off now."""
+    if selection.kind not in (Kind.DRAIN, Kind.EVACUATE):
+        return ()
+    return sources(selection, layout.situation.partitions, layout.counts)
 
 
 def _touched(moves: Iterable[PlannedMove]) -> list[str]:
@@ -272,6 +280,7 @@ def _rebalance(selection: Selection, layout: Layout) -> _Draft:
     draft = _Draft()
     for source in sorted(goals):
         here = [p for p in layout.situation.placements.values() if p.partition == source]
+        passed: list[tuple[tuple[Placement, ...], str]] = []
         # The largest first: small ones fit behind them, not the other way round.
         for unit in sorted(on_one_partition(here), key=lambda unit: (-len(unit), unit[0].key)):
             if surplus[source] < len(unit):
@@ -287,5 +296,9 @@ def _rebalance(selection: Selection, layout: Layout) -> _Draft:
                     surplus[target] += len(unit)
                     break
             if reason is not None:
+                passed.append((unit, reason))
+        if surplus[source]:
+            # Else others have gone in their stead, and nothing is missing.
+            for unit, reason in passed:
                 draft.leave(unit, reason)
     return draft
