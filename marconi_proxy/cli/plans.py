@@ -136,6 +136,9 @@ class Planning(Watcher):
         """Do what must be done before planning; return the partitions that it cordoned."""
         return []
 
+    def agreed(self, admin: AdminClient, parsed_args: argparse.Namespace) -> None:
+        """Do what must be done just before the plan is applied."""
+
     def needless(self, admin: AdminClient, parsed_args: argparse.Namespace) -> bool:
         """Tell whether there is nothing to plan, because all is done already."""
         return False
@@ -185,6 +188,7 @@ class Planning(Watcher):
             if not (parsed_args.yes or self._confirmed()):
                 admin.call("POST", f"/v1/plans/{part(plan['id'])}/stop")
                 raise CommandError("nothing was moved", Exit.REFUSED)
+            self.agreed(admin, parsed_args)
             try:
                 _, applied = admin.call("POST", f"/v1/plans/{part(plan['id'])}/apply", {"hash": plan["hash"]})
             except CommandError as error:
@@ -230,11 +234,10 @@ class Tenant(Planning):
     def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
         return {"kind": "tenant", "project": project_in_json(parsed_args.project), "to": [parsed_args.to]}
 
-    def begin(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
+    def agreed(self, admin: AdminClient, parsed_args: argparse.Namespace) -> None:
         if parsed_args.pin:
             admin.call("PATCH", f"/v1/tenants/{part(parsed_args.project)}", {"pinned": parsed_args.to})
             self.say(f"New queues of this project go to {parsed_args.to} from now on.")
-        return []
 
 
 class _Emptying(Planning):

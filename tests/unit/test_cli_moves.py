@@ -376,6 +376,18 @@ async def test_a_tenants_new_queues_go_there_too_if_that_is_wanted(run, api, bet
     assert (await api.catalog.get_tenant("a")).pinned == "p2"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status"), [((), 2), (("--yes", "--window", "soon"), 2), (("--dry-run",), 0), (("--yes",), 3)]
+)
+async def test_nothing_is_pinned_by_a_command_that_moves_nothing(run, api, between, monkeypatch, arguments, status):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    if status == 3:
+        for queue in ("q", "r"):
+            await api.catalog.remove_placement(QueueKey("a", queue), 1, BORN)
+    assert (await run(*TENANT, "--pin", *arguments)).status == status
+    assert await api.catalog.get_tenant("a") is None
+
+
 async def test_interrupting_the_command_does_not_stop_the_plan_and_watch_picks_it_up(run, api, between, monkeypatch):
     def interrupt(seconds):
         raise KeyboardInterrupt
