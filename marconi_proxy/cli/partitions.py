@@ -87,7 +87,7 @@ class Register(AdminShow):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("name", metavar="NAME", help="the partition's name")
         _add_members(parser, required=True)
         return parser
 
@@ -128,7 +128,7 @@ class Show(AdminShow):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("name", metavar="NAME", help="the partition's name")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
@@ -147,7 +147,7 @@ class Set(AdminShow):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("name", metavar="NAME", help="the partition's name")
         _add_members(parser, required=False)
         parser.add_argument("--state", choices=STATES, help="disabled: no call is forwarded to it any more")
         return parser
@@ -203,7 +203,7 @@ class Delete(AdminVerb):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("name", metavar="NAME", help="the partition's name")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:

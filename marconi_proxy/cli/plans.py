@@ -107,8 +107,9 @@ def _add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         metavar="PARTITION",
-        action="append",
-        help="may take queues; may be repeated; default: all that do",
+        action="extend",
+        nargs="+",
+        help="may take queues; one or several, may be repeated; default: all that do",
     )
 
 
@@ -268,7 +269,9 @@ class _Emptying(Planning):
             if document["placements"]:
                 return False
         for name in names:
-            admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "drained"})
+            _, partition = admin.call("GET", f"/v1/partitions/{part(name)}")
+            if partition["state"] == "cordoned":
+                admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "drained"})
         return bool(names)
 
     def done(self, parsed_args: argparse.Namespace) -> None:
@@ -283,12 +286,12 @@ class Drain(_Emptying):
 
     examples = """
   marconi-proxy partition drain east-1
-  marconi-proxy partition drain east-1 --to west-1 --to west-2 --at-once 2 --yes
+  marconi-proxy partition drain east-1 --to west-1 west-2 --at-once 2 --yes
   marconi-proxy partition drain east-1 --dry-run
 """
 
     def add_selection(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("name", metavar="NAME", help="the partition that is to be emptied")
         _add_to(parser)
 
     def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
@@ -307,7 +310,7 @@ class Evacuate(_Emptying):
 
     examples = """
   marconi-proxy region evacuate eu-central
-  marconi-proxy region evacuate eu-central --to west-1 --to west-2 --yes --no-wait
+  marconi-proxy region evacuate eu-central --to west-1 west-2 --yes --no-wait
 """
 
     def add_selection(self, parser: argparse.ArgumentParser) -> None:
@@ -327,15 +330,16 @@ class Rebalance(Planning):
 
     examples = """
   marconi-proxy rebalance --dry-run
-  marconi-proxy rebalance --to east-1 --to west-1 --window 22:00-04:00 --yes
+  marconi-proxy rebalance --to east-1 west-1 --window 22:00-04:00 --yes
 """
 
     def add_selection(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--to",
             metavar="PARTITION",
-            action="append",
-            help="balance these; may be repeated; default: all",
+            action="extend",
+            nargs="+",
+            help="balance these; one or several, may be repeated; default: all",
         )
 
     def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
@@ -357,8 +361,11 @@ class Write(AdminShow):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("kind", metavar="KIND", choices=(*self._names, "rebalance"))
-        parser.add_argument("name", metavar="NAME", nargs="?")
+        kinds = (*self._names, "rebalance")
+        parser.add_argument("kind", metavar="KIND", choices=kinds, help=f"what the plan does: {', '.join(kinds)}")
+        parser.add_argument(
+            "name", metavar="NAME", nargs="?", help="the project, partition or region that KIND is about"
+        )
         _add_to(parser)
         add_budgets(parser)
         parser.add_argument("-o", "--output", metavar="FILE", required=True, help="where to write it; it is replaced")

@@ -507,6 +507,22 @@ async def test_an_empty_partition_is_drained_at_once(run, api, between):
     assert (await api.catalog.get_partition("p3")).state is PartitionState.DRAINED
 
 
+async def test_a_disabled_partition_that_is_empty_stays_disabled(run, api, between):
+    partition = await api.catalog.get_partition("p3")
+    disabled = replace(partition, state=PartitionState.DISABLED, version=partition.version + 1)
+    await api.catalog.replace_partition(disabled)
+    assert (await run("partition", "drain", "p3", "--yes")).status == 0
+    assert (await api.catalog.get_partition("p3")).state is PartitionState.DISABLED
+
+
+@pytest.mark.parametrize("to", [("--to", "p1", "p3"), ("--to", "p1", "--to", "p3")])
+@pytest.mark.parametrize("command", [("partition", "drain", "p1"), ("rebalance",)])
+async def test_targets_are_named_together_or_one_by_one(run, between, command, to):
+    ended = await run(*command, *to, "--dry-run", "-f", "json")
+    assert ended.status == 0, ended.err
+    assert ended.json["title"].endswith(" to p1, p3")
+
+
 async def test_a_drain_that_cannot_be_planned_lets_new_queues_in_again(run, api, between):
     ended = await run("partition", "drain", "p1", "--to", "p1", "--yes")
     assert ended.status == 3
