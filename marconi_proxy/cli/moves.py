@@ -14,7 +14,7 @@ from cliff.columns import FormattableColumn
 from marconi_proxy.cli.admin_client import AdminClient, NotFound, part
 from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.formatters import Words
-from marconi_proxy.cli.pages import count, listed
+from marconi_proxy.cli.pages import count, listed, number
 from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.cli.verb import AdminLister, AdminShow
 from marconi_proxy.cli.watching import Lines, Reporter, Watch
@@ -73,7 +73,7 @@ def project_in_json(text: str) -> str | None:
 def add_timeout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=number,
         metavar="S",
         help="look for at most so many seconds; it goes on all the same (status 4)",
     )
@@ -117,7 +117,7 @@ class Start(Watcher):
             help="return when writes go to the target, or when the old place is empty and removed; default: at once",
         )
         parser.add_argument(
-            "--max-pause", metavar="MS", type=float, help="hold writes for so many milliseconds at most"
+            "--max-pause", metavar="MS", type=number, help="hold writes for so many milliseconds at most"
         )
         parser.add_argument(
             "--dry-run", action="store_true", help="only say what stands in the way; status 3 if anything"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -39,6 +40,14 @@ def listed(
             return found, None
         found += more
     return found, marker if page(admin, noun, filters, marker, 1)[0] else None
+
+
+def number(text: str) -> float:
+    """Return an option's value that is a number, which nan and inf are not. Raises ArgumentTypeError, ValueError."""
+    found = float(text)
+    if not isfinite(found):
+        raise argparse.ArgumentTypeError("must be a number")
+    return found
 
 
 def count(text: str) -> int:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from catalog.model import Plan
-from marconi_proxy.cli.admin_client import AdminClient, part
+from marconi_proxy.cli.admin_client import AdminClient, NotFound, part
 from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.formatters import Words
 from marconi_proxy.cli.moves import PAGE, Watcher, add_timeout, project_in_json
-from marconi_proxy.cli.pages import count, listed
+from marconi_proxy.cli.pages import count, listed, number
 from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.cli.verb import AdminLister, AdminShow, Verb
 
@@ -86,10 +86,10 @@ def ended(verb: Verb, plan: dict[str, Any], again: str = "make a new plan") -> N
 
 def add_budgets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--at-once", type=int, metavar="N", help="moves of a partition before their switch; default: 4")
-    parser.add_argument("--seals-per-second", type=float, metavar="N", help="moves begun per second; default: 10")
+    parser.add_argument("--seals-per-second", type=number, metavar="N", help="moves begun per second; default: 10")
     parser.add_argument("--window", metavar="HH:MM-HH:MM", help="begin moves at that time of day only, in UTC")
     parser.add_argument("--stop-after", type=int, metavar="N", help="give up after so many failures; default: 10")
-    parser.add_argument("--max-pause", type=float, metavar="MS", help="hold writes for so many milliseconds at most")
+    parser.add_argument("--max-pause", type=number, metavar="MS", help="hold writes for so many milliseconds at most")
 
 
 def budgets(parsed_args: argparse.Namespace) -> dict[str, Any]:
@@ -409,7 +409,11 @@ class Apply(Watcher):
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         plan = _read(parsed_args.file)
         with self.admin() as admin:
-            _, applied = admin.call("POST", f"/v1/plans/{part(plan.id)}/apply", {"hash": plan.hash})
+            try:
+                _, applied = admin.call("POST", f"/v1/plans/{part(plan.id)}/apply", {"hash": plan.hash})
+            except NotFound as error:
+                reason = f"this catalog has no plan {plan.id}: it was made over another one"
+                raise CommandError(reason, Exit.REFUSED) from error
             self.say(f"Plan {plan.id} is under way.")
             if parsed_args.no_wait:
                 self.say(f"Next: marconi-proxy move watch {plan.id}")
@@ -427,10 +431,18 @@ def _read(path: str) -> Plan:
         raise CommandError(f"cannot read {path}: {error.strerror}", Exit.USAGE) from error
     except ValueError as error:
         raise CommandError(f"{path} is no plan: {error}", Exit.USAGE) from error
+    except RecursionError as error:
+        raise CommandError(f"{path} is no plan: it is nested too deeply", Exit.USAGE) from error
+    written = document.get("plan") if isinstance(document, dict) else None
+    if not isinstance(written, dict):
+        raise CommandError(f"{path} is no plan: it has no object named plan", Exit.USAGE)
     try:
-        return Plan.from_json(document["plan"])
-    except (ValueError, KeyError, TypeError) as error:
+        return Plan.from_json(written)
+    except ValueError as error:
         raise CommandError(f"{path} is not the plan that was written: {error}", Exit.REFUSED) from error
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"{path} is not the plan that was written: it lacks something, or has it in another form"
+        raise CommandError(reason, Exit.REFUSED) from error
 
 
 class List(AdminLister):

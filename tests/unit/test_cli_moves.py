@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import Member, MemberSighting, MoveState, PartitionState, PlacementState, PlanState, QueueKey
+from catalog.model import Member, MemberSighting, MoveState, PartitionState, PlacementState, Plan, PlanState, QueueKey
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.cli import plans as plan_commands
 from marconi_proxy.cli import watching
@@ -240,6 +240,10 @@ async def test_projects_of_all_spellings(run, api, between, project):
         ("move", "start", "id:", "q", "--to", "p2"),
         ("move", "start", "a", "q", "--to", "p9"),
         ("move", "start", "a", "q", "--to", "p2", "--max-pause", "0"),
+        ("move", "start", "a", "q", "--to", "p2", "--max-pause", "nan"),
+        ("move", "start", "a", "q", "--to", "p2", "--timeout", "nan"),
+        ("move", "tenant", "a", "--to", "p2", "--yes", "--max-pause", "inf"),
+        ("move", "tenant", "a", "--to", "p2", "--yes", "--seals-per-second", "nan"),
         ("move", "start", "a", "q", "--to", "p2", "--wait", "ever"),
         ("move", "list", "--state", "moving"),
         ("move", "list", "--limit", "0"),
@@ -607,11 +611,48 @@ async def test_a_file_that_was_changed_is_refused(run, api, between, tmp_path):
     ended = await run("move", "apply", str(path))
     assert ended.status == 3
     assert "is not the plan that was written: hash: " in ended.err
-    path.write_text("{}")
-    assert (await run("move", "apply", str(path))).status == 3
-    path.write_text("no plan")
-    assert (await run("move", "apply", str(path))).status == 2
     assert await api.catalog.list_plans(states=[PlanState.RUNNING], limit=9) == []
+
+
+_DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "said"),
+    [
+        ("no plan", 2, "is no plan: Expecting value"),
+        ("{}", 2, "is no plan: it has no object named plan"),
+        ("[]", 2, "is no plan: it has no object named plan"),
+        ('{"plan": null}', 2, "is no plan: it has no object named plan"),
+        (_DEEP, 2, "is no plan: it is nested too deeply"),
+        ('{"plan": {}}', 3, "it lacks something, or has it in another form"),
+        ("MOVES", 3, "it lacks something, or has it in another form"),
+        ("STATE", 3, "is not the plan that was written: "),
+    ],
+    ids=lambda value: value[:20] if isinstance(value, str) else None,
+)
+async def test_a_file_that_is_no_plan_is_said_to_be_none(run, between, tmp_path, text, status, said):
+    path = tmp_path / "plan.json"
+    await run("move", "plan", "tenant", "a", "--to", "p2", "-o", str(path))
+    plan = json.loads(path.read_text())["plan"]
+    changed = {"MOVES": {"plan": plan | {"moves": 7}}, "STATE": {"plan": plan | {"state": "going"}}}.get(text)
+    path.write_text(json.dumps(changed) if changed else text)
+    ended = await run("move", "apply", str(path))
+    assert (ended.status, ended.out) == (status, "")
+    assert said in ended.err
+    assert "object is not" not in ended.err
+    assert "Traceback" not in ended.err
+
+
+async def test_a_plan_of_another_catalog_is_refused(run, between, tmp_path):
+    path = tmp_path / "plan.json"
+    await run("move", "plan", "tenant", "a", "--to", "p2", "-o", str(path))
+    document = json.loads(path.read_text())
+    other = Plan.from_json(document["plan"] | {"id": "other", "hash": ""})
+    path.write_text(json.dumps({"plan": other.to_json()}))
+    ended = await run("move", "apply", str(path))
+    assert (ended.status, ended.out) == (3, "")
+    assert "this catalog has no plan other: it was made over another one" in ended.err
 
 
 async def test_a_plan_whose_ground_has_changed_is_refused_and_says_what_has(run, api, between, tmp_path):
