@@ -37,6 +37,7 @@ from marconi_proxy.moving.orders.turning import settled, turned
 from marconi_proxy.moving.plans.names import new_move_id
 from marconi_proxy.moving.plans.survey import UNFINISHED, situation_of
 from marconi_proxy.moving.protocol.machine import TABLE, Event, NotNow, after
+from marconi_proxy.moving.rehearsal import Rehearsed
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -44,9 +45,9 @@ MAX_LIMIT = 1000
 MEMBERS = ("project", "queue", "to", "max_pause_ms", "dry_run")
 FILTERS = ("project", "queue", "partition", "state", "plan", "marker", "limit")
 
-# Given a move and the others of its group, returns one sentence for each thing that stands in the way of the first, by
-# asking partitions and workers; none: it would succeed as things are. Changes nothing.
-Rehearsal = Callable[..., Awaitable[list[str]]]
+# Given a move and the others of its group, tells what stands in the way of the first, by asking partitions and workers,
+# and what would be done if nothing does. Changes nothing.
+Rehearsal = Callable[..., Awaitable[Rehearsed]]
 
 _GROUPS_OF_STATES = {"unfinished": UNFINISHED, "finished": FINISHED_STATES}
 # In which states what was asked for has happened already: asking again is no mistake.
@@ -158,7 +159,7 @@ class Moves:
             moves = () if under_way else order(asked.wish, situation, self._ids())
         except Refused as refused:
             if asked.dry_run:
-                resp.media = {"moves": [], "problems": [f"{refused}."], "rehearsed": False}
+                resp.media = {"moves": [], "problems": [f"{refused}."], "would": [], "rehearsed": False}
                 return
             raise _refused(asked.wish.key, str(refused)) from refused
         if under_way and not asked.dry_run:
@@ -168,21 +169,25 @@ class Moves:
             return
         if asked.dry_run:
             moves = moves or tuple(self._sent_on(move, asked.wish, situation) for move in under_way)
-            problems = await self._rehearsed(moves, self._rehearse) if self._rehearse else ()
+            found = await self._rehearsed(moves, self._rehearse) if self._rehearse else Rehearsed([], [])
             shown_moves = [move_json.summary(move) for move in moves]
-            resp.media = {"moves": shown_moves, "problems": problems, "rehearsed": self._rehearse is not None}
+            resp.media = {"moves": shown_moves, **found._asdict(), "rehearsed": self._rehearse is not None}
             return
         await self._insert(moves)
         resp.status = falcon.HTTP_201
         resp.location = f"/v1/moves/{to_url(moves[0].id)}"
         resp.media = {"moves": [move_json.summary(move) for move in moves]}
 
-    async def _rehearsed(self, moves: tuple[Move, ...], rehearse: Rehearsal) -> tuple[str, ...]:
+    async def _rehearsed(self, moves: tuple[Move, ...], rehearse: Rehearsal) -> Rehearsed:
         """Ask of each move of a group; what stands in the way of all of them is said once."""
-        found: dict[str, None] = {}
+        problems: dict[str, None] = {}
+        would = []
         for move in moves:
-            found.update(dict.fromkeys(await rehearse(move, *(mate for mate in moves if mate is not move))))
-        return tuple(found)
+            found = await rehearse(move, *(mate for mate in moves if mate is not move))
+            problems.update(dict.fromkeys(found.problems))
+            would += [f"{shown(move.queue)}: {words}" if len(moves) > 1 else words for words in found.would]
+        # As far as it came tells nothing if it would not come to the end.
+        return Rehearsed(list(problems), [] if problems else would)
 
     async def _insert(self, moves: tuple[Move, ...]) -> None:
         """Store the moves of a group, the one that was asked for last: a crash between leaves some that operators see

@@ -97,7 +97,8 @@ class Start(Watcher):
     """Move a queue to another partition while it is in use.
 
     Nothing is copied: once it is switched, writes go to the target, and consumers empty what is left at the old place
-    first. Queues of its dead-letter group go with it. Refused with status 3, and the reason, if it cannot be moved now.
+    first. Queues of its dead-letter group go with it. Refused with status 3, and the reason, if it cannot be moved now;
+    with --wait partitions and workers are asked first, and a move that is paused or cancelled ends with 3 too.
     """
 
     examples = """
@@ -120,7 +121,9 @@ class Start(Watcher):
             "--max-pause", metavar="MS", type=number, help="hold writes for so many milliseconds at most"
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="only say what stands in the way; status 3 if anything"
+            "--dry-run",
+            action="store_true",
+            help="only say what would be done and for how long writes may wait, or what stands in the way (status 3)",
         )
         add_timeout(parser)
         return parser
@@ -131,12 +134,15 @@ class Start(Watcher):
             "queue": parsed_args.queue,
             "to": parsed_args.to,
             "max_pause_ms": parsed_args.max_pause,
-            "dry_run": parsed_args.dry_run,
         }
         with self.admin() as admin:
+            if parsed_args.dry_run or parsed_args.wait is not None:
+                _, document = admin.call("POST", "/v1/moves", body | {"dry_run": True})
+                if document["problems"]:
+                    raise CommandError(" ".join(document["problems"]), Exit.REFUSED)
+                if parsed_args.dry_run:
+                    return self._rehearsed(document)
             status, document = admin.call("POST", "/v1/moves", body)
-            if parsed_args.dry_run:
-                return self._rehearsed(document)
             move, *others = document["moves"]
             if status == 200:
                 self.say(f"The older places of this queue are not empty yet: move {move['id']} goes on there.")
@@ -156,13 +162,14 @@ class Start(Watcher):
         return COLUMNS, row(move)
 
     def _rehearsed(self, document: dict[str, Any]) -> Shown:
-        if document["problems"]:
-            raise CommandError(" ".join(document["problems"]), Exit.REFUSED)
         asked = (
             "catalog, partitions and workers" if document["rehearsed"] else "the catalog (partitions were not asked)"
         )
         self.say(f"Nothing stands in the way, says {asked}. Nothing was changed.")
-        return COLUMNS, row(document["moves"][0] | {"id": None, "waits": None})
+        if document["would"]:
+            self.say("\n".join(["It would:", *(f"  {words}" for words in document["would"])]))
+        values = row(document["moves"][0] | {"id": None, "waits": None})
+        return (*COLUMNS, "would"), (*values, Words(document["would"]))
 
 
 class List(AdminLister):

@@ -17,7 +17,7 @@ from marconi_proxy.moving.clock import SystemClock
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.steps.interface import Steps
 from marconi_proxy.moving.driving.steps.real import RealSteps
-from marconi_proxy.moving.rehearsal import rehearse
+from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
 from marconi_proxy.upstream.exchange import Upstream
 from marconi_proxy.upstream.pool import Pool
 
@@ -56,13 +56,12 @@ def make_steps(
 
 def make_rehearsal(
     conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack
-) -> Callable[..., Awaitable[list[str]]]:
-    """Return ``rehearsal(move, *mates)``: it returns what stands in the way of a move that is not stored, a sentence
-    each. ``mates`` are the moves of its group."""
+) -> Callable[..., Awaitable[Rehearsed]]:
+    """Return ``rehearsal(move, *mates)``: of a move that is not stored. ``mates`` are the moves of its group."""
     steps = make_steps(conf, catalog, _nowhere, stack)
 
-    async def rehearsal(move: Move, *mates: Move) -> list[str]:
-        return (await rehearse(steps, pace_of(conf), SystemClock(), move, mates)).problems
+    async def rehearsal(move: Move, *mates: Move) -> Rehearsed:
+        return await rehearse(steps, pace_of(conf), SystemClock(), move, mates)
 
     return rehearsal
 

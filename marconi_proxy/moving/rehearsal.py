@@ -46,6 +46,7 @@ async def rehearse(steps: Steps, pace: Pace, clock: Clock, move: Move, mates: Se
     if obstacle is not None:
         problems.append(obstacle)
     if not problems:
-        dry.sentences.append(f"hold writes for at most {pace.longest_seal(move.max_pause_ms) * 1000:.0f} ms")
+        longest = pace.longest_seal(move.max_pause_ms) * 1000
+        dry.sentences.append(f"hold writes for at most {longest:.0f} ms per attempt")
         dry.sentences.append(f"send writes to partition {move.toward}")
     return Rehearsed(problems, dry.sentences)

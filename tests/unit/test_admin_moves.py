@@ -17,6 +17,7 @@ from marconi_proxy.admin import moves as admin_moves
 from marconi_proxy.admin.application import build
 from marconi_proxy.admin.move_json import waits
 from marconi_proxy.moving.protocol.machine import ENDS, TABLE, Event
+from marconi_proxy.moving.rehearsal import Rehearsed
 from tests.contract.plan_stage import enter, furnish, place
 from tests.unit.admin_api import admin_api
 from tests.unit.catalog_stage import BORN
@@ -147,24 +148,32 @@ async def test_a_queue_of_no_project_and_of_any_bytes(api):
 
 async def test_a_dry_run_of_what_the_catalog_forbids_asks_nobody_else(api):
     document = (await api.client.post("/v1/moves", json=ORDER | {"to": "p1", "dry_run": True})).json()
-    assert document == {"moves": [], "problems": ["it is on partition p1 already."], "rehearsed": False}
+    assert document == {"moves": [], "problems": ["it is on partition p1 already."], "would": [], "rehearsed": False}
     assert await api.catalog.list_moves(limit=1) == []
 
 
 async def test_a_dry_run_asks_whoever_can_rehearse(api):
     asked = []
+    answer = Rehearsed([], ["hold writes"])
 
     async def rehearse(move, *mates):
-        asked.append((move.queue, move.target, *mates))
-        return ["partition p2 does not answer."]
+        asked.append((move.queue, move.target, *(mate.queue for mate in mates)))
+        return answer
 
     conf = options.load(overrides={"catalog.uri": "sqlite:////unused"})
     transport = httpx.ASGITransport(build(conf, api.catalog, None, rehearse))
     async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
         document = (await client.post("/v1/moves", json=ORDER | {"dry_run": True})).json()
-    assert [m["queue"] for m in document["moves"]] == ["q"]
-    assert (document["problems"], document["rehearsed"]) == (["partition p2 does not answer."], True)
-    assert asked == [("q", "p2")]
+        assert [m["queue"] for m in document["moves"]] == ["q"]
+        assert (document["problems"], document["would"], document["rehearsed"]) == ([], ["hold writes"], True)
+        assert asked == [("q", "p2")]
+        await place(api.catalog, "dead", group="q")
+        document = (await client.post("/v1/moves", json=ORDER | {"dry_run": True})).json()
+        assert document["would"] == ["q: hold writes", "dead: hold writes"]
+        assert asked[1:] == [("q", "p2", "dead"), ("dead", "p2", "q")]
+        answer.problems.append("partition p2 does not answer.")
+        document = (await client.post("/v1/moves", json=ORDER | {"dry_run": True})).json()
+        assert (document["problems"], document["would"]) == (["partition p2 does not answer."], [])
     assert await api.catalog.list_moves(limit=1) == []
 
 

@@ -12,9 +12,12 @@ import pytest
 from catalog.errors import CatalogUnavailable
 from catalog.model import Member, MemberSighting, MoveState, PartitionState, PlacementState, Plan, PlanState, QueueKey
 from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy.admin import application
+from marconi_proxy.admin.moves import Moves
 from marconi_proxy.cli import plans as plan_commands
 from marconi_proxy.cli import watching
 from marconi_proxy.moving.plans.executor import Executor
+from marconi_proxy.moving.rehearsal import Rehearsed
 from tests.contract.plan_stage import Clock, enter, furnish, place
 from tests.unit.admin_api import admin_api
 from tests.unit.catalog_stage import BORN
@@ -29,7 +32,19 @@ def quiet_logging():
 
 
 @pytest.fixture
-async def api(tmp_path):
+def rehearsed(monkeypatch):
+    """What partitions and workers say of any move, for tests to fill."""
+    found = Rehearsed([], ["hold writes"])
+
+    async def rehearse(move, *mates):
+        return found
+
+    monkeypatch.setattr(application, "Moves", lambda catalog, **more: Moves(catalog, **more | {"rehearse": rehearse}))
+    return found
+
+
+@pytest.fixture
+async def api(tmp_path, rehearsed):
     async with admin_api(tmp_path, admin__token="secret") as api:
         api.client.headers["x-auth-token"] = "secret"
         await furnish(api.catalog, ["q", "r"], ("p1", "p2", "p3"))
@@ -218,8 +233,18 @@ async def test_what_cannot_be_moved_ends_with_3_and_the_reason(run, api, between
 async def test_a_dry_run_changes_nothing(run, api, between):
     ended = await run(*START, "--dry-run", "-f", "json")
     assert (ended.status, ended.json["id"], ended.json["source"]) == (0, None, "p1")
-    assert "Nothing stands in the way" in ended.err
-    assert "partitions were not asked" in ended.err
+    assert ended.json["would"] == ["hold writes"]
+    assert "Nothing stands in the way, says catalog, partitions and workers." in ended.err
+    assert "It would:\n  hold writes\n" in ended.err
+    assert await api.catalog.list_moves(limit=1) == []
+
+
+@pytest.mark.parametrize("how", [("--dry-run",), ("--wait", "switch"), ("--wait", "done")])
+async def test_what_partitions_say_against_it_ends_with_3_and_nothing_is_ordered(run, api, between, rehearsed, how):
+    rehearsed.problems.append("partition p2 does not answer")
+    ended = await run(*START, *how)
+    assert (ended.status, ended.out) == (3, "")
+    assert "partition p2 does not answer" in ended.err
     assert await api.catalog.list_moves(limit=1) == []
 
 

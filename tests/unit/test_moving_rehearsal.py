@@ -33,7 +33,7 @@ async def test_a_move_that_could_be_made_has_no_problem_and_says_what_would_be_d
     assert rehearsed.would == [
         "create queue orders on partition p2",
         "leave 7 messages on partition p1 to be read there first",
-        "hold writes for at most 1500 ms",
+        "hold writes for at most 1500 ms per attempt",
         "send writes to partition p2",
     ]
 
