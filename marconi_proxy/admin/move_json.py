@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from catalog.model import Move
+from catalog.model import LogEntry, Move, MoveState
 from marconi_proxy.admin.project_text import shown, shown_project
 from marconi_proxy.admin.time_text import iso
-from marconi_proxy.moving.orders.ordering import offers
-from marconi_proxy.moving.protocol.machine import TABLE
+from marconi_proxy.moving.driving.progress import moment
+from marconi_proxy.moving.orders.ordering import OPERATOR, offers
 
 # Not in lists: they grow with what a move has gone through.
 _LONG = ("log", "certificate", "facts")
 
 
-def summary(move: Move) -> dict[str, Any]:
+def summary(move: Move, now: float) -> dict[str, Any]:
     """Return the JSON of one move in a list: what it is, where it stands, why it is not done, what can be done."""
     document = move.to_json() | {
         "project": shown_project(move.project),
@@ -22,7 +22,7 @@ def summary(move: Move) -> dict[str, Any]:
         "created": iso(move.created),
         "due": iso(move.due) if move.due else None,
         "left": move.facts.get("left"),
-        "waits": waits(move),
+        "waits": waits(move, now),
         "can": list(offers(move.state)),
     }
     if move.holder is not None:
@@ -30,21 +30,65 @@ def summary(move: Move) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name not in _LONG}
 
 
-def whole(move: Move) -> dict[str, Any]:
+def whole(move: Move, now: float) -> dict[str, Any]:
     """Return the JSON of one move with its log, facts and certificate."""
     document = move.to_json()
     log = [entry.to_json() | {"at": iso(entry.at)} for entry in move.log]
-    return summary(move) | {name: document[name] for name in _LONG} | {"log": log}
+    return summary(move, now) | {name: document[name] for name in _LONG} | {"log": log}
 
 
-def waits(move: Move) -> str | None:
-    """Return why the move is not done, None if it has ended: what its mover saw last, else what its state means."""
+# What a move waits for in each state, as far as nothing else was seen.
+_WAITS = {
+    MoveState.PLANNED: "for a mover to begin it",
+    MoveState.PREPARING: "until the queue is ready on {toward}",
+    MoveState.ARMED: "for its turn to be sealed",
+    MoveState.SEALING: "until every worker has acknowledged the seal",
+    MoveState.DRAINING: "until consumers have emptied the older segments",
+    MoveState.LINGERING: "to look once more at the older segments, which were empty",
+    MoveState.RETIRED: "until the queues of the older segments are deleted",
+    MoveState.PAUSED: "for an operator to resume or cancel it",
+    MoveState.UNDOING: "until what it has created is deleted",
+    MoveState.SUSPENDED: "for an operator to resume or reverse it",
+    MoveState.BACK_PREPARING: "until the queue is ready on {toward}",
+    MoveState.BACK_ARMED: "for its turn to be sealed",
+    MoveState.BACK_SEALING: "until every worker has acknowledged the seal",
+    MoveState.BACK_UNDOING: "until what it has created for the way back is deleted",
+}
+_RESTING = (MoveState.PAUSED, MoveState.SUSPENDED)
+# Here movers come and go without a word in the record.
+_UNTOLD = (*_RESTING, MoveState.DRAINING)
+# Seconds after which a step that nobody has made is overdue: much longer than healthy movers take.
+_OVERDUE = 60.0
+
+
+def waits(move: Move, now: float) -> str | None:
+    """Return why the move is not done, in one sentence; None if it has ended."""
     if move.finished:
         return None
-    seen = move.facts.get("waits")
-    if isinstance(seen, str) and seen:
-        return seen
-    place = TABLE[move.state]
-    idle = "" if move.holder is not None else " No mover holds it now."
-    later = f" The next step is not tried before {iso(move.due)}." if move.due else ""
-    return f"{place.meaning} {place.way_out}{later}{idle}"
+    seen = str(move.facts.get("waits") or "")
+    last = move.log[-1] if move.log else None
+    if move.state in _RESTING or not seen:
+        what = _WAITS[move.state].format(toward=move.toward)
+        if move.state in _RESTING and last is not None and not last.reason.startswith(OPERATOR):
+            what += f": {last.reason}"
+        seen_at = None
+    else:
+        what, seen_at = seen, _seen_at(move, seen, last)
+    words = what if seen_at is None else f"{what} (seen at {moment(seen_at)})"
+    if move.due > now and move.state not in _RESTING:
+        return f"{words}; the next step is at {moment(move.due)}"
+    since = max(move.due, move.created, last.at if last is not None else 0.0)
+    # What was seen and has no time may have been seen just now.
+    told = move.state not in _UNTOLD and (not seen or (last is not None and last.reason == seen))
+    if told and move.holder is None and now - since > _OVERDUE:
+        return f"{words}; no mover has taken it up since {moment(since)}"
+    return words
+
+
+def _seen_at(move: Move, seen: str, last: LogEntry | None) -> float | None:
+    """Return when the mover saw this, None if the record does not tell."""
+    if last is not None and last.reason == seen:
+        return last.at
+    looked_at = move.facts.get("looked_at")
+    # What begins so was not seen by looking at segments.
+    return looked_at if isinstance(looked_at, float) and not seen.startswith("for ") else None

@@ -127,10 +127,10 @@ class Moves:
             kept = found | {"marker": moves[-1].id, "limit": str(limit)}
             query = "&".join(f"{name}={to_url(value)}" for name, value in kept.items())
             links.append({"rel": "next", "href": f"/v1/moves?{query}"})
-        resp.media = {"moves": [move_json.summary(move) for move in moves], "links": links}
+        resp.media = {"moves": [move_json.summary(move, self._clock()) for move in moves], "links": links}
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, move: str) -> None:
-        resp.media = move_json.whole(await self._found(from_url(move)))
+        resp.media = move_json.whole(await self._found(from_url(move)), self._clock())
 
     async def certificate(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, move: str) -> None:
         found = await self._found(from_url(move))
@@ -165,18 +165,18 @@ class Moves:
         if under_way and not asked.dry_run:
             sent = await self._send_on(under_way, asked.wish)
             resp.location = f"/v1/moves/{to_url(sent[0].id)}"
-            resp.media = {"moves": [move_json.summary(move) for move in sent]}
+            resp.media = {"moves": [move_json.summary(move, self._clock()) for move in sent]}
             return
         if asked.dry_run:
             moves = moves or tuple(self._sent_on(move, asked.wish, situation) for move in under_way)
             found = await self._rehearsed(moves, self._rehearse) if self._rehearse else Rehearsed([], [])
-            shown_moves = [move_json.summary(move) for move in moves]
+            shown_moves = [move_json.summary(move, self._clock()) for move in moves]
             resp.media = {"moves": shown_moves, **found._asdict(), "rehearsed": self._rehearse is not None}
             return
         await self._insert(moves)
         resp.status = falcon.HTTP_201
         resp.location = f"/v1/moves/{to_url(moves[0].id)}"
-        resp.media = {"moves": [move_json.summary(move) for move in moves]}
+        resp.media = {"moves": [move_json.summary(move, self._clock()) for move in moves]}
 
     async def _rehearsed(self, moves: tuple[Move, ...], rehearse: Rehearsal) -> Rehearsed:
         """Ask of each move of a group; what stands in the way of all of them is said once."""
@@ -267,7 +267,7 @@ class Moves:
         """Do to a move, and to those that must go with it, what an operator decided."""
         move = await self._found(move_id)
         if move.state in _ALREADY[event]:
-            resp.media = move_json.whole(move)
+            resp.media = move_json.whole(move, self._clock())
             return
         try:
             changed = await self._change_unsealed(move, event)
@@ -289,7 +289,7 @@ class Moves:
                 except (NotNow, Refused, falcon.HTTPNotFound):
                     # It went on meanwhile; what it is now is for the operator to see.
                     continue
-        resp.media = move_json.whole(changed)
+        resp.media = move_json.whole(changed, self._clock())
 
     async def _change_unsealed(self, move: Move, event: Event) -> Move:
         """As ``_change``; while writes are held for the move it waits for the end of that, which is soon."""

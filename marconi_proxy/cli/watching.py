@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from catalog.model import MoveState
+from catalog.model import FINISHED_STATES, MoveState
 from marconi_proxy.cli.admin_client import AdminClient, NotFound, part
 from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.moving.protocol.machine import UNDER_WAY_AGAIN, before_switch
@@ -136,9 +136,9 @@ class Watch:
         self._ends = None if deadline is None else clock() + deadline
 
     def move(self, move_id: str, until: str, to: str | None = None) -> dict[str, Any]:
-        """Return the move once it is switched (``until`` is ``switch``), ``to`` this partition if one is named, or has
-        ended. Raises CommandError if it will not come to that unless an operator does something (``watch`` waits for
-        that too)."""
+        """Return the move once it is switched (``until`` is ``switch``), ``to`` this partition if one is named, is done
+        (``done``) or has ended (``end``). Raises CommandError REFUSED with the reason if it will not come to that
+        unless an operator does something."""
         return self._follow(f"/v1/moves/{part(move_id)}", move_id, move_view, lambda move: _reached(move, until, to))
 
     def plan(self, plan_id: str) -> dict[str, Any]:
@@ -188,23 +188,28 @@ class Watch:
                 return found
 
 
+# Where a move stays until an operator decides.
+_RESTING = {MoveState.PAUSED: ("resume", "cancel"), MoveState.SUSPENDED: ("resume", "reverse")}
+_FAILED = (MoveState.UNDOING, MoveState.CANCELLED, MoveState.VOID)
+
+
 def _reached(move: Mapping[str, Any], until: str, to: str | None = None) -> bool:
     state = MoveState(move["state"])
+    if until == "end" and state in FINISHED_STATES:
+        return True
     if until == "switch" and state in UNDER_WAY_AGAIN:
         return False
     if until == "switch" and to is not None and not before_switch(state) and move["toward"] != to:
         raise CommandError(f"move {move['id']} does not go to {to} any more: {_given_up(move)}", Exit.REFUSED)
-    if state in (MoveState.CANCELLED, MoveState.VOID):
-        if until == "end":
-            return True
-        raise CommandError(f"move {move['id']} is {state}{_because(move)}")
-    if state is MoveState.DONE:
+    if until == "switch" and state is not MoveState.VOID and not before_switch(state):
         return True
-    if until != "end" and state in (MoveState.PAUSED, MoveState.UNDOING, MoveState.SUSPENDED):
-        if until == "switch" and not before_switch(state):
-            return True
-        raise CommandError(f"move {move['id']} is {state}{_because(move)}. Next: marconi-proxy move show {move['id']}")
-    return until == "switch" and not before_switch(state)
+    if state in _RESTING:
+        following = " or ".join(f"marconi-proxy move {verb} {move['id']}" for verb in _RESTING[state])
+        raise CommandError(f"move {move['id']} is {state}{_because(move)}. Next: {following}", Exit.REFUSED)
+    if until != "end" and state in _FAILED:
+        following = f"marconi-proxy move show {move['id']}"
+        raise CommandError(f"move {move['id']} is {state}{_because(move)}. Next: {following}", Exit.REFUSED)
+    return state is MoveState.DONE
 
 
 def _given_up(move: Mapping[str, Any]) -> str:
@@ -226,18 +231,27 @@ _STEPS = {
 }
 
 
+def named(thing: Mapping[str, Any]) -> str:
+    """Return what a queue is called in text: by its project, too."""
+    return f"{thing['project'] or '-'}/{thing['queue']}"
+
+
 def move_view(move: Mapping[str, Any]) -> View:
     """Return what to show of a move."""
     state = MoveState(move["state"])
     steps = _STEPS.get(state, 0 if before_switch(state) else 2)
+    waits = f"waits: {move['waits']}" if move["waits"] else ""
+    # After the switch it waits for consumers, and what it says changes with each message that they take.
+    words = f"{state}, {waits}" if waits and before_switch(state) else state.value
     return View(
-        f"{move['queue']} {move['source']} -> {move['target']}",
+        f"{named(move)} {move['source']} -> {move['target']}",
         steps,
         4,
         "steps",
-        state.value,
+        words,
         move["left"] if steps >= 2 else None,
         "" if move["pause_ms"] is None else f"writes paused for {move['pause_ms']:.0f} ms",
+        "" if before_switch(state) else waits,
     )
 
 

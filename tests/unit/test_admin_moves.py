@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from catalog.errors import MoveConflict
-from catalog.model import LogEntry, Move, MoveState, PlacementState, QueueKey
+from catalog.model import Holder, LogEntry, Move, MoveState, PlacementState, QueueKey
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy import options
 from marconi_proxy.admin import moves as admin_moves
@@ -420,14 +420,65 @@ async def test_a_certificate_is_there_when_the_move_is_done(api):
     assert (await api.client.get(f"/v1/moves/{move['id']}/certificate")).json() == {"pause_ms": 12}
 
 
-def test_why_it_is_not_done():
-    move = Move("m", "a", "q", "p1", "p2", MoveState.DRAINING, facts={"waits": "3 free messages are left on p1."})
-    assert waits(move) == "3 free messages are left on p1."
-    for state in MoveState:
-        made_up = waits(replace(move, state=state, facts={}, due=1700000000.0))
-        if state in ENDS:
-            assert made_up is None
-        else:
-            assert made_up.startswith(TABLE[state].meaning)
-            assert "not tried before 2023-11-14T22:13:20.000Z" in made_up
-            assert "No mover holds it now." in made_up
+T = 1_700_000_000.0  # 2023-11-14T22:13:20Z
+
+
+@pytest.mark.parametrize("state", MoveState)
+def test_every_state_says_in_a_few_words_what_is_waited_for(state):
+    move = Move("m", "a", "q", "p1", "p2", state, created=T)
+    said = waits(move, T)
+    if state in ENDS:
+        assert said is None
+    else:
+        assert 0 < len(said) < 80
+        assert "{" not in said
+        assert ". " not in said
+
+
+def entered(state, reason, at=T, **more):
+    return replace(Move("m", "a", "q", "p1", "p2", created=T), **more).entered(LogEntry(at, state, reason))
+
+
+HELD = Holder("w", 1, T)
+
+
+@pytest.mark.parametrize(
+    ("move", "said"),
+    [
+        # What a look has found, and when.
+        (
+            entered(MoveState.DRAINING, "switched", facts={"waits": "3 free", "looked_at": T + 7}),
+            "3 free (seen at 2023-11-14T22:13:27Z)",
+        ),
+        (
+            entered(MoveState.DRAINING, "switched", facts={"waits": "for the end of a deletion", "looked_at": T + 7}),
+            "for the end of a deletion",
+        ),
+        # A failure, the next attempt, and nobody who makes it.
+        (
+            entered(MoveState.PLANNED, "p2 is away", facts={"waits": "p2 is away"}, due=T + 3600),
+            "p2 is away (seen at 2023-11-14T22:13:20Z); the next step is at 2023-11-14T23:13:20Z",
+        ),
+        (
+            entered(MoveState.PLANNED, "p2 is away", facts={"waits": "p2 is away"}, due=T + 10),
+            "p2 is away (seen at 2023-11-14T22:13:20Z); no mover has taken it up since 2023-11-14T22:13:30Z",
+        ),
+        (
+            Move("m", "a", "q", "p1", "p2", created=T),
+            "for a mover to begin it; no mover has taken it up since 2023-11-14T22:13:20Z",
+        ),
+        # A healthy mover between two steps, or at one.
+        (Move("m", "a", "q", "p1", "p2", created=T + 950), "for a mover to begin it"),
+        (Move("m", "a", "q", "p1", "p2", created=T, holder=HELD), "for a mover to begin it"),
+        (entered(MoveState.PLANNED, "ordered", facts={"waits": "p2 has 4 moves"}), "p2 has 4 moves"),
+        (entered(MoveState.DRAINING, "switched"), "until consumers have emptied the older segments"),
+        # An operator, or too many failures.
+        (entered(MoveState.PAUSED, "an operator: pause"), "for an operator to resume or cancel it"),
+        (
+            entered(MoveState.PAUSED, "failed 20 times", facts={"waits": "p2 is away"}, due=T + 3600),
+            "for an operator to resume or cancel it: failed 20 times",
+        ),
+    ],
+)
+def test_why_it_is_not_done(move, said):
+    assert waits(move, T + 1000) == said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 from dataclasses import replace
@@ -156,8 +157,8 @@ async def test_waiting_for_the_switch_ends_when_writes_go_to_the_target(run, api
     ended = await run(*START, "--wait", "switch", "-f", "json")
     assert (ended.status, ended.json["state"], ended.json["pause_ms"]) == (0, "draining", 38.0)
     lines = ended.err.splitlines()
-    assert lines[0] == "q p1 -> p2: 0/4 steps; planned"
-    assert lines[-2] == "q p1 -> p2: 2/4 steps; draining; 7 messages left; writes paused for 38 ms"
+    assert lines[0] == "a/q p1 -> p2: 0/4 steps; planned, waits: for a mover to begin it"
+    assert lines[-2] == "a/q p1 -> p2: 2/4 steps; draining, waits: 7 free.; 7 messages left; writes paused for 38 ms"
     assert lines[-1].startswith("Writes go to p2. Next: ")
 
 
@@ -181,12 +182,30 @@ async def test_a_dead_letter_queue_that_goes_along_is_waited_for_too(run, api, b
 async def test_a_move_that_will_not_come_to_the_switch_is_not_waited_for(run, api, between, state):
     between(mover(api, state))
     ended = await run(*START, "--wait", "switch")
-    assert (ended.status, ended.out) == (1, "")
-    assert f"is {state}: it is so" in ended.err
+    assert (ended.status, ended.out) == (3, "")
+    assert f"is {state}: it is so. Next: " in ended.err
+
+
+async def test_why_a_move_does_not_come_to_the_switch_is_shown_meanwhile(run, api, between):
+    ahead = iter([{"waits": "partition p2 does not answer"}])
+
+    async def step():
+        (move,) = await api.catalog.list_moves(limit=9)
+        facts = next(ahead, None)
+        if facts is None:
+            await enter(api.catalog, move, MoveState.PAUSED, "failed 20 times in a row")
+        else:
+            await enter(api.catalog, move, MoveState.PLANNED, "partition p2 does not answer", facts=facts)
+
+    between(step)
+    ended = await run(*START, "--wait", "switch")
+    assert ended.status == 3
+    assert "0/4 steps; planned, waits: partition p2 does not answer (seen at " in ended.err
+    assert "is paused: failed 20 times in a row. Next: marconi-proxy move resume " in ended.err
 
 
 async def test_a_suspended_move_is_switched_but_will_not_be_done(run, api, between):
-    for wait, status in (("switch", 0), ("done", 1)):
+    for wait, status in (("switch", 0), ("done", 3)):
         between(mover(api, MoveState.DRAINING, MoveState.SUSPENDED))
         ended = await run("move", "start", "a", {"switch": "q", "done": "r"}[wait], "--to", "p2", "--wait", wait)
         assert ended.status == status, ended.err
@@ -196,7 +215,7 @@ async def test_a_suspended_move_is_switched_but_will_not_be_done(run, api, betwe
 
 
 async def test_looking_ends_in_time_with_4_and_the_move_goes_on(run, api, between, monkeypatch):
-    now = iter(range(100))
+    now = itertools.count()
     monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
 
     async def nothing():
@@ -358,9 +377,19 @@ async def test_moves_are_listed_across_pages(run, api, between, monkeypatch):
 
 async def test_a_move_is_watched_until_it_has_ended_however(run, api, between):
     move_id = (await run(*START, "-f", "json")).json["id"]
-    between(mover(api, MoveState.PAUSED, MoveState.UNDOING, MoveState.CANCELLED))
+    between(mover(api, MoveState.UNDOING, MoveState.CANCELLED))
     ended = await run("move", "watch", move_id, "-f", "json")
     assert (ended.status, ended.json["state"]) == (0, "cancelled")
+
+
+@pytest.mark.parametrize(("state", "verb"), [(MoveState.PAUSED, "cancel"), (MoveState.SUSPENDED, "reverse")])
+async def test_a_move_that_waits_for_an_operator_is_not_watched_for_ever(run, api, between, state, verb):
+    move_id = (await run(*START, "-f", "json")).json["id"]
+    between(mover(api, state))
+    ended = await run("move", "watch", move_id)
+    assert (ended.status, ended.out) == (3, "")
+    following = f"marconi-proxy move resume {move_id} or marconi-proxy move {verb} {move_id}"
+    assert f"is {state}: it is so. Next: {following}" in ended.err
 
 
 async def test_an_admin_api_that_is_away_for_a_while_does_not_end_a_watch(run, api, between, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 from catalog.model import MoveState
 from marconi_proxy.cli.bars import Bars
 from marconi_proxy.cli.watching import Lines, Pace, View, duration, line, move_view, plan_view
+from marconi_proxy.moving.protocol.machine import before_switch
 
 VIEW = View("drain p1", 3, 10, "switched", "running, 1 done", 40, "pauses: median 12 ms, longest 40 ms")
 
@@ -86,11 +87,16 @@ def test_bars_show_moves_messages_rate_time_and_pause_and_take_names_as_they_are
 
 @pytest.mark.parametrize("state", MoveState)
 def test_every_state_of_a_move_can_be_shown(state):
-    move = {"queue": "q", "source": "p1", "target": "p2", "state": state.value, "left": 5, "pause_ms": None}
-    view = move_view(move)
-    assert (view.title, view.words, view.pause) == ("q p1 -> p2", state, "")
+    move = {"project": "a", "queue": "q", "source": "p1", "target": "p2", "state": state.value, "pause_ms": None}
+    view = move_view(move | {"left": 5, "waits": None})
+    assert (view.title, view.words, view.numbers, view.pause) == ("a/q p1 -> p2", state, "", "")
     assert 0 <= view.done <= view.total
     assert (view.done == view.total) == (state is MoveState.DONE)
+    view = move_view(move | {"left": 5, "waits": "p2 is away"})
+    if before_switch(state):
+        assert (view.words, view.numbers) == (f"{state}, waits: p2 is away", "")
+    else:
+        assert (view.words, view.numbers) == (state, "waits: p2 is away"), "news with every message"
 
 
 def test_a_plan_is_shown_with_what_ended_badly():
