@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from catalog.model import MoveState, Placement, PlacementState, Plan, Tenant
 from marconi_proxy.moving.orders.groups import on_one_partition
 from marconi_proxy.moving.orders.ordering import Refused, takes
+from marconi_proxy.moving.plans import planning
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.planning import Kind, Layout, Selection, plan, shares, sources
 from marconi_proxy.moving.plans.preconditions import changes
@@ -129,6 +130,36 @@ def test_queues_that_cannot_go_are_left_out_with_the_reason():
     assert left["dead"] == left["q"] == "q, with which it must stay: it is being created; try again when it is there"
     assert left["leaving"] == "its writes go to p2 already; consumers have to empty what is left of it"
     assert made.preconditions["left_out_count"] == 5
+
+
+@pytest.mark.parametrize("selection", [DRAIN, Selection(Kind.TENANT, "a", ("p2",)), Selection(Kind.REBALANCE)])
+def test_what_a_plan_has_no_room_for_is_left_for_the_next(selection, monkeypatch):
+    monkeypatch.setattr(planning, "MAX_PLANNED_MOVES", 4)
+    found = [queue(f"q{n}") for n in range(12)]
+    if selection is DRAIN:
+        # Left out for good: named before those that only wait.
+        found.append(queue("z", "p1", "p2", move="m0"))
+    made = planned(selection, layout(found))
+    assert len(made.moves) == 4
+    left = [entry["reason"] for entry in made.preconditions["left_out"]]
+    assert (
+        made.preconditions["left_out_count"]
+        == len(left)
+        == (4 if selection.kind is Kind.REBALANCE else 8) + (selection is DRAIN)
+    )
+    assert "when this plan is done, the same command again" in left[-1]
+    assert ("its writes go to p2 already" in left[0]) == (selection is DRAIN)
+
+
+def test_a_group_goes_into_one_plan_or_into_none(monkeypatch):
+    monkeypatch.setattr(planning, "MAX_PLANNED_MOVES", 3)
+    group = [queue("q", project="b"), *(queue(f"dead{n}", project="b", group="q") for n in range(2))]
+    made = planned(DRAIN, layout([queue("a"), queue("c", project="c"), *group]))
+    assert (list(targets(made)), made.preconditions["left_out_count"]) == (["a", "c"], 3)
+    assert len(planned(DRAIN, layout(group)).moves) == 3
+    monkeypatch.setattr(planning, "MAX_PLANNED_MOVES", 2)
+    with pytest.raises(Refused, match="3 queues must stay together, and a plan has at most 2"):
+        planned(DRAIN, layout(group))
 
 
 def test_a_place_kept_for_a_dead_letter_queue_goes_with_its_source():

@@ -18,6 +18,7 @@ from marconi_proxy.moving.plans.budgets import Budgets
 
 # So many queues that are left out are named; the others are counted.
 _NAMED = 100
+_LATER = f"a plan has at most {MAX_PLANNED_MOVES} queues; when this plan is done, the same command again"
 
 
 class Misnamed(Refused):
@@ -65,6 +66,7 @@ class _Draft:
     born: list[str] = field(default_factory=list)
     groups: list[list[int]] = field(default_factory=list)
     left_out: list[tuple[Placement, str]] = field(default_factory=list)
+    later: list[tuple[Placement, str]] = field(default_factory=list)
 
     def add(self, unit: Sequence[Placement], target: str) -> None:
         # Those that the catalog knows to belong together are begun together, so they stand side by side.
@@ -77,6 +79,16 @@ class _Draft:
 
     def leave(self, unit: Iterable[Placement], reason: str) -> None:
         self.left_out += ((placement, reason) for placement in unit)
+
+    def full(self, unit: Sequence[Placement]) -> bool:
+        """Tell whether the unit is more than a plan can have now; if so, it is left for a later one."""
+        if len(self.moves) + len(unit) <= MAX_PLANNED_MOVES:
+            return False
+        if len(unit) > MAX_PLANNED_MOVES:
+            self.leave(unit, f"{len(unit)} queues must stay together, and a plan has at most {MAX_PLANNED_MOVES}")
+        else:
+            self.later += ((placement, _LATER) for placement in unit)
+        return True
 
 
 def sources(selection: Selection, partitions: Mapping[str, Partition], counts: Mapping[str, int]) -> tuple[str, ...]:
@@ -120,11 +132,10 @@ def shares(partitions: Mapping[str, Partition], counts: Mapping[str, int], among
 def plan(selection: Selection, layout: Layout, budgets: Budgets, *, plan_id: str, created: float) -> Plan:
     """Return the plan. Raises Refused if there is nothing to move, or nowhere to move it."""
     draft = _rebalance(selection, layout) if selection.kind is Kind.REBALANCE else _empty(selection, layout)
+    left_out = [*draft.left_out, *draft.later]
     if not draft.moves:
-        reasons = "".join(f"; {p.queue}: {reason}" for p, reason in draft.left_out[:3])
+        reasons = "".join(f"; {p.queue}: {reason}" for p, reason in left_out[:3])
         raise Refused(f"there is nothing to move{reasons}")
-    if len(draft.moves) > MAX_PLANNED_MOVES:
-        raise Refused(f"that would be {len(draft.moves)} moves, and a plan has at most {MAX_PLANNED_MOVES}")
     return Plan(
         plan_id,
         _title(selection),
@@ -138,10 +149,9 @@ def plan(selection: Selection, layout: Layout, budgets: Budgets, *, plan_id: str
             "partitions": [_relied_on(layout.situation.partitions[name]) for name in _touched(draft.moves)],
             "emptied": list(_emptied(selection, layout)),
             "left_out": [
-                {"project": p.project or None, "queue": p.queue, "reason": reason}
-                for p, reason in draft.left_out[:_NAMED]
+                {"project": p.project or None, "queue": p.queue, "reason": reason} for p, reason in left_out[:_NAMED]
             ],
-            "left_out_count": len(draft.left_out),
+            "left_out_count": len(left_out),
         },
     )
 
@@ -242,6 +252,8 @@ class _Room:
 
 def _place(unit: Sequence[Placement], room: _Room, layout: Layout, draft: _Draft) -> None:
     """Add the unit to the draft, with the first target that can take all of it; else leave it out."""
+    if draft.full(unit):
+        return
     project = unit[0].project
     tenant = layout.tenants.get(project)
     reason = ""
@@ -284,6 +296,9 @@ def _rebalance(selection: Selection, layout: Layout) -> _Draft:
         # The largest first: small ones fit behind them, not the other way round.
         for unit in sorted(on_one_partition(here), key=lambda unit: (-len(unit), unit[0].key)):
             if surplus[source] < len(unit):
+                continue
+            if draft.full(unit):
+                surplus[source] -= len(unit)
                 continue
             reason = None
             for target in sorted(goals, key=lambda name: (surplus[name], name)):
