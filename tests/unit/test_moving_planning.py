@@ -132,8 +132,10 @@ def test_queues_that_cannot_go_are_left_out_with_the_reason():
     assert made.preconditions["left_out_count"] == 5
 
 
-@pytest.mark.parametrize("selection", [DRAIN, Selection(Kind.TENANT, "a", ("p2",)), Selection(Kind.REBALANCE)])
-def test_what_a_plan_has_no_room_for_is_left_for_the_next(selection, monkeypatch):
+@pytest.mark.parametrize(
+    ("selection", "count"), [(DRAIN, 9), (Selection(Kind.TENANT, "a", ("p2",)), 8), (Selection(Kind.REBALANCE), 4)]
+)
+def test_what_a_plan_has_no_room_for_is_left_for_the_next(selection, count, monkeypatch):
     monkeypatch.setattr(planning, "MAX_PLANNED_MOVES", 4)
     found = [queue(f"q{n}") for n in range(12)]
     if selection is DRAIN:
@@ -142,11 +144,7 @@ def test_what_a_plan_has_no_room_for_is_left_for_the_next(selection, monkeypatch
     made = planned(selection, layout(found))
     assert len(made.moves) == 4
     left = [entry["reason"] for entry in made.preconditions["left_out"]]
-    assert (
-        made.preconditions["left_out_count"]
-        == len(left)
-        == (4 if selection.kind is Kind.REBALANCE else 8) + (selection is DRAIN)
-    )
+    assert made.preconditions["left_out_count"] == len(left) == count
     assert "when this plan is done, the same command again" in left[-1]
     assert ("its writes go to p2 already" in left[0]) == (selection is DRAIN)
 
@@ -194,6 +192,13 @@ def test_rebalancing_moves_what_is_too_much():
     found = [queue(f"q{n:02}") for n in range(12)]
     made = planned(Selection(Kind.REBALANCE), layout(found))
     assert Counter(m.target for m in made.moves) == {"p2": 4, "p3": 4}
+
+
+def test_rebalancing_twice_moves_nothing_more():
+    parts = {name: partition(name, weight=weight) for name, weight in (("p1", 2), ("p2", 2), ("p3", 2), ("p4", 50))}
+    goals = shares(parts, {"p1": 7})
+    assert goals == {"p1": 1, "p2": 0, "p3": 0, "p4": 6}
+    assert shares(parts, goals) == goals, "of equal remainders, the same partition has the one that is left over"
 
 
 def test_rebalancing_leaves_alone_who_takes_no_queues():
@@ -280,8 +285,10 @@ def test_rebalancing_comes_closer_by_as_much_as_it_moves_and_then_has_nothing_le
         queue(p.queue, goes.get(p.key, p.partition), project=p.project, group=p.group)
         for p in found.situation.placements.values()
     ]
-    with pytest.raises(Refused, match="nothing to move"):
-        planned(Selection(Kind.REBALANCE), layout(moved, found.situation.partitions))
+    # As long as groups keep it from its goals, those of equal remainders may go to others the next time.
+    if distance(after, goals) == 0:
+        with pytest.raises(Refused, match="nothing to move"):
+            planned(Selection(Kind.REBALANCE), layout(moved, found.situation.partitions))
 
 
 @given(WEIGHTS, st.dictionaries(st.sampled_from(NAMES), st.integers(0, 1000)))

@@ -121,9 +121,12 @@ def shares(partitions: Mapping[str, Partition], counts: Mapping[str, int], among
     total = sum(counts.get(name, 0) for name in taking)
     weights = sum(partitions[name].weight for name in taking)
     goals = {name: total * partitions[name].weight // weights for name in taking}
-    # The largest remainders first; of equals, who has more than its whole share keeps one rather than give it away.
-    spare = {name: counts.get(name, 0) - goal for name, goal in goals.items()}
-    order = sorted(taking, key=lambda name: (-(total * partitions[name].weight % weights), -spare[name], name))
+
+    def merit(name: str) -> tuple[int, int, str]:
+        # The largest remainders first; of equals, who has more of it than its share keeps one rather than give it away.
+        return -(total * partitions[name].weight % weights), goals[name] - counts.get(name, 0), name
+
+    order = sorted(taking, key=merit)
     for name in order[: total - sum(goals.values())]:
         goals[name] += 1
     return goals
