@@ -15,7 +15,7 @@ from catalog.errors import PartitionConflict, PlanConflict
 from catalog.model import PartitionState, Plan, PlanState
 from marconi_proxy.admin import plan_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
-from marconi_proxy.admin.project_text import from_url, to_url
+from marconi_proxy.admin.project_text import from_url, shown, to_url
 from marconi_proxy.admin.query import integer, parameters
 from marconi_proxy.moving.orders.ordering import Refused
 from marconi_proxy.moving.plans.names import new_plan_id
@@ -95,7 +95,8 @@ class Plans:
             made = plan(selection, layout, budgets, plan_id=new_plan_id(now, self._chance()), created=now)
         except Refused as refused:
             error = falcon.HTTPBadRequest if isinstance(refused, Misnamed) else falcon.HTTPConflict
-            raise error(title="No plan", description=f"{_sentence(str(refused))} Nothing was changed.") from refused
+            reason = _sentence(shown(str(refused)))
+            raise error(title="No plan", description=f"{reason} Nothing was changed.") from refused
         except ValueError as error:
             raise falcon.HTTPBadRequest(title="Invalid plan", description=f"{error}.") from error
         await self._catalog.insert_plan(made)
@@ -131,7 +132,7 @@ class Plans:
         changed = changes(found, layout.situation)
         if changed:
             more = f"; and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
-            raise _refused(found, f"since it was made, {'; '.join(changed[:_NAMED])}{more}. Make a new one")
+            raise _refused(found, f"since it was made, {shown('; '.join(changed[:_NAMED]))}{more}. Make a new one")
         # First: or new queues would be placed there for as long as the others leave.
         for name in found.preconditions["emptied"]:
             await self._cordon(name)

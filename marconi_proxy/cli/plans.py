@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from catalog.model import Plan
+from marconi_proxy.admin.project_text import shown
 from marconi_proxy.cli.admin_client import AdminClient, NotFound, part
 from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.formatters import Words
@@ -17,6 +18,7 @@ from marconi_proxy.cli.moves import PAGE, Watcher, add_timeout, project_in_json
 from marconi_proxy.cli.pages import count, listed, number
 from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.cli.verb import AdminLister, AdminShow, Verb
+from marconi_proxy.cli.watching import named
 
 PLAN_COLUMNS = (
     "id",
@@ -66,14 +68,14 @@ def described(summary: dict[str, Any]) -> list[str]:
     ]
     if summary["left_out_count"]:
         lines.append(f"  Left out: {summary['left_out_count']}")
-        lines += [f"    {entry['queue']}: {entry['reason']}" for entry in summary["left_out"][:_NAMED]]
+        lines += [f"    {named(entry)}: {entry['reason']}" for entry in summary["left_out"][:_NAMED]]
     return lines
 
 
 def ended(verb: Verb, plan: dict[str, Any], again: str = "make a new plan") -> None:
     """Say how a plan ended; ``again`` is what to do about what it did not move. Raises CommandError if there is any."""
     for problem in plan["problems"][:_NAMED]:
-        verb.say(f"  {problem['queue']}: {problem['outcome']}{': ' if problem['reason'] else ''}{problem['reason']}")
+        verb.say(f"  {named(problem)}: {problem['outcome']}{': ' if problem['reason'] else ''}{problem['reason']}")
     failed, left = plan["ended"]["failed"] + plan["ended"]["refused"], plan["left_out_count"]
     wrong = [f"plan {plan['id']} is {plan['state']}"]
     wrong += [f"{failed} failure{'s' if failed != 1 else ''}"] if failed else []
@@ -492,7 +494,8 @@ class Show(AdminShow):
             _, progress = admin.call("GET", f"/v1/plans/{part(parsed_args.id)}/progress")
         for line in described(document["summary"]):
             self.say(line)
-        queues = Words([f"{m['queue']}:{m['source']}->{m['target']}" for m in document["plan"]["moves"]])
+        # A plan is written as the catalog has it.
+        queues = Words([f"{shown(named(m))}:{m['source']}->{m['target']}" for m in document["plan"]["moves"]])
         return (*PLAN_COLUMNS, "hash", "queues"), (*plan_row(progress), progress["hash"], queues)
 
 

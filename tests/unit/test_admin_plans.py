@@ -169,7 +169,7 @@ async def test_a_plan_whose_ground_has_changed_is_refused_and_says_what_has(api)
     target = await api.catalog.get_partition("p2")
     await api.catalog.replace_partition(replace(target, state=PartitionState.CORDONED, version=target.version + 1))
     description = await refused(await apply(api, document), 409)
-    assert "partition p2 takes no more queues; queue q is not on p1 any more; queue r: partition p2" in description
+    assert "partition p2 takes no more queues; queue a/q is not on p1 any more; queue a/r: partition p2" in description
     assert description.endswith("Make a new one. Nothing was changed.")
     assert (await api.catalog.get_plan(document["plan"]["id"])).state is PlanState.PLANNED
 
@@ -180,7 +180,7 @@ async def test_of_many_changes_the_first_are_named(api):
     document = await made(api)
     for number in range(9):
         await api.catalog.remove_placement(QueueKey("a", f"z{number}"), 1, BORN)
-    assert "queue z4 is not on p1 any more; and 4 more. Make" in await refused(await apply(api, document), 409)
+    assert "queue a/z4 is not on p1 any more; and 4 more. Make" in await refused(await apply(api, document), 409)
 
 
 async def test_a_partition_takes_no_new_queues_before_it_is_drained(api):

@@ -518,8 +518,23 @@ async def test_a_partition_that_is_not_empty_in_the_end_is_said_to_be(run, api, 
     between(await everything(api))
     ended = await run("partition", "drain", "p1", "--yes")
     assert ended.status == 1
-    assert "stuck: it is being created" in ended.err
+    assert "a/stuck: it is being created" in ended.err
     assert "1 queue was left out; partition p1 still has 1 placement. Next: the same command again" in ended.err
+
+
+async def test_queues_are_called_by_their_projects(run, api, between):
+    q = await api.catalog.get_placement(QueueKey("a", "q"))
+    for project, queue, state in (("", "q", PlacementState.OPEN), ("Gr\u00c3\u00bc", "new", PlacementState.CREATING)):
+        await api.catalog.insert_placement(replace(q, project=project, queue=queue, state=state))
+    ended = await run("partition", "drain", "p1", "--to", "p2", "--yes", "--no-wait", "-f", "json")
+    assert "    Gr\u00fc/new: it is being created" in ended.err
+    ended = await run("plan", "show", ended.json["id"], "-f", "json")
+    assert ended.json["queues"] == ["-/q:p1->p2", "a/q:p1->p2", "a/r:p1->p2"]
+    for key in (("", "q"), ("a", "q"), ("a", "r")):
+        await api.catalog.remove_placement(QueueKey(*key), 1, BORN)
+    ended = await run("partition", "drain", "p1", "--to", "p2", "--yes")
+    assert ended.status == 3
+    assert "nothing to move; Gr\u00fc/new: it is being created" in ended.err
 
 
 @pytest.mark.parametrize("how", ["command", "apply", "watch"])
@@ -621,7 +636,7 @@ async def test_failures_are_listed_and_end_with_1(run, api, between):
     between(step)
     ended = await run(*TENANT, "--yes")
     assert ended.status == 1
-    assert "  q: failed: gave up after 20 seals" in ended.err
+    assert "  a/q: failed: gave up after 20 seals" in ended.err
     assert "is done; 2 failures. Next: marconi-proxy move list --plan" in ended.err
 
 
@@ -639,7 +654,7 @@ async def test_a_plan_that_is_overtaken_is_made_anew(run, api, between, monkeypa
     monkeypatch.setattr(plan_commands, "described", overtaking)
     ended = await run(*TENANT, "--yes", "--no-wait", "-f", "json")
     assert (ended.status, ended.json["moves"], shown) == (0, 1, [2, 1])
-    assert "queue q is not on p1 any more" in ended.err
+    assert "queue a/q is not on p1 any more" in ended.err
 
 
 async def test_a_plan_is_written_and_applied_exactly_so(run, api, between, tmp_path):
@@ -726,7 +741,7 @@ async def test_plans_are_listed_shown_paused_resumed_and_stopped(run, api, betwe
         assert (ended.status, ended.json["state"]) == (0, state)
     assert [p["id"] for p in (await run("plan", "list", "--state", "stopped", "-f", "json")).json] == [plan_id]
     ended = await run("plan", "show", plan_id, "-f", "json")
-    assert ended.json["queues"] == ["q:p1->p2", "r:p1->p2"]
+    assert ended.json["queues"] == ["a/q:p1->p2", "a/r:p1->p2"]
     assert "Queues to move: 2" in ended.err
     ended = await run("plan", "resume", plan_id)
     assert ended.status == 3

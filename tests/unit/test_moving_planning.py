@@ -177,7 +177,7 @@ def test_a_place_kept_for_a_dead_letter_queue_goes_with_its_source():
         (Selection(Kind.TENANT, "a", ("p1",)), layout([queue("q")]), "nothing to move$"),
         (DRAIN, layout([]), "nothing to move$"),
         (DRAIN, layout([queue("q")], partitions("p1")), "no partition left"),
-        (DRAIN, layout([queue("q", state=PlacementState.CREATING)]), "nothing to move; q: it is being created"),
+        (DRAIN, layout([queue("q", state=PlacementState.CREATING)]), "nothing to move; a/q: it is being created"),
         (Selection(Kind.TENANT, "a", ("p2",)), layout([queue("q")], partitions("p1", p2=cordoned("p2"))), "cordoned"),
         (Selection(Kind.REBALANCE), layout([queue("q")], partitions("p1")), "fewer than two"),
         (Selection(Kind.REBALANCE), layout([queue("a"), queue("b", "p2")], partitions("p1", "p2")), "nothing to move"),
@@ -317,11 +317,11 @@ def test_nothing_has_changed():
 @pytest.mark.parametrize(
     ("placement", "parts", "moves", "said"),
     [
-        (None, partitions(), (), "queue q is not on p1 any more"),
-        (queue("q", born="ffff"), partitions(), (), "queue q was deleted and created anew"),
-        (queue("q", "p1", "p2"), partitions(), (), "queue q is on p2, not on p1"),
-        (queue("q", state=PlacementState.DELETING), partitions(), (), "queue q: it is being deleted"),
-        (queue("q"), partitions(), (move("q", MoveState.ARMED),), "queue q: move m-q to p2 is still armed"),
+        (None, partitions(), (), "queue a/q is not on p1 any more"),
+        (queue("q", born="ffff"), partitions(), (), "queue a/q was deleted and created anew"),
+        (queue("q", "p1", "p2"), partitions(), (), "queue a/q is on p2, not on p1"),
+        (queue("q", state=PlacementState.DELETING), partitions(), (), "queue a/q: it is being deleted"),
+        (queue("q"), partitions(), (move("q", MoveState.ARMED),), "queue a/q: move m-q to p2 is still armed"),
         (queue("q"), partitions("p1"), (), "partition p2 is not registered any more"),
         (queue("q"), partitions("p1", p2=cordoned("p2")), (), "partition p2 takes no more queues"),
         (

@@ -1,4 +1,4 @@
-"""Ids of plans and moves: they sort by when they were made, as far as clocks agree."""
+"""Ids of plans and moves, which sort by when they were made, as far as clocks agree; and what queues are called."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def new_move_id(now: float, chance: str) -> str:
 def planned_move_id(plan_id: str, number: int) -> str:
     """Return the id of the move ``number`` of a plan: always the same, so that it is never begun twice."""
     return f"{plan_id}-{number:05d}"
+
+
+def called(project: str, queue: str) -> str:
+    """Return what a queue is called in sentences: by its project, too, ``-`` for none."""
+    return f"{project or '-'}/{queue}"
 
 
 def since(now: float, seconds: float) -> str:

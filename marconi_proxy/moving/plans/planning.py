@@ -15,6 +15,7 @@ from catalog.model import MAX_PLANNED_MOVES, Partition, Placement, PlacementStat
 from marconi_proxy.moving.orders.groups import on_one_partition, together
 from marconi_proxy.moving.orders.ordering import Refused, Situation, check, check_target, takes
 from marconi_proxy.moving.plans.budgets import Budgets
+from marconi_proxy.moving.plans.names import called
 
 # So many queues that are left out are named; the others are counted.
 _NAMED = 100
@@ -137,7 +138,7 @@ def plan(selection: Selection, layout: Layout, budgets: Budgets, *, plan_id: str
     draft = _rebalance(selection, layout) if selection.kind is Kind.REBALANCE else _empty(selection, layout)
     left_out = [*draft.left_out, *draft.later]
     if not draft.moves:
-        reasons = "".join(f"; {p.queue}: {reason}" for p, reason in left_out[:3])
+        reasons = "".join(f"; {called(p.project, p.queue)}: {reason}" for p, reason in left_out[:3])
         raise Refused(f"there is nothing to move{reasons}")
     return Plan(
         plan_id,

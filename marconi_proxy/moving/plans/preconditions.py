@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from catalog.model import PlacementState, Plan
 from marconi_proxy.moving.orders.ordering import Refused, Situation, check, takes
+from marconi_proxy.moving.plans.names import called
 
 # What a plan relies on of a queue is its life and its place: epochs also count what changes neither.
 
@@ -22,16 +23,16 @@ def changes(plan: Plan, situation: Situation) -> list[str]:
         if list(partition.api_versions) != relied_on["api_versions"]:
             found.append(f"partition {name} speaks other versions of the API")
     for move, born in zip(plan.moves, plan.preconditions["born"], strict=True):
-        placement = situation.placements.get(move.key)
+        placement, name = situation.placements.get(move.key), called(move.project, move.queue)
         if placement is None:
-            found.append(f"queue {move.queue} is not on {move.source} any more")
+            found.append(f"queue {name} is not on {move.source} any more")
         elif placement.born != born:
-            found.append(f"queue {move.queue} was deleted and created anew")
+            found.append(f"queue {name} was deleted and created anew")
         elif placement.partition != move.source:
-            found.append(f"queue {move.queue} is on {placement.partition}, not on {move.source}")
+            found.append(f"queue {name} is on {placement.partition}, not on {move.source}")
         elif placement.state is not PlacementState.RESERVED:
             try:
                 check(placement, move.target, situation)
             except Refused as refused:
-                found.append(f"queue {move.queue}: {refused}")
+                found.append(f"queue {name}: {refused}")
     return found
