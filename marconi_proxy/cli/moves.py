@@ -118,7 +118,7 @@ class Start(Watcher):
             help="return when writes go to the target, or when the old place is empty and removed; default: at once",
         )
         parser.add_argument(
-            "--max-pause", metavar="MS", type=number, help="hold writes for so many milliseconds at most"
+            "--max-pause", metavar="MS", type=number, help="hold writes for so many milliseconds at most per attempt"
         )
         parser.add_argument(
             "--dry-run",

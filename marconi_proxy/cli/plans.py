@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -61,9 +61,10 @@ def described(summary: dict[str, Any]) -> list[str]:
         f"{summary['projects']}.",
         f"  from  {counts(summary['from'])}",
         f"  to    {counts(summary['to'])}",
-        f"  Writes to a queue wait while it is switched: at most {pause['at_most_ms']:.0f} ms{past}.",
-        f"  At a time, of each partition: {budgets['at_once']}; begun per second: {budgets['seals_per_second']:g}; "
-        f"window: {budgets['window'] or 'any time'}{' UTC' if budgets['window'] else ''}; "
+        f"  Writes to a queue wait while it is switched: at most {pause['at_most_ms']:.0f} ms per attempt{past}.",
+        f"  Asks for {budgets['at_once']} at a time of each partition and {budgets['seals_per_second']:g} begun per "
+        "second; a mover does no more than its own [moving] at_once and seals_per_second.",
+        f"  Begins moves: {budgets['window'] or 'at any time'}{' UTC' if budgets['window'] else ''}; "
         f"stops after failures: {budgets['stop_after']}.",
     ]
     if summary["left_out_count"]:
@@ -87,11 +88,29 @@ def ended(verb: Verb, plan: dict[str, Any], again: str = "make a new plan") -> N
 
 
 def add_budgets(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--at-once", type=int, metavar="N", help="moves of a partition before their switch; default: 4")
-    parser.add_argument("--seals-per-second", type=number, metavar="N", help="moves begun per second; default: 10")
-    parser.add_argument("--window", metavar="HH:MM-HH:MM", help="begin moves at that time of day only, in UTC")
-    parser.add_argument("--stop-after", type=int, metavar="N", help="give up after so many failures; default: 10")
-    parser.add_argument("--max-pause", type=number, metavar="MS", help="hold writes for so many milliseconds at most")
+    def add(option: str, kind: Callable[[str], object], metavar: str, text: str) -> None:
+        parser.add_argument(option, type=kind, metavar=metavar, help=text)
+
+    add(
+        "--at-once",
+        int,
+        "N",
+        "moves of a partition before their switch, at most [moving] at_once of movers; default: 4",
+    )
+    add(
+        "--seals-per-second",
+        number,
+        "N",
+        "moves begun per second, at most [moving] seals_per_second of movers; default: 10",
+    )
+    add(
+        "--window",
+        str,
+        "HH:MM-HH:MM",
+        "begin moves at that time of day only, in UTC; what is begun is tried again at any time",
+    )
+    add("--stop-after", int, "N", "give up after so many failures; default: 10")
+    add("--max-pause", number, "MS", "hold writes for so many milliseconds at most per attempt")
 
 
 def budgets(parsed_args: argparse.Namespace) -> dict[str, Any]:

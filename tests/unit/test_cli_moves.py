@@ -422,8 +422,9 @@ async def test_a_tenant_moves_by_one_command(run, api, between):
     assert (ended.json["state"], ended.json["moves"], ended.json["done"], ended.json["failed"]) == ("done", 2, 2, 0)
     assert "Queues to move: 2, of projects: 1." in ended.err
     assert "  from  p1 2\n  to    p2 2\n" in ended.err
-    assert "at most 1500 ms; none was measured in the last week" in ended.err
-    assert "At a time, of each partition: 1; begun per second: 10; window: any time" in ended.err
+    assert "at most 1500 ms per attempt; none was measured in the last week" in ended.err
+    assert "Asks for 1 at a time of each partition and 10 begun per second; a mover does no more " in ended.err
+    assert "Begins moves: at any time; stops after failures: 10." in ended.err
     assert "move tenant a to p2: 2/2 switched; done, 2 done; 0 messages left; pauses: median 20 ms" in ended.err
     assert {p.queue for p in await api.catalog.list_placements(partition="p2", limit=9)} == {"q", "r"}
 
