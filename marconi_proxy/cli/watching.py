@@ -142,9 +142,9 @@ class Watch:
         return self._follow(f"/v1/moves/{part(move_id)}", move_id, move_view, lambda move: _reached(move, until, to))
 
     def plan(self, plan_id: str) -> dict[str, Any]:
-        """Return the progress of the plan once it is done or stopped."""
-        path = f"/v1/plans/{part(plan_id)}/progress"
-        return self._follow(path, plan_id, plan_view, lambda plan: plan["state"] in ("done", "stopped"))
+        """Return the progress of the plan once it is done or stopped. Raises CommandError REFUSED if it will not come
+        to that unless an operator does something."""
+        return self._follow(f"/v1/plans/{part(plan_id)}/progress", plan_id, plan_view, _over)
 
     def _follow(
         self,
@@ -215,6 +215,15 @@ def _reached(move: Mapping[str, Any], until: str, to: str | None = None) -> bool
 def _given_up(move: Mapping[str, Any]) -> str:
     reasons = [entry["reason"] for entry in move.get("log", ()) if entry["state"] == MoveState.BACK_UNDOING]
     return reasons[-1] if reasons else f"writes go to {move['toward']}"
+
+
+def _over(plan: Mapping[str, Any]) -> bool:
+    if plan["state"] == "planned":
+        raise CommandError(f"plan {plan['id']} was not applied", Exit.REFUSED)
+    if plan["state"] == "paused" and not plan["begun"]:
+        following = f"marconi-proxy plan resume {plan['id']} or marconi-proxy plan stop {plan['id']}"
+        raise CommandError(f"plan {plan['id']} is paused. Next: {following}", Exit.REFUSED)
+    return plan["state"] in ("done", "stopped")
 
 
 def _because(move: Mapping[str, Any]) -> str:

@@ -463,6 +463,22 @@ async def test_interrupting_the_command_does_not_stop_the_plan_and_watch_picks_i
     assert (ended.status, ended.json["state"], ended.json["done"]) == (0, "done", 2)
 
 
+async def test_a_plan_that_waits_for_an_operator_is_not_watched_for_ever(run, api, between):
+    plan_id = (await run(*TENANT, "--dry-run", "-f", "json")).json["id"]
+    ended = await run("move", "watch", plan_id)
+    assert ended.status == 3
+    assert f"plan {plan_id} was not applied" in ended.err
+    plan_id = (await run(*TENANT, "--yes", "--no-wait", "--at-once", "1", "-f", "json")).json["id"]
+    await Executor(api.catalog, clock=Clock(), longest=4).round()
+    await run("plan", "pause", plan_id)
+    between(await everything(api))
+    ended = await run("move", "watch", plan_id)
+    assert ended.status == 3
+    (move,) = await api.catalog.list_moves(limit=9)
+    assert move.state is MoveState.DONE, "what is begun is followed to its end"
+    assert f"is paused. Next: marconi-proxy plan resume {plan_id} or marconi-proxy plan stop {plan_id}" in ended.err
+
+
 async def test_a_command_may_return_at_once(run, api, between):
     ended = await run(*TENANT, "--yes", "--no-wait", "-f", "json")
     assert (ended.status, ended.json["state"]) == (0, "running")
