@@ -1,11 +1,12 @@
 """A whole system under traffic in all versions, while its queues move and its processes are killed: nothing is lost,
 doubled, reordered or stuck, and without kills nobody meets an error.
 
-In the ordinary run it takes a minute and the time that claims need to end; ``tox -e nightly`` takes more.
+In the ordinary run it takes four minutes and the time that claims need to end; ``tox -e nightly`` takes more.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Iterator
@@ -18,12 +19,10 @@ from tests.servers.zaqar import Zaqar
 from tests.wire.soak.stage import Stage
 from tests.wire.soak.system import System, running
 
-# Of traffic, half of it without kills and half of it with; what an operator would call a soak begins at minutes.
-SECONDS = float(os.environ.get("MARCONI_TEST_SOAK_SECONDS", "70"))
+# Of traffic, one seventh of it without kills: three minutes with them in the ordinary run.
+SECONDS = float(os.environ.get("MARCONI_TEST_SOAK_SECONDS", "210"))
 # A seed decides who is killed and what is posted, not what the machine makes of it.
 SEED = int(os.environ.get("MARCONI_TEST_SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900 + 4 * SECONDS)]
 
 
 @pytest.fixture
@@ -32,11 +31,10 @@ def system(zaqar16: Zaqar, tmp_path: Path) -> Iterator[System]:
         yield system
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900 + 4 * SECONDS)
 def test_nothing_is_lost_doubled_reordered_or_stuck(system: System) -> None:
-    report = Stage(system, SEED).run(SECONDS / 2, SECONDS / 2)
-    print("\n".join(report.lines()))
-    assert report.faults == {}, report.lines()
-    # So much has to happen that all of this means something.
-    assert report.figures["switches"] > len(report.kills) > 2
-    assert report.figures["messages delivered"] > SECONDS
-    assert report.figures["messages seen by subscribers"] > SECONDS
+    soak = Stage(system, SEED).run(SECONDS / 7, SECONDS * 6 / 7)
+    print("\n".join([f"seed {SEED}", *soak.lines()]))
+    faults = soak.faults()
+    assert faults == {}, json.dumps(faults, indent=1)

@@ -26,20 +26,19 @@ HEADERS = {"Client-ID": CLIENT, "X-Project-Id": PROJECT, "Content-Type": "applic
 PATIENCE = 45.0
 # Seconds, within what a stock client waits before it asks again.
 PAUSE = 0.2
+# How a deletion is answered whose claim has ended.
+_NOT_CLAIMED = frozenset({400, 403})
 
 
 class Trouble(NamedTuple):
     """An answer that was not due. ``status`` is 0 if there was none."""
 
+    asked: float
     when: float
     who: str
     what: str
     status: int
     body: bytes
-
-    @property
-    def excused_by_kills(self) -> bool:
-        return self.status in (0, 503)
 
     @property
     def words(self) -> str:
@@ -54,10 +53,17 @@ class Trouble(NamedTuple):
 
 
 class Took(NamedTuple):
-    """How long a post took that was acknowledged, in seconds."""
+    """How long a post took, in seconds, whatever it was answered."""
 
     queue: str
     sent: float
+    seconds: float
+
+
+class Wait(NamedTuple):
+    """From when a producer had something to say until it was acknowledged or its fate unknown, in seconds."""
+
+    since: float
     seconds: float
 
 
@@ -68,11 +74,12 @@ class Journal:
     histories: dict[str, History]
     troubles: list[Trouble] = field(default_factory=list)
     posts: list[Took] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
 
-    def trouble(self, who: str, what: str, reply: Reply | None) -> Outcome:
+    def trouble(self, who: str, what: str, asked: float, reply: Reply | None) -> Outcome:
         status, body = (0, b"") if reply is None else (reply.status, reply.body)
-        self.troubles.append(Trouble(time.monotonic(), who, what, status, body))
+        self.troubles.append(Trouble(asked, time.monotonic(), who, what, status, body))
         refused = reply is not None and (reply.status != 503 or dialect.nothing_was_done(reply))
         return Outcome.REFUSED if refused else Outcome.UNKNOWN
 
@@ -127,15 +134,19 @@ class Producer(_Client):
         self._chance = chance
         self._pace = pace
         self._number = 0
+        self._unvisited = list(queues)
 
     async def _turn(self) -> None:
-        queue = self._chance.choice(self._queues)
+        # Each once, so that none is empty for long.
+        queue = self._unvisited.pop() if self._unvisited else self._chance.choice(self._queues)
         bodies = tuple(Body(self.name, self._number + n) for n in range(self._chance.choice((1, 1, 1, 2, 3))))
         self._number += len(bodies)
+        since = time.monotonic()
         outcome = await self._post(queue, bodies)
         while outcome is Outcome.REFUSED:
             await asyncio.sleep(PAUSE)
             outcome = await self._post(queue, bodies)
+        self.journal.waits.append(Wait(since, time.monotonic() - since))
         await asyncio.sleep(self._chance.uniform(0.0, 2.0 * self._pace))
 
     async def _post(self, queue: str, bodies: tuple[Body, ...]) -> Outcome:
@@ -145,9 +156,8 @@ class Producer(_Client):
         answered = time.monotonic()
         outcome = Outcome.ACKNOWLEDGED
         if reply is None or reply.status != 201:
-            outcome = self.journal.trouble(self.name, f"POST {path}", reply)
-        else:
-            self.journal.posts.append(Took(queue, sent, answered - sent))
+            outcome = self.journal.trouble(self.name, f"POST {path}", sent, reply)
+        self.journal.posts.append(Took(queue, sent, answered - sent))
         self.journal.histories[queue].posts.append(Post(bodies, sent, answered, outcome))
         return outcome
 
@@ -200,7 +210,7 @@ class Consumer(_Client):
         claims = self.journal.histories[queue].claims
         ttl = self._ttl[queue]
         if reply is None or reply.status not in (201, 204):
-            outcome = self.journal.trouble(self.name, f"POST {path}", reply)
+            outcome = self.journal.trouble(self.name, f"POST {path}", sent, reply)
             claims.append(Claim(self.name, sent, answered, outcome, ttl))
             return
         messages = dialect.messages(reply)
@@ -216,9 +226,13 @@ class Consumer(_Client):
             _, queue, claim, body, href = self._taken[0]
             sent = time.monotonic()
             reply = await self._ask("DELETE", href)
+            claimed = self.journal.histories[queue].claims[claim]
             outcome = Outcome.ACKNOWLEDGED
-            if reply is None or reply.status != 204:
-                outcome = self.journal.trouble(self.name, f"DELETE {href}", reply)
+            if reply is not None and reply.status in _NOT_CLAIMED and time.monotonic() >= claimed.sent + claimed.ttl:
+                # It was held up for so long that the claim may be over: the message comes back to somebody.
+                outcome = Outcome.REFUSED
+            elif reply is None or reply.status != 204:
+                outcome = self.journal.trouble(self.name, f"DELETE {href}", sent, reply)
             deletion = Deletion(claim, body, sent, time.monotonic(), outcome)
             self.journal.histories[queue].deletions.append(deletion)
             if reply is None or reply.status == 503:
@@ -254,7 +268,7 @@ class Subscriber(_Client):
         sent = time.monotonic()
         reply = await self._ask("GET", self._bookmarks[queue])
         if reply is None or reply.status not in (200, 204):
-            self.journal.trouble(self.name, f"GET {self._bookmarks[queue]}", reply)
+            self.journal.trouble(self.name, f"GET {self._bookmarks[queue]}", sent, reply)
             await asyncio.sleep(PAUSE)
             return None
         shown = tuple(dialect.shown(message) for message in dialect.messages(reply))

@@ -1,11 +1,15 @@
-"""Orders moves, back and forth, by the admin API, and keeps every placement that the catalog stored."""
+"""Orders moves, back and forth, by the admin API, and keeps every placement that the catalog stored.
+
+The director pauses moves, and resumes those that it has paused, no other ones: one that the mover has given up stays as
+it is, for everybody to see.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -21,7 +25,8 @@ DECIDES = 0.1
 
 
 class Director:
-    """``homes``: by queue, the partitions between which it goes. ``at_once``: how many moves there are at a time.
+    """``homes``: by queue, the partitions between which it goes, from where it is on. ``at_once``: how many moves there
+    are at a time.
 
     ``answers`` counts statuses by what was asked for.
     """
@@ -35,6 +40,9 @@ class Director:
         self._chance = chance
         self.over = False
         self._orders: Counter[str] = Counter()
+        # Where it is unless that move was cancelled, or another one reversed.
+        self._last = {queue: partitions[0] for queue, partitions in homes.items()}
+        self._paused: set[str] = set()
         self.answers: Counter[tuple[str, int]] = Counter()
 
     async def run(self) -> None:
@@ -48,17 +56,26 @@ class Director:
                     await self._order(min(idle, key=lambda queue: (self._orders[queue], self._chance.random())))
             if under_way and self._chance.random() < DECIDES:
                 move = self._chance.choice(under_way)
-                if move["can"]:
-                    verb = self._chance.choice([verb for verb in move["can"] if verb != "pause"] or ["resume"])
-                    await self._ask("POST", f"/v1/moves/{move['id']}/{verb}", verb)
+                if move["can"] and ("resume" not in move["can"] or move["id"] in self._paused):
+                    await self._decide(move["id"], self._chance.choice(move["can"]))
             await asyncio.sleep(self._chance.uniform(0.05, 0.3))
-        self.close()
 
     def close(self) -> None:
         self._connection.close()
 
-    async def resume(self, move: str) -> None:
-        await self._ask("POST", f"/v1/moves/{move}/resume", "resume")
+    async def resume(self, moves: Iterable[Mapping[str, Any]]) -> None:
+        """Resume those of the moves that it has paused."""
+        for move in moves:
+            if "resume" in move["can"] and move["id"] in self._paused:
+                await self._decide(move["id"], "resume")
+
+    async def _decide(self, move: str, verb: str) -> None:
+        if verb == "pause":
+            # Before it is asked: an answer that is lost may have been a good one.
+            self._paused.add(move)
+        reply = await self._ask("POST", f"/v1/moves/{move}/{verb}", verb)
+        if verb != "pause" and reply is not None and reply.status == 200:
+            self._paused.discard(move)
 
     async def _ask(self, method: str, path: str, what: str, document: object = None) -> Reply | None:
         reply = await self._connection.ask(method, path, document)
@@ -67,7 +84,8 @@ class Director:
 
     async def _order(self, queue: str) -> None:
         self._orders[queue] += 1
-        target = self._chance.choice(self._homes[queue])
+        target = self._chance.choice([home for home in self._homes[queue] if home != self._last[queue]])
+        self._last[queue] = target
         document = {"project": PROJECT, "queue": queue, "to": target}
         await self._ask("POST", "/v1/moves", "order", document)
 

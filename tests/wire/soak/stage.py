@@ -19,17 +19,17 @@ import asyncio
 import random
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from contextlib import suppress
 
 from catalog.opening import open_catalog
-from tests.checker.judge import Violation, judge
-from tests.checker.record import History, Outcome
+from tests.checker.record import History
 from tests.wire.keep_alive import KeepAlive
 from tests.wire.soak import dialect
-from tests.wire.soak.clients import HEADERS, PROJECT, Consumer, Journal, Producer, Subscriber, Trouble
-from tests.wire.soak.director import Director, watch_placements
-from tests.wire.soak.system import KINDS, System
+from tests.wire.soak.clients import HEADERS, PROJECT, Consumer, Journal, Producer, Subscriber
+from tests.wire.soak.director import Director
+from tests.wire.soak.report import Hours, Kill, Soak, switches_of
+from tests.wire.soak.system import OPTIONS, System
+from tests.wire.soak.traffic import traffic
 
 QUEUES, PRODUCERS, CONSUMERS, SUBSCRIBERS = 20, 8, 8, 2
 # The first of the queues, which never visit Zaqar.
@@ -39,43 +39,11 @@ CLAIM_SLACK = 1.0
 DRAIN_PATIENCE = 240.0
 
 
-@dataclass
-class Report:
-    """What came of a soak."""
-
-    seed: int
-    violations: dict[str, list[Violation]] = field(default_factory=dict)
-    quiet_troubles: list[Trouble] = field(default_factory=list)
-    bad_troubles: list[Trouble] = field(default_factory=list)
-    excused: Counter[str] = field(default_factory=Counter)
-    stuck: list[str] = field(default_factory=list)
-    undrained: list[str] = field(default_factory=list)
-    kills: list[str] = field(default_factory=list)
-    figures: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def faults(self) -> dict[str, object]:
-        """Everything that is wrong, nothing if all is well."""
-        found: dict[str, object] = {
-            "violations": {queue: [str(one) for one in some][:5] for queue, some in self.violations.items()},
-            "errors without kills": [str(trouble) for trouble in self.quiet_troubles][:10],
-            "errors that kills do not excuse": [str(trouble) for trouble in self.bad_troubles][:10],
-            "stuck moves": self.stuck,
-            "queues that do not drain": self.undrained,
-        }
-        return {what: some for what, some in found.items() if some}
-
-    def lines(self) -> list[str]:
-        told = [f"{name}: {figure}" for name, figure in self.figures.items()]
-        return [f"seed {self.seed}", *told, *(f"{n} x {what}" for what, n in self.excused.most_common()), *self.kills]
-
-
 class Stage:
     """``pace``: seconds between two posts of a producer, on the average."""
 
     def __init__(self, system: System, seed: int, pace: float = 0.15, moves_at_once: int = 8) -> None:
         self.system = system
-        self.seed = seed
         self._chance = random.Random(seed)
         self._pace = pace
         self.queues = [f"q{number:02}" for number in range(QUEUES)]
@@ -90,30 +58,36 @@ class Stage:
         self._failure: BaseException | None = None
         self._ending = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.report = Report(seed)
+        # What was begun with a worker that is gone waits for its lease, and is repeated soon.
+        aftermath = float(str(OPTIONS["directory.lease"])) + 5.0
+        self.soak = Soak(self.journal, self.homes, system.victims, PRODUCERS, aftermath=aftermath)
 
     def _random(self) -> random.Random:
         return random.Random(self._chance.random())
 
     # -- from outside ------------------------------------------------------------------------------------------------
 
-    def run(self, quiet: float, kills: float) -> Report:
-        """Run so many seconds without kills, and so many with; then drain, judge, and return what came of it."""
+    def run(self, quiet: float, kills: float) -> Soak:
+        """Run so many seconds without kills, and so many with; then drain, and return what came of it."""
         self._prepare()
         began = time.monotonic()
         self._thread.start()
         try:
             self._wait(quiet)
+            self.soak.quiet_switches = sum(len(switches_of(history)) for history in self.journal.histories.values())
             first_kill = time.monotonic()
             self._kill_until(first_kill + kills)
+            calm = time.monotonic()
         finally:
             if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._ending.set)
+                # If traffic has ended by itself, its loop is closed.
+                with suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._ending.set)
             self._thread.join()
         if self._failure is not None:
             raise self._failure
-        self._judge(began, first_kill)
-        return self.report
+        self.soak.hours = Hours(began, first_kill, calm, time.monotonic())
+        return self.soak
 
     def _prepare(self) -> None:
         """Create the queues. They begin on one partition, and move soon."""
@@ -132,18 +106,20 @@ class Stage:
 
     def _wait(self, seconds: float) -> None:
         self._thread.join(seconds)
-        assert self._thread.is_alive(), f"traffic has ended: {self._failure!r}"
+        if not self._thread.is_alive():
+            raise RuntimeError("traffic has ended by itself") from self._failure
 
     def _kill_until(self, end: float) -> None:
-        """Kill one after the other; each kind once in each round, in any order."""
+        """Kill one after the other; everybody once in each round, in any order."""
         chance = self._random()
-        kinds: list[str] = []
-        while time.monotonic() < end:
-            if not kinds:
-                kinds = chance.sample(KINDS, len(KINDS))
+        round_: list[str] = []
+        while time.monotonic() < end or round_:
+            if not round_:
+                round_ = chance.sample(self.system.victims, len(self.system.victims))
+            victim = round_.pop()
             at = time.monotonic()
-            who = self.system.kill(kinds.pop(), chance)
-            self.report.kills.append(f"killed {who} at {at:.3f}, replaced after {time.monotonic() - at:.1f} s")
+            who = self.system.kill(victim, chance)
+            self.soak.kills.append(Kill(victim, who, at, time.monotonic()))
             self._wait(chance.uniform(0.5, 4.0))
 
     # -- the traffic -------------------------------------------------------------------------------------------------
@@ -158,25 +134,16 @@ class Stage:
         self._cast()
         self._loop = asyncio.get_running_loop()
         catalog = await open_catalog(self.system.catalog)
-        watching = asyncio.create_task(watch_placements(catalog, self.journal.histories))
+        address = self.system.doors[0].public_address
         try:
-            async with asyncio.TaskGroup() as group:
-                directing = group.create_task(self.director.run())
-                posting = [group.create_task(producer.run()) for producer in self._producers]
-                for reader in self._readers:
-                    group.create_task(reader.run())
+            clients = traffic(catalog, address, self.journal, self._producers, self._readers, self._drain)
+            async with clients, asyncio.TaskGroup() as group:
+                group.create_task(self.director.run())
                 await self._ending.wait()
                 self.director.over = True
-                for producer in self._producers:
-                    producer.over = True
-                await asyncio.gather(directing, *posting)
-                await self._drain()
-                for reader in self._readers:
-                    reader.over = True
-            await self._left()
+            self.soak.moves = await catalog.list_moves(limit=10_000)
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            self.director.close()
             await catalog.close()
 
     def _cast(self) -> None:
@@ -205,69 +172,19 @@ class Stage:
         """Return when consumers have emptied all queues and all moves have ended, or when that takes too long."""
         began = time.monotonic()
         connection = KeepAlive(self.system.doors[0].public_address, HEADERS)
-        observer = Director(self.system.admin, {}, 0, self._random())
         full, unfinished = list(self.queues), None
         while time.monotonic() < began + DRAIN_PATIENCE and (full or unfinished != []):
             full = [queue for queue in full if not await self._is_empty(connection, queue)]
-            unfinished = await observer.unfinished()
-            for move in unfinished or []:
-                # What the director had paused is not stuck.
-                if "resume" in move["can"]:
-                    await observer.resume(move["id"])
+            unfinished = await self.director.unfinished()
+            await self.director.resume(unfinished or [])
             await asyncio.sleep(0.3)
         connection.close()
-        observer.close()
-        self.report.undrained = full
-        self.report.stuck = [
+        self.soak.undrained = full
+        self.soak.stuck = [
             f"{move['id']} of {move['queue']} is {move['state']}: {move['waits']}" for move in unfinished or []
         ]
-        self.report.figures["seconds to drain"] = round(time.monotonic() - began, 1)
 
     async def _is_empty(self, connection: KeepAlive, queue: str) -> bool:
         path = f"{dialect.queue_path('v2', queue)}/messages?limit=1&echo=true&include_claimed=true"
         reply = await connection.ask("GET", path)
         return reply is not None and reply.status == 200 and not dialect.messages(reply)
-
-    async def _left(self) -> None:
-        """Keep what is there at the end."""
-        journal = Journal({queue: History() for queue in self.queues})
-        subscriber = Subscriber("the end", self.system.doors[0].public_address, journal, self.queues, ["v2"] * QUEUES)
-        subscriber.over = True
-        await subscriber.run()
-        for queue, history in journal.histories.items():
-            self.journal.histories[queue].left = [shown for page in history.pages for shown in page.seen]
-
-    # -- the end -----------------------------------------------------------------------------------------------------
-
-    def _judge(self, began: float, first_kill: float) -> None:
-        journal, report = self.journal, self.report
-        for queue, history in journal.histories.items():
-            found = judge(history)
-            if found:
-                report.violations[queue] = found
-        report.quiet_troubles = [trouble for trouble in journal.troubles if trouble.when < first_kill]
-        report.bad_troubles = [trouble for trouble in journal.troubles if not trouble.excused_by_kills]
-        for trouble in journal.troubles:
-            if trouble.excused_by_kills and trouble.when >= first_kill:
-                report.excused[f"{trouble.what.partition(' ')[0]}: {trouble.words or 'no answer'}"] += 1
-        histories = journal.histories.values()
-        moved = {queue: _switches(history) for queue, history in journal.histories.items()}
-        report.figures |= {
-            "seconds": round(time.monotonic() - began, 1),
-            "messages acknowledged": sum(
-                len(p.bodies) for h in histories for p in h.posts if p.outcome is Outcome.ACKNOWLEDGED
-            ),
-            "messages delivered": len({s.body for h in histories for c in h.claims for s in c.taken}),
-            "messages seen by subscribers": sum(len(page.seen) for h in histories for page in h.pages),
-            "calls": dict(journal.calls),
-            "switches": sum(moved.values()),
-            "queues that were moved": sum(1 for switches in moved.values() if switches),
-            "longest chain": max((len(p.segments) for h in histories for p in h.placements), default=1),
-            "director": {f"{what} {status}": n for (what, status), n in sorted(self.director.answers.items())},
-            "longest post (s)": round(max(took.seconds for took in journal.posts), 3),
-            "longest post without kills (s)": round(max(t.seconds for t in journal.posts if t.sent < first_kill), 3),
-        }
-
-
-def _switches(history: History) -> int:
-    return history.placements[-1].segments[-1].n if history.placements else 0

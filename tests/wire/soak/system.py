@@ -24,14 +24,13 @@ _EXECUTABLE = Path(sys.executable).with_name("marconi-proxy")
 OPTIONS: Mapping[str, object] = {
     "directory.lease": 10.0,
     "directory.member_interval": 1.0,
+    "upstream.deadline": 20.0,
     "moving.ambiguity": 5.0,
     "moving.linger": 2.0,
     "moving.back_off": 0.5,
     "moving.hold": 4.0,
     "moving.at_once": 20,
-    "moving.give_up_after": 100,
 }
-KINDS = ("worker", "mover", "host", "primary")
 
 
 class Mover:
@@ -80,30 +79,36 @@ class System:
     def admin(self) -> tuple[str, int]:
         return "127.0.0.1", self.doors[0].admin_port
 
-    def kill(self, kind: str, chance: random.Random) -> str:
-        """Kill one of this kind with SIGKILL; return who it was, when there is another one in its place."""
-        match kind:
+    @property
+    def victims(self) -> list[str]:
+        """What ``kill`` knows: kinds of processes, and of hosts the names of their partitions."""
+        return ["worker", "mover", "primary", *self.nodes, *(["zaqar"] if self.zaqar else [])]
+
+    def kill(self, victim: str, chance: random.Random) -> str:
+        """Kill one of these with SIGKILL; return which one it was, when there is another one in its place."""
+        match victim:
             case "worker":
                 door = chance.choice(self.doors)
                 before = door.worker_pids
-                victim = chance.choice(before)
-                os.kill(victim, signal.SIGKILL)
-                until(lambda: len(door.worker_pids) == len(before) and victim not in door.worker_pids, "a new worker")
-                return f"worker {victim} of front door {self.doors.index(door)}"
+                pid = chance.choice(before)
+                os.kill(pid, signal.SIGKILL)
+                until(lambda: len(door.worker_pids) == len(before) and pid not in door.worker_pids, "a new worker")
+                return f"worker {pid} of front door {self.doors.index(door)}"
             case "mover":
                 mover = chance.choice(self.movers)
                 mover.kill()
                 return f"mover {self.movers.index(mover)}"
-            case "host":
-                return self._kill_host(chance.choice([*self.nodes, *(["zaqar"] if self.zaqar else [])]))
-            case _:
+            case "primary":
                 killed = self.mongods.kill_primary()
                 self.mongods.wait_for_primary()
                 killed.start()
                 self.mongods.wait_for_secondaries()
                 return f"mongod at {killed.seed}"
+            case _:
+                self._kill_host(victim)
+                return f"the host of {victim}"
 
-    def _kill_host(self, name: str) -> str:
+    def _kill_host(self, name: str) -> None:
         if name == "zaqar":
             assert self.zaqar is not None
             before = self.zaqar.process.children
@@ -111,11 +116,10 @@ class System:
                 os.kill(child, signal.SIGKILL)
             zaqar = self.zaqar
             until(lambda: zaqar.process.children and not set(zaqar.process.children) & set(before), "a new Zaqar")
-            return "zaqar"
+            return
         node, directory = self.nodes[name]
         node.kill()
         self.nodes[name] = start_partition(node.storage, directory, workers=1, port=node.port), directory
-        return name
 
     def stop_nodes(self) -> None:
         for node, _ in self.nodes.values():
