@@ -11,6 +11,10 @@ Two figures of each move are shown as median, 99th percentile and maximum, in mi
 The parts of ``paused``, each from its beginning, are those that the log of a move keeps. With --frozen, one worker is
 stopped (SIGSTOP) before each move: what is shown besides is how long its first seal held writes before it was aborted.
 
+Nothing may go wrong meanwhile: what clients saw is judged by the checker of the tests, and the last lines tell what is
+broken, with 1 as the exit status: a promise, an answer that was not due, a 99th percentile of ``paused`` over 250 ms,
+or with --frozen a seal that held writes for more than 2 s.
+
 A dozen processes take part in each pause: on a machine without an idle processor they wait for one each time that it is
 their turn, which is why its load is shown. The traffic is such that two processors are not kept busy by it.
 
@@ -39,17 +43,21 @@ from pathlib import Path
 from catalog.interface import Catalog
 from catalog.model import FINISHED_STATES, Move, MoveState
 from catalog.opening import open_catalog
+from tests.checker.judge import Violation, judge
 from tests.checker.record import History
 from tests.servers.mongod import mongod_replica_set
 from tests.servers.suspension import suspend
 from tests.wire.keep_alive import KeepAlive
 from tests.wire.soak import dialect
-from tests.wire.soak.clients import HEADERS, PROJECT, Consumer, Journal, Producer
+from tests.wire.soak.clients import HEADERS, PROJECT, Consumer, Journal, Producer, Trouble
 from tests.wire.soak.system import OPTIONS, System, running
+from tests.wire.soak.traffic import traffic
 
 QUEUES = 8
 # Seconds: the older segments are retired soon, and no lease ends while a worker is frozen.
 QUIET = {"moving.linger": 0.5, "directory.lease": 30.0, "directory.member_interval": 2.0}
+# Milliseconds: how long writes wait for a quiet move in 99 of 100 cases, and for a worker that stands still.
+PAUSE, HELD = 250.0, 2000.0
 # Seconds to wait for a move.
 PATIENCE = 60.0
 # Of a pause, from its beginning: until the seal was stored, until the mover was shown it by the feed, until all workers
@@ -76,34 +84,33 @@ class Bench:
         self.runnable: list[int] = []
 
     async def run(self) -> None:
-        clients = await self._clients()
+        await self._create()
+        doors = [door.public_address for door in self._system.doors]
         catalog = await open_catalog(self._system.catalog)
         try:
-            async with asyncio.TaskGroup() as group:
-                for client in clients:
-                    group.create_task(client.run())
+            async with traffic(catalog, doors[0], self._journal, *self._clients(doors)):
                 await asyncio.sleep(3.0)
                 for n in range(self._moves):
                     await self._one(catalog, self._queues[n % QUEUES])
-                for client in clients:
-                    client.over = True
         finally:
             self._admin.close()
             await catalog.close()
 
-    async def _clients(self) -> list[Producer | Consumer]:
-        doors = [door.public_address for door in self._system.doors]
-        connection = KeepAlive(doors[0], HEADERS)
-        clients: list[Producer | Consumer] = []
-        for n, queue in enumerate(self._queues):
+    async def _create(self) -> None:
+        connection = KeepAlive(self._system.doors[0].public_address, HEADERS)
+        for queue in self._queues:
             reply = await connection.ask("PUT", dialect.queue_path("v2", queue))
             if reply is None or reply.status != 201:
                 raise RuntimeError(f"a queue was not created: {reply}")
-            chance = random.Random(n)
-            clients.append(Producer(f"p{n}", "v2", doors[n % 2], self._journal, [queue], chance, self._pace))
-            clients.append(Consumer(f"c{n}", "v2", doors[(n + 1) % 2], self._journal, [queue], chance, {queue: 60.0}))
         connection.close()
-        return clients
+
+    def _clients(self, doors: Sequence[tuple[str, int]]) -> tuple[list[Producer], list[Consumer]]:
+        producers, consumers = [], []
+        for n, queue in enumerate(self._queues):
+            chance = random.Random(n)
+            producers.append(Producer(f"p{n}", "v2", doors[n % 2], self._journal, [queue], chance, self._pace))
+            consumers.append(Consumer(f"c{n}", "v2", doors[(n + 1) % 2], self._journal, [queue], chance, {queue: 60.0}))
+        return producers, consumers
 
     async def _one(self, catalog: Catalog, queue: str) -> None:
         """Move a queue to where it is not; return when it is switched."""
@@ -158,6 +165,13 @@ class Bench:
             await asyncio.sleep(0.02)
         raise RuntimeError(f"move {id_} of {move.queue} is {move.state} after {PATIENCE:g} s: {move.facts}")
 
+    def faults(self) -> list[str]:
+        """Return what is broken."""
+        broken = [violation for history in self._journal.histories.values() for violation in judge(history)]
+        # A move whose worker stands still is switched when that is gone: what it costs is what its first seal did.
+        pauses = [] if self._frozen else [move.pause_ms for move in self.moves if move.pause_ms is not None]
+        return faults(pauses, self.aborted, self._journal.troubles, broken)
+
     def figures(self) -> dict[str, object]:
         shown: dict[str, object] = {"moves": len(self.moves), "posts": len(self._journal.posts)}
         shown["usual post (ms)"] = round(statistics.median(t.seconds for t in self._journal.posts) * 1000.0, 1)
@@ -173,6 +187,19 @@ class Bench:
         refused = Counter(trouble.status for trouble in self._journal.troubles)
         shown["errors that clients saw"] = dict(refused)
         return shown
+
+
+def faults(
+    pauses: Sequence[float], aborted: Sequence[float], troubles: Sequence[Trouble], broken: Sequence[Violation]
+) -> list[str]:
+    """Return what is broken. ``pauses``, and what was ``aborted`` had held writes for: in milliseconds."""
+    found = [str(violation) for violation in broken]
+    found += [f"an answer that was not due: {trouble}" for trouble in troubles]
+    if pauses and (late := summary(pauses)["p99"]) > PAUSE:
+        found.append(f"the 99th percentile of pauses is {late:g} ms, more than {PAUSE:g}")
+    if aborted and max(aborted) > HELD:
+        found.append(f"a seal held writes for {max(aborted):.0f} ms before it was aborted, more than {HELD:g}")
+    return found
 
 
 def measured(move: Move, name: str) -> float | None:
@@ -225,14 +252,15 @@ def main() -> int:
             system.doors[0].run("tenant", "set", PROJECT, "--pin", next(iter(system.nodes)))
             bench = Bench(system, arguments.moves, arguments.pace, frozen=arguments.frozen)
             asyncio.run(bench.run())
-    figures = bench.figures()
+    figures, broken = bench.figures(), bench.faults()
     if arguments.format == "json":
-        print(json.dumps(figures, indent=2))
-        return 0
-    for name, figure in figures.items():
-        told = "  ".join(f"{part} {value}" for part, value in figure.items()) if isinstance(figure, dict) else figure
-        print(f"{name:>26}  {told}")
-    return 0
+        print(json.dumps(figures | {"faults": broken}, indent=2))
+    else:
+        for name, figure in figures.items():
+            told = "  ".join(f"{part} {n}" for part, n in figure.items()) if isinstance(figure, dict) else figure
+            print(f"{name:>26}  {told}")
+        print("\n".join(f"BROKEN: {fault}" for fault in broken) or "nothing is broken")
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
