@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ from tests.servers.partition import PartitionNode
 from tests.servers.suspension import suspend
 from tests.servers.zaqar import PINS, ServerProcess, Zaqar
 from tests.wire.conftest import logged
-from tests.wire.door import Door, request_headers, unread
+from tests.wire.door import Client, Door, request_headers, unread
 from tests.wire.hand import pid_of
-from tests.wire.raw_http import exchange
+from tests.wire.raw_http import Answer, exchange
 
 _EXECUTABLE = Path(sys.executable).with_name("marconi-proxy")
 SCRIPT = Path(__file__).with_name("clients") / "zaqar_client_across.py"
@@ -244,6 +245,46 @@ def test_hrefs_and_markers_are_good_there_and_back_again(version: str, way: tupl
 # -- a worker that stands still ----------------------------------------------------------------------------------------
 
 
+class Poster:
+    """Posts one message after the other as long as the block lasts; what was refused, again. ``posted`` tells what was
+    acknowledged, ``refusals`` what else was answered."""
+
+    def __init__(self, client: Client, path: str, project: str) -> None:
+        self._client = client
+        self._path = path
+        self._project = project
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.posted: list[str] = []
+        self.refusals: list[Answer] = []
+
+    def post(self, body: str) -> Answer:
+        messages = {"messages": [{"ttl": 300, "body": body}]}
+        return self._client.ask("POST", self._path, self._project, messages)
+
+    def until_more(self) -> None:
+        """Return when one that is posted from now on is acknowledged."""
+        # One may be under way.
+        enough = len(self.posted) + 2
+        until(lambda: len(self.posted) >= enough, "posts go on")
+
+    def _run(self) -> None:
+        while not self._over.wait(0.05):
+            answer = self.post(f"{len(self.posted)}")
+            if answer.status == 201:
+                self.posted.append(f"{len(self.posted)}")
+            else:
+                self.refusals.append(answer)
+
+    def __enter__(self) -> Poster:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
 def test_a_frozen_worker_delays_a_move_and_nobody_else(
     nodes: Callable[[str, int], PartitionNode], tmp_path: Path
 ) -> None:
@@ -252,8 +293,15 @@ def test_a_frozen_worker_delays_a_move_and_nobody_else(
     path = f"/v2/queues/{queue}/messages"
 
     def bodies(node: PartitionNode) -> list[str]:
-        answer = exchange(node.address, "GET", f"{path}?echo=true&limit=20", request_headers(project, {}).items())
-        return [message["body"] for message in json.loads(answer.body)["messages"]]
+        found: list[str] = []
+        href = f"{path}?echo=true&limit=20"
+        while True:
+            answer = exchange(node.address, "GET", href, request_headers(project, {}).items())
+            page = json.loads(answer.body)
+            if not page["messages"]:
+                return found
+            found += [message["body"] for message in page["messages"]]
+            href = page["links"][0]["href"]
 
     partitions = {"north": north.url, "south": south.url}
     options = {"directory__lease": 10.0, "directory__member_interval": 0.5}
@@ -261,38 +309,45 @@ def test_a_frozen_worker_delays_a_move_and_nobody_else(
         door = mover.door
         project = door.tenant(pinned="north")
         lively, frozen = door.workers[:2]
-
-        def post(client: Any, body: str) -> int:
-            status: int = client.ask("POST", path, project, {"messages": [{"ttl": 300, "body": body}]}).status
-            return status
-
         with door.through(lively) as first, door.through(frozen) as second:
-            for client in (first, second):
-                until(lambda client=client: post(client, "warm") == 201, "a worker takes writes")
-            suspend(frozen)
-            try:
-                move = mover.order(project, queue, "south")
-                shown = until(
-                    lambda: (shown := mover.show(move)) and shown["facts"].get("unacknowledged") and shown,
-                    "the seal is aborted",
-                )
-                assert {pid_of(name) for name in shown["facts"]["unacknowledged"]} == {frozen}
-                states = [entry["state"] for entry in shown["log"]]
-                assert states[states.index("sealing") + 1] == "armed"
-                assert post(first, "after the abort") == 201
-                # The first thing that it does when it runs again is a write, by what it knew.
-                asked = thread.submit(post, second, "frozen")
-                until(lambda: unread(door.proxy.public_port), "it has something to do")
-                shown = mover.until_in(move, "draining")
-                assert {pid_of(name) for name in shown["facts"]["barrier"]["expired"]} == {frozen}
-                assert post(first, "switched") == 201
-                before = bodies(north)
-            finally:
-                os.kill(frozen, signal.SIGCONT)
-            status = asked.result()
-            until(lambda: post(second, "thawed") == 201, "it takes writes again")
+            stuck = Poster(second, path, project)
+            until(lambda: stuck.post("warm").status == 201, "a worker takes writes")
+            warm = bodies(north)
+            with Poster(first, path, project) as poster:
+                poster.until_more()
+                suspend(frozen)
+                try:
+                    move = mover.order(project, queue, "south")
+                    shown = until(
+                        lambda: (shown := mover.show(move)) and shown["facts"].get("unacknowledged") and shown,
+                        "the seal is aborted",
+                    )
+                    assert {pid_of(name) for name in shown["facts"]["unacknowledged"]} == {frozen}
+                    sealing = [entry["state"] for entry in shown["log"]].index("sealing")
+                    aborted = shown["log"][sealing + 1]
+                    assert aborted["state"] == "armed"
+                    # What is promised, by what was written down as it happened.
+                    when = datetime.fromisoformat(aborted["at"]).timestamp()
+                    assert when - shown["facts"]["sealed_at"] <= 2.0
+                    poster.until_more()
+                    after_the_abort = poster.posted[-1]
+                    # The first thing that it does when it runs again is a write, by what it knew.
+                    asked = thread.submit(stuck.post, "frozen")
+                    until(lambda: unread(door.proxy.public_port), "it has something to do")
+                    shown = mover.until_in(move, "draining")
+                    assert {pid_of(name) for name in shown["facts"]["barrier"]["expired"]} == {frozen}
+                    poster.until_more()
+                    before = bodies(north)
+                finally:
+                    os.kill(frozen, signal.SIGCONT)
+                status = asked.result().status
+                until(lambda: stuck.post("thawed").status == 201, "it takes writes again")
+                poster.until_more()
         assert status in (201, 503)
+        assert [answer for answer in poster.refusals if b"Nothing was done." not in answer.body] == []
         assert bodies(north) == before
-        assert "after the abort" in before
-        assert [body for body in bodies(south) if body != "frozen"] == ["switched", "thawed"]
-        assert ("frozen" in bodies(south)) == (status == 201)
+        assert before[: len(warm)] == warm
+        assert after_the_abort in before
+        after = bodies(south)
+        assert [body for body in after if not body.isdigit()] == ["frozen"] * (status == 201) + ["thawed"]
+        assert before[len(warm) :] + [body for body in after if body.isdigit()] == poster.posted
