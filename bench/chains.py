@@ -1,9 +1,11 @@
-"""What a queue's history costs: calls to one that was never moved, next to some that were.
+"""What a queue's history costs, and what it costs queues that have none that there could be one.
 
-One run starts a stub host that answers 550 bytes of JSON and a front door with one worker, pinned as in
-``bench.front_door``, and takes turns between the queues, so that a noisy machine is noisy for all; medians are printed.
-``us`` is the processor time of a call in the front door, ``ratio`` the rate by that of the queue that never moved.
+One run starts a stub host that answers 550 bytes of JSON and two front doors with one worker each, pinned as in
+``bench.front_door``: the real one, and ``bench.plain``, which has neither chains nor fences. It takes turns between the
+queues, so that a noisy machine is noisy for all; medians are printed. ``us`` is the processor time of a call in the
+front door, ``cost`` that time by the one of ``plain``, ``rate`` the calls in a second by those of ``plain``.
 
+    plain      the queue of the next row, by the front door that can not move queues
     never      one segment, as it was created: forwarded as it comes
     once       one segment, all of whose ids are tagged
     draining   a sealed segment that is empty, and one that is written to: a list asks both
@@ -21,6 +23,7 @@ import shutil
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -50,7 +53,7 @@ async def place(uri: str) -> None:
     """Place the queues."""
     catalog = await open_catalog(uri)
     for name, segments in CHAINS.items():
-        placement = Placement(HEADERS["X-Project-Id"], name, 1, PlacementState.OPEN, segments)
+        placement = Placement(HEADERS["X-Project-Id"], name, 1, PlacementState.OPEN, segments, born=name)
         await catalog.insert_placement(placement)
     await catalog.close()
 
@@ -59,41 +62,52 @@ def measure(arguments: argparse.Namespace, directory: Path) -> list[dict[str, ob
     """Run it all; return a row per method and queue."""
     load_core, proxy_core = 0, 1
     load = wrk_load if shutil.which("wrk") else python_load
-    stub_port, port = free_port(), free_port()
+    stub_port = free_port()
     uri = f"sqlite:///{directory}/catalog.sqlite"
     stub = (
         nginx(directory, "stub", STUB_CONF.format(dir=directory, port=stub_port, answer=ANSWER))
         if shutil.which("nginx")
         else [sys.executable, "-m", "bench.stub", "--port", str(stub_port), "--answer", ANSWER]
     )
-    front_door = [
-        *(str(Path(sys.executable).with_name("marconi-proxy")), "serve", "public", "--catalog", uri),
-        *("--bind", f"127.0.0.1:{port}", "--workers", "1"),
-    ]
+    commands = {
+        "real": [str(Path(sys.executable).with_name("marconi-proxy"))],
+        "plain": [sys.executable, "-m", "bench.plain"],
+    }
     rows: list[dict[str, object]] = []
     with ExitStack() as stack:
         stack.enter_context(running(stub, load_core, stub_port, directory / "stub.out"))
         asyncio.run(register(uri, f"http://127.0.0.1:{stub_port}"))
         asyncio.run(place(uri))
-        pid = stack.enter_context(running(front_door, proxy_core, port, directory / "front_door.out"))
+        doors = {}
+        for door, command in commands.items():
+            port = free_port()
+            serve = ["serve", "public", "--catalog", uri, "--bind", f"127.0.0.1:{port}", "--workers", "1"]
+            pid = stack.enter_context(running([*command, *serve], proxy_core, port, directory / f"{door}.out"))
+            doors[door] = port, pid
+        measured = {"plain": ("plain", "never"), **{name: ("real", name) for name in CHAINS}}
         for method in ("GET", "POST"):
-            runs: dict[str, list[tuple[float, float]]] = {name: [] for name in CHAINS}
+            runs: dict[str, list[tuple[float, float]]] = {name: [] for name in measured}
             for _ in range(arguments.rounds):
-                for name, of_one in runs.items():
-                    path = f"/v2/queues/{name}/messages"
+                for name, (door, queue) in measured.items():
+                    port, pid = doors[door]
+                    path = f"/v2/queues/{queue}/messages"
                     before = processor_time(pid)
-                    rate = load(port, method, arguments.connections, arguments.seconds, load_core, directory, path)[
-                        "rate"
-                    ]
+                    found = load(port, method, arguments.connections, arguments.seconds, load_core, directory, path)
                     used = processor_time(pid) - before
-                    of_one.append((rate, used / (rate * arguments.seconds) * 1e6))
-            usual = statistics.median(rate for rate, _ in runs["never"])
+                    runs[name].append((found["rate"], used / (found["rate"] * arguments.seconds) * 1e6))
+            plain_rate, plain_us = medians(runs["plain"])
             for name, of_one in runs.items():
-                rate = statistics.median(rate for rate, _ in of_one)
-                us = statistics.median(us for _, us in of_one)
+                rate, us = medians(of_one)
                 row = {"request": f"{method} x {arguments.connections}", "queue": name, "rps": round(rate)}
-                rows.append(row | {"us": round(us, 1), "ratio": round(rate / usual, 3)})
+                compared = {"cost": round(us / plain_us, 3), "rate": round(rate / plain_rate, 3)}
+                rows.append(row | {"us": round(us, 1)} | compared)
     return rows
+
+
+def medians(runs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the median of each of both figures."""
+    rates, times = zip(*runs, strict=True)
+    return statistics.median(rates), statistics.median(times)
 
 
 def main() -> int:

@@ -1,0 +1,56 @@
+"""The front door without what moves need: every call goes to its queue's last segment, and no write is counted.
+
+    python -m bench.plain ...        as marconi-proxy
+
+What it leaves out is what ``bench.chains`` shows the cost of. It is of no other use: a queue that is moved meanwhile
+loses messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from catalog.model import Placement, QueueKey
+from marconi_proxy.cli.main import main
+from marconi_proxy.front_door import application
+from marconi_proxy.front_door.writing import Late, Writing
+from marconi_proxy.moving.protocol.fence import Fence, Ticket
+from marconi_proxy.routing.decision import Decision, Forward, decide
+from marconi_proxy.routing.route import Route
+from marconi_proxy.upstream.connection import Answer
+
+_TICKET = Ticket(QueueKey("", ""))
+
+
+class NoFence(Fence):
+    """Counts nothing."""
+
+    def begin(self, key: Hashable) -> Ticket:
+        return _TICKET
+
+    def end(self, ticket: Ticket, now: float, ambiguous: bool = False) -> None:
+        pass
+
+
+class Unfenced(Writing):
+    """Admits everything: its clock stands still, so that its lease never ends."""
+
+    def __init__(self, lease: float, ambiguity: float) -> None:
+        super().__init__(lease, ambiguity, lambda: 0.0)
+        self.fence = NoFence(ambiguity)
+
+    def ended(self, ticket: Ticket, term: int, answer: Answer, ambiguous: bool) -> Late | None:
+        return None
+
+
+def forward(placement: Placement | None, route: Route, target: bytes, *, latest: bool = False) -> Decision:
+    """Decide as if no queue had a history."""
+    if placement is None:
+        return decide(placement, route, target, latest=latest)
+    return Forward(placement.segments[-1])
+
+
+if __name__ == "__main__":
+    application.Writing = Unfenced  # type: ignore[misc]
+    application.decide = forward
+    raise SystemExit(main())
