@@ -57,7 +57,7 @@ class Director:
             if under_way and self._chance.random() < DECIDES:
                 move = self._chance.choice(under_way)
                 if move["can"] and ("resume" not in move["can"] or move["id"] in self._paused):
-                    await self._decide(move["id"], self._chance.choice(move["can"]))
+                    await self.decide(move["id"], self._chance.choice(move["can"]))
             await asyncio.sleep(self._chance.uniform(0.05, 0.3))
 
     def close(self) -> None:
@@ -67,9 +67,10 @@ class Director:
         """Resume those of the moves that it has paused."""
         for move in moves:
             if "resume" in move["can"] and move["id"] in self._paused:
-                await self._decide(move["id"], "resume")
+                await self.decide(move["id"], "resume")
 
-    async def _decide(self, move: str, verb: str) -> None:
+    async def decide(self, move: str, verb: str) -> None:
+        """As an operator: pause, resume, cancel or reverse."""
         if verb == "pause":
             # Before it is asked: an answer that is lost may have been a good one.
             self._paused.add(move)

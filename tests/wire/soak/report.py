@@ -65,6 +65,8 @@ class Soak:
     undrained: Sequence[str] = ()
     # How often queues had been switched when the first one was killed.
     quiet_switches: int = 0
+    # How often the director was answered what, when it asked for what.
+    answers: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     # -- what clients were told --------------------------------------------------------------------------------------
 
@@ -147,9 +149,12 @@ class Soak:
             if not any(source == partition != target for source, target in ways):
                 yield f"nothing was switched away from {partition}"
         _, first_kill, calm, _ = self.hours
-        if len(ways) - self.quiet_switches < len(switches):
+        if len(ways) - self.quiet_switches < len(switches) / 2:
             yield f"of {len(ways)} switches {self.quiet_switches} were before the first kill"
-        # One in a second of each producer, and as much read.
+        for verb in ("pause", "resume"):
+            if not self.answers.get((verb, 200)):
+                yield f"no {verb} of a move was accepted"
+        # A message in two seconds of each producer, and as much read.
         enough = (calm - first_kill) * self.producers / 2
         if self._acknowledged(first_kill, calm) < enough:
             yield f"while some were killed, {self._acknowledged(first_kill, calm)} messages were acknowledged"
@@ -188,6 +193,7 @@ class Soak:
             ),
             "switches": f"{len(switches)}, {self.quiet_switches} of them without kills",
             "switches by partitions": dict(Counter(f"{source} to {target}" for source, target in switches)),
+            "director": {f"{what} {status}": n for (what, status), n in sorted(self.answers.items())},
             "moves by state": dict(Counter(move.state.value for move in self.moves)),
             "longest chain": max((len(p.segments) for h in histories for p in h.placements), default=1),
         }

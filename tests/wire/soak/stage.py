@@ -61,6 +61,7 @@ class Stage:
         # What was begun with a worker that is gone waits for its lease, and is repeated soon.
         aftermath = float(str(OPTIONS["directory.lease"])) + 5.0
         self.soak = Soak(self.journal, self.homes, system.victims, PRODUCERS, aftermath=aftermath)
+        self.soak.answers = self.director.answers
 
     def _random(self) -> random.Random:
         return random.Random(self._chance.random())
@@ -120,7 +121,7 @@ class Stage:
             at = time.monotonic()
             who = self.system.kill(victim, chance)
             self.soak.kills.append(Kill(victim, who, at, time.monotonic()))
-            self._wait(chance.uniform(0.5, 4.0))
+            self._wait(chance.uniform(0.5, 8.0))
 
     # -- the traffic -------------------------------------------------------------------------------------------------
 

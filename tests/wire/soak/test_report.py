@@ -37,6 +37,7 @@ def good() -> Soak:
     soak = Soak(Journal({"q": history}), {"q": ("north", "south")}, VICTIMS, 1, aftermath=15.0)
     soak.kills = list(KILLS)
     soak.hours = Hours(900.0, 1000.0, 1500.0, 1600.0)
+    soak.answers = {("pause", 200): 1, ("resume", 200): 1}
     return soak
 
 
@@ -79,6 +80,7 @@ def of(state: MoveState, reason: str) -> Move:
         ({"quiet_switches": 2}, "of 2 switches 2 were before the first kill"),
         ({"hours": Hours(900.0, 1400.0, 2500.0, 2600.0)}, "messages were acknowledged"),
         ({"homes": {"q": ("north", "south", "zaqar")}}, "nothing was switched to zaqar"),
+        ({"answers": {("pause", 200): 1, ("resume", 409): 1}}, "no resume of a move was accepted"),
         ({"stuck": ["m"]}, "stuck moves"),
         ({"undrained": ["q"]}, "queues that do not drain"),
         ({"moves": [of(MoveState.PAUSED, "failed 20 times in a row")]}, "failed 20 times in a row"),
