@@ -185,7 +185,7 @@ class Bench:
         shown["runnable processes"] = round(statistics.median(self.runnable), 1)
         shown["processors"] = os.cpu_count()
         refused = Counter(trouble.status for trouble in self._journal.troubles)
-        shown["errors that clients saw"] = dict(refused)
+        shown["errors that clients saw"] = dict(refused) or "none"
         return shown
 
 
