@@ -3,8 +3,9 @@
 *Delivered* is a message that an answered claim shows to its consumer. What is excused is only what a queue on one
 partition does as well:
 
-lost: every acknowledged message was delivered, or is still there at the end. One whose outcome is unknown may be
-    delivered or not; one that was refused, or was never posted, is not (*invented*).
+lost: every acknowledged message is still there at the end, unless a deletion of it was sent and not refused: delivered
+    is not done with, for a claim lapses. One whose outcome is unknown may be delivered or not; one that was refused, or
+    was never posted, is not (*invented*).
 duplicated: a message has one id for ever. It is delivered again only if each claim it was delivered under could have
     ended before the next one took it: lapsed, counted from when the call was sent, or released. Once its deletion was
     acknowledged, nobody is shown it who asks later. A deletion of unknown outcome decides nothing: the message may be
@@ -99,9 +100,10 @@ class _Facts:
 def _lost(facts: _Facts) -> Iterator[Violation]:
     left = {body for body, _ in facts.history.left}
     for body in facts.acknowledged:
-        if body not in facts.deliveries and body not in left:
-            post = facts.posts[body]
-            yield Violation("lost", f"{body}, posted from {post.sent:.3f} to {post.answered:.3f}")
+        if body not in left and all(d.outcome is Outcome.REFUSED for d in facts.deletions[body]):
+            post, times = facts.posts[body], len(facts.deliveries.get(body, ()))
+            when = f"posted from {post.sent:.3f} to {post.answered:.3f}"
+            yield Violation("lost", f"{body}, {when}" + (f", delivered {times} times" if times else ""))
 
 
 def _invented(facts: _Facts) -> Iterator[Violation]:

@@ -186,6 +186,14 @@ def lose(history: History, chance: random.Random) -> History | None:
     return replace(history, claims=claims, pages=pages, deletions=deletions, left=left)
 
 
+def lose_what_was_delivered(history: History, chance: random.Random) -> History | None:
+    """An acknowledged message is gone after it was delivered, though nobody tried to delete it, or was refused."""
+    delivered = {shown.body for claim in history.claims for shown in claim.taken}
+    deleted = {deletion.body for deletion in history.deletions if deletion.outcome is not _REFUSED}
+    found = sorted((delivered & _acknowledged(history).keys()) - deleted)
+    return replace(history, left=list(_without(history.left, chance.choice(found)))) if found else None
+
+
 def deliver_what_was_refused(history: History, chance: random.Random) -> History | None:
     refused = [body for post in history.posts if post.outcome is _REFUSED for body in post.bodies]
     return _added(history, chance, Shown(chance.choice(refused), "new")) if refused else None
@@ -389,6 +397,7 @@ def number_again(history: History, chance: random.Random) -> History | None:
 
 MUTATIONS: tuple[tuple[str, Mutation], ...] = (
     ("lost", lose),
+    ("lost", lose_what_was_delivered),
     ("invented", deliver_what_was_refused),
     ("invented", deliver_what_nobody_posted),
     ("duplicated", copy),

@@ -75,6 +75,15 @@ def test_a_deletion_of_unknown_outcome_decides_nothing() -> None:
     assert rules(claims=[claim(10.0, ONE)], deletions=deletions, left=[ONE, TWO]) == []
 
 
+def test_what_was_delivered_is_lost_unless_somebody_may_have_deleted_it() -> None:
+    assert rules(claims=[claim(10.0, ONE)], left=[TWO]) == ["lost"]
+    refused = Deletion(0, ONE.body, 80.0, 81.0, REFUSED)
+    assert rules(claims=[claim(10.0, ONE)], deletions=[refused], left=[TWO]) == ["lost"]
+    for outcome in (DONE, UNKNOWN):
+        deletions = [refused, Deletion(0, ONE.body, 12.0, 13.0, outcome)]
+        assert rules(claims=[claim(10.0, ONE)], deletions=deletions, left=[TWO]) == []
+
+
 def test_a_deletion_that_finds_nothing_is_none() -> None:
     """Its claim had lapsed, and another consumer has deleted the message: to delete it again succeeds."""
     claims = [claim(10.0, ONE), claim(80.0, ONE)]
