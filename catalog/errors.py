@@ -66,12 +66,16 @@ class PartitionUnknown(CatalogError):
 
 
 class PartitionInUse(CatalogError):
-    """A partition cannot be removed: ``placements`` (at least 1) placements still name it."""
+    """A partition cannot be removed: ``placements`` placements still name it, or ``move`` may bring it one."""
 
-    def __init__(self, name: str, placements: int) -> None:
-        super().__init__(f"partition {name} still has {placements} placement{'s' if placements != 1 else ''}")
+    def __init__(self, name: str, placements: int, move: str | None = None) -> None:
+        words = f"still has {placements} placement{'s' if placements != 1 else ''}"
+        if not placements and move is not None:
+            words = f"is named by move {move}, which has not come to its switch yet"
+        super().__init__(f"partition {name} {words}")
         self.name = name
         self.placements = placements
+        self.move = move
 
 
 class MoveConflict(CatalogError):

@@ -149,7 +149,8 @@ class Catalog(ABC):
 
     @abstractmethod
     async def remove_partition(self, name: str) -> None:
-        """Remove it; nothing to remove is success. Raises PartitionInUse if a placement names it.
+        """Remove it; nothing to remove is success. Raises PartitionInUse if a placement names it, or a move
+        that may still bring it one (``COMING_STATES``).
 
         A removal that was interrupted leaves the partition listed but taking no placements, until the removal is
         repeated or ``replace_partition`` revives it.

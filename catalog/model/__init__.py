@@ -15,7 +15,7 @@ One module for each noun; everybody imports from here.
 from catalog.model.change import Change, ChangeSubject, Synced
 from catalog.model.key import NO_PROJECT, TOPIC_PREFIX, QueueKey
 from catalog.model.member import UNPROMISED_LEASE, Member, MemberSighting
-from catalog.model.move import FINISHED_STATES, MAX_LOG, Holder, LogEntry, Measure, Move, MoveState
+from catalog.model.move import COMING_STATES, FINISHED_STATES, MAX_LOG, Holder, LogEntry, Measure, Move, MoveState
 from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, check_host
 from catalog.model.placement import LISTED_STATES, Placement, PlacementState, Segment
 from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState
@@ -23,6 +23,7 @@ from catalog.model.tenant import Tenant
 
 __all__ = [
     "API_VERSIONS",
+    "COMING_STATES",
     "FINISHED_STATES",
     "LISTED_STATES",
     "MAX_LOG",

@@ -53,6 +53,20 @@ class MoveState(StrEnum):
 # move, so a word that is added here or there must be one that no stored move has.
 FINISHED_STATES = frozenset({MoveState.DONE, MoveState.CANCELLED, MoveState.VOID})
 
+# The states in which a move may still open a segment on a partition that no placement names yet.
+COMING_STATES = frozenset(
+    {
+        MoveState.PLANNED,
+        MoveState.PREPARING,
+        MoveState.ARMED,
+        MoveState.SEALING,
+        MoveState.PAUSED,
+        MoveState.BACK_PREPARING,
+        MoveState.BACK_ARMED,
+        MoveState.BACK_SEALING,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:

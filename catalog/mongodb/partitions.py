@@ -1,13 +1,15 @@
 """The collection of partitions, and its half of the promise that no placement names a partition that is gone.
 
 MongoDB has no foreign keys. ``remove`` marks the partition ``leaving``, *then* counts the placements that name it,
-then deletes it. Who adds a placement writes it, *then* looks at the partition again. All of these are writes and reads
-with majority in causally consistent sessions, so they have one order: if the placement came before the mark, the count
-sees it; if the mark came before the placement, the second look sees the mark, or nothing, and the placement is undone.
-At least one of the two sides sees the other.
+then deletes it, and then counts once more: if it finds a placement that came after the first count, it puts the
+partition back. Who adds a placement writes it, *then* looks at the partition again, and undoes it if that is gone. All
+of these are writes and reads with majority in causally consistent sessions, so they have one order: if the placement
+came before the deletion, one of the counts sees it; if it came after, the second look sees nothing. At least one of the
+two sides sees the other.
 
-After the deletion ``remove`` counts once more. It may find a placement that came after the first count and is about to
-be undone, but that another worker, having met it, may have built upon; so the partition is put back.
+A second look that sees the mark undoes nothing: the second count is still to come, and clients may have written to the
+new segment already. Nor is a switch ever undone: ``remove`` looks after its mark for moves that have not come to their
+switch, and finds any whose first look came before the mark.
 
 What is left by a crash: of a removal, the mark: the partition is listed and takes no placements until the removal is
 repeated or ``replace`` revives it. Of an addition, between its write and its second look, and only if a removal ran
@@ -25,7 +27,7 @@ from uuid import uuid4
 from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import PartitionConflict, PartitionInUse
-from catalog.model import Partition
+from catalog.model import COMING_STATES, Partition
 from catalog.mongodb.documents import partition_document, read, read_partition
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Partitions:
         self._store = store
         self._stored: Collection = store.database["partitions"]
         self._placements: Collection = store.database["placements"]
+        self._moves: Collection = store.database["moves"]
 
     async def get(self, name: str) -> Partition | None:
         """Return the partition, None if there is none."""
@@ -92,9 +95,10 @@ class Partitions:
                 )
                 if not marked.matched_count:
                     return
-                if named := await self._count(name, session):
+                named, coming = await self._count(name, session), await self._coming(name, session)
+                if named or coming is not None:
                     await self._stored.update_one(mark, {"$unset": {"leaving": ""}}, session=session)
-                    raise PartitionInUse(name, named)
+                    raise PartitionInUse(name, named, coming)
                 deleted = await self._stored.find_one_and_delete(mark, session=session)
                 if deleted is None:
                     continue  # revived, or another removal is at it: from the start
@@ -122,6 +126,12 @@ class Partitions:
 
     async def _count(self, name: str, session: Session) -> int:
         return await self._placements.count_documents({"segments.partition": name}, session=session)
+
+    async def _coming(self, name: str, session: Session) -> str | None:
+        """Return the id of a move that may still bring the partition a queue."""
+        coming = {"partitions": name, "state": {"$in": [state.value for state in COMING_STATES]}}
+        document = await self._moves.find_one(coming, {"_id": 1}, session=session)
+        return None if document is None else str(document["_id"])
 
     def _read(self, document: dict[str, object]) -> Partition:
         try:

@@ -60,7 +60,7 @@ class Placements:
                 if stored != placement:
                     return stored, False
                 # Ours, just now, or by an earlier attempt that may not have come this far: look again.
-                if unfit := await self._partitions.unfit(names, session):
+                if unfit := await self._partitions.unfit(names, session, known=names):
                     # If the removal meets another epoch, then a worker met the placement and went on with it while
                     # the partition was registered: the second count sees that and puts the partition back.
                     await self._removed(placement.key, placement.epoch, placement.born, session)
@@ -86,7 +86,7 @@ class Placements:
                 if not await self._replaced(placement, session):
                     continue  # somebody was faster: look at what they stored
                 added = names - known
-                if added and (unfit := await self._partitions.unfit(added, session)):
+                if added and (unfit := await self._partitions.unfit(added, session, known=added)):
                     # Back to what it said, but not to the epoch it had: no epoch may ever mean two things.
                     await self._replaced(replace(stored, epoch=placement.epoch + 1), session)
                     raise PartitionUnknown(unfit[0])

@@ -125,7 +125,7 @@ class SQLiteCatalog(Catalog):
         await self._write(partitions.replace, partition, self._path)
 
     async def remove_partition(self, name: str) -> None:
-        await self._write(partitions.remove, name)
+        await self._write(partitions.remove, name, self._path)
 
     async def get_tenant(self, project: str) -> Tenant | None:
         return await self._reading.transact(tenants.get, project, self._path)

@@ -6,8 +6,8 @@ import json
 import sqlite3
 
 from catalog.errors import PartitionConflict, PartitionInUse
-from catalog.model import ChangeSubject, Partition
-from catalog.sqlite import changes, placements
+from catalog.model import COMING_STATES, ChangeSubject, Partition
+from catalog.sqlite import changes, moves, placements
 from catalog.sqlite.translation import unavailable
 
 
@@ -53,11 +53,12 @@ def replace(connection: sqlite3.Connection, partition: Partition, path: str) -> 
     changes.append(connection, ChangeSubject.PARTITION, (partition.name,))
 
 
-def remove(connection: sqlite3.Connection, name: str) -> None:
+def remove(connection: sqlite3.Connection, name: str, path: str) -> None:
     """Remove it, as ``Catalog.remove_partition``."""
     named = placements.count(connection, None, name)
-    if named:
-        raise PartitionInUse(name, named)
+    coming = moves.list_all(connection, None, None, name, COMING_STATES, None, None, 1, path)
+    if named or coming:
+        raise PartitionInUse(name, named, coming[0].id if coming else None)
     if connection.execute("DELETE FROM partitions WHERE name = ?", (name,)).rowcount:
         changes.append(connection, ChangeSubject.PARTITION, (name,))
 

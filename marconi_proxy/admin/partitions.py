@@ -90,10 +90,10 @@ class Partitions:
         try:
             await self._catalog.remove_partition(from_url(name))
         except PartitionInUse as error:
+            until = "when it has none" if error.placements else "when that is done or cancelled"
+            words = f"{error}"
             raise falcon.HTTPConflict(
-                title="Partition in use",
-                description=f"Partition {error.name} still has {error.placements} "
-                f"placement{'s' if error.placements != 1 else ''}; it can be removed when it has none.",
+                title="Partition in use", description=f"{words[:1].upper()}{words[1:]}; it can be removed {until}."
             ) from error
         resp.status = falcon.HTTP_204
 

@@ -127,6 +127,36 @@ async def test_a_removal_between_the_first_look_and_the_replacement(
     await remover.close()
 
 
+async def test_a_switch_is_not_taken_back_when_its_partition_is_being_removed(
+    catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers have seen it, and clients have written there."""
+    await catalog.insert_placement(placement("orders", "p2"))
+    remover = await MongoDBCatalog.open(mongodb_database_uri)
+    counted, switched = asyncio.Event(), asyncio.Event()
+    removing: list[asyncio.Task[None]] = []
+
+    async def remove_until_counted() -> None:
+        removing.append(asyncio.create_task(remover.remove_partition("p1")))
+        await counted.wait()
+
+    async def wait_for_the_switch() -> None:
+        counted.set()
+        await switched.wait()
+
+    Interruption(monkeypatch, catalog._partitions, "unfit", remove_until_counted)
+    Interruption(monkeypatch, remover._partitions, "_count", wait_for_the_switch)
+    chain = placement("orders", "p2", "p1", epoch=2)
+    await catalog.replace_placement(chain)
+    switched.set()
+    with pytest.raises(PartitionInUse):
+        await removing[0]
+    assert await catalog.get_placement(KEY) == chain
+    assert await dangling(catalog) == []
+    assert (await catalog.insert_placement(placement("more", "p1")))[1]  # no mark is left
+    await remover.close()
+
+
 async def test_a_placement_met_by_the_second_count_brings_the_partition_back(
     catalog: MongoDBCatalog, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from catalog import Catalog
 from catalog.errors import PartitionConflict, PartitionInUse
-from catalog.model import Partition, PartitionState
-from tests.contract.examples import BORN, partition, placement
+from catalog.model import MoveState, Partition, PartitionState
+from tests.contract.examples import BORN, move, partition, placement
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,23 @@ async def test_a_partition_in_use_stays(catalog: Catalog, other: Catalog) -> Non
         await catalog.remove_placement(placement(queue).key, epoch, BORN)
     await other.remove_partition("p2")
     assert [p.name for p in await catalog.list_partitions()] == ["p1", "p3"]
+
+
+async def test_a_partition_that_a_move_may_bring_a_queue_stays(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_placement(placement("orders", "p1"))
+    one = move("m-1")
+    await catalog.insert_move(one)
+    states = [MoveState.PREPARING, MoveState.PAUSED, MoveState.BACK_ARMED]
+    for version, state in enumerate(states, start=2):
+        with pytest.raises(PartitionInUse, match="move m-1") as refused:
+            await other.remove_partition("p2")
+        assert refused.value.placements == 0
+        one = replace(one, state=state, version=version)
+        await catalog.replace_move(one, None)
+    # It still has to delete what it has left there; but what is gone needs no deletion.
+    await catalog.replace_move(replace(one, state=MoveState.UNDOING, version=5), None)
+    await other.remove_partition("p2")
+    assert await catalog.get_partition("p2") is None
 
 
 async def test_refused_removal_keeps_the_version(catalog: Catalog) -> None:

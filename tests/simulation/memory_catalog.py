@@ -22,6 +22,7 @@ from catalog.errors import (
 )
 from catalog.interface import Catalog
 from catalog.model import (
+    COMING_STATES,
     LISTED_STATES,
     Change,
     ChangeSubject,
@@ -167,8 +168,9 @@ class Store:
 
     def remove_partition(self, name: str) -> None:
         named = len(self.all_placements(None, name, None))
-        if named:
-            raise PartitionInUse(name, named)
+        coming = self.list_moves(None, None, name, COMING_STATES, None, None)
+        if named or coming:
+            raise PartitionInUse(name, named, coming[0].id if coming else None)
         if self.partitions.pop(name, None) is not None:
             self.note(ChangeSubject.PARTITION, (name,))
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import PartitionState
+from catalog.model import Move, PartitionState
 from catalog.sqlite.driver import SQLiteCatalog
 from tests.unit.admin_api import admin_api, put_partition, put_placement, versions
 
@@ -208,6 +208,15 @@ async def test_deleting_a_partition_in_use_is_409_and_counts(api):
     await put_placement(api.catalog, "a", "q", "p")
     await put_placement(api.catalog, "", "q", "p")
     assert "2 placements" in await refused(await api.client.delete("/v1/partitions/p"), 409)
+    assert len(await api.catalog.list_partitions()) == 1
+
+
+async def test_deleting_a_partition_that_a_move_goes_to_is_409_and_names_it(api):
+    await put_partition(api.catalog, "p")
+    await api.catalog.insert_move(Move("m-1", "a", "q", "o", "p", created=1.0))
+    description = await refused(await api.client.delete("/v1/partitions/p"), 409)
+    assert "move m-1" in description
+    assert "cancelled" in description
     assert len(await api.catalog.list_partitions()) == 1
 
 

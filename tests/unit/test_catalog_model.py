@@ -476,6 +476,7 @@ def test_topics_sort_after_all_queues() -> None:
         (PartitionConflict("p1", PARTITION), "p1 was changed"),
         (PartitionInUse("p1", 1), "p1 still has 1 placement$"),
         (PartitionInUse("p1", 2), "p1 still has 2 placements$"),
+        (PartitionInUse("p1", 0, "m1"), "p1 is named by move m1, which has not come to its switch yet$"),
         (MoveConflict("m-1", None), "^no move m-1$"),
         (MoveConflict("m-1", MOVE), "m-1 was changed"),
         (MoveUnderWay(MOVE), "move m-1 to p2 is planned"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.model import FINISHED_STATES, MoveState
+from catalog.model import COMING_STATES, FINISHED_STATES, MoveState
 from marconi_proxy.moving.protocol.machine import (
     ENDS,
     EVENTS,
@@ -126,3 +126,9 @@ def test_the_documentation_shows_table_and_picture() -> None:
 
 def test_the_catalog_knows_which_states_are_ends() -> None:
     assert ENDS == FINISHED_STATES
+
+
+def test_what_may_still_open_a_segment_is_known_to_the_catalog() -> None:
+    """All that may be switched, but where the move is over already: then its queues are being deleted."""
+    over = {MoveState.UNDOING, MoveState.BACK_UNDOING}
+    assert {state for state, place in TABLE.items() if Event.SWITCHED in place.next} - over == COMING_STATES
