@@ -59,7 +59,7 @@ SETTINGS = Settings(
     max_page=20,
     upstream=Limits(deadline=DEADLINE, connect_timeout=0.5, fresh_idle=1.0, eject_for=1.0),
 )
-PACE = Pace(seal_timeout=1.0, back_off=0.5, linger=AMBIGUITY + DEADLINE + 1.0, hold=3.0)
+PACE = Pace(seal_timeout=1.0, back_off=0.5, linger=AMBIGUITY + DEADLINE + 1.0, hold=3.0, ambiguity=AMBIGUITY)
 
 PARTITIONS = ("north", "south", "west")
 
