@@ -42,6 +42,11 @@ _SHORTLY = 0.5
 # writes.
 _VISITS = 64
 _STEPS = 8
+# The share of a hold after which it counts as lost unless it was renewed, for clocks go differently; and those after
+# which it is renewed, and tried again if that failed.
+_TRUSTED = 0.9
+_RENEWED = 1 / 3
+_TRIED_AGAIN = 0.1
 # Seconds that visits get to come to a good end when the mover is stopped.
 _GRACE = 10.0
 
@@ -193,10 +198,12 @@ class Mover:
                 self._due[id_] = self._clock.monotonic() + self._jitter(_SWEEP)
                 return
             held: list[_Held] = []
+            # From before the first is taken: the store counts from when it is.
+            limit = asyncio.timeout_at(self._lost_at())
             try:
                 await self._take(ids, held)
                 if held:
-                    wait = await self._held(held)
+                    wait = await self._held(held, limit)
             except MoveHeld as error:
                 LOG.debug("%s", error)
                 wait = self._jitter(self._pace.hold / 2)
@@ -231,14 +238,26 @@ class Mover:
             with contextlib.suppress(CatalogError):
                 await self._catalog.release_move(move.id, token)
 
-    async def _held(self, held: list[_Held]) -> float:
-        """Go on with moves that are held; return when to visit them again. Raises CatalogError."""
+    def _lost_at(self) -> float:
+        """Return when a hold that is taken or renewed now may have ended, in the loop's time."""
+        return asyncio.get_running_loop().time() + self._pace.hold * _TRUSTED
+
+    async def _held(self, held: list[_Held], limit: asyncio.Timeout) -> float:
+        """Go on with moves that are held; return when to visit them again. Raises CatalogError.
+
+        ``limit``: when their holds may have ended. Then whatever is under way is given up, for calls to partitions
+        do not compare anything.
+        """
         drives = [Drive(self._steps, self._pace, self._clock, self._chance, move, token) for move, token in held]
         convoy = Convoy(drives, self._rounds.seal, self._turns)
         going = asyncio.create_task(self._go_on(convoy), name="going on")
-        keeping = asyncio.create_task(self._keep(held), name="keeping hold")
+        keeping = asyncio.create_task(self._keep(held, limit), name="keeping hold")
         try:
-            await asyncio.wait({going, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            try:
+                async with limit:
+                    await asyncio.wait({going, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            except TimeoutError:
+                raise MoveNotHeld(held[0].move.id, held[0].token) from None
             if going.done():
                 return going.result()
             # It ends by an error only: the hold is lost.
@@ -274,22 +293,23 @@ class Mover:
             if wait:
                 await self._clock.sleep(wait)
 
-    async def _keep(self, held: list[_Held]) -> None:
-        """Renew holds for ever. Raises MoveNotHeld when one of them is lost, or may be."""
-        renewed = self._clock.monotonic()
+    async def _keep(self, held: list[_Held], limit: asyncio.Timeout) -> None:
+        """Renew holds for ever, and put off ``limit`` each time. Raises MoveNotHeld when one of them is lost."""
+        share = _RENEWED
         while True:
-            await self._clock.sleep(self._pace.hold / 3)
-            sent = self._clock.monotonic()
+            await self._clock.sleep(self._pace.hold * share)
+            lost_at = self._lost_at()
             try:
                 for move, token in held:
                     await self._catalog.renew_move(move.id, token, self._pace.hold)
-                renewed = sent
             except MoveNotHeld:
                 raise
-            except CatalogError:
-                if self._clock.monotonic() - renewed >= self._pace.hold:
-                    move, token = held[0]
-                    raise MoveNotHeld(move.id, token) from None
+            except CatalogError as error:
+                LOG.debug("%s", error)
+                share = _TRIED_AGAIN
+            else:
+                limit.reschedule(lost_at)
+                share = _RENEWED
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
