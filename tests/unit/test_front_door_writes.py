@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from catalog.model import Change, ChangeSubject, Placement, Tenant
+from catalog.model import Change, ChangeSubject, Move, MoveState, Placement, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy import options
 from marconi_proxy.front_door import application
@@ -472,3 +472,15 @@ async def test_the_second_seal_holds_as_the_first_did(stage: Stage) -> None:
     await write.ended()
     assert stage.p1.log == ["POST /v2/queues/q.2/messages"]
     assert stage.p2.log == []
+
+
+async def test_a_queue_that_is_created_under_a_hidden_name_is_used_by_it(stage: Stage) -> None:
+    """A move of an earlier queue of its name has not cleared up."""
+    await stage.catalog.real.insert_move(Move("m-1", PROJECT, "r", "p1", "p2", MoveState.RETIRED, created=1.0))
+    assert (await stage.call("PUT", "/v2/queues/r").ended()).status == 201
+    made = await stage.catalog.real.get_placement(key("r"))
+    assert made is not None
+    name = made.segments[-1].physical
+    assert name != "r"
+    assert (await stage.call("POST", "/v2/queues/r/messages", {"messages": [{"body": 1}]}).ended()).status == 201
+    assert (stage.p1.log + stage.p2.log) == [f"PUT /v2/queues/{name}", f"POST /v2/queues/{name}/messages"]
