@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -51,7 +50,7 @@ def make_steps(
     def open_upstream(partition: Partition) -> Upstream:
         return Upstream(partition, pool, limits, chance)
 
-    return RealSteps(catalog, open_upstream, position, SystemClock(), lambda: secrets.token_hex(8))
+    return RealSteps(catalog, open_upstream, position, SystemClock())
 
 
 def make_rehearsal(

@@ -127,7 +127,7 @@ class Stage:
         def open_upstream(partition: Partition) -> Upstream:
             return Upstream(partition, pool, self._limits, random.Random(1))
 
-        return RealSteps(self.catalog, open_upstream, position, SystemClock(), lambda: secrets.token_hex(8))
+        return RealSteps(self.catalog, open_upstream, position, SystemClock())
 
     async def mover(self, name: str, wrap: Callable[[Steps], Steps] = lambda steps: steps) -> RunningMover:
         """Begin a mover."""

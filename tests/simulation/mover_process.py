@@ -48,11 +48,8 @@ async def run_mover(
     def open_upstream(partition: Partition) -> Upstream:
         return Upstream(partition, pool, limits, chance)
 
-    def token() -> str:
-        return f"{chance.getrandbits(64):016x}"
-
     following = Following(catalog, changed)
-    steps = RealSteps(catalog, open_upstream, following.position, clock, token)
+    steps = RealSteps(catalog, open_upstream, following.position, clock)
     mover = Mover(catalog, steps, pace, clock, chance, actor.name)
     feed = asyncio.create_task(following.run())
     await mover.run(asyncio.Event())

@@ -78,7 +78,7 @@ async def ends(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             await catalog.insert_partition(Partition(name, (f"http://{host}:{port}",), api_versions=versions))
         pool = Pool(connect_timeout=2.0, idle_timeout=5.0, max_head=65536)
         stack.callback(pool.close)
-        steps = RealSteps(catalog, _opening(pool), _nowhere, SystemClock(), lambda: secrets.token_hex(8))
+        steps = RealSteps(catalog, _opening(pool), _nowhere, SystemClock())
         key = QueueKey(f"project-{secrets.token_hex(4)}", QUEUE)
         source, target = Segment(0, names[0], QUEUE, True), Segment(1, names[1], f"{QUEUE}-1-hidden")
         yield Ends(steps, catalog, key, source, target, addresses)

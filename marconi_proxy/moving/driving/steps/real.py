@@ -25,7 +25,7 @@ from marconi_proxy.upstream.exchange import Upstream
 
 class RealSteps(Steps):
     """Belongs to one event loop. ``position`` finds the change that made a placement what it is in the feed
-    (``Following.position``); ``token`` makes a random one for each new placement."""
+    (``Following.position``)."""
 
     def __init__(
         self,
@@ -33,13 +33,11 @@ class RealSteps(Steps):
         open_upstream: Callable[[Partition], Upstream],
         position: Callable[[Placement], Awaitable[int]],
         clock: Clock,
-        token: Callable[[], str],
     ) -> None:
         self._catalog = catalog
         self._open_upstream = open_upstream
         self._position = position
         self._clock = clock
-        self._token = token
         self._upstreams: dict[str, Upstream] = {}
 
     # -- the catalog -------------------------------------------------------------------------------------------------
