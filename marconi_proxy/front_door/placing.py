@@ -125,6 +125,9 @@ class Placing:
                 raise unavailable("The dead-letter queue is just being moved. Nothing was done.")
             if placement.group is not None:
                 return placement.partition
+            if placement.segments[-1].physical != dead_letter:
+                # Stores put dead letters into the queue that the metadata names.
+                raise _apart(dead_letter)
             try:
                 await self._catalog.replace_placement(replace(placement, epoch=placement.epoch + 1, group=source.queue))
             except Conflict as conflict:
@@ -162,12 +165,7 @@ class Placing:
         if dead_letter == placement.queue:
             return
         if await self._group(placement.key, dead_letter, placement.partition) != placement.partition:
-            raise Refused(
-                409,
-                "Resource conflict",
-                f"Queue {dead_letter} lives apart from this queue and cannot take its dead letters. "
-                "Name a queue that does not exist yet, or create the two anew.",
-            )
+            raise _apart(dead_letter)
 
     async def upstream(self, segment: Segment) -> Upstream:
         """Return the way to a segment's partition. Raises Refused, CatalogUnavailable."""
@@ -175,3 +173,12 @@ class Placing:
         if upstream is None:
             raise unavailable("The queue's partition is not registered any more.", 30)
         return upstream
+
+
+def _apart(dead_letter: str) -> Refused:
+    return Refused(
+        409,
+        "Resource conflict",
+        f"Queue {dead_letter} lives apart from this queue and cannot take its dead letters. "
+        "Name a queue that does not exist yet, or create the two anew.",
+    )

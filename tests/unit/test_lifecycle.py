@@ -757,6 +757,17 @@ async def test_a_dead_letter_queue_waits_until_a_move_of_an_earlier_one_has_clea
     assert p1.log == []
 
 
+async def test_a_queue_with_a_hidden_name_takes_no_dead_letters(stage: Stage, worker: Worker) -> None:
+    """Stores put them into the queue that the metadata names."""
+    hidden = Segment(2, "p1", hidden_name(PROJECT, "dead", BORN, 2))
+    moved = replace(placement("dead", "p1"), segments=(hidden,))
+    await stage.put(moved)
+    with pytest.raises(Refused) as caught:
+        await worker.lifecycle.placing.tie(placement("q", "p1"), "dead")
+    assert caught.value.status == 409
+    assert await stage.stored("dead") == moved
+
+
 async def test_a_dead_letter_queue_that_is_being_moved_is_tied_to_nobody(stage: Stage, worker: Worker) -> None:
     """Where it will be is not decided."""
     for group in (None, "other"):
