@@ -30,6 +30,7 @@ class Subject:
     order: Callable[[str, str], Awaitable[Move]]
     take: Callable[[str], Awaitable[int]]
     has: Callable[[str, str], bool]
+    name_dead_letters: Callable[[str, str], None]
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -47,7 +48,11 @@ async def subject(request: pytest.FixtureRequest, catalog: Catalog) -> AsyncIter
             assert holder is not None
             return holder.token
 
-        yield Subject(stage.steps(stack, following.position), stage.put, stage.order, take, stage.has)
+        def name_dead_letters(queue: str, dead: str) -> None:
+            hosts["p1"].store.queues[PROJECT, queue].metadata["_dead_letter_queue"] = dead
+
+        steps = stage.steps(stack, following.position)
+        yield Subject(steps, stage.put, stage.order, take, stage.has, name_dead_letters)
 
 
 def _fake() -> Subject:
@@ -63,7 +68,10 @@ def _fake() -> Subject:
     async def take(id_: str) -> int:
         return world.take(id_)[1]
 
-    return Subject(world, put, order, take, lambda where, queue: (where, queue) in world.queues)
+    def name_dead_letters(queue: str, dead: str) -> None:
+        world.queues["p1", queue].metadata["_dead_letter_queue"] = dead
+
+    return Subject(world, put, order, take, lambda where, queue: (where, queue) in world.queues, name_dead_letters)
 
 
 async def _placement(subject: Subject, key: QueueKey = KEY) -> Placement:
@@ -109,6 +117,18 @@ async def test_positions_grow_with_changes(subject: Subject) -> None:
         await subject.steps.place(changed, "bars")
         positions.append(await subject.steps.position(changed))
     assert positions == sorted(set(positions))
+
+
+async def test_whose_dead_letters_come_is_what_is_stored_on_that_partition(subject: Subject) -> None:
+    for queue in ("orders", *(f"q{n}" for n in range(20)), "source"):
+        await subject.put(queue)
+    assert await subject.steps.source_of(KEY, "p1") is None
+    subject.name_dead_letters("orders", "orders")
+    subject.name_dead_letters("q1", "q2")
+    assert await subject.steps.source_of(KEY, "p1") is None
+    subject.name_dead_letters("source", "orders")
+    assert await subject.steps.source_of(KEY, "p1") == "source"
+    assert await subject.steps.source_of(KEY, "p2") is None
 
 
 async def test_a_queue_is_brought_in_step_looked_at_and_removed(subject: Subject) -> None:

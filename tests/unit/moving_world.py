@@ -209,6 +209,16 @@ class World(Steps):
         await self._called("dead_letter_queue")
         return dead_letters_of(self._queue(segment).metadata)
 
+    async def source_of(self, key: QueueKey, partition: str) -> str | None:
+        await self._called("source_of")
+        for placement in self.placements.values():
+            for segment in placement.segments:
+                if segment.partition == partition and placement.key != key:
+                    name = dead_letters_of(self._queue(segment).metadata)
+                    if name == key.queue and placement.state is not PlacementState.RESERVED:
+                        return placement.queue
+        return None
+
     def _queue(self, segment: Segment) -> FakeQueue:
         if segment.partition in self.unreachable:
             raise Unready(f"partition {segment.partition} does not answer")

@@ -726,6 +726,34 @@ async def test_dead_letters_that_may_still_come_keep_their_segment() -> None:
     assert world.moves["m2"].facts["waits"] == "dead letters of queue orders may still come"
 
 
+async def test_dead_letters_of_another_source_keep_their_segment_until_it_has_gone_too() -> None:
+    """The catalog knows one source of a dead-letter queue: that others name it, their partition knows."""
+    world = World()
+    _group(world)
+    world.put("second", _dead_letter_queue="dead")
+    world.put("third", _dead_letter_queue="else")
+    world.queues["p1", "dead"].free = world.queues["p1", "orders"].free = 0
+    asked: list[str] = []
+
+    async def count(name: str) -> None:
+        asked.extend(["all"] if name == "source_of" else [])
+
+    world.before = count
+    convoy = Crew(world, "m1", "m2").mover()
+    for _ in range(20):
+        world.clock.time += 100
+        await convoy.step()
+    assert world.moves["m1"].state is MoveState.DONE
+    assert world.chain("dead") == ["p1 sealed", "p2"]
+    assert world.moves["m2"].facts["waits"] == "dead letters of queue second may still come"
+    assert asked == ["all"]
+
+    world.order("m3", "second")
+    await Crew(world, "m1", "m2", "m3").run()
+    assert {move.state for move in world.moves.values()} == {MoveState.DONE}
+    assert world.chain("dead") == world.chain("second") == ["p2"]
+
+
 @pytest.mark.parametrize("queue", ["orders", "dead"])
 async def test_half_a_group_is_refused(queue: str) -> None:
     world = World()

@@ -389,21 +389,33 @@ class Drive:
                 holds[sighting.member.id] = {**told, "member": sighting.member.id}
         if holds:
             facts["holds"] = list(holds.values())
-        awaited = await self._dead_letters_from(placement) if all(look.empty for look in looks) else None
+        awaited = None
+        if placement.group not in (None, placement.queue) and all(look.empty for look in looks):
+            facts["dead_letters_from"] = source = await self._dead_letters_from(placement)
+            awaited = f"dead letters of queue {source} may still come" if source is not None else None
         return _Seen(looks, awaited, facts)
 
     async def _dead_letters_from(self, placement: Placement) -> str | None:
-        """Return why dead letters may still come into a sealed segment, None if they cannot: a store puts them there
-        while the queue that they are from has a segment on the same partition."""
-        if placement.group is None or placement.group == placement.queue:
-            return None
-        source = await self.steps.placement(placement.key._replace(queue=placement.group))
-        if source is None or source.state is PlacementState.RESERVED:
-            return None
-        theirs = {segment.partition for segment in source.segments}
-        if any(segment.partition in theirs for segment in placement.segments[:-1]):
-            return f"dead letters of queue {placement.group} may still come"
+        """Return the name of a queue of which dead letters may still come into a sealed segment, None if there is none:
+        a store puts them there while the queue that they are from has a segment on the same partition."""
+        places = sorted({segment.partition for segment in placement.segments[:-1]})
+        # The catalog knows one, and there may be others. To ask all queues each time would be too much.
+        last = str(self.move.facts.get("dead_letters_from") or placement.group)
+        if await self._still_from(last, placement, places):
+            return last
+        for place in places:
+            other = await self.steps.source_of(placement.key, place)
+            if other is not None:
+                return other
         return None
+
+    async def _still_from(self, queue: str, placement: Placement, places: Sequence[str]) -> bool:
+        key = placement.key._replace(queue=queue)
+        source = await self.steps.placement(key)
+        if source is None or source.state is PlacementState.RESERVED:
+            return False
+        names = [await self.steps.dead_letter_queue(key, s) for s in source.segments if s.partition in places]
+        return placement.queue in names
 
     async def _tell(self, seen: _Seen, now: float) -> None:
         remaining = self.move.facts.get("left", 0) if seen.unknown else seen.left

@@ -52,6 +52,9 @@ class DryRun(Steps):
     async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
         return await self._steps.dead_letter_queue(key, segment)
 
+    async def source_of(self, key: QueueKey, partition: str) -> str | None:
+        return await self._steps.source_of(key, partition)
+
     async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         there = await self._steps.look(key, target)
         if there.problem is not None:

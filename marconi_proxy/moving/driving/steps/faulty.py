@@ -14,7 +14,7 @@ from marconi_proxy.moving.driving.steps.interface import Steps, Unready
 
 T = TypeVar("T")
 
-_OF_PARTITIONS = frozenset({"dead_letter_queue", "bring_in_step", "unsubscribe", "remove"})
+_OF_PARTITIONS = frozenset({"dead_letter_queue", "source_of", "bring_in_step", "unsubscribe", "remove"})
 
 
 class Died(BaseException):
@@ -98,6 +98,9 @@ class FaultySteps(Steps):
 
     async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
         return await self._through("dead_letter_queue", lambda: self._steps.dead_letter_queue(key, segment))
+
+    async def source_of(self, key: QueueKey, partition: str) -> str | None:
+        return await self._through("source_of", lambda: self._steps.source_of(key, partition))
 
     async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         await self._through("bring_in_step", lambda: self._steps.bring_in_step(key, source, target, within))

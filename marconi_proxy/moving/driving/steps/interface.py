@@ -67,6 +67,11 @@ class Steps(ABC):
         """Return the name of the queue that takes the dead letters of this one, None if there is none."""
 
     @abstractmethod
+    async def source_of(self, key: QueueKey, partition: str) -> str | None:
+        """Return the name of another queue that has a segment on the partition, whose dead letters come into this one
+        there, by what is stored there; None if there is none. Asks all of the project. Raises Unready."""
+
+    @abstractmethod
     async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         """Make sure that ``target`` is there, with the metadata and subscriptions of ``source``. ``within``: seconds
         after which it is given up. Raises Unready."""

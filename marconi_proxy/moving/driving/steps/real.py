@@ -12,6 +12,7 @@ from catalog.model import (
     Move,
     Partition,
     Placement,
+    PlacementState,
     QueueKey,
     Segment,
 )
@@ -21,6 +22,9 @@ from marconi_proxy.moving.driving.steps.interface import BUSY, CALL, Steps, Unre
 from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls, together
 from marconi_proxy.moving.driving.steps.subscriptions import changes
 from marconi_proxy.upstream.exchange import Upstream
+
+# Queues that are asked for their metadata at the same time.
+_AT_A_TIME = 16
 
 
 class RealSteps(Steps):
@@ -92,6 +96,24 @@ class RealSteps(Steps):
 
     async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
         return await (await self._registered(key, segment)).dead_letter_queue()
+
+    async def source_of(self, key: QueueKey, partition: str) -> str | None:
+        after: QueueKey | None = None
+        while page := await self._catalog.list_placements(
+            project=key.project, partition=partition, after=after, limit=_AT_A_TIME
+        ):
+            after = page[-1].key
+            there = [
+                (placement, segment)
+                for placement in page
+                for segment in placement.segments
+                if segment.partition == partition and placement.key != key
+            ]
+            names = await together(*(self.dead_letter_queue(placement.key, segment) for placement, segment in there))
+            for (placement, _), name in zip(there, names, strict=True):
+                if name == key.queue and placement.state is not PlacementState.RESERVED:
+                    return placement.queue
+        return None
 
     async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         try:
