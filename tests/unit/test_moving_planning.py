@@ -55,6 +55,12 @@ def test_a_plan_says_what_it_relies_on_and_how_gently_it_goes():
     assert [p["name"] for p in made.preconditions["partitions"]] == ["p1", made.moves[0].target]
 
 
+def test_dead_letter_queues_go_before_what_may_be_another_source_of_them():
+    made = planned(DRAIN, layout([queue("another"), queue("dead", group="q"), queue("q"), queue("z", project="b")]))
+    assert [m.queue for m in made.moves] == ["dead", "q", "another", "z"]
+    assert made.preconditions["groups"] == [[0, 1]]
+
+
 def test_the_hash_is_of_all_that():
     made = planned(DRAIN, layout([queue("q")]))
     assert planned(DRAIN, layout([queue("q")])).hash == made.hash

@@ -70,8 +70,9 @@ class _Draft:
     later: list[tuple[Placement, str]] = field(default_factory=list)
 
     def add(self, unit: Sequence[Placement], target: str) -> None:
-        # Those that the catalog knows to belong together are begun together, so they stand side by side.
-        for group in together(unit):
+        # Those that the catalog knows to belong together are begun together, so they stand side by side. Dead-letter
+        # queues come first: the others may be sources of theirs too, which cannot go before them.
+        for group in sorted(together(unit), key=lambda group: all(p.group is None for p in group)):
             first = len(self.moves)
             self.moves += (PlannedMove(p.project, p.queue, p.partition, target) for p in group)
             self.born += (p.born for p in group)
