@@ -128,6 +128,19 @@ def _grouped(world: World) -> None:
     world.before = drain
 
 
+def _group_cancelled(world: World) -> None:
+    """One of them, and whoever did that died before the other."""
+    _grouped(world)
+    world.on_state[MoveState.ARMED] = lambda: world.decide("m1", Event.CANCEL)
+
+
+def _source_deleted(world: World) -> None:
+    _grouped(world)
+    world.before = None
+    world.on_state[MoveState.ARMED] = lambda: world.delete(world.moves["m1"].key)
+    world.on_state[MoveState.DRAINING] = world.empty
+
+
 _BEFORE = {MoveState.CANCELLED}
 SCENARIOS = {
     "forward": Scenario(_forward, {MoveState.DONE}, {"p2"}),
@@ -148,6 +161,10 @@ SCENARIOS = {
     "made anew when retired": Scenario(_made_anew(MoveState.RETIRED), {MoveState.DONE}, {"p2"}),
     "aborted by a worker": Scenario(_aborted, {MoveState.DONE}, {"p2"}),
     "a group": Scenario(_grouped, {MoveState.DONE}, {"p2"}, ("m1", "m2")),
+    "a group, one of it cancelled": Scenario(_group_cancelled, _BEFORE, {"p1"}, ("m1", "m2")),
+    "a group, its source deleted": Scenario(
+        _source_deleted, {MoveState.CANCELLED, MoveState.DONE}, {None, "p2"}, ("m1", "m2")
+    ),
 }
 
 
