@@ -1,7 +1,8 @@
 """A world for movers: catalog and partitions in memory, a clock that goes when somebody waits, and those who meddle.
 
 ``World`` is an implementation of the steps, which tests/contract compares with the real one. It watches what must never
-be: two open segments, a segment without its queue, a queue deleted that is named or not empty.
+be: two open segments, a segment without its queue, dead letters where no placement leads, a queue deleted that is named
+or not empty.
 """
 
 from __future__ import annotations
@@ -198,8 +199,17 @@ class World(Steps):
         assert [s.n for s in placement.segments if not s.sealed] == [placement.segments[-1].n]
         for segment in placement.segments:
             assert (segment.partition, segment.physical) in self.queues, f"{segment} has no queue"
+        self._watch_dead_letters(placement)
         self.placements[placement.key] = placement
         self.feed.append((placement.key, placement.epoch, placement.born))
+
+    def _watch_dead_letters(self, placement: Placement) -> None:
+        last = placement.segments[-1]
+        name = dead_letters_of(self.queues[last.partition, last.physical].metadata)
+        taker = self.placements.get(placement.key._replace(queue=name)) if name is not None else None
+        if taker is not None and taker.state is not PlacementState.RESERVED and taker.key != placement.key:
+            named = [segment.partition for segment in taker.segments]
+            assert last.partition in named, f"dead letters of {placement} come into what no placement names"
 
     async def position(self, placement: Placement) -> int:
         await self._called("position")
