@@ -257,7 +257,7 @@ class Watching(Watcher):
 
 
 class Certificate(AdminShow):
-    """Show what a finished move proves: posts before and after its seal, the pause, who acknowledged, zero checks."""
+    """Show what a finished move proves: each switch, its pause, writes that waited, who acknowledged, zero checks."""
 
     examples = """
   marconi-proxy move certificate 20261121T080000-m3f9c2a -f json
