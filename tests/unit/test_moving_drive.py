@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+from catalog.errors import CatalogUnavailable
 from catalog.model import MemberSighting, MoveState, PartitionState, PlacementState, Segment
 from marconi_proxy.moving.driving.convoy import Convoy
 from marconi_proxy.moving.driving.steps.faulty import Died, Fault
@@ -370,6 +372,27 @@ async def test_a_move_is_not_sent_on_to_a_partition_that_takes_no_queues() -> No
     while "takes no queues" not in world.moves["m1"].facts.get("waits", ""):
         await convoy.step()
     assert world.moves["m1"].state is MoveState.BACK_PREPARING
+
+
+async def test_nothing_of_a_round_goes_on_when_it_has_failed() -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders")
+    convoy = Crew(world, "m1").mover()
+    while world.moves["m1"].state is not MoveState.ARMED:
+        await convoy.step()
+
+    async def fail(name: str) -> None:
+        if name == "position":
+            raise CatalogUnavailable("the feed is cut")
+        for _ in range(20 * (name == "record")):
+            await asyncio.sleep(0)
+
+    world.before = fail
+    with pytest.raises(CatalogUnavailable, match="cut"):
+        await convoy.step()
+    assert len(asyncio.all_tasks()) == 1
+    assert world.moves["m1"].state is MoveState.SEALING
 
 
 async def test_a_paused_move_rests_until_it_is_resumed() -> None:

@@ -207,7 +207,14 @@ class Round:
         if not self._open:
             return None
         queues = [entry.placement for entry in self._open]
-        barrier, _ = await asyncio.gather(self._barrier(queues), self._each(new, self._write_down))
+        barrier, written = await asyncio.gather(
+            self._barrier(queues), self._each(new, self._write_down), return_exceptions=True
+        )
+        # Only now: nothing may be written by this round when it is over.
+        for outcome in (barrier, written):
+            if isinstance(outcome, BaseException):
+                raise outcome
+        assert isinstance(barrier, Barrier)
         while self._open:
             verdict = barrier.verdict
             if isinstance(verdict, Passed):
