@@ -395,6 +395,27 @@ async def test_nothing_of_a_round_goes_on_when_it_has_failed() -> None:
     assert world.moves["m1"].state is MoveState.SEALING
 
 
+@pytest.mark.parametrize("event", [Event.REVERSE, Event.ONWARD])
+async def test_a_second_way_that_cannot_be_gone_is_given_up_and_the_move_drains_on(event: Event) -> None:
+    world = World()
+    world.put("orders", free=1)
+    world.order("m1", "orders")
+
+    def on() -> None:
+        world.decide("m1", event, "p3" if event is Event.ONWARD else None)
+        world.partitions["p1"] = make_partition("p1", state=PartitionState.DISABLED)
+        world.partitions["p3"] = make_partition("p3", state=PartitionState.DISABLED)
+        world.on_state[MoveState.DRAINING] = world.empty
+
+    world.on_state[MoveState.DRAINING] = on
+    await Crew(world, "m1").run()
+    move = world.moves["m1"]
+    assert (move.state, world.chain("orders")) == (MoveState.DONE, ["p2"])
+    assert (move.source, move.target, move.toward) == ("p1", "p2", "p2")
+    (given_up,) = [entry.reason for entry in move.log if entry.state is MoveState.BACK_UNDOING]
+    assert given_up.startswith(f"failed {PACE.give_up_after} times in a row, the last time: partition p")
+
+
 async def test_a_paused_move_rests_until_it_is_resumed() -> None:
     world = World()
     world.put("orders")

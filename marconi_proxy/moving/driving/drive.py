@@ -205,7 +205,9 @@ class Drive:
                 return await self.wait_for("for the end of a deletion of the queue")
             if self._failures() >= self.pace.give_up_after and move.state in _RETRIED:
                 reason = f"failed {self._failures()} times in a row, the last time: {move.facts.get('waits', '')}"
-                await self.enter(Event.PAUSE, reason, {"failures": 0})
+                # After the switch there is something better to do than to wait for an operator: to go on draining.
+                event = Event.PAUSE if before_switch(self.move.state) else Event.CANCEL
+                await self.enter(event, reason, {"failures": 0})
                 return AT_ONCE
             return await _STEPS[move.state](self)
         except Unready as unready:

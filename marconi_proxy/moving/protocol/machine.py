@@ -37,7 +37,7 @@ class Event(StrEnum):
 
 
 EVENTS: Mapping[Event, str] = {
-    Event.START: "its turn came: budgets and window allow it",
+    Event.START: "its turn came: its partitions have few enough other moves before their switch",
     Event.PREPARED: "the queue is ready on the partition it goes to, and every live worker is capable",
     Event.BACK_OFF: "something is not as it must be; it is tried again later",
     Event.SEALED: "the placement says sealing: workers hold writes",
@@ -47,9 +47,9 @@ EVENTS: Mapping[Event, str] = {
     Event.NOT_EMPTY: "a later look at the older segments found something",
     Event.RETIRED: "they were empty twice, and are not in the placement any more",
     Event.CLEANED: "what the move leaves behind was deleted from partitions",
-    Event.PAUSE: "an operator, or too many attempts: leave it as it is",
+    Event.PAUSE: "an operator, or too many attempts before the switch: leave it as it is",
     Event.RESUME: "an operator: go on",
-    Event.CANCEL: "an operator: leave the queue where it is",
+    Event.CANCEL: "an operator: leave the queue where it is; after the switch also too many attempts to go another way",
     Event.REVERSE: "an operator: writes shall go to the partition again where they went before",
     Event.ONWARD: "an operator: writes shall go on to yet another partition",
     Event.GONE: "the queue was deleted by its users",
@@ -74,7 +74,7 @@ _E = Event
 TABLE: Mapping[MoveState, Place] = {
     _S.PLANNED: Place(
         "Waits for its turn. Nothing was done.",
-        "Starts when budgets and window allow it; can be cancelled.",
+        "Starts when its partitions have few enough other moves before their switch; can be cancelled.",
         {
             _E.START: _S.PREPARING,
             _E.SWITCHED: _S.DRAINING,
@@ -165,7 +165,7 @@ TABLE: Mapping[MoveState, Place] = {
     ),
     _S.BACK_PREPARING: Place(
         "Reversed, or sent on: a queue for the new writes is being created on the partition that they are to go to.",
-        "As preparing; `cancel` goes on draining.",
+        "As preparing; `cancel`, or too many attempts, go on draining.",
         {
             _E.PREPARED: _S.BACK_ARMED,
             _E.SWITCHED: _S.DRAINING,
@@ -176,7 +176,7 @@ TABLE: Mapping[MoveState, Place] = {
     ),
     _S.BACK_ARMED: Place(
         "Reversed, or sent on: ready to seal.",
-        "As armed; `cancel` goes on draining.",
+        "As armed; `cancel`, or too many attempts, go on draining.",
         {
             _E.SEALED: _S.BACK_SEALING,
             _E.BACK_OFF: _S.BACK_PREPARING,
