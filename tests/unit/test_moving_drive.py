@@ -374,6 +374,29 @@ async def test_a_move_is_not_sent_on_to_a_partition_that_takes_no_queues() -> No
     assert world.moves["m1"].state is MoveState.BACK_PREPARING
 
 
+async def test_a_group_is_sent_on_in_one_round() -> None:
+    world = World()
+    world.put("orders", free=1, _dead_letter_queue="dead")
+    world.put("dead", free=1, group="orders")
+    world.order("m1", "orders", group=("m2",))
+    world.order("m2", "dead", group=("m1",))
+    crew = Crew(world, "m1", "m2")
+    convoy = crew.mover()
+    while [move.state for move in world.moves.values()] != [MoveState.DRAINING] * 2:
+        await world.clock.sleep(await convoy.step())
+    for id_ in ("m1", "m2"):
+        world.decide(id_, Event.ONWARD, "p3")
+    sealed = []
+    world.on_state[MoveState.BACK_SEALING] = lambda: sealed.append([world.chain("orders"), world.chain("dead")])
+    while [move.state for move in world.moves.values()] != [MoveState.DRAINING] * 2:
+        await world.clock.sleep(await convoy.step())
+    assert sealed == [[["p1 sealed", "p2", "sealing"]] * 2]
+    world.empty()
+    await crew.run()
+    assert (world.chain("orders"), world.chain("dead")) == (["p3"], ["p3"])
+    assert set(world.queues) == {("p3", "orders"), ("p3", "dead")}
+
+
 async def test_nothing_of_a_round_goes_on_when_it_has_failed() -> None:
     world = World()
     world.put("orders")
