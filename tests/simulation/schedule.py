@@ -172,7 +172,8 @@ class Schedule:
         world, chance = self.world, self.chance
         while world.loop.time() < until:
             if not world.order_move(QUEUE, chance.choice(PARTITIONS)) and chance.random() < 0.6:
-                world.decide(chance.choice((Event.REVERSE, Event.REVERSE, Event.CANCEL, Event.PAUSE)))
+                event = chance.choice((Event.REVERSE, Event.ONWARD, Event.CANCEL, Event.PAUSE))
+                world.decide(event, chance.choice(PARTITIONS) if event is Event.ONWARD else None)
             await asyncio.sleep(chance.uniform(0.1, 2.0))
             world.decide(Event.RESUME)
 

@@ -24,6 +24,7 @@ from marconi_proxy.front_door import application, lifecycle, writing
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.orders.turning import came_from, settled, turned
 from marconi_proxy.moving.protocol.machine import TABLE, Event, after
 from marconi_proxy.upstream.exchange import Limits
 from tests.checker.record import History
@@ -307,18 +308,20 @@ class World:
         self.note(f"move m-{number} from {placement.partition} to {target} is ordered")
         return True
 
-    def decide(self, event: Event) -> None:
-        """Do what an operator does, as the admin API does it; nothing if that cannot be just now."""
+    def decide(self, event: Event, onward: str | None = None) -> None:
+        """Do what an operator does, as the admin API does it; nothing if that cannot be just now. ``onward``: where a
+        move is sent on to."""
         for move in list(self.store.moves.values()):
             if event not in TABLE[move.state].next:
                 continue
             (placement,) = self.store.placements.values()
-            if event is Event.REVERSE and len(placement.segments) >= PACE.max_segments:
+            once_more = event in (Event.REVERSE, Event.ONWARD)
+            if once_more and (len(placement.segments) >= PACE.max_segments or placement.partition == onward):
                 continue
-            decided = move.entered(LogEntry(self.clock.now(), after(move.state, event), f"an operator: {event}"))
-            if event is Event.REVERSE:
-                toward = move.target if placement.partition == move.source else move.source
-                decided = replace(decided, toward=toward, tail=None, physical=None)
+            entry = LogEntry(self.clock.now(), after(move.state, event), f"an operator: {event}")
+            decided = settled(move.entered(entry))
+            if once_more:
+                decided = turned(decided, placement, onward or came_from(move, placement))
             self.store.replace_move(replace(decided, due=0.0), None)
             self.note(f"{move.id} {move.state}: {event}")
 
