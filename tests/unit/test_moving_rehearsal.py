@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from catalog.model import MemberSighting, Move, PartitionState
+from catalog.model import MemberSighting, Move, MoveState, PartitionState
 from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.protocol.machine import Event
 from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
+from tests.unit.moving_crew import Crew
 from tests.unit.moving_world import World, make_partition, member
 
 
@@ -36,6 +38,21 @@ async def test_a_move_that_could_be_made_has_no_problem_and_says_what_would_be_d
         "hold writes for at most 1500 ms per attempt",
         "send writes to partition p2",
     ]
+
+
+async def test_a_move_that_is_sent_on_is_rehearsed_too() -> None:
+    world = World()
+    world.put("orders", free=7)
+    world.order("m1", "orders")
+    world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.PAUSE)
+    await Crew(world, "m1").run()
+    world.decide("m1", Event.ONWARD, "p3")
+    rehearsed = await _rehearse(world, world.moves["m1"])
+    assert rehearsed.problems == []
+    assert rehearsed.would[0] == "create queue orders on partition p3"
+    assert rehearsed.would[-1] == "send writes to partition p3"
+    world.partitions["p3"] = make_partition("p3", state=PartitionState.CORDONED)
+    assert (await _rehearse(world, world.moves["m1"])).problems == ["partition p3 is cordoned: it takes no queues"]
 
 
 async def test_it_names_the_partition_that_takes_no_queues() -> None:
