@@ -76,6 +76,8 @@ class Store:
     members: dict[str, tuple[Member, float]] = field(default_factory=dict)
     moves: dict[str, Move] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
+    # How often a move was taken that somebody else had not released.
+    takeovers: int = 0
     holders: dict[str, Holder] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     log: list[Change] = field(default_factory=list)
@@ -267,6 +269,8 @@ class Store:
             raise MoveConflict(move_id, None)
         if stored.holder is not None and stored.holder.name != holder:
             raise MoveHeld(move_id, stored.holder)
+        before = self.holders.get(move_id)
+        self.takeovers += before is not None and before.name != holder
         token = self.tokens[move_id] = self.tokens.get(move_id, 0) + 1
         held = self.holders[move_id] = Holder(holder, token, self.clock() + seconds)
         return replace(stored, holder=held)

@@ -6,14 +6,27 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
+from catalog.model import Placement, PlacementState
 from marconi_proxy.moving.protocol.machine import Event
 from tests.checker.judge import Violation, judge
 from tests.simulation.clients import CLAIM_TTL, Auditor, Client, Consumer, Producer, Subscriber
 from tests.simulation.front import Worker
 from tests.simulation.virtual_loop import Actor, VirtualLoop
-from tests.simulation.world import DEADLINE, FAIR, HASTE, LEASE, PACE, PARTITIONS, Weather, World, substituted
+from tests.simulation.world import (
+    AMBIGUITY,
+    DEADLINE,
+    FAIR,
+    HASTE,
+    LEASE,
+    PACE,
+    PARTITIONS,
+    Weather,
+    World,
+    substituted,
+)
 
 QUEUE = "orders"
 TTL = CLAIM_TTL / HASTE
@@ -120,6 +133,7 @@ class Schedule:
         return Weather(**{name: bad[name]() for name in chance.sample(sorted(bad), kinds)})
 
     async def _freeze_worker(self) -> None:
+        self.world.counts["workers frozen"] += 1
         await self._freeze(self._pick().actor, LEASE * 2)
 
     async def _freeze(self, actor: Actor, longest: float) -> None:
@@ -143,12 +157,14 @@ class Schedule:
             await self._while()
             self.world.note(f"a worker loses the catalog, whose answers took {line.slow:.1f} s")
             line.cut = True
+            self.world.counts["catalogs lost"] += 1
             await self._while(LEASE * 2)
             line.cut, line.slow = False, 0.0
 
     async def _crash_partition(self) -> None:
         host = self.world.hosts[self.chance.choice(PARTITIONS)]
         self.world.note(f"{host.name} crashes")
+        self.world.counts["partitions crashed"] += 1
         host.crash()
         await self._while(3.0)
         host.restart()
@@ -156,9 +172,11 @@ class Schedule:
     async def _kill_mover(self) -> None:
         actor = self.chance.choice(self.world.movers)
         self.world.note(f"{actor.name} is killed")
+        self.world.counts["movers killed"] += 1
         self.world.kill(actor)
 
     async def _freeze_mover(self) -> None:
+        self.world.counts["movers frozen"] += 1
         await self._freeze(self.chance.choice(self.world.movers), PACE.hold * 2)
 
     async def _keep_movers(self) -> None:
@@ -167,19 +185,30 @@ class Schedule:
             self.world.tend_movers(2)
             await asyncio.sleep(self.chance.uniform(0.2, 2.0))
 
+    def _order(self) -> bool:
+        """Order a move to another partition; return whether that could be."""
+        (placement,) = self.world.store.placements.values()
+        others = [name for name in PARTITIONS if name != placement.partition]
+        return self.world.order_move(QUEUE, self.chance.choice(others))
+
     async def _move(self, until: float) -> None:
         """Be an operator who cannot decide."""
         world, chance = self.world, self.chance
         while world.loop.time() < until:
-            if not world.order_move(QUEUE, chance.choice(PARTITIONS)) and chance.random() < 0.6:
-                event = chance.choice((Event.REVERSE, Event.ONWARD, Event.CANCEL, Event.PAUSE))
+            if not self._order() and chance.random() < 0.6:
+                event = chance.choice((Event.REVERSE, Event.REVERSE, Event.ONWARD, Event.CANCEL, Event.PAUSE))
                 world.decide(event, chance.choice(PARTITIONS) if event is Event.ONWARD else None)
             await asyncio.sleep(chance.uniform(0.1, 2.0))
             world.decide(Event.RESUME)
 
+    async def _move_once(self, until: float) -> None:
+        """Have one move, and leave it alone."""
+        self._order()
+        await asyncio.sleep(until - self.world.loop.time())
+
     async def _lapse(self, until: float) -> None:
-        """One worker loses the catalog, the last answer of which took long. When its lease is just over, by the store's
-        clock, the queue is moved."""
+        """One worker loses the catalog, the last answer of which took long. About when its lease is over, by the
+        store's clock, the queue is moved."""
         world, chance = self.world, self.chance
         line = world.lines[self._pick().actor.name]
         line.slow = chance.uniform(0.5, 0.8) * LEASE
@@ -187,7 +216,7 @@ class Schedule:
         asked = world.loop.time()
         await line.last.wait()
         world.note(f"a worker has lost the catalog, whose last answer took {line.slow:.1f} s")
-        await asyncio.sleep(max(0.0, LEASE - line.slow + chance.uniform(0.0, 0.2)))
+        await asyncio.sleep(max(0.0, LEASE - line.slow + chance.uniform(-0.6, 0.2)))
         await self._move(max(until, asked + LEASE * 2.5))
         line.last, line.cut, line.slow = None, False, 0.0
 
@@ -201,14 +230,17 @@ class Schedule:
         await auditor.create()
         movers = asyncio.ensure_future(self._keep_movers())
         story = chance.random()
-        lapse, crawl = story < 0.12, 0.12 <= story < 0.27
+        lapse, crawl, behind = story < 0.12, 0.12 <= story < 0.27, 0.27 <= story < 0.35
         world.climate = self._drawn(chance.choice((0, 1, 1, 2)))
         if crawl:
             # Posts are slow all the time, so that some are under way at every seal.
             world.climate = replace(FAIR, sluggish=0.6)
+        if behind:
+            # Movers do not see what was posted lately, and nobody takes it meanwhile.
+            world.climate = replace(FAIR, lag=PACE.linger * 0.9)
         world.weather = world.climate
         world.note(f"{world.climate}")
-        until = loop.time() + (LEASE * 2.5 if lapse else chance.uniform(1.5, 4.5))
+        until = loop.time() + (PACE.linger * 1.5 if lapse or behind else chance.uniform(1.5, 4.5))
         rest = 0.15 if crawl or lapse else chance.choice((0.3, 0.6))
         producing = [
             asyncio.ensure_future(self._client(Producer, f"producer-{n}").run(until, rest * 2)) for n in range(2)
@@ -216,12 +248,17 @@ class Schedule:
         consumers = [self._client(Consumer, f"consumer-{n}") for n in range(chance.randint(1, 2))]
         patient = chance.choice((1.0, 4.0))
         begin = until - loop.time() if crawl or chance.random() < 0.3 else 0.0
+        if behind:
+            begin = PACE.linger * 2
         consuming = [asyncio.ensure_future(consumer.run(rest * patient, begin)) for consumer in consumers]
         subscribers = [self._client(Subscriber, f"subscriber-{n}") for n in range(2)]
         reading = [asyncio.ensure_future(subscriber.run(rest)) for subscriber in subscribers]
-        moving = asyncio.ensure_future((self._lapse if lapse else self._move)(until))
+        move = self._lapse if lapse else self._move_once if behind else self._move
+        moving = asyncio.ensure_future(move(until))
         trouble = (
-            asyncio.ensure_future(self._trouble(until)) if not (lapse or crawl) and chance.random() < 0.7 else None
+            asyncio.ensure_future(self._trouble(until))
+            if not (lapse or crawl or behind) and chance.random() < 0.7
+            else None
         )
         await moving
         if trouble is not None:
@@ -231,7 +268,7 @@ class Schedule:
         for client in self.clients:
             client.calm = True
         # Nothing of what went wrong lasts longer, and what may still be done late is done.
-        await asyncio.sleep(LEASE + 2.0)
+        await asyncio.sleep(DEADLINE + AMBIGUITY)
         stuck = await self._settled(consumers, consuming, subscribers, reading, auditor)
         movers.cancel()
         return stuck
@@ -261,6 +298,10 @@ class Schedule:
         ]
 
 
+def _is_abort(old: Placement, new: Placement) -> bool:
+    return (old.state, new.state) == (PlacementState.SEALING, PlacementState.OPEN) and old.segments == new.segments
+
+
 def play(seed: int, *, trace: bool = False) -> Outcome:
     """Play the schedule of a seed, and judge it."""
     loop = VirtualLoop()
@@ -280,12 +321,17 @@ async def _play(seed: int, loop: VirtualLoop, worlds: list[World], trace: bool) 
         await world.end()
     stuck += dict.fromkeys(f"failed: {failure}" for failure in loop.failures)
     history = world.history
+    steps = list(pairwise(history.placements))
     figures = {
+        **world.counts,
         "posts": len(history.posts),
         "claims": len(history.claims),
         "pages": len(history.pages),
         "moves": len(world.store.moves),
-        "switches": max(p.segments[-1].n for p in history.placements),
+        "takeovers": world.store.takeovers,
+        "switches": sum(new.segments[-1].n > old.segments[-1].n for old, new in steps),
+        "aborts": sum(_is_abort(old, new) for old, new in steps),
+        "retires": sum(new.segments[0].n > old.segments[0].n for old, new in steps),
         "unknown": sum(post.outcome.value == "unknown" for post in history.posts),
         "refused": sum(post.outcome.value == "refused" for post in history.posts),
     }

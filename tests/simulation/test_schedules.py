@@ -23,6 +23,15 @@ SCHEDULES = int(os.environ.get("MARCONI_TEST_SCHEDULES", "2000"))
 _AT_A_TIME = 125
 FIRSTS = range(0, SCHEDULES, _AT_A_TIME)
 
+# What is to happen in every batch.
+HAPPENING = {
+    *("late", "lost", "mute", "sluggish", "readings that lag", "partitions crashed"),
+    *("workers frozen", "writes stalled", "workers restarted", "catalogs lost", "catalog away", "catalog mute"),
+    *("movers killed", "movers frozen", "movers died before a call", "movers died after a call", "takeovers"),
+    *("aborts", "retires", "operators: reverse", "operators: cancel", "operators: pause", "operators: resume"),
+    *("unknown", "refused"),
+}
+
 
 def digest(outcome: Outcome) -> str:
     return hashlib.sha256("\n".join(outcome.trace).encode()).hexdigest()
@@ -47,8 +56,9 @@ def played(first: int) -> Batch:
 
 @pytest.fixture(scope="module")
 def batches() -> Iterator[dict[int, Future[Batch]]]:
-    """All the batches, on as many cores as there are."""
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
+    """All the batches, on as many cores as there are for each of pytest's processes."""
+    processes = len(os.sched_getaffinity(0)) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    with ProcessPoolExecutor(max(1, processes), mp_context=multiprocessing.get_context("spawn")) as pool:
         yield {first: pool.submit(played, first) for first in FIRSTS}
         pool.shutdown(cancel_futures=True)
 
@@ -63,10 +73,10 @@ def test_every_promise_is_kept(first: int, batches: dict[int, Future[Batch]]) ->
         print(*outcome.trace, sep="\n")
         pytest.fail(str(outcome), pytrace=False)
     print(f"seeds from {first}: {dict(figures)}")
-    # A world in which nothing happens proves nothing.
-    assert figures["switches"] > 0
-    assert figures["unknown"] > 0
-    assert figures["refused"] > 0
+    # A world in which nothing happens proves nothing. What few schedules meet is for many of them to tell.
+    if first + _AT_A_TIME <= SCHEDULES:
+        assert figures["switches"] >= _AT_A_TIME
+        assert HAPPENING - {name for name, times in figures.items() if times} == set()
 
 
 def test_a_seed_is_the_same_run_each_time_and_in_every_process() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -26,6 +27,7 @@ from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.orders.turning import came_from, settled, turned
 from marconi_proxy.moving.protocol.machine import TABLE, Event, after
+from marconi_proxy.option_table import GROUPS
 from marconi_proxy.upstream.exchange import Limits
 from tests.checker.record import History
 from tests.simulation.front import Worker
@@ -36,22 +38,29 @@ from tests.simulation.network import Fate, Host, Network, Request
 from tests.simulation.virtual_loop import Actor, VirtualLoop, acting
 
 EPOCH = 1_700_000_000.0
-# Partitions live so much faster than the world, so that a claim of the least ttl does not outlast a schedule.
+# A second of the world is so many of production: a schedule is to be over soon. Partitions' clocks go by those.
 HASTE = 20
 
-# As production's defaults are to each other, only shorter: a schedule is to be over soon. Seconds of the world.
-DEADLINE = 1.5
-AMBIGUITY = 3.0
-LEASE = 3.0
+
+def _hastened(group: str, option: str) -> float:
+    """What is production's default, in seconds of the world."""
+    return float(next(known.default for known in GROUPS[group] if known.name == option)) / HASTE
+
+
+# So these are to each other as they are in production. What takes no longer than a few calls to the catalog is not
+# shortened so far: calls take as long here as there.
+DEADLINE = _hastened("upstream", "deadline")
+AMBIGUITY = _hastened("moving", "ambiguity")
+LEASE = _hastened("directory", "lease")
 SETTINGS = Settings(
     catalog_uri="simulated",
     max_body=1_000_000,
     body_timeout=30.0,
     trust_forwarded_for=False,
     cache_size=100,
-    member_interval=0.5,
+    member_interval=LEASE / 3,
     lease=LEASE,
-    takeover_after=DEADLINE * 2,
+    takeover_after=_hastened("directory", "takeover_after"),
     hold_max=1.0,
     max_held=100,
     seal_overdue=2.0,
@@ -60,7 +69,13 @@ SETTINGS = Settings(
     max_page=20,
     upstream=Limits(deadline=DEADLINE, connect_timeout=0.5, fresh_idle=1.0, eject_for=1.0),
 )
-PACE = Pace(seal_timeout=1.0, back_off=0.5, linger=AMBIGUITY + DEADLINE + 1.0, hold=3.0, ambiguity=AMBIGUITY)
+PACE = Pace(
+    seal_timeout=1.0,
+    back_off=_hastened("moving", "back_off"),
+    linger=_hastened("moving", "linger"),
+    hold=_hastened("moving", "hold"),
+    ambiguity=AMBIGUITY,
+)
 
 PARTITIONS = ("north", "south", "west")
 
@@ -106,6 +121,7 @@ class _WorldLine(Line):
     def _may_die(self, verb: str, when: str) -> None:
         if self._chance.random() < self._world.weather.dying / 2 and self._actor.name.startswith("mover"):
             self._world.note(f"{self._actor.name} dies {when} {verb}")
+            self._world.counts[f"movers died {when} a call"] += 1
             self._world.kill(self._actor)
 
     def _check(self) -> None:
@@ -121,6 +137,7 @@ class _WorldLine(Line):
         await asyncio.sleep(self._chance.uniform(0.0005, weather.answers))
         self._check()
         if weather.away and self._chance.random() < weather.away:
+            self._world.counts["catalog away"] += 1
             raise CatalogUnavailable("the catalog did not do it")
 
     async def back(self, verb: str) -> None:
@@ -135,6 +152,7 @@ class _WorldLine(Line):
             self.cut = True
             self.last.set()
         if weather.forgotten and self._chance.random() < weather.forgotten:
+            self._world.counts["catalog mute"] += 1
             raise CatalogUnavailable("the catalog did not say whether it did it")
 
     async def news(self) -> None:
@@ -154,6 +172,8 @@ class World:
         self.climate = FAIR
         self.weather = FAIR
         self.history = History()
+        # How often each thing happened that can go wrong, or be decided.
+        self.counts: Counter[str] = Counter()
         self.trace: list[str] | None = [] if trace else None
         self.clock = WorldClock(loop, EPOCH)
         self.store = Store(self.clock.now, placed=self.history.placements)
@@ -204,15 +224,20 @@ class World:
         drawn = chance.random()
         if weather.sluggish and request.method == "POST" and chance.random() < weather.sluggish:
             fate = replace(fate, before=chance.uniform(0.1, DEADLINE * 0.95))
+            self.counts["sluggish"] += 1
         elif drawn < weather.late:
             # Until its caller gives up, and as long as it may be done after that.
             fate = replace(fate, before=chance.uniform(0.1, DEADLINE + AMBIGUITY * 0.9))
+            self.counts["late"] += 1
         elif drawn < weather.late + weather.lost:
             fate = replace(fate, lost=True)
+            self.counts["lost"] += 1
         elif drawn < weather.late + weather.lost + weather.mute:
             fate = replace(fate, mute=True)
+            self.counts["mute"] += 1
         if weather.lag and request.whose.startswith("mover") and request.method == "GET":
             fate = replace(fate, lag=chance.uniform(0.0, weather.lag) * 1000 * HASTE)
+            self.counts["readings that lag"] += 1
         if (self.trace is not None and fate.before + fate.after > 0.1) or fate.lost or fate.mute:
             self.note(f"  {name}: {request.method} {request.target} of {request.whose}: {fate}")
         return fate
@@ -221,6 +246,7 @@ class World:
         if not data.startswith(b"POST") or actor.name not in self.stall:
             return 0.0
         stalled = self.stall.pop(actor.name)
+        self.counts["writes stalled"] += 1
         self.note(f"{actor.name} is frozen for {stalled:.1f} s before it writes: {data[:60]!r}")
         self.loop.freeze(actor)
         # It writes before anything else that has become due.
@@ -279,6 +305,7 @@ class World:
         """Kill a worker; another one takes its place."""
         worker = self.workers[place]
         self.note(f"{worker.actor.name} is killed")
+        self.counts["workers restarted"] += 1
         worker.fall()
         self.kill(worker.actor)
         self.workers[place] = self._worker()
@@ -324,6 +351,7 @@ class World:
                 decided = turned(decided, placement, onward or came_from(move, placement))
             self.store.replace_move(replace(decided, due=0.0), None)
             self.note(f"{move.id} {move.state}: {event}")
+            self.counts[f"operators: {event}"] += 1
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
