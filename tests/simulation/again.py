@@ -12,7 +12,7 @@ from tests.simulation.schedule import play
 def main() -> int:
     """Print the trace and what the judge says of it; return the exit code."""
     seed, *names = sys.argv[1:]
-    broken = {breakage.__name__: breakage for breakage in BREAKAGES}
+    broken = {breakage.__name__: breakage for breakage, _ in BREAKAGES}
     with broken[names[0]]() if names else contextlib.nullcontext():
         outcome = play(int(seed), trace=True)
     print(*outcome.trace, f"{outcome.seconds:.1f} s, {outcome.steps} steps, {outcome.figures}", outcome, sep="\n")

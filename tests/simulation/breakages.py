@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 from catalog.model import Placement
 from marconi_proxy.moving.driving import drive
 from marconi_proxy.moving.driving.drive import Drive, Next
+from marconi_proxy.moving.driving.progress import Look
 from marconi_proxy.moving.protocol.barrier import Barrier, Passed
 from marconi_proxy.moving.protocol.fence import Fence, Lease
-from marconi_proxy.routing import tags, translation
+from marconi_proxy.routing import query as raw_query
+from marconi_proxy.routing.translation import Translation
 
 
 @contextmanager
@@ -35,18 +36,21 @@ def acknowledge_at_once() -> Iterator[None]:
 
 @contextmanager
 def leave_markers_untagged() -> Iterator[None]:
-    """What a segment calls its ids and markers is what clients are shown."""
+    """The marker of a next page is what the page's segment calls it; ids and hrefs are as they should be."""
+    outward = Translation.outward
 
-    def as_it_is(text: str, n: int, base: int) -> str:
-        return text
+    def as_it_is(self: Translation, href: str) -> str:
+        path, _, query = outward(self, href).partition("?")
+        marker = raw_query.last(href.partition("?")[2], "marker")
+        return f"{path}?{raw_query.replaced(query, 'marker', marker)}" if marker else outward(self, href)
 
-    with patch.object(tags, "tagged", as_it_is), patch.object(translation, "tagged", as_it_is):
+    with patch.object(Translation, "outward", as_it_is):
         yield
 
 
 @contextmanager
 def retire_after_one_look() -> Iterator[None]:
-    """The mover takes the older segments away as soon as it has seen them empty once."""
+    """The mover sees the older segments empty once, and does not look again before it takes them away."""
     linger = Drive._linger
 
     async def blindly(self: Drive) -> Next:
@@ -56,13 +60,14 @@ def retire_after_one_look() -> Iterator[None]:
         with patch.object(self, "_look", nothing):
             return await linger(self)
 
-    look = drive.Drive._drain
+    with patch.dict(drive._STEPS, {drive.MoveState.LINGERING: blindly}):
+        yield
 
-    async def at_once(self: Drive) -> Next:
-        self.pace = replace(self.pace, linger=0.0)
-        return await look(self)
 
-    with patch.dict(drive._STEPS, {drive.MoveState.LINGERING: blindly, drive.MoveState.DRAINING: at_once}):
+@contextmanager
+def look_past_claimed_messages() -> Iterator[None]:
+    """A segment counts as empty as soon as all that is in it is claimed."""
+    with patch.object(Look, "empty", property(lambda self: self.problem is None and not self.free)):
         yield
 
 
@@ -74,10 +79,14 @@ def count_the_lease_from_the_reply() -> Iterator[None]:
         yield
 
 
-BREAKAGES: tuple[Callable[[], AbstractContextManager[None]], ...] = (
-    skip_the_barrier,
-    acknowledge_at_once,
-    leave_markers_untagged,
-    retire_after_one_look,
-    count_the_lease_from_the_reply,
+# What comes of a write that arrives in an older segment after the switch.
+_OVERTAKEN = frozenset({"skipped", "disorder", "order"})
+# Each with the promises by whose breach alone the checker is to know it.
+BREAKAGES: tuple[tuple[Callable[[], AbstractContextManager[None]], frozenset[str]], ...] = (
+    (skip_the_barrier, _OVERTAKEN),
+    (acknowledge_at_once, _OVERTAKEN),
+    (leave_markers_untagged, frozenset({"skipped", "repeated"})),
+    (retire_after_one_look, frozenset({"lost"})),
+    (look_past_claimed_messages, frozenset({"lost"})),
+    (count_the_lease_from_the_reply, _OVERTAKEN),
 )

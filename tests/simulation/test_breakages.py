@@ -1,4 +1,4 @@
-"""The checker catches a protocol that is broken, each way within so many seeds."""
+"""The checker catches a protocol that is broken, each way within so many seeds, and by what it breaks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from tests.simulation.schedule import play
 _SEEDS = 400
 
 
-@pytest.mark.parametrize("breakage", BREAKAGES, ids=[breakage.__name__ for breakage in BREAKAGES])
-def test_it_is_caught(breakage: Callable[[], AbstractContextManager[None]]) -> None:
+@pytest.mark.parametrize(("breakage", "rules"), BREAKAGES, ids=[breakage.__name__ for breakage, _ in BREAKAGES])
+def test_it_is_caught(breakage: Callable[[], AbstractContextManager[None]], rules: frozenset[str]) -> None:
     with breakage():
         for seed in range(_SEEDS):
             outcome = play(seed)
             if outcome.violations:
                 print(f"caught by seed {seed}: {outcome.violations[0]}")
+                assert {violation.rule for violation in outcome.violations} <= rules
                 return
     pytest.fail(f"not caught in {_SEEDS} schedules")
