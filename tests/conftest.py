@@ -53,3 +53,17 @@ def mongodb_database_uri(mongodb_uri: str) -> Iterator[str]:
     yield with_database(mongodb_uri, name)
     with MongoClient(mongodb_uri) as client:
         client.drop_database(name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was visited where that is what a test is worth: its property ``explored``, from any process."""
+    explored = [
+        value
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "explored"
+    ]
+    if explored:
+        terminalreporter.section("explored")
+        for line in explored:
+            terminalreporter.write_line(str(line))

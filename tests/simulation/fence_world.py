@@ -98,6 +98,7 @@ class FenceWorld:
         self._ordered: dict[int, list[tuple[str, int, int]]] = {}
         self._mirrored: dict[int, int] = {}
         self._seen_by_all: dict[tuple[int, int], int] = {}
+        self._taken: set[str] = set()
         absent = Worker(self._rules)
         present = next(step.worker for step in absent.steps(FIRST_STORE))
         self.first = pack(
@@ -144,6 +145,7 @@ class FenceWorld:
         return found
 
     def _step(self, label: str, before: int, after: Parts, problem: str | None) -> Step[int]:
+        self._taken.add(label)
         store, one, other, worker1, worker2, failures = after
         if store != before:
             worker1, worker2 = self._settle(worker1, store), self._settle(worker2, store)
@@ -165,9 +167,8 @@ class FenceWorld:
 
     @property
     def met(self) -> set[str]:
-        """What could happen in any state so far, in words without numbers."""
-        steps = [*self._of_worker.values(), *self._of_mover.values(), *self._ordered.values()]
-        return {re.sub(r" \d+", "", step[0]) for found in steps for step in found}
+        """What has happened in any state so far, in words without numbers."""
+        return {re.sub(r" \d+", "", label) for label in self._taken}
 
     def mirror(self, label: str) -> str:
         return moving.mirrored_name(label)
