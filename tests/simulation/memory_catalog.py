@@ -83,6 +83,7 @@ class Store:
     log: list[Change] = field(default_factory=list)
     placed: list[Placement] = field(default_factory=list)
     bells: list[asyncio.Event] = field(default_factory=list)
+    _shown: dict[str, tuple[Move, Holder, Move]] = field(default_factory=dict)
 
     def note(
         self,
@@ -211,7 +212,11 @@ class Store:
         holder = self.holders.get(move_id)
         if stored is None or holder is None or holder.until <= self.clock():
             return stored
-        return replace(stored, holder=holder)
+        # PERF: a record is checked when it is made, and read far more often.
+        known = self._shown.get(move_id)
+        if known is None or known[0] is not stored or known[1] is not holder:
+            known = self._shown[move_id] = stored, holder, replace(stored, holder=holder)
+        return known[2]
 
     def _refuse_second(self, move: Move) -> None:
         for other in self.moves.values():
