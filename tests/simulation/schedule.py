@@ -30,8 +30,9 @@ from tests.simulation.world import (
 
 QUEUE = "orders"
 TTL = CLAIM_TTL / HASTE
-# Seconds of the world for a move to end after everything is well again: two looks at an empty queue, and back-offs.
-_SETTLING = PACE.linger * 6 + LEASE * 4
+# Seconds of the world for a move to end after everything is well again: two looks at an empty queue, back-offs, and a
+# consumer who is slow and lets claims lapse one after the other.
+_SETTLING = PACE.linger * 12 + LEASE * 6
 _PATIENCE = 4.0
 # Seconds that no schedule lasts.
 _TOO_LONG = 200.0

@@ -75,7 +75,7 @@ def test_every_promise_is_kept(first: int, batches: dict[int, Future[Batch]]) ->
     print(f"seeds from {first}: {dict(figures)}")
     # A world in which nothing happens proves nothing. What few schedules meet is for many of them to tell.
     if first + _AT_A_TIME <= SCHEDULES:
-        assert figures["switches"] >= _AT_A_TIME
+        assert figures["switches"] >= _AT_A_TIME * 0.8  # of 2,000 schedules no batch has fewer than 135
         assert HAPPENING - {name for name, times in figures.items() if times} == set()
 
 
