@@ -3,7 +3,7 @@
 One run starts a stub host that answers 550 bytes of JSON and two front doors with one worker each, pinned as in
 ``bench.front_door``: the real one, and ``bench.plain``, which has neither chains nor fences. It takes turns between the
 queues, so that a noisy machine is noisy for all; medians are printed. ``us`` is the processor time of a call in the
-front door, ``cost`` that time by the one of ``plain``, ``rate`` the calls in a second by those of ``plain``.
+front door; ``cost`` and ``rate`` are that time, and the calls in a second, by those of ``plain`` in the same round.
 
     plain      the queue of the next row, by the front door that can not move queues
     never      one segment, as it was created: forwarded as it comes
@@ -95,12 +95,13 @@ def measure(arguments: argparse.Namespace, directory: Path) -> list[dict[str, ob
                     found = load(port, method, arguments.connections, arguments.seconds, load_core, directory, path)
                     used = processor_time(pid) - before
                     runs[name].append((found["rate"], used / (found["rate"] * arguments.seconds) * 1e6))
-            plain_rate, plain_us = medians(runs["plain"])
             for name, of_one in runs.items():
-                rate, us = medians(of_one)
-                row = {"request": f"{method} x {arguments.connections}", "queue": name, "rps": round(rate)}
-                compared = {"cost": round(us / plain_us, 3), "rate": round(rate / plain_rate, 3)}
-                rows.append(row | {"us": round(us, 1)} | compared)
+                rps, us = medians(of_one)
+                # By the runs of the same round: what the machine does meanwhile is about the same.
+                pairs = zip(of_one, runs["plain"], strict=True)
+                rate, cost = medians([(ours[0] / plain[0], ours[1] / plain[1]) for ours, plain in pairs])
+                row = {"request": f"{method} x {arguments.connections}", "queue": name, "rps": round(rps)}
+                rows.append(row | {"us": round(us, 1), "cost": round(cost, 3), "rate": round(rate, 3)})
     return rows
 
 
