@@ -199,7 +199,7 @@ def _reached(move: Mapping[str, Any], until: str, to: str | None = None) -> bool
         return True
     if until == "switch" and state in UNDER_WAY_AGAIN:
         return False
-    if until == "switch" and to is not None and not before_switch(state) and move["toward"] != to:
+    if to is not None and not before_switch(state) and state not in UNDER_WAY_AGAIN and move["toward"] != to:
         raise CommandError(f"move {move['id']} does not go to {to} any more: {_given_up(move)}", Exit.REFUSED)
     if until == "switch" and state is not MoveState.VOID and not before_switch(state):
         return True

@@ -126,7 +126,8 @@ async def test_a_queue_whose_older_places_are_not_empty_is_moved_once_more(run, 
     assert "Writes go to p3." in ended.err
 
 
-async def test_a_queue_that_is_not_sent_on_after_all_ends_with_the_reason(run, api, between):
+@pytest.mark.parametrize("wait", ["switch", "done"])
+async def test_a_queue_that_is_not_sent_on_after_all_ends_with_the_reason(run, api, between, wait):
     await run(*START)
     await mover(api, MoveState.DRAINING)()
 
@@ -138,7 +139,7 @@ async def test_a_queue_that_is_not_sent_on_after_all_ends_with_the_reason(run, a
             await enter(api.catalog, replace(move, toward="p2"), MoveState.DRAINING, "nothing of it is left")
 
     between(step)
-    ended = await run("move", "start", "a", "q", "--to", "p3", "--wait", "switch")
+    ended = await run("move", "start", "a", "q", "--to", "p3", "--wait", wait)
     assert (ended.status, "does not go to p3 any more: p3 is on fire" in ended.err) == (3, True), ended.err
 
 

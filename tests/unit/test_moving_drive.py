@@ -320,6 +320,32 @@ async def test_a_move_that_is_sent_on_switches_once_more_and_tells_of_both() -> 
     ]
 
 
+async def test_a_switch_that_nobody_measured_has_no_pause_of_an_earlier_one() -> None:
+    world = World()
+    key = world.put("orders", free=1)
+    world.order("m1", "orders")
+
+    def on() -> None:
+        world.decide("m1", Event.ONWARD, "p3")
+        world.on_state[MoveState.DRAINING] = world.empty
+
+    async def before(name: str) -> None:
+        """Seal and switch it, as another mover that dies then."""
+        if world.moves["m1"].state is MoveState.BACK_ARMED:
+            world.before = None
+            placement = seal(world.placements[key], "m1", world.clock.now(), PACE.max_segments)
+            world.placements[key] = switch(placement, "m1", "p3", "orders", world.clock.now())
+
+    world.on_state[MoveState.DRAINING] = on
+    world.before = before
+    await Crew(world, "m1").run()
+    move = world.moves["m1"]
+    assert (move.state, move.toward, move.pause_ms) == (MoveState.DONE, "p3", None)
+    assert move.certificate is not None
+    assert (move.certificate["pause_ms"], move.certificate["switches"][-1]["pause_ms"]) == (None, None)
+    assert move.certificate["switches"][0]["pause_ms"] is not None
+
+
 @pytest.mark.parametrize("decision", [Event.CANCEL, Event.PAUSE])
 async def test_a_move_that_is_not_sent_on_after_all_is_what_it_was(decision: Event) -> None:
     world = World()

@@ -196,6 +196,15 @@ async def test_a_move_that_was_reversed_is_said_to_be(catalog, clock):
     assert (await ended(catalog, clock, 1))[0] == {0: Outcome.REVERSED}
 
 
+async def test_a_move_that_was_sent_on_elsewhere_is_not_where_the_plan_says(catalog, clock):
+    await furnish(catalog, ["a"])
+    await running(catalog)
+    await executor(catalog, clock).round()
+    (move,) = await records(catalog)
+    await enter(catalog, move, MoveState.DONE, source="p2", target="p3", toward="p3")
+    assert (await ended(catalog, clock, 1))[0] == {0: Outcome.REVERSED}
+
+
 async def test_a_cancelled_move_of_a_deleted_queue_is_gone(catalog, clock):
     await furnish(catalog, ["a"])
     await running(catalog)

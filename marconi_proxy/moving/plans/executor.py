@@ -150,9 +150,10 @@ class _Turn:
                 if refused is not None:
                     progress = progress.with_outcome(number, *refused)
                 continue
-            if not move.finished and outcome_of(move, None) is None:
+            target = self.plan.moves[number].target
+            if not move.finished and outcome_of(move, target, None) is None:
                 continue
-            ended = outcome_of(move, await self.catalog.get_placement(move.key))
+            ended = outcome_of(move, target, await self.catalog.get_placement(move.key))
             if ended is not None:
                 progress = progress.with_outcome(number, *ended, pause=move.pause_ms)
         return progress

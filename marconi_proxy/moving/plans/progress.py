@@ -97,10 +97,11 @@ class Progress:
         return [n for n in range(len(plan.moves)) if n not in self.open and n not in self.ended]
 
 
-def outcome_of(move: Move, placement: Placement | None) -> tuple[Outcome, str] | None:
-    """Return how the move ended, and why if it did not end well; None while it goes on or an operator holds it."""
+def outcome_of(move: Move, target: str, placement: Placement | None) -> tuple[Outcome, str] | None:
+    """Return how the move ended that was to go to ``target``, and why if it did not end well; None while it goes on or
+    an operator holds it. (``move.target`` is another one if it was sent on since.)"""
     if move.state is MoveState.DONE:
-        return (Outcome.DONE, "") if move.toward == move.target else (Outcome.REVERSED, "")
+        return (Outcome.DONE, "") if move.toward == target else (Outcome.REVERSED, "")
     if move.state is MoveState.VOID:
         return Outcome.GONE, ""
     if move.state is MoveState.CANCELLED:
