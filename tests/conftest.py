@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import hypothesis
@@ -26,6 +27,15 @@ hypothesis.settings.load_profile("marconi")
 # pymongo 4.20 forgets to close a socket when a client is closed while it connects. For tests of servers that are gone,
 # together with the fixture below: the socket goes when garbage is collected, and must do so while this is in force.
 FORGOTTEN_SOCKETS = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that ask for the most time: no process of a parallel run waits for them at the end."""
+    asked: dict[Path, float] = {}
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        asked[item.path] = max(asked.get(item.path, 0.0), float(mark.args[0]) if mark else 0.0)
+    items.sort(key=lambda item: -asked[item.path])
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from marconi_proxy.moving.protocol.machine import Event
 from tests.contract.mover_stage import PROJECT, Stage
 from tests.servers.fake_partition import FakePartition
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def stage(catalog: Catalog) -> AsyncIterator[Stage]:

@@ -15,6 +15,8 @@ from marconi_proxy.moving.protocol.machine import Event
 from tests.unit.moving_crew import Crew
 from tests.unit.moving_world import World
 
+pytestmark = pytest.mark.slow
+
 ORDERS = ("p1", "orders"), ("p2", "orders")
 
 

@@ -224,7 +224,9 @@ class Drive:
         elif missed is Event.SWITCHED:
             assert placement is not None
             reason = "found to be switched"
-            await self.enter(missed, reason, self.switched(placement, None, None), changes={"due": 0.0, "pause_ms": None})
+            await self.enter(
+                missed, reason, self.switched(placement, None, None), changes={"due": 0.0, "pause_ms": None}
+            )
             return
         elif missed is Event.SEALED:
             assert placement is not None
