@@ -309,6 +309,23 @@ async def test_a_group_is_sent_on_as_one_or_not_at_all(api, monkeypatch):
     assert (await api.catalog.get_move("m-r")).state is MoveState.BACK_UNDOING
 
 
+async def grouped(api):
+    """A queue and its dead-letter queue, which were switched to p2."""
+    await place(api.catalog, "dead", group="q")
+    for queue, other in (("q", "dead"), ("dead", "q")):
+        move = Move(f"m-{queue}", "a", queue, "p1", "p2", born=BORN, group=(f"m-{other}",))
+        await api.catalog.insert_move(move)
+        await enter(api.catalog, move, MoveState.DRAINING)
+
+
+@pytest.mark.parametrize("asked", ["m-q", "m-dead"])
+async def test_a_group_that_cannot_be_reversed_whole_is_let_be(api, asked):
+    await grouped(api)
+    description = await refused(await api.client.post(f"/v1/moves/{asked}/reverse"), 409, f"Move {asked} cannot be ")
+    assert "it takes dead letters, so it keeps its name" in description
+    assert {m.state for m in await api.catalog.list_moves(limit=9)} == {MoveState.DRAINING}
+
+
 async def test_a_reverse_that_cannot_be_is_409(api):
     move = await stored(api, MoveState.DRAINING)
     placement = await api.catalog.get_placement(move.key)

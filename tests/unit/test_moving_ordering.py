@@ -187,6 +187,56 @@ def test_what_cannot_be_reversed(placement, parts, reason):
         check_reverse(move("q", MoveState.DRAINING), placement, situation(parts=parts))
 
 
+def group(*where):
+    """A queue and its dead-letter queue, with their moves."""
+    chains = [queue("q", *where, move="m-q"), queue("dead", *where, group="q", move="m-dead")]
+    moves = [
+        replace(move("q", MoveState.DRAINING), group=("m-dead",)),
+        replace(move("dead", MoveState.DRAINING), group=("m-q",)),
+    ]
+    return chains, moves
+
+
+def test_a_group_is_not_reversed_while_its_dead_letter_queue_has_a_place_there():
+    chains, moves = group("p1", "p2")
+    seen = situation(chains, moves=moves)
+    why = "it takes dead letters, so it keeps its name, and partition p1 still has .* done, order a new one there"
+    with pytest.raises(Refused, match=f"^dead, which belongs to its dead-letter group, cannot go: {why}"):
+        check_reverse(moves[0], chains[0], seen)
+    with pytest.raises(Refused, match=f"^{why}"):
+        check_reverse(moves[1], chains[1], seen)
+
+
+def test_a_dead_letter_queue_that_has_its_name_free_there_is_reversed():
+    chains, moves = group("p1", "p2")
+    hidden = replace(chains[1].segments[0], physical="hidden")
+    chains[1] = replace(chains[1], segments=(hidden, *chains[1].segments[1:]))
+    assert check_reverse(moves[0], chains[0], situation(chains, moves=moves)) == "p1"
+
+
+@pytest.mark.parametrize(
+    "dead",
+    [
+        queue("dead", "p1", "p2", group="q", state=PlacementState.RESERVED),
+        queue("dead", "p1", "p2", group="q", born="ffff"),
+        queue("dead", "p1", group="q"),
+        None,
+    ],
+    ids=["reserved", "anew", "there", "gone"],
+)
+def test_a_queue_is_reversed_without_those_that_need_not_go_along(dead):
+    (chain, _), moves = group("p1", "p2")
+    seen = situation([chain] if dead is None else [chain, dead], moves=moves)
+    assert check_reverse(moves[0], chain, seen) == "p1"
+
+
+def test_a_group_is_not_sent_on_to_where_its_dead_letter_queue_has_a_place():
+    chains, moves = group("p1", "p2", "p3")
+    for asked, start in (("q", "dead, which belongs to its dead-letter group, cannot go: "), ("dead", "")):
+        with pytest.raises(Refused, match=f"^{start}it takes dead letters, so it keeps its name, and partition p1 "):
+            onward(Wish(key(asked), "p1"), situation(chains, moves=moves))
+
+
 def test_a_move_without_a_token_of_life_is_not_taken_for_another():
     old = replace(move("q", MoveState.DRAINING), born="")
     assert check_reverse(old, queue("q", "p1", "p2"), situation()) == "p1"

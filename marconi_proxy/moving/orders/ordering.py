@@ -9,7 +9,16 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from catalog.model import Move, MoveState, Partition, PartitionState, Placement, PlacementState, QueueKey
+from catalog.model import (
+    TOPIC_PREFIX,
+    Move,
+    MoveState,
+    Partition,
+    PartitionState,
+    Placement,
+    PlacementState,
+    QueueKey,
+)
 from marconi_proxy.moving.orders.groups import together
 from marconi_proxy.moving.orders.turning import came_from
 from marconi_proxy.moving.protocol.machine import TABLE, Event
@@ -94,7 +103,7 @@ def onward(wish: Wish, situation: Situation) -> tuple[Move, ...]:
 
 def check_onward(move: Move, placement: Placement | None, target: str, situation: Situation) -> None:
     """Raise Refused unless ``move``, which was switched before, may send writes on to ``target``."""
-    if placement is None or (move.born and placement.born != move.born):
+    if placement is None or not _is_of(move, placement):
         raise Refused("the queue was deleted")
     if Event.ONWARD not in TABLE[move.state].next or len(placement.segments) >= situation.longest:
         raise Refused(_under_way(move, placement, situation.longest))
@@ -103,11 +112,17 @@ def check_onward(move: Move, placement: Placement | None, target: str, situation
     if placement.partition == target:
         raise Refused(f"writes go to partition {target} already; move {move.id} is {move.state}")
     check_target(placement.partition, target, situation.partitions)
+    _check_name(placement, target)
 
 
 def way_to(target: str, move: Move, placement: Placement | None) -> Event:
     """Return what it is to send the writes of a move under way to ``target``: onward, or back where they came from."""
     return Event.REVERSE if placement is not None and came_from(move, placement) == target else Event.ONWARD
+
+
+def _is_of(move: Move, placement: Placement) -> bool:
+    # Another one has the name of a queue that was deleted.
+    return not move.born or placement.born == move.born
 
 
 def _goes_along(placement: Placement, target: str) -> bool:
@@ -177,8 +192,22 @@ _NOT_OPEN = {
 
 
 def check_reverse(move: Move, placement: Placement | None, situation: Situation) -> str:
-    """Return the partition that writes go to if ``move`` is reversed: where they went before. Raises Refused."""
-    if placement is None or (move.born and placement.born != move.born):
+    """Return the partition that writes go to if ``move`` is reversed: where they went before. Raises Refused, also if
+    another of its group, which is to be reversed with it, cannot go."""
+    back = _check_back(move, placement, situation)
+    for mate in (mate for mate in situation.under_way.values() if mate.id in move.group):
+        member = situation.placements.get(mate.key)
+        if member is None or not _is_of(mate, member) or not _goes_along(member, back):
+            continue
+        try:
+            _check_back(mate, member, situation)
+        except Refused as refused:
+            raise Refused(f"{member.queue}, which belongs to its dead-letter group, cannot go: {refused}") from None
+    return back
+
+
+def _check_back(move: Move, placement: Placement | None, situation: Situation) -> str:
+    if placement is None or not _is_of(move, placement):
         raise Refused("the queue was deleted")
     back = came_from(move, placement)
     partition = situation.partitions.get(back)
@@ -188,7 +217,20 @@ def check_reverse(move: Move, placement: Placement | None, situation: Situation)
         raise Refused(f"partition {back} is disabled: nothing is forwarded to it")
     if len(placement.segments) >= situation.longest:
         raise Refused(_full(placement, situation.longest))
+    _check_name(placement, back)
     return back
+
+
+def _check_name(placement: Placement, target: str) -> None:
+    """Raise Refused if a queue would need another name on ``target``, and cannot have one. While the move is under way
+    nothing changes that: a segment is not retired before there is nothing else to do."""
+    own = placement.queue.removeprefix(TOPIC_PREFIX)
+    taken = any(segment.partition == target and segment.physical == own for segment in placement.segments)
+    if taken and placement.group is not None:
+        raise Refused(
+            f"it takes dead letters, so it keeps its name, and partition {target} still has its older messages under "
+            "that name; when this move is done, order a new one there"
+        )
 
 
 def offers(state: MoveState) -> tuple[str, ...]:
