@@ -59,6 +59,8 @@ _ALREADY = {
 }
 
 
+# The facts of a move that an order to do something about it makes meaningless.
+_BEFORE = frozenset({"waits", "failures"})
 # Seconds between two looks at a move that is just being switched.
 _GLANCE = 0.1
 
@@ -320,9 +322,9 @@ class Moves:
                     entered = turned(entered, placement, toward)
             if event is Event.RESUME:
                 entered = replace(entered, due=0.0)
-            if event is not Event.PAUSE and "waits" in move.facts:
-                # What was seen before the decision does not tell what is waited for now.
-                entered = replace(entered, facts={k: v for k, v in move.facts.items() if k != "waits"})
+            if event is not Event.PAUSE:
+                # What was seen before the decision does not tell what is waited for now, nor when to give up.
+                entered = replace(entered, facts={k: v for k, v in move.facts.items() if k not in _BEFORE})
             try:
                 await self._catalog.replace_move(entered, None)
             except MoveConflict as conflict:

@@ -262,7 +262,9 @@ async def test_a_reverse_turns_round_and_forgets_what_was_to_be_sealed(api):
 
 
 async def test_an_order_for_a_queue_whose_older_places_are_not_empty_sends_its_move_on(api):
-    move = await stored(api, MoveState.SUSPENDED, tail=0, physical="q.1", facts={"waits": "old", "left": 3})
+    move = await stored(
+        api, MoveState.SUSPENDED, tail=0, physical="q.1", facts={"waits": "old", "failures": 7, "left": 3}
+    )
     rehearsed = await api.client.post("/v1/moves", json=ORDER | {"to": "p3", "dry_run": True})
     assert [(m["id"], m["state"], m["toward"]) for m in rehearsed.json()["moves"]] == [
         (move.id, "back-preparing", "p3")
@@ -307,6 +309,25 @@ async def test_a_group_is_sent_on_as_one_or_not_at_all(api, monkeypatch):
     response = await api.client.post("/v1/moves", json=ORDER | {"to": "p3"})
     await refused(response, 409, "Queue q is not moved: move m-q is retired by now.")
     assert (await api.catalog.get_move("m-r")).state is MoveState.BACK_UNDOING
+
+
+@pytest.mark.parametrize(
+    ("state", "verb"),
+    [(MoveState.PAUSED, "resume"), (MoveState.SUSPENDED, "resume"), (MoveState.DRAINING, "reverse")],
+)
+async def test_failures_before_an_order_do_not_count_after_it(api, state, verb):
+    move = await stored(api, state)
+    facts = {"failures": 20, "waits": "p2 is away", "left": 3}
+    await api.catalog.replace_move(replace(move, version=move.version + 1, facts=facts), None)
+    assert (await api.client.post(f"/v1/moves/{move.id}/{verb}")).status_code == 200
+    assert (await api.catalog.get_move(move.id)).facts == {"left": 3}
+
+
+async def test_a_pause_forgets_nothing(api):
+    facts = {"failures": 20, "waits": "p2 is away"}
+    move = await stored(api, MoveState.ARMED, facts=facts)
+    await api.client.post(f"/v1/moves/{move.id}/pause")
+    assert (await api.catalog.get_move(move.id)).facts == facts
 
 
 async def grouped(api):
