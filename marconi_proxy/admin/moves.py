@@ -26,6 +26,7 @@ from marconi_proxy.moving.orders.ordering import (
     Refused,
     Situation,
     Wish,
+    check_not_sent_on,
     check_onward,
     check_reverse,
     offers,
@@ -268,10 +269,12 @@ class Moves:
     async def _decide(self, resp: falcon.asgi.Response, move_id: str, event: Event) -> None:
         """Do to a move, and to those that must go with it, what an operator decided."""
         move = await self._found(move_id)
-        if move.state in _ALREADY[event]:
-            resp.media = move_json.whole(move, self._clock())
-            return
         try:
+            if move.state in _ALREADY[event]:
+                if event is Event.REVERSE:
+                    await self._check_goes_back(move)
+                resp.media = move_json.whole(move, self._clock())
+                return
             changed = await self._change_unsealed(move, event)
         except NotNow as refused:
             raise falcon.HTTPConflict(
@@ -292,6 +295,12 @@ class Moves:
                     # It went on meanwhile; what it is now is for the operator to see.
                     continue
         resp.media = move_json.whole(changed, self._clock())
+
+    async def _check_goes_back(self, move: Move) -> None:
+        """Raise Refused if it goes on instead."""
+        placement = await self._catalog.get_placement(move.key)
+        if placement is not None:
+            check_not_sent_on(move, placement)
 
     async def _change_unsealed(self, move: Move, event: Event) -> Move:
         """As ``_change``; while writes are held for the move it waits for the end of that, which is soon."""

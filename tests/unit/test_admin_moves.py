@@ -330,6 +330,20 @@ async def test_a_pause_forgets_nothing(api):
     assert (await api.catalog.get_move(move.id)).facts == facts
 
 
+@pytest.mark.parametrize("state", [MoveState.BACK_PREPARING, MoveState.BACK_ARMED, MoveState.BACK_SEALING])
+async def test_a_move_that_is_being_sent_on_is_not_reversed_by_that(api, state):
+    move = await stored(api, MoveState.DRAINING)
+    entry = LogEntry(6.0, state, "somehow")
+    again = replace(move.entered(entry), tail=1)
+    await api.catalog.replace_move(replace(again, source="p2", target="p3", toward="p3"), None)
+    description = await refused(await api.client.post(f"/v1/moves/{move.id}/reverse"), 409)
+    assert description == f"Move {move.id} cannot be reversed: it is being sent on to p3; cancel that first."
+    back = replace(again, version=again.version + 1, toward="p1")
+    await api.catalog.replace_move(back, None)
+    response = await api.client.post(f"/v1/moves/{move.id}/reverse")
+    assert (response.status_code, response.json()["version"]) == (200, back.version)
+
+
 async def grouped(api):
     """A queue and its dead-letter queue, which were switched to p2."""
     await place(api.catalog, "dead", group="q")

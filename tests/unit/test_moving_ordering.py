@@ -8,6 +8,7 @@ import pytest
 
 from catalog.model import MoveState, PartitionState, PlacementState
 from marconi_proxy.moving.orders.ordering import Refused, Wish, check_reverse, offers, onward, order
+from marconi_proxy.moving.orders.turning import goes_back
 from marconi_proxy.moving.protocol.machine import ENDS
 from tests.unit.catalog_stage import BORN, partition
 from tests.unit.move_examples import cordoned, key, move, partitions, queue, situation
@@ -228,6 +229,22 @@ def test_a_queue_is_reversed_without_those_that_need_not_go_along(dead):
     (chain, _), moves = group("p1", "p2")
     seen = situation([chain] if dead is None else [chain, dead], moves=moves)
     assert check_reverse(moves[0], chain, seen) == "p1"
+
+
+def test_a_queue_is_not_reversed_while_another_of_its_group_is_being_sent_on():
+    chains, moves = group("p1", "p2")
+    moves[0] = replace(moves[0], state=MoveState.BACK_PREPARING, source="p2", target="p3", toward="p3")
+    with pytest.raises(Refused, match="q, which belongs to its dead-letter group, cannot go: it is being sent on to"):
+        check_reverse(moves[1], replace(chains[1], group=None), situation(chains, moves=moves))
+
+
+@pytest.mark.parametrize(("toward", "back"), [("p1", True), ("p3", False)])
+@pytest.mark.parametrize("tail", [None, 1])
+def test_a_move_under_way_again_goes_back_or_on(toward, back, tail):
+    again = replace(move("q", MoveState.BACK_SEALING), target=toward, source="p2", toward=toward, tail=tail)
+    assert goes_back(again, queue("q", "p1", "p2")) is back
+    # Switched, which its record does not say yet.
+    assert tail is None or goes_back(again, queue("q", "p1", "p2", toward)) is back
 
 
 def test_a_group_is_not_sent_on_to_where_its_dead_letter_queue_has_a_place():

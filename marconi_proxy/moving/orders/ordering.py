@@ -20,8 +20,8 @@ from catalog.model import (
     QueueKey,
 )
 from marconi_proxy.moving.orders.groups import together
-from marconi_proxy.moving.orders.turning import came_from
-from marconi_proxy.moving.protocol.machine import TABLE, Event
+from marconi_proxy.moving.orders.turning import came_from, goes_back
+from marconi_proxy.moving.protocol.machine import TABLE, UNDER_WAY_AGAIN, Event
 
 # How the reason in a move's log begins when it was an operator who changed its state.
 OPERATOR = "an operator: "
@@ -200,10 +200,19 @@ def check_reverse(move: Move, placement: Placement | None, situation: Situation)
         if member is None or not _is_of(mate, member) or not _goes_along(member, back):
             continue
         try:
+            check_not_sent_on(mate, member)
             _check_back(mate, member, situation)
         except Refused as refused:
             raise Refused(f"{member.queue}, which belongs to its dead-letter group, cannot go: {refused}") from None
     return back
+
+
+def check_not_sent_on(move: Move, placement: Placement) -> None:
+    """Raise Refused if ``move`` is on its way to yet another partition, so that it cannot be reversed."""
+    if move.state in UNDER_WAY_AGAIN and _is_of(move, placement) and not goes_back(move, placement):
+        undone = move.state is MoveState.BACK_UNDOING
+        what = "that is being cancelled, try again" if undone else "cancel that first"
+        raise Refused(f"it is being sent on to {move.toward}; {what}")
 
 
 def _check_back(move: Move, placement: Placement | None, situation: Situation) -> str:

@@ -19,6 +19,13 @@ def came_from(move: Move, placement: Placement) -> str:
     return move.target if placement.partition == move.source else move.source
 
 
+def goes_back(move: Move, placement: Placement) -> bool:
+    """Tell whether a move that is to be switched once more goes where writes went before, rather than on."""
+    # Its record may not say yet that it was switched: what it found is the chain up to the segment it was to seal.
+    found = tuple(segment for segment in placement.segments if move.tail is None or segment.n <= move.tail)
+    return came_from(move, replace(placement, segments=found or placement.segments)) == move.toward
+
+
 def turned(move: Move, placement: Placement, toward: str) -> Move:
     """Return the move as one that is to send writes ``toward`` a partition next."""
     # The segment to be sealed is another one now: until it is known, none is.
