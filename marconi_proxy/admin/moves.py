@@ -29,6 +29,7 @@ from marconi_proxy.moving.orders.ordering import (
     check_not_sent_on,
     check_onward,
     check_reverse,
+    is_on_its_way,
     offers,
     onward,
     order,
@@ -206,10 +207,10 @@ class Moves:
             done.append(move)
 
     async def _send_on(self, moves: tuple[Move, ...], wish: Wish) -> tuple[Move, ...]:
-        """Send moves that were switched before on to another partition, the one that was asked for last; all of them or
-        none. Raises HTTPConflict."""
+        """Send moves that were switched before on to another partition, the one that was asked for last; all of them
+        that are not on their way, or none. Raises HTTPConflict."""
         done: list[Move] = []
-        for move in reversed(moves):
+        for move in (move for move in reversed(moves) if not is_on_its_way(move, wish.target)):
             try:
                 done.append(await self._change(move, Event.ONWARD, wish))
             except (NotNow, Refused) as refused:
@@ -218,10 +219,13 @@ class Moves:
                         await self._change(sent, Event.CANCEL)
                 reason = f"move {move.id} is {refused.state} by now" if isinstance(refused, NotNow) else str(refused)
                 raise _refused(moves[0].key, reason) from refused
-        return tuple(reversed(done))
+        changed = {move.id: move for move in done}
+        return tuple(changed.get(move.id, move) for move in moves)
 
     def _sent_on(self, move: Move, wish: Wish, situation: Situation) -> Move:
         """Return the move as it is when it is sent on. Raises NotNow, Refused."""
+        if is_on_its_way(move, wish.target):
+            return move
         placement = situation.placements.get(move.key)
         check_onward(move, placement, wish.target, situation)
         assert placement is not None
@@ -273,9 +277,9 @@ class Moves:
             if move.state in _ALREADY[event]:
                 if event is Event.REVERSE:
                     await self._check_goes_back(move)
-                resp.media = move_json.whole(move, self._clock())
-                return
-            changed = await self._change_unsealed(move, event)
+                changed = move
+            else:
+                changed = await self._change_unsealed(move, event)
         except NotNow as refused:
             raise falcon.HTTPConflict(
                 title="Not now",
@@ -286,11 +290,15 @@ class Moves:
             raise falcon.HTTPConflict(
                 title="Refused", description=f"Move {move_id} cannot be {_PAST[event]}: {refused}."
             ) from refused
-        for other_id in move.group:
+        # Also if this one had been decided about: whoever did may have died before the others.
+        toward = changed.toward if event is Event.REVERSE else None
+        for other_id in () if changed.finished else move.group:
             other = await self._catalog.get_move(other_id)
-            if other is not None and (event in offers(other.state) or TABLE[other.state].holds_writes):
+            if other is None or other.state in _ALREADY[event]:
+                continue
+            if event in offers(other.state) or TABLE[other.state].holds_writes:
                 try:
-                    await self._change_unsealed(other, event)
+                    await self._change_unsealed(other, event, toward)
                 except (NotNow, Refused, falcon.HTTPNotFound):
                     # It went on meanwhile; what it is now is for the operator to see.
                     continue
@@ -302,12 +310,12 @@ class Moves:
         if placement is not None:
             check_not_sent_on(move, placement)
 
-    async def _change_unsealed(self, move: Move, event: Event) -> Move:
+    async def _change_unsealed(self, move: Move, event: Event, toward: str | None = None) -> Move:
         """As ``_change``; while writes are held for the move it waits for the end of that, which is soon."""
         left = self._patience
         while True:
             try:
-                return await self._change(move, event)
+                return await self._change(move, event, toward=toward)
             except NotNow as refused:
                 if not TABLE[refused.state].holds_writes or event is Event.RESUME or left <= 0.0:
                     raise
@@ -315,8 +323,9 @@ class Moves:
             left -= _GLANCE
             move = await self._found(move.id)
 
-    async def _change(self, move: Move, event: Event, wish: Wish | None = None) -> Move:
-        """``wish``: where a move is sent on to. Raises NotNow, Refused, HTTPNotFound."""
+    async def _change(self, move: Move, event: Event, wish: Wish | None = None, *, toward: str | None = None) -> Move:
+        """``wish``: where a move is sent on to; ``toward``: the only partition that it may be reversed to, None if that
+        does not matter. Raises NotNow, Refused, HTTPNotFound."""
         while True:
             state = after(move.state, event)
             entered = settled(move.entered(LogEntry(self._clock(), state, f"{OPERATOR}{event}")))
@@ -326,9 +335,11 @@ class Moves:
                 if wish is not None:
                     entered = self._sent_on(move, wish, situation)
                 else:
-                    toward = check_reverse(move, placement, situation)
+                    back = check_reverse(move, placement, situation)
+                    if toward not in (None, back):
+                        raise Refused(f"it would go to partition {back}")
                     assert placement is not None
-                    entered = turned(entered, placement, toward)
+                    entered = turned(entered, placement, back)
             if event is Event.RESUME:
                 entered = replace(entered, due=0.0)
             if event is not Event.PAUSE:

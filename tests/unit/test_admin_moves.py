@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from catalog.errors import MoveConflict
+from catalog.errors import CatalogUnavailable, MoveConflict
 from catalog.model import Holder, LogEntry, Move, MoveState, PlacementState, QueueKey
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy import options
@@ -344,11 +344,67 @@ async def test_a_move_that_is_being_sent_on_is_not_reversed_by_that(api, state):
     assert (response.status_code, response.json()["version"]) == (200, back.version)
 
 
-async def grouped(api):
-    """A queue and its dead-letter queue, which were switched to p2."""
-    await place(api.catalog, "dead", group="q")
-    for queue, other in (("q", "dead"), ("dead", "q")):
-        move = Move(f"m-{queue}", "a", queue, "p1", "p2", born=BORN, group=(f"m-{other}",))
+@pytest.fixture
+def dies_at(monkeypatch):
+    """Let the catalog fail at the next change of a move with the id that is put here."""
+    failing, replace_move = [], SQLiteCatalog.replace_move
+
+    async def failed(catalog, move, token):
+        if move.id in failing:
+            failing.remove(move.id)
+            raise CatalogUnavailable("away")
+        await replace_move(catalog, move, token)
+
+    monkeypatch.setattr(SQLiteCatalog, "replace_move", failed)
+    return failing
+
+
+@pytest.mark.parametrize("asked", ["m-q", "m-r"])
+@pytest.mark.parametrize("verb", ["pause", "reverse"])
+async def test_a_decision_asked_for_again_reaches_whom_it_had_not_come_to(api, dies_at, asked, verb):
+    await grouped(api, "r", None)
+    dies_at.append("m-r")
+    assert (await api.client.post(f"/v1/moves/m-q/{verb}")).status_code == 503
+    follows = MoveState.SUSPENDED if verb == "pause" else MoveState.BACK_PREPARING
+    assert (await api.catalog.get_move("m-q")).state is follows
+    assert (await api.catalog.get_move("m-r")).state is MoveState.DRAINING
+    assert (await api.client.post(f"/v1/moves/{asked}/{verb}")).status_code == 200
+    moves = await api.catalog.list_moves(limit=9)
+    assert {(m.state, m.version) for m in moves} == {(follows, moves[0].version)}
+    assert verb == "pause" or {m.toward for m in moves} == {"p1"}
+
+
+async def test_a_reverse_asked_for_again_turns_nobody_away_who_went_back_by_now(api):
+    await grouped(api, "r", None)
+    await api.client.post("/v1/moves/m-q/reverse")
+    await enter(api.catalog, await api.catalog.get_move("m-r"), MoveState.DRAINING)
+    there = await api.catalog.get_move("m-r")
+    assert (await api.client.post("/v1/moves/m-q/reverse")).status_code == 200
+    assert await api.catalog.get_move("m-r") == there
+
+
+@pytest.mark.parametrize("asked", ["q", "dead"])
+async def test_an_order_onward_asked_for_again_reaches_whom_it_had_not_come_to(api, dies_at, asked):
+    await grouped(api)
+    dies_at.append("m-q")
+    onward = ORDER | {"to": "p3"}
+    assert (await api.client.post("/v1/moves", json=onward)).status_code == 503
+    assert (await api.catalog.get_move("m-dead")).state is MoveState.BACK_PREPARING
+    for _ in range(2):
+        response = await api.client.post("/v1/moves", json=onward | {"queue": asked})
+        assert response.status_code == 200, response.text
+        assert response.json()["moves"][0]["queue"] == asked
+        moves = await api.catalog.list_moves(limit=9)
+        assert {(m.state, m.toward) for m in moves} == {(MoveState.BACK_PREPARING, "p3")}
+        assert len({m.version for m in moves}) == 1
+
+
+async def grouped(api, other="dead", group="q"):
+    """A queue and another of its group, as a rule its dead-letter queue, which were switched to p2."""
+    if group is not None:
+        await place(api.catalog, other, group=group)
+    for queue, mate in (("q", other), (other, "q")):
+        move = Move(f"m-{queue}", "a", queue, "p1", "p2", born=BORN, group=(f"m-{mate}",))
         await api.catalog.insert_move(move)
         await enter(api.catalog, move, MoveState.DRAINING)
 

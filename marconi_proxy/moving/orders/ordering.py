@@ -80,12 +80,15 @@ def order(wish: Wish, situation: Situation, ids: Iterable[str]) -> tuple[Move, .
 
 def onward(wish: Wish, situation: Situation) -> tuple[Move, ...]:
     """Return the moves under way that are to be sent on, as they are: of the queue, and of the dead-letter queues that
-    must go with it. None if this is an order for a new move. Raises Refused."""
+    must go with it; some or all may be on their way there. None if this is an order for a new move. Raises Refused."""
     move = situation.under_way.get(wish.key)
     placement = situation.placements.get(wish.key)
-    if move is None or placement is None or Event.ONWARD not in TABLE[move.state].next:
+    if move is None or placement is None:
         return ()
-    check_onward(move, placement, wish.target, situation)
+    if not (is_on_its_way(move, wish.target) and _is_of(move, placement)):
+        if Event.ONWARD not in TABLE[move.state].next:
+            return ()
+        check_onward(move, placement, wish.target, situation)
     found = [move]
     group = next(group for group in together(situation.placements.values()) if placement in group)
     for member in (p for p in group if p is not placement and _goes_along(p, wish.target)):
@@ -94,11 +97,17 @@ def onward(wish: Wish, situation: Situation) -> tuple[Move, ...]:
         if mate is None or mate.id not in move.group:
             raise Refused(f"{why}: it has no part in move {move.id}; wait until that has ended")
         try:
-            check_onward(mate, member, wish.target, situation)
+            if not is_on_its_way(mate, wish.target):
+                check_onward(mate, member, wish.target, situation)
         except Refused as refused:
             raise Refused(f"{why}: {refused}") from None
         found.append(mate)
     return tuple(found)
+
+
+def is_on_its_way(move: Move, target: str) -> bool:
+    """Tell whether ``move`` was switched before and is on its way to ``target`` now."""
+    return move.state in UNDER_WAY_AGAIN - {MoveState.BACK_UNDOING} and move.toward == target
 
 
 def check_onward(move: Move, placement: Placement | None, target: str, situation: Situation) -> None:
