@@ -983,6 +983,39 @@ async def test_a_group_that_is_resumed_one_after_the_other_goes_on() -> None:
     assert world.chain("orders") == world.chain("dead") == ["p1 sealed", "p2"]
 
 
+async def _gone_together(world: World) -> None:
+    """Let a group go to where it was ordered, and empty where it was."""
+    _group(world)
+    convoy = Crew(world, "m1", "m2").mover()
+    while {move.state for move in world.moves.values()} != {MoveState.DRAINING}:
+        await convoy.step()
+    world.empty()
+
+
+@pytest.mark.parametrize("ordered", ["m1", "m2"])
+async def test_half_a_group_that_was_sent_a_second_way_gives_up_and_drains_on(ordered: str) -> None:
+    """Whoever ordered it died before the other half."""
+    world = World()
+    await _gone_together(world)
+    world.decide(ordered, Event.ONWARD, "p3")
+    await Crew(world, "m1", "m2").run()
+    assert [move.state for move in world.moves.values()] == [MoveState.DONE] * 2
+    assert world.chain("orders") == world.chain("dead") == ["p2"]
+    (given_up,) = [entry.reason for entry in world.moves[ordered].log if entry.state is MoveState.BACK_UNDOING]
+    assert given_up.startswith(f"failed {PACE.give_up_after} times in a row, the last time: ")
+
+
+async def test_a_group_whose_halves_were_sent_two_ways_gives_up_and_drains_on() -> None:
+    world = World()
+    world.partitions["p4"] = make_partition("p4")
+    await _gone_together(world)
+    world.decide("m1", Event.ONWARD, "p3")
+    world.decide("m2", Event.ONWARD, "p4")
+    await Crew(world, "m1", "m2").run()
+    assert [move.state for move in world.moves.values()] == [MoveState.DONE] * 2
+    assert world.chain("orders") == world.chain("dead") == ["p2"]
+
+
 async def test_a_reverse_is_cancelled_together() -> None:
     world = World()
     _group(world)

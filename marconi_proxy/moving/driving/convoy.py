@@ -77,7 +77,7 @@ class Convoy:
         if await self._stop_together():
             return 0.0
         ready = [drive for drive, next_ in nexts if next_.ready]
-        blocked = {drive: why for drive in ready if (why := self._blocker(drive, ready)) is not None}
+        blocked = {drive: blocker for drive in ready if (blocker := self._blocker(drive, ready)) is not None}
         if ready and not blocked:
             # Those whose seal was found, after the death of a mover, and those that it had not come to.
             await self._seal(ready)
@@ -87,26 +87,28 @@ class Convoy:
         if sealing and not (going and _ABOUT_TO.issuperset(going)):
             # Clients are waiting. To be switched alone would bring dead letters to where no placement leads.
             for drive in sealing:
-                await drive.abort(blocked.get(drive, "its group is moved together"))
+                await drive.abort(blocked[drive].why if drive in blocked else "its group is moved together")
             return 0.0
         wait = min((next_.wait for _, next_ in nexts if not next_.ready), default=_LATER)
         if not ready or not wait:
             return wait
-        for drive, why in blocked.items():
-            await drive.wait_for(why)
+        for drive, blocker in blocked.items():
+            # It keeps a place of the budget, which is given up in the end for what never comes.
+            await (drive.wait_for(blocker.why) if blocker.comes else drive.put_off(blocker.why))
         return min(wait, _LATER)
 
-    def _blocker(self, drive: Drive, ready: Sequence[Drive]) -> str | None:
+    def _blocker(self, drive: Drive, ready: Sequence[Drive]) -> _Blocker | None:
         """Return what of the group this move must not be switched without, None if there is nothing: each of the others
         is ready too, went the same way before, or has ended: with its queue, or when one had gone that way."""
         for id_ in self.missing:
-            return f"for move {id_} of its group"
+            return _Blocker(f"for move {id_} of its group", True)
         follows = any(_is_there(mate, drive) for mate in self.drives)
         for mate in self.drives:
             along = mate is drive or (mate in ready and mate.move.toward == drive.move.toward)
             ended = mate.move.finished and (follows or mate.is_gone)
             if not (along or ended or _is_there(mate, drive)):
-                return f"for move {mate.move.id} of its group, which is {mate.move.state}"
+                why = f"for move {mate.move.id} of its group, which is {mate.move.state}"
+                return _Blocker(why, mate.move.state not in _SETTLED and mate.move.toward == drive.move.toward)
         return None
 
     async def _stop_together(self) -> bool:
@@ -130,6 +132,13 @@ def _is_there(mate: Drive, drive: Drive) -> bool:
     if mate is drive or mate.move.state not in _SETTLED:
         return False
     return mate.placement is not None and mate.placement.partition == drive.move.toward
+
+
+class _Blocker(NamedTuple):
+    """``comes``: it is on its way where this one goes, or an operator is to let it go on."""
+
+    why: str
+    comes: bool
 
 
 class Stopped(NamedTuple):
