@@ -1059,6 +1059,28 @@ async def test_a_source_waits_for_its_dead_letter_queue_that_is_deleted_to_be_cr
     assert world.chain("orders") == ["p1"]
 
 
+async def test_a_source_that_goes_a_second_way_says_that_its_dead_letter_queue_is_deleted() -> None:
+    world = World()
+    await _gone_together(world)
+    for id_ in world.moves:
+        world.decide(id_, Event.ONWARD, "p3")
+    key = world.moves["m2"].key
+    placement = world.placements[key]
+    reserved = PlacementState.RESERVED
+    world.placements[key] = replace(
+        placement, epoch=placement.epoch + 1, state=reserved, segments=placement.segments[-1:], move=None
+    )
+    for name in [name for name in world.queues if name[1] == "dead"]:
+        del world.queues[name]
+    convoy = Crew(world, *world.moves).mover()
+    for _ in range(4):
+        await convoy.step()
+    assert world.moves["m2"].state is MoveState.VOID
+    assert "its dead-letter queue dead was not created yet" in world.moves["m1"].facts["waits"]
+    await Crew(world, "m1", "m2").run()
+    assert (world.moves["m1"].state, world.chain("orders")) == (MoveState.DONE, ["p2"])
+
+
 async def test_what_has_begun_to_switch_is_completed_whatever_becomes_of_a_third() -> None:
     world = World()
     _group(world)

@@ -25,11 +25,12 @@ def happened(state: MoveState, move: str, born: str, tail: int | None, placement
     if placement is None or placement.born != born:
         # Only then is the queue gone: a deletion that is under way may still be refused, and the queue is open again.
         return Event.GONE if Event.GONE in TABLE[state].next else None
-    if placement.state is PlacementState.RESERVED and before_switch(state) and Event.GONE in TABLE[state].next:
+    ahead = before_switch(state) or state in UNDER_WAY_AGAIN
+    if placement.state is PlacementState.RESERVED and ahead and Event.GONE in TABLE[state].next:
         # Of a dead-letter queue that was deleted, the place remains.
         return Event.GONE
     ours = placement.move == move
-    if before_switch(state) or state in UNDER_WAY_AGAIN:
+    if ahead:
         if ours and tail is not None and placement.segments[-1].n > tail:
             return Event.SWITCHED
         sealed = ours and placement.state is PlacementState.SEALING
