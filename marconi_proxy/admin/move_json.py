@@ -52,7 +52,7 @@ _WAITS = {
     MoveState.BACK_PREPARING: "until the queue is ready on {toward}",
     MoveState.BACK_ARMED: "for its turn to be sealed",
     MoveState.BACK_SEALING: "until every worker has acknowledged the seal",
-    MoveState.BACK_UNDOING: "until what it has created for the way back is deleted",
+    MoveState.BACK_UNDOING: "until nobody can go the other way any more",
 }
 _RESTING = (MoveState.PAUSED, MoveState.SUSPENDED)
 # Here movers come and go without a word in the record.

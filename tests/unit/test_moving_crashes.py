@@ -70,6 +70,21 @@ def _not_sent_on(world: World) -> None:
     world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", Event.CANCEL)
 
 
+def _sent_on_again(world: World) -> None:
+    """There where something is left of the first time."""
+    _not_sent_on(world)
+
+    def cancel() -> None:
+        world.decide("m1", Event.CANCEL)
+        world.on_state[MoveState.DRAINING] = again
+
+    def again() -> None:
+        world.decide("m1", Event.ONWARD, "p3")
+        world.on_state[MoveState.DRAINING] = world.empty
+
+    world.on_state[MoveState.BACK_ARMED] = cancel
+
+
 def _not_reversed(world: World) -> None:
     _forward(world)
     world.on_state[MoveState.LINGERING] = lambda: world.decide("m1", Event.REVERSE)
@@ -151,6 +166,7 @@ SCENARIOS = {
     "reversed": Scenario(_reversed, {MoveState.DONE}, {"p1"}),
     "sent on": Scenario(_sent_on, {MoveState.DONE}, {"p3"}),
     "sending on cancelled": Scenario(_not_sent_on, {MoveState.DONE}, {"p2"}),
+    "sending on cancelled and repeated": Scenario(_sent_on_again, {MoveState.DONE}, {"p3"}),
     "reverse cancelled": Scenario(_not_reversed, {MoveState.DONE}, {"p2"}),
     "deleted while preparing": Scenario(_deleted(MoveState.PREPARING), _BEFORE, {None}),
     "deleted when armed": Scenario(_deleted(MoveState.ARMED), _BEFORE, {None}),

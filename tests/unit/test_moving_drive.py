@@ -465,6 +465,29 @@ async def test_a_second_way_that_cannot_be_gone_is_given_up_and_the_move_drains_
     assert given_up.startswith(f"failed {PACE.give_up_after} times in a row, the last time: partition p")
 
 
+async def test_a_second_way_to_a_partition_that_has_died_is_cancelled_and_the_move_drains_on() -> None:
+    world = World()
+    world.put("orders", free=1)
+    world.order("m1", "orders")
+    world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.ONWARD, "p3")
+
+    def die() -> None:
+        world.unreachable.add("p3")
+        world.decide("m1", Event.CANCEL)
+        world.on_state[MoveState.DRAINING] = world.empty
+
+    world.on_state[MoveState.BACK_ARMED] = die
+    convoy = Crew(world, "m1").mover()
+    for _ in range(40):
+        await world.clock.sleep(await convoy.step())
+    assert (world.moves["m1"].state, world.chain("orders")) == (MoveState.RETIRED, ["p2"])
+    assert ("p3", "orders") in world.queues
+    world.unreachable.clear()
+    await Crew(world, "m1").run()
+    assert world.moves["m1"].state is MoveState.DONE
+    assert set(world.queues) == {("p2", "orders")}
+
+
 async def test_a_paused_move_rests_until_it_is_resumed() -> None:
     world = World()
     world.put("orders")

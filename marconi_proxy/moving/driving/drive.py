@@ -336,6 +336,12 @@ class Drive:
         if placement is not None and ours and placement.state in (PlacementState.OPEN, PlacementState.SEALING):
             # The record says already that it is over: who was frozen before that can not switch after this.
             await self.place(transitions.bar(placement, self.clock.now()), "bars the placement")
+        if self.move.state is MoveState.BACK_UNDOING:
+            # What was created stays written down, and is deleted when the move ends: its partition may be away, and the
+            # move, which is to go on without it, would wait for that.
+            changes = {"physical": None, "due": 0.0}
+            await self.enter(Event.CLEANED, "it goes on as before", {"waits": "", "failures": 0}, changes=changes)
+            return AT_ONCE
         await self._dispose()
         facts = {"waits": "", "failures": 0, "in_doubt_until": 0.0}
         changes = {"physical": None, "due": 0.0}

@@ -46,7 +46,7 @@ EVENTS: Mapping[Event, str] = {
     Event.EMPTY: "the older segments were found empty, claimed messages included",
     Event.NOT_EMPTY: "a later look at the older segments found something",
     Event.RETIRED: "they were empty twice, and are not in the placement any more",
-    Event.CLEANED: "what the move leaves behind was deleted from partitions",
+    Event.CLEANED: "what the move leaves behind was deleted from partitions, or is left to its end",
     Event.PAUSE: "an operator, or too many attempts before the switch: leave it as it is",
     Event.RESUME: "an operator: go on",
     Event.CANCEL: "an operator: leave the queue where it is; after the switch also too many attempts to go another way",
@@ -193,7 +193,7 @@ TABLE: Mapping[MoveState, Place] = {
         holds_writes=True,
     ),
     _S.BACK_UNDOING: Place(
-        "The way back, or on, was cancelled: the placement is barred, then what was created for it is deleted.",
+        "The way back, or on, was cancelled: the placement is barred. What was created for it is deleted in the end.",
         "Draining when it is, or if the switch had been made already.",
         {_E.CLEANED: _S.DRAINING, _E.SWITCHED: _S.DRAINING, _E.GONE: _S.VOID},
     ),
