@@ -7,18 +7,17 @@ that are each other's mirror image, count once.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable
 from typing import Any
 
 import pytest
 
 from marconi_proxy.moving.protocol.fence import Fence, Lease, Ticket
+from tests.depth import DEEP
 from tests.simulation.fence_world import FenceWorld
 from tests.simulation.rules import AMBIGUITY, LEASE, MARGIN, Rules
 from tests.simulation.search import Found, explore
 
-DEEP = bool(os.environ.get("MARCONI_TEST_DEEP"))
 # (switches, failures, changes that a feed may be behind; if it is further behind, it is shown the older ones at once):
 # two moves with whatever may come late; one move with any failure on top. Deeper: some minutes, and 2 GB
 # (two moves with one failure alone are 3.6 million states, 131 s of CPU and 1.3 GB).

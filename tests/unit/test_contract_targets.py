@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.depth import DEEP
 from tests.servers.partition import storage_drivers
 from tests.wire.contract import quirks
 from tests.wire.contract.quirks import Quirk
-from tests.wire.contract.targets import DEEP, Make, names
+from tests.wire.contract.targets import Make, names
 
 SUITE = Path(quirks.__file__).parent
 QUIRKS = {name for name, value in vars(quirks).items() if isinstance(value, Quirk)}

@@ -20,7 +20,7 @@ from tests.wire.door import Door
 
 _EXECUTABLE = Path(sys.executable).with_name("marconi-proxy")
 # Seconds until a command must have ended: a plan of a thousand queues has time, on a busy machine too.
-_PATIENCE = 240.0
+_PATIENCE = 600.0
 # Nothing here fails because something is done too late: only what waits on purpose is made short.
 OPTIONS = {"moving.linger": 0.2, "moving.back_off": 0.1, "directory.member_interval": 0.5}
 

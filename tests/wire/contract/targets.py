@@ -5,13 +5,11 @@ A storage driver that is installed is tested, whoever wrote it. Which ones there
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from tests.depth import DEEP
 from tests.servers.partition import storage_drivers
-
-DEEP = bool(os.environ.get("MARCONI_TEST_DEEP"))
 
 
 class Make(Enum):
