@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -27,6 +28,11 @@ hypothesis.settings.load_profile("marconi")
 # pymongo 4.20 forgets to close a socket when a client is closed while it connects. For tests of servers that are gone,
 # together with the fixture below: the socket goes when garbage is collected, and must do so while this is in force.
 FORGOTTEN_SOCKETS = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+
+def pytest_configure() -> None:
+    """Let SIGINT end what tests start: whoever runs them in the background may have it ignored, and children too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
