@@ -24,7 +24,7 @@ from catalog.model import (
 )
 
 # How long, in seconds, to wait for what must come. Only failures wait so long.
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 # The token of life of every placement here, unless a test says otherwise.
 BORN = "0123456789abcdef"

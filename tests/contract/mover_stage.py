@@ -38,7 +38,7 @@ from tests.servers.fake_partition import FakePartition
 
 PROJECT = "project"
 # Seconds to wait for what must come. Only failures wait so long.
-PATIENCE = 30.0
+PATIENCE = 90.0
 PACE = Pace(seal_timeout=1.0, back_off=0.05, linger=0.05, hold=1.0, ambiguity=0.05)
 _TICK = 0.02
 

@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 HOST = "127.0.0.1"
 # How long, in seconds, to wait for what must come. Only failures wait so long.
-PATIENCE = 30.0
+PATIENCE = 90.0
 TICK = 0.02
 
 _VERSIONS = {"v1": "1", "v1.1": "1.1", "v2": "2"}
