@@ -24,12 +24,17 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
+def has_surrogates(text: str) -> bool:
+    """Tell whether UTF-8 cannot spell the text."""
+    return not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)
+
+
 def check_key(name: str, value: object) -> None:
     """Raise ValueError unless ``value`` can be (part of) a catalog key: text that UTF-8 can spell, without NUL.
 
     NUL is in no header value and no queue name; MongoDB keys use it to separate the two.
     """
-    if not isinstance(value, str) or "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+    if not isinstance(value, str) or "\0" in value or has_surrogates(value):
         raise ValueError(f"{name}: {value!r} is not text without NUL and surrogates")
 
 
@@ -110,7 +115,7 @@ def _check_json(value: object, depth: int) -> None:
         for member in value:
             _check_json(member, depth - 1)
     elif isinstance(value, str):
-        if any("\ud800" <= c <= "\udfff" for c in value):
+        if has_surrogates(value):
             raise ValueError(f"{value!a} has surrogates")
     elif is_int(value) and not -(2**63) <= value < 2**63:  # type: ignore[operator]
         raise ValueError(f"{value} has more than 64 bits")
