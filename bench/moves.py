@@ -64,6 +64,7 @@ PATIENCE = 60.0
 # had acknowledged it, and until the target was in step; what is left is the switch.
 PARTS = ("seal_ms", "shown_ms", "acks_ms", "in_step_ms")
 _SWITCHED = frozenset({MoveState.DRAINING, MoveState.LINGERING, MoveState.RETIRED, *FINISHED_STATES})
+_UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 
 
 class Bench:
@@ -120,7 +121,7 @@ class Bench:
         before = time.monotonic()
         # A worker that is frozen before cannot acknowledge the seal.
         with frozen(victim) if self._frozen else nullcontext():
-            id_ = await self._order(queue, partitions[self._homes[queue]])
+            id_ = await self._order(catalog, queue, partitions[self._homes[queue]])
             # Without it few pauses would be felt by anybody.
             door = self._system.doors[len(self.moves) % 2].public_address
             probe = Producer(f"probe{len(self.moves)}", "v2", door, self._journal, [queue], random.Random(0), 0.005)
@@ -136,17 +137,20 @@ class Bench:
         mine = [t.seconds for t in self._journal.posts if t.queue == queue and before <= t.sent <= after]
         self.felt.append((max(mine, default=usual) - usual) * 1000.0)
 
-    async def _order(self, queue: str, target: str) -> str:
-        """Order a move, as soon as the last one of this queue has ended; return its id."""
+    async def _order(self, catalog: Catalog, queue: str, target: str) -> str:
+        """Order a move and return its id. Waits until the last one of this queue has ended: else that would go on."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
+            if await catalog.list_moves(project=PROJECT, queue=queue, states=_UNFINISHED, limit=1):
+                await asyncio.sleep(0.1)
+                continue
             reply = await self._admin.ask("POST", "/v1/moves", {"project": PROJECT, "queue": queue, "to": target})
-            if reply is not None and reply.status == 201:
-                (ordered,) = reply.document["moves"]
-                found: str = ordered["id"]
-                return found
-            await asyncio.sleep(0.1)
-        raise RuntimeError(f"the move of {queue} to {target} is not taken: {reply}")
+            if reply is None or reply.status != 201:
+                raise RuntimeError(f"the move of {queue} to {target} is not taken: {reply}")
+            (ordered,) = reply.document["moves"]
+            found: str = ordered["id"]
+            return found
+        raise RuntimeError(f"the last move of {queue} has not ended after {PATIENCE:g} s")
 
     async def _until(self, catalog: Catalog, id_: str, *, switched: bool) -> Move:
         """Return the move when its queue is switched, or when its seal was aborted for the first time."""
