@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract import version_1
 from tests.faults.evil_host import unused_port
 from tests.servers.fake_partition import Call, FakePartition, raw_answer, until
 from tests.servers.mongod import free_port
@@ -239,6 +240,16 @@ def test_the_tour_over_partitions_that_it_starts_itself(start: Start, monkeypatc
     moves = json.loads(exchange((HOST, again.admin), "GET", "/v1/moves", []).body)["moves"]
     (first,) = [move for move in moves if move["queue"] == queue]
     assert first["state"] == "void"
+
+
+def test_what_an_earlier_release_kept_is_brought_up_to_date(start: Start, tmp_path: Path) -> None:
+    kept = tmp_path / "kept" / "marconi-proxy" / "quickstart"
+    kept.mkdir(parents=True)
+    version_1.make(f"sqlite:///{kept / 'catalog.sqlite'}")
+    with FakePartition() as partition:
+        quickstart = start(*of(one=partition), state=tmp_path / "kept")
+        for old in version_1.PARTITIONS:
+            quickstart.says(f"Partition {old.name}, of an earlier quickstart, takes no new queues now")
 
 
 def test_what_lies_in_the_working_directory_is_not_run(
