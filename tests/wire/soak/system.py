@@ -29,6 +29,8 @@ OPTIONS: Mapping[str, object] = {
     "moving.linger": 2.0,
     "moving.back_off": 0.5,
     "moving.hold": 4.0,
+    # A seal takes its time on a busy machine, and a seal without kills excuses no refusal.
+    "moving.hold_max": 10.0,
     "moving.at_once": 20,
 }
 
