@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _ID = "schema"
 _EARLIER = list(range(1, SCHEMA_VERSION))
-# Seconds for ``init``: an index over many documents takes as long as it takes, and other servers go on meanwhile.
-_INIT_TIMEOUT = 60.0
+# Seconds for an index: over many documents it takes as long as it takes, and other servers go on meanwhile.
+_INDEX_TIMEOUT = 3600.0
 # By ``unfinished`` a queue has at most one move that is not finished.
 _INDEXES = {
     "placements": [IndexModel([("segments.partition", 1), ("_id", 1)], name="partition")],
@@ -74,22 +74,28 @@ async def init(store: Store) -> None:
     A crash leaves some of them; the next ``init`` makes the rest. Of an earlier version the documents are left as they
     are. Raises WrongSchema, having changed nothing.
     """
-    async with store.conversation(_INIT_TIMEOUT) as session:
+    async with store.conversation() as session:
         await _require_replica_set(store, session)
         version = await _version(store, session)
-        if version is None or version in _EARLIER:
-            for collection, indexes in _INDEXES.items():
-                await store.database[collection].create_indexes(indexes, session=session)
-            with suppress(DuplicateKeyError):  # another init was faster
-                # Finds the document of an earlier version, or none, and then makes one.
-                await store.database["catalog"].update_one(
-                    {"_id": _ID, "version": {"$in": _EARLIER}},
-                    {"$set": {"version": SCHEMA_VERSION}},
-                    upsert=True,
-                    session=session,
-                )
-            version = await _version(store, session)
+    if version is None or version in _EARLIER:
+        version = await _bring_up_to_date(store)
     _refuse_others(store, version)
+
+
+async def _bring_up_to_date(store: Store) -> object:
+    """Return the version that there is now."""
+    async with store.conversation(_INDEX_TIMEOUT) as session:
+        for collection, indexes in _INDEXES.items():
+            await store.database[collection].create_indexes(indexes, session=session)
+        with suppress(DuplicateKeyError):  # another init was faster
+            # Finds the document of an earlier version, or none, and then makes one.
+            await store.database["catalog"].update_one(
+                {"_id": _ID, "version": {"$in": _EARLIER}},
+                {"$set": {"version": SCHEMA_VERSION}},
+                upsert=True,
+                session=session,
+            )
+        return await _version(store, session)
 
 
 async def ping(store: Store) -> None:
