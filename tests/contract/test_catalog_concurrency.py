@@ -8,11 +8,15 @@ from collections import Counter
 from collections.abc import Awaitable
 from typing import Any
 
+import pytest
+
 from catalog import Catalog, open_catalog
 from catalog.errors import Conflict, PartitionInUse, PartitionUnknown
 from catalog.model import Placement, PlacementState, QueueKey
 from tests.contract import racing
 from tests.contract.examples import PATIENCE, dangling, move, partition, placement
+
+pytestmark = pytest.mark.slow
 
 KEY = QueueKey("project", "orders")
 

@@ -15,6 +15,8 @@ from catalog.model import Placement, PlacementState, QueueKey
 from catalog.sqlite import placements as sqlite_placements
 from tests.contract.examples import pages, placement, store
 
+pytestmark = pytest.mark.slow
+
 # Neighbours in the order of keys, chosen so that a careless separator would mix them.
 PROJECTS = ["", " ", "!", "a", "a\x01", "a ", "a!", "a/", "a/b", "aa", "a~", "b", "B", "\xe9", "\xff", "\xff\xff", "~"]
 QUEUES = ["0", "A", "Z", "_", "a", "a-b", "aa", "z", "~a", "~z"]

@@ -29,7 +29,7 @@ from tests.contract.examples import PATIENCE
 from tests.contract.partition_stores import CLIENT, KEY, LEASE, START, FakeClock, some
 from tests.servers.mongod import ReplicaSet, free_port, mongod_replica_set
 
-pytestmark = [FORGOTTEN_SOCKETS, pytest.mark.usefixtures("forgotten_sockets")]
+pytestmark = [pytest.mark.slow, FORGOTTEN_SOCKETS, pytest.mark.usefixtures("forgotten_sockets")]
 
 SECRET = "hunter2"
 
