@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 
 PARTITION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -14,7 +14,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _JSON_DEPTH = 20
 
 
-def is_int(value: object) -> bool:
+def is_int(value: object) -> TypeGuard[int]:
     """Tell whether it is an integer; True and False, which Python counts among them, are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -117,5 +117,5 @@ def _check_json(value: object, depth: int) -> None:
     elif isinstance(value, str):
         if has_surrogates(value):
             raise ValueError(f"{value!a} has surrogates")
-    elif is_int(value) and not -(2**63) <= value < 2**63:  # type: ignore[operator]
+    elif is_int(value) and not -(2**63) <= value < 2**63:
         raise ValueError(f"{value} has more than 64 bits")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -147,12 +148,13 @@ class Planning(Watcher):
         add_timeout(parser)
         return parser
 
+    @abstractmethod
     def add_selection(self, parser: argparse.ArgumentParser) -> None:
-        raise NotImplementedError
+        """Add the arguments that say what is to be planned."""
 
+    @abstractmethod
     def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
         """Return what is to be planned, as the admin API takes it."""
-        raise NotImplementedError
 
     def begin(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
         """Do what must be done before planning; return the partitions that it cordoned."""
@@ -276,9 +278,9 @@ class _Emptying(Planning):
                 changed.append(name)
         return changed
 
+    @abstractmethod
     def names(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
         """Return the partitions that are to be emptied."""
-        raise NotImplementedError
 
     def begin(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
         return self.cordon(admin, self.names(admin, parsed_args))
