@@ -25,6 +25,7 @@ from catalog.model import (
     MoveState,
     Partition,
     Placement,
+    PlacementState,
     Plan,
     PlanState,
     QueueKey,
@@ -38,7 +39,9 @@ from catalog.model import (
 # 2: moves and plans; placements have ``born`` and ``move``, members ``acked``, ``capabilities`` and ``lease``.
 #    Documents of version 1 stay as they are and are read with defaults. Workers of a release with version 1 go on
 #    while ``init`` runs and after it; as they have no capabilities, no queue is moved until they are gone.
-SCHEMA_VERSION = 2
+# 3: an index of placements in rare states, and the mark of a catalog that is being loaded. No document changes; workers
+#    of a release with version 2 go on.
+SCHEMA_VERSION = 3
 
 
 class Catalog(ABC):
@@ -113,16 +116,31 @@ class Catalog(ABC):
 
     @abstractmethod
     async def list_placements(
-        self, *, project: str | None = None, partition: str | None = None, after: QueueKey | None = None, limit: int
+        self,
+        *,
+        project: str | None = None,
+        partitions: Collection[str] | None = None,
+        states: Collection[PlacementState] | None = None,
+        after: QueueKey | None = None,
+        limit: int,
     ) -> list[Placement]:
-        """Placements in any state, by (project, queue), after ``after`` (exclusive); None filters nothing.
+        """Placements by (project, queue), after ``after`` (exclusive), at most limit; None filters nothing.
 
-        ``partition`` keeps those with any segment there.
+        ``partitions`` keeps those with any segment on any of these, ``states`` those in one of them; empty ones keep
+        nothing. A merge of index ranges, one for each partition or rare state (RARE_STATES): the cost grows with
+        ``limit`` and the number of ranges. Beside that, partitions with rare states may cost as much as there are
+        placements in these states, and other states pass over those that are in none of them.
         """
 
     @abstractmethod
-    async def count_placements(self, *, project: str | None = None, partition: str | None = None) -> int:
-        """How many placements ``list_placements`` would show in all."""
+    async def count_placements(
+        self,
+        *,
+        project: str | None = None,
+        partitions: Collection[str] | None = None,
+        states: Collection[PlacementState] | None = None,
+    ) -> int:
+        """How many placements ``list_placements`` would show in all. The cost grows with their number."""
 
     # -- partitions ---------------------------------------------------------------------------------------------
 

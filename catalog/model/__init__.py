@@ -17,7 +17,7 @@ from catalog.model.key import NO_PROJECT, TOPIC_PREFIX, QueueKey
 from catalog.model.member import UNPROMISED_LEASE, Member, MemberSighting
 from catalog.model.move import COMING_STATES, FINISHED_STATES, MAX_LOG, Holder, LogEntry, Measure, Move, MoveState
 from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, check_host
-from catalog.model.placement import LISTED_STATES, Placement, PlacementState, Segment
+from catalog.model.placement import LISTED_STATES, RARE_STATES, Placement, PlacementState, Segment
 from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState
 from catalog.model.tenant import Tenant
 
@@ -30,6 +30,7 @@ __all__ = [
     "MAX_PLANNED_MOVES",
     "MAX_WEIGHT",
     "NO_PROJECT",
+    "RARE_STATES",
     "TOPIC_PREFIX",
     "UNPROMISED_LEASE",
     "Change",

@@ -30,6 +30,9 @@ class PlacementState(StrEnum):
 # The states in which the queue exists as far as its users can tell, so that listings show it.
 LISTED_STATES = frozenset({PlacementState.OPEN, PlacementState.SEALING})
 
+# The states that few placements are in at a time, so that stores have an index of those.
+RARE_STATES = frozenset(PlacementState) - {PlacementState.OPEN}
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:

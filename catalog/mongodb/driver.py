@@ -14,6 +14,7 @@ from catalog.model import (
     MoveState,
     Partition,
     Placement,
+    PlacementState,
     Plan,
     PlanState,
     QueueKey,
@@ -84,12 +85,24 @@ class MongoDBCatalog(Catalog):
         return await self._placements.count_queues(project, after, before)
 
     async def list_placements(
-        self, *, project: str | None = None, partition: str | None = None, after: QueueKey | None = None, limit: int
+        self,
+        *,
+        project: str | None = None,
+        partitions: Collection[str] | None = None,
+        states: Collection[PlacementState] | None = None,
+        after: QueueKey | None = None,
+        limit: int,
     ) -> list[Placement]:
-        return await self._placements.list_all(project, partition, after, limit)
+        return await self._placements.list_all(project, partitions, states, after, limit)
 
-    async def count_placements(self, *, project: str | None = None, partition: str | None = None) -> int:
-        return await self._placements.count(project, partition)
+    async def count_placements(
+        self,
+        *,
+        project: str | None = None,
+        partitions: Collection[str] | None = None,
+        states: Collection[PlacementState] | None = None,
+    ) -> int:
+        return await self._placements.count(project, partitions, states)
 
     async def get_partition(self, name: str) -> Partition | None:
         return await self._partitions.get(name)

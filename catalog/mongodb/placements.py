@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection as Several
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import Conflict, PartitionUnknown
-from catalog.model import LISTED_STATES, Placement, QueueKey
+from catalog.model import LISTED_STATES, RARE_STATES, Placement, PlacementState, QueueKey
 from catalog.mongodb.documents import (
     id_range,
     placement_document,
@@ -17,12 +18,16 @@ from catalog.mongodb.documents import (
     read_placement,
     this_placement,
 )
+from catalog.mongodb.schema import BY_KEY, BY_PARTITION, BY_RARE_STATE, BY_RARE_STATE_AND_PARTITION
 
 if TYPE_CHECKING:
     from catalog.mongodb.partitions import Partitions
     from catalog.mongodb.store import Collection, Session, Store
 
 _LISTED = sorted(state.value for state in LISTED_STATES)
+# A server merges up to internalQueryMaxScansToExplode (200) ranges of an index, and sorts what is more: there is one
+# for each partition and each of four rare states.
+_MERGED_PARTITIONS = 50
 # Seconds for a count, which walks an index: about a million placements a second.
 _COUNT_TIMEOUT = 60.0
 
@@ -112,21 +117,39 @@ class Placements:
             return await self._stored.count_documents(_listed(project, after, before), session=session)
 
     async def list_all(
-        self, project: str | None, partition: str | None, after: QueueKey | None, limit: int
+        self,
+        project: str | None,
+        partitions: Several[str] | None,
+        states: Several[PlacementState] | None,
+        after: QueueKey | None,
+        limit: int,
     ) -> list[Placement]:
-        """One range of ``_id``, or of the index (partition, _id), as ``Catalog.list_placements``."""
-        return await self._list(_filter(project, partition, after), limit)
+        """Ranges of one index, merged by the server, as ``Catalog.list_placements``."""
+        index = _index(partitions, states)
+        pages = [
+            await self._list(condition, limit, index) for condition in _filters(project, partitions, states, after)
+        ]
+        if len(pages) < 2:
+            return pages[0] if pages else []
+        # A queue with history is on several of the pages.
+        merged = {placement.key: placement for page in pages for placement in page}
+        return [placement for _, placement in sorted(merged.items())][: max(limit, 0)]
 
-    async def count(self, project: str | None, partition: str | None) -> int:
+    async def count(
+        self, project: str | None, partitions: Several[str] | None, states: Several[PlacementState] | None
+    ) -> int:
         """Count what ``list_all`` would show in all."""
+        if (partitions is not None and not partitions) or (states is not None and not states):
+            return 0
+        condition = _filter(project, partitions, states, None)
         async with self._store.conversation(_COUNT_TIMEOUT) as session:
-            return await self._stored.count_documents(_filter(project, partition, None), session=session)
+            return await self._stored.count_documents(condition, hint=_index(partitions, states), session=session)
 
-    async def _list(self, condition: dict[str, Any], limit: int) -> list[Placement]:
+    async def _list(self, condition: dict[str, Any], limit: int, index: str = BY_KEY) -> list[Placement]:
         if limit < 1:
             return []  # MongoDB takes 0 for "no limit"
         async with self._store.conversation() as session:
-            cursor = self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session)
+            cursor = self._stored.find(condition, sort=[("_id", 1)], limit=limit, hint=index, session=session)
             documents = await cursor.to_list()
         return [self._read(document) for document in documents]
 
@@ -157,10 +180,41 @@ class Placements:
             raise self._store.unavailable(f"placements: {error}") from error
 
 
-def _filter(project: str | None, partition: str | None, after: QueueKey | None) -> dict[str, Any]:
+def _index(partitions: Several[str] | None, states: Several[PlacementState] | None) -> str:
+    rare = states is not None and RARE_STATES.issuperset(states)
+    if partitions is None:
+        return BY_RARE_STATE if rare else BY_KEY
+    return BY_RARE_STATE_AND_PARTITION if rare else BY_PARTITION
+
+
+def _filters(
+    project: str | None,
+    partitions: Several[str] | None,
+    states: Several[PlacementState] | None,
+    after: QueueKey | None,
+) -> list[dict[str, Any]]:
+    """Return the conditions that together are the one of ``_filter``, each of so few ranges that a server merges them
+    instead of sorting."""
+    if states is not None and not states:
+        return []
+    if partitions is None:
+        return [_filter(project, None, states, after)]
+    names = sorted(set(partitions))
+    some = [names[n : n + _MERGED_PARTITIONS] for n in range(0, len(names), _MERGED_PARTITIONS)]
+    return [_filter(project, these, states, after) for these in some]
+
+
+def _filter(
+    project: str | None,
+    partitions: Several[str] | None,
+    states: Several[PlacementState] | None,
+    after: QueueKey | None,
+) -> dict[str, Any]:
     condition: dict[str, Any] = {"_id": id_range(project, after)}
-    if partition is not None:
-        condition["segments.partition"] = partition
+    if partitions is not None:
+        condition["segments.partition"] = {"$in": sorted(set(partitions))}
+    if states is not None:
+        condition["state"] = {"$in": sorted({state.value for state in states})}
     return condition
 
 

@@ -10,17 +10,35 @@ from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import NotInitialised, WrongSchema
 from catalog.interface import SCHEMA_VERSION
+from catalog.model import RARE_STATES
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Session, Store
 
 _ID = "schema"
 _EARLIER = list(range(1, SCHEMA_VERSION))
-# Seconds for an index: over many documents it takes as long as it takes, and other servers go on meanwhile.
-_INDEX_TIMEOUT = 3600.0
+# Seconds for ``init``: an index over many documents takes as long as it takes, and other servers go on meanwhile.
+_INIT_TIMEOUT = 3600.0
+# Of 6.0, which was the first to take $in as the condition of a partial index.
+_WIRE_VERSION = 17
+
+# Indexes of placements, by name.
+BY_KEY = "_id_"
+BY_PARTITION = "partition"
+BY_RARE_STATE = "rare_state"
+BY_RARE_STATE_AND_PARTITION = "rare_state_and_partition"
+_RARE = {"state": {"$in": sorted(state.value for state in RARE_STATES)}}
 # By ``unfinished`` a queue has at most one move that is not finished.
 _INDEXES = {
-    "placements": [IndexModel([("segments.partition", 1), ("_id", 1)], name="partition")],
+    "placements": [
+        IndexModel([("segments.partition", 1), ("_id", 1)], name=BY_PARTITION),
+        IndexModel([("state", 1), ("_id", 1)], name=BY_RARE_STATE, partialFilterExpression=_RARE),
+        IndexModel(
+            [("state", 1), ("segments.partition", 1), ("_id", 1)],
+            name=BY_RARE_STATE_AND_PARTITION,
+            partialFilterExpression=_RARE,
+        ),
+    ],
     "moves": [
         IndexModel(
             [("project", 1), ("queue", 1)],
@@ -50,16 +68,18 @@ def _wrong(store: Store, version: object) -> WrongSchema:
     return WrongSchema(f"{store.where} has schema version {version}, this release works with {SCHEMA_VERSION}")
 
 
-async def _require_replica_set(store: Store, session: Session) -> None:
+async def _require_fit_server(store: Store, session: Session) -> None:
     hello = await store.database.command("hello", session=session)
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise store.unavailable("a standalone server has no change streams; make it a replica set of one node or more")
+    if hello.get("maxWireVersion", 0) < _WIRE_VERSION:
+        raise store.unavailable("the server is older than MongoDB 6.0")
 
 
 async def check(store: Store) -> None:
     """Raise NotInitialised or WrongSchema unless this release can work with the database."""
     async with store.conversation() as session:
-        await _require_replica_set(store, session)
+        await _require_fit_server(store, session)
         version = await _version(store, session)
     if version is None:
         raise NotInitialised(f"{store.where} was never initialised")
@@ -74,8 +94,8 @@ async def init(store: Store) -> None:
     A crash leaves some of them; the next ``init`` makes the rest. Of an earlier version the documents are left as they
     are. Raises WrongSchema, having changed nothing.
     """
-    async with store.conversation() as session:
-        await _require_replica_set(store, session)
+    async with store.conversation(_INIT_TIMEOUT) as session:
+        await _require_fit_server(store, session)
         version = await _version(store, session)
     if version is None or version in _EARLIER:
         version = await _bring_up_to_date(store)

@@ -18,13 +18,14 @@ from catalog.model import (
     MoveState,
     Partition,
     Placement,
+    PlacementState,
     Plan,
     PlanState,
     QueueKey,
     Synced,
     Tenant,
 )
-from catalog.sqlite import feed, members, moves, partitions, placements, plans, schema, tenants
+from catalog.sqlite import feed, listing, members, moves, partitions, placements, plans, schema, tenants
 from catalog.sqlite.lane import Lane
 
 P = ParamSpec("P")
@@ -99,18 +100,30 @@ class SQLiteCatalog(Catalog):
         await self._write(placements.remove, key, epoch, born, self._path)
 
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
-        return await self._reading.transact(placements.list_queues, project, after, before, limit, self._path)
+        return await self._reading.transact(listing.list_queues, project, after, before, limit, self._path)
 
     async def count_queues(self, project: str, after: str, before: str) -> int:
-        return await self._counting.transact(placements.count_queues, project, after, before)
+        return await self._counting.transact(listing.count_queues, project, after, before)
 
     async def list_placements(
-        self, *, project: str | None = None, partition: str | None = None, after: QueueKey | None = None, limit: int
+        self,
+        *,
+        project: str | None = None,
+        partitions: Collection[str] | None = None,
+        states: Collection[PlacementState] | None = None,
+        after: QueueKey | None = None,
+        limit: int,
     ) -> list[Placement]:
-        return await self._reading.transact(placements.list_all, project, partition, after, limit, self._path)
+        return await self._reading.transact(listing.list_all, project, partitions, states, after, limit, self._path)
 
-    async def count_placements(self, *, project: str | None = None, partition: str | None = None) -> int:
-        return await self._counting.transact(placements.count, project, partition)
+    async def count_placements(
+        self,
+        *,
+        project: str | None = None,
+        partitions: Collection[str] | None = None,
+        states: Collection[PlacementState] | None = None,
+    ) -> int:
+        return await self._counting.transact(listing.count, project, partitions, states)
 
     async def get_partition(self, name: str) -> Partition | None:
         return await self._reading.transact(partitions.get, name, self._path)

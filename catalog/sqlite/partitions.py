@@ -7,7 +7,7 @@ import sqlite3
 
 from catalog.errors import PartitionConflict, PartitionInUse
 from catalog.model import COMING_STATES, ChangeSubject, Partition
-from catalog.sqlite import changes, moves, placements
+from catalog.sqlite import changes, listing, moves
 from catalog.sqlite.translation import unavailable
 
 
@@ -55,7 +55,7 @@ def replace(connection: sqlite3.Connection, partition: Partition, path: str) -> 
 
 def remove(connection: sqlite3.Connection, name: str, path: str) -> None:
     """Remove it, as ``Catalog.remove_partition``."""
-    named = placements.count(connection, None, name)
+    named = listing.count(connection, None, [name], None)
     coming = moves.list_all(connection, None, None, name, COMING_STATES, None, None, 1, path)
     if named or coming:
         raise PartitionInUse(name, named, coming[0].id if coming else None)

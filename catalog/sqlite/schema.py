@@ -21,6 +21,7 @@ APPLICATION_ID = 0x4D52434E  # "MRCN"
 # ``placed`` has a row for every partition that a placement names: the index (partition, project, queue), and by its
 # foreign key the proof that no placement names a partition that is gone.
 # ``unfinished`` is the index by which a queue has at most one move that is not finished.
+# ``loading`` has a row while the catalog is being filled from a backup, and until that is finished.
 #
 # What brings a file from version 0 to 1, from 1 to 2 and so on. A new file takes all of them: there is one way to the
 # present shape. A worker of the release before, which may still run, must be able to go on: new columns have defaults,
@@ -94,6 +95,10 @@ _STEPS = (
         state TEXT NOT NULL,
         document TEXT NOT NULL
     ) WITHOUT ROWID""",
+    ),
+    (
+        """CREATE INDEX placements_in_rare_states ON placements (state, project, queue) WHERE state <> 'open'""",
+        """CREATE TABLE loading (id INTEGER PRIMARY KEY CHECK (id = 1), token TEXT NOT NULL, since REAL NOT NULL)""",
     ),
 )
 

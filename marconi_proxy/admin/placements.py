@@ -38,7 +38,7 @@ class Placements:
                 raise _bad_parameter(f"project: {error}.") from error
         placements = await self._catalog.list_placements(
             project=project,
-            partition=found.get("partition"),
+            partitions=[found["partition"]] if "partition" in found else None,
             after=_key(found["marker"]) if "marker" in found else None,
             limit=limit,
         )

@@ -31,7 +31,7 @@ async def test_processes_race_to_place_queues(catalog: Catalog, catalog_uri: str
         assert sum(inserted for _, inserted in answers) == 1  # and one of them did it
         assert await catalog.get_placement(QueueKey("project", queue)) == answers[0][0]
     assert await catalog.count_placements() == len(queues)
-    by_partition = [await catalog.count_placements(partition=p) for p in ("p1", "p2", "p3")]
+    by_partition = [await catalog.count_placements(partitions=[p]) for p in ("p1", "p2", "p3")]
     assert sum(by_partition) == len(queues)
 
 
@@ -111,7 +111,7 @@ async def test_readers_never_see_half_a_document(catalog: Catalog, other: Catalo
         last = 0
         while not done:
             one = await other.get_placement(KEY)
-            listed = await other.list_placements(partition="p2", limit=10)
+            listed = await other.list_placements(partitions=["p2"], limit=10)
             by_name = await other.list_queues("project", "", "~", 10)
             for seen in (one, *listed, *by_name):
                 assert seen == shaped(seen.epoch)
@@ -148,7 +148,7 @@ async def test_removing_a_partition_races_with_placing_queues_on_it(catalog: Cat
             assert answer is None or isinstance(answer, (tuple, PartitionUnknown)), answer
         made = {p.queue for p, answer in zip(placed, placing, strict=True) if answer == (p, True)}
         made |= {"moving"} if moving_answer is None else set()
-        named = {p.queue for p in await catalog.list_placements(partition=name, limit=10)}
+        named = {p.queue for p in await catalog.list_placements(partitions=[name], limit=10)}
         assert named == made  # what was answered is what is there
         if removal is None:
             assert made == set()
@@ -181,7 +181,7 @@ async def test_a_cancelled_write_is_whole_or_absent(catalog: Catalog) -> None:
     await catalog.insert_placement(placement("last", "p1", "p2"))
 
     async def stored(partition: str | None = None) -> list[Placement]:
-        return await catalog.list_placements(partition=partition, limit=100)
+        return await catalog.list_placements(partitions=[partition], limit=100)
 
     # A write that was given up may still be under way, and done between two listings.
     async with asyncio.timeout(PATIENCE):

@@ -87,7 +87,7 @@ async def test_insert_refuses_unknown_partitions(catalog: Catalog) -> None:
         await catalog.insert_placement(placement("orders", "p1", "nowhere", "p2"))
     assert refused.value.name == "nowhere"
     assert await catalog.get_placement(KEY) is None
-    assert await catalog.count_placements(partition="p1") == 0
+    assert await catalog.count_placements(partitions=["p1"]) == 0
 
 
 async def test_insert_returns_what_is_stored_whatever_partitions_ours_names(catalog: Catalog) -> None:
@@ -103,7 +103,7 @@ async def test_replace_stores_the_next_epoch(catalog: Catalog, other: Catalog) -
     back = placement("orders", "p3", epoch=3)
     await other.replace_placement(back)
     assert await catalog.get_placement(KEY) == back
-    assert [await catalog.count_placements(partition=p) for p in ("p1", "p2", "p3")] == [0, 0, 1]
+    assert [await catalog.count_placements(partitions=[p]) for p in ("p1", "p2", "p3")] == [0, 0, 1]
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 4, 5])
@@ -144,7 +144,7 @@ async def test_remove_at_the_epoch(catalog: Catalog, other: Catalog) -> None:
     await catalog.insert_placement(placement("orders", "p1", "p2", epoch=3))
     await catalog.remove_placement(KEY, 3, BORN)
     assert await other.get_placement(KEY) is None
-    assert await catalog.count_placements(partition="p1") == 0
+    assert await catalog.count_placements(partitions=["p1"]) == 0
     await catalog.remove_placement(KEY, 3, BORN)  # nothing to remove is success
 
 
@@ -196,7 +196,7 @@ async def test_a_new_placement_needs_a_token_of_its_own(catalog: Catalog) -> Non
 async def test_a_placement_may_name_a_partition_twice(catalog: Catalog) -> None:
     there_and_back = placement("orders", "p1", "p2", "p1")
     await catalog.insert_placement(there_and_back)
-    assert await catalog.list_placements(partition="p1", limit=10) == [there_and_back]
+    assert await catalog.list_placements(partitions=["p1"], limit=10) == [there_and_back]
     await catalog.replace_placement(placement("orders", "p2", "p1", epoch=2))
-    assert await catalog.count_placements(partition="p1") == 1
+    assert await catalog.count_placements(partitions=["p1"]) == 1
     assert await catalog.list_partitions() == [partition("p1"), partition("p2"), partition("p3")]

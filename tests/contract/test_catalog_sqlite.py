@@ -134,7 +134,7 @@ async def test_a_write_that_finds_no_room_changes_nothing(catalog: SQLiteCatalog
             stored.append((await catalog.insert_placement(placement(f"queue-{n:04}")))[0])
     assert stored
     assert await catalog.list_placements(limit=2000) == stored
-    assert await catalog.count_placements(partition="p1") == len(stored)
+    assert await catalog.count_placements(partitions=["p1"]) == len(stored)
 
 
 async def test_readers_do_not_wait_for_a_writer(catalog: SQLiteCatalog, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A catalog that a release with schema version 1 made: refused until it is initialised again, then as good as new."""
+"""A catalog that an earlier release made: refused until it is initialised again, then as good as new."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from catalog import Catalog, open_catalog
 from catalog.errors import Conflict, WrongSchema
 from catalog.model import Member, PlacementState, Tenant
-from tests.contract import racing, version_1
+from tests.contract import racing, version_1, version_2
 from tests.contract.examples import Feed, move, placement
 from tests.contract.version_1 import NEWS, ORDERS, PARTITIONS
 
@@ -32,7 +32,7 @@ async def upgraded(old_uri: str) -> AsyncIterator[Catalog]:
 
 async def test_check_says_what_to_do(old_uri: str) -> None:
     catalog = await open_catalog(old_uri)
-    with pytest.raises(WrongSchema, match="version 1, this release works with 2; marconi-proxy catalog init"):
+    with pytest.raises(WrongSchema, match="version 1, this release works with 3; marconi-proxy catalog init"):
         await catalog.check()
     await catalog.init()
     await catalog.check()
@@ -42,7 +42,7 @@ async def test_check_says_what_to_do(old_uri: str) -> None:
 
 async def test_everything_is_still_there(upgraded: Catalog) -> None:
     assert await upgraded.list_placements(limit=10) == [NEWS, ORDERS]
-    assert await upgraded.list_placements(partition="p1", limit=10) == [ORDERS]
+    assert await upgraded.list_placements(partitions=["p1"], limit=10) == [ORDERS]
     assert await upgraded.list_queues("project", "", "~", 10) == [ORDERS]
     assert await upgraded.list_partitions() == PARTITIONS
     assert await upgraded.get_tenant("project") == Tenant("project", pinned="p1")
@@ -100,3 +100,33 @@ async def test_processes_race_to_upgrade(old_uri: str) -> None:
     assert await catalog.list_placements(limit=10) == [NEWS, ORDERS]
     await catalog.insert_move(move("m-1", "orders"))
     await catalog.close()
+
+
+@pytest.fixture
+async def from_2(catalog_uri: str) -> AsyncIterator[Catalog]:
+    version_2.make(catalog_uri)
+    catalog = await open_catalog(catalog_uri)
+    with pytest.raises(WrongSchema, match="version 2, this release works with 3; marconi-proxy catalog init"):
+        await catalog.check()
+    await catalog.init()
+    await catalog.check()
+    yield catalog
+    await catalog.close()
+
+
+async def test_everything_of_version_2_is_still_there(from_2: Catalog) -> None:
+    assert await from_2.list_placements(limit=10) == [version_2.NEWS, version_2.ORDERS]
+    assert await from_2.list_partitions() == PARTITIONS
+    assert await from_2.get_tenant("project") == Tenant("project", pinned="p1")
+    assert await from_2.list_moves(limit=10) == [version_2.MOVE]
+    assert await from_2.list_plans(limit=10) == [version_2.PLAN]
+    held = await from_2.take_move("m-1", "another", 60.0)
+    assert held.holder is not None
+    assert held.holder.token == 2
+
+
+async def test_rare_states_of_version_2_are_found(from_2: Catalog, catalog_uri: str) -> None:
+    assert await from_2.list_placements(states=[PlacementState.CREATING], limit=10) == [version_2.NEWS]
+    deleting = replace(version_2.ORDERS, epoch=5, state=PlacementState.DELETING)
+    await asyncio.to_thread(version_2.replace_placement, catalog_uri, deleting)
+    assert await from_2.list_placements(states=[PlacementState.DELETING], partitions=["p1"], limit=10) == [deleting]

@@ -92,7 +92,7 @@ async def test_a_plan_is_begun_within_its_budget_and_done_when_all_has_ended(cat
     assert await state(catalog) is PlanState.DONE
     assert (await progress(catalog)).ended == dict.fromkeys(range(5), Outcome.DONE)
     assert (await progress(catalog)).pauses == dict.fromkeys(range(5), 20.0)
-    moved = await catalog.list_placements(partition="p2", limit=9)
+    moved = await catalog.list_placements(partitions=["p2"], limit=9)
     assert {p.key for p in moved} == {m.key for m in made.moves}
 
 

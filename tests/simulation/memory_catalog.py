@@ -141,12 +141,19 @@ class Store:
             if key.project == project and after < key.queue < before and placement.state in LISTED_STATES
         ]
 
-    def all_placements(self, project: str | None, partition: str | None, after: QueueKey | None) -> list[Placement]:
+    def all_placements(
+        self,
+        project: str | None,
+        partitions: Collection[str] | None,
+        states: Collection[PlacementState] | None,
+        after: QueueKey | None,
+    ) -> list[Placement]:
         return [
             placement
             for key, placement in sorted(self.placements.items())
             if project is None or key.project == project
-            if partition is None or any(segment.partition == partition for segment in placement.segments)
+            if partitions is None or any(segment.partition in partitions for segment in placement.segments)
+            if states is None or placement.state in states
             if after is None or key > after
         ]
 
@@ -170,7 +177,7 @@ class Store:
         self.note(ChangeSubject.PARTITION, (partition.name,))
 
     def remove_partition(self, name: str) -> None:
-        named = len(self.all_placements(None, name, None))
+        named = len(self.all_placements(None, [name], None, None))
         coming = self.list_moves(None, None, name, COMING_STATES, None, None)
         if named or coming:
             raise PartitionInUse(name, named, coming[0].id if coming else None)
@@ -383,13 +390,25 @@ class MemoryCatalog(Catalog):
         return len(await self._do("count_queues", self._store.listed, project, after, before))
 
     async def list_placements(
-        self, *, project: str | None = None, partition: str | None = None, after: QueueKey | None = None, limit: int
+        self,
+        *,
+        project: str | None = None,
+        partitions: Collection[str] | None = None,
+        states: Collection[PlacementState] | None = None,
+        after: QueueKey | None = None,
+        limit: int,
     ) -> list[Placement]:
-        found = await self._do("list_placements", self._store.all_placements, project, partition, after)
+        found = await self._do("list_placements", self._store.all_placements, project, partitions, states, after)
         return _first(found, limit)
 
-    async def count_placements(self, *, project: str | None = None, partition: str | None = None) -> int:
-        return len(await self._do("count_placements", self._store.all_placements, project, partition, None))
+    async def count_placements(
+        self,
+        *,
+        project: str | None = None,
+        partitions: Collection[str] | None = None,
+        states: Collection[PlacementState] | None = None,
+    ) -> int:
+        return len(await self._do("count_placements", self._store.all_placements, project, partitions, states, None))
 
     async def get_partition(self, name: str) -> Partition | None:
         return await self._do("get_partition", self._store.partitions.get, name)

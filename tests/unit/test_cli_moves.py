@@ -427,7 +427,7 @@ async def test_a_tenant_moves_by_one_command(run, api, between):
     assert "Asks for 1 at a time of each partition and 10 begun per second; a mover does no more " in ended.err
     assert "Begins moves: at any time; stops after failures: 10." in ended.err
     assert "move tenant a to p2: 2/2 switched; done, 2 done; 0 messages left; pauses: median 20 ms" in ended.err
-    assert {p.queue for p in await api.catalog.list_placements(partition="p2", limit=9)} == {"q", "r"}
+    assert {p.queue for p in await api.catalog.list_placements(partitions=["p2"], limit=9)} == {"q", "r"}
 
 
 async def test_a_tenants_new_queues_go_there_too_if_that_is_wanted(run, api, between):

@@ -234,7 +234,7 @@ class _Turn:
         left = []
         for name in self.plan.preconditions["emptied"]:
             partition = self.partitions.get(name)
-            count = await self.catalog.count_placements(partition=name)
+            count = await self.catalog.count_placements(partitions=[name])
             if count:
                 left.append(f"partition {name} still has {count} placement{'s' if count != 1 else ''}")
             elif partition is not None and partition.state is PartitionState.CORDONED:

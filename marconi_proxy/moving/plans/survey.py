@@ -26,7 +26,8 @@ async def all_placements(
 ) -> AsyncIterator[Placement]:
     """Yield every placement of a project or partition, page by page."""
     after = None
-    while page := await catalog.list_placements(project=project, partition=partition, after=after, limit=PAGE):
+    partitions = None if partition is None else [partition]
+    while page := await catalog.list_placements(project=project, partitions=partitions, after=after, limit=PAGE):
         for placement in page:
             yield placement
         after = page[-1].key
@@ -98,7 +99,7 @@ async def _counts(catalog: Catalog, partitions: Iterable[str], under_way: Iterab
 
     A queue with history is counted by the catalog on every partition that has a segment of it.
     """
-    counts = Counter({name: await catalog.count_placements(partition=name) for name in partitions})
+    counts = Counter({name: await catalog.count_placements(partitions=[name]) for name in partitions})
     for move in under_way:
         placement = await catalog.get_placement(move.key)
         if placement is not None:

@@ -100,7 +100,7 @@ class RealSteps(Steps):
     async def source_of(self, key: QueueKey, partition: str) -> str | None:
         after: QueueKey | None = None
         while page := await self._catalog.list_placements(
-            project=key.project, partition=partition, after=after, limit=_AT_A_TIME
+            project=key.project, partitions=[partition], after=after, limit=_AT_A_TIME
         ):
             after = page[-1].key
             there = [

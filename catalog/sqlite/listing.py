@@ -1,0 +1,172 @@
+"""Listing and counting placements. Each function runs inside a transaction that its caller begins and ends.
+
+What is listed is a merge of ranges, each of which SQLite walks in the order of keys: of the primary key; of ``placed``,
+for a partition; or of the index of rare states, for one of them. A cursor reads a row when it is asked for one, so a
+page of ten costs ten rows and one for each range.
+
+Statements are put together from the fixed pieces in this module only; every value is bound.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Collection
+from contextlib import ExitStack, closing
+from itertools import groupby, islice
+from typing import NamedTuple
+
+from catalog.model import LISTED_STATES, RARE_STATES, Placement, PlacementState, QueueKey
+from catalog.sqlite.placements import COLUMNS, Row, decode
+
+_LISTED = ", ".join(f"'{state.value}'" for state in sorted(LISTED_STATES))
+_QUEUES = f"FROM placements p WHERE project = ? AND queue > ? AND queue < ? AND state IN ({_LISTED})"
+_LIST_QUEUES = f"SELECT {COLUMNS} {_QUEUES} ORDER BY queue LIMIT ?"
+_COUNT_QUEUES = f"SELECT count(*) {_QUEUES}"
+# CROSS JOIN is SQLite's way of fixing which table is the outer one.
+_PLACED = "placed k CROSS JOIN placements p ON p.project = k.project AND p.queue = k.queue"
+
+
+class _Range(NamedTuple):
+    """``key`` is the table whose key is walked: ``p`` or ``k``."""
+
+    source: str
+    key: str
+    where: str
+    values: tuple[str, ...]
+
+
+def list_queues(
+    connection: sqlite3.Connection, project: str, after: str, before: str, limit: int, path: str
+) -> list[Placement]:
+    """One range of the primary key, as ``Catalog.list_queues``."""
+    rows = connection.execute(_LIST_QUEUES, (project, after, before, max(limit, 0)))
+    return [decode(row, path) for row in rows]
+
+
+def count_queues(connection: sqlite3.Connection, project: str, after: str, before: str) -> int:
+    """Count what ``list_queues`` would show in all."""
+    (number,) = connection.execute(_COUNT_QUEUES, (project, after, before)).fetchone()
+    return int(number)
+
+
+def list_all(
+    connection: sqlite3.Connection,
+    project: str | None,
+    partitions: Collection[str] | None,
+    states: Collection[PlacementState] | None,
+    after: QueueKey | None,
+    limit: int,
+    path: str,
+) -> list[Placement]:
+    """Merge the ranges, as ``Catalog.list_placements``."""
+    with ExitStack() as walks:
+        rows = [
+            walks.enter_context(closing(_walk(connection, one, limit)))
+            for one in _ranges(project, partitions, states, after)
+        ]
+        # A queue with history is in the ranges of several partitions.
+        found = (next(same) for _, same in groupby(heapq.merge(*rows, key=_key), key=_key))
+        return [decode(row, path) for row in islice(found, max(limit, 0))]
+
+
+def count(
+    connection: sqlite3.Connection,
+    project: str | None,
+    partitions: Collection[str] | None,
+    states: Collection[PlacementState] | None,
+) -> int:
+    """Count what ``list_all`` would show in all."""
+    if partitions is not None and len(set(partitions)) > 1 and not _rare(states):
+        return _count_distinct(connection, project, partitions, states)
+    total = 0
+    for one in _ranges(project, partitions, states, None):
+        # Nothing is looked up in the other table that need not be.
+        source = "placed k" if one.key == "k" and states is None else one.source
+        statement = f"SELECT count(*) FROM {source} WHERE {one.where}"  # noqa: S608
+        (number,) = connection.execute(statement, one.values).fetchone()
+        total += int(number)
+    return total
+
+
+def _count_distinct(
+    connection: sqlite3.Connection,
+    project: str | None,
+    partitions: Collection[str],
+    states: Collection[PlacementState] | None,
+) -> int:
+    where, values, source = *_keys("k", project, None), "placed k"
+    if states is not None:
+        source, where, values = _PLACED, f"{where} AND p.state IN ({_marks(states)})", values + _words(states)
+    names = sorted(set(partitions))
+    distinct = f"SELECT DISTINCT k.project, k.queue FROM {source} WHERE k.partition IN ({_marks(names)}) AND {where}"  # noqa: S608
+    (number,) = connection.execute(f"SELECT count(*) FROM ({distinct})", (*names, *values)).fetchone()  # noqa: S608
+    return int(number)
+
+
+def _walk(connection: sqlite3.Connection, one: _Range, limit: int) -> sqlite3.Cursor:
+    return connection.execute(
+        f"SELECT {COLUMNS} FROM {one.source} WHERE {one.where} ORDER BY {one.key}.project, {one.key}.queue LIMIT ?",  # noqa: S608
+        (*one.values, max(limit, 0)),
+    )
+
+
+def _key(row: Row) -> tuple[str, str]:
+    return row[:2]
+
+
+def _rare(states: Collection[PlacementState] | None) -> bool:
+    return states is not None and RARE_STATES.issuperset(states)
+
+
+def _ranges(
+    project: str | None,
+    partitions: Collection[str] | None,
+    states: Collection[PlacementState] | None,
+    after: QueueKey | None,
+) -> list[_Range]:
+    names = None if partitions is None else sorted(set(partitions))
+    kept = None if states is None else sorted(set(states))
+    if kept is not None and _rare(kept):
+        where, values = _keys("p", project, after)
+        there, named = ("", ()) if names is None else (f" AND {_names_any(names)}", tuple(names))
+        # SQLite takes a partial index only where its condition is repeated.
+        return [
+            _Range(
+                "placements p INDEXED BY placements_in_rare_states",
+                "p",
+                f"p.state = ? AND p.state <> 'open' AND {where}{there}",
+                (state.value, *values, *named),
+            )
+            for state in kept
+        ]
+    among, wanted = ("", ()) if kept is None else (f" AND p.state IN ({_marks(kept)})", _words(kept))
+    if names is None:
+        where, values = _keys("p", project, after)
+        return [_Range("placements p", "p", where + among, values + wanted)]
+    where, values = _keys("k", project, after)
+    return [_Range(_PLACED, "k", f"k.partition = ? AND {where}{among}", (name, *values, *wanted)) for name in names]
+
+
+def _keys(key: str, project: str | None, after: QueueKey | None) -> tuple[str, tuple[str, ...]]:
+    """Return the condition on the table ``key``, and its values: always one range of its primary key."""
+    start = after or QueueKey("", "")  # no queue name is empty, so this is before the first of all
+    if project is None:
+        return f"({key}.project, {key}.queue) > (?, ?)", start
+    if start.project > project:
+        return f"{key}.project = ? AND 0", (project,)
+    queue = start.queue if start.project == project else ""
+    return f"{key}.project = ? AND {key}.queue > ?", (project, queue)
+
+
+def _names_any(names: Collection[str]) -> str:
+    there = f"n.partition IN ({_marks(names)}) AND n.project = p.project AND n.queue = p.queue"
+    return f"EXISTS (SELECT 1 FROM placed n WHERE {there})"  # noqa: S608
+
+
+def _words(states: Collection[PlacementState]) -> tuple[str, ...]:
+    return tuple(state.value for state in states)
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))
