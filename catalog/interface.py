@@ -14,7 +14,7 @@ Synced, and to wait until members have acknowledged that one is as good, only la
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Any
 
 from catalog.model import (
@@ -85,6 +85,15 @@ class Catalog(ABC):
         Raises ValueError if ``placement`` has no ``born``. Raises PartitionUnknown if a segment names a partition that
         is not registered or is being removed: no placement ever names a partition that is gone, even when both happen
         at the same moment.
+        """
+
+    @abstractmethod
+    async def insert_placements(self, wanted: Sequence[Placement]) -> list[Placement]:
+        """Insert-or-get of many at once, each as by ``insert_placement``: return what is stored now for each of them.
+
+        In the same order; of several with one key the first one counts. A thousand at a time are a good number. Raises
+        ValueError, having stored none, if one has no ``born``. After PartitionUnknown, which names a partition of one
+        that is not stored, some of the others may be.
         """
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Any
 
 from catalog.interface import Catalog
@@ -71,6 +71,9 @@ class MongoDBCatalog(Catalog):
 
     async def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
         return await self._store.finish(self._placements.insert(placement))
+
+    async def insert_placements(self, wanted: Sequence[Placement]) -> list[Placement]:
+        return await self._store.finish(self._placements.insert_many(wanted))
 
     async def replace_placement(self, placement: Placement) -> None:
         await self._store.finish(self._placements.replace(placement))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection as Several
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from catalog.errors import Conflict, PartitionUnknown
 from catalog.model import LISTED_STATES, RARE_STATES, Placement, PlacementState, QueueKey
@@ -28,6 +29,9 @@ _LISTED = sorted(state.value for state in LISTED_STATES)
 # A server merges up to internalQueryMaxScansToExplode (200) ranges of an index, and sorts what is more: there is one
 # for each partition and each of four rare states.
 _MERGED_PARTITIONS = 50
+# Placements in one round trip.
+_BATCH = 1000
+_DUPLICATE_KEY = 11000
 # Seconds for a count, which walks an index: about a million placements a second.
 _COUNT_TIMEOUT = 60.0
 
@@ -50,8 +54,7 @@ class Placements:
 
     async def insert(self, placement: Placement) -> tuple[Placement, bool]:
         """Insert-or-get, as ``Catalog.insert_placement``."""
-        if not placement.born:
-            raise ValueError("born: a new placement has a token of its own")
+        _require_born(placement)
         names = _partitions(placement)
         async with self._store.conversation() as session:
             while True:
@@ -71,6 +74,46 @@ class Placements:
                     await self._removed(placement.key, placement.epoch, placement.born, session)
                     raise PartitionUnknown(unfit[0])
                 return stored, True
+
+    async def insert_many(self, placements: Sequence[Placement]) -> list[Placement]:
+        """Insert-or-get of many, as ``Catalog.insert_placements``."""
+        wanted: dict[QueueKey, Placement] = {}
+        for placement in placements:
+            _require_born(placement)
+            wanted.setdefault(placement.key, placement)
+        first = list(wanted.values())
+        stored: dict[QueueKey, Placement] = {}
+        for n in range(0, len(first), _BATCH):
+            async with self._store.conversation() as session:
+                missing = first[n : n + _BATCH]
+                while missing:
+                    stored |= await self._insert_some(missing, session)
+                    missing = [placement for placement in missing if placement.key not in stored]
+        return [stored[placement.key] for placement in placements]
+
+    async def _insert_some(self, placements: Sequence[Placement], session: Session) -> dict[QueueKey, Placement]:
+        """Take the steps of ``insert`` for all of them at once; return what is stored for each.
+
+        Some may be missing in that: they were removed between our insert and our read.
+        """
+        unfit = set(await self._partitions.unfit(_all_partitions(placements), session))
+        barred = [placement for placement in placements if unfit & _partitions(placement)]
+        stored = await self._get_many(barred, session)
+        for placement in barred:
+            if placement.key not in stored:
+                raise PartitionUnknown(min(unfit & _partitions(placement)))
+        fit = [placement for placement in placements if placement.key not in stored]
+        taken = await self._taken(fit, session)
+        stored |= {placement.key: placement for placement in fit if placement.key not in taken}
+        stored |= await self._get_many([placement for placement in fit if placement.key in taken], session)
+        ours = [placement for placement in placements if stored.get(placement.key) == placement]
+        names = _all_partitions(ours)
+        if gone := set(await self._partitions.unfit(names, session, known=names)):
+            lost = [placement for placement in ours if gone & _partitions(placement)]
+            for placement in lost:
+                await self._removed(placement.key, placement.epoch, placement.born, session)
+            raise PartitionUnknown(min(gone))
+        return stored
 
     async def replace(self, placement: Placement) -> None:
         """Compare-and-set, as ``Catalog.replace_placement``."""
@@ -164,6 +207,28 @@ class Placements:
             return False
         return True
 
+    async def _taken(self, placements: Sequence[Placement], session: Session) -> set[QueueKey]:
+        """Insert them, except those whose keys are taken already; return these keys."""
+        if not placements:
+            return set()
+        documents = [placement_document(placement) for placement in placements]
+        try:
+            await self._stored.insert_many(documents, ordered=False, session=session)
+        except BulkWriteError as error:
+            failed = error.details["writeErrors"]
+            if error.details["writeConcernErrors"] or any(one["code"] != _DUPLICATE_KEY for one in failed):
+                raise
+            return {placements[one["index"]].key for one in failed}
+        return set()
+
+    async def _get_many(self, placements: Sequence[Placement], session: Session) -> dict[QueueKey, Placement]:
+        """Return what is stored under their keys."""
+        if not placements:
+            return {}
+        ids = [placement_id(placement.key) for placement in placements]
+        found = [self._read(d) for d in await self._stored.find({"_id": {"$in": ids}}, session=session).to_list()]
+        return {placement.key: placement for placement in found}
+
     async def _replaced(self, placement: Placement, session: Session) -> bool:
         expected = this_placement(placement.key, placement.epoch - 1, placement.born)
         result = await self._stored.replace_one(expected, placement_document(placement), session=session)
@@ -221,6 +286,15 @@ def _filter(
 def _listed(project: str, after: str, before: str) -> dict[str, Any]:
     bounds = {"$gt": placement_id(QueueKey(project, after)), "$lt": placement_id(QueueKey(project, before))}
     return {"_id": bounds, "state": {"$in": _LISTED}}
+
+
+def _require_born(placement: Placement) -> None:
+    if not placement.born:
+        raise ValueError("born: a new placement has a token of its own")
+
+
+def _all_partitions(placements: Iterable[Placement]) -> set[str]:
+    return {name for placement in placements for name in _partitions(placement)}
 
 
 def _partitions(placement: Placement) -> set[str]:

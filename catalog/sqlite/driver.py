@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -92,6 +92,9 @@ class SQLiteCatalog(Catalog):
 
     async def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
         return await self._write(placements.insert, placement, self._path)
+
+    async def insert_placements(self, wanted: Sequence[Placement]) -> list[Placement]:
+        return await self._write(placements.insert_many, wanted, self._path)
 
     async def replace_placement(self, placement: Placement) -> None:
         await self._write(placements.replace, placement, self._path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from catalog.errors import Conflict, PartitionUnknown
 from catalog.model import ChangeSubject, Placement, QueueKey
@@ -35,8 +35,7 @@ def get(connection: sqlite3.Connection, key: QueueKey, path: str) -> Placement |
 
 def insert(connection: sqlite3.Connection, placement: Placement, path: str) -> tuple[Placement, bool]:
     """Insert-or-get, as ``Catalog.insert_placement``."""
-    if not placement.born:
-        raise ValueError("born: a new placement has a token of its own")
+    _require_born(placement)
     stored = get(connection, placement.key, path)
     if stored is not None:
         return stored, stored == placement
@@ -47,6 +46,13 @@ def insert(connection: sqlite3.Connection, placement: Placement, path: str) -> t
     )
     changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born)
     return placement, True
+
+
+def insert_many(connection: sqlite3.Connection, placements: Sequence[Placement], path: str) -> list[Placement]:
+    """Insert-or-get of many, as ``Catalog.insert_placements``: all of them, or none."""
+    for placement in placements:
+        _require_born(placement)
+    return [insert(connection, placement, path)[0] for placement in placements]
 
 
 def replace(connection: sqlite3.Connection, placement: Placement, path: str) -> None:
@@ -76,6 +82,11 @@ def remove(connection: sqlite3.Connection, key: QueueKey, epoch: int, born: str,
     _unname(connection, key, _partitions(stored))
     connection.execute("DELETE FROM placements WHERE project = ? AND queue = ?", key)
     changes.append(connection, ChangeSubject.PLACEMENT, key)
+
+
+def _require_born(placement: Placement) -> None:
+    if not placement.born:
+        raise ValueError("born: a new placement has a token of its own")
 
 
 def _partitions(placement: Placement) -> set[str]:

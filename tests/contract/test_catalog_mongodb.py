@@ -113,6 +113,41 @@ async def test_a_removal_between_the_first_look_and_the_insert(
     await remover.close()
 
 
+async def test_a_removal_between_the_first_look_and_the_insert_of_many(
+    catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remover = await MongoDBCatalog.open(mongodb_database_uri)
+    await catalog.insert_placement(placement("there", "p2"))
+    looks = Interruption(monkeypatch, catalog._partitions, "unfit", lambda: remover.remove_partition("p1"))
+    with pytest.raises(PartitionUnknown) as refused:
+        await catalog.insert_placements([placement("orders", "p1"), placement("other", "p2"), placement("there", "p1")])
+    assert refused.value.name == "p1"
+    assert looks.times == 2
+    assert await dangling(catalog) == []
+    assert await catalog.get_placement(KEY) is None
+    await remover.close()
+
+
+async def test_one_of_many_removed_between_the_insert_and_the_read(
+    catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remover = await MongoDBCatalog.open(mongodb_database_uri)
+    old = placement("orders", "p2", born="old")
+    await catalog.insert_placement(old)
+    Interruption(monkeypatch, catalog._placements, "_taken", lambda: remover.remove_placement(KEY, 1, "old"))
+    wanted = [placement("orders", "p1"), placement("other", "p1")]
+    assert await catalog.insert_placements(wanted) == wanted
+    assert await catalog.list_placements(limit=10) == wanted
+    await remover.close()
+
+
+async def test_an_interrupted_removal_takes_none_of_many(catalog: MongoDBCatalog, database: Any) -> None:
+    database["partitions"].update_one({"_id": "p1"}, {"$set": {"leaving": "by one who died"}})
+    with pytest.raises(PartitionUnknown):
+        await catalog.insert_placements([placement("other", "p2"), placement("orders", "p1")])
+    assert await catalog.count_placements() == 0
+
+
 async def test_a_removal_between_the_first_look_and_the_replacement(
     catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from catalog import Catalog
 from catalog.errors import Conflict, PartitionUnknown
 from catalog.model import Placement, PlacementState, QueueKey, Segment
-from tests.contract.examples import BORN, partition, placement
+from tests.contract.examples import BORN, Feed, dangling, partition, placement
 
 KEY = QueueKey("project", "orders")
 
@@ -93,6 +93,52 @@ async def test_insert_refuses_unknown_partitions(catalog: Catalog) -> None:
 async def test_insert_returns_what_is_stored_whatever_partitions_ours_names(catalog: Catalog) -> None:
     await catalog.insert_placement(placement("orders", "p1"))
     assert await catalog.insert_placement(placement("orders", "nowhere")) == (placement("orders", "p1"), False)
+
+
+async def test_many_are_inserted_or_got(catalog: Catalog, other: Catalog) -> None:
+    there, later = placement("b", "p1", since=1.0), placement("c", "p1", epoch=3)
+    await catalog.insert_placement(there)
+    await catalog.insert_placement(later)
+    wanted = [placement("d", "p3"), placement("b", "p2"), later, placement("a", "p1", "p2"), placement("d", "p1")]
+    stored = [wanted[0], there, later, wanted[3], wanted[0]]
+    assert await other.insert_placements(wanted) == stored
+    assert await catalog.insert_placements(wanted) == stored  # repeated
+    assert await catalog.list_placements(limit=10) == [wanted[3], there, later, wanted[0]]
+    assert [await catalog.count_placements(partitions=[p]) for p in ("p1", "p2", "p3")] == [3, 1, 1]
+    assert await catalog.insert_placements([]) == []
+
+
+async def test_more_than_a_batch_of_them(catalog: Catalog) -> None:
+    wanted = [placement(f"queue-{n:04}") for n in range(2300)]
+    assert await catalog.insert_placements(wanted[:1500:2]) == wanted[:1500:2]
+    assert await catalog.insert_placements(wanted[::-1]) == wanted[::-1]
+    assert await catalog.count_placements() == 2300
+
+
+async def test_many_are_shown_by_the_feed(catalog: Catalog) -> None:
+    async with Feed(catalog) as feed:
+        await catalog.insert_placements([placement("a"), placement("b")])
+        await feed.until(lambda: len(feed.changes) == 2)
+    assert {(change.name, change.epoch, change.born) for change in feed.changes} == {
+        (("project", "a"), 1, BORN),
+        (("project", "b"), 1, BORN),
+    }
+
+
+async def test_of_many_none_on_an_unknown_partition_is_stored(catalog: Catalog) -> None:
+    await catalog.insert_placement(placement("there", "p1"))
+    with pytest.raises(PartitionUnknown) as refused:
+        await catalog.insert_placements([placement("a", "p1"), placement("b", "p1", "nowhere")])
+    assert refused.value.name == "nowhere"
+    assert await catalog.get_placement(QueueKey("project", "b")) is None
+    assert await dangling(catalog) == []
+    assert await catalog.insert_placements([placement("there", "nowhere")]) == [placement("there", "p1")]
+
+
+async def test_many_need_tokens_of_life(catalog: Catalog) -> None:
+    with pytest.raises(ValueError, match="born"):
+        await catalog.insert_placements([placement("a"), placement("b", born="")])
+    assert await catalog.count_placements() == 0
 
 
 async def test_replace_stores_the_next_epoch(catalog: Catalog, other: Catalog) -> None:

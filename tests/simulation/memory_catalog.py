@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -116,6 +116,11 @@ class Store:
             return stored, stored == placement
         self._put(placement)
         return placement, True
+
+    def insert_placements(self, placements: Sequence[Placement]) -> list[Placement]:
+        if not all(placement.born for placement in placements):
+            raise ValueError("born: a new placement has a token of its own")
+        return [self.insert_placement(placement)[0] for placement in placements]
 
     def replace_placement(self, placement: Placement) -> None:
         stored = self.placements.get(placement.key)
@@ -376,6 +381,9 @@ class MemoryCatalog(Catalog):
 
     async def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
         return await self._do("insert_placement", self._store.insert_placement, placement)
+
+    async def insert_placements(self, wanted: Sequence[Placement]) -> list[Placement]:
+        return await self._do("insert_placements", self._store.insert_placements, wanted)
 
     async def replace_placement(self, placement: Placement) -> None:
         await self._do("replace_placement", self._store.replace_placement, placement)
