@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from catalog.model import Holder, Move, Partition, Placement, Plan
 
 
@@ -29,6 +31,37 @@ class WrongSchema(CatalogError):
 
     An older one is brought up to date by ``marconi-proxy catalog init``.
     """
+
+
+class LoadUnfinished(CatalogError):
+    """The operator's fault: a backup is being loaded into the store, or was and has not come to its end.
+
+    It is loaded again from the start, which ends this.
+    """
+
+
+class NotEmpty(CatalogError):
+    """The operator's fault: a backup was to be loaded into a store that holds ``kinds`` of things already."""
+
+    def __init__(self, kinds: Sequence[str]) -> None:
+        super().__init__(f"the catalog is not empty: it has {', '.join(f'{kind}s' for kind in kinds)}")
+        self.kinds = kinds
+
+
+class MembersAlive(CatalogError):
+    """The operator's fault: these front-door workers are serving from the store (``ids``)."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(f"{len(ids)} front-door worker{'s' if len(ids) != 1 else ''} registered: {', '.join(ids[:3])}")
+        self.ids = ids
+
+
+class LoadRefused(CatalogError):
+    """What was to be loaded contradicts what was loaded before, or another load was begun since."""
+
+
+class SnapshotTooOld(CatalogError):
+    """The store has not kept the instant for as long as it took to read everything. The message says what to set."""
 
 
 class CatalogUnavailable(CatalogError):

@@ -19,6 +19,7 @@ from typing import Any
 
 from catalog.model import (
     Change,
+    Kept,
     Member,
     MemberSighting,
     Move,
@@ -59,7 +60,7 @@ class Catalog(ABC):
 
     @abstractmethod
     async def check(self) -> None:
-        """Raise NotInitialised or WrongSchema unless this code can work with the store."""
+        """Raise NotInitialised, WrongSchema or LoadUnfinished unless this code can work with the store."""
 
     @abstractmethod
     async def ping(self) -> None:
@@ -207,7 +208,10 @@ class Catalog(ABC):
 
     @abstractmethod
     async def renew_member(self, member: Member) -> None:
-        """Register the member, or renew it, stamped with the store's clock."""
+        """Register the member, or renew it, stamped with the store's clock.
+
+        Raises CatalogUnavailable while a backup is being loaded: nobody may serve from half a catalog.
+        """
 
     @abstractmethod
     async def list_members(self) -> list[MemberSighting]:
@@ -308,6 +312,42 @@ class Catalog(ABC):
         self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
     ) -> list[Plan]:
         """Plans by id, after the id ``after`` (exclusive), at most limit; None filters nothing."""
+
+    # -- backups ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def snapshot(self) -> AsyncGenerator[list[Kept], None]:
+        """Yield everything that a backup keeps, as of one instant, in batches: in the order of KINDS, each by its key.
+
+        Moves have no ``holder``. Nobody waits for it, and it holds a batch in memory at a time. Close it if it is not
+        read to its end. Raises SnapshotTooOld if that takes longer than the store remembers.
+        """
+
+    @abstractmethod
+    async def begin_load(self, *, replace: bool) -> str:
+        """Empty the catalog to load a backup into it; return the token of this load.
+
+        Until ``end_load``, and also if that never comes, ``check`` raises LoadUnfinished and no member can register.
+        Another load that was begun before is over.
+
+        Raises MembersAlive while there are members that have renewed within their lease; and NotEmpty, unless
+        ``replace`` is given or what is there is the beginning of a load: nothing was changed then. Members that are
+        silent stay. A load that dies before it has begun to empty the catalog may leave a mark that only refuses:
+        ``init`` takes that away.
+        """
+
+    @abstractmethod
+    async def load(self, token: str, values: Sequence[Kept]) -> None:
+        """Store values that are not there yet, as they are: some hundreds at a time, in the order of KINDS.
+
+        Nobody holds the moves, and their next holds get larger tokens than any hold ever had, in this catalog or
+        before. Raises LoadRefused if one is there already, if a queue has two unfinished moves or a placement names a
+        partition that there is not; or if the load is over.
+        """
+
+    @abstractmethod
+    async def end_load(self, token: str) -> None:
+        """Let the catalog be used. Raises LoadRefused if the load is over."""
 
     # -- the change feed ----------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ One module for each noun; everybody imports from here.
 """
 
 from catalog.model.change import Change, ChangeSubject, Synced
+from catalog.model.kept import KINDS, Kept
 from catalog.model.key import NO_PROJECT, TOPIC_PREFIX, QueueKey
 from catalog.model.member import UNPROMISED_LEASE, Member, MemberSighting
 from catalog.model.move import COMING_STATES, FINISHED_STATES, MAX_LOG, Holder, LogEntry, Measure, Move, MoveState
@@ -25,6 +26,7 @@ __all__ = [
     "API_VERSIONS",
     "COMING_STATES",
     "FINISHED_STATES",
+    "KINDS",
     "LISTED_STATES",
     "MAX_LOG",
     "MAX_PLANNED_MOVES",
@@ -36,6 +38,7 @@ __all__ = [
     "Change",
     "ChangeSubject",
     "Holder",
+    "Kept",
     "LogEntry",
     "Measure",
     "Member",

@@ -2,6 +2,6 @@
 
 ``driver`` has the class; ``store`` holds the client and the rules every conversation keeps (deadline, session,
 translation of errors); ``documents`` says how values are spelled; ``schema``, ``placements``, ``partitions``,
-``tenants``, ``members``, ``moves`` and ``plans`` are the collections; ``feed`` is the change stream. Only here is
-pymongo imported.
+``tenants``, ``members``, ``moves`` and ``plans`` are the collections; ``snapshot`` and ``loading`` are backups;
+``feed`` is the change stream. Only here is pymongo imported.
 """

@@ -8,6 +8,7 @@ from typing import Any
 from catalog.interface import Catalog
 from catalog.model import (
     Change,
+    Kept,
     Member,
     MemberSighting,
     Move,
@@ -21,7 +22,8 @@ from catalog.model import (
     Synced,
     Tenant,
 )
-from catalog.mongodb import feed, schema
+from catalog.mongodb import feed, schema, snapshot
+from catalog.mongodb.loading import Loading
 from catalog.mongodb.members import Members
 from catalog.mongodb.moves import Moves
 from catalog.mongodb.partitions import Partitions
@@ -45,6 +47,7 @@ class MongoDBCatalog(Catalog):
         self._members = Members(store)
         self._moves = Moves(store)
         self._plans = Plans(store)
+        self._loading = Loading(store, self._members)
 
     def __repr__(self) -> str:
         return f"<MongoDBCatalog {self._store.where}>"
@@ -135,7 +138,7 @@ class MongoDBCatalog(Catalog):
         await self._tenants.remove(project)
 
     async def renew_member(self, member: Member) -> None:
-        await self._members.renew(member)
+        await self._store.finish(self._members.renew(member))
 
     async def list_members(self) -> list[MemberSighting]:
         return await self._members.list_all()
@@ -190,6 +193,18 @@ class MongoDBCatalog(Catalog):
         self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
     ) -> list[Plan]:
         return await self._plans.list_all(states, after, limit)
+
+    def snapshot(self) -> AsyncGenerator[list[Kept], None]:
+        return snapshot.snapshot(self._store)
+
+    async def begin_load(self, *, replace: bool) -> str:
+        return await self._store.finish(self._loading.begin(replace))
+
+    async def load(self, token: str, values: Sequence[Kept]) -> None:
+        await self._store.finish(self._loading.load(token, values))
+
+    async def end_load(self, token: str) -> None:
+        await self._loading.end(token)
 
     def watch(self) -> AsyncGenerator[Change | Synced, None]:
         return feed.watch(self._store)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from catalog.model import UNPROMISED_LEASE, Member, MemberSighting
+from catalog.mongodb.loading import is_marked
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Collection, Session, Store
@@ -21,13 +22,17 @@ class Members:
         self._stored: Collection = store.database["members"]
 
     async def renew(self, member: Member) -> None:
-        """Register or renew it, stamped with the primary's clock."""
+        """Register or renew it, stamped with the primary's clock, as ``Catalog.renew_member``."""
         # An update by pipeline, for only there is $$NOW; so the values must not be taken for expressions.
         document = member.to_json()
         del document["id"]
         stamped = [{"$set": {"renewed": "$$NOW", **{name: {"$literal": value} for name, value in document.items()}}}]
         async with self._store.conversation() as session:
             await self._stored.update_one({"_id": member.id}, stamped, upsert=True, session=session)
+            if not await is_marked(self._store, session):
+                return
+            await self._stored.delete_one({"_id": member.id}, session=session)
+        raise self._store.unavailable("it is being loaded from a backup")
 
     async def list_all(self) -> list[MemberSighting]:
         """Return all of them, by id."""

@@ -6,11 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pymongo import IndexModel
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import CollectionInvalid, DuplicateKeyError
 
 from catalog.errors import NotInitialised, WrongSchema
 from catalog.interface import SCHEMA_VERSION
-from catalog.model import RARE_STATES
+from catalog.model import KINDS, RARE_STATES
+from catalog.mongodb import loading
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Session, Store
@@ -28,6 +29,8 @@ BY_PARTITION = "partition"
 BY_RARE_STATE = "rare_state"
 BY_RARE_STATE_AND_PARTITION = "rare_state_and_partition"
 _RARE = {"state": {"$in": sorted(state.value for state in RARE_STATES)}}
+# All are made here: a snapshot cannot read from before a collection was made.
+_COLLECTIONS = ("catalog", "members", *(f"{kind}s" for kind in KINDS))
 # By ``unfinished`` a queue has at most one move that is not finished.
 _INDEXES = {
     "placements": [
@@ -77,10 +80,12 @@ async def _require_fit_server(store: Store, session: Session) -> None:
 
 
 async def check(store: Store) -> None:
-    """Raise NotInitialised or WrongSchema unless this release can work with the database."""
+    """Raise NotInitialised, WrongSchema or LoadUnfinished unless this release can work with the database."""
     async with store.conversation() as session:
         await _require_fit_server(store, session)
         version = await _version(store, session)
+        if version == SCHEMA_VERSION:
+            await loading.refuse_half(store, session)
     if version is None:
         raise NotInitialised(f"{store.where} was never initialised")
     if version in _EARLIER:
@@ -89,7 +94,7 @@ async def check(store: Store) -> None:
 
 
 async def init(store: Store) -> None:
-    """Create indexes and the schema version, in this order: where the version is, the indexes are.
+    """Create collections, indexes and the schema version, in this order: where the version is, the others are.
 
     A crash leaves some of them; the next ``init`` makes the rest. Of an earlier version the documents are left as they
     are. Raises WrongSchema, having changed nothing.
@@ -97,8 +102,23 @@ async def init(store: Store) -> None:
     async with store.conversation(_INIT_TIMEOUT) as session:
         await _require_fit_server(store, session)
         version = await _version(store, session)
-    if version is None or version in _EARLIER:
-        version = await _bring_up_to_date(store)
+        if version is None or version in _EARLIER:
+            for collection in _COLLECTIONS:
+                with suppress(CollectionInvalid):  # it is there
+                    await store.database.create_collection(collection, session=session)
+            for collection, indexes in _INDEXES.items():
+                await store.database[collection].create_indexes(indexes, session=session)
+            with suppress(DuplicateKeyError):  # another init was faster
+                # Finds the document of an earlier version, or none, and then makes one.
+                await store.database["catalog"].update_one(
+                    {"_id": _ID, "version": {"$in": _EARLIER}},
+                    {"$set": {"version": SCHEMA_VERSION}},
+                    upsert=True,
+                    session=session,
+                )
+            version = await _version(store, session)
+        if version == SCHEMA_VERSION:
+            await loading.forget_idle_mark(store, session)
     _refuse_others(store, version)
 
 

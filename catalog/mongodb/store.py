@@ -118,6 +118,12 @@ class Store:
                     if session.operation_time is not None:
                         self.seen(session.operation_time)
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Session]:
+        """Have a session whose reads all show the instant of the first one (committed by a majority)."""
+        async with self._client.start_session(snapshot=True) as session:
+            yield session
+
     def seen(self, time: Timestamp) -> None:
         """Let no later read be answered from before ``time``."""
         if self._newest is None or time > self._newest:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from catalog.model import Change, ChangeSubject, PlacementState
+from catalog.model import NO_PROJECT, Change, ChangeSubject, PlacementState
 from catalog.sqlite.translation import unavailable
 
 # How many changes are kept. At a thousand writes a second a reader may be away for ten seconds; a row is ~100 bytes.
@@ -32,6 +32,14 @@ def append(
     if seq is None:
         raise RuntimeError("SQLite did not tell the row of an INSERT")
     connection.execute("DELETE FROM changes WHERE seq <= ?", (seq - KEPT,))
+
+
+def break_off(connection: sqlite3.Connection) -> None:
+    """Tell every reader that the log no longer has what it has not read: too much was written to log it."""
+    connection.execute("DELETE FROM changes")
+    # A seq is left out, so that nobody's position is the one before the next; and a log that had something stays so.
+    connection.execute("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'changes'")
+    append(connection, ChangeSubject.TENANT, (NO_PROJECT,))
 
 
 def last(connection: sqlite3.Connection) -> int:

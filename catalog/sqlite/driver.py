@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from uuid import uuid4
 
 from catalog.interface import Catalog
 from catalog.model import (
     Change,
+    Kept,
     Member,
     MemberSighting,
     Move,
@@ -25,7 +27,19 @@ from catalog.model import (
     Synced,
     Tenant,
 )
-from catalog.sqlite import feed, listing, members, moves, partitions, placements, plans, schema, tenants
+from catalog.sqlite import (
+    feed,
+    listing,
+    loading,
+    members,
+    moves,
+    partitions,
+    placements,
+    plans,
+    schema,
+    snapshot,
+    tenants,
+)
 from catalog.sqlite.lane import Lane
 
 P = ParamSpec("P")
@@ -47,6 +61,7 @@ class SQLiteCatalog(Catalog):
         self._reading = Lane(self._path, "read", begin="BEGIN")
         self._counting = Lane(self._path, "count", begin="BEGIN")
         self._bells: dict[asyncio.Event, Lane] = {}  # of the feeds that are open
+        self._snapshots: set[Lane] = set()
 
     def __repr__(self) -> str:
         return f"<SQLiteCatalog {self._path}, {len(self._bells)} feeds>"
@@ -84,7 +99,7 @@ class SQLiteCatalog(Catalog):
         await self._write(members.ping)
 
     async def close(self) -> None:
-        for lane in (self._writing, self._reading, self._counting, *self._bells.values()):
+        for lane in (self._writing, self._reading, self._counting, *self._bells.values(), *self._snapshots):
             await lane.close()
 
     async def get_placement(self, key: QueueKey) -> Placement | None:
@@ -156,7 +171,7 @@ class SQLiteCatalog(Catalog):
         await self._write(tenants.remove, project)
 
     async def renew_member(self, member: Member) -> None:
-        await self._write(members.renew, member)
+        await self._write(members.renew, member, self._path)
 
     async def list_members(self) -> list[MemberSighting]:
         return await self._reading.transact(members.list_all, self._path)
@@ -213,6 +228,38 @@ class SQLiteCatalog(Catalog):
         self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
     ) -> list[Plan]:
         return await self._reading.transact(plans.list_all, states, after, limit, self._path)
+
+    async def snapshot(self) -> AsyncGenerator[list[Kept], None]:
+        lane = Lane(self._path, "snapshot", begin="BEGIN")
+        self._snapshots.add(lane)
+        reading: list[Iterator[list[Kept]]] = []
+
+        def advance(connection: sqlite3.Connection) -> list[Kept] | None:
+            if not reading:
+                reading.append(snapshot.batches(connection, self._path))
+            return next(reading[0], None)
+
+        try:
+            while batch := await lane.call(advance):
+                yield batch
+        finally:
+            self._snapshots.discard(lane)
+            await lane.close()
+
+    async def begin_load(self, *, replace: bool) -> str:
+        token = uuid4().hex
+
+        def begin(connection: sqlite3.Connection) -> None:
+            loading.begin(connection, token, replace, members.list_all(connection, self._path))
+
+        await self._write(begin)
+        return token
+
+    async def load(self, token: str, values: Sequence[Kept]) -> None:
+        await self._write(loading.load, token, values)
+
+    async def end_load(self, token: str) -> None:
+        await self._write(loading.end, token)
 
     async def watch(self) -> AsyncGenerator[Change | Synced, None]:
         bell = asyncio.Event()

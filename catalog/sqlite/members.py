@@ -9,6 +9,7 @@ import json
 import sqlite3
 
 from catalog.model import Member, MemberSighting
+from catalog.sqlite import loading
 from catalog.sqlite.translation import unavailable
 
 # Not less than zero: the machine's clock may have been set back.
@@ -27,8 +28,9 @@ def _decode(row: _Row, path: str) -> MemberSighting:
         raise unavailable(path, f"member {id_!r} is damaged ({error})") from error
 
 
-def renew(connection: sqlite3.Connection, member: Member) -> None:
-    """Register or renew it, stamped with SQLite's clock."""
+def renew(connection: sqlite3.Connection, member: Member, path: str) -> None:
+    """Register or renew it, stamped with SQLite's clock, as ``Catalog.renew_member``."""
+    loading.refuse_member(connection, path)
     connection.execute(
         "INSERT OR REPLACE INTO members (id, applied, synced, acked, capabilities, lease, holds, renewed)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, julianday('now'))",

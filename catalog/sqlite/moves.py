@@ -20,11 +20,14 @@ _NOW = "julianday('now')"
 _SINCE_1970 = "(held_until - julianday('1970-01-01')) * 86400.0"
 # The fifth is null when nobody holds it.
 _COLUMNS = f"id, version, state, document, CASE WHEN held_until > {_NOW} THEN holder END, token, {_SINCE_1970}"
+# As if nobody held it.
+FREE_COLUMNS = "id, version, state, document, NULL, token, NULL"
 _TAKEN = f"SELECT id, version, state, document, holder, token, {_SINCE_1970} FROM moves WHERE id = ?"  # noqa: S608
 _Row = tuple[str, int, str, str, str | None, int, float | None]
 
 
-def _decode(row: _Row, path: str) -> Move:
+def decode(row: _Row, path: str) -> Move:
+    """Return the move in a row of _COLUMNS or FREE_COLUMNS. Raises CatalogUnavailable if it is none."""
     id_, version, state, document, name, token, until = row
     columns = {"id": id_, "version": version, "state": state, "holder": None}
     if name is not None:
@@ -37,7 +40,7 @@ def _decode(row: _Row, path: str) -> Move:
 
 def _one(connection: sqlite3.Connection, condition: str, values: tuple[object, ...], path: str) -> Move | None:
     row = connection.execute(f"SELECT {_COLUMNS} FROM moves WHERE {condition}", values).fetchone()  # noqa: S608
-    return _decode(row, path) if row else None
+    return decode(row, path) if row else None
 
 
 def get(connection: sqlite3.Connection, move_id: str, path: str) -> Move | None:
@@ -53,12 +56,17 @@ def insert(connection: sqlite3.Connection, move: Move, path: str) -> None:
     if stored is not None:
         raise MoveConflict(move.id, stored)
     _refuse_second(connection, move, path)
+    store(connection, move)
+    changes.append(connection, ChangeSubject.MOVE, (move.id,), move.version)
+
+
+def store(connection: sqlite3.Connection, move: Move) -> None:
+    """Store one that is not there, held by nobody."""
     connection.execute(
         "INSERT INTO moves (version, state, unfinished, document, project, queue, source, target, plan, id)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         _encode(move),
     )
-    changes.append(connection, ChangeSubject.MOVE, (move.id,), move.version)
 
 
 def replace(connection: sqlite3.Connection, move: Move, token: int | None, path: str) -> None:
@@ -108,7 +116,7 @@ def list_all(
         f"SELECT {_COLUMNS} FROM moves WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?",  # noqa: S608
         (*values, max(limit, 0)),
     )
-    return [_decode(row, path) for row in rows]
+    return [decode(row, path) for row in rows]
 
 
 def take(connection: sqlite3.Connection, move_id: str, holder: str, seconds: float, path: str) -> Move:
@@ -122,7 +130,7 @@ def take(connection: sqlite3.Connection, move_id: str, holder: str, seconds: flo
         f"UPDATE moves SET holder = ?, token = token + 1, held_until = {_NOW} + ? / 86400.0 WHERE id = ?",  # noqa: S608
         (holder, seconds, move_id),
     )
-    return _decode(connection.execute(_TAKEN, (move_id,)).fetchone(), path)
+    return decode(connection.execute(_TAKEN, (move_id,)).fetchone(), path)
 
 
 def renew(connection: sqlite3.Connection, move_id: str, token: int, seconds: float) -> None:

@@ -10,8 +10,11 @@ from catalog.model import COMING_STATES, ChangeSubject, Partition
 from catalog.sqlite import changes, listing, moves
 from catalog.sqlite.translation import unavailable
 
+COLUMNS = "name, version, document"
 
-def _decode(row: tuple[str, int, str], path: str) -> Partition:
+
+def decode(row: tuple[str, int, str], path: str) -> Partition:
+    """Return the partition in a row of COLUMNS. Raises CatalogUnavailable if it is none."""
     name, version, document = row
     try:
         return Partition.from_json({**json.loads(document), "name": name, "version": version})
@@ -21,14 +24,14 @@ def _decode(row: tuple[str, int, str], path: str) -> Partition:
 
 def get(connection: sqlite3.Connection, name: str, path: str) -> Partition | None:
     """Return the partition, None if there is none."""
-    row = connection.execute("SELECT name, version, document FROM partitions WHERE name = ?", (name,)).fetchone()
-    return _decode(row, path) if row else None
+    row = connection.execute(f"SELECT {COLUMNS} FROM partitions WHERE name = ?", (name,)).fetchone()  # noqa: S608
+    return decode(row, path) if row else None
 
 
 def list_all(connection: sqlite3.Connection, path: str) -> list[Partition]:
     """Return all of them, by name."""
-    rows = connection.execute("SELECT name, version, document FROM partitions ORDER BY name")
-    return [_decode(row, path) for row in rows]
+    rows = connection.execute(f"SELECT {COLUMNS} FROM partitions ORDER BY name")  # noqa: S608
+    return [decode(row, path) for row in rows]
 
 
 def insert(connection: sqlite3.Connection, partition: Partition, path: str) -> None:
@@ -38,8 +41,13 @@ def insert(connection: sqlite3.Connection, partition: Partition, path: str) -> N
         if _same(stored, partition):
             return
         raise PartitionConflict(partition.name, stored)
-    connection.execute("INSERT INTO partitions (version, document, name) VALUES (?, ?, ?)", _encode(partition))
+    store(connection, partition)
     changes.append(connection, ChangeSubject.PARTITION, (partition.name,))
+
+
+def store(connection: sqlite3.Connection, partition: Partition) -> None:
+    """Store one that is not there."""
+    connection.execute("INSERT INTO partitions (version, document, name) VALUES (?, ?, ?)", _encode(partition))
 
 
 def replace(connection: sqlite3.Connection, partition: Partition, path: str) -> None:

@@ -39,13 +39,18 @@ def insert(connection: sqlite3.Connection, placement: Placement, path: str) -> t
     stored = get(connection, placement.key, path)
     if stored is not None:
         return stored, stored == placement
+    store(connection, placement)
+    changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born)
+    return placement, True
+
+
+def store(connection: sqlite3.Connection, placement: Placement) -> None:
+    """Store one that is not there. Raises PartitionUnknown."""
     _name(connection, placement, _partitions(placement))
     connection.execute(
         "INSERT INTO placements (epoch, state, document, project, queue) VALUES (?, ?, ?, ?, ?)",
         _encode(placement),
     )
-    changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born)
-    return placement, True
 
 
 def insert_many(connection: sqlite3.Connection, placements: Sequence[Placement], path: str) -> list[Placement]:

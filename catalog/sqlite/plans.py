@@ -11,10 +11,11 @@ from catalog.model import ChangeSubject, Plan, PlanState
 from catalog.sqlite import changes
 from catalog.sqlite.translation import unavailable
 
-_COLUMNS = "id, version, state, document"
+COLUMNS = "id, version, state, document"
 
 
-def _decode(row: tuple[str, int, str, str], path: str) -> Plan:
+def decode(row: tuple[str, int, str, str], path: str) -> Plan:
+    """Return the plan in a row of COLUMNS. Raises CatalogUnavailable if it is none."""
     id_, version, state, document = row
     try:
         return Plan.from_json({**json.loads(document), "id": id_, "version": version, "state": state})
@@ -24,8 +25,8 @@ def _decode(row: tuple[str, int, str, str], path: str) -> Plan:
 
 def get(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | None:
     """Return the plan, None if there is none."""
-    row = connection.execute(f"SELECT {_COLUMNS} FROM plans WHERE id = ?", (plan_id,)).fetchone()  # noqa: S608
-    return _decode(row, path) if row else None
+    row = connection.execute(f"SELECT {COLUMNS} FROM plans WHERE id = ?", (plan_id,)).fetchone()  # noqa: S608
+    return decode(row, path) if row else None
 
 
 def insert(connection: sqlite3.Connection, plan: Plan, path: str) -> None:
@@ -35,8 +36,13 @@ def insert(connection: sqlite3.Connection, plan: Plan, path: str) -> None:
         return
     if stored is not None:
         raise PlanConflict(plan.id, stored)
-    connection.execute("INSERT INTO plans (version, state, document, id) VALUES (?, ?, ?, ?)", _encode(plan))
+    store(connection, plan)
     changes.append(connection, ChangeSubject.PLAN, (plan.id,), plan.version)
+
+
+def store(connection: sqlite3.Connection, plan: Plan) -> None:
+    """Store one that is not there."""
+    connection.execute("INSERT INTO plans (version, state, document, id) VALUES (?, ?, ?, ?)", _encode(plan))
 
 
 def replace(connection: sqlite3.Connection, plan: Plan, path: str) -> None:
@@ -56,11 +62,11 @@ def list_all(
     """Return those in one of the states, as ``Catalog.list_plans``."""
     wanted = list(PlanState) if states is None else list(states)
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM plans WHERE id > ? AND state IN ({', '.join('?' * len(wanted))})"  # noqa: S608
+        f"SELECT {COLUMNS} FROM plans WHERE id > ? AND state IN ({', '.join('?' * len(wanted))})"  # noqa: S608
         " ORDER BY id LIMIT ?",
         (after or "", *(state.value for state in wanted), max(limit, 0)),  # no id is empty
     )
-    return [_decode(row, path) for row in rows]
+    return [decode(row, path) for row in rows]
 
 
 def _encode(plan: Plan) -> tuple[int, str, str, str]:

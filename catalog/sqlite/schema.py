@@ -11,6 +11,7 @@ import time
 
 from catalog.errors import NotInitialised, WrongSchema
 from catalog.interface import SCHEMA_VERSION
+from catalog.sqlite import loading
 from catalog.sqlite.lane import BUSY_TIMEOUT
 from catalog.sqlite.translation import unavailable
 
@@ -98,7 +99,12 @@ _STEPS = (
     ),
     (
         """CREATE INDEX placements_in_rare_states ON placements (state, project, queue) WHERE state <> 'open'""",
-        """CREATE TABLE loading (id INTEGER PRIMARY KEY CHECK (id = 1), token TEXT NOT NULL, since REAL NOT NULL)""",
+        """CREATE TABLE loading (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        token TEXT NOT NULL,
+        since REAL NOT NULL,
+        first_token INTEGER NOT NULL
+    )""",
     ),
 )
 
@@ -130,12 +136,13 @@ def _wrong(path: str, version: int) -> WrongSchema:
 
 
 def check(connection: sqlite3.Connection, path: str) -> None:
-    """Raise NotInitialised or WrongSchema unless the file is a catalog of this release."""
+    """Raise NotInitialised, WrongSchema or LoadUnfinished unless the file is a catalog of this release."""
     version = _version(connection, path)
     if version == 0:
         raise NotInitialised(f"catalog {path} is empty: it was never initialised")
     if version < SCHEMA_VERSION:
         raise WrongSchema(f"{_wrong(path, version)}; marconi-proxy catalog init brings it up to date")
+    loading.refuse_half(connection, path)
 
 
 def init(connection: sqlite3.Connection, path: str) -> None:

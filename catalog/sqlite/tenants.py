@@ -12,16 +12,29 @@ from catalog.model import ChangeSubject, Tenant
 from catalog.sqlite import changes
 from catalog.sqlite.translation import unavailable
 
+COLUMNS = "project, document"
+
+
+def decode(row: tuple[str, str], path: str) -> Tenant:
+    """Return the tenant in a row of COLUMNS. Raises CatalogUnavailable if it is none."""
+    project, document = row
+    try:
+        return Tenant.from_json({**json.loads(document), "project": project})
+    except (ValueError, TypeError, KeyError) as error:
+        raise unavailable(path, f"the tenant of project {project!r} is damaged ({error})") from error
+
 
 def get(connection: sqlite3.Connection, project: str, path: str) -> Tenant | None:
     """Return what was decided for the project, None if nothing was."""
-    row = connection.execute("SELECT document FROM tenants WHERE project = ?", (project,)).fetchone()
-    if row is None:
-        return None
-    try:
-        return Tenant.from_json({**json.loads(row[0]), "project": project})
-    except (ValueError, TypeError, KeyError) as error:
-        raise unavailable(path, f"the tenant of project {project!r} is damaged ({error})") from error
+    row = connection.execute(f"SELECT {COLUMNS} FROM tenants WHERE project = ?", (project,)).fetchone()  # noqa: S608
+    return decode(row, path) if row else None
+
+
+def store(connection: sqlite3.Connection, tenant: Tenant) -> None:
+    """Store one that is not there."""
+    connection.execute(
+        "INSERT INTO tenants (project, document) VALUES (?, ?)", (tenant.project, json.dumps(tenant.to_json()))
+    )
 
 
 def put(connection: sqlite3.Connection, tenant: Tenant) -> None:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 
-from catalog import open_catalog
+from catalog import Catalog, open_catalog
 from catalog.errors import (
     BadCatalogURI,
     CatalogUnavailable,
+    LoadUnfinished,
+    NotEmpty,
     PartitionConflict,
     PartitionInUse,
     PartitionUnknown,
+    SnapshotTooOld,
 )
-from catalog.model import QueueKey, Tenant
+from catalog.model import Kept, Member, QueueKey, Tenant
 from catalog.mongodb import store
 from catalog.mongodb.documents import placement_document
 from catalog.mongodb.driver import MongoDBCatalog
@@ -328,6 +332,69 @@ def test_a_token_of_unknown_form_tells_no_position(token: Any) -> None:
 
 def test_a_token_tells_its_cluster_time() -> None:
     assert token_position({"_data": "82655D1E4F000000032B0229"}) == (0x655D1E4F << 32) | 3
+
+
+# -- backups --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_snapshot_that_takes_longer_than_the_server_remembers() -> None:
+    with mongod_replica_set() as replica_set:
+        catalog = await open_catalog(replica_set.uri("catalog"))
+        await catalog.init()
+        await catalog.insert_partition(partition("p1"))
+        with MongoClient(replica_set.uri(), w="majority") as client:
+            client.admin.command("setParameter", 1, minSnapshotHistoryWindowInSeconds=0)
+            snapshot = catalog.snapshot()
+            await anext(snapshot)
+            with pytest.raises(SnapshotTooOld, match="minSnapshotHistoryWindowInSeconds"):  # noqa: PT012 -- when is up to it
+                while True:
+                    client["elsewhere"]["clock"].insert_one({})
+                    snapshot = await _older(catalog, snapshot)
+        await catalog.close()
+
+
+async def _older(catalog: Catalog, snapshot: AsyncGenerator[list[Kept], None]) -> AsyncGenerator[list[Kept], None]:
+    """Read on; return the next snapshot, one batch of it read, if this one could be read to its end."""
+    async for _ in snapshot:
+        pass
+    following = catalog.snapshot()
+    await anext(following)
+    return following
+
+
+async def test_a_load_that_died_before_it_removed_anything_leaves_a_mark_for_init(
+    catalog: MongoDBCatalog, database: Any
+) -> None:
+    mark = {"_id": "loading", "token": "its", "since": datetime.now(UTC), "emptying": False, "first_token": 0}
+    database["catalog"].insert_one(mark)
+    with pytest.raises(LoadUnfinished, match=r"has removed nothing.*marconi-proxy catalog init"):
+        await catalog.check()
+    with pytest.raises(NotEmpty):  # what is there is worth as much as before
+        await catalog.begin_load(replace=False)
+    await catalog.check()
+    database["catalog"].insert_one(mark)
+    await catalog.init()
+    await catalog.check()
+    assert await catalog.get_partition("p1") == partition("p1")
+
+
+async def test_a_worker_that_registers_while_a_load_begins(
+    catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the load has looked for members: the worker sees the mark."""
+    worker = await MongoDBCatalog.open(mongodb_database_uri)
+    refused = []
+
+    async def register() -> None:
+        with pytest.raises(CatalogUnavailable, match="being loaded"):
+            await worker.renew_member(Member("host/1/boot", lease=30.0))
+        refused.append(True)
+
+    Interruption(monkeypatch, catalog._members, "list_all", register)
+    await catalog.begin_load(replace=True)
+    assert refused
+    assert await worker.list_members() == []
+    await worker.close()
 
 
 # -- URIs and secrets -----------------------------------------------------------------------------------------------

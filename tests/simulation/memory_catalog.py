@@ -11,10 +11,14 @@ from catalog.errors import (
     CatalogError,
     CatalogUnavailable,
     Conflict,
+    LoadRefused,
+    LoadUnfinished,
+    MembersAlive,
     MoveConflict,
     MoveHeld,
     MoveNotHeld,
     MoveUnderWay,
+    NotEmpty,
     PartitionConflict,
     PartitionInUse,
     PartitionUnknown,
@@ -23,10 +27,12 @@ from catalog.errors import (
 from catalog.interface import Catalog
 from catalog.model import (
     COMING_STATES,
+    KINDS,
     LISTED_STATES,
     Change,
     ChangeSubject,
     Holder,
+    Kept,
     Member,
     MemberSighting,
     Move,
@@ -83,6 +89,9 @@ class Store:
     log: list[Change] = field(default_factory=list)
     placed: list[Placement] = field(default_factory=list)
     bells: list[asyncio.Event] = field(default_factory=list)
+    # The token of the load of a backup that is not finished.
+    loading: str | None = None
+    first_token: int = 0
     _shown: dict[str, tuple[Move, Holder, Move]] = field(default_factory=dict)
 
     def note(
@@ -203,6 +212,8 @@ class Store:
     # -- members -----------------------------------------------------------------------------------------------------
 
     def renew_member(self, member: Member) -> None:
+        if self.loading is not None:
+            raise CatalogUnavailable("it is being loaded from a backup")
         self.members[member.id] = member, self.clock()
 
     def sightings(self) -> list[MemberSighting]:
@@ -329,6 +340,70 @@ class Store:
             if (after is None or plan_id > after) and (states is None or plan.state in states)
         ]
 
+    # -- backups -----------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        if self.loading is not None:
+            raise LoadUnfinished("it is being loaded; run marconi-proxy catalog import again")
+
+    def _kept(self) -> dict[str, dict[Any, Any]]:
+        return {
+            "partition": self.partitions,
+            "tenant": self.tenants,
+            "placement": self.placements,
+            "move": self.moves,
+            "plan": self.plans,
+        }
+
+    def kept(self) -> list[Kept]:
+        return [value for held in self._kept().values() for _, value in sorted(held.items())]
+
+    def begin_load(self, replace: bool) -> str:
+        alive = [sighting.member.id for sighting in self.sightings() if not sighting.silent()]
+        if alive:
+            raise MembersAlive(alive)
+        held = [kind for kind, values in self._kept().items() if values]
+        if held and not replace and self.loading is None:
+            raise NotEmpty(held)
+        self.first_token = max(self.first_token, int(self.clock() * 1000), *self.tokens.values(), 0)
+        for values in (*self._kept().values(), self.tokens, self.holders):
+            values.clear()
+        self.loading = f"load-{len(self.log)}"
+        self.note(ChangeSubject.TENANT, ("",))
+        return self.loading
+
+    def load(self, token: str, values: Sequence[Kept]) -> None:
+        self._require(token)
+        for value in values:
+            key: Any = value.key if isinstance(value, Placement) else _key(value)
+            held = self._kept()[next(kind for kind, type_ in KINDS.items() if isinstance(value, type_))]
+            if key in held:
+                raise LoadRefused(f"{value} is there already")
+            try:
+                if isinstance(value, Move):
+                    self._refuse_second(value)
+                    self.tokens[value.id] = self.first_token
+                if isinstance(value, Placement) and {s.partition for s in value.segments} - set(self.partitions):
+                    raise LoadRefused(f"{value} names a partition that there is not")
+            except MoveUnderWay as error:
+                raise LoadRefused(str(error)) from error
+            held[key] = value
+
+    def end_load(self, token: str) -> None:
+        self._require(token)
+        self.loading = None
+        self.note(ChangeSubject.TENANT, ("",))
+
+    def _require(self, token: str) -> None:
+        if token != self.loading:
+            raise LoadRefused("another load was begun since this one")
+
+
+def _key(value: Kept) -> Any:
+    if isinstance(value, Tenant):
+        return value.project
+    return value.name if isinstance(value, Partition) else value.id
+
 
 def _same(one: Partition, other: Partition) -> bool:
     return one == other and one.version == other.version  # equality of partitions leaves the version out
@@ -366,7 +441,7 @@ class MemoryCatalog(Catalog):
         await self._do("init", lambda: None)
 
     async def check(self) -> None:
-        await self._do("check", lambda: None)
+        await self._do("check", self._store.check)
 
     async def ping(self) -> None:
         await self._do("ping", lambda: None)
@@ -503,6 +578,21 @@ class MemoryCatalog(Catalog):
         self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
     ) -> list[Plan]:
         return _first(await self._do("list_plans", self._store.list_plans, states, after), limit)
+
+    async def snapshot(self) -> AsyncGenerator[list[Kept], None]:
+        kept = await self._do("snapshot", self._store.kept)
+        for n in range(0, len(kept), 500):
+            yield kept[n : n + 500]
+            self._check()
+
+    async def begin_load(self, *, replace: bool) -> str:
+        return await self._do("begin_load", self._store.begin_load, replace)
+
+    async def load(self, token: str, values: Sequence[Kept]) -> None:
+        await self._do("load", self._store.load, token, values)
+
+    async def end_load(self, token: str) -> None:
+        await self._do("end_load", self._store.end_load, token)
 
     async def watch(self) -> AsyncGenerator[Change | Synced, None]:
         self._check()

@@ -1,0 +1,20 @@
+"""What a backup of a catalog keeps. Not members, for they are about processes; nor who holds a move."""
+
+from __future__ import annotations
+
+from catalog.model.move import Move
+from catalog.model.partition import Partition
+from catalog.model.placement import Placement
+from catalog.model.plan import Plan
+from catalog.model.tenant import Tenant
+
+Kept = Partition | Tenant | Placement | Move | Plan
+
+# By kind, in the order of backups: what is named comes before what names it.
+KINDS: dict[str, type[Kept]] = {
+    "partition": Partition,
+    "tenant": Tenant,
+    "placement": Placement,
+    "move": Move,
+    "plan": Plan,
+}

@@ -1,0 +1,181 @@
+"""Loading a backup, and the mark of a catalog that is being loaded.
+
+Whoever loads writes the mark, *then* looks for members; a member that renews writes that, *then* looks for the mark.
+All of these are writes and reads with majority in causally consistent sessions, so at least one of the two sees the
+other: nobody serves from a catalog that is being emptied. Then ``emptying`` is set in the mark, and only then is
+anything removed.
+
+What a crash leaves: before ``emptying``, a mark that only refuses, which ``init`` takes away. After it, a catalog of
+which part is gone or part is there, and the mark says so until another load has come to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from pymongo import ReturnDocument
+from pymongo.errors import BulkWriteError
+
+from catalog.errors import LoadRefused, LoadUnfinished, MembersAlive, NotEmpty
+from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, Tenant
+from catalog.mongodb.documents import (
+    move_document,
+    partition_document,
+    placement_document,
+    plan_document,
+    tenant_document,
+)
+
+if TYPE_CHECKING:
+    from catalog.mongodb.members import Members
+    from catalog.mongodb.store import Collection, Session, Store
+
+_ID = "loading"
+_DUPLICATE_KEY = 11000
+# How many documents are removed at a time.
+_BATCH = 5000
+# Seconds to find the largest token among all moves, which has no index.
+_TOKENS_TIMEOUT = 60.0
+
+_DOCUMENTS: dict[type[Kept], Callable[[Any], dict[str, Any]]] = {
+    Partition: partition_document,
+    Tenant: tenant_document,
+    Placement: placement_document,
+    Move: move_document,
+    Plan: plan_document,
+}
+
+
+async def refuse_half(store: Store, session: Session) -> None:
+    """Raise LoadUnfinished if the mark is there."""
+    mark = await store.database["catalog"].find_one({"_id": _ID}, session=session)
+    if mark is None:
+        return
+    since = mark["since"].replace(tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if mark["emptying"]:
+        raise LoadUnfinished(
+            f"{store.where} is being loaded from a backup since {since}, or that was broken off: "
+            "run marconi-proxy catalog import again if it is not running"
+        )
+    raise LoadUnfinished(
+        f"an import into {store.where} was begun at {since}, and has removed nothing: "
+        "if it is not running, marconi-proxy catalog init makes the catalog usable again"
+    )
+
+
+async def is_marked(store: Store, session: Session) -> bool:
+    """Tell whether the mark is there."""
+    return await store.database["catalog"].find_one({"_id": _ID}, {"_id": 1}, session=session) is not None
+
+
+async def forget_idle_mark(store: Store, session: Session) -> None:
+    """Take away a mark under which nothing was removed."""
+    await store.database["catalog"].delete_one({"_id": _ID, "emptying": False}, session=session)
+
+
+class Loading:
+    """The verbs of the interface that load backups."""
+
+    def __init__(self, store: Store, members: Members) -> None:
+        self._store = store
+        self._members = members
+        self._marks: Collection = store.database["catalog"]
+
+    async def begin(self, replace: bool) -> str:
+        """Empty the catalog, as ``Catalog.begin_load``."""
+        token = uuid4().hex
+        began = {
+            "token": token,
+            "since": "$$NOW",
+            "emptying": {"$ifNull": ["$emptying", False]},
+            "first_token": {"$ifNull": ["$first_token", 0]},
+        }
+        async with self._store.conversation() as session:
+            mark = await self._marks.find_one_and_update(
+                {"_id": _ID}, [{"$set": began}], upsert=True, return_document=ReturnDocument.AFTER, session=session
+            )
+        try:
+            await self._refuse(replace or bool(mark and mark["emptying"]))
+        except BaseException:
+            async with self._store.conversation() as session:
+                await self._marks.delete_one({"_id": _ID, "token": token, "emptying": False}, session=session)
+            raise
+        await self._empty(token)
+        return token
+
+    async def _refuse(self, replace: bool) -> None:
+        alive = [sighting.member.id for sighting in await self._members.list_all() if not sighting.silent()]
+        if alive:
+            raise MembersAlive(alive)
+        if replace:
+            return
+        async with self._store.conversation() as session:
+            found = {kind: await self._store.database[f"{kind}s"].find_one({}, session=session) for kind in KINDS}
+        held = [kind for kind, document in found.items() if document is not None]
+        if held:
+            raise NotEmpty(held)
+
+    async def _empty(self, token: str) -> None:
+        async with self._store.conversation(_TOKENS_TIMEOUT) as session:
+            moves = self._store.database["moves"]
+            largest = await moves.find_one({}, {"token": 1}, sort=[("token", -1)], session=session)
+            # Larger than any token that was ever given: those grow by one, and not a thousand times a second.
+            first = {"$max": ["$first_token", {"$toLong": "$$NOW"}, largest["token"] if largest else 0]}
+            marked = await self._marks.update_one(
+                {"_id": _ID, "token": token}, [{"$set": {"emptying": True, "first_token": first}}], session=session
+            )
+        if not marked.matched_count:
+            raise _over()
+        for kind in reversed(KINDS):
+            collection = self._store.database[f"{kind}s"]
+            while True:
+                async with self._store.conversation() as session:
+                    last = await collection.find_one({}, {"_id": 1}, sort=[("_id", 1)], skip=_BATCH, session=session)
+                    await collection.delete_many({"_id": {"$lt": last["_id"]}} if last else {}, session=session)
+                if last is None:
+                    break
+
+    async def load(self, token: str, values: Sequence[Kept]) -> None:
+        """Store the values, as ``Catalog.load``."""
+        async with self._store.conversation() as session:
+            mark = await self._marks.find_one({"_id": _ID, "token": token}, session=session)
+            if mark is None:
+                raise _over()
+            for kind, type_ in KINDS.items():
+                documents = [_DOCUMENTS[type_](value) for value in values if isinstance(value, type_)]
+                if type_ is Move:
+                    documents = [d | {"holder": None, "token": mark["first_token"], "until": None} for d in documents]
+                if documents:
+                    await self._insert(kind, documents, session)
+
+    async def _insert(self, kind: str, documents: list[dict[str, Any]], session: Session) -> None:
+        await self._require_partitions(kind, documents, session)
+        try:
+            await self._store.database[f"{kind}s"].insert_many(documents, ordered=False, session=session)
+        except BulkWriteError as error:
+            for failed in error.details["writeErrors"]:
+                if failed["code"] == _DUPLICATE_KEY:
+                    raise LoadRefused(f"{kind}s: {failed['errmsg']}") from error
+            raise
+
+    async def _require_partitions(self, kind: str, documents: list[dict[str, Any]], session: Session) -> None:
+        if kind != "placement":
+            return
+        wanted = {segment["partition"] for document in documents for segment in document["segments"]}
+        found = self._store.database["partitions"].find({"_id": {"$in": sorted(wanted)}}, {"_id": 1}, session=session)
+        if missing := wanted - {document["_id"] for document in await found.to_list()}:
+            raise LoadRefused(f"a placement names partition {min(missing)}, which there is not")
+
+    async def end(self, token: str) -> None:
+        """Take the mark away, as ``Catalog.end_load``."""
+        async with self._store.conversation() as session:
+            ended = await self._marks.delete_one({"_id": _ID, "token": token}, session=session)
+        if not ended.deleted_count:
+            raise _over()
+
+
+def _over() -> LoadRefused:
+    return LoadRefused("another load was begun since this one")

@@ -1,0 +1,274 @@
+"""Reading everything as of one instant, and loading it into another catalog, or the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from catalog import Catalog
+from catalog.errors import (
+    CatalogUnavailable,
+    LoadRefused,
+    LoadUnfinished,
+    MembersAlive,
+    NotEmpty,
+)
+from catalog.model import (
+    Kept,
+    Member,
+    MoveState,
+    Partition,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Segment,
+    Tenant,
+)
+from tests.contract.conftest import OpenAgain
+from tests.contract.examples import Feed, move, partition, placement, plan, store
+
+TENANTS = [Tenant(""), Tenant("a", spread=3), Tenant("project", pinned="p1")]
+PLACEMENTS = [
+    placement("q", project=""),
+    placement("~topic", "p2", project="a/b", state=PlacementState.RESERVED),
+    Placement(
+        "project",
+        "orders",
+        9,
+        PlacementState.SEALING,
+        (Segment(4, "p1", "orders", sealed=True), Segment(5, "p2", "hidden")),
+        base=4,
+        since=1700000000.25,
+        group="source",
+        born="b",
+        move="m-2",
+    ),
+]
+MOVES = [
+    move("m-1", state=MoveState.DONE, version=4),
+    replace(move("m-2", state=MoveState.SEALING), facts={"b": 1, "a": {"deep": [1, 2.5, None]}}, created=7),
+]
+PLANS = [plan("plan-1", "orders", "news")]
+
+
+def everything() -> list[Kept]:
+    return [partition("p1", version=7), partition("p2"), *TENANTS, *PLACEMENTS, *MOVES, *PLANS]
+
+
+async def taken(catalog: Catalog) -> list[Kept]:
+    """What a snapshot has in it."""
+    return [value async for batch in catalog.snapshot() for value in batch]
+
+
+async def load(catalog: Catalog, values: Sequence[Kept], *, replace: bool = False) -> None:
+    token = await catalog.begin_load(replace=replace)
+    for n in range(0, len(values), 3):
+        await catalog.load(token, values[n : n + 3])
+    await catalog.end_load(token)
+
+
+@pytest.fixture
+async def empty(open_again: OpenAgain) -> Catalog:
+    catalog = await open_again()
+    await catalog.init()
+    return catalog
+
+
+@pytest.fixture
+async def full(empty: Catalog) -> Catalog:
+    await load(empty, everything())
+    return empty
+
+
+async def test_what_was_loaded_is_in_the_snapshot_and_is_found(full: Catalog) -> None:
+    kept = await taken(full)
+    assert kept == everything()
+    assert [value.version for value in kept if isinstance(value, Partition)] == [7, 1]
+    await full.check()
+    assert await full.list_placements(limit=9) == PLACEMENTS
+    assert await full.list_placements(partitions=["p1"], limit=9) == [PLACEMENTS[0], PLACEMENTS[2]]
+    assert await full.list_placements(states=[PlacementState.SEALING], limit=9) == [PLACEMENTS[2]]
+    assert await full.list_moves(partition="p2", limit=9) == MOVES
+    assert await full.get_plan("plan-1") == PLANS[0]
+    assert await full.get_tenant("") == TENANTS[0]
+    await full.close()
+
+
+async def test_an_empty_catalog(empty: Catalog) -> None:
+    assert await taken(empty) == []
+    await load(empty, [])
+    await empty.check()
+    await empty.close()
+
+
+async def test_a_snapshot_is_of_one_instant_and_nobody_waits_for_it(catalog: Catalog, other: Catalog) -> None:
+    first = [placement(f"queue-{n:04}") for n in range(1200)]
+    await catalog.insert_placements(first)
+    await catalog.put_tenant(Tenant("project"))
+    await catalog.insert_move(move("m-1"))
+    snapshot = catalog.snapshot()
+    kept: list[Kept] = list(await anext(snapshot))
+    await other.insert_placement(placement("aaa"))
+    await other.replace_placement(replace(first[-1], epoch=2))
+    await other.remove_placement(first[-2].key, 1, first[-2].born)
+    await other.put_tenant(Tenant("project", spread=2))
+    await other.insert_partition(partition("p4"))
+    await other.take_move("m-1", "mover", 60.0)
+    await other.insert_plan(plan("plan-1"))
+    async for batch in snapshot:
+        assert len(batch) <= 500
+        kept += batch
+    assert kept == [*map(partition, ("p1", "p2", "p3")), Tenant("project"), *first, move("m-1")]
+
+
+async def test_a_snapshot_that_is_not_read_to_its_end(catalog: Catalog) -> None:
+    await store(catalog, placement("orders"))
+    snapshot = catalog.snapshot()
+    await anext(snapshot)
+    await snapshot.aclose()
+    broken_off = catalog.snapshot()
+    await anext(broken_off)
+    await catalog.close()
+    with pytest.raises(CatalogUnavailable):
+        await anext(broken_off)
+
+
+async def test_who_holds_a_move_is_not_kept_and_tokens_go_on_growing(full: Catalog) -> None:
+    held = await full.take_move("m-2", "mover", 60.0)
+    assert held.holder is not None
+    before = await taken(full)
+    assert [value.holder for value in before if isinstance(value, type(held))] == [None, None]
+    for _ in range(2):
+        await load(full, before, replace=True)
+        again = await full.take_move("m-2", "another", 60.0)
+        assert again.holder is not None
+        assert again.holder.token > held.holder.token
+        held = again
+    await full.close()
+
+
+@pytest.mark.parametrize("value", [everything()[0], TENANTS[0], "placement", "move", PLANS[0]])
+async def test_a_catalog_that_holds_anything_is_left_alone(empty: Catalog, value: Kept | str) -> None:
+    if value == "placement":
+        await load(empty, [partition("p1"), placement("orders")])
+    elif value == "move":
+        await empty.insert_move(move("m-1"))
+    elif isinstance(value, Partition):
+        await empty.insert_partition(replace(value, version=1))
+    elif isinstance(value, Tenant):
+        await empty.put_tenant(value)
+    else:
+        await empty.insert_plan(PLANS[0])
+    before = await taken(empty)
+    with pytest.raises(NotEmpty, match=r"not empty: it has (partitions|tenants|moves|plans)"):
+        await empty.begin_load(replace=False)
+    await empty.check()
+    assert await taken(empty) == before
+    await load(empty, everything(), replace=True)
+    assert await taken(empty) == everything()
+    await empty.close()
+
+
+async def test_not_while_workers_serve_from_it(full: Catalog) -> None:
+    await full.renew_member(Member("host/1/boot", lease=30.0))
+    await full.renew_member(Member("host/2/boot", lease=0.0))
+    with pytest.raises(MembersAlive, match="2 front-door workers registered: host/1/boot, host/2/boot"):
+        await full.begin_load(replace=True)
+    await full.check()
+    assert await taken(full) == everything()
+    await full.remove_member("host/1/boot")
+    await full.remove_member("host/2/boot")
+    await full.renew_member(Member("silent", lease=0.000001))
+    await load(full, everything(), replace=True)
+    assert [sighting.member.id for sighting in await full.list_members()] == ["silent"]
+    await full.close()
+
+
+async def test_a_load_that_was_cut_off_is_told_until_it_is_done_again(full: Catalog, open_again: OpenAgain) -> None:
+    other = await open_again()
+    token = await full.begin_load(replace=True)
+    await full.load(token, everything()[:4])
+    await full.close()
+    with pytest.raises(LoadUnfinished, match="marconi-proxy catalog import again"):
+        await other.check()
+    with pytest.raises(CatalogUnavailable, match="being loaded"):
+        await other.renew_member(Member("host/1/boot", lease=30.0))
+    assert await other.list_members() == []
+    await other.init()
+    with pytest.raises(LoadUnfinished):
+        await other.check()
+    await load(other, everything())  # what is there is not worth anything
+    await other.check()
+    await other.renew_member(Member("host/1/boot", lease=30.0))
+    assert await taken(other) == everything()
+    await other.close()
+
+
+async def test_another_load_ends_the_first_one(empty: Catalog) -> None:
+    first = await empty.begin_load(replace=False)
+    await empty.load(first, everything()[:3])
+    second = await empty.begin_load(replace=False)
+    assert await taken(empty) == []
+    for call in (empty.load(first, everything()[3:4]), empty.end_load(first)):
+        with pytest.raises(LoadRefused, match="another load"):
+            await call
+    await empty.load(second, everything())
+    await empty.end_load(second)
+    assert await taken(empty) == everything()
+    with pytest.raises(LoadRefused):
+        await empty.load(second, [Tenant("late")])
+    await empty.close()
+
+
+@pytest.mark.parametrize(
+    "contradiction",
+    [
+        partition("p1"),
+        Tenant("a"),
+        replace(PLACEMENTS[0], epoch=2),
+        placement("elsewhere", "nowhere"),
+        move("m-1", "another"),
+        move("m-3", "orders"),
+        plan("plan-1"),
+    ],
+)
+async def test_what_contradicts_what_was_loaded_is_refused(empty: Catalog, contradiction: Kept) -> None:
+    token = await empty.begin_load(replace=False)
+    await empty.load(token, everything())
+    with pytest.raises(LoadRefused):
+        await empty.load(token, [contradiction])
+    with pytest.raises(LoadUnfinished):
+        await empty.check()
+    await empty.close()
+
+
+async def test_feeds_are_told(full: Catalog, open_again: OpenAgain) -> None:
+    other = await open_again()
+    async with Feed(other) as feed:
+        await load(full, [partition("p1"), placement("new")], replace=True)
+        # Of each change, or that there is no telling.
+        await feed.until(
+            lambda: (
+                isinstance(feed.ended, CatalogUnavailable)
+                or any(change.name == ("project", "new") for change in feed.changes)
+                or any(change.name == ("",) for change in feed.changes)
+            )
+        )
+    assert await other.get_placement(QueueKey("project", "new")) == placement("new")
+    await other.close()
+    await full.close()
+
+
+async def test_many_values(empty: Catalog) -> None:
+    placements = [placement(f"queue-{n:05}", "p1", project=f"project-{n % 7}") for n in range(6001)]
+    values: list[Kept] = [partition("p1"), *sorted(placements, key=lambda p: p.key)]
+    for replaced in (False, True):
+        token = await empty.begin_load(replace=replaced)
+        for n in range(0, len(values), 700):
+            await empty.load(token, values[n : n + 700])
+        await empty.end_load(token)
+        assert await taken(empty) == values
+    await asyncio.gather(empty.close())
