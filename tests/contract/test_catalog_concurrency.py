@@ -180,12 +180,12 @@ async def test_a_cancelled_write_is_whole_or_absent(catalog: Catalog) -> None:
         await asyncio.gather(task, return_exceptions=True)
     await catalog.insert_placement(placement("last", "p1", "p2"))
 
-    async def stored(partition: str | None = None) -> list[Placement]:
-        return await catalog.list_placements(partitions=[partition], limit=100)
+    async def stored(partitions: list[str] | None = None) -> list[Placement]:
+        return await catalog.list_placements(partitions=partitions, limit=100)
 
     # A write that was given up may still be under way, and done between two listings.
     async with asyncio.timeout(PATIENCE):
-        while (found := await stored()) != await stored("p1") or found != await stored("p2"):  # noqa: ASYNC110
+        while (found := await stored()) != await stored(["p1"]) or found != await stored(["p2"]):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert all(p == placement(p.queue, "p1", "p2") for p in found)
     assert found[0].queue == "last"
