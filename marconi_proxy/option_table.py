@@ -154,6 +154,14 @@ _ADMIN = (
         help="Seconds that a partition host gets to answer a probe; also when a partition is registered. A slower host "
         "is reported unreachable and its API versions stay as they were.",
     ),
+    cfg.FloatOpt(
+        "count_timeout",
+        default=5.0,
+        min=0.05,
+        max=60.0,
+        help="Seconds that counting placements may take; then the answer is 503. All that is counted is walked, which "
+        "takes from others' use of the catalog meanwhile.",
+    ),
 )
 
 _UPSTREAM = (

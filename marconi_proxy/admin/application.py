@@ -133,7 +133,7 @@ def build(
     resources = {
         "partitions": Partitions(catalog, prober),
         "tenants": Tenants(catalog),
-        "placements": Placements(catalog),
+        "placements": Placements(catalog, count_timeout=conf.admin.count_timeout),
         "moves": Moves(catalog, longest=longest, patience=patience, rehearse=rehearse),
         "plans": Plans(catalog, longest=longest, seal_timeout=conf.moving.seal_timeout),
         "members": Members(catalog, lease=conf.directory.lease),

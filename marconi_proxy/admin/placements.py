@@ -5,18 +5,21 @@ A v2 topic is a queue written ``~name`` here.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import falcon
 import falcon.asgi
 
 from catalog import Catalog
-from catalog.model import Placement, QueueKey
+from catalog.model import Placement, PlacementState, QueueKey
 from marconi_proxy.admin.project_text import from_url, project_named, shown, shown_project, to_url
 from marconi_proxy.admin.query import integer, parameters
 from marconi_proxy.admin.tenants import parsed_project
 from marconi_proxy.admin.time_text import iso
 
+FILTERS = ("project", "partition", "region", "state")
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
@@ -24,21 +27,18 @@ MAX_LIMIT = 1000
 class Placements:
     """Handlers for the collection and for one placement. ``project`` and ``queue`` come percent-encoded."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, *, count_timeout: float) -> None:
+        """``count_timeout``: seconds that counting may take."""
         self._catalog = catalog
+        self._count_timeout = count_timeout
 
     async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        found = parameters(req, ("project", "partition", "marker", "limit"))
+        found = parameters(req, (*FILTERS, "marker", "limit"))
         limit = integer(found, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-        project = None
-        if "project" in found:
-            try:
-                project = project_named(found["project"])
-            except ValueError as error:
-                raise _bad_parameter(f"project: {error}.") from error
         placements = await self._catalog.list_placements(
-            project=project,
-            partitions=[found["partition"]] if "partition" in found else None,
+            project=_project(found),
+            partitions=await self._partitions(found),
+            states=_states(found),
             after=_key(found["marker"]) if "marker" in found else None,
             limit=limit,
         )
@@ -49,6 +49,36 @@ class Placements:
             query = "&".join(f"{name}={to_url(value)}" for name, value in kept.items())
             links.append({"rel": "next", "href": f"/v1/placements?{query}"})
         resp.media = {"placements": [placement_json(p) for p in placements], "links": links}
+
+    async def count(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        found = parameters(req, FILTERS)
+        project, states = _project(found), _states(found)
+        partitions = await self._partitions(found)
+        try:
+            async with asyncio.timeout(self._count_timeout):
+                count = await self._catalog.count_placements(project=project, partitions=partitions, states=states)
+        except TimeoutError:
+            raise falcon.HTTPServiceUnavailable(
+                title="Too many to count",
+                description=f"Counting them takes longer than {self._count_timeout:g} seconds ([admin] count_timeout). "
+                "Narrow it by project, partition, region or state, or look at stats, which are counted in the "
+                "background.",
+                retry_after=60,
+            ) from None
+        resp.media = {"count": count}
+
+    async def _partitions(self, found: dict[str, str]) -> Sequence[str] | None:
+        """Return the names of the partitions that are asked for, None if all are. Raises HTTPBadRequest."""
+        name = found.get("partition")
+        region = shown(found["region"]) if "region" in found else None  # regions are stored as they were written
+        if name is None and region is None:
+            return None
+        partitions = await self._catalog.list_partitions()
+        if name is not None and name not in {partition.name for partition in partitions}:
+            raise _bad_parameter(f"partition: there is no partition {shown(name)}.")
+        if region is not None and region not in {partition.region for partition in partitions}:
+            raise _bad_parameter(f"region: no partition is in a region {region}.")
+        return [p.name for p in partitions if name in (None, p.name) and region in (None, p.region)]
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str, queue: str) -> None:
         placement = await self._catalog.get_placement(QueueKey(parsed_project(project), from_url(queue)))
@@ -67,6 +97,24 @@ def placement_json(placement: Placement) -> dict[str, Any]:
         "queue": shown(placement.queue),
         "since": iso(placement.since),
     }
+
+
+def _project(found: dict[str, str]) -> str | None:
+    if "project" not in found:
+        return None
+    try:
+        return project_named(found["project"])
+    except ValueError as error:
+        raise _bad_parameter(f"project: {error}.") from error
+
+
+def _states(found: dict[str, str]) -> set[PlacementState] | None:
+    if "state" not in found:
+        return None
+    words = found["state"].split(",")
+    if not set(words) <= frozenset(PlacementState):
+        raise _bad_parameter(f"state: must be words of {', '.join(PlacementState)}, with commas between them.")
+    return {PlacementState(word) for word in words}
 
 
 def _marker(key: QueueKey) -> str:

@@ -34,6 +34,7 @@ ROUTES = (
     Route("PATCH", "/v1/tenants/{project}", "tenants.change", "admin", "Change that in part."),
     Route("DELETE", "/v1/tenants/{project}", "tenants.remove", "admin", "Back to the defaults for a project."),
     Route("GET", "/v1/placements", "placements.list", "admin", "Placements by project and queue, in pages."),
+    Route("GET", "/v1/placements/count", "placements.count", "admin", "How many there are; 503 if that takes long."),
     Route("GET", "/v1/placements/{project}/{queue}", "placements.show", "admin", "Where one queue lives."),
     Route("GET", "/v1/moves", "moves.list", "admin", "Moves by id, in pages; those of one queue, plan or state."),
     Route("POST", "/v1/moves", "moves.order", "admin", "Order that a queue goes to another partition."),

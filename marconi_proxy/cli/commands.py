@@ -19,6 +19,7 @@ COMMANDS = {
     "partition uncordon": "marconi_proxy.cli.partitions:Uncordon",
     "partition delete": "marconi_proxy.cli.partitions:Delete",
     "placement list": "marconi_proxy.cli.placements:List",
+    "placement count": "marconi_proxy.cli.placements:Count",
     "placement show": "marconi_proxy.cli.placements:Show",
     "partition drain": "marconi_proxy.cli.plans:Drain",
     "region evacuate": "marconi_proxy.cli.plans:Evacuate",

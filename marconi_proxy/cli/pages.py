@@ -12,13 +12,16 @@ from marconi_proxy.cli.admin_client import AdminClient, part
 from marconi_proxy.cli.exits import CommandError
 
 
+def query(parameters: Mapping[str, str | None]) -> str:
+    """Return them as the query of a URL, without those that are not given."""
+    return "&".join(f"{name}={part(value)}" for name, value in parameters.items() if value)
+
+
 def page(
     admin: AdminClient, noun: str, filters: Mapping[str, str | None], marker: str | None, limit: int
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Return one page of ``/v1/<noun>`` and the marker of its end."""
-    given = {**filters, "marker": marker, "limit": str(limit)}
-    query = "&".join(f"{name}={part(value)}" for name, value in given.items() if value)
-    _, document = admin.call("GET", f"/v1/{noun}?{query}")
+    _, document = admin.call("GET", f"/v1/{noun}?{query({**filters, 'marker': marker, 'limit': str(limit)})}")
     following = [link["href"] for link in document["links"] if link["rel"] == "next"]
     if not following:
         return document[noun], None

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
-from tests.unit.admin_api import admin_api, put_partition, put_placement
+from catalog.model import Partition, PlacementState
+from catalog.sqlite.driver import SQLiteCatalog
+from tests.unit.admin_api import admin_api, put_placement
 from tests.unit.catalog_stage import BORN
 
 # As the catalog sorts them.
@@ -12,8 +17,8 @@ ALL = [("", "~t"), ("", "z"), ("a", "q1"), ("a", "q2"), ("a/b", "q"), ("\u00c3\u
 @pytest.fixture
 async def api(tmp_path):
     async with admin_api(tmp_path) as api:
-        await put_partition(api.catalog, "p")
-        await put_partition(api.catalog, "other")
+        await api.catalog.insert_partition(Partition("p", ("http://p:8888",), region="n\u00f6rd"))
+        await api.catalog.insert_partition(Partition("other", ("http://other:8888",), region="north"))
         for project, queue in ALL:
             await put_placement(api.catalog, project, queue, "other" if queue == "q2" else "p")
         yield api
@@ -87,13 +92,58 @@ async def test_pages_show_every_placement_once(api, limit):
         ("project=%C3%A9", ["q"]),
         ("project=a&partition=other", ["q2"]),
         ("partition=other", ["q2"]),
-        ("partition=nowhere", []),
         ("project=&partition=other", ["q2"]),
+        ("region=north", ["q2"]),
+        ("region=n%C3%B6rd", ["z", "~t", "q1", "q", "q"]),
+        ("region=north&partition=other", ["q2"]),
+        ("region=north&partition=p", []),
+        ("state=open", ["z", "~t", "q1", "q2", "q", "q"]),
+        ("state=sealing", []),
+        ("state=sealing,open&project=a", ["q1", "q2"]),
     ],
 )
 async def test_filters_hold_over_pages(api, query, expected):
     found, _ = await pages(api, f"/v1/placements?{query}&limit=1")
     assert [queue for _, queue in found] == expected
+
+
+async def test_rare_states_are_found(api):
+    deleting = replace(await put_placement(api.catalog, "a", "gone", "other"), epoch=2, state=PlacementState.DELETING)
+    await api.catalog.replace_placement(deleting)
+    for query in ("state=deleting", "state=deleting,sealing&region=north", "state=deleting&partition=other&project=a"):
+        found, _ = await pages(api, f"/v1/placements?{query}&limit=1")
+        assert found == [("a", "gone")]
+    assert (await pages(api, "/v1/placements?state=deleting&partition=p"))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [("", 6), ("project=a", 2), ("project=-&state=open", 2), ("partition=other", 1), ("region=north&state=sealing", 0)],
+)
+async def test_counts(api, query, count):
+    response = await api.client.get(f"/v1/placements/count?{query}")
+    assert response.status_code == 200
+    assert response.json() == {"count": count}
+
+
+@pytest.mark.parametrize("query", ["partition=nowhere", "region=nowhere", "state=closed", "project=id:", "limit=3"])
+async def test_a_wrong_parameter_of_a_count_is_400_and_names_itself(api, query):
+    response = await api.client.get(f"/v1/placements/count?{query}")
+    assert response.status_code == 400
+    assert response.json()["description"].startswith(query.partition("=")[0] + ": ")
+
+
+async def test_a_count_that_takes_too_long_says_what_to_do(tmp_path, monkeypatch):
+    async def never(self, **filters):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(SQLiteCatalog, "count_placements", never)
+    async with admin_api(tmp_path, admin__count_timeout=0.05) as api:
+        response = await api.client.get("/v1/placements/count")
+        assert response.status_code == 503
+        assert response.headers["Retry-After"] == "60"
+        for words in ("0.05 seconds", "count_timeout", "Narrow", "stats"):
+            assert words in response.json()["description"]
 
 
 async def test_a_marker_is_a_project_and_a_queue(api):
@@ -111,6 +161,10 @@ async def test_a_marker_is_a_project_and_a_queue(api):
         "limit=1.0",
         "limit=%D9%A3",
         "marker=x",
+        "partition=nowhere",
+        "region=nowhere",
+        "state=closed",
+        "state=open,closed",
         "project=id:",
         "partitions=p",
         "marker=a%00/b",

@@ -8,6 +8,7 @@ import logging
 import httpx
 import pytest
 
+from catalog.model import Partition
 from marconi_proxy.cli import admin_client, verb
 from marconi_proxy.cli.main import main
 from tests.unit.admin_api import admin_api, put_partition, put_placement, versions
@@ -226,6 +227,21 @@ async def test_placements_are_listed_across_pages(run, api, monkeypatch):
     assert await listed("--marker", "a/b/q3") == (everything[4:], "")
     assert await listed("--project", "a/b", "--limit", "9") == (everything[1:4], "")
     assert await listed("--project", "-", "--partition", "p") == (everything[:1], "")
+    assert await listed("--state", "sealing,deleting") == ([], "")
+
+
+async def test_placements_are_listed_and_counted_by_region_and_state(run, api):
+    await api.catalog.insert_partition(Partition("p", ("http://p:8888",), region="\u00fcber"))
+    await put_partition(api.catalog, "q")
+    for queue, partition in [("a", "p"), ("b", "p"), ("c", "q")]:
+        await put_placement(api.catalog, "project", queue, partition)
+    ended = await run("placement", "list", "--region", "\u00fcber", "--state", "open", "-f", "value", "-c", "queue")
+    assert (ended.status, ended.out) == (0, "a\nb\n")
+    assert (await run("placement", "count", "-f", "json")).json == {"count": 3}
+    assert (await run("placement", "count", "--region", "\u00fcber", "-f", "value")).out == "2\n"
+    ended = await run("placement", "count", "--region", "nowhere")
+    assert ended.status == 2
+    assert "region: " in ended.err
 
 
 async def test_a_wrong_token_names_its_variable(run, monkeypatch):
