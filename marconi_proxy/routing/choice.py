@@ -4,6 +4,12 @@ Schomaker 2005).
 Every (owner, partition) pair gets a draw from an exponential distribution with rate ``weight``, fixed by a hash of the
 two names; the smallest draws win. So every worker chooses alike without talking, a partition wins in proportion to its
 weight, and adding, removing or reweighting one moves nothing but what it wins or loses.
+
+Of a project that is spread over some of the partitions, but not all, that is true but for two things (figures from
+``bench.placement`` are in the documentation). Its home set has a fixed size: for the one that comes another one has to
+go, what was on that goes to all of the set, and up to twice as many queues change as must. And weight counts twice, for
+coming into the set and in it, so heavy partitions have somewhat more than their share. Neither moves a queue that
+exists: where that is, is stored.
 """
 
 from __future__ import annotations

@@ -286,3 +286,15 @@ def test_a_pinned_partition(pinned: Partition, new: str | Refusal, sought: str |
 def test_a_queue_is_looked_for_where_it_would_be_placed(tenant: Tenant | None) -> None:
     for key in ONE_PROJECT[:100]:
         assert chosen(key, THREE, tenant, new=False) == chosen(key, THREE, tenant, new=True)
+
+
+@pytest.mark.parametrize("spread", [2, 3, 4])
+def test_of_a_spread_project_nothing_moves_but_from_what_leaves_its_home_and_to_what_comes(spread: int) -> None:
+    five = [partition(f"p{n}") for n in range(5)]
+    for n in range(40):
+        tenant = Tenant(f"project-{n}", spread)
+        keys = [QueueKey(tenant.project, f"queue-{m}") for m in range(60)]
+        before, after = (set(spread_of(keys, some, tenant)) for some in (five, [*five, partition("p9")]))
+        assert len(before - after) == len(after - before) <= 1
+        for origin, to in moves(keys, tenant, five, [*five, partition("p9")]):
+            assert origin in before - after or to in after - before

@@ -1,0 +1,307 @@
+"""How evenly queues lie on partitions, and how many would lie elsewhere if there were one partition more or less.
+
+Nothing is stored and nothing is asked: ``routing.choice`` is called as the front door calls it. Tenants have Zipf's
+sizes. A tenant that is not spread is one choice, weighed by its queues: exact. A tenant that is spread has its home
+set chosen exactly, and in it
+
+* its load counts as that of the mean: in the set, queues go by weight (of its many queues, deviations are small);
+* what would move is asked of a sample of its queues (``--sample``, evenly over their names), weighed accordingly.
+
+Two ways of placing tenants are shown: ``one``, in which each lives on one partition, and ``spread``, in which a tenant
+that would be more than a share (``--share``) of a partition's mean load is spread over as many as bring it below. Two
+kinds of weights: ``equal``, and ``unequal``, in turn 100, 200 and 400. And three changes: a partition is added (of
+weight 100), the last is removed, the last gets twice its weight. Printed are
+
+    partitions, weights, tenants    as above
+    mean p99 max  queues of a partition per 100 of weight, in thousands: what all would have, what 99 % have less than,
+                  what the fullest has; and that by the mean
+    heavy         what a partition of weight 400 has by what it should have
+    moved         per cent of all queues that would lie elsewhere after the change, which is in ``change``
+    share         the per cent that the change makes a difference to, by weights alone
+    least         the per cent that must move to come from the loads before to those after, whatever moves
+    astray        per cent of all queues that would move from one partition to another though neither was changed
+
+    python -m bench.placement              some minutes
+    python -m bench.placement --quick
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from rich.console import Console
+from rich.table import Table
+
+from catalog.model import API_VERSIONS, Partition, QueueKey, Tenant
+from marconi_proxy.routing import choice
+
+WEIGHTS = {"equal": (100,), "unequal": (100, 200, 400)}
+HEAVIEST = 400
+TENANTS = ("one", "spread")
+_VERSION = API_VERSIONS[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What is simulated. ``share``: of a partition's mean load, which no tenant exceeds if it is spread."""
+
+    queues: int = 10_000_000
+    tenants: int = 100_000
+    exponent: float = 1.0
+    share: float = 0.25
+    sample: int = 200
+
+    def of_tenants(self) -> list[int]:
+        """Return the queues of each tenant, the largest first: by Zipf's law, and each has one."""
+        ranks = range(1, self.tenants + 1)
+        scale = (self.queues - self.tenants) / sum(rank**-self.exponent for rank in ranks)
+        return [1 + round(scale * rank**-self.exponent) for rank in ranks]
+
+
+def partitions_of(count: int, weights: str) -> list[Partition]:
+    """Return ``count`` partitions that take queues, with the weights of that kind in turn."""
+    kind = WEIGHTS[weights]
+    return [partition(number, kind[number % len(kind)]) for number in range(count)]
+
+
+def partition(number: int, weight: int) -> Partition:
+    name = f"partition-{number:03}"
+    return Partition(name, (f"http://{name}.example:8888",), weight=weight, api_versions=API_VERSIONS)
+
+
+def changes(before: Sequence[Partition]) -> dict[str, list[Partition]]:
+    """Return what the partitions may become, by the name of the change. All of them concern one partition."""
+    *others, last = before
+    return {
+        "added": [*before, partition(len(before), 100)],
+        "removed": others,
+        "doubled": [*others, replace(last, weight=2 * last.weight)],
+    }
+
+
+@dataclass
+class Change:
+    """What a change does, in queues. ``concerned``: the partition that is changed."""
+
+    after: list[Partition]
+    concerned: str
+    loads: dict[str, float] = field(default_factory=dict)
+    moved: float = 0.0
+    astray: float = 0.0
+
+    def move(self, before: str, after: str, queues: float) -> None:
+        """Count queues that would lie on ``after`` instead of ``before``."""
+        if before != after:
+            self.moved += queues
+            if self.concerned not in (before, after):
+                self.astray += queues
+
+
+@dataclass
+class Layout:
+    """How queues lie on ``partitions``, and what changes would do to that."""
+
+    partitions: list[Partition]
+    loads: dict[str, float]
+    changes: dict[str, Change]
+
+    @classmethod
+    def of(cls, partitions: list[Partition]) -> Layout:
+        made = {}
+        for name, after in changes(partitions).items():
+            concerned = (after if name == "added" else partitions)[-1].name
+            made[name] = Change(after, concerned, {p.name: 0.0 for p in after})
+        return cls(partitions, {p.name: 0.0 for p in partitions}, made)
+
+    def least(self, change: Change) -> float:
+        """Return how many queues must move to come to the loads after the change."""
+        return sum(max(0.0, load - self.loads.get(name, 0.0)) for name, load in change.loads.items())
+
+    def share(self, change: Change) -> float:
+        """Return the part of all that the change makes a difference to, by weights alone."""
+        before = {p.name: p.weight / sum(p.weight for p in self.partitions) for p in self.partitions}
+        after = {p.name: p.weight / sum(p.weight for p in change.after) for p in change.after}
+        return sum(max(0.0, part - before.get(name, 0.0)) for name, part in after.items())
+
+
+def chosen(partitions: Sequence[Partition], project: str, queue: str = "", tenant: Tenant | None = None) -> str:
+    """Return the partition that production chooses."""
+    found = choice.choose(QueueKey(project, queue), tenant, _VERSION, partitions, new=True)
+    assert isinstance(found, Partition)
+    return found.name
+
+
+def place(layouts: Sequence[Layout], project: str, queues: int) -> None:
+    """Add a tenant that lives on one partition to layouts over the same partitions: one choice, and one for each
+    change."""
+    first = layouts[0]
+    home = chosen(first.partitions, project)
+    then = {name: chosen(change.after, project) for name, change in first.changes.items()}
+    for layout in layouts:
+        layout.loads[home] += queues
+        for name, change in layout.changes.items():
+            change.loads[then[name]] += queues
+            change.move(home, then[name], queues)
+
+
+def place_spread(layout: Layout, project: str, queues: int, spread: int, sample: int) -> None:
+    """Add a tenant that is spread: its load as the mean, what would move by a sample."""
+    tenant = Tenant(project, spread=spread)
+    _share_out(layout.loads, layout.partitions, project, queues, spread)
+    for change in layout.changes.values():
+        _share_out(change.loads, change.after, project, queues, spread)
+    number = min(sample, queues)
+    for one in range(number):
+        queue = f"queue-{one * queues // number}"
+        home = chosen(layout.partitions, project, queue, tenant)
+        for change in layout.changes.values():
+            change.move(home, chosen(change.after, project, queue, tenant), queues / number)
+
+
+def _share_out(
+    loads: dict[str, float], partitions: Sequence[Partition], project: str, queues: int, spread: int
+) -> None:
+    home = choice.rank(f"project\0{project}", partitions)[:spread]
+    weight = sum(p.weight for p in home)
+    for one in home:
+        loads[one.name] += queues * one.weight / weight
+
+
+class Draws:
+    """``choice.draw`` with those of one project kept: the same are asked for again and again, with other weights."""
+
+    def __init__(self, draw: Callable[[str, str, int], float]) -> None:
+        self._draw = draw
+        self._owner = ""
+        self._units: dict[str, float] = {}
+
+    def __call__(self, owner: str, partition: str, weight: int) -> float:
+        if not owner.startswith("project\0"):
+            return self._draw(owner, partition, weight)
+        if owner != self._owner:
+            self._owner, self._units = owner, {}
+        unit = self._units.get(partition)
+        if unit is None:
+            unit = self._units[partition] = self._draw(owner, partition, 1)
+        return unit / weight  # as ``draw`` does: its weight divides last
+
+
+def simulate(sizes: Sizes, counts: Iterable[int], *, told: Callable[[int], None] = lambda rank: None) -> list[Row]:
+    """Return the figures for each number of partitions. ``told`` is called with the rank of each tenant."""
+    kinds = [(count, weights) for count in counts for weights in WEIGHTS]
+    layouts = {kind: [Layout.of(partitions_of(*kind)) for _ in TENANTS] for kind in kinds}
+    of_tenants = sizes.of_tenants()
+    total = sum(of_tenants)
+    original = choice.draw
+    choice.draw = Draws(original)
+    try:
+        for rank, queues in enumerate(of_tenants, 1):
+            project = f"tenant-{rank:08}"
+            told(rank)
+            for (count, _), (one, spread) in layouts.items():
+                wide = min(count, math.ceil(queues * count / (sizes.share * total)))
+                place([one] if wide > 1 else [one, spread], project, queues)
+                if wide > 1:
+                    place_spread(spread, project, queues, wide, sizes.sample)
+    finally:
+        choice.draw = original
+    return [
+        row
+        for (count, weights), made in layouts.items()
+        for tenants, layout in zip(TENANTS, made, strict=True)
+        for row in rows(count, weights, tenants, layout, total)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. Loads are in queues per 100 of weight; the rest are parts of all queues, or of one."""
+
+    partitions: int
+    weights: str
+    tenants: str
+    mean: float
+    p99: float
+    most: float
+    heavy: float | None
+    change: str
+    moved: float
+    share: float
+    least: float
+    astray: float
+
+
+def rows(count: int, weights: str, tenants: str, layout: Layout, total: int) -> Iterator[Row]:
+    """Yield the figures of a layout, a row for each change."""
+    loads = sorted(layout.loads[p.name] * 100 / p.weight for p in layout.partitions)
+    weight = sum(p.weight for p in layout.partitions)
+    heavy = [p for p in layout.partitions if p.weight == HEAVIEST]
+    due = total * sum(p.weight for p in heavy) / weight
+    for name, change in layout.changes.items():
+        yield Row(
+            partitions=count,
+            weights=weights,
+            tenants=tenants,
+            mean=total * 100 / weight,
+            p99=loads[math.ceil(0.99 * len(loads)) - 1],
+            most=loads[-1],
+            heavy=sum(layout.loads[p.name] for p in heavy) / due if heavy else None,
+            change=name,
+            moved=change.moved / total,
+            share=layout.share(change),
+            least=layout.least(change) / total,
+            astray=change.astray / total,
+        )
+
+
+def show(found: Iterable[Row]) -> None:
+    """Print the table."""
+    table = Table("partitions", "weights", "tenants", box=None, pad_edge=False)
+    for name in ("mean", "p99", "max", "p99/mean", "max/mean", "heavy", "change", "moved", "share", "least", "astray"):
+        table.add_column(name, justify="right")
+    before: tuple[object, ...] = ()
+    for row in found:
+        kind: tuple[str, ...] = (str(row.partitions), row.weights, row.tenants)
+        loads = [f"{load / 1000:.0f}" for load in (row.mean, row.p99, row.most)]
+        loads += [f"{load / row.mean:.2f}" for load in (row.p99, row.most)]
+        loads.append("" if row.heavy is None else f"{row.heavy:.2f}")
+        parts = [f"{100 * part:.2f}" for part in (row.moved, row.share, row.least, row.astray)]
+        same = kind == before
+        table.add_row(*([""] * 9 if same else [*kind, *loads]), row.change, *parts)
+        before = kind
+    Console(width=140).print(table)
+
+
+def _told(tenants: int) -> Callable[[int], None]:
+    began = time.monotonic()
+
+    def told(rank: int) -> None:
+        if rank % max(1, tenants // 20) == 0 and sys.stderr.isatty():
+            print(f"\r{rank * 100 // tenants} % in {time.monotonic() - began:.0f} s", end="", file=sys.stderr)
+
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--queues", type=int, default=10_000_000)
+    parser.add_argument("--tenants", type=int, default=100_000)
+    parser.add_argument("--exponent", type=float, default=1.0, help="of Zipf's law; 0: all tenants are alike")
+    parser.add_argument("--share", type=float, default=0.25)
+    parser.add_argument("--sample", type=int, default=200)
+    parser.add_argument("--partitions", type=int, nargs="+", default=[5, 20, 50, 200])
+    parser.add_argument("--quick", action="store_true", help="a thousandth of it, in a second")
+    given = parser.parse_args()
+    sizes = Sizes(given.queues, given.tenants, given.exponent, given.share, given.sample)
+    if given.quick:
+        sizes, given.partitions = replace(sizes, queues=10_000, tenants=500, sample=20), [5, 8]
+    show(simulate(sizes, given.partitions, told=_told(sizes.tenants)))
+
+
+if __name__ == "__main__":
+    main()
