@@ -51,7 +51,7 @@ class Sizes:
     """What is simulated. ``share``: of a partition's mean load, which no tenant exceeds if it is spread."""
 
     queues: int = 10_000_000
-    tenants: int = 100_000
+    tenants: int = 20_000
     exponent: float = 1.0
     share: float = 0.25
     sample: int = 200
@@ -290,7 +290,7 @@ def _told(tenants: int) -> Callable[[int], None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--queues", type=int, default=10_000_000)
-    parser.add_argument("--tenants", type=int, default=100_000)
+    parser.add_argument("--tenants", type=int, default=20_000)
     parser.add_argument("--exponent", type=float, default=1.0, help="of Zipf's law; 0: all tenants are alike")
     parser.add_argument("--share", type=float, default=0.25)
     parser.add_argument("--sample", type=int, default=200)

@@ -146,6 +146,22 @@ class MoveNotHeld(CatalogError):
         self.token = token
 
 
+class WalkHeld(CatalogError):
+    """Another one walks over the placements: ``holder``."""
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__(f"the statistics are being made by {holder.name}")
+        self.holder = holder
+
+
+class WalkNotHeld(CatalogError):
+    """The hold of the walk under this token has ended: others may walk."""
+
+    def __init__(self, token: int) -> None:
+        super().__init__(f"the walk is not held under token {token} any more")
+        self.token = token
+
+
 class PlanConflict(CatalogError):
     """A plan of this id is there with other content or version. ``current`` is it, None if there is none."""
 

@@ -30,8 +30,11 @@ from catalog.model import (
     Plan,
     PlanState,
     QueueKey,
+    Statistics,
+    StatisticsSubject,
     Synced,
     Tenant,
+    Walk,
 )
 
 # Bump when stored documents or indexes change shape; ``init`` and ``check`` compare it.
@@ -40,8 +43,8 @@ from catalog.model import (
 # 2: moves and plans; placements have ``born`` and ``move``, members ``acked``, ``capabilities`` and ``lease``.
 #    Documents of version 1 stay as they are and are read with defaults. Workers of a release with version 1 go on
 #    while ``init`` runs and after it; as they have no capabilities, no queue is moved until they are gone.
-# 3: an index of placements in rare states, and the mark of a catalog that is being loaded. No document changes; workers
-#    of a release with version 2 go on.
+# 3: an index of placements in rare states, the mark of a catalog that is being loaded, statistics and the walk that
+#    makes them. No document changes; workers of a release with version 2 go on.
 SCHEMA_VERSION = 3
 
 
@@ -348,6 +351,43 @@ class Catalog(ABC):
     @abstractmethod
     async def end_load(self, token: str) -> None:
         """Let the catalog be used. Raises LoadRefused if the load is over."""
+
+    # -- statistics ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def put_statistics(
+        self, subject: StatisticsSubject, found: Collection[Statistics], *, since: str, until: str | None
+    ) -> None:
+        """Store what was ``found``, all of it with since <= name < until; what was there of others in that range is
+        forgotten. ``until`` None is no bound."""
+
+    @abstractmethod
+    async def get_statistics(self, subject: StatisticsSubject, name: str) -> Statistics | None: ...
+
+    @abstractmethod
+    async def list_statistics(
+        self, subject: StatisticsSubject, *, after: str | None = None, limit: int
+    ) -> list[Statistics]:
+        """Those of one subject by name, after the name ``after`` (exclusive), at most limit."""
+
+    @abstractmethod
+    async def get_walk(self) -> Walk:
+        """How far the walk is; an empty one if there never was any."""
+
+    @abstractmethod
+    async def take_walk(self, holder: str, seconds: float) -> Walk:
+        """Hold the walk for ``seconds`` from now by the store's clock; return it with its ``holder``.
+
+        As ``take_move``: each hold has a larger token, one of the same name is taken over. Raises WalkHeld.
+        """
+
+    @abstractmethod
+    async def save_walk(self, walk: Walk, token: int, seconds: float) -> None:
+        """Store how far it is, and let the hold end ``seconds`` from now. Raises WalkNotHeld if it has ended."""
+
+    @abstractmethod
+    async def release_walk(self, token: int) -> None:
+        """End the hold, so that others need not wait for its end. Success also if it has ended already."""
 
     # -- the change feed ----------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from catalog.model.move import COMING_STATES, FINISHED_STATES, MAX_LOG, Holder, 
 from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, check_host
 from catalog.model.placement import LISTED_STATES, RARE_STATES, Placement, PlacementState, Segment
 from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState
+from catalog.model.statistics import Statistics, StatisticsSubject, Walk
 from catalog.model.tenant import Tenant
 
 __all__ = [
@@ -54,7 +55,10 @@ __all__ = [
     "PlannedMove",
     "QueueKey",
     "Segment",
+    "Statistics",
+    "StatisticsSubject",
     "Synced",
     "Tenant",
+    "Walk",
     "check_host",
 ]

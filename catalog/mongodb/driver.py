@@ -19,8 +19,11 @@ from catalog.model import (
     Plan,
     PlanState,
     QueueKey,
+    Statistics,
+    StatisticsSubject,
     Synced,
     Tenant,
+    Walk,
 )
 from catalog.mongodb import feed, schema, snapshot
 from catalog.mongodb.loading import Loading
@@ -29,6 +32,7 @@ from catalog.mongodb.moves import Moves
 from catalog.mongodb.partitions import Partitions
 from catalog.mongodb.placements import Placements
 from catalog.mongodb.plans import Plans
+from catalog.mongodb.statistics import StatisticsStore
 from catalog.mongodb.store import Store
 from catalog.mongodb.tenants import Tenants
 
@@ -48,6 +52,7 @@ class MongoDBCatalog(Catalog):
         self._moves = Moves(store)
         self._plans = Plans(store)
         self._loading = Loading(store, self._members)
+        self._statistics = StatisticsStore(store)
 
     def __repr__(self) -> str:
         return f"<MongoDBCatalog {self._store.where}>"
@@ -205,6 +210,31 @@ class MongoDBCatalog(Catalog):
 
     async def end_load(self, token: str) -> None:
         await self._loading.end(token)
+
+    async def put_statistics(
+        self, subject: StatisticsSubject, found: Collection[Statistics], *, since: str, until: str | None
+    ) -> None:
+        await self._store.finish(self._statistics.put(subject, found, since, until))
+
+    async def get_statistics(self, subject: StatisticsSubject, name: str) -> Statistics | None:
+        return await self._statistics.get(subject, name)
+
+    async def list_statistics(
+        self, subject: StatisticsSubject, *, after: str | None = None, limit: int
+    ) -> list[Statistics]:
+        return await self._statistics.list_all(subject, after, limit)
+
+    async def get_walk(self) -> Walk:
+        return await self._statistics.walk()
+
+    async def take_walk(self, holder: str, seconds: float) -> Walk:
+        return await self._statistics.take(holder, seconds)
+
+    async def save_walk(self, walk: Walk, token: int, seconds: float) -> None:
+        await self._statistics.save(walk, token, seconds)
+
+    async def release_walk(self, token: int) -> None:
+        await self._statistics.release(token)
 
     def watch(self) -> AsyncGenerator[Change | Synced, None]:
         return feed.watch(self._store)

@@ -24,8 +24,11 @@ from catalog.model import (
     Plan,
     PlanState,
     QueueKey,
+    Statistics,
+    StatisticsSubject,
     Synced,
     Tenant,
+    Walk,
 )
 from catalog.sqlite import (
     feed,
@@ -38,6 +41,7 @@ from catalog.sqlite import (
     plans,
     schema,
     snapshot,
+    statistics,
     tenants,
 )
 from catalog.sqlite.lane import Lane
@@ -260,6 +264,31 @@ class SQLiteCatalog(Catalog):
 
     async def end_load(self, token: str) -> None:
         await self._write(loading.end, token)
+
+    async def put_statistics(
+        self, subject: StatisticsSubject, found: Collection[Statistics], *, since: str, until: str | None
+    ) -> None:
+        await self._writing.transact(statistics.put, subject, found, since, until)
+
+    async def get_statistics(self, subject: StatisticsSubject, name: str) -> Statistics | None:
+        return await self._reading.transact(statistics.get, subject, name, self._path)
+
+    async def list_statistics(
+        self, subject: StatisticsSubject, *, after: str | None = None, limit: int
+    ) -> list[Statistics]:
+        return await self._reading.transact(statistics.list_all, subject, after, limit, self._path)
+
+    async def get_walk(self) -> Walk:
+        return await self._reading.transact(statistics.walk, self._path)
+
+    async def take_walk(self, holder: str, seconds: float) -> Walk:
+        return await self._writing.transact(statistics.take, holder, seconds, self._path)
+
+    async def save_walk(self, walk: Walk, token: int, seconds: float) -> None:
+        await self._writing.transact(statistics.save, walk, token, seconds)
+
+    async def release_walk(self, token: int) -> None:
+        await self._writing.transact(statistics.release, token)
 
     async def watch(self) -> AsyncGenerator[Change | Synced, None]:
         bell = asyncio.Event()

@@ -105,6 +105,19 @@ _STEPS = (
         since REAL NOT NULL,
         first_token INTEGER NOT NULL
     )""",
+        """CREATE TABLE statistics (
+        subject TEXT NOT NULL,
+        name TEXT NOT NULL,
+        document TEXT NOT NULL,
+        PRIMARY KEY (subject, name)
+    ) WITHOUT ROWID""",
+        """CREATE TABLE walks (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        document TEXT NOT NULL,
+        token INTEGER NOT NULL,
+        holder TEXT,
+        held_until REAL
+    )""",
     ),
 )
 

@@ -23,6 +23,8 @@ from catalog.errors import (
     PartitionInUse,
     PartitionUnknown,
     PlanConflict,
+    WalkHeld,
+    WalkNotHeld,
 )
 from catalog.interface import Catalog
 from catalog.model import (
@@ -43,8 +45,11 @@ from catalog.model import (
     Plan,
     PlanState,
     QueueKey,
+    Statistics,
+    StatisticsSubject,
     Synced,
     Tenant,
+    Walk,
 )
 
 T = TypeVar("T")
@@ -86,6 +91,9 @@ class Store:
     takeovers: int = 0
     holders: dict[str, Holder] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
+    statistics: dict[tuple[str, str], Statistics] = field(default_factory=dict)
+    walk: Walk = field(default_factory=Walk)
+    walks: int = 0
     log: list[Change] = field(default_factory=list)
     placed: list[Placement] = field(default_factory=list)
     bells: list[asyncio.Event] = field(default_factory=list)
@@ -398,6 +406,45 @@ class Store:
         if token != self.loading:
             raise LoadRefused("another load was begun since this one")
 
+    # -- statistics --------------------------------------------------------------------------------------------------
+
+    def put_statistics(
+        self, subject: StatisticsSubject, found: Collection[Statistics], since: str, until: str | None
+    ) -> None:
+        for kind, name in list(self.statistics):
+            if kind == subject.value and since <= name and (until is None or name < until):
+                del self.statistics[kind, name]
+        self.statistics |= {(subject.value, one.name): one for one in found}
+
+    def list_statistics(self, subject: StatisticsSubject, after: str | None) -> list[Statistics]:
+        return [
+            found
+            for (kind, name), found in sorted(self.statistics.items())
+            if kind == subject.value and (after is None or name > after)
+        ]
+
+    def get_walk(self) -> Walk:
+        holder = self.walk.holder
+        return self.walk if holder is None or holder.until > self.clock() else replace(self.walk, holder=None)
+
+    def take_walk(self, holder: str, seconds: float) -> Walk:
+        current = self.get_walk()
+        if current.holder is not None and current.holder.name != holder:
+            raise WalkHeld(current.holder)
+        self.walks += 1
+        self.walk = replace(current, holder=Holder(holder, self.walks, self.clock() + seconds))
+        return self.walk
+
+    def save_walk(self, walk: Walk, token: int, seconds: float) -> None:
+        holder = self.get_walk().holder
+        if holder is None or holder.token != token:
+            raise WalkNotHeld(token)
+        self.walk = replace(walk, holder=replace(holder, until=self.clock() + seconds))
+
+    def release_walk(self, token: int) -> None:
+        if self.walk.holder is not None and self.walk.holder.token == token:
+            self.walk = replace(self.walk, holder=None)
+
 
 def _key(value: Kept) -> Any:
     if isinstance(value, Tenant):
@@ -593,6 +640,31 @@ class MemoryCatalog(Catalog):
 
     async def end_load(self, token: str) -> None:
         await self._do("end_load", self._store.end_load, token)
+
+    async def put_statistics(
+        self, subject: StatisticsSubject, found: Collection[Statistics], *, since: str, until: str | None
+    ) -> None:
+        await self._do("put_statistics", self._store.put_statistics, subject, found, since, until)
+
+    async def get_statistics(self, subject: StatisticsSubject, name: str) -> Statistics | None:
+        return await self._do("get_statistics", self._store.statistics.get, (subject.value, name))
+
+    async def list_statistics(
+        self, subject: StatisticsSubject, *, after: str | None = None, limit: int
+    ) -> list[Statistics]:
+        return _first(await self._do("list_statistics", self._store.list_statistics, subject, after), limit)
+
+    async def get_walk(self) -> Walk:
+        return await self._do("get_walk", self._store.get_walk)
+
+    async def take_walk(self, holder: str, seconds: float) -> Walk:
+        return await self._do("take_walk", self._store.take_walk, holder, seconds)
+
+    async def save_walk(self, walk: Walk, token: int, seconds: float) -> None:
+        await self._do("save_walk", self._store.save_walk, walk, token, seconds)
+
+    async def release_walk(self, token: int) -> None:
+        await self._do("release_walk", self._store.release_walk, token)
 
     async def watch(self) -> AsyncGenerator[Change | Synced, None]:
         self._check()

@@ -1,0 +1,109 @@
+"""Transactions on statistics and on the walk. Each function runs inside a transaction that its caller begins and ends.
+
+``held_until`` is a Julian day by SQLite's clock, which is the machine's, and only SQLite compares it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+
+from catalog.errors import WalkHeld, WalkNotHeld
+from catalog.model import Statistics, StatisticsSubject, Walk
+from catalog.sqlite.translation import unavailable
+
+_NOW = "julianday('now')"
+_SINCE_1970 = "(held_until - julianday('1970-01-01')) * 86400.0"
+# The second is null when nobody holds it.
+_WALK = f"SELECT document, CASE WHEN held_until > {_NOW} THEN holder END, token, {_SINCE_1970} FROM walks"  # noqa: S608
+
+
+def put(
+    connection: sqlite3.Connection,
+    subject: StatisticsSubject,
+    found: Iterable[Statistics],
+    since: str,
+    until: str | None,
+) -> None:
+    """Replace what there is of a range of names, as ``Catalog.put_statistics``."""
+    where = "subject = ? AND name >= ?" + ("" if until is None else " AND name < ?")
+    values = (subject.value, since) if until is None else (subject.value, since, until)
+    connection.execute(f"DELETE FROM statistics WHERE {where}", values)  # noqa: S608
+    connection.executemany(
+        "INSERT OR REPLACE INTO statistics (subject, name, document) VALUES (?, ?, ?)",
+        [(subject.value, one.name, json.dumps(one.to_json())) for one in found],
+    )
+
+
+def get(connection: sqlite3.Connection, subject: StatisticsSubject, name: str, path: str) -> Statistics | None:
+    """Return those of one, None if there are none."""
+    row = connection.execute(
+        "SELECT name, document FROM statistics WHERE subject = ? AND name = ?", (subject.value, name)
+    ).fetchone()
+    return _decode(row, path) if row else None
+
+
+def list_all(
+    connection: sqlite3.Connection, subject: StatisticsSubject, after: str | None, limit: int, path: str
+) -> list[Statistics]:
+    """Return them by name, as ``Catalog.list_statistics``."""
+    bound = "name > ?" if after is not None else "name >= ?"  # no project is the empty name
+    rows = connection.execute(
+        f"SELECT name, document FROM statistics WHERE subject = ? AND {bound} ORDER BY name LIMIT ?",  # noqa: S608
+        (subject.value, after or "", max(limit, 0)),
+    )
+    return [_decode(row, path) for row in rows]
+
+
+def _decode(row: tuple[str, str], path: str) -> Statistics:
+    name, document = row
+    try:
+        return Statistics.from_json({**json.loads(document), "name": name})
+    except (ValueError, TypeError, KeyError) as error:
+        raise unavailable(path, f"the statistics of {name!r} are damaged ({error})") from error
+
+
+def walk(connection: sqlite3.Connection, path: str) -> Walk:
+    """Return how far the walk is."""
+    row = connection.execute(_WALK).fetchone()
+    if row is None:
+        return Walk()
+    document, name, token, until = row
+    holder = None if name is None else {"name": name, "token": token, "until": until}
+    try:
+        return Walk.from_json({**json.loads(document), "holder": holder})
+    except (ValueError, TypeError, KeyError) as error:
+        raise unavailable(path, f"the walk is damaged ({error})") from error
+
+
+def take(connection: sqlite3.Connection, holder: str, seconds: float, path: str) -> Walk:
+    """Begin a hold, as ``Catalog.take_walk``."""
+    current = walk(connection, path)
+    if current.holder is not None and current.holder.name != holder:
+        raise WalkHeld(current.holder)
+    connection.execute(
+        "INSERT OR IGNORE INTO walks (id, document, token) VALUES (1, ?, 0)", (json.dumps(current.to_json()),)
+    )
+    connection.execute(
+        f"UPDATE walks SET holder = ?, token = token + 1, held_until = {_NOW} + ? / 86400.0",  # noqa: S608
+        (holder, seconds),
+    )
+    return walk(connection, path)
+
+
+def save(connection: sqlite3.Connection, changed: Walk, token: int, seconds: float) -> None:
+    """Save how far it is, as ``Catalog.save_walk``."""
+    document = changed.to_json()
+    del document["holder"]
+    saved = connection.execute(
+        f"UPDATE walks SET document = ?, held_until = {_NOW} + ? / 86400.0 WHERE token = ? AND held_until > {_NOW}",  # noqa: S608
+        (json.dumps(document), seconds, token),
+    )
+    if not saved.rowcount:
+        raise WalkNotHeld(token)
+
+
+def release(connection: sqlite3.Connection, token: int) -> None:
+    """End a hold, as ``Catalog.release_walk``."""
+    connection.execute("UPDATE walks SET holder = NULL, held_until = NULL WHERE token = ?", (token,))

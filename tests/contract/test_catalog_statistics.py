@@ -1,0 +1,163 @@
+"""Statistics, and the walk that makes them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from catalog import Catalog
+from catalog.errors import WalkHeld, WalkNotHeld
+from catalog.model import QueueKey, Statistics, StatisticsSubject, Tenant, Walk
+from tests.contract.examples import PATIENCE, Feed
+
+PARTITION, PROJECT = StatisticsSubject
+
+
+def project(name: str, queues: int = 1, **others: float) -> Statistics:
+    return Statistics(PROJECT, name, queues, begun=1.5, ended=2.5, **others)  # type: ignore[arg-type]
+
+
+def partition(name: str, queues: int = 1) -> Statistics:
+    return Statistics(PARTITION, name, queues, free=2**40, claimed=3, oldest=1.7e9 + 0.5, unknown=1, begun=1, ended=2)
+
+
+async def names(catalog: Catalog, subject: StatisticsSubject = PROJECT) -> list[str]:
+    return [found.name for found in await catalog.list_statistics(subject, limit=1000)]
+
+
+async def test_there_are_none_at_first(catalog: Catalog) -> None:
+    assert await catalog.get_statistics(PROJECT, "project") is None
+    assert await catalog.list_statistics(PARTITION, limit=10) == []
+    assert await catalog.get_walk() == Walk()
+    assert (await catalog.get_walk()).holder is None
+
+
+@pytest.mark.parametrize("name", ["", "project", "a/b c", "\xe9\xff", "$set", "partition"])
+async def test_what_was_put_is_there(catalog: Catalog, other: Catalog, name: str) -> None:
+    first, second = project(name, 5, free=7, claimed=2, oldest=1.7e9, unknown=1), project(name, 6)
+    await catalog.put_statistics(PROJECT, [first], since="", until=None)
+    assert await other.get_statistics(PROJECT, name) == first
+    assert await other.list_statistics(PROJECT, limit=10) == [first]
+    assert await other.get_statistics(PARTITION, name) is None
+    assert await other.list_statistics(PARTITION, limit=10) == []
+    await other.put_statistics(PROJECT, [second], since="", until=None)
+    await other.put_statistics(PROJECT, [second], since="", until=None)
+    assert await catalog.list_statistics(PROJECT, limit=10) == [second]
+
+
+async def test_of_a_range_what_was_not_found_again_is_forgotten(catalog: Catalog) -> None:
+    await catalog.put_statistics(PROJECT, [project(name) for name in ("", "a", "b", "c", "d")], since="", until=None)
+    await catalog.put_statistics(PARTITION, [partition("b")], since="", until=None)
+    await catalog.put_statistics(PROJECT, [project("bb")], since="b", until="d")
+    assert await names(catalog) == ["", "a", "bb", "d"]
+    await catalog.put_statistics(PROJECT, [], since="bb", until=None)
+    assert await names(catalog) == ["", "a"]
+    await catalog.put_statistics(PROJECT, [], since="", until="a")
+    assert await names(catalog) == ["a"]
+    await catalog.put_statistics(PARTITION, [], since="a", until="b")
+    assert await catalog.list_statistics(PARTITION, limit=10) == [partition("b")]
+
+
+async def test_they_are_listed_by_name_in_pages(catalog: Catalog) -> None:
+    wanted = ["", "A", "a", "a-", "a0", "b", "~", "\xe9"]
+    await catalog.put_statistics(PROJECT, [project(name) for name in wanted], since="", until=None)
+    found: list[str] = []
+    after = None
+    while page := await catalog.list_statistics(PROJECT, after=after, limit=3):
+        assert len(page) <= 3
+        found += [one.name for one in page]
+        after = found[-1]
+    assert found == sorted(wanted) == wanted
+    assert await catalog.list_statistics(PROJECT, limit=0) == []
+
+
+async def test_more_than_fit_into_one_message(catalog: Catalog) -> None:
+    many = [project(f"project-{n:05}", n) for n in range(2500)]
+    await catalog.put_statistics(PROJECT, many, since="", until=None)
+    assert await catalog.list_statistics(PROJECT, limit=10_000) == many
+
+
+# -- the walk ----------------------------------------------------------------------------------------------------------
+
+AT = Walk(
+    begun=1.5,
+    after=QueueKey("", "~$topic"),
+    partitions=(partition("p1"), partition("p2", 7)),
+    project=project("", 3),
+)
+
+
+async def taken(catalog: Catalog, holder: str = "mover", seconds: float = 60.0) -> int:
+    walk = await catalog.take_walk(holder, seconds)
+    assert walk.holder is not None
+    assert walk.holder.name == holder
+    return walk.holder.token
+
+
+async def test_a_walk_is_saved_by_who_holds_it(catalog: Catalog, other: Catalog) -> None:
+    token = await taken(catalog)
+    await catalog.save_walk(AT, token, 60)
+    found = await other.get_walk()
+    assert found == AT
+    assert found.holder is not None
+    assert found.holder.name == "mover"
+    with pytest.raises(WalkHeld, match="by mover") as held:
+        await other.take_walk("another", 60)
+    assert held.value.holder.token == token
+    done = replace(AT, ended=3.5, after=QueueKey("project", "queue"), project=None, partitions=())
+    await catalog.save_walk(done, token, 60)
+    await catalog.save_walk(done, token, 60)
+    await catalog.release_walk(token)
+    await catalog.release_walk(token)
+    found = await other.get_walk()
+    assert found == done
+    assert found.holder is None
+    with pytest.raises(WalkNotHeld):
+        await catalog.save_walk(AT, token, 60)
+    assert await catalog.get_walk() == done
+
+
+async def test_who_is_taken_over_saves_nothing(catalog: Catalog, other: Catalog) -> None:
+    first = await taken(catalog)
+    await catalog.save_walk(AT, first, 60)
+    walk = await other.take_walk("mover", 60)
+    assert walk == AT
+    assert walk.holder is not None
+    assert walk.holder.token > first
+    with pytest.raises(WalkNotHeld):
+        await catalog.save_walk(Walk(), first, 60)
+    await catalog.release_walk(first)
+    with pytest.raises(WalkHeld):
+        await catalog.take_walk("another", 60)
+
+
+async def test_a_hold_ends_by_the_stores_clock(catalog: Catalog, other: Catalog) -> None:
+    first = await taken(catalog, seconds=0.05)
+    async with asyncio.timeout(PATIENCE):
+        while (await catalog.get_walk()).holder is not None:  # noqa: ASYNC110 -- the clock is the store's
+            await asyncio.sleep(0.01)
+    with pytest.raises(WalkNotHeld):
+        await catalog.save_walk(AT, first, 60)
+    assert await taken(other, "another") > first
+    assert await catalog.get_walk() == Walk()
+
+
+async def test_of_many_who_take_it_at_once_one_has_it(catalog: Catalog, other: Catalog) -> None:
+    tried = await asyncio.gather(
+        *((catalog, other)[n % 2].take_walk(f"mover-{n}", 60) for n in range(8)), return_exceptions=True
+    )
+    won = [walk for walk in tried if isinstance(walk, Walk)]
+    assert len(won) == 1
+    assert all(isinstance(lost, WalkHeld) for lost in tried if lost is not won[0])
+
+
+async def test_the_feed_shows_nothing_of_it(catalog: Catalog, other: Catalog) -> None:
+    async with Feed(other) as feed:
+        token = await taken(catalog)
+        await catalog.save_walk(AT, token, 60)
+        await catalog.put_statistics(PROJECT, [project("a")], since="", until=None)
+        await catalog.put_tenant(Tenant("z"))
+        await feed.until(lambda: bool(feed.changes))
+        assert [change.name for change in feed.changes] == [("z",)]
