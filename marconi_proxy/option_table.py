@@ -407,6 +407,27 @@ _MOVER = (
     ),
 )
 
+_STATISTICS = (
+    cfg.FloatOpt(
+        "requests_per_second",
+        default=5.0,
+        min=0.0,
+        max=10000.0,
+        help="Requests in a second, at most, by which movers ask partitions what each queue holds, for the statistics "
+        "of partitions and projects; 0 asks nothing. One mover at a time asks. It needs a request for each queue, so "
+        "at 5 a million queues take two days and a half: the statistics say how old they are. More is more work for "
+        "partitions.",
+    ),
+    cfg.FloatOpt(
+        "interval",
+        default=300.0,
+        min=1.0,
+        max=2592000.0,
+        help="Seconds from when all queues have been asked to when they are asked anew. With few queues it is how old "
+        "statistics are; with many, asking takes longer than this.",
+    ),
+)
+
 _AUTH = (
     cfg.StrOpt(
         "strategy",
@@ -438,5 +459,6 @@ GROUPS: dict[str, tuple[cfg.Opt, ...]] = {
     "log": _LOG,
     "moving": (*_MOVING, *_MOVER),
     "public": _PUBLIC,
+    "statistics": _STATISTICS,
     "upstream": _UPSTREAM,
 }

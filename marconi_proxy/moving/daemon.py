@@ -25,6 +25,7 @@ from marconi_proxy.moving.plans.records import Records
 from marconi_proxy.option_types import redacted
 from marconi_proxy.serving.logs import configure
 from marconi_proxy.serving.server import check_catalog
+from marconi_proxy.statistics.opening import make_collector
 
 LOG = logging.getLogger(__name__)
 
@@ -67,7 +68,11 @@ async def _serve(conf: cfg.ConfigOpts) -> None:
         stack.push_async_callback(catalog.close)
         name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         mover, following, planner = make_mover(conf, catalog, stack, name)
-        tasks = [asyncio.create_task(work) for work in (following.run(), planner.run())]
+        beside = [following.run(), planner.run()]
+        collector = make_collector(conf, catalog, stack, name)
+        if collector is not None:
+            beside.append(collector.run())
+        tasks = [asyncio.create_task(work) for work in beside]
         stack.push_async_callback(_end, tasks)
         LOG.info("mover %s is at work, catalog: %s", name, redacted(conf.catalog.uri))
         await mover.run(stop)

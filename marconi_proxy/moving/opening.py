@@ -40,6 +40,11 @@ def make_steps(
     conf: cfg.ConfigOpts, catalog: Catalog, position: Callable[[Placement], Awaitable[int]], stack: AsyncExitStack
 ) -> Steps:
     """Return the real steps; ``position`` as for RealSteps, ``stack`` closes their connections. Call it in the loop."""
+    return RealSteps(catalog, make_upstreams(conf, stack), position, SystemClock())
+
+
+def make_upstreams(conf: cfg.ConfigOpts, stack: AsyncExitStack) -> Callable[[Partition], Upstream]:
+    """Return what opens the way to a partition; ``stack`` closes the connections. Call it in the loop."""
     limits = Settings.from_options(conf).upstream
     pool = Pool(
         connect_timeout=limits.connect_timeout, idle_timeout=limits.idle_timeout, max_head=limits.max_response_head
@@ -50,7 +55,7 @@ def make_steps(
     def open_upstream(partition: Partition) -> Upstream:
         return Upstream(partition, pool, limits, chance)
 
-    return RealSteps(catalog, open_upstream, position, SystemClock())
+    return open_upstream
 
 
 def make_rehearsal(

@@ -1,0 +1,109 @@
+"""Asks partitions what their queues hold: so many requests in a second, and none for a while where nobody answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from catalog.model import Partition, PartitionState, QueueKey, Segment
+from marconi_proxy.moving.clock import Clock
+from marconi_proxy.moving.driving.steps.interface import CALL, Unready
+from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls
+from marconi_proxy.statistics.totals import Holding
+from marconi_proxy.upstream.exchange import Upstream
+
+LOG = logging.getLogger(__name__)
+
+# Seconds for which a partition that did not answer is not asked.
+LEFT_ALONE = 30.0
+
+
+class Turns:
+    """Lets requests begin one after the other, ``per_second`` of them in a second at most."""
+
+    def __init__(self, clock: Clock, per_second: float) -> None:
+        self._clock = clock
+        self._between = 1.0 / per_second
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        """Return when it is the caller's turn."""
+        now = self._clock.monotonic()
+        begins = max(self._next, now)
+        self._next = begins + self._between
+        if begins > now:
+            await self._clock.sleep(begins - now)
+
+
+class Asking:
+    """Belongs to one event loop."""
+
+    def __init__(self, open_upstream: Callable[[Partition], Upstream], clock: Clock, turns: Turns) -> None:
+        self._open_upstream = open_upstream
+        self._clock = clock
+        self._turns = turns
+        self._upstreams: dict[str, Upstream] = {}
+        # Until when, by the monotonic clock, a partition that did not answer is left alone.
+        self._silent: dict[str, float] = {}
+
+    async def holding(self, key: QueueKey, segment: Segment, partition: Partition | None) -> Holding | None:
+        """Return what a segment holds, nothing if it has no queue; None if that cannot be told now.
+
+        ``partition``: that of the segment, None if it is not registered any more.
+        """
+        if partition is None or partition.state is PartitionState.DISABLED or self._is_silent(partition.name):
+            return None
+        await self._turns.turn()
+        if self._is_silent(partition.name):  # it has become so while this one waited
+            return None
+        calls = QueueCalls(self._upstream(partition), key, segment.physical, CALL)
+        try:
+            status, answer = await calls.ask("GET", "/stats")
+        except Unready as error:
+            self._fell_silent(partition.name, error)
+            return None
+        if self._silent.pop(partition.name, None) is not None:
+            LOG.info("statistics: partition %s answers again", partition.name)
+        if status == 404:  # v1 says so of a queue that is not there (API section 7)
+            return Holding()
+        counts = answer.get("messages") if isinstance(answer, dict) else None
+        if status != 200 or not isinstance(counts, dict):
+            # Zaqar's MongoDB store fails while all messages of a queue are delayed.
+            LOG.debug("statistics: partition %s answered %d to a question for stats", partition.name, status)
+            return None
+        return _holding(counts, self._clock.now())
+
+    def _is_silent(self, name: str) -> bool:
+        return self._clock.monotonic() < self._silent.get(name, 0.0)
+
+    def _fell_silent(self, name: str, error: Unready) -> None:
+        if name not in self._silent:
+            LOG.warning("statistics: what is on partition %s counts as unknown until it answers: %s", name, error)
+        self._silent[name] = self._clock.monotonic() + LEFT_ALONE
+
+    def _upstream(self, partition: Partition) -> Upstream:
+        upstream = self._upstreams.get(partition.name)
+        if upstream is None:
+            upstream = self._upstreams[partition.name] = self._open_upstream(partition)
+        else:
+            upstream.update(partition)
+        return upstream
+
+
+def _holding(counts: dict[str, Any], now: float) -> Holding:
+    total, claimed = _count(counts, "total"), _count(counts, "claimed")
+    oldest = counts.get("oldest")
+    age = oldest.get("age") if isinstance(oldest, dict) else None
+    return Holding(
+        # Topics tell their total only (API section 4.12).
+        free=_count(counts, "free") or max(0, total - claimed),
+        claimed=claimed,
+        oldest=now - age if isinstance(age, int) else None,
+    )
+
+
+def _count(counts: dict[str, Any], name: str) -> int:
+    # Zaqar has been seen to tell of fewer than none (API section 2.13).
+    found = counts.get(name, 0)
+    return max(0, found) if isinstance(found, int) else 0

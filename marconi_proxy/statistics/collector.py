@@ -1,0 +1,146 @@
+"""Walks over all placements, asks what their queues hold, and stores the sums. Any number run, one of them walks.
+
+What each crash leaves: the walk as it was saved before the page that was being asked, which is asked again by whoever
+takes the walk then. Sums of projects are stored before the walk is saved, so a page that is asked again stores them
+again. Who has lost the walk and does not know it yet may store sums that are a page older than the newest: they carry
+their time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from catalog.errors import CatalogError, WalkHeld, WalkNotHeld
+from catalog.interface import Catalog
+from catalog.model import LISTED_STATES, Partition, Placement, QueueKey, Segment, StatisticsSubject, Walk
+from marconi_proxy.moving.clock import Clock
+from marconi_proxy.statistics.totals import Asked, Holding, advance, finish
+
+LOG = logging.getLogger(__name__)
+
+# What a segment holds, of a queue; None if that cannot be told. The partition is None if it is not registered.
+Ask = Callable[[QueueKey, Segment, Partition | None], Awaitable[Holding | None]]
+
+# Seconds' worth of requests in a page, and placements, at most.
+_PAGE_SECONDS = 10.0
+_MOST = 200
+# Requests under way at a time.
+_AT_ONCE = 16
+# Seconds that the walk is held beyond what a page takes by the rate of requests.
+HOLD = 120.0
+# Seconds between two looks at whether it is time to walk, or whether another one still does.
+LOOK = 60.0
+
+
+class Collector:
+    """``name`` is host/pid/boot. ``per_second``: how many requests ``ask`` begins in a second, at most; ``interval``:
+    seconds from the end of a walk to the beginning of the next."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        ask: Ask,
+        clock: Clock,
+        chance: random.Random,
+        name: str,
+        *,
+        per_second: float,
+        interval: float,
+    ) -> None:
+        self._catalog = catalog
+        self._ask = ask
+        self._clock = clock
+        self._chance = chance
+        self._name = name
+        self._per_second = per_second
+        self._interval = interval
+        self._page = max(1, min(_MOST, int(per_second * _PAGE_SECONDS)))
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+
+    def __repr__(self) -> str:
+        return f"<Collector {self._name} {self._per_second:g} requests/s>"
+
+    async def run(self) -> None:
+        """Go on for ever."""
+        troubled = False
+        while True:
+            wait = LOOK
+            try:
+                wait = await self.visit()
+                troubled = False
+            except WalkHeld as error:
+                LOG.debug("%s", error)
+            except WalkNotHeld as error:
+                LOG.warning("statistics: %s: another one goes on", error)
+            except CatalogError as error:
+                if not troubled:
+                    LOG.warning("statistics wait: the catalog is not available: %s", error)
+                troubled = True
+            except Exception:
+                LOG.exception("statistics failed, and are tried again")
+            await self._clock.sleep(wait * self._chance.uniform(0.7, 1.3))
+
+    async def visit(self) -> float:
+        """Walk to the end if it is time to; return after how many seconds to look again. Raises CatalogError."""
+        walk = await self._catalog.get_walk()
+        wait = self._rest(walk)
+        if wait > 0:
+            return min(wait, LOOK)
+        walk = await self._catalog.take_walk(self._name, HOLD)
+        assert walk.holder is not None
+        token = walk.holder.token
+        try:
+            if self._rest(walk) <= 0:
+                await self._walk(walk if walk.under_way else Walk(begun=self._clock.now()), token)
+        finally:
+            with contextlib.suppress(CatalogError):
+                await self._catalog.release_walk(token)
+        return min(self._interval, LOOK)
+
+    def _rest(self, walk: Walk) -> float:
+        """Return how many seconds there are until the next walk is due; none if the clock was set back meanwhile."""
+        if walk.ended is None:
+            return 0.0
+        since = self._clock.now() - walk.ended
+        return self._interval - since if since >= 0 else 0.0
+
+    async def _walk(self, walk: Walk, token: int) -> None:
+        while walk.ended is None:
+            page = await self._catalog.list_placements(after=walk.after, limit=self._page)
+            requests = sum(len(placement.segments) for placement in page)
+            # Where it has come to, for the page before is stored; and for as long as this one takes.
+            await self._catalog.save_walk(walk, token, HOLD + 2.0 * requests / self._per_second)
+            partitions = {partition.name: partition for partition in await self._catalog.list_partitions()}
+            begun = self._clock.now()
+            asked = await self._asked(page, partitions)
+            step = advance(walk, asked, begun, self._clock.now())
+            found = None
+            if len(page) < self._page:
+                step, found = finish(step, partitions, self._clock.now())
+            if step.since != step.until:
+                await self._catalog.put_statistics(
+                    StatisticsSubject.PROJECT, step.complete, since=step.since, until=step.until
+                )
+            if found is not None:
+                await self._catalog.put_statistics(StatisticsSubject.PARTITION, found, since="", until=None)
+                # Last, for then nobody goes on with this walk.
+                await self._catalog.save_walk(step.walk, token, HOLD)
+                unknown, queues = sum(one.unknown for one in found), sum(one.queues for one in found)
+                LOG.info("statistics: asked of %d queues, of which %d did not tell", queues, unknown)
+            walk = step.walk
+
+    async def _asked(self, page: Sequence[Placement], partitions: Mapping[str, Partition]) -> list[Asked]:
+        """Ask what all the segments hold."""
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(self._holdings(placement, partitions)) for placement in page]
+        return [Asked(placement, task.result()) for placement, task in zip(page, asking, strict=True)]
+
+    async def _holdings(self, placement: Placement, partitions: Mapping[str, Partition]) -> list[Holding | None] | None:
+        if placement.state not in LISTED_STATES:
+            return None
+        async with self._at_once:
+            return [await self._ask(placement.key, one, partitions.get(one.partition)) for one in placement.segments]

@@ -1,0 +1,30 @@
+"""What makes statistics, made of options and an open catalog."""
+
+from __future__ import annotations
+
+import random
+from contextlib import AsyncExitStack
+
+from oslo_config import cfg
+
+from catalog.interface import Catalog
+from marconi_proxy.moving.clock import SystemClock
+from marconi_proxy.moving.opening import make_upstreams
+from marconi_proxy.statistics.asking import Asking, Turns
+from marconi_proxy.statistics.collector import Collector
+
+
+def make_collector(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack, name: str) -> Collector | None:
+    """Return a collector over an open catalog, None if statistics are switched off; ``stack`` closes its connections.
+
+    ``name`` is host/pid/boot. Call it in the loop.
+    """
+    per_second = conf.statistics.requests_per_second
+    if not per_second:
+        return None
+    clock = SystemClock()
+    asking = Asking(make_upstreams(conf, stack), clock, Turns(clock, per_second))
+    chance = random.Random()  # noqa: S311 - spreads load, guards nothing
+    return Collector(
+        catalog, asking.holding, clock, chance, name, per_second=per_second, interval=conf.statistics.interval
+    )

@@ -1,0 +1,91 @@
+"""Sums over placements in the order of their keys, for partitions and for one project after the other. Pure.
+
+What is kept is bounded by the number of partitions, however many projects there are: a project is complete when the
+next one begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from catalog.model import Placement, Statistics, StatisticsSubject, Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a segment holds: messages, and when the oldest was posted, in seconds since 1970, None if there is none."""
+
+    free: int = 0
+    claimed: int = 0
+    oldest: float | None = None
+
+
+class Asked(NamedTuple):
+    """A placement, and what each of its segments holds, in their order: None where that is not known. ``holdings`` is
+    None if the placement does not count, as there is no queue."""
+
+    placement: Placement
+    holdings: Sequence[Holding | None] | None
+
+
+class Step(NamedTuple):
+    """Where a walk is after some placements. ``complete``: the sums of all projects with since <= name < until."""
+
+    walk: Walk
+    complete: list[Statistics]
+    since: str
+    until: str | None
+
+
+def advance(walk: Walk, page: Iterable[Asked], begun: float, now: float) -> Step:
+    """Add the placements that follow. They were asked from ``begun`` to ``now``."""
+    since = "" if walk.after is None else walk.after.project
+    partitions = {one.name: one for one in walk.partitions}
+    project, after = walk.project, walk.after
+    complete: list[Statistics] = []
+    for placement, holdings in page:
+        if project is not None and project.name != placement.project:
+            complete.append(project)
+            project = None
+        after = placement.key
+        if holdings is None:
+            continue
+        if project is None:
+            project = Statistics(StatisticsSubject.PROJECT, placement.project, begun=begun)
+        project = _with(project, holdings, now)
+        there = [segment.partition for segment in placement.segments]
+        for name in dict.fromkeys(there):
+            so_far = partitions.get(name) or Statistics(StatisticsSubject.PARTITION, name, begun=walk.begun or begun)
+            parts = [holding for holding, where in zip(holdings, there, strict=True) if where == name]
+            partitions[name] = _with(so_far, parts, now)
+    moved = replace(walk, after=after, project=project, partitions=tuple(partitions.values()))
+    return Step(moved, complete, since, since if after is None else after.project)
+
+
+def finish(step: Step, registered: Collection[str], now: float) -> tuple[Step, list[Statistics]]:
+    """Return the walk as it ends with ``step``, and the sums of all partitions that are ``registered``."""
+    walk = step.walk
+    complete = [*step.complete, *([walk.project] if walk.project is not None else [])]
+    found = {one.name: one for one in walk.partitions}
+    partitions = [
+        replace(found.get(name) or Statistics(StatisticsSubject.PARTITION, name), begun=walk.begun or now, ended=now)
+        for name in sorted(registered)
+    ]
+    return Step(Walk(begun=walk.begun, ended=now), complete, step.since, None), partitions
+
+
+def _with(total: Statistics, holdings: Sequence[Holding | None], now: float) -> Statistics:
+    """Add one queue, of whose segments ``holdings`` are those that count here."""
+    known = [holding for holding in holdings if holding is not None]
+    oldest = [when for when in (total.oldest, *(holding.oldest for holding in known)) if when is not None]
+    return replace(
+        total,
+        queues=total.queues + 1,
+        free=total.free + sum(holding.free for holding in known),
+        claimed=total.claimed + sum(holding.claimed for holding in known),
+        oldest=min(oldest, default=None),
+        unknown=total.unknown + (len(known) < len(holdings)),
+        ended=now,
+    )
