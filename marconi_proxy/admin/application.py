@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
 from typing import Any
@@ -28,6 +29,7 @@ from marconi_proxy.admin.plans import Plans
 from marconi_proxy.admin.policy import rules
 from marconi_proxy.admin.prober import Prober
 from marconi_proxy.admin.routes import ROUTES, add_routes
+from marconi_proxy.admin.statistics import Statistics
 from marconi_proxy.admin.tenants import Tenants
 from marconi_proxy.moving.opening import make_rehearsal
 from marconi_proxy.upstream.pool import Pool
@@ -137,6 +139,7 @@ def build(
         "moves": Moves(catalog, longest=longest, patience=patience, rehearse=rehearse),
         "plans": Plans(catalog, longest=longest, seal_timeout=conf.moving.seal_timeout),
         "members": Members(catalog, lease=conf.directory.lease),
+        "statistics": Statistics(catalog, time.time),
         "health": Health(catalog, prober, lease=conf.directory.lease, timeout=conf.admin.probe_timeout),
     }
     add_routes(app, resources, rules(conf.admin.token), ROUTES)

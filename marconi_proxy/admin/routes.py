@@ -54,6 +54,8 @@ ROUTES = (
     Route("POST", "/v1/plans/{plan}/stop", "plans.stop", "admin", "Give a plan up; moves that are begun go on."),
     Route("GET", "/v1/members", "members.list", "admin", "The front-door workers that are registered."),
     Route("DELETE", "/v1/members/{member}", "members.evict", "admin", "Forget a worker that is gone for good."),
+    Route("GET", "/v1/statistics/partitions", "statistics.partitions", "admin", "What partitions hold, as last seen."),
+    Route("GET", "/v1/statistics/projects", "statistics.projects", "admin", "What projects hold, as last seen."),
     Route("GET", "/v1/health", "health.show", "admin", "Catalog, partition hosts and workers, as last seen."),
 )
 

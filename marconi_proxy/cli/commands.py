@@ -43,6 +43,8 @@ COMMANDS = {
     "plan stop": "marconi_proxy.cli.plans:Stop",
     "member list": "marconi_proxy.cli.members:List",
     "member evict": "marconi_proxy.cli.members:Evict",
+    "stats partitions": "marconi_proxy.cli.statistics:Partitions",
+    "stats projects": "marconi_proxy.cli.statistics:Projects",
     "tenant show": "marconi_proxy.cli.tenants:Show",
     "tenant set": "marconi_proxy.cli.tenants:Set",
     "tenant unset": "marconi_proxy.cli.tenants:Unset",

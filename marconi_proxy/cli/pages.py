@@ -20,14 +20,15 @@ def query(parameters: Mapping[str, str | None]) -> str:
 def page(
     admin: AdminClient, noun: str, filters: Mapping[str, str | None], marker: str | None, limit: int
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Return one page of ``/v1/<noun>`` and the marker of its end."""
+    """Return one page of ``/v1/<noun>`` and the marker of its end. The list has the last word of ``noun`` as name."""
+    name = noun.rpartition("/")[2]
     _, document = admin.call("GET", f"/v1/{noun}?{query({**filters, 'marker': marker, 'limit': str(limit)})}")
     following = [link["href"] for link in document["links"] if link["rel"] == "next"]
     if not following:
-        return document[noun], None
+        return document[name], None
     found = parse_qs(urlsplit(following[0]).query, errors="surrogateescape")
     try:
-        return document[noun], found["marker"][0]
+        return document[name], found["marker"][0]
     except KeyError as error:
         raise CommandError(f"the admin API's next link has no marker: {following[0]}") from error
 

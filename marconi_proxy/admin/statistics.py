@@ -1,0 +1,97 @@
+"""``/v1/statistics``: what queues hold, of each partition and project, as a mover last summed it up. Read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import falcon
+import falcon.asgi
+
+from catalog import Catalog
+from catalog.model import Statistics as Sums
+from catalog.model import StatisticsSubject, Walk
+from marconi_proxy.admin.project_text import project_named, shown_project, to_url
+from marconi_proxy.admin.query import integer, parameters
+from marconi_proxy.admin.time_text import iso
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+_COMPUTED = ("queues", "free", "claimed", "oldest", "unknown", "begun", "ended", "age")
+# How a project is written whatever its id is, as a marker must be.
+_LITERAL = "id:"
+
+
+class Statistics:
+    """Handlers for partitions and for projects. ``clock``: seconds since 1970."""
+
+    def __init__(self, catalog: Catalog, clock: Callable[[], float]) -> None:
+        self._catalog = catalog
+        self._clock = clock
+
+    async def partitions(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        parameters(req, ())
+        registered = await self._catalog.list_partitions()
+        found: dict[str, Sums] = {}
+        after: str | None = None
+        while page := await self._catalog.list_statistics(StatisticsSubject.PARTITION, after=after, limit=MAX_LIMIT):
+            found |= {one.name: one for one in page}
+            after = page[-1].name
+        resp.media = {
+            "partitions": [{"partition": p.name} | self._json(found.get(p.name)) for p in registered],
+            "walk": await self._walk(),
+        }
+
+    async def projects(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        given = parameters(req, ("project", "marker", "limit"))
+        limit = integer(given, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        links = []
+        if "project" in given:
+            one = await self._catalog.get_statistics(StatisticsSubject.PROJECT, _named("project", given["project"]))
+            found = [] if one is None else [one]
+        else:
+            after = _named("marker", given["marker"]) if "marker" in given else None
+            found = await self._catalog.list_statistics(StatisticsSubject.PROJECT, after=after, limit=limit)
+            # A next link after every page that is not empty: an empty page is the end, as in all lists.
+            if found:
+                marker = to_url(f"{_LITERAL}{found[-1].name}" if found[-1].name else "-")
+                links.append({"rel": "next", "href": f"/v1/statistics/projects?marker={marker}&limit={limit}"})
+        resp.media = {
+            "projects": [{"project": shown_project(one.name)} | self._json(one) for one in found],
+            "links": links,
+            "walk": await self._walk(),
+        }
+
+    def _json(self, found: Sums | None) -> dict[str, Any]:
+        if found is None:
+            return dict.fromkeys(_COMPUTED)
+        return {
+            "queues": found.queues,
+            "free": found.free,
+            "claimed": found.claimed,
+            "oldest": None if found.oldest is None else iso(found.oldest),
+            "unknown": found.unknown,
+            "begun": iso(found.begun),
+            "ended": iso(found.ended),
+            "age": self._age(found.ended),
+        }
+
+    async def _walk(self) -> dict[str, Any]:
+        """Return when the walk over all queues began and ended, null for what has not been; and who walks."""
+        walk: Walk = await self._catalog.get_walk()
+        return {
+            "begun": None if walk.begun is None else iso(walk.begun),
+            "ended": None if walk.ended is None else iso(walk.ended),
+            "holder": None if walk.holder is None else walk.holder.name,
+        }
+
+    def _age(self, when: float) -> float:
+        # Not less than zero: it is another machine's clock.
+        return round(max(0.0, self._clock() - when), 3)
+
+
+def _named(parameter: str, text: str) -> str:
+    try:
+        return project_named(text)
+    except ValueError as error:
+        raise falcon.HTTPBadRequest(title="Invalid parameter", description=f"{parameter}: {error}.") from error

@@ -1,0 +1,107 @@
+"""``marconi-proxy stats``: what queues hold, summed up for each partition and project."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cliff.columns import FormattableColumn
+
+from marconi_proxy.cli.admin_client import part
+from marconi_proxy.cli.pages import count, listed
+from marconi_proxy.cli.tenants import PROJECT_HELP
+from marconi_proxy.cli.verb import AdminLister
+
+COLUMNS = ("queues", "free", "claimed", "oldest", "unknown", "as_of")
+PAGE = 1000
+
+Shown = tuple[Sequence[str], Iterable[Any]]
+
+
+class Ago(FormattableColumn[str | None]):
+    """When something was computed, None if it was not yet; for people, how long ago, in seconds ``age``."""
+
+    def __init__(self, when: str | None, age: float | None) -> None:
+        super().__init__(when)
+        self._age = age
+
+    def human_readable(self) -> str:
+        return "not yet computed" if self._age is None else ago(self._age)
+
+    def __str__(self) -> str:
+        return self._value or ""
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago that is, in the largest unit of which there are two at least."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+class _Stats(AdminLister):
+    def shown(self, noun: str, found: Sequence[dict[str, Any]], walk: dict[str, Any]) -> Shown:
+        """Return columns and rows, and say what there is to know about the figures."""
+        if not any(one["ended"] for one in found):
+            if walk["ended"] is not None:
+                self.say(f"There was no queue when a mover had last asked all of them, at {walk['ended']}.")
+            else:
+                began = "has not begun to" if walk["begun"] is None else f"does so since {walk['begun']}"
+                self.say(f"Not yet computed: a mover must ask all queues, one after the other, and {began}.")
+        elif any(one["unknown"] for one in found):
+            self.say("Unknown are queues that could not be asked: their messages are missing in the sums.")
+        rows = [(one[noun], *(one[column] for column in COLUMNS[:-1]), Ago(one["ended"], one["age"])) for one in found]
+        return (noun, *COLUMNS), rows
+
+
+class Partitions(_Stats):
+    """Show how many queues and messages each partition has, as a mover last summed it up.
+
+    Nothing is asked of partitions for it: the last column says how old the figures are.
+    """
+
+    examples = """
+  marconi-proxy stats partitions
+  marconi-proxy stats partitions -f json
+"""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin() as admin:
+            _, document = admin.call("GET", "/v1/statistics/partitions")
+        return self.shown("partition", document["partitions"], document["walk"])
+
+
+class Projects(_Stats):
+    """Show how many queues and messages each project has, or one of them, as a mover last summed it up.
+
+    Nothing is asked of partitions for it: the last column says how old the figures are.
+    """
+
+    examples = """
+  marconi-proxy stats projects
+  marconi-proxy stats projects --project 8f2c
+  marconi-proxy stats projects --limit 100000 -f csv
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--project", metavar="P", help=PROJECT_HELP)
+        parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
+        parser.add_argument("--marker", metavar="M", help="begin after this project")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        marker = None
+        with self.admin() as admin:
+            if parsed_args.project is not None:
+                _, document = admin.call("GET", f"/v1/statistics/projects?project={part(parsed_args.project)}")
+                found = document["projects"]
+            else:
+                found, marker = listed(admin, "statistics/projects", {}, parsed_args.marker, parsed_args.limit, PAGE)
+                _, document = admin.call("GET", "/v1/statistics/projects?limit=1")
+        if marker is not None:
+            self.say(f"There are more: give a larger --limit, or go on with --marker {shlex.quote(marker)}")
+        return self.shown("project", found, document["walk"])
