@@ -99,7 +99,7 @@ def _holding(counts: dict[str, Any], now: float) -> Holding:
         # Topics tell their total only (API section 4.12).
         free=_count(counts, "free") or max(0, total - claimed),
         claimed=claimed,
-        oldest=now - age if isinstance(age, int) else None,
+        oldest=float(int(now) - age) if isinstance(age, int) else None,
     )
 
 
