@@ -124,6 +124,17 @@ class Catalog(ABC):
         """
 
     @abstractmethod
+    async def search_queues(
+        self, project: str, after: str, before: str, limit: int, *, containing: str, examine: int
+    ) -> tuple[list[Placement], str | None]:
+        """Of those that ``list_queues`` would show, the first whose queue's name contains ``containing``, case and all.
+
+        Looks at the first ``examine`` placements of the range, in any state, and not beyond. Returns what was found,
+        at most ``limit``, and the name after which the search goes on: None if the range was searched to its end.
+        ``limit`` and ``examine`` are from 1.
+        """
+
+    @abstractmethod
     async def count_queues(self, project: str, after: str, before: str) -> int:
         """How many placements ``list_queues`` would show in all. The cost grows with their number."""
 

@@ -92,6 +92,11 @@ class MongoDBCatalog(Catalog):
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
         return await self._placements.list_queues(project, after, before, limit)
 
+    async def search_queues(
+        self, project: str, after: str, before: str, limit: int, *, containing: str, examine: int
+    ) -> tuple[list[Placement], str | None]:
+        return await self._placements.search_queues(project, after, before, limit, containing, examine)
+
     async def count_queues(self, project: str, after: str, before: str) -> int:
         return await self._placements.count_queues(project, after, before)
 

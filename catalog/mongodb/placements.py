@@ -15,6 +15,7 @@ from catalog.mongodb.documents import (
     id_range,
     placement_document,
     placement_id,
+    placement_key,
     read,
     read_placement,
     this_placement,
@@ -154,6 +155,26 @@ class Placements:
         """One range of ``_id``, as ``Catalog.list_queues``."""
         return await self._list(_listed(project, after, before), limit)
 
+    async def search_queues(
+        self, project: str, after: str, before: str, limit: int, containing: str, examine: int
+    ) -> tuple[list[Placement], str | None]:
+        """One range of ``_id``, no longer than ``examine`` documents, as ``Catalog.search_queues``."""
+        bounds = _bounds(project, after, before)
+        async with self._store.conversation() as session:
+            # The end is found in the index alone.
+            nth = self._stored.find({"_id": bounds}, {"_id": 1}, sort=[("_id", 1)], session=session)
+            end = [document["_id"] for document in await nth.skip(examine - 1).limit(1).to_list()]
+            condition: dict[str, Any] = {
+                "_id": bounds | {"$lte": end[0] if end else bounds["$lt"]},
+                "state": {"$in": _LISTED},
+                "$expr": {"$gte": [{"$indexOfBytes": ["$queue", {"$literal": containing}]}, 0]},
+            }
+            cursor = self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session)
+            found = [self._read(document) for document in await cursor.to_list()]
+        if len(found) == limit:
+            return found, found[-1].queue
+        return found, placement_key(end[0]).queue if end else None
+
     async def count_queues(self, project: str, after: str, before: str) -> int:
         """Count what ``list_queues`` would show in all."""
         async with self._store.conversation(_COUNT_TIMEOUT) as session:
@@ -283,9 +304,12 @@ def _filter(
     return condition
 
 
+def _bounds(project: str, after: str, before: str) -> dict[str, str]:
+    return {"$gt": placement_id(QueueKey(project, after)), "$lt": placement_id(QueueKey(project, before))}
+
+
 def _listed(project: str, after: str, before: str) -> dict[str, Any]:
-    bounds = {"$gt": placement_id(QueueKey(project, after)), "$lt": placement_id(QueueKey(project, before))}
-    return {"_id": bounds, "state": {"$in": _LISTED}}
+    return {"_id": _bounds(project, after, before), "state": {"$in": _LISTED}}
 
 
 def _require_born(placement: Placement) -> None:

@@ -124,6 +124,12 @@ class SQLiteCatalog(Catalog):
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
         return await self._reading.transact(listing.list_queues, project, after, before, limit, self._path)
 
+    async def search_queues(
+        self, project: str, after: str, before: str, limit: int, *, containing: str, examine: int
+    ) -> tuple[list[Placement], str | None]:
+        arguments = (project, after, before, limit, containing, examine, self._path)
+        return await self._reading.transact(listing.search_queues, *arguments)
+
     async def count_queues(self, project: str, after: str, before: str) -> int:
         return await self._counting.transact(listing.count_queues, project, after, before)
 

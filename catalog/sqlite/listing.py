@@ -22,6 +22,14 @@ from catalog.sqlite.placements import COLUMNS, Row, decode
 _LISTED = ", ".join(f"'{state.value}'" for state in sorted(LISTED_STATES))
 _QUEUES = f"FROM placements p WHERE project = ? AND queue > ? AND queue < ? AND state IN ({_LISTED})"
 _LIST_QUEUES = f"SELECT {COLUMNS} {_QUEUES} ORDER BY queue LIMIT ?"
+# The name at which a search ends that looks at so many rows.
+_NTH_QUEUE = (
+    "SELECT queue FROM placements WHERE project = ? AND queue > ? AND queue < ? ORDER BY queue LIMIT 1 OFFSET ?"
+)
+_SEARCH_QUEUES = (
+    f"SELECT {COLUMNS} FROM placements p WHERE project = ? AND queue > ? AND queue < ? AND queue <= ? "  # noqa: S608
+    f"AND state IN ({_LISTED}) AND instr(queue, ?) ORDER BY queue LIMIT ?"
+)
 _COUNT_QUEUES = f"SELECT count(*) {_QUEUES}"
 # CROSS JOIN is SQLite's way of fixing which table is the outer one.
 _PLACED = "placed k CROSS JOIN placements p ON p.project = k.project AND p.queue = k.queue"
@@ -42,6 +50,24 @@ def list_queues(
     """One range of the primary key, as ``Catalog.list_queues``."""
     rows = connection.execute(_LIST_QUEUES, (project, after, before, max(limit, 0)))
     return [decode(row, path) for row in rows]
+
+
+def search_queues(
+    connection: sqlite3.Connection,
+    project: str,
+    after: str,
+    before: str,
+    limit: int,
+    containing: str,
+    examine: int,
+    path: str,
+) -> tuple[list[Placement], str | None]:
+    """One range of the primary key, no longer than ``examine`` rows, as ``Catalog.search_queues``."""
+    row = connection.execute(_NTH_QUEUE, (project, after, before, examine - 1)).fetchone()
+    end = None if row is None else str(row[0])
+    bounds = (project, after, before, before if end is None else end)
+    found = [decode(row, path) for row in connection.execute(_SEARCH_QUEUES, (*bounds, containing, limit))]
+    return found, found[-1].queue if len(found) == limit else end
 
 
 def count_queues(connection: sqlite3.Connection, project: str, after: str, before: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import sqlite3
 from contextlib import closing
@@ -101,6 +102,60 @@ async def test_after_a_key_of_another_project(catalog: Catalog, everything: list
     assert await catalog.list_placements(project="a", after=QueueKey("", "z"), limit=100) == of_a
     assert await catalog.list_placements(project="a", after=QueueKey("b", "0"), limit=100) == []
     assert await catalog.list_placements(project="a", partitions=["p1"], after=QueueKey("b", "0"), limit=100) == []
+
+
+async def search(
+    catalog: Catalog, containing: str, *, after: str = "", before: str = "\x7f", limit: int = 100, examine: int = 100
+) -> tuple[list[str], str | None]:
+    found, reached = await catalog.search_queues("a", after, before, limit, containing=containing, examine=examine)
+    return [p.queue for p in found], reached
+
+
+async def test_a_search_finds_names_by_a_part_of_them(catalog: Catalog, everything: list[Placement]) -> None:
+    assert await search(catalog, "a") == (["a", "a-b", "aa", "~a"], None)
+    assert await search(catalog, "a", before="~") == (["a", "a-b", "aa"], None)
+    assert await search(catalog, "A") == (["A"], None)
+    assert await search(catalog, "") == (QUEUES, None)
+    assert await search(catalog, "a", after="a", before="aa") == (["a-b"], None)
+    assert await search(catalog, "a", after="z", before="a") == ([], None)
+    found, _ = await catalog.search_queues("a", "", "~", 1, containing="z", examine=100)
+    assert found == [p for p in everything if p.key == ("a", "z")]
+
+
+async def test_a_part_of_a_name_means_itself(catalog: Catalog, everything: list[Placement]) -> None:
+    for part in ("a.b", ".", "%", "_a", "[a]", "$queue", "$", "a|z", "\0", "\ufffd", "aa-", "x" * 5000):
+        assert await search(catalog, part) == ([], None)
+
+
+async def test_a_search_goes_on_after_what_it_found_or_looked_at(catalog: Catalog, everything: list[Placement]) -> None:
+    assert await search(catalog, "a", limit=2) == (["a", "a-b"], "a-b")
+    assert await search(catalog, "a", after="a-b", limit=2) == (["aa", "~a"], "~a")
+    assert await search(catalog, "a", after="~a", limit=2) == ([], None)
+    assert await search(catalog, "z", examine=3) == ([], "Z")
+    assert await search(catalog, "z", examine=8) == (["z"], "z")
+    assert await search(catalog, "z", before="~", examine=9) == (["z"], None)
+    assert await search(catalog, "z", examine=len(QUEUES)) == (["z", "~z"], "~z")
+    assert await search(catalog, "Z", limit=1, examine=3) == (["Z"], "Z")
+
+
+async def test_whatever_its_bounds_a_search_that_goes_on_finds_all(
+    catalog: Catalog, everything: list[Placement]
+) -> None:
+    for limit, examine in itertools.product([1, 2, 50], [1, 2, 3, 7, 50]):
+        found: list[str] = []
+        after: str | None = ""
+        while after is not None:
+            page, after = await search(catalog, "a", after=after, limit=limit, examine=examine)
+            found += page
+        assert found == ["a", "a-b", "aa", "~a"], (limit, examine)
+
+
+async def test_a_search_looks_at_queues_that_it_does_not_show(catalog: Catalog) -> None:
+    await store(catalog, *(placement(state.value, state=state) for state in PlacementState))
+    found, reached = await catalog.search_queues("project", "", "~", 10, containing="e", examine=3)
+    assert ([p.queue for p in found], reached) == (["open"], "open")
+    found, reached = await catalog.search_queues("project", "open", "~", 10, containing="e", examine=3)
+    assert ([p.queue for p in found], reached) == (["sealing"], None)
 
 
 async def test_pages_of_many_queues(catalog: Catalog) -> None:
@@ -229,6 +284,7 @@ def _sqlite_plans(catalog: Any) -> list[str]:
         connection.set_trace_callback(statements.append)
         after = QueueKey("a", "queue-0100")
         listing.list_queues(connection, "a", "b", "c", PAGE, path)
+        listing.search_queues(connection, "a", "b", "c", PAGE, "b", 5, path)
         for project in ("a", None):
             for partitions, states in CALLS:
                 listing.list_all(connection, project, partitions, states, after, PAGE, path)
@@ -247,6 +303,7 @@ async def _mongodb_profiles(catalog: Catalog, uri: str) -> list[dict[str, Any]]:
         database.command("profile", 2)
         after = QueueKey("a", "queue-0100")
         await catalog.list_queues("a", "b", "c", PAGE)
+        await catalog.search_queues("a", "", "\x7f", PAGE, containing="a", examine=5)
         for project in ("a", None):
             for partitions, states in CALLS:
                 await catalog.list_placements(
@@ -267,7 +324,7 @@ async def test_every_listing_is_ranges_of_an_index(catalog: Catalog, catalog_uri
             assert any(words in plan for words in ("PRIMARY KEY", "rare_states", "SUBQUERY")), plan
         return
     profiles = await _mongodb_profiles(catalog, catalog_uri)
-    assert len(profiles) == 1 + 4 * len(CALLS)
+    assert len(profiles) == 3 + 4 * len(CALLS)
     for profile in profiles:
         assert profile["planSummary"].startswith(("IXSCAN", "COUNT_SCAN")), profile
         assert not profile.get("hasSortStage"), profile

@@ -163,6 +163,18 @@ class Store:
             if key.project == project and after < key.queue < before and placement.state in LISTED_STATES
         ]
 
+    def searched(
+        self, project: str, after: str, before: str, limit: int, containing: str, examine: int
+    ) -> tuple[list[Placement], str | None]:
+        rows = [key.queue for key in sorted(self.placements) if key.project == project and after < key.queue < before]
+        last = rows[examine - 1] if len(rows) >= examine else None
+        found = [
+            placement
+            for placement in self.listed(project, after, before)
+            if containing in placement.queue and (last is None or placement.queue <= last)
+        ][:limit]
+        return found, found[-1].queue if len(found) == limit else last
+
     def all_placements(
         self,
         project: str | None,
@@ -515,6 +527,12 @@ class MemoryCatalog(Catalog):
 
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
         return _first(await self._do("list_queues", self._store.listed, project, after, before), limit)
+
+    async def search_queues(
+        self, project: str, after: str, before: str, limit: int, *, containing: str, examine: int
+    ) -> tuple[list[Placement], str | None]:
+        arguments = (project, after, before, limit, containing, examine)
+        return await self._do("search_queues", self._store.searched, *arguments)
 
     async def count_queues(self, project: str, after: str, before: str) -> int:
         return len(await self._do("count_queues", self._store.listed, project, after, before))
