@@ -330,7 +330,36 @@ _LISTING = (
         min=1,
         max=10000,
         help="The largest limit that GET /queues accepts; larger ones are answered 400, as clients of Marconi expect. "
-        "With detailed=true a page of n queues costs n calls to partitions.",
+        "A page with detailed=true costs a call to partitions for every ten of its queues, and one for each of them "
+        "where a partition has others in between.",
+    ),
+    cfg.IntOpt(
+        "scan_limit",
+        default=10000,
+        min=1,
+        max=1000000,
+        help="Queues that a page of GET /v2/queues?name= looks at in the catalog, whether they match or not. Then the "
+        "page ends, with fewer matches than its limit or none, and its next link goes on from there. It bounds what "
+        "one request can cost the catalog: about 10 milliseconds for 10000. Small, clients that look for a rare name "
+        "get many empty pages, at which some of them stop.",
+    ),
+    cfg.IntOpt(
+        "ask_limit",
+        default=100,
+        min=1,
+        max=10000,
+        help="Queues whose metadata a page of GET /v2/queues with a filter by metadata asks partitions for; not below "
+        "the page's limit. Then the page ends as with [listing] scan_limit. Large, one request can cause that many "
+        "calls to partitions; small, clients get many empty pages.",
+    ),
+    cfg.FloatOpt(
+        "deadline",
+        default=10.0,
+        min=0.1,
+        max=3600.0,
+        help="Seconds for all calls to partitions that a page with detailed=true or a filter by metadata makes; then "
+        "it is answered 503 with Retry-After, for a page is never shown in part. Not longer than clients wait for an "
+        "answer.",
     ),
 )
 

@@ -51,7 +51,7 @@ from marconi_proxy.routing.decision import (
 )
 from marconi_proxy.routing.headers import VIA, BadHead, RequestHead, added_lines, answer_headers, read_head
 from marconi_proxy.routing.identity import accepts_json, names_queues, namespace, well_formed
-from marconi_proxy.routing.listing_query import ListingQuery, Unfit, parse_listing
+from marconi_proxy.routing.listing_query import ListingQuery, RepeatedFilter, Unfit, parse_listing
 from marconi_proxy.routing.route import Effect, Kind, Route, parse
 from marconi_proxy.serving.direct import Direct
 from marconi_proxy.upstream.connection import Answer
@@ -132,7 +132,7 @@ class FrontDoor:
         self._chain = Chain(self._directory, limits.deadline, self._chance)
         # A post that was forwarded before the news of a deletion came, may have created the queue anew.
         self._directory.on_removal = self._lifecycle.settle_later
-        self._local = make_local_application(self._catalog, self._directory)
+        self._local = make_local_application(self._catalog, self._directory, settings.pages)
         await self._directory.start(START_PATIENCE)
         # Before it serves: whoever is not registered must not write, and would refuse the first writes.
         await self._membership.start(START_PATIENCE if self._directory.synced else 0.0)
@@ -509,10 +509,8 @@ class FrontDoor:
         if decision is Outcome.BAD_PATH:
             raise bad_request("The path has a segment . or .., or a fragment.")
         if decision is Outcome.LOCAL:
-            if query is Unfit.UNSUPPORTED:
-                raise bad_request(
-                    "Listings through this endpoint do not filter: marker, limit, detailed and with_count only."
-                )
+            if isinstance(query, RepeatedFilter):
+                raise bad_request(f'The filter "{query.name}" is given more than once.')
             assert not isinstance(query, Unfit)
             scope[SCOPE_KEY] = LocalCall(route, project or "", request_id, query)
             await self._local(dict(scope), receive, send)
@@ -527,7 +525,7 @@ class FrontDoor:
             raise bad_request("The request is not well-formed.")
         await self._relay(answer, scope, send, request_id)
 
-    def _listing_query(self, scope: Scope, route: Route) -> ListingQuery | Unfit | None:
+    def _listing_query(self, scope: Scope, route: Route) -> ListingQuery | RepeatedFilter | Unfit | None:
         if not route.rule.local or route.rule.kind not in _LISTINGS:
             return None
         settings = self._settings

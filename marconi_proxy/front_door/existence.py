@@ -1,5 +1,5 @@
-"""Calls of our own to a partition: does it have this queue, what is its metadata, is there a free message in it, and
-delete it.
+"""Calls of our own to a partition: what queues does it list, does it have this one, what is its metadata, is there a
+free message in it, and delete it.
 
 They carry a client id of this worker and the queue's project, as a client's call would.
 """
@@ -26,16 +26,16 @@ def _call(method: bytes, target: str, key: QueueKey) -> Call:
     return Call(method, target.encode("ascii"), lines, b"", repeatable=True)
 
 
-def _collection(upstream: Upstream, key: QueueKey) -> tuple[str, str]:
-    """Return (path of the collection, its member in the answer), in a version that the partition speaks."""
+def _collection(upstream: Upstream, key: QueueKey) -> str:
+    """Return the path of the collection, in a version that the partition speaks."""
     if key.queue.startswith(TOPIC_PREFIX):
-        return "/v2/topics", "topics"
+        return "/v2/topics"
     versions = upstream.partition.api_versions
     # Only v1 has calls without a project.
     if not key.project or "v2" not in versions:
         version = "v1" if not key.project or "v1.1" not in versions else "v1.1"
-        return f"/{version}/queues", "queues"
-    return "/v2/queues", "queues"
+        return f"/{version}/queues"
+    return "/v2/queues"
 
 
 def just_before(name: str) -> str:
@@ -46,34 +46,51 @@ def just_before(name: str) -> str:
     return f"{name[:-1]}{chr(ord(name[-1]) - 1)}~"
 
 
+class MarkerIgnored(BadAnswer):
+    """The partition does not list from a marker that is no queue, as Zaqar's Redis store (API section 6.3)."""
+
+
+async def listed(
+    upstream: Upstream, key: QueueKey, path: str, *, marker: str, limit: int, more: str = ""
+) -> list[dict[str, Any]]:
+    """Return the entries of a page of a partition's listing, in the project of ``key``, by name.
+
+    ``path`` is that of the collection, ``more`` is added to the query as it is. Raises UpstreamError: BadAnswer if the
+    partition answers with anything but a listing, MarkerIgnored if with one from another place.
+    """
+    answer = await upstream.send(_call(b"GET", f"{path}?marker={quote(marker, safe='')}&limit={limit}{more}", key))
+    body = await answer.read()
+    if answer.status == 204:
+        return []
+    name = upstream.partition.name
+    if answer.status != 200:
+        raise BadAnswer(f"partition {name} answered {answer.status} to a listing")
+    try:
+        entries = [dict(entry) for entry in json.loads(body)[path.rpartition("/")[2]]]
+        names = [str(entry["name"]) for entry in entries]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise BadAnswer(f"partition {name} answered a listing with something else") from None
+    if any(name <= marker for name in names):
+        raise MarkerIgnored(f"partition {name} does not list from a marker")
+    if names != sorted(names):
+        raise BadAnswer(f"partition {name} does not list by name")
+    return entries
+
+
 async def exists(upstream: Upstream, key: QueueKey, physical: str) -> bool:
     """Ask a partition whether it has the queue, by listing the one that follows ``just_before`` it.
 
     Listing is the only route that tells in every version: v1.1 and v2 show a missing queue like an empty one. Raises
-    UpstreamError, BadAnswer among them if the partition answers with anything but a listing.
+    UpstreamError, as ``listed``.
     """
-    path, member = _collection(upstream, key)
-    marker = just_before(physical)
-    answer = await upstream.send(_call(b"GET", f"{path}?marker={quote(marker, safe='')}&limit=1", key))
-    body = await answer.read()
-    if answer.status == 204:
-        return False
-    if answer.status != 200:
-        raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a listing")
-    try:
-        names = [str(entry["name"]) for entry in json.loads(body)[member]]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        raise BadAnswer(f"partition {upstream.partition.name} answered a listing with something else") from None
-    if any(name <= marker for name in names):
-        # Zaqar's Redis store begins anew at a marker that is no queue (API section 6.3), and so tells nothing.
-        raise BadAnswer(f"partition {upstream.partition.name} does not list from a marker")
-    return physical in names
+    entries = await listed(upstream, key, _collection(upstream, key), marker=just_before(physical), limit=1)
+    return any(entry["name"] == physical for entry in entries)
 
 
 async def metadata(upstream: Upstream, key: QueueKey, physical: str, version: str) -> dict[str, Any] | None:
-    """Return a queue's metadata as ``version`` shows it in a detailed listing, None if the queue is gone.
+    """Return a queue's metadata as ``version`` shows it, None if the queue is gone, which only v1 tells.
 
-    Raises UpstreamError.
+    For partitions that cannot be asked by listing. Raises UpstreamError.
     """
     kind = "topics" if key.queue.startswith(TOPIC_PREFIX) else "queues"
     part = "/metadata" if version == "v1" else ""
@@ -116,8 +133,7 @@ async def delete(
     upstream: Upstream, key: QueueKey, physical: str, *, within: float, guard: Guard | None = None
 ) -> None:
     """Delete a queue from a partition, giving up after ``within`` seconds. Raises UpstreamError unless it is gone."""
-    path, _ = _collection(upstream, key)
-    call = _call(b"DELETE", f"{path}/{physical}", key)
+    call = _call(b"DELETE", f"{_collection(upstream, key)}/{physical}", key)
     answer = await upstream.send(call._replace(guard=guard), within=within)
     await answer.read()
     if answer.status not in (200, 204, 404):

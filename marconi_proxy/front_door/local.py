@@ -6,7 +6,6 @@ A falcon application behind the raw one, which calls it only for well-formed req
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -16,19 +15,16 @@ from falcon.asgi import Request, Response
 
 from catalog.errors import CatalogError, CatalogUnavailable
 from catalog.interface import Catalog
-from catalog.model import API_VERSIONS, TOPIC_PREFIX, Placement
+from catalog.model import API_VERSIONS
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.existence import metadata
-from marconi_proxy.front_door.refusals import Refused, from_fault, unavailable
+from marconi_proxy.front_door.pages import QUEUES, TOPICS, PageLimits, Pages
+from marconi_proxy.front_door.refusals import Refused, from_fault
 from marconi_proxy.routing.headers import VIA
 from marconi_proxy.routing.listing_query import ListingQuery
 from marconi_proxy.routing.route import Kind, Route
 from marconi_proxy.upstream.errors import UpstreamError
 
 SCOPE_KEY = "marconi.local"
-
-# How many questions for metadata one listing has under way.
-_AT_A_TIME = 8
 
 # API section 1.10.
 _DOCUMENTS: dict[str, dict[str, Any]] = {
@@ -94,61 +90,33 @@ class Liveness:
 class Listing:
     """``GET`` of a version's queues or topics: one index range of the catalog, by name (API sections 2.1, 3.1, 4.2)."""
 
-    def __init__(self, catalog: Catalog, directory: Directory) -> None:
+    def __init__(self, catalog: Catalog, pages: Pages) -> None:
         self._catalog = catalog
-        self._directory = directory
+        self._pages = pages
 
     async def on_get(self, req: Request, resp: Response) -> None:
         call: LocalCall = req.scope[SCOPE_KEY]
-        query = call.query
+        version, query = call.route.version, call.query
         assert query is not None
-        prefix, end = (TOPIC_PREFIX, "\x7f") if call.route.rule.kind is Kind.TOPICS else ("", TOPIC_PREFIX)
-        placements = await self._catalog.list_queues(call.project, prefix + query.after, end, query.limit)
-        path = f"/{call.route.version}/{'topics' if prefix else 'queues'}"
-        entries = [_entry(path, placement) for placement in placements]
-        if query.detailed:
-            entries = await self._with_metadata(call.route.version, placements, entries)
-        if not placements and call.route.version == "v1":
+        namespace = TOPICS if call.route.rule.kind is Kind.TOPICS else QUEUES
+        page = await self._pages.page(call.project, version, namespace, query)
+        if not page.entries and version == "v1":
             resp.status = falcon.HTTP_204
             return
-        last = placements[-1].queue.removeprefix(TOPIC_PREFIX) if placements else ""
-        links = [{"rel": "next", "href": query.next_link(path, last)}] if placements else []
-        document: dict[str, Any] = {"topics" if prefix else "queues": entries, "links": links}
-        # The number of all queues, whatever the page; left out when it is 0 (API section 4.2).
-        if query.counted and (count := await self._catalog.count_queues(call.project, prefix, end)):
-            document["count"] = count
-        resp.text = json.dumps(document)
-        if call.route.version == "v1":
-            resp.set_header("content-location", req.scope["target"].decode("latin-1"))
-
-    async def _with_metadata(
-        self, version: str, placements: list[Placement], entries: list[dict[str, Any]]
-    ) -> list[dict[str, Any]]:
-        """Add each queue's metadata, from its partition, a few at a time. A page is whole or it is refused: raises
-        UpstreamError if any of the partitions does not answer. A queue that was deleted meanwhile is left out."""
-        turn = asyncio.Semaphore(_AT_A_TIME)
-
-        async def ask(placement: Placement) -> dict[str, Any] | None:
-            segment = placement.segments[-1]
-            async with turn:
-                upstream = await self._directory.upstream(segment.partition)
-                if upstream is None:
-                    raise unavailable("The partition of a queue is not registered any more.", 30)
-                return await metadata(upstream, placement.key, segment.physical, version)
-
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(ask(placement)) for placement in placements]
-        answers = [task.result() for task in asked]
-        return [
-            {"name": entry["name"], "metadata": found, "href": entry["href"]}
-            for entry, found in zip(entries, answers, strict=True)
-            if found is not None
+        path = f"/{version}/{namespace.member}"
+        entries = [
+            {"name": name, **({} if shown is None else {"metadata": shown}), "href": f"{path}/{name}"}
+            for name, shown in page.entries
         ]
-
-
-def _entry(path: str, placement: Placement) -> dict[str, Any]:
-    name = placement.queue.removeprefix(TOPIC_PREFIX)
-    return {"name": name, "href": f"{path}/{name}"}
+        links = [] if page.last is None else [{"rel": "next", "href": query.next_link(path, page.last)}]
+        document: dict[str, Any] = {namespace.member: entries, "links": links}
+        # The number of all queues, whatever the page; left out when it is 0 (API section 4.2).
+        if query.counted:
+            count = await self._catalog.count_queues(call.project, namespace.prefix, namespace.end)
+            document |= {"count": count} if count else {}
+        resp.text = json.dumps(document)
+        if version == "v1":
+            resp.set_header("content-location", req.scope["target"].decode("latin-1"))
 
 
 class _Stamp:
@@ -168,27 +136,21 @@ async def _refuse(req: Request, resp: Response, error: Exception, params: dict[s
     resp.data = body
 
 
-async def _refuse_first(req: Request, resp: Response, error: ExceptionGroup, params: dict[str, Any]) -> None:
-    """Of several questions that failed, the first tells the client enough."""
-    first = error.exceptions[0]
-    if not isinstance(first, Refused | CatalogError | UpstreamError):
-        raise error
-    await _refuse(req, resp, first, params)
-
-
-def make_local_application(catalog: Catalog, directory: Directory) -> falcon.asgi.App[Request, Response]:
+def make_local_application(
+    catalog: Catalog, directory: Directory, limits: PageLimits
+) -> falcon.asgi.App[Request, Response]:
     """Return the falcon application. Its routes are those with ``local`` in ``routing.route.ROUTES``."""
     app = falcon.asgi.App(middleware=[_Stamp()])
     app.add_error_handler(Refused, _refuse)
     app.add_error_handler(CatalogError, _refuse)
     app.add_error_handler(UpstreamError, _refuse)
-    app.add_error_handler(ExceptionGroup, _refuse_first)
     app.add_route("/", Versions(directory))
     liveness = Liveness(catalog, directory)
     app.add_route("/v1/health", liveness)
+    listing = Listing(catalog, Pages(catalog, directory, limits))
     for version in API_VERSIONS:
-        app.add_route(f"/{version}/queues", Listing(catalog, directory))
+        app.add_route(f"/{version}/queues", listing)
         if version != "v1":
             app.add_route(f"/{version}/ping", liveness)
-    app.add_route("/v2/topics", Listing(catalog, directory))
+    app.add_route("/v2/topics", listing)
     return app

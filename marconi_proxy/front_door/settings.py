@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from oslo_config.cfg import ConfigOpts
 
+from marconi_proxy.front_door.pages import PageLimits
 from marconi_proxy.upstream.exchange import Limits
 
 
@@ -27,6 +28,7 @@ class Settings:
     ambiguity: float
     default_page: int
     max_page: int
+    pages: PageLimits
     upstream: Limits
 
     @staticmethod
@@ -47,6 +49,7 @@ class Settings:
             ambiguity=conf.moving.ambiguity,
             default_page=conf.listing.default_page,
             max_page=conf.listing.max_page,
+            pages=PageLimits(scan=conf.listing.scan_limit, ask=conf.listing.ask_limit, deadline=conf.listing.deadline),
             upstream=Limits(
                 deadline=up.deadline,
                 connect_timeout=up.connect_timeout,

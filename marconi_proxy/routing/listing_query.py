@@ -2,45 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_plus
 
 from marconi_proxy.routing.route import Kind
 
 _TRUE = frozenset({"true", "True", "t", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "False", "f", "no", "n", "0", "off"})
-_SHOWN = ("limit", "detailed", "with_count")
+_SHOWN = ("limit", "detailed", "name", "with_count")
+# Whatever is not among these filters by metadata, in v2 (API section 4.2).
+_KNOWN = {
+    Kind.QUEUES: frozenset({"marker", "limit", "detailed", "name", "with_count"}),
+    Kind.TOPICS: frozenset({"marker", "limit", "detailed", "name"}),
+}
+
+Filter = tuple[str, int | str]
 
 
 class Unfit(Enum):
-    """A query that is not served. INVALID: any server of the API refuses it. UNSUPPORTED: a server would answer it, and
-    an answer from the catalog alone would be wrong."""
+    """A query that is not served. INVALID: any server of the API refuses it."""
 
     INVALID = auto()
-    UNSUPPORTED = auto()
+
+
+class RepeatedFilter(NamedTuple):
+    """A query that is not served because it filters twice by the metadata key ``name``, which the reference fails at
+    (API section 4.2)."""
+
+    name: str
 
 
 class ListingQuery(NamedTuple):
     """``after``: plain name, exclusive, "" from the start. ``detailed``: with the metadata of each queue. ``counted``:
-    with the number of all. ``given``: parameters that the next link repeats, in its order, booleans normalised."""
+    with the number of all. ``given``: parameters that the next link repeats, in its order, booleans normalised.
+
+    ``name``: only queues with that in their name. ``filters``: only those whose stored metadata is so, see ``admits``.
+    """
 
     after: str
     limit: int
     detailed: bool
     counted: bool
     given: tuple[tuple[str, str], ...]
+    name: str = ""
+    filters: tuple[Filter, ...] = ()
 
     def next_link(self, path: str, last: str) -> str:
-        """Return the path and query of the page after the one that ends with ``last``."""
+        """Return the path and query of the page after the one that ends with ``last``. Without the filters by metadata:
+        the reference forgets them, and clients that know it add them again (API section 4.2)."""
         pairs = dict(self.given) | {"marker": last}
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs.items())
         return f"{path}?{query}"
 
 
-def parse_listing(kind: Kind, version: str, query: bytes, *, default_page: int, max_page: int) -> ListingQuery | Unfit:
+def admits(filters: tuple[Filter, ...], metadata: Mapping[str, Any]) -> bool:
+    """Tell whether each filter's key has its value, which is of the same type: 1 is neither true nor 1.0 nor "1"."""
+    return all(type(metadata.get(key)) is type(value) and metadata[key] == value for key, value in filters)
+
+
+def parse_listing(
+    kind: Kind, version: str, query: bytes, *, default_page: int, max_page: int
+) -> ListingQuery | RepeatedFilter | Unfit:
     """Parse the query of a listing. ``default_page`` and ``max_page`` are numbers of queues."""
-    given = _parameters(query)
+    values = _parameters(query)
+    filters: list[Filter] = []
+    if version == "v2":
+        for name in [name for name in values if name not in _KNOWN[kind]]:
+            if len(values[name]) > 1:
+                return RepeatedFilter(name)
+            filters.append((name, _filter_value(values.pop(name)[0])))
+    # Of all others the last value wins, of a repeated parameter as of a list.
+    given = {name: found[-1] for name, found in values.items()}
     limit = default_page
     if "limit" in given:
         try:
@@ -56,13 +90,9 @@ def parse_listing(kind: Kind, version: str, query: bytes, *, default_page: int, 
             if given[name] not in _TRUE | _FALSE:
                 return Unfit.INVALID
             given[name] = "true" if given[name] in _TRUE else "false"
-    if version == "v2":
-        known = {"marker", "limit", "detailed"} | ({"with_count"} if counted else set())
-        # Anything else filters by name or by metadata (API section 4.2).
-        if given.keys() - known:
-            return Unfit.UNSUPPORTED
     after = given.get("marker", "")
-    shown = [(name, given[name]) for name in _SHOWN if name in given and (name != "with_count" or counted)]
+    repeated = {"limit", "detailed"} | (_KNOWN[kind] if version == "v2" else set())
+    shown = [(name, given[name]) for name in _SHOWN if name in given and name in repeated]
     if after:
         shown.insert(0, ("marker", after))
     return ListingQuery(
@@ -71,15 +101,25 @@ def parse_listing(kind: Kind, version: str, query: bytes, *, default_page: int, 
         detailed=given.get("detailed") == "true",
         counted=counted and given.get("with_count") == "true",
         given=tuple(shown),
+        name=given.get("name", "") if version == "v2" else "",
+        filters=tuple(filters),
     )
 
 
-def _parameters(query: bytes) -> dict[str, str]:
-    """Parameters by name. The last value wins, of a repeated parameter as of a list; empty ones count as absent."""
-    found: dict[str, str] = {}
+def _filter_value(text: str) -> int | str:
+    """Read what metadata is compared with: what parses as an integer is one (API section 4.2)."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _parameters(query: bytes) -> dict[str, list[str]]:
+    """Values by name, those of repeated parameters and of lists in a row; empty ones count as absent."""
+    found: dict[str, list[str]] = {}
     for field in query.decode("latin-1").split("&"):
         name, _, value = field.partition("=")
-        values = [part for part in value.split(",") if part]
+        values = [unquote_plus(part) for part in value.split(",") if part]
         if values:
-            found[unquote_plus(name)] = unquote_plus(values[-1])
+            found.setdefault(unquote_plus(name), []).extend(values)
     return found

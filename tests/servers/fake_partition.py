@@ -141,7 +141,11 @@ class Store:
         names = sorted(name for project, name in self.queues if project == call.project and name > after)[:limit]
         if not names and version == "v1":
             return Reply(204)
-        entries = [{"name": name, "href": f"/{version}/queues/{name}"} for name in names]
+        entries: list[dict[str, Any]] = [{"name": name, "href": f"/{version}/queues/{name}"} for name in names]
+        if call.query.get("detailed") == "true":
+            filled_in = _DEFAULTS if version == "v2" else {}
+            for entry in entries:
+                entry["metadata"] = filled_in | self.queues[call.project, entry["name"]].metadata
         links = [{"rel": "next", "href": f"/{version}/queues?marker={names[-1]}&limit={limit}"}] if names else []
         return Reply(200, {"queues": entries, "links": links})
 

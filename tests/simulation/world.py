@@ -23,6 +23,7 @@ from catalog.errors import CatalogUnavailable
 from catalog.model import LogEntry, Move, Partition
 from marconi_proxy.front_door import application, lifecycle, writing
 from marconi_proxy.front_door.application import FrontDoor
+from marconi_proxy.front_door.pages import PageLimits
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.orders.turning import came_from, settled, turned
@@ -67,6 +68,7 @@ SETTINGS = Settings(
     ambiguity=AMBIGUITY,
     default_page=10,
     max_page=20,
+    pages=PageLimits(scan=1000, ask=100, deadline=DEADLINE),
     upstream=Limits(deadline=DEADLINE, connect_timeout=0.5, fresh_idle=1.0, eject_for=1.0),
 )
 PACE = Pace(

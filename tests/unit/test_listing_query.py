@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.model import API_VERSIONS
-from marconi_proxy.routing.listing_query import ListingQuery, Unfit, parse_listing
+from marconi_proxy.routing.listing_query import ListingQuery, RepeatedFilter, Unfit, admits, parse_listing
 from marconi_proxy.routing.route import Kind
 
-INVALID, UNSUPPORTED = Unfit.INVALID, Unfit.UNSUPPORTED
+INVALID = Unfit.INVALID
 PLAIN = ListingQuery("", 10, detailed=False, counted=False, given=())
 
 
-def parsed(query: str | bytes, version: str = "v2", kind: Kind = Kind.QUEUES) -> ListingQuery | Unfit:
+def parsed(query: str | bytes, version: str = "v2", kind: Kind = Kind.QUEUES) -> ListingQuery | RepeatedFilter | Unfit:
     raw = query.encode() if isinstance(query, str) else query
     return parse_listing(kind, version, raw, default_page=10, max_page=20)
 
@@ -144,10 +144,45 @@ def test_early_versions_ignore_what_they_do_not_know(version: str, query: str) -
     assert found == PLAIN._replace(limit=1, given=(("limit", "1"),))
 
 
-@pytest.mark.parametrize("query", FILTERS)
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [("name=a", "a"), ("name=%5B", "["), ("name=a&name=b", "b"), ("name=a,b", "b"), ("name=a%2Cb", "a,b")],
+)
 @pytest.mark.parametrize("kind", [Kind.QUEUES, Kind.TOPICS])
-def test_what_would_need_the_partitions_is_not_answered_from_the_catalog(kind: Kind, query: str) -> None:
-    assert parsed(query, "v2", kind) is UNSUPPORTED
+def test_a_part_of_a_name(kind: Kind, query: str, name: str) -> None:
+    assert fit(query, "v2", kind) == PLAIN._replace(name=name, given=(("name", name),))
+
+
+@pytest.mark.parametrize(
+    ("query", "filters"),
+    [
+        ("foo=bar", [("foo", "bar")]),
+        ("LIMIT=1&Marker=a", [("LIMIT", 1), ("Marker", "a")]),
+        ("n=%33&colour=bl%75e", [("n", 3), ("colour", "blue")]),
+        ("n=-3&m=+3&k=%2B3", [("n", -3), ("m", 3), ("k", 3)]),
+        ("n=3.0&m=1e3&k=0x5", [("n", "3.0"), ("m", "1e3"), ("k", "0x5")]),
+        ("n=007&m=%203", [("n", 7), ("m", 3)]),
+        ("n=" + "9" * 30, [("n", int("9" * 30))]),
+        ("n=" + "9" * 5000, [("n", "9" * 5000)]),
+        ("b=true&c=null", [("b", "true"), ("c", "null")]),
+        ("colour=red%2Cblue", [("colour", "red,blue")]),
+        ("colour=&colour=red&colour", [("colour", "red")]),
+        ("_default_message_ttl=60", [("_default_message_ttl", 60)]),
+        ("%66oo=%C3%A9", [("foo", "\u00e9")]),
+        ("=x", [("", "x")]),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+@pytest.mark.parametrize("kind", [Kind.QUEUES, Kind.TOPICS])
+def test_filters_by_metadata(kind: Kind, query: str, filters: list[tuple[str, int | str]]) -> None:
+    # The next link does not repeat them.
+    assert fit(query, "v2", kind) == PLAIN._replace(filters=tuple(filters))
+
+
+@pytest.mark.parametrize("query", ["foo=a&foo=b", "foo=a,b", "foo=a&limit=1&%66oo=a", "limit=0&foo=1&foo=1"])
+@pytest.mark.parametrize("kind", [Kind.QUEUES, Kind.TOPICS])
+def test_a_repeated_filter_is_named(kind: Kind, query: str) -> None:
+    assert parsed(query, "v2", kind) == RepeatedFilter("foo")
 
 
 @pytest.mark.parametrize("query", ["name=", "colour=", "foo", "with_count=", "="])
@@ -163,12 +198,31 @@ def test_the_count_of_queues() -> None:
 
 @pytest.mark.parametrize("value", ["true", "false", "x"])
 def test_to_topics_a_count_is_a_filter_like_any_other(value: str) -> None:
-    assert parsed(f"with_count={value}", kind=Kind.TOPICS) is UNSUPPORTED
+    assert fit(f"with_count={value}", kind=Kind.TOPICS) == PLAIN._replace(filters=(("with_count", value),))
 
 
 def test_what_is_invalid_is_so_whatever_else_is_asked() -> None:
-    assert parsed("limit=0&name=a") is INVALID
+    assert parsed("limit=0&name=a&colour=red") is INVALID
     assert parsed("name=a&detailed=maybe") is INVALID
+
+
+# -- what metadata passes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored", [3, -3, "3", 3.0, True, None, [3], {"n": 3}])
+def test_a_filter_takes_its_value_and_nothing_like_it(stored: object) -> None:
+    assert admits((("n", 3),), {"n": stored, "m": 3}) is (type(stored) is int and stored == 3)
+    assert admits((("n", "3"),), {"n": stored}) is (stored == "3")
+
+
+def test_every_filter_must_be_passed() -> None:
+    metadata = {"colour": "red", "n": 1, "deep": {"colour": "red"}, "true": True, "false": False}
+    assert admits((), metadata)
+    assert admits((), {})
+    assert admits((("colour", "red"), ("n", 1)), metadata)
+    assert not admits((("colour", "red"), ("n", 2)), metadata)
+    for one in (("colour", "re"), ("deep.colour", "red"), ("true", 1), ("false", 0), ("missing", "None"), ("", "red")):
+        assert not admits((one,), metadata)
 
 
 # -- the next link -----------------------------------------------------------------------------------------------------
@@ -210,6 +264,15 @@ LINKS = [
     ("v2", "with_count=false&limit=1", "Zed", "?limit=1&with_count=false&marker=Zed"),
     ("v2", "marker=a&detailed=1", "b", "?marker=b&detailed=true"),
     ("v2", "with_count=0&detailed=0&limit=4", "b", "?limit=4&detailed=false&with_count=false&marker=b"),
+    (
+        "v2",
+        "name=lph&limit=1&detailed=true&with_count=true",
+        "alpha",
+        "?limit=1&detailed=true&name=lph&with_count=true&marker=alpha",
+    ),
+    ("v2", "name=al%70ha&name=bet&limit=1", "beta", "?limit=1&name=bet&marker=beta"),
+    ("v2", "colour=red&limit=1&detailed=true", "alpha", "?limit=1&detailed=true&marker=alpha"),
+    ("v2", "marker=alpha&colour=red&name=a", "beta", "?marker=beta&name=a"),
 ]
 
 
@@ -255,4 +318,4 @@ def test_a_link_of_ours_is_always_taken_back(query: str, version: str) -> None:
     found = parsed(query, version)
     if isinstance(found, ListingQuery):
         following = fit(found.next_link("", "last")[1:], version)
-        assert following == found._replace(after="last", given=following.given)
+        assert following == found._replace(after="last", given=following.given, filters=())

@@ -510,9 +510,7 @@ def test_limit_4_what_is_changed_at_the_partition_shows_in_listings(
     shown = detailed()
     assert shown["changed"]["colour"] == "blue"
     assert "colour" not in shown["kept"]
-    if version == "v1":
-        # The later versions show a queue that is missing as an empty one, and so do their listings here.
-        assert shown.keys() == {"changed", "kept"}
+    assert shown.keys() == {"changed", "kept"}
     # What was deleted behind the back of the catalog is a new queue for whoever creates it.
     assert door.ask("PUT", f"/{version}/queues/deleted", project).status == 201
     assert sorted(detailed()) == ["changed", "deleted", "kept"]
@@ -944,10 +942,10 @@ def test_limit_11_a_detailed_page_asks_its_partitions_all_at_once(
     there = Counter(door.home(project, queue) for queue in queues)
     assert there.keys() == partitions.keys()
     with ExitStack() as stack:
-        held = {name: stack.enter_context(host.hold("GET", "/v2/queues/queue-.*")) for name, host in partitions.items()}
+        held = [stack.enter_context(host.hold("GET", "/v2/queues")) for host in partitions.values()]
         page = together.submit(door.ask, "GET", "/v2/queues?detailed=true&with_count=true", project)
-        for name, number in there.items():
-            held[name].wait(number)
+        for calls in held:
+            calls.wait()
     document = json.loads(page.result().body)
     assert [(entry["name"], entry["metadata"]["number"]) for entry in document["queues"]] == [
         (queue, number) for number, queue in enumerate(queues)

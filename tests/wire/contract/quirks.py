@@ -25,15 +25,8 @@ def _upstream(reason: str) -> Quirk:
     return Quirk(reason, frozenset({Make.ZAQAR}))
 
 
-def _at_the_door(reason: str) -> Quirk:
-    return Quirk(reason, frozenset({Make.FRONT_DOOR}))
-
-
 HOME_NEEDS_ITS_SLASH = _upstream("API 1.1: late releases match exactly; better a home document with and without slash")
 VENDOR_TYPES_REFUSED = _upstream("API 1.2: the reference refuses the vendor types of 1.10; accepting them is harmless")
-LISTINGS_DO_NOT_FILTER = _at_the_door(
-    "Public API, 'What it answers itself': listings come from the catalog, and filtered they would be wrong from there"
-)
 LARGE_MARKERS_FAIL = _upstream(
     "API 6.3: a marker that is none gives an empty page; beyond 64 bits it makes MongoDB fail"
 )

@@ -1,0 +1,222 @@
+"""The metadata of a page's queues, asked of the partitions that have them.
+
+A question is a page of the partition's own detailed listing: it shows up to ten queues at once, and which of them are
+not there, which a question for one queue does not tell in v1.1 and v2 (API sections 3.1, 4.3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
+
+from catalog.interface import Catalog
+from catalog.model import LISTED_STATES, TOPIC_PREFIX, Placement
+from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.front_door.existence import MarkerIgnored, just_before, listed, metadata
+from marconi_proxy.front_door.refusals import Refused, from_fault, unavailable
+from marconi_proxy.routing.listing_query import Filter, admits
+from marconi_proxy.upstream.errors import BadAnswer, UpstreamError
+from marconi_proxy.upstream.exchange import Upstream
+
+T = TypeVar("T")
+
+LOG = logging.getLogger(__name__)
+
+# How many questions one page has under way.
+_AT_A_TIME = 8
+# Queues in a question: what every server of the API lists at once (API section 1.7).
+_TOGETHER = 10
+
+# What v2 shows whether it is stored or not (API sections 4.1, 4.12).
+FILLED_IN = frozenset(
+    {
+        "_default_message_ttl",
+        "_max_messages_post_size",
+        "_default_message_delay",
+        "_dead_letter_queue",
+        "_dead_letter_queue_messages_ttl",
+        "_max_claim_count",
+        "_enable_encrypt_messages",
+    }
+)
+
+Metadata = dict[str, Any]
+
+
+class Manner(NamedTuple):
+    """How a partition is asked: in which version, and which filters it applies itself."""
+
+    version: str
+    filters: tuple[Filter, ...] = ()
+
+
+def to_show(version: str, spoken: Collection[str]) -> Manner:
+    """Ask as the client asks, if the partition speaks that; else in what comes nearest, which shows what is stored."""
+    if not spoken or version in spoken:
+        return Manner(version)
+    return Manner(next((other for other in ("v1.1", "v1", "v2") if other in spoken), version))
+
+
+def to_judge(filters: tuple[Filter, ...], spoken: Collection[str], *, topics: bool) -> Manner:
+    """Ask for what is stored (API section 4.2). Where the versions that show only that are not spoken, and topics are
+    in none of them, the partition itself must judge what v2 fills in."""
+    filled_in = tuple(one for one in filters if one[0] in FILLED_IN)
+    for version in () if topics or not filled_in else ("v1.1", "v1"):
+        if version in spoken:
+            return Manner(version)
+    return Manner(to_show("v2", spoken).version, filled_in)
+
+
+class _Known(NamedTuple):
+    """What was found out about a queue: ``shown`` if so its metadata is for the client's version."""
+
+    metadata: Metadata
+    shown: bool
+    fits: bool
+
+
+class Inquiry:
+    """The questions of one page, for a client that speaks ``version``. ``until``: loop time by which all of them must
+    be answered.
+
+    A page is whole or it is refused: everything here raises Refused, naming the queue that could not be asked for, or
+    CatalogError.
+    """
+
+    def __init__(self, catalog: Catalog, directory: Directory, version: str, until: float) -> None:
+        self._catalog = catalog
+        self._directory = directory
+        self._version = version
+        self._until = until
+        self._turn = asyncio.Semaphore(_AT_A_TIME)
+
+    async def shown(self, placements: Sequence[Placement]) -> dict[str, Metadata]:
+        """Return the metadata of queues, by name in the catalog, as the client's version shows it. Those that were
+        deleted meanwhile are left out."""
+        return {queue: known.metadata for queue, known in (await self._ask(placements, ())).items()}
+
+    async def matching(
+        self, placements: Sequence[Placement], filters: tuple[Filter, ...]
+    ) -> dict[str, Metadata | None]:
+        """Return those queues whose stored metadata passes all filters, as ``shown``, but None where it was not asked
+        for in the client's version."""
+        known = await self._ask(placements, filters)
+        return {queue: one.metadata if one.shown else None for queue, one in known.items() if one.fits}
+
+    async def _ask(self, placements: Sequence[Placement], filters: tuple[Filter, ...]) -> dict[str, _Known]:
+        known: dict[str, _Known] = {}
+        left = list(placements)
+        while left:
+            for found in await _together(self._group(group, filters) for group in _groups(left)):
+                known |= found
+            # What its partition does not have may have been moved since its placement was read.
+            missing = [placement for placement in left if placement.queue not in known]
+            left = [moved for moved in await _together(map(self._elsewhere, missing)) if moved is not None]
+        return known
+
+    async def _elsewhere(self, placement: Placement) -> Placement | None:
+        """Return the placement as it is now, None if its queue is not there or where it was."""
+        async with self._turn:
+            now = await self._catalog.get_placement(placement.key)
+        if now is None or now.state not in LISTED_STATES or now.segments[-1] == placement.segments[-1]:
+            return None
+        return now
+
+    async def _group(self, placements: list[Placement], filters: tuple[Filter, ...]) -> dict[str, _Known]:
+        """Ask for queues of one partition, by their names there."""
+        name, first = placements[0].partition, placements[0].queue.removeprefix(TOPIC_PREFIX)
+        try:
+            async with asyncio.timeout_at(self._until), self._turn:
+                upstream = await self._directory.upstream(name)
+                if upstream is None:
+                    raise unavailable("The queue's partition is not registered any more.", 30)
+                return await self._put(upstream, placements, filters)
+        except TimeoutError:
+            LOG.info("a page of a listing is refused: partition %s did not answer in time", name)
+            refused = unavailable("The queue's partition did not answer in time.", 5)
+        except UpstreamError as error:
+            LOG.info("a page of a listing is refused: %s", error)
+            refused = from_fault(error)
+        except Refused as error:
+            refused = error
+        description = f"The page cannot be shown, because of {first}: {refused.description}"
+        raise Refused(refused.status, refused.title, description, refused.retry_after)
+
+    async def _put(
+        self, upstream: Upstream, placements: list[Placement], filters: tuple[Filter, ...]
+    ) -> dict[str, _Known]:
+        spoken = upstream.partition.api_versions
+        topics = placements[0].queue.startswith(TOPIC_PREFIX)
+        show = to_show(self._version, spoken)
+        manner = to_judge(filters, spoken, topics=topics) if filters else show
+        rest = tuple(one for one in filters if one not in manner.filters)
+        found = await _metadata(upstream, placements, manner)
+        shown = manner.version == show.version
+        return {queue: _Known(stored, shown, admits(rest, stored)) for queue, stored in found.items()}
+
+
+def _groups(placements: list[Placement]) -> Iterator[list[Placement]]:
+    """Yield those that are asked for together: of one partition, by the order of their names there."""
+    for _, of_partition in groupby(sorted(placements, key=_place), key=lambda placement: placement.partition):
+        while group := list(islice(of_partition, _TOGETHER)):
+            yield group
+
+
+def _place(placement: Placement) -> tuple[str, str]:
+    return placement.partition, placement.segments[-1].physical
+
+
+async def _metadata(upstream: Upstream, placements: list[Placement], manner: Manner) -> dict[str, Metadata]:
+    """Return the metadata of those queues that the partition has, and that pass the filters of ``manner``."""
+    topics = placements[0].queue.startswith(TOPIC_PREFIX)
+    path = f"/{manner.version}/{'topics' if topics else 'queues'}"
+    more = "&detailed=true" + "".join(f"&{_quoted(name)}={_quoted(value)}" for name, value in manner.filters)
+    queues = {placement.segments[-1].physical: placement for placement in placements}
+    found: dict[str, Metadata] = {}
+    left = list(queues)
+    while left:
+        marker = just_before(left[0])
+        try:
+            entries = await listed(upstream, placements[0].key, path, marker=marker, limit=len(left), more=more)
+        except MarkerIgnored:
+            if manner.filters:
+                raise
+            return await _one_by_one(upstream, placements, manner.version)
+        for entry in entries:
+            if entry["name"] in queues:
+                if not isinstance(entry.get("metadata"), dict):
+                    raise BadAnswer(f"partition {upstream.partition.name} lists a queue without its metadata")
+                found[queues[entry["name"]].queue] = entry["metadata"]
+        # It has told all about those up to the last that it lists; so about one at least, for no name comes between.
+        last = entries[-1]["name"] if entries else left[-1]
+        if last < left[0]:
+            raise BadAnswer(f"partition {upstream.partition.name} lists what is no name of a queue")
+        left = [name for name in left if name > last]
+    return found
+
+
+async def _one_by_one(upstream: Upstream, placements: list[Placement], version: str) -> dict[str, Metadata]:
+    found = {}
+    for placement in placements:
+        shown = await metadata(upstream, placement.key, placement.segments[-1].physical, version)
+        if shown is not None:
+            found[placement.queue] = shown
+    return found
+
+
+def _quoted(value: object) -> str:
+    return quote(str(value), safe="")
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do it all at once; raise the first fault of several, which tells enough, when the rest was given up."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+    return [task.result() for task in tasks]

@@ -1,0 +1,121 @@
+"""Pages of a listing: which queues of the catalog are on them, and where the next one begins (API section 8.3).
+
+A page is one index range of the catalog. If it shows metadata or filters by it, the partitions of its queues are asked,
+and no others. What a filter passes over is bounded: a page that has looked at so much ends, and the next one goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from catalog.interface import Catalog
+from catalog.model import TOPIC_PREFIX, Placement
+from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.front_door.inquiry import Inquiry, Metadata
+from marconi_proxy.routing.listing_query import ListingQuery
+
+# What can be in a name at all (API section 1.4). The prefix of topics, for one, cannot.
+_IN_NAMES = re.compile(r"[A-Za-z0-9_.-]*\Z")
+# Queues that a filter by metadata has asked for at a time, unless the page is larger.
+_AT_A_TIME = 20
+
+
+class Namespace(NamedTuple):
+    """Queues or topics: ``member`` of the document and of paths; their names in the catalog begin with ``prefix`` and
+    lie between it and ``end``."""
+
+    member: str
+    prefix: str
+    end: str
+
+
+QUEUES = Namespace("queues", "", TOPIC_PREFIX)
+TOPICS = Namespace("topics", TOPIC_PREFIX, "\x7f")
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """What one page may cost. ``scan``: names that it looks at in the catalog; ``ask``: queues whose metadata it has
+    asked for, to filter by it; ``deadline``: seconds for all it asks partitions."""
+
+    scan: int
+    ask: int
+    deadline: float
+
+
+class Page(NamedTuple):
+    """``entries``: names, and metadata if that is shown. ``last``: after which name the next page begins; None if
+    nothing was found up to the end. With a filter there may be a next page after one without entries."""
+
+    entries: list[tuple[str, Metadata | None]]
+    last: str | None
+
+
+class Pages:
+    """The pages of all listings."""
+
+    def __init__(self, catalog: Catalog, directory: Directory, limits: PageLimits) -> None:
+        self._catalog = catalog
+        self._directory = directory
+        self._limits = limits
+
+    async def page(self, project: str, version: str, namespace: Namespace, query: ListingQuery) -> Page:
+        """Return the page that ``query`` asks for. Raises Refused if it cannot be whole, CatalogError."""
+        if not _IN_NAMES.match(query.name):
+            return Page([], None)
+        until = asyncio.get_running_loop().time() + self._limits.deadline
+        inquiry = Inquiry(self._catalog, self._directory, version, until)
+        after = namespace.prefix + query.after
+        while True:
+            candidates, reached = await self._candidates(project, after, namespace.end, query)
+            entries, last = await self._entries(inquiry, candidates, query)
+            reached = last or reached
+            # Queues that were deleted meanwhile are left out; if they are all, this is not the end.
+            if entries or reached is None or query.name or query.filters:
+                break
+            after = reached
+        if reached is None and entries:
+            reached = entries[-1][0]
+        size = len(namespace.prefix)
+        named = [(queue[size:], metadata) for queue, metadata in entries]
+        return Page(named, None if reached is None else reached[size:])
+
+    async def _candidates(
+        self, project: str, after: str, before: str, query: ListingQuery
+    ) -> tuple[list[Placement], str | None]:
+        """Return what may be on the page, and the name after which there may be more; None if there is no more."""
+        limit = max(query.limit, self._limits.ask) if query.filters else query.limit
+        if query.name:
+            return await self._catalog.search_queues(
+                project, after, before, limit, containing=query.name, examine=self._limits.scan
+            )
+        found = await self._catalog.list_queues(project, after, before, limit)
+        return found, found[-1].queue if len(found) == limit else None
+
+    async def _entries(
+        self, inquiry: Inquiry, candidates: list[Placement], query: ListingQuery
+    ) -> tuple[list[tuple[str, Metadata | None]], str | None]:
+        """Return what is on the page, by names in the catalog, and its last one if there may be more after that."""
+        if not query.filters:
+            if not query.detailed:
+                return [(placement.queue, None) for placement in candidates], None
+            shown = await inquiry.shown(candidates)
+            return [(p.queue, shown[p.queue]) for p in candidates if p.queue in shown], None
+        found: list[tuple[Placement, Metadata | None]] = []
+        step = max(query.limit, _AT_A_TIME)
+        for start in range(0, len(candidates), step):
+            some = candidates[start : start + step]
+            matching = await inquiry.matching(some, query.filters)
+            found += [(placement, matching[placement.queue]) for placement in some if placement.queue in matching]
+            if len(found) >= query.limit:
+                break
+        full = found[: query.limit]
+        last = full[-1][0].queue if len(full) == query.limit else None
+        if not query.detailed:
+            return [(placement.queue, None) for placement, _ in full], last
+        shown = {placement.queue: metadata for placement, metadata in full if metadata is not None}
+        shown |= await inquiry.shown([placement for placement, metadata in full if metadata is None])
+        return [(placement.queue, shown[placement.queue]) for placement, _ in full if placement.queue in shown], last
