@@ -32,7 +32,7 @@ class Application:
             return
         except Exception as fault:
             answer = self._faults.answer(fault, call)
-        await _send(answer, send)
+        await send_answer(answer, send)
 
     async def _answer(self, call: Call) -> Answer:
         match = routes.match(call.path)
@@ -48,7 +48,8 @@ class Application:
         return await handler(self._node, call)
 
 
-async def _send(answer: Answer, send: Send) -> None:
+async def send_answer(answer: Answer, send: Send) -> None:
+    """Send it whole."""
     headers = list(answer.headers)
     if answer.status != 204:
         headers.append((b"content-length", b"%d" % len(answer.body)))

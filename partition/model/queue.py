@@ -14,6 +14,8 @@ NO_PROJECT = ""
 Metadata = Mapping[str, Any]
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# Sorts after every name.
+_AFTER_NAMES = "~"
 # No client can address them: paths with such a segment are normalised on the way.
 _UNREACHABLE = frozenset({".", ".."})
 
@@ -36,6 +38,21 @@ class QueueKey(NamedTuple):
     project: str
     name: str
     kind: Kind = Kind.QUEUE
+
+
+def place(key: QueueKey) -> tuple[str, Kind, str]:
+    """What inventories are sorted by."""
+    return key.project, key.kind, key.name
+
+
+def lower_bound(after: QueueKey | None, kind: Kind) -> tuple[str, str]:
+    """Return the (project, name) after which those of ``kind`` come next in an inventory that has come to ``after``."""
+    if after is None:
+        return "", ""
+    if after.kind is kind:
+        return after.project, after.name
+    # Queues come before topics: of the project's queues there is none left, and of its topics there are all.
+    return after.project, _AFTER_NAMES if kind is Kind.QUEUE else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
 """,
     )
     serve.add_argument("--bind", metavar="HOST:PORT", help="[server] bind; port 0 for any free one")
+    serve.add_argument(
+        "--admin-bind", metavar="HOST:PORT", help="[server] admin_bind: where the operator finds the inventory"
+    )
     serve.add_argument("--workers", metavar="N", help="[server] workers: how many processes")
     check = _command(
         commands,
@@ -104,7 +107,7 @@ def _load(given: argparse.Namespace, **overrides: object) -> cfg.ConfigOpts:
 
 
 def _serve(given: argparse.Namespace) -> int:
-    conf = _load(given, server__bind=given.bind, server__workers=given.workers)
+    conf = _load(given, server__bind=given.bind, server__admin_bind=given.admin_bind, server__workers=given.workers)
     # gunicorn and uvicorn are not needed for anything else.
     from partition.serving.server import serve
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from partition.admin.application import AdminApplication
 from partition.api.answer import error
 from partition.api.application import Application
 from partition.api.node import Node
@@ -32,19 +33,26 @@ OpenNode = Callable[[], Awaitable[Node]]
 class Worker:
     """An ASGI application with a lifespan, around ``Application``. ``sweep_interval`` in seconds.
 
+    ``admin_port`` is that of the listener whose calls are the operator's; None if there is none.
+
     If the store cannot be opened right now, everything is answered 503 until it can: a worker that ended because of it
     would take the whole server down, since its master has no use for workers that do not start.
     """
 
-    def __init__(self, open_node: OpenNode, sweep_interval: float) -> None:
+    def __init__(self, open_node: OpenNode, sweep_interval: float, admin_port: int | None = None) -> None:
         self._open_node = open_node
+        self._admin_port = admin_port
         self._sweep_interval = sweep_interval
         self._node: Node | None = None
         self._application: Application | None = None
+        self._admin: AdminApplication | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "http" and self._application is not None:
-            await self._application(scope, receive, send)
+            if self._admin is not None and scope["server"][1] == self._admin_port:
+                await self._admin(scope, receive, send)
+            else:
+                await self._application(scope, receive, send)
         elif scope["type"] == "http":
             headers = [*_CLOSED.headers, (b"content-length", b"%d" % len(_CLOSED.body))]
             await send({"type": "http.response.start", "status": _CLOSED.status, "headers": headers})
@@ -77,6 +85,8 @@ class Worker:
     async def _open(self) -> None:
         self._node = await self._open_node()
         self._application = Application(self._node)
+        if self._admin_port is not None:
+            self._admin = AdminApplication(self._node)
 
     async def _work(self) -> None:
         """Open the store as soon as that is possible, and sweep it from then on."""

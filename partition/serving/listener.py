@@ -9,15 +9,16 @@ from partition.serving.errors import StartError
 BACKLOG = 2048
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; port 0 becomes a free port. Raises StartError."""
+def bind(host: str, port: int, option: str = "bind") -> socket.socket:
+    """Return a socket that listens; port 0 becomes a free port. ``option`` is where the address is from. Raises
+    StartError."""
     try:
         family, kind, proto, _, target = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, proto)
     except OSError as error:
-        raise StartError(f"[server] bind: {host!r} is no address of this machine ({error.strerror})") from error
+        raise StartError(f"[server] {option}: {host!r} is no address of this machine ({error.strerror})") from error
     try:
         # Else a restart fails while connections of the process before are in TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -25,7 +26,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise StartError(f"[server] bind: cannot listen on {host}:{port}: {error.strerror}") from error
+        raise StartError(f"[server] {option}: cannot listen on {host}:{port}: {error.strerror}") from error
     return listener
 
 

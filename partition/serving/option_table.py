@@ -73,6 +73,13 @@ _SERVER = (
         help="HOST:PORT of the API; [IPV6]:PORT for IPv6, port 0 for any free one. Whoever reaches it is believed to "
         "be the project it names, so the default is reachable from this machine only.",
     ),
+    cfg.Opt(
+        "admin_bind",
+        type=AddressType(),
+        help="HOST:PORT of a second listener, for the operator alone: GET /v1/inventory there shows all projects and "
+        "queues. Off unless it is set. Nobody is asked who they are, so it must be out of reach of tenants: 127.0.0.1, "
+        "or a network of operators. Its port must be another one than that of bind.",
+    ),
     cfg.IntOpt(
         "workers",
         default=1,

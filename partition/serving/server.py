@@ -14,6 +14,7 @@ from oslo_config import cfg
 from partition.api.node import Node
 from partition.errors import StorageUnavailable
 from partition.serving import options
+from partition.serving.errors import StartError
 from partition.serving.forking import end_newborns_by_signals
 from partition.serving.lifespan import Worker
 from partition.serving.listener import bind, url
@@ -40,14 +41,15 @@ class Logger(glogging.Logger):
 class Listener(BaseApplication):
     """The server as gunicorn sees it: settings for the master, the application for each worker."""
 
-    def __init__(self, conf: cfg.ConfigOpts, target: str) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, targets: list[str], admin_port: int | None) -> None:
         self._conf = conf
-        self._target = target
+        self._targets = targets
+        self._admin_port = admin_port
         super().__init__(prog="marconi-partition")
 
     def load_config(self) -> None:
         settings = {
-            "bind": self._target,
+            "bind": self._targets,
             "workers": self._conf.server.workers,
             "worker_class": WORKER_CLASS,
             "keepalive": self._conf.server.keepalive,
@@ -77,7 +79,7 @@ class Listener(BaseApplication):
         """Return the application. Called in each worker, after fork."""
         # The thread that writes waits for this long for the interpreter, while requests are being parsed.
         sys.setswitchinterval(0.0005)
-        return Worker(lambda: open_node(self._conf), self._conf.storage.sweep_interval)
+        return Worker(lambda: open_node(self._conf), self._conf.storage.sweep_interval, self._admin_port)
 
 
 async def open_node(conf: cfg.ConfigOpts) -> Node:
@@ -97,13 +99,25 @@ def serve(conf: cfg.ConfigOpts) -> None:
     logging.basicConfig(level=conf.log.level.upper(), format=FORMAT, datefmt=TIME_FORMAT, force=True)
     asyncio.run(_try(conf.storage.uri))
     listener = bind(*conf.server.bind)
-    where = url(listener)
-    # gunicorn owns the descriptor from here on.
-    target = f"fd://{listener.detach()}"
-    _log.info("listening on %s, workers: %d, storage: %s", where, conf.server.workers, redacted(conf.storage.uri))
+    listeners = [listener]
+    _log.info(
+        "listening on %s, workers: %d, storage: %s", url(listener), conf.server.workers, redacted(conf.storage.uri)
+    )
     _log.warning("X-Project-Id is believed as sent, whoever sends it")
+    admin_port = None
+    if conf.server.admin_bind is not None:
+        host, port = conf.server.admin_bind
+        admin = bind(host, port, "admin_bind")
+        admin_port = admin.getsockname()[1]
+        if admin_port == listener.getsockname()[1]:
+            # It is by the port that a call is known to be the operator's.
+            raise StartError("[server] admin_bind: must have another port than [server] bind")
+        listeners.append(admin)
+        _log.warning("all projects and queues are shown to whoever reaches %s", url(admin))
+    # gunicorn owns the descriptors from here on.
+    targets = [f"fd://{each.detach()}" for each in listeners]
     end_newborns_by_signals()
-    Listener(conf, target).run()
+    Listener(conf, targets, admin_port).run()
 
 
 async def _try(uri: str) -> None:

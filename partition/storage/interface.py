@@ -73,6 +73,14 @@ class Storage(ABC):
     async def count_queues(self, project: str, kind: Kind) -> int: ...
 
     @abstractmethod
+    async def inventory(self, after: QueueKey | None, limit: int) -> list[tuple[QueueKey, Queue]]:
+        """What there is after ``after``: by project, in it queues before topics, each by name, in the order of bytes.
+
+        A range of an index: the cost does not depend on where a page begins. Those that only dead letters brought about
+        are left out, as everywhere.
+        """
+
+    @abstractmethod
     async def stats(self, key: QueueKey) -> Stats:
         """Raises QueueMissing."""
 

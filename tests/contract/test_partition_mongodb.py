@@ -16,7 +16,7 @@ from pymongo import MongoClient
 from partition.errors import BadStorageURI, QueueChanged, QueueMissing, StorageUnavailable, WrongStore
 from partition.model.claim import Lease
 from partition.model.message import Deletion, MessageQuery
-from partition.model.queue import QueueKey, QueueQuery
+from partition.model.queue import Kind, QueueKey, QueueQuery
 from partition.storage.interface import Storage
 from partition.storage.mongodb import posting, store
 from partition.storage.mongodb.driver import MongoDBStorage
@@ -642,6 +642,7 @@ async def test_no_call_scans_a_collection(storage, database, clock):
         await storage.purge(key)
         await storage.list_queues(QueueQuery("p", key.kind, 10, name_part="o", filters=(("a", 1),)))
         await storage.count_queues("p", key.kind)
+        await storage.inventory(key, 10)
         await storage.list_subscriptions(key, 10, None)
     clock.passes(600)
     await storage.delete_queue(QueueKey("p", "dead"))
@@ -653,6 +654,30 @@ async def test_no_call_scans_a_collection(storage, database, clock):
     scans = {(collection, plan) for collection, plan in plans if "COLLSCAN" in plan}
     assert scans <= {("dropped", "COLLSCAN")}  # read for its first document only
     assert any(collection == "messages" and "IXSCAN" in plan for collection, plan in plans)
+
+
+async def test_a_page_of_the_inventory_costs_the_same_wherever_it_begins(storage, database):
+    made = [(n % 2, f"p{n % 10}", f"q{n:04d}") for n in range(4000)]
+    database["queues"].insert_many(
+        {
+            "_id": f"{kind}\0{project}\0{name}",
+            "queue": 1000 + n,
+            "name": name,
+            "declared": True,
+            "revision": 0,
+            "metadata": "{}",
+            "last": 0,
+            "pending": [],
+        }
+        for n, (kind, project, name) in enumerate(made)
+    )
+    database.command("profile", 2)
+    for after in (None, QueueKey("p5", "q2001", Kind.TOPIC), QueueKey("p9", "q2009", Kind.TOPIC)):
+        assert len(await storage.inventory(after, 50)) == 50
+    database.command("profile", 0)
+    seen = list(database["system.profile"].find({"op": "query", "ns": f"{database.name}.queues"}))
+    assert len(seen) == 6
+    assert max(one["docsExamined"] for one in seen) <= 50
 
 
 async def test_a_page_behind_many_claimed_messages_does_not_look_at_them(storage, database):

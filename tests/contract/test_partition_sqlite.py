@@ -14,7 +14,7 @@ import pytest
 
 from partition.errors import BadStorageURI, QueueMissing, StorageUnavailable, WrongStore
 from partition.model.message import MessageQuery
-from partition.model.queue import QueueKey, QueueQuery
+from partition.model.queue import Kind, QueueKey, QueueQuery
 from partition.storage.opening import driver_of, open_storage, redacted
 from partition.storage.sqlite import lane as lane_module
 from partition.storage.sqlite.driver import SQLiteStorage
@@ -366,6 +366,7 @@ async def test_no_statement_scans_a_table(tmp_path):
         await storage.purge(KEY)
         await storage.list_queues(QueueQuery("p", KEY.kind, 10, name_part="o", filters=(("a", 1),)))
         await storage.count_queues("p", KEY.kind)
+        await storage.inventory(KEY, 10)
         await storage.list_subscriptions(KEY, 10, None)
         clock.passes(600)
         await storage.delete_queue(QueueKey("p", "dead"))
@@ -392,6 +393,33 @@ async def test_no_statement_scans_a_table(tmp_path):
     assert {sql for sql in whole if " LIMIT " not in sql and " message " in sql} == set()  # a scan of one queue
     sorts = {sql: plan for sql, plan in plans.items() if any("TEMP B-TREE" in step for step in plan)}
     assert {sql for sql in sorts if "WHERE claim=" not in sql} == set()  # of one claim's messages, 20 at most
+
+
+async def test_a_page_of_the_inventory_costs_the_same_wherever_it_begins(tmp_path):
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.executemany(
+            "INSERT INTO queue (kind, project, name, created, revision, metadata) VALUES (?, ?, ?, 1, 0, '{}')",
+            [(n % 2, f"p{n % 100:02d}", f"q{n:05d}") for n in range(20_000)],
+        )
+
+    async with opened("sqlite", tmp_path, FakeClock()) as storage:
+        assert isinstance(storage, SQLiteStorage)
+        await storage._writing.run(fill)
+        costs = []
+        for after in (
+            None,
+            QueueKey("p50", "q10050"),
+            QueueKey("p98", "q19898"),
+            QueueKey("p99", "q14999", Kind.TOPIC),
+        ):
+            steps: list[None] = []
+            count = lambda steps=steps: steps.append(None)  # noqa: E731
+            await storage._reading.run(lambda c, count=count: c.set_progress_handler(count, 10))
+            assert len(await storage.inventory(after, 50)) == 50
+            await storage._reading.run(lambda c: c.set_progress_handler(None, 0))
+            costs.append(len(steps))
+    assert min(costs) > 10
+    assert max(costs) < 1.5 * costs[0], costs
 
 
 async def test_many_dead_letters_keep_nobody_waiting(tmp_path):

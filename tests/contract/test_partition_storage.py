@@ -111,6 +111,49 @@ async def test_queues_are_listed_by_the_bytes_of_their_names(storage):
     assert await storage.count_queues("nobody", Kind.QUEUE) == 0
 
 
+async def test_the_inventory_is_of_all_projects_and_in_the_order_of_bytes(storage):
+    wanted = [
+        QueueKey(NO_PROJECT, "b"),
+        QueueKey(NO_PROJECT, "a", Kind.TOPIC),
+        QueueKey(" p", "z"),
+        QueueKey("P", "a"),
+        QueueKey("p", "Z"),
+        QueueKey("p", "_"),
+        QueueKey("p", "a"),
+        QueueKey("p", "A", Kind.TOPIC),
+        QueueKey("p", "a", Kind.TOPIC),
+        QueueKey("p-", "a"),
+        QueueKey("p/a", "a", Kind.TOPIC),
+        QueueKey("p~", "a"),
+        QueueKey("\xc3\xa9", "a"),
+    ]
+    for number, key in enumerate(reversed(wanted)):
+        await storage.create_queue(key, {"n": number})
+    found = await storage.inventory(None, 20)
+    assert [key for key, _ in found] == wanted
+    assert [queue.metadata["n"] for _, queue in found] == list(reversed(range(len(wanted))))
+    for limit in (1, 2, 5):
+        pages: list[QueueKey] = []
+        while page := await storage.inventory(pages[-1] if pages else None, limit):
+            assert len(page) <= limit
+            pages += [key for key, _ in page]
+        assert pages == wanted
+    # A marker need not be there.
+    assert [key for key, _ in await storage.inventory(QueueKey("P", "b"), 1)] == [QueueKey("p", "Z")]
+    assert [key for key, _ in await storage.inventory(QueueKey("p", "0", Kind.TOPIC), 1)] == [wanted[7]]
+
+
+async def test_the_inventory_leaves_out_what_only_dead_letters_brought_about(storage, clock):
+    await storage.create_queue(KEY, {"_max_claim_count": 1, "_dead_letter_queue": "dead"})
+    await storage.post(KEY, some(1), CLIENT)
+    await storage.claim(KEY, LEASE, 1)
+    clock.passes(61)
+    assert await storage.claim(KEY, LEASE, 1) is None
+    assert [key for key, _ in await storage.inventory(None, 10)] == [KEY]
+    await storage.create_queue(QueueKey("p", "dead"), {})
+    assert [key.name for key, _ in await storage.inventory(None, 10)] == ["dead", "orders"]
+
+
 async def test_listings_are_filtered_by_stored_metadata(storage):
     for name, metadata in {
         "alpha": {"colour": "red", "n": 3},

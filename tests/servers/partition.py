@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,11 +31,12 @@ def storage_drivers() -> list[str]:
 
 @dataclass(frozen=True)
 class PartitionNode:
-    """A running node: where it listens, its store, and its process."""
+    """A running node: where it listens, its store, its process, and the base URL of its inventory if it has one."""
 
     port: int
     storage: str
     process: ServerProcess
+    inventory: str | None = None
 
     @property
     def url(self) -> str:
@@ -57,15 +59,19 @@ def start_partition(
     workers: int = 1,
     port: int | None = None,
     launcher: Sequence[str] = (sys.executable,),
+    inventory: bool = False,
 ) -> PartitionNode:
-    """Run a node over the store at URI ``storage``, logging below ``directory``; on ``port`` if given.
+    """Run a node over the store at URI ``storage``, logging below ``directory``; on ``port`` if given, and with an
+    ``inventory`` if asked.
 
     ``launcher`` is what runs Python. It is ready when it answers, which does not mean that it can write. The caller
     stops it. Raises ServerFailed.
     """
 
     def start(port: int) -> ServerProcess:
-        options = ("--storage", storage, "--bind", f"{HOST}:{port}", "--workers", str(workers))
+        options = ["--storage", storage, "--bind", f"{HOST}:{port}", "--workers", str(workers)]
+        if inventory:
+            options += ["--admin-bind", f"{HOST}:0"]
         return ServerProcess(
             "marconi-partition serve",
             (*launcher, "-m", "partition", "serve", *options),
@@ -81,7 +87,8 @@ def start_partition(
     else:
         process = start(port)
         process.wait_until(lambda: ready(port))
-    return PartitionNode(port, storage, process)
+    shown = re.findall(r"shown to whoever reaches (\S+)", process.log.read_text())
+    return PartitionNode(port, storage, process, shown[-1] if shown else None)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from partition.model.clock import MILLISECONDS, Clock, age, system_clock
 from partition.model.identifier import MULTIPLIERS, TAGS, Identifiers, well_formed
 from partition.model.marker import position
 from partition.model.message import Deletion, Edge, Message, MessageQuery, NewMessage, Stats
-from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery
+from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery, place
 from partition.model.subscription import NewSubscription, Subscription, SubscriptionChange
 from partition.storage.interface import Storage
 
@@ -160,6 +160,10 @@ class MemoryStorage(Storage):
 
     async def count_queues(self, project: str, kind: Kind) -> int:
         return sum((key.project, key.kind) == (project, kind) for key in self._shelf.queues)
+
+    async def inventory(self, after: QueueKey | None, limit: int) -> list[tuple[QueueKey, Queue]]:
+        found = sorted(self._shelf.queues.items(), key=lambda one: place(one[0]))
+        return [(key, queue) for key, queue in found if after is None or place(key) > place(after)][:limit]
 
     async def stats(self, key: QueueKey) -> Stats:
         self._must_be(key)

@@ -25,6 +25,13 @@ def queue_id(key: QueueKey) -> str:
     return prefix(key.project, key.kind) + key.name
 
 
+def read_key(document: Document) -> QueueKey:
+    """Read what names a queue."""
+    kind, _, rest = document["_id"].partition("\0")
+    project, _, name = rest.rpartition("\0")
+    return QueueKey(project, name, Kind(int(kind)))
+
+
 def version(document: Document) -> str:
     """The version of a queue."""
     return f"{document['queue']}.{document['revision']}"

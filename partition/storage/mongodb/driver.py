@@ -96,6 +96,9 @@ class MongoDBStorage(Storage):
     async def count_queues(self, project: str, kind: Kind) -> int:
         return await self._queues.count(project, kind)
 
+    async def inventory(self, after: QueueKey | None, limit: int) -> list[tuple[QueueKey, Queue]]:
+        return await self._queues.inventory(after, limit)
+
     async def stats(self, key: QueueKey) -> Stats:
         return await stats.of_queue(self._store, self._pages, key, self._identifiers, self._clock())
 

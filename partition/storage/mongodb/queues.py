@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pymongo.errors import DuplicateKeyError
 
 from partition.errors import QueueChanged, QueueMissing
-from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery
-from partition.storage.mongodb.documents import at_version, parsed, prefix, queue_id, read_queue
+from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery, lower_bound, place
+from partition.storage.mongodb.documents import at_version, parsed, prefix, queue_id, read_key, read_queue
 from partition.validation.json_document import text
 
 if TYPE_CHECKING:
@@ -129,6 +129,23 @@ class Queues:
         async with self._store.reading() as session:
             wanted = {"_id": _within(project, kind), "declared": True}
             return await self._store.queues.count_documents(wanted, session=session)
+
+    async def inventory(self, after: QueueKey | None, limit: int) -> list[tuple[QueueKey, Queue]]:
+        """Take a page of each kind, and of both what comes first."""
+        found = []
+        async with self._store.reading() as session:
+            for kind in Kind:
+                project, name = lower_bound(after, kind)
+                page = self._store.queues.find(
+                    {"_id": {"$gt": prefix(project, kind) + name, "$lt": f"{int(kind)}\1"}, "declared": True},
+                    _SEEN,
+                    sort=[("_id", 1)],
+                    limit=limit,
+                    session=session,
+                )
+                found += [(read_key(document), read_queue(document)) for document in await page.to_list()]
+        found.sort(key=lambda one: place(one[0]))
+        return found[:limit]
 
 
 def _within(project: str, kind: Kind) -> dict[str, Any]:

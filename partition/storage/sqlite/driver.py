@@ -138,6 +138,9 @@ class SQLiteStorage(Storage):
     async def count_queues(self, project: str, kind: Kind) -> int:
         return await self._reading.run(lambda c: queues.count(c, project, kind))
 
+    async def inventory(self, after: QueueKey | None, limit: int) -> list[tuple[QueueKey, Queue]]:
+        return await self._reading.run(lambda c: queues.inventory(c, after, limit))
+
     async def stats(self, key: QueueKey) -> Stats:
         return await self._reading.run(lambda c: stats.of_queue(c, key, self._identifiers, self._clock()))
 

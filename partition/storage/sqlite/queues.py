@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from partition.errors import QueueChanged, QueueMissing
-from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery
+from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery, lower_bound, place
 
 # Rows that a filtered page looks at in one go: filters are not indexed.
 _FILTER_CHUNK = 500
@@ -130,6 +130,23 @@ def list_page(connection: sqlite3.Connection, query: QueueQuery) -> list[Queue]:
         if not selective or len(rows) < chunk:
             return page
         after = rows[-1][0]
+
+
+def inventory(connection: sqlite3.Connection, after: QueueKey | None, limit: int) -> list[tuple[QueueKey, Queue]]:
+    """Take a page of each kind, and of both what comes first."""
+    found = []
+    for kind in Kind:
+        rows = connection.execute(
+            "SELECT project, name, queue, revision, metadata FROM queue"
+            " WHERE kind=? AND (project, name)>(?, ?) AND created!=0 ORDER BY project, name LIMIT ?",
+            (kind, *lower_bound(after, kind), limit),
+        )
+        found += [
+            (QueueKey(project, name, kind), Queue(name, f"{queue}.{revision}", parsed(metadata)))
+            for project, name, queue, revision, metadata in rows
+        ]
+    found.sort(key=lambda one: place(one[0]))
+    return found[:limit]
 
 
 def _matches(metadata: str, query: QueueQuery) -> bool:
