@@ -14,6 +14,10 @@ API_VERSIONS = ("v1", "v1.1", "v2")
 MAX_WEIGHT = 4294967295
 
 
+# Why there is no path in a URL of this field.
+_PATHS = {"hosts": "hrefs carry the path that the partition sees", "inventory": "the path is always the same"}
+
+
 class PartitionState(StrEnum):
     """enabled: serves, and takes new queues. cordoned: serves, takes no new ones. drained: cordoned, and known to be
     empty. disabled: no call is forwarded to it."""
@@ -24,13 +28,13 @@ class PartitionState(StrEnum):
     DISABLED = "disabled"
 
 
-def check_host(url: str) -> str:
-    """Return a partition host's base URL without a trailing slash.
+def check_host(url: str, field: str = "hosts") -> str:
+    """Return a partition host's base URL without a trailing slash. ``field`` is where it stands.
 
     Raises ValueError unless it is ``http(s)://host[:port]``: no path (clients' hrefs would not fit, API section 8.5),
     no query, no fragment, no user.
     """
-    what = f"hosts: {url!r}"
+    what = f"{field}: {url!r}"
     if not isinstance(url, str) or not url.isascii() or any(c.isspace() or not c.isprintable() for c in url):
         raise ValueError(f"{what} is not an http(s) URL")
     try:
@@ -41,9 +45,9 @@ def check_host(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{what} is not an http(s) URL such as http://10.0.0.1:8888")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("hosts: a URL must not carry a user or password")
+        raise ValueError(f"{field}: a URL must not carry a user or password")
     if parts.path not in ("", "/") or "?" in url or "#" in url:
-        raise ValueError(f"{what} must end after the port: hrefs carry the path that the partition sees")
+        raise ValueError(f"{what} must end after the port: {_PATHS[field]}")
     if port == 0:
         raise ValueError(f"{what} has port 0")
     return f"{parts.scheme}://{parts.netloc.lower()}"
@@ -55,6 +59,7 @@ class Partition:
 
     ``weight``: 0..4294967295, its share of new queues; 0 takes none. ``api_versions``: those of API_VERSIONS it
     speaks, empty while unknown; ``api_versions_set`` tells that an operator fixed them, so that probes leave them be.
+    ``inventory`` is the base URL of a listener that shows all its projects and queues, if it has one (our own node).
     ``version`` starts at 1; every change is a compare-and-set that adds one.
     """
 
@@ -66,6 +71,7 @@ class Partition:
     state: PartitionState = PartitionState.ENABLED
     api_versions: tuple[str, ...] = ()
     api_versions_set: bool = False
+    inventory: str | None = None
     version: int = field(default=1, compare=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +92,8 @@ class Partition:
         for label in self.labels:
             check_text("labels", label)
         object.__setattr__(self, "labels", tuple(sorted(set(self.labels))))
+        if self.inventory is not None:
+            object.__setattr__(self, "inventory", check_host(self.inventory, "inventory"))
         unknown = [v for v in self.api_versions if v not in API_VERSIONS]
         if unknown:
             raise ValueError(f"api_versions: {unknown[0]!r} is none of {', '.join(API_VERSIONS)}")
@@ -101,11 +109,13 @@ class Partition:
             "state": self.state.value,
             "api_versions": list(self.api_versions),
             "api_versions_set": self.api_versions_set,
+            "inventory": self.inventory,
             "version": self.version,
         }
 
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> Partition:
+        """Read it, also as schema version 2 wrote it: without ``inventory``."""
         return Partition(
             name=doc["name"],
             hosts=tuple(doc["hosts"]),
@@ -115,5 +125,6 @@ class Partition:
             state=PartitionState(doc["state"]),
             api_versions=tuple(doc["api_versions"]),
             api_versions_set=doc["api_versions_set"],
+            inventory=doc.get("inventory"),
             version=doc["version"],
         )

@@ -10,7 +10,7 @@ import falcon
 
 from catalog.model import Partition, PartitionState
 
-MEMBERS = ("hosts", "weight", "region", "labels", "state", "api_versions")
+MEMBERS = ("hosts", "weight", "region", "labels", "state", "api_versions", "inventory")
 
 _LISTS = ("hosts", "labels", "api_versions")
 

@@ -11,7 +11,7 @@ from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.formatters import Words
 from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb
 
-COLUMNS = ("name", "weight", "hosts", "region", "labels", "state", "api_versions")
+COLUMNS = ("name", "weight", "hosts", "region", "labels", "state", "api_versions", "inventory")
 STATES = ("enabled", "cordoned", "drained", "disabled")
 
 Shown = tuple[Sequence[str], Iterable[Any]]
@@ -56,6 +56,12 @@ def _add_members(parser: argparse.ArgumentParser, *, required: bool) -> None:
         help="v1, v1.1 or v2; may be repeated; default: what its servers say"
         + ("" if required else "; empty to believe its servers again"),
     )
+    parser.add_argument(
+        "--inventory",
+        metavar="URL",
+        help="base URL of its inventory, the admin listener of a marconi-partition: with it, adopting and verifying "
+        "need no list of projects" + ("" if required else "; empty for none"),
+    )
 
 
 def _members(parsed_args: argparse.Namespace) -> dict[str, Any]:
@@ -71,6 +77,8 @@ def _members(parsed_args: argparse.Namespace) -> dict[str, Any]:
         given["labels"] = [label for label in parsed_args.label if label]
     if parsed_args.api_version is not None:
         given["api_versions"] = [version for version in parsed_args.api_version if version]
+    if parsed_args.inventory is not None:
+        given["inventory"] = parsed_args.inventory or None
     return given
 
 

@@ -25,6 +25,7 @@ from tests.contract.examples import BORN, move, partition, placement
             state=PartitionState.CORDONED,
             api_versions=("v1", "v2"),
             api_versions_set=True,
+            inventory="http://10.0.0.1:8890",
         ),
         partition("nothing", weight=0),
     ],

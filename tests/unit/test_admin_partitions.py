@@ -48,6 +48,7 @@ async def test_partitions_are_a_bare_array_by_name(api):
         "labels": [],
         "state": "enabled",
         "api_versions": [],
+        "inventory": None,
     }
 
 
@@ -62,6 +63,7 @@ async def test_a_new_partition_is_registered_with_the_versions_its_hosts_share(a
         "labels": [],
         "state": "enabled",
         "api_versions": ["v1.1", "v2"],
+        "inventory": None,
     }
 
 
@@ -126,6 +128,11 @@ async def test_registering_something_else_is_409_and_says_what_differs(api, memb
         (ONE | {"state": ["enabled"]}, "state"),
         (ONE | {"api_versions": ["v3"]}, "api_versions"),
         (ONE | {"api_versions": {}}, "api_versions"),
+        (ONE | {"inventory": "http://one:8890/v1"}, "inventory"),
+        (ONE | {"inventory": "one:8890"}, "inventory"),
+        (ONE | {"inventory": ""}, "inventory"),
+        (ONE | {"inventory": 7}, "inventory"),
+        (ONE | {"inventory": "http://me:secret@one:8890"}, "inventory"),
         (ONE | {"name": "p"}, "name"),
     ],
 )

@@ -101,7 +101,9 @@ def test_members_of_schema_version_1_promise_nothing() -> None:
     "value",
     [
         PARTITION,
-        Partition("p", ("https://h",), 0, "eu", ("b", "a"), PartitionState.DRAINED, ("v2", "v1"), True, 9),
+        Partition(
+            "p", ("https://h",), 0, "eu", ("b", "a"), PartitionState.DRAINED, ("v2", "v1"), True, "http://h:1", 9
+        ),
         Tenant(""),
         Tenant("project", 1000, "p1"),
         Member("host/1/boot", 2**62, True),

@@ -44,6 +44,7 @@ P = {
     "labels": [],
     "state": "enabled",
     "api_versions": ["v1", "v2"],
+    "inventory": None,
 }
 
 
@@ -58,7 +59,10 @@ async def test_partitions_are_registered_changed_and_deleted(run):
     ended = await run("partition", "set", "p", *members, "--state", "disabled", "-f", "json")
     changed = {"weight": 7, "region": "eu", "labels": ["a", "b"], "api_versions": ["v1.1"], "state": "disabled"}
     assert (ended.status, ended.json) == (0, P | changed)
-    ended = await run("partition", "set", "p", "--region", "", "--label", "", "-f", "json")
+    ended = await run("partition", "set", "p", "--inventory", "http://one:8890/", "-f", "json")
+    assert ended.json == P | changed | {"inventory": "http://one:8890"}
+    none = ("--region", "", "--label", "", "--inventory", "")
+    ended = await run("partition", "set", "p", *none, "-f", "json")
     assert ended.json == P | changed | {"region": None, "labels": []}
     assert (await run("partition", "cordon", "p", "-f", "json")).json["state"] == "cordoned"
     assert (await run("partition", "uncordon", "p", "-f", "json")).json["state"] == "enabled"
@@ -90,7 +94,8 @@ async def test_one_thing_as_csv_and_as_values(run):
     await run(*REGISTER)
     ended = await run("partition", "show", "p", "-f", "csv")
     assert ended.out == (
-        '"name","weight","hosts","region","labels","state","api_versions"\n"p",100,"http://one","","","enabled","v1,v2"\n'
+        '"name","weight","hosts","region","labels","state","api_versions","inventory"\n'
+        '"p",100,"http://one","","","enabled","v1,v2",""\n'
     )
     assert (await run("partition", "set", "p", "--weight", "7", "-f", "csv", "-c", "weight")).out == '"weight"\n7\n'
     assert (await run("partition", "show", "p", "-f", "value", "-c", "api_versions")).out == "v1,v2\n"
