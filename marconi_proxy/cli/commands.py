@@ -49,6 +49,8 @@ COMMANDS = {
     "tenant set": "marconi_proxy.cli.tenants:Set",
     "tenant unset": "marconi_proxy.cli.tenants:Unset",
     "catalog init": "marconi_proxy.cli.catalog:Init",
+    "catalog adopt plan": "marconi_proxy.cli.adoption:Plan",
+    "catalog adopt apply": "marconi_proxy.cli.adoption:Apply",
     "config sample": "marconi_proxy.cli.config:Sample",
     "config check": "marconi_proxy.cli.config:Check",
 }

@@ -1,0 +1,387 @@
+"""Carrying out a plan of adoption while clients use the queues, as often as one likes: what is done is found done.
+
+Only the catalog is written, by the verbs and rules of the front door: *insert or get* decides between the two, so a
+queue that the front door placed a moment ago is either the one in the plan or a conflict, which is told and left alone.
+
+A chain is a queue that looks as if it had been moved from one of its places to the next: sealed segments, an open one,
+and the record of a move, by which movers retire what is empty. Clients may still write to the older places directly
+when it is adopted, so its move is *suspended*; ``retire`` lets it go on when they do not any more. First the placement
+is written, then the record: a crash in between leaves a chain that no mover knows, until the plan is applied again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from hashlib import sha256
+
+from catalog.errors import Conflict as Changed
+from catalog.errors import MoveConflict, MoveUnderWay, PartitionUnknown
+from catalog.interface import Catalog
+from catalog.model import (
+    FINISHED_STATES,
+    TOPIC_PREFIX,
+    LogEntry,
+    Move,
+    MoveState,
+    Partition,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Segment,
+)
+from marconi_proxy.adoption.entries import Conflict, Rule, Single
+from marconi_proxy.adoption.plan_file import Plan
+from marconi_proxy.front_door.existence import exists
+from marconi_proxy.inventory.rate import Rate
+from marconi_proxy.moving.clock import Clock
+from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.protocol.barrier import CHAINS, incapable
+from marconi_proxy.moving.protocol.machine import Event, after
+from marconi_proxy.upstream.errors import UpstreamError
+from marconi_proxy.upstream.exchange import Upstream
+
+_UNFINISHED = frozenset(MoveState) - FINISHED_STATES
+_AT_ONCE = 16
+_ROUNDS = 10
+_ATTEMPTS = 3
+
+
+class Outcome(StrEnum):
+    """What became of an entry."""
+
+    ADOPTED = "adopted"
+    THERE = "there"
+    SKIPPED = "skipped"
+    GONE = "gone"
+    CONFLICT = "conflict"
+
+
+class Stopped(Exception):
+    """It cannot go on. What is done stays, and the plan can be applied again."""
+
+
+class _Met(Exception):
+    """The queue is not as the plan has it, and nothing was done. The message says what is so."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """``conflicts``: those that were found now, as (line number, queue, why). ``retiring``: chains let go on."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    conflicts: list[tuple[int, QueueKey, str]] = field(default_factory=list)
+    chains: int = 0
+    retiring: int = 0
+
+
+class Applying:
+    """``open_upstream`` is the way to a partition; ``retire``: chains need not wait for direct clients any more."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        open_upstream: Callable[[Partition], Upstream],
+        rate: Rate,
+        clock: Clock,
+        *,
+        retire: bool,
+    ) -> None:
+        self._catalog = catalog
+        self._open_upstream = open_upstream
+        self._rate = rate
+        self._clock = clock
+        self._retire = retire
+        self._upstreams: dict[str, Upstream] = {}
+        self.summary = Summary()
+
+    async def run(self, plan: Plan, done: Callable[[], None]) -> None:
+        """Apply every entry; ``done`` is called after each. Raises Stopped, CatalogError, BadPlan, OSError."""
+        self._upstreams = {p.name: self._open_upstream(p) for p in await self._catalog.list_partitions()}
+        if plan.conflicts:
+            lacking = incapable(await self._catalog.list_members(), CHAINS)
+            if lacking:
+                raise Stopped(f"of a release that cannot serve a chain: member {', '.join(lacking)}; nothing was done")
+        entries = plan.entries()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(_AT_ONCE):
+                    group.create_task(self._work(plan, entries, done))
+        except* Exception as failures:
+            raise failures.exceptions[0] from None
+
+    async def _work(
+        self, plan: Plan, entries: Iterator[tuple[int, Conflict | Single]], done: Callable[[], None]
+    ) -> None:
+        for number, entry in entries:
+            try:
+                outcome = await self._entry(plan, number, entry)
+            except _Met as met:
+                outcome = Outcome.CONFLICT
+                self.summary.conflicts.append((number, entry.key, str(met)))
+            except PartitionUnknown as error:
+                raise Stopped(f"line {number}: {error}") from error
+            self.summary.outcomes[outcome] += 1
+            done()
+
+    async def _entry(self, plan: Plan, number: int, entry: Conflict | Single) -> Outcome:
+        if isinstance(entry, Single):
+            return await self._single(plan.id, entry)
+        if entry.rule is Rule.SKIP:
+            return Outcome.SKIPPED
+        if entry.rule is Rule.PREFER:
+            kept = next(candidate for candidate in entry.found if candidate.partition == entry.keep)
+            return await self._single(
+                plan.id, Single(entry.project, entry.queue, kept.partition, kept.group, kept.dead_letters)
+            )
+        return await self._chain(plan.id, f"{plan.id}-{number:05d}", entry)
+
+    # -- one place ---------------------------------------------------------------------------------------------------
+
+    async def _single(self, plan_id: str, wanted: Single) -> Outcome:
+        known = await self._catalog.get_placement(wanted.key)
+        if known is not None and known.born == _born(plan_id, wanted.key):
+            # Made before, wherever it was moved since.
+            return Outcome.THERE
+        if not await self._exists(wanted.key, wanted.partition):
+            return Outcome.GONE
+        if wanted.dead_letters is not None:
+            # Before its source, as the front door does: a crash leaves a reservation, which shows to nobody.
+            await self._bind(plan_id, wanted.key, wanted.dead_letters, wanted.partition)
+        await self._check_cleared(wanted.key)
+        segment = Segment(0, wanted.partition, wanted.queue.removeprefix(TOPIC_PREFIX))
+        placement = self._placement(plan_id, wanted.key, (segment,), group=wanted.group)
+        stored, inserted = await self._catalog.insert_placement(placement)
+        if inserted:
+            return Outcome.ADOPTED
+        for _ in range(_ROUNDS):
+            settled = self._settled(stored, wanted)
+            if settled is None:
+                return Outcome.THERE
+            try:
+                await self._catalog.replace_placement(settled)
+            except Changed as conflict:
+                if conflict.current is None:
+                    raise _Met("it was deleted just now") from conflict
+                stored = conflict.current
+            else:
+                return Outcome.ADOPTED if stored.state is PlacementState.RESERVED else Outcome.THERE
+        raise _Met("too many calls change it at once")
+
+    def _settled(self, stored: Placement, wanted: Single) -> Placement | None:
+        """Return what a stored placement has to become for a plan to be true, None if it is. Raises _Met."""
+        last = stored.segments[-1]
+        if stored.partition != wanted.partition or last.physical != wanted.queue.removeprefix(TOPIC_PREFIX):
+            named = "" if stored.partition != wanted.partition else f" as {last.physical}"
+            raise _Met(f"the catalog has it on {stored.partition}{named}, and {wanted.partition} has it too")
+        if stored.state is PlacementState.DELETING:
+            raise _Met("it is being deleted")
+        state = PlacementState.OPEN if stored.state is PlacementState.RESERVED else stored.state
+        group = wanted.group if stored.group is None else stored.group
+        if stored.state is PlacementState.SEALING and group != stored.group:
+            raise _Met("it is just being moved")
+        if (state, group) == (stored.state, stored.group):
+            return None
+        return replace(stored, epoch=stored.epoch + 1, state=state, since=self._clock.now(), group=group)
+
+    async def _bind(self, plan_id: str, source: QueueKey, dead_letters: str, partition: str) -> None:
+        """Keep the place of a queue that is to take the dead letters of ``source``. Raises _Met if it is elsewhere."""
+        key = QueueKey(source.project, dead_letters)
+        reserved = self._placement(
+            plan_id, key, (Segment(0, partition, dead_letters),), group=source.queue, state=PlacementState.RESERVED
+        )
+        stored = await self._catalog.get_placement(key)
+        if stored is None:
+            await self._check_cleared(key)
+            stored, _ = await self._catalog.insert_placement(reserved)
+        for _ in range(_ROUNDS):
+            if stored.partition != partition:
+                raise _Met(f"{dead_letters}, which takes its dead letters, is on {stored.partition} by now")
+            if stored.group is not None:
+                return
+            if stored.state is not PlacementState.OPEN or stored.segments[-1].physical != dead_letters:
+                raise _Met(f"{dead_letters}, which is to take its dead letters, is {stored.state} just now")
+            try:
+                await self._catalog.replace_placement(replace(stored, epoch=stored.epoch + 1, group=source.queue))
+            except Changed as conflict:
+                if conflict.current is None:
+                    raise _Met(f"{dead_letters}, which takes its dead letters, was deleted just now") from conflict
+                stored = conflict.current
+            else:
+                return
+        raise _Met(f"too many calls change {dead_letters} at once")
+
+    # -- a chain -----------------------------------------------------------------------------------------------------
+
+    async def _chain(self, plan_id: str, move_id: str, wanted: Conflict) -> Outcome:
+        stored = await self._catalog.get_placement(wanted.key)
+        if stored is not None and stored.move == move_id:
+            # Made before, and perhaps without its move.
+            await self._record(move_id, stored)
+            return Outcome.THERE
+        if stored is not None and stored.born == _born(plan_id, wanted.key) and await self._catalog.get_move(move_id):
+            # Made before, and its move has ended by now.
+            return Outcome.THERE
+        there = [c for c in wanted.found if c.partition == wanted.placed or await self._exists(wanted.key, c.partition)]
+        if not there:
+            return Outcome.GONE
+        last = there[-1]
+        if last.partition != wanted.partitions[-1]:
+            # Its group is placed by where it was to be.
+            raise _Met(f"it is gone from {wanted.partitions[-1]}, where its writes were to go")
+        if len(there) == 1:
+            if wanted.placed is not None:
+                return Outcome.GONE
+            return await self._single(
+                plan_id, Single(wanted.project, wanted.queue, last.partition, last.group, last.dead_letters)
+            )
+        if last.dead_letters is not None:
+            await self._bind(plan_id, wanted.key, last.dead_letters, last.partition)
+        await self._check_cleared(wanted.key)
+        names = [candidate.partition for candidate in there]
+        if wanted.placed is None:
+            placement = self._placement(
+                plan_id, wanted.key, _segments(wanted.queue, names), group=last.group, move=move_id
+            )
+            stored, inserted = await self._catalog.insert_placement(placement)
+            if not inserted and stored.born != placement.born:
+                raise _Met(f"the catalog has it on {stored.partition} alone by now; a new plan can chain the others")
+            placement = stored
+        else:
+            placement = await self._preceded(stored, wanted.placed, names, move_id)
+        await self._record(move_id, placement)
+        return Outcome.ADOPTED
+
+    async def _preceded(self, stored: Placement | None, placed: str, names: list[str], move_id: str) -> Placement:
+        """Let the only segment of a placement be read after those on other partitions. Raises _Met."""
+        if stored is None:
+            raise _Met("it was deleted since the plan was made; make a new one")
+        only = stored.segments[0]
+        fits = (
+            stored.state is PlacementState.OPEN
+            and len(stored.segments) == 1
+            and only.partition == placed
+            and only.n == stored.base
+            and stored.move is None
+        )
+        if not fits:
+            raise _Met("it was moved, or is changing, since the plan was made; make a new one")
+        # Nobody was ever told a number: those of the base stay untagged, and it is the base still.
+        segments = tuple(
+            replace(only, n=only.n + number)
+            if name == placed
+            else Segment(only.n + number, name, stored.queue.removeprefix(TOPIC_PREFIX), sealed=True)
+            for number, name in enumerate(names)
+        )
+        chained = replace(
+            stored,
+            epoch=stored.epoch + 1,
+            since=self._clock.now(),
+            segments=segments,
+            base=segments[-1].n,
+            move=move_id,
+        )
+        try:
+            await self._catalog.replace_placement(chained)
+        except Changed as conflict:
+            raise _Met("it was changed just now; apply the plan again") from conflict
+        return chained
+
+    async def _record(self, move_id: str, placement: Placement) -> None:
+        """Make sure that the chain has its move, and that it goes on if it may."""
+        if placement.move != move_id:
+            return
+        now = self._clock.now()
+        move = await self._catalog.get_move(move_id)
+        if move is None:
+            move = _adopting(move_id, placement, now)
+            try:
+                await self._catalog.insert_move(move)
+            except (MoveConflict, MoveUnderWay) as error:
+                raise _Met(f"its older places cannot be retired: {error}") from error
+        self.summary.chains += 1
+        while self._retire and move.state is MoveState.SUSPENDED:
+            state = after(move.state, Event.RESUME)
+            entry = LogEntry(now, state, f"{OPERATOR}no client writes to its older places directly any more")
+            try:
+                await self._catalog.replace_move(
+                    replace(move.entered(entry), due=0.0, facts={**move.facts, "waits": "", "failures": 0}), None
+                )
+            except MoveConflict as conflict:
+                if conflict.current is None:
+                    return
+                move = conflict.current
+            else:
+                self.summary.retiring += 1
+                return
+
+    # -- what all share ----------------------------------------------------------------------------------------------
+
+    def _placement(
+        self,
+        plan_id: str,
+        key: QueueKey,
+        segments: tuple[Segment, ...],
+        *,
+        group: str | None,
+        state: PlacementState = PlacementState.OPEN,
+        move: str | None = None,
+    ) -> Placement:
+        # The token is the same each time, so that what was inserted before is known for this plan's own.
+        born = _born(plan_id, key)
+        now = self._clock.now()
+        return Placement(key.project, key.queue, 1, state, segments, since=now, group=group, born=born, move=move)
+
+    async def _check_cleared(self, key: QueueKey) -> None:
+        """Raise _Met while a move goes on deleting queues of this name, of which the catalog knows nothing any more."""
+        left = await self._catalog.list_moves(project=key.project, queue=key.queue, states=_UNFINISHED, limit=1)
+        if left and await self._catalog.get_placement(key) is None:
+            raise _Met(f"move {left[0].id} is about to delete it, for the queue was deleted")
+
+    async def _exists(self, key: QueueKey, partition: str) -> bool:
+        """Raises Stopped if the partition does not tell."""
+        upstream = self._upstreams.get(partition)
+        if upstream is None:
+            raise Stopped(f"partition {partition} is not registered any more")
+        for attempt in range(1, _ATTEMPTS + 1):
+            await self._rate.turn()
+            try:
+                return await exists(upstream, key, key.queue.removeprefix(TOPIC_PREFIX))
+            except UpstreamError as error:
+                if attempt == _ATTEMPTS:
+                    raise Stopped(f"partition {partition}: {error}") from error
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _segments(queue: str, names: list[str]) -> tuple[Segment, ...]:
+    physical = queue.removeprefix(TOPIC_PREFIX)
+    return tuple(Segment(n, name, physical, sealed=n < len(names) - 1) for n, name in enumerate(names))
+
+
+def _born(plan_id: str, key: QueueKey) -> str:
+    return sha256("\0".join((plan_id, *key)).encode()).hexdigest()[:16]
+
+
+def _adopting(move_id: str, placement: Placement, now: float) -> Move:
+    """Return the move that a chain looks as if it had had: switched, and not yet drained."""
+    before, last = placement.segments[-2:]
+    older = ", ".join(segment.partition for segment in placement.segments[:-1])
+    waits = f"until no client writes to {older} directly: then apply the plan of its adoption again, with --retire"
+    switch = {"at": now, "from": before.partition, "to": last.partition, "pause_ms": None}
+    return Move(
+        move_id,
+        placement.project,
+        placement.queue,
+        before.partition,
+        last.partition,
+        MoveState.SUSPENDED,
+        created=now,
+        log=(LogEntry(now, MoveState.SUSPENDED, "adopted: it was on several partitions"),),
+        born=placement.born,
+        tail=before.n,
+        physical=last.physical,
+        facts={"switches": [switch], "switched_at": now, "switched_to": last.partition, "waits": waits},
+    )

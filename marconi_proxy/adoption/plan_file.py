@@ -1,0 +1,208 @@
+"""The file of a plan: JSON Lines, for an operator to read, and to edit the rules in it.
+
+First a line that says what it is; then the conflicts, then the queues without any, a line each; last a line with how
+many there are and a SHA-256 of all before, ``rule`` and ``keep`` of conflicts left out. So nothing else can be edited,
+and a file that was cut off is none. Written whole or not at all; read line by line, whatever its size.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+from catalog.model import QueueKey
+from catalog.model.field import check_id
+from marconi_proxy.adoption.entries import RULES, Conflict, Single
+from marconi_proxy.adoption.planning import check_together
+
+FORMAT = "marconi-proxy adoption plan 1"
+_EDITABLE = ("rule", "keep")
+_LONGEST_LINE = 1024 * 1024
+
+
+class BadPlan(ValueError):
+    """The file is not a plan that can be applied. The message names the line and the member at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """``id`` names the plan, ``made`` is when, in ISO 8601; ``read`` are partitions and how each was read."""
+
+    id: str
+    made: str
+    read: dict[str, str]
+    projects: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "id": self.id,
+            "made": self.made,
+            "partitions": self.read,
+            "projects": self.projects,
+            "edit": "only 'rule' and 'keep' of the lines with 'conflict'",
+            "rules": {rule.value: words for rule, words in RULES.items()},
+        }
+
+
+class Writer:
+    """Takes a plan in any order, and keeps it in temporary files. ``finish`` makes the file; without, there is none."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError if nothing can be written there."""
+        self._path = path
+        self._conflicts, self._singles = (_spool(path) for _ in range(2))
+        self.conflicts = self.singles = 0
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._conflicts.close()
+        self._singles.close()
+
+    def add(self, entry: Conflict | Single) -> None:
+        if isinstance(entry, Conflict):
+            self.conflicts += 1
+            self._conflicts.write(_line(entry.to_json()))
+        else:
+            self.singles += 1
+            self._singles.write(_line(entry.to_json()))
+
+    def finish(self, header: Header) -> str:
+        """Put the file in its place, and return its hash. Raises OSError."""
+        handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                digest = sha256()
+                self._put(out, digest, _line(header.to_json()))
+                for spool in (self._conflicts, self._singles):
+                    spool.seek(0)
+                    for line in spool:
+                        self._put(out, digest, line)
+                end = {"end": True, "conflicts": self.conflicts, "queues": self.singles, "sha256": digest.hexdigest()}
+                out.write(_line(end))
+                out.flush()
+                os.fsync(out.fileno())
+            os.replace(name, self._path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
+        return digest.hexdigest()
+
+    def _put(self, out: IO[bytes], digest: Any, line: bytes) -> None:
+        out.write(line)
+        digest.update(_judged(json.loads(line)))
+
+
+def _spool(path: Path) -> IO[bytes]:
+    return tempfile.TemporaryFile(prefix=f".{path.name}.", dir=path.parent)
+
+
+def _line(document: dict[str, Any]) -> bytes:
+    return json.dumps(document).encode("ascii") + b"\n"
+
+
+def _judged(document: dict[str, Any]) -> bytes:
+    """Return what of a line the hash is of."""
+    left_out = _EDITABLE if "conflict" in document else ()
+    kept = {name: value for name, value in document.items() if name not in left_out}
+    return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A file that was read once and found good. ``conflicts`` and ``singles`` count its lines."""
+
+    path: Path
+    id: str
+    conflicts: int
+    singles: int
+    sha256: str
+
+    def entries(self) -> Iterator[tuple[int, Conflict | Single]]:
+        """Yield (line number, entry) anew. Raises BadPlan, OSError if the file changed since it was verified."""
+        digest = sha256()
+        for number, document in _documents(self.path):
+            if "end" in document:
+                break
+            digest.update(_judged(document))
+            if number > 1:
+                yield number, _entry(number, document)
+        if digest.hexdigest() != self.sha256:
+            raise BadPlan("the file was changed while it was applied: give the command again")
+
+
+def verified(path: Path) -> Plan:
+    """Read a whole plan and judge it. Raises BadPlan, OSError."""
+    digest = sha256()
+    header: dict[str, Any] | None = None
+    end: dict[str, Any] | None = None
+    numbers: dict[QueueKey, int] = {}
+    conflicts: dict[QueueKey, Conflict] = {}
+    singles = 0
+    for number, document in _documents(path):
+        if end is not None:
+            raise BadPlan(f"line {number}: there is something after the end")
+        if header is None:
+            header = document
+            if header.get("format") != FORMAT:
+                raise BadPlan(f"line 1: format: is not {FORMAT!r}: this is no plan of this release")
+        elif "end" in document:
+            end = document
+            continue
+        else:
+            entry = _entry(number, document)
+            if isinstance(entry, Conflict):
+                numbers[entry.key] = number
+                conflicts[entry.key] = entry
+            else:
+                singles += 1
+        digest.update(_judged(document))
+    if header is None or end is None:
+        raise BadPlan("the file has no last line with its hash: it was cut off")
+    if (end.get("conflicts"), end.get("queues")) != (len(conflicts), singles):
+        raise BadPlan("a line is missing, or there twice: the numbers in the last line are others")
+    if end.get("sha256") != digest.hexdigest():
+        raise BadPlan("the hash in the last line does not fit: only 'rule' and 'keep' may be edited; make a new plan")
+    parted = check_together(conflicts)
+    if parted is not None:
+        key, why = parted
+        raise BadPlan(f"line {numbers[key]}: rule of {key.queue}: {why}")
+    try:
+        check_id("id", header.get("id"))
+    except ValueError as error:
+        raise BadPlan(f"line 1: {error}") from None
+    return Plan(path, header["id"], len(conflicts), singles, digest.hexdigest())
+
+
+def _documents(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open("rb") as lines:
+        number = 0
+        while line := lines.readline(_LONGEST_LINE):
+            number += 1
+            try:
+                document = json.loads(line) if line.endswith(b"\n") else None
+            except (ValueError, RecursionError):
+                document = None
+            if not isinstance(document, dict):
+                raise BadPlan(f"line {number}: is not one whole JSON object")
+            yield number, document
+
+
+def _entry(number: int, document: dict[str, Any]) -> Conflict | Single:
+    read: Callable[[dict[str, Any]], Conflict | Single] = (
+        Conflict.from_json if "conflict" in document else Single.from_json
+    )
+    try:
+        return read(document)
+    except ValueError as error:
+        raise BadPlan(f"line {number}: {error}") from None

@@ -1,0 +1,281 @@
+"""What becomes of the queues of one project that partitions have and the catalog has not. Pure.
+
+First ``drafted``: which of them are in one place and can be adopted as they are, and which must be looked at; then,
+with what the look has shown, ``contested``: the conflicts, each with the rules that are possible.
+
+Queues that belong together because one takes the dead letters of the other (API section 8.4) must have their writes on
+one partition: it is chosen for all of them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from catalog.model import TOPIC_PREFIX, Move, Partition, Placement, PlacementState, QueueKey
+from marconi_proxy.adoption.entries import Candidate, Conflict, Rule, Single
+
+# Queue, then partition, to the name of the queue for its dead letters there.
+Places = Mapping[str, Mapping[str, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One project: ``found`` on partitions, in the order in which the operator named them; the catalog's ``placements``
+    and unfinished ``moves``. ``longest``: how many segments a chain may have."""
+
+    project: str
+    found: Places
+    placements: Mapping[str, Placement]
+    moves: Collection[Move]
+    partitions: Mapping[str, Partition]
+    longest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """``singles`` are decided. ``open_`` are the queues that must be looked at, each with its partitions; the last is
+    where the catalog has it, if it is ``placed``. ``group_of``: of those and of singles, who must be together."""
+
+    singles: tuple[Single, ...]
+    open_: Places
+    placed: Mapping[str, str]
+    strangers: Places
+    groups: tuple[frozenset[str], ...]
+
+
+def strangers(situation: Situation) -> dict[str, dict[str, str | None]]:
+    """Return what the catalog knows nothing of: no placement names it, and no move that is under way."""
+    known = set()
+    for placement in situation.placements.values():
+        if placement.state is PlacementState.RESERVED:
+            # There was none when its place was reserved.
+            continue
+        known |= {_place(placement.queue, s.partition, s.physical) for s in placement.segments}
+    for move in situation.moves:
+        # It makes a queue before a placement names it, and deletes one after.
+        known |= {_place(move.queue, partition, physical) for partition, physical in move.facts.get("touched", [])}
+        if move.physical is not None:
+            known.add(_place(move.queue, move.toward, move.physical))
+    left: dict[str, dict[str, str | None]] = {}
+    for queue, places in situation.found.items():
+        physical = queue.removeprefix(TOPIC_PREFIX)
+        here = {name: dlq for name, dlq in places.items() if _place(queue, name, physical) not in known}
+        if here:
+            left[queue] = here
+    return left
+
+
+def _place(queue: str, partition: str, physical: str) -> tuple[bool, str, str]:
+    return queue.startswith(TOPIC_PREFIX), partition, physical
+
+
+def drafted(situation: Situation) -> Draft:
+    """Return what can be said without a look at the queues themselves."""
+    news = strangers(situation)
+    placed = {
+        queue: placement.partition
+        for queue, placement in situation.placements.items()
+        if queue in news and not _is_where_reserved(placement, news[queue])
+    }
+    groups = _groups(news, situation.placements)
+    apart = {queue for group in groups if not _homes(group, news, situation.placements) for queue in group}
+    singles, looked_at = [], {}
+    for queue in sorted(news):
+        places = news[queue]
+        if queue in placed:
+            looked_at[queue] = {**{n: d for n, d in places.items() if n != placed[queue]}, placed[queue]: None}
+        elif len(places) > 1 or queue in apart:
+            looked_at[queue] = dict(places)
+        else:
+            ((partition, _),) = places.items()
+            group, dead_letters = _ties(queue, partition, news)
+            singles.append(Single(situation.project, queue, partition, group, dead_letters))
+    return Draft(tuple(singles), looked_at, placed, news, groups)
+
+
+def _is_where_reserved(placement: Placement, places: Mapping[str, str | None]) -> bool:
+    return placement.state is PlacementState.RESERVED and set(places) == {placement.partition}
+
+
+def _ties(queue: str, partition: str, news: Places) -> tuple[str | None, str | None]:
+    """Return (a queue there whose dead letters it takes, the one for its own if that is not in the plan itself)."""
+    sources = sorted(other for other, places in news.items() if places.get(partition) == queue)
+    dead_letters = news[queue].get(partition)
+    return (sources[0] if sources else None), (None if dead_letters in news else dead_letters)
+
+
+def _groups(news: Places, placements: Mapping[str, Placement]) -> tuple[frozenset[str], ...]:
+    """Return the sets of two and more queues that must be together; those that are placed already are among them."""
+    first: dict[str, str] = {}
+
+    def leader(queue: str) -> str:
+        while first.setdefault(queue, queue) != queue:
+            queue = first[queue]
+        return queue
+
+    for queue, places in news.items():
+        for dead_letters in places.values():
+            if dead_letters is not None and (dead_letters in news or dead_letters in placements):
+                first[leader(dead_letters)] = leader(queue)
+    groups: dict[str, set[str]] = {}
+    for queue in sorted(first):
+        groups.setdefault(leader(queue), set()).add(queue)
+    return tuple(frozenset(group) for group in groups.values() if len(group) > 1)
+
+
+def _homes(group: Iterable[str], news: Places, placements: Mapping[str, Placement]) -> set[str]:
+    """Return the partitions where all of a group can have their writes: none if they are apart."""
+    common: set[str] | None = None
+    for queue in group:
+        here = {placements[queue].partition} if queue in placements else set(news[queue])
+        common = here if common is None else common & here
+    return common or set()
+
+
+def contested(
+    situation: Situation, draft: Draft, looks: Mapping[str, Mapping[str, Candidate]], rule: Rule
+) -> list[Conflict]:
+    """Return the conflicts, and what of a group turned out to have one place after all as conflicts too.
+
+    ``looks`` has what was seen of each queue and partition of ``draft.open_``. ``rule`` is the one that conflicts get
+    if it is possible there.
+    """
+    order = {name: number for number, name in enumerate(situation.partitions)}
+    last: dict[str, str | None] = {}
+    for group in draft.groups:
+        homes = _homes(group, draft.strangers, situation.placements)
+        last |= dict.fromkeys(group, _newest(homes, group, looks, order))
+    conflicts = []
+    for queue, places in draft.open_.items():
+        found = [_tied(looks[queue][name], queue, draft.strangers) for name in places]
+        home = draft.placed.get(queue) or last.get(queue)
+        conflicts.append(_conflict(situation, draft, queue, _sorted(found, home, order), last, rule))
+    return conflicts
+
+
+def _tied(candidate: Candidate, queue: str, news: Places) -> Candidate:
+    group, dead_letters = _ties(queue, candidate.partition, news)
+    return replace(candidate, group=group, dead_letters=dead_letters)
+
+
+def _newest(
+    homes: set[str], group: Iterable[str], looks: Mapping[str, Mapping[str, Candidate]], order: Mapping[str, int]
+) -> str | None:
+    """Return the one of several partitions that was written to last, None if there is none."""
+    seen = [(c.newest or "", order[c.partition], c.partition) for q in group for c in looks.get(q, {}).values()]
+    among = [one for one in seen if one[2] in homes]
+    if among:
+        return max(among)[2]
+    return min(homes, default=None)
+
+
+def _sorted(found: Sequence[Candidate], home: str | None, order: Mapping[str, int]) -> tuple[Candidate, ...]:
+    """Sort by the oldest message, empty ones first; ``home`` comes last."""
+
+    def age(candidate: Candidate) -> tuple[bool, str, str, int]:
+        c = candidate
+        return c.partition == home, c.oldest or "", c.newest or "", order.get(c.partition, -1)
+
+    return tuple(sorted(found, key=age))
+
+
+def _conflict(
+    situation: Situation,
+    draft: Draft,
+    queue: str,
+    found: tuple[Candidate, ...],
+    last: Mapping[str, str | None],
+    rule: Rule,
+) -> Conflict:
+    placed = draft.placed.get(queue)
+    names = [candidate.partition for candidate in found]
+    notes, why_not = [], None
+    group = next((group for group in draft.groups if queue in group), frozenset())
+    apart = bool(group) and last[queue] is None
+    if apart:
+        notes.append(f"It must share its partition with {_list(group - {queue})} (dead letters), and they are apart.")
+    if len(found) == 1:
+        why_not = ""
+    elif apart:
+        why_not = "the queues of its dead-letter group would be apart"
+    elif placed is not None:
+        why_not = _cannot_precede(situation.placements[queue], situation.moves)
+    if why_not is None:
+        why_not = _cannot_chain(situation, names)
+    if why_not:
+        notes.append(f"chain is not possible: {why_not}.")
+    rules = [Rule.SKIP] if placed is not None else [Rule.PREFER, Rule.SKIP]
+    if why_not is None:
+        rules.insert(0, Rule.CHAIN)
+    elsewhere = [c for c in found if c.subscriptions and c.partition != names[-1]]
+    if elsewhere:
+        where = ", ".join(f"{c.subscriptions} on {c.partition}" for c in elsewhere)
+        notes.append(f"Subscriptions stay where they are and see no new messages: {where}.")
+    if placed is not None and len(names) == 1:
+        notes.append(f"The catalog has it on {placed} by another name; one of its own name there is out of reach.")
+    elif placed is not None:
+        notes.append(f"The catalog has it on {placed}: what is on {_list(set(names) - {placed})} is out of reach now.")
+    conflict = Conflict(
+        situation.project,
+        queue,
+        rules[0],
+        names[-1],
+        tuple(rules),
+        found,
+        placed,
+        {} if apart else _together(queue, group, draft, situation),
+        tuple(notes),
+    )
+    return conflict.ruled(rule)
+
+
+def _together(queue: str, group: Iterable[str], draft: Draft, situation: Situation) -> dict[str, str | None]:
+    homes = {single.queue: single.partition for single in draft.singles}
+    homes |= {name: placement.partition for name, placement in situation.placements.items()}
+    return {other: homes.get(other) for other in sorted(group) if other != queue}
+
+
+def _cannot_precede(placement: Placement, moves: Collection[Move]) -> str | None:
+    """Return why nothing can be read before what the catalog has of a queue, None if something can.
+
+    A segment in front needs a number before that of the others, and none is ever given twice: it is free if the only
+    segment is the base, of which no id ever said the number. It is moved up by as much, and its ids stay untagged.
+    """
+    if placement.state is not PlacementState.OPEN:
+        return f"the queue is {placement.state}"
+    if placement.move is not None or any(move.queue == placement.queue for move in moves):
+        return "the queue is being moved"
+    if len(placement.segments) > 1 or placement.segments[0].n != placement.base:
+        return "the queue was moved before, and nothing can come before what it has"
+    return None
+
+
+def _cannot_chain(situation: Situation, names: Sequence[str]) -> str | None:
+    if len(names) > situation.longest:
+        return f"a chain has at most {situation.longest} segments ([moving] max_segments)"
+    spoken = {name: situation.partitions[name].api_versions for name in names}
+    if len(set(spoken.values())) > 1:
+        words = "; ".join(f"{name}: {', '.join(versions) or 'unknown'}" for name, versions in spoken.items())
+        return f"its partitions speak different versions of the API ({words})"
+    return None
+
+
+def check_together(conflicts: Mapping[QueueKey, Conflict]) -> tuple[QueueKey, str] | None:
+    """Return a conflict whose rule would part it from its dead-letter group, and why; None if there is none."""
+    for key, conflict in conflicts.items():
+        goes_to = conflict.goes_to
+        for other, home in (conflict.together or {}).items():
+            theirs = conflicts.get(QueueKey(key.project, other))
+            where = home if theirs is None else theirs.goes_to
+            if goes_to is not None and where is not None and where != goes_to:
+                reason = (
+                    f"it would go to {goes_to} and {other}, with which it must share its partition, to {where}: "
+                    "give both rules that keep them on one"
+                )
+                return key, reason
+    return None
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,153 @@
+"""Reading partitions and catalog, project after project, and handing on what is to be adopted.
+
+All partitions are read at once, in step: what one project has everywhere is in memory, and no more. A partition is
+read before the catalog: the front door writes a placement before it makes a queue, so what it makes meanwhile is not
+taken for a stranger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.interface import Catalog
+from catalog.model import FINISHED_STATES, Move, MoveState, Partition, Placement, QueueKey
+from marconi_proxy.adoption.entries import Candidate, Conflict, Rule, Single
+from marconi_proxy.adoption.planning import Situation, contested, drafted
+from marconi_proxy.inventory.rate import Rate
+from marconi_proxy.inventory.reading import CannotList, Inventory
+from marconi_proxy.moving.driving.progress import Look
+from marconi_proxy.moving.driving.steps.interface import Unready
+from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls
+from marconi_proxy.upstream.exchange import Upstream
+
+_UNFINISHED = frozenset(MoveState) - FINISHED_STATES
+_PAGE = 1000
+# Seconds for one call to a queue that is looked at.
+_WITHIN = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """``longest``: how many segments a chain may have. ``rule``: what conflicts get where it is possible."""
+
+    catalog: Catalog
+    inventory: Inventory
+    open_upstream: Callable[[Partition], Upstream]
+    rate: Rate
+    longest: int
+    rule: Rule
+
+    async def run(
+        self,
+        names: Sequence[str],
+        projects: Iterable[str] | None,
+        add: Callable[[Conflict | Single], None],
+        read: Callable[[str, int], None],
+    ) -> None:
+        """``add`` every entry of the plan; ``read`` is told how many queues each project that was read had. Raises
+        CannotList, CatalogError."""
+        registered = {partition.name: partition for partition in await self.catalog.list_partitions()}
+        # Those that are read come first, in the order in which they were named.
+        partitions = {name: registered[name] for name in names} | registered
+        async for project, found in self._projects([partitions[name] for name in names], projects):
+            read(project, sum(map(len, found.values())))
+            situation = Situation(
+                project,
+                found,
+                {placement.queue: placement async for placement in self._placements(project)},
+                [move async for move in self._moves(project)],
+                partitions,
+                self.longest,
+            )
+            draft = drafted(situation)
+            for single in draft.singles:
+                add(single)
+            if draft.open_:
+                looks = {
+                    queue: {name: await self._look(project, queue, partitions[name]) for name in places}
+                    for queue, places in draft.open_.items()
+                }
+                for conflict in contested(situation, draft, looks, self.rule):
+                    add(conflict)
+
+    async def _projects(
+        self, partitions: Sequence[Partition], projects: Iterable[str] | None
+    ) -> AsyncIterator[tuple[str, dict[str, dict[str, str | None]]]]:
+        """Yield each project with its queues, and for each the partitions that have it."""
+        named = None if projects is None else list(projects)
+        readers = [(p.name, self.inventory.queues_on(p, named)) for p in partitions]
+        heads = {name: await anext(reader, None) for name, reader in readers}
+        try:
+            while True:
+                ahead = [head.project for head in heads.values() if head is not None]
+                if not ahead:
+                    return
+                project = min(ahead)
+                found: dict[str, dict[str, str | None]] = {}
+                for name, reader in readers:
+                    head = heads[name]
+                    while head is not None and head.project == project:
+                        found.setdefault(head.queue, {})[name] = head.dead_letters
+                        head = await anext(reader, None)
+                    heads[name] = head
+                yield project, found
+        finally:
+            for _, reader in readers:
+                await reader.aclose()
+
+    async def _placements(self, project: str) -> AsyncIterator[Placement]:
+        after: QueueKey | None = None
+        while True:
+            page = await self.catalog.list_placements(project=project, after=after, limit=_PAGE)
+            for placement in page:
+                yield placement
+            if len(page) < _PAGE:
+                return
+            after = page[-1].key
+
+    async def _moves(self, project: str) -> AsyncIterator[Move]:
+        after: str | None = None
+        while True:
+            page = await self.catalog.list_moves(project=project, states=_UNFINISHED, after=after, limit=_PAGE)
+            for move in page:
+                yield move
+            if len(page) < _PAGE:
+                return
+            after = page[-1].id
+
+    async def _look(self, project: str, queue: str, partition: Partition) -> Candidate:
+        """Return what the queue holds there. Raises CannotList."""
+        key = QueueKey(project, queue)
+        calls = QueueCalls(self.open_upstream(partition), key, queue.removeprefix("~"), _WITHIN)
+        try:
+            await self.rate.turn()
+            status, answer = await calls.ask("GET", "/stats")
+            seen = Look(partition.name)
+            if status not in (200, 404):
+                # Zaqar's MongoDB store fails while all messages of a queue are delayed.
+                seen = await calls.look(0.0)
+            await self.rate.turn()
+            subscriptions = len(await calls.subscriptions())
+        except Unready as error:
+            raise CannotList(f"{error}") from error
+        counts = answer.get("messages", {}) if isinstance(answer, dict) else {}
+        return Candidate(
+            partition=partition.name,
+            free=_count(counts.get("free", seen.free)),
+            claimed=_count(counts.get("claimed", seen.claimed)),
+            total=_count(counts.get("total", seen.total)),
+            oldest=_created(counts.get("oldest")),
+            newest=_created(counts.get("newest")),
+            subscriptions=subscriptions,
+        )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _created(edge: Any) -> str | None:
+    found = edge.get("created") if isinstance(edge, dict) else None
+    return found if isinstance(found, str) else None

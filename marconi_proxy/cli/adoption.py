@@ -1,0 +1,337 @@
+"""``marconi-proxy catalog adopt``: queues that were on partitions before there was a catalog."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cliff.show import ShowOne
+
+from marconi_proxy.cli import configuration
+from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.cli.pages import number
+from marconi_proxy.cli.tenants import PROJECT_HELP
+from marconi_proxy.cli.verb import Verb
+from marconi_proxy.cli.watching import Lines, Reporter, View
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
+
+    from catalog.interface import Catalog
+    from catalog.model import Partition
+    from marconi_proxy.adoption.applying import Summary
+    from marconi_proxy.upstream.exchange import Upstream
+
+Shown = tuple[Sequence[str], Iterable[Any]]
+T = TypeVar("T")
+
+PLAN_COLUMNS = ("id", "queues", "conflicts", "chain", "prefer", "skip", "sha256")
+APPLY_COLUMNS = ("id", "adopted", "there", "skipped", "gone", "conflicts", "chains", "retiring")
+# So many conflicts are named.
+_NAMED = 20
+# Seconds between two looks of whoever watches.
+_INTERVAL = 0.5
+
+
+class _Adopting(Verb, ShowOne):
+    """A command that works on a catalog, and asks partitions."""
+
+    @property
+    def formatter_namespace(self) -> str:
+        return "marconi_proxy.formatter.show"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        configuration.add_config_file(parser)
+        configuration.add_catalog(parser)
+        parser.add_argument(
+            "--rate", type=number, default=100.0, metavar="N", help="requests to partitions in a second; default: 100"
+        )
+        return parser
+
+    def carry_out(
+        self,
+        parsed_args: argparse.Namespace,
+        work: Callable[[cfg.ConfigOpts, Catalog, Callable[[Partition], Upstream]], Awaitable[T]],
+    ) -> T:
+        """Run ``work(options, catalog, way to partitions)``. Raises CommandError."""
+        from catalog.errors import CatalogError
+        from marconi_proxy.adoption.applying import Stopped
+        from marconi_proxy.adoption.plan_file import BadPlan
+        from marconi_proxy.inventory.reading import CannotList
+        from marconi_proxy.option_types import redacted
+
+        if not parsed_args.rate > 0:
+            raise CommandError("--rate: must be more than 0", Exit.USAGE)
+        conf = configuration.load(parsed_args, catalog__uri=parsed_args.catalog)
+        try:
+            return asyncio.run(_opened(conf, work))
+        except CatalogError as error:
+            raise CommandError(f"the catalog {redacted(conf.catalog.uri)}: {error}. {self.again}") from error
+        except (CannotList, Stopped) as error:
+            raise CommandError(f"{error}. {self.again}") from error
+        except BadPlan as error:
+            raise CommandError(f"{error}", Exit.REFUSED) from error
+        except KeyboardInterrupt:
+            raise CommandError(f"interrupted. {self.again}") from None
+
+    # What is so after a failure.
+    again = ""
+
+    def reporter(self) -> Reporter:
+        if not self.app.stderr.isatty():
+            return Lines(self.say)
+        from marconi_proxy.cli.bars import Bars
+
+        return Bars(self.app.stderr)
+
+
+async def _opened(
+    conf: cfg.ConfigOpts, work: Callable[[cfg.ConfigOpts, Catalog, Callable[[Partition], Upstream]], Awaitable[T]]
+) -> T:
+    from catalog import open_catalog
+    from marconi_proxy.moving.opening import make_upstreams
+
+    async with AsyncExitStack() as stack:
+        catalog = await open_catalog(conf.catalog.uri)
+        stack.push_async_callback(catalog.close)
+        await catalog.check()
+        return await work(conf, catalog, make_upstreams(conf, stack))
+
+
+class _Watched:
+    """Shows numbers now and then, and at the end."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._next = 0.0
+
+    def show(self, view: Callable[[], View], *, now: bool = False) -> None:
+        if now or time.monotonic() >= self._next:
+            self._next = time.monotonic() + _INTERVAL
+            self._reporter.show(view(), 0.0, None)
+
+
+class Plan(_Adopting):
+    """Find queues on partitions that the catalog does not know, and write what is to become of them to a file.
+
+    Nothing is changed. Queues that are in several places are conflicts: each has a line in the file with a rule, which
+    may be edited. Of a partition without an inventory (see 'partition set --inventory') the projects must be named.
+    """
+
+    examples = """
+  marconi-proxy catalog adopt plan north south --projects-file projects.txt -o adoption.jsonl
+  marconi-proxy catalog adopt plan north --project 8f2c --project - --rule skip -o adoption.jsonl
+  marconi-proxy catalog adopt plan node-1 node-2 -o adoption.jsonl
+"""
+    again = "No plan was written"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("partitions", metavar="PARTITION", nargs="+", help="a partition that has queues")
+        named = parser.add_mutually_exclusive_group()
+        named.add_argument("--project", metavar="P", action="append", help=f"{PROJECT_HELP}; may be repeated")
+        named.add_argument("--projects-file", metavar="FILE", help="a file with a project on each line, written so")
+        parser.add_argument(
+            "--rule",
+            choices=("chain", "prefer", "skip"),
+            default="chain",
+            help="what conflicts get where it is possible, skip otherwise: chain (all of it, older messages first), "
+            "prefer (one partition, the one that was written to last) or skip (nothing); default: chain",
+        )
+        parser.add_argument("-o", "--output", metavar="FILE", required=True, help="where to write it; it is replaced")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        from marconi_proxy.adoption.entries import Rule
+        from marconi_proxy.adoption.plan_file import Writer
+
+        projects = _projects(parsed_args)
+        path = Path(parsed_args.output)
+        rules = dict.fromkeys(Rule, 0)
+        try:
+            with Writer(path) as writer:
+                header = self.carry_out(
+                    parsed_args,
+                    lambda conf, catalog, ways: self._survey(parsed_args, projects, writer, rules, conf, catalog, ways),
+                )
+                digest = writer.finish(header)
+        except OSError as error:
+            raise CommandError(f"--output: cannot write {path}: {error.strerror}") from error
+        self.say(f"Queues to adopt: {writer.singles}. Conflicts: {writer.conflicts}. Nothing was changed.")
+        if writer.conflicts:
+            self.say(f'Read them, and edit their rules: the lines of {path} with "conflict".')
+        self.say(f"Next: marconi-proxy catalog adopt apply {path}, with the same catalog")
+        counts = [rules[Rule(name)] for name in ("chain", "prefer", "skip")]
+        return PLAN_COLUMNS, (header.id, writer.singles, writer.conflicts, *counts, digest)
+
+    async def _survey(
+        self,
+        parsed_args: argparse.Namespace,
+        projects: list[str] | None,
+        writer: Any,
+        rules: dict[Any, int],
+        conf: cfg.ConfigOpts,
+        catalog: Catalog,
+        ways: Callable[[Partition], Upstream],
+    ) -> Any:
+        from marconi_proxy.adoption.entries import Conflict, Rule, Single
+        from marconi_proxy.adoption.plan_file import Header
+        from marconi_proxy.adoption.survey import Survey
+        from marconi_proxy.inventory.rate import Rate
+        from marconi_proxy.inventory.reading import Inventory
+        from marconi_proxy.moving.clock import SystemClock
+
+        names = list(dict.fromkeys(parsed_args.partitions))
+        registered = {partition.name: partition for partition in await catalog.list_partitions()}
+        for name in names:
+            if name not in registered:
+                raise CommandError(f"PARTITION: {name} is not registered", Exit.USAGE)
+        rate = Rate(parsed_args.rate, SystemClock())
+        survey = Survey(catalog, Inventory(ways, rate), ways, rate, conf.moving.max_segments, Rule(parsed_args.rule))
+        done = queues = 0
+
+        def add(entry: Conflict | Single) -> None:
+            writer.add(entry)
+            if isinstance(entry, Conflict):
+                rules[entry.rule] += 1
+
+        with self.reporter() as reporter:
+            watched = _Watched(reporter)
+
+            def view() -> View:
+                found = f"{queues} queues, {writer.singles} to adopt, {writer.conflicts} conflicts"
+                return View("read", done, max(done, len(projects or ())), "projects", "", numbers=found)
+
+            def read(project: str, number: int) -> None:
+                nonlocal done, queues
+                done, queues = done + 1, queues + number
+                watched.show(view)
+
+            await survey.run(names, projects, add, read)
+            done = max(done, len(projects or ()))
+            watched.show(view, now=True)
+        now = datetime.now(UTC)
+        return Header(
+            f"{now:%Y%m%dT%H%M%S}-a{secrets.token_hex(4)}",
+            f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            {name: "projects" if registered[name].inventory is None else "inventory" for name in names},
+            None if projects is None else len(projects),
+        )
+
+
+def _projects(parsed_args: argparse.Namespace) -> list[str] | None:
+    """Return the projects that were named, as they are stored; None if none were. Raises CommandError."""
+    from marconi_proxy.admin.project_text import from_json, project_named
+
+    option, texts = "--project", parsed_args.project
+    if parsed_args.projects_file is not None:
+        option = "--projects-file"
+        try:
+            with open(parsed_args.projects_file, encoding="utf-8", errors="surrogateescape") as lines:
+                texts = [text for line in lines if (text := line.rstrip("\r\n"))]
+        except OSError as error:
+            raise CommandError(f"{option}: cannot read {parsed_args.projects_file}: {error.strerror}") from error
+        if not texts:
+            raise CommandError(f"{option}: {parsed_args.projects_file} names no project", Exit.USAGE)
+    if texts is None:
+        return None
+    try:
+        return sorted({project_named(from_json(option, text)) for text in texts})
+    except ValueError as error:
+        raise CommandError(f"{option}: {error}", Exit.USAGE) from error
+
+
+class Apply(_Adopting):
+    """Place the queues of a plan in the catalog, while they are in use. Nothing on partitions is changed.
+
+    It can be interrupted and given again: what is done is found done. What is not as in the plan any more is left alone
+    and named; then the status is 3, and a new plan tells how it is.
+    """
+
+    examples = """
+  marconi-proxy catalog adopt apply adoption.jsonl --catalog 'mongodb://db1,db2/marconi?replicaSet=rs0'
+  marconi-proxy catalog adopt apply adoption.jsonl --retire
+"""
+    again = "What is done stays done; give the command again to go on"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("file", metavar="FILE", help="a plan, from 'catalog adopt plan'")
+        parser.add_argument(
+            "--retire",
+            action="store_true",
+            help="no client talks to these partitions directly any more: movers may remove the older places of chained "
+            "queues when they are empty",
+        )
+        self._status = Exit.DONE
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        return super().run(parsed_args) or self._status
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        from marconi_proxy.adoption.applying import Outcome
+        from marconi_proxy.adoption.plan_file import BadPlan, verified
+
+        try:
+            plan = verified(Path(parsed_args.file))
+        except OSError as error:
+            raise CommandError(f"FILE: cannot read {parsed_args.file}: {error.strerror}") from error
+        except BadPlan as error:
+            raise CommandError(f"{parsed_args.file}: {error}. Nothing was done", Exit.REFUSED) from error
+        summary = self.carry_out(parsed_args, lambda conf, catalog, ways: self._apply(parsed_args, plan, catalog, ways))
+        for line, key, why in sorted(summary.conflicts)[:_NAMED]:
+            self.say(f"  line {line}: {_called(key)}: {why}")
+        if len(summary.conflicts) > _NAMED:
+            self.say(f"  and {len(summary.conflicts) - _NAMED} more")
+        if summary.conflicts:
+            self._status = Exit.REFUSED
+            self.say("They were left alone. Next: marconi-proxy catalog adopt plan, to see how they are now")
+        elif summary.chains and not parsed_args.retire:
+            self.say(
+                f"{summary.chains} chained queues keep all their places. When no client talks to the partitions "
+                f"directly any more: marconi-proxy catalog adopt apply {parsed_args.file} --retire"
+            )
+        counts = [summary.outcomes[outcome] for outcome in Outcome]
+        return APPLY_COLUMNS, (plan.id, *counts, summary.chains, summary.retiring)
+
+    async def _apply(
+        self, parsed_args: argparse.Namespace, plan: Any, catalog: Catalog, ways: Callable[[Partition], Upstream]
+    ) -> Summary:
+        from marconi_proxy.adoption.applying import Applying
+        from marconi_proxy.inventory.rate import Rate
+        from marconi_proxy.moving.clock import SystemClock
+
+        clock = SystemClock()
+        applying = Applying(catalog, ways, Rate(parsed_args.rate, clock), clock, retire=parsed_args.retire)
+        total, done = plan.conflicts + plan.singles, 0
+        with self.reporter() as reporter:
+            watched = _Watched(reporter)
+
+            def view() -> View:
+                told = ", ".join(f"{number} {name}" for name, number in sorted(applying.summary.outcomes.items()))
+                return View("adopt", done, total, "queues", "", numbers=told)
+
+            def step() -> None:
+                nonlocal done
+                done += 1
+                watched.show(view)
+
+            await applying.run(plan, step)
+            watched.show(view, now=True)
+        return applying.summary
+
+
+def _called(key: tuple[str, str]) -> str:
+    from marconi_proxy.admin.project_text import shown
+    from marconi_proxy.moving.plans.names import called
+
+    return called(shown(key[0]), key[1])

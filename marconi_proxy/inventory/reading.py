@@ -1,0 +1,223 @@
+"""Reading all queues of a partition in order: from its inventory if it has one, else by listing project after project.
+
+Only the inventory of our own node (``docs/partition.rst``) knows which projects there are. The API lists those of one
+project, in the order of bytes (API sections 2.1, 3.1, 4.2, 4.12), so for other servers the projects must be named.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from catalog.model import NO_PROJECT, TOPIC_PREFIX, Partition, QueueKey
+from marconi_proxy.admin.project_text import project_from_json
+from marconi_proxy.inventory.rate import Rate
+from marconi_proxy.moving.driving.steps.metadata import dead_letters_of
+from marconi_proxy.routing.route import valid_name
+from marconi_proxy.upstream.errors import NotSent, UpstreamError
+from marconi_proxy.upstream.exchange import Call, Upstream
+
+_CLIENT_ID = uuid.uuid4().hex.encode()
+# The largest page that every server allows; of the inventory, the largest with metadata.
+_PAGE = 20
+_INVENTORY_PAGE = 100
+_MAX_ANSWER = 64 * 1024 * 1024
+# How often a page is asked for before the partition counts as one that cannot be listed.
+_ATTEMPTS = 3
+
+
+class CannotList(Exception):
+    """The partition's queues cannot be read. The message names it and says why, and what can be done."""
+
+
+class Found(NamedTuple):
+    """A queue on a partition. ``queue`` is spelled as in the catalog, ``~name`` for a topic; ``dead_letters`` is the
+    name of the queue for its dead letters, if it has one."""
+
+    project: str
+    queue: str
+    dead_letters: str | None = None
+
+    @property
+    def key(self) -> QueueKey:
+        return QueueKey(self.project, self.queue)
+
+    @property
+    def physical(self) -> str:
+        """Its name on the partition."""
+        return self.queue.removeprefix(TOPIC_PREFIX)
+
+
+class Inventory:
+    """``open_upstream`` is the way to a partition's hosts; ``rate`` bounds the requests to all of them together."""
+
+    def __init__(self, open_upstream: Callable[[Partition], Upstream], rate: Rate) -> None:
+        self._open_upstream = open_upstream
+        self._rate = rate
+
+    async def queues_on(self, partition: Partition, projects: Iterable[str] | None) -> AsyncGenerator[Found, None]:
+        """Yield the queues and topics of a partition by (project, queue); of ``projects`` only, unless that is None.
+
+        Raises CannotList.
+        """
+        named = None if projects is None else sorted(set(projects))
+        if partition.inventory is not None:
+            reading = self._from_inventory(partition, partition.inventory, named)
+        elif named is None:
+            raise CannotList(
+                f"partition {partition.name} has no inventory, and the API lists queues only of projects that are "
+                "named: name them, or if it is a marconi-partition with an admin listener, give its URL with "
+                f"'partition set {partition.name} --inventory URL'"
+            )
+        else:
+            reading = self._from_listings(partition, named)
+        last: QueueKey | None = None
+        async with aclosing(reading):
+            async for found in reading:
+                if last is not None and found.key <= last:
+                    # Zaqar's Redis store begins anew at a marker that is no queue any more (API section 6.3).
+                    raise CannotList(
+                        f"partition {partition.name} does not list in order: {found.queue} after {last.queue}"
+                    )
+                last = found.key
+                yield found
+
+    # -- the inventory -----------------------------------------------------------------------------------------------
+
+    async def _from_inventory(
+        self, partition: Partition, url: str, projects: list[str] | None
+    ) -> AsyncGenerator[Found, None]:
+        upstream = self._open_upstream(replace(partition, hosts=(url,)))
+        for project in (None,) if projects is None else projects:
+            # A marker before all queues of the project: no name is empty.
+            start = "" if project is None else f"&marker={quote(project + '/', safe='', encoding='latin-1')}"
+            target: str | None = f"/v1/inventory?limit={_INVENTORY_PAGE}&metadata=true{start}"
+            while target is not None:
+                document = await self._page(upstream, target, NO_PROJECT, "its inventory")
+                page = self._entries(partition, document, "queues", _inventoried)
+                for found in page:
+                    if project is not None and found.project != project:
+                        target = None
+                        break
+                    yield found
+                else:
+                    target = self._following(partition, document, target) if page else None
+
+    def _following(self, partition: Partition, document: dict[str, Any], target: str) -> str | None:
+        try:
+            links = [str(link["href"]) for link in document["links"] if link["rel"] == "next"]
+        except (LookupError, TypeError):
+            raise _not_a_listing(partition) from None
+        if not links:
+            return None
+        parts = urlsplit(links[0])
+        if parts.netloc or not parts.path.startswith("/") or links[0] == target or not links[0].isascii():
+            raise _not_a_listing(partition)
+        return links[0]
+
+    # -- the API -----------------------------------------------------------------------------------------------------
+
+    async def _from_listings(self, partition: Partition, projects: list[str]) -> AsyncGenerator[Found, None]:
+        if not partition.api_versions:
+            raise CannotList(f"nobody knows yet which versions of the API partition {partition.name} speaks")
+        upstream = self._open_upstream(partition)
+        for project in projects:
+            # Only v1 has calls without a project: where it is not spoken, there is none.
+            version = partition.api_versions[-1] if project else "v1"
+            if version not in partition.api_versions:
+                continue
+            async for found in self._listed(upstream, project, f"/{version}/queues", "queues", ""):
+                yield found
+            if version == "v2":
+                async for found in self._listed(upstream, project, "/v2/topics", "topics", TOPIC_PREFIX):
+                    yield found
+
+    async def _listed(
+        self, upstream: Upstream, project: str, path: str, member: str, prefix: str
+    ) -> AsyncGenerator[Found, None]:
+        marker = ""
+        while True:
+            target = f"{path}?limit={_PAGE}&detailed=true" + (f"&marker={quote(marker, safe='')}" if marker else "")
+            document = await self._page(upstream, target, project, "a listing", missing=bool(prefix))
+            page = self._entries(upstream.partition, document, member, lambda e: _listed_entry(e, project, prefix))
+            for found in page:
+                yield found
+            if len(page) < _PAGE:
+                return
+            marker = page[-1].physical
+
+    # -- either ------------------------------------------------------------------------------------------------------
+
+    async def _page(
+        self, upstream: Upstream, target: str, project: str, what: str, *, missing: bool = False
+    ) -> dict[str, Any]:
+        """Return the document that is answered, an empty one for 204; for 404 too if the route may be ``missing``."""
+        lines = b"client-id: %b\r\naccept: application/json\r\nuser-agent: marconi-proxy\r\n" % _CLIENT_ID
+        if project:
+            lines += b"x-project-id: %b\r\n" % project.encode("latin-1")
+        call = Call(b"GET", target.encode("ascii"), lines, b"", repeatable=True)
+        name = upstream.partition.name
+        for attempt in range(1, _ATTEMPTS + 1):
+            await self._rate.turn()
+            try:
+                answer = await upstream.send(call)
+                body = await answer.read(_MAX_ANSWER)
+            except UpstreamError as error:
+                if attempt == _ATTEMPTS or isinstance(error, NotSent):
+                    raise CannotList(f"partition {name} cannot be listed: {error}") from error
+                continue
+            if answer.status == 503 and attempt < _ATTEMPTS:
+                continue
+            break
+        if answer.status == 204 or (missing and answer.status == 404):
+            return {}
+        if answer.status != 200:
+            raise CannotList(f"partition {name} answered {answer.status} to a question for {what}")
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            raise _not_a_listing(upstream.partition)
+        return document
+
+    def _entries(
+        self, partition: Partition, document: dict[str, Any], member: str, read: Callable[[Any], Found]
+    ) -> list[Found]:
+        try:
+            return [read(entry) for entry in document.get(member, ())]
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise _not_a_listing(partition) from None
+
+
+def _inventoried(entry: Any) -> Found:
+    project, queue = project_from_json("project", entry["project"]), _named(entry["queue"])
+    return Found(project, queue, _dead_letters(queue, entry["metadata"]))
+
+
+def _listed_entry(entry: Any, project: str, prefix: str) -> Found:
+    queue = _named(f"{prefix}{entry['name']}")
+    return Found(project, queue, _dead_letters(queue, entry["metadata"]))
+
+
+def _named(queue: str) -> str:
+    if not valid_name(queue.removeprefix(TOPIC_PREFIX)):
+        raise ValueError(queue)
+    return queue
+
+
+def _dead_letters(queue: str, metadata: dict[str, Any]) -> str | None:
+    """Only queues have one, of a name that a queue can have, and one that is its own has none to share a place with."""
+    name = dead_letters_of(metadata)
+    if name is None or queue.startswith(TOPIC_PREFIX) or not valid_name(name) or name == queue:
+        return None
+    return name
+
+
+def _not_a_listing(partition: Partition) -> CannotList:
+    return CannotList(f"partition {partition.name} answered a listing with something else")
