@@ -229,9 +229,9 @@ def _dlq(entry: Mapping[str, Any]) -> str | None:
 
 
 def _rule(value: object) -> Rule:
-    if value not in frozenset(Rule):
+    if not isinstance(value, str) or value not in frozenset(Rule):
         raise ValueError(f"rule: {value!a} is none of {', '.join(Rule)}")
-    return Rule(str(value))
+    return Rule(value)
 
 
 def _is_count(value: object) -> bool:
