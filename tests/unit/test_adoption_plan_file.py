@@ -1,4 +1,4 @@
-"""A plan's file: what is written comes back, what may be edited is, and all other changes are refused by line and name."""
+"""A plan's file: what is written comes back, and of changes all but those of rules are refused by line and name."""
 
 from __future__ import annotations
 
