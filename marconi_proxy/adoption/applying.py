@@ -110,7 +110,8 @@ class Applying:
             async with asyncio.TaskGroup() as group:
                 for _ in range(_AT_ONCE):
                     group.create_task(self._work(plan, entries, done))
-        except* Exception as failures:
+        except ExceptionGroup as failures:
+            # The others were cancelled by the first; writes that were under way are safe to repeat.
             raise failures.exceptions[0] from None
 
     async def _work(
