@@ -13,7 +13,7 @@ One module for each noun; everybody imports from here.
 """
 
 from catalog.model.change import Change, ChangeSubject, Synced
-from catalog.model.kept import KINDS, Kept
+from catalog.model.kept import AT_A_TIME, KINDS, Kept
 from catalog.model.key import NO_PROJECT, TOPIC_PREFIX, QueueKey
 from catalog.model.member import UNPROMISED_LEASE, Member, MemberSighting
 from catalog.model.move import COMING_STATES, FINISHED_STATES, MAX_LOG, Holder, LogEntry, Measure, Move, MoveState
@@ -25,6 +25,7 @@ from catalog.model.tenant import Tenant
 
 __all__ = [
     "API_VERSIONS",
+    "AT_A_TIME",
     "COMING_STATES",
     "FINISHED_STATES",
     "KINDS",

@@ -18,3 +18,6 @@ KINDS: dict[str, type[Kept]] = {
     "move": Move,
     "plan": Plan,
 }
+
+# How many of a kind are in memory at a time when all are read: a plan may have megabytes, a move a long log.
+AT_A_TIME = {"partition": 500, "tenant": 500, "placement": 500, "move": 100, "plan": 5}

@@ -13,14 +13,13 @@ import pymongo
 from pymongo.errors import OperationFailure
 
 from catalog.errors import SnapshotTooOld
-from catalog.model import KINDS, Kept
+from catalog.model import AT_A_TIME, KINDS, Kept
 from catalog.mongodb.documents import read, read_move, read_partition, read_placement, read_plan, read_tenant
 from catalog.mongodb.store import VERB_TIMEOUT
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Collection, Session, Store
 
-_BATCH = 500
 _SNAPSHOT_TOO_OLD = 239
 
 
@@ -43,7 +42,7 @@ async def snapshot(store: Store) -> AsyncGenerator[list[Kept], None]:
         for kind in KINDS:
             collection = store.database[f"{kind}s"]
             condition: dict[str, Any] = {}
-            while documents := await _page(store, collection, condition, session):
+            while documents := await _page(store, collection, condition, AT_A_TIME[kind], session):
                 try:
                     batch = [read(_READERS[kind], document) for document in documents]
                 except ValueError as error:
@@ -53,11 +52,11 @@ async def snapshot(store: Store) -> AsyncGenerator[list[Kept], None]:
 
 
 async def _page(
-    store: Store, collection: Collection, condition: dict[str, Any], session: Session
+    store: Store, collection: Collection, condition: dict[str, Any], limit: int, session: Session
 ) -> list[dict[str, Any]]:
     with store.translated(), pymongo.timeout(VERB_TIMEOUT):
         try:
-            cursor = collection.find(condition, sort=[("_id", 1)], limit=_BATCH, session=session)
+            cursor = collection.find(condition, sort=[("_id", 1)], limit=limit, session=session)
             return await cursor.to_list()
         except OperationFailure as error:
             if error.code != _SNAPSHOT_TOO_OLD:

@@ -6,10 +6,9 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from catalog.model import KINDS, Kept
+from catalog.model import AT_A_TIME, KINDS, Kept
 from catalog.sqlite import moves, partitions, placements, plans, tenants
 
-_BATCH = 500
 _READS: dict[str, tuple[str, Callable[[Any, str], Kept]]] = {
     "partition": (f"{partitions.COLUMNS} FROM partitions ORDER BY name", partitions.decode),
     "tenant": (f"{tenants.COLUMNS} FROM tenants ORDER BY project", tenants.decode),
@@ -28,5 +27,5 @@ def batches(connection: sqlite3.Connection, path: str) -> Iterator[list[Kept]]:
     for kind in KINDS:
         statement, decode = _READS[kind]
         cursor = connection.execute(f"SELECT {statement}")
-        while rows := cursor.fetchmany(_BATCH):
+        while rows := cursor.fetchmany(AT_A_TIME[kind]):
             yield [decode(row, path) for row in rows]

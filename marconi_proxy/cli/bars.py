@@ -6,9 +6,10 @@ from typing import TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from marconi_proxy.cli.counting import counted
 from marconi_proxy.cli.watching import View, duration, told
 
 
@@ -54,4 +55,35 @@ class Bars:
             total=self._most or 1,
             rest=f"{view.left} left{time_left}",
             visible=True,
+        )
+
+
+class CountBar:
+    """A bar of what is done of a count, or one that goes to and fro while nobody knows how much there is."""
+
+    def __init__(self, stream: TextIO, width: int | None = None) -> None:
+        console = Console(file=stream, force_terminal=True, width=width)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[rest]}"),
+            TimeElapsedColumn(),
+        )
+        self._progress = Progress(*columns, console=console, refresh_per_second=4)
+        self._task = self._progress.add_task("", total=None, rest="")
+
+    def __enter__(self) -> CountBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._progress.stop()
+
+    def show(self, title: str, count: int, part: float | None) -> None:
+        self._progress.update(
+            self._task,
+            description=title,
+            completed=part or 0,
+            total=None if part is None else 1.0,
+            rest=counted(count, part),
         )

@@ -1,13 +1,29 @@
-"""``marconi-proxy catalog``: preparing a catalog."""
+"""``marconi-proxy catalog``: preparing a catalog, and its backups."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import sys
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from marconi_proxy.cli import configuration
-from marconi_proxy.cli.exits import CommandError
+from marconi_proxy.cli.counting import Counting, CountLines
+from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from catalog import Catalog
+    from catalog.backup.reading import Backup
+
+# Seconds to find out how much there is to export; it goes without.
+_COUNT_TIMEOUT = 5.0
 
 
 class Init(Verb):
@@ -43,5 +59,211 @@ async def _init(uri: str) -> None:
     catalog = await open_catalog(uri)
     try:
         await catalog.init()
+    finally:
+        await catalog.close()
+
+
+class _BackupVerb(Verb):
+    """A command that goes through everything in a catalog."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        configuration.add_config_file(parser)
+        configuration.add_catalog(parser)
+        return parser
+
+    def uri(self, parsed_args: argparse.Namespace) -> str:
+        return str(configuration.load(parsed_args, catalog__uri=parsed_args.catalog).catalog.uri)
+
+    def counting(self) -> Counting:
+        if not self.app.stderr.isatty():
+            return CountLines(self.say, time.monotonic)
+        from marconi_proxy.cli.bars import CountBar
+
+        return CountBar(self.app.stderr)
+
+
+class Export(_BackupVerb):
+    """Write everything in a catalog to a file, as of one instant, while it is in use.
+
+    Not in it: front-door workers, and who holds a move. The file is there whole or not at all, and for your eyes only.
+    """
+
+    examples = """
+  marconi-proxy catalog export --catalog sqlite:////var/lib/marconi-proxy/catalog.db -o catalog.jsonl
+  marconi-proxy catalog export --catalog 'mongodb://db1,db2/marconi?replicaSet=rs0' | zstd > catalog.jsonl.zst
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "-o", "--output", metavar="FILE", default="-", help="where to write it, it is replaced; default: - (stdout)"
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        from marconi_proxy.option_types import redacted
+
+        uri = self.uri(parsed_args)
+        _require_file(uri)
+        with self.counting() as counting, _destination(parsed_args.output) as stream:
+            counts = _run(_export(uri, stream, counting), f"the catalog {redacted(uri)} cannot be exported")
+        self.say(f"Exported {told(counts)}.")
+        if parsed_args.output != "-":
+            self.say(f"Next: marconi-proxy catalog import --catalog URI {parsed_args.output}")
+
+
+class Import(_BackupVerb):
+    """Fill a catalog from a backup. Front-door workers, movers and admin API must not run on it.
+
+    A file is read to its end before anything is changed; a pipe cannot be. If an import is broken off, the catalog is
+    not served until it was run again.
+    """
+
+    examples = """
+  marconi-proxy catalog import --catalog sqlite:////var/lib/marconi-proxy/catalog.db catalog.jsonl
+  marconi-proxy catalog import --catalog mongodb://db1,db2/marconi --replace catalog.jsonl
+  marconi-proxy catalog export --catalog sqlite:////var/lib/marconi-proxy/catalog.db |
+    marconi-proxy catalog import --catalog mongodb://db1,db2/marconi -
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--replace", action="store_true", help="remove what the catalog holds first")
+        parser.add_argument("file", metavar="FILE", help="a backup; - is stdin")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        from catalog.backup.importing import HalfLoaded
+        from catalog.backup.reading import BadBackup
+        from catalog.errors import CatalogError, MembersAlive, NotEmpty
+        from marconi_proxy.option_types import redacted
+
+        uri = self.uri(parsed_args)
+        where = f"the catalog {redacted(uri)}"
+        try:
+            with self.counting() as counting, _source(parsed_args.file) as stream:
+                counts = _run(_import(uri, stream, parsed_args.replace, counting), f"{where} cannot be filled")
+        except BadBackup as error:
+            raise CommandError(f"{parsed_args.file}: {error}. Nothing was changed.", Exit.REFUSED) from error
+        except NotEmpty as error:
+            message = f"{where} is not filled: {error}; --replace removes that first. Nothing was changed."
+            raise CommandError(message, Exit.REFUSED) from error
+        except MembersAlive as error:
+            raise CommandError(
+                f"{where} is not filled: {error}, with what is in it in their caches. Stop them, the movers and "
+                "the admin API, and begin again; those that were killed count until their lease is over. Nothing was "
+                "changed.",
+                Exit.REFUSED,
+            ) from error
+        except HalfLoaded as error:
+            why = error.__cause__
+            what = f"{parsed_args.file}: {why}" if isinstance(why, BadBackup) else str(why) or "interrupted"
+            raise CommandError(
+                f"{what}. T{where[1:]} was emptied and is not whole: it is not served until marconi-proxy catalog "
+                "import was run again, to its end.",
+                Exit.REFUSED if isinstance(why, BadBackup | CatalogError) else Exit.FAILED,
+            ) from error
+        self.say(f"Imported {told(counts)}.")
+        self.say("Next: marconi-proxy serve admin, mover and serve public, with this catalog")
+
+
+def told(counts: dict[str, int]) -> str:
+    """Return counts by kind in words."""
+    return ", ".join(f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in counts.items())
+
+
+def _run(steps: Coroutine[Any, Any, dict[str, int]], what: str) -> dict[str, int]:
+    from catalog.errors import CatalogError, MembersAlive, NotEmpty
+
+    try:
+        return asyncio.run(steps)
+    except (NotEmpty, MembersAlive):
+        raise
+    except CatalogError as error:
+        raise CommandError(f"{what}: {error}") from error
+    except OSError as error:
+        raise CommandError(f"{what}: {error.strerror or error}") from error
+    except KeyboardInterrupt:
+        raise CommandError("interrupted") from None
+
+
+def _require_file(uri: str) -> None:
+    from catalog.opening import catalog_scheme
+    from catalog.uri import split
+
+    # Opening it would make an empty one.
+    if catalog_scheme(uri) == "sqlite" and not os.path.exists(split(uri).path[1:]):
+        raise CommandError(f"there is no catalog {split(uri).path[1:]}")
+
+
+@contextmanager
+def _destination(path: str) -> Iterator[BinaryIO]:
+    from marconi_proxy.cli.whole_file import whole_file
+
+    if path == "-":
+        yield sys.stdout.buffer
+        return
+    try:
+        with whole_file(path) as stream:
+            yield stream
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from error
+
+
+@contextmanager
+def _source(path: str) -> Iterator[BinaryIO]:
+    if path == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = open(path, "rb")  # noqa: SIM115 -- only this may fail for the path
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}", Exit.USAGE) from error
+    with stream:
+        yield stream
+
+
+async def _export(uri: str, stream: BinaryIO, counting: Counting) -> dict[str, int]:
+    from catalog import open_catalog
+    from catalog.backup.exporting import export
+
+    catalog = await open_catalog(uri)
+    try:
+        whole = await _placements(catalog)
+
+        def seen(counts: dict[str, int]) -> None:
+            part = min(counts["placement"] / whole, 1.0) if whole else None
+            counting.show("exporting", sum(counts.values()), part)
+
+        return await export(catalog, stream, datetime.now(UTC), seen)
+    finally:
+        await catalog.close()
+
+
+async def _placements(catalog: Catalog) -> int | None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_COUNT_TIMEOUT):
+            return await catalog.count_placements()
+    return None
+
+
+async def _import(uri: str, stream: BinaryIO, replace: bool, counting: Counting) -> dict[str, int]:
+    from catalog import open_catalog
+    from catalog.backup.importing import load, verify
+
+    found = os.fstat(stream.fileno())
+    begin, size = (stream.tell(), found.st_size) if S_ISREG(found.st_mode) else (None, None)
+
+    def show(title: str, backup: Backup) -> None:
+        part = backup.read / (size - begin) if size and begin is not None else None
+        counting.show(title, sum(backup.counts.values()), part)
+
+    if begin is not None:
+        await verify(stream, lambda backup: show("checking", backup))
+        stream.seek(begin)
+    catalog = await open_catalog(uri)
+    try:
+        return await load(catalog, stream, replace=replace, seen=lambda backup: show("importing", backup))
     finally:
         await catalog.close()

@@ -51,6 +51,8 @@ COMMANDS = {
     "catalog init": "marconi_proxy.cli.catalog:Init",
     "catalog adopt plan": "marconi_proxy.cli.adoption:Plan",
     "catalog adopt apply": "marconi_proxy.cli.adoption:Apply",
+    "catalog export": "marconi_proxy.cli.catalog:Export",
+    "catalog import": "marconi_proxy.cli.catalog:Import",
     "config sample": "marconi_proxy.cli.config:Sample",
     "config check": "marconi_proxy.cli.config:Check",
 }

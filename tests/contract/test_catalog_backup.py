@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from pymongo import MongoClient
 
-from catalog import Catalog
+from catalog import Catalog, open_catalog
+from catalog.backup import importing
+from catalog.backup.exporting import export
 from catalog.errors import (
     CatalogUnavailable,
     LoadRefused,
@@ -27,8 +33,10 @@ from catalog.model import (
     Segment,
     Tenant,
 )
+from catalog.mongodb.driver import MongoDBCatalog
 from tests.contract.conftest import OpenAgain
 from tests.contract.examples import Feed, move, partition, placement, plan, store
+from tests.servers.mongod import with_database
 
 TENANTS = [Tenant(""), Tenant("a", spread=3), Tenant("project", pinned="p1")]
 PLACEMENTS = [
@@ -271,4 +279,34 @@ async def test_many_values(empty: Catalog) -> None:
             await empty.load(token, values[n : n + 700])
         await empty.end_load(token)
         assert await taken(empty) == values
-    await asyncio.gather(empty.close())
+    await empty.close()
+
+
+@pytest.fixture
+def other_uri(mongodb_uri: str) -> Iterator[str]:
+    """The URI of a second database in MongoDB, dropped afterwards."""
+    name = f"test_{uuid4().hex}"
+    yield with_database(mongodb_uri, name)
+    with MongoClient(mongodb_uri) as client:
+        client.drop_database(name)
+
+
+async def test_from_one_store_to_the_other_and_back(full: Catalog, tmp_path: Path, other_uri: str) -> None:
+    """Into a catalog of the other kind, and out of it again: the same bytes."""
+    now = datetime(2024, 5, 1, tzinfo=UTC)
+    first = await exported(full, now)
+    mongodb = isinstance(full, MongoDBCatalog)
+    other = await open_catalog(f"sqlite:///{tmp_path}/other.db" if mongodb else other_uri)
+    await other.init()
+    await importing.load(other, io.BytesIO(first), replace=False, seen=lambda backup: None)
+    assert await exported(other, now) == first
+    await importing.load(full, io.BytesIO(first), replace=True, seen=lambda backup: None)
+    assert await exported(full, now) == first
+    await other.close()
+    await full.close()
+
+
+async def exported(catalog: Catalog, now: datetime) -> bytes:
+    out = io.BytesIO()
+    await export(catalog, out, now, lambda counts: None)
+    return out.getvalue()

@@ -1,0 +1,54 @@
+"""From a stream of bytes to a catalog."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import BinaryIO
+
+from catalog.backup.reading import Backup
+from catalog.errors import LoadUnfinished
+from catalog.interface import Catalog
+
+Seen = Callable[[Backup], None]
+
+
+class HalfLoaded(Exception):
+    """The catalog was emptied and not filled again, for the reason that is this exception's cause."""
+
+
+async def verify(stream: BinaryIO, seen: Seen) -> dict[str, int]:
+    """Read a backup to its end; return how many values there are of each kind. Raises BadBackup, OSError.
+
+    ``seen`` is called after every batch.
+    """
+    backup = Backup(stream)
+    batches = backup.batches()
+    while await asyncio.to_thread(next, batches, None):
+        seen(backup)
+    return backup.counts
+
+
+async def load(catalog: Catalog, stream: BinaryIO, *, replace: bool, seen: Seen) -> dict[str, int]:
+    """Fill an initialised catalog from a backup; return how many values there are of each kind.
+
+    ``seen`` is called after every batch. A backup whose first batch is wrong changes nothing, nor does a catalog that
+    refuses (NotEmpty, MembersAlive, CatalogError of its ``check``). Raises HalfLoaded for whatever happens later: the
+    catalog is not served until a load has come to its end.
+    """
+    with suppress(LoadUnfinished):  # this is what ends it
+        await catalog.check()
+    backup = Backup(stream)
+    batches = backup.batches()
+    batch = await asyncio.to_thread(next, batches, None)
+    token = await catalog.begin_load(replace=replace)
+    try:
+        while batch:
+            await catalog.load(token, batch)
+            seen(backup)
+            batch = await asyncio.to_thread(next, batches, None)
+        await catalog.end_load(token)
+    except BaseException as error:
+        raise HalfLoaded from error
+    return backup.counts

@@ -1,0 +1,69 @@
+"""The lines of a backup. No I/O.
+
+::
+
+    {"format": "marconi-proxy catalog", "schema": 3, "time": "2024-05-01T12:00:00Z", "version": 1}
+    {"kind": "partition", "value": {...}}
+    ...
+    {"counts": {"move": 0, ...}, "kind": "end", "sha256": "..."}
+
+Kinds come in the order of KINDS, the values of a kind by their key, each once; so two catalogs that hold the same make
+the same lines. The checksum is of all bytes before the last line.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from catalog.interface import SCHEMA_VERSION
+from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, Tenant
+
+FORMAT = "marconi-proxy catalog"
+VERSION = 1
+END = "end"
+# Bytes in a line; the largest value is a plan, of which MongoDB takes 16 MB.
+MAX_LINE = 64 * 2**20
+
+_KIND_OF: dict[type[Kept], str] = {type_: kind for kind, type_ in KINDS.items()}
+
+
+def kind_of(value: Kept) -> str:
+    """Return the word for what kind of value it is."""
+    return _KIND_OF[type(value)]
+
+
+def sort_key(value: Kept) -> tuple[str, ...]:
+    """Return what the values of a kind are sorted by, and no two of them share."""
+    match value:
+        case Partition():
+            return (value.name,)
+        case Tenant():
+            return (value.project,)
+        case Placement():
+            return value.key
+        case Move() | Plan():
+            return (value.id,)
+
+
+def header_line(now: datetime) -> bytes:
+    """Return the first line. ``now`` has a time zone."""
+    time = now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return _line({"format": FORMAT, "version": VERSION, "schema": SCHEMA_VERSION, "time": time})
+
+
+def value_line(value: Kept) -> bytes:
+    """Return the line of a value: of a move, without who holds it."""
+    document = value.to_json()
+    document.pop("holder", None)
+    return _line({"kind": kind_of(value), "value": document})
+
+
+def end_line(counts: dict[str, int], sha256: str) -> bytes:
+    """Return the last line."""
+    return _line({"kind": END, "counts": counts, "sha256": sha256})
+
+
+def _line(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"

@@ -1,0 +1,130 @@
+"""Taking a backup apart, and refusing what is none, by line and field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any, BinaryIO, NoReturn
+
+from catalog.backup.lines import END, FORMAT, MAX_LINE, VERSION, kind_of, sort_key
+from catalog.backup.shapes import SHAPES, check
+from catalog.interface import SCHEMA_VERSION
+from catalog.model import KINDS, Kept, Partition, Placement
+
+# Values in a batch, and bytes of their lines.
+_BATCH = 500
+_BATCH_BYTES = 8 * 2**20
+
+
+class BadBackup(Exception):
+    """It is no backup, or not a whole one. The message names the line and what is wrong with it."""
+
+
+class Backup:
+    """A backup that is read from a stream, line by line, with a batch in memory at a time.
+
+    ``line`` is the number of the line that was read last, ``read`` the bytes so far, ``counts`` the values by kind.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._digest = sha256()
+        self._order = list(KINDS)
+        self._last: tuple[int, tuple[str, ...]] | None = None
+        self._partitions: set[str] = set()
+        self.line = 0
+        self.read = 0
+        self.counts = dict.fromkeys(KINDS, 0)
+
+    def batches(self) -> Iterator[list[Kept]]:
+        """Yield the values. Raises BadBackup at the first line that is wrong, and at the end if some are missing.
+
+        So nothing is proved before the end is reached.
+        """
+        self._check_header(self._next())
+        batch: list[Kept] = []
+        began = self.read
+        while (document := self._next()).get("kind") != END:
+            batch.append(self._value(document))
+            if len(batch) == _BATCH or self.read - began > _BATCH_BYTES:
+                yield batch
+                batch, began = [], self.read
+        self._check_end(document)
+        if batch:
+            yield batch
+
+    def _refuse(self, words: str) -> NoReturn:
+        raise BadBackup(f"line {self.line}: {words}")
+
+    def _next(self) -> dict[str, Any]:
+        """Return the next line, taken into the checksum if it is not the last."""
+        line = self._stream.readline(MAX_LINE + 1)
+        self.line += 1
+        self.read += len(line)
+        if len(line) > MAX_LINE:
+            self._refuse(f"is longer than {MAX_LINE} bytes")
+        if not line.endswith(b"\n"):
+            self._refuse("the backup ends here, without its last line: it was cut off")
+        try:
+            document = json.loads(line, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            self._refuse("is not a JSON object")
+        if document.get("kind") != END:
+            self._digest.update(line)
+        return document
+
+    def _check_header(self, header: dict[str, Any]) -> None:
+        if header.get("format") != FORMAT:
+            self._refuse(f"format: is not {FORMAT!r}; this is no backup of a catalog")
+        for name, latest in (("version", VERSION), ("schema", SCHEMA_VERSION)):
+            found = header.get(name)
+            if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+                self._refuse(f"{name}: is not an integer from 1")
+            if found > latest:
+                self._refuse(f"{name}: {found} is of a later release; this one reads up to {latest}")
+        if not isinstance(header.get("time"), str):
+            self._refuse("time: is not a text")
+
+    def _value(self, document: dict[str, Any]) -> Kept:
+        kind = document.get("kind")
+        if not isinstance(kind, str) or kind not in KINDS:
+            self._refuse(f"kind: is none of {', '.join((*KINDS, END))}")
+        if document.keys() != {"kind", "value"}:
+            self._refuse("has not exactly a kind and a value")
+        try:
+            check(kind, document["value"], SHAPES[kind])
+            value = KINDS[kind].from_json(document["value"])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            self._refuse(f"{kind}: {error}" if not str(error).startswith(kind) else str(error))
+        self._check_place(value)
+        self.counts[kind] += 1
+        return value
+
+    def _check_place(self, value: Kept) -> None:
+        place = self._order.index(kind_of(value)), sort_key(value)
+        if self._last is not None and place <= self._last:
+            twice = place == self._last
+            self._refuse("is there twice" if twice else "stands before what it must come after: lines were moved")
+        self._last = place
+        if isinstance(value, Partition):
+            self._partitions.add(value.name)
+        elif isinstance(value, Placement):
+            for segment in value.segments:
+                if segment.partition not in self._partitions:
+                    self._refuse(f"placement.segments: partition {segment.partition!a} is not in this backup")
+
+    def _check_end(self, end: dict[str, Any]) -> None:
+        if end.get("counts") != self.counts:
+            self._refuse(f"counts: are not those of the lines before, {self.counts}")
+        if end.get("sha256") != self._digest.hexdigest():
+            self._refuse("sha256: is not that of the lines before: they were changed or damaged")
+        if self._stream.read(1):
+            self.line += 1
+            self._refuse("there is something after the last line")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")

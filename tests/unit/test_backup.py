@@ -1,0 +1,232 @@
+"""Backups: what their lines are, and every way in which one is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import pytest
+
+from catalog.backup import reading
+from catalog.backup.exporting import export
+from catalog.backup.importing import HalfLoaded, load, verify
+from catalog.backup.lines import end_line, header_line, kind_of, value_line
+from catalog.backup.reading import Backup, BadBackup
+from catalog.backup.shapes import SHAPES
+from catalog.errors import LoadUnfinished, NotEmpty
+from catalog.model import KINDS, LogEntry, MoveState, Partition, PlacementState, Tenant
+from tests.contract.examples import move, partition, placement, plan
+from tests.simulation.memory_catalog import MemoryCatalog, Store
+
+NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
+MOVE = replace(
+    move("m-1"), log=(LogEntry(1.5, MoveState.PLANNED, "asked", (("attempt", 2),)),), certificate={"a": [1, None]}
+)
+VALUES = [
+    partition("p1"),
+    Partition("p2", ("https://p2.example:8888",), region="\u00fc", labels=("b", "a"), api_versions=("v2",)),
+    Tenant(""),
+    Tenant("\xc3\xa9", pinned="p1"),
+    placement("q", "p1", "p2", project=""),
+    placement("~t", "p2", state=PlacementState.RESERVED),
+    MOVE,
+    plan("plan-1", "orders", "news"),
+]
+
+
+def backup(lines=None) -> list[bytes]:
+    """The lines of a backup of VALUES."""
+    lines = [value_line(value) for value in VALUES] if lines is None else lines
+    return sealed([header_line(NOW), *lines])
+
+
+def sealed(lines: list[bytes]) -> list[bytes]:
+    """The lines with a last one that fits."""
+    counts = dict.fromkeys(KINDS, 0)
+    for line in lines[1:]:
+        counts[json.loads(line)["kind"]] += 1
+    return [*lines, end_line(counts, sha256(b"".join(lines)).hexdigest())]
+
+
+def stream(lines) -> io.BytesIO:
+    return io.BytesIO(b"".join(lines))
+
+
+def values_of(lines) -> list[object]:
+    return [value for batch in Backup(stream(lines)).batches() for value in batch]
+
+
+def nothing(seen) -> None:
+    pass
+
+
+async def exported(catalog) -> bytes:
+    out = io.BytesIO()
+    await export(catalog, out, NOW, nothing)
+    return out.getvalue()
+
+
+@pytest.fixture
+def catalog():
+    return MemoryCatalog(Store(lambda: 1700000000.0))
+
+
+def test_what_is_written_is_read():
+    assert values_of(backup()) == VALUES
+    assert values_of(backup([])) == []
+
+
+def test_lines_are_a_contract():
+    assert header_line(NOW) == (
+        b'{"format":"marconi-proxy catalog","schema":3,"time":"2024-05-01T12:00:00Z","version":1}\n'
+    )
+    assert value_line(Tenant("\xe9", pinned="p1")) == (
+        b'{"kind":"tenant","value":{"pinned":"p1","project":"\\u00e9","spread":1}}\n'
+    )
+    assert "holder" not in json.loads(value_line(MOVE))["value"]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_every_field_has_a_shape(value):
+    document = json.loads(value_line(value))["value"]
+    assert document.keys() == SHAPES[kind_of(value)].keys()
+
+
+def test_batches_are_bounded_by_number_and_size(monkeypatch):
+    monkeypatch.setattr(reading, "_BATCH", 3)
+    assert [len(batch) for batch in Backup(stream(backup())).batches()] == [3, 3, 2]
+    monkeypatch.setattr(reading, "_BATCH_BYTES", 10)
+    assert [len(batch) for batch in Backup(stream(backup())).batches()] == [1] * 8
+
+
+def damaged(at, **changes):
+    """A backup whose value number ``at`` has other fields; None takes one away."""
+    document = json.loads(value_line(VALUES[at]))
+    for field, value in changes.items():
+        if value is ...:
+            del document["value"][field]
+        else:
+            document["value"][field] = value
+    lines = [value_line(value) for value in VALUES]
+    lines[at] = json.dumps(document).encode() + b"\n"
+    return backup(lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (damaged(0, weight="7"), "line 2: partition.weight: '7' is not an integer"),
+        (damaged(0, weight=-7), "line 2: partition: weight: -7"),
+        (damaged(0, hosts="http://p1"), "line 2: partition.hosts: is not an array"),
+        (damaged(0, hosts=["http://u:secret@p1"]), "line 2: partition: hosts: a URL must not carry a user"),
+        (damaged(0, state="on"), "line 2: partition.state: 'on' is not one of enabled, "),
+        (damaged(0, region=7), "line 2: partition.region: 7 is not a text"),
+        (damaged(2, spread=...), "line 4: tenant.spread: is missing"),
+        (damaged(2, colour="red"), "line 4: tenant.colour: there is no such field"),
+        (damaged(2, spread=True), "line 4: tenant.spread: True is not an integer"),
+        (damaged(4, epoch=0), "line 6: placement: epoch: 0"),
+        (damaged(4, segments=[7]), r"line 6: placement.segments\[0\]: is not an object"),
+        (damaged(4, segments=[]), "line 6: placement: segments: a placement has at least one"),
+        (damaged(4, since="now"), "line 6: placement.since: 'now' is not a number"),
+        (
+            damaged(4, segments=[{"n": 0, "partition": "p3", "physical": "q", "sealed": False}]),
+            "line 6: placement.segments: partition 'p3' is not in this backup",
+        ),
+        (
+            damaged(4, segments=[{"n": 0, "partition": "p1", "physical": "q", "sealed": 0}]),
+            r"line 6: placement.segments\[0\].sealed: 0 is not true or false",
+        ),
+        (damaged(6, log=[{"at": 1, "state": "planned"}]), r"line 8: move.log\[0\].reason: is missing"),
+        (damaged(6, facts=[1]), r"line 8: move.facts: \[1\] is not an object"),
+        (damaged(6, facts={"$a": 1}), "line 8: move: facts: a key"),
+        (damaged(6, source="p2"), "line 8: move: target: the queue is on p2 already"),
+        (damaged(7, title="another"), "line 9: plan: hash: "),
+    ],
+)
+def test_a_field_that_is_wrong_is_named_with_its_line(lines, words):
+    with pytest.raises(BadBackup, match=f"^{words}"):
+        values_of(lines)
+
+
+GOOD = backup()
+HEADER = json.loads(GOOD[0])
+
+
+def header(**changes) -> bytes:
+    return json.dumps(HEADER | changes).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], "line 1: the backup ends here"),
+        ([b"\x00\xff\n"], "line 1: is not a JSON object"),
+        ([b"[" * 100_000 + b"\n"], "line 1: is not a JSON object"),
+        ([b'{"title": "recipes"}\n'], "line 1: format: is not 'marconi-proxy catalog'"),
+        ([header(version=2), *GOOD[1:]], "line 1: version: 2 is of a later release"),
+        ([header(schema=4), *GOOD[1:]], "line 1: schema: 4 is of a later release"),
+        ([header(schema="3"), *GOOD[1:]], "line 1: schema: is not an integer"),
+        ([header(time=None), *GOOD[1:]], "line 1: time: "),
+        (GOOD[:5], "line 6: the backup ends here, without its last line: it was cut off"),
+        ([*GOOD[:5], GOOD[5][:-9]], "line 6: the backup ends here"),
+        ([*GOOD[:-1], GOOD[-1][:-1]], "line 10: the backup ends here"),
+        ([*GOOD, b"\n"], "line 11: there is something after the last line"),
+        ([*GOOD[:2], *GOOD[3:]], "line 5: placement.segments: partition 'p2' is not in this backup"),
+        ([*GOOD[:3], *GOOD[4:]], "line 9: counts: are not those of the lines before"),
+        ([*GOOD[:2], b'{"kind": "queue", "value": {}}\n', *GOOD[2:]], "line 3: kind: is none of partition, "),
+        ([*GOOD[:2], b'{"kind": "tenant"}\n', *GOOD[2:]], "line 3: has not exactly a kind and a value"),
+        ([*GOOD[:2], b"\n", *GOOD[2:]], "line 3: is not a JSON object"),
+        ([*GOOD[:2], GOOD[1], *GOOD[2:]], "line 3: is there twice"),
+        ([GOOD[0], GOOD[2], GOOD[1], *GOOD[3:]], "line 3: stands before what it must come after"),
+        ([GOOD[0], GOOD[3], *GOOD[1:3], *GOOD[4:]], "line 3: stands before what it must come after"),
+        (
+            [line.replace(b'"weight":100', b'"weight":200') for line in GOOD],
+            "line 10: sha256: is not that of the lines",
+        ),
+        ([*GOOD[:1], b'{"kind": "tenant", "value": NaN}\n'], "line 2: is not a JSON object"),
+    ],
+)
+def test_what_is_no_whole_backup_is_refused(lines, words):
+    with pytest.raises(BadBackup, match=f"^{words}"):
+        values_of(lines)
+
+
+def test_a_line_without_end_is_not_read_into_memory(monkeypatch):
+    monkeypatch.setattr(reading, "MAX_LINE", 200)
+    with pytest.raises(BadBackup, match="line 2: is longer than 200 bytes"):
+        values_of([GOOD[0], b'{"' + b"x" * 1000 + b'"}\n'])
+
+
+async def test_from_a_backup_to_a_catalog_and_back(catalog):
+    seen = []
+    lines = backup()
+    counts = {"partition": 2, "tenant": 2, "placement": 2, "move": 1, "plan": 1}
+    assert await verify(stream(lines), lambda found: seen.append(found.read)) == counts
+    assert seen == [sum(map(len, lines))]
+    assert await load(catalog, stream(lines), replace=False, seen=nothing) == counts
+    assert await exported(catalog) == b"".join(lines)
+
+
+async def test_what_is_wrong_at_once_changes_nothing(catalog):
+    await catalog.insert_partition(partition("p1"))
+    before = await exported(catalog)
+    with pytest.raises(BadBackup):
+        await load(catalog, stream(damaged(0, weight=-1)), replace=True, seen=nothing)
+    with pytest.raises(NotEmpty):
+        await load(catalog, stream(GOOD), replace=False, seen=nothing)
+    assert await exported(catalog) == before
+
+
+async def test_what_is_wrong_later_leaves_the_mark(catalog, monkeypatch):
+    monkeypatch.setattr(reading, "_BATCH", 2)
+    for lines in (GOOD[:-1], [*GOOD[:-1], GOOD[-1].replace(b'"sha256":"', b'"sha256":"0')], damaged(6, facts=[])):
+        with pytest.raises(HalfLoaded) as refused:
+            await load(catalog, stream(lines), replace=False, seen=nothing)
+        assert isinstance(refused.value.__cause__, BadBackup)
+        with pytest.raises(LoadUnfinished):
+            await exported(catalog)
+    await load(catalog, stream(GOOD), replace=False, seen=nothing)
+    assert await exported(catalog) == b"".join(GOOD)

@@ -1,0 +1,195 @@
+"""``catalog export`` and ``catalog import`` as operators use them, over SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from catalog import open_catalog
+from catalog.errors import LoadUnfinished
+from catalog.model import Member
+from marconi_proxy.cli.bars import CountBar
+from marconi_proxy.cli.counting import CountLines
+from marconi_proxy.cli.main import main
+from tests.contract.examples import partition, placement
+
+ORDERS = placement("orders", "p1")
+
+
+@pytest.fixture(autouse=True)
+def quiet_logging():
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:], logging.root.level = handlers, level
+
+
+def do(uri, work):
+    """Run ``work(catalog)`` on an open catalog."""
+
+    async def run():
+        catalog = await open_catalog(uri)
+        try:
+            return await work(catalog)
+        finally:
+            await catalog.close()
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def uri(tmp_path):
+    """A catalog with a partition and 1,200 queues."""
+    uri = f"sqlite:///{tmp_path}/catalog.db"
+
+    async def fill(catalog):
+        await catalog.insert_partition(partition("p1"))
+        await catalog.insert_placements([placement(f"queue-{n:04}") for n in range(1200)])
+
+    do(uri, fill)
+    return uri
+
+
+@pytest.fixture
+def other(tmp_path):
+    return f"sqlite:///{tmp_path}/other.db"
+
+
+@pytest.fixture
+def backup(uri, tmp_path, capsys):
+    path = tmp_path / "catalog.jsonl"
+    assert main(["catalog", "export", "--catalog", uri, "-o", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Exported 1 partition, 0 tenants, 1200 placements, 0 moves, 0 plans." in err
+    assert f"marconi-proxy catalog import --catalog URI {path}" in err
+    return path
+
+
+def count(uri):
+    return do(uri, lambda catalog: catalog.count_placements())
+
+
+def test_a_backup_is_a_file_for_its_owner_and_fills_another_catalog(backup, other, tmp_path, capsys):
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert len(backup.read_text().splitlines()) == 1203
+    assert main(["catalog", "import", "--catalog", other, str(backup)]) == 0
+    assert "Imported 1 partition, 0 tenants, 1200 placements, 0 moves, 0 plans." in capsys.readouterr().err
+    again = tmp_path / "again.jsonl"
+    assert main(["catalog", "export", "--catalog", other, "-o", str(again)]) == 0
+    assert again.read_text().splitlines()[1:-1] == backup.read_text().splitlines()[1:-1]
+
+
+def test_a_catalog_that_is_not_empty_is_left_alone_unless_it_is_replaced(backup, uri, capsys):
+    do(uri, lambda catalog: catalog.insert_placement(ORDERS))
+    assert main(["catalog", "import", "--catalog", uri, str(backup)]) == 3
+    err = capsys.readouterr().err
+    assert "not empty: it has partitions, placements; --replace removes that first. Nothing was changed." in err
+    assert count(uri) == 1201
+    assert main(["catalog", "import", "--catalog", uri, "--replace", str(backup)]) == 0
+    assert count(uri) == 1200
+
+
+def test_not_while_workers_serve(backup, uri, capsys):
+    do(uri, lambda catalog: catalog.renew_member(Member("host/1/boot", lease=30.0)))
+    assert main(["catalog", "import", "--catalog", uri, "--replace", str(backup)]) == 3
+    err = capsys.readouterr().err
+    for words in ("1 front-door worker registered: host/1/boot", "Stop them, the movers", "Nothing was changed."):
+        assert words in err
+    do(uri, lambda catalog: catalog.check())
+
+
+def test_a_damaged_file_changes_nothing(backup, other, capsys):
+    lines = backup.read_text().splitlines(keepends=True)
+    for damaged, words in (
+        (lines[:-1], "line 1203: the backup ends here"),
+        ([*lines[:900], *lines[901:]], "line 1202: counts: "),
+        ([*lines[:700], lines[700].replace('"epoch":1', '"epoch":"one"'), *lines[701:]], "line 701: placement.epoch: "),
+    ):
+        backup.write_text("".join(damaged))
+        assert main(["catalog", "import", "--catalog", other, str(backup)]) == 3
+        err = capsys.readouterr().err
+        assert f"{backup}: {words}" in err
+        assert "Nothing was changed." in err
+        do(other, lambda catalog: catalog.check())
+        assert count(other) == 0
+
+
+def pipe(uri, content, *arguments):
+    """Import from a pipe."""
+    command = [sys.executable, "-m", "marconi_proxy", "catalog", "import", "--catalog", uri, *arguments, "-"]
+    done = subprocess.run(command, input=content, capture_output=True, check=False)
+    return done.returncode, done.stderr.decode()
+
+
+def test_a_pipe_that_breaks_off_leaves_the_mark_until_it_is_done_again(backup, other):
+    content = backup.read_bytes()
+    status, err = pipe(other, content[: len(content) // 2])
+    assert status == 3
+    assert "-: line " in err
+    assert "was emptied and is not whole: it is not served until marconi-proxy catalog import was run again" in err
+    with pytest.raises(LoadUnfinished):
+        do(other, lambda catalog: catalog.check())
+    status, err = pipe(other, content)
+    assert status == 0, err
+    do(other, lambda catalog: catalog.check())
+    assert count(other) == 1200
+
+
+def test_from_one_command_to_the_other(uri, other):
+    program = [sys.executable, "-m", "marconi_proxy", "catalog"]
+    with subprocess.Popen(
+        [*program, "export", "--catalog", uri], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as out:
+        into = subprocess.run([*program, "import", "--catalog", other, "-"], stdin=out.stdout, check=False)
+        assert out.stderr is not None
+        assert b"Exported" in out.stderr.read()
+    assert (out.returncode, into.returncode) == (0, 0)
+    assert count(other) == 1200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["export", "--catalog", "sqlite:////none/c.db"], 1, "there is no catalog /none/c.db"),
+        (["export", "--catalog", "URI", "-o", "/none/backup"], 1, "/none/backup: No such file or directory"),
+        (["import", "--catalog", "URI", "/none/backup"], 2, "/none/backup: No such file or directory"),
+        (["import", "--catalog", "URI", "/"], 2, "/: Is a directory"),
+    ],
+)
+def test_what_is_not_there(uri, arguments, status, words, capsys):
+    assert main(["catalog", *(uri if argument == "URI" else argument for argument in arguments)]) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+
+
+def test_a_backup_is_json_lines_on_stdout_and_nothing_else(uri, capfdbinary):
+    assert main(["catalog", "export", "--catalog", uri]) == 0
+    documents = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert documents[0]["format"] == "marconi-proxy catalog"
+    assert documents[-1]["counts"]["placement"] == 1200
+
+
+def test_lines_come_at_most_every_few_seconds():
+    now, said = [0.0], []
+    with CountLines(said.append, lambda: now[0], every=5.0) as lines:
+        for second in range(12):
+            now[0] = float(second)
+            lines.show("exporting", second * 1000, second / 12 if second < 8 else None)
+    assert said == ["exporting: 5,000 documents, 42%", "exporting: 10,000 documents"]
+
+
+def test_a_bar_says_how_far_it_is():
+    stream = io.StringIO()
+    with CountBar(stream, width=100) as bar:
+        bar.show("importing", 500, None)
+        bar.show("importing", 1234567, 0.5)
+    assert "importing" in stream.getvalue()
+    assert "1,234,567 documents, 50%" in stream.getvalue()
