@@ -4,7 +4,7 @@ Nothing is stored and nothing is asked: ``routing.choice`` is called as the fron
 sizes. A tenant that is not spread is one choice, weighed by its queues: exact. A tenant that is spread has its home
 set chosen exactly, and in it
 
-* its load counts as that of the mean: in the set, queues go by weight (of its many queues, deviations are small);
+* its load counts as that of the mean: in the set, queues go by ``choice.shares`` (of many, deviations are small);
 * what would move is asked of a sample of its queues (``--sample``, evenly over their names), weighed accordingly.
 
 Two ways of placing tenants are shown: ``one``, in which each lives on one partition, and ``spread``, in which a tenant
@@ -166,21 +166,21 @@ def place_spread(layout: Layout, project: str, queues: int, spread: int, sample:
 def _share_out(
     loads: dict[str, float], partitions: Sequence[Partition], project: str, queues: int, spread: int
 ) -> None:
-    home = choice.rank(f"project\0{project}", partitions)[:spread]
-    weight = sum(p.weight for p in home)
-    for one in home:
-        loads[one.name] += queues * one.weight / weight
+    weights = choice.shares(choice.rank(f"project\0{project}", partitions)[:spread], partitions)
+    whole = sum(weights.values())
+    for name, weight in weights.items():
+        loads[name] += queues * weight / whole
 
 
 class Draws:
     """``choice.draw`` with those of one project kept: the same are asked for again and again, with other weights."""
 
-    def __init__(self, draw: Callable[[str, str, int], float]) -> None:
+    def __init__(self, draw: Callable[[str, str, float], float]) -> None:
         self._draw = draw
         self._owner = ""
         self._units: dict[str, float] = {}
 
-    def __call__(self, owner: str, partition: str, weight: int) -> float:
+    def __call__(self, owner: str, partition: str, weight: float) -> float:
         if not owner.startswith("project\0"):
             return self._draw(owner, partition, weight)
         if owner != self._owner:

@@ -5,21 +5,26 @@ Every (owner, partition) pair gets a draw from an exponential distribution with 
 two names; the smallest draws win. So every worker chooses alike without talking, a partition wins in proportion to its
 weight, and adding, removing or reweighting one moves nothing but what it wins or loses.
 
-Of a project that is spread over some of the partitions, but not all, that is true but for two things (figures from
-``bench.placement`` are in the documentation). Its home set has a fixed size: for the one that comes another one has to
-go, what was on that goes to all of the set, and up to twice as many queues change as must. And weight counts twice, for
-coming into the set and in it, so heavy partitions have somewhat more than their share. Neither moves a queue that
-exists: where that is, is stored.
+Of a project that is spread over some of the partitions, but not all, less is true (``bench.placement`` has figures).
+Its home set has a fixed size: for the one that comes another one has to go, what was on that goes to all of the set,
+and about twice as many queues change as must. None of them moves that exists: where it is, is stored. And a heavy
+partition is in most home sets already; if weight counted again within the set, it would get far more than its share. So
+it counts for less there, the likelier it is to be in the set (``shares``; Horvitz & Thompson 1952), and all get theirs
+but for a few per cent.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from enum import Enum, auto
 from hashlib import blake2b
 
 from catalog.model import Partition, PartitionState, QueueKey, Tenant
+
+# How near is near enough, and after how many steps that is so with any weights.
+_NEAR = 1e-12
+_MOST_STEPS = 100
 
 
 class Refusal(Enum):
@@ -31,7 +36,7 @@ class Refusal(Enum):
     PINNED_UNAVAILABLE = auto()
 
 
-def draw(owner: str, partition: str, weight: int) -> float:
+def draw(owner: str, partition: str, weight: float) -> float:
     """Return the draw of ``partition`` for ``owner``: the smaller, the better. ``weight`` is positive."""
     digest = blake2b(f"{owner}\0{partition}".encode(), digest_size=8).digest()
     # In (0, 1), never its ends: the logarithm is finite and the draw positive.
@@ -42,6 +47,32 @@ def draw(owner: str, partition: str, weight: int) -> float:
 def rank(owner: str, partitions: Iterable[Partition]) -> list[Partition]:
     """Return partitions of positive weight in the order in which they are ``owner``'s."""
     return sorted((p for p in partitions if p.weight > 0), key=lambda p: (draw(owner, p.name, p.weight), p.name))
+
+
+def shares(home: Sequence[Partition], partitions: Collection[Partition]) -> dict[str, float]:
+    """Return with what weight each partition of a home set takes queues of its project, by name.
+
+    ``home`` are the first of ``partitions``, which have positive weights, in some owner's order.
+    """
+    weights = [p.weight for p in partitions]
+    if len(home) == len(weights):
+        return {p.name: float(p.weight) for p in home}
+    until = _horizon(weights, len(home))
+    return {p.name: p.weight / -math.expm1(-p.weight * until) for p in home}
+
+
+def _horizon(weights: Collection[int], size: int) -> float:
+    """Return the draw below which ``size`` of the draws of these weights are expected: fewer than there are weights.
+
+    Newton's method from the left, where it never goes too far: what is expected grows, ever more slowly.
+    """
+    until = size / sum(weights)
+    for _ in range(_MOST_STEPS):
+        missing = size + sum(math.expm1(-weight * until) for weight in weights)
+        if missing <= size * _NEAR:
+            break
+        until += missing / sum(weight * math.exp(-weight * until) for weight in weights)
+    return until
 
 
 def choose(
@@ -74,4 +105,6 @@ def choose(
     home = rank(f"project\0{key.project}", taking)[:spread]
     if len(home) == 1:
         return home[0]
-    return rank(f"queue\0{key.project}\0{key.queue}", home)[0]
+    weights = shares(home, taking)
+    owner = f"queue\0{key.project}\0{key.queue}"
+    return min(home, key=lambda p: (draw(owner, p.name, weights[p.name]), p.name))

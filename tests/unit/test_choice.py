@@ -10,7 +10,7 @@ from math import sqrt
 import pytest
 
 from catalog.model import API_VERSIONS, NO_PROJECT, Partition, PartitionState, QueueKey, Tenant
-from marconi_proxy.routing.choice import Refusal, choose, draw, rank
+from marconi_proxy.routing.choice import Refusal, choose, draw, rank, shares
 
 COUNT = 3_000
 KEYS = [QueueKey(f"project-{n}", "queue") for n in range(COUNT)]
@@ -110,6 +110,36 @@ def test_queues_of_a_project_that_is_spread_go_by_weight_too() -> None:
     shares = spread_of(ONE_PROJECT, partitions, Tenant("project", spread=2))
     assert near(shares["p1"], COUNT / 4)
     assert near(shares["p2"], COUNT * 3 / 4)
+
+
+@pytest.mark.parametrize("spread", [2, 3])
+@pytest.mark.parametrize("weights", [(1, 1, 2, 4), (1, 1, 1, 9), (100, 100, 100, 100)])
+def test_queues_of_projects_that_are_spread_over_some_partitions_go_by_weight_too(
+    weights: tuple[int, ...], spread: int
+) -> None:
+    partitions = [partition(f"p{n}", weight) for n, weight in enumerate(weights)]
+    found = Counter(chosen(key, partitions, Tenant(key.project, spread)) for key in KEYS)
+    for one in partitions:
+        assert near(found[one.name], COUNT * one.weight / sum(weights)), one.name
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize(
+    "weights", [(1, 1, 1, 1), (1, 2, 3, 4), (1, 1, 1, 4294967295), (1, 4294967295, 4294967295, 4294967295)]
+)
+def test_shares_are_those_of_as_many_as_there_are_at_home(weights: tuple[int, ...], size: int) -> None:
+    partitions = [partition(f"p{n}", weight) for n, weight in enumerate(weights)]
+    found = shares(partitions[:size], partitions)
+    # The weight by the share is how likely a partition is to be at home; so many of them are.
+    likely = {p.weight: p.weight / found[p.name] for p in partitions[:size]}
+    assert all(0 < chance <= 1 for chance in likely.values())
+    if set(weights) == set(likely):
+        assert sum(likely[weight] for weight in weights) == pytest.approx(size)
+
+
+def test_at_home_everywhere_shares_are_weights() -> None:
+    partitions = [partition("p1", 1), partition("p2", 3)]
+    assert shares(partitions, partitions) == {"p1": 1.0, "p2": 3.0}
 
 
 def test_rank_leaves_out_what_has_no_weight() -> None:
