@@ -29,6 +29,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "state": PartitionState,
         "api_versions": [str],
         "api_versions_set": bool,
+        "inventory": (str,),
         "version": int,
     },
     "tenant": {"project": (str,), "spread": int, "pinned": (str,)},
