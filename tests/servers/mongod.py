@@ -85,8 +85,9 @@ def with_database(server_uri: str, database: str) -> str:
 class Mongod:
     """One server process on ``127.0.0.1:port``, which can be killed and started again over the same files."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, cache: float = 0.25) -> None:
         self._directory = directory
+        self._cache = cache
         self._log = directory / "mongod.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -112,7 +113,7 @@ class Mongod:
             "--bind_ip=127.0.0.1",
             f"--replSet={_REPLICA_SET}",
             "--nounixsocket",
-            "--wiredTigerCacheSizeGB=0.25",
+            f"--wiredTigerCacheSizeGB={self._cache:g}",
             "--oplogSize=64",
             "--setParameter=diagnosticDataCollectionEnabled=false",
             f"--journalCommitInterval={_JOURNAL_MILLISECONDS}",
@@ -257,11 +258,11 @@ def _directory_for(nodes: int) -> str | None:
 
 
 @contextmanager
-def mongod_replica_set(nodes: int = 1, *, directory: str | None = None) -> Iterator[ReplicaSet]:
+def mongod_replica_set(nodes: int = 1, *, directory: str | None = None, cache: float = 0.25) -> Iterator[ReplicaSet]:
     """Run a replica set of ``nodes`` servers; stop it and delete its files in the end.
 
-    ``directory`` is where the files go; in memory if there is room, when it is not given. Raises
-    MongodFailed.
+    ``directory`` is where the files go; in memory if there is room, when it is not given. ``cache`` is the GB that each
+    server keeps of them in its own. Raises MongodFailed.
     """
     with ExitStack() as stack:
         base = stack.enter_context(
@@ -273,7 +274,7 @@ def mongod_replica_set(nodes: int = 1, *, directory: str | None = None) -> Itera
         for n in range(nodes):
             path = Path(base, str(n))
             path.mkdir()
-            server = Mongod(path)
+            server = Mongod(path, cache)
             stack.callback(server.kill)  # nobody needs the files
             server.start()
             servers.append(server)
