@@ -1,4 +1,4 @@
-"""The life of queues through openstacksdk's message proxy, run in its environment: URL PROJECT life|post|drop QUEUE...
+"""The life of queues through openstacksdk's message proxy, run in its environment: URL PROJECT ACTION QUEUE...
 
 The actions are those of ``zaqar_client.py``. The SDK finds the API below the version document at ``/``.
 """
@@ -97,6 +97,11 @@ def subscriptions(steps, proxy, name):
     steps.expect("subscription deleted", list(proxy.subscriptions(name)), [])
 
 
+def walk(steps, proxy, wanted):
+    steps.expect("all queues in order", names(proxy, paginated=True), sorted(wanted))
+    steps.expect("all, the page being as large as it may", names(proxy, limit=20, paginated=True), sorted(wanted))
+
+
 def drop(steps, proxy, wanted):
     for name in wanted:
         proxy.delete_queue(name)
@@ -110,6 +115,8 @@ def main(url, project, action, *wanted):
         life(steps, proxy, wanted)
     elif action == "drop":
         drop(steps, proxy, wanted)
+    elif action == "walk":
+        walk(steps, proxy, wanted)
     else:
         for name in wanted:
             proxy.create_queue(name=name)

@@ -1,7 +1,7 @@
-"""The life of queues through python-zaqarclient, run in its environment: VERSION URL PROJECT life|post|drop QUEUE...
+"""The life of queues through python-zaqarclient, run in its environment: VERSION URL PROJECT ACTION QUEUE...
 
 ``life`` creates the queues, does everything the client can do with them, and deletes them. ``post`` creates them and
-leaves ten messages in each. ``drop`` deletes them.
+leaves ten messages in each. ``drop`` deletes them. ``walk`` lists them, and there are no others.
 """
 
 import sys
@@ -162,6 +162,15 @@ def drop(steps, connection, wanted):
     steps.expect("no queues in the end", names(connection), [])
 
 
+def walk(steps, connection, wanted):
+    steps.expect("all queues in order", names(connection), sorted(wanted))
+    steps.expect("all with metadata", names(connection, limit=20, detailed=True), sorted(wanted))
+    if connection.api_version >= 2:
+        rare = [name for name in sorted(wanted) if "99" in name]
+        steps.expect("a rare name over empty pages", names(connection, name="99"), rare)
+        steps.expect("a name that is none", names(connection, name="nothing"), [])
+
+
 def free_and_claimed(queue):
     counts = queue.stats["messages"]
     return counts["free"], counts["claimed"]
@@ -175,6 +184,8 @@ def main(version, url, project, action, *wanted):
         life(steps, connection, wanted)
     elif action == "drop":
         drop(steps, connection, wanted)
+    elif action == "walk":
+        walk(steps, connection, wanted)
     else:
         for name in wanted:
             steps.expect("posted", len(post(create(connection, name), bodies(0, 10))), 10)
