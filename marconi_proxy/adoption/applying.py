@@ -12,6 +12,7 @@ is written, then the record: a crash in between leaves a chain that no mover kno
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -79,7 +80,9 @@ class Summary:
 
 
 class Applying:
-    """``open_upstream`` is the way to a partition; ``retire``: chains need not wait for direct clients any more."""
+    """``open_upstream`` is the way to a partition; ``retire``: chains need not wait for direct clients any more;
+    ``token`` makes eight random characters for each new placement, so that no two lives of a queue are taken for one.
+    """
 
     def __init__(
         self,
@@ -89,12 +92,14 @@ class Applying:
         clock: Clock,
         *,
         retire: bool,
+        token: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
         self._catalog = catalog
         self._open_upstream = open_upstream
         self._rate = rate
         self._clock = clock
         self._retire = retire
+        self._token = token
         self._upstreams: dict[str, Upstream] = {}
         self.summary = Summary()
 
@@ -138,13 +143,13 @@ class Applying:
             return await self._single(
                 plan.id, Single(entry.project, entry.queue, kept.partition, kept.group, kept.dead_letters)
             )
-        return await self._chain(plan.id, f"{plan.id}-{number:05d}", entry)
+        return await self._chain(plan.id, f"{plan.id}-{number:05d}-", entry)
 
     # -- one place ---------------------------------------------------------------------------------------------------
 
     async def _single(self, plan_id: str, wanted: Single) -> Outcome:
         known = await self._catalog.get_placement(wanted.key)
-        if known is not None and known.born == _born(plan_id, wanted.key):
+        if known is not None and known.born.startswith(_origin(plan_id, wanted.key)):
             # Made before, wherever it was moved since.
             return Outcome.THERE
         if not await self._exists(wanted.key, wanted.partition):
@@ -217,15 +222,17 @@ class Applying:
 
     # -- a chain -----------------------------------------------------------------------------------------------------
 
-    async def _chain(self, plan_id: str, move_id: str, wanted: Conflict) -> Outcome:
+    async def _chain(self, plan_id: str, name: str, wanted: Conflict) -> Outcome:
+        """``name``: how the id of its move begins, and no other's."""
         stored = await self._catalog.get_placement(wanted.key)
-        if stored is not None and stored.move == move_id:
+        if stored is not None and stored.move is not None and stored.move.startswith(name):
             # Made before, and perhaps without its move.
-            await self._record(move_id, stored)
+            await self._record(stored.move, stored)
             return Outcome.THERE
-        if stored is not None and stored.born == _born(plan_id, wanted.key) and await self._catalog.get_move(move_id):
+        if stored is not None and stored.born.startswith(_origin(plan_id, wanted.key)):
             # Made before, and its move has ended by now.
             return Outcome.THERE
+        move_id = f"{name}{self._token()}"
         there = [c for c in wanted.found if c.partition == wanted.placed or await self._exists(wanted.key, c.partition)]
         if not there:
             return Outcome.GONE
@@ -248,7 +255,11 @@ class Applying:
                 plan_id, wanted.key, _segments(wanted.queue, names), group=last.group, move=move_id
             )
             stored, inserted = await self._catalog.insert_placement(placement)
-            if not inserted and stored.born != placement.born:
+            if not inserted and stored.move is not None and stored.move.startswith(name):
+                # By somebody else who applies the same plan.
+                await self._record(stored.move, stored)
+                return Outcome.THERE
+            if not inserted:
                 raise _Met(f"the catalog has it on {stored.partition} alone by now; a new plan can chain the others")
             placement = stored
         else:
@@ -301,7 +312,10 @@ class Applying:
             move = _adopting(move_id, placement, now)
             try:
                 await self._catalog.insert_move(move)
-            except (MoveConflict, MoveUnderWay) as error:
+            except MoveConflict as conflict:
+                # Written by somebody else who applies the same plan.
+                move = conflict.current or move
+            except MoveUnderWay as error:
                 raise _Met(f"its older places cannot be retired: {error}") from error
         self.summary.chains += 1
         while self._retire and move.state is MoveState.SUSPENDED:
@@ -331,8 +345,7 @@ class Applying:
         state: PlacementState = PlacementState.OPEN,
         move: str | None = None,
     ) -> Placement:
-        # The token is the same each time, so that what was inserted before is known for this plan's own.
-        born = _born(plan_id, key)
+        born = _origin(plan_id, key) + self._token()
         now = self._clock.now()
         return Placement(key.project, key.queue, 1, state, segments, since=now, group=group, born=born, move=move)
 
@@ -362,7 +375,8 @@ def _segments(queue: str, names: list[str]) -> tuple[Segment, ...]:
     return tuple(Segment(n, name, physical, sealed=n < len(names) - 1) for n, name in enumerate(names))
 
 
-def _born(plan_id: str, key: QueueKey) -> str:
+def _origin(plan_id: str, key: QueueKey) -> str:
+    """Return how ``born`` begins of a placement that was made by a plan, by which it is known for the plan's own."""
     return sha256("\0".join((plan_id, *key)).encode()).hexdigest()[:16]
 
 

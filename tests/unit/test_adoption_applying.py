@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import pytest
 
 from catalog import Catalog, open_catalog
 from catalog.errors import CatalogUnavailable
-from catalog.model import Member, Move, MoveState, Placement, PlacementState, QueueKey, Segment
+from catalog.model import LogEntry, Member, Move, MoveState, Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.adoption.applying import Applying, Outcome, Stopped, Summary
 from marconi_proxy.adoption.entries import Conflict, Rule
 from marconi_proxy.adoption.plan_file import Header, Plan, Writer, verified
@@ -308,6 +309,36 @@ async def test_a_chain_that_was_retired_is_not_made_again(stage: Stage) -> None:
     await stage.catalog.replace_placement(replace(chain, epoch=2, segments=chain.segments[1:], move=None))
     assert (await stage.apply(plan, retire=True)).outcomes == {THERE: 1}
     assert len((await stage.placement("a")).segments) == 1
+
+
+async def test_two_may_apply_the_same_plan_at_the_same_time(stage: Stage) -> None:
+    for name in ("north", "south"):
+        await stage.post(name, "a", 1)
+    await stage.nodes.put("north", P, *(f"n{n}" for n in range(20)))
+    plan = await stage.plan()
+    one, other = await asyncio.gather(stage.apply(plan), stage.apply(plan))
+    total = one.outcomes + other.outcomes
+    assert total == {ADOPTED: 21, THERE: 21}
+    assert len(await stage.catalog.list_moves(limit=10)) == 1
+
+
+async def test_a_queue_that_is_deleted_and_made_anew_begins_another_life(stage: Stage) -> None:
+    for name in ("north", "south"):
+        await stage.post(name, "a", 1)
+    await stage.nodes.put("north", P, "b")
+    plan = await stage.plan()
+    lives = []
+    for _ in range(2):
+        await stage.apply(plan)
+        chain, single = await stage.placement("a"), await stage.placement("b")
+        lives.append((chain.born, chain.move, single.born))
+        for placement in (chain, single):
+            await stage.catalog.remove_placement(placement.key, placement.epoch, placement.born)
+        move = await stage.catalog.get_move(str(chain.move))
+        assert move is not None
+        ended = LogEntry(0.0, MoveState.VOID, "the queue was deleted")
+        await stage.catalog.replace_move(move.entered(ended), None)
+    assert all(one != other for one, other in zip(*lives, strict=True))
 
 
 async def edit(stage: Stage, **changes: str) -> Plan:
