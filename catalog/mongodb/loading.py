@@ -129,8 +129,8 @@ class Loading:
             )
         if not marked.matched_count:
             raise _over()
-        for kind in reversed(KINDS):
-            collection = self._store.database[f"{kind}s"]
+        for name in ("statistics", *(f"{kind}s" for kind in reversed(KINDS))):
+            collection = self._store.database[name]
             while True:
                 async with self._store.conversation() as session:
                     last = await collection.find_one({}, {"_id": 1}, sort=[("_id", 1)], skip=_BATCH, session=session)

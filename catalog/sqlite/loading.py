@@ -17,7 +17,7 @@ from catalog.sqlite.translation import unavailable
 
 # By kind, its table. What names comes before what is named when they are emptied.
 _TABLES = {kind: f"{kind}s" for kind in KINDS}
-_EMPTIED = ("plans", "moves", "placed", "placements", "tenants", "partitions")
+_EMPTIED = ("statistics", "plans", "moves", "placed", "placements", "tenants", "partitions")
 # Larger than any token that was ever given: those grow by one, and not a thousand times a second.
 _MILLISECONDS = "CAST((julianday('now') - julianday('1970-01-01')) * 86400000 AS INTEGER)"
 _FIRST_TOKEN = (

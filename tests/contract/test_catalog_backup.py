@@ -31,6 +31,8 @@ from catalog.model import (
     PlacementState,
     QueueKey,
     Segment,
+    Statistics,
+    StatisticsSubject,
     Tenant,
 )
 from catalog.mongodb.driver import MongoDBCatalog
@@ -110,6 +112,14 @@ async def test_an_empty_catalog(empty: Catalog) -> None:
     await load(empty, [])
     await empty.check()
     await empty.close()
+
+
+async def test_statistics_of_before_a_load_are_not_shown_after_it(full: Catalog) -> None:
+    found = Statistics(StatisticsSubject.PROJECT, "project", 3, begun=1.0, ended=2.0)
+    await full.put_statistics(StatisticsSubject.PROJECT, [found], since="", until=None)
+    await load(full, everything(), replace=True)
+    assert await full.list_statistics(StatisticsSubject.PROJECT, limit=9) == []
+    await full.close()
 
 
 async def test_a_snapshot_is_of_one_instant_and_nobody_waits_for_it(catalog: Catalog, other: Catalog) -> None:

@@ -386,7 +386,7 @@ class Store:
         if held and not replace and self.loading is None:
             raise NotEmpty(held)
         self.first_token = max(self.first_token, int(self.clock() * 1000), *self.tokens.values(), 0)
-        for values in (*self._kept().values(), self.tokens, self.holders):
+        for values in (*self._kept().values(), self.statistics, self.tokens, self.holders):
             values.clear()
         self.loading = f"load-{len(self.log)}"
         self.note(ChangeSubject.TENANT, ("",))
