@@ -240,7 +240,7 @@ _DIRECTORY = (
         default=100000,
         min=1,
         max=100000000,
-        help="Placements that each worker process keeps in memory, the least recently used going first. Roughly 500 "
+        help="Placements that each worker process keeps in memory, the least recently used going first. Roughly 250 "
         "bytes each. Smaller than the number of queues in use, each call on one that is not kept costs a catalog read.",
     ),
     cfg.FloatOpt(

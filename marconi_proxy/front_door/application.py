@@ -441,7 +441,7 @@ class FrontDoor:
     def _mind_deletion(self, route: Route, key: QueueKey, placement: Placement | None, segment: Segment) -> None:
         """After a call, however it ended: have it settled if news of a deletion came under one that may have created
         the queue anew. (If the news comes later, ``on_removal`` takes care of it.)"""
-        if route.rule.effect is Effect.CREATES and self._directory.cached(key) is not placement:
+        if route.rule.effect is Effect.CREATES and self._directory.cached(key) != placement:
             self._lifecycle.settle_later(key, segment)
 
     async def _send(self, segment: Segment, call: Call, within: float | None = None) -> Answer:

@@ -20,6 +20,7 @@ from cachetools import LRUCache
 from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import Change, ChangeSubject, Partition, Placement, QueueKey, Segment, Synced, Tenant
+from marconi_proxy.front_door.remembered import Remembered
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.moving.protocol.fence import Fence
 from marconi_proxy.upstream.exchange import Upstream
@@ -51,7 +52,7 @@ class Directory:
     ) -> None:
         self._catalog = catalog
         self._open_upstream = open_upstream
-        self._placements: LRUCache[QueueKey, Placement] = LRUCache(cache_size)
+        self._placements = Remembered(cache_size)
         self._dropped: LRUCache[QueueKey, Segment] = LRUCache(_DROPPED)
         self._fence = fence
         self._seals = seals
@@ -95,7 +96,7 @@ class Directory:
     def forget(self, key: QueueKey) -> None:
         """Drop what is known of a queue, for the catalog was just seen to say otherwise."""
         self._reads.pop(key, None)
-        self._placements.pop(key, None)
+        self._placements.drop(key)
         self._tell(key)
 
     def forget_all(self) -> None:
@@ -151,7 +152,7 @@ class Directory:
             self._seals.read(placement)
 
     def _drop(self, key: QueueKey, known: Placement) -> None:
-        del self._placements[key]
+        self._placements.drop(key)
         self._dropped[key] = known.segments[-1]
 
     async def _read(self, key: QueueKey) -> Placement | None:
@@ -160,7 +161,7 @@ class Directory:
             placement = await self._catalog.get_placement(key)
             # A change that came in meanwhile took this read off the list: what was read may be from before it.
             if placement is not None and self.synced and self._reads.get(key) is this:
-                self._placements[key] = placement
+                self._placements.put(key, placement)
             self._note_seal(placement)
             return placement
         finally:
