@@ -33,6 +33,8 @@ _MERGED_PARTITIONS = 50
 # Placements in one round trip.
 _BATCH = 1000
 _DUPLICATE_KEY = 11000
+# So many documents a search looks at first: often that will do.
+_FIRST_LOOK = 1000
 # Seconds for a count, which walks an index: about a million placements a second.
 _COUNT_TIMEOUT = 60.0
 
@@ -159,21 +161,28 @@ class Placements:
         self, project: str, after: str, before: str, limit: int, containing: str, examine: int
     ) -> tuple[list[Placement], str | None]:
         """One range of ``_id``, no longer than ``examine`` documents, as ``Catalog.search_queues``."""
+        found: list[Placement] = []
         bounds = _bounds(project, after, before)
         async with self._store.conversation() as session:
-            # The end is found in the index alone.
-            nth = self._stored.find({"_id": bounds}, {"_id": 1}, sort=[("_id", 1)], session=session)
-            end = [document["_id"] for document in await nth.skip(examine - 1).limit(1).to_list()]
-            condition: dict[str, Any] = {
-                "_id": bounds | {"$lte": end[0] if end else bounds["$lt"]},
-                "state": {"$in": _LISTED},
-                "$expr": {"$gte": [{"$indexOfBytes": ["$queue", {"$literal": containing}]}, 0]},
-            }
-            cursor = self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session)
-            found = [self._read(document) for document in await cursor.to_list()]
-        if len(found) == limit:
-            return found, found[-1].queue
-        return found, placement_key(end[0]).queue if end else None
+            for documents in (min(examine, _FIRST_LOOK), examine - _FIRST_LOOK):
+                if documents > 0:
+                    # The end is found in the index alone.
+                    nth = self._stored.find({"_id": bounds}, {"_id": 1}, sort=[("_id", 1)], session=session)
+                    end = [document["_id"] for document in await nth.skip(documents - 1).limit(1).to_list()]
+                    condition: dict[str, Any] = {
+                        "_id": bounds | ({"$lte": end[0]} if end else {}),
+                        "state": {"$in": _LISTED},
+                        "$expr": {"$gte": [{"$indexOfBytes": ["$queue", {"$literal": containing}]}, 0]},
+                    }
+                    left = limit - len(found)
+                    cursor = self._stored.find(condition, sort=[("_id", 1)], limit=left, session=session)
+                    found += [self._read(document) for document in await cursor.to_list()]
+                    if len(found) == limit:
+                        return found, found[-1].queue
+                    if not end:
+                        return found, None
+                    bounds["$gt"] = end[0]
+        return found, placement_key(bounds["$gt"]).queue
 
     async def count_queues(self, project: str, after: str, before: str) -> int:
         """Count what ``list_queues`` would show in all."""

@@ -22,7 +22,9 @@ from catalog.sqlite.placements import COLUMNS, Row, decode
 _LISTED = ", ".join(f"'{state.value}'" for state in sorted(LISTED_STATES))
 _QUEUES = f"FROM placements p WHERE project = ? AND queue > ? AND queue < ? AND state IN ({_LISTED})"
 _LIST_QUEUES = f"SELECT {COLUMNS} {_QUEUES} ORDER BY queue LIMIT ?"
-# The name at which a search ends that looks at so many rows.
+# So many rows a search looks at first: often that will do.
+_FIRST_LOOK = 1000
+# The name at which it ends that looks at so many rows.
 _NTH_QUEUE = (
     "SELECT queue FROM placements WHERE project = ? AND queue > ? AND queue < ? ORDER BY queue LIMIT 1 OFFSET ?"
 )
@@ -63,11 +65,18 @@ def search_queues(
     path: str,
 ) -> tuple[list[Placement], str | None]:
     """One range of the primary key, no longer than ``examine`` rows, as ``Catalog.search_queues``."""
-    row = connection.execute(_NTH_QUEUE, (project, after, before, examine - 1)).fetchone()
-    end = None if row is None else str(row[0])
-    bounds = (project, after, before, before if end is None else end)
-    found = [decode(row, path) for row in connection.execute(_SEARCH_QUEUES, (*bounds, containing, limit))]
-    return found, found[-1].queue if len(found) == limit else end
+    found: list[Placement] = []
+    for rows in (min(examine, _FIRST_LOOK), examine - _FIRST_LOOK):
+        if rows > 0:
+            row = connection.execute(_NTH_QUEUE, (project, after, before, rows - 1)).fetchone()
+            values = (project, after, before, row[0] if row else before, containing, limit - len(found))
+            found += [decode(one, path) for one in connection.execute(_SEARCH_QUEUES, values)]
+            if len(found) == limit:
+                return found, found[-1].queue
+            if row is None:
+                return found, None
+            after = str(row[0])
+    return found, after
 
 
 def count_queues(connection: sqlite3.Connection, project: str, after: str, before: str) -> int:

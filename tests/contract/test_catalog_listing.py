@@ -164,6 +164,16 @@ async def test_pages_of_many_queues(catalog: Catalog) -> None:
     assert await pages(catalog, "project", 100) == names
     assert await pages(catalog, "project", 1000) == names
     assert await catalog.count_placements(project="project") == 1200
+    for examine, limit, found, reached in (
+        (1000, 5, [], "queue-0999"),
+        (1001, 5, [], "queue-1000"),
+        (1111, 5, names[1110:1111], "queue-1110"),
+        (1150, 5, names[1110:1115], "queue-1114"),
+        (1200, 50, names[1110:1120], "queue-1199"),
+        (1201, 50, names[1110:1120], None),
+    ):
+        searched = await catalog.search_queues("project", "", "~", limit, containing="-111", examine=examine)
+        assert ([p.queue for p in searched[0]], searched[1]) == (found, reached)
 
 
 FILTERED_STATES = [
