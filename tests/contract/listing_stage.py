@@ -276,6 +276,15 @@ class Tenant:
         """The queues that are there for users, by name."""
         return sorted(name for name, life in self._lives.items() if life.placement.state in LISTED_STATES)
 
+    def home(self, name: str) -> str:
+        """The partition that a queue's writes go to."""
+        return self._lives[name].placement.partition
+
+    async def make(self, name: str) -> None:
+        """Create a queue, all of it."""
+        await self._create(name)
+        await self.settle()
+
     async def lose(self, name: str) -> None:
         """Delete a queue behind the catalog's back."""
         placement = self._lives[name].placement
@@ -288,11 +297,9 @@ class Tenant:
         """Follow the links of a listing to its end. ``again`` is added to each link: what it forgets."""
         there = {name: self._lives[name].metadata for name in self.listed()}
         walk = self._walk = Walk(dict(there), {name: [metadata] for name, metadata in there.items()})
-        directory = cast("Directory", Partitions(self.upstreams))
-        application = make_local_application(self._catalog, directory, limits)
         href = f"{path}?{query}"
         while True:
-            status, document = await self._page(application, href)
+            status, document = await self.ask(href, limits)
             assert status == (204 if document is None else 200), document
             if document is None:
                 break
@@ -306,7 +313,10 @@ class Tenant:
         self._walk = None
         return walk
 
-    async def _page(self, application: Any, href: str) -> tuple[int, Any]:
+    async def ask(self, href: str, limits: PageLimits) -> tuple[int, Any]:
+        """Ask for a page; return (status, document)."""
+        directory = cast("Directory", Partitions(self.upstreams))
+        application = make_local_application(self._catalog, directory, limits)
         target = href.encode()
         route = parse("GET", target)
         query = parse_listing(route.rule.kind, route.version, target.partition(b"?")[2], default_page=10, max_page=20)

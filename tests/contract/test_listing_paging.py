@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 import pytest
 
@@ -140,3 +140,81 @@ async def test_a_page_whose_queues_are_all_gone_is_not_the_end(catalog: Catalog,
         assert shown.pop() == []
     full = [names[start : start + 2] for start in range(0, len(names), 2)]
     assert shown == [kept for page in full if (kept := [name for name in page if name not in lost])]
+
+
+# -- the edges ---------------------------------------------------------------------------------------------------------
+
+LIMITS = PageLimits(scan=5, ask=5, deadline=PATIENCE)
+ODD_MARKERS = ["~", "~a", "%00", "a%00", "%FF", "%ED%A0%80", "%C3%A9", "%7F", "%F0%9F%98%80", "%", "b" * 3000, "%24gt"]
+
+
+async def _settled(catalog: Catalog, *names: str) -> Tenant:
+    """A tenant with the queues and topics ``NAMES``, or those given."""
+    wanted = list(names) or [*NAMES, *(TOPIC_PREFIX + name for name in NAMES)]
+    tenant = Tenant(catalog, "project", random.Random(1), wanted, dict.fromkeys(PARTITIONS, ALL_VERSIONS))
+    for name in wanted:
+        await tenant.make(name)
+    return tenant
+
+
+async def test_a_marker_may_be_anything(catalog: Catalog) -> None:
+    tenant = await _settled(catalog)
+    for path, marker in product(["/v1/queues", "/v1.1/queues", "/v2/queues", "/v2/topics"], ODD_MARKERS):
+        member = path.rpartition("/")[2]
+        status, document = await tenant.ask(f"{path}?marker={marker}&limit=20", LIMITS)
+        after = [name for name in NAMES if name > unquote_plus(marker)]
+        if after:
+            assert [entry["name"] for entry in document[member]] == after, marker
+            assert document["links"] == [{"rel": "next", "href": f"{path}?marker={after[-1]}&limit=20"}]
+        elif path == "/v1/queues":
+            assert (status, document) == (204, None), marker
+        else:
+            assert (status, document) == (200, {member: [], "links": []}), marker
+
+
+async def test_a_name_that_can_be_no_part_of_one_is_not_looked_for(catalog: Catalog) -> None:
+    tenant = await _settled(catalog)
+    for path in ("/v2/queues", "/v2/topics"):
+        for part in ("~", "~a", "%00", "a%00", "%C3%A9", "a+b", "%24", "*", ".*", "^a", "a%0A"):
+            found = (await tenant.ask(f"{path}?name={part}", LIMITS))[1]
+            assert found == {path.rpartition("/")[2]: [], "links": []}, part
+        found = (await tenant.ask(f"{path}?name=.", PageLimits(scan=50, ask=5, deadline=PATIENCE)))[1]
+        assert [entry["name"] for entry in found[path.rpartition("/")[2]]] == ["-.", "a."]
+
+
+async def test_a_count_is_of_all_queues_whatever_is_shown(catalog: Catalog) -> None:
+    tenant = await _settled(catalog)
+    for query in ("", "&limit=1", "&marker=zzz", "&name=a", "&name=~", "&colour=nowhere"):
+        assert (await tenant.ask(f"/v2/queues?with_count=true{query}", LIMITS))[1]["count"] == len(NAMES), query
+    assert "count" not in (await tenant.ask("/v2/queues?with_count=false", LIMITS))[1]
+    nobody = Tenant(catalog, "nobody", random.Random(1), NAMES, dict.fromkeys(PARTITIONS, ALL_VERSIONS))
+    document = (await nobody.ask("/v2/queues?with_count=true", LIMITS))[1]
+    assert document == {"queues": [], "links": []}
+
+
+async def test_when_the_budget_is_used_up_the_link_goes_on_after_the_last_name_looked_at(catalog: Catalog) -> None:
+    tenant = await _settled(catalog, *"abcdefghijklm")
+    for query in ("name=m", "n=13"):
+        document = (await tenant.ask(f"/v2/queues?{query}&limit=2", LIMITS))[1]
+        named = "name=m&" if query == "name=m" else ""
+        assert document == {
+            "queues": [],
+            "links": [{"rel": "next", "href": f"/v2/queues?limit=2&{named}marker=e"}],
+        }
+        document = (await tenant.ask(f"/v2/queues?{query}&limit=2&marker=j", LIMITS))[1]
+        assert [entry["name"] for entry in document["queues"]] == ["m"]
+        assert document["links"] == [{"rel": "next", "href": f"/v2/queues?marker=m&limit=2{named and '&name=m'}"}]
+    # A page as large as that is looked at whole.
+    document = (await tenant.ask("/v2/queues?n=13&limit=20", LIMITS))[1]
+    assert [entry["name"] for entry in document["queues"]] == ["m"]
+
+
+async def test_a_page_asks_only_the_partitions_that_it_touches(catalog: Catalog) -> None:
+    tenant = await _settled(catalog, *NAMES)
+    page = (await tenant.ask("/v2/queues?limit=3&detailed=true", LIMITS))[1]["queues"]
+    touched = {tenant.home(entry["name"]) for entry in page}
+    assert {name for name, upstream in tenant.upstreams.items() if upstream.calls} == touched
+    for upstream in tenant.upstreams.values():
+        upstream.calls.clear()
+    await tenant.ask("/v2/queues?limit=3&with_count=true&name=a", LIMITS)
+    assert not any(upstream.calls for upstream in tenant.upstreams.values())
