@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pymongo import IndexModel
-from pymongo.errors import CollectionInvalid, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from catalog.errors import NotInitialised, WrongSchema
 from catalog.interface import SCHEMA_VERSION
@@ -22,6 +22,7 @@ _EARLIER = list(range(1, SCHEMA_VERSION))
 _INIT_TIMEOUT = 3600.0
 # Of 6.0, which was the first to take $in as the condition of a partial index.
 _WIRE_VERSION = 17
+_NAMESPACE_EXISTS = 48
 
 # Indexes of placements, by name.
 BY_KEY = "_id_"
@@ -104,8 +105,7 @@ async def init(store: Store) -> None:
         version = await _version(store, session)
         if version is None or version in _EARLIER:
             for collection in _COLLECTIONS:
-                with suppress(CollectionInvalid):  # it is there
-                    await store.database.create_collection(collection, session=session)
+                await _create(store, collection, session)
             for collection, indexes in _INDEXES.items():
                 await store.database[collection].create_indexes(indexes, session=session)
             with suppress(DuplicateKeyError):  # another init was faster
@@ -122,20 +122,12 @@ async def init(store: Store) -> None:
     _refuse_others(store, version)
 
 
-async def _bring_up_to_date(store: Store) -> object:
-    """Return the version that there is now."""
-    async with store.conversation(_INDEX_TIMEOUT) as session:
-        for collection, indexes in _INDEXES.items():
-            await store.database[collection].create_indexes(indexes, session=session)
-        with suppress(DuplicateKeyError):  # another init was faster
-            # Finds the document of an earlier version, or none, and then makes one.
-            await store.database["catalog"].update_one(
-                {"_id": _ID, "version": {"$in": _EARLIER}},
-                {"$set": {"version": SCHEMA_VERSION}},
-                upsert=True,
-                session=session,
-            )
-        return await _version(store, session)
+async def _create(store: Store, collection: str, session: Session) -> None:
+    try:
+        await store.database.create_collection(collection, check_exists=False, session=session)
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:
+            raise
 
 
 async def ping(store: Store) -> None:
