@@ -65,6 +65,8 @@ TENANTS = 100_000
 PARTITIONS = 8
 PAGE = 20
 REMEMBERED = 100_000
+# Lookups of a worker at a time.
+AT_ONCE = 10
 # Placements in one step of filling; and keys that are remembered to be asked for.
 BATCH, KEYS = 5000, 5000
 # GB that mongod keeps in its own cache, of about one for a million placements.
@@ -282,11 +284,10 @@ async def occupied(uri: str, number: int) -> float:
     await door.start()
     after: QueueKey | None = None
     while number > 0:
-        page = await door._catalog.list_placements(after=after, limit=min(number, 100))
+        page = await door._catalog.list_placements(after=after, limit=min(number, AT_ONCE))
         if not page:
             break
-        for one in page:
-            await door._directory.find(one.key)
+        await asyncio.gather(*(door._directory.find(one.key) for one in page))
         after, number = page[-1].key, number - len(page)
     kept = len(door._directory._placements)
     del after
@@ -335,6 +336,8 @@ async def run(uris: tuple[str, str], fillers: tuple[Filler, Filler], placements:
             took = time.perf_counter() - began
             say(f"{size:,} placements, {large.contents.big:,} of the big tenant, filled in {took:.0f} s")
             figures[str(size)] = await measured(large, small, samples)
+            for line in table({str(size): figures[str(size)]}):
+                say(line)
     finally:
         await large.catalog.close()
         await small.catalog.close()
