@@ -457,6 +457,43 @@ _STATISTICS = (
     ),
 )
 
+_AUDIT = (
+    cfg.FloatOpt(
+        "rate",
+        default=0.0,
+        min=0.0,
+        max=10000.0,
+        help="Requests in a second to each partition, at most, by which a mover compares catalog and partitions in the "
+        "background, round after round, as marconi-proxy catalog verify does; 0 compares nothing. One mover at a time "
+        "does. A round needs a request for each hundred queues of an inventory, or for each twenty that a partition "
+        "without one lists.",
+    ),
+    cfg.FloatOpt(
+        "interval",
+        default=3600.0,
+        min=1.0,
+        max=2592000.0,
+        help="Seconds from the end of a round in the background to the beginning of the next. While nobody compares, what "
+        "is damaged stays unknown for as long.",
+    ),
+    cfg.FloatOpt(
+        "confirm_after",
+        default=5.0,
+        min=0.0,
+        max=3600.0,
+        help="Seconds between two looks at what seems to be wrong. It counts if it is so at each of three looks, with "
+        "nothing changed in between. With 0, what is just being created or deleted is mistaken more easily.",
+    ),
+    cfg.FloatOpt(
+        "clocks",
+        default=60.0,
+        min=0.0,
+        max=86400.0,
+        help="Seconds by which the clocks of movers, front doors and partitions may differ. What is said to be late is "
+        "so by more than that: smaller finds foreign writers sooner, and takes a clock that is wrong for one.",
+    ),
+)
+
 _AUTH = (
     cfg.StrOpt(
         "strategy",
@@ -481,6 +518,7 @@ _LOG = (
 
 GROUPS: dict[str, tuple[cfg.Opt, ...]] = {
     "admin": _ADMIN,
+    "audit": _AUDIT,
     "auth": _AUTH,
     "catalog": _CATALOG,
     "directory": _DIRECTORY,

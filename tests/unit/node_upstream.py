@@ -41,6 +41,9 @@ class Way:
         self._handlers = handlers
         self._asked = asked
 
+    def update(self, partition: Partition) -> None:
+        self.partition = partition
+
     async def send(self, call: Call, *, within: float | None = None) -> Given:
         self._asked.append(call.target.decode())
         handler = self._handlers.get(self.partition.hosts[0])

@@ -103,10 +103,7 @@ class QueueCalls:
     async def take_over(self, source: QueueCalls) -> None:
         """Make the queue unless it is there, and its metadata that of ``source``. Raises Unready."""
         version = _common(source, self)
-        shown = version
-        if version == "v2" and "v1.1" in source.versions and "v1.1" in self.versions:
-            # Which shows what is stored, where v2 adds the defaults.
-            shown = "v1.1"
+        shown = _shown(version, source, self)
         # PERF: clients may be waiting, and most often there is nothing to do.
         there, wanted, has = await together(self.exists(), source.metadata(shown), self.metadata(shown))
         if not there:
@@ -116,6 +113,33 @@ class QueueCalls:
                 raise self.unexpected(status, answer, "the creation of the queue")
             has = await self.metadata(shown)
         await self._adapt(wanted, has, version)
+
+    async def unlike(self, source: QueueCalls) -> list[dict[str, Any]]:
+        """Return by what operations the metadata would become that of ``source``. Raises Unready."""
+        shown = _shown(_common(source, self), source, self)
+        wanted, has = await together(source.metadata(shown), self.metadata(shown))
+        return difference(wanted, has)
+
+    async def make(self, source: QueueCalls | None) -> None:
+        """Make the queue unless it is there, with the metadata of ``source`` as far as one call can. Raises Unready."""
+        body, version = None, self.version
+        if source is not None:
+            version = _common(source, self)
+            shown = _shown(version, source, self)
+            wanted = await source.metadata(shown)
+            body = {"v1": None, "v1.1": wanted, "v2": users_own(wanted)}[shown]
+        status, answer = await self.ask("PUT", body=body, version=version)
+        if status not in (201, 204):
+            raise self.unexpected(status, answer, "the creation of the queue")
+
+    async def newest_age(self) -> int | None:
+        """Return how many seconds ago the newest message was posted, by the partition's clock; None if there is none,
+        or it does not say. Raises Unready if it cannot be asked."""
+        status, answer = await self.ask("GET", "/stats")
+        counts = answer.get("messages") if status == 200 and isinstance(answer, dict) else None
+        newest = counts.get("newest") if isinstance(counts, dict) else None
+        age = newest.get("age") if isinstance(newest, dict) else None
+        return age if isinstance(age, int) else None
 
     async def _adapt(self, wanted: dict[str, Any], has: dict[str, Any], version: str) -> None:
         operations = difference(wanted, has)
@@ -271,6 +295,14 @@ def _common(source: QueueCalls, target: QueueCalls) -> str:
     if not shared:
         raise Unready(f"partitions {source.partition} and {target.partition} speak no common version of the API")
     return shared[0]
+
+
+def _shown(version: str, source: QueueCalls, target: QueueCalls) -> str:
+    """Return the version in which their metadata is to be read, if ``version`` is common to both."""
+    if version == "v2" and "v1.1" in source.versions and "v1.1" in target.versions:
+        # Which shows what is stored, where v2 adds the defaults.
+        return "v1.1"
+    return version
 
 
 def _count(counts: dict[str, Any], name: str) -> int:

@@ -1,0 +1,153 @@
+"""What is wrong with a queue, by what was read of it; and whether it is worth reading. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from catalog.model import TOPIC_PREFIX, LogEntry, Move, MoveState, Placement, PlacementState
+from marconi_proxy.audit.kinds import Kind
+from marconi_proxy.audit.sight import Finding, Sight
+from marconi_proxy.moving.driving.progress import moment
+from marconi_proxy.moving.protocol.machine import before_switch
+
+_PASSING = frozenset({PlacementState.CREATING, PlacementState.DELETING, PlacementState.SEALING})
+
+
+class Bounds(NamedTuple):
+    """``unfinished``: seconds after which nobody is at work on a placement any more that is in a passing state.
+    ``late``: seconds after a switch until which a write from before may still arrive, clocks included."""
+
+    unfinished: float
+    late: float
+
+
+def own_name(queue: str) -> str:
+    return queue.removeprefix(TOPIC_PREFIX)
+
+
+def worth_a_look(
+    placement: Placement | None,
+    name: str,
+    found_on: Collection[str],
+    listed: Collection[str],
+    asked: Collection[str],
+    now: float,
+    bounds: Bounds,
+) -> tuple[bool, tuple[str, ...]]:
+    """Return whether a queue is to be looked at, and the partitions that have one by its ``name`` which the placement
+    does not explain.
+
+    ``found_on``: the partitions that list it; ``listed``: those that were listed, so that one that is not among
+    ``found_on`` seems not to have it; ``asked``: those that the audit is about.
+    """
+    if placement is None:
+        return bool(found_on), tuple(sorted(found_on))
+    named = set()
+    if placement.state is not PlacementState.RESERVED:
+        named = {segment.partition for segment in placement.segments if segment.physical == name}
+    strangers = tuple(sorted(set(found_on) - named))
+    if strangers or (placement.state in _PASSING and _is_old(placement, now, bounds)):
+        return True, strangers
+    if placement.state is not PlacementState.OPEN:
+        return False, ()
+    last = placement.segments[-1]
+    if len(placement.segments) > 1:
+        return any(segment.partition in asked for segment in placement.segments), ()
+    if last.partition not in asked:
+        return False, ()
+    return not (last.physical == name and last.partition in listed and last.partition in found_on), ()
+
+
+def _is_old(placement: Placement, now: float, bounds: Bounds) -> bool:
+    return now - placement.since > bounds.unfinished
+
+
+def judge(sight: Sight, bounds: Bounds) -> frozenset[Finding]:
+    """Return everything that is wrong with a queue, as far as it was read."""
+    return frozenset((*_placed(sight, bounds), *_strange(sight)))
+
+
+def _placed(sight: Sight, bounds: Bounds) -> Iterator[Finding]:
+    placement = sight.placement
+    if placement is None:
+        return
+    last = placement.segments[-1]
+    proof = (placement.born, placement.epoch)
+    if placement.state in _PASSING and _is_old(placement, sight.now, bounds):
+        words = f"{placement.state} since {moment(placement.since)}"
+        yield _finding(sight, Kind.UNFINISHED, last.partition, last.physical, proof, words, repairable=True)
+    if placement.state is not PlacementState.OPEN:
+        return
+    if sight.there is False:
+        words = f"open in the catalog, and not on {last.partition}"
+        yield _finding(sight, Kind.GHOST, last.partition, last.physical, proof, words, repairable=True)
+    since = written_until(sight.move, placement)
+    for part in sight.parts:
+        if part.unlike:
+            words = f"other metadata than on {last.partition}: {part.unlike}"
+            drifted = (*proof, part.unlike)
+            yield _finding(sight, Kind.DRIFT, part.partition, part.physical, drifted, words, repairable=True)
+        if part.age is None or since is None or sight.dead_letters or placement.group is not None:
+            continue
+        if (posted := sight.now - part.age) > since + bounds.late:
+            words = f"a message was posted at about {moment(posted)}, writes have gone elsewhere since {moment(since)}"
+            yield _finding(sight, Kind.FOREIGN_WRITER, part.partition, part.physical, proof, words)
+
+
+def written_until(move: Move | None, placement: Placement) -> float | None:
+    """Return until when clients may have written to the sealed segments, None if that cannot be told.
+
+    That is when the last switch was made. To the older places of a queue that was adopted clients may go on writing
+    directly, until the operator says that none does: then its move, which began suspended, goes on.
+    """
+    if move is None or move.id != placement.move or move.born != placement.born or before_switch(move.state):
+        return None
+    switched = move.facts.get("switched_at")
+    if not isinstance(switched, int | float):
+        return None
+    log = move.log
+    if log and log[0].state is MoveState.SUSPENDED:
+        resumed = next((entry for entry in log if entry.state is not MoveState.SUSPENDED), None)
+        return None if resumed is None else max(switched, resumed.at)
+    return float(switched) if _is_whole(log) else None
+
+
+def _is_whole(log: tuple[LogEntry, ...]) -> bool:
+    """Tell whether a log still has its beginning, which tells how the move began."""
+    return bool(log) and before_switch(log[0].state)
+
+
+def _strange(sight: Sight) -> Iterator[Finding]:
+    name = own_name(sight.key.queue)
+    placed = sight.placement is not None and sight.placement.state is not PlacementState.RESERVED
+    for stranger in sight.strangers:
+        place = stranger.partition
+        if stranger.move is not None:
+            empty = stranger.holds == 0
+            words = f"left by move {stranger.move}" + ("" if empty else f", with {stranger.holds} messages")
+            proof = (stranger.move, empty)
+            yield _finding(sight, Kind.LEFTOVER, place, name, proof, words, repairable=empty)
+        elif placed or len(sight.strangers) > 1:
+            others = {one.partition for one in sight.strangers} - {place}
+            if sight.placement is not None and placed:
+                words = f"the catalog has it on {sight.placement.partition}, and {place} has it too"
+            else:
+                words = f"the catalog has it nowhere, and {', '.join(sorted(others))} has it too"
+            yield _finding(sight, Kind.DOUBLE, place, name, (), words)
+        else:
+            yield _finding(sight, Kind.ORPHAN, place, name, (), "the catalog knows nothing of it")
+
+
+def _finding(
+    sight: Sight,
+    kind: Kind,
+    partition: str,
+    physical: str,
+    proof: tuple[object, ...],
+    words: str,
+    *,
+    repairable: bool = False,
+) -> Finding:
+    project, queue = sight.key
+    return Finding(kind, project, queue, partition, physical, proof, words, repairable)

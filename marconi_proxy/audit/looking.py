@@ -1,0 +1,248 @@
+"""Reading one queue: its placement, its moves and its partitions, between two equal readings of the catalog.
+
+An epoch only grows, and every change of a placement comes with a new one: what is the same at both readings was so in
+between, and so was what partitions said then. Names that a move has made up lead to their queue by the queue's own name
+in front of them (``moving.driving.naming``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import NamedTuple
+
+from catalog.interface import Catalog
+from catalog.model import (
+    FINISHED_STATES,
+    TOPIC_PREFIX,
+    Move,
+    MoveState,
+    Partition,
+    PartitionState,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Segment,
+)
+from marconi_proxy.audit.judging import own_name, written_until
+from marconi_proxy.audit.paced import Paced
+from marconi_proxy.audit.sight import Part, Sight, Stranger
+from marconi_proxy.front_door.existence import just_before
+from marconi_proxy.moving.clock import Clock
+from marconi_proxy.moving.driving.naming import hidden_name
+from marconi_proxy.moving.driving.steps.interface import CALL, Steps, Unready
+from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls
+
+UNFINISHED = frozenset(MoveState) - FINISHED_STATES
+_HIDDEN = re.compile(r"-(\d{1,9})-[0-9a-f]{12}")
+_LONGEST = 64
+_PAGE = 100
+
+
+class NotSeen(Exception):
+    """A partition cannot be asked now. ``partition`` is its name."""
+
+    def __init__(self, partition: str, why: str) -> None:
+        super().__init__(why)
+        self.partition = partition
+
+
+class _Owned(NamedTuple):
+    """What is known of who made up a name. ``in_use``: it is that of a placement, or of a move that is under way;
+    ``move``: one that is over and will never use it again."""
+
+    in_use: bool = False
+    move: str | None = None
+
+
+class Looker:
+    """``steps`` are those of moves, over the same ways to partitions."""
+
+    def __init__(self, catalog: Catalog, paced: Paced, steps: Steps, clock: Clock, late: float) -> None:
+        self._catalog = catalog
+        self._paced = paced
+        self._steps = steps
+        self._clock = clock
+        self._late = late
+
+    async def look(self, key: QueueKey, strangers: Sequence[str]) -> Sight | None:
+        """Return what is true of a queue, None if it was just changing. ``strangers``: partitions of which it is to be
+        told whether they have one of this name, and whose it is. Raises NotSeen, CatalogError."""
+        placement, move = await self._stored(key)
+        there = None
+        parts: tuple[Part, ...] = ()
+        dead_letters = False
+        if placement is not None and placement.state is PlacementState.OPEN:
+            last = placement.segments[-1]
+            calls = await self.calls(key, last)
+            there = await self._exists(calls)
+            if there:
+                parts = tuple([part async for part in self._parts(placement, calls)])
+            now = self._clock.now()
+            dead_letters = await self._takes_dead_letters(placement, move, parts, now)
+        found = [one for name in strangers if (one := await self._stranger(key, name, placement, move)) is not None]
+        now = self._clock.now()
+        if (placement, move) != await self._stored(key):
+            return None
+        return Sight(key, now, placement, move, there, parts, dead_letters, tuple(found))
+
+    async def _stored(self, key: QueueKey) -> tuple[Placement | None, Move | None]:
+        placement = await self._catalog.get_placement(key)
+        moves = await self._catalog.list_moves(project=key.project, queue=key.queue, states=UNFINISHED, limit=1)
+        return placement, moves[0] if moves else None
+
+    async def calls(self, key: QueueKey, segment: Segment) -> QueueCalls:
+        """Return the way to the queue of a segment. Raises NotSeen, CatalogError."""
+        partition = await self._catalog.get_partition(segment.partition)
+        if partition is None:
+            raise NotSeen(segment.partition, "it is not registered")
+        return self._calls(key, partition, segment.physical)
+
+    def _calls(self, key: QueueKey, partition: Partition, physical: str) -> QueueCalls:
+        if (why := unasked(partition)) is not None:
+            raise NotSeen(partition.name, why)
+        return QueueCalls(self._paced.open(partition), key, physical, CALL)
+
+    async def _exists(self, calls: QueueCalls) -> bool:
+        try:
+            return await calls.exists()
+        except Unready as error:
+            raise NotSeen(calls.partition, str(error)) from error
+
+    # -- the older parts ---------------------------------------------------------------------------------------------
+
+    async def _parts(self, placement: Placement, last: QueueCalls) -> AsyncIterator[Part]:
+        """Yield those that their partitions have: one that was deleted there is empty, and retired as such."""
+        for segment in placement.segments[:-1]:
+            calls = await self.calls(placement.key, segment)
+            if not await self._exists(calls):
+                continue
+            try:
+                age = await calls.newest_age()
+                operations = await calls.unlike(last)
+            except Unready as error:
+                raise NotSeen(calls.partition, str(error)) from error
+            unlike = ", ".join(f"{o['op']} {o['path']} {o.get('value', '')!r}".rstrip("' ") for o in operations)
+            yield Part(segment.partition, segment.physical, age, unlike)
+
+    async def _takes_dead_letters(
+        self, placement: Placement, move: Move | None, parts: Sequence[Part], now: float
+    ) -> bool:
+        """Tell whether a store may have put messages there by itself. The question costs much, so it is asked only if
+        something is strange."""
+        since = written_until(move, placement)
+        if since is None or placement.group is not None:
+            return False
+        for part in parts:
+            if part.age is not None and now - part.age > since + self._late:
+                try:
+                    if await self._steps.source_of(placement.key, part.partition) is not None:
+                        return True
+                except Unready as error:
+                    raise NotSeen(part.partition, str(error)) from error
+        return False
+
+    # -- what nobody names -------------------------------------------------------------------------------------------
+
+    async def _stranger(
+        self, key: QueueKey, name: str, placement: Placement | None, move: Move | None
+    ) -> Stranger | None:
+        """Return what a partition has of that name, None if it has nothing or it is explained."""
+        physical = own_name(key.queue)
+        if _names(placement, name, physical) or _uses(move, name, physical):
+            return None
+        partition = await self._catalog.get_partition(name)
+        if partition is None:
+            return None
+        before = await self._owner(key, name)
+        if before.in_use:
+            return None
+        calls = self._calls(key, partition, physical)
+        if not await self._exists(calls):
+            return None
+        if before != await self._owner(key, name):
+            return None
+        if before.move is None:
+            return Stranger(name)
+        look = await self._steps.look(key, Segment(0, name, physical))
+        if look.problem is not None:
+            raise NotSeen(name, look.problem)
+        return Stranger(name, before.move, max(look.total, int(not look.empty)))
+
+    async def _owner(self, key: QueueKey, partition: str) -> _Owned:
+        """Return what is known of a queue's name that looks as if a move had made it up."""
+        physical = own_name(key.queue)
+        suffix = _HIDDEN.search(physical, max(0, len(physical) - 24))
+        if suffix is None or suffix.end() != len(physical) or not suffix.start():
+            return _Owned()
+        left = None
+        async for queue, placement in self._candidates(key, physical[: suffix.start()], len(physical) == _LONGEST):
+            if _names(placement, partition, physical):
+                return _Owned(in_use=True)
+            after: str | None = None
+            moves: list[Move] = []
+            while page := await self._catalog.list_moves(project=key.project, queue=queue, after=after, limit=_PAGE):
+                moves += page
+                after = page[-1].id
+            if any(not move.finished and _uses(move, partition, physical) for move in moves):
+                return _Owned(in_use=True)
+            under_way = any(not move.finished for move in moves)
+            for move in moves:
+                n = int(suffix[1])
+                if hidden_name(key.project, queue, move.born, n) != physical or under_way:
+                    continue
+                if placement is None or placement.born != move.born or placement.segments[-1].n >= n:
+                    # A number is given once: neither this life of the queue nor another will use the name again.
+                    left = move.id
+        return _Owned(move=left)
+
+    async def _candidates(self, key: QueueKey, prefix: str, cut: bool) -> AsyncIterator[tuple[str, Placement | None]]:
+        """Yield the queues whose name may be behind a made-up one that begins with ``prefix``; if it is ``cut``, all
+        that begin so."""
+        topic = TOPIC_PREFIX if key.queue.startswith(TOPIC_PREFIX) else ""
+        start = f"{topic}{prefix}"
+        if not cut:
+            yield start, await self._catalog.get_placement(QueueKey(key.project, start))
+            return
+        after: QueueKey | None = QueueKey(key.project, topic + just_before(prefix))
+        while after is not None:
+            page = await self._catalog.list_placements(project=key.project, after=after, limit=_PAGE)
+            for placement in page:
+                if placement.queue.startswith(start):
+                    yield placement.queue, placement
+            full = len(page) == _PAGE and page[-1].queue.startswith(start)
+            after = page[-1].key if full else None
+        if await self._catalog.get_placement(QueueKey(key.project, start)) is None:
+            yield start, None  # it may be gone, and not cut at all
+
+
+def unasked(partition: Partition) -> str | None:
+    """Return why a partition is not to be asked, None if it may be."""
+    if partition.state is PartitionState.DISABLED:
+        return "it is disabled"
+    return None if partition.api_versions else "nobody knows yet which versions of the API it speaks"
+
+
+def _names(placement: Placement | None, partition: str, physical: str) -> bool:
+    if placement is None or placement.state is PlacementState.RESERVED:
+        return False
+    return any((segment.partition, segment.physical) == (partition, physical) for segment in placement.segments)
+
+
+def _uses(move: Move | None, partition: str, physical: str) -> bool:
+    """Tell whether a move that is not finished has made a queue, or is about to: it is for the move to delete it."""
+    if move is None:
+        return False
+    touched = [tuple(put) for put in move.facts.get("touched", [])]
+    return (partition, physical) in touched or (move.toward, move.physical) == (partition, physical)
+
+
+async def projects_of(catalog: Catalog, partitions: Collection[str]) -> list[str]:
+    """Return all projects that have placements on these partitions: a question for each."""
+    found: list[str] = []
+    after: QueueKey | None = None
+    while page := await catalog.list_placements(partitions=partitions, after=after, limit=1):
+        found.append(page[0].project)
+        # No name of a queue or topic comes after this.
+        after = QueueKey(page[0].project, "\x7f")
+    return found

@@ -1,0 +1,40 @@
+"""Placements and what partitions have, beside each other in the order of their keys: one of each is in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import NamedTuple
+
+from catalog.model import Placement, QueueKey
+from marconi_proxy.inventory.reading import Found
+
+
+class Pair(NamedTuple):
+    """A queue in the catalog, if it is there, and the partitions that have one of its name."""
+
+    key: QueueKey
+    placement: Placement | None
+    found_on: tuple[str, ...]
+
+
+async def matched(
+    placements: AsyncIterator[Placement], found: Mapping[str, AsyncIterator[Found]]
+) -> AsyncIterator[Pair]:
+    """Yield all of them by key. ``found`` is by partition. Raises what the iterators raise."""
+    placement = await anext(placements, None)
+    heads = {name: await anext(entries, None) for name, entries in found.items()}
+    while True:
+        keys = [head.key for head in heads.values() if head is not None]
+        if placement is not None:
+            keys.append(placement.key)
+        if not keys:
+            return
+        key = min(keys)
+        ours, there = None, []
+        if placement is not None and placement.key == key:
+            ours, placement = placement, await anext(placements, None)
+        for name, head in heads.items():
+            if head is not None and head.key == key:
+                there.append(name)
+                heads[name] = await anext(found[name], None)
+        yield Pair(key, ours, tuple(there))

@@ -1,0 +1,84 @@
+"""What makes a round, made of options and an open catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from oslo_config import cfg
+
+from catalog.errors import CatalogUnavailable
+from catalog.interface import Catalog
+from catalog.model import Placement
+from marconi_proxy.audit.judging import Bounds
+from marconi_proxy.audit.looking import Looker
+from marconi_proxy.audit.paced import Open, Paced
+from marconi_proxy.audit.repairing import Repairing
+from marconi_proxy.audit.round import Round, Summary
+from marconi_proxy.audit.sight import Finding
+from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.front_door.lifecycle import Lifecycle
+from marconi_proxy.moving.clock import Clock
+from marconi_proxy.moving.driving.steps.real import RealSteps
+
+
+def bounds_of(conf: cfg.ConfigOpts) -> Bounds:
+    """Return from when on something is late, by options that others keep to."""
+    clocks = conf.audit.clocks
+    return Bounds(
+        # The longest that a call or a takeover may take, as ``Lifecycle.settle`` has it.
+        unfinished=conf.upstream.deadline + conf.directory.takeover_after + clocks,
+        late=conf.moving.ambiguity + clocks,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What rounds and repairs share. ``open_upstream`` as of ``make_upstreams``, whose stack closes connections."""
+
+    conf: cfg.ConfigOpts
+    catalog: Catalog
+    open_upstream: Open
+    clock: Clock
+    paced: Paced
+    steps: RealSteps
+    looker: Looker
+    bounds: Bounds
+
+    @staticmethod
+    def open(conf: cfg.ConfigOpts, catalog: Catalog, open_upstream: Open, clock: Clock, per_second: float) -> Workshop:
+        """``per_second``: requests to each partition. Call it in the loop."""
+        paced = Paced(open_upstream, per_second, clock)
+        steps = RealSteps(catalog, paced.open, _nowhere, clock)
+        bounds = bounds_of(conf)
+        looker = Looker(catalog, paced, steps, clock, bounds.late)
+        return Workshop(conf, catalog, open_upstream, clock, paced, steps, looker, bounds)
+
+    def round(self, on_finding: Callable[[Finding], Awaitable[None]], on_step: Callable[[Summary], Any]) -> Round:
+        return Round(
+            self.catalog,
+            self.open_upstream,
+            self.paced,
+            self.looker,
+            self.clock,
+            self.bounds,
+            confirm_after=self.conf.audit.confirm_after,
+            on_finding=on_finding,
+            on_step=on_step,
+        )
+
+    def repairing(self, say: Callable[[Finding, str], None]) -> Repairing:
+        directory = Directory(self.catalog, self.paced.open, 1)
+        lifecycle = Lifecycle(
+            self.catalog,
+            directory,
+            takeover_after=self.conf.directory.takeover_after,
+            deadline=self.conf.upstream.deadline,
+            clock=self.clock.now,
+        )
+        return Repairing(self.catalog, self.looker, self.steps, lifecycle, self.clock, self.bounds, say)
+
+
+async def _nowhere(placement: Placement) -> int:
+    raise CatalogUnavailable("an audit seals nothing")

@@ -1,0 +1,143 @@
+"""Putting right what can be without a risk, by the ways that front door and movers have for it.
+
+Each repair looks first whether what was found is still so, and compares what it writes in the catalog with that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from catalog.errors import Conflict
+from catalog.interface import Catalog
+from catalog.model import Placement, PlacementState, Segment
+from marconi_proxy.audit.judging import Bounds, judge
+from marconi_proxy.audit.kinds import Kind
+from marconi_proxy.audit.looking import Looker, NotSeen
+from marconi_proxy.audit.sight import Finding, Sight
+from marconi_proxy.front_door.lifecycle import Lifecycle
+from marconi_proxy.front_door.refusals import Refused
+from marconi_proxy.moving.clock import Clock
+from marconi_proxy.moving.driving.steps.interface import Steps, Unready
+from marconi_proxy.moving.protocol import transitions
+from marconi_proxy.upstream.errors import UpstreamError
+
+# Seconds for bringing metadata and subscriptions in step.
+_WITHIN = 60.0
+
+
+class Outcome(StrEnum):
+    """What became of a finding. remains: nothing was done. changed: it was not so any more. failed: it is to be tried
+    again. repaired: it was done, and a look afterwards shows that it is so no more."""
+
+    REMAINS = "remains"
+    CHANGED = "changed"
+    FAILED = "failed"
+    REPAIRED = "repaired"
+
+
+class Repairing:
+    """``say`` is told what was done, or why not, in a sentence."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        looker: Looker,
+        steps: Steps,
+        lifecycle: Lifecycle,
+        clock: Clock,
+        bounds: Bounds,
+        say: Callable[[Finding, str], None],
+    ) -> None:
+        self._catalog = catalog
+        self._looker = looker
+        self._steps = steps
+        self._lifecycle = lifecycle
+        self._clock = clock
+        self._bounds = bounds
+        self._say = say
+
+    async def repair(self, finding: Finding) -> Outcome:
+        """Raises CatalogError but Conflict."""
+        if not finding.repairable:
+            return Outcome.REMAINS
+        try:
+            sight = await self._still(finding)
+            if sight is None:
+                self._say(finding, "it is not so any more, nothing was done")
+                return Outcome.CHANGED
+            done = await self._do(finding, sight)
+            again = await self._still(finding)
+        except Conflict:
+            self._say(finding, "it was changed just now, nothing was done")
+            return Outcome.CHANGED
+        except (Unready, NotSeen, UpstreamError) as error:
+            self._say(finding, f"failed, and may be given again: {error}")
+            return Outcome.FAILED
+        except Refused as error:
+            self._say(finding, f"failed, and may be given again: {error.description}")
+            return Outcome.FAILED
+        if again is not None:
+            self._say(finding, f"{done}, and it is still so")
+            return Outcome.FAILED
+        self._say(finding, done)
+        return Outcome.REPAIRED
+
+    async def _still(self, finding: Finding) -> Sight | None:
+        """Return the sight that shows the finding, None if it is not so now."""
+        strangers = (finding.partition,) if finding.kind is Kind.LEFTOVER else ()
+        sight = await self._looker.look(finding.key, strangers)
+        return sight if sight is not None and finding in judge(sight, self._bounds) else None
+
+    async def _do(self, finding: Finding, sight: Sight) -> str:
+        if finding.kind is Kind.LEFTOVER:
+            segment = Segment(0, finding.partition, finding.physical)
+            await self._steps.unsubscribe(finding.key, segment)
+            await self._steps.remove(finding.key, segment)
+            return f"deleted {finding.physical} on {finding.partition}"
+        assert sight.placement is not None
+        if finding.kind is Kind.GHOST:
+            return await self._make(sight.placement)
+        if finding.kind is Kind.DRIFT:
+            return await self._bring_in_step(finding, sight.placement)
+        return await self._finish(sight.placement)
+
+    async def _make(self, placement: Placement) -> str:
+        key, last = placement.key, placement.segments[-1]
+        calls = await self._looker.calls(key, last)
+        before = None
+        for segment in reversed(placement.segments[:-1]):
+            older = await self._looker.calls(key, segment)
+            if await older.exists():
+                before = older
+                break
+        # A creation changes nothing of a queue that is there: whoever posts at this moment loses nothing by it.
+        await calls.make(before)
+        now = await self._catalog.get_placement(key)
+        if now is None or now.born != placement.born:
+            # It was deleted just now, and may be there again: then it is in the catalog again too.
+            await self._lifecycle.settle(key, last)
+        if before is None:
+            return f"made {last.physical} on {last.partition}, without metadata"
+        return f"made {last.physical} on {last.partition}, with the metadata that it has on {before.partition}"
+
+    async def _bring_in_step(self, finding: Finding, placement: Placement) -> str:
+        older = next(
+            segment
+            for segment in placement.segments[:-1]
+            if (segment.partition, segment.physical) == (finding.partition, finding.physical)
+        )
+        source = await self._looker.calls(placement.key, placement.segments[-1])
+        target = await self._looker.calls(placement.key, older)
+        # Not its subscriptions: those of older segments are as they were on purpose.
+        await target.take_over(source)
+        return f"gave {older.physical} on {older.partition} the metadata that it has on {source.partition}"
+
+    async def _finish(self, placement: Placement) -> str:
+        if placement.state is PlacementState.SEALING:
+            await self._catalog.replace_placement(transitions.abort(placement, self._clock.now()))
+            return "took the seal back"
+        await self._lifecycle.settle(placement.key, placement.segments[-1])
+        now = await self._catalog.get_placement(placement.key)
+        became = "removed from the catalog" if now is None else f"found to be {now.state}"
+        return f"finished: {became}"

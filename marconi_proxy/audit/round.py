@@ -1,0 +1,232 @@
+"""One round: everything is matched, what seems wrong is looked at, and what is still so at every look is a finding.
+
+What waits to be looked at again is bounded: when there is much of it, the walk waits for it. What changes between two
+looks is dropped, for the next round to look at anew; what a partition does not tell is counted, and is no finding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from catalog.interface import Catalog
+from catalog.model import Partition, Placement, QueueKey
+from marconi_proxy.audit.judging import Bounds, judge, own_name, worth_a_look
+from marconi_proxy.audit.kinds import Kind
+from marconi_proxy.audit.looking import Looker, NotSeen, projects_of, unasked
+from marconi_proxy.audit.matching import matched
+from marconi_proxy.audit.paced import Open, Paced
+from marconi_proxy.audit.sight import Finding
+from marconi_proxy.inventory.reading import CannotList, Found, Inventory
+from marconi_proxy.moving.clock import Clock
+
+_PAGE = 200
+# Looks at a time; queues that are looked at together; those that wait for their next look, at most.
+_AT_ONCE = 8
+_BATCH = 64
+_WAITING = 1024
+# How often a partition is asked before it counts as one that does not answer, and seconds in between.
+_ATTEMPTS = 3
+_AGAIN = 1.0
+# Looks after the first one. A queue that is made and deleted all the time would have to be in the same moment of its
+# life at each of them.
+_CONFIRMATIONS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is to be audited: everything, or these partitions, or these projects. ``also`` are projects that are looked
+    for on partitions without an inventory, beside those that the catalog has."""
+
+    partitions: Collection[str] | None = None
+    projects: Collection[str] | None = None
+    also: Collection[str] = ()
+
+
+@dataclass(slots=True)
+class Summary:
+    """``queues``: how many were matched; ``changed``: how many were changing at each look; ``unseen``: of partitions,
+    why they could not be asked; ``untold``: how many queues were not looked at for that."""
+
+    queues: int = 0
+    changed: int = 0
+    untold: int = 0
+    unseen: dict[str, str] = field(default_factory=dict)
+    findings: Counter[Kind] = field(default_factory=Counter)
+
+
+class _Suspect(NamedTuple):
+    key: QueueKey
+    strangers: tuple[str, ...]
+
+
+class _Waiting(NamedTuple):
+    suspect: _Suspect
+    seen: frozenset[Finding]
+    due: float
+    more: int
+
+
+class Round:
+    """``run`` it once. ``confirm_after``: seconds between two looks. ``on_finding`` is given each finding."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        open_upstream: Open,
+        paced: Paced,
+        looker: Looker,
+        clock: Clock,
+        bounds: Bounds,
+        *,
+        confirm_after: float,
+        on_finding: Callable[[Finding], Awaitable[None]],
+        on_step: Callable[[Summary], None] = lambda summary: None,
+    ) -> None:
+        self._catalog = catalog
+        self._open_upstream = open_upstream
+        self._paced = paced
+        self._looker = looker
+        self._clock = clock
+        self._bounds = bounds
+        self._confirm_after = confirm_after
+        self._on_finding = on_finding
+        self._on_step = on_step
+        self._waiting: deque[_Waiting] = deque()
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self.summary = Summary()
+
+    async def run(self, scope: Scope) -> Summary:
+        """Raises CatalogError."""
+        registered = {partition.name: partition for partition in await self._catalog.list_partitions()}
+        asked = set(registered if scope.partitions is None else scope.partitions)
+        listed: set[str] = set()
+        for name in sorted(asked):
+            if (why := unasked(registered[name])) is not None:
+                self.summary.unseen[name] = why
+            else:
+                listed.add(name)
+        async with AsyncExitStack() as stack:
+            readers = {
+                name: await stack.enter_async_context(
+                    aclosing(self._found(registered[name], await self._projects(registered[name], scope), listed))
+                )
+                for name in sorted(listed)
+            }
+            placements = await stack.enter_async_context(aclosing(self._placements(scope)))
+            suspects: list[_Suspect] = []
+            async for key, placement, found_on in matched(placements, readers):
+                self.summary.queues += 1
+                wanted, strangers = worth_a_look(
+                    placement, own_name(key.queue), found_on, listed, asked, self._clock.now(), self._bounds
+                )
+                if wanted and not self._cannot_be_asked(placement, strangers):
+                    suspects.append(_Suspect(key, strangers))
+                if len(suspects) >= _BATCH or self.summary.queues % _PAGE == 0:
+                    await self._begin(suspects)
+                    suspects = []
+            await self._begin(suspects)
+        while self._waiting:
+            await self._confirm(self._waiting[0].due)
+        return self.summary
+
+    # -- both sides --------------------------------------------------------------------------------------------------
+
+    async def _projects(self, partition: Partition, scope: Scope) -> Collection[str] | None:
+        if scope.projects is not None:
+            return scope.projects
+        if partition.inventory is not None:
+            return None
+        return {*await projects_of(self._catalog, (partition.name,)), *scope.also}
+
+    async def _found(
+        self, partition: Partition, projects: Collection[str] | None, listed: set[str]
+    ) -> AsyncGenerator[Found, None]:
+        """Yield what a partition has, as far as it tells: if it does not, it is not ``listed`` any more."""
+        inventory = Inventory(self._open_upstream, self._paced.rate(partition.name))
+        try:
+            async with aclosing(inventory.queues_on(partition, projects)) as entries:
+                async for entry in entries:
+                    yield entry
+        except CannotList as error:
+            listed.discard(partition.name)
+            self.summary.unseen[partition.name] = str(error)
+
+    async def _placements(self, scope: Scope) -> AsyncGenerator[Placement, None]:
+        for project in [None] if scope.projects is None else sorted(set(scope.projects)):
+            after: QueueKey | None = None
+            while page := await self._catalog.list_placements(
+                project=project, partitions=scope.partitions, after=after, limit=_PAGE
+            ):
+                for placement in page:
+                    yield placement
+                after = page[-1].key
+
+    def _cannot_be_asked(self, placement: Placement | None, strangers: Sequence[str]) -> bool:
+        """Tell whether a look would only find once more that a partition does not answer."""
+        names = set(strangers) | {segment.partition for segment in (placement.segments if placement else ())}
+        untold = not names.isdisjoint(self.summary.unseen)
+        self.summary.untold += untold
+        return untold
+
+    # -- looks -------------------------------------------------------------------------------------------------------
+
+    async def _begin(self, suspects: Sequence[_Suspect]) -> None:
+        """Look for the first time; and again at those whose time has come."""
+        await self._look([_Waiting(suspect, frozenset(), 0.0, _CONFIRMATIONS) for suspect in suspects], first=True)
+        while self._waiting and (self._waiting[0].due <= self._clock.monotonic() or len(self._waiting) > _WAITING):
+            await self._confirm(self._waiting[0].due)
+        self._on_step(self.summary)
+
+    async def _confirm(self, due: float) -> None:
+        now = self._clock.monotonic()
+        if due > now:
+            await self._clock.sleep(due - now)
+            now = self._clock.monotonic()
+        batch: list[_Waiting] = []
+        while self._waiting and self._waiting[0].due <= max(now, due) and len(batch) < _BATCH:
+            batch.append(self._waiting.popleft())
+        await self._look(batch, first=False)
+        self._on_step(self.summary)
+
+    async def _look(self, batch: Sequence[_Waiting], *, first: bool) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                looks = [group.create_task(self._findings(one.suspect)) for one in batch]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        due = self._clock.monotonic() + self._confirm_after
+        for one, look in zip(batch, looks, strict=True):
+            found = look.result()
+            if found is None:
+                continue
+            same = found if first else found & one.seen
+            if same and one.more:
+                self._waiting.append(_Waiting(one.suspect, same, due, one.more - 1))
+            elif same:
+                for finding in sorted(same, key=lambda finding: (finding.kind, finding.partition, finding.physical)):
+                    self.summary.findings[finding.kind] += 1
+                    await self._on_finding(finding)
+
+    async def _findings(self, suspect: _Suspect) -> frozenset[Finding] | None:
+        """Return what is wrong now, None if that cannot be told."""
+        async with self._at_once:
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    sight = await self._looker.look(*suspect)
+                    break
+                except NotSeen as error:
+                    if attempt < _ATTEMPTS:
+                        await self._clock.sleep(_AGAIN)
+                        continue
+                    self.summary.untold += 1
+                    self.summary.unseen[error.partition] = str(error)
+                    return None
+        if sight is None:
+            self.summary.changed += 1
+            return None
+        return judge(sight, self._bounds)

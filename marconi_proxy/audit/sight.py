@@ -1,0 +1,68 @@
+"""What was read of one queue, and what was found to be wrong with it. Values without behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from catalog.model import Move, Placement, QueueKey
+from marconi_proxy.audit.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A sealed segment as its partition shows it. ``age``: that of the newest message in seconds, None if there is
+    none; ``unlike``: how its metadata differs from that of the last segment, empty if it does not."""
+
+    partition: str
+    physical: str
+    age: int | None = None
+    unlike: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A queue on a partition that no placement names, and no move that is under way. ``move``: the one that is over
+    and has left it, if that is certain; ``holds``: how many messages it holds then."""
+
+    partition: str
+    move: str | None = None
+    holds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was true of a queue at one moment: between two readings of its placement that showed the same.
+
+    ``move`` is the one of the queue that is not finished. ``there``: whether the partition of its last segment has it;
+    None if that was not asked. ``dead_letters``: whether dead letters come into it, which are no posts. ``now``: when,
+    in seconds since 1970.
+    """
+
+    key: QueueKey
+    now: float
+    placement: Placement | None = None
+    move: Move | None = None
+    there: bool | None = None
+    parts: tuple[Part, ...] = ()
+    dead_letters: bool = False
+    strangers: tuple[Stranger, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``partition`` has, or should have, the queue as ``physical``. ``proof``: what must be so again for this to be the
+    same finding. ``words``: what was seen. ``repairable``: whether ``repairing`` does anything about it."""
+
+    kind: Kind
+    project: str
+    queue: str
+    partition: str
+    physical: str
+    proof: tuple[Any, ...]
+    words: str = field(compare=False)
+    repairable: bool = False
+
+    @property
+    def key(self) -> QueueKey:
+        return QueueKey(self.project, self.queue)

@@ -1,0 +1,205 @@
+"""What counts as wrong, kind by kind, and what does not; and what is worth a look."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from catalog.model import LogEntry, Move, MoveState, Placement, PlacementState, QueueKey, Segment
+from marconi_proxy.audit.judging import Bounds, judge, worth_a_look
+from marconi_proxy.audit.kinds import KINDS, Kind
+from marconi_proxy.audit.sight import Part, Sight, Stranger
+
+NOW = 10_000.0
+BOUNDS = Bounds(unfinished=100.0, late=60.0)
+KEY = QueueKey("p", "q")
+ONE = (Segment(0, "north", "q"),)
+TWO = (Segment(0, "north", "q", sealed=True), Segment(1, "south", "q"))
+SWITCHED = 9_000.0
+
+OPEN, CREATING, DELETING, SEALING, RESERVED = (
+    PlacementState.OPEN,
+    PlacementState.CREATING,
+    PlacementState.DELETING,
+    PlacementState.SEALING,
+    PlacementState.RESERVED,
+)
+
+
+def placed(state: PlacementState = OPEN, segments: tuple[Segment, ...] = ONE, **members: Any) -> Placement:
+    given = {"since": NOW - 1000.0, "born": "b", "move": "m" if len(segments) > 1 else None} | members
+    return Placement("p", "q", 3, state, segments, **given)
+
+
+def moved(state: MoveState = MoveState.DRAINING, first: MoveState = MoveState.PLANNED, **members: Any) -> Move:
+    log = (LogEntry(8_000.0, first, "first"), LogEntry(SWITCHED, state, "then"))
+    given: dict[str, Any] = {"log": log, "born": "b", "facts": {"switched_at": SWITCHED}} | members
+    return Move("m", "p", "q", "north", "south", state, **given)
+
+
+def sight(placement: Placement | None = None, **members: Any) -> Sight:
+    return Sight(KEY, NOW, placement, **members)
+
+
+def part(**members: Any) -> Part:
+    return Part("north", "q", **members)
+
+
+# Newest message of age 900: from 100 seconds after the switch.
+FOREIGN = {"parts": (part(age=900),)}
+
+CASES = {
+    "nothing at all": (sight(), []),
+    "open, and there": (sight(placed(), there=True), []),
+    "open, and nobody asked": (sight(placed()), []),
+    "open, and not there": (sight(placed(), there=False), [(Kind.GHOST, "north", True)]),
+    "moved, and not where it went": (sight(placed(segments=TWO), there=False), [(Kind.GHOST, "south", True)]),
+    "sealing, and nobody asked": (sight(placed(SEALING, since=NOW - 1), move=moved(MoveState.SEALING)), []),
+    "creating for long": (sight(placed(CREATING)), [(Kind.UNFINISHED, "north", True)]),
+    "creating just now": (sight(placed(CREATING, since=NOW - 99)), []),
+    "creating by a clock that is ahead": (sight(placed(CREATING, since=NOW + 999)), []),
+    "deleting for long": (sight(placed(DELETING)), [(Kind.UNFINISHED, "north", True)]),
+    "deleting a chain for long": (sight(placed(DELETING, TWO)), [(Kind.UNFINISHED, "south", True)]),
+    "sealing for long": (sight(placed(SEALING)), [(Kind.UNFINISHED, "north", True)]),
+    "reserved for ever": (sight(placed(RESERVED, since=0.0)), []),
+    "other metadata": (
+        sight(placed(segments=TWO), there=True, parts=(part(unlike="add /metadata/a 1"),)),
+        [(Kind.DRIFT, "north", True)],
+    ),
+    "a post after the switch": (
+        sight(placed(segments=TWO), move=moved(), there=True, **FOREIGN),
+        [(Kind.FOREIGN_WRITER, "north", False)],
+    ),
+    "both": (
+        sight(placed(segments=TWO), move=moved(), there=True, parts=(part(age=1, unlike="x"),)),
+        [(Kind.DRIFT, "north", True), (Kind.FOREIGN_WRITER, "north", False)],
+    ),
+    "the last moment of a late write": (
+        sight(placed(segments=TWO), move=moved(), parts=(part(age=int(NOW - SWITCHED - 60)),)),
+        [],
+    ),
+    "no message": (sight(placed(segments=TWO), move=moved(), parts=(part(),)), []),
+    "dead letters": (sight(placed(segments=TWO), move=moved(), dead_letters=True, **FOREIGN), []),
+    "a dead-letter queue": (sight(placed(segments=TWO, group="source"), move=moved(), **FOREIGN), []),
+    "of no move that is known": (sight(placed(segments=TWO), **FOREIGN), []),
+    "of another move": (sight(placed(segments=TWO), move=replace(moved(), id="other"), **FOREIGN), []),
+    "of another life": (sight(placed(segments=TWO), move=moved(born="c"), **FOREIGN), []),
+    "a move that forgot": (sight(placed(segments=TWO), move=moved(facts={}), **FOREIGN), []),
+    "adopted, and clients go over": (
+        sight(placed(segments=TWO), move=moved(MoveState.SUSPENDED, MoveState.SUSPENDED), **FOREIGN),
+        [],
+    ),
+    "adopted, and none writes directly any more": (
+        sight(placed(segments=TWO), move=moved(MoveState.DRAINING, MoveState.SUSPENDED), **FOREIGN),
+        [(Kind.FOREIGN_WRITER, "north", False)],
+    ),
+    "suspended after its switch": (
+        sight(placed(segments=TWO), move=moved(MoveState.SUSPENDED), **FOREIGN),
+        [(Kind.FOREIGN_WRITER, "north", False)],
+    ),
+    "nowhere in the catalog": (sight(strangers=(Stranger("north"),)), [(Kind.ORPHAN, "north", False)]),
+    "where it is reserved": (
+        sight(placed(RESERVED), strangers=(Stranger("north"),)),
+        [(Kind.ORPHAN, "north", False)],
+    ),
+    "on two, and nowhere in the catalog": (
+        sight(strangers=(Stranger("north"), Stranger("west"))),
+        [(Kind.DOUBLE, "north", False), (Kind.DOUBLE, "west", False)],
+    ),
+    "on another one too": (
+        sight(placed(), there=True, strangers=(Stranger("west"),)),
+        [(Kind.DOUBLE, "west", False)],
+    ),
+    "left by a move": (sight(strangers=(Stranger("north", "m"),)), [(Kind.LEFTOVER, "north", True)]),
+    "left by a move, with messages": (
+        sight(strangers=(Stranger("north", "m", 3),)),
+        [(Kind.LEFTOVER, "north", False)],
+    ),
+    "everything": (
+        sight(
+            placed(segments=TWO),
+            there=False,
+            move=moved(),
+            parts=(part(age=1, unlike="x"),),
+            strangers=(Stranger("west"),),
+        ),
+        [
+            (Kind.DOUBLE, "west", False),
+            (Kind.DRIFT, "north", True),
+            (Kind.FOREIGN_WRITER, "north", False),
+            (Kind.GHOST, "south", True),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_wrong(case: str) -> None:
+    seen, expected = CASES[case]
+    found = sorted(judge(seen, BOUNDS), key=lambda finding: (finding.kind, finding.partition))
+    assert [(finding.kind, finding.partition, finding.repairable) for finding in found] == expected
+    assert all((finding.key, finding.physical) == (KEY, "q") and finding.words for finding in found)
+
+
+@pytest.mark.parametrize("kind", [Kind.GHOST, Kind.UNFINISHED, Kind.DRIFT])
+def test_it_is_another_finding_when_the_placement_was_changed_in_between(kind: Kind) -> None:
+    state = DELETING if kind is Kind.UNFINISHED else OPEN
+    segments = TWO if kind is Kind.DRIFT else ONE
+    parts = (part(unlike="x"),) if kind is Kind.DRIFT else ()
+    before = placed(state, segments)
+    first = judge(sight(before, there=kind is not Kind.GHOST, parts=parts), BOUNDS)
+    assert [finding.kind for finding in first] == [kind]
+    assert first == judge(replace(sight(before, there=kind is not Kind.GHOST, parts=parts), now=NOW + 5), BOUNDS)
+    for changed in (replace(before, epoch=4), replace(before, born="c")):
+        assert not first & judge(sight(changed, there=kind is not Kind.GHOST, parts=parts), BOUNDS)
+
+
+def test_another_difference_is_another_finding() -> None:
+    one, other = (judge(sight(placed(segments=TWO), parts=(part(unlike=unlike),)), BOUNDS) for unlike in "xy")
+    assert not one & other
+
+
+def test_every_kind_is_explained() -> None:
+    assert set(KINDS) == set(Kind)
+    assert all(meaning.what and (meaning.repair or meaning.otherwise) for meaning in KINDS.values())
+    repaired = {kind for _, found in CASES.values() for kind, _, repairable in found if repairable}
+    assert repaired == {kind for kind, meaning in KINDS.items() if meaning.repair}
+
+
+ALL = frozenset({"north", "south", "west"})
+HIDDEN = (Segment(0, "north", "q", sealed=True), Segment(1, "south", "q", sealed=True), Segment(2, "north", "q-2-x"))
+
+WORTH = {
+    "as it should be": (placed(), ["north"], ALL, False, ()),
+    "not there": (placed(), [], ALL, True, ()),
+    "not listed": (placed(), [], ALL - {"north"}, True, ()),
+    "on another one": (placed(), ["north", "south"], ALL, True, ("south",)),
+    "unknown": (None, ["north"], ALL, True, ("north",)),
+    "gone": (None, [], ALL, False, ()),
+    "a chain": (placed(segments=TWO), ["north", "south"], ALL, True, ()),
+    "a chain and one more": (placed(segments=TWO), ["north", "south", "west"], ALL, True, ("west",)),
+    "by a hidden name": (placed(segments=HIDDEN[2:]), [], ALL, True, ()),
+    "by a hidden name, and its own": (placed(segments=HIDDEN[2:]), ["north"], ALL, True, ("north",)),
+    "reserved": (placed(RESERVED), [], ALL, False, ()),
+    "reserved, and there": (placed(RESERVED), ["north"], ALL, True, ("north",)),
+    "creating": (placed(CREATING, since=NOW), ["north"], ALL, False, ()),
+    "creating, not there yet": (placed(CREATING, since=NOW), [], ALL, False, ()),
+    "creating for long": (placed(CREATING), [], ALL, True, ()),
+    "deleting a chain": (placed(DELETING, TWO, since=NOW), ["north"], ALL, False, ()),
+    "sealing": (placed(SEALING, since=NOW), ["north"], ALL, False, ()),
+    "sealing, and prepared elsewhere": (placed(SEALING, since=NOW), ["north", "south"], ALL, True, ("south",)),
+}
+
+
+@pytest.mark.parametrize("case", WORTH)
+def test_what_is_worth_a_look(case: str) -> None:
+    placement, found_on, listed, wanted, strangers = WORTH[case]
+    assert worth_a_look(placement, "q", found_on, listed, ALL, NOW, BOUNDS) == (wanted, strangers)
+
+
+def test_what_is_on_partitions_that_nobody_asked_about_is_left_alone() -> None:
+    assert worth_a_look(placed(), "q", [], {"west"}, {"west"}, NOW, BOUNDS) == (False, ())
+    assert worth_a_look(placed(segments=TWO), "q", [], {"west"}, {"west"}, NOW, BOUNDS) == (False, ())
+    assert worth_a_look(placed(segments=TWO), "q", ["north"], {"north"}, {"north"}, NOW, BOUNDS) == (True, ())

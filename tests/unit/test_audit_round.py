@@ -1,0 +1,465 @@
+"""A whole round over real nodes and a real catalog: every kind of damage is found, repaired where that is safe, and
+found no more; and what only looks like damage is not reported."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog import Catalog, open_catalog
+from catalog.model import (
+    LogEntry,
+    Move,
+    MoveState,
+    Partition,
+    PartitionState,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Segment,
+)
+from marconi_proxy import options
+from marconi_proxy.audit.kinds import Kind
+from marconi_proxy.audit.opening import Workshop
+from marconi_proxy.audit.repairing import Outcome
+from marconi_proxy.audit.round import Scope, Summary
+from marconi_proxy.audit.sight import Finding
+from marconi_proxy.moving.driving.naming import hidden_name
+from partition.model.message import NewMessage
+from partition.model.queue import QueueKey as Key
+from tests.unit.node_upstream import CLIENT, Call, Given, Nodes, nodes
+from tests.unit.test_inventory_reading import FakeClock
+
+P = "p"
+PAST = 1_700_000_000.0 - 10_000.0
+
+
+class Clock(FakeClock):
+    """Runs something whenever it is slept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        if self.meanwhile is not None and seconds > 1.0:
+            await self.meanwhile()
+
+
+@dataclass
+class Stage:
+    """North and south have an inventory, west has none."""
+
+    nodes: Nodes
+    catalog: Catalog
+    clock: Clock
+    conf: Any
+
+    def shop(self) -> Workshop:
+        return Workshop.open(self.conf, self.catalog, self.nodes.way, self.clock, 1e6)
+
+    async def verify(self, scope: Scope | None = None) -> tuple[list[Finding], Summary]:
+        found: list[Finding] = []
+
+        async def add(finding: Finding) -> None:
+            found.append(finding)
+
+        summary = await self.shop().round(add, lambda summary: None).run(scope or Scope())
+        return found, summary
+
+    async def kinds(self, scope: Scope | None = None) -> list[tuple[str, str, str]]:
+        found, summary = await self.verify(scope)
+        assert summary.findings.total() == len(found)
+        return sorted((str(one.kind), one.queue, one.partition) for one in found)
+
+    async def repair(self) -> dict[str, Outcome]:
+        found, _ = await self.verify()
+        repairing = self.shop().repairing(lambda finding, text: None)
+        return {finding.queue: await repairing.repair(finding) for finding in found}
+
+    async def place(self, queue: str, *on: str, project: str = P, made: bool = True, **members: Any) -> Placement:
+        """Place a queue, and make it unless it is not to be ``made``."""
+        named = members.pop("named", {})
+        segments = tuple(
+            Segment(n, name, named.get(n, queue.removeprefix("~")), sealed=n < len(on) - 1) for n, name in enumerate(on)
+        )
+        given = {"state": PlacementState.OPEN, "born": f"born-{queue.removeprefix('~')}", "since": PAST} | members
+        placement = Placement(project, queue, 1, segments=segments, **given)
+        await self.catalog.insert_placement(placement)
+        if made:
+            for segment in segments:
+                mark = "~" if queue.startswith("~") else ""
+                await self.nodes.put(segment.partition, project, f"{mark}{segment.physical}")
+        return placement
+
+    async def chain(self, queue: str, *on: str, **members: Any) -> Placement:
+        """Place a queue that was switched, and is drained by a move."""
+        placement = await self.place(queue, *on, move=f"move-{queue}", **members)
+        await self.move(placement, MoveState.DRAINING, facts={"switched_at": PAST, "touched": [[on[-1], queue]]})
+        return placement
+
+    async def move(self, placement: Placement, state: MoveState, **members: Any) -> None:
+        log = (LogEntry(PAST, MoveState.PLANNED, "ordered"), LogEntry(PAST, state, "went on"))
+        source, target = members.pop("way", ("north", "south"))
+        key = (placement.project, placement.queue)
+        move = Move(
+            f"move-{placement.queue[:50]}", *key, source, target, state, log=log, born=placement.born, **members
+        )
+        await self.catalog.insert_move(move)
+
+    async def post(self, name: str, queue: str, project: str = P) -> None:
+        await self.nodes.nodes[name].storage.post(Key(project, queue), [NewMessage(300, '"x"', 0)], CLIENT)
+
+    async def has(self, name: str, queue: str, project: str = P) -> bool:
+        return await self.nodes.nodes[name].storage.get_queue(Key(project, queue)) is not None
+
+    async def metadata(self, name: str, queue: str) -> dict[str, Any]:
+        found = await self.nodes.nodes[name].storage.get_queue(Key(P, queue))
+        assert found is not None
+        return dict(found.metadata)
+
+    async def stored(self, queue: str) -> Placement | None:
+        return await self.catalog.get_placement(QueueKey(P, queue))
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    uri = f"sqlite:///{tmp_path / 'catalog.db'}"
+    conf = options.load(None, {"catalog.uri": uri})
+    async with nodes(tmp_path, "north", "south", "west") as here:
+        catalog = await open_catalog(uri)
+        await catalog.init()
+        for name in ("north", "south"):
+            await catalog.insert_partition(here.partition(name, inventory=f"http://{name}:8890"))
+        await catalog.insert_partition(here.partition("west"))
+        yield Stage(here, catalog, Clock(), conf)
+        await catalog.close()
+
+
+async def healthy(stage: Stage) -> None:
+    """Many queues of many kinds, as they should be."""
+    for number in range(12):
+        await stage.place(f"q{number:02}", ("north", "south", "west")[number % 3])
+    await stage.place("~news", "south")
+    await stage.place("plain", "west", project="")
+    await stage.place("\xff-named".removeprefix("\xff-"), "north", project="\xff")
+    await stage.chain("chain", "north", "south")
+    placed = await stage.place("back", "north", named={0: hidden_name(P, "back", "born-back", 0)})
+    await stage.move(placed, MoveState.DONE)
+    await stage.place("q00-dead", "north", state=PlacementState.RESERVED, group="q00", made=False)
+    for state in (PlacementState.CREATING, PlacementState.DELETING):
+        await stage.place(f"{state}-now", "north", state=state, since=stage.clock.now(), made=False)
+    # A target that is prepared, by both names that it may have.
+    for n, physical in enumerate(("going", hidden_name(P, "gone-on", "born-gone-on", 1))):
+        queue = ("going", "gone-on")[n]
+        placed = await stage.place(queue, "north")
+        facts = {"touched": [["south", physical]]}
+        await stage.move(placed, MoveState.PREPARING, physical=physical, facts=facts)
+        await stage.nodes.put("south", P, physical)
+
+
+async def test_a_healthy_system_has_no_findings(stage: Stage) -> None:
+    await healthy(stage)
+    found, summary = await stage.verify()
+    assert found == []
+    assert (summary.unseen, summary.untold, summary.changed) == ({}, 0, 0)
+    assert summary.queues >= 22
+
+
+DAMAGE = {
+    "ghost": ("ghost", "north"),
+    "orphan": ("orphan", "south"),
+    "double": ("double", "west"),
+    "drift": ("drift", "north"),
+    "foreign-writer": ("foreign", "north"),
+    "unfinished": ("creating", "north"),
+    "leftover": ("", "south"),
+}
+
+
+async def damage(stage: Stage, kind: str) -> tuple[str, str, str]:
+    """Do the damage; return how it is to be reported."""
+    queue, partition = DAMAGE[kind]
+    match kind:
+        case "ghost":
+            await stage.place(queue, partition, made=False)
+        case "orphan":
+            await stage.nodes.put(partition, P, queue)
+        case "double":
+            await stage.place(queue, "north")
+            await stage.nodes.put(partition, P, queue)
+        case "drift":
+            await stage.chain(queue, "north", "south", made=False)
+            await stage.nodes.put("north", P, queue, colour="red")
+            await stage.nodes.put("south", P, queue, colour="blue", shape="round")
+        case "foreign-writer":
+            await stage.chain(queue, "north", "south")
+            await stage.post("north", queue)
+        case "unfinished":
+            await stage.place(queue, partition, state=PlacementState.CREATING)
+        case "leftover":
+            placed = await stage.place("left", "south", "north", made=False)
+            await stage.catalog.replace_placement(replace(placed, epoch=2, segments=placed.segments[1:]))
+            await stage.nodes.put("north", P, "left")
+            await stage.move(placed, MoveState.DONE, way=("south", "north"))
+            queue = hidden_name(P, "left", placed.born, 0)
+            await stage.nodes.put(partition, P, queue)
+    return kind, queue, partition
+
+
+SAFE = {"ghost", "drift", "unfinished", "leftover"}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+async def test_damage_is_found_by_its_name_and_repaired_where_that_is_safe(stage: Stage, kind: str) -> None:
+    await healthy(stage)
+    expected = await damage(stage, kind)
+    assert await stage.kinds() == [expected]
+    outcomes = await stage.repair()
+    assert outcomes == {expected[1]: Outcome.REPAIRED if kind in SAFE else Outcome.REMAINS}
+    assert await stage.kinds() == ([] if kind in SAFE else [expected])
+
+
+async def test_all_damage_together(stage: Stage) -> None:
+    await healthy(stage)
+    expected = sorted([await damage(stage, kind) for kind in DAMAGE])
+    assert await stage.kinds() == expected
+    await stage.repair()
+    assert await stage.kinds() == [one for one in expected if one[0] not in SAFE]
+
+
+# -- what repairs do ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_ghost_is_made_again_where_it_was(stage: Stage) -> None:
+    before = await stage.place("ghost", "north", made=False)
+    await stage.place("~topic", "south", made=False)
+    assert await stage.repair() == {"ghost": Outcome.REPAIRED, "~topic": Outcome.REPAIRED}
+    assert await stage.has("north", "ghost")
+    assert await stage.stored("ghost") == before
+
+
+async def test_a_ghost_of_a_chain_gets_the_metadata_of_the_place_before(stage: Stage) -> None:
+    await stage.chain("ghost", "north", "south", made=False)
+    await stage.nodes.put("north", P, "ghost", colour="red")
+    assert await stage.repair() == {"ghost": Outcome.REPAIRED}
+    assert await stage.metadata("south", "ghost") == {"colour": "red"}
+
+
+async def test_metadata_of_older_parts_follows_that_of_the_last(stage: Stage) -> None:
+    await damage(stage, "drift")
+    await stage.repair()
+    assert await stage.metadata("north", "drift") == {"colour": "blue", "shape": "round"}
+
+
+@pytest.mark.parametrize("state", [PlacementState.CREATING, PlacementState.DELETING, PlacementState.SEALING])
+@pytest.mark.parametrize("there", [True, False])
+async def test_what_was_begun_is_finished(stage: Stage, state: PlacementState, there: bool) -> None:
+    await stage.place("q", "north", state=state, made=there)
+    outcomes = await stage.repair()
+    placement = await stage.stored("q")
+    if state is PlacementState.SEALING and not there:
+        assert placement is not None
+        assert placement.state is PlacementState.OPEN
+        assert await stage.repair() == {"q": Outcome.REPAIRED}
+        return
+    assert outcomes == {"q": Outcome.REPAIRED}
+    gone = state is PlacementState.DELETING or (state is PlacementState.CREATING and not there)
+    assert (placement is None) == gone
+    assert await stage.has("north", "q") == (there and state is not PlacementState.DELETING)
+    assert await stage.kinds() == []
+
+
+async def test_a_leftover_with_messages_is_kept(stage: Stage) -> None:
+    _, queue, _ = await damage(stage, "leftover")
+    await stage.post("south", queue)
+    found, _ = await stage.verify()
+    assert [(one.kind, one.repairable) for one in found] == [(Kind.LEFTOVER, False)]
+    assert await stage.repair() == {queue: Outcome.REMAINS}
+    assert await stage.has("south", queue)
+
+
+async def test_a_name_that_a_move_may_use_again_is_no_leftover(stage: Stage) -> None:
+    placed = await stage.place("q", "north")
+    await stage.move(placed, MoveState.CANCELLED)
+    physical = hidden_name(P, "q", placed.born, 1)
+    await stage.nodes.put("south", P, physical)
+    assert await stage.kinds() == [("orphan", physical, "south")]
+
+
+@pytest.mark.parametrize("length", [48, 49, 64])
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_made_up_name_leads_to_its_queue_however_long_that_is(stage: Stage, length: int, gone: bool) -> None:
+    queue = "q" * length
+    for number in range(3):
+        await stage.place(f"{queue[:46]}-{number}", "north")
+    placed = await stage.place(queue, "north", named={0: hidden_name(P, queue, "born", 0)}, born="born")
+    assert await stage.kinds() == []
+    await stage.move(placed, MoveState.DONE, way=("south", "north"))
+    other = hidden_name(P, queue, placed.born, 0)
+    await stage.nodes.put("south", P, other)
+    if gone:
+        await stage.catalog.remove_placement(placed.key, 1, placed.born)
+        await stage.nodes.nodes["north"].storage.delete_queue(Key(P, other))
+    # Of one that was cut off, nobody knows any more what it was called.
+    kind = "orphan" if gone and length == 64 else "leftover"
+    found = await stage.kinds()
+    assert (kind, other, "south") in found
+    assert len(found) == 1
+
+
+async def test_a_repair_compares_with_what_was_found(stage: Stage) -> None:
+    placement = await stage.place("ghost", "north", made=False)
+    (finding,), _ = await stage.verify()
+    await stage.catalog.replace_placement(replace(placement, epoch=2))
+    said: list[str] = []
+    repairing = stage.shop().repairing(lambda finding, text: said.append(text))
+    assert await repairing.repair(finding) is Outcome.CHANGED
+    assert said == ["it is not so any more, nothing was done"]
+    assert not await stage.has("north", "ghost")
+
+
+async def test_a_ghost_that_is_deleted_while_it_is_made_is_in_the_catalog_again(stage: Stage) -> None:
+    placement = await stage.place("ghost", "north", made=False)
+    (finding,), _ = await stage.verify()
+    inner = stage.nodes.handlers["http://north:8888"]
+
+    async def deleted_meanwhile(call: Call) -> Given:
+        if call.method == b"PUT":
+            await stage.catalog.remove_placement(placement.key, 1, placement.born)
+        return await inner(call)
+
+    stage.nodes.handlers["http://north:8888"] = deleted_meanwhile
+    await stage.shop().repairing(lambda finding, text: None).repair(finding)
+    now = await stage.stored("ghost")
+    assert now is not None
+    assert now.born != placement.born
+    assert await stage.kinds() == []
+
+
+# -- what is no finding ------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_right_at_any_later_look_is_no_finding(stage: Stage) -> None:
+    await stage.place("ghost", "north", made=False)
+    await stage.nodes.put("south", P, "orphan")
+
+    async def settle() -> None:
+        await stage.nodes.put("north", P, "ghost")
+        if await stage.stored("orphan") is None:
+            await stage.place("orphan", "south", made=False)
+
+    stage.clock.meanwhile = settle
+    found, _ = await stage.verify()
+    assert found == []
+
+
+async def test_what_changes_all_the_time_is_looked_at_in_the_next_round(stage: Stage) -> None:
+    await stage.place("ghost", "north", made=False)
+
+    async def change() -> None:
+        placement = await stage.stored("ghost")
+        assert placement is not None
+        await stage.catalog.replace_placement(replace(placement, epoch=placement.epoch + 1))
+
+    stage.clock.meanwhile = change
+    assert await stage.kinds() == []
+    stage.clock.meanwhile = None
+    assert await stage.kinds() == [("ghost", "ghost", "north")]
+
+
+async def test_a_change_within_a_look_makes_it_worthless(stage: Stage) -> None:
+    placement = await stage.place("ghost", "north", made=False)
+    inner = stage.nodes.handlers["http://north:8888"]
+
+    async def changed_meanwhile(call: Call) -> Given:
+        now = await stage.stored("ghost")
+        assert now is not None
+        await stage.catalog.replace_placement(replace(placement, epoch=now.epoch + 1))
+        return await inner(call)
+
+    stage.nodes.handlers["http://north:8888"] = changed_meanwhile
+    found, summary = await stage.verify()
+    assert (found, summary.changed) == ([], 1)
+
+
+# -- what cannot be asked ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["north", "west"])
+async def test_a_partition_that_is_away_is_told_and_its_queues_are_no_ghosts(stage: Stage, name: str) -> None:
+    await healthy(stage)
+    for kind in DAMAGE:
+        await damage(stage, kind)
+    there = [one for one in await stage.kinds() if name != one[2]]
+    for port in (8888, 8890):
+        stage.nodes.handlers.pop(f"http://{name}:{port}", None)
+    found, summary = await stage.verify()
+    assert set(summary.unseen) == {name}
+    assert all(one.partition != name for one in found)
+    assert {one.kind for one in found} >= {Kind(kind) for kind, _, _ in there} - {
+        Kind.DRIFT,
+        Kind.FOREIGN_WRITER,
+        Kind.LEFTOVER,
+        Kind.DOUBLE,
+    }
+
+
+async def test_a_partition_that_goes_away_in_the_middle(stage: Stage) -> None:
+    for number in range(300):
+        await stage.place(f"q{number:03}", "north")
+    inner = stage.nodes.handlers["http://north:8890"]
+
+    async def once(call: Call) -> Given:
+        del stage.nodes.handlers["http://north:8890"]
+        stage.nodes.handlers.pop("http://north:8888")
+        return await inner(call)
+
+    stage.nodes.handlers["http://north:8890"] = once
+    found, summary = await stage.verify()
+    assert found == []
+    assert set(summary.unseen) == {"north"}
+
+
+async def test_disabled_partitions_are_not_asked(stage: Stage) -> None:
+    await stage.place("ghost", "north", made=False)
+    north = await stage.catalog.get_partition("north")
+    assert isinstance(north, Partition)
+    await stage.catalog.replace_partition(replace(north, state=PartitionState.DISABLED, version=2))
+    found, summary = await stage.verify()
+    assert (found, summary.unseen) == ([], {"north": "it is disabled"})
+
+
+# -- what is asked -----------------------------------------------------------------------------------------------------
+
+
+async def test_scopes(stage: Stage) -> None:
+    await stage.place("ghost", "north", made=False)
+    await stage.place("ghost", "south", made=False, project="other")
+    await stage.nodes.put("south", P, "orphan")
+    assert await stage.kinds(Scope(partitions=["north"])) == [("ghost", "ghost", "north")]
+    assert await stage.kinds(Scope(projects=["other"])) == [("ghost", "ghost", "south")]
+    assert await stage.kinds(Scope(partitions=["south"], projects=[P])) == [("orphan", "orphan", "south")]
+    # What is elsewhere in the catalog is a double however little is audited.
+    await stage.nodes.put("south", P, "ghost")
+    assert ("double", "ghost", "south") in await stage.kinds(Scope(partitions=["south"]))
+
+
+async def test_projects_that_the_catalog_does_not_know_are_named_where_there_is_no_inventory(stage: Stage) -> None:
+    await stage.nodes.put("west", "unknown", "orphan")
+    assert await stage.kinds() == []
+    assert await stage.kinds(Scope(also=["unknown"])) == [("orphan", "orphan", "west")]
+
+
+async def test_queues_that_are_as_they_should_be_cost_a_request_for_a_page(stage: Stage) -> None:
+    for number in range(100):
+        await stage.place(f"q{number:02}", ("north", "west")[number % 2])
+    stage.nodes.asked.clear()
+    assert await stage.kinds() == []
+    # A hundred of an inventory, twenty of a listing; and the ends of both.
+    assert len(stage.nodes.asked) <= 1 + 1 + (50 // 20 + 1) + 1 + 2
