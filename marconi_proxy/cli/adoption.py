@@ -153,7 +153,7 @@ class Plan(_Adopting):
         from marconi_proxy.adoption.entries import Rule
         from marconi_proxy.adoption.plan_file import Writer
 
-        projects = _projects(parsed_args)
+        projects = projects_named(parsed_args)
         path = Path(parsed_args.output)
         rules = dict.fromkeys(Rule, 0)
         try:
@@ -227,7 +227,7 @@ class Plan(_Adopting):
         )
 
 
-def _projects(parsed_args: argparse.Namespace) -> list[str] | None:
+def projects_named(parsed_args: argparse.Namespace) -> list[str] | None:
     """Return the projects that were named, as they are stored; None if none were. Raises CommandError."""
     from marconi_proxy.admin.project_text import from_json, project_named
 

@@ -61,8 +61,9 @@ class Bars:
 class CountBar:
     """A bar of what is done of a count, or one that goes to and fro while nobody knows how much there is."""
 
-    def __init__(self, stream: TextIO, width: int | None = None) -> None:
+    def __init__(self, stream: TextIO, width: int | None = None, unit: str = "documents") -> None:
         console = Console(file=stream, force_terminal=True, width=width)
+        self._unit = unit
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -85,5 +86,5 @@ class CountBar:
             description=title,
             completed=part or 0,
             total=None if part is None else 1.0,
-            rest=counted(count, part),
+            rest=counted(count, part, self._unit),
         )

@@ -51,6 +51,7 @@ COMMANDS = {
     "catalog init": "marconi_proxy.cli.catalog:Init",
     "catalog adopt plan": "marconi_proxy.cli.adoption:Plan",
     "catalog adopt apply": "marconi_proxy.cli.adoption:Apply",
+    "catalog verify": "marconi_proxy.cli.verify:Verify",
     "catalog export": "marconi_proxy.cli.catalog:Export",
     "catalog import": "marconi_proxy.cli.catalog:Import",
     "config sample": "marconi_proxy.cli.config:Sample",

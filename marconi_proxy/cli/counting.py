@@ -21,10 +21,13 @@ class Counting(Protocol):
 class CountLines:
     """A line at most every ``every`` seconds by ``clock``."""
 
-    def __init__(self, say: Callable[[str], None], clock: Callable[[], float], every: float = 5.0) -> None:
+    def __init__(
+        self, say: Callable[[str], None], clock: Callable[[], float], every: float = 5.0, unit: str = "documents"
+    ) -> None:
         self._say = say
         self._clock = clock
         self._every = every
+        self._unit = unit
         self._last = clock()
 
     def __enter__(self) -> Self:
@@ -37,9 +40,9 @@ class CountLines:
         now = self._clock()
         if now - self._last >= self._every:
             self._last = now
-            self._say(f"{title}: {counted(count, part)}")
+            self._say(f"{title}: {counted(count, part, self._unit)}")
 
 
-def counted(count: int, part: float | None) -> str:
+def counted(count: int, part: float | None, unit: str = "documents") -> str:
     """Return how far it is, in words."""
-    return f"{count:,} documents" + (f", {part:.0%}" if part is not None else "")
+    return f"{count:,} {unit}" + (f", {part:.0%}" if part is not None else "")

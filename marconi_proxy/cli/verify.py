@@ -1,0 +1,185 @@
+"""``marconi-proxy catalog verify``: whether catalog and partitions agree."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from cliff.lister import Lister
+
+from marconi_proxy.cli import configuration
+from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.cli.pages import number
+from marconi_proxy.cli.tenants import PROJECT_HELP
+from marconi_proxy.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
+
+    from catalog.interface import Catalog
+    from marconi_proxy.audit.round import Scope, Summary
+    from marconi_proxy.audit.sight import Finding
+    from marconi_proxy.cli.counting import Counting
+
+Shown = tuple[Sequence[str], Iterable[Any]]
+COLUMNS = ("kind", "project", "queue", "partition", "physical", "seen", "repair")
+# Findings that are shown; of the others only the number is told.
+_MOST = 10_000
+
+
+class Verify(Verb, Lister):
+    """Compare the catalog with what partitions have, both ways, and show what is wrong. Nothing is changed.
+
+    All may be in use meanwhile. With --repair, what can be put right without a risk is, one by one, and looked at
+    again. The status is 0 if nothing is wrong (any more), 3 if something is, and 4 if nothing was found wrong but not
+    all partitions could be asked. Of a partition without an inventory the queues of those projects are listed that the
+    catalog has there, or that are named.
+    """
+
+    examples = """
+  marconi-proxy catalog verify
+  marconi-proxy catalog verify --partition north --repair
+  marconi-proxy catalog verify --project 8f2c --rate 5 -f json
+"""
+
+    @property
+    def formatter_namespace(self) -> str:
+        return "marconi_proxy.formatter.list"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        configuration.add_config_file(parser)
+        configuration.add_catalog(parser)
+        parser.add_argument("--partition", metavar="P", action="append", help="only this one; may be repeated")
+        named = parser.add_mutually_exclusive_group()
+        named.add_argument("--project", metavar="P", action="append", help=f"only {PROJECT_HELP}; may be repeated")
+        named.add_argument(
+            "--projects-file",
+            metavar="FILE",
+            help="projects, written so, one on each line: to be looked for beside those that the catalog has",
+        )
+        parser.add_argument("--repair", action="store_true", help="put right what can be without a risk")
+        parser.add_argument(
+            "--rate", type=number, default=20.0, metavar="N", help="requests in a second to each partition; default: 20"
+        )
+        self._status = Exit.DONE
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        return super().run(parsed_args) or self._status
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        from catalog.errors import CatalogError
+        from marconi_proxy.audit.round import Scope
+        from marconi_proxy.cli.adoption import projects_named
+        from marconi_proxy.option_types import redacted
+
+        if not parsed_args.rate > 0:
+            raise CommandError("--rate: must be more than 0", Exit.USAGE)
+        projects = projects_named(parsed_args)
+        only = projects if parsed_args.project else None
+        scope = Scope(parsed_args.partition, only, projects or () if only is None else ())
+        conf = configuration.load(parsed_args, catalog__uri=parsed_args.catalog)
+        verifying = _Verifying(self, repair=parsed_args.repair)
+        try:
+            summary = asyncio.run(verifying.run(conf, scope, parsed_args.rate))
+        except CatalogError as error:
+            raise CommandError(f"the catalog {redacted(conf.catalog.uri)}: {error}") from error
+        except KeyboardInterrupt:
+            raise CommandError("interrupted; what was repaired stays so") from None
+        self._conclude(summary, verifying, repair=parsed_args.repair)
+        return COLUMNS, verifying.rows
+
+    def _conclude(self, summary: Summary, verifying: _Verifying, *, repair: bool) -> None:
+        for name, why in sorted(summary.unseen.items()):
+            self.say(f"Not looked at, or not all of it: partition {name}: {why}")
+        if verifying.found > len(verifying.rows):
+            self.say(f"{verifying.found - len(verifying.rows)} more findings are not shown.")
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(summary.findings.items())) or "nothing wrong"
+        self.say(f"{summary.queues} queues compared: {counts}.")
+        if summary.untold:
+            self.say(f"{summary.untold} of them could not be asked for.")
+        if verifying.left:
+            self._status = Exit.REFUSED
+            if not repair and verifying.repairable:
+                self.say(f"{verifying.repairable} can be repaired. Next: marconi-proxy catalog verify --repair")
+            else:
+                self.say("What is left is for you to decide; the operator guide says what each of them means.")
+        elif summary.unseen:
+            self._status = Exit.TIMED_OUT
+
+
+class _Verifying:
+    """``rows`` are the findings; ``left`` is how many there still are, ``repairable`` how many of them could be."""
+
+    def __init__(self, verb: Verb, *, repair: bool) -> None:
+        self._verb = verb
+        self._repair = repair
+        self.rows: list[tuple[Any, ...]] = []
+        self.found = self.left = self.repairable = 0
+
+    async def run(self, conf: cfg.ConfigOpts, scope: Scope, per_second: float) -> Summary:
+        from catalog import open_catalog
+        from marconi_proxy.audit.opening import Workshop
+        from marconi_proxy.moving.clock import SystemClock
+        from marconi_proxy.moving.opening import make_upstreams
+
+        async with AsyncExitStack() as stack:
+            catalog = await open_catalog(conf.catalog.uri)
+            stack.push_async_callback(catalog.close)
+            await catalog.check()
+            await _check_partitions(catalog, scope)
+            shop = Workshop.open(conf, catalog, make_upstreams(conf, stack), SystemClock(), per_second)
+            repairing = shop.repairing(self._say)
+
+            async def add(finding: Finding) -> None:
+                outcome = await repairing.repair(finding) if self._repair else None
+                self._add(finding, outcome)
+
+            counting = stack.enter_context(self._counting())
+            whole = shop.round(add, lambda summary: counting.show("verifying", summary.queues, None))
+            return await whole.run(scope)
+
+    def _say(self, finding: Finding, text: str) -> None:
+        self._verb.say(f"{finding.kind} {_called(finding)}: {text}")
+
+    def _add(self, finding: Finding, outcome: str | None) -> None:
+        from marconi_proxy.admin.project_text import shown_project
+
+        self.found += 1
+        if outcome not in ("repaired", "changed"):
+            self.left += 1
+            self.repairable += finding.repairable
+        repair = outcome or ("possible" if finding.repairable else "none")
+        if len(self.rows) < _MOST:
+            place = (finding.partition, finding.physical)
+            self.rows.append(
+                (str(finding.kind), shown_project(finding.project), finding.queue, *place, finding.words, str(repair))
+            )
+
+    def _counting(self) -> Counting:
+        if not self._verb.app.stderr.isatty():
+            from marconi_proxy.cli.counting import CountLines
+
+            return CountLines(self._verb.say, time.monotonic, unit="queues")
+        from marconi_proxy.cli.bars import CountBar
+
+        return CountBar(self._verb.app.stderr, unit="queues")
+
+
+async def _check_partitions(catalog: Catalog, scope: Scope) -> None:
+    registered = {partition.name for partition in await catalog.list_partitions()}
+    for name in scope.partitions or ():
+        if name not in registered:
+            raise CommandError(f"--partition: {name} is not registered", Exit.USAGE)
+
+
+def _called(finding: Finding) -> str:
+    from marconi_proxy.admin.project_text import shown
+    from marconi_proxy.moving.plans.names import called
+
+    return called(shown(finding.project), finding.queue)
