@@ -162,6 +162,22 @@ class WalkNotHeld(CatalogError):
         self.token = token
 
 
+class AuditHeld(CatalogError):
+    """Another one audits in the background: ``holder``."""
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__(f"the catalog is being verified by {holder.name}")
+        self.holder = holder
+
+
+class AuditNotHeld(CatalogError):
+    """The hold of the audit under this token has ended: others may be at it."""
+
+    def __init__(self, token: int) -> None:
+        super().__init__(f"the audit is not held under token {token} any more")
+        self.token = token
+
+
 class PlanConflict(CatalogError):
     """A plan of this id is there with other content or version. ``current`` is it, None if there is none."""
 

@@ -18,6 +18,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Any
 
 from catalog.model import (
+    Audit,
     Change,
     Kept,
     Member,
@@ -44,7 +45,7 @@ from catalog.model import (
 #    Documents of version 1 stay as they are and are read with defaults. Workers of a release with version 1 go on
 #    while ``init`` runs and after it; as they have no capabilities, no queue is moved until they are gone.
 # 3: an index of placements in rare states, the mark of a catalog that is being loaded, statistics and the walk that
-#    makes them. No document changes; workers of a release with version 2 go on.
+#    makes them, and the audit. No document changes; workers of a release with version 2 go on.
 SCHEMA_VERSION = 3
 
 
@@ -398,6 +399,24 @@ class Catalog(ABC):
 
     @abstractmethod
     async def release_walk(self, token: int) -> None:
+        """End the hold, so that others need not wait for its end. Success also if it has ended already."""
+
+    # -- the audit ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def get_audit(self) -> Audit:
+        """What the audit in the background found last; an empty one if there never was any."""
+
+    @abstractmethod
+    async def take_audit(self, holder: str, seconds: float) -> Audit:
+        """Hold the audit, as ``take_walk``. Raises AuditHeld."""
+
+    @abstractmethod
+    async def save_audit(self, found: Audit, token: int, seconds: float) -> None:
+        """Store what was found, and let the hold end ``seconds`` from now. Raises AuditNotHeld if it has ended."""
+
+    @abstractmethod
+    async def release_audit(self, token: int) -> None:
         """End the hold, so that others need not wait for its end. Success also if it has ended already."""
 
     # -- the change feed ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ Two spellings are fixed here for the whole system:
 One module for each noun; everybody imports from here.
 """
 
+from catalog.model.audit import Audit
 from catalog.model.change import Change, ChangeSubject, Synced
 from catalog.model.kept import AT_A_TIME, KINDS, Kept
 from catalog.model.key import NO_PROJECT, TOPIC_PREFIX, QueueKey
@@ -37,6 +38,7 @@ __all__ = [
     "RARE_STATES",
     "TOPIC_PREFIX",
     "UNPROMISED_LEASE",
+    "Audit",
     "Change",
     "ChangeSubject",
     "Holder",

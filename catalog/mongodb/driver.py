@@ -7,6 +7,7 @@ from typing import Any
 
 from catalog.interface import Catalog
 from catalog.model import (
+    Audit,
     Change,
     Kept,
     Member,
@@ -26,6 +27,7 @@ from catalog.model import (
     Walk,
 )
 from catalog.mongodb import feed, schema, snapshot
+from catalog.mongodb.audit import AuditStore
 from catalog.mongodb.loading import Loading
 from catalog.mongodb.members import Members
 from catalog.mongodb.moves import Moves
@@ -53,6 +55,7 @@ class MongoDBCatalog(Catalog):
         self._plans = Plans(store)
         self._loading = Loading(store, self._members)
         self._statistics = StatisticsStore(store)
+        self._audit = AuditStore(store)
 
     def __repr__(self) -> str:
         return f"<MongoDBCatalog {self._store.where}>"
@@ -240,6 +243,18 @@ class MongoDBCatalog(Catalog):
 
     async def release_walk(self, token: int) -> None:
         await self._statistics.release(token)
+
+    async def get_audit(self) -> Audit:
+        return await self._audit.get()
+
+    async def take_audit(self, holder: str, seconds: float) -> Audit:
+        return await self._audit.take(holder, seconds)
+
+    async def save_audit(self, found: Audit, token: int, seconds: float) -> None:
+        await self._audit.save(found, token, seconds)
+
+    async def release_audit(self, token: int) -> None:
+        await self._audit.release(token)
 
     def watch(self) -> AsyncGenerator[Change | Synced, None]:
         return feed.watch(self._store)

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from catalog.interface import Catalog
 from catalog.model import (
+    Audit,
     Change,
     Kept,
     Member,
@@ -31,6 +32,7 @@ from catalog.model import (
     Walk,
 )
 from catalog.sqlite import (
+    audit,
     feed,
     listing,
     loading,
@@ -295,6 +297,18 @@ class SQLiteCatalog(Catalog):
 
     async def release_walk(self, token: int) -> None:
         await self._writing.transact(statistics.release, token)
+
+    async def get_audit(self) -> Audit:
+        return await self._reading.transact(audit.get, self._path)
+
+    async def take_audit(self, holder: str, seconds: float) -> Audit:
+        return await self._writing.transact(audit.take, holder, seconds, self._path)
+
+    async def save_audit(self, found: Audit, token: int, seconds: float) -> None:
+        await self._writing.transact(audit.save, found, token, seconds)
+
+    async def release_audit(self, token: int) -> None:
+        await self._writing.transact(audit.release, token)
 
     async def watch(self) -> AsyncGenerator[Change | Synced, None]:
         bell = asyncio.Event()

@@ -118,6 +118,13 @@ _STEPS = (
         holder TEXT,
         held_until REAL
     )""",
+        """CREATE TABLE audits (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        document TEXT NOT NULL,
+        token INTEGER NOT NULL,
+        holder TEXT,
+        held_until REAL
+    )""",
     ),
 )
 

@@ -1,6 +1,6 @@
-"""Transactions on statistics and on the walk. Each function runs inside a transaction that its caller begins and ends.
+"""Transactions on statistics and on the walk.
 
-``held_until`` is a Julian day by SQLite's clock, which is the machine's, and only SQLite compares it.
+Each function runs inside a transaction that its caller begins and ends.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from collections.abc import Iterable
 
 from catalog.errors import WalkHeld, WalkNotHeld
 from catalog.model import Statistics, StatisticsSubject, Walk
+from catalog.sqlite import held
 from catalog.sqlite.translation import unavailable
 
-_NOW = "julianday('now')"
-_SINCE_1970 = "(held_until - julianday('1970-01-01')) * 86400.0"
-# The second is null when nobody holds it.
-_WALK = f"SELECT document, CASE WHEN held_until > {_NOW} THEN holder END, token, {_SINCE_1970} FROM walks"  # noqa: S608
+_WALKS = "walks"
 
 
 def put(
@@ -66,13 +64,11 @@ def _decode(row: tuple[str, str], path: str) -> Statistics:
 
 def walk(connection: sqlite3.Connection, path: str) -> Walk:
     """Return how far the walk is."""
-    row = connection.execute(_WALK).fetchone()
-    if row is None:
+    stored = held.read(connection, _WALKS)
+    if stored is None:
         return Walk()
-    document, name, token, until = row
-    holder = None if name is None else {"name": name, "token": token, "until": until}
     try:
-        return Walk.from_json({**json.loads(document), "holder": holder})
+        return Walk.from_json({**json.loads(stored.document), "holder": stored.holder})
     except (ValueError, TypeError, KeyError) as error:
         raise unavailable(path, f"the walk is damaged ({error})") from error
 
@@ -82,28 +78,16 @@ def take(connection: sqlite3.Connection, holder: str, seconds: float, path: str)
     current = walk(connection, path)
     if current.holder is not None and current.holder.name != holder:
         raise WalkHeld(current.holder)
-    connection.execute(
-        "INSERT OR IGNORE INTO walks (id, document, token) VALUES (1, ?, 0)", (json.dumps(current.to_json()),)
-    )
-    connection.execute(
-        f"UPDATE walks SET holder = ?, token = token + 1, held_until = {_NOW} + ? / 86400.0",  # noqa: S608
-        (holder, seconds),
-    )
+    held.take(connection, _WALKS, holder, seconds, current.to_json())
     return walk(connection, path)
 
 
 def save(connection: sqlite3.Connection, changed: Walk, token: int, seconds: float) -> None:
     """Save how far it is, as ``Catalog.save_walk``."""
-    document = changed.to_json()
-    del document["holder"]
-    saved = connection.execute(
-        f"UPDATE walks SET document = ?, held_until = {_NOW} + ? / 86400.0 WHERE token = ? AND held_until > {_NOW}",  # noqa: S608
-        (json.dumps(document), seconds, token),
-    )
-    if not saved.rowcount:
+    if not held.save(connection, _WALKS, changed.to_json(), token, seconds):
         raise WalkNotHeld(token)
 
 
 def release(connection: sqlite3.Connection, token: int) -> None:
     """End a hold, as ``Catalog.release_walk``."""
-    connection.execute("UPDATE walks SET holder = NULL, held_until = NULL WHERE token = ?", (token,))
+    held.release(connection, _WALKS, token)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from catalog.errors import (
+    AuditHeld,
+    AuditNotHeld,
     CatalogError,
     CatalogUnavailable,
     Conflict,
@@ -31,6 +33,7 @@ from catalog.model import (
     COMING_STATES,
     KINDS,
     LISTED_STATES,
+    Audit,
     Change,
     ChangeSubject,
     Holder,
@@ -94,6 +97,8 @@ class Store:
     statistics: dict[tuple[str, str], Statistics] = field(default_factory=dict)
     walk: Walk = field(default_factory=Walk)
     walks: int = 0
+    audit: Audit = field(default_factory=Audit)
+    audits: int = 0
     log: list[Change] = field(default_factory=list)
     placed: list[Placement] = field(default_factory=list)
     bells: list[asyncio.Event] = field(default_factory=list)
@@ -457,6 +462,30 @@ class Store:
         if self.walk.holder is not None and self.walk.holder.token == token:
             self.walk = replace(self.walk, holder=None)
 
+    # -- the audit ---------------------------------------------------------------------------------------------------
+
+    def get_audit(self) -> Audit:
+        holder = self.audit.holder
+        return self.audit if holder is None or holder.until > self.clock() else replace(self.audit, holder=None)
+
+    def take_audit(self, holder: str, seconds: float) -> Audit:
+        current = self.get_audit()
+        if current.holder is not None and current.holder.name != holder:
+            raise AuditHeld(current.holder)
+        self.audits += 1
+        self.audit = replace(current, holder=Holder(holder, self.audits, self.clock() + seconds))
+        return self.audit
+
+    def save_audit(self, found: Audit, token: int, seconds: float) -> None:
+        holder = self.get_audit().holder
+        if holder is None or holder.token != token:
+            raise AuditNotHeld(token)
+        self.audit = replace(found, holder=replace(holder, until=self.clock() + seconds))
+
+    def release_audit(self, token: int) -> None:
+        if self.audit.holder is not None and self.audit.holder.token == token:
+            self.audit = replace(self.audit, holder=None)
+
 
 def _key(value: Kept) -> Any:
     if isinstance(value, Tenant):
@@ -683,6 +712,18 @@ class MemoryCatalog(Catalog):
 
     async def release_walk(self, token: int) -> None:
         await self._do("release_walk", self._store.release_walk, token)
+
+    async def get_audit(self) -> Audit:
+        return await self._do("get_audit", self._store.get_audit)
+
+    async def take_audit(self, holder: str, seconds: float) -> Audit:
+        return await self._do("take_audit", self._store.take_audit, holder, seconds)
+
+    async def save_audit(self, found: Audit, token: int, seconds: float) -> None:
+        await self._do("save_audit", self._store.save_audit, found, token, seconds)
+
+    async def release_audit(self, token: int) -> None:
+        await self._do("release_audit", self._store.release_audit, token)
 
     async def watch(self) -> AsyncGenerator[Change | Synced, None]:
         self._check()
