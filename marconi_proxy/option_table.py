@@ -473,8 +473,8 @@ _AUDIT = (
         default=3600.0,
         min=1.0,
         max=2592000.0,
-        help="Seconds from the end of a round in the background to the beginning of the next. While nobody compares, what "
-        "is damaged stays unknown for as long.",
+        help="Seconds from the end of a round in the background to the beginning of the next. What is damaged in "
+        "between is not known for as long.",
     ),
     cfg.FloatOpt(
         "confirm_after",

@@ -19,6 +19,7 @@ from oslo_config import cfg
 
 from catalog import Catalog, open_catalog
 from catalog.errors import CatalogUnavailable
+from marconi_proxy.admin.audit import Audit
 from marconi_proxy.admin.discovery import make_client
 from marconi_proxy.admin.health import Health
 from marconi_proxy.admin.members import Members
@@ -140,6 +141,7 @@ def build(
         "plans": Plans(catalog, longest=longest, seal_timeout=conf.moving.seal_timeout),
         "members": Members(catalog, lease=conf.directory.lease),
         "statistics": Statistics(catalog, time.time),
+        "audit": Audit(catalog, time.time),
         "health": Health(catalog, prober, lease=conf.directory.lease, timeout=conf.admin.probe_timeout),
     }
     add_routes(app, resources, rules(conf.admin.token), ROUTES)

@@ -56,6 +56,7 @@ ROUTES = (
     Route("DELETE", "/v1/members/{member}", "members.evict", "admin", "Forget a worker that is gone for good."),
     Route("GET", "/v1/statistics/partitions", "statistics.partitions", "admin", "What partitions hold, as last seen."),
     Route("GET", "/v1/statistics/projects", "statistics.projects", "admin", "What projects hold, as last seen."),
+    Route("GET", "/v1/audit", "audit.show", "admin", "What a mover last found to be wrong, by kind."),
     Route("GET", "/v1/health", "health.show", "admin", "Catalog, partition hosts and workers, as last seen."),
 )
 

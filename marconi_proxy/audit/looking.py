@@ -7,9 +7,10 @@ in front of them (``moving.driving.naming``).
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from catalog.interface import Catalog
 from catalog.model import (
@@ -122,7 +123,7 @@ class Looker:
                 operations = await calls.unlike(last)
             except Unready as error:
                 raise NotSeen(calls.partition, str(error)) from error
-            unlike = ", ".join(f"{o['op']} {o['path']} {o.get('value', '')!r}".rstrip("' ") for o in operations)
+            unlike = ", ".join(_told(operation) for operation in operations)
             yield Part(segment.partition, segment.physical, age, unlike)
 
     async def _takes_dead_letters(
@@ -214,6 +215,12 @@ class Looker:
             after = page[-1].key if full else None
         if await self._catalog.get_placement(QueueKey(key.project, start)) is None:
             yield start, None  # it may be gone, and not cut at all
+
+
+def _told(operation: dict[str, Any]) -> str:
+    """Spell what is to be done with metadata: ``add /metadata/colour "blue"``."""
+    value = f" {json.dumps(operation['value'])}" if "value" in operation else ""
+    return f"{operation['op']} {operation['path']}{value}"
 
 
 def unasked(partition: Partition) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +13,18 @@ from oslo_config import cfg
 from catalog.errors import CatalogUnavailable
 from catalog.interface import Catalog
 from catalog.model import Placement
+from marconi_proxy.audit.auditor import Auditor
 from marconi_proxy.audit.judging import Bounds
 from marconi_proxy.audit.looking import Looker
 from marconi_proxy.audit.paced import Open, Paced
 from marconi_proxy.audit.repairing import Repairing
-from marconi_proxy.audit.round import Round, Summary
+from marconi_proxy.audit.round import Round, Scope, Summary
 from marconi_proxy.audit.sight import Finding
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.moving.clock import Clock, SystemClock
 from marconi_proxy.moving.driving.steps.real import RealSteps
+from marconi_proxy.moving.opening import make_upstreams
 
 
 def bounds_of(conf: cfg.ConfigOpts) -> Bounds:
@@ -31,6 +35,26 @@ def bounds_of(conf: cfg.ConfigOpts) -> Bounds:
         unfinished=conf.upstream.deadline + conf.directory.takeover_after + clocks,
         late=conf.moving.ambiguity + clocks,
     )
+
+
+def make_auditor(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack, name: str) -> Auditor | None:
+    """Return what audits in the background over an open catalog, None if that is switched off; ``stack`` closes its
+    connections.
+
+    ``name`` is host/pid/boot. Call it in the loop.
+    """
+    if not conf.audit.rate:
+        return None
+    clock = SystemClock()
+    shop = Workshop.open(conf, catalog, make_upstreams(conf, stack), clock, conf.audit.rate)
+
+    async def run_round(
+        on_finding: Callable[[Finding], Awaitable[None]], on_step: Callable[[Summary], None]
+    ) -> Summary:
+        return await shop.round(on_finding, on_step).run(Scope())
+
+    chance = random.Random()  # noqa: S311 - spreads load, guards nothing
+    return Auditor(catalog, run_round, clock, chance, name, conf.audit.interval)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from catalog import open_catalog
 from catalog.interface import Catalog
+from marconi_proxy.audit.opening import make_auditor
 from marconi_proxy.moving.clock import SystemClock
 from marconi_proxy.moving.driving.following import Following
 from marconi_proxy.moving.mover import Mover
@@ -72,6 +73,9 @@ async def _serve(conf: cfg.ConfigOpts) -> None:
         collector = make_collector(conf, catalog, stack, name)
         if collector is not None:
             beside.append(collector.run())
+        auditor = make_auditor(conf, catalog, stack, name)
+        if auditor is not None:
+            beside.append(auditor.run())
         tasks = [asyncio.create_task(work) for work in beside]
         stack.push_async_callback(_end, tasks)
         LOG.info("mover %s is at work, catalog: %s", name, redacted(conf.catalog.uri))

@@ -1,0 +1,44 @@
+"""``/v1/audit``: what the audit in the background last found to be wrong, by kind. Read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import falcon.asgi
+
+from catalog import Catalog
+from marconi_proxy.admin.query import parameters
+from marconi_proxy.admin.time_text import iso
+from marconi_proxy.audit.kinds import Kind
+
+
+class Audit:
+    """``clock``: seconds since 1970."""
+
+    def __init__(self, catalog: Catalog, clock: Callable[[], float]) -> None:
+        self._catalog = catalog
+        self._clock = clock
+
+    async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        parameters(req, ())
+        audit = await self._catalog.get_audit()
+        never = audit.ended is None
+        # Every kind, so that a figure that becomes 0 is seen to; and those of another release.
+        findings = None if never else {**{str(kind): 0 for kind in Kind}, **audit.findings}
+        resp.media = {
+            "begun": _time(audit.begun),
+            "ended": _time(audit.ended),
+            # Not less than zero: it is another machine's clock.
+            "age": None if audit.ended is None else round(max(0.0, self._clock() - audit.ended), 3),
+            "queues": None if never else audit.queues,
+            "changed": None if never else audit.changed,
+            "untold": None if never else audit.untold,
+            "findings": findings,
+            "unseen": [{"partition": name, "why": why} for name, why in audit.unseen.items()],
+            "since": _time(audit.since),
+            "holder": None if audit.holder is None else audit.holder.name,
+        }
+
+
+def _time(when: float | None) -> str | None:
+    return None if when is None else iso(when)

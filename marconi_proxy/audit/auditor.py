@@ -1,0 +1,142 @@
+"""Rounds in the background, one after the other. Any number of movers run it, one of them at a time is at it.
+
+What a crash leaves: the hold, which ends by itself, and the findings of the round before. A round is begun anew then.
+Nothing is repaired: findings are logged, and counted in the catalog, for the admin API to show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from catalog.errors import AuditHeld, AuditNotHeld, CatalogError
+from catalog.interface import Catalog
+from catalog.model import Audit
+from marconi_proxy.audit.round import Summary
+from marconi_proxy.audit.sight import Finding
+from marconi_proxy.moving.clock import Clock
+
+LOG = logging.getLogger(__name__)
+
+# A whole round: what it found is handed to the first function, and how far it is to the second.
+RunRound = Callable[[Callable[[Finding], Awaitable[None]], Callable[[Summary], None]], Awaitable[Summary]]
+
+# Seconds for which the audit is held from each sign of life, and after which the next one is given.
+HOLD = 300.0
+_RENEWED = 60.0
+# Seconds between two looks at whether it is time for a round.
+LOOK = 60.0
+# Findings of a round that are logged one by one.
+_LOGGED = 100
+
+
+class Auditor:
+    """``name`` is host/pid/boot; ``interval``: seconds from the end of a round to the beginning of the next."""
+
+    def __init__(
+        self, catalog: Catalog, run_round: RunRound, clock: Clock, chance: random.Random, name: str, interval: float
+    ) -> None:
+        self._catalog = catalog
+        self._run_round = run_round
+        self._clock = clock
+        self._chance = chance
+        self._name = name
+        self._interval = interval
+        self._told = 0
+
+    async def run(self) -> None:
+        """Go on for ever."""
+        troubled = False
+        while True:
+            wait = LOOK
+            try:
+                wait = await self.visit()
+                troubled = False
+            except AuditHeld as error:
+                LOG.debug("%s", error)
+            except AuditNotHeld as error:
+                LOG.warning("audit: %s: another one begins anew", error)
+            except CatalogError as error:
+                if not troubled:
+                    LOG.warning("audit waits: the catalog is not available: %s", error)
+                troubled = True
+            except Exception:
+                LOG.exception("audit failed, and is tried again")
+            await self._clock.sleep(wait * self._chance.uniform(0.7, 1.3))
+
+    async def visit(self) -> float:
+        """Do a round if it is time to; return after how many seconds to look again. Raises CatalogError."""
+        wait = self._rest(await self._catalog.get_audit())
+        if wait > 0:
+            return min(wait, LOOK)
+        audit = await self._catalog.take_audit(self._name, HOLD)
+        assert audit.holder is not None
+        token = audit.holder.token
+        try:
+            # Another one may have come to an end just before.
+            if self._rest(audit) <= 0:
+                await self._round(audit, token)
+        finally:
+            with contextlib.suppress(CatalogError):
+                await self._catalog.release_audit(token)
+        return min(self._interval, LOOK)
+
+    def _rest(self, audit: Audit) -> float:
+        """Return how many seconds there are until the next round is due; none if the clock was set back meanwhile."""
+        if audit.ended is None:
+            return 0.0
+        since = self._clock.now() - audit.ended
+        return self._interval - since if since >= 0 else 0.0
+
+    async def _round(self, audit: Audit, token: int) -> None:
+        begun = self._clock.now()
+        under_way = replace(audit, since=begun)
+        await self._catalog.save_audit(under_way, token, HOLD)
+        self._told = 0
+        round_ = asyncio.ensure_future(self._run_round(self._tell, lambda summary: None))
+        renewing = asyncio.create_task(self._renew(under_way, token))
+        try:
+            await asyncio.wait({round_, renewing}, return_when=asyncio.FIRST_COMPLETED)
+            if not round_.done():
+                await renewing  # raises why it has ended
+        finally:
+            for task in (renewing, round_):
+                task.cancel()
+            await asyncio.gather(renewing, round_, return_exceptions=True)
+        found = round_.result()
+        ended = Audit(
+            begun=begun,
+            ended=self._clock.now(),
+            queues=found.queues,
+            changed=found.changed,
+            untold=found.untold,
+            findings={str(kind): count for kind, count in found.findings.items()},
+            unseen=found.unseen,
+        )
+        await self._catalog.save_audit(ended, token, HOLD)
+        counts = ", ".join(f"{count} {kind}" for kind, count in ended.findings.items()) or "nothing wrong"
+        LOG.info("audit: %d queues compared: %s; %d could not be asked for", found.queues, counts, found.untold)
+        for name, why in ended.unseen.items():
+            LOG.warning("audit: not looked at, or not all of it: partition %s: %s", name, why)
+
+    async def _renew(self, audit: Audit, token: int) -> None:
+        while True:
+            await self._clock.sleep(_RENEWED)
+            await self._catalog.save_audit(audit, token, HOLD)
+
+    async def _tell(self, finding: Finding) -> None:
+        self._told += 1
+        if self._told <= _LOGGED:
+            LOG.warning(
+                "audit: %s: %s/%s on %s as %s: %s",
+                finding.kind,
+                finding.project or "-",
+                finding.queue,
+                finding.partition,
+                finding.physical,
+                finding.words,
+            )

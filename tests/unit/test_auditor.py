@@ -1,0 +1,126 @@
+"""The audit in the background: one mover at a time, and what is kept of a round."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from catalog.errors import AuditHeld, AuditNotHeld, CatalogUnavailable
+from catalog.model import Audit
+from marconi_proxy.audit.auditor import HOLD, LOOK, Auditor
+from marconi_proxy.audit.kinds import Kind
+from marconi_proxy.audit.round import Summary
+from marconi_proxy.audit.sight import Finding
+from tests.simulation.memory_catalog import MemoryCatalog, Store
+from tests.unit.moving_world import FakeClock
+
+INTERVAL = 3600.0
+GHOST = Finding(Kind.GHOST, "p", "q", "north", "q", ("b", 1), "open, and not there")
+
+
+class Clock(FakeClock):
+    """Lets others go on while somebody sleeps."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        await asyncio.sleep(0)
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.store = Store(self.clock.now)
+        self.rounds = 0
+        self.seconds = 100.0
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def round(self, on_finding: Callable[[Finding], Awaitable[None]], on_step: object) -> Summary:
+        self.rounds += 1
+        await on_finding(GHOST)
+        await self.clock.sleep(self.seconds)
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        return Summary(7, 1, 2, {"west": "away"}, Counter({Kind.GHOST: 1}))
+
+    def auditor(self, name: str = "mover") -> Auditor:
+        return Auditor(MemoryCatalog(self.store), self.round, self.clock, random.Random(1), name, INTERVAL)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_what_a_round_found_is_kept_and_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    begun = world.clock.now()
+    assert await world.auditor().visit() == LOOK
+    found = world.store.get_audit()
+    assert found == Audit(begun, world.clock.now(), None, 7, 1, 2, {"ghost": 1}, {"west": "away"})
+    assert found.holder is None
+    assert "ghost: p/q on north as q: open, and not there" in caplog.text
+    assert "partition west: away" in caplog.text
+
+
+async def test_the_next_round_comes_after_the_interval(world: World) -> None:
+    auditor = world.auditor()
+    await auditor.visit()
+    assert await auditor.visit() == LOOK
+    assert world.rounds == 1
+    await world.clock.sleep(INTERVAL - 10)
+    assert await auditor.visit() == pytest.approx(10)
+    await world.clock.sleep(11)
+    await auditor.visit()
+    assert world.rounds == 2
+
+
+async def test_one_at_a_time(world: World) -> None:
+    async def other() -> None:
+        with pytest.raises(AuditHeld):
+            await world.auditor("other").visit()
+
+    world.meanwhile = other
+    await world.auditor().visit()
+    assert world.rounds == 1
+
+
+async def test_who_has_lost_it_stops_and_keeps_nothing(world: World) -> None:
+    async def lose() -> None:
+        world.meanwhile = None
+        world.store.release_audit(world.store.audits)
+        world.store.take_audit("other", HOLD)
+
+    world.meanwhile = lose
+    with pytest.raises(AuditNotHeld):
+        await world.auditor().visit()
+    assert world.store.get_audit().ended is None
+
+
+async def test_a_round_that_fails_is_begun_anew(world: World) -> None:
+    async def fail() -> None:
+        world.meanwhile = None
+        raise CatalogUnavailable("away")
+
+    world.meanwhile = fail
+    with pytest.raises(CatalogUnavailable):
+        await world.auditor().visit()
+    assert world.store.get_audit().holder is None
+    await world.auditor().visit()
+    assert (world.rounds, world.store.get_audit().queues) == (2, 7)
+
+
+async def test_it_goes_on_whatever_happens(world: World) -> None:
+    async def fail() -> None:
+        raise RuntimeError("a defect")
+
+    world.meanwhile = fail
+    running = asyncio.create_task(world.auditor().run())
+    while world.rounds < 3:
+        await world.clock.sleep(1)
+    world.meanwhile = None
+    while world.store.get_audit().ended is None:
+        await world.clock.sleep(1)
+    running.cancel()
