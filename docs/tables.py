@@ -10,6 +10,7 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
 from marconi_proxy.admin.routes import ROUTES
+from marconi_proxy.audit.kinds import KINDS
 from marconi_proxy.cli.commands import COMMANDS
 from marconi_proxy.cli.main import MarconiProxy
 from marconi_proxy.moving.protocol.machine import EVENTS, TABLE, picture
@@ -54,6 +55,17 @@ class Commands(_Generated):
             yield ""
 
 
+class AuditKinds(_Generated):
+    """``.. audit-kinds::``: what catalog and partitions may disagree about, and what is done about it."""
+
+    def lines(self) -> Iterator[str]:
+        rows = (
+            (f"``{kind}``", meaning.what, meaning.repair or "Nothing.", meaning.otherwise or "--")
+            for kind, meaning in KINDS.items()
+        )
+        return _table(("Kind", "What it is", "What ``--repair`` does", "What is for you to do"), rows)
+
+
 class MoveStates(_Generated):
     """``.. move-states::``: what each state of a move means, and how it ends if nothing is done about it."""
 
@@ -79,6 +91,7 @@ class MovePicture(_Generated):
 
 def setup(app: Any) -> dict[str, bool]:
     app.add_directive("admin-routes", AdminRoutes)
+    app.add_directive("audit-kinds", AuditKinds)
     app.add_directive("commands", Commands)
     app.add_directive("move-states", MoveStates)
     app.add_directive("move-events", MoveEvents)
