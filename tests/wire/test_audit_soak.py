@@ -1,0 +1,88 @@
+"""Catalog verify, again and again, over a whole system under traffic in all versions while its queues move: as nothing
+is damaged, nothing is reported.
+
+Half a minute in the ordinary run, ten minutes in ``tox -e nightly``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.servers.mongod import mongod_replica_set
+from tests.servers.zaqar import Zaqar
+from tests.wire.soak.report import switches_of
+from tests.wire.soak.stage import Stage
+from tests.wire.soak.system import OPTIONS, System, running
+
+SECONDS = float(os.environ.get("MARCONI_TEST_AUDIT_SECONDS", "30"))
+SEED = int(os.environ.get("MARCONI_TEST_SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
+_EXECUTABLE = Path(sys.executable).with_name("marconi-proxy")
+
+
+class Run(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+class Verifying:
+    """Gives the command once more whenever it has ended, in a thread; ``runs`` is what came of it."""
+
+    def __init__(self, catalog: str) -> None:
+        self.runs: list[Run] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(catalog,), name="verify")
+
+    def __enter__(self) -> Verifying:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self, catalog: str) -> None:
+        # Everybody's options, but that what is wrong is looked at again sooner.
+        options = {**OPTIONS, "audit.confirm_after": 1.0, "audit.clocks": 1.0}
+        env = {f"OS_{name.replace('.', '__')}".upper(): str(value) for name, value in options.items()}
+        command = (str(_EXECUTABLE), "catalog", "verify", "--catalog", catalog, "--rate", "200", "-f", "json")
+        while not self._over.is_set():
+            done = subprocess.run(
+                command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=os.environ | env
+            )
+            self.runs.append(Run(done.returncode, done.stdout, done.stderr))
+
+
+@pytest.fixture
+def system(zaqar16: Zaqar, tmp_path: Path) -> Iterator[System]:
+    with mongod_replica_set(1) as mongods, running(mongods, zaqar16, tmp_path) as system:
+        yield system
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900 + 4 * SECONDS)
+def test_nothing_is_reported_of_a_healthy_system_under_load_and_moves(system: System) -> None:
+    stage = Stage(system, SEED)
+    began = time.monotonic()
+    with Verifying(system.catalog) as verifying:
+        soak = stage.run(SECONDS, 0.0)
+    ways = [way for history in soak.journal.histories.values() for way in switches_of(history)]
+    print(f"seed {SEED}: {len(verifying.runs)} runs in {time.monotonic() - began:.0f} s, {len(ways)} switches")
+    print(verifying.runs[-1].err)
+    wrong = [run for run in verifying.runs if run.status != 0 or json.loads(run.out) != []]
+    assert wrong == []
+    assert soak.journal.troubles == []
+    assert len(verifying.runs) >= 2
+    # Otherwise this says nothing.
+    assert len(ways) >= len(stage.queues) / 2
