@@ -2,7 +2,8 @@
 
 Whoever loads writes the mark, *then* looks for members; a member that renews writes that, *then* looks for the mark.
 All of these are writes and reads with majority in causally consistent sessions, so at least one of the two sees the
-other: nobody serves from a catalog that is being emptied. Then ``emptying`` is set in the mark, and only then is
+other: nobody serves from a catalog that is being emptied. A member that was listed before stays listed: until its lease
+is over it may write, and whoever loads or moves must see it. Then ``emptying`` is set in the mark, and only then is
 anything removed.
 
 What a crash leaves: before ``emptying``, a mark that only refuses, which ``init`` takes away. After it, a catalog of
@@ -86,6 +87,7 @@ class Loading:
 
     async def begin(self, replace: bool) -> str:
         """Empty the catalog, as ``Catalog.begin_load``."""
+        await self._refuse_members()  # before the mark is there too, for under it they cannot renew
         token = uuid4().hex
         began = {
             "token": token,
@@ -98,7 +100,9 @@ class Loading:
                 {"_id": _ID}, [{"$set": began}], upsert=True, return_document=ReturnDocument.AFTER, session=session
             )
         try:
-            await self._refuse(replace or bool(mark and mark["emptying"]))
+            await self._refuse_members()
+            if not replace and not (mark and mark["emptying"]):
+                await self._refuse_contents()
         except BaseException:
             async with self._store.conversation() as session:
                 await self._marks.delete_one({"_id": _ID, "token": token, "emptying": False}, session=session)
@@ -106,12 +110,12 @@ class Loading:
         await self._empty(token)
         return token
 
-    async def _refuse(self, replace: bool) -> None:
+    async def _refuse_members(self) -> None:
         alive = [sighting.member.id for sighting in await self._members.list_all() if not sighting.silent()]
         if alive:
             raise MembersAlive(alive)
-        if replace:
-            return
+
+    async def _refuse_contents(self) -> None:
         async with self._store.conversation() as session:
             found = {kind: await self._store.database[f"{kind}s"].find_one({}, session=session) for kind in KINDS}
         held = [kind for kind, document in found.items() if document is not None]

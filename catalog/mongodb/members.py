@@ -28,10 +28,12 @@ class Members:
         del document["id"]
         stamped = [{"$set": {"renewed": "$$NOW", **{name: {"$literal": value} for name, value in document.items()}}}]
         async with self._store.conversation() as session:
-            await self._stored.update_one({"_id": member.id}, stamped, upsert=True, session=session)
+            renewed = await self._stored.update_one({"_id": member.id}, stamped, upsert=True, session=session)
             if not await is_marked(self._store, session):
                 return
-            await self._stored.delete_one({"_id": member.id}, session=session)
+            # One that was listed before may go on writing by the lease that it has: who loads must see it, and movers.
+            if renewed.upserted_id is not None:
+                await self._stored.delete_one({"_id": member.id}, session=session)
         raise self._store.unavailable("it is being loaded from a backup")
 
     async def list_all(self) -> list[MemberSighting]:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from pymongo import MongoClient
@@ -17,6 +18,7 @@ from catalog.errors import (
     BadCatalogURI,
     CatalogUnavailable,
     LoadUnfinished,
+    MembersAlive,
     NotEmpty,
     PartitionConflict,
     PartitionInUse,
@@ -89,16 +91,18 @@ async def test_a_removal_can_be_repeated(catalog: MongoDBCatalog, database: Any)
 
 
 class Interruption:
-    """Does something the first time that a method has returned, before its caller goes on."""
+    """Does something the first time (or another) that a method has returned, before its caller goes on."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, target: object, method: str, happening: Any) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, target: object, method: str, happening: Any, *, at: int = 1
+    ) -> None:
         original = getattr(target, method)
         self.times = 0
 
         async def interrupted(*args: Any, **kwargs: Any) -> Any:
             result = await original(*args, **kwargs)
             self.times += 1
-            if self.times == 1:
+            if self.times == at:
                 await happening()
             return result
 
@@ -390,11 +394,47 @@ async def test_a_worker_that_registers_while_a_load_begins(
             await worker.renew_member(Member("host/1/boot", lease=30.0))
         refused.append(True)
 
-    Interruption(monkeypatch, catalog._members, "list_all", register)
+    Interruption(monkeypatch, catalog._members, "list_all", register, at=2)
     await catalog.begin_load(replace=True)
     assert refused
     assert await worker.list_members() == []
     await worker.close()
+
+
+async def test_a_worker_that_renews_while_a_load_begins_stays_listed(
+    catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on writing by the lease that it has: the load must be refused, and a mover must wait for the worker."""
+    worker = await MongoDBCatalog.open(mongodb_database_uri)
+    member = Member("host/1/boot", lease=30.0)
+    renewed = []
+
+    async def renew() -> None:
+        await worker.renew_member(member)
+        with monkeypatch.context() as marked:
+            marked.setattr("catalog.mongodb.members.is_marked", AsyncMock(return_value=True))
+            with pytest.raises(CatalogUnavailable, match="being loaded"):
+                await worker.renew_member(member)
+        renewed.append(True)
+
+    Interruption(monkeypatch, catalog._members, "list_all", renew)
+    with pytest.raises(MembersAlive, match="host/1/boot"):
+        await catalog.begin_load(replace=True)
+    assert renewed
+    assert [sighting.member for sighting in await worker.list_members()] == [member]
+    await catalog.check()
+    await worker.renew_member(member)
+    await worker.close()
+
+
+async def test_a_load_that_is_refused_disturbs_no_worker(
+    catalog: MongoDBCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await catalog.renew_member(Member("host/1/boot", lease=30.0))
+    marks = Interruption(monkeypatch, catalog._loading._marks, "find_one_and_update", None, at=0)
+    with pytest.raises(MembersAlive):
+        await catalog.begin_load(replace=True)
+    assert not marks.times
 
 
 # -- URIs and secrets -----------------------------------------------------------------------------------------------
