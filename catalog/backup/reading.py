@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NoReturn
 from catalog.backup.lines import END, FORMAT, MAX_LINE, VERSION, kind_of, sort_key
 from catalog.backup.shapes import SHAPES, check
 from catalog.interface import SCHEMA_VERSION
-from catalog.model import KINDS, Kept, Partition, Placement
+from catalog.model import KINDS, Kept, Move, Partition, Placement, QueueKey
 
 # Values in a batch, and bytes of their lines.
 _BATCH = 500
@@ -33,6 +33,7 @@ class Backup:
         self._order = list(KINDS)
         self._last: tuple[int, tuple[str, ...]] | None = None
         self._partitions: set[str] = set()
+        self._moving: set[QueueKey] = set()
         self.line = 0
         self.read = 0
         self.counts = dict.fromkeys(KINDS, 0)
@@ -67,7 +68,7 @@ class Backup:
         if not line.endswith(b"\n"):
             self._refuse("the backup ends here, without its last line: it was cut off")
         try:
-            document = json.loads(line, parse_constant=_no_constant)
+            document = json.loads(line, parse_constant=_no_constant, object_pairs_hook=_each_once)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
@@ -115,6 +116,10 @@ class Backup:
             for segment in value.segments:
                 if segment.partition not in self._partitions:
                     self._refuse(f"placement.segments: partition {segment.partition!a} is not in this backup")
+        elif isinstance(value, Move) and not value.finished:
+            if value.key in self._moving:
+                self._refuse("move: is not finished, like another one of the same queue")
+            self._moving.add(value.key)
 
     def _check_end(self, end: dict[str, Any]) -> None:
         if end.get("counts") != self.counts:
@@ -124,6 +129,13 @@ class Backup:
         if self._stream.read(1):
             self.line += 1
             self._refuse("there is something after the last line")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a key is there twice")
+    return members
 
 
 def _no_constant(name: str) -> NoReturn:

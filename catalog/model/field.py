@@ -14,14 +14,17 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _JSON_DEPTH = 20
 
 
-def is_int(value: object) -> TypeGuard[int]:
-    """Tell whether it is an integer; True and False, which Python counts among them, are not."""
-    return isinstance(value, int) and not isinstance(value, bool)
+def is_int(value: object) -> bool:
+    """Tell whether it is an integer of at most 64 bits, which every store can hold.
+
+    True and False, which Python counts among them, are none.
+    """
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def is_number(value: object) -> bool:
-    """Tell whether it is a finite number; True and False are not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+    """Tell whether it is an integer (``is_int``) or another finite number."""
+    return is_int(value) or (isinstance(value, float) and isfinite(value))
 
 
 def has_surrogates(text: str) -> bool:
@@ -117,5 +120,5 @@ def _check_json(value: object, depth: int) -> None:
     elif isinstance(value, str):
         if has_surrogates(value):
             raise ValueError(f"{value!a} has surrogates")
-    elif is_int(value) and not -(2**63) <= value < 2**63:
+    elif isinstance(value, int) and not isinstance(value, bool) and not is_int(value):
         raise ValueError(f"{value} has more than 64 bits")

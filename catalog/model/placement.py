@@ -48,8 +48,7 @@ class Segment:
             raise ValueError(f"n: {self.n!r} is not a segment number")
         if not isinstance(self.partition, str) or not self.partition:
             raise ValueError("partition: a segment is on a partition")
-        if not isinstance(self.physical, str) or not self.physical:
-            raise ValueError("physical: a segment has a queue name")
+        check_queue("physical", self.physical)
         if not isinstance(self.sealed, bool):
             raise ValueError(f"sealed: {self.sealed!r} is neither true nor false")
 

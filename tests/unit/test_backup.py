@@ -139,6 +139,14 @@ def damaged(at, **changes):
             damaged(4, segments=[{"n": 0, "partition": "p1", "physical": "q", "sealed": 0}]),
             r"line 6: placement.segments\[0\].sealed: 0 is not true or false",
         ),
+        (damaged(0, version=2**63), "line 2: partition.version: 9223372036854775808 is not an integer"),
+        (damaged(4, epoch=2**63), "line 6: placement.epoch: 9223372036854775808 is not an integer"),
+        (damaged(4, since=10**400), "line 6: placement.since: 1000"),
+        (damaged(4, since=-(2**63) - 1), "line 6: placement.since: -9223372036854775809 is not a number"),
+        (
+            damaged(4, segments=[{"n": 0, "partition": "p1", "physical": "\ud800", "sealed": False}]),
+            "line 6: placement: physical: ",
+        ),
         (damaged(6, log=[{"at": 1, "state": "planned"}]), r"line 8: move.log\[0\].reason: is missing"),
         (damaged(6, facts=[1]), r"line 8: move.facts: \[1\] is not an object"),
         (damaged(6, facts={"$a": 1}), "line 8: move: facts: a key"),
@@ -186,6 +194,11 @@ def header(**changes) -> bytes:
             [line.replace(b'"weight":100', b'"weight":200') for line in GOOD],
             "line 10: sha256: is not that of the lines",
         ),
+        (
+            [*GOOD[:7], GOOD[7].replace(b'"m-1"', b'"m-0"'), *GOOD[7:]],
+            "line 9: move: is not finished, like another one of the same queue",
+        ),
+        ([*GOOD[:1], b'{"kind": "tenant", "kind": "plan", "value": {}}\n'], "line 2: is not a JSON object"),
         ([*GOOD[:1], b'{"kind": "tenant", "value": NaN}\n'], "line 2: is not a JSON object"),
     ],
 )
