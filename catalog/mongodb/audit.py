@@ -9,7 +9,7 @@ from catalog.model import Audit, Holder
 from catalog.mongodb.held import Held
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Store
+    from catalog.mongodb.store import Session, Store
 
 
 class AuditStore:
@@ -33,6 +33,10 @@ class AuditStore:
         """Save what was found, as ``Catalog.save_audit``."""
         if not await self._audit.save(audit.to_json(), token, seconds):
             raise AuditNotHeld(token)
+
+    async def forget(self, session: Session) -> None:
+        """Forget what was found, and end the hold of who verifies."""
+        await self._audit.reset(Audit().to_json(), session)
 
     async def release(self, token: int) -> None:
         """End a hold, as ``Catalog.release_audit``."""

@@ -53,9 +53,9 @@ class MongoDBCatalog(Catalog):
         self._members = Members(store)
         self._moves = Moves(store)
         self._plans = Plans(store)
-        self._loading = Loading(store, self._members)
         self._statistics = StatisticsStore(store)
         self._audit = AuditStore(store)
+        self._loading = Loading(store, self._members, self._statistics, self._audit)
 
     def __repr__(self) -> str:
         return f"<MongoDBCatalog {self._store.where}>"

@@ -80,6 +80,12 @@ class Held(Generic[V]):
         async with self._store.conversation() as session:
             await self._documents.update_one({"_id": self._name, "token": token}, ended, session=session)
 
+    async def reset(self, document: Mapping[str, Any], session: Session) -> None:
+        """Replace what is stored, if anything is, and end the hold: who has it can save nothing any more."""
+        kept = {name: value for name, value in document.items() if name != "holder"}
+        ended = {"$set": {**kept, "holder": None, "until": None}}
+        await self._documents.update_one({"_id": self._name}, ended, session=session)
+
     async def _read(self, session: Session) -> V | None:
         stages: list[dict[str, Any]] = [{"$match": {"_id": self._name}}, {"$set": {"held": _HELD}}]
         documents = await (await self._documents.aggregate(stages, session=session)).to_list()

@@ -31,7 +31,9 @@ from catalog.mongodb.documents import (
 )
 
 if TYPE_CHECKING:
+    from catalog.mongodb.audit import AuditStore
     from catalog.mongodb.members import Members
+    from catalog.mongodb.statistics import StatisticsStore
     from catalog.mongodb.store import Collection, Session, Store
 
 _ID = "loading"
@@ -80,9 +82,11 @@ async def forget_idle_mark(store: Store, session: Session) -> None:
 class Loading:
     """The verbs of the interface that load backups."""
 
-    def __init__(self, store: Store, members: Members) -> None:
+    def __init__(self, store: Store, members: Members, statistics: StatisticsStore, audit: AuditStore) -> None:
         self._store = store
         self._members = members
+        self._statistics = statistics
+        self._audit = audit
         self._marks: Collection = store.database["catalog"]
 
     async def begin(self, replace: bool) -> str:
@@ -131,8 +135,10 @@ class Loading:
             marked = await self._marks.update_one(
                 {"_id": _ID, "token": token}, [{"$set": {"emptying": True, "first_token": first}}], session=session
             )
-        if not marked.matched_count:
-            raise _over()
+            if not marked.matched_count:
+                raise _over()
+            await self._statistics.forget_walk(session)
+            await self._audit.forget(session)
         for name in ("statistics", *(f"{kind}s" for kind in reversed(KINDS))):
             collection = self._store.database[name]
             while True:

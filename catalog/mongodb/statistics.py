@@ -16,7 +16,7 @@ from catalog.mongodb.documents import read
 from catalog.mongodb.held import Held
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Collection, Store
+    from catalog.mongodb.store import Collection, Session, Store
 
 # In one message to the server, at most.
 _BATCH = 1000
@@ -81,6 +81,10 @@ class StatisticsStore:
     async def release(self, token: int) -> None:
         """End a hold, as ``Catalog.release_walk``."""
         await self._walk.release(token)
+
+    async def forget_walk(self, session: Session) -> None:
+        """Let the next walk begin at the beginning, and end the hold of who walks: what it has summed up is gone."""
+        await self._walk.reset(Walk().to_json(), session)
 
     def _read(self, document: dict[str, Any]) -> Statistics:
         try:

@@ -39,6 +39,11 @@ def save(connection: sqlite3.Connection, audit: Audit, token: int, seconds: floa
         raise AuditNotHeld(token)
 
 
+def forget(connection: sqlite3.Connection) -> None:
+    """Forget what was found, and end the hold of who verifies."""
+    held.reset(connection, _TABLE, Audit().to_json())
+
+
 def release(connection: sqlite3.Connection, token: int) -> None:
     """End a hold, as ``Catalog.release_audit``."""
     held.release(connection, _TABLE, token)

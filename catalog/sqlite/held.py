@@ -55,6 +55,12 @@ def save(connection: sqlite3.Connection, table: str, document: Mapping[str, Any]
     return bool(saved.rowcount)
 
 
+def reset(connection: sqlite3.Connection, table: str, document: Mapping[str, Any]) -> None:
+    """Replace what is stored, if anything is, and end the hold: who has it can save nothing any more."""
+    kept = {name: value for name, value in document.items() if name != "holder"}
+    connection.execute(f"UPDATE {table} SET document = ?, holder = NULL, held_until = NULL", (json.dumps(kept),))  # noqa: S608
+
+
 def release(connection: sqlite3.Connection, table: str, token: int) -> None:
     """End a hold."""
     connection.execute(f"UPDATE {table} SET holder = NULL, held_until = NULL WHERE token = ?", (token,))  # noqa: S608

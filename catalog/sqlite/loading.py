@@ -12,7 +12,7 @@ from typing import Any
 
 from catalog.errors import LoadRefused, LoadUnfinished, MembersAlive, NotEmpty, PartitionUnknown
 from catalog.model import KINDS, Kept, MemberSighting, Move, Partition, Placement, Plan, Tenant
-from catalog.sqlite import changes, moves, partitions, placements, plans, tenants
+from catalog.sqlite import audit, changes, moves, partitions, placements, plans, statistics, tenants
 from catalog.sqlite.translation import unavailable
 
 # By kind, its table. What names comes before what is named when they are emptied.
@@ -54,6 +54,8 @@ def begin(connection: sqlite3.Connection, token: str, replace: bool, members: Se
     (first,) = connection.execute(_FIRST_TOKEN).fetchone()
     for table in _EMPTIED:
         connection.execute(f"DELETE FROM {table}")  # noqa: S608
+    statistics.forget_walk(connection)
+    audit.forget(connection)
     connection.execute(
         "INSERT OR REPLACE INTO loading (id, token, since, first_token) VALUES (1, ?, julianday('now'), ?)",
         (token, first),

@@ -91,3 +91,8 @@ def save(connection: sqlite3.Connection, changed: Walk, token: int, seconds: flo
 def release(connection: sqlite3.Connection, token: int) -> None:
     """End a hold, as ``Catalog.release_walk``."""
     held.release(connection, _WALKS, token)
+
+
+def forget_walk(connection: sqlite3.Connection) -> None:
+    """Let the next walk begin at the beginning, and end the hold of who walks: what it has summed up is gone."""
+    held.reset(connection, _WALKS, Walk().to_json())

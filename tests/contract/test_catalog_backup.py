@@ -16,13 +16,16 @@ from catalog import Catalog, open_catalog
 from catalog.backup import importing
 from catalog.backup.exporting import export
 from catalog.errors import (
+    AuditNotHeld,
     CatalogUnavailable,
     LoadRefused,
     LoadUnfinished,
     MembersAlive,
     NotEmpty,
+    WalkNotHeld,
 )
 from catalog.model import (
+    Audit,
     Kept,
     Member,
     MoveState,
@@ -34,6 +37,7 @@ from catalog.model import (
     Statistics,
     StatisticsSubject,
     Tenant,
+    Walk,
 )
 from catalog.mongodb.driver import MongoDBCatalog
 from tests.contract.conftest import OpenAgain
@@ -119,6 +123,34 @@ async def test_statistics_of_before_a_load_are_not_shown_after_it(full: Catalog)
     await full.put_statistics(StatisticsSubject.PROJECT, [found], since="", until=None)
     await load(full, everything(), replace=True)
     assert await full.list_statistics(StatisticsSubject.PROJECT, limit=9) == []
+    await full.close()
+
+
+async def test_a_walk_of_before_a_load_does_not_go_on_after_it(full: Catalog) -> None:
+    held = (await full.take_walk("host/1/boot", 60.0)).holder
+    assert held is not None
+    sums = Statistics(StatisticsSubject.PARTITION, "p1", 3, begun=1.0, ended=2.0)
+    walk = Walk(begun=1.0, after=QueueKey("project", "news"), partitions=(sums,))
+    await full.save_walk(walk, held.token, 60.0)
+    await load(full, everything(), replace=True)
+    assert await full.get_walk() == Walk()
+    with pytest.raises(WalkNotHeld):
+        await full.save_walk(walk, held.token, 60.0)
+    taken_anew = (await full.take_walk("host/2/boot", 60.0)).holder
+    assert taken_anew is not None
+    assert taken_anew.token > held.token
+    await full.close()
+
+
+async def test_an_audit_of_before_a_load_is_not_shown_after_it(full: Catalog) -> None:
+    held = (await full.take_audit("host/1/boot", 60.0)).holder
+    assert held is not None
+    audit = Audit(begun=1.0, ended=2.0)
+    await full.save_audit(audit, held.token, 60.0)
+    await load(full, everything(), replace=True)
+    assert await full.get_audit() == Audit()
+    with pytest.raises(AuditNotHeld):
+        await full.save_audit(audit, held.token, 60.0)
     await full.close()
 
 

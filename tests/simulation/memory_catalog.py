@@ -393,6 +393,8 @@ class Store:
         self.first_token = max(self.first_token, int(self.clock() * 1000), *self.tokens.values(), 0)
         for values in (*self._kept().values(), self.statistics, self.tokens, self.holders):
             values.clear()
+        self.walk = Walk()
+        self.audit = Audit()
         self.loading = f"load-{len(self.log)}"
         self.note(ChangeSubject.TENANT, ("",))
         return self.loading
