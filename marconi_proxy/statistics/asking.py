@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from catalog.model import Partition, PartitionState, QueueKey, Segment
+from catalog.model.field import is_int
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.steps.interface import CALL, Unready
 from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls
@@ -17,6 +18,8 @@ LOG = logging.getLogger(__name__)
 
 # Seconds for which a partition that did not answer is not asked.
 LEFT_ALONE = 30.0
+# More messages than a queue can have: who says so is in trouble.
+_TOO_MANY = 2**40
 
 
 class Turns:
@@ -91,19 +94,21 @@ class Asking:
         return upstream
 
 
-def _holding(counts: dict[str, Any], now: float) -> Holding:
-    total, claimed = _count(counts, "total"), _count(counts, "claimed")
+def _holding(counts: dict[str, Any], now: float) -> Holding | None:
+    free, claimed, total = (_count(counts, name) for name in ("free", "claimed", "total"))
+    if free is None or claimed is None or total is None:
+        return None
     oldest = counts.get("oldest")
     age = oldest.get("age") if isinstance(oldest, dict) else None
     return Holding(
         # Topics tell their total only (API section 4.12).
-        free=_count(counts, "free") or max(0, total - claimed),
+        free=free or max(0, total - claimed),
         claimed=claimed,
-        oldest=float(int(now) - age) if isinstance(age, int) else None,
+        oldest=float(int(now) - max(0, age)) if is_int(age) and age <= now else None,
     )
 
 
-def _count(counts: dict[str, Any], name: str) -> int:
+def _count(counts: dict[str, Any], name: str) -> int | None:
     # Zaqar has been seen to tell of fewer than none (API section 2.13).
     found = counts.get(name, 0)
-    return max(0, found) if isinstance(found, int) else 0
+    return max(0, found) if is_int(found) and found < _TOO_MANY else None

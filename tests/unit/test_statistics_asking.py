@@ -76,14 +76,19 @@ OLDEST = {"href": "/v1/queues/orders/messages/1", "age": 91, "created": "2014-03
         (200, counts(free=0, claimed=0, total=0), Holding()),
         (200, counts(total=4), Holding(4)),
         (200, counts(free=4, claimed=-1, total=3), Holding(4)),
-        (200, counts(free="4", claimed=None, total=[], oldest={"age": "?"}), Holding()),
+        (200, counts(free=1, claimed=0, total=1, oldest={"age": "?"}), Holding(1)),
+        (200, counts(free=1, claimed=0, total=1, oldest={"age": 10**400}), Holding(1)),
+        (200, counts(free=1, claimed=0, total=1, oldest={"age": -3}), Holding(1, 0, START)),
+        (200, counts(free="4", claimed=0, total=4), None),
+        (200, counts(free=4, claimed=None, total=4), None),
+        (200, counts(free=4, claimed=0, total=10**400), None),
+        (200, counts(free=2**40, claimed=0, total=2**40), None),
         (404, {"title": "Not found"}, Holding()),
         (503, {"title": "Queue stats unavailable"}, None),
         (200, {"messages": 3}, None),
         (200, [1], None),
         (204, None, None),
     ],
-    ids=["some", "empty", "a topic", "negative", "no numbers", "no queue in v1", "503", "odd", "a list", "nothing"],
 )
 async def test_what_an_answer_means(status: int, document: object, holding: Holding | None) -> None:
     assert await Stage(status, document).ask() == holding
