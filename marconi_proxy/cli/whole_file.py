@@ -16,11 +16,12 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
     If it does not, ``path`` is what it was before. What is no file (a device, a pipe) is simply written to. Raises
     OSError.
     """
-    path = os.path.realpath(path)
+    # Before links are followed: that of a pipe (/dev/stdout, /dev/fd/63) leads nowhere.
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb") as stream:
             yield stream
         return
+    path = os.path.realpath(path)
     beside = f"{path}.{secrets.token_hex(4)}.part"
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

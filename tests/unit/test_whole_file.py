@@ -48,6 +48,15 @@ def test_what_is_no_file_is_written_to(tmp_path):
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
+def test_a_pipe_is_written_to_by_the_name_of_its_descriptor():
+    reader, writer = os.pipe()
+    with whole_file(f"/dev/fd/{writer}") as stream:
+        stream.write(b"whole")
+    os.close(writer)
+    with open(reader, "rb") as stream:
+        assert stream.read() == b"whole"
+
+
 def test_no_directory(tmp_path):
     with pytest.raises(FileNotFoundError), whole_file(str(tmp_path / "none" / "backup")):
         pass
