@@ -14,7 +14,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _JSON_DEPTH = 20
 
 
-def is_int(value: object) -> bool:
+def is_int(value: object) -> TypeGuard[int]:
     """Tell whether it is an integer of at most 64 bits, which every store can hold.
 
     True and False, which Python counts among them, are none.
