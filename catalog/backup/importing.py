@@ -8,14 +8,21 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from catalog.backup.reading import Backup
-from catalog.errors import LoadUnfinished
+from catalog.errors import LoadUnfinished, MembersAlive, NotEmpty
 from catalog.interface import Catalog
 
 Seen = Callable[[Backup], None]
 
 
 class HalfLoaded(Exception):
-    """The catalog was emptied and not filled again, for the reason that is this exception's cause."""
+    """The catalog was emptied and not filled again, for the reason that is this exception's cause.
+
+    ``emptied`` is False if that came while it was to be emptied: then nobody knows how far that went, if at all.
+    """
+
+    def __init__(self, *, emptied: bool) -> None:
+        super().__init__(f"the catalog {'was' if emptied else 'may have been'} emptied and not filled again")
+        self.emptied = emptied
 
 
 async def verify(stream: BinaryIO, seen: Seen) -> dict[str, int]:
@@ -42,7 +49,12 @@ async def load(catalog: Catalog, stream: BinaryIO, *, replace: bool, seen: Seen)
     backup = Backup(stream)
     batches = backup.batches()
     batch = await asyncio.to_thread(next, batches, None)
-    token = await catalog.begin_load(replace=replace)
+    try:
+        token = await catalog.begin_load(replace=replace)
+    except (NotEmpty, MembersAlive):
+        raise
+    except BaseException as error:
+        raise HalfLoaded(emptied=False) from error
     try:
         while batch:
             await catalog.load(token, batch)
@@ -50,5 +62,5 @@ async def load(catalog: Catalog, stream: BinaryIO, *, replace: bool, seen: Seen)
             batch = await asyncio.to_thread(next, batches, None)
         await catalog.end_load(token)
     except BaseException as error:
-        raise HalfLoaded from error
+        raise HalfLoaded(emptied=True) from error
     return backup.counts

@@ -52,6 +52,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+# Seconds to empty a catalog, all of whose pages have to be read.
+_EMPTY_TIMEOUT = 3600.0
+
+
 class SQLiteCatalog(Catalog):
     """A catalog in the file ``path``, used by any number of processes at once.
 
@@ -264,7 +268,12 @@ class SQLiteCatalog(Catalog):
         def begin(connection: sqlite3.Connection) -> None:
             loading.begin(connection, token, replace, members.list_all(connection, self._path))
 
-        await self._write(begin)
+        # On a lane of its own: to give up while it is being emptied would be to tell that it was not.
+        lane = Lane(self._path, "empty", begin="BEGIN IMMEDIATE", patience=_EMPTY_TIMEOUT)
+        try:
+            await lane.transact(begin)
+        finally:
+            await lane.close()
         return token
 
     async def load(self, token: str, values: Sequence[Kept]) -> None:

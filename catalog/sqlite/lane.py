@@ -25,11 +25,15 @@ ANSWER_TIMEOUT = 10.0
 
 
 class Lane:
-    """A connection to ``path`` on a thread of its own; ``begin`` is the statement that starts its transactions."""
+    """A connection to ``path`` on a thread of its own; ``begin`` is the statement that starts its transactions.
 
-    def __init__(self, path: str, name: str, *, begin: str) -> None:
+    ``patience`` is how long a caller waits for its turn and its answer, in seconds; ANSWER_TIMEOUT unless it is given.
+    """
+
+    def __init__(self, path: str, name: str, *, begin: str, patience: float | None = None) -> None:
         self._path = path
         self._begin = begin
+        self._patience = ANSWER_TIMEOUT if patience is None else patience
         self._connection: sqlite3.Connection | None = None  # made, used and closed on the thread only
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"catalog-{name}")
         self._closed = False
@@ -73,10 +77,10 @@ class Lane:
         future = self._executor.submit(job)
         try:
             # A job that has not begun is dropped on timeout and on cancellation; one that has begun ends by itself.
-            async with asyncio.timeout(ANSWER_TIMEOUT):
+            async with asyncio.timeout(self._patience):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
-            raise unavailable(self._path, f"no answer within {ANSWER_TIMEOUT:g} s") from None
+            raise unavailable(self._path, f"no answer within {self._patience:g} s") from None
 
     def _inside(self, function: Callable[[sqlite3.Connection], T]) -> T:
         with translated(self._path):

@@ -159,9 +159,10 @@ class Import(_BackupVerb):
         except HalfLoaded as error:
             why = error.__cause__
             what = f"{parsed_args.file}: {why}" if isinstance(why, BadBackup) else str(why) or "interrupted"
+            state = "was emptied and is not whole: it is" if error.emptied else "may have been emptied; if so, it is"
             raise CommandError(
-                f"{what}. T{where[1:]} was emptied and is not whole: it is not served until marconi-proxy catalog "
-                "import was run again, to its end.",
+                f"{what}. T{where[1:]} {state} not served until marconi-proxy catalog import was run again, to its "
+                "end.",
                 Exit.REFUSED if isinstance(why, BadBackup | CatalogError) else Exit.FAILED,
             ) from error
         self.say(f"Imported {told(counts)}.")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from catalog import open_catalog
-from catalog.errors import CatalogUnavailable, NotInitialised, WrongSchema
+from catalog.errors import CatalogUnavailable, LoadUnfinished, NotInitialised, WrongSchema
 from catalog.model import Member, Synced, Tenant
 from catalog.sqlite import changes, lane
 from catalog.sqlite.driver import SQLiteCatalog
@@ -51,6 +51,20 @@ async def test_opening_initialises_a_new_file(path: Path) -> None:
     again = await open_catalog(f"sqlite:///{path}")
     assert await again.list_partitions() == [partition("p1")]
     await again.close()
+
+
+async def test_emptying_a_catalog_may_take_longer_than_other_calls(
+    catalog: SQLiteCatalog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "ANSWER_TIMEOUT", 0.0)
+    impatient = SQLiteCatalog(str(path))
+    with pytest.raises(CatalogUnavailable, match="no answer within 0 s"):
+        await impatient.list_partitions()
+    await impatient.begin_load(replace=True)
+    await impatient.close()
+    assert await catalog.list_partitions() == []
+    with pytest.raises(LoadUnfinished):
+        await catalog.check()
 
 
 async def test_many_open_a_new_file_at_once(path: Path) -> None:

@@ -16,7 +16,7 @@ from catalog.backup.importing import HalfLoaded, load, verify
 from catalog.backup.lines import end_line, header_line, kind_of, value_line
 from catalog.backup.reading import Backup, BadBackup
 from catalog.backup.shapes import SHAPES
-from catalog.errors import LoadUnfinished, NotEmpty
+from catalog.errors import CatalogUnavailable, LoadUnfinished, NotEmpty
 from catalog.model import KINDS, LogEntry, MoveState, Partition, PlacementState, Tenant
 from tests.contract.examples import move, partition, placement, plan
 from tests.simulation.memory_catalog import MemoryCatalog, Store
@@ -231,6 +231,19 @@ async def test_what_is_wrong_at_once_changes_nothing(catalog):
     with pytest.raises(NotEmpty):
         await load(catalog, stream(GOOD), replace=False, seen=nothing)
     assert await exported(catalog) == before
+
+
+class Unreachable(MemoryCatalog):
+    async def begin_load(self, *, replace: bool) -> str:
+        raise CatalogUnavailable("it cannot be reached")
+
+
+async def test_nobody_knows_how_far_an_emptying_went_that_was_not_answered():
+    catalog = Unreachable(Store(lambda: 1700000000.0))
+    with pytest.raises(HalfLoaded, match="may have been emptied") as caught:
+        await load(catalog, stream(backup()), replace=True, seen=nothing)
+    assert not caught.value.emptied
+    assert isinstance(caught.value.__cause__, CatalogUnavailable)
 
 
 async def test_what_is_wrong_later_leaves_the_mark(catalog, monkeypatch):
