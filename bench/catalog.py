@@ -283,13 +283,16 @@ async def occupied(uri: str, number: int) -> float:
     door = make_application(options.load(overrides={"catalog.uri": uri, "directory.cache_size": REMEMBERED}))
     await door.start()
     after: QueueKey | None = None
-    while number > 0:
-        page = await door._catalog.list_placements(after=after, limit=min(number, AT_ONCE))
+    asked = 0
+    while asked < number:
+        page = await door._catalog.list_placements(after=after, limit=min(number - asked, AT_ONCE))
         if not page:
             break
         await asyncio.gather(*(door._directory.find(one.key) for one in page))
-        after, number = page[-1].key, number - len(page)
+        after, asked = page[-1].key, asked + len(page)
     kept = len(door._directory._placements)
+    if kept < asked:
+        raise RuntimeError(f"of {asked} placements {kept} are remembered: the figure would be too good")
     del after
     gc.collect()
     megabytes = resident()
