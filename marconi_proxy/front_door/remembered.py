@@ -1,8 +1,8 @@
 """Placements in little memory, the least recently used going first.
 
 A placement as an object takes a kilobyte. Those used last are kept so; the others as a few bytes each, from which they
-are made again when they are asked for. What can be kept in bytes is a queue without history, as nearly all are; any
-other placement stays an object.
+are made again when they are asked for. What can be kept in bytes is an open queue of one segment, as nearly all are,
+also those whose move is done; any other placement stays an object.
 """
 
 from __future__ import annotations
@@ -91,22 +91,22 @@ def packed(placement: Placement) -> bytes | Placement:
         and len(placement.segments) == 1
         and placement.group is None
         and placement.move is None
-        and placement.base == segment.n
-        and segment.physical == placement.queue
         and not segment.sealed
-        and "\n" not in segment.partition
+        and "\n" not in segment.partition + segment.physical
     )
     if not simple:
         return placement
     since = float(placement.since)
-    return f"{placement.epoch}\n{segment.n}\n{since!r}\n{segment.partition}\n{placement.born}".encode()
+    physical = "" if segment.physical == placement.queue else segment.physical  # it is never empty itself
+    numbers = f"{placement.epoch}\n{segment.n}\n{placement.base}\n{since!r}"
+    return f"{numbers}\n{segment.partition}\n{physical}\n{placement.born}".encode()
 
 
 def unpacked(key: QueueKey, made: bytes) -> Placement:
     """Return the placement that ``packed`` made this of."""
-    epoch, n, since, partition, born = made.decode().split("\n")
-    segment = Segment(int(n), intern(partition), key.queue)
-    return Placement(*key, int(epoch), PlacementState.OPEN, (segment,), int(n), float(since), born=born)
+    epoch, n, base, since, partition, physical, born = made.decode().split("\n")
+    segment = Segment(int(n), intern(partition), physical or key.queue)
+    return Placement(*key, int(epoch), PlacementState.OPEN, (segment,), int(base), float(since), born=born)
 
 
 def _text(key: QueueKey) -> str:

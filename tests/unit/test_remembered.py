@@ -27,6 +27,8 @@ def placed(n: int, **changes) -> Placement:
         replace(SIMPLE, queue="~t", segments=(Segment(3, "east-1", "~t"),)),
         replace(SIMPLE, since=0),
         replace(SIMPLE, born="", epoch=2**40),
+        replace(SIMPLE, base=2),
+        replace(SIMPLE, segments=(Segment(4, "east-1", "q-s4"),)),
     ],
 )
 def test_simple_placements_take_a_few_bytes(placement):
@@ -42,9 +44,8 @@ def test_simple_placements_take_a_few_bytes(placement):
         {"state": PlacementState.SEALING},
         {"segments": (Segment(3, "east-1", "q", sealed=True), Segment(4, "west-1", "q"))},
         {"segments": (Segment(3, "east-1", "q", sealed=True),)},
-        {"segments": (Segment(3, "east-1", "hidden"),)},
+        {"segments": (Segment(3, "east-1", "hid\nden"),)},
         {"segments": (Segment(3, "east\n1", "q"),)},
-        {"base": 2},
         {"group": "source"},
         {"move": "m-1"},
     ],
