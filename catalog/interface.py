@@ -225,7 +225,8 @@ class Catalog(ABC):
     async def renew_member(self, member: Member) -> None:
         """Register the member, or renew it, stamped with the store's clock.
 
-        Raises CatalogUnavailable while a backup is being loaded: nobody may serve from half a catalog.
+        Raises CatalogUnavailable while a backup is being loaded: nobody may serve from half a catalog. A member that
+        was registered before stays so, for it may write until its lease is over.
         """
 
     @abstractmethod

@@ -232,7 +232,12 @@ async def test_not_while_workers_serve_from_it(full: Catalog) -> None:
     await full.remove_member("host/1/boot")
     await full.remove_member("host/2/boot")
     await full.renew_member(Member("silent", lease=0.000001))
-    await load(full, everything(), replace=True)
+    token = await full.begin_load(replace=True)
+    with pytest.raises(CatalogUnavailable, match="being loaded"):
+        await full.renew_member(Member("silent", lease=0.000001))
+    assert [sighting.member.id for sighting in await full.list_members()] == ["silent"]
+    await full.load(token, everything())
+    await full.end_load(token)
     assert [sighting.member.id for sighting in await full.list_members()] == ["silent"]
     await full.close()
 
