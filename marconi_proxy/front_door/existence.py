@@ -47,7 +47,12 @@ def just_before(name: str) -> str:
 
 
 class MarkerIgnored(BadAnswer):
-    """The partition does not list from a marker that is no queue, as Zaqar's Redis store (API section 6.3)."""
+    """The partition does not list from a marker that is no queue, or the first of all, as Zaqar's Redis store (API
+    section 6.3). ``first`` is what it lists from instead."""
+
+    def __init__(self, partition: str, first: str) -> None:
+        super().__init__(f"partition {partition} does not list from a marker")
+        self.first = first
 
 
 async def listed(
@@ -67,11 +72,13 @@ async def listed(
         raise BadAnswer(f"partition {name} answered {answer.status} to a listing")
     try:
         entries = [dict(entry) for entry in json.loads(body)[path.rpartition("/")[2]]]
-        names = [str(entry["name"]) for entry in entries]
+        names = [entry["name"] for entry in entries]
     except (ValueError, LookupError, TypeError, RecursionError):
-        raise BadAnswer(f"partition {name} answered a listing with something else") from None
+        names = [None]
+    if not all(isinstance(name, str) for name in names):
+        raise BadAnswer(f"partition {name} answered a listing with something else")
     if any(name <= marker for name in names):
-        raise MarkerIgnored(f"partition {name} does not list from a marker")
+        raise MarkerIgnored(name, names[0])
     if names != sorted(names):
         raise BadAnswer(f"partition {name} does not list by name")
     return entries
@@ -83,7 +90,16 @@ async def exists(upstream: Upstream, key: QueueKey, physical: str) -> bool:
     Listing is the only route that tells in every version: v1.1 and v2 show a missing queue like an empty one. Raises
     UpstreamError, as ``listed``.
     """
-    entries = await listed(upstream, key, _collection(upstream, key), marker=just_before(physical), limit=1)
+    path = _collection(upstream, key)
+    try:
+        entries = await listed(upstream, key, path, marker=just_before(physical), limit=1)
+    except MarkerIgnored:
+        # Some queue comes before it. Then it is found by what follows it, if it is one.
+        try:
+            await listed(upstream, key, path, marker=physical, limit=1)
+        except MarkerIgnored as again:
+            return again.first == physical
+        return True
     return any(entry["name"] == physical for entry in entries)
 
 

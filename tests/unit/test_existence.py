@@ -177,6 +177,7 @@ NO_LISTINGS = {
     "null": answer(200, b'{"queues": null}'),
     "names missing": answer(200, b'{"queues": [{}]}'),
     "no objects": answer(200, b'{"queues": [7]}'),
+    "names that are none": answer(200, b'{"queues": [{"name": ["q"]}]}'),
 }
 
 
@@ -185,6 +186,45 @@ async def test_what_is_no_listing_says_nothing(pool: Pool, reply: bytes) -> None
     async with EvilHost([ever(READ, say(reply))]) as host:
         with pytest.raises(BadAnswer, match="partition p1"):
             await exists(reach(pool, host.url), QueueKey("p", "q"), "q")
+
+
+class Redis:
+    """As Zaqar's Redis store lists: from its beginning, if the marker is no queue or the first one."""
+
+    def __init__(self, *queues: str) -> None:
+        self.queues = sorted(queues)
+        self.asked: list[bytes] = []
+
+    def __call__(self, request: Request) -> bytes:
+        self.asked.append(request.target)
+        given = dict(pair.split("=") for pair in request.target.decode().partition("?")[2].split("&"))
+        marker = given.get("marker", "")
+        rank = self.queues.index(marker) if marker in self.queues else 0
+        start = rank + 1 if rank else 0
+        found = self.queues[start : start + int(given["limit"])]
+        return answer(200, json.dumps({"queues": [{"name": name} for name in found], "links": []}).encode())
+
+
+@pytest.mark.parametrize("others", ["", "a", "b", "bd", "d", "abd", "de"])
+async def test_existence_where_markers_that_are_no_queues_are_ignored(pool: Pool, others: str) -> None:
+    without, having = Redis(*others), Redis(*others, "c")
+    async with EvilHost([serve(without)]) as one, EvilHost([serve(having)]) as other:
+        assert not await exists(reach(pool, one.url), QueueKey("p", "c"), "c")
+        assert await exists(reach(pool, other.url), QueueKey("p", "c"), "c")
+    assert len(without.asked) <= 2
+    assert len(having.asked) <= 2
+
+
+async def test_one_that_becomes_the_first_of_all_meanwhile_is_there(pool: Pool) -> None:
+    redis = Redis("a", "c")
+
+    def and_then_alone(request: Request) -> bytes:
+        said = redis(request)
+        redis.queues = ["c"]
+        return said
+
+    async with EvilHost([serve(and_then_alone)]) as host:
+        assert await exists(reach(pool, host.url), QueueKey("p", "c"), "c")
 
 
 async def test_a_partition_that_cannot_be_asked(pool: Pool) -> None:

@@ -327,6 +327,7 @@ WRONG = {
     "metadata that is none": answer(200, b'{"queues": [{"name": "q", "metadata": []}]}'),
     "out of order": answer(200, b'{"queues": [{"name": "r"}, {"name": "q"}]}'),
     "no name of a queue": answer(200, b'{"queues": [{"name": "p~~"}]}'),
+    "no name": answer(200, b'{"queues": [{"name": ["q"], "metadata": {}}]}'),
     "nothing": b"",
 }
 
