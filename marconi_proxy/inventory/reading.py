@@ -7,6 +7,7 @@ project, in the order of bytes (API sections 2.1, 3.1, 4.2, 4.12), so for other 
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
@@ -29,6 +30,10 @@ _INVENTORY_PAGE = 100
 _MAX_ANSWER = 64 * 1024 * 1024
 # How often a page is asked for before the partition counts as one that cannot be listed.
 _ATTEMPTS = 3
+
+
+# What a request line can have.
+_TARGET = re.compile(r"[!-~]+\Z")
 
 
 class CannotList(Exception):
@@ -116,7 +121,7 @@ class Inventory:
         if not links:
             return None
         parts = urlsplit(links[0])
-        if parts.netloc or not parts.path.startswith("/") or links[0] == target or not links[0].isascii():
+        if parts.netloc or not parts.path.startswith("/") or links[0] == target or not _TARGET.match(links[0]):
             raise _not_a_listing(partition)
         return links[0]
 
@@ -140,15 +145,18 @@ class Inventory:
     async def _listed(
         self, upstream: Upstream, project: str, path: str, member: str, prefix: str
     ) -> AsyncGenerator[Found, None]:
-        marker = ""
+        marker, short = "", False
         while True:
             target = f"{path}?limit={_PAGE}&detailed=true" + (f"&marker={quote(marker, safe='')}" if marker else "")
             document = await self._page(upstream, target, project, "a listing", missing=bool(prefix))
             page = self._entries(upstream.partition, document, member, lambda e: _listed_entry(e, project, prefix))
+            if not page or (short and page[0].physical <= marker):
+                return
             for found in page:
                 yield found
-            if len(page) < _PAGE:
-                return
+            # Only an empty page is the end (API section 6.3); but Zaqar's Redis store begins anew at a marker that is
+            # the first queue of all, or gone, and where it does so after a short page there was no more.
+            short = len(page) < _PAGE
             marker = page[-1].physical
 
     # -- either ------------------------------------------------------------------------------------------------------

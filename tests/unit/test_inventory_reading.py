@@ -12,7 +12,7 @@ import pytest
 from catalog.model import Partition
 from marconi_proxy.inventory.rate import Rate
 from marconi_proxy.inventory.reading import CannotList, Found, Inventory
-from tests.unit.node_upstream import Given, Nodes, nodes
+from tests.unit.node_upstream import Given, Handler, Nodes, nodes
 
 URL = "http://north:8890"
 
@@ -138,7 +138,15 @@ async def test_what_is_no_listing_is_said(north: Nodes, status: int, body: bytes
 
 
 @pytest.mark.parametrize(
-    "link", ["http://elsewhere/v1/inventory", "v1/inventory", "/v1/inventory?limit=100&metadata=true"]
+    "link",
+    [
+        "http://elsewhere/v1/inventory",
+        "//elsewhere/v1/inventory",
+        "v1/inventory",
+        "/v1/inventory?limit=100&metadata=true",
+        "/v1/inventory HTTP/1.1\r\nx-project-id: q\r\n\r\n",
+        "/v1/inv\u00e9ntory",
+    ],
 )
 async def test_a_link_that_leads_astray_is_not_followed(north: Nodes, link: str) -> None:
     async def answer(call: Any) -> Given:
@@ -147,6 +155,40 @@ async def test_a_link_that_leads_astray_is_not_followed(north: Nodes, link: str)
 
     north.handlers[URL] = answer
     assert "something else" in await refused(north, north.partition("north", inventory=URL), None)
+
+
+def pages(*names_of_pages: str) -> Handler:
+    """Answer with these pages in turn, a queue for each letter."""
+    left = list(names_of_pages)
+
+    async def answer(call: Any) -> Given:
+        listed = [{"name": name, "metadata": {}} for name in left.pop(0)]
+        return Given(200, json.dumps({"queues": listed, "links": []}).encode())
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        [
+            "",
+        ],
+        ["abc"],
+        ["a"],
+    ],
+)
+async def test_a_short_page_is_not_the_end_unless_an_empty_one_follows_or_the_same(
+    north: Nodes, following: list[str]
+) -> None:
+    north.handlers["http://north:8888"] = pages("a", "bc", *following)
+    partition = north.partition("north", api_versions=("v1.1",))
+    assert await read(north, partition, ["p"]) == [Found("p", name) for name in "abc"]
+
+
+async def test_a_full_page_that_is_followed_by_the_same_is_no_end(north: Nodes) -> None:
+    north.handlers["http://north:8888"] = pages("abcdefghijklmnopqrst", "ab")
+    assert "in order" in await refused(north, north.partition("north"))
 
 
 async def test_a_moment_of_trouble_is_got_over(north: Nodes) -> None:
