@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
+from typing import NamedTuple
 
 from catalog.errors import Conflict as Changed
 from catalog.errors import MoveConflict, MoveUnderWay, PartitionUnknown
@@ -36,19 +37,17 @@ from catalog.model import (
 )
 from marconi_proxy.adoption.entries import Conflict, Rule, Single
 from marconi_proxy.adoption.plan_file import Plan
-from marconi_proxy.front_door.existence import exists
+from marconi_proxy.adoption.presence import Entry, Presence, Stopped, batches
 from marconi_proxy.inventory.rate import Rate
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.orders.ordering import OPERATOR
 from marconi_proxy.moving.protocol.barrier import CHAINS, incapable
 from marconi_proxy.moving.protocol.machine import Event, after
-from marconi_proxy.upstream.errors import UpstreamError
 from marconi_proxy.upstream.exchange import Upstream
 
 _UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _AT_ONCE = 16
 _ROUNDS = 10
-_ATTEMPTS = 3
 
 
 class Outcome(StrEnum):
@@ -59,10 +58,6 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
     GONE = "gone"
     CONFLICT = "conflict"
-
-
-class Stopped(Exception):
-    """It cannot go on. What is done stays, and the plan can be applied again."""
 
 
 class _Met(Exception):
@@ -77,6 +72,13 @@ class Summary:
     conflicts: list[tuple[int, QueueKey, str]] = field(default_factory=list)
     chains: int = 0
     retiring: int = 0
+
+
+class _Placed(NamedTuple):
+    """What is stored of a queue after an attempt to place it, and whether it is what was to be stored."""
+
+    stored: Placement
+    new: bool
 
 
 class Applying:
@@ -100,42 +102,48 @@ class Applying:
         self._clock = clock
         self._retire = retire
         self._token = token
-        self._upstreams: dict[str, Upstream] = {}
+        self._presence = Presence({}, rate)
         self.summary = Summary()
 
     async def run(self, plan: Plan, done: Callable[[], None]) -> None:
         """Apply every entry; ``done`` is called after each. Raises Stopped, CatalogError, BadPlan, OSError."""
-        self._upstreams = {p.name: self._open_upstream(p) for p in await self._catalog.list_partitions()}
+        ways = {p.name: self._open_upstream(p) for p in await self._catalog.list_partitions()}
+        self._presence = Presence(ways, self._rate)
         if plan.conflicts:
             lacking = incapable(await self._catalog.list_members(), CHAINS)
             if lacking:
                 raise Stopped(f"of a release that cannot serve a chain: member {', '.join(lacking)}; nothing was done")
-        entries = plan.entries()
+        todo = batches(plan.entries())
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(_AT_ONCE):
-                    group.create_task(self._work(plan, entries, done))
+                    group.create_task(self._work(plan, todo, done))
         except ExceptionGroup as failures:
             # The others were cancelled by the first; writes that were under way are safe to repeat.
             raise failures.exceptions[0] from None
 
-    async def _work(
-        self, plan: Plan, entries: Iterator[tuple[int, Conflict | Single]], done: Callable[[], None]
-    ) -> None:
-        for number, entry in entries:
+    async def _work(self, plan: Plan, todo: Iterator[list[Entry]], done: Callable[[], None]) -> None:
+        for batch in todo:
+            number = batch[0][0]
             try:
-                outcome = await self._entry(plan, number, entry)
-            except _Met as met:
-                outcome = Outcome.CONFLICT
-                self.summary.conflicts.append((number, entry.key, str(met)))
+                placed = await self._together(plan.id, batch)
+                for number, entry in batch:
+                    await self._told(plan, number, entry, placed.get(entry.key))
+                    done()
             except PartitionUnknown as error:
                 raise Stopped(f"line {number}: {error}") from error
-            self.summary.outcomes[outcome] += 1
-            done()
 
-    async def _entry(self, plan: Plan, number: int, entry: Conflict | Single) -> Outcome:
+    async def _told(self, plan: Plan, number: int, entry: Conflict | Single, placed: _Placed | None) -> None:
+        try:
+            outcome = await self._entry(plan, number, entry, placed)
+        except _Met as met:
+            outcome = Outcome.CONFLICT
+            self.summary.conflicts.append((number, entry.key, str(met)))
+        self.summary.outcomes[outcome] += 1
+
+    async def _entry(self, plan: Plan, number: int, entry: Conflict | Single, placed: _Placed | None) -> Outcome:
         if isinstance(entry, Single):
-            return await self._single(plan.id, entry)
+            return await self._single(plan.id, entry, placed)
         if entry.rule is Rule.SKIP:
             return Outcome.SKIPPED
         if entry.rule is Rule.PREFER:
@@ -147,22 +155,29 @@ class Applying:
 
     # -- one place ---------------------------------------------------------------------------------------------------
 
-    async def _single(self, plan_id: str, wanted: Single) -> Outcome:
-        known = await self._catalog.get_placement(wanted.key)
-        if known is not None and known.born.startswith(_origin(plan_id, wanted.key)):
+    async def _together(self, plan_id: str, batch: list[Entry]) -> dict[QueueKey, _Placed]:
+        """Place those of a batch that are there, in one step, and return them. The others are each a case of its own,
+        and so is a batch of one."""
+        if len(batch) == 1:
+            return {}
+        wanted = [entry for _, entry in batch if isinstance(entry, Single)]
+        there = await self._presence.existing([single.key for single in wanted], wanted[0].partition)
+        clear = [single for single in wanted if single.key in there and await self._about_to_go(single.key) is None]
+        placements = [self._single_placement(plan_id, single) for single in clear]
+        stored = await self._catalog.insert_placements(placements)
+        return {new.key: _Placed(found, found == new) for new, found in zip(placements, stored, strict=True)}
+
+    async def _single(self, plan_id: str, wanted: Single, placed: _Placed | None = None) -> Outcome:
+        """``placed``: what came of ``_together``, if that was not left to this."""
+        placed = placed or await self._alone(plan_id, wanted)
+        if placed is None:
+            return Outcome.GONE
+        if placed.new:
+            return Outcome.ADOPTED
+        stored = placed.stored
+        if stored.born.startswith(_origin(plan_id, wanted.key)):
             # Made before, wherever it was moved since.
             return Outcome.THERE
-        if not await self._exists(wanted.key, wanted.partition):
-            return Outcome.GONE
-        if wanted.dead_letters is not None:
-            # Before its source, as the front door does: a crash leaves a reservation, which shows to nobody.
-            await self._bind(plan_id, wanted.key, wanted.dead_letters, wanted.partition)
-        await self._check_cleared(wanted.key)
-        segment = Segment(0, wanted.partition, wanted.queue.removeprefix(TOPIC_PREFIX))
-        placement = self._placement(plan_id, wanted.key, (segment,), group=wanted.group)
-        stored, inserted = await self._catalog.insert_placement(placement)
-        if inserted:
-            return Outcome.ADOPTED
         for _ in range(_ROUNDS):
             settled = self._settled(stored, wanted)
             if settled is None:
@@ -176,6 +191,19 @@ class Applying:
             else:
                 return Outcome.ADOPTED if stored.state is PlacementState.RESERVED else Outcome.THERE
         raise _Met("too many calls change it at once")
+
+    async def _alone(self, plan_id: str, wanted: Single) -> _Placed | None:
+        """Return None if the queue is gone, and was not placed by this plan before."""
+        known = await self._catalog.get_placement(wanted.key)
+        if known is not None and known.born.startswith(_origin(plan_id, wanted.key)):
+            return _Placed(known, new=False)
+        if not await self._presence.exists(wanted.key, wanted.partition):
+            return None
+        if wanted.dead_letters is not None:
+            # Before its source, as the front door does: a crash leaves a reservation, which shows to nobody.
+            await self._bind(plan_id, wanted.key, wanted.dead_letters, wanted.partition)
+        await self._check_cleared(wanted.key)
+        return _Placed(*await self._catalog.insert_placement(self._single_placement(plan_id, wanted)))
 
     def _settled(self, stored: Placement, wanted: Single) -> Placement | None:
         """Return what a stored placement has to become for a plan to be true, None if it is. Raises _Met."""
@@ -233,7 +261,11 @@ class Applying:
             # Made before, and its move has ended by now.
             return Outcome.THERE
         move_id = f"{name}{self._token()}"
-        there = [c for c in wanted.found if c.partition == wanted.placed or await self._exists(wanted.key, c.partition)]
+        there = [
+            c
+            for c in wanted.found
+            if c.partition == wanted.placed or await self._presence.exists(wanted.key, c.partition)
+        ]
         if not there:
             return Outcome.GONE
         last = there[-1]
@@ -349,25 +381,20 @@ class Applying:
         now = self._clock.now()
         return Placement(key.project, key.queue, 1, state, segments, since=now, group=group, born=born, move=move)
 
-    async def _check_cleared(self, key: QueueKey) -> None:
-        """Raise _Met while a move goes on deleting queues of this name, of which the catalog knows nothing any more."""
-        left = await self._catalog.list_moves(project=key.project, queue=key.queue, states=_UNFINISHED, limit=1)
-        if left and await self._catalog.get_placement(key) is None:
-            raise _Met(f"move {left[0].id} is about to delete it, for the queue was deleted")
+    def _single_placement(self, plan_id: str, wanted: Single) -> Placement:
+        segment = Segment(0, wanted.partition, wanted.queue.removeprefix(TOPIC_PREFIX))
+        return self._placement(plan_id, wanted.key, (segment,), group=wanted.group)
 
-    async def _exists(self, key: QueueKey, partition: str) -> bool:
-        """Raises Stopped if the partition does not tell."""
-        upstream = self._upstreams.get(partition)
-        if upstream is None:
-            raise Stopped(f"partition {partition} is not registered any more")
-        for attempt in range(1, _ATTEMPTS + 1):
-            await self._rate.turn()
-            try:
-                return await exists(upstream, key, key.queue.removeprefix(TOPIC_PREFIX))
-            except UpstreamError as error:
-                if attempt == _ATTEMPTS:
-                    raise Stopped(f"partition {partition}: {error}") from error
-        raise AssertionError("the last attempt returns or raises")
+    async def _check_cleared(self, key: QueueKey) -> None:
+        """Raise _Met if ``_about_to_go``."""
+        move = await self._about_to_go(key)
+        if move is not None:
+            raise _Met(f"move {move.id} is about to delete it, for the queue was deleted")
+
+    async def _about_to_go(self, key: QueueKey) -> Move | None:
+        """Return a move that goes on deleting queues of this name, of which the catalog knows nothing any more."""
+        left = await self._catalog.list_moves(project=key.project, queue=key.queue, states=_UNFINISHED, limit=1)
+        return left[0] if left and await self._catalog.get_placement(key) is None else None
 
 
 def _segments(queue: str, names: list[str]) -> tuple[Segment, ...]:

@@ -63,8 +63,8 @@ class _Adopting(Verb, ShowOne):
     ) -> T:
         """Run ``work(options, catalog, way to partitions)``. Raises CommandError."""
         from catalog.errors import CatalogError
-        from marconi_proxy.adoption.applying import Stopped
         from marconi_proxy.adoption.plan_file import BadPlan
+        from marconi_proxy.adoption.presence import Stopped
         from marconi_proxy.inventory.reading import CannotList
         from marconi_proxy.option_types import redacted
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -82,6 +83,31 @@ async def listed(
     if names != sorted(names):
         raise BadAnswer(f"partition {name} does not list by name")
     return entries
+
+
+async def listed_of(
+    upstream: Upstream, key: QueueKey, path: str, names: Sequence[str], more: str = ""
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Ask for several queues at once, by their names there, which are sorted: return the entries of those that are
+    listed, and the names that the answer does not reach, at least one fewer. The rest as ``listed``."""
+    entries = await listed(upstream, key, path, marker=just_before(names[0]), limit=len(names), more=more)
+    # It has told all about those up to the last that it lists; so about one at least, for no name comes between.
+    last = entries[-1]["name"] if entries else names[-1]
+    if last < names[0]:
+        raise BadAnswer(f"partition {upstream.partition.name} lists what is no name of a queue")
+    asked = frozenset(names)
+    return [entry for entry in entries if entry["name"] in asked], [name for name in names if name > last]
+
+
+async def existing(upstream: Upstream, keys: Sequence[QueueKey]) -> tuple[list[QueueKey], list[QueueKey]]:
+    """Ask at once which of several queues a partition has by their own names.
+
+    ``keys`` are sorted, of one project, and all queues or all topics; twenty at most. Returns those that are there, and
+    those that are to be asked for again. Raises UpstreamError, as ``listed``.
+    """
+    names = {key.queue.removeprefix(TOPIC_PREFIX): key for key in keys}
+    entries, left = await listed_of(upstream, keys[0], _collection(upstream, keys[0]), list(names))
+    return [names[entry["name"]] for entry in entries], [names[name] for name in left]
 
 
 async def exists(upstream: Upstream, key: QueueKey, physical: str) -> bool:

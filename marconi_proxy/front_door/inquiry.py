@@ -16,7 +16,7 @@ from urllib.parse import quote
 from catalog.interface import Catalog
 from catalog.model import LISTED_STATES, TOPIC_PREFIX, Placement
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.existence import MarkerIgnored, just_before, listed, metadata
+from marconi_proxy.front_door.existence import MarkerIgnored, listed_of, metadata
 from marconi_proxy.front_door.refusals import Refused, from_fault, unavailable
 from marconi_proxy.routing.listing_query import Filter, admits
 from marconi_proxy.upstream.errors import BadAnswer, UpstreamError
@@ -179,23 +179,16 @@ async def _metadata(upstream: Upstream, placements: list[Placement], manner: Man
     found: dict[str, Metadata] = {}
     left = list(queues)
     while left:
-        marker = just_before(left[0])
         try:
-            entries = await listed(upstream, placements[0].key, path, marker=marker, limit=len(left), more=more)
+            entries, left = await listed_of(upstream, placements[0].key, path, left, more)
         except MarkerIgnored:
             if manner.filters:
                 raise
             return await _one_by_one(upstream, placements, manner.version)
         for entry in entries:
-            if entry["name"] in queues:
-                if not isinstance(entry.get("metadata"), dict):
-                    raise BadAnswer(f"partition {upstream.partition.name} lists a queue without its metadata")
-                found[queues[entry["name"]].queue] = entry["metadata"]
-        # It has told all about those up to the last that it lists; so about one at least, for no name comes between.
-        last = entries[-1]["name"] if entries else left[-1]
-        if last < left[0]:
-            raise BadAnswer(f"partition {upstream.partition.name} lists what is no name of a queue")
-        left = [name for name in left if name > last]
+            if not isinstance(entry.get("metadata"), dict):
+                raise BadAnswer(f"partition {upstream.partition.name} lists a queue without its metadata")
+            found[queues[entry["name"]].queue] = entry["metadata"]
     return found
 
 

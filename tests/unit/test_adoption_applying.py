@@ -16,16 +16,18 @@ import pytest
 from catalog import Catalog, open_catalog
 from catalog.errors import CatalogUnavailable
 from catalog.model import LogEntry, Member, Move, MoveState, Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.adoption.applying import Applying, Outcome, Stopped, Summary
+from marconi_proxy.adoption.applying import Applying, Outcome, Summary
 from marconi_proxy.adoption.entries import Conflict, Rule
 from marconi_proxy.adoption.plan_file import Header, Plan, Writer, verified
+from marconi_proxy.adoption.presence import Stopped
 from marconi_proxy.adoption.survey import Survey
 from marconi_proxy.inventory.rate import Rate
 from marconi_proxy.inventory.reading import CannotList, Inventory
+from marconi_proxy.upstream.exchange import Call
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey as Key
 from partition.model.subscription import NewSubscription
-from tests.unit.node_upstream import CLIENT, Nodes, nodes
+from tests.unit.node_upstream import CLIENT, Given, Nodes, nodes
 from tests.unit.test_inventory_reading import FakeClock
 
 P = "p"
@@ -157,21 +159,72 @@ async def test_what_the_front_door_placed_elsewhere_is_a_conflict(stage: Stage) 
     assert (await stage.placement("a")).partition == "south"
 
 
-async def test_what_was_adopted_may_be_moved_before_the_plan_is_applied_again(stage: Stage) -> None:
-    await stage.nodes.put("north", P, "a")
+# A queue that is asked for by itself, or together with others.
+company = pytest.mark.parametrize("others", [(), ("b", "c")], ids=["alone", "together"])
+
+
+@company
+@pytest.mark.parametrize("left", [True, False])
+async def test_what_was_adopted_may_be_moved_before_the_plan_is_applied_again(
+    stage: Stage, others: tuple[str, ...], left: bool
+) -> None:
+    await stage.nodes.put("north", P, "a", *others)
     plan = await stage.plan()
     await stage.apply(plan)
     placed = await stage.placement("a")
     await stage.catalog.replace_placement(replace(placed, epoch=2, segments=(Segment(1, "south", "a"),)))
-    assert (await stage.apply(plan)).outcomes == {THERE: 1}
+    if not left:
+        await stage.nodes.nodes["north"].storage.delete_queue(Key(P, "a"))
+    assert (await stage.apply(plan)).outcomes == {THERE: 1 + len(others)}
 
 
-async def test_what_a_move_is_about_to_delete_is_not_adopted(stage: Stage) -> None:
-    await stage.nodes.put("north", P, "a")
+@company
+async def test_what_a_move_is_about_to_delete_is_not_adopted(stage: Stage, others: tuple[str, ...]) -> None:
+    await stage.nodes.put("north", P, "a", *others)
     plan = await stage.plan()
     await stage.catalog.insert_move(Move("m", P, "a", "north", "south", MoveState.RETIRED))
     summary = await stage.apply(plan)
+    assert summary.outcomes == Counter({Outcome.CONFLICT: 1, ADOPTED: len(others)})
     assert [why for _, _, why in summary.conflicts] == ["move m is about to delete it, for the queue was deleted"]
+
+
+async def test_queues_are_asked_for_twenty_at_a_time_of_each_project_and_kind(stage: Stage) -> None:
+    await stage.nodes.put("north", P, *(f"n{n:02}" for n in range(45)), "~topic", "~zz")
+    await stage.nodes.put("south", P, *(f"n{n:02}x" for n in range(40)))
+    await stage.nodes.put("south", "q", "a", "b")
+    plan = await stage.plan()
+    stage.nodes.asked.clear()
+    assert (await stage.apply(plan)).outcomes == {ADOPTED: 89}
+    assert len(stage.nodes.asked) == (3 + 1) + 2 + 1
+    # The next one begins where the answer ends, which has what others made meanwhile.
+    await stage.nodes.put("north", P, *(f"n00-{n}" for n in range(30)))
+    stage.nodes.asked.clear()
+    assert (await stage.apply(plan)).outcomes == {THERE: 89}
+    assert len(stage.nodes.asked) == (4 + 1) + 2 + 1
+
+
+async def test_all_that_were_asked_for_together_may_be_gone(stage: Stage) -> None:
+    await stage.nodes.put("north", P, "a", "b", "c")
+    plan = await stage.plan()
+    for queue in "abc":
+        await stage.nodes.nodes["north"].storage.delete_queue(Key(P, queue))
+    assert (await stage.apply(plan)).outcomes == {Outcome.GONE: 3}
+
+
+async def test_a_partition_that_ignores_markers_that_are_no_queues_is_adopted_too(stage: Stage) -> None:
+    names = [f"n{n:02}" for n in range(30)]
+    await stage.nodes.put("north", P, *names, "gone")
+    plan = await stage.plan()
+    await stage.nodes.nodes["north"].storage.delete_queue(Key(P, "gone"))
+    node = stage.nodes.handlers["http://north:8888"]
+
+    async def redis(call: Call) -> Given:
+        path, _, query = call.target.decode().partition("?")
+        given = [pair for pair in query.split("&") if pair.partition("=")[0] != "marker" or pair[7:] in names[1:]]
+        return await node(call._replace(target=f"{path}?{'&'.join(given)}".encode()))
+
+    stage.nodes.handlers["http://north:8888"] = redis
+    assert (await stage.apply(plan)).outcomes == {ADOPTED: 30, Outcome.GONE: 1}
 
 
 async def test_a_partition_that_is_down_stops_it_and_what_is_done_stays(stage: Stage) -> None:

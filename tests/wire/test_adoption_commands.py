@@ -60,7 +60,7 @@ def test_an_apply_that_is_killed_goes_on_when_it_is_given_again(here: Estate, tm
         assert directly(here, "north", "PUT", f"/v2/queues/q{number}", "killed").status == 201
     plan = tmp_path / "plan"
     assert ended(adopt(here, "plan", "north", "south", "--project", "killed", "-o", plan))["queues"] == MANY
-    applying = adopt(here, "apply", plan)
+    applying = adopt(here, "apply", plan, "--rate", 5)
     until(lambda: count(here, "killed"), "something is adopted")
     applying.process.send_signal(signal.SIGKILL)
     applying.process.wait()
