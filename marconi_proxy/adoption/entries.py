@@ -110,8 +110,9 @@ class Conflict:
 
     ``found`` is in reading order: with ``chain`` the first is drained first, and writes go to the last. ``rules`` are
     those that are possible; ``rule`` and ``keep``, the partition that ``prefer`` keeps, are the operator's to edit.
-    ``placed`` is the partition where the catalog has it, which is then the last of ``found``. ``together`` are queues
-    that must come to the same partition: with the one where they are, or None if their own conflict decides it.
+    ``placed`` is the partition where the catalog has it, which is then the last of ``found``. Those with the same
+    ``together``, the first queue of their dead-letter group, must come to the same partition: to ``home``, where others
+    of the group are, unless that is None.
     """
 
     project: str
@@ -121,7 +122,8 @@ class Conflict:
     rules: tuple[Rule, ...]
     found: tuple[Candidate, ...]
     placed: str | None = None
-    together: Mapping[str, str | None] | None = None
+    together: str | None = None
+    home: str | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -157,7 +159,8 @@ class Conflict:
             "chain": list(self.partitions),
             "found": [candidate.to_json() for candidate in self.found],
             "placed": self.placed,
-            "together": dict(self.together or {}),
+            "together": self.together,
+            "home": self.home,
             "notes": list(self.notes),
         }
         return entry
@@ -165,24 +168,24 @@ class Conflict:
     @staticmethod
     def from_json(entry: Mapping[str, Any]) -> Conflict:
         """Raises ValueError naming the member at fault."""
-        members = ("project", "rule", "keep", "rules", "chain", "found", "placed", "together", "notes")
+        members = ("project", "rule", "keep", "rules", "chain", "found", "placed", "together", "home", "notes")
         _known(entry, ("conflict", *members))
         found = entry.get("found")
         if not isinstance(found, list) or not found:
             raise ValueError("found: must be an array of objects")
         rules = entry.get("rules")
-        together = entry.get("together")
         notes = entry.get("notes")
-        if not isinstance(rules, list) or not isinstance(together, dict) or not isinstance(notes, list):
-            raise ValueError("rules, together, notes: must be arrays, and together an object")
+        if not isinstance(rules, list) or not isinstance(notes, list):
+            raise ValueError("rules, notes: must be arrays")
         conflict = Conflict(
             *_key(entry, "conflict"),
             _rule(entry.get("rule")),
             _text(entry, "keep"),
             tuple(_rule(rule) for rule in rules),
             tuple(Candidate.from_json(candidate) for candidate in found),
-            None if entry.get("placed") is None else _text(entry, "placed"),
-            together,
+            _name(entry, "placed"),
+            _name(entry, "together"),
+            _name(entry, "home"),
             tuple(str(note) for note in notes),
         )
         conflict.check()

@@ -11,9 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import nsmallest
+from typing import NamedTuple
 
 from catalog.model import TOPIC_PREFIX, Move, Partition, Placement, PlacementState, QueueKey
 from marconi_proxy.adoption.entries import Candidate, Conflict, Rule, Single
+
+# So many queues of a group are named.
+_NAMED = 5
 
 # Queue, then partition, to the name of the queue for its dead letters there.
 Places = Mapping[str, Mapping[str, str | None]]
@@ -35,7 +40,8 @@ class Situation:
 @dataclass(frozen=True, slots=True)
 class Draft:
     """``singles`` are decided. ``open_`` are the queues that must be looked at, each with its partitions; the last is
-    where the catalog has it, if it is ``placed``. ``group_of``: of those and of singles, who must be together."""
+    where the catalog has it, if it is ``placed``. ``strangers`` is all that the catalog does not know; ``groups``: of
+    those and of what is placed, who must be together."""
 
     singles: tuple[Single, ...]
     open_: Places
@@ -133,6 +139,26 @@ def _homes(group: Iterable[str], news: Places, placements: Mapping[str, Placemen
     return common or set()
 
 
+class _Group(NamedTuple):
+    """Queues that must be together. ``name`` is the first of them, and ``some`` the first few of all ``size``.
+
+    ``writes``: the partition where their writes are to go, None if they are apart; ``home``: the one of those that can
+    have no other, None if there are no such.
+    """
+
+    name: str
+    some: tuple[str, ...]
+    size: int
+    writes: str | None
+    home: str | None
+
+    def besides(self, queue: str) -> str:
+        """Name the others."""
+        named = [other for other in self.some if other != queue][:_NAMED]
+        more = self.size - 1 - len(named)
+        return ", ".join(named) + (f" and {more} more" if more else "")
+
+
 def contested(
     situation: Situation, draft: Draft, looks: Mapping[str, Mapping[str, Candidate]], rule: Rule
 ) -> list[Conflict]:
@@ -142,15 +168,21 @@ def contested(
     if it is possible there.
     """
     order = {name: number for number, name in enumerate(situation.partitions)}
-    last: dict[str, str | None] = {}
-    for group in draft.groups:
-        homes = _homes(group, draft.strangers, situation.placements)
-        last |= dict.fromkeys(group, _newest(homes, group, looks, order))
+    fixed = {single.queue: single.partition for single in draft.singles}
+    fixed |= {queue: placement.partition for queue, placement in situation.placements.items()}
+    groups: dict[str, _Group] = {}
+    for queues in draft.groups:
+        homes = _homes(queues, draft.strangers, situation.placements)
+        writes = _newest(homes, queues, looks, order)
+        home = next((fixed[queue] for queue in queues if queue in fixed), None)
+        some = tuple(nsmallest(_NAMED + 1, queues))
+        groups |= dict.fromkeys(queues, _Group(some[0], some, len(queues), writes, home))
     conflicts = []
     for queue, places in draft.open_.items():
         found = [_tied(looks[queue][name], queue, draft.strangers) for name in places]
-        home = draft.placed.get(queue) or last.get(queue)
-        conflicts.append(_conflict(situation, draft, queue, _sorted(found, home, order), last, rule))
+        group = groups.get(queue)
+        last = draft.placed.get(queue) or (group.writes if group is not None else None)
+        conflicts.append(_conflict(situation, draft, queue, _sorted(found, last, order), group, rule))
     return conflicts
 
 
@@ -185,16 +217,15 @@ def _conflict(
     draft: Draft,
     queue: str,
     found: tuple[Candidate, ...],
-    last: Mapping[str, str | None],
+    group: _Group | None,
     rule: Rule,
 ) -> Conflict:
     placed = draft.placed.get(queue)
     names = [candidate.partition for candidate in found]
     notes, why_not = [], None
-    group = next((group for group in draft.groups if queue in group), frozenset())
-    apart = bool(group) and last[queue] is None
-    if apart:
-        notes.append(f"It must share its partition with {_list(group - {queue})} (dead letters), and they are apart.")
+    apart = group is not None and group.writes is None
+    if group is not None and apart:
+        notes.append(f"It must share its partition with {group.besides(queue)} (dead letters), and they are apart.")
     if len(found) == 1:
         why_not = ""
     elif apart:
@@ -224,16 +255,11 @@ def _conflict(
         tuple(rules),
         found,
         placed,
-        {} if apart else _together(queue, group, draft, situation),
+        None if group is None or apart else group.name,
+        None if group is None or apart else group.home,
         tuple(notes),
     )
     return conflict.ruled(rule)
-
-
-def _together(queue: str, group: Iterable[str], draft: Draft, situation: Situation) -> dict[str, str | None]:
-    homes = {single.queue: single.partition for single in draft.singles}
-    homes |= {name: placement.partition for name, placement in situation.placements.items()}
-    return {other: homes.get(other) for other in sorted(group) if other != queue}
 
 
 def _cannot_precede(placement: Placement, moves: Collection[Move]) -> str | None:
@@ -263,17 +289,20 @@ def _cannot_chain(situation: Situation, names: Sequence[str]) -> str | None:
 
 def check_together(conflicts: Mapping[QueueKey, Conflict]) -> tuple[QueueKey, str] | None:
     """Return a conflict whose rule would part it from its dead-letter group, and why; None if there is none."""
+    first: dict[QueueKey, Conflict] = {}
     for key, conflict in conflicts.items():
-        goes_to = conflict.goes_to
-        for other, home in (conflict.together or {}).items():
-            theirs = conflicts.get(QueueKey(key.project, other))
-            where = home if theirs is None else theirs.goes_to
-            if goes_to is not None and where is not None and where != goes_to:
-                reason = (
-                    f"it would go to {goes_to} and {other}, with which it must share its partition, to {where}: "
-                    "give both rules that keep them on one"
-                )
-                return key, reason
+        if conflict.together is None or conflict.goes_to is None:
+            continue
+        other = first.setdefault(QueueKey(key.project, conflict.together), conflict)
+        where, who = other.goes_to, other.queue
+        if conflict.home is not None:
+            where, who = conflict.home, f"the others of the group of {conflict.together}"
+        if conflict.goes_to != where:
+            reason = (
+                f"it would go to {conflict.goes_to} and {who}, with which it must share its partition (dead letters), "
+                f"to {where}: give them rules that keep them on one"
+            )
+            return key, reason
     return None
 
 

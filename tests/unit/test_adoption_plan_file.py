@@ -18,8 +18,8 @@ FOUND = (
     Candidate("north", 2, 1, 3, "2026-11-20T08:00:00Z", "2026-11-21T07:00:00Z", 1, dead_letters="dead"),
     Candidate("south"),
 )
-CONFLICT = Conflict("p", "a", Rule.CHAIN, "south", RULES, FOUND, None, {"dead": None}, ("Mind this.",))
-DEAD = Conflict("p", "dead", Rule.CHAIN, "south", RULES, (Candidate("north"), Candidate("south", group="a")), None, {})
+CONFLICT = Conflict("p", "a", Rule.CHAIN, "south", RULES, FOUND, None, "a", None, ("Mind this.",))
+DEAD = Conflict("p", "dead", Rule.CHAIN, "south", RULES, (Candidate("north"), Candidate("south", group="a")), None, "a")
 SINGLES = [
     Single("", "plain", "north"),
     Single("\xc3\xa9", "a", "south", "s", "d"),
@@ -102,7 +102,7 @@ def test_rules_may_be_edited(path: Path) -> None:
             "line 2: keep: 'west' is none of the partitions it is on (north, south)",
         ),
         (2, lambda line: line.__delitem__("keep"), "line 2: keep: "),
-        (2, lambda line: line.update(rule="prefer", keep="north"), "line 2: rule of a: it would go to north and dead"),
+        (2, lambda line: line.update(rule="prefer", keep="north"), "line 3: rule of dead: it would go to south and a,"),
         (2, lambda line: line.update(rules=["chain"]), "only 'rule' and 'keep'"),
         (2, lambda line: line.update(chain=["south", "north"]), "only 'rule' and 'keep'"),
         (2, lambda line: line["found"][0].update(partition="west"), "only 'rule' and 'keep'"),
@@ -132,7 +132,7 @@ def test_what_was_edited_wrongly_is_refused(path: Path, number: int, change: Any
 def test_rules_that_are_not_possible_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "plan"
     with Writer(path) as writer:
-        writer.add(Conflict("p", "a", Rule.SKIP, "south", (Rule.SKIP,), FOUND, "south", {}))
+        writer.add(Conflict("p", "a", Rule.SKIP, "south", (Rule.SKIP,), FOUND, "south"))
         writer.finish(HEADER)
     edited(path, 2, lambda line: line.update(rule="chain"))
     assert "line 2: rule: chain is not possible here (skip)" in refusal(path)

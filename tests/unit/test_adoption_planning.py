@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -181,7 +182,7 @@ def test_a_group_in_several_places_has_its_writes_in_one() -> None:
     assert {queue: conflict.goes_to for queue, conflict in conflicts.items()} == {"a": "north", "d": "north"}
     assert conflicts["d"].partitions == ("south", "north")
     assert conflicts["d"].found[-1].group == "a"
-    assert (conflicts["a"].together, conflicts["d"].together) == ({"d": None}, {"a": None})
+    assert {(conflict.together, conflict.home) for conflict in conflicts.values()} == {("a", None)}
 
 
 def test_one_with_a_single_place_decides_for_its_group() -> None:
@@ -190,7 +191,10 @@ def test_one_with_a_single_place_decides_for_its_group() -> None:
     singles, conflicts = planned(situation(found), times)
     assert singles == {"a": Single("p", "a", "north")}
     assert conflicts["d"].partitions == ("south", "north")
-    assert conflicts["d"].together == {"a": "north"}
+    assert (conflicts["d"].together, conflicts["d"].home) == ("a", "north")
+    parted = check_together({QueueKey("p", "d"): replace(conflicts["d"], rule=Rule.PREFER, keep="south")})
+    assert parted is not None
+    assert "it would go to south and the others of the group of a" in parted[1]
 
 
 @pytest.mark.parametrize(
@@ -213,6 +217,14 @@ def test_a_group_that_is_apart_is_told(found: Any, placements: tuple[Placement, 
     assert check_together({conflict.key: conflict for conflict in conflicts.values()}) is None
 
 
+@pytest.mark.parametrize("dead", [on("south"), on("north", "south")])
+def test_a_line_does_not_grow_with_its_group(dead: Any) -> None:
+    sources = {f"q{n:05}": on("north", "south", dead_letters="d") for n in range(2000)}
+    _, conflicts = planned(situation(sources | {"d": dead, "alone": on("north", dead_letters="d")}))
+    assert len(conflicts) >= 2000
+    assert max(len(json.dumps(conflict.to_json())) for conflict in conflicts.values()) < 2000
+
+
 def test_rules_that_part_a_group_are_found() -> None:
     found = {"a": on("north", "south", dead_letters="d"), "d": on("north", "south")}
     _, conflicts = planned(situation(found))
@@ -222,6 +234,6 @@ def test_rules_that_part_a_group_are_found() -> None:
     by_key[QueueKey("p", "a")] = replace(conflicts["a"], rule=Rule.PREFER, keep=away)
     parted = check_together(by_key)
     assert parted is not None
-    assert "give both rules that keep them on one" in parted[1]
+    assert "give them rules that keep them on one" in parted[1]
     by_key[QueueKey("p", "d")] = replace(conflicts["d"], rule=Rule.SKIP)
     assert check_together(by_key) is None
