@@ -129,7 +129,10 @@ class Inventory:
 
     async def _from_listings(self, partition: Partition, projects: list[str]) -> AsyncGenerator[Found, None]:
         if not partition.api_versions:
-            raise CannotList(f"nobody knows yet which versions of the API partition {partition.name} speaks")
+            raise CannotList(
+                f"nobody knows yet which versions of the API partition {partition.name} speaks: 'marconi-proxy serve "
+                "admin' finds out while it runs"
+            )
         upstream = self._open_upstream(partition)
         for project in projects:
             # Only v1 has calls without a project: where it is not spoken, there is none.
