@@ -220,7 +220,7 @@ class Round:
                     sight = await self._looker.look(*suspect)
                     break
                 except NotSeen as error:
-                    if attempt < _ATTEMPTS:
+                    if attempt < _ATTEMPTS and error.partition not in self.summary.unseen:
                         await self._clock.sleep(_AGAIN)
                         continue
                     self.summary.untold += 1
