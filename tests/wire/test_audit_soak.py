@@ -1,5 +1,5 @@
 """Catalog verify, again and again, over a whole system under traffic in all versions while its queues move: as nothing
-is damaged, nothing is reported.
+is damaged, nothing is reported. What clients meet meanwhile is judged by test_soak.
 
 Half a minute in the ordinary run, ten minutes in ``tox -e nightly``.
 """
@@ -82,7 +82,6 @@ def test_nothing_is_reported_of_a_healthy_system_under_load_and_moves(system: Sy
     print(verifying.runs[-1].err)
     wrong = [run for run in verifying.runs if run.status != 0 or json.loads(run.out) != []]
     assert wrong == []
-    assert soak.journal.troubles == []
     assert len(verifying.runs) >= 2
     # Otherwise this says nothing.
     assert len(ways) >= len(stage.queues) / 2
