@@ -190,8 +190,11 @@ class Looker:
             under_way = any(not move.finished for move in moves)
             for move in moves:
                 n = int(suffix[1])
-                if hidden_name(key.project, queue, move.born, n) != physical or under_way:
+                if hidden_name(key.project, queue, move.born, n) != physical:
                     continue
+                if under_way:
+                    # It may yet be for that move; when it is over, this one is looked at anew.
+                    return _Owned(in_use=True)
                 if placement is None or placement.born != move.born or placement.segments[-1].n >= n:
                     # A number is given once: neither this life of the queue nor another will use the name again.
                     left = move.id

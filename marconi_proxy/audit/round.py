@@ -113,7 +113,7 @@ class Round:
         async with AsyncExitStack() as stack:
             readers = {
                 name: await stack.enter_async_context(
-                    aclosing(self._found(registered[name], await self._projects(registered[name], scope), listed))
+                    aclosing(self._found(registered[name], await self._projects(registered[name], scope)))
                 )
                 for name in sorted(listed)
             }
@@ -143,17 +143,14 @@ class Round:
             return None
         return {*await projects_of(self._catalog, (partition.name,)), *scope.also}
 
-    async def _found(
-        self, partition: Partition, projects: Collection[str] | None, listed: set[str]
-    ) -> AsyncGenerator[Found, None]:
-        """Yield what a partition has, as far as it tells: if it does not, it is not ``listed`` any more."""
+    async def _found(self, partition: Partition, projects: Collection[str] | None) -> AsyncGenerator[Found, None]:
+        """Yield what a partition has, as far as it tells; if it does not, it is among those that were not seen."""
         inventory = Inventory(self._open_upstream, self._paced.rate(partition.name))
         try:
             async with aclosing(inventory.queues_on(partition, projects)) as entries:
                 async for entry in entries:
                     yield entry
         except CannotList as error:
-            listed.discard(partition.name)
             self.summary.unseen[partition.name] = str(error)
 
     async def _placements(self, scope: Scope) -> AsyncGenerator[Placement, None]:

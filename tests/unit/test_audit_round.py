@@ -292,6 +292,23 @@ async def test_a_name_that_a_move_may_use_again_is_no_leftover(stage: Stage) -> 
     assert await stage.kinds() == [("orphan", physical, "south")]
 
 
+async def test_nothing_of_a_queue_that_is_moved_again_is_a_leftover_yet(stage: Stage) -> None:
+    await damage(stage, "leftover")
+    placed = await stage.stored("left")
+    assert placed is not None
+    await stage.catalog.insert_move(Move("again", P, "left", "north", "west", born=placed.born))
+    assert await stage.kinds() == []
+
+
+async def test_dead_letters_are_not_foreign(stage: Stage) -> None:
+    expected = await damage(stage, "foreign-writer")
+    await stage.place("source", "north", made=False)
+    await stage.nodes.put("north", P, "source", _dead_letter_queue="foreign")
+    assert await stage.kinds() == []
+    await stage.nodes.nodes["north"].storage.replace_metadata(Key(P, "source"), {})
+    assert await stage.kinds() == [expected]
+
+
 @pytest.mark.parametrize("length", [48, 49, 64])
 @pytest.mark.parametrize("gone", [True, False])
 async def test_a_made_up_name_leads_to_its_queue_however_long_that_is(stage: Stage, length: int, gone: bool) -> None:
