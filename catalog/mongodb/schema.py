@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _ID = "schema"
 _EARLIER = list(range(1, SCHEMA_VERSION))
-# Seconds for ``init``: an index over many documents takes as long as it takes, and other servers go on meanwhile.
-_INIT_TIMEOUT = 3600.0
+# Seconds for an index: over many documents it takes as long as it takes, and other servers go on meanwhile.
+_INDEX_TIMEOUT = 3600.0
 # Of 6.0, which was the first to take $in as the condition of a partial index.
 _WIRE_VERSION = 17
 _NAMESPACE_EXISTS = 48
@@ -100,26 +100,32 @@ async def init(store: Store) -> None:
     A crash leaves some of them; the next ``init`` makes the rest. Of an earlier version the documents are left as they
     are. Raises WrongSchema, having changed nothing.
     """
-    async with store.conversation(_INIT_TIMEOUT) as session:
+    async with store.conversation() as session:
         await _require_fit_server(store, session)
         version = await _version(store, session)
-        if version is None or version in _EARLIER:
-            for collection in _COLLECTIONS:
-                await _create(store, collection, session)
-            for collection, indexes in _INDEXES.items():
-                await store.database[collection].create_indexes(indexes, session=session)
-            with suppress(DuplicateKeyError):  # another init was faster
-                # Finds the document of an earlier version, or none, and then makes one.
-                await store.database["catalog"].update_one(
-                    {"_id": _ID, "version": {"$in": _EARLIER}},
-                    {"$set": {"version": SCHEMA_VERSION}},
-                    upsert=True,
-                    session=session,
-                )
-            version = await _version(store, session)
+    if version is None or version in _EARLIER:
+        await _bring_up_to_date(store)
+    async with store.conversation() as session:
+        version = await _version(store, session)
         if version == SCHEMA_VERSION:
             await loading.forget_idle_mark(store, session)
     _refuse_others(store, version)
+
+
+async def _bring_up_to_date(store: Store) -> None:
+    async with store.conversation(_INDEX_TIMEOUT) as session:
+        for collection in _COLLECTIONS:
+            await _create(store, collection, session)
+        for collection, indexes in _INDEXES.items():
+            await store.database[collection].create_indexes(indexes, session=session)
+        with suppress(DuplicateKeyError):  # another init was faster
+            # Finds the document of an earlier version, or none, and then makes one.
+            await store.database["catalog"].update_one(
+                {"_id": _ID, "version": {"$in": _EARLIER}},
+                {"$set": {"version": SCHEMA_VERSION}},
+                upsert=True,
+                session=session,
+            )
 
 
 async def _create(store: Store, collection: str, session: Session) -> None:
