@@ -48,12 +48,24 @@ class NotEmpty(CatalogError):
         self.kinds = kinds
 
 
-class MembersAlive(CatalogError):
-    """The operator's fault: these front-door workers are serving from the store (``ids``)."""
+class CatalogInUse(CatalogError):
+    """The operator's fault: front-door workers serve from the store, or movers hold moves in it."""
 
-    def __init__(self, ids: Sequence[str]) -> None:
-        super().__init__(f"{len(ids)} front-door worker{'s' if len(ids) != 1 else ''} registered: {', '.join(ids[:3])}")
-        self.ids = ids
+    def __init__(self, workers: Sequence[str], movers: Sequence[str]) -> None:
+        found = []
+        if workers:
+            found.append(f"{_counted(len(workers), 'front-door worker')} registered: {_some(workers)}")
+        if movers:
+            found.append(f"{_counted(len(movers), 'mover')} at work: {_some(movers)}")
+        super().__init__("; ".join(found))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 class LoadRefused(CatalogError):

@@ -346,10 +346,10 @@ class Catalog(ABC):
         Until ``end_load``, and also if that never comes, ``check`` raises LoadUnfinished and no member can register.
         Another load that was begun before is over.
 
-        Raises MembersAlive while there are members that have renewed within their lease; and NotEmpty, unless
-        ``replace`` is given or what is there is the beginning of a load: nothing was changed then. Members that are
-        silent stay. A load that dies before it has begun to empty the catalog may leave a mark that only refuses:
-        ``init`` takes that away.
+        Raises CatalogInUse while there are members that have renewed within their lease, or somebody holds a move; and
+        NotEmpty, unless ``replace`` is given or what is there is the beginning of a load: nothing was changed then.
+        Members that are silent stay. A load that dies before it has begun to empty the catalog may leave a mark that
+        only refuses: ``init`` takes that away.
         """
 
     @abstractmethod

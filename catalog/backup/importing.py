@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from catalog.backup.reading import Backup
-from catalog.errors import LoadUnfinished, MembersAlive, NotEmpty
+from catalog.errors import CatalogInUse, LoadUnfinished, NotEmpty
 from catalog.interface import Catalog
 
 Seen = Callable[[Backup], None]
@@ -41,7 +41,7 @@ async def load(catalog: Catalog, stream: BinaryIO, *, replace: bool, seen: Seen)
     """Fill an initialised catalog from a backup; return how many values there are of each kind.
 
     ``seen`` is called after every batch. A backup whose first batch is wrong changes nothing, nor does a catalog that
-    refuses (NotEmpty, MembersAlive, CatalogError of its ``check``). Raises HalfLoaded for whatever happens later: the
+    refuses (NotEmpty, CatalogInUse, CatalogError of its ``check``). Raises HalfLoaded for whatever happens later: the
     catalog is not served until a load has come to its end.
     """
     with suppress(LoadUnfinished):  # this is what ends it
@@ -51,7 +51,7 @@ async def load(catalog: Catalog, stream: BinaryIO, *, replace: bool, seen: Seen)
     batch = await asyncio.to_thread(next, batches, None)
     try:
         token = await catalog.begin_load(replace=replace)
-    except (NotEmpty, MembersAlive):
+    except (NotEmpty, CatalogInUse):
         raise
     except BaseException as error:
         raise HalfLoaded(emptied=False) from error

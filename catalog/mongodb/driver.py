@@ -55,7 +55,7 @@ class MongoDBCatalog(Catalog):
         self._plans = Plans(store)
         self._statistics = StatisticsStore(store)
         self._audit = AuditStore(store)
-        self._loading = Loading(store, self._members, self._statistics, self._audit)
+        self._loading = Loading(store, self._members, self._moves, self._statistics, self._audit)
 
     def __repr__(self) -> str:
         return f"<MongoDBCatalog {self._store.where}>"

@@ -20,7 +20,7 @@ from uuid import uuid4
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
 
-from catalog.errors import LoadRefused, LoadUnfinished, MembersAlive, NotEmpty
+from catalog.errors import CatalogInUse, LoadRefused, LoadUnfinished, NotEmpty
 from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, Tenant
 from catalog.mongodb.documents import (
     move_document,
@@ -33,6 +33,7 @@ from catalog.mongodb.documents import (
 if TYPE_CHECKING:
     from catalog.mongodb.audit import AuditStore
     from catalog.mongodb.members import Members
+    from catalog.mongodb.moves import Moves
     from catalog.mongodb.statistics import StatisticsStore
     from catalog.mongodb.store import Collection, Session, Store
 
@@ -82,16 +83,19 @@ async def forget_idle_mark(store: Store, session: Session) -> None:
 class Loading:
     """The verbs of the interface that load backups."""
 
-    def __init__(self, store: Store, members: Members, statistics: StatisticsStore, audit: AuditStore) -> None:
+    def __init__(
+        self, store: Store, members: Members, moves: Moves, statistics: StatisticsStore, audit: AuditStore
+    ) -> None:
         self._store = store
         self._members = members
+        self._moves = moves
         self._statistics = statistics
         self._audit = audit
         self._marks: Collection = store.database["catalog"]
 
     async def begin(self, replace: bool) -> str:
         """Empty the catalog, as ``Catalog.begin_load``."""
-        await self._refuse_members()  # before the mark is there too, for under it they cannot renew
+        await self._refuse_use()  # before the mark is there too, for under it they cannot renew
         token = uuid4().hex
         began = {
             "token": token,
@@ -104,7 +108,7 @@ class Loading:
                 {"_id": _ID}, [{"$set": began}], upsert=True, return_document=ReturnDocument.AFTER, session=session
             )
         try:
-            await self._refuse_members()
+            await self._refuse_use()
             if not replace and not (mark and mark["emptying"]):
                 await self._refuse_contents()
         except BaseException:
@@ -114,10 +118,11 @@ class Loading:
         await self._empty(token)
         return token
 
-    async def _refuse_members(self) -> None:
+    async def _refuse_use(self) -> None:
         alive = [sighting.member.id for sighting in await self._members.list_all() if not sighting.silent()]
-        if alive:
-            raise MembersAlive(alive)
+        movers = await self._moves.holders()
+        if alive or movers:
+            raise CatalogInUse(alive, movers)
 
     async def _refuse_contents(self) -> None:
         async with self._store.conversation() as session:

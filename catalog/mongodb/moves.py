@@ -100,6 +100,12 @@ class Moves:
         async with self._store.conversation() as session:
             return await self._find(condition, limit, session)
 
+    async def holders(self) -> list[str]:
+        """Return the names of all who hold a move."""
+        async with self._store.conversation() as session:
+            cursor = self._stored.find({"$expr": _HELD}, {"holder": 1}, session=session)
+            return sorted({document["holder"] async for document in cursor})
+
     async def take(self, move_id: str, holder: str, seconds: float) -> Move:
         """Begin a hold, as ``Catalog.take_move``."""
         free = {"_id": move_id, "$or": [{"$expr": {"$not": [_HELD]}}, {"holder": holder}]}

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from catalog.errors import LoadRefused, LoadUnfinished, MembersAlive, NotEmpty, PartitionUnknown
+from catalog.errors import CatalogInUse, LoadRefused, LoadUnfinished, NotEmpty, PartitionUnknown
 from catalog.model import KINDS, Kept, MemberSighting, Move, Partition, Placement, Plan, Tenant
 from catalog.sqlite import audit, changes, moves, partitions, placements, plans, statistics, tenants
 from catalog.sqlite.translation import unavailable
@@ -45,8 +45,9 @@ def refuse_member(connection: sqlite3.Connection, path: str) -> None:
 def begin(connection: sqlite3.Connection, token: str, replace: bool, members: Sequence[MemberSighting]) -> None:
     """Empty the catalog and mark it, as ``Catalog.begin_load``; ``members`` are all that are registered."""
     alive = [sighting.member.id for sighting in members if not sighting.silent()]
-    if alive:
-        raise MembersAlive(alive)
+    movers = moves.holders(connection)
+    if alive or movers:
+        raise CatalogInUse(alive, movers)
     if not replace and not connection.execute("SELECT 1 FROM loading").fetchone():
         held = [k for k, table in _TABLES.items() if connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()]  # noqa: S608
         if held:

@@ -119,6 +119,12 @@ def list_all(
     return [decode(row, path) for row in rows]
 
 
+def holders(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of all who hold a move."""
+    rows = connection.execute(f"SELECT DISTINCT holder FROM moves WHERE held_until > {_NOW} ORDER BY holder")  # noqa: S608
+    return [str(name) for (name,) in rows]
+
+
 def take(connection: sqlite3.Connection, move_id: str, holder: str, seconds: float, path: str) -> Move:
     """Begin a hold, as ``Catalog.take_move``."""
     stored = get(connection, move_id, path)

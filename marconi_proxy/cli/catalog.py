@@ -136,7 +136,7 @@ class Import(_BackupVerb):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         from catalog.backup.importing import HalfLoaded
         from catalog.backup.reading import BadBackup
-        from catalog.errors import CatalogError, MembersAlive, NotEmpty
+        from catalog.errors import CatalogError, CatalogInUse, NotEmpty
         from marconi_proxy.option_types import redacted
 
         uri = self.uri(parsed_args)
@@ -149,9 +149,9 @@ class Import(_BackupVerb):
         except NotEmpty as error:
             message = f"{where} is not filled: {error}; --replace removes that first. Nothing was changed."
             raise CommandError(message, Exit.REFUSED) from error
-        except MembersAlive as error:
+        except CatalogInUse as error:
             raise CommandError(
-                f"{where} is not filled: {error}, with what is in it in their caches. Stop them, the movers and "
+                f"{where} is not filled: {error}. They go by what is in it now. Stop the front door, the movers and "
                 "the admin API, and begin again; those that were killed count until their lease is over. Nothing was "
                 "changed.",
                 Exit.REFUSED,
@@ -175,11 +175,11 @@ def told(counts: dict[str, int]) -> str:
 
 
 def _run(steps: Coroutine[Any, Any, dict[str, int]], what: str) -> dict[str, int]:
-    from catalog.errors import CatalogError, MembersAlive, NotEmpty
+    from catalog.errors import CatalogError, CatalogInUse, NotEmpty
 
     try:
         return asyncio.run(steps)
-    except (NotEmpty, MembersAlive):
+    except (NotEmpty, CatalogInUse):
         raise
     except CatalogError as error:
         raise CommandError(f"{what}: {error}") from error

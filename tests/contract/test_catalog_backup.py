@@ -17,10 +17,10 @@ from catalog.backup import importing
 from catalog.backup.exporting import export
 from catalog.errors import (
     AuditNotHeld,
+    CatalogInUse,
     CatalogUnavailable,
     LoadRefused,
     LoadUnfinished,
-    MembersAlive,
     NotEmpty,
     WalkNotHeld,
 )
@@ -192,6 +192,7 @@ async def test_who_holds_a_move_is_not_kept_and_tokens_go_on_growing(full: Catal
     before = await taken(full)
     assert [value.holder for value in before if isinstance(value, type(held))] == [None, None]
     for _ in range(2):
+        await full.release_move("m-2", held.holder.token)
         await load(full, before, replace=True)
         again = await full.take_move("m-2", "another", 60.0)
         assert again.holder is not None
@@ -225,7 +226,7 @@ async def test_a_catalog_that_holds_anything_is_left_alone(empty: Catalog, value
 async def test_not_while_workers_serve_from_it(full: Catalog) -> None:
     await full.renew_member(Member("host/1/boot", lease=30.0))
     await full.renew_member(Member("host/2/boot", lease=0.0))
-    with pytest.raises(MembersAlive, match="2 front-door workers registered: host/1/boot, host/2/boot"):
+    with pytest.raises(CatalogInUse, match="2 front-door workers registered: host/1/boot, host/2/boot"):
         await full.begin_load(replace=True)
     await full.check()
     assert await taken(full) == everything()
@@ -239,6 +240,18 @@ async def test_not_while_workers_serve_from_it(full: Catalog) -> None:
     await full.load(token, everything())
     await full.end_load(token)
     assert [sighting.member.id for sighting in await full.list_members()] == ["silent"]
+    await full.close()
+
+
+async def test_not_while_movers_hold_moves(full: Catalog) -> None:
+    held = (await full.take_move("m-2", "host/3/boot", 60.0)).holder
+    assert held is not None
+    with pytest.raises(CatalogInUse, match="1 mover at work: host/3/boot"):
+        await full.begin_load(replace=True)
+    await full.check()
+    assert await taken(full) == everything()
+    await full.release_move("m-2", held.token)
+    await load(full, everything(), replace=True)
     await full.close()
 
 

@@ -16,9 +16,9 @@ from pymongo import MongoClient
 from catalog import Catalog, open_catalog
 from catalog.errors import (
     BadCatalogURI,
+    CatalogInUse,
     CatalogUnavailable,
     LoadUnfinished,
-    MembersAlive,
     NotEmpty,
     PartitionConflict,
     PartitionInUse,
@@ -418,7 +418,7 @@ async def test_a_worker_that_renews_while_a_load_begins_stays_listed(
         renewed.append(True)
 
     Interruption(monkeypatch, catalog._members, "list_all", renew)
-    with pytest.raises(MembersAlive, match="host/1/boot"):
+    with pytest.raises(CatalogInUse, match="host/1/boot"):
         await catalog.begin_load(replace=True)
     assert renewed
     assert [sighting.member for sighting in await worker.list_members()] == [member]
@@ -432,7 +432,7 @@ async def test_a_load_that_is_refused_disturbs_no_worker(
 ) -> None:
     await catalog.renew_member(Member("host/1/boot", lease=30.0))
     marks = Interruption(monkeypatch, catalog._loading._marks, "find_one_and_update", None, at=0)
-    with pytest.raises(MembersAlive):
+    with pytest.raises(CatalogInUse):
         await catalog.begin_load(replace=True)
     assert not marks.times
 

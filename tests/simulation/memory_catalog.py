@@ -11,11 +11,11 @@ from catalog.errors import (
     AuditHeld,
     AuditNotHeld,
     CatalogError,
+    CatalogInUse,
     CatalogUnavailable,
     Conflict,
     LoadRefused,
     LoadUnfinished,
-    MembersAlive,
     MoveConflict,
     MoveHeld,
     MoveNotHeld,
@@ -385,8 +385,9 @@ class Store:
 
     def begin_load(self, replace: bool) -> str:
         alive = [sighting.member.id for sighting in self.sightings() if not sighting.silent()]
-        if alive:
-            raise MembersAlive(alive)
+        movers = sorted({holder.name for holder in self.holders.values() if holder.until > self.clock()})
+        if alive or movers:
+            raise CatalogInUse(alive, movers)
         held = [kind for kind, values in self._kept().items() if values]
         if held and not replace and self.loading is None:
             raise NotEmpty(held)
