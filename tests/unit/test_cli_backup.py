@@ -100,7 +100,11 @@ def test_not_while_workers_serve(backup, uri, capsys):
     do(uri, lambda catalog: catalog.renew_member(Member("host/1/boot", lease=30.0)))
     assert main(["catalog", "import", "--catalog", uri, "--replace", str(backup)]) == 3
     err = capsys.readouterr().err
-    for words in ("1 front-door worker registered: host/1/boot", "Stop the front door, the movers", "Nothing was changed."):
+    for words in (
+        "1 front-door worker registered: host/1/boot",
+        "Stop the front door, the movers",
+        "Nothing was changed.",
+    ):
         assert words in err
     do(uri, lambda catalog: catalog.check())
 
