@@ -36,7 +36,7 @@ _PATIENCE = 60.0
 _TICK = 0.02
 # A majority of one server has a write when it is in the journal, which by default is written every 100 ms; an update
 # that changes nothing waits for that, and a post and a claim in Zaqar make one. As durable, and ten times as fast.
-_JOURNAL_MILLISECONDS = 1
+_JOURNAL_MILLISECONDS = 3
 
 
 class MongodFailed(Exception):
