@@ -93,7 +93,8 @@ class Workshop:
         )
 
     def repairing(self, say: Callable[[Finding, str], None]) -> Repairing:
-        directory = Directory(self.catalog, self.paced.open, 1)
+        # Its calls are not paced: a deletion must have ended in its time. ``Repairing`` waits before it begins.
+        directory = Directory(self.catalog, self.open_upstream, 1)
         lifecycle = Lifecycle(
             self.catalog,
             directory,
@@ -101,7 +102,7 @@ class Workshop:
             deadline=self.conf.upstream.deadline,
             clock=self.clock.now,
         )
-        return Repairing(self.catalog, self.looker, self.steps, lifecycle, self.clock, self.bounds, say)
+        return Repairing(self.catalog, self.looker, self.steps, lifecycle, self.paced, self.clock, self.bounds, say)
 
 
 async def _nowhere(placement: Placement) -> int:

@@ -5,15 +5,16 @@ Each repair looks first whether what was found is still so, and compares what it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from catalog.errors import Conflict
 from catalog.interface import Catalog
-from catalog.model import Placement, PlacementState, Segment
+from catalog.model import Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.audit.judging import Bounds, judge
 from marconi_proxy.audit.kinds import Kind
 from marconi_proxy.audit.looking import Looker, NotSeen
+from marconi_proxy.audit.paced import Paced
 from marconi_proxy.audit.sight import Finding, Sight
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import Refused
@@ -37,7 +38,7 @@ class Outcome(StrEnum):
 
 
 class Repairing:
-    """``say`` is told what was done, or why not, in a sentence."""
+    """``lifecycle`` is over ways that are not paced. ``say`` is told what was done, or why not, in a sentence."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Repairing:
         looker: Looker,
         steps: Steps,
         lifecycle: Lifecycle,
+        paced: Paced,
         clock: Clock,
         bounds: Bounds,
         say: Callable[[Finding, str], None],
@@ -53,6 +55,7 @@ class Repairing:
         self._looker = looker
         self._steps = steps
         self._lifecycle = lifecycle
+        self._paced = paced
         self._clock = clock
         self._bounds = bounds
         self._say = say
@@ -116,7 +119,7 @@ class Repairing:
         now = await self._catalog.get_placement(key)
         if now is None or now.born != placement.born:
             # It was deleted just now, and may be there again: then it is in the catalog again too.
-            await self._lifecycle.settle(key, last)
+            await self._settle(key, (last,))
         if before is None:
             return f"made {last.physical} on {last.partition}, without metadata"
         return f"made {last.physical} on {last.partition}, with the metadata that it has on {before.partition}"
@@ -137,7 +140,13 @@ class Repairing:
         if placement.state is PlacementState.SEALING:
             await self._catalog.replace_placement(transitions.abort(placement, self._clock.now()))
             return "took the seal back"
-        await self._lifecycle.settle(placement.key, placement.segments[-1])
+        await self._settle(placement.key, placement.segments)
         now = await self._catalog.get_placement(placement.key)
         became = "removed from the catalog" if now is None else f"found to be {now.state}"
         return f"finished: {became}"
+
+    async def _settle(self, key: QueueKey, segments: Sequence[Segment]) -> None:
+        """All waiting for turns comes before: a deletion that waited would be one that comes late."""
+        for segment in segments:
+            await self._paced.rate(segment.partition).turn()
+        await self._lifecycle.settle(key, segments[-1])

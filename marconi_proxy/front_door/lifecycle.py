@@ -40,13 +40,35 @@ from marconi_proxy.front_door.placing import ROUNDS, UNFINISHED, Placing
 from marconi_proxy.front_door.refusals import ClientGone, Refused, unavailable
 from marconi_proxy.front_door.writing import Write
 from marconi_proxy.upstream.connection import Answer
-from marconi_proxy.upstream.errors import NotSent, UpstreamError
+from marconi_proxy.upstream.errors import NotSent, UpstreamError, Withdrawn
 from marconi_proxy.upstream.exchange import Guard
 
 LOG = logging.getLogger(__name__)
 
 # Sends the client's call to the segment of a placement that writes go to.
 Sender = Callable[[Placement], Awaitable[Answer]]
+
+
+class _InTime:
+    """The guard of a deletion by who has no lease: nothing is sent after ``until``, however long this process was
+    stopped, for others may have taken the deletion over, and a queue of the same name may have been created since."""
+
+    def __init__(self, clock: Callable[[], float], until: float) -> None:
+        self._clock = clock
+        self._until = until
+
+    def left(self) -> float:
+        """Return how many seconds there are. Raises Withdrawn if there are none."""
+        left = self._until - self._clock()
+        if left <= 0:
+            raise Withdrawn("the time for this deletion was used up")
+        return left
+
+    def sending(self) -> None:
+        self.left()
+
+    def answered(self, status: int) -> None:
+        pass
 
 
 def _always() -> bool:
@@ -360,13 +382,11 @@ class Lifecycle:
 
     async def _delete_sealed(self, ours: Placement, guard: Guard | None) -> None:
         """Delete all segments but the last. Raises Refused if that cannot be: the deletion is to be finished later."""
+        in_time = _InTime(self._clock, ours.since + self.deletion_limit)
         for segment in ours.segments[:-1]:
-            left = ours.since + self.deletion_limit - self._clock()
             try:
-                if left <= 0:
-                    raise NotSent("the time for this deletion was used up")
                 upstream = await self.placing.upstream(segment)
-                await delete_from(upstream, ours.key, segment.physical, within=left, guard=guard)
+                await delete_from(upstream, ours.key, segment.physical, within=in_time.left(), guard=guard or in_time)
             except (UpstreamError, CatalogError) as error:
                 LOG.info("a deletion was done in part: %s", error)
                 raise unavailable(
@@ -396,11 +416,13 @@ class Lifecycle:
         if not self._abandoned(placement):
             raise self._being_deleted()
         ours = replace(placement, epoch=placement.epoch + 1, since=self._clock())
+        in_time = _InTime(self._clock, ours.since + self.deletion_limit)
         try:
             await self._catalog.replace_placement(ours)
             for segment in ours.segments:
                 upstream = await self.placing.upstream(segment)
-                await delete_from(upstream, ours.key, segment.physical, within=self.deletion_limit, guard=guard)
+                within = in_time.left()
+                await delete_from(upstream, ours.key, segment.physical, within=within, guard=guard or in_time)
             await self._forget(ours)
         except Conflict:
             # Somebody else was faster; the caller reads anew.

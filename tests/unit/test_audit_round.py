@@ -29,6 +29,8 @@ from marconi_proxy.audit.repairing import Outcome
 from marconi_proxy.audit.round import Scope, Summary
 from marconi_proxy.audit.sight import Finding
 from marconi_proxy.moving.driving.naming import hidden_name
+from marconi_proxy.upstream.errors import Withdrawn
+from marconi_proxy.upstream.exchange import Guard
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey as Key
 from tests.unit.node_upstream import CLIENT, Call, Given, Nodes, nodes
@@ -357,6 +359,44 @@ async def test_a_ghost_that_is_deleted_while_it_is_made_is_in_the_catalog_again(
     assert now is not None
     assert now.born != placement.born
     assert await stage.kinds() == []
+
+
+async def test_a_deletion_that_is_finished_does_not_wait_for_turns_nor_comes_late(stage: Stage) -> None:
+    await stage.chain("q", "north", "south", state=PlacementState.DELETING)
+    (finding,), _ = await stage.verify()
+    took: list[float] = []
+    for name in ("north", "south"):
+        inner = stage.nodes.handlers[f"http://{name}:8888"]
+
+        async def watched(call: Call, inner: Callable[[Call], Awaitable[Given]] = inner) -> Given:
+            if call.method == b"DELETE":
+                now = await stage.stored("q")
+                assert now is not None
+                took.append(stage.clock.now() - now.since)
+                assert call.guard is not None
+                call.guard.sending()
+                with pytest.raises(Withdrawn):
+                    await asked_late(call.guard)
+            return await inner(call)
+
+        stage.nodes.handlers[f"http://{name}:8888"] = watched
+
+    async def asked_late(guard: Guard) -> None:
+        before = stage.clock.seconds
+        try:
+            stage.clock.seconds += stage.conf.directory.takeover_after
+            guard.sending()
+        finally:
+            stage.clock.seconds = before
+
+    shop = Workshop.open(stage.conf, stage.catalog, stage.nodes.way, stage.clock, 0.01)
+    before = stage.clock.seconds
+    assert await shop.repairing(lambda finding, text: None).repair(finding) is Outcome.REPAIRED
+    assert took == [0.0, 0.0]
+    # All the same it took its turns.
+    await shop.paced.rate("south").turn()
+    assert stage.clock.seconds >= before + 100.0
+    assert await stage.stored("q") is None
 
 
 # -- what is no finding ------------------------------------------------------------------------------------------------

@@ -922,6 +922,22 @@ async def test_every_segment_of_an_abandoned_deletion_is_deleted(
     assert p2.log == ["DELETE /v2/queues/q-2"]
 
 
+async def test_a_takeover_deletes_nothing_when_another_may_have_taken_over(
+    stage: Stage, worker: Worker, p1: Partition, p2: Partition
+) -> None:
+    chain = (Segment(0, "p1", "q", sealed=True), Segment(1, "p2", "q"))
+    await stage.put(Placement(PROJECT, "q", 1, DELETING, chain, born=BORN))
+
+    async def slow(request: Request) -> bytes:
+        stage.clock.now += TAKEOVER_AFTER / 2
+        return await p1.do(request)
+
+    p1.reply("DELETE", slow)
+    with pytest.raises(Withdrawn):
+        await worker.create()
+    assert (p1.log, p2.log) == (["DELETE /v2/queues/q"], [])
+
+
 async def test_a_takeover_that_fails_is_left_for_another(stage: Stage, worker: Worker, p1: Partition) -> None:
     await left_deleting(stage, worker, p1)
     stage.clock.now += TAKEOVER_AFTER + 1
