@@ -5,7 +5,7 @@ Each repair looks first whether what was found is still so, and compares what it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 
 from catalog.errors import Conflict
@@ -23,8 +23,10 @@ from marconi_proxy.moving.driving.steps.interface import Steps, Unready
 from marconi_proxy.moving.protocol import transitions
 from marconi_proxy.upstream.errors import UpstreamError
 
-# Seconds for bringing metadata and subscriptions in step.
-_WITHIN = 60.0
+# How often a queue is looked at that is just changing, before that counts as a failure.
+_LOOKS = 3
+# Seconds between two looks at a deletion that is under way.
+_AGAIN = 1.0
 
 
 class Outcome(StrEnum):
@@ -65,32 +67,53 @@ class Repairing:
         if not finding.repairable:
             return Outcome.REMAINS
         try:
-            sight = await self._still(finding)
-            if sight is None:
-                self._say(finding, "it is not so any more, nothing was done")
-                return Outcome.CHANGED
+            sight, now = await self._look(finding)
+            if finding not in now:
+                return self._was_changed(finding, now)
             done = await self._do(finding, sight)
-            again = await self._still(finding)
+            _, now = await self._look(finding)
         except Conflict:
-            self._say(finding, "it was changed just now, nothing was done")
-            return Outcome.CHANGED
+            return await self._was_overtaken(finding)
         except (Unready, NotSeen, UpstreamError) as error:
             self._say(finding, f"failed, and may be given again: {error}")
             return Outcome.FAILED
         except Refused as error:
             self._say(finding, f"failed, and may be given again: {error.description}")
             return Outcome.FAILED
-        if again is not None:
+        if now:
             self._say(finding, f"{done}, and it is still so")
             return Outcome.FAILED
         self._say(finding, done)
         return Outcome.REPAIRED
 
-    async def _still(self, finding: Finding) -> Sight | None:
-        """Return the sight that shows the finding, None if it is not so now."""
+    def _was_changed(self, finding: Finding, now: Collection[Finding]) -> Outcome:
+        if now:
+            # Somebody has done something to the queue since it was found, and may not be at the end of it.
+            self._say(finding, "it was changed since, and is wrong in another way now: nothing was done")
+            return Outcome.FAILED
+        self._say(finding, "it is not so any more, nothing was done")
+        return Outcome.CHANGED
+
+    async def _was_overtaken(self, finding: Finding) -> Outcome:
+        """Return what became of it when somebody else has changed the placement."""
+        try:
+            _, now = await self._look(finding)
+        except (Unready, NotSeen) as error:
+            self._say(finding, f"it was changed just now, nothing was done: {error}")
+            return Outcome.FAILED
+        return self._was_changed(finding, now)
+
+    async def _look(self, finding: Finding) -> tuple[Sight, frozenset[Finding]]:
+        """Return what is true of the queue, and what of this kind is wrong there now, whether or not it is the same
+        finding. Raises NotSeen, Unready if that cannot be told."""
         strangers = (finding.partition,) if finding.kind is Kind.LEFTOVER else ()
-        sight = await self._looker.look(finding.key, strangers)
-        return sight if sight is not None and finding in judge(sight, self._bounds) else None
+        for _ in range(_LOOKS):
+            sight = await self._looker.look(finding.key, strangers)
+            if sight is not None:
+                place = (finding.kind, finding.partition, finding.physical)
+                found = judge(sight, self._bounds)
+                return sight, frozenset(one for one in found if (one.kind, one.partition, one.physical) == place)
+        raise Unready("the queue was changing at each look")
 
     async def _do(self, finding: Finding, sight: Sight) -> str:
         if finding.kind is Kind.LEFTOVER:
@@ -116,13 +139,24 @@ class Repairing:
                 break
         # A creation changes nothing of a queue that is there: whoever posts at this moment loses nothing by it.
         await calls.make(before)
-        now = await self._catalog.get_placement(key)
-        if now is None or now.born != placement.born:
+        if await self._is_gone(placement):
             # It was deleted just now, and may be there again: then it is in the catalog again too.
             await self._settle(key, (last,))
         if before is None:
             return f"made {last.physical} on {last.partition}, without metadata"
         return f"made {last.physical} on {last.partition}, with the metadata that it has on {before.partition}"
+
+    async def _is_gone(self, placement: Placement) -> bool:
+        """Tell whether a queue was deleted since, and wait for a deletion to come to its end: its call may have been
+        done before there was anything to delete."""
+        until = self._clock.monotonic() + self._bounds.unfinished
+        while True:
+            now = await self._catalog.get_placement(placement.key)
+            if now is None or now.born != placement.born:
+                return True
+            if now.state is not PlacementState.DELETING or self._clock.monotonic() > until:
+                return False
+            await self._clock.sleep(_AGAIN)
 
     async def _bring_in_step(self, finding: Finding, placement: Placement) -> str:
         older = next(
@@ -132,8 +166,9 @@ class Repairing:
         )
         source = await self._looker.calls(placement.key, placement.segments[-1])
         target = await self._looker.calls(placement.key, older)
-        # Not its subscriptions: those of older segments are as they were on purpose.
-        await target.take_over(source)
+        # Not its subscriptions: those of older segments are as they were on purpose. And if it was retired just now, it
+        # is not made again.
+        await target.follow(source)
         return f"gave {older.physical} on {older.partition} the metadata that it has on {source.partition}"
 
     async def _finish(self, placement: Placement) -> str:

@@ -41,14 +41,18 @@ PAST = 1_700_000_000.0 - 10_000.0
 
 
 class Clock(FakeClock):
-    """Runs something whenever it is slept."""
+    """Runs something whenever it is slept for long, and something else once."""
 
     def __init__(self) -> None:
         super().__init__()
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        self.at_sleep: Callable[[], Awaitable[object]] | None = None
 
     async def sleep(self, seconds: float) -> None:
         await super().sleep(seconds)
+        if self.at_sleep is not None and seconds == 1.0:
+            once, self.at_sleep = self.at_sleep, None
+            await once()
         if self.meanwhile is not None and seconds > 1.0:
             await self.meanwhile()
 
@@ -338,9 +342,97 @@ async def test_a_repair_compares_with_what_was_found(stage: Stage) -> None:
     await stage.catalog.replace_placement(replace(placement, epoch=2))
     said: list[str] = []
     repairing = stage.shop().repairing(lambda finding, text: said.append(text))
-    assert await repairing.repair(finding) is Outcome.CHANGED
-    assert said == ["it is not so any more, nothing was done"]
+    assert await repairing.repair(finding) is Outcome.FAILED
+    assert said == ["it was changed since, and is wrong in another way now: nothing was done"]
     assert not await stage.has("north", "ghost")
+
+
+async def test_what_is_right_by_now_is_not_repaired(stage: Stage) -> None:
+    await stage.place("ghost", "north", made=False)
+    (finding,), _ = await stage.verify()
+    await stage.nodes.put("north", P, "ghost", colour="blue")
+    assert await stage.shop().repairing(lambda finding, text: None).repair(finding) is Outcome.CHANGED
+    assert await stage.metadata("north", "ghost") == {"colour": "blue"}
+
+
+async def test_what_changes_at_each_look_is_not_said_to_be_right(stage: Stage) -> None:
+    await stage.place("ghost", "north", made=False)
+    (finding,), _ = await stage.verify()
+    inner = stage.nodes.handlers["http://north:8888"]
+
+    async def changed_meanwhile(call: Call) -> Given:
+        now = await stage.stored("ghost")
+        assert now is not None
+        await stage.catalog.replace_placement(replace(now, epoch=now.epoch + 1))
+        return await inner(call)
+
+    stage.nodes.handlers["http://north:8888"] = changed_meanwhile
+    assert await stage.shop().repairing(lambda finding, text: None).repair(finding) is Outcome.FAILED
+    assert not await stage.has("north", "ghost")
+
+
+async def test_a_repair_that_leaves_something_of_the_kind_has_failed(stage: Stage) -> None:
+    await damage(stage, "drift")
+    (finding,), _ = await stage.verify()
+    inner = stage.nodes.handlers["http://south:8888"]
+    times = 0
+
+    async def changed_later(call: Call) -> Given:
+        """Metadata of the last part is another one at each look."""
+        nonlocal times
+        given = await inner(call)
+        if call.method == b"GET" and b"/queues/drift" in call.target:
+            times += 1
+            if times >= 2:
+                await stage.nodes.nodes["south"].storage.replace_metadata(Key(P, "drift"), {"n": times})
+        return given
+
+    stage.nodes.handlers["http://south:8888"] = changed_later
+    said: list[str] = []
+    repairing = stage.shop().repairing(lambda finding, text: said.append(text))
+    assert await repairing.repair(finding) is Outcome.FAILED
+    assert said == ["gave drift on north the metadata that it has on south, and it is still so"]
+
+
+async def test_a_part_that_was_retired_is_not_made_again_for_its_metadata(stage: Stage) -> None:
+    await damage(stage, "drift")
+    (finding,), _ = await stage.verify()
+    inner = stage.nodes.handlers["http://south:8888"]
+    times = 0
+
+    async def retired_meanwhile(call: Call) -> Given:
+        nonlocal times
+        if call.method == b"GET" and b"/queues/drift" in call.target:
+            times += 1
+            if times == 2:
+                await stage.nodes.nodes["north"].storage.delete_queue(Key(P, "drift"))
+        return await inner(call)
+
+    stage.nodes.handlers["http://south:8888"] = retired_meanwhile
+    await stage.shop().repairing(lambda finding, text: None).repair(finding)
+    assert times >= 2
+    assert not await stage.has("north", "drift")
+
+
+async def test_a_ghost_that_is_being_deleted_while_it_is_made_leaves_no_orphan(stage: Stage) -> None:
+    placement = await stage.place("ghost", "north", made=False)
+    (finding,), _ = await stage.verify()
+    inner = stage.nodes.handlers["http://north:8888"]
+
+    async def being_deleted(call: Call) -> Given:
+        if call.method == b"PUT":
+            deleting = replace(placement, epoch=2, state=PlacementState.DELETING, since=stage.clock.now())
+            await stage.catalog.replace_placement(deleting)
+        return await inner(call)
+
+    async def deleted() -> None:
+        await stage.catalog.remove_placement(placement.key, 2, placement.born)
+
+    stage.nodes.handlers["http://north:8888"] = being_deleted
+    stage.clock.at_sleep = deleted
+    await stage.shop().repairing(lambda finding, text: None).repair(finding)
+    assert await stage.kinds() == []
+    assert await stage.stored("ghost") is not None
 
 
 async def test_a_ghost_that_is_deleted_while_it_is_made_is_in_the_catalog_again(stage: Stage) -> None:

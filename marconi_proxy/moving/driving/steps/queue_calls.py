@@ -114,6 +114,14 @@ class QueueCalls:
             has = await self.metadata(shown)
         await self._adapt(wanted, has, version)
 
+    async def follow(self, source: QueueCalls) -> None:
+        """Make the metadata of a queue that is there that of ``source``. Raises Unready."""
+        version = _common(source, self)
+        shown = _shown(version, source, self)
+        there, wanted, has = await together(self.exists(), source.metadata(shown), self.metadata(shown))
+        if there:
+            await self._adapt(wanted, has, version)
+
     async def unlike(self, source: QueueCalls) -> list[dict[str, Any]]:
         """Return by what operations the metadata would become that of ``source``. Raises Unready."""
         shown = _shown(_common(source, self), source, self)
