@@ -86,7 +86,7 @@ def _placed(sight: Sight, bounds: Bounds) -> Iterator[Finding]:
     for part in sight.parts:
         if part.unlike:
             words = f"other metadata than on {last.partition}: {part.unlike}"
-            drifted = (*proof, part.unlike)
+            drifted = (*proof, part.unlike, part.digest)
             yield _finding(sight, Kind.DRIFT, part.partition, part.physical, drifted, words, repairable=True)
         if part.age is None or since is None or sight.dead_letters or placement.group is not None:
             continue

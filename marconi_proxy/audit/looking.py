@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Collection, Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from catalog.interface import Catalog
@@ -25,6 +26,7 @@ from catalog.model import (
     QueueKey,
     Segment,
 )
+from catalog.model.field import one_line
 from marconi_proxy.audit.judging import own_name, written_until
 from marconi_proxy.audit.paced import Paced
 from marconi_proxy.audit.sight import Part, Sight, Stranger
@@ -38,6 +40,9 @@ UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _HIDDEN = re.compile(r"-(\d{1,9})-[0-9a-f]{12}")
 _LONGEST = 64
 _PAGE = 100
+# Differences of metadata that are spelled out, and characters of that.
+_TOLD = 5
+_MOST_TOLD = 160
 
 
 class NotSeen(Exception):
@@ -123,8 +128,8 @@ class Looker:
                 operations = await calls.unlike(last)
             except Unready as error:
                 raise NotSeen(calls.partition, str(error)) from error
-            unlike = ", ".join(_told(operation) for operation in operations)
-            yield Part(segment.partition, segment.physical, age, unlike)
+            digest = sha256(json.dumps(operations, sort_keys=True).encode()).hexdigest() if operations else ""
+            yield Part(segment.partition, segment.physical, age, _told(operations), digest)
 
     async def _takes_dead_letters(
         self, placement: Placement, move: Move | None, parts: Sequence[Part], now: float
@@ -220,10 +225,11 @@ class Looker:
             yield start, None  # it may be gone, and not cut at all
 
 
-def _told(operation: dict[str, Any]) -> str:
-    """Spell what is to be done with metadata: ``add /metadata/colour "blue"``."""
-    value = f" {json.dumps(operation['value'])}" if "value" in operation else ""
-    return f"{operation['op']} {operation['path']}{value}"
+def _told(operations: Sequence[dict[str, Any]]) -> str:
+    """Spell what is to be done with metadata, ``add /metadata/colour``, without values: they are users'."""
+    words = ", ".join(f"{operation['op']} {operation['path']}" for operation in operations[:_TOLD])
+    more = f", and {len(operations) - _TOLD} more" if len(operations) > _TOLD else ""
+    return one_line("words", words)[:_MOST_TOLD] + more
 
 
 def unasked(partition: Partition) -> str | None:

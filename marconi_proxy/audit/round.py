@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from catalog.interface import Catalog
 from catalog.model import Partition, Placement, QueueKey
+from catalog.model.field import one_line
 from marconi_proxy.audit.judging import Bounds, judge, own_name, worth_a_look
 from marconi_proxy.audit.kinds import Kind
 from marconi_proxy.audit.looking import Looker, NotSeen, projects_of, unasked
@@ -124,6 +125,8 @@ class Round:
                 wanted, strangers = worth_a_look(
                     placement, own_name(key.queue), found_on, listed, asked, self._clock.now(), self._bounds
                 )
+                if placement is not None and scope.partitions is None:
+                    wanted = await self._is_nowhere(placement, registered) or wanted
                 if wanted and not self._cannot_be_asked(placement, strangers):
                     suspects.append(_Suspect(key, strangers))
                 if len(suspects) >= _BATCH or self.summary.queues % _PAGE == 0:
@@ -151,7 +154,7 @@ class Round:
                 async for entry in entries:
                     yield entry
         except CannotList as error:
-            self.summary.unseen[partition.name] = str(error)
+            self.summary.unseen[partition.name] = one_line("why", str(error))
 
     async def _placements(self, scope: Scope) -> AsyncGenerator[Placement, None]:
         for project in [None] if scope.projects is None else sorted(set(scope.projects)):
@@ -162,6 +165,18 @@ class Round:
                 for placement in page:
                     yield placement
                 after = page[-1].key
+
+    async def _is_nowhere(self, placement: Placement, registered: dict[str, Partition]) -> bool:
+        """Tell whether a part of it is on a partition that nobody has registered, which is then one that was not seen.
+        ``registered`` is what there was at the beginning, and grows."""
+        for segment in placement.segments:
+            if segment.partition not in registered and segment.partition not in self.summary.unseen:
+                partition = await self._catalog.get_partition(segment.partition)
+                if partition is None:
+                    self.summary.unseen[segment.partition] = "it is not registered"
+                else:
+                    registered[partition.name] = partition
+        return any(segment.partition not in registered for segment in placement.segments)
 
     def _cannot_be_asked(self, placement: Placement | None, strangers: Sequence[str]) -> bool:
         """Tell whether a look would only find once more that a partition does not answer."""
@@ -221,7 +236,7 @@ class Round:
                         await self._clock.sleep(_AGAIN)
                         continue
                     self.summary.untold += 1
-                    self.summary.unseen[error.partition] = str(error)
+                    self.summary.unseen[error.partition] = one_line("why", str(error))
                     return None
         if sight is None:
             self.summary.changed += 1

@@ -12,12 +12,14 @@ from marconi_proxy.audit.kinds import Kind
 @dataclass(frozen=True, slots=True)
 class Part:
     """A sealed segment as its partition shows it. ``age``: that of the newest message in seconds, None if there is
-    none; ``unlike``: how its metadata differs from that of the last segment, empty if it does not."""
+    none; ``unlike``: in a few words how its metadata differs from that of the last segment, empty if it does not;
+    ``digest`` is of all the difference."""
 
     partition: str
     physical: str
     age: int | None = None
     unlike: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,8 +156,13 @@ def test_it_is_another_finding_when_the_placement_was_changed_in_between(kind: K
         assert not first & judge(sight(changed, there=kind is not Kind.GHOST, parts=parts), BOUNDS)
 
 
-def test_another_difference_is_another_finding() -> None:
-    one, other = (judge(sight(placed(segments=TWO), parts=(part(unlike=unlike),)), BOUNDS) for unlike in "xy")
+@pytest.mark.parametrize("member", ["unlike", "digest"])
+def test_another_difference_is_another_finding(member: str) -> None:
+    one, other = (
+        judge(sight(placed(segments=TWO), parts=(part(**{"unlike": "x", member: differs}),)), BOUNDS)
+        for differs in "yz"
+    )
+    assert one
     assert not one & other
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -261,6 +261,19 @@ async def test_metadata_of_older_parts_follows_that_of_the_last(stage: Stage) ->
     await damage(stage, "drift")
     await stage.repair()
     assert await stage.metadata("north", "drift") == {"colour": "blue", "shape": "round"}
+
+
+async def test_metadata_is_told_by_name_in_a_line_however_much_it_is(stage: Stage) -> None:
+    await stage.chain("drift", "north", "south", made=False)
+    await stage.nodes.put("north", P, "drift")
+    given = {"a\n\x1b[31mb": "secret", **{f"name{n}": "x" * 500 for n in range(30)}}
+    await stage.nodes.put("south", P, "drift", **given)
+    (finding,), _ = await stage.verify()
+    assert finding.words.isprintable()
+    assert "add /metadata/a" in finding.words
+    assert "secret" not in finding.words
+    assert finding.words.endswith(", and 26 more")
+    assert len(finding.words) < 255
 
 
 @pytest.mark.parametrize("state", [PlacementState.CREATING, PlacementState.DELETING, PlacementState.SEALING])
@@ -582,6 +595,29 @@ async def test_disabled_partitions_are_not_asked(stage: Stage) -> None:
     await stage.catalog.replace_partition(replace(north, state=PartitionState.DISABLED, version=2))
     found, summary = await stage.verify()
     assert (found, summary.unseen) == ([], {"north": "it is disabled"})
+
+
+async def test_a_partition_that_nobody_has_registered_is_told(stage: Stage) -> None:
+    await stage.place("lost", "west")
+    await stage.place("new", "south")
+
+    real = stage.catalog
+
+    class Forgetful:
+        """A catalog that has lost a partition, as that of a store without foreign keys may; another is new to it."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        async def list_partitions(self) -> list[Partition]:
+            return [one for one in await real.list_partitions() if one.name == "north"]
+
+        async def get_partition(self, name: str) -> Partition | None:
+            return None if name == "west" else await real.get_partition(name)
+
+    stage = replace(stage, catalog=cast(Catalog, Forgetful()))
+    found, summary = await stage.verify()
+    assert (found, summary.unseen, summary.untold) == ([], {"west": "it is not registered"}, 1)
 
 
 # -- what is asked -----------------------------------------------------------------------------------------------------
