@@ -52,7 +52,7 @@ def worth_a_look(
     if placement.state is not PlacementState.OPEN:
         return False, ()
     last = placement.segments[-1]
-    if len(placement.segments) > 1:
+    if len(placement.segments) > 1 or placement.move is not None:
         return any(segment.partition in asked for segment in placement.segments), ()
     if last.partition not in asked:
         return False, ()
@@ -82,6 +82,10 @@ def _placed(sight: Sight, bounds: Bounds) -> Iterator[Finding]:
     if sight.there is False:
         words = f"open in the catalog, and not on {last.partition}"
         yield _finding(sight, Kind.GHOST, last.partition, last.physical, proof, words, repairable=True)
+    if _is_stranded(placement, sight.move):
+        what = f"{len(placement.segments) - 1} older parts" if len(placement.segments) > 1 else "a move in its name"
+        words = f"{what}, and no such move under way"
+        yield _finding(sight, Kind.STRANDED, last.partition, last.physical, proof, words, repairable=True)
     since = written_until(sight.move, placement)
     for part in sight.parts:
         if part.unlike:
@@ -93,6 +97,13 @@ def _placed(sight: Sight, bounds: Bounds) -> Iterator[Finding]:
         if (posted := sight.now - part.age) > since + bounds.late:
             words = f"a message was posted at about {moment(posted)}, writes have gone elsewhere since {moment(since)}"
             yield _finding(sight, Kind.FOREIGN_WRITER, part.partition, part.physical, proof, words)
+
+
+def _is_stranded(placement: Placement, move: Move | None) -> bool:
+    """Tell whether a queue waits for a move to end that nobody makes. One that is to be sealed yet ends that too."""
+    if placement.move is None:
+        return len(placement.segments) > 1 and move is None
+    return move is None or move.id != placement.move
 
 
 def written_until(move: Move | None, placement: Placement) -> float | None:

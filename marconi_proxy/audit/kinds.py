@@ -16,6 +16,7 @@ class Kind(StrEnum):
     FOREIGN_WRITER = "foreign-writer"
     DRIFT = "drift"
     UNFINISHED = "unfinished"
+    STRANDED = "stranded"
 
 
 class Meaning(NamedTuple):
@@ -63,7 +64,8 @@ KINDS: Mapping[Kind, Meaning] = {
         "that time.",
         "",
         "The message is delivered, but out of order, and the move does not end while such messages come. Find the "
-        "client that does not use the front door.",
+        "client that does not use the front door. Once the part is retired, its posts make a queue there anew: a "
+        "double, or a leftover with messages.",
     ),
     Kind.DRIFT: Meaning(
         "The parts of a queue that is being moved have different metadata: a change reached not all of them, as a "
@@ -76,6 +78,15 @@ KINDS: Mapping[Kind, Meaning] = {
         "nobody has called the queue since.",
         "It is finished as the next call would: what is on its partition counts as created; what is to be deleted "
         "is deleted; a seal is taken back.",
+        "",
+    ),
+    Kind.STRANDED: Meaning(
+        "A queue has older parts, and no move that empties them: an adoption was broken off between its two writes, or "
+        "the record of the move was lost. Clients notice nothing, but it stays so, and no other move can have the "
+        "queue.",
+        "It gets a move, which is suspended and so deletes nothing. Resume that when no client writes to the older "
+        "parts directly; what was being adopted goes on when its plan is applied again. If there are no older parts, "
+        "the placement forgets the move.",
         "",
     ),
 }

@@ -6,11 +6,13 @@ Each repair looks first whether what was found is still so, and compares what it
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from enum import StrEnum
+from hashlib import sha256
 
-from catalog.errors import Conflict
+from catalog.errors import Conflict, MoveConflict, MoveUnderWay
 from catalog.interface import Catalog
-from catalog.model import Placement, PlacementState, QueueKey, Segment
+from catalog.model import LogEntry, Move, MoveState, Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.audit.judging import Bounds, judge
 from marconi_proxy.audit.kinds import Kind
 from marconi_proxy.audit.looking import Looker, NotSeen
@@ -126,6 +128,8 @@ class Repairing:
             return await self._make(sight.placement)
         if finding.kind is Kind.DRIFT:
             return await self._bring_in_step(finding, sight.placement)
+        if finding.kind is Kind.STRANDED:
+            return await self._give_a_move(sight.placement)
         return await self._finish(sight.placement)
 
     async def _make(self, placement: Placement) -> str:
@@ -171,6 +175,24 @@ class Repairing:
         await target.follow(source)
         return f"gave {older.physical} on {older.partition} the metadata that it has on {source.partition}"
 
+    async def _give_a_move(self, placement: Placement) -> str:
+        """First the placement, then the record: a crash between leaves what was found."""
+        now = self._clock.now()
+        if len(placement.segments) == 1:
+            await self._catalog.replace_placement(replace(placement, epoch=placement.epoch + 1, since=now, move=None))
+            return "made it forget the move"
+        if placement.move is None or await self._catalog.get_move(placement.move) is not None:
+            # A record that has ended is never taken up again.
+            name = sha256(f"{placement.born}\0{placement.epoch}".encode()).hexdigest()[:24]
+            placement = replace(placement, epoch=placement.epoch + 1, since=now, move=f"found-{name}")
+            await self._catalog.replace_placement(placement)
+        move = _suspended(placement, now)
+        try:
+            await self._catalog.insert_move(move)
+        except (MoveConflict, MoveUnderWay) as error:
+            raise Unready(str(error)) from error
+        return f"gave it move {move.id}, which is suspended: marconi-proxy move resume {move.id}"
+
     async def _finish(self, placement: Placement) -> str:
         if placement.state is PlacementState.SEALING:
             await self._catalog.replace_placement(transitions.abort(placement, self._clock.now()))
@@ -185,3 +207,30 @@ class Repairing:
         for segment in segments:
             await self._paced.rate(segment.partition).turn()
         await self._lifecycle.settle(key, segments[-1])
+
+
+def _suspended(placement: Placement, now: float) -> Move:
+    """Return a move as it is after its switch, to the placement's last segment. It began suspended: until it goes on,
+    clients may be writing to the older ones directly."""
+    assert placement.move is not None
+    before, last = placement.segments[-2:]
+    switch = {"at": now, "from": before.partition, "to": last.partition, "pause_ms": None}
+    return Move(
+        placement.move,
+        placement.project,
+        placement.queue,
+        before.partition,
+        last.partition,
+        MoveState.SUSPENDED,
+        created=now,
+        log=(LogEntry(now, MoveState.SUSPENDED, "audit: the queue had older parts, and no move"),),
+        born=placement.born,
+        tail=before.n,
+        physical=last.physical,
+        facts={
+            "switches": [switch],
+            "switched_at": now,
+            "switched_to": last.partition,
+            "waits": "until no client writes to its older parts directly: then resume it",
+        },
+    )

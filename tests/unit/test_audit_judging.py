@@ -40,7 +40,9 @@ def moved(state: MoveState = MoveState.DRAINING, first: MoveState = MoveState.PL
 
 
 def sight(placement: Placement | None = None, **members: Any) -> Sight:
-    return Sight(KEY, NOW, placement, **members)
+    """A chain has its move, unless that is said to be another one."""
+    chained = placement is not None and placement.move is not None
+    return Sight(KEY, NOW, placement, **({"move": moved()} if chained else {}) | members)
 
 
 def part(**members: Any) -> Part:
@@ -83,8 +85,26 @@ CASES = {
     "no message": (sight(placed(segments=TWO), move=moved(), parts=(part(),)), []),
     "dead letters": (sight(placed(segments=TWO), move=moved(), dead_letters=True, **FOREIGN), []),
     "a dead-letter queue": (sight(placed(segments=TWO, group="source"), move=moved(), **FOREIGN), []),
-    "of no move that is known": (sight(placed(segments=TWO), **FOREIGN), []),
-    "of another move": (sight(placed(segments=TWO), move=replace(moved(), id="other"), **FOREIGN), []),
+    "of no move that is known": (
+        sight(placed(segments=TWO), move=None, **FOREIGN),
+        [(Kind.STRANDED, "south", True)],
+    ),
+    "of another move": (
+        sight(placed(segments=TWO), move=replace(moved(), id="other"), **FOREIGN),
+        [(Kind.STRANDED, "south", True)],
+    ),
+    "a chain of no move": (
+        sight(placed(segments=TWO, move=None), there=True),
+        [(Kind.STRANDED, "south", True)],
+    ),
+    "a chain that waits for its next move": (
+        sight(placed(segments=TWO, move=None), move=moved(MoveState.PLANNED), there=True),
+        [],
+    ),
+    "one part, of a move that is over": (
+        sight(placed(move="m"), move=None, there=True),
+        [(Kind.STRANDED, "north", True)],
+    ),
     "of another life": (sight(placed(segments=TWO), move=moved(born="c"), **FOREIGN), []),
     "a move that forgot": (sight(placed(segments=TWO), move=moved(facts={}), **FOREIGN), []),
     "adopted, and clients go over": (
@@ -183,6 +203,7 @@ WORTH = {
     "on another one": (placed(), ["north", "south"], ALL, True, ("south",)),
     "unknown": (None, ["north"], ALL, True, ("north",)),
     "gone": (None, [], ALL, False, ()),
+    "of a move": (placed(move="m"), ["north"], ALL, True, ()),
     "a chain": (placed(segments=TWO), ["north", "south"], ALL, True, ()),
     "a chain and one more": (placed(segments=TWO), ["north", "south", "west"], ALL, True, ("west",)),
     "by a hidden name": (placed(segments=HIDDEN[2:]), [], ALL, True, ()),

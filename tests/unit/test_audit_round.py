@@ -185,6 +185,7 @@ DAMAGE = {
     "foreign-writer": ("foreign", "north"),
     "unfinished": ("creating", "north"),
     "leftover": ("", "south"),
+    "stranded": ("stranded", "south"),
 }
 
 
@@ -208,6 +209,8 @@ async def damage(stage: Stage, kind: str) -> tuple[str, str, str]:
             await stage.post("north", queue)
         case "unfinished":
             await stage.place(queue, partition, state=PlacementState.CREATING)
+        case "stranded":
+            await stage.place(queue, "north", partition, move="lost")
         case "leftover":
             placed = await stage.place("left", "south", "north", made=False)
             await stage.catalog.replace_placement(replace(placed, epoch=2, segments=placed.segments[1:]))
@@ -218,7 +221,7 @@ async def damage(stage: Stage, kind: str) -> tuple[str, str, str]:
     return kind, queue, partition
 
 
-SAFE = {"ghost", "drift", "unfinished", "leftover"}
+SAFE = {"ghost", "drift", "unfinished", "leftover", "stranded"}
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
@@ -358,6 +361,34 @@ async def test_a_repair_compares_with_what_was_found(stage: Stage) -> None:
     assert await repairing.repair(finding) is Outcome.FAILED
     assert said == ["it was changed since, and is wrong in another way now: nothing was done"]
     assert not await stage.has("north", "ghost")
+
+
+@pytest.mark.parametrize("move", ["lost", "over", None])
+async def test_what_is_stranded_gets_a_move_that_is_suspended(stage: Stage, move: str | None) -> None:
+    placement = await stage.place("q", "north", "west", "south", move=move)
+    if move == "over":
+        await stage.catalog.insert_move(Move("over", P, "q", "north", "south", MoveState.DONE, born=placement.born))
+    assert await stage.repair() == {"q": Outcome.REPAIRED}
+    now = await stage.stored("q")
+    assert now is not None
+    assert now.segments == placement.segments
+    assert now.move is not None
+    assert (now.move == "lost") == (move == "lost")
+    given = await stage.catalog.get_move(now.move)
+    assert given is not None
+    assert (given.state, given.source, given.toward, given.born) == (MoveState.SUSPENDED, "west", "south", now.born)
+    # Clients may be writing directly to what it came from.
+    await stage.post("north", "q")
+    assert await stage.kinds() == []
+
+
+async def test_a_queue_of_one_part_forgets_a_move_that_is_lost(stage: Stage) -> None:
+    await stage.place("q", "north", move="lost")
+    assert await stage.kinds() == [("stranded", "q", "north")]
+    assert await stage.repair() == {"q": Outcome.REPAIRED}
+    now = await stage.stored("q")
+    assert now is not None
+    assert now.move is None
 
 
 async def test_what_is_right_by_now_is_not_repaired(stage: Stage) -> None:

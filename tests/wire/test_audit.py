@@ -31,7 +31,7 @@ T = TypeVar("T")
 _EXECUTABLE = Path(sys.executable).with_name("marconi-proxy")
 # Nobody is to wait for what takes long on purpose, and all here is of one clock.
 OPTIONS = {"audit.confirm_after": 0.1, "audit.clocks": 1.0, "moving.ambiguity": 0.0}
-REPAIRED = {"ghost", "drift", "unfinished", "leftover"}
+REPAIRED = {"ghost", "drift", "unfinished", "leftover", "stranded"}
 
 
 @dataclass
@@ -185,6 +185,17 @@ def leftover(audited: Audited, project: str, home: str, away: str) -> tuple[str,
     return name, home
 
 
+def stranded(audited: Audited, project: str, home: str, away: str) -> tuple[str, str]:
+    """An adoption that was broken off: the chain is there, and its move is not."""
+    for name in (home, away):
+        assert audited.directly(name, "PUT", "/v2/queues/stranded", project).status == 201
+    chain = (Segment(0, home, "stranded", sealed=True), Segment(1, away, "stranded"))
+    born = uuid.uuid4().hex
+    placement = Placement(project, "stranded", 1, PlacementState.OPEN, chain, since=1.0, born=born, move=f"of-{born}")
+    audited.catalog(lambda catalog: catalog.insert_placement(placement))
+    return "stranded", away
+
+
 DAMAGE = {
     "ghost": ghost,
     "orphan": orphan,
@@ -193,6 +204,7 @@ DAMAGE = {
     "foreign-writer": foreign_writer,
     "unfinished": unfinished,
     "leftover": leftover,
+    "stranded": stranded,
 }
 WAYS = [("north", "zaqar"), ("zaqar", "south")]
 
@@ -236,6 +248,23 @@ def test_what_the_repair_of_a_ghost_leaves_works(audited: Audited) -> None:
     assert audited.mover.door.ask("GET", "/v1/queues/ghost", project).status == 204
     audited.post(project, "ghost")
     assert audited.mover.door.placement(project, "ghost") is not None
+
+
+def test_what_was_stranded_is_drained_when_its_move_is_resumed(audited: Audited) -> None:
+    project = audited.project("north")
+    stranded(audited, project, "north", "south")
+    body = {"messages": [{"ttl": 300, "body": "of before"}]}
+    assert audited.directly("north", "POST", "/v2/queues/stranded/messages", project, body).status == 201
+    audited.verify("--project", project, "--repair", status=0)
+    placement = audited.mover.door.placement(project, "stranded")
+    assert placement is not None
+    status, _ = audited.mover.door.admin("POST", f"/v1/moves/{placement['move']}/resume")
+    assert status == 200
+    audited.post(project, "stranded")
+    audited.empty(project, "stranded")
+    audited.mover.until_in(placement["move"], "done")
+    assert audited.mover.segments(project, "stranded") == ["south"]
+    assert audited.kinds(project, 0) == []
 
 
 def test_a_partition_that_does_not_answer_is_told_and_has_no_ghosts(audited: Audited) -> None:
