@@ -36,8 +36,8 @@ class Verify(Verb, Lister):
 
     All may be in use meanwhile. With --repair, what can be put right without a risk is, one by one, and looked at
     again. The status is 0 if nothing is wrong (any more), 3 if something is, and 4 if nothing was found wrong but not
-    all partitions could be asked. Of a partition without an inventory the queues of those projects are listed that the
-    catalog has there, or that are named.
+    all partitions could be asked. If it is interrupted it shows what it has found, and ends with 1. Of a partition
+    without an inventory the queues of those projects are listed that the catalog has there, or that are named.
     """
 
     examples = """
@@ -87,10 +87,16 @@ class Verify(Verb, Lister):
         verifying = _Verifying(self, repair=parsed_args.repair)
         try:
             summary = asyncio.run(verifying.run(conf, scope, parsed_args.rate))
-        except CatalogError as error:
-            raise CommandError(f"the catalog {redacted(conf.catalog.uri)}: {error}") from error
-        except KeyboardInterrupt:
-            raise CommandError("interrupted; what was repaired stays so") from None
+        except (CatalogError, KeyboardInterrupt) as error:
+            why = "interrupted"
+            if isinstance(error, CatalogError):
+                why = f"the catalog {redacted(conf.catalog.uri)}: {error}"
+            if not verifying.rows:
+                raise CommandError(f"{why}; not all was compared, and nothing was found wrong until then") from None
+            # It may have taken hours.
+            self.say(f"{why}; not all was compared. What was found until then is shown; what was repaired stays so.")
+            self._status = Exit.FAILED
+            return COLUMNS, verifying.rows
         self._conclude(summary, verifying, repair=parsed_args.repair)
         return COLUMNS, verifying.rows
 
@@ -103,6 +109,8 @@ class Verify(Verb, Lister):
         self.say(f"{summary.queues} queues compared: {counts}.")
         if summary.untold:
             self.say(f"{summary.untold} of them could not be asked for.")
+        if summary.changed:
+            self.say(f"{summary.changed} of them were changing at a look; they are compared in the next run.")
         if verifying.left:
             self._status = Exit.REFUSED
             if not repair and verifying.repairable:

@@ -600,6 +600,7 @@ async def test_a_partition_that_is_away_is_told_and_its_queues_are_no_ghosts(sta
         Kind.FOREIGN_WRITER,
         Kind.LEFTOVER,
         Kind.DOUBLE,
+        Kind.STRANDED,
     }
 
 
