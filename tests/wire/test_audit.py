@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import pytest
 
 from catalog import Catalog, open_catalog
 from catalog.model import Placement, PlacementState, QueueKey, Segment
+from marconi_proxy.cli.main import main
 from tests.servers.fake_partition import until
 from tests.servers.marconi import ADMIN_URL_VARIABLE
 from tests.servers.partition import PartitionNode, start_partition
@@ -45,18 +47,19 @@ class Audited:
         """Run the command, which must end with ``status``, or with 0 or 3; return the findings."""
         env = {f"OS_{name.replace('.', '__')}".upper(): str(value) for name, value in OPTIONS.items()}
         proxy = self.mover.door.proxy
-        command = (str(_EXECUTABLE), "catalog", "verify", "--catalog", proxy.catalog, "--rate", "500", "-f", "json")
-        done = subprocess.run(
-            (*command, *arguments),
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env={**os.environ, **env, ADMIN_URL_VARIABLE: proxy.admin_url},
-            timeout=PATIENCE,
-        )
-        assert done.returncode in ((0, 3) if status is None else (status,)), done.stderr + done.stdout
-        found: list[dict[str, Any]] = json.loads(done.stdout)
+        command = ("catalog", "verify", "--catalog", proxy.catalog, "--rate", "500", "-f", "json", *arguments)
+        out, err = io.StringIO(), io.StringIO()
+        # In this process: to start another one takes longer than all that it does.
+        with (
+            pytest.MonkeyPatch.context() as patched,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            for name, value in (env | {ADMIN_URL_VARIABLE: proxy.admin_url}).items():
+                patched.setenv(name, value)
+            ended = main(list(command))
+        assert ended in ((0, 3) if status is None else (status,)), err.getvalue() + out.getvalue()
+        found: list[dict[str, Any]] = json.loads(out.getvalue())
         return found
 
     def kinds(self, project: str, status: int) -> list[tuple[str, str, str]]:
