@@ -1,0 +1,356 @@
+"""Whether a large catalog comes whole through a backup into the other driver and back, how fast, and in what memory.
+
+One run fills a catalog with placements (a million): half of them one tenant's, the others of 100,000 tenants whose
+sizes follow Zipf's law. One in 200 is just being moved, and has a chain of two segments and its move; one in 200 was
+moved, and has the record of that; some are kept places of dead-letter queues. Besides there are partitions, decisions
+for tenants, and a plan. (Metadata is not in a catalog.) Then the commands are run as operators run them:
+
+    export            catalog export of the first catalog to a file
+    import            catalog import of it into the other driver, which is empty
+    export            catalog export of that to a second file
+    import --replace  catalog import of the second file over the first catalog: emptied, and filled again
+    export            catalog export of it to a third file
+
+Compared are: what was filled in and the lines of the first file, as sets (by the sum of their hashes); and the files,
+byte for byte, line by line, but for two members that cannot be equal: ``time`` in the first line, and ``sha256`` in the
+last, which goes over the time. (That one is checked by the import.)
+
+For each command is shown how long it took, documents per second, the largest resident set of its process as the kernel
+counted it, its lines of progress (they come every 5 seconds where there is no terminal), and the longest time that it
+said nothing.
+
+The exit status is 1 if anything differs, a command fails, one that takes 30 seconds or more shows no progress, or one
+needs more memory than 128 MB: what they need does not depend on how many placements there are.
+
+    python -m bench.backup                                a million placements, from SQLite to MongoDB and back
+    python -m bench.backup --from mongodb
+    python -m bench.backup --placements 20000 -f json
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
+from itertools import chain, pairwise, zip_longest
+from pathlib import Path
+from typing import Any
+
+from bench.catalog import BIG_TENANT, PARTITIONS, Contents, Filler, MongoDBFiller, SQLiteFiller, opened, say
+from catalog.backup.lines import value_line
+from catalog.interface import Catalog
+from catalog.model import (
+    Kept,
+    LogEntry,
+    Move,
+    MoveState,
+    Placement,
+    PlacementState,
+    Plan,
+    PlannedMove,
+    PlanState,
+    Segment,
+    Tenant,
+)
+from catalog.opening import open_catalog
+from tests.servers.mongod import mongod_replica_set, with_database
+
+KINDS = ("sqlite", "mongodb")
+PLACEMENTS = 1_000_000
+LEAST = 1000
+# One in so many placements is being moved, was moved, is kept for dead letters.
+RARE = 200
+# Of the moves, as many are in the plan.
+PLANNED = 100
+# What is promised: megabytes of a command; and seconds after which it has shown how far it is.
+MEMORY, PATIENCE = 128.0, 30.0
+_NOW = 1700000000.0
+_UNTIL_64_BITS = 2**64 - 1
+# Runs a command and tells the kilobytes that it had at most. It is small itself, for the kernel counts what a process
+# had before it became the command too.
+_METER = """
+import os, resource, sys
+status = os.spawnvp(os.P_WAIT, sys.argv[1], sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status if status >= 0 else 1)
+"""
+
+
+# -- what is in it ---------------------------------------------------------------------------------------------------
+
+
+def lived(one: Placement, number: int) -> tuple[Placement, Move | None]:
+    """Return the placement as it is after a while, and its move if it has one. Each has a number of its own."""
+    rest, (first,), born = number % RARE, one.segments, f"{number:016x}"
+    one = replace(one, born=born)
+    if rest == 2:
+        return replace(one, state=PlacementState.RESERVED, group=f"{one.queue}-source"), None
+    if rest > 1:
+        return one, None
+    target = f"p{(int(first.partition[1:]) + 1) % PARTITIONS}"
+    state, id_ = (MoveState.DRAINING if rest == 0 else MoveState.DONE), f"m-{born}"
+    entries = tuple(LogEntry(_NOW + n, s, "bench", (("attempt", 1),)) for n, s in enumerate((MoveState.ARMED, state)))
+    move = Move(id_, one.project, one.queue, first.partition, target, state, 3, 1, _NOW, entries, 250, 31.5)
+    last = Segment(1, target, one.queue)
+    if rest == 1:
+        return replace(one, epoch=4, segments=(last,)), replace(move, born=born, certificate={"posts": number})
+    sealed = replace(first, sealed=True)
+    return replace(one, epoch=3, segments=(sealed, last), move=id_), replace(move, born=born, tail=0)
+
+
+@dataclass
+class Filled:
+    """What was put into a catalog: how many of each kind, and the sum of the hashes of their lines."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    sum: int = 0
+    moves: list[Move] = field(default_factory=list)
+
+    def add(self, kind: str, value: Kept) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        self.sum = added(self.sum, value_line(value))
+
+    def placements(self, number: int) -> Iterator[Placement]:
+        for n, one in enumerate(Contents().grow(number)):
+            placement, move = lived(one, n)
+            if move is not None:
+                self.moves.append(move)
+            self.add("placement", placement)
+            yield placement
+
+
+def added(total: int, line: bytes) -> int:
+    """Return the sum of hashes with that of a line: whatever their order, the same."""
+    return (total + int.from_bytes(blake2b(line, digest_size=8).digest())) & _UNTIL_64_BITS
+
+
+async def fill(uri: str, filler: Filler, number: int) -> Filled:
+    """Prepare a catalog and fill it."""
+    filled = Filled()
+    catalog = await opened(uri)
+    try:
+        await asyncio.to_thread(filler.fill, filled.placements(number))
+        for partition in await catalog.list_partitions():
+            filled.add("partition", partition)
+        await _fill_others(catalog, filled)
+    finally:
+        await catalog.close()
+    return filled
+
+
+async def _fill_others(catalog: Catalog, filled: Filled) -> None:
+    for tenant in (Tenant(BIG_TENANT, spread=PARTITIONS), Tenant("tenant-000001", pinned="p1")):
+        await catalog.put_tenant(tenant)
+        filled.add("tenant", tenant)
+    for move in filled.moves:
+        await catalog.insert_move(move)
+        filled.add("move", move)
+    planned = tuple(PlannedMove(m.project, m.queue, m.source, m.target) for m in filled.moves[:PLANNED])
+    plan = Plan("bench", "some of them", planned, created=_NOW, state=PlanState.RUNNING, budgets={"at_once": 2})
+    await catalog.insert_plan(plan)
+    filled.add("plan", plan)
+
+
+# -- what is run -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A command that was run: how long in seconds, its largest resident set in megabytes, its lines of progress, the
+    longest time that it said nothing, and of how many documents."""
+
+    command: str
+    catalog: str
+    documents: int
+    seconds: float
+    memory: float
+    progress: int
+    silence: float
+
+    @property
+    def rate(self) -> float:
+        return self.documents / self.seconds
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "rate": round(self.rate)}
+
+
+class CommandFailed(Exception):
+    """A command did not end with status 0. The message is what it said."""
+
+
+def run(command: str, uri: str, documents: int, *arguments: str) -> Run:
+    """Run ``marconi-proxy catalog COMMAND`` on a catalog. Raises CommandFailed."""
+    program = [sys.executable, "-m", "marconi_proxy", "catalog", *command.split(), "--catalog", uri, *arguments]
+    said: list[tuple[float, str]] = []
+    began = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, "-c", _METER, *program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stderr:
+            said.append((time.monotonic() - began, line))
+        kilobytes = process.stdout.read()
+    seconds = time.monotonic() - began
+    words = "".join(line for _, line in said)
+    if process.returncode:
+        raise CommandFailed(f"catalog {command} ended with status {process.returncode}: {words}")
+    times = [0.0, *(at for at, _ in said), seconds]
+    silence = max(after - before for before, after in pairwise(times))
+    progress = sum(line.startswith(("exporting: ", "checking: ", "importing: ")) for _, line in said)
+    kind, memory = uri.partition(":")[0], int(kilobytes) * 1024 / 1e6
+    done = Run(command, kind, documents, round(seconds, 2), round(memory, 1), progress, round(silence, 2))
+    say(row(done))
+    return done
+
+
+def round_trip(first: str, second: str, directory: Path, documents: int) -> tuple[list[Run], list[Path]]:
+    """Export the first catalog, take it into the second and back; return the runs and the three backups."""
+    files = [directory / f"{n}.jsonl" for n in range(3)]
+    runs = [
+        run("export", first, documents, "-o", str(files[0])),
+        run("import", second, documents, str(files[0])),
+        run("export", second, documents, "-o", str(files[1])),
+        run("import --replace", first, documents, str(files[1])),
+        run("export", first, documents, "-o", str(files[2])),
+    ]
+    return runs, files
+
+
+# -- what is compared ------------------------------------------------------------------------------------------------
+
+
+def comparable(line: bytes, number: int) -> bytes:
+    """Return what of a line must be equal in every backup of the same contents."""
+    without = "time" if number == 1 else "sha256"
+    if number > 1 and not line.startswith(b'{"counts":'):
+        return line
+    return json.dumps({name: value for name, value in json.loads(line).items() if name != without}).encode()
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """Return where two backups differ first, if they do."""
+    with one.open("rb") as left, other.open("rb") as right:
+        for number, pair in enumerate(zip_longest(left, right), 1):
+            if pair[0] == pair[1]:
+                continue
+            if None in pair or comparable(pair[0], number) != comparable(pair[1], number):
+                return [f"{one.name} and {other.name} differ from line {number} on"]
+    return []
+
+
+def missing(filled: Filled, backup: Path) -> list[str]:
+    """Return what is not in a backup as it was put into the catalog, in words."""
+    total, last = 0, b""
+    with backup.open("rb") as lines:
+        next(lines)
+        for line in lines:
+            total, last = added(total, last) if last else total, line
+    counts = json.loads(last)["counts"]
+    found = [f"{backup.name} has {counts[k]} of {n} {k}s" for k, n in filled.counts.items() if counts[k] != n]
+    if not found and total != filled.sum:
+        found = [f"{backup.name} has as many lines as were filled in, but not the same"]
+    return found
+
+
+def faults(runs: Sequence[Run]) -> list[str]:
+    """Return what is not as promised."""
+    found = [
+        f"{run.command} of {run.catalog} needed {run.memory:.0f} MB, more than {MEMORY:g}"
+        for run in runs
+        if run.memory > MEMORY
+    ]
+    return found + [
+        f"{run.command} of {run.catalog} took {run.seconds:.0f} s and showed no progress"
+        for run in runs
+        if run.seconds >= PATIENCE and not run.progress
+    ]
+
+
+# -- the run ---------------------------------------------------------------------------------------------------------
+
+HEADER = f"{'':18}{'catalog':9}{'seconds':>9}{'per second':>12}{'MB':>8}{'progress':>10}{'silence':>9}"
+
+
+def row(run: Run) -> str:
+    figures = f"{run.seconds:>9.1f}{run.rate:>12,.0f}{run.memory:>8.1f}{run.progress:>10}{run.silence:>9.1f}"
+    return f"{run.command:18}{run.catalog:9}{figures}"
+
+
+async def prepare(uri: str) -> None:
+    catalog = await open_catalog(uri)
+    await catalog.init()
+    await catalog.close()
+
+
+def measure(uris: tuple[str, str], filler: Filler, placements: int, directory: Path) -> dict[str, Any]:
+    """Fill the first catalog, and take it into the second and back; return the figures. Raises CommandFailed."""
+    began = time.monotonic()
+    filled = asyncio.run(fill(uris[0], filler, placements))
+    documents = sum(filled.counts.values())
+    say(f"{documents:,} documents, filled in in {time.monotonic() - began:.0f} s")
+    say(HEADER)
+    asyncio.run(prepare(uris[1]))
+    runs, files = round_trip(*uris, directory, documents)
+    different = [*missing(filled, files[0]), *chain(*(differences(files[0], file) for file in files[1:]))]
+    return {
+        "documents": filled.counts,
+        "bytes": files[0].stat().st_size,
+        "commands": [run.to_json() for run in runs],
+        "differences": different,
+        "faults": [*different, *faults(runs)],
+    }
+
+
+def stores(stack: ExitStack, first: str, directory: str) -> tuple[tuple[str, str], Filler]:
+    """Start what is needed; return the URIs of both catalogs, and what fills the first."""
+    path = f"{directory}/catalog.db"
+    server = stack.enter_context(mongod_replica_set(directory=directory, cache=0.5)).uri()
+    sqlite, mongodb = f"sqlite:///{path}", with_database(server, "backup")
+    return ((sqlite, mongodb), SQLiteFiller(path)) if first == "sqlite" else ((mongodb, sqlite), MongoDBFiller(mongodb))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--placements", type=int, default=PLACEMENTS, metavar="N", help=f"default: {PLACEMENTS}")
+    parser.add_argument(
+        "--from", choices=KINDS, default="sqlite", dest="first", help="which is filled; default: sqlite"
+    )
+    parser.add_argument("--directory", metavar="DIR", help="where the files go; default: as for all temporary files")
+    parser.add_argument("-f", "--format", choices=["table", "json"], default="table")
+    arguments = parser.parse_args()
+    if arguments.placements < LEAST:
+        parser.error(f"at least {LEAST} placements are needed")
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=arguments.directory))
+        uris, filler = stores(stack, arguments.first, directory)
+        try:
+            figures = measure(uris, filler, arguments.placements, Path(directory))
+        except CommandFailed as error:
+            say(f"BROKEN: {error}")
+            return 1
+    whole = {"from": arguments.first, "placements": arguments.placements, "load": os.getloadavg()[0], **figures}
+    if arguments.format == "json":
+        print(json.dumps(whole, indent=2))
+    else:
+        names = {f.name for f in Run.__dataclass_fields__.values()}
+        print(HEADER)
+        for one in whole["commands"]:
+            print(row(Run(**{name: value for name, value in one.items() if name in names})))
+        print(f"a backup has {whole['bytes'] / 1e6:.1f} MB; load of the machine: {whole['load']:.1f}")
+        print("\n".join(f"BROKEN: {fault}" for fault in whole["faults"]) or "identical, and nothing is broken")
+    return 1 if whole["faults"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
