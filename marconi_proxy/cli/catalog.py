@@ -107,7 +107,9 @@ class Export(_BackupVerb):
         uri = self.uri(parsed_args)
         _require_file(uri)
         with self.counting() as counting, _destination(parsed_args.output) as stream:
-            counts = _run(_export(uri, stream, counting), f"the catalog {redacted(uri)} cannot be exported")
+            counts = _run(
+                _export(uri, stream, counting), f"the catalog {redacted(uri)} cannot be exported", "interrupted"
+            )
         self.say(f"Exported {told(counts)}.")
         if parsed_args.output != "-":
             self.say(f"Next: marconi-proxy catalog import --catalog URI {parsed_args.output}")
@@ -136,14 +138,15 @@ class Import(_BackupVerb):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         from catalog.backup.importing import HalfLoaded
         from catalog.backup.reading import BadBackup
-        from catalog.errors import CatalogError, CatalogInUse, NotEmpty
+        from catalog.errors import CatalogInUse, LoadRefused, NotEmpty
         from marconi_proxy.option_types import redacted
 
         uri = self.uri(parsed_args)
         where = f"the catalog {redacted(uri)}"
         try:
             with self.counting() as counting, _source(parsed_args.file) as stream:
-                counts = _run(_import(uri, stream, parsed_args.replace, counting), f"{where} cannot be filled")
+                steps = _import(uri, stream, parsed_args.replace, counting)
+                counts = _run(steps, f"{where} cannot be filled", "interrupted. Nothing was changed.")
         except BadBackup as error:
             raise CommandError(f"{parsed_args.file}: {error}. Nothing was changed.", Exit.REFUSED) from error
         except NotEmpty as error:
@@ -163,7 +166,7 @@ class Import(_BackupVerb):
             raise CommandError(
                 f"{what}. T{where[1:]} {state} not served until marconi-proxy catalog import was run again, to its "
                 "end.",
-                Exit.REFUSED if isinstance(why, BadBackup | CatalogError) else Exit.FAILED,
+                Exit.REFUSED if isinstance(why, BadBackup | LoadRefused) else Exit.FAILED,
             ) from error
         self.say(f"Imported {told(counts)}.")
         self.say("Next: marconi-proxy serve admin, mover and serve public, with this catalog")
@@ -174,7 +177,7 @@ def told(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in counts.items())
 
 
-def _run(steps: Coroutine[Any, Any, dict[str, int]], what: str) -> dict[str, int]:
+def _run(steps: Coroutine[Any, Any, dict[str, int]], what: str, interrupted: str) -> dict[str, int]:
     from catalog.errors import CatalogError, CatalogInUse, NotEmpty
 
     try:
@@ -186,7 +189,7 @@ def _run(steps: Coroutine[Any, Any, dict[str, int]], what: str) -> dict[str, int
     except OSError as error:
         raise CommandError(f"{what}: {error.strerror or error}") from error
     except KeyboardInterrupt:
-        raise CommandError("interrupted") from None
+        raise CommandError(interrupted) from None
 
 
 def _require_file(uri: str) -> None:

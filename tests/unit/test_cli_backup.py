@@ -13,8 +13,10 @@ import sys
 import pytest
 
 from catalog import open_catalog
-from catalog.errors import LoadUnfinished
+from catalog.backup import importing
+from catalog.errors import CatalogUnavailable, LoadUnfinished
 from catalog.model import Member
+from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.cli.bars import CountBar
 from marconi_proxy.cli.counting import CountLines
 from marconi_proxy.cli.main import main
@@ -123,6 +125,27 @@ def test_a_damaged_file_changes_nothing(backup, other, capsys):
         assert "Nothing was changed." in err
         do(other, lambda catalog: catalog.check())
         assert count(other) == 0
+
+
+def test_a_store_that_fails_in_the_middle_is_no_refusal(backup, other, monkeypatch, capsys):
+    async def load(self, token, values):
+        raise CatalogUnavailable("the disk is full")
+
+    monkeypatch.setattr(SQLiteCatalog, "load", load)
+    assert main(["catalog", "import", "--catalog", other, str(backup)]) == 1
+    err = capsys.readouterr().err
+    assert "the disk is full" in err
+    assert "was emptied and is not whole: it is not served until" in err
+
+
+def test_an_import_that_is_interrupted_while_it_reads_says_that_nothing_was_changed(backup, other, monkeypatch, capsys):
+    async def verify(stream, seen):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importing, "verify", verify)
+    assert main(["catalog", "import", "--catalog", other, str(backup)]) == 1
+    assert "interrupted. Nothing was changed." in capsys.readouterr().err
+    assert count(other) == 0
 
 
 def pipe(uri, content, *arguments):
