@@ -2,16 +2,14 @@
 
 First a line that says what it is; then the conflicts, then the queues without any, a line each; last a line with how
 many there are and a SHA-256 of all before, ``rule`` and ``keep`` of conflicts left out. So nothing else can be edited,
-and a file that was cut off is none. Written whole or not at all; read line by line, whatever its size.
+and a file that was cut off is none. Read line by line, whatever its size.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -53,12 +51,13 @@ class Header:
 
 
 class Writer:
-    """Takes a plan in any order, and keeps it in temporary files. ``finish`` makes the file; without, there is none."""
+    """Takes a plan in any order, and keeps it in temporary files in ``directory`` (None: where the system has them).
+    ``finish`` writes it to the stream; without, nothing is."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, stream: IO[bytes], directory: str | None) -> None:
         """Raises OSError if nothing can be written there."""
-        self._path = path
-        self._conflicts, self._singles = (_spool(path) for _ in range(2))
+        self._stream = stream
+        self._conflicts, self._singles = _spool(directory), _spool(directory)
         self.conflicts = self.singles = 0
 
     def __enter__(self) -> Writer:
@@ -77,34 +76,24 @@ class Writer:
             self._singles.write(_line(entry.to_json()))
 
     def finish(self, header: Header) -> str:
-        """Put the file in its place, and return its hash. Raises OSError."""
-        handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
-        try:
-            with os.fdopen(handle, "wb") as out:
-                digest = sha256()
-                self._put(out, digest, _line(header.to_json()))
-                for spool in (self._conflicts, self._singles):
-                    spool.seek(0)
-                    for line in spool:
-                        self._put(out, digest, line)
-                end = {"end": True, "conflicts": self.conflicts, "queues": self.singles, "sha256": digest.hexdigest()}
-                out.write(_line(end))
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(name, self._path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(name)
-            raise
+        """Write the plan, and return its hash. Raises OSError."""
+        digest = sha256()
+        self._put(digest, _line(header.to_json()))
+        for spool in (self._conflicts, self._singles):
+            spool.seek(0)
+            for line in spool:
+                self._put(digest, line)
+        end = {"end": True, "conflicts": self.conflicts, "queues": self.singles, "sha256": digest.hexdigest()}
+        self._stream.write(_line(end))
         return digest.hexdigest()
 
-    def _put(self, out: IO[bytes], digest: Any, line: bytes) -> None:
-        out.write(line)
+    def _put(self, digest: Any, line: bytes) -> None:
+        self._stream.write(line)
         digest.update(_judged(json.loads(line)))
 
 
-def _spool(path: Path) -> IO[bytes]:
-    return tempfile.TemporaryFile(prefix=f".{path.name}.", dir=path.parent)
+def _spool(directory: str | None) -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=directory)
 
 
 def _line(document: dict[str, Any]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -152,12 +153,13 @@ class Plan(_Adopting):
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         from marconi_proxy.adoption.entries import Rule
         from marconi_proxy.adoption.plan_file import Writer
+        from marconi_proxy.cli.whole_file import whole_file
 
         projects = projects_named(parsed_args)
-        path = Path(parsed_args.output)
+        path = parsed_args.output
         rules = dict.fromkeys(Rule, 0)
         try:
-            with Writer(path) as writer:
+            with whole_file(path) as stream, Writer(stream, _directory(path)) as writer:
                 header = self.carry_out(
                     parsed_args,
                     lambda conf, catalog, ways: self._survey(parsed_args, projects, writer, rules, conf, catalog, ways),
@@ -227,6 +229,11 @@ class Plan(_Adopting):
         )
 
 
+def _directory(path: str) -> str | None:
+    """Return where there is room for as much as will be in a file: beside it, unless it is a device or a pipe."""
+    return None if os.path.exists(path) and not os.path.isfile(path) else os.path.dirname(os.path.realpath(path))
+
+
 def projects_named(parsed_args: argparse.Namespace) -> list[str] | None:
     """Return the projects that were named, as they are stored; None if none were. Raises CommandError."""
     from marconi_proxy.admin.project_text import from_json, project_named
@@ -238,13 +245,15 @@ def projects_named(parsed_args: argparse.Namespace) -> list[str] | None:
             with open(parsed_args.projects_file, encoding="utf-8", errors="surrogateescape") as lines:
                 texts = [text for line in lines if (text := line.rstrip("\r\n"))]
         except OSError as error:
-            raise CommandError(f"{option}: cannot read {parsed_args.projects_file}: {error.strerror}") from error
+            raise CommandError(
+                f"{option}: cannot read {parsed_args.projects_file}: {error.strerror}", Exit.USAGE
+            ) from error
         if not texts:
             raise CommandError(f"{option}: {parsed_args.projects_file} names no project", Exit.USAGE)
     if texts is None:
         return None
     try:
-        return sorted({project_named(from_json(option, text)) for text in texts})
+        return sorted({project_named(from_json("a project", text)) for text in texts})
     except ValueError as error:
         raise CommandError(f"{option}: {error}", Exit.USAGE) from error
 
@@ -284,7 +293,7 @@ class Apply(_Adopting):
         try:
             plan = verified(Path(parsed_args.file))
         except OSError as error:
-            raise CommandError(f"FILE: cannot read {parsed_args.file}: {error.strerror}") from error
+            raise CommandError(f"FILE: cannot read {parsed_args.file}: {error.strerror}", Exit.USAGE) from error
         except BadPlan as error:
             raise CommandError(f"{parsed_args.file}: {error}. Nothing was done", Exit.REFUSED) from error
         summary = self.carry_out(parsed_args, lambda conf, catalog, ways: self._apply(parsed_args, plan, catalog, ways))

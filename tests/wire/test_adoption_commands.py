@@ -135,13 +135,14 @@ def test_an_inventory_needs_no_projects(here: Estate, tmp_path: Path) -> None:
         (("plan", "north", "-o", "PLAN"), 1, "partition north has no inventory"),
         (("plan", "north", "--project", "", "-o", "PLAN"), 2, "--project: "),
         (("plan", "north", "--project", "p", "--projects-file", "f", "-o", "PLAN"), 2, "not allowed with"),
-        (("plan", "north", "--projects-file", "/nowhere/at/all", "-o", "PLAN"), 1, "--projects-file: cannot read"),
+        (("plan", "north", "--projects-file", "/nowhere/at/all", "-o", "PLAN"), 2, "--projects-file: cannot read"),
         (("plan", "north", "--projects-file", "/dev/null", "-o", "PLAN"), 2, "names no project"),
         (("plan", "north", "--project", "p", "-o", "/nowhere/plan"), 1, "--output: cannot write /nowhere/plan"),
+        (("plan", "north", "--project", "p", "-o", "/"), 1, "--output: cannot write /: Is a directory"),
         (("plan", "north", "--project", "p", "--rate", "0", "-o", "PLAN"), 2, "--rate: must be more than 0"),
         (("plan", "north", "--project", "p", "--rule", "merge", "-o", "PLAN"), 2, "--rule"),
         (("plan", "down", "--project", "p", "-o", "PLAN"), 1, "partition down"),
-        (("apply", "/nowhere/plan"), 1, "FILE: cannot read /nowhere/plan"),
+        (("apply", "/nowhere/plan"), 2, "FILE: cannot read /nowhere/plan"),
         (("apply", "/dev/null"), 3, "it was cut off. Nothing was done"),
         (("apply", __file__), 3, "line 1: is not one whole JSON object. Nothing was done"),
     ],
@@ -159,3 +160,11 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     assert says in command.err
     assert "Traceback" not in command.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_is_written_to_and_not_replaced(here: Estate, tmp_path: Path) -> None:
+    link = tmp_path / "plan"
+    link.symlink_to("/dev/null")
+    ended(adopt(here, "plan", "north", "--project", "nobody", "-o", link))
+    assert link.readlink() == Path("/dev/null")
+    assert link.is_char_device()
