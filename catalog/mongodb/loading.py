@@ -29,6 +29,7 @@ from catalog.mongodb.documents import (
     plan_document,
     tenant_document,
 )
+from catalog.mongodb.store import BATCH_TIMEOUT
 
 if TYPE_CHECKING:
     from catalog.mongodb.audit import AuditStore
@@ -41,8 +42,6 @@ _ID = "loading"
 _DUPLICATE_KEY = 11000
 # How many documents are removed at a time.
 _BATCH = 5000
-# Seconds to find the largest token among all moves, which has no index.
-_TOKENS_TIMEOUT = 60.0
 
 _DOCUMENTS: dict[type[Kept], Callable[[Any], dict[str, Any]]] = {
     Partition: partition_document,
@@ -132,8 +131,9 @@ class Loading:
             raise NotEmpty(held)
 
     async def _empty(self, token: str) -> None:
-        async with self._store.conversation(_TOKENS_TIMEOUT) as session:
+        async with self._store.conversation(BATCH_TIMEOUT) as session:
             moves = self._store.database["moves"]
+            # Of all moves: it has no index.
             largest = await moves.find_one({}, {"token": 1}, sort=[("token", -1)], session=session)
             # Larger than any token that was ever given: those grow by one, and not a thousand times a second.
             first = {"$max": ["$first_token", {"$toLong": "$$NOW"}, largest["token"] if largest else 0]}
@@ -147,7 +147,7 @@ class Loading:
         for name in ("statistics", *(f"{kind}s" for kind in reversed(KINDS))):
             collection = self._store.database[name]
             while True:
-                async with self._store.conversation() as session:
+                async with self._store.conversation(BATCH_TIMEOUT) as session:
                     last = await collection.find_one({}, {"_id": 1}, sort=[("_id", 1)], skip=_BATCH, session=session)
                     await collection.delete_many({"_id": {"$lt": last["_id"]}} if last else {}, session=session)
                 if last is None:
@@ -155,7 +155,7 @@ class Loading:
 
     async def load(self, token: str, values: Sequence[Kept]) -> None:
         """Store the values, as ``Catalog.load``."""
-        async with self._store.conversation() as session:
+        async with self._store.conversation(BATCH_TIMEOUT) as session:
             mark = await self._marks.find_one({"_id": _ID, "token": token}, session=session)
             if mark is None:
                 raise _over()
@@ -186,7 +186,7 @@ class Loading:
 
     async def end(self, token: str) -> None:
         """Take the mark away, as ``Catalog.end_load``."""
-        async with self._store.conversation() as session:
+        async with self._store.conversation(BATCH_TIMEOUT) as session:
             ended = await self._marks.delete_one({"_id": _ID, "token": token}, session=session)
         if not ended.deleted_count:
             raise _over()

@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 from catalog.errors import SnapshotTooOld
 from catalog.model import AT_A_TIME, KINDS, Kept
 from catalog.mongodb.documents import read, read_move, read_partition, read_placement, read_plan, read_tenant
-from catalog.mongodb.store import VERB_TIMEOUT
+from catalog.mongodb.store import BATCH_TIMEOUT
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Collection, Session, Store
@@ -54,7 +54,7 @@ async def snapshot(store: Store) -> AsyncGenerator[list[Kept], None]:
 async def _page(
     store: Store, collection: Collection, condition: dict[str, Any], limit: int, session: Session
 ) -> list[dict[str, Any]]:
-    with store.translated(), pymongo.timeout(VERB_TIMEOUT):
+    with store.translated(), pymongo.timeout(BATCH_TIMEOUT):
         try:
             cursor = collection.find(condition, sort=[("_id", 1)], limit=limit, session=session)
             return await cursor.to_list()

@@ -49,6 +49,9 @@ T = TypeVar("T")
 
 # Seconds for one verb of the catalog, all its steps and the driver's retries together.
 VERB_TIMEOUT = 5.0
+# Seconds for one batch of a backup, read or written. Nobody waits for it but an operator, to whom a store that is busy
+# for a while is nothing, and the end of an import is a catalog that cannot be served.
+BATCH_TIMEOUT = 60.0
 # Milliseconds to find a primary: shorter, so that the clearer message wins.
 _SELECTION_TIMEOUT_MS = 3000
 

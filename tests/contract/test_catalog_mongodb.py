@@ -509,3 +509,16 @@ async def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) ->
         stored, inserted = await catalog.insert_placement(placement("orders"))
         assert (stored, inserted) == (placement("orders"), True)
         await catalog.close()
+
+
+async def test_batches_of_a_backup_may_take_longer_than_what_servers_wait_for(
+    catalog: MongoDBCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values: list[Kept] = [partition("p1"), placement("orders", "p1")]
+    token = await catalog.begin_load(replace=True)
+    monkeypatch.setattr(store, "VERB_TIMEOUT", 0.00001)
+    with pytest.raises(CatalogUnavailable):
+        await catalog.list_partitions()
+    await catalog.load(token, values)
+    await catalog.end_load(token)
+    assert [value async for batch in catalog.snapshot() for value in batch] == values
