@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import time
@@ -32,6 +31,7 @@ from marconi_proxy.admin.prober import Prober
 from marconi_proxy.admin.routes import ROUTES, add_routes
 from marconi_proxy.admin.statistics import Statistics
 from marconi_proxy.admin.tenants import Tenants
+from marconi_proxy.background import ended
 from marconi_proxy.moving.opening import make_rehearsal
 from marconi_proxy.upstream.pool import Pool
 from marconi_proxy.upstream.transport import UpstreamTransport
@@ -92,7 +92,7 @@ class Application:
         rehearse = make_rehearsal(conf, catalog, self._open) if self._transport is None else None
         self._app = build(conf, catalog, prober, rehearse)
         probing = asyncio.create_task(prober.run(), name="prober")
-        self._open.push_async_callback(_end, probing)
+        self._open.push_async_callback(ended, [probing])
 
     def _own_transport(self) -> httpx.AsyncBaseTransport:
         """The way that forwarded calls take too, so that a probe sees what they would."""
@@ -105,12 +105,6 @@ class Application:
         self._open.callback(pool.close)
         # Never a kept connection: a probe is to find out whether the host accepts new ones.
         return UpstreamTransport(pool, max_idle=0.0)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 def make_application(conf: cfg.ConfigOpts) -> Application:

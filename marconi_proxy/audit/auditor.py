@@ -18,6 +18,7 @@ from catalog.interface import Catalog
 from catalog.model import Audit
 from marconi_proxy.audit.round import Summary
 from marconi_proxy.audit.sight import Finding
+from marconi_proxy.background import ended
 from marconi_proxy.moving.clock import Clock
 
 LOG = logging.getLogger(__name__)
@@ -104,11 +105,9 @@ class Auditor:
             if not round_.done():
                 await renewing  # raises why it has ended
         finally:
-            for task in (renewing, round_):
-                task.cancel()
-            await asyncio.gather(renewing, round_, return_exceptions=True)
+            await ended([renewing, round_])
         found = round_.result()
-        ended = Audit(
+        over = Audit(
             begun=begun,
             ended=self._clock.now(),
             queues=found.queues,
@@ -117,10 +116,10 @@ class Auditor:
             findings={str(kind): count for kind, count in found.findings.items()},
             unseen=found.unseen,
         )
-        await self._catalog.save_audit(ended, token, HOLD)
-        counts = ", ".join(f"{count} {kind}" for kind, count in ended.findings.items()) or "nothing wrong"
+        await self._catalog.save_audit(over, token, HOLD)
+        counts = ", ".join(f"{count} {kind}" for kind, count in over.findings.items()) or "nothing wrong"
         LOG.info("audit: %d queues compared: %s; %d could not be asked for", found.queues, counts, found.untold)
-        for name, why in ended.unseen.items():
+        for name, why in over.unseen.items():
             LOG.warning("audit: not looked at, or not all of it: partition %s: %s", name, why)
 
     async def _renew(self, audit: Audit, token: int) -> None:

@@ -20,6 +20,7 @@ from cachetools import LRUCache
 from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import Change, ChangeSubject, Partition, Placement, QueueKey, Segment, Synced, Tenant
+from marconi_proxy.background import ended
 from marconi_proxy.front_door.remembered import Remembered
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.moving.protocol.fence import Fence
@@ -83,9 +84,7 @@ class Directory:
 
     async def stop(self) -> None:
         """Stop following."""
-        if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.gather(self._follower, return_exceptions=True)
+        await ended([self._follower])
 
     # -- placements --------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from weakref import WeakValueDictionary
 from catalog.errors import CatalogError, CatalogUnavailable, Conflict
 from catalog.interface import Catalog
 from catalog.model import Placement, PlacementState, QueueKey, Segment
+from marconi_proxy.background import ended
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.existence import delete as delete_from
 from marconi_proxy.front_door.existence import exists
@@ -128,9 +129,7 @@ class Lifecycle:
     async def stop(self) -> None:
         """Give up what runs in the background."""
         self._again.clear()
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await ended(self._tasks.values())
 
     # -- creation ----------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import Member
+from marconi_proxy.background import ended
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.writing import Writing
 from marconi_proxy.moving.protocol.barrier import CHAINS
@@ -69,9 +70,7 @@ class Membership:
         is what movers wait for.
         """
         self._writing.close()
-        if self._renewer is not None:
-            self._renewer.cancel()
-            await asyncio.gather(self._renewer, return_exceptions=True)
+        await ended([self._renewer])
         if not self._writing.fence.idle(self._writing.clock()):
             LOG.info("member %s stops with writes that may still be done, and lets its lease lapse", self.id)
             return

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 from catalog.errors import CatalogError, Conflict
 from catalog.interface import Catalog
 from catalog.model import Change, Placement, PlacementState, QueueKey
+from marconi_proxy.background import ended
 from marconi_proxy.moving.protocol.transitions import abort
 
 LOG = logging.getLogger(__name__)
@@ -108,6 +109,4 @@ class Seals:
         """Forget all seals."""
         for key in list(self._seen):
             self._end(key)
-        for task in self._aborting:
-            task.cancel()
-        await asyncio.gather(*self._aborting, return_exceptions=True)
+        await ended(self._aborting)

@@ -17,6 +17,7 @@ from oslo_config import cfg
 from catalog import open_catalog
 from catalog.interface import Catalog
 from marconi_proxy.audit.opening import make_auditor
+from marconi_proxy.background import ended
 from marconi_proxy.moving.clock import SystemClock
 from marconi_proxy.moving.driving.following import Following
 from marconi_proxy.moving.mover import Mover
@@ -77,7 +78,7 @@ async def _serve(conf: cfg.ConfigOpts) -> None:
         if auditor is not None:
             beside.append(auditor.run())
         tasks = [asyncio.create_task(work) for work in beside]
-        stack.push_async_callback(_end, tasks)
+        stack.push_async_callback(ended, tasks)
         LOG.info("mover %s is at work, catalog: %s", name, redacted(conf.catalog.uri))
         await mover.run(stop)
         LOG.info("mover %s has ended", name)
@@ -101,9 +102,3 @@ def make_mover(
     chance = random.Random()  # noqa: S311 - spreads load, guards nothing
     mover = Mover(catalog, steps, pace_of(conf), SystemClock(), chance, name)
     return mover, following, planner
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

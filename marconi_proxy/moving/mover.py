@@ -19,6 +19,7 @@ from typing import NamedTuple
 from catalog.errors import CatalogError, MoveConflict, MoveHeld, MoveNotHeld
 from catalog.interface import Catalog
 from catalog.model import Move, MoveState
+from marconi_proxy.background import ended
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.convoy import Convoy
 from marconi_proxy.moving.driving.drive import Drive
@@ -264,9 +265,7 @@ class Mover:
             keeping.result()
             raise AssertionError("unreachable: a hold is kept for ever, or lost")
         finally:
-            for task in (going, keeping):
-                task.cancel()
-            await asyncio.gather(going, keeping, return_exceptions=True)
+            await ended([going, keeping])
             for drive in drives:
                 self._versions[drive.move.id] = drive.move.version
 
@@ -319,7 +318,4 @@ class Mover:
         if self._visited:
             LOG.info("stopping: %d moves are let go of", len(self._visited))
             await asyncio.wait(set(self._visited.values()), timeout=_GRACE)
-        for task in list(self._visited.values()):
-            task.cancel()
-        await self._rounds.stop()
-        await asyncio.gather(*self._visited.values(), return_exceptions=True)
+        await asyncio.gather(ended(self._visited.values()), self._rounds.stop())
