@@ -13,6 +13,7 @@ from marconi_proxy.admin.routes import ROUTES
 from marconi_proxy.audit.kinds import KINDS
 from marconi_proxy.cli.commands import COMMANDS
 from marconi_proxy.cli.main import MarconiProxy
+from marconi_proxy.metrics.names import METRICS
 from marconi_proxy.moving.protocol.machine import EVENTS, TABLE, picture
 
 
@@ -66,6 +67,17 @@ class AuditKinds(_Generated):
         return _table(("Kind", "What it is", "What ``--repair`` does", "What is for you to do"), rows)
 
 
+class Metrics(_Generated):
+    """``.. metrics::``: every metric that can be scraped."""
+
+    def lines(self) -> Iterator[str]:
+        rows = (
+            (f"``{metric.name}``", ", ".join(f"``{label}``" for label in metric.labels) or "--", metric.what)
+            for metric in METRICS
+        )
+        return _table(("Metric", "Labels", "What it is"), rows)
+
+
 class MoveStates(_Generated):
     """``.. move-states::``: what each state of a move means, and how it ends if nothing is done about it."""
 
@@ -93,6 +105,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_directive("admin-routes", AdminRoutes)
     app.add_directive("audit-kinds", AuditKinds)
     app.add_directive("commands", Commands)
+    app.add_directive("metrics", Metrics)
     app.add_directive("move-states", MoveStates)
     app.add_directive("move-events", MoveEvents)
     app.add_directive("move-picture", MovePicture)

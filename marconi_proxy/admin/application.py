@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from marconi_proxy.admin.audit import Audit
 from marconi_proxy.admin.discovery import make_client
 from marconi_proxy.admin.health import Health
 from marconi_proxy.admin.members import Members
+from marconi_proxy.admin.metrics import Metrics
 from marconi_proxy.admin.moves import Moves, Rehearsal
 from marconi_proxy.admin.partitions import Partitions
 from marconi_proxy.admin.placements import Placements
@@ -122,7 +123,7 @@ def build(
     longest = conf.moving.max_segments
     # Longer than a seal takes, whatever becomes of it.
     patience = conf.moving.seal_timeout + 1.0
-    app = falcon.asgi.App(middleware=[_Acceptable()])
+    app = falcon.asgi.App(middleware=[_Acceptable({route.path: route.media for route in ROUTES})])
     app.req_options.strip_url_path_trailing_slash = True
     app.set_error_serializer(_serialize)
     app.add_error_handler(Exception, _fault)
@@ -136,6 +137,7 @@ def build(
         "members": Members(catalog, lease=conf.directory.lease),
         "statistics": Statistics(catalog, time.time),
         "audit": Audit(catalog, time.time),
+        "metrics": Metrics(catalog),
         "health": Health(catalog, prober, lease=conf.directory.lease, timeout=conf.admin.probe_timeout),
     }
     add_routes(app, resources, rules(conf.admin.token), ROUTES)
@@ -143,11 +145,16 @@ def build(
 
 
 class _Acceptable:
-    """What every request must be like: its ``Accept`` admits JSON (API section 1.2), and nothing in it names NUL."""
+    """What every request must be like: its ``Accept`` admits what it would get, JSON (API section 1.2) if ``media`` has
+    nothing else for its path; and nothing in it names NUL."""
+
+    def __init__(self, media: Mapping[str, str]) -> None:
+        self._media = media
 
     async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        if not req.client_accepts_json:
-            raise falcon.HTTPNotAcceptable(title="Not acceptable", description="Answers are application/json.")
+        media = self._media.get(req.path, falcon.MEDIA_JSON)
+        if not req.client_accepts(media):
+            raise falcon.HTTPNotAcceptable(title="Not acceptable", description=f"Answers are {media}.")
         # No header and no queue can carry it, and stores use it to separate the parts of a key.
         if "%00" in req.path or b"%00" in req.scope["query_string"]:
             raise falcon.HTTPBadRequest(title="Invalid request", description="No name contains a NUL character.")

@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import falcon
 import falcon.asgi
 
 from marconi_proxy.admin.policy import Rule
+from marconi_proxy.metrics.exposition import CONTENT_TYPE as TEXT
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``handler`` is ``resource.method``; ``policy`` the name of a rule of ``policy.rules``."""
+    """``handler`` is ``resource.method``; ``policy`` the name of a rule of ``policy.rules``; ``media`` the type of its
+    answers, but for errors."""
 
     method: str
     path: str
     handler: str
     policy: str
     doc: str
+    media: str = falcon.MEDIA_JSON
 
 
 ROUTES = (
@@ -57,6 +61,7 @@ ROUTES = (
     Route("GET", "/v1/statistics/partitions", "statistics.partitions", "admin", "What partitions hold, as last seen."),
     Route("GET", "/v1/statistics/projects", "statistics.projects", "admin", "What projects hold, as last seen."),
     Route("GET", "/v1/audit", "audit.show", "admin", "What a mover last found to be wrong, by kind."),
+    Route("GET", "/metrics", "metrics.show", "admin", "What audit and statistics last found, for Prometheus.", TEXT),
     Route("GET", "/v1/health", "health.show", "admin", "Catalog, partition hosts and workers, as last seen."),
 )
 

@@ -31,14 +31,9 @@ class Statistics:
 
     async def partitions(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         parameters(req, ())
-        registered = await self._catalog.list_partitions()
-        found: dict[str, Sums] = {}
-        after: str | None = None
-        while page := await self._catalog.list_statistics(StatisticsSubject.PARTITION, after=after, limit=MAX_LIMIT):
-            found |= {one.name: one for one in page}
-            after = page[-1].name
+        partitions = await of_partitions(self._catalog)
         resp.media = {
-            "partitions": [{"partition": p.name} | self._json(found.get(p.name)) for p in registered],
+            "partitions": [{"partition": name} | self._json(found) for name, found in partitions.items()],
             "walk": await self._walk(),
         }
 
@@ -88,6 +83,17 @@ class Statistics:
     def _age(self, when: float) -> float:
         # Not less than zero: it is another machine's clock.
         return round(max(0.0, self._clock() - when), 3)
+
+
+async def of_partitions(catalog: Catalog) -> dict[str, Sums | None]:
+    """Return what each partition holds that is registered, by name; None if nothing was computed of it yet."""
+    registered = await catalog.list_partitions()
+    found: dict[str, Sums] = {}
+    after: str | None = None
+    while page := await catalog.list_statistics(StatisticsSubject.PARTITION, after=after, limit=MAX_LIMIT):
+        found |= {one.name: one for one in page}
+        after = page[-1].name
+    return {partition.name: found.get(partition.name) for partition in registered}
 
 
 def _named(parameter: str, text: str) -> str:

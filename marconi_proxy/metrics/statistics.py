@@ -1,0 +1,22 @@
+"""Samples of what queues hold, of each partition. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from catalog.model import Statistics
+from marconi_proxy.metrics import names
+from marconi_proxy.metrics.names import Sample
+
+
+def partition_samples(partitions: Iterable[Statistics]) -> Iterator[Sample]:
+    """Yield those of each of ``partitions``. Times and not ages: what was scraped before is right later, too."""
+    for found in partitions:
+        there = (found.name,)
+        yield Sample(names.PARTITION_QUEUES, there, found.queues)
+        yield Sample(names.PARTITION_UNKNOWN, there, found.unknown)
+        yield Sample(names.PARTITION_MESSAGES, (found.name, "free"), found.free)
+        yield Sample(names.PARTITION_MESSAGES, (found.name, "claimed"), found.claimed)
+        if found.oldest is not None:
+            yield Sample(names.PARTITION_OLDEST, there, found.oldest)
+        yield Sample(names.PARTITION_FINISHED, there, found.ended)
