@@ -88,7 +88,8 @@ class Looker:
             dead_letters = await self._takes_dead_letters(placement, move, parts, now)
         found = [one for name in strangers if (one := await self._stranger(key, name, placement, move)) is not None]
         now = self._clock.now()
-        if (placement, move) != await self._stored(key):
+        placed, moving = await self._stored(key)
+        if placement != placed or _told_by(move) != _told_by(moving):
             return None
         return Sight(key, now, placement, move, there, parts, dead_letters, tuple(found))
 
@@ -243,6 +244,14 @@ def _names(placement: Placement | None, partition: str, physical: str) -> bool:
     if placement is None or placement.state is PlacementState.RESERVED:
         return False
     return any((segment.partition, segment.physical) == (partition, physical) for segment in placement.segments)
+
+
+def _told_by(move: Move | None) -> tuple[Any, ...] | None:
+    """Return what the audit takes from a move: not how far it has come, which is written down all the time."""
+    if move is None:
+        return None
+    facts = [move.facts.get(name) for name in ("touched", "switched_at")]
+    return move.id, move.born, move.state, move.toward, move.physical, move.log, *facts
 
 
 def _uses(move: Move | None, partition: str, physical: str) -> bool:

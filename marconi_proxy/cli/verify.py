@@ -106,11 +106,11 @@ class Verify(Verb, Lister):
         if verifying.found > len(verifying.rows):
             self.say(f"{verifying.found - len(verifying.rows)} more findings are not shown.")
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(summary.findings.items())) or "nothing wrong"
-        self.say(f"{summary.queues} queues compared: {counts}.")
+        self.say(f"{summary.queues - summary.untold - summary.changed} queues compared: {counts}.")
         if summary.untold:
-            self.say(f"{summary.untold} of them could not be asked for.")
+            self.say(f"{summary.untold} more could not be asked for.")
         if summary.changed:
-            self.say(f"{summary.changed} of them were changing at a look; they are compared in the next run.")
+            self.say(f"{summary.changed} more were changing at a look; they are compared in the next run.")
         if verifying.left:
             self._status = Exit.REFUSED
             if not repair and verifying.repairable:

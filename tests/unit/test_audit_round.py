@@ -581,6 +581,31 @@ async def test_a_change_within_a_look_makes_it_worthless(stage: Stage) -> None:
     assert (found, summary.changed) == ([], 1)
 
 
+async def test_that_a_mover_writes_down_how_far_it_has_come_changes_nothing(stage: Stage) -> None:
+    await damage(stage, "foreign-writer")
+    (move,) = await stage.catalog.list_moves(project=P, limit=2)
+    held = await stage.catalog.take_move(move.id, "mover", 600.0)
+    assert held.holder is not None
+    token = held.holder.token
+    inner = stage.nodes.handlers["http://north:8888"]
+    left = 0
+
+    async def looked_at_meanwhile(call: Call) -> Given:
+        nonlocal left
+        left += 1
+        now = await stage.catalog.get_move(move.id)
+        assert now is not None
+        await stage.catalog.replace_move(
+            replace(now, version=now.version + 1, facts={**now.facts, "left": left}), token
+        )
+        return await inner(call)
+
+    stage.nodes.handlers["http://north:8888"] = looked_at_meanwhile
+    found, summary = await stage.verify()
+    assert ([one.kind for one in found], summary.changed) == (["foreign-writer"], 0)
+    assert left
+
+
 # -- what cannot be asked ----------------------------------------------------------------------------------------------
 
 

@@ -81,13 +81,14 @@ def test_a_partition_that_could_not_be_asked_is_told(verify, found, expected):
     status, _, said = verify(*found, summary=Summary(3, 0, 2, {"west": "away"}))
     assert status == expected
     assert "partition west: away" in said
-    assert "2 of them could not be asked for." in said
+    assert "1 queues compared: " in said
+    assert "2 more could not be asked for." in said
 
 
 def test_what_was_changing_is_told(verify):
     status, _, said = verify(summary=Summary(3, changed=2))
     assert status == 0
-    assert "2 of them were changing at a look" in said
+    assert "2 more were changing at a look" in said
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Half a minute in the ordinary run, ten minutes in ``tox -e nightly``.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -19,6 +20,8 @@ from typing import NamedTuple
 
 import pytest
 
+from catalog import open_catalog
+from catalog.model import QueueKey
 from tests.servers.mongod import mongod_replica_set
 from tests.servers.zaqar import Zaqar
 from tests.wire.soak.report import switches_of
@@ -64,6 +67,19 @@ class Verifying:
             self.runs.append(Run(done.returncode, done.stdout, done.stderr))
 
 
+async def behind(uri: str, finding: dict[str, str]) -> list[object]:
+    """Return the placement and the moves of a queue of which something was found, also of one with a made-up name."""
+    catalog = await open_catalog(uri)
+    try:
+        told: list[object] = []
+        for queue in sorted({finding["queue"], finding["queue"].rsplit("-", 2)[0]}):
+            told.append(await catalog.get_placement(QueueKey(finding["project"], queue)))
+            told += await catalog.list_moves(project=finding["project"], queue=queue, limit=100)
+        return told
+    finally:
+        await catalog.close()
+
+
 @pytest.fixture
 def system(zaqar16: Zaqar, tmp_path: Path) -> Iterator[System]:
     with mongod_replica_set(1) as mongods, running(mongods, zaqar16, tmp_path) as system:
@@ -81,6 +97,9 @@ def test_nothing_is_reported_of_a_healthy_system_under_load_and_moves(system: Sy
     print(f"seed {SEED}: {len(verifying.runs)} runs in {time.monotonic() - began:.0f} s, {len(ways)} switches")
     print(verifying.runs[-1].err)
     wrong = [run for run in verifying.runs if run.status != 0 or json.loads(run.out) != []]
+    for finding in {json.dumps(one) for run in wrong for one in json.loads(run.out or "[]")}:
+        print(finding)
+        print(*asyncio.run(behind(system.catalog, json.loads(finding))), sep="\n")
     assert wrong == []
     assert len(verifying.runs) >= 2
     # Otherwise this says nothing.
