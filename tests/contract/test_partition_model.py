@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 # How many runs of operations are drawn, and then drawn anew; the usual ones are the same each time.
 _ASKED_FOR = os.environ.get("MARCONI_TEST_MODEL_RUNS")
 # Fewer for MongoDB, where every run makes a database and every call is a round trip.
-RUNS = {driver: int(_ASKED_FOR or 100) // (4 if driver == "mongodb" else 1) for driver in DRIVERS}
+RUNS = {driver: int(_ASKED_FOR or 60) // (4 if driver == "mongodb" else 1) for driver in DRIVERS}
 
 TTLS = st.sampled_from([60, 61, 90, 300])
 LIMITS = st.integers(1, 6)
@@ -325,4 +325,4 @@ def test_nor_when_more_ends_at_once_than_is_tidied(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tidying, "ON_THE_WAY", 1)
     monkeypatch.setattr(sweeping, "IN_A_SWEEP", 1)
     monkeypatch.setattr(sweeping, "ROWS_AT_A_TIME", 2)
-    play("sqlite", strict=False, runs=100)
+    play("sqlite", strict=False, runs=60)
