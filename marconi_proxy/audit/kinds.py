@@ -61,7 +61,8 @@ KINDS: Mapping[Kind, Meaning] = {
     Kind.FOREIGN_WRITER: Meaning(
         "A message was posted to a part of a queue that takes no writes any more, longer after its switch than any "
         "call of the front door may take: somebody writes to the partition directly, or a worker was frozen all "
-        "that time.",
+        "that time. Not told of parts on a partition where the project has more than 500 queues: the store may have "
+        "put the message there, as the dead letter of any of them, and to ask them all would take too long.",
         "",
         "The message is delivered, but out of order, and the move does not end while such messages come. Find the "
         "client that does not use the front door. Once the part is retired, its posts make a queue there anew: a "

@@ -40,6 +40,8 @@ UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _HIDDEN = re.compile(r"-(\d{1,9})-[0-9a-f]{12}")
 _LONGEST = 64
 _PAGE = 100
+# Of so many queues at most, one by one, it is asked where their dead letters go.
+SOURCES = 500
 # Differences of metadata that are spelled out, and characters of that.
 _TOLD = 5
 _MOST_TOLD = 160
@@ -136,12 +138,17 @@ class Looker:
         self, placement: Placement, move: Move | None, parts: Sequence[Part], now: float
     ) -> bool:
         """Tell whether a store may have put messages there by itself. The question costs much, so it is asked only if
-        something is strange."""
+        something is strange; and with more than SOURCES queues there that they might be from, they may."""
         since = written_until(move, placement)
         if since is None or placement.group is not None:
             return False
         for part in parts:
             if part.age is not None and now - part.age > since + self._late:
+                others = await self._catalog.list_placements(
+                    project=placement.project, partitions=[part.partition], limit=SOURCES + 1
+                )
+                if len(others) > SOURCES:
+                    return True
                 try:
                     if await self._steps.source_of(placement.key, part.partition) is not None:
                         return True

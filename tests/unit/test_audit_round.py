@@ -23,6 +23,7 @@ from catalog.model import (
     Segment,
 )
 from marconi_proxy import options
+from marconi_proxy.audit import looking
 from marconi_proxy.audit.kinds import Kind
 from marconi_proxy.audit.opening import Workshop
 from marconi_proxy.audit.repairing import Outcome
@@ -329,6 +330,19 @@ async def test_dead_letters_are_not_foreign(stage: Stage) -> None:
     assert await stage.kinds() == []
     await stage.nodes.nodes["north"].storage.replace_metadata(Key(P, "source"), {})
     assert await stage.kinds() == [expected]
+
+
+async def test_of_many_queues_it_is_not_asked_where_their_dead_letters_go(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = await damage(stage, "foreign-writer")
+    # The queue itself is there too.
+    monkeypatch.setattr(looking, "SOURCES", 3)
+    await stage.place("source-1", "north")
+    await stage.place("source-2", "north")
+    assert await stage.kinds() == [expected]
+    await stage.place("source-3", "north")
+    assert await stage.kinds() == []
 
 
 @pytest.mark.parametrize("length", [48, 49, 64])
