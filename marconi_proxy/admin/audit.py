@@ -35,7 +35,8 @@ class Audit:
             "untold": None if never else audit.untold,
             "findings": findings,
             "unseen": [{"partition": name, "why": why} for name, why in audit.unseen.items()],
-            "since": _time(audit.since),
+            # One that has died leaves when it began: the next mover begins anew.
+            "since": None if audit.holder is None else _time(audit.since),
             "holder": None if audit.holder is None else audit.holder.name,
         }
 

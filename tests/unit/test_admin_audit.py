@@ -52,6 +52,14 @@ async def test_the_last_round_is_shown_while_the_next_is_under_way(api):
     }
 
 
+async def test_a_mover_that_is_gone_is_not_at_it(api):
+    holder = (await api.catalog.take_audit("host/1/a", 60)).holder
+    await api.catalog.save_audit(Audit(NOW - 300, NOW - 200, NOW - 100), holder.token, 60)
+    await api.catalog.release_audit(holder.token)
+    answer = (await api.client.get("/v1/audit")).json()
+    assert (answer["since"], answer["holder"], answer["queues"]) == (None, None, 0)
+
+
 async def test_it_is_for_operators(api):
     del api.client.headers["x-auth-token"]
     assert (await api.client.get("/v1/audit")).status_code == 401
