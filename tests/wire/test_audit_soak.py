@@ -28,7 +28,7 @@ from tests.wire.soak.report import switches_of
 from tests.wire.soak.stage import Stage
 from tests.wire.soak.system import OPTIONS, System, running
 
-SECONDS = float(os.environ.get("MARCONI_TEST_AUDIT_SECONDS", "20"))
+SECONDS = float(os.environ.get("MARCONI_TEST_AUDIT_SECONDS", "12"))
 SEED = int(os.environ.get("MARCONI_TEST_SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
 _EXECUTABLE = Path(sys.executable).with_name("marconi-proxy")
 
@@ -81,8 +81,9 @@ async def behind(uri: str, finding: dict[str, str]) -> list[object]:
 
 
 @pytest.fixture
-def system(zaqar16: Zaqar, tmp_path: Path) -> Iterator[System]:
-    with mongod_replica_set(1) as mongods, running(mongods, zaqar16, tmp_path) as system:
+def system(second_zaqar16: Zaqar, tmp_path: Path) -> Iterator[System]:
+    # Not the one on which test_soak has left its queues: they would be found.
+    with mongod_replica_set(1) as mongods, running(mongods, second_zaqar16, tmp_path) as system:
         yield system
 
 
