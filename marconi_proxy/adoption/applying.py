@@ -43,6 +43,7 @@ from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.orders.ordering import OPERATOR
 from marconi_proxy.moving.protocol.barrier import CHAINS, incapable
 from marconi_proxy.moving.protocol.machine import Event, after
+from marconi_proxy.moving.protocol.suspended import suspended
 from marconi_proxy.upstream.exchange import Upstream
 
 _UNFINISHED = frozenset(MoveState) - FINISHED_STATES
@@ -341,7 +342,10 @@ class Applying:
         now = self._clock.now()
         move = await self._catalog.get_move(move_id)
         if move is None:
-            move = _adopting(move_id, placement, now)
+            older = ", ".join(segment.partition for segment in placement.segments[:-1])
+            until = f"until no client writes to {older} directly"
+            waits = f"{until}: then apply the plan of its adoption again, with --retire"
+            move = suspended(move_id, placement, now, "adopted: it was on several partitions", waits)
             try:
                 await self._catalog.insert_move(move)
             except MoveConflict as conflict:
@@ -405,25 +409,3 @@ def _segments(queue: str, names: list[str]) -> tuple[Segment, ...]:
 def _origin(plan_id: str, key: QueueKey) -> str:
     """Return how ``born`` begins of a placement that was made by a plan, by which it is known for the plan's own."""
     return sha256("\0".join((plan_id, *key)).encode()).hexdigest()[:16]
-
-
-def _adopting(move_id: str, placement: Placement, now: float) -> Move:
-    """Return the move that a chain looks as if it had had: switched, and not yet drained."""
-    before, last = placement.segments[-2:]
-    older = ", ".join(segment.partition for segment in placement.segments[:-1])
-    waits = f"until no client writes to {older} directly: then apply the plan of its adoption again, with --retire"
-    switch = {"at": now, "from": before.partition, "to": last.partition, "pause_ms": None}
-    return Move(
-        move_id,
-        placement.project,
-        placement.queue,
-        before.partition,
-        last.partition,
-        MoveState.SUSPENDED,
-        created=now,
-        log=(LogEntry(now, MoveState.SUSPENDED, "adopted: it was on several partitions"),),
-        born=placement.born,
-        tail=before.n,
-        physical=last.physical,
-        facts={"switches": [switch], "switched_at": now, "switched_to": last.partition, "waits": waits},
-    )

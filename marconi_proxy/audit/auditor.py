@@ -18,7 +18,7 @@ from catalog.interface import Catalog
 from catalog.model import Audit
 from marconi_proxy.audit.round import Summary
 from marconi_proxy.audit.sight import Finding
-from marconi_proxy.background import ended
+from marconi_proxy.background import LOOK, ended, rest, take_turns
 from marconi_proxy.moving.clock import Clock
 
 LOG = logging.getLogger(__name__)
@@ -29,8 +29,6 @@ RunRound = Callable[[Callable[[Finding], Awaitable[None]], Callable[[Summary], N
 # Seconds for which the audit is held from each sign of life, and after which the next one is given.
 HOLD = 300.0
 _RENEWED = 60.0
-# Seconds between two looks at whether it is time for a round.
-LOOK = 60.0
 # Findings of a round that are logged one by one.
 _LOGGED = 100
 
@@ -51,23 +49,7 @@ class Auditor:
 
     async def run(self) -> None:
         """Go on for ever."""
-        troubled = False
-        while True:
-            wait = LOOK
-            try:
-                wait = await self.visit()
-                troubled = False
-            except AuditHeld as error:
-                LOG.debug("%s", error)
-            except AuditNotHeld as error:
-                LOG.warning("audit: %s: another one begins anew", error)
-            except CatalogError as error:
-                if not troubled:
-                    LOG.warning("audit waits: the catalog is not available: %s", error)
-                troubled = True
-            except Exception:
-                LOG.exception("audit failed, and is tried again")
-            await self._clock.sleep(wait * self._chance.uniform(0.7, 1.3))
+        await take_turns(self.visit, AuditHeld, AuditNotHeld, self._clock, self._chance, LOG)
 
     async def visit(self) -> float:
         """Do a round if it is time to; return after how many seconds to look again. Raises CatalogError."""
@@ -87,11 +69,7 @@ class Auditor:
         return min(self._interval, LOOK)
 
     def _rest(self, audit: Audit) -> float:
-        """Return how many seconds there are until the next round is due; none if the clock was set back meanwhile."""
-        if audit.ended is None:
-            return 0.0
-        since = self._clock.now() - audit.ended
-        return self._interval - since if since >= 0 else 0.0
+        return rest(audit.ended, self._interval, self._clock.now())
 
     async def _round(self, audit: Audit, token: int) -> None:
         begun = self._clock.now()

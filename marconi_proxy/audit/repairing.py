@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from catalog.errors import Conflict, MoveConflict, MoveUnderWay
 from catalog.interface import Catalog
-from catalog.model import LogEntry, Move, MoveState, Placement, PlacementState, QueueKey, Segment
+from catalog.model import Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.audit.judging import Bounds, judge
 from marconi_proxy.audit.kinds import Kind
 from marconi_proxy.audit.looking import Looker, NotSeen
@@ -23,6 +23,7 @@ from marconi_proxy.front_door.refusals import Refused
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.steps.interface import Steps, Unready
 from marconi_proxy.moving.protocol import transitions
+from marconi_proxy.moving.protocol.suspended import suspended
 from marconi_proxy.upstream.errors import UpstreamError
 
 # How often a queue is looked at that is just changing, before that counts as a failure.
@@ -186,7 +187,10 @@ class Repairing:
             name = sha256(f"{placement.born}\0{placement.epoch}".encode()).hexdigest()[:24]
             placement = replace(placement, epoch=placement.epoch + 1, since=now, move=f"found-{name}")
             await self._catalog.replace_placement(placement)
-        move = _suspended(placement, now)
+        assert placement.move is not None
+        reason = "audit: the queue had older parts, and no move"
+        waits = "until no client writes to its older parts directly: then resume it"
+        move = suspended(placement.move, placement, now, reason, waits)
         try:
             await self._catalog.insert_move(move)
         except (MoveConflict, MoveUnderWay) as error:
@@ -207,30 +211,3 @@ class Repairing:
         for segment in segments:
             await self._paced.rate(segment.partition).turn()
         await self._lifecycle.settle(key, segments[-1])
-
-
-def _suspended(placement: Placement, now: float) -> Move:
-    """Return a move as it is after its switch, to the placement's last segment. It began suspended: until it goes on,
-    clients may be writing to the older ones directly."""
-    assert placement.move is not None
-    before, last = placement.segments[-2:]
-    switch = {"at": now, "from": before.partition, "to": last.partition, "pause_ms": None}
-    return Move(
-        placement.move,
-        placement.project,
-        placement.queue,
-        before.partition,
-        last.partition,
-        MoveState.SUSPENDED,
-        created=now,
-        log=(LogEntry(now, MoveState.SUSPENDED, "audit: the queue had older parts, and no move"),),
-        born=placement.born,
-        tail=before.n,
-        physical=last.physical,
-        facts={
-            "switches": [switch],
-            "switched_at": now,
-            "switched_to": last.partition,
-            "waits": "until no client writes to its older parts directly: then resume it",
-        },
-    )

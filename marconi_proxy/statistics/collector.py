@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from catalog.errors import CatalogError, WalkHeld, WalkNotHeld
 from catalog.interface import Catalog
 from catalog.model import LISTED_STATES, Partition, Placement, QueueKey, Segment, StatisticsSubject, Walk
+from marconi_proxy.background import LOOK, rest, take_turns
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.statistics.totals import Asked, Holding, advance, finish
 
@@ -32,8 +33,6 @@ _MOST = 200
 _AT_ONCE = 16
 # Seconds that the walk is held beyond what a page takes by the rate of requests.
 HOLD = 120.0
-# Seconds between two looks at whether it is time to walk, or whether another one still does.
-LOOK = 60.0
 
 
 class Collector:
@@ -66,23 +65,7 @@ class Collector:
 
     async def run(self) -> None:
         """Go on for ever."""
-        troubled = False
-        while True:
-            wait = LOOK
-            try:
-                wait = await self.visit()
-                troubled = False
-            except WalkHeld as error:
-                LOG.debug("%s", error)
-            except WalkNotHeld as error:
-                LOG.warning("statistics: %s: another one goes on", error)
-            except CatalogError as error:
-                if not troubled:
-                    LOG.warning("statistics wait: the catalog is not available: %s", error)
-                troubled = True
-            except Exception:
-                LOG.exception("statistics failed, and are tried again")
-            await self._clock.sleep(wait * self._chance.uniform(0.7, 1.3))
+        await take_turns(self.visit, WalkHeld, WalkNotHeld, self._clock, self._chance, LOG)
 
     async def visit(self) -> float:
         """Walk to the end if it is time to; return after how many seconds to look again. Raises CatalogError."""
@@ -102,11 +85,7 @@ class Collector:
         return min(self._interval, LOOK)
 
     def _rest(self, walk: Walk) -> float:
-        """Return how many seconds there are until the next walk is due; none if the clock was set back meanwhile."""
-        if walk.ended is None:
-            return 0.0
-        since = self._clock.now() - walk.ended
-        return self._interval - since if since >= 0 else 0.0
+        return rest(walk.ended, self._interval, self._clock.now())
 
     async def _walk(self, walk: Walk, token: int) -> None:
         while walk.ended is None:

@@ -254,8 +254,8 @@ async def test_it_goes_on_for_ever_whatever_happens(world: World, caplog: pytest
     with pytest.raises(asyncio.CancelledError):
         await running
     messages = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
-    assert messages[0] == "statistics wait: the catalog is not available: get_walk"
-    assert set(messages[1:]) == {"statistics failed, and are tried again"}
+    assert messages[0] == "waits: the catalog is not available: get_walk"
+    assert set(messages[1:]) == {"failed, and is tried again"}
 
 
 async def test_a_walk_that_was_begun_is_gone_on_with_and_not_begun_anew(world: World) -> None:

@@ -1,0 +1,29 @@
+"""The move of a chain that no move has made. Pure."""
+
+from __future__ import annotations
+
+from catalog.model import LogEntry, Move, MoveState, Placement
+
+
+def suspended(move_id: str, placement: Placement, now: float, reason: str, waits: str) -> Move:
+    """Return a move as it is after its switch to the placement's last segment, and not yet drained.
+
+    It begins suspended: until it is resumed, clients may be writing to the older segments directly. ``now``: seconds
+    since 1970; ``waits``: what for, for operators.
+    """
+    before, last = placement.segments[-2:]
+    switch = {"at": now, "from": before.partition, "to": last.partition, "pause_ms": None}
+    return Move(
+        move_id,
+        placement.project,
+        placement.queue,
+        before.partition,
+        last.partition,
+        MoveState.SUSPENDED,
+        created=now,
+        log=(LogEntry(now, MoveState.SUSPENDED, reason),),
+        born=placement.born,
+        tail=before.n,
+        physical=last.physical,
+        facts={"switches": [switch], "switched_at": now, "switched_to": last.partition, "waits": waits},
+    )
