@@ -35,8 +35,8 @@ _PR_SET_PDEATHSIG = 1
 _PATIENCE = 60.0
 _TICK = 0.02
 # A majority of one server has a write when it is in the journal, which by default is written every 100 ms; an update
-# that changes nothing waits for that, and a post and a claim in Zaqar make one. As durable; still more often, and servers
-# that have nothing to do take a tenth of a core.
+# that changes nothing waits for that, and a post and a claim in Zaqar make one. As durable; but written all the time,
+# it keeps servers busy that have nothing to do.
 _JOURNAL_MILLISECONDS = 10
 
 
