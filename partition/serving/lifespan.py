@@ -75,7 +75,10 @@ class Worker:
         working = asyncio.create_task(self._work())
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        working.cancel()
+        while not working.done():
+            # More than once, for a call of pymongo that is just then answered returns its answer, and all goes on.
+            working.cancel()
+            await asyncio.wait({working}, timeout=_PAUSE)
         with contextlib.suppress(asyncio.CancelledError):
             await working
         if self._node is not None:

@@ -214,6 +214,36 @@ async def test_a_worker_opens_and_closes_its_store():
     assert steps == ["open", "sweep", "close"]
 
 
+async def test_a_worker_stops_though_a_sweep_does_not_notice_it_at_once(monkeypatch):
+    monkeypatch.setattr(lifespan_module, "_PAUSE", 0.001)
+    sweeping = asyncio.Event()
+
+    class Store:
+        async def sweep(self):
+            sweeping.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return False  # as a call does that is just then answered
+
+        async def close(self):
+            pass
+
+    class OneNode:
+        storage = Store()
+
+    async def open_node():
+        return OneNode()
+
+    lifespan = Lifespan()
+    living = asyncio.create_task(Worker(open_node, 60)({"type": "lifespan"}, lifespan.receive, lifespan.send))
+    assert await lifespan.says("startup") == "lifespan.startup.complete"
+    await sweeping.wait()
+    async with asyncio.timeout(30):
+        assert await lifespan.says("shutdown") == "lifespan.shutdown.complete"
+    await living
+
+
 async def test_a_worker_with_a_wrong_store_does_not_start():
     async def open_node():
         raise WrongStore("storage /x: it has schema 9, and this release knows 1")
