@@ -231,6 +231,7 @@ async def test_a_worker_stops_though_a_sweep_does_not_notice_it_at_once(monkeypa
 
     class OneNode:
         storage = Store()
+        clock = staticmethod(lambda: 0)
 
     async def open_node():
         return OneNode()
