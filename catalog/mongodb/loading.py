@@ -13,14 +13,13 @@ which part is gone or part is there, and the mark says so until another load has
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
 
-from catalog.errors import CatalogInUse, LoadRefused, LoadUnfinished, NotEmpty
+from catalog.errors import CatalogInUse, LoadRefused, NotEmpty
 from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, Tenant
 from catalog.mongodb.documents import (
     move_document,
@@ -29,6 +28,7 @@ from catalog.mongodb.documents import (
     plan_document,
     tenant_document,
 )
+from catalog.mongodb.mark import MARK
 from catalog.mongodb.store import BATCH_TIMEOUT
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from catalog.mongodb.statistics import StatisticsStore
     from catalog.mongodb.store import Collection, Session, Store
 
-_ID = "loading"
 _DUPLICATE_KEY = 11000
 # How many documents are removed at a time.
 _BATCH = 5000
@@ -50,33 +49,6 @@ _DOCUMENTS: dict[type[Kept], Callable[[Any], dict[str, Any]]] = {
     Move: move_document,
     Plan: plan_document,
 }
-
-
-async def refuse_half(store: Store, session: Session) -> None:
-    """Raise LoadUnfinished if the mark is there."""
-    mark = await store.database["catalog"].find_one({"_id": _ID}, session=session)
-    if mark is None:
-        return
-    since = mark["since"].replace(tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    if mark["emptying"]:
-        raise LoadUnfinished(
-            f"{store.where} is being loaded from a backup since {since}, or that was broken off: "
-            "run marconi-proxy catalog import again if it is not running"
-        )
-    raise LoadUnfinished(
-        f"an import into {store.where} was begun at {since}, and has removed nothing: "
-        "if it is not running, marconi-proxy catalog init makes the catalog usable again"
-    )
-
-
-async def is_marked(store: Store, session: Session) -> bool:
-    """Tell whether the mark is there."""
-    return await store.database["catalog"].find_one({"_id": _ID}, {"_id": 1}, session=session) is not None
-
-
-async def forget_idle_mark(store: Store, session: Session) -> None:
-    """Take away a mark under which nothing was removed."""
-    await store.database["catalog"].delete_one({"_id": _ID, "emptying": False}, session=session)
 
 
 class Loading:
@@ -104,7 +76,7 @@ class Loading:
         }
         async with self._store.conversation() as session:
             mark = await self._marks.find_one_and_update(
-                {"_id": _ID}, [{"$set": began}], upsert=True, return_document=ReturnDocument.AFTER, session=session
+                {"_id": MARK}, [{"$set": began}], upsert=True, return_document=ReturnDocument.AFTER, session=session
             )
         try:
             await self._refuse_use()
@@ -112,7 +84,7 @@ class Loading:
                 await self._refuse_contents()
         except BaseException:
             async with self._store.conversation() as session:
-                await self._marks.delete_one({"_id": _ID, "token": token, "emptying": False}, session=session)
+                await self._marks.delete_one({"_id": MARK, "token": token, "emptying": False}, session=session)
             raise
         await self._empty(token)
         return token
@@ -138,7 +110,7 @@ class Loading:
             # Larger than any token that was ever given: those grow by one, and not a thousand times a second.
             first = {"$max": ["$first_token", {"$toLong": "$$NOW"}, largest["token"] if largest else 0]}
             marked = await self._marks.update_one(
-                {"_id": _ID, "token": token}, [{"$set": {"emptying": True, "first_token": first}}], session=session
+                {"_id": MARK, "token": token}, [{"$set": {"emptying": True, "first_token": first}}], session=session
             )
             if not marked.matched_count:
                 raise _over()
@@ -156,7 +128,7 @@ class Loading:
     async def load(self, token: str, values: Sequence[Kept]) -> None:
         """Store the values, as ``Catalog.load``."""
         async with self._store.conversation(BATCH_TIMEOUT) as session:
-            mark = await self._marks.find_one({"_id": _ID, "token": token}, session=session)
+            mark = await self._marks.find_one({"_id": MARK, "token": token}, session=session)
             if mark is None:
                 raise _over()
             for kind, type_ in KINDS.items():
@@ -187,7 +159,7 @@ class Loading:
     async def end(self, token: str) -> None:
         """Take the mark away, as ``Catalog.end_load``."""
         async with self._store.conversation(BATCH_TIMEOUT) as session:
-            ended = await self._marks.delete_one({"_id": _ID, "token": token}, session=session)
+            ended = await self._marks.delete_one({"_id": MARK, "token": token}, session=session)
         if not ended.deleted_count:
             raise _over()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from catalog.model import UNPROMISED_LEASE, Member, MemberSighting
-from catalog.mongodb.loading import is_marked
+from catalog.mongodb.mark import is_marked
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Collection, Session, Store

@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from catalog.errors import NotInitialised, WrongSchema
 from catalog.interface import SCHEMA_VERSION
 from catalog.model import KINDS, RARE_STATES
-from catalog.mongodb import loading
+from catalog.mongodb import mark
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Session, Store
@@ -86,7 +86,7 @@ async def check(store: Store) -> None:
         await _require_fit_server(store, session)
         version = await _version(store, session)
         if version == SCHEMA_VERSION:
-            await loading.refuse_half(store, session)
+            await mark.refuse_half(store, session)
     if version is None:
         raise NotInitialised(f"{store.where} was never initialised")
     if version in _EARLIER:
@@ -108,7 +108,7 @@ async def init(store: Store) -> None:
     async with store.conversation() as session:
         version = await _version(store, session)
         if version == SCHEMA_VERSION:
-            await loading.forget_idle_mark(store, session)
+            await mark.forget_idle_mark(store, session)
     _refuse_others(store, version)
 
 

@@ -1,0 +1,41 @@
+"""The mark of a catalog that is being loaded from a backup; ``loading`` tells who writes it and when."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from catalog.errors import LoadUnfinished
+
+if TYPE_CHECKING:
+    from catalog.mongodb.store import Session, Store
+
+# Its id among the documents that tell of the catalog itself.
+MARK = "loading"
+
+
+async def refuse_half(store: Store, session: Session) -> None:
+    """Raise LoadUnfinished if the mark is there."""
+    mark = await store.database["catalog"].find_one({"_id": MARK}, session=session)
+    if mark is None:
+        return
+    since = mark["since"].replace(tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if mark["emptying"]:
+        raise LoadUnfinished(
+            f"{store.where} is being loaded from a backup since {since}, or that was broken off: "
+            "run marconi-proxy catalog import again if it is not running"
+        )
+    raise LoadUnfinished(
+        f"an import into {store.where} was begun at {since}, and has removed nothing: "
+        "if it is not running, marconi-proxy catalog init makes the catalog usable again"
+    )
+
+
+async def is_marked(store: Store, session: Session) -> bool:
+    """Tell whether the mark is there."""
+    return await store.database["catalog"].find_one({"_id": MARK}, {"_id": 1}, session=session) is not None
+
+
+async def forget_idle_mark(store: Store, session: Session) -> None:
+    """Take away a mark under which nothing was removed."""
+    await store.database["catalog"].delete_one({"_id": MARK, "emptying": False}, session=session)
