@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,9 +26,12 @@ class ChildError(Exception):
     """A child ended, or did not get ready. The message has the end of its log."""
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """In the child: be sent SIGTERM when the parent is gone, even if that was killed outright (Linux, prctl(2))."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        # It had ended before this was said, as at a Ctrl-C.
+        os._exit(1)
 
 
 def program_of(package: str) -> list[str]:
@@ -75,7 +79,7 @@ class Children:
                 stderr=output,
                 # Not in the terminal's foreground group: a Ctrl-C reaches this process only, which ends them in order.
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - this process has no other threads yet
+                preexec_fn=partial(_end_with_parent, os.getpid()),  # noqa: PLW1509 - this process has no other threads yet
             )
         self._running.append((name, process, log))
 
