@@ -46,7 +46,9 @@ from catalog.model import (
 #    while ``init`` runs and after it; as they have no capabilities, no queue is moved until they are gone.
 # 3: an index of placements in rare states, the mark of a catalog that is being loaded, statistics and the walk that
 #    makes them, and the audit. No document changes; workers of a release with version 2 go on.
-SCHEMA_VERSION = 3
+# 4: expiry without wall clocks (members and locks have a renewal counter). Workers of a release with version 3 go on;
+#    no queue is moved until they are gone.
+SCHEMA_VERSION = 4
 
 
 class Catalog(ABC):

@@ -126,6 +126,7 @@ _STEPS = (
         held_until REAL
     )""",
     ),
+    (),
 )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from catalog import Catalog, open_catalog
 from catalog.errors import Conflict, WrongSchema
+from catalog.interface import SCHEMA_VERSION
 from catalog.model import Member, PlacementState, Tenant
 from tests.contract import racing, version_1, version_2
 from tests.contract.examples import Feed, move, placement
@@ -32,7 +33,7 @@ async def upgraded(old_uri: str) -> AsyncIterator[Catalog]:
 
 async def test_check_says_what_to_do(old_uri: str) -> None:
     catalog = await open_catalog(old_uri)
-    with pytest.raises(WrongSchema, match="version 1, this release works with 3; marconi-proxy catalog init"):
+    with pytest.raises(WrongSchema, match=f"version 1, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"):
         await catalog.check()
     await catalog.init()
     await catalog.check()
@@ -106,7 +107,7 @@ async def test_processes_race_to_upgrade(old_uri: str) -> None:
 async def from_2(catalog_uri: str) -> AsyncIterator[Catalog]:
     version_2.make(catalog_uri)
     catalog = await open_catalog(catalog_uri)
-    with pytest.raises(WrongSchema, match="version 2, this release works with 3; marconi-proxy catalog init"):
+    with pytest.raises(WrongSchema, match=f"version 2, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"):
         await catalog.check()
     await catalog.init()
     await catalog.check()

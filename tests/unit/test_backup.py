@@ -81,7 +81,7 @@ def test_what_is_written_is_read():
 
 def test_lines_are_a_contract():
     assert header_line(NOW) == (
-        b'{"format":"marconi-proxy catalog","schema":3,"time":"2024-05-01T12:00:00Z","version":1}\n'
+        b'{"format":"marconi-proxy catalog","schema":4,"time":"2024-05-01T12:00:00Z","version":1}\n'
     )
     assert value_line(Tenant("\xe9", pinned="p1")) == (
         b'{"kind":"tenant","value":{"pinned":"p1","project":"\\u00e9","spread":1}}\n'
@@ -175,7 +175,7 @@ def header(**changes) -> bytes:
         ([b"[" * 100_000 + b"\n"], "line 1: is not a JSON object"),
         ([b'{"title": "recipes"}\n'], "line 1: format: is not 'marconi-proxy catalog'"),
         ([header(version=2), *GOOD[1:]], "line 1: version: 2 is of a later release"),
-        ([header(schema=4), *GOOD[1:]], "line 1: schema: 4 is of a later release"),
+        ([header(schema=5), *GOOD[1:]], "line 1: schema: 5 is of a later release"),
         ([header(schema="3"), *GOOD[1:]], "line 1: schema: is not an integer"),
         ([header(time=None), *GOOD[1:]], "line 1: time: "),
         (GOOD[:5], "line 6: the backup ends here, without its last line: it was cut off"),
