@@ -123,6 +123,15 @@ class PartitionInUse(CatalogError):
         self.move = move
 
 
+class NotRegistered(CatalogError):
+    """The member is not registered any more: it was silent for its lease, and was removed. It may register again, and
+    must not rely on what it knew before."""
+
+    def __init__(self, member_id: str) -> None:
+        super().__init__(f"member {member_id} is not registered any more")
+        self.member_id = member_id
+
+
 class MoveConflict(CatalogError):
     """A move of this id is there with other content or version. ``current`` is it, None if there is none."""
 

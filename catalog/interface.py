@@ -20,9 +20,10 @@ from typing import Any
 from catalog.model import (
     Audit,
     Change,
+    HeldWrites,
+    Holder,
     Kept,
     Member,
-    MemberSighting,
     Move,
     MoveState,
     Partition,
@@ -224,15 +225,24 @@ class Catalog(ABC):
     # -- members ------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    async def renew_member(self, member: Member) -> None:
-        """Register the member, or renew it, stamped with the store's clock.
+    async def register_member(self, member: Member) -> None:
+        """Store the member, whether it is registered or not.
 
-        Raises CatalogUnavailable while a backup is being loaded: nobody may serve from half a catalog. A member that
-        was registered before stays so, for it may write until its lease is over.
+        Raises CatalogUnavailable while a backup is being loaded: nothing may be served from half a catalog. A member
+        that was registered before stays so, for it may write until its lease is over.
         """
 
     @abstractmethod
-    async def list_members(self) -> list[MemberSighting]:
+    async def renew_member(self, member: Member) -> None:
+        """Renew a member that is registered: each renewal has a larger ``beat``, and one that comes late changes
+        nothing.
+
+        Raises NotRegistered if it was removed, and never brings it back. Raises CatalogUnavailable while a backup is
+        being loaded.
+        """
+
+    @abstractmethod
+    async def list_members(self) -> list[Member]:
         """All of them, by id."""
 
     @abstractmethod
@@ -240,12 +250,11 @@ class Catalog(ABC):
         """Forget it; nothing to forget is success. For the member itself, when it signs off: it writes no more."""
 
     @abstractmethod
-    async def evict_member(self, member_id: str, *, idle: float = 0.0) -> MemberSighting | None:
-        """Forget a member that is silent: it has not renewed for longer than its lease, and than ``idle`` seconds.
+    async def expire_member(self, member: Member) -> bool:
+        """Forget a member if its stamp is still that of ``member``. Return whether it is gone then.
 
-        One without a lease, for UNPROMISED_LEASE seconds. Judged by the store's clock in the same step, so that none is
-        forgotten that renews at that moment: a member that lives and is not listed could write to a queue that is being
-        moved. Returns None if it is gone, or never was; else the member, which stays.
+        For a process that has watched the stamp without a change for the whole lease, on its own monotonic clock. A
+        compare-and-set, for a reading may be stale: a member that has renewed is never forgotten.
         """
 
     # -- moves --------------------------------------------------------------------------------------------------
@@ -265,8 +274,8 @@ class Catalog(ABC):
     async def replace_move(self, move: Move, token: int | None) -> None:
         """Compare-and-set on ``move.version - 1``. Who holds the move is left as it is.
 
-        With a token, only while that hold lasts, by the store's clock: who lost its hold changes nothing any more.
-        Without, whoever holds it: for what operators decide (pause, cancel), which its holder then meets as a conflict.
+        With a token, only while that hold lasts: a mover that lost its hold changes nothing any more. Without one,
+        whatever mover holds it: for what operators decide (pause, cancel), which the holder then meets as a conflict.
 
         Raises MoveNotHeld, MoveConflict(current or None), MoveUnderWay if a finished move were to go on beside another
         one. None of them if exactly ``move`` is stored already (a repeated write).
@@ -290,21 +299,35 @@ class Catalog(ABC):
         """
 
     @abstractmethod
-    async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
-        """Hold the move for ``seconds`` from now by the store's clock; return it with its ``holder``.
+    async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
+        """Take the lock of the move; return it with its ``holder``. ``seconds``: the holder's promise to renew.
 
         Each hold has a ``token`` that is larger than those of all holds of the move before. A hold of the same name is
-        taken over (a repeated write: the earlier token ends). Raises MoveHeld if another one holds it, MoveConflict if
-        there is no such move.
+        taken over (a repeated write: the earlier token ends), and so is one that is exactly ``over``: that is for a
+        process that has watched it without a renewal for the seconds that were promised. Raises MoveHeld if another
+        one holds it, MoveConflict if there is no such move.
         """
 
     @abstractmethod
     async def renew_move(self, move_id: str, token: int, seconds: float) -> None:
-        """Let the hold end ``seconds`` from now. Raises MoveNotHeld if it has ended: it never comes back."""
+        """Renew the hold, and promise ``seconds`` anew. Raises MoveNotHeld if it has ended: it never comes back."""
 
     @abstractmethod
     async def release_move(self, move_id: str, token: int) -> None:
         """End the hold, so that others need not wait for its end. Success also if it has ended already."""
+
+    @abstractmethod
+    async def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
+        """Store what a member says of the writes that waited for moves, by the moves' ids, in place of what it said of
+        the same moves before."""
+
+    @abstractmethod
+    async def list_held_writes(self, move_id: str) -> list[HeldWrites]:
+        """What members said of the writes that waited for a move, by their ids."""
+
+    @abstractmethod
+    async def remove_held_writes(self, move_id: str) -> None:
+        """Forget what members said of a move; nothing to forget is success."""
 
     # -- plans --------------------------------------------------------------------------------------------------
 
@@ -348,10 +371,10 @@ class Catalog(ABC):
         Until ``end_load``, and also if that never comes, ``check`` raises LoadUnfinished and no member can register.
         Another load that was begun before is over.
 
-        Raises CatalogInUse while there are members that have renewed within their lease, or somebody holds a move; and
-        NotEmpty, unless ``replace`` is given or what is there is the beginning of a load: nothing was changed then.
-        Members that are silent stay. A load that dies before it has begun to empty the catalog may leave a mark that
-        only refuses: ``init`` takes that away.
+        Raises CatalogInUse while a member is registered or an unfinished move is held, by a process that lives or not;
+        and NotEmpty, unless ``replace`` is given or what is there is the beginning of a load: nothing was changed then.
+        A load that dies before it has begun to empty the catalog may leave a mark that only refuses: ``init`` takes
+        that away.
         """
 
     @abstractmethod
@@ -390,15 +413,12 @@ class Catalog(ABC):
         """How far the walk is; an empty one if there never was any."""
 
     @abstractmethod
-    async def take_walk(self, holder: str, seconds: float) -> Walk:
-        """Hold the walk for ``seconds`` from now by the store's clock; return it with its ``holder``.
-
-        As ``take_move``: each hold has a larger token, one of the same name is taken over. Raises WalkHeld.
-        """
+    async def take_walk(self, holder: str, seconds: float, *, over: Holder | None = None) -> Walk:
+        """Take the lock of the walk; return it with its ``holder``. As ``take_move``. Raises WalkHeld."""
 
     @abstractmethod
     async def save_walk(self, walk: Walk, token: int, seconds: float) -> None:
-        """Store how far it is, and let the hold end ``seconds`` from now. Raises WalkNotHeld if it has ended."""
+        """Store how far it is, and renew the hold. Raises WalkNotHeld if it has ended."""
 
     @abstractmethod
     async def release_walk(self, token: int) -> None:
@@ -411,12 +431,12 @@ class Catalog(ABC):
         """What the audit in the background found last; an empty one if there never was any."""
 
     @abstractmethod
-    async def take_audit(self, holder: str, seconds: float) -> Audit:
-        """Hold the audit, as ``take_walk``. Raises AuditHeld."""
+    async def take_audit(self, holder: str, seconds: float, *, over: Holder | None = None) -> Audit:
+        """Take the lock of the audit, as ``take_walk``. Raises AuditHeld."""
 
     @abstractmethod
     async def save_audit(self, found: Audit, token: int, seconds: float) -> None:
-        """Store what was found, and let the hold end ``seconds`` from now. Raises AuditNotHeld if it has ended."""
+        """Store what was found, and renew the hold. Raises AuditNotHeld if it has ended."""
 
     @abstractmethod
     async def release_audit(self, token: int) -> None:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import Any, TypeVar
 
-from catalog.errors import CatalogError
+from catalog.errors import AuditHeld, CatalogError, MoveHeld, WalkHeld
+from catalog.model import Holder
+from catalog.unchanged import Unchanged
 from marconi_proxy.moving.clock import Clock
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+Held = TypeVar("Held", MoveHeld, WalkHeld, AuditHeld)
 
 # Seconds between two looks at whether it is one's turn, at most.
 LOOK = 60.0
@@ -66,10 +72,40 @@ async def take_turns(
         await clock.sleep(wait * chance.uniform(0.7, 1.3))
 
 
-def rest(ended: float | None, interval: float, now: float) -> float:
-    """Return how many seconds there are until the next turn is due, ``interval`` after the last one ``ended``; none if
-    there was none, or if the clock was set back meanwhile."""
-    if ended is None:
-        return 0.0
-    since = now - ended
-    return interval - since if since >= 0 else 0.0
+async def take_lock(
+    watched: Unchanged[K], lock: K, take: Callable[[Holder | None], Awaitable[T]], held: type[Held]
+) -> T:
+    """Take a lock, also over a process that was ``watched`` without a renewal for as long as it had promised to renew.
+
+    ``take`` takes the lock, over the holder that it is given, if any; it raises ``held``, and so does this.
+    """
+    asked = watched.now()
+    try:
+        return await take(None)
+    except held as error:
+        if watched.seen(lock, error.holder, asked) <= error.holder.patience:
+            raise
+        return await take(error.holder)
+
+
+class Interval:
+    """Tells when work is due again that any of several processes does, ``seconds`` after it was done last.
+
+    That it was done shows by a changed ``mark``. When it was done before this process began to watch is not known: some
+    part of the interval is taken to have passed, drawn by chance, so that restarts do not put it off for ever.
+    """
+
+    def __init__(self, seconds: float, clock: Clock, chance: random.Random) -> None:
+        self._seconds = seconds
+        self._watched: Unchanged[None] = Unchanged(clock.monotonic)
+        self._passed = chance.uniform(0.0, seconds)
+        self._first: object = None
+
+    def left(self, mark: object) -> float:
+        """Return how many seconds there are until it is due; none if it was never done (``mark`` None)."""
+        if mark is None:
+            return 0.0
+        if self._first is None:
+            self._first = mark
+        passed = self._passed if mark == self._first else 0.0
+        return self._seconds - passed - self._watched.seen(None, mark, self._watched.now())

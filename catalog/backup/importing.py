@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import BinaryIO
+from functools import partial
+from typing import BinaryIO, NamedTuple
 
 from catalog.backup.reading import Backup
-from catalog.errors import CatalogInUse, LoadUnfinished, NotEmpty
+from catalog.errors import CatalogInUse, LoadUnfinished, MoveHeld, NotEmpty
 from catalog.interface import Catalog
+from catalog.model import FINISHED_STATES, Holder, MoveState
 
 Seen = Callable[[Backup], None]
+
+_UNFINISHED = frozenset(MoveState) - FINISHED_STATES
+_PAGE = 200
+# Seconds between two looks at what is registered.
+_GLANCE = 1.0
 
 
 class HalfLoaded(Exception):
@@ -35,6 +43,65 @@ async def verify(stream: BinaryIO, seen: Seen) -> dict[str, int]:
     while await asyncio.to_thread(next, batches, None):
         seen(backup)
     return backup.counts
+
+
+class _Sign(NamedTuple):
+    """What a process that lives changes within ``patience`` seconds, and what ends its claim if it does not."""
+
+    value: object
+    patience: float
+    end: Callable[[], Awaitable[object]]
+
+
+async def let_lapse(
+    catalog: Catalog,
+    waiting: Callable[[float], None],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Watch the front-door workers that are registered, and the moves that are held, for as long as they promised to
+    renew. Remove what was silent all the time; return at once when something lives: ``load`` refuses it then.
+
+    ``waiting`` is called now and then with the seconds that are left at most. Raises CatalogError.
+    """
+    first = await _signs(catalog)
+    begun = clock()
+    while first:
+        asked = clock()
+        now = await _signs(catalog)
+        if any(key not in first or sign.value != first[key].value for key, sign in now.items()):
+            return
+        for sign in now.values():
+            if asked - begun > sign.patience:
+                await sign.end()
+        left = [sign.patience - (asked - begun) for sign in now.values() if asked - begun <= sign.patience]
+        if not left:
+            return
+        waiting(max(left))
+        await sleep(_GLANCE)
+
+
+async def _signs(catalog: Catalog) -> dict[tuple[str, str], _Sign]:
+    signs = {
+        ("member", member.id): _Sign(member.stamp, member.patience, partial(catalog.expire_member, member))
+        for member in await catalog.list_members()
+    }
+    after = None
+    while moves := await catalog.list_moves(states=_UNFINISHED, after=after, limit=_PAGE):
+        after = moves[-1].id
+        for move in moves:
+            if move.holder is not None:
+                end = partial(_take_and_release, catalog, move.id, move.holder)
+                signs["move", move.id] = _Sign(move.holder, move.holder.patience, end)
+    return signs
+
+
+async def _take_and_release(catalog: Catalog, move_id: str, holder: Holder) -> None:
+    with suppress(MoveHeld):
+        taken = await catalog.take_move(move_id, "import", holder.seconds, over=holder)
+        assert taken.holder is not None
+        await catalog.release_move(move_id, taken.holder.token)
 
 
 async def load(catalog: Catalog, stream: BinaryIO, *, replace: bool, seen: Seen) -> dict[str, int]:

@@ -14,12 +14,22 @@ One module for each noun; everybody imports from here.
 
 from catalog.model.audit import Audit
 from catalog.model.change import Change, ChangeSubject, Synced
-from catalog.model.kept import AT_A_TIME, KINDS, Kept
+from catalog.model.kept import AT_A_TIME, KINDS, Kept, above_all
 from catalog.model.key import NO_PROJECT, TOPIC_PREFIX, QueueKey
-from catalog.model.member import UNPROMISED_LEASE, Member, MemberSighting
-from catalog.model.move import COMING_STATES, FINISHED_STATES, MAX_LOG, Holder, LogEntry, Measure, Move, MoveState
+from catalog.model.member import UNPROMISED_LEASE, Member
+from catalog.model.move import (
+    COMING_STATES,
+    FINISHED_STATES,
+    MAX_LOG,
+    HeldWrites,
+    Holder,
+    LogEntry,
+    Measure,
+    Move,
+    MoveState,
+)
 from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, check_host
-from catalog.model.placement import LISTED_STATES, RARE_STATES, Placement, PlacementState, Segment
+from catalog.model.placement import LISTED_STATES, RARE_STATES, Placement, PlacementState, Seal, Segment
 from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState
 from catalog.model.statistics import Statistics, StatisticsSubject, Walk
 from catalog.model.tenant import Tenant
@@ -41,12 +51,12 @@ __all__ = [
     "Audit",
     "Change",
     "ChangeSubject",
+    "HeldWrites",
     "Holder",
     "Kept",
     "LogEntry",
     "Measure",
     "Member",
-    "MemberSighting",
     "Move",
     "MoveState",
     "Partition",
@@ -57,11 +67,13 @@ __all__ = [
     "PlanState",
     "PlannedMove",
     "QueueKey",
+    "Seal",
     "Segment",
     "Statistics",
     "StatisticsSubject",
     "Synced",
     "Tenant",
     "Walk",
+    "above_all",
     "check_host",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from catalog.model.placement import Seal
+
 
 class ChangeSubject(StrEnum):
     PLACEMENT = "placement"
@@ -31,6 +33,14 @@ class Change:
     epoch: int | None = None
     born: str | None = None
     sealing: bool = False
+
+    @property
+    def seal(self) -> Seal | None:
+        """The seal that the placement got by it, None if it is not known to have got one."""
+        if not self.sealing or self.epoch is None or self.born is None:
+            return None
+        project, queue = self.name
+        return Seal(project, queue, self.born, self.epoch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from catalog.model.move import Move
 from catalog.model.partition import Partition
 from catalog.model.placement import Placement
@@ -21,3 +23,9 @@ KINDS: dict[str, type[Kept]] = {
 
 # How many of a kind are in memory at a time when all are read: a plan may have megabytes, a move a long log.
 AT_A_TIME = {"partition": 500, "tenant": 500, "placement": 500, "move": 100, "plan": 5}
+
+
+def above_all(largest: int) -> int:
+    """Return the token that holds of moves that were loaded begin with: larger than the ``largest`` that is known, and
+    none that a move had in this catalog or before, which nothing may remember any more."""
+    return largest + 1 + secrets.randbits(40)

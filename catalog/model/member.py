@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalog.model.field import check_count, is_number, json_object
+from catalog.model.field import check_count, check_time, is_number
+from catalog.model.placement import Seal
 
-# Seconds of silence after which a member that promised no lease may be evicted: it was killed, most likely.
+# Seconds of silence after which a member that promised no lease counts as gone: it was killed, most likely.
 UNPROMISED_LEASE = 600.0
 
 _CAPABILITY = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -19,29 +20,36 @@ _CAPABILITY = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 class Member:
     """One front-door worker process. ``id`` is host/pid/boot.
 
-    ``applied`` is the position of the last change it has taken in; ``synced`` tells whether its change feed was alive
-    when it last renewed. ``acked`` is the position up to which it took in every change *and* all its writes that began
-    before it did have ended: never more than ``applied``. ``capabilities`` are words for what it can do besides what
-    the first release could. ``lease`` is the seconds that it promised: it begins no write later than that after it
-    sent its last renewal. 0 is no promise, that of the first release. ``holds`` says of moves, by their ids, how it
-    made clients wait for them: a JSON object of figures each, kept for as long as a mover may want them.
+    ``beat`` counts its renewals: it grows by each one. ``applied`` is the position of the last change it has taken in,
+    for people to read; ``synced`` tells whether its change feed was alive when it last renewed. ``acks`` are the seals
+    in force that it acknowledges: it was shown each of them, and all its writes of that queue that began before have
+    ended. ``capabilities`` are words for what it can do besides what the first release could. ``lease`` is the seconds
+    that it promised: it begins no write later than that after it sent its last renewal. 0 is no promise, that of the
+    first release. ``late_writes`` counts writes whose answers came after its lease had ended.
+
+    ``renewed`` is when it last renewed, in seconds since 1970 by the store's clock: for people to read. ``stamp`` is
+    different after each renewal, also by a worker of an earlier release. The store alone sets both, and they are no
+    part of what is compared.
     """
 
     id: str
+    beat: int = 0
     applied: int = 0
     synced: bool = False
-    acked: int = 0
+    acks: frozenset[Seal] = frozenset()
     capabilities: tuple[str, ...] = ()
     lease: float = 0.0
-    holds: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    late_writes: int = 0
+    renewed: float = field(default=0.0, compare=False)
+    stamp: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
             raise ValueError("id: a member has an id")
+        check_count("beat", self.beat)
         check_count("applied", self.applied)
-        check_count("acked", self.acked)
-        if self.acked > self.applied:
-            raise ValueError(f"acked: {self.acked} is beyond what was applied, {self.applied}")
+        check_count("late_writes", self.late_writes)
+        check_time("renewed", self.renewed)
         if not isinstance(self.synced, bool):
             raise ValueError(f"synced: {self.synced!r} is neither true nor false")
         for word in self.capabilities:
@@ -50,40 +58,37 @@ class Member:
         object.__setattr__(self, "capabilities", tuple(sorted(set(self.capabilities))))
         if not is_number(self.lease) or self.lease < 0:
             raise ValueError(f"lease: {self.lease!r} is not a number of seconds from 0")
-        object.__setattr__(self, "holds", json_object("holds", self.holds))
+
+    @property
+    def patience(self) -> float:
+        """Seconds without a renewal after which it counts as gone."""
+        return self.lease or UNPROMISED_LEASE
 
     def to_json(self) -> dict[str, Any]:
+        """What a worker says of itself."""
         return {
             "id": self.id,
+            "beat": self.beat,
             "applied": self.applied,
             "synced": self.synced,
-            "acked": self.acked,
+            "acks": [seal.to_json() for seal in sorted(self.acks)],
             "capabilities": list(self.capabilities),
             "lease": self.lease,
-            "holds": dict(self.holds),
+            "late_writes": self.late_writes,
         }
 
     @staticmethod
-    def from_json(doc: Mapping[str, Any]) -> Member:
-        """Read it, also as a worker of schema version 1 writes it: with the first three fields only."""
+    def from_json(doc: Mapping[str, Any], *, renewed: float = 0.0, stamp: str = "") -> Member:
+        """Read it, also as a worker of an earlier schema version writes it: of the first, with three fields only."""
         return Member(
             id=doc["id"],
+            beat=doc.get("beat", 0),
             applied=doc["applied"],
             synced=doc["synced"],
-            acked=doc.get("acked", 0),
+            acks=frozenset(Seal.from_json(seal) for seal in doc.get("acks", ())),
             capabilities=tuple(doc.get("capabilities", ())),
             lease=doc.get("lease", 0.0),
-            holds=doc.get("holds", {}),
+            late_writes=doc.get("late_writes", 0),
+            renewed=renewed,
+            stamp=stamp,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class MemberSighting:
-    """A member, and the seconds since it last renewed by the *store's* clock (so that no two clocks are compared)."""
-
-    member: Member
-    age: float
-
-    def silent(self, idle: float = 0.0) -> bool:
-        """Tell whether it has not renewed for longer than its lease (UNPROMISED_LEASE if it has none), and ``idle``."""
-        return self.age > max(self.member.lease or UNPROMISED_LEASE, idle)

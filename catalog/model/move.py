@@ -20,6 +20,10 @@ from catalog.model.field import (
 )
 from catalog.model.key import NO_PROJECT, QueueKey
 
+# Seconds without a renewal after which a hold counts as ended of which no promise is known: that of a mover of an
+# earlier release.
+UNPROMISED_HOLD = 60.0
+
 # How many entries the log of a move keeps, the oldest going first: one that cannot end must not grow without end.
 MAX_LOG = 200
 
@@ -103,22 +107,51 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who drives a move: ``name`` (host/pid/boot), until ``until`` in seconds since 1970 by the *store's* clock.
+    """The process that holds a lock: ``name`` (host/pid/boot). ``token`` grows with every new hold, whatever process
+    takes it; ``beat`` counts the renewals of this one.
 
-    ``token`` grows with every new hold of the move, whoever takes it. ``until`` is for people to read: whether the
-    hold has ended is for the store to say.
+    ``seconds`` is the holder's promise: it acts no longer than that after it sent its last renewal. So the lock may be
+    taken over by a process that has watched it without a renewal for so long, on its own monotonic clock.
     """
 
     name: str
     token: int
-    until: float
+    beat: int = 0
+    seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "token": self.token, "until": self.until}
+        return {"name": self.name, "token": self.token, "beat": self.beat, "seconds": self.seconds}
+
+    @property
+    def patience(self) -> float:
+        """Seconds without a renewal after which the hold counts as ended."""
+        return self.seconds or UNPROMISED_HOLD
 
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> Holder:
-        return Holder(name=doc["name"], token=doc["token"], until=doc["until"])
+        return Holder(name=doc["name"], token=doc["token"], beat=doc.get("beat", 0), seconds=doc.get("seconds", 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldWrites:
+    """What ``member`` says of the writes that waited for one move: how many went on, how many were refused, and the
+    longest wait in milliseconds."""
+
+    member: str
+    held: int = 0
+    refused: int = 0
+    longest_ms: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("held", "refused", "longest_ms"):
+            check_count(name, getattr(self, name))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"member": self.member, "held": self.held, "refused": self.refused, "longest_ms": self.longest_ms}
+
+    @staticmethod
+    def from_json(doc: Mapping[str, Any]) -> HeldWrites:
+        return HeldWrites(doc["member"], doc["held"], doc["refused"], doc["longest_ms"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +167,12 @@ class Move:
     ``born`` is the token of the placement that it moves: a queue that was deleted and created anew is another one.
     ``toward`` is the partition that writes are to go to, or went to when they were switched last: ``target``, and
     ``source`` once it is reversed. ``tail`` is the number of the segment to be sealed and ``physical`` the name that
-    the queue gets on ``toward``: both are written before the seal, None until they are known. ``due`` is the time, in
-    seconds since 1970 by the writer's clock, before which the next step is not tried. ``facts`` is a JSON object of
-    what was measured so far; the certificate is made of it.
+    the queue gets on ``toward``: both are written before the seal, None until they are known. ``due`` is about when the
+    next step is to be tried, in seconds since 1970 by the writer's clock: for people to read. ``facts`` is a JSON
+    object of what was measured so far; the certificate is made of it.
 
-    ``holder`` is who drives it at the moment it was read, None if nobody does. It is no part of what is compared and
-    stored when a move is replaced: only the catalog's own verbs change it.
+    ``holder`` is the mover that holds it, None if none does. It is no part of what is compared and stored when a move
+    is replaced: only the catalog's own verbs change it.
     """
 
     id: str

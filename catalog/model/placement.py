@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from catalog.model.field import check_id, check_key, check_queue, check_time, is_int
 from catalog.model.key import NO_PROJECT, QueueKey
@@ -60,13 +60,33 @@ class Segment:
         return Segment(n=doc["n"], partition=doc["partition"], physical=doc["physical"], sealed=doc["sealed"])
 
 
+class Seal(NamedTuple):
+    """One seal of a queue, told from every other one: ``epoch`` is the placement's while it is sealed."""
+
+    project: str
+    queue: str
+    born: str
+    epoch: int
+
+    @property
+    def key(self) -> QueueKey:
+        return QueueKey(self.project, self.queue)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"project": self.project or None, "queue": self.queue, "born": self.born, "epoch": self.epoch}
+
+    @staticmethod
+    def from_json(doc: Mapping[str, Any]) -> Seal:
+        return Seal(doc["project"] or NO_PROJECT, doc["queue"], doc["born"], doc["epoch"])
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where one queue lives.
 
     ``epoch`` starts at 1; every change is a compare-and-set that adds one. ``segments`` is the chain in read order, at
     least one. ``base`` is the segment whose ids leave untagged. ``since`` is when ``state`` was entered, in seconds
-    since 1970 by the writer's clock: it decides nothing but when an abandoned creation or deletion may be taken over.
+    since 1970 by the writer's clock: for people to read.
     ``group`` is set on a dead-letter queue: the name of a queue whose dead letters it takes, with which it must share
     its partition (API section 8.4).
 
@@ -112,6 +132,11 @@ class Placement:
     def partition(self) -> str:
         """The partition that writes go to: that of the last segment."""
         return self.segments[-1].partition
+
+    @property
+    def seal(self) -> Seal | None:
+        """The seal that is in force, None if the queue is not sealed."""
+        return Seal(*self.key, self.born, self.epoch) if self.state is PlacementState.SEALING else None
 
     def to_json(self) -> dict[str, Any]:
         """The form of the admin API: ``project`` is null for no project."""

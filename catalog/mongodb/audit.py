@@ -1,4 +1,4 @@
-"""The audit, which is a document that somebody holds."""
+"""The audit, which is a document under a lock."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class AuditStore:
         """Return what the last round found."""
         return await self._audit.read() or Audit()
 
-    async def take(self, holder: str, seconds: float) -> Audit:
+    async def take(self, holder: str, seconds: float, over: Holder | None) -> Audit:
         """Begin a hold, as ``Catalog.take_audit``."""
-        taken = await self._audit.take(holder, seconds, Audit().to_json())
+        taken = await self._audit.take(holder, seconds, over, Audit().to_json())
         if isinstance(taken, Holder):
             raise AuditHeld(taken)
         return taken
@@ -35,7 +35,7 @@ class AuditStore:
             raise AuditNotHeld(token)
 
     async def forget(self, session: Session) -> None:
-        """Forget what was found, and end the hold of who verifies."""
+        """Forget what was found, and end the hold."""
         await self._audit.reset(Audit().to_json(), session)
 
     async def release(self, token: int) -> None:

@@ -7,10 +7,10 @@ A placement's ``_id`` is project, NUL, queue. NUL is in neither and sorts before
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC
 from typing import Any, TypeVar
 
 from catalog.model import Move, Partition, Placement, Plan, QueueKey, Tenant
+from catalog.mongodb import lock
 
 T = TypeVar("T")
 
@@ -77,19 +77,16 @@ def read_tenant(document: Mapping[str, Any]) -> Tenant:
 
 
 def move_document(move: Move) -> dict[str, Any]:
-    """Spell a move, without who holds it. (Stored ones have ``holder``, ``token`` and ``until`` as well.)"""
+    """Spell a move, without its lock, whose fields stored ones have as well."""
     document = {"_id": move.id, **move.to_json(), "project": move.project}
     del document["id"], document["holder"]
     return document | {"partitions": [move.source, move.target], "unfinished": not move.finished}
 
 
 def read_move(document: Mapping[str, Any]) -> Move:
-    """Read a move; ``held`` tells whether its hold lasts. Raises ValueError, TypeError or KeyError if it is none."""
-    holder = None
-    if document["held"]:
-        until = document["until"].replace(tzinfo=UTC).timestamp()
-        holder = {"name": document["holder"], "token": document["token"], "until": until}
-    return Move.from_json({**document, "id": document["_id"], "holder": holder})
+    """Read a move. Raises ValueError, TypeError or KeyError if it is none."""
+    holder = lock.holder_of(document)
+    return Move.from_json({**document, "id": document["_id"], "holder": None if holder is None else holder.to_json()})
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from catalog.interface import Catalog
 from catalog.model import (
     Audit,
     Change,
+    HeldWrites,
+    Holder,
     Kept,
     Member,
-    MemberSighting,
     Move,
     MoveState,
     Partition,
@@ -150,17 +151,20 @@ class MongoDBCatalog(Catalog):
     async def remove_tenant(self, project: str) -> None:
         await self._tenants.remove(project)
 
+    async def register_member(self, member: Member) -> None:
+        await self._store.finish(self._members.register(member))
+
     async def renew_member(self, member: Member) -> None:
         await self._store.finish(self._members.renew(member))
 
-    async def list_members(self) -> list[MemberSighting]:
+    async def list_members(self) -> list[Member]:
         return await self._members.list_all()
 
     async def remove_member(self, member_id: str) -> None:
         await self._members.remove(member_id)
 
-    async def evict_member(self, member_id: str, *, idle: float = 0.0) -> MemberSighting | None:
-        return await self._members.evict(member_id, idle)
+    async def expire_member(self, member: Member) -> bool:
+        return await self._members.expire(member)
 
     async def get_move(self, move_id: str) -> Move | None:
         return await self._moves.get(move_id)
@@ -184,14 +188,23 @@ class MongoDBCatalog(Catalog):
     ) -> list[Move]:
         return await self._moves.list_all(project, queue, partition, states, plan, after, limit)
 
-    async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
-        return await self._moves.take(move_id, holder, seconds)
+    async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
+        return await self._moves.take(move_id, holder, seconds, over)
 
     async def renew_move(self, move_id: str, token: int, seconds: float) -> None:
         await self._moves.renew(move_id, token, seconds)
 
     async def release_move(self, move_id: str, token: int) -> None:
         await self._moves.release(move_id, token)
+
+    async def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
+        await self._moves.put_held_writes(found)
+
+    async def list_held_writes(self, move_id: str) -> list[HeldWrites]:
+        return await self._moves.list_held_writes(move_id)
+
+    async def remove_held_writes(self, move_id: str) -> None:
+        await self._moves.remove_held_writes(move_id)
 
     async def get_plan(self, plan_id: str) -> Plan | None:
         return await self._plans.get(plan_id)
@@ -235,8 +248,8 @@ class MongoDBCatalog(Catalog):
     async def get_walk(self) -> Walk:
         return await self._statistics.walk()
 
-    async def take_walk(self, holder: str, seconds: float) -> Walk:
-        return await self._statistics.take(holder, seconds)
+    async def take_walk(self, holder: str, seconds: float, *, over: Holder | None = None) -> Walk:
+        return await self._statistics.take(holder, seconds, over)
 
     async def save_walk(self, walk: Walk, token: int, seconds: float) -> None:
         await self._statistics.save(walk, token, seconds)
@@ -247,8 +260,8 @@ class MongoDBCatalog(Catalog):
     async def get_audit(self) -> Audit:
         return await self._audit.get()
 
-    async def take_audit(self, holder: str, seconds: float) -> Audit:
-        return await self._audit.take(holder, seconds)
+    async def take_audit(self, holder: str, seconds: float, *, over: Holder | None = None) -> Audit:
+        return await self._audit.take(holder, seconds, over)
 
     async def save_audit(self, found: Audit, token: int, seconds: float) -> None:
         await self._audit.save(found, token, seconds)

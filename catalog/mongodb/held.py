@@ -1,24 +1,19 @@
-"""Documents that somebody holds for a time, each the only one of its kind; all in one collection.
-
-Who holds one stands in it, with ``token`` and ``until``, as in those of moves.
-"""
+"""Documents under a lock, each the only one of its kind; all in one collection."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from catalog.model import Holder
+from catalog.mongodb import lock
 from catalog.mongodb.documents import read
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Collection, Session, Store
-
-_HELD = {"$gt": ["$until", "$$NOW"]}  # null is less than any time
 
 
 class _Value(Protocol):
@@ -43,64 +38,52 @@ class Held(Generic[V]):
         async with self._store.conversation() as session:
             return await self._read(session)
 
-    async def take(self, holder: str, seconds: float, first: Mapping[str, Any]) -> V | Holder:
-        """Begin a hold, and return the value; or who holds it. ``first`` is stored if nothing is."""
-        free = {"_id": self._name, "$or": [{"$expr": {"$not": [_HELD]}}, {"holder": holder}]}
-        hold = {"holder": {"$literal": holder}, "token": {"$add": ["$token", 1]}, "until": _from_now(seconds)}
+    async def take(self, holder: str, seconds: float, over: Holder | None, first: Mapping[str, Any]) -> V | Holder:
+        """Begin a hold, and return the value; or the other process that holds it. ``first`` is stored if nothing is."""
+        free = {"_id": self._name, **lock.free_for(holder, over)}
         async with self._store.conversation() as session:
             while True:
                 taken = await self._documents.find_one_and_update(
-                    free, [{"$set": hold}], return_document=ReturnDocument.AFTER, session=session
+                    free, lock.taken(holder, seconds), return_document=ReturnDocument.AFTER, session=session
                 )
                 if taken is not None:
-                    return self._value(taken | {"held": True})
+                    return self._value(taken)
                 current = await self._read(session)
-                if current is not None and current.holder is not None and current.holder.name != holder:
-                    return current.holder
+                other = None if current is None else current.holder
+                if other is not None and other.name != holder and other != over:
+                    return other
                 try:
-                    document = {**first, "_id": self._name, "holder": None, "token": 0, "until": None}
+                    document = {**first, "_id": self._name, **lock.FREE, "token": 0}
                     await self._documents.insert_one(document, session=session)
                 except DuplicateKeyError:
                     pass  # it is there, and may be taken by now
 
     async def save(self, document: Mapping[str, Any], token: int, seconds: float) -> bool:
-        """Store it, whoever it says is its holder, and let the hold end ``seconds`` from now. Return whether the hold
-        lasted."""
-        held = {"_id": self._name, "token": token, "$expr": _HELD}
-        changed = {name: {"$literal": value} for name, value in document.items() if name != "holder"}
+        """Store it without its holder, and renew the hold. Return whether the hold lasted."""
+        kept = {name: value for name, value in document.items() if name != "holder"}
+        update = lock.renewed(seconds)
+        update["$set"] |= kept
         async with self._store.conversation() as session:
-            result = await self._documents.update_one(
-                held, [{"$set": {**changed, "until": _from_now(seconds)}}], session=session
-            )
+            result = await self._documents.update_one({"_id": self._name, **lock.held(token)}, update, session=session)
         return bool(result.matched_count)
 
     async def release(self, token: int) -> None:
         """End a hold."""
-        ended = {"$set": {"holder": None, "until": None}}
         async with self._store.conversation() as session:
-            await self._documents.update_one({"_id": self._name, "token": token}, ended, session=session)
+            await self._documents.update_one({"_id": self._name, "token": token}, {"$set": lock.FREE}, session=session)
 
     async def reset(self, document: Mapping[str, Any], session: Session) -> None:
-        """Replace what is stored, if anything is, and end the hold: who has it can save nothing any more."""
+        """Replace what is stored, if anything is, and end the hold: its process can save nothing any more."""
         kept = {name: value for name, value in document.items() if name != "holder"}
-        ended = {"$set": {**kept, "holder": None, "until": None}}
-        await self._documents.update_one({"_id": self._name}, ended, session=session)
+        await self._documents.update_one({"_id": self._name}, {"$set": {**kept, **lock.FREE}}, session=session)
 
     async def _read(self, session: Session) -> V | None:
-        stages: list[dict[str, Any]] = [{"$match": {"_id": self._name}}, {"$set": {"held": _HELD}}]
-        documents = await (await self._documents.aggregate(stages, session=session)).to_list()
-        return self._value(documents[0]) if documents else None
+        document = await self._documents.find_one({"_id": self._name}, session=session)
+        return None if document is None else self._value(document)
 
     def _value(self, document: dict[str, Any]) -> V:
-        holder = None
         try:
-            if document["held"]:
-                until = document["until"].replace(tzinfo=UTC).timestamp()
-                holder = {"name": document["holder"], "token": document["token"], "until": until}
-            return read(self._from_json, document | {"holder": holder})
+            holder = lock.holder_of(document)
+            return read(self._from_json, document | {"holder": None if holder is None else holder.to_json()})
         except (ValueError, KeyError) as error:
             raise self._store.unavailable(f"walks: {error}") from error
-
-
-def _from_now(seconds: float) -> dict[str, Any]:
-    return {"$add": ["$$NOW", round(seconds * 1000)]}

@@ -20,7 +20,8 @@ from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
 
 from catalog.errors import CatalogInUse, LoadRefused, NotEmpty
-from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, Tenant
+from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, Tenant, above_all
+from catalog.mongodb import lock
 from catalog.mongodb.documents import (
     move_document,
     partition_document,
@@ -90,10 +91,10 @@ class Loading:
         return token
 
     async def _refuse_use(self) -> None:
-        alive = [sighting.member.id for sighting in await self._members.list_all() if not sighting.silent()]
+        members = [member.id for member in await self._members.list_all()]
         movers = await self._moves.holders()
-        if alive or movers:
-            raise CatalogInUse(alive, movers)
+        if members or movers:
+            raise CatalogInUse(members, movers)
 
     async def _refuse_contents(self) -> None:
         async with self._store.conversation() as session:
@@ -107,8 +108,7 @@ class Loading:
             moves = self._store.database["moves"]
             # Of all moves: it has no index.
             largest = await moves.find_one({}, {"token": 1}, sort=[("token", -1)], session=session)
-            # Larger than any token that was ever given: those grow by one, and not a thousand times a second.
-            first = {"$max": ["$first_token", {"$toLong": "$$NOW"}, largest["token"] if largest else 0]}
+            first = {"$add": ["$first_token", above_all(largest["token"] if largest else 0)]}
             marked = await self._marks.update_one(
                 {"_id": MARK, "token": token}, [{"$set": {"emptying": True, "first_token": first}}], session=session
             )
@@ -116,7 +116,7 @@ class Loading:
                 raise _over()
             await self._statistics.forget_walk(session)
             await self._audit.forget(session)
-        for name in ("statistics", *(f"{kind}s" for kind in reversed(KINDS))):
+        for name in ("statistics", "held_writes", *(f"{kind}s" for kind in reversed(KINDS))):
             collection = self._store.database[name]
             while True:
                 async with self._store.conversation(BATCH_TIMEOUT) as session:
@@ -134,7 +134,7 @@ class Loading:
             for kind, type_ in KINDS.items():
                 documents = [_DOCUMENTS[type_](value) for value in values if isinstance(value, type_)]
                 if type_ is Move:
-                    documents = [d | {"holder": None, "token": mark["first_token"], "until": None} for d in documents]
+                    documents = [d | lock.FREE | {"token": mark["first_token"]} for d in documents]
                 if documents:
                     await self._insert(kind, documents, session)
 

@@ -1,17 +1,22 @@
-"""The collection of members, stamped with the primary's clock, which also computes their ages."""
+"""The collection of members.
+
+``renewed`` is set by the primary's clock. It is shown to people, and compared with itself only: it is part of the
+stamp, for workers of a release before have no counter of their renewals.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from catalog.model import UNPROMISED_LEASE, Member, MemberSighting
+from catalog.errors import NotRegistered
+from catalog.model import Member
 from catalog.mongodb.mark import is_marked
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Collection, Session, Store
+    from catalog.mongodb.store import Collection, Store
 
-# In seconds. Not less than zero: after an election it is another node's clock.
-_AGE = {"$max": [0, {"$divide": [{"$subtract": ["$$NOW", "$renewed"]}, 1000]}]}
+_STAMPED = {"$currentDate": {"renewed": True}}
 
 
 class Members:
@@ -21,49 +26,66 @@ class Members:
         self._store = store
         self._stored: Collection = store.database["members"]
 
-    async def renew(self, member: Member) -> None:
-        """Register or renew it, stamped with the primary's clock, as ``Catalog.renew_member``."""
-        # An update by pipeline, for only there is $$NOW; so the values must not be taken for expressions.
-        document = member.to_json()
-        del document["id"]
-        stamped = [{"$set": {"renewed": "$$NOW", **{name: {"$literal": value} for name, value in document.items()}}}]
+    async def register(self, member: Member) -> None:
+        """Store it, whether it is there or not, as ``Catalog.register_member``."""
         async with self._store.conversation() as session:
-            renewed = await self._stored.update_one({"_id": member.id}, stamped, upsert=True, session=session)
+            update = {"$set": _document(member), **_STAMPED}
+            stored = await self._stored.update_one({"_id": member.id}, update, upsert=True, session=session)
             if not await is_marked(self._store, session):
                 return
-            # One that was listed before may go on writing by the lease that it has: who loads must see it, and movers.
-            if renewed.upserted_id is not None:
+            # One that was listed before may go on writing by the lease that it has: a load must see it, and movers.
+            if stored.upserted_id is not None:
                 await self._stored.delete_one({"_id": member.id}, session=session)
         raise self._store.unavailable("it is being loaded from a backup")
 
-    async def list_all(self) -> list[MemberSighting]:
+    async def renew(self, member: Member) -> None:
+        """Renew it, as ``Catalog.renew_member``."""
+        # A member of a release before has no beat, and null is less than any number.
+        earlier = {"_id": member.id, "$or": [{"beat": {"$lt": member.beat}}, {"beat": None}]}
+        async with self._store.conversation() as session:
+            renewed = await self._stored.update_one(earlier, {"$set": _document(member), **_STAMPED}, session=session)
+            if not renewed.matched_count and not await self._stored.find_one(
+                {"_id": member.id}, {"_id": 1}, session=session
+            ):
+                raise NotRegistered(member.id)
+            if await is_marked(self._store, session):
+                raise self._store.unavailable("it is being loaded from a backup")
+
+    async def list_all(self) -> list[Member]:
         """Return all of them, by id."""
         async with self._store.conversation() as session:
-            return await self._find({}, session)
+            documents = await self._stored.find({}, sort=[("_id", 1)], session=session).to_list()
+        try:
+            return [_member(document) for document in documents]
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise self._store.unavailable(f"members: a document is damaged ({error!r})") from error
 
     async def remove(self, member_id: str) -> None:
         """Forget it, if it is there."""
         async with self._store.conversation() as session:
             await self._stored.delete_one({"_id": member_id}, session=session)
 
-    async def evict(self, member_id: str, idle: float) -> MemberSighting | None:
-        """Forget it if it has been silent for so long, as ``Catalog.evict_member``."""
-        lease = {"$cond": [{"$gt": ["$lease", 0]}, "$lease", UNPROMISED_LEASE]}  # nothing is less than any number
-        patience = {"$max": [lease, idle]}
-        silent = {"_id": member_id, "$expr": {"$gt": [_AGE, patience]}}
+    async def expire(self, member: Member) -> bool:
+        """Forget it unless it has renewed, as ``Catalog.expire_member``."""
+        beat, _, renewed = member.stamp.partition(":")
+        same = {"_id": member.id, "beat": int(beat) if beat else None, "renewed": _time(renewed)}
         async with self._store.conversation() as session:
-            while not (await self._stored.delete_one(silent, session=session)).deleted_count:
-                found = await self._find({"_id": member_id}, session)
-                if not found:
-                    return None
-                if not found[0].silent(idle):
-                    return found[0]
-        return None
+            await self._stored.delete_one(same, session=session)
+            return await self._stored.find_one({"_id": member.id}, {"_id": 1}, session=session) is None
 
-    async def _find(self, condition: dict[str, Any], session: Session) -> list[MemberSighting]:
-        stages: list[dict[str, Any]] = [{"$match": condition}, {"$sort": {"_id": 1}}, {"$set": {"age": _AGE}}]
-        documents = await (await self._stored.aggregate(stages, session=session)).to_list()
-        try:
-            return [MemberSighting(Member.from_json({**d, "id": d["_id"]}), float(d["age"])) for d in documents]
-        except (ValueError, TypeError, KeyError) as error:
-            raise self._store.unavailable(f"members: a document is damaged ({error!r})") from error
+
+def _document(member: Member) -> dict[str, Any]:
+    document = member.to_json()
+    del document["id"]
+    return document
+
+
+def _member(document: dict[str, Any]) -> Member:
+    renewed = document["renewed"].replace(tzinfo=UTC)
+    beat = document.get("beat")
+    stamp = f"{'' if beat is None else beat}:{renewed.isoformat()}"
+    return Member.from_json({**document, "id": document["_id"]}, renewed=renewed.timestamp(), stamp=stamp)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=None)

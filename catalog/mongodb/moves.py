@@ -1,26 +1,25 @@
 """The collection of moves.
 
-Who holds a move stands in its document, but is written by updates of ``holder``, ``token`` and ``until`` only, and
-never by those that change the move itself: so the two do not overwrite each other, and the feed can tell them apart.
-``until`` is set by the primary's clock and compared with it, in the filter of the very write that it guards.
+The lock of a move stands in its document, but is written by updates of its own fields only (``lock``), and never by
+those that change the move itself: so the two do not overwrite each other, and the feed can tell them apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection as Several
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay
-from catalog.model import Move, MoveState
+from catalog.model import HeldWrites, Holder, Move, MoveState
+from catalog.mongodb import lock
 from catalog.mongodb.documents import move_document, read, read_move
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Collection, Session, Store
-
-_HELD = {"$gt": ["$until", "$$NOW"]}  # null is less than any time
 
 
 class Moves:
@@ -29,6 +28,7 @@ class Moves:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._stored: Collection = store.database["moves"]
+        self._held_writes: Collection = store.database["held_writes"]
 
     async def get(self, move_id: str) -> Move | None:
         """Return the move, None if there is none."""
@@ -37,7 +37,7 @@ class Moves:
 
     async def insert(self, move: Move) -> None:
         """Store a new one, as ``Catalog.insert_move``."""
-        document = move_document(move) | {"holder": None, "token": 0, "until": None}
+        document = move_document(move) | lock.FREE | {"token": 0}
         async with self._store.conversation() as session:
             while True:
                 try:
@@ -57,7 +57,7 @@ class Moves:
         """Compare-and-set, as ``Catalog.replace_move``."""
         expected: dict[str, Any] = {"_id": move.id, "version": move.version - 1}
         if token is not None:
-            expected |= {"token": token, "$expr": _HELD}
+            expected |= lock.held(token)
         document = move_document(move)
         del document["_id"]
         async with self._store.conversation() as session:
@@ -101,45 +101,64 @@ class Moves:
             return await self._find(condition, limit, session)
 
     async def holders(self) -> list[str]:
-        """Return the names of all who hold a move."""
+        """Return the names of all that hold a move which is not finished."""
         async with self._store.conversation() as session:
-            cursor = self._stored.find({"$expr": _HELD}, {"holder": 1}, session=session)
-            return sorted({document["holder"] async for document in cursor})
+            return sorted(
+                await self._stored.distinct("holder", {"unfinished": True, "holder": {"$ne": None}}, session=session)
+            )
 
-    async def take(self, move_id: str, holder: str, seconds: float) -> Move:
+    async def take(self, move_id: str, holder: str, seconds: float, over: Holder | None) -> Move:
         """Begin a hold, as ``Catalog.take_move``."""
-        free = {"_id": move_id, "$or": [{"$expr": {"$not": [_HELD]}}, {"holder": holder}]}
-        hold = {
-            "holder": {"$literal": holder},
-            "token": {"$add": ["$token", 1]},
-            "until": _from_now(seconds),
-        }
+        free = {"_id": move_id, **lock.free_for(holder, over)}
         async with self._store.conversation() as session:
             while True:
                 taken = await self._stored.find_one_and_update(
-                    free, [{"$set": hold}], return_document=ReturnDocument.AFTER, session=session
+                    free, lock.taken(holder, seconds), return_document=ReturnDocument.AFTER, session=session
                 )
                 if taken is not None:
-                    return self._read(taken | {"held": True})
+                    return self._read(taken)
                 stored = await self._one({"_id": move_id}, session)
                 if stored is None:
                     raise MoveConflict(move_id, None)
-                if stored.holder is not None and stored.holder.name != holder:
+                if stored.holder is not None and stored.holder.name != holder and stored.holder != over:
                     raise MoveHeld(move_id, stored.holder)
 
     async def renew(self, move_id: str, token: int, seconds: float) -> None:
         """Prolong a hold, as ``Catalog.renew_move``."""
-        held = {"_id": move_id, "token": token, "$expr": _HELD}
         async with self._store.conversation() as session:
-            result = await self._stored.update_one(held, [{"$set": {"until": _from_now(seconds)}}], session=session)
+            result = await self._stored.update_one(
+                {"_id": move_id, **lock.held(token)}, lock.renewed(seconds), session=session
+            )
         if not result.matched_count:
             raise MoveNotHeld(move_id, token)
 
     async def release(self, move_id: str, token: int) -> None:
         """End a hold, as ``Catalog.release_move``."""
-        ended = {"$set": {"holder": None, "until": None}}
         async with self._store.conversation() as session:
-            await self._stored.update_one({"_id": move_id, "token": token}, ended, session=session)
+            await self._stored.update_one({"_id": move_id, "token": token}, {"$set": lock.FREE}, session=session)
+
+    async def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
+        """Store what a member says, as ``Catalog.put_held_writes``."""
+        async with self._store.conversation() as session:
+            for move_id, held in found.items():
+                document = {"move": move_id, **held.to_json()}
+                await self._held_writes.replace_one(
+                    {"_id": f"{move_id}\0{held.member}"}, document, upsert=True, session=session
+                )
+
+    async def list_held_writes(self, move_id: str) -> list[HeldWrites]:
+        """Return what members said of a move, by their ids."""
+        async with self._store.conversation() as session:
+            documents = await self._held_writes.find(_of(move_id), sort=[("_id", 1)], session=session).to_list()
+        try:
+            return [HeldWrites.from_json(document) for document in documents]
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._store.unavailable(f"held_writes: a document is damaged ({error!r})") from error
+
+    async def remove_held_writes(self, move_id: str) -> None:
+        """Forget what members said of a move."""
+        async with self._store.conversation() as session:
+            await self._held_writes.delete_many(_of(move_id), session=session)
 
     async def _other(self, move: Move, session: Session) -> Move | None:
         unfinished = {"project": move.project, "queue": move.queue, "unfinished": True, "_id": {"$ne": move.id}}
@@ -150,13 +169,7 @@ class Moves:
         return found[0] if found else None
 
     async def _find(self, condition: dict[str, Any], limit: int, session: Session) -> list[Move]:
-        stages: list[dict[str, Any]] = [
-            {"$match": condition},
-            {"$sort": {"_id": 1}},
-            {"$limit": limit},
-            {"$set": {"held": _HELD}},
-        ]
-        documents = await (await self._stored.aggregate(stages, session=session)).to_list()
+        documents = await self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session).to_list()
         return [self._read(document) for document in documents]
 
     def _read(self, document: dict[str, Any]) -> Move:
@@ -166,5 +179,6 @@ class Moves:
             raise self._store.unavailable(f"moves: {error}") from error
 
 
-def _from_now(seconds: float) -> dict[str, Any]:
-    return {"$add": ["$$NOW", round(seconds * 1000)]}
+def _of(move_id: str) -> dict[str, Any]:
+    # Ids of moves have no NUL, and nothing comes between that and \1.
+    return {"_id": {"$gt": f"{move_id}\0", "$lt": f"{move_id}\1"}}

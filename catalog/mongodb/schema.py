@@ -31,7 +31,7 @@ BY_RARE_STATE = "rare_state"
 BY_RARE_STATE_AND_PARTITION = "rare_state_and_partition"
 _RARE = {"state": {"$in": sorted(state.value for state in RARE_STATES)}}
 # All are made here: a snapshot cannot read from before a collection was made.
-_COLLECTIONS = ("catalog", "members", *(f"{kind}s" for kind in KINDS))
+_COLLECTIONS = ("catalog", "members", "held_writes", *(f"{kind}s" for kind in KINDS))
 # By ``unfinished`` a queue has at most one move that is not finished.
 _INDEXES = {
     "placements": [

@@ -24,7 +24,7 @@ _SNAPSHOT_TOO_OLD = 239
 
 
 def _free_move(document: Mapping[str, Any]) -> Kept:
-    return read_move({**document, "held": False})
+    return read_move({**document, "holder": None})
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any]], Kept]] = {

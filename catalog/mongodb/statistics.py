@@ -66,9 +66,9 @@ class StatisticsStore:
         """Return how far the walk is."""
         return await self._walk.read() or Walk()
 
-    async def take(self, holder: str, seconds: float) -> Walk:
+    async def take(self, holder: str, seconds: float, over: Holder | None) -> Walk:
         """Begin a hold, as ``Catalog.take_walk``."""
-        taken = await self._walk.take(holder, seconds, Walk().to_json())
+        taken = await self._walk.take(holder, seconds, over, Walk().to_json())
         if isinstance(taken, Holder):
             raise WalkHeld(taken)
         return taken

@@ -6,7 +6,7 @@ import json
 import sqlite3
 
 from catalog.errors import AuditHeld, AuditNotHeld
-from catalog.model import Audit
+from catalog.model import Audit, Holder
 from catalog.sqlite import held
 from catalog.sqlite.translation import unavailable
 
@@ -24,10 +24,10 @@ def get(connection: sqlite3.Connection, path: str) -> Audit:
         raise unavailable(path, f"the audit is damaged ({error})") from error
 
 
-def take(connection: sqlite3.Connection, holder: str, seconds: float, path: str) -> Audit:
+def take(connection: sqlite3.Connection, holder: str, seconds: float, over: Holder | None, path: str) -> Audit:
     """Begin a hold, as ``Catalog.take_audit``."""
     current = get(connection, path)
-    if current.holder is not None and current.holder.name != holder:
+    if current.holder is not None and current.holder.name != holder and current.holder != over:
         raise AuditHeld(current.holder)
     held.take(connection, _TABLE, holder, seconds, current.to_json())
     return get(connection, path)
@@ -40,7 +40,7 @@ def save(connection: sqlite3.Connection, audit: Audit, token: int, seconds: floa
 
 
 def forget(connection: sqlite3.Connection) -> None:
-    """Forget what was found, and end the hold of who verifies."""
+    """Forget what was found, and end the hold."""
     held.reset(connection, _TABLE, Audit().to_json())
 
 

@@ -14,9 +14,10 @@ from catalog.interface import Catalog
 from catalog.model import (
     Audit,
     Change,
+    HeldWrites,
+    Holder,
     Kept,
     Member,
-    MemberSighting,
     Move,
     MoveState,
     Partition,
@@ -186,17 +187,20 @@ class SQLiteCatalog(Catalog):
     async def remove_tenant(self, project: str) -> None:
         await self._write(tenants.remove, project)
 
+    async def register_member(self, member: Member) -> None:
+        await self._write(members.register, member, self._path)
+
     async def renew_member(self, member: Member) -> None:
         await self._write(members.renew, member, self._path)
 
-    async def list_members(self) -> list[MemberSighting]:
+    async def list_members(self) -> list[Member]:
         return await self._reading.transact(members.list_all, self._path)
 
     async def remove_member(self, member_id: str) -> None:
         await self._write(members.remove, member_id)
 
-    async def evict_member(self, member_id: str, *, idle: float = 0.0) -> MemberSighting | None:
-        return await self._write(members.evict, member_id, idle, self._path)
+    async def expire_member(self, member: Member) -> bool:
+        return await self._write(members.expire, member)
 
     async def get_move(self, move_id: str) -> Move | None:
         return await self._reading.transact(moves.get, move_id, self._path)
@@ -222,14 +226,23 @@ class SQLiteCatalog(Catalog):
             moves.list_all, project, queue, partition, states, plan, after, limit, self._path
         )
 
-    async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
-        return await self._write(moves.take, move_id, holder, seconds, self._path)
+    async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
+        return await self._write(moves.take, move_id, holder, seconds, over, self._path)
 
     async def renew_move(self, move_id: str, token: int, seconds: float) -> None:
         await self._write(moves.renew, move_id, token, seconds)
 
     async def release_move(self, move_id: str, token: int) -> None:
         await self._write(moves.release, move_id, token)
+
+    async def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
+        await self._writing.transact(moves.put_held_writes, found)
+
+    async def list_held_writes(self, move_id: str) -> list[HeldWrites]:
+        return await self._reading.transact(moves.list_held_writes, move_id, self._path)
+
+    async def remove_held_writes(self, move_id: str) -> None:
+        await self._writing.transact(moves.remove_held_writes, move_id)
 
     async def get_plan(self, plan_id: str) -> Plan | None:
         return await self._reading.transact(plans.get, plan_id, self._path)
@@ -266,7 +279,9 @@ class SQLiteCatalog(Catalog):
         token = uuid4().hex
 
         def begin(connection: sqlite3.Connection) -> None:
-            loading.begin(connection, token, replace, members.list_all(connection, self._path))
+            loading.begin(
+                connection, token, replace, [member.id for member in members.list_all(connection, self._path)]
+            )
 
         # On a lane of its own: to give up while it is being emptied would be to tell that it was not.
         lane = Lane(self._path, "empty", begin="BEGIN IMMEDIATE", patience=_EMPTY_TIMEOUT)
@@ -298,8 +313,8 @@ class SQLiteCatalog(Catalog):
     async def get_walk(self) -> Walk:
         return await self._reading.transact(statistics.walk, self._path)
 
-    async def take_walk(self, holder: str, seconds: float) -> Walk:
-        return await self._writing.transact(statistics.take, holder, seconds, self._path)
+    async def take_walk(self, holder: str, seconds: float, *, over: Holder | None = None) -> Walk:
+        return await self._writing.transact(statistics.take, holder, seconds, over, self._path)
 
     async def save_walk(self, walk: Walk, token: int, seconds: float) -> None:
         await self._writing.transact(statistics.save, walk, token, seconds)
@@ -310,8 +325,8 @@ class SQLiteCatalog(Catalog):
     async def get_audit(self) -> Audit:
         return await self._reading.transact(audit.get, self._path)
 
-    async def take_audit(self, holder: str, seconds: float) -> Audit:
-        return await self._writing.transact(audit.take, holder, seconds, self._path)
+    async def take_audit(self, holder: str, seconds: float, *, over: Holder | None = None) -> Audit:
+        return await self._writing.transact(audit.take, holder, seconds, over, self._path)
 
     async def save_audit(self, found: Audit, token: int, seconds: float) -> None:
         await self._writing.transact(audit.save, found, token, seconds)

@@ -11,19 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from catalog.errors import CatalogInUse, LoadRefused, LoadUnfinished, NotEmpty, PartitionUnknown
-from catalog.model import KINDS, Kept, MemberSighting, Move, Partition, Placement, Plan, Tenant
+from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, Tenant, above_all
 from catalog.sqlite import audit, changes, moves, partitions, placements, plans, statistics, tenants
 from catalog.sqlite.translation import unavailable
 
 # By kind, its table. What names comes before what is named when they are emptied.
 _TABLES = {kind: f"{kind}s" for kind in KINDS}
-_EMPTIED = ("statistics", "plans", "moves", "placed", "placements", "tenants", "partitions")
-# Larger than any token that was ever given: those grow by one, and not a thousand times a second.
-_MILLISECONDS = "CAST((julianday('now') - julianday('1970-01-01')) * 86400000 AS INTEGER)"
-_FIRST_TOKEN = (
-    f"SELECT max({_MILLISECONDS}, coalesce((SELECT max(token) FROM moves), 0),"  # noqa: S608
-    " coalesce((SELECT first_token FROM loading), 0))"
-)
+_EMPTIED = ("statistics", "held_writes", "plans", "moves", "placed", "placements", "tenants", "partitions")
+_LARGEST = "SELECT max(coalesce((SELECT max(token) FROM moves), 0), coalesce((SELECT first_token FROM loading), 0))"
 
 
 def refuse_half(connection: sqlite3.Connection, path: str) -> None:
@@ -42,24 +37,23 @@ def refuse_member(connection: sqlite3.Connection, path: str) -> None:
         raise unavailable(path, "it is being loaded from a backup")
 
 
-def begin(connection: sqlite3.Connection, token: str, replace: bool, members: Sequence[MemberSighting]) -> None:
-    """Empty the catalog and mark it, as ``Catalog.begin_load``; ``members`` are all that are registered."""
-    alive = [sighting.member.id for sighting in members if not sighting.silent()]
+def begin(connection: sqlite3.Connection, token: str, replace: bool, members: Sequence[str]) -> None:
+    """Empty the catalog and mark it, as ``Catalog.begin_load``; ``members`` are the ids of all that are registered."""
     movers = moves.holders(connection)
-    if alive or movers:
-        raise CatalogInUse(alive, movers)
+    if members or movers:
+        raise CatalogInUse(members, movers)
     if not replace and not connection.execute("SELECT 1 FROM loading").fetchone():
         held = [k for k, table in _TABLES.items() if connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()]  # noqa: S608
         if held:
             raise NotEmpty(held)
-    (first,) = connection.execute(_FIRST_TOKEN).fetchone()
+    (largest,) = connection.execute(_LARGEST).fetchone()
     for table in _EMPTIED:
         connection.execute(f"DELETE FROM {table}")  # noqa: S608
     statistics.forget_walk(connection)
     audit.forget(connection)
     connection.execute(
         "INSERT OR REPLACE INTO loading (id, token, since, first_token) VALUES (1, ?, julianday('now'), ?)",
-        (token, first),
+        (token, above_all(largest)),
     )
     changes.break_off(connection)
 

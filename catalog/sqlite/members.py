@@ -1,6 +1,7 @@
 """Transactions on members. Each function runs inside a transaction that its caller begins and ends.
 
-``renewed`` is a Julian day by SQLite's clock, which is the machine's; ages are differences that SQLite computes.
+``renewed`` is a Julian day by SQLite's clock, which is the machine's. It is shown to people, and compared with itself
+only: it is part of the stamp, for workers of a release before have no counter of their renewals.
 """
 
 from __future__ import annotations
@@ -8,45 +9,72 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from catalog.model import Member, MemberSighting
+from catalog.errors import NotRegistered
+from catalog.model import Member
 from catalog.sqlite import loading
 from catalog.sqlite.translation import unavailable
 
-# Not less than zero: the machine's clock may have been set back.
-_AGE = "max(0.0, (julianday('now') - renewed) * 86400.0)"
-_COLUMNS = f"id, applied, synced, acked, capabilities, lease, holds, {_AGE}"
-_Row = tuple[str, int, int, int, str, float, str, float]
+_SINCE_1970 = "(renewed - julianday('1970-01-01')) * 86400.0"
+_STAMP = "printf('%d:%.17g', beat, renewed)"
+_COLUMNS = f"id, beat, applied, synced, acks, capabilities, lease, late_writes, {_SINCE_1970}, {_STAMP}"
+_Row = tuple[str, int, int, int, str, str, float, int, float, str]
 
 
-def _decode(row: _Row, path: str) -> MemberSighting:
-    id_, applied, synced, acked, capabilities, lease, holds, age = row
+def _decode(row: _Row, path: str) -> Member:
+    id_, beat, applied, synced, acks, capabilities, lease, late_writes, renewed, stamp = row
     try:
-        words = tuple(json.loads(capabilities))
-        member = Member(id_, applied, bool(synced), acked, words, lease, json.loads(holds))
-        return MemberSighting(member, float(age))
-    except (ValueError, TypeError) as error:
+        document = {
+            "id": id_,
+            "beat": beat,
+            "applied": applied,
+            "synced": bool(synced),
+            "acks": json.loads(acks),
+            "capabilities": json.loads(capabilities),
+            "lease": lease,
+            "late_writes": late_writes,
+        }
+        return Member.from_json(document, renewed=max(0.0, renewed), stamp=stamp)
+    except (ValueError, TypeError, KeyError) as error:
         raise unavailable(path, f"member {id_!r} is damaged ({error})") from error
 
 
-def renew(connection: sqlite3.Connection, member: Member, path: str) -> None:
-    """Register or renew it, stamped with SQLite's clock, as ``Catalog.renew_member``."""
-    loading.refuse_member(connection, path)
-    connection.execute(
-        "INSERT OR REPLACE INTO members (id, applied, synced, acked, capabilities, lease, holds, renewed)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, julianday('now'))",
-        (
-            member.id,
-            member.applied,
-            member.synced,
-            member.acked,
-            json.dumps(member.capabilities),
-            member.lease,
-            json.dumps(member.holds),
-        ),
+def _encode(member: Member) -> tuple[object, ...]:
+    document = member.to_json()
+    return (
+        member.beat,
+        member.applied,
+        member.synced,
+        json.dumps(document["acks"]),
+        json.dumps(document["capabilities"]),
+        member.lease,
+        member.late_writes,
+        member.id,
     )
 
 
-def list_all(connection: sqlite3.Connection, path: str) -> list[MemberSighting]:
+def register(connection: sqlite3.Connection, member: Member, path: str) -> None:
+    """Store it, whether it is there or not, as ``Catalog.register_member``."""
+    loading.refuse_member(connection, path)
+    connection.execute(
+        "INSERT OR REPLACE INTO members (beat, applied, synced, acks, capabilities, lease, late_writes, id, renewed)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, julianday('now'))",
+        _encode(member),
+    )
+
+
+def renew(connection: sqlite3.Connection, member: Member, path: str) -> None:
+    """Renew it, as ``Catalog.renew_member``."""
+    loading.refuse_member(connection, path)
+    renewed = connection.execute(
+        "UPDATE members SET beat = ?, applied = ?, synced = ?, acks = ?, capabilities = ?, lease = ?, late_writes = ?,"
+        " renewed = julianday('now') WHERE id = ? AND beat < ?",
+        (*_encode(member), member.beat),
+    )
+    if not renewed.rowcount and not connection.execute("SELECT 1 FROM members WHERE id = ?", (member.id,)).fetchone():
+        raise NotRegistered(member.id)
+
+
+def list_all(connection: sqlite3.Connection, path: str) -> list[Member]:
     """Return all of them, by id."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM members ORDER BY id")  # noqa: S608
     return [_decode(row, path) for row in rows]
@@ -57,18 +85,12 @@ def remove(connection: sqlite3.Connection, member_id: str) -> None:
     connection.execute("DELETE FROM members WHERE id = ?", (member_id,))
 
 
-def evict(connection: sqlite3.Connection, member_id: str, idle: float, path: str) -> MemberSighting | None:
-    """Forget it if it has been silent for so long, as ``Catalog.evict_member``."""
-    row = connection.execute(f"SELECT {_COLUMNS} FROM members WHERE id = ?", (member_id,)).fetchone()  # noqa: S608
-    if row is None:
-        return None
-    sighting = _decode(row, path)
-    if not sighting.silent(idle):
-        return sighting
-    remove(connection, member_id)
-    return None
+def expire(connection: sqlite3.Connection, member: Member) -> bool:
+    """Forget it unless it has renewed, as ``Catalog.expire_member``."""
+    connection.execute(f"DELETE FROM members WHERE id = ? AND {_STAMP} = ?", (member.id, member.stamp))  # noqa: S608
+    return not connection.execute("SELECT 1 FROM members WHERE id = ?", (member.id,)).fetchone()
 
 
 def ping(connection: sqlite3.Connection) -> None:
-    """Write something that nobody reads."""
+    """Write a row that is never read."""
     connection.execute("INSERT OR REPLACE INTO pings (id, at) VALUES (1, julianday('now'))")

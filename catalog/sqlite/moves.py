@@ -1,7 +1,5 @@
 """Transactions on moves. Each function runs inside a transaction that its caller begins and ends.
 
-``held_until`` is a Julian day by SQLite's clock, which is the machine's, and only SQLite compares it.
-
 Statements are put together from the fixed pieces in this module only; every value is bound.
 """
 
@@ -9,29 +7,26 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay
-from catalog.model import ChangeSubject, Move, MoveState
-from catalog.sqlite import changes
+from catalog.model import ChangeSubject, HeldWrites, Holder, Move, MoveState
+from catalog.sqlite import changes, lock
 from catalog.sqlite.translation import unavailable
 
-_NOW = "julianday('now')"
-_SINCE_1970 = "(held_until - julianday('1970-01-01')) * 86400.0"
-# The fifth is null when nobody holds it.
-_COLUMNS = f"id, version, state, document, CASE WHEN held_until > {_NOW} THEN holder END, token, {_SINCE_1970}"
-# As if nobody held it.
-FREE_COLUMNS = "id, version, state, document, NULL, token, NULL"
-_TAKEN = f"SELECT id, version, state, document, holder, token, {_SINCE_1970} FROM moves WHERE id = ?"  # noqa: S608
-_Row = tuple[str, int, str, str, str | None, int, float | None]
+# ``holder`` is null of a move that no mover holds.
+_COLUMNS = "id, version, state, document, holder, token, beat, promised"
+# As if no mover held it.
+FREE_COLUMNS = "id, version, state, document, NULL, token, beat, promised"
+_Row = tuple[str, int, str, str, str | None, int, int, float]
 
 
 def decode(row: _Row, path: str) -> Move:
     """Return the move in a row of _COLUMNS or FREE_COLUMNS. Raises CatalogUnavailable if it is none."""
-    id_, version, state, document, name, token, until = row
+    id_, version, state, document, name, token, beat, promised = row
     columns = {"id": id_, "version": version, "state": state, "holder": None}
     if name is not None:
-        columns["holder"] = {"name": name, "token": token, "until": until}
+        columns["holder"] = {"name": name, "token": token, "beat": beat, "seconds": promised}
     try:
         return Move.from_json({**json.loads(document), **columns})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -120,38 +115,59 @@ def list_all(
 
 
 def holders(connection: sqlite3.Connection) -> list[str]:
-    """Return the names of all who hold a move."""
-    rows = connection.execute(f"SELECT DISTINCT holder FROM moves WHERE held_until > {_NOW} ORDER BY holder")  # noqa: S608
+    """Return the names of all that hold a move which is not finished."""
+    rows = connection.execute(
+        "SELECT DISTINCT holder FROM moves WHERE holder IS NOT NULL AND unfinished ORDER BY holder"
+    )
     return [str(name) for (name,) in rows]
 
 
-def take(connection: sqlite3.Connection, move_id: str, holder: str, seconds: float, path: str) -> Move:
+def take(
+    connection: sqlite3.Connection, move_id: str, holder: str, seconds: float, over: Holder | None, path: str
+) -> Move:
     """Begin a hold, as ``Catalog.take_move``."""
     stored = get(connection, move_id, path)
     if stored is None:
         raise MoveConflict(move_id, None)
-    if stored.holder is not None and stored.holder.name != holder:
+    if stored.holder is not None and stored.holder.name != holder and stored.holder != over:
         raise MoveHeld(move_id, stored.holder)
-    connection.execute(
-        f"UPDATE moves SET holder = ?, token = token + 1, held_until = {_NOW} + ? / 86400.0 WHERE id = ?",  # noqa: S608
-        (holder, seconds, move_id),
-    )
-    return decode(connection.execute(_TAKEN, (move_id,)).fetchone(), path)
+    lock.take(connection, "moves", holder, seconds, move_id)
+    taken = get(connection, move_id, path)
+    assert taken is not None
+    return taken
 
 
 def renew(connection: sqlite3.Connection, move_id: str, token: int, seconds: float) -> None:
     """Prolong a hold, as ``Catalog.renew_move``."""
-    renewed = connection.execute(
-        f"UPDATE moves SET held_until = {_NOW} + ? / 86400.0 WHERE id = ? AND token = ? AND held_until > {_NOW}",  # noqa: S608
-        (seconds, move_id, token),
-    )
-    if not renewed.rowcount:
+    if not lock.renew(connection, "moves", token, seconds, move_id):
         raise MoveNotHeld(move_id, token)
 
 
 def release(connection: sqlite3.Connection, move_id: str, token: int) -> None:
     """End a hold, as ``Catalog.release_move``."""
-    connection.execute("UPDATE moves SET holder = NULL, held_until = NULL WHERE id = ? AND token = ?", (move_id, token))
+    lock.release(connection, "moves", token, move_id)
+
+
+def put_held_writes(connection: sqlite3.Connection, found: Mapping[str, HeldWrites]) -> None:
+    """Store what a member says, as ``Catalog.put_held_writes``."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO held_writes (move, member, document) VALUES (?, ?, ?)",
+        [(move_id, held.member, json.dumps(held.to_json())) for move_id, held in found.items()],
+    )
+
+
+def list_held_writes(connection: sqlite3.Connection, move_id: str, path: str) -> list[HeldWrites]:
+    """Return what members said of a move, by their ids."""
+    rows = connection.execute("SELECT document FROM held_writes WHERE move = ? ORDER BY member", (move_id,))
+    try:
+        return [HeldWrites.from_json(json.loads(document)) for (document,) in rows]
+    except (ValueError, TypeError, KeyError) as error:
+        raise unavailable(path, f"the held writes of move {move_id!r} are damaged ({error})") from error
+
+
+def remove_held_writes(connection: sqlite3.Connection, move_id: str) -> None:
+    """Forget what members said of a move."""
+    connection.execute("DELETE FROM held_writes WHERE move = ?", (move_id,))
 
 
 def _refuse_second(connection: sqlite3.Connection, move: Move, path: str) -> None:

@@ -126,7 +126,22 @@ _STEPS = (
         held_until REAL
     )""",
     ),
-    (),
+    (
+        """ALTER TABLE members ADD COLUMN beat INTEGER NOT NULL DEFAULT 0""",
+        """ALTER TABLE members ADD COLUMN acks TEXT NOT NULL DEFAULT '[]'""",
+        """ALTER TABLE members ADD COLUMN late_writes INTEGER NOT NULL DEFAULT 0""",
+        *(
+            f"""ALTER TABLE {table} ADD COLUMN {column} DEFAULT 0"""
+            for table in ("moves", "walks", "audits")
+            for column in ("beat INTEGER NOT NULL", "promised REAL NOT NULL")
+        ),
+        """CREATE TABLE held_writes (
+        move TEXT NOT NULL,
+        member TEXT NOT NULL,
+        document TEXT NOT NULL,
+        PRIMARY KEY (move, member)
+    ) WITHOUT ROWID""",
+    ),
 )
 
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from catalog.errors import WalkHeld, WalkNotHeld
-from catalog.model import Statistics, StatisticsSubject, Walk
+from catalog.model import Holder, Statistics, StatisticsSubject, Walk
 from catalog.sqlite import held
 from catalog.sqlite.translation import unavailable
 
@@ -73,10 +73,10 @@ def walk(connection: sqlite3.Connection, path: str) -> Walk:
         raise unavailable(path, f"the walk is damaged ({error})") from error
 
 
-def take(connection: sqlite3.Connection, holder: str, seconds: float, path: str) -> Walk:
+def take(connection: sqlite3.Connection, holder: str, seconds: float, over: Holder | None, path: str) -> Walk:
     """Begin a hold, as ``Catalog.take_walk``."""
     current = walk(connection, path)
-    if current.holder is not None and current.holder.name != holder:
+    if current.holder is not None and current.holder.name != holder and current.holder != over:
         raise WalkHeld(current.holder)
     held.take(connection, _WALKS, holder, seconds, current.to_json())
     return walk(connection, path)

@@ -21,7 +21,7 @@ from catalog.errors import CatalogUnavailable
 from marconi_proxy.admin.audit import Audit
 from marconi_proxy.admin.discovery import make_client
 from marconi_proxy.admin.health import Health
-from marconi_proxy.admin.members import Members
+from marconi_proxy.admin.members import MemberRoll, Members
 from marconi_proxy.admin.metrics import Metrics
 from marconi_proxy.admin.moves import Moves, Rehearsal
 from marconi_proxy.admin.partitions import Partitions
@@ -91,9 +91,10 @@ class Application:
         prober = Prober(catalog, client, interval=conf.admin.probe_interval, timeout=conf.admin.probe_timeout)
         # With a way of its own to partitions, this process has none that rehearsals could take.
         rehearse = make_rehearsal(conf, catalog, self._open) if self._transport is None else None
-        self._app = build(conf, catalog, prober, rehearse)
-        probing = asyncio.create_task(prober.run(), name="prober")
-        self._open.push_async_callback(ended, [probing])
+        roll = MemberRoll(catalog)
+        self._app = build(conf, catalog, prober, roll, rehearse)
+        beside = [asyncio.create_task(prober.run(), name="prober"), asyncio.create_task(roll.run(), name="members")]
+        self._open.push_async_callback(ended, beside)
 
     def _own_transport(self) -> httpx.AsyncBaseTransport:
         """The way that forwarded calls take too, so that a probe sees what they would."""
@@ -114,7 +115,7 @@ def make_application(conf: cfg.ConfigOpts) -> Application:
 
 
 def build(
-    conf: cfg.ConfigOpts, catalog: Catalog, prober: Prober, rehearse: Rehearsal | None = None
+    conf: cfg.ConfigOpts, catalog: Catalog, prober: Prober, roll: MemberRoll, rehearse: Rehearsal | None = None
 ) -> falcon.asgi.App[Any, Any]:
     """Return the falcon application over an open catalog. Its paths are expected undecoded.
 
@@ -134,11 +135,11 @@ def build(
         "placements": Placements(catalog, count_timeout=conf.admin.count_timeout),
         "moves": Moves(catalog, longest=longest, patience=patience, rehearse=rehearse),
         "plans": Plans(catalog, longest=longest, seal_timeout=conf.moving.seal_timeout),
-        "members": Members(catalog, lease=conf.directory.lease),
+        "members": Members(catalog, roll, lease=conf.directory.lease),
         "statistics": Statistics(catalog, time.time),
         "audit": Audit(catalog, time.time),
         "metrics": Metrics(catalog),
-        "health": Health(catalog, prober, lease=conf.directory.lease, timeout=conf.admin.probe_timeout),
+        "health": Health(catalog, prober, roll, lease=conf.directory.lease, timeout=conf.admin.probe_timeout),
     }
     add_routes(app, resources, rules(conf.admin.token), ROUTES)
     return app

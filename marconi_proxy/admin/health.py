@@ -11,8 +11,8 @@ import falcon.asgi
 
 from catalog import Catalog
 from catalog.errors import CatalogError
-from catalog.model import MemberSighting, Partition
-from marconi_proxy.admin.members import member_json
+from catalog.model import Partition
+from marconi_proxy.admin.members import MemberRoll, Observed, member_json
 from marconi_proxy.admin.prober import HostHealth, Prober
 
 
@@ -20,21 +20,22 @@ class Health:
     """``lease``: seconds after which a member that promised none counts as gone; ``timeout``: seconds the catalog
     gets."""
 
-    def __init__(self, catalog: Catalog, prober: Prober, *, lease: float, timeout: float) -> None:
+    def __init__(self, catalog: Catalog, prober: Prober, roll: MemberRoll, *, lease: float, timeout: float) -> None:
         self._catalog = catalog
         self._prober = prober
+        self._roll = roll
         self._lease = lease
         self._timeout = timeout
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         reachable = True
         partitions = self._prober.partitions
-        members: list[MemberSighting] = []
+        members: list[Observed] = []
         try:
             async with asyncio.timeout(self._timeout):
                 await self._catalog.ping()
                 partitions = await self._catalog.list_partitions()
-                members = await self._catalog.list_members()
+                members = await self._roll.read()
         except (CatalogError, TimeoutError):
             reachable = False
             resp.status = falcon.HTTP_503

@@ -1,53 +1,99 @@
-"""``/v1/members``: the front-door workers that are registered, and forgetting those that are gone for good."""
+"""``/v1/members``: the front-door workers that are registered, and removing those that are gone for good."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
 import falcon
 import falcon.asgi
 
 from catalog import Catalog
-from catalog.model import UNPROMISED_LEASE, MemberSighting
+from catalog.errors import CatalogError
+from catalog.model import Member
+from catalog.unchanged import Unchanged
 from marconi_proxy.admin.project_text import from_url
+from marconi_proxy.admin.time_text import iso
+
+_log = logging.getLogger(__name__)
+
+# Seconds between two readings of the members, so that it is known which of them are silent.
+_INTERVAL = 2.0
+
+
+class Observed(NamedTuple):
+    """A member, and for how many seconds this process knows that it has not renewed."""
+
+    member: Member
+    silence: float
+
+    @property
+    def may_write_for(self) -> float:
+        """For how many more seconds of silence it must be taken for alive."""
+        return max(0.0, self.member.patience - self.silence)
+
+
+class MemberRoll:
+    """The members as this process watches them on its own clock (``clock``: monotonic seconds). ``run`` it."""
+
+    def __init__(self, catalog: Catalog, clock: Callable[[], float] = time.monotonic) -> None:
+        self._catalog = catalog
+        self._watched: Unchanged[str] = Unchanged(clock)
+
+    async def read(self) -> list[Observed]:
+        """Return them by id. Raises CatalogError."""
+        asked = self._watched.now()
+        members = await self._catalog.list_members()
+        ids = {member.id for member in members}
+        self._watched.keep(lambda id_: id_ in ids)
+        return [Observed(member, self._watched.seen(member.id, member.stamp, asked)) for member in members]
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Watch for ever."""
+        while True:
+            try:
+                await self.read()
+            except CatalogError as error:
+                _log.debug("members are not watched: %s", error)
+            await sleep(_INTERVAL)
 
 
 class Members:
     """Handlers for the collection and for one member, whose id comes percent-encoded. ``lease``: seconds after which a
     member that promised none counts as stale."""
 
-    def __init__(self, catalog: Catalog, *, lease: float) -> None:
+    def __init__(self, catalog: Catalog, roll: MemberRoll, *, lease: float) -> None:
         self._catalog = catalog
+        self._roll = roll
         self._lease = lease
 
     async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        members = await self._catalog.list_members()
-        resp.media = {"members": [member_json(sighting, self._lease) for sighting in members]}
+        resp.media = {"members": [member_json(observed, self._lease) for observed in await self._roll.read()]}
 
     async def evict(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, member: str) -> None:
         name = from_url(member)
-        sighting = await self._catalog.evict_member(name)
-        if sighting is not None:
+        observed = next((one for one in await self._roll.read() if one.member.id == name), None)
+        if observed is not None and (observed.may_write_for or not await self._catalog.expire_member(observed.member)):
             raise falcon.HTTPConflict(
                 title="It may still write",
-                description=f"Worker {name} renewed its lease {sighting.age:.1f} s ago and may write to queues: it can "
-                f"be evicted when it has been silent for another {may_write_for(sighting):.1f} s. Stop its process "
-                "first, or it goes on renewing.",
+                description=f"Worker {name} may write to queues: the admin API has seen no renewal of its lease for "
+                f"{observed.silence:.1f} s, and it can be evicted after another {observed.may_write_for:.1f} s of "
+                "silence. Stop its process first, or it goes on renewing.",
             )
         resp.status = falcon.HTTP_204
 
 
-def member_json(sighting: MemberSighting, lease: float) -> dict[str, Any]:
+def member_json(observed: Observed, lease: float) -> dict[str, Any]:
     """Return the JSON of a member. ``lease``: as in ``Members``."""
-    member = sighting.member
-    fresh = member.synced and sighting.age < (member.lease or lease)
-    return member.to_json() | {
-        "age": round(sighting.age, 3),
-        "fresh": fresh,
-        "may_write_for": round(may_write_for(sighting), 3),
+    member, silence = observed
+    document = member.to_json()
+    del document["acks"]
+    return document | {
+        "renewed": iso(member.renewed),
+        "age": round(silence, 3),
+        "fresh": member.synced and silence < (member.lease or lease),
+        "may_write_for": round(observed.may_write_for, 3),
     }
-
-
-def may_write_for(sighting: MemberSighting) -> float:
-    """Return for how many more seconds of silence the member must be taken for alive."""
-    return max(0.0, (sighting.member.lease or UNPROMISED_LEASE) - sighting.age)

@@ -25,8 +25,6 @@ def summary(move: Move, now: float) -> dict[str, Any]:
         "waits": waits(move, now),
         "can": list(offers(move.state)),
     }
-    if move.holder is not None:
-        document["holder"] = move.holder.to_json() | {"until": iso(move.holder.until)}
     return {name: value for name, value in document.items() if name not in _LONG}
 
 

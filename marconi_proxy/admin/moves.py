@@ -21,6 +21,7 @@ from marconi_proxy.admin import move_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.project_text import from_json, from_url, project_from_json, project_named, shown, to_url
 from marconi_proxy.admin.query import integer, parameters
+from marconi_proxy.moving.orders.decisions import NUMBER, next_number
 from marconi_proxy.moving.orders.ordering import (
     OPERATOR,
     Refused,
@@ -222,6 +223,9 @@ class Moves:
         changed = {move.id: move for move in done}
         return tuple(changed.get(move.id, move) for move in moves)
 
+    def _entry(self, state: MoveState, what: str, number: int) -> LogEntry:
+        return LogEntry(self._clock(), state, f"{OPERATOR}{what}", ((NUMBER, number),))
+
     def _sent_on(self, move: Move, wish: Wish, situation: Situation) -> Move:
         """Return the move as it is when it is sent on. Raises NotNow, Refused."""
         if is_on_its_way(move, wish.target):
@@ -230,7 +234,7 @@ class Moves:
         check_onward(move, placement, wish.target, situation)
         assert placement is not None
         event = way_to(wish.target, move, placement)
-        entry = LogEntry(self._clock(), after(move.state, event), f"{OPERATOR}{event} to {wish.target}")
+        entry = self._entry(after(move.state, event), f"{event} to {wish.target}", next_number([move]))
         pause = move.max_pause_ms if wish.max_pause_ms is None else wish.max_pause_ms
         return replace(turned(move.entered(entry), placement, wish.target), max_pause_ms=pause)
 
@@ -273,13 +277,15 @@ class Moves:
     async def _decide(self, resp: falcon.asgi.Response, move_id: str, event: Event) -> None:
         """Do to a move, and to those that must go with it, what an operator decided."""
         move = await self._found(move_id)
+        mates = [await self._catalog.get_move(id_) for id_ in move.group]
+        number = next_number([move, *(mate for mate in mates if mate is not None)])
         try:
             if move.state in _ALREADY[event]:
                 if event is Event.REVERSE:
                     await self._check_goes_back(move)
                 changed = move
             else:
-                changed = await self._change_unsealed(move, event)
+                changed = await self._change_unsealed(move, event, number)
         except NotNow as refused:
             raise falcon.HTTPConflict(
                 title="Not now",
@@ -298,7 +304,7 @@ class Moves:
                 continue
             if event in offers(other.state) or TABLE[other.state].holds_writes:
                 try:
-                    await self._change_unsealed(other, event, toward)
+                    await self._change_unsealed(other, event, number, toward)
                 except (NotNow, Refused, falcon.HTTPNotFound):
                     # It went on meanwhile; what it is now is for the operator to see.
                     continue
@@ -310,12 +316,12 @@ class Moves:
         if placement is not None:
             check_not_sent_on(move, placement)
 
-    async def _change_unsealed(self, move: Move, event: Event, toward: str | None = None) -> Move:
+    async def _change_unsealed(self, move: Move, event: Event, number: int, toward: str | None = None) -> Move:
         """As ``_change``; while writes are held for the move it waits for the end of that, which is soon."""
         left = self._patience
         while True:
             try:
-                return await self._change(move, event, toward=toward)
+                return await self._change(move, event, number=number, toward=toward)
             except NotNow as refused:
                 if not TABLE[refused.state].holds_writes or event is Event.RESUME or left <= 0.0:
                     raise
@@ -323,12 +329,14 @@ class Moves:
             left -= _GLANCE
             move = await self._found(move.id)
 
-    async def _change(self, move: Move, event: Event, wish: Wish | None = None, *, toward: str | None = None) -> Move:
-        """``wish``: where a move is sent on to; ``toward``: the only partition that it may be reversed to, None if that
-        does not matter. Raises NotNow, Refused, HTTPNotFound."""
+    async def _change(
+        self, move: Move, event: Event, wish: Wish | None = None, *, number: int = 0, toward: str | None = None
+    ) -> Move:
+        """``number``: of the decision, at least. ``wish``: where a move is sent on to; ``toward``: the only partition
+        that it may be reversed to, None if that does not matter. Raises NotNow, Refused, HTTPNotFound."""
         while True:
             state = after(move.state, event)
-            entered = settled(move.entered(LogEntry(self._clock(), state, f"{OPERATOR}{event}")))
+            entered = settled(move.entered(self._entry(state, event, max(number, next_number([move])))))
             if event in (Event.REVERSE, Event.ONWARD):
                 situation = await situation_of(self._catalog, move.key, self._longest)
                 placement = situation.placements.get(move.key)

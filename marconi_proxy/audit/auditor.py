@@ -15,10 +15,11 @@ from dataclasses import replace
 
 from catalog.errors import AuditHeld, AuditNotHeld, CatalogError
 from catalog.interface import Catalog
-from catalog.model import Audit
+from catalog.model import Audit, Holder
+from catalog.unchanged import Unchanged
 from marconi_proxy.audit.round import Summary
 from marconi_proxy.audit.sight import Finding
-from marconi_proxy.background import LOOK, ended, rest, take_turns
+from marconi_proxy.background import LOOK, Interval, ended, take_lock, take_turns
 from marconi_proxy.moving.clock import Clock
 
 LOG = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ class Auditor:
         self._chance = chance
         self._name = name
         self._interval = interval
+        self._due = Interval(interval, clock, chance)
+        self._watched: Unchanged[str] = Unchanged(clock.monotonic)
         self._told = 0
 
     async def run(self) -> None:
@@ -53,23 +56,23 @@ class Auditor:
 
     async def visit(self) -> float:
         """Do a round if it is time to; return after how many seconds to look again. Raises CatalogError."""
-        wait = self._rest(await self._catalog.get_audit())
+        wait = self._due.left((await self._catalog.get_audit()).ended)
         if wait > 0:
             return min(wait, LOOK)
-        audit = await self._catalog.take_audit(self._name, HOLD)
+        audit = await take_lock(self._watched, "audit", self._take, AuditHeld)
         assert audit.holder is not None
         token = audit.holder.token
         try:
             # Another one may have come to an end just before.
-            if self._rest(audit) <= 0:
+            if self._due.left(audit.ended) <= 0:
                 await self._round(audit, token)
         finally:
             with contextlib.suppress(CatalogError):
                 await self._catalog.release_audit(token)
         return min(self._interval, LOOK)
 
-    def _rest(self, audit: Audit) -> float:
-        return rest(audit.ended, self._interval, self._clock.now())
+    async def _take(self, over: Holder | None) -> Audit:
+        return await self._catalog.take_audit(self._name, HOLD, over=over)
 
     async def _round(self, audit: Audit, token: int) -> None:
         begun = self._clock.now()

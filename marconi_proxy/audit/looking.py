@@ -32,7 +32,6 @@ from marconi_proxy.audit.paced import Paced
 from marconi_proxy.audit.sight import Part, Sight, Stranger
 from marconi_proxy.front_door.existence import just_before
 from marconi_proxy.moving.clock import Clock
-from marconi_proxy.moving.driving.naming import hidden_name
 from marconi_proxy.moving.driving.steps.interface import CALL, Steps, Unready
 from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls
 
@@ -202,15 +201,13 @@ class Looker:
                 return _Owned(in_use=True)
             under_way = any(not move.finished for move in moves)
             for move in moves:
-                n = int(suffix[1])
-                if hidden_name(key.project, queue, move.born, n) != physical:
+                if not _made(move, partition, physical):
                     continue
                 if under_way:
                     # It may yet be for that move; when it is over, this one is looked at anew.
                     return _Owned(in_use=True)
-                if placement is None or placement.born != move.born or placement.segments[-1].n >= n:
-                    # A number is given once: neither this life of the queue nor another will use the name again.
-                    left = move.id
+                # A name is given once: neither this life of the queue nor another will use it again.
+                left = move.id
         return _Owned(move=left)
 
     async def _candidates(self, key: QueueKey, prefix: str, cut: bool) -> AsyncIterator[tuple[str, Placement | None]]:
@@ -265,8 +262,11 @@ def _uses(move: Move | None, partition: str, physical: str) -> bool:
     """Tell whether a move that is not finished has made a queue, or is about to: it is for the move to delete it."""
     if move is None:
         return False
-    touched = [tuple(put) for put in move.facts.get("touched", [])]
-    return (partition, physical) in touched or (move.toward, move.physical) == (partition, physical)
+    return _made(move, partition, physical) or (move.toward, move.physical) == (partition, physical)
+
+
+def _made(move: Move, partition: str, physical: str) -> bool:
+    return [partition, physical] in [list(put) for put in move.facts.get("touched", [])]
 
 
 async def projects_of(catalog: Catalog, partitions: Collection[str]) -> list[str]:

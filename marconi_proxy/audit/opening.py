@@ -10,9 +10,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from catalog.errors import CatalogUnavailable
 from catalog.interface import Catalog
-from catalog.model import Placement
 from marconi_proxy.audit.auditor import Auditor
 from marconi_proxy.audit.judging import Bounds
 from marconi_proxy.audit.looking import Looker
@@ -74,7 +72,7 @@ class Workshop:
     def open(conf: cfg.ConfigOpts, catalog: Catalog, open_upstream: Open, clock: Clock, per_second: float) -> Workshop:
         """``per_second``: requests to each partition. Call it in the loop."""
         paced = Paced(open_upstream, per_second, clock)
-        steps = RealSteps(catalog, paced.open, _nowhere, clock)
+        steps = RealSteps(catalog, paced.open, clock)
         bounds = bounds_of(conf)
         looker = Looker(catalog, paced, steps, clock, bounds.late)
         return Workshop(conf, catalog, open_upstream, clock, paced, steps, looker, bounds)
@@ -100,10 +98,7 @@ class Workshop:
             directory,
             takeover_after=self.conf.directory.takeover_after,
             deadline=self.conf.upstream.deadline,
-            clock=self.clock.now,
+            clock=self.clock.monotonic,
+            wall=self.clock.now,
         )
         return Repairing(self.catalog, self.looker, self.steps, lifecycle, self.paced, self.clock, self.bounds, say)
-
-
-async def _nowhere(placement: Placement) -> int:
-    raise CatalogUnavailable("an audit seals nothing")

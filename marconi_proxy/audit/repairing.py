@@ -201,8 +201,15 @@ class Repairing:
         if placement.state is PlacementState.SEALING:
             await self._catalog.replace_placement(transitions.abort(placement, self._clock.now()))
             return "took the seal back"
-        await self._settle(placement.key, placement.segments)
-        now = await self._catalog.get_placement(placement.key)
+        # What another worker left is finished once it was watched for long enough without a change.
+        until = self._clock.monotonic() + self._bounds.unfinished
+        while True:
+            await self._settle(placement.key, placement.segments)
+            now = await self._catalog.get_placement(placement.key)
+            changed = now is None or (now.born, now.epoch) != (placement.born, placement.epoch)
+            if changed or self._clock.monotonic() > until:
+                break
+            await self._clock.sleep(_AGAIN)
         became = "removed from the catalog" if now is None else f"found to be {now.state}"
         return f"finished: {became}"
 

@@ -155,8 +155,7 @@ class Import(_BackupVerb):
         except CatalogInUse as error:
             raise CommandError(
                 f"{where} is not filled: {error}. They go by what is in it now. Stop the front door, the movers and "
-                "the admin API, and begin again; those that were killed count until their lease is over. Nothing was "
-                "changed.",
+                "the admin API, and begin again. Nothing was changed.",
                 Exit.REFUSED,
             ) from error
         except HalfLoaded as error:
@@ -254,7 +253,7 @@ async def _placements(catalog: Catalog) -> int | None:
 
 async def _import(uri: str, stream: BinaryIO, replace: bool, counting: Counting) -> dict[str, int]:
     from catalog import open_catalog
-    from catalog.backup.importing import load, verify
+    from catalog.backup.importing import let_lapse, load, verify
 
     found = os.fstat(stream.fileno())
     begin, size = (stream.tell(), found.st_size) if S_ISREG(found.st_mode) else (None, None)
@@ -268,6 +267,8 @@ async def _import(uri: str, stream: BinaryIO, replace: bool, counting: Counting)
         stream.seek(begin)
     catalog = await open_catalog(uri)
     try:
+        # Processes that were killed did not sign off.
+        await let_lapse(catalog, lambda left: counting.show(f"watching registered workers, {left:.0f} s left", 0, None))
         return await load(catalog, stream, replace=replace, seen=lambda backup: show("importing", backup))
     finally:
         await catalog.close()

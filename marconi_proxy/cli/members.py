@@ -10,7 +10,7 @@ from marconi_proxy.cli.admin_client import part
 from marconi_proxy.cli.formatters import Words
 from marconi_proxy.cli.verb import AdminLister, AdminVerb
 
-COLUMNS = ("id", "age", "lease", "may_write_for", "fresh", "synced", "applied", "acked", "capabilities")
+COLUMNS = ("id", "renewed", "age", "lease", "may_write_for", "fresh", "synced", "late_writes", "capabilities")
 
 Shown = tuple[Sequence[str], Iterable[Any]]
 

@@ -16,7 +16,8 @@ from marconi_proxy.cli.admin_client import AdminClient, NotFound, part
 from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.moving.protocol.machine import UNDER_WAY_AGAIN, before_switch
 
-# Seconds between two looks.
+# Seconds between two looks: the first ones come soon, for most moves are switched by then.
+FIRST_INTERVAL = 0.05
 INTERVAL = 0.5
 # Longer after an answer that took its time: so many times as long.
 _SHARE = 3.0
@@ -154,6 +155,7 @@ class Watch:
         reached: Callable[[Mapping[str, Any]], bool],
     ) -> dict[str, Any]:
         pace = Pace()
+        interval = FIRST_INTERVAL
         goes_on = f"it goes on; look again with: marconi-proxy move watch {name}"
         try:
             with self._reporter as reporter:
@@ -167,7 +169,8 @@ class Watch:
                     if self._ends is not None and self._clock() >= self._ends:
                         raise CommandError(f"{name} has not come so far in time; {goes_on}", Exit.TIMED_OUT)
                     # Of a long plan an answer costs the catalog something.
-                    nap(max(INTERVAL, _SHARE * (self._clock() - began)))
+                    nap(max(interval, _SHARE * (self._clock() - began)))
+                    interval = min(INTERVAL, interval * 1.5)
         except KeyboardInterrupt:
             raise CommandError(f"interrupted while looking at {name}; {goes_on}", Exit.TIMED_OUT) from None
 

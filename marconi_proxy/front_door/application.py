@@ -128,6 +128,7 @@ class FrontDoor:
             takeover_after=settings.takeover_after,
             deadline=limits.deadline,
             begin=partial(self._writing.begin, lasting=True),
+            later=loop.call_later,
         )
         self._chain = Chain(self._directory, limits.deadline, self._chance)
         # A post that was forwarded before the news of a deletion came, may have created the queue anew.
@@ -231,6 +232,8 @@ class FrontDoor:
         decision = decide(placement, route, scope["target"])
         if type(decision) is not Forward or decision.unsettled:
             return False
+        if placement.group is not None and not route.rule.writes and self._is_too_old(placement):
+            return False
         upstream = self._directory.known_upstream(decision.segment.partition)
         if upstream is None:
             return False
@@ -320,13 +323,18 @@ class FrontDoor:
         """Have a call done that changes nothing, with or without a lease."""
         for _ in range(_ROUNDS):
             placement, decision = await self._decide(key, route, call.target)
+            if placement is not None and self._is_too_old(placement):
+                raise unavailable(
+                    "This server has lost touch with the catalog, and the queue was moved. The request was not "
+                    "processed; retry after Retry-After seconds."
+                )
             answer = await self._do(decision, call, key, placement, route, scope)
             if answer is not None:
                 return answer
         raise _too_many()
 
     async def _write(self, call: Call, key: QueueKey, route: Route, scope: Scope, receive: Receive) -> Answer:
-        """Have a call done that writes, in the steps of ``moving.fence``, and after the switch if there is one."""
+        """Have a call done that writes, by the steps of ``moving.protocol.fence``, after a switch if there is one."""
         clock = asyncio.get_running_loop().time
         lasting = is_held(route.rule)
         since: float | None = None
@@ -359,6 +367,12 @@ class FrontDoor:
             if not client_waits(scope):
                 raise ClientGone
         raise _too_many()
+
+    def _is_too_old(self, placement: Placement) -> bool:
+        """Tell whether reads must not go by what is known of a queue: it may be out of date for longer than movers wait
+        before they delete a segment. Only then may a queue's place be used again, if at all."""
+        used_again = has_history(placement) or placement.group is not None
+        return used_again and self._directory.silence() > self._settings.linger
 
     async def _decide(self, key: QueueKey, route: Route, target: bytes) -> tuple[Placement | None, Decision]:
         placement = self._directory.cached(key) or await self._directory.find(key)

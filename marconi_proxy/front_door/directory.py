@@ -3,8 +3,8 @@
 The change feed keeps it true. While the feed is cut, what is known goes on being served (static stability) and nothing
 is added; when it is back, everything is forgotten and read anew.
 
-In the same step in which a placement is forgotten for a change, the worker's fence is told: a write that begins later
-looks up what is true, one that began earlier is waited for (``moving.fence``).
+In the same step in which a placement is forgotten for a change, the worker's fence takes the change in: a write that
+begins later looks up what is true, one that began earlier is waited for (``moving.protocol.fence``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Collection
 from contextlib import aclosing
 
@@ -19,7 +20,17 @@ from cachetools import LRUCache
 
 from catalog.errors import CatalogError
 from catalog.interface import Catalog
-from catalog.model import Change, ChangeSubject, Partition, Placement, QueueKey, Segment, Synced, Tenant
+from catalog.model import (
+    Change,
+    ChangeSubject,
+    Partition,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Segment,
+    Synced,
+    Tenant,
+)
 from marconi_proxy.background import ended
 from marconi_proxy.front_door.remembered import Remembered
 from marconi_proxy.front_door.seals import Seals
@@ -31,6 +42,8 @@ LOG = logging.getLogger(__name__)
 # Seconds between attempts to take up a cut feed: full jitter below this.
 _RETRY_INTERVAL = 1.0
 _TENANTS = 10_000
+# Sealed queues that are read at a time.
+_PAGE = 500
 # Placements dropped for a change, of which it is remembered for a while that calls may have been forwarded by them.
 _DROPPED = 10_000
 
@@ -39,8 +52,9 @@ class Directory:
     """Belongs to one worker and one event loop. ``start`` it, and ``stop`` it.
 
     ``applied`` is the position of the last change taken in; ``synced`` whether the feed is alive. ``on_removal`` is
-    told of the removal of a placement that was known here: calls may have been forwarded by it before the news came.
-    ``on_seal`` is called when the feed has shown a seal, which others wait for this worker to acknowledge.
+    called for the removal of a placement that was known here: calls may have been forwarded by it before the news came.
+    ``on_seal`` is called when the feed has shown a seal, which a mover waits for this worker to acknowledge. ``clock``:
+    monotonic seconds.
     """
 
     def __init__(
@@ -50,6 +64,7 @@ class Directory:
         cache_size: int,
         fence: Fence | None = None,
         seals: Seals | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog = catalog
         self._open_upstream = open_upstream
@@ -57,6 +72,9 @@ class Directory:
         self._dropped: LRUCache[QueueKey, Segment] = LRUCache(_DROPPED)
         self._fence = fence
         self._seals = seals
+        self._clock = clock
+        self._heard = clock()
+        self._changes = 0
         self._awaited: dict[QueueKey, asyncio.Future[None]] = {}
         self.on_removal: Callable[[QueueKey, Segment], None] | None = None
         self.on_seal: Callable[[], None] | None = None
@@ -192,9 +210,9 @@ class Directory:
         """Return what was decided for a project, None if nothing. Raises CatalogUnavailable if it is not known."""
         if project in self._tenants:
             return self._tenants[project]
-        applied = self.applied
+        changes = self._changes
         tenant = await self._catalog.get_tenant(project)
-        if self.synced and self.applied == applied:
+        if self.synced and self._changes == changes:
             self._tenants[project] = tenant
         return tenant
 
@@ -228,6 +246,8 @@ class Directory:
             await asyncio.sleep(random.uniform(0.1, _RETRY_INTERVAL))  # noqa: S311 - spreads load, guards nothing
 
     async def _take_in(self, event: Change | Synced) -> None:
+        self._heard = self._clock()
+        self._changes += 1
         if isinstance(event, Change):
             if event.subject is ChangeSubject.PLACEMENT:
                 self._take_in_placement(QueueKey(*event.name), event)
@@ -239,12 +259,29 @@ class Directory:
             self.forget_all()
             if self._fence is not None:
                 # Also at the first: a worker whose feed comes late may be writing by then.
-                self._fence.missed(self.applied)
+                self._fence.missed()
             await self._load_partitions()
+            await self._load_seals()
             LOG.info("in step with the catalog at position %d", event.position)
             self.synced = True
             self._first_sync.set()
         self.applied = event.position
+
+    async def _load_seals(self) -> None:
+        """Take in the seals that are in force: the feed shows those that come after its beginning."""
+        after = None
+        while page := await self._catalog.list_placements(states=[PlacementState.SEALING], after=after, limit=_PAGE):
+            for placement in page:
+                if self._fence is not None:
+                    self._fence.change(placement.key, placement.seal)
+                self._note_seal(placement)
+            after = page[-1].key
+        if self._seals is not None and len(self._seals) and self.on_seal is not None:
+            self.on_seal()
+
+    def silence(self) -> float:
+        """Return for how many seconds the feed has shown nothing, not even that it is alive."""
+        return self._clock() - self._heard
 
     def _take_in_placement(self, key: QueueKey, change: Change) -> None:
         # No await in here: what is forgotten, what is fenced and what is awaited must never differ.
@@ -253,7 +290,7 @@ class Directory:
         if known is not None and (known.epoch, known.born) != (change.epoch, change.born):
             self._drop(key, known)
         if self._fence is not None:
-            self._fence.change(change.position, key, sealing=change.sealing)
+            self._fence.change(key, change.seal)
         self._tell(key)
         if self._seals is not None:
             self._seals.shown(key, change)

@@ -1,20 +1,21 @@
 """Calls that wait: writes to a queue that is just being switched to another segment.
 
-Whoever comes first is let go first. How long they waited is kept by move, for the worker's registration.
+They go on in the order in which they came. How many waited, and for how long, is counted by move, for the certificate.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
+from catalog.model import HeldWrites
 from marconi_proxy.front_door.refusals import ClientGone, Refused, unavailable
 
-# How long (seconds) figures of a move are told after its last call was held, and of how many moves.
-_TOLD_FOR = 120.0
-_TOLD_OF = 250
+# How long (seconds) the counts of a move are kept after its last call was held, and of how many moves.
+_KEPT_FOR = 120.0
+_KEPT_OF = 250
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -25,6 +26,10 @@ class _Figures:
         self.held = 0
         self.refused = 0
         self.longest = 0.0
+        self.stored: HeldWrites | None = None
+
+    def counts(self, member: str) -> HeldWrites:
+        return HeldWrites(member, self.held, self.refused, round(self.longest * 1000))
 
 
 class Holding:
@@ -68,7 +73,7 @@ class Holding:
 
     def _refuse(self, move: str | None, since: float) -> Refused:
         self._note(move, since).refused += 1
-        return unavailable("This queue is just being moved. Nothing was done.")
+        return unavailable("This queue is being moved. The request was not processed; retry after Retry-After seconds.")
 
     def _note(self, move: str | None, since: float) -> _Figures:
         figures = self._figures.setdefault(move or "", _Figures())
@@ -77,18 +82,20 @@ class Holding:
         figures.longest = max(figures.longest, figures.at - since)
         return figures
 
-    def report(self) -> dict[str, dict[str, int]]:
-        """Return, of the last minutes' moves by their ids, how many calls were held and refused, and the longest wait
-        in milliseconds."""
+    def report(self, member: str) -> dict[str, HeldWrites]:
+        """Return the counts that have changed since the last report, by the moves' ids, as ``member`` says them."""
         figures = self._figures
-        horizon = self._clock() - _TOLD_FOR
-        while figures and (len(figures) > _TOLD_OF or next(iter(figures.values())).at < horizon):
+        horizon = self._clock() - _KEPT_FOR
+        while figures and (len(figures) > _KEPT_OF or next(iter(figures.values())).at < horizon):
             figures.popitem(last=False)
-        return {
-            move: {"held": one.held, "refused": one.refused, "longest_ms": round(one.longest * 1000)}
-            for move, one in figures.items()
-            if move
-        }
+        counts = {move: one.counts(member) for move, one in figures.items() if move}
+        return {move: count for move, count in counts.items() if count != figures[move].stored}
+
+    def reported(self, found: Mapping[str, HeldWrites]) -> None:
+        """Take in that what ``report`` returned was stored."""
+        for move, count in found.items():
+            if move in self._figures:
+                self._figures[move].stored = count
 
 
 async def _gone(receive: Receive) -> None:

@@ -9,7 +9,8 @@ Deletion: ``deleting`` first, then the partition, then the catalog. Of a queue w
 first, with the client's own call, and the sealed ones follow: what the last refuses, is done nowhere. A crash leaves
 ``deleting``: creating calls wait for it, and whoever meets it after ``takeover_after`` seconds finishes it, on every
 segment. Until then the first deleter's call might still arrive at the partition, and would take a new queue of the same
-name along; so a deleter gives its call up after half of that time (``deletion_limit``).
+name along; so a deleter gives its call up after half of that time (``deletion_limit``). That a placement has been in a
+state for so long is what this worker has watched on its own clock; it looks again by itself when the time is over.
 
 Moves: a queue that is being created, deleted or reserved cannot be sealed, and all writes of placements here are
 compare-and-set, so each of them either comes before a switch, which then fails, or after it and sees it. In particular
@@ -33,18 +34,23 @@ from weakref import WeakValueDictionary
 from catalog.errors import CatalogError, CatalogUnavailable, Conflict
 from catalog.interface import Catalog
 from catalog.model import Placement, PlacementState, QueueKey, Segment
+from catalog.unchanged import Unchanged
 from marconi_proxy.background import ended
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.existence import delete as delete_from
 from marconi_proxy.front_door.existence import exists
 from marconi_proxy.front_door.placing import ROUNDS, UNFINISHED, Placing
 from marconi_proxy.front_door.refusals import ClientGone, Refused, unavailable
-from marconi_proxy.front_door.writing import Write
+from marconi_proxy.front_door.writing import Write, awake_or_not
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import NotSent, UpstreamError, Withdrawn
 from marconi_proxy.upstream.exchange import Guard
 
 LOG = logging.getLogger(__name__)
+
+# How many placements are watched at a time; and seconds after the end of a wait, so that it is over for certain.
+_WATCHED = 10_000
+_A_LITTLE = 0.1
 
 # Sends the client's call to the segment of a placement that writes go to.
 Sender = Callable[[Placement], Awaitable[Answer]]
@@ -81,8 +87,10 @@ def _token() -> str:
 
 
 class Lifecycle:
-    """Belongs to one worker. ``deadline``: seconds after which a call to a partition is given up; ``clock``: seconds
-    since 1970; ``token`` makes a random one for each new placement; ``begin`` counts a write of this worker's own."""
+    """Belongs to one worker. ``deadline``: seconds after which a call to a partition is given up; ``clock``: monotonic
+    seconds, also while the machine sleeps; ``wall``: seconds since 1970, only to be written down; ``later(seconds,
+    function, *arguments)`` calls it after so many seconds; ``token`` makes a random one for each new placement;
+    ``begin`` counts a write of this worker's own."""
 
     def __init__(
         self,
@@ -91,17 +99,24 @@ class Lifecycle:
         *,
         takeover_after: float,
         deadline: float,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = awake_or_not,
+        wall: Callable[[], float] = time.time,
+        later: Callable[..., object] | None = None,
         token: Callable[[], str] = _token,
         begin: Callable[[QueueKey], Write] | None = None,
     ) -> None:
         self._catalog = catalog
         self._directory = directory
-        self.placing = Placing(catalog, directory, clock, token)
+        self.placing = Placing(catalog, directory, wall, token)
         self._takeover_after = takeover_after
         self.deletion_limit = takeover_after / 2
         self._deadline = deadline
         self._clock = clock
+        self._wall = wall
+        self._later = later
+        self._watched: Unchanged[QueueKey] = Unchanged(clock)
+        self._timers: set[QueueKey] = set()
+        self._stopped = False
         self._begin_write = begin
         self._locks: WeakValueDictionary[QueueKey, asyncio.Lock] = WeakValueDictionary()
         self._tasks: dict[QueueKey, asyncio.Task[None]] = {}
@@ -128,6 +143,7 @@ class Lifecycle:
 
     async def stop(self) -> None:
         """Give up what runs in the background."""
+        self._stopped = True
         self._again.clear()
         await ended(self._tasks.values())
 
@@ -192,7 +208,7 @@ class Lifecycle:
                 continue
             if dead_letter is not None:
                 await self.placing.tie(current, dead_letter)
-            ours = replace(current, epoch=current.epoch + 1, state=PlacementState.CREATING, since=self._clock())
+            ours = replace(current, epoch=current.epoch + 1, state=PlacementState.CREATING, since=self._wall())
             try:
                 await self._catalog.replace_placement(ours)
             except Conflict:
@@ -220,7 +236,7 @@ class Lifecycle:
         for _ in range(ROUNDS):
             try:
                 await self._catalog.replace_placement(
-                    replace(current, epoch=current.epoch + 1, state=PlacementState.OPEN, since=self._clock())
+                    replace(current, epoch=current.epoch + 1, state=PlacementState.OPEN, since=self._wall())
                 )
                 return
             except Conflict as conflict:
@@ -256,7 +272,7 @@ class Lifecycle:
                     epoch=placement.epoch + 1,
                     state=PlacementState.RESERVED,
                     segments=placement.segments[-1:],
-                    since=self._clock(),
+                    since=self._wall(),
                     move=None,
                 )
             )
@@ -291,9 +307,9 @@ class Lifecycle:
             if placement is None:
                 await self._adopt(Placement(key.project, key.queue, 1, PlacementState.CREATING, (segment,)))
             elif placement.state is PlacementState.CREATING:
-                age = self._clock() - placement.since
-                # Removed only when no creating call of the one who stamped it can be under way any more.
-                await self._settle_creating(placement, withdraw=age > self._deadline + self._takeover_after)
+                # Removed only when no creating call of the worker that stamped it can be in flight any more.
+                over = self._stands_for(placement, self._deadline + self._takeover_after)
+                await self._settle_creating(placement, withdraw=over)
             elif placement.state is PlacementState.DELETING and self._abandoned(placement):
                 await self._take_over_deletion(placement)
 
@@ -349,15 +365,18 @@ class Lifecycle:
                     return None
                 if current.state is PlacementState.DELETING and not self._abandoned(current):
                     raise self._being_deleted()
-                ours = replace(current, epoch=current.epoch + 1, state=PlacementState.DELETING, since=self._clock())
+                begun = self._clock()
+                ours = replace(current, epoch=current.epoch + 1, state=PlacementState.DELETING, since=self._wall())
                 try:
                     await self._catalog.replace_placement(ours)
                 except Conflict:
                     continue
-                return await self._delete(current, ours, send, guard)
+                return await self._delete(current, ours, begun, send, guard)
         raise unavailable("Too many calls change this queue at once. Nothing was done.")
 
-    async def _delete(self, before: Placement, ours: Placement, send: Sender, guard: Guard | None) -> Answer:
+    async def _delete(
+        self, before: Placement, ours: Placement, begun: float, send: Sender, guard: Guard | None
+    ) -> Answer:
         try:
             answer = await send(ours)
         except NotSent:
@@ -365,7 +384,7 @@ class Lifecycle:
             raise
         # Any other failure leaves ``deleting``: the call may still be done.
         if answer.status < 300:
-            await self._delete_sealed(ours, guard)
+            await self._delete_sealed(ours, begun, guard)
             # Who deletes what is only reserved, gives up the reservation.
             if before.state is PlacementState.RESERVED:
                 ours = replace(ours, group=None)
@@ -379,9 +398,10 @@ class Lifecycle:
             await self._revert(before, ours)
         return answer
 
-    async def _delete_sealed(self, ours: Placement, guard: Guard | None) -> None:
-        """Delete all segments but the last. Raises Refused if that cannot be: the deletion is to be finished later."""
-        in_time = _InTime(self._clock, ours.since + self.deletion_limit)
+    async def _delete_sealed(self, ours: Placement, begun: float, guard: Guard | None) -> None:
+        """Delete all segments but the last, of a deletion that was ``begun`` at this time. Raises Refused if it cannot
+        be done: the deletion is to be finished later."""
+        in_time = _InTime(self._clock, begun + self.deletion_limit)
         for segment in ours.segments[:-1]:
             try:
                 upstream = await self.placing.upstream(segment)
@@ -398,14 +418,32 @@ class Lifecycle:
         ended = before.state in (PlacementState.DELETING, PlacementState.SEALING)
         state = PlacementState.OPEN if ended else before.state
         move = ours.move if len(ours.segments) > 1 else None
-        back = replace(ours, epoch=ours.epoch + 1, state=state, since=self._clock(), move=move)
+        back = replace(ours, epoch=ours.epoch + 1, state=state, since=self._wall(), move=move)
         try:
             await self._catalog.replace_placement(back)
         except (Conflict, CatalogUnavailable) as error:
             LOG.warning("a placement on %s stays in state deleting: %s", ours.partition, error)
 
     def _abandoned(self, placement: Placement) -> bool:
-        return self._clock() - placement.since > self._takeover_after
+        return self._stands_for(placement, self._takeover_after)
+
+    def _stands_for(self, placement: Placement, seconds: float) -> bool:
+        """Tell whether this worker has watched the placement unchanged for so long. If not, it looks again then."""
+        key = placement.key
+        if len(self._watched) > _WATCHED:
+            self._watched.keep(lambda _: False)
+        standing = self._watched.seen(key, (placement.born, placement.epoch), self._clock())
+        if standing > seconds:
+            return True
+        if self._later is not None and key not in self._timers:
+            self._timers.add(key)
+            self._later(seconds - standing + _A_LITTLE, self._look_again, key, placement.segments[-1])
+        return False
+
+    def _look_again(self, key: QueueKey, segment: Segment) -> None:
+        self._timers.discard(key)
+        if not self._stopped:
+            self.settle_later(key, segment)
 
     def _being_deleted(self) -> Refused:
         return unavailable("This queue is being deleted. Nothing was done.", max(1, int(self._takeover_after)))
@@ -414,8 +452,8 @@ class Lifecycle:
         """Finish what another worker left. Raises Refused if that one may still be at it."""
         if not self._abandoned(placement):
             raise self._being_deleted()
-        ours = replace(placement, epoch=placement.epoch + 1, since=self._clock())
-        in_time = _InTime(self._clock, ours.since + self.deletion_limit)
+        in_time = _InTime(self._clock, self._clock() + self.deletion_limit)
+        ours = replace(placement, epoch=placement.epoch + 1, since=self._wall())
         try:
             await self._catalog.replace_placement(ours)
             for segment in ours.segments:

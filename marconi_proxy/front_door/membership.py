@@ -1,4 +1,4 @@
-"""This worker's registration in the catalog: a lease that it renews while it lives, and what it has acknowledged.
+"""This worker's registration in the catalog: a lease that it renews while it lives, and the seals that it acknowledges.
 
 What it may do by its lease, and owes by its fence, is ``writing``; here it is sent and heard of.
 """
@@ -12,11 +12,12 @@ import secrets
 import socket  # noqa: TID251 - only for the host's name
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, NotRegistered
 from catalog.interface import Catalog
-from catalog.model import Member
+from catalog.model import HeldWrites, Member, Seal
+from catalog.unchanged import Unchanged
 from marconi_proxy.background import ended
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.writing import Writing
@@ -24,22 +25,28 @@ from marconi_proxy.moving.protocol.barrier import CHAINS
 
 LOG = logging.getLogger(__name__)
 
-# A member that has not renewed for so long (seconds), nor for its lease, was killed; any other forgets it.
+# A member that has not renewed for so long (seconds), nor for its lease, was killed; any other removes it.
 FORGOTTEN_AFTER = 600.0
 # What this release can do that the first could not.
 CAPABILITIES = (CHAINS,)
 _RENEWALS_BETWEEN_SWEEPS = 30
+# Seconds between two reports of held writes, if there are any.
+_REPORT_INTERVAL = 0.5
 
 
 class Reporter(Protocol):
-    def report(self) -> Mapping[str, Any]: ...
+    def report(self, member: str) -> Mapping[str, HeldWrites]:
+        """Return what has changed of the writes that waited for moves, by the moves' ids."""
+
+    def reported(self, found: Mapping[str, HeldWrites]) -> None:
+        """Take in that this was stored."""
 
 
 class Membership:
     """Belongs to one worker. ``start`` it, and ``stop`` it.
 
     ``interval`` is how often it renews, in seconds; what it promises each time is the lease of ``writing``. ``holding``
-    knows how it made clients wait.
+    reports the writes that waited.
     """
 
     def __init__(
@@ -51,15 +58,21 @@ class Membership:
         self._writing = writing
         self._holding = holding
         self._interval = interval
-        self._told = 0
+        self._beat = 0
+        self._registered = False
+        self._registering = asyncio.Lock()
+        self._sent: frozenset[Seal] = frozenset()
         self._lapsed = False
+        self._others: Unchanged[str] = Unchanged(writing.clock)
         self._news = asyncio.Event()
         self._tried = asyncio.Event()
         self._renewer: asyncio.Task[None] | None = None
+        self._reporter: asyncio.Task[None] | None = None
 
     async def start(self, patience: float) -> None:
         """Begin to renew; return when it was tried once, or after ``patience`` seconds at the latest."""
         self._renewer = asyncio.create_task(self._renew_forever(), name="membership")
+        self._reporter = asyncio.create_task(self._report_forever(), name="held writes")
         with suppress(TimeoutError):
             await asyncio.wait_for(self._tried.wait(), patience)
 
@@ -70,7 +83,8 @@ class Membership:
         is what movers wait for.
         """
         self._writing.close()
-        await ended([self._renewer])
+        async with self._registering:  # one that came after the removal would bring this member back
+            await ended([self._renewer, self._reporter])
         if not self._writing.fence.idle(self._writing.clock()):
             LOG.info("member %s stops with writes that may still be done, and lets its lease lapse", self.id)
             return
@@ -80,14 +94,14 @@ class Membership:
             LOG.info("could not sign off as member %s: %s", self.id, error)
 
     def hurry(self) -> None:
-        """Renew at once if more can be acknowledged than was told. However often it is called, while a renewal is
+        """Renew at once if a seal can be acknowledged that was not yet. However often it is called while a renewal is
         under way: one follows it."""
         self._news.set()
 
     async def _renew_forever(self) -> None:
         renewals = 0
         while True:
-            # Whatever comes from here on, the next renewal tells.
+            # Whatever comes from here on is part of the next renewal.
             self._news.clear()
             try:
                 await self._renew()
@@ -108,10 +122,20 @@ class Membership:
         writing = self._writing
         renewal = writing.lease.sent(writing.clock())
         member = self._member()
-        await self._catalog.renew_member(member)
-        self._told = member.acked
+        if self._registered:
+            try:
+                await self._catalog.renew_member(member)
+            except NotRegistered:
+                # A mover has watched this worker in silence for its lease. It may write again in a new term.
+                writing.lease.revoke()
+                self._registered = False
+        if not self._registered:
+            async with self._registering:
+                await self._catalog.register_member(member)
+            self._registered = True
+        self._sent = member.acks
         if writing.lease.confirmed(renewal, writing.clock()):
-            # In the same step: what is known is from a time when nobody asked this worker before switching a queue.
+            # In the same step: what is known is from a time when no mover waited for this worker.
             self._directory.forget_all()
             LOG.info("registered as member %s: what was known is read anew", self.id)
             self._lapsed = False
@@ -124,31 +148,50 @@ class Membership:
             LOG.warning("the lease of this worker could not be renewed in time: it takes no writes until it can")
 
     async def _pause(self) -> None:
-        """Wait until the next renewal is due: the interval, or until something more can be acknowledged."""
+        """Wait until the next renewal is due: the interval, or until another seal can be acknowledged."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._interval):
                 while True:
                     await self._news.wait()
                     self._news.clear()
-                    if self._acked() > self._told:
+                    if self._acks() - self._sent:
                         return
 
-    def _acked(self) -> int:
-        return self._writing.fence.acked(self._directory.applied, self._writing.clock())
+    async def _report_forever(self) -> None:
+        """Store the counts of held writes. Apart from renewals, which acknowledge seals and must not wait for it."""
+        while True:
+            await asyncio.sleep(_REPORT_INTERVAL)
+            try:
+                if found := self._holding.report(self.id):
+                    await self._catalog.put_held_writes(found)
+                    self._holding.reported(found)
+            except CatalogError as error:
+                LOG.debug("could not store the counts of held writes: %s", error)
+
+    def _acks(self) -> frozenset[Seal]:
+        writing = self._writing
+        return frozenset(seal for seal in writing.fence.acks(writing.clock()) if isinstance(seal, Seal))
 
     def _member(self) -> Member:
-        directory = self._directory
+        directory, writing = self._directory, self._writing
+        self._beat += 1
         return Member(
             self.id,
+            self._beat,
             directory.applied,
             directory.synced,
-            self._acked(),
+            self._acks(),
             CAPABILITIES,
-            self._writing.seconds,
-            self._holding.report(),
+            writing.seconds,
+            writing.late_writes,
         )
 
     async def _sweep(self) -> None:
-        for sighting in await self._catalog.list_members():
-            if sighting.age > FORGOTTEN_AFTER:
-                await self._catalog.evict_member(sighting.member.id, idle=FORGOTTEN_AFTER)
+        """Remove members that this worker has watched in silence for so long."""
+        asked = self._others.now()
+        members = await self._catalog.list_members()
+        for member in members:
+            if self._others.seen(member.id, member.stamp, asked) > max(FORGOTTEN_AFTER, member.patience):
+                await self._catalog.expire_member(member)
+        ids = {member.id for member in members}
+        self._others.keep(lambda id_: id_ in ids)

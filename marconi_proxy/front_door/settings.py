@@ -26,6 +26,7 @@ class Settings:
     max_held: int
     seal_overdue: float
     ambiguity: float
+    linger: float
     default_page: int
     max_page: int
     pages: PageLimits
@@ -47,6 +48,7 @@ class Settings:
             max_held=conf.moving.max_held,
             seal_overdue=conf.moving.seal_overdue,
             ambiguity=conf.moving.ambiguity,
+            linger=conf.moving.linger,
             default_page=conf.listing.default_page,
             max_page=conf.listing.max_page,
             pages=PageLimits(scan=conf.listing.scan_limit, ask=conf.listing.ask_limit, deadline=conf.listing.deadline),

@@ -1,4 +1,4 @@
-"""A worker's right to write, and the calls by which it does: ``moving.fence`` as calls go through it.
+"""A worker's right to write, and the calls by which it does: ``moving.protocol.fence`` as calls go through it.
 
 A ``Write`` is one call that changes what a queue holds, from before its queue is looked up until nothing more can come
 of it. It is the guard of its call upstream: each try asks whether the term is still that in which the queue was looked
@@ -58,7 +58,8 @@ class Writing:
     def begin(self, key: QueueKey, *, lasting: bool) -> Write:
         """Count a call that writes, before its queue is looked up. Raises Refused if this worker must not write.
 
-        ``lasting``: nobody else may open a new segment while it may still be done though nobody waits for it any more.
+        ``lasting``: count it as in flight until the ambiguity window ends, even after its client gave up; no segment
+        may open before then.
         """
         ticket = self.fence.begin(key)
         term = self.lease.term(self.clock())

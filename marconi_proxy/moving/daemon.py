@@ -10,7 +10,9 @@ import secrets
 import signal
 import socket  # noqa: TID251 - only for the host's name
 import time
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 from oslo_config import cfg
 
@@ -19,7 +21,7 @@ from catalog.interface import Catalog
 from marconi_proxy.audit.opening import make_auditor
 from marconi_proxy.background import ended
 from marconi_proxy.moving.clock import SystemClock
-from marconi_proxy.moving.driving.following import Following
+from marconi_proxy.moving.driving.following import follow
 from marconi_proxy.moving.mover import Mover
 from marconi_proxy.moving.opening import make_steps, pace_of
 from marconi_proxy.moving.plans.executor import Executor, run_plans, until_news
@@ -69,8 +71,8 @@ async def _serve(conf: cfg.ConfigOpts) -> None:
         catalog = await open_catalog(conf.catalog.uri)
         stack.push_async_callback(catalog.close)
         name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
-        mover, following, planner = make_mover(conf, catalog, stack, name)
-        beside = [following.run(), planner.run()]
+        beside: list[Coroutine[Any, Any, None]] = []
+        mover = make_mover(conf, catalog, stack, name, beside)
         collector = make_collector(conf, catalog, stack, name)
         if collector is not None:
             beside.append(collector.run())
@@ -85,20 +87,21 @@ async def _serve(conf: cfg.ConfigOpts) -> None:
 
 
 def make_mover(
-    conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack, name: str
-) -> tuple[Mover, Following, Planner]:
-    """Return a mover over an open catalog, what tells it of changes, and what carries out plans beside it; ``stack``
-    closes what they need."""
-    # The two know each other: a position is asked of the feed, and the feed tells of moves.
-    mover: Mover
+    conf: cfg.ConfigOpts,
+    catalog: Catalog,
+    stack: AsyncExitStack,
+    name: str,
+    beside: list[Coroutine[Any, Any, None]],
+) -> Mover:
+    """Return a mover over an open catalog; ``beside`` gets what must run beside it, ``stack`` closes what they need."""
+    steps = make_steps(conf, catalog, stack)
+    chance = random.Random()  # noqa: S311 - spreads load, guards nothing
+    mover = Mover(catalog, steps, pace_of(conf), SystemClock(), chance, name)
     planner = Planner(conf, catalog)
 
     def changed(move_id: str | None, version: int | None) -> None:
         mover.changed(move_id, version)
         planner.changed(move_id)
 
-    following = Following(catalog, changed)
-    steps = make_steps(conf, catalog, following.position, stack)
-    chance = random.Random()  # noqa: S311 - spreads load, guards nothing
-    mover = Mover(catalog, steps, pace_of(conf), SystemClock(), chance, name)
-    return mover, following, planner
+    beside += [follow(catalog, changed), steps.watch.run(), planner.run()]
+    return mover

@@ -1,8 +1,9 @@
 """The mover: finds moves that are not finished and that nobody drives, and drives them. Any number of them run.
 
-It visits a move: takes the hold of it (of its whole group), does step after step while they come shortly after one
-another, and releases it. A move that waits for consumers or for time costs nothing between two visits. Who loses a hold
-stops at once; what it had begun is right all the same, as the steps are.
+It visits a move: takes the lock of it (of its whole group), does step after step while they come shortly after one
+another, and releases it. A move that waits for consumers or for time costs nothing between two visits. A mover that
+loses a lock stops at once; what it had begun is right all the same, as the steps are. The lock of a mover that died is
+taken over once it was watched without a renewal for as long as that mover had promised to renew.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import NamedTuple
 
 from catalog.errors import CatalogError, MoveConflict, MoveHeld, MoveNotHeld
 from catalog.interface import Catalog
-from catalog.model import Move, MoveState
-from marconi_proxy.background import ended
+from catalog.model import Holder, Move, MoveState
+from catalog.unchanged import Unchanged
+from marconi_proxy.background import ended, take_lock
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.convoy import Convoy
 from marconi_proxy.moving.driving.drive import Drive
@@ -37,7 +39,9 @@ _SWEEP = 10.0
 _RESTING = 60.0
 # Seconds: a step that comes within this time is waited for.
 _PATIENCE = 1.5
-# Seconds until the next visit of a move on which somebody else is at work.
+# Seconds within which a change of a move is looked into.
+_NEWS = 0.1
+# Seconds until the next visit of a move on which another mover is at work.
 _SHORTLY = 0.5
 # Visits at a time, most of which wait for their next step; and steps at a time, which are in the way of those that hold
 # writes.
@@ -70,6 +74,8 @@ class Mover:
         self._clock = clock
         self._chance = chance
         self._rounds = Rounds(steps, clock, pace.seals_per_second)
+        # What this process has seen of moves, by (id, subject): their locks, and how long their records stand.
+        self._watched: Unchanged[tuple[str, str]] = Unchanged(clock.monotonic)
         self._turns = asyncio.Semaphore(_STEPS)
         # When which move is to be visited, by the monotonic clock; those under visit; the versions last seen.
         self._due: dict[str, float] = {}
@@ -92,8 +98,8 @@ class Mover:
         elif move_id in self._visited:
             self._again.add(move_id)
         else:
-            # A new one is for whoever is first; of the others one of the movers is in the middle of it, most likely.
-            later = 0.0 if version == 1 else self._chance.uniform(0.0, _SHORTLY)
+            # A new one is for the mover that is first; of the others a mover is in the middle of it, most likely.
+            later = 0.0 if version == 1 else self._chance.uniform(0.0, _NEWS)
             self._due[move_id] = min(self._due.get(move_id, math.inf), self._clock.monotonic() + later)
         self._news.set()
 
@@ -152,6 +158,7 @@ class Mover:
                 self._due[id_] = now + (self._jitter(self._pace.hold / 2) if elsewhere else 0.0)
         for id_ in known - found.keys():
             self._forget(id_)
+        self._watched.keep(lambda key: key[0] in self._due)
         self._sweep_at = now + self._jitter(_SWEEP)
 
     def _forget(self, id_: str) -> None:
@@ -199,7 +206,7 @@ class Mover:
                 self._due[id_] = self._clock.monotonic() + self._jitter(_SWEEP)
                 return
             held: list[_Held] = []
-            # From before the first is taken: the store counts from when it is.
+            # From before the first is taken: others count from later.
             limit = asyncio.timeout_at(self._lost_at())
             try:
                 await self._take(ids, held)
@@ -207,7 +214,8 @@ class Mover:
                     wait = await self._held(held, limit)
             except MoveHeld as error:
                 LOG.debug("%s", error)
-                wait = self._jitter(self._pace.hold / 2)
+                watched = self._watched.seen((error.move_id, "lock"), error.holder, self._watched.now())
+                wait = max(_SHORTLY, error.holder.patience - watched) * self._chance.uniform(1.0, 1.1)
             finally:
                 await self._release(held)
         except MoveNotHeld as error:
@@ -227,12 +235,18 @@ class Mover:
     async def _take(self, ids: Iterable[str], held: list[_Held]) -> None:
         """Take hold of all of them, in the order in which every mover does. Raises MoveHeld, CatalogError."""
         for id_ in ids:
+            take = partial(self._take_move, id_)
             try:
-                move = await self._catalog.take_move(id_, self.name, self._pace.hold)
+                move = await take_lock(self._watched, (id_, "lock"), take, MoveHeld)
             except MoveConflict:
                 continue  # there is no such move
             assert move.holder is not None
             held.append(_Held(move, move.holder.token))
+
+    async def _take_move(self, id_: str, over: Holder | None) -> Move:
+        if over is not None:
+            LOG.info("move %s is taken over from %s, which has not renewed its lock", id_, over.name)
+        return await self._catalog.take_move(id_, self.name, self._pace.hold, over=over)
 
     async def _release(self, held: list[_Held]) -> None:
         for move, token in held:
@@ -249,7 +263,10 @@ class Mover:
         ``limit``: when their holds may have ended. Then whatever is under way is given up, for calls to partitions
         do not compare anything.
         """
-        drives = [Drive(self._steps, self._pace, self._clock, self._chance, move, token) for move, token in held]
+        drives = [
+            Drive(self._steps, self._pace, self._clock, self._chance, move, token, self._watched)
+            for move, token in held
+        ]
         convoy = Convoy(drives, self._rounds.seal, self._turns)
         going = asyncio.create_task(self._go_on(convoy), name="going on")
         keeping = asyncio.create_task(self._keep(held, limit), name="keeping hold")

@@ -8,13 +8,11 @@ from contextlib import AsyncExitStack
 
 from oslo_config import cfg
 
-from catalog.errors import CatalogUnavailable
 from catalog.interface import Catalog
-from catalog.model import Move, Partition, Placement
+from catalog.model import Move, Partition
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.moving.clock import SystemClock
 from marconi_proxy.moving.driving.pace import Pace
-from marconi_proxy.moving.driving.steps.interface import Steps
 from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
 from marconi_proxy.upstream.exchange import Upstream
@@ -36,11 +34,9 @@ def pace_of(conf: cfg.ConfigOpts) -> Pace:
     )
 
 
-def make_steps(
-    conf: cfg.ConfigOpts, catalog: Catalog, position: Callable[[Placement], Awaitable[int]], stack: AsyncExitStack
-) -> Steps:
-    """Return the real steps; ``position`` as for RealSteps, ``stack`` closes their connections. Call it in the loop."""
-    return RealSteps(catalog, make_upstreams(conf, stack), position, SystemClock())
+def make_steps(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack) -> RealSteps:
+    """Return the real steps; ``stack`` closes their connections. Call it in the loop."""
+    return RealSteps(catalog, make_upstreams(conf, stack), SystemClock())
 
 
 def make_upstreams(conf: cfg.ConfigOpts, stack: AsyncExitStack) -> Callable[[Partition], Upstream]:
@@ -62,13 +58,9 @@ def make_rehearsal(
     conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack
 ) -> Callable[..., Awaitable[Rehearsed]]:
     """Return ``rehearsal(move, *mates)``: of a move that is not stored. ``mates`` are the moves of its group."""
-    steps = make_steps(conf, catalog, _nowhere, stack)
+    steps = make_steps(conf, catalog, stack)
 
     async def rehearsal(move: Move, *mates: Move) -> Rehearsed:
         return await rehearse(steps, pace_of(conf), SystemClock(), move, mates)
 
     return rehearsal
-
-
-async def _nowhere(placement: Placement) -> int:
-    raise CatalogUnavailable("a rehearsal seals nothing")

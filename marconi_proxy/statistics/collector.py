@@ -16,8 +16,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from catalog.errors import CatalogError, WalkHeld, WalkNotHeld
 from catalog.interface import Catalog
-from catalog.model import LISTED_STATES, Partition, Placement, QueueKey, Segment, StatisticsSubject, Walk
-from marconi_proxy.background import LOOK, rest, take_turns
+from catalog.model import LISTED_STATES, Holder, Partition, Placement, QueueKey, Segment, StatisticsSubject, Walk
+from catalog.unchanged import Unchanged
+from marconi_proxy.background import LOOK, Interval, take_lock, take_turns
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.statistics.totals import Asked, Holding, advance, finish
 
@@ -57,6 +58,8 @@ class Collector:
         self._name = name
         self._per_second = per_second
         self._interval = interval
+        self._due = Interval(interval, clock, chance)
+        self._watched: Unchanged[str] = Unchanged(clock.monotonic)
         self._page = max(1, min(_MOST, int(per_second * _PAGE_SECONDS)))
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
@@ -70,22 +73,22 @@ class Collector:
     async def visit(self) -> float:
         """Walk to the end if it is time to; return after how many seconds to look again. Raises CatalogError."""
         walk = await self._catalog.get_walk()
-        wait = self._rest(walk)
+        wait = self._due.left(walk.ended)
         if wait > 0:
             return min(wait, LOOK)
-        walk = await self._catalog.take_walk(self._name, HOLD)
+        walk = await take_lock(self._watched, "walk", self._take, WalkHeld)
         assert walk.holder is not None
         token = walk.holder.token
         try:
-            if self._rest(walk) <= 0:
+            if self._due.left(walk.ended) <= 0:
                 await self._walk(walk if walk.under_way else Walk(begun=self._clock.now()), token)
         finally:
             with contextlib.suppress(CatalogError):
                 await self._catalog.release_walk(token)
         return min(self._interval, LOOK)
 
-    def _rest(self, walk: Walk) -> float:
-        return rest(walk.ended, self._interval, self._clock.now())
+    async def _take(self, over: Holder | None) -> Walk:
+        return await self._catalog.take_walk(self._name, HOLD, over=over)
 
     async def _walk(self, walk: Walk, token: int) -> None:
         while walk.ended is None:

@@ -16,6 +16,8 @@ from tests.contract import racing, version_1, version_2
 from tests.contract.examples import Feed, move, placement
 from tests.contract.version_1 import NEWS, ORDERS, PARTITIONS
 
+EARLIER = f"version {{}}, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"
+
 
 @pytest.fixture
 def old_uri(catalog_uri: str) -> str:
@@ -33,7 +35,7 @@ async def upgraded(old_uri: str) -> AsyncIterator[Catalog]:
 
 async def test_check_says_what_to_do(old_uri: str) -> None:
     catalog = await open_catalog(old_uri)
-    with pytest.raises(WrongSchema, match=f"version 1, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"):
+    with pytest.raises(WrongSchema, match=EARLIER.format(1)):
         await catalog.check()
     await catalog.init()
     await catalog.check()
@@ -107,7 +109,7 @@ async def test_processes_race_to_upgrade(old_uri: str) -> None:
 async def from_2(catalog_uri: str) -> AsyncIterator[Catalog]:
     version_2.make(catalog_uri)
     catalog = await open_catalog(catalog_uri)
-    with pytest.raises(WrongSchema, match=f"version 2, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"):
+    with pytest.raises(WrongSchema, match=EARLIER.format(2)):
         await catalog.check()
     await catalog.init()
     await catalog.check()

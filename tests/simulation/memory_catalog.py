@@ -21,6 +21,7 @@ from catalog.errors import (
     MoveNotHeld,
     MoveUnderWay,
     NotEmpty,
+    NotRegistered,
     PartitionConflict,
     PartitionInUse,
     PartitionUnknown,
@@ -36,10 +37,10 @@ from catalog.model import (
     Audit,
     Change,
     ChangeSubject,
+    HeldWrites,
     Holder,
     Kept,
     Member,
-    MemberSighting,
     Move,
     MoveState,
     Partition,
@@ -53,6 +54,7 @@ from catalog.model import (
     Synced,
     Tenant,
     Walk,
+    above_all,
 )
 
 T = TypeVar("T")
@@ -87,12 +89,14 @@ class Store:
     placements: dict[QueueKey, Placement] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)
     tenants: dict[str, Tenant] = field(default_factory=dict)
-    members: dict[str, tuple[Member, float]] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
+    stamps: int = 0
     moves: dict[str, Move] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
     # How often a move was taken that somebody else had not released.
     takeovers: int = 0
     holders: dict[str, Holder] = field(default_factory=dict)
+    held_writes: dict[tuple[str, str], HeldWrites] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     statistics: dict[tuple[str, str], Statistics] = field(default_factory=dict)
     walk: Walk = field(default_factory=Walk)
@@ -236,29 +240,34 @@ class Store:
 
     # -- members -----------------------------------------------------------------------------------------------------
 
-    def renew_member(self, member: Member) -> None:
+    def _put_member(self, member: Member) -> None:
         if self.loading is not None:
             raise CatalogUnavailable("it is being loaded from a backup")
-        self.members[member.id] = member, self.clock()
+        self.stamps += 1
+        self.members[member.id] = replace(member, renewed=self.clock(), stamp=str(self.stamps))
 
-    def sightings(self) -> list[MemberSighting]:
-        now = self.clock()
-        return [MemberSighting(member, max(0.0, now - at)) for _, (member, at) in sorted(self.members.items())]
+    def register_member(self, member: Member) -> None:
+        self._put_member(member)
 
-    def evict_member(self, member_id: str, idle: float) -> MemberSighting | None:
-        for sighting in self.sightings():
-            if sighting.member.id == member_id:
-                if not sighting.silent(idle):
-                    return sighting
-                del self.members[member_id]
-        return None
+    def renew_member(self, member: Member) -> None:
+        stored = self.members.get(member.id)
+        if stored is None:
+            raise NotRegistered(member.id)
+        if stored.beat < member.beat:
+            self._put_member(member)
+
+    def expire_member(self, member: Member) -> bool:
+        stored = self.members.get(member.id)
+        if stored is not None and stored.stamp == member.stamp:
+            del self.members[member.id]
+        return member.id not in self.members
 
     # -- moves -------------------------------------------------------------------------------------------------------
 
     def move(self, move_id: str) -> Move | None:
         stored = self.moves.get(move_id)
         holder = self.holders.get(move_id)
-        if stored is None or holder is None or holder.until <= self.clock():
+        if stored is None or holder is None:
             return stored
         # PERF: a record is checked when it is made, and read far more often.
         known = self._shown.get(move_id)
@@ -316,28 +325,39 @@ class Store:
             if plan is None or move.plan == plan
         ]
 
-    def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
+    def take_move(self, move_id: str, holder: str, seconds: float, over: Holder | None) -> Move:
         stored = self.move(move_id)
         if stored is None:
             raise MoveConflict(move_id, None)
-        if stored.holder is not None and stored.holder.name != holder:
+        other = stored.holder is not None and stored.holder.name != holder
+        if other and stored.holder != over:
+            assert stored.holder is not None
             raise MoveHeld(move_id, stored.holder)
-        before = self.holders.get(move_id)
-        self.takeovers += before is not None and before.name != holder
+        self.takeovers += other
         token = self.tokens[move_id] = self.tokens.get(move_id, 0) + 1
-        held = self.holders[move_id] = Holder(holder, token, self.clock() + seconds)
+        held = self.holders[move_id] = Holder(holder, token, 0, seconds)
         return replace(stored, holder=held)
 
     def renew_move(self, move_id: str, token: int, seconds: float) -> None:
         holder = self.holders.get(move_id)
-        if holder is None or holder.token != token or holder.until <= self.clock():
+        if holder is None or holder.token != token:
             raise MoveNotHeld(move_id, token)
-        self.holders[move_id] = replace(holder, until=self.clock() + seconds)
+        self.holders[move_id] = replace(holder, beat=holder.beat + 1, seconds=seconds)
 
     def release_move(self, move_id: str, token: int) -> None:
         holder = self.holders.get(move_id)
         if holder is not None and holder.token == token:
             del self.holders[move_id]
+
+    def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
+        for move_id, held in found.items():
+            self.held_writes[move_id, held.member] = held
+
+    def list_held_writes(self, move_id: str) -> list[HeldWrites]:
+        return [held for (move, _), held in sorted(self.held_writes.items()) if move == move_id]
+
+    def remove_held_writes(self, move_id: str) -> None:
+        self.held_writes = {key: held for key, held in self.held_writes.items() if key[0] != move_id}
 
     # -- plans -------------------------------------------------------------------------------------------------------
 
@@ -384,15 +404,14 @@ class Store:
         return [value for held in self._kept().values() for _, value in sorted(held.items())]
 
     def begin_load(self, replace: bool) -> str:
-        alive = [sighting.member.id for sighting in self.sightings() if not sighting.silent()]
-        movers = sorted({holder.name for holder in self.holders.values() if holder.until > self.clock()})
-        if alive or movers:
-            raise CatalogInUse(alive, movers)
+        movers = sorted({holder.name for id_, holder in self.holders.items() if not self.moves[id_].finished})
+        if self.members or movers:
+            raise CatalogInUse(sorted(self.members), movers)
         held = [kind for kind, values in self._kept().items() if values]
         if held and not replace and self.loading is None:
             raise NotEmpty(held)
-        self.first_token = max(self.first_token, int(self.clock() * 1000), *self.tokens.values(), 0)
-        for values in (*self._kept().values(), self.statistics, self.tokens, self.holders):
+        self.first_token = above_all(max(self.first_token, *self.tokens.values(), 0))
+        for values in (*self._kept().values(), self.statistics, self.tokens, self.holders, self.held_writes):
             values.clear()
         self.walk = Walk()
         self.audit = Audit()
@@ -443,23 +462,19 @@ class Store:
             if kind == subject.value and (after is None or name > after)
         ]
 
-    def get_walk(self) -> Walk:
-        holder = self.walk.holder
-        return self.walk if holder is None or holder.until > self.clock() else replace(self.walk, holder=None)
-
-    def take_walk(self, holder: str, seconds: float) -> Walk:
-        current = self.get_walk()
-        if current.holder is not None and current.holder.name != holder:
-            raise WalkHeld(current.holder)
+    def take_walk(self, holder: str, seconds: float, over: Holder | None) -> Walk:
+        current = self.walk.holder
+        if current is not None and current.name != holder and current != over:
+            raise WalkHeld(current)
         self.walks += 1
-        self.walk = replace(current, holder=Holder(holder, self.walks, self.clock() + seconds))
+        self.walk = replace(self.walk, holder=Holder(holder, self.walks, 0, seconds))
         return self.walk
 
     def save_walk(self, walk: Walk, token: int, seconds: float) -> None:
-        holder = self.get_walk().holder
+        holder = self.walk.holder
         if holder is None or holder.token != token:
             raise WalkNotHeld(token)
-        self.walk = replace(walk, holder=replace(holder, until=self.clock() + seconds))
+        self.walk = replace(walk, holder=replace(holder, beat=holder.beat + 1, seconds=seconds))
 
     def release_walk(self, token: int) -> None:
         if self.walk.holder is not None and self.walk.holder.token == token:
@@ -467,23 +482,19 @@ class Store:
 
     # -- the audit ---------------------------------------------------------------------------------------------------
 
-    def get_audit(self) -> Audit:
-        holder = self.audit.holder
-        return self.audit if holder is None or holder.until > self.clock() else replace(self.audit, holder=None)
-
-    def take_audit(self, holder: str, seconds: float) -> Audit:
-        current = self.get_audit()
-        if current.holder is not None and current.holder.name != holder:
-            raise AuditHeld(current.holder)
+    def take_audit(self, holder: str, seconds: float, over: Holder | None) -> Audit:
+        current = self.audit.holder
+        if current is not None and current.name != holder and current != over:
+            raise AuditHeld(current)
         self.audits += 1
-        self.audit = replace(current, holder=Holder(holder, self.audits, self.clock() + seconds))
+        self.audit = replace(self.audit, holder=Holder(holder, self.audits, 0, seconds))
         return self.audit
 
     def save_audit(self, found: Audit, token: int, seconds: float) -> None:
-        holder = self.get_audit().holder
+        holder = self.audit.holder
         if holder is None or holder.token != token:
             raise AuditNotHeld(token)
-        self.audit = replace(found, holder=replace(holder, until=self.clock() + seconds))
+        self.audit = replace(found, holder=replace(holder, beat=holder.beat + 1, seconds=seconds))
 
     def release_audit(self, token: int) -> None:
         if self.audit.holder is not None and self.audit.holder.token == token:
@@ -618,17 +629,20 @@ class MemoryCatalog(Catalog):
     async def remove_tenant(self, project: str) -> None:
         await self._do("remove_tenant", self._store.remove_tenant, project)
 
+    async def register_member(self, member: Member) -> None:
+        await self._do("register_member", self._store.register_member, member)
+
     async def renew_member(self, member: Member) -> None:
         await self._do("renew_member", self._store.renew_member, member)
 
-    async def list_members(self) -> list[MemberSighting]:
-        return await self._do("list_members", self._store.sightings)
+    async def list_members(self) -> list[Member]:
+        return await self._do("list_members", lambda: [m for _, m in sorted(self._store.members.items())])
 
     async def remove_member(self, member_id: str) -> None:
         await self._do("remove_member", self._store.members.pop, member_id, None)
 
-    async def evict_member(self, member_id: str, *, idle: float = 0.0) -> MemberSighting | None:
-        return await self._do("evict_member", self._store.evict_member, member_id, idle)
+    async def expire_member(self, member: Member) -> bool:
+        return await self._do("expire_member", self._store.expire_member, member)
 
     async def get_move(self, move_id: str) -> Move | None:
         return await self._do("get_move", self._store.move, move_id)
@@ -653,14 +667,23 @@ class MemoryCatalog(Catalog):
         filters = (project, queue, partition, states, plan, after)
         return _first(await self._do("list_moves", self._store.list_moves, *filters), limit)
 
-    async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
-        return await self._do("take_move", self._store.take_move, move_id, holder, seconds)
+    async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
+        return await self._do("take_move", self._store.take_move, move_id, holder, seconds, over)
 
     async def renew_move(self, move_id: str, token: int, seconds: float) -> None:
         await self._do("renew_move", self._store.renew_move, move_id, token, seconds)
 
     async def release_move(self, move_id: str, token: int) -> None:
         await self._do("release_move", self._store.release_move, move_id, token)
+
+    async def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
+        await self._do("put_held_writes", self._store.put_held_writes, found)
+
+    async def list_held_writes(self, move_id: str) -> list[HeldWrites]:
+        return await self._do("list_held_writes", self._store.list_held_writes, move_id)
+
+    async def remove_held_writes(self, move_id: str) -> None:
+        await self._do("remove_held_writes", self._store.remove_held_writes, move_id)
 
     async def get_plan(self, plan_id: str) -> Plan | None:
         return await self._do("get_plan", self._store.plans.get, plan_id)
@@ -705,10 +728,10 @@ class MemoryCatalog(Catalog):
         return _first(await self._do("list_statistics", self._store.list_statistics, subject, after), limit)
 
     async def get_walk(self) -> Walk:
-        return await self._do("get_walk", self._store.get_walk)
+        return await self._do("get_walk", lambda: self._store.walk)
 
-    async def take_walk(self, holder: str, seconds: float) -> Walk:
-        return await self._do("take_walk", self._store.take_walk, holder, seconds)
+    async def take_walk(self, holder: str, seconds: float, *, over: Holder | None = None) -> Walk:
+        return await self._do("take_walk", self._store.take_walk, holder, seconds, over)
 
     async def save_walk(self, walk: Walk, token: int, seconds: float) -> None:
         await self._do("save_walk", self._store.save_walk, walk, token, seconds)
@@ -717,10 +740,10 @@ class MemoryCatalog(Catalog):
         await self._do("release_walk", self._store.release_walk, token)
 
     async def get_audit(self) -> Audit:
-        return await self._do("get_audit", self._store.get_audit)
+        return await self._do("get_audit", lambda: self._store.audit)
 
-    async def take_audit(self, holder: str, seconds: float) -> Audit:
-        return await self._do("take_audit", self._store.take_audit, holder, seconds)
+    async def take_audit(self, holder: str, seconds: float, *, over: Holder | None = None) -> Audit:
+        return await self._do("take_audit", self._store.take_audit, holder, seconds, over)
 
     async def save_audit(self, found: Audit, token: int, seconds: float) -> None:
         await self._do("save_audit", self._store.save_audit, found, token, seconds)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from catalog.model import MemberSighting, MoveState, Placement, PlacementState
-from marconi_proxy.moving.protocol.barrier import Barrier, Passed
+from catalog.model import MoveState, Placement, PlacementState
+from marconi_proxy.moving.protocol.barrier import CHAINS, Barrier, Passed, Sighting
 from marconi_proxy.moving.protocol.evidence import happened
 from marconi_proxy.moving.protocol.machine import ENDS, Event
 from marconi_proxy.moving.protocol.transitions import abort, bar, retire, seal, switch
@@ -35,13 +35,13 @@ class Mover(NamedTuple):
 
     seen: Store | None = None
     barrier: Barrier | None = None
-    early: tuple[MemberSighting, ...] | None = None
+    early: tuple[Sighting, ...] | None = None
     barred: bool = False
 
     def key(self) -> tuple[object, ...]:
         """All that decides what it can do: not what let members pass."""
         barrier = self.barrier
-        return self.seen, barrier and (barrier.position, barrier.waiting), self.early, self.barred
+        return self.seen, barrier and (barrier.seal, barrier.waiting), self.early, self.barred
 
     def settled(self, store: Store) -> Mover:
         """Return it without a reading that can lead to nothing: both of its compare-and-sets would be refused."""
@@ -55,7 +55,7 @@ class Mover(NamedTuple):
         if barrier is not None:
             barrier = replace(barrier, waiting=tuple(sorted(map(mirrored_name, barrier.waiting))))
         if early is not None:
-            early = tuple(replace(s, member=replace(s.member, id=mirrored_name(s.member.id))) for s in early)
+            early = tuple(s._replace(member=replace(s.member, id=mirrored_name(s.member.id))) for s in early)
         return self._replace(barrier=barrier, early=early)
 
 
@@ -72,7 +72,7 @@ class Outcome(NamedTuple):
     opens: bool = False
 
 
-def steps(me: int, mover: Mover, store: Store, members: Sequence[MemberSighting], rules: Rules) -> Iterator[Outcome]:
+def steps(me: int, mover: Mover, store: Store, members: Sequence[Sighting], rules: Rules) -> Iterator[Outcome]:
     """What mover number ``me`` may do now. ``store`` and ``members`` are what a reading would show."""
     seen = mover.seen
     if store.record.holder != me:
@@ -124,12 +124,13 @@ def _put(
 
 
 def _sealed_steps(
-    mover: Mover, seen: Store, store: Store, members: Sequence[MemberSighting], rules: Rules
+    mover: Mover, seen: Store, store: Store, members: Sequence[Sighting], rules: Rules
 ) -> Iterator[Outcome]:
     placement, record = seen.placement, seen.record
     if mover.barrier is None:
         counted = members if mover.early is None else mover.early
-        barrier = Barrier.after_seal(placement.epoch, counted, "chains-1")
+        assert placement.seal is not None
+        barrier = Barrier.after_seal(placement.seal, counted, CHAINS)
         yield Outcome("reads who the members are", mover._replace(barrier=barrier, early=None))
     else:
         later = mover.barrier.seen(members)
@@ -144,7 +145,7 @@ def _sealed_steps(
 
 
 def _open_steps(
-    mover: Mover, seen: Store, store: Store, members: Sequence[MemberSighting], rules: Rules
+    mover: Mover, seen: Store, store: Store, members: Sequence[Sighting], rules: Rules
 ) -> Iterator[Outcome]:
     placement, record = seen.placement, seen.record
     state = record.state

@@ -7,7 +7,7 @@ import random
 
 from catalog.interface import Catalog
 from catalog.model import Partition
-from marconi_proxy.moving.driving.following import Following
+from marconi_proxy.moving.driving.following import follow
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.moving.mover import Mover
@@ -48,9 +48,9 @@ async def run_mover(
     def open_upstream(partition: Partition) -> Upstream:
         return Upstream(partition, pool, limits, chance)
 
-    following = Following(catalog, changed)
-    steps = RealSteps(catalog, open_upstream, following.position, clock)
+    steps = RealSteps(catalog, open_upstream, clock)
     mover = Mover(catalog, steps, pace, clock, chance, actor.name)
-    feed = asyncio.create_task(following.run())
+    beside = [asyncio.create_task(follow(catalog, changed)), asyncio.create_task(steps.watch.run())]
     await mover.run(asyncio.Event())
-    feed.cancel()
+    for task in beside:
+        task.cancel()

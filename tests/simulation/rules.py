@@ -21,11 +21,9 @@ class Rules:
 
     register_first: a write is counted before its placement is looked up. recheck_term: nothing is sent that was looked
     up in an earlier term. forget_on_new_term: what is known is void then. refuse_late: a write whose term ended under
-    way is not answered with success. count_ambiguous: a timed-out write goes on counting. tell_missed: the fence hears
-    of a feed that was cut. barrier: the switch waits for the members. snapshot_after_seal: for those that were there
-    after the seal. abort_compares: a seal is aborted on the epoch that it
-    was seen with. bar_before_undo: a cancelled move makes
-    earlier readings void before it deletes.
+    way is not answered with success. count_ambiguous: a timed-out write goes on counting. barrier: the switch waits for
+    the members. snapshot_after_seal: for those that were there after the seal. abort_compares: a seal is aborted on the
+    epoch that it was seen with. bar_before_undo: a cancelled move makes earlier readings void before it deletes.
     """
 
     lease: Callable[[], Lease] = lambda: Lease(LEASE, MARGIN)
@@ -35,7 +33,6 @@ class Rules:
     forget_on_new_term: bool = True
     refuse_late: bool = True
     count_ambiguous: bool = True
-    tell_missed: bool = True
     barrier: bool = True
     snapshot_after_seal: bool = True
     abort_compares: bool = True

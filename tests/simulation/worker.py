@@ -7,10 +7,11 @@ cache and the registration before it; a check of the lease and the sending after
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterator
+from typing import NamedTuple, cast
 
-from catalog.model import Member, MemberSighting, Placement, PlacementState
+from catalog.model import Member, Placement, PlacementState, Seal
+from marconi_proxy.moving.protocol.barrier import CHAINS, Sighting
 from marconi_proxy.moving.protocol.fence import Ticket
 from marconi_proxy.moving.protocol.transitions import abort
 from tests.simulation.rules import LEASE, Rules
@@ -20,15 +21,15 @@ _NEVER = 2  # ticks: an age at which no lease of LEASE is alive
 
 
 class Row(NamedTuple):
-    """A member document. ``age``: ticks since it was renewed, by the store's clock."""
+    """A member document. ``age``: ticks since it was renewed; a mover that watched it from the first one knows that."""
 
     age: int
-    acked: int
+    acks: frozenset[Hashable]
 
-    def sighting(self, name: str) -> MemberSighting:
-        return MemberSighting(
-            Member(name, applied=self.acked, acked=self.acked, capabilities=("chains-1",), lease=LEASE), self.age
-        )
+    def sighting(self, name: str) -> Sighting:
+        acks = cast(frozenset[Seal], self.acks)
+        member = Member(name, acks=acks, capabilities=(CHAINS,), lease=LEASE)
+        return Sighting(member, self.age, expired=self.age > LEASE)
 
     def older(self) -> Row:
         return self._replace(age=min(self.age + 1, _NEVER))
@@ -37,8 +38,7 @@ class Row(NamedTuple):
 def _settled_row(row: Row | None, store: Store) -> Row | None:
     if row is None or row.age >= _NEVER:
         return None
-    in_force = store.placement.state is PlacementState.SEALING and row.acked >= store.position
-    return row._replace(acked=store.position if in_force else 0)
+    return row._replace(acks=row.acks & {store.placement.seal})
 
 
 class Write:
@@ -94,7 +94,7 @@ class Worker:
             setattr(clone, name, copy.deepcopy(getattr(self, name), memo))
         return clone
 
-    def sightings(self, name: str) -> list[MemberSighting]:
+    def sightings(self, name: str) -> list[Sighting]:
         rows = ((name, self.row), (f"{name}-crashed", self.ghost))
         return [row.sighting(name) for name, row in rows if row is not None]
 
@@ -115,15 +115,13 @@ class Worker:
             self.known,
             None if self.renewal is None else self.renewal - now,
             write and (write.n, self._holds(write), write.frozen, write.started),
-            write and write.ticket and self._standing(write.ticket),
+            write and write.ticket and write.ticket.overtaken,
             self.orphan and (self.orphan[0], self._is_current(self.orphan[1])),
             tuple(ticket.writes for ticket in fence._current.values()),
-            tuple((ticket.writes, ticket in fence._owed) for ticket in fence._overtaken.get(KEY, ())),
-            tuple((until - now, self._standing(ticket)) for until, ticket in fence._ambiguous),
+            tuple(ticket.writes for ticket in fence._overtaken.get(KEY, ())),
+            fence._seals.get(KEY),
+            tuple((until - now, ticket.overtaken) for until, ticket in fence._ambiguous),
         )
-
-    def _standing(self, ticket: Ticket) -> tuple[bool, bool]:
-        return ticket.overtaken, ticket in self.fence._owed
 
     def settled(self, store: Store) -> Worker:
         """Return it without what makes no difference any more, now that the store holds this.
@@ -139,6 +137,8 @@ class Worker:
         worker.ghost = _settled_row(self.ghost, store)
         if worker.up:
             worker.applied = max(self.applied, store.position - self._rules.lag)
+        if worker.fence._seals.get(KEY) != store.placement.seal:
+            worker.fence._seals.clear()
         if worker.known is not None and worker.known != store.placement and self._rules.abort_compares:
             stale = worker.known.state is PlacementState.OPEN
             worker.known = store.stale(worker.known.segments[-1].n) if stale else None
@@ -169,7 +169,7 @@ class Worker:
             later.lagged = True
         else:
             later.clock += 1.0
-            later.fence.acked(0, later.clock)
+            later.fence.idle(later.clock)  # lets go of what is not ambiguous any more
         return later
 
     # -- promises -----------------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ class Worker:
             yield self._step("joins", store, Worker._join)
             return
         if self.renewal is None:
-            fresh = _settled_row(Row(0, self.fence.acked(self.applied, self.clock)), store)
+            fresh = _settled_row(Row(0, self.fence.acks(self.clock)), store)
             if self.row != fresh or not self.lease.may_write(self.clock):
                 yield self._step("renews its lease", store, Worker._renew)
         if self.renewal is not None:
@@ -245,7 +245,7 @@ class Worker:
 
     def _renew(self, store: Store) -> None:
         self.renewal = self.lease.sent(self.clock)
-        self.row = Row(0, self.fence.acked(self.applied, self.clock))
+        self.row = Row(0, self.fence.acks(self.clock))
 
     def _renewed(self, store: Store) -> None:
         assert self.renewal is not None
@@ -277,8 +277,7 @@ class Worker:
         if self.known is not None and self.known.epoch != position:
             self.known = None
         # What the change was is told for as long as it lasts: less than any store tells.
-        sealing = store.placement.epoch == position and store.placement.state is PlacementState.SEALING
-        self.fence.change(position, KEY, sealing=sealing)
+        self.fence.change(KEY, store.placement.seal if store.placement.epoch == position else None)
         self.applied = position
 
     def _cut_feed(self, store: Store) -> None:
@@ -287,8 +286,10 @@ class Worker:
     def _resume_feed(self, store: Store) -> None:
         self.cut = False
         self.known = None
-        if self._rules.tell_missed:
-            self.fence.missed(self.applied)
+        self.fence.missed()
+        # In production this is a step of its own: until then, no seal is acknowledged.
+        if store.placement.seal is not None:
+            self.fence.change(KEY, store.placement.seal)
         self.applied = store.position
 
     def _fill(self, store: Store) -> None:

@@ -21,7 +21,7 @@ from unittest.mock import patch
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import LogEntry, Move, Partition
-from marconi_proxy.front_door import application, lifecycle, writing
+from marconi_proxy.front_door import application, directory, lifecycle, writing
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.pages import PageLimits
 from marconi_proxy.front_door.settings import Settings
@@ -66,6 +66,7 @@ SETTINGS = Settings(
     max_held=100,
     seal_overdue=2.0,
     ambiguity=AMBIGUITY,
+    linger=_hastened("moving", "linger"),
     default_page=10,
     max_page=20,
     pages=PageLimits(scan=1000, ask=100, deadline=DEADLINE),
@@ -426,7 +427,8 @@ def substituted(loop: VirtualLoop, seed: int) -> Iterator[list[World]]:
         _listening(loop),
         patch.object(application, "open_catalog", open_catalog),
         patch.object(application, "Writing", partial(writing.Writing, clock=loop.time)),
-        patch.object(application, "Lifecycle", partial(lifecycle.Lifecycle, clock=wall)),
+        patch.object(application, "Lifecycle", partial(lifecycle.Lifecycle, clock=loop.time, wall=wall)),
+        patch.object(application, "Directory", partial(directory.Directory, clock=loop.time)),
         patch.object(application, "time", SimpleNamespace(time=wall)),
         patch("secrets.token_hex", token_hex),
     ):

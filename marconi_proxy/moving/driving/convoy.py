@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from catalog.model import LogEntry, Move, MoveState
+from catalog.model import Move, MoveState
 from marconi_proxy.moving.driving.drive import Drive
+from marconi_proxy.moving.orders.decisions import STOPS, last_decision, number_of
 from marconi_proxy.moving.orders.ordering import OPERATOR
 from marconi_proxy.moving.protocol.machine import TABLE, Event
 
@@ -37,14 +38,6 @@ _ON_ITS_WAY = frozenset(
         MoveState.BACK_ARMED,
     }
 )
-# The states that a move is stopped in, each with what stops it.
-_STOPS = {
-    MoveState.PAUSED: Event.PAUSE,
-    MoveState.UNDOING: Event.CANCEL,
-    MoveState.SUSPENDED: Event.PAUSE,
-    MoveState.BACK_UNDOING: Event.CANCEL,
-}
-
 # Seals several queues in one round (``sealing.Round``).
 Seal = Callable[[Sequence[Drive]], Awaitable[None]]
 
@@ -122,7 +115,8 @@ class Convoy:
             for mate in self.drives:
                 stopped = None if mate is drive or mate.is_gone else stopped_by(mate.move, drive.move)
                 if stopped is not None and stopped.event in TABLE[drive.move.state].next:
-                    await drive.enter(stopped.event, stopped.reason, {"failures": 0, "waits": ""})
+                    facts = {"failures": 0, "waits": ""}
+                    await drive.enter(stopped.event, stopped.reason, facts, decision=stopped.number)
                     return True
         return False
 
@@ -144,27 +138,24 @@ class _Blocker(NamedTuple):
 class Stopped(NamedTuple):
     event: Event
     reason: str
+    number: int
 
 
 def stopped_by(mate: Move, move: Move) -> Stopped | None:
     """Return how ``move`` is to stop, for it must not go without ``mate``; None if it is to go on.
 
-    Also if an operator has let it go on since ``mate`` stopped: that comes to one of a group after the other.
+    Also if an operator has let it go on since ``mate`` stopped: that comes to one of a group after the other, each with
+    the same number, which is larger than those of all decisions on the group before.
     """
-    stop, last = _decision(mate), _decision(move)
-    if stop is None or stop.state not in _STOPS:
+    stop, last = last_decision(mate), last_decision(move)
+    if stop is None or stop.state not in STOPS:
         return None
-    if last is not None and last.state not in _STOPS and last.at >= stop.at:
+    number = number_of(stop)
+    if last is not None and last.state not in STOPS and number_of(last) >= number:
         return None
-    event = _STOPS[stop.state]
+    event = STOPS[stop.state]
     reason = f"its group goes together: {event} of move {mate.id}"
     if stop.reason.startswith(OPERATOR):
-        # Whoever counts failures is told that this is none.
-        return Stopped(event, f"{OPERATOR}{reason}")
-    return Stopped(event, f"{reason}, which {stop.reason}")
-
-
-def _decision(move: Move) -> LogEntry | None:
-    """Return what was decided last about whether the move goes on, by an operator or after too many failures."""
-    decided = (entry for entry in reversed(move.log) if entry.state in _STOPS or entry.reason.startswith(OPERATOR))
-    return next(decided, None)
+        # An operator's decision is no failure of the plan.
+        return Stopped(event, f"{OPERATOR}{reason}", number)
+    return Stopped(event, f"{reason}, which {stop.reason}", number)

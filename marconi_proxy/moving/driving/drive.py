@@ -20,12 +20,14 @@ from typing import Any, NamedTuple
 
 from catalog.errors import Conflict, MoveConflict
 from catalog.model import LogEntry, Measure, Move, MoveState, PartitionState, Placement, PlacementState, Segment
+from catalog.unchanged import Unchanged
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.certificate import certificate
 from marconi_proxy.moving.driving.pace import Pace, next_look
-from marconi_proxy.moving.driving.preparing import Preparing
+from marconi_proxy.moving.driving.preparing import Preparing, keeps_name
 from marconi_proxy.moving.driving.progress import Look, left, why, worth_noting
 from marconi_proxy.moving.driving.steps.interface import BUSY, CALL, Steps, Unready
+from marconi_proxy.moving.orders.decisions import next_number
 from marconi_proxy.moving.orders.turning import settled
 from marconi_proxy.moving.protocol import transitions
 from marconi_proxy.moving.protocol.barrier import Passed
@@ -63,10 +65,23 @@ NEVER = Next(math.inf)
 
 
 class Drive:
-    """``token`` is that of the hold of ``move``. Any step may raise CatalogError, MoveNotHeld among them: then whoever
-    drives must let the move be. After any other error the next step goes on from what is stored."""
+    """``token`` is that of the hold of ``move``. Any step may raise CatalogError, MoveNotHeld among them: the mover
+    must then let the move be. After any other error the next step goes on from what is stored.
 
-    def __init__(self, steps: Steps, pace: Pace, clock: Clock, chance: random.Random, move: Move, token: int) -> None:
+    ``watched`` is what this process has seen of moves, by (id, subject). All waiting goes by it: for how long a record
+    has stood as it is, on this process's monotonic clock. A mover that takes a move over begins each wait anew.
+    """
+
+    def __init__(
+        self,
+        steps: Steps,
+        pace: Pace,
+        clock: Clock,
+        chance: random.Random,
+        move: Move,
+        token: int,
+        watched: Unchanged[tuple[str, str]] | None = None,
+    ) -> None:
         self.steps = steps
         self.pace = pace
         self.clock = clock
@@ -74,6 +89,7 @@ class Drive:
         self.token = token
         self.placement: Placement | None = None
         self._chance = chance
+        self._watched: Unchanged[tuple[str, str]] = Unchanged(clock.monotonic) if watched is None else watched
         self._preparing = Preparing(steps, pace, clock)
 
     def __repr__(self) -> str:
@@ -89,6 +105,10 @@ class Drive:
         a dead-letter queue stays reserved when it is deleted."""
         placement = self.placement
         return placement is None or placement.born != self.move.born or placement.state is PlacementState.RESERVED
+
+    def stood(self, subject: str, value: object) -> float:
+        """Return for how many seconds this process has watched the ``subject`` of this move have this value."""
+        return self._watched.seen((self.move.id, subject), value, self._watched.now())
 
     # -- the record --------------------------------------------------------------------------------------------------
 
@@ -120,10 +140,10 @@ class Drive:
     async def put_off(self, reason: str) -> Next:
         """Stay, and try again later."""
         failures = self._failures() + 1
-        wait = self.pace.wait_after(failures, self._chance)
+        wait = self._wait_after(failures)
         LOG.info("%s: %s, waits %.1f s: %s", self.name, self.move.state, wait, reason)
         await self.note({"waits": reason, "failures": failures}, due=self.clock.now() + wait)
-        return Next(wait)
+        return Next(self._left_to_retry())
 
     async def wait_for(self, what: str) -> Next:
         """Stay, and look again soon: what is missing is to come by itself."""
@@ -135,19 +155,38 @@ class Drive:
     def _failures(self) -> int:
         return int(self.move.facts.get("failures", 0))
 
+    def _wait_after(self, failures: int) -> float:
+        # The same each time it is asked for, and different for each move.
+        return self.pace.wait_after(failures, random.Random(f"{self.move.id}/{self.move.attempt}/{failures}"))  # noqa: S311
+
+    def _left_to_retry(self) -> float:
+        """Return how many seconds there are until a state that failed is to be tried again."""
+        failures = self._failures()
+        if not failures or self.move.state not in _RETRIED:
+            return 0.0
+        return max(0.0, self._wait_after(failures) - self.stood("retry", (self.move.state, failures)))
+
+    def _left_to_linger(self) -> float:
+        """Return how many seconds there are until the second look at the older segments."""
+        if self.move.state is not MoveState.LINGERING:
+            return 0.0
+        return max(0.0, self.pace.linger - self.stood("linger", self.move.facts.get("emptied")))
+
     async def back_off(self, event: Event, reason: str, more: Mapping[str, Any] = NOTHING) -> None:
         """Enter the state that a failure leads to, and try again later."""
         failures = self._failures() + 1
-        wait = self.pace.wait_after(failures, self._chance)
         facts = {**more, "waits": reason, "failures": failures}
-        await self.enter(event, reason, facts, changes={"due": self.clock.now() + wait})
+        due = self.clock.now() + self._wait_after(failures)
+        await self.enter(event, reason, facts, changes={"due": due})
+        self._left_to_retry()
 
-    async def abort(self, reason: str, members: Sequence[str] = ()) -> None:
-        """Take back the seal of the queue, which ``members`` have not acknowledged, and try again later. Raises
-        CatalogError."""
+    async def abort(self, reason: str, members: Mapping[str, str] = NOTHING) -> None:
+        """Take back the seal of the queue, and try again later. ``members`` are those that have not acknowledged it,
+        with their stamps. Raises CatalogError."""
         await self.place(transitions.abort(self._known(), self.clock.now()), "aborts the seal")
         if self.move.state in _SEALING:
-            await self.back_off(Event.ABORTED, reason, {"unacknowledged": list(members)})
+            facts = {"unacknowledged": list(members), "unacknowledged_stamps": dict(members)}
+            await self.back_off(Event.ABORTED, reason, facts)
         else:
             # It was not written down that it was sealed.
             await self.put_off(reason)
@@ -179,16 +218,10 @@ class Drive:
         if not await self.read():
             return NEVER
         move, placement = self.move, self.placement
-        doubt = move.facts.get("in_doubt_until", 0.0) - self.clock.now()
-        if doubt > 0:
-            # Who goes on may give the name to a queue with messages.
-            await self.wait_for("a deletion was not answered, and may still be done by its partition")
-            return Next(doubt)
         missed = happened(move.state, move.id, move.born, move.tail, placement)
         try:
             if missed is not None:
-                await self._catch_up(missed)
-                return AT_ONCE
+                return await self._catch_up(missed)
             if move.state in _SEALING:
                 return READY
             if placement is not None and _is_sealed_by(placement, move) and move.state not in _UNDOING:
@@ -197,8 +230,8 @@ class Drive:
                 return AT_ONCE
             if move.state in _RESTING:
                 return NEVER
-            wait = move.due - self.clock.now()
-            if wait > 0 and (move.state is MoveState.LINGERING or (self._failures() and move.state in _RETRIED)):
+            wait = max(self._left_to_linger(), self._left_to_retry())
+            if wait > 0:
                 return Next(wait)
             if placement is not None and placement.state is PlacementState.DELETING and move.state in _EMPTYING:
                 # What is seen on partitions now tells nothing: the deletion may be refused, and the queue goes on.
@@ -207,39 +240,40 @@ class Drive:
                 reason = f"failed {self._failures()} times in a row, the last time: {move.facts.get('waits', '')}"
                 # After the switch there is something better to do than to wait for an operator: to go on draining.
                 event = Event.PAUSE if before_switch(self.move.state) else Event.CANCEL
-                await self.enter(event, reason, {"failures": 0})
+                await self.enter(event, reason, {"failures": 0}, decision=next_number([self.move]))
                 return AT_ONCE
             return await _STEPS[move.state](self)
         except Unready as unready:
             return await self.wait_for(str(unready))
 
-    async def _catch_up(self, missed: Event) -> None:
+    async def _catch_up(self, missed: Event) -> Next:
         """Write down what the placement tells and the record has missed."""
         placement = self.placement
         if missed is Event.GONE:
             reason = "the queue was deleted by its users"
-            if not before_switch(self.move.state):
-                # There is no state for this after the switch: it comes before the end is written.
-                await self._dispose()
+            # There is no state for this after the switch: it comes before the end is written.
+            if not before_switch(self.move.state) and (wait := await self._dispose()) > 0:
+                return Next(wait)
         elif missed is Event.SWITCHED:
             assert placement is not None
             reason = "found to be switched"
             await self.enter(
                 missed, reason, self.switched(placement, None, None), changes={"due": 0.0, "pause_ms": None}
             )
-            return
+            return AT_ONCE
         elif missed is Event.SEALED:
             assert placement is not None
             await self.enter(
                 missed, "found to be sealed", {"sealed_at": placement.since}, changes={"attempt": self.move.attempt + 1}
             )
-            return
+            return AT_ONCE
         elif missed is Event.ABORTED:
-            await self.back_off(missed, "the seal was taken back by somebody else")
-            return
+            await self.back_off(missed, "the seal was taken back by another process")
+            return AT_ONCE
         else:
             reason = f"found to be {missed}"
         await self.enter(missed, reason)
+        return AT_ONCE
 
     def switched(self, placement: Placement, passed: Passed | None, pause_ms: float | None) -> dict[str, Any]:
         """Return the facts of a switch; what its mover alone could tell is None."""
@@ -263,6 +297,7 @@ class Drive:
             "barrier": barrier,
             "failures": 0,
             "unacknowledged": [],
+            "unacknowledged_stamps": {},
             "waits": "",
             "zero_checks": [],
             "left_at_switch": None,
@@ -342,8 +377,9 @@ class Drive:
             changes = {"physical": None, "due": 0.0}
             await self.enter(Event.CLEANED, "it goes on as before", {"waits": "", "failures": 0}, changes=changes)
             return AT_ONCE
-        await self._dispose()
-        facts = {"waits": "", "failures": 0, "in_doubt_until": 0.0}
+        if (wait := await self._dispose()) > 0:
+            return Next(wait)
+        facts = {"waits": "", "failures": 0}
         changes = {"physical": None, "due": 0.0}
         await self.enter(Event.CLEANED, "nothing of it is left", facts, changes=changes)
         return AT_ONCE
@@ -358,18 +394,20 @@ class Drive:
             touched = self._touched()
             touched += [put for s in self._known().segments[:-1] if (put := [s.partition, s.physical]) not in touched]
             facts |= {"touched": touched, "zero_checks": [{"at": now}], "left": 0, "waits": ""}
+            # The version tells this time of lingering from every other one.
+            facts["emptied"] = self.move.version + 1
             due = now + self.pace.linger
             await self.enter(Event.EMPTY, "the older segments are empty", facts, changes={"due": due})
             return AT_ONCE
-        await self._tell(seen, now)
-        return Next(next_look(now - self.move.facts.get("switched_at", now)))
+        await self._note_look(seen, now)
+        return Next(next_look(self.stood("switch", self._known().segments[-1].n)))
 
     async def _linger(self) -> Next:
         placement = self._known()
         seen = await self._look(placement)
         now = self.clock.now()
         if seen.unknown:
-            await self._tell(seen, now)
+            await self._note_look(seen, now)
             return Next(_SOON)
         if not seen.empty:
             # A mover that was frozen after it had found them empty can not retire them any more.
@@ -387,18 +425,13 @@ class Drive:
         return AT_ONCE
 
     async def _look(self, placement: Placement) -> _Seen:
-        """Look at all sealed segments, and at what members tell of this move."""
+        """Look at all sealed segments, and at what members say of this move."""
         looks = [await self.steps.look(self.move.key, segment) for segment in placement.segments[:-1]]
         facts: dict[str, Any] = {}
         if self.move.facts.get("left_at_switch") is None and not any(look.problem for look in looks):
             facts["left_at_switch"] = left(looks)
-        holds = {hold["member"]: hold for hold in self.move.facts.get("holds", [])}
-        for sighting in await self.steps.members():
-            told = sighting.member.holds.get(self.move.id)
-            if isinstance(told, dict):
-                holds[sighting.member.id] = {**told, "member": sighting.member.id}
-        if holds:
-            facts["holds"] = list(holds.values())
+        if held := await self.steps.held_writes(self.move.id):
+            facts["holds"] = [one.to_json() for one in held]
         awaited = None
         if placement.group not in (None, placement.queue) and all(look.empty for look in looks):
             facts["dead_letters_from"] = source = await self._dead_letters_from(placement)
@@ -427,20 +460,39 @@ class Drive:
         names = [await self.steps.dead_letter_queue(key, s) for s in source.segments if s.partition in places]
         return placement.queue in names
 
-    async def _tell(self, seen: _Seen, now: float) -> None:
-        remaining = self.move.facts.get("left", 0) if seen.unknown else seen.left
-        if worth_noting(self.move.facts, remaining, seen.why, now):
+    async def _note_look(self, seen: _Seen, now: float) -> None:
+        facts = self.move.facts
+        remaining = facts.get("left", 0) if seen.unknown else seen.left
+        if worth_noting(facts, remaining, seen.why, self.stood("look", (facts.get("left"), facts.get("waits")))):
             await self.note({**seen.facts, "left": remaining, "waits": seen.why, "looked_at": now})
 
     async def _clean(self) -> Next:
-        deleted = await self._dispose()
-        facts: dict[str, Any] = {"deleted": deleted, "waits": "", "in_doubt_until": 0.0}
+        if (wait := await self._dispose()) > 0:
+            return Next(wait)
+        facts: dict[str, Any] = {"waits": ""}
         now = self.clock.now()
         measured = replace(self.move, facts={**self.move.facts, **facts})
         # The queue itself may be gone by now, or another one.
         changes = {"certificate": certificate(measured, now)}
         await self.enter(Event.CLEANED, "the older queues are deleted", facts, changes=changes)
+        # A crash before leaves counts that are removed with the record.
+        await self.steps.forget_held_writes(self.move.id)
         return AT_ONCE
+
+    def _left_to_reuse(self) -> float:
+        """Return how many seconds there are until a name that was deleted may be used again where it was; the move does
+        not end before. Counted from when this process saw the deletions done.
+
+        A queue that keeps its name may come back; until then a worker that is cut off may read by what it knows. And a
+        deletion that was not answered may be done late: by then a new life of the queue may have its plain name again.
+        """
+        placement, deleted = self.placement, self.move.facts.get("deleted", [])
+        wait = 0.0
+        if self.move.facts.get("doubtful"):
+            wait = CALL + self.pace.ambiguity
+        if deleted and placement is not None and placement.born == self.move.born and keeps_name(placement):
+            wait = max(self.pace.linger, CALL + self.pace.ambiguity)
+        return max(0.0, wait - self.stood("deleted", len(deleted)))
 
     # -- what steps share --------------------------------------------------------------------------------------------
 
@@ -462,23 +514,29 @@ class Drive:
             if (partition, physical) not in named
         )
 
-    async def _dispose(self) -> list[list[str]]:
-        """Delete what this move has created or emptied and no placement names; return what was. Raises Unready.
+    async def _dispose(self) -> float:
+        """Delete what this move has created or emptied and no placement names; return after how many seconds the move
+        may end (``_left_to_reuse``). Raises Unready.
 
         A queue that is created anew meanwhile has another name (``Placing``), and no other move of it can begin.
         """
         key, placement = self.move.key, self.placement
+        deleted = [list(put) for put in self.move.facts.get("deleted", [])]
         gone = placement is None or placement.born != self.move.born
-        behind = [s for s in self._left_behind(placement) if await self.steps.partition(s.partition) is not None]
+        behind = [s for s in self._left_behind(placement) if [s.partition, s.physical] not in deleted]
+        behind = [s for s in behind if await self.steps.partition(s.partition) is not None]
         if not gone:
             behind = [segment for segment in behind if await self._is_empty(segment)]
-        deleted = []
         for segment in behind:
             await self.steps.unsubscribe(key, segment)
-            await self._make_sure()
+            await self._make_sure(segment)
             await self.steps.remove(key, segment)
             deleted.append([segment.partition, segment.physical])
-        return deleted
+            # It is not deleted again. A crash before this leaves a deletion whose fate is not known.
+            await self.note({"deleted": deleted, "deleting": None})
+        if (wait := self._left_to_reuse()) > 0:
+            await self.wait_for("until its name can be used again")
+        return wait
 
     async def _is_empty(self, segment: Segment) -> bool:
         """Tell whether there is nothing in a queue that is to be deleted. Raises Unready."""
@@ -490,14 +548,15 @@ class Drive:
             LOG.warning("%s: keeps queue %s on %s: it is not empty", self.name, segment.physical, segment.partition)
         return look.empty
 
-    async def _make_sure(self) -> None:
+    async def _make_sure(self, segment: Segment) -> None:
         """Make sure, as late as can be, that what is about to be deleted is this mover's to delete: it holds the move,
         and the placement is what it was. Raises MoveNotHeld, MoveConflict, Conflict.
 
-        With that it is written down how long the deletion is in doubt, if nothing else is written after it. What
-        remains is a mover that is frozen just after this, until what it had to delete is another one's.
+        With that it is written down what is about to be deleted: if that is found later, the fate of the deletion is
+        not known.
         """
-        await self.note({"in_doubt_until": self.clock.now() + CALL + self.pace.ambiguity})
+        doubtful = self.move.facts.get("deleting") is not None or self.move.facts.get("doubtful", False)
+        await self.note({"deleting": [segment.partition, segment.physical], "doubtful": doubtful})
         now = await self.steps.placement(self.move.key)
         if now != self.placement:
             raise Conflict(now)

@@ -26,7 +26,8 @@ class Preparing:
     async def choose(self, move: Move, placement: Placement) -> str:
         """Return the name that the queue gets on the partition it goes to. Raises Unready if it cannot go there now.
 
-        The queue's own, unless a segment of it is there already or something is left in a queue of that name.
+        It is a name that was never used. A dead-letter queue keeps its own, for stores put dead letters into the queue
+        that its source's metadata names: its move ends late enough for that name to be used again (``Drive``).
         """
         await self._check_partitions(move, placement)
         await self.check_dead_letters(move, placement)
@@ -34,7 +35,16 @@ class Preparing:
             transitions.seal(placement, move.id, self._clock.now(), self._pace.max_segments)
         except transitions.Refused as refused:
             raise Unready(str(refused)) from refused
-        own = Segment(placement.segments[-1].n + 1, move.toward, move.queue.removeprefix(TOPIC_PREFIX))
+        n = placement.segments[-1].n + 1
+        if keeps_name(placement):
+            return await self._own_name(move, placement, n)
+        touched = [list(put) for put in move.facts.get("touched", [])]
+        if move.physical is not None and [move.toward, move.physical] in touched:
+            return move.physical
+        return hidden_name(move.project, move.queue, placement.born, n, f"{move.id}/{len(touched)}")
+
+    async def _own_name(self, move: Move, placement: Placement, n: int) -> str:
+        own = Segment(n, move.toward, move.queue.removeprefix(TOPIC_PREFIX))
         there = [segment.physical for segment in placement.segments if segment.partition == move.toward]
         if own.physical not in there:
             look = await self._steps.look(move.key, own)
@@ -42,12 +52,9 @@ class Preparing:
                 raise Unready(look.problem)
             if look.empty:
                 return own.physical
-        if placement.group is not None:
-            # Stores put dead letters into the queue that the metadata names.
-            raise Unready(
-                f"partition {move.toward} still has messages of this queue, and a dead-letter queue keeps its name"
-            )
-        return hidden_name(move.project, move.queue, placement.born, own.n)
+        raise Unready(
+            f"partition {move.toward} still has messages of this queue, and a dead-letter queue keeps its name"
+        )
 
     async def make(self, move: Move, placement: Placement) -> None:
         """Make the queue there, with the metadata and subscriptions that it has. Raises Unready."""
@@ -94,6 +101,11 @@ class Preparing:
         if theirs.state is PlacementState.RESERVED:
             raise Unready(f"its dead-letter queue {name} was not created yet; create it, so that it can go along")
         raise Unready(f"its dead-letter queue {name} does not go with it")
+
+
+def keeps_name(placement: Placement) -> bool:
+    """Tell whether all segments of the queue have the queue's own name."""
+    return placement.group is not None
 
 
 def opened(move: Move, placement: Placement) -> Segment:

@@ -69,14 +69,15 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def worth_noting(facts: Mapping[str, Any], remaining: int, waits: str, now: float) -> bool:
-    """Tell whether what a look has found is to be written into a record with these ``facts``.
+def worth_noting(facts: Mapping[str, Any], remaining: int, waits: str, stood: float) -> bool:
+    """Tell whether what a look has found is to be written into a record with these ``facts``, which has ``stood`` so
+    for some seconds.
 
     The record is for people and its writing costs everybody: a change in wording or by a tenth, and not all the time.
     """
     before = facts.get("left")
     if before is None or "waits" not in facts:
         return True
-    if now - float(facts.get("looked_at", 0.0)) < _QUIET:
+    if stood < _QUIET:
         return False
     return bool(facts["waits"] != waits or abs(before - remaining) > before * _NOTICEABLE)

@@ -1,31 +1,31 @@
-"""The one part of moves that holds writes: several queues are sealed, and switched or let go, in one round.
+"""The one part of moves that holds writes: the queues of a group are sealed, and switched together or let go.
 
-One round of acknowledgements serves them all, for members acknowledge positions of the feed, not queues. Moves of a
-group (a queue and its dead-letter queue) are switched together or not at all. What is left by a mover that dies in a
-round, the next one finds in the placements: a seal that it goes on with, or aborts if it is overdue.
+A queue with its dead-letter queue is a group, most often one queue by itself. Each queue has a barrier of its own, and
+groups know nothing of one another: a queue whose writes hang aborts its own seal and no other. What is left by a mover
+that dies in a round, the next one finds in the placements: a seal that it goes on with, or aborts if it is overdue.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from catalog.errors import CatalogError, Conflict, MoveConflict
-from catalog.model import MemberSighting, Move, Placement, PlacementState
+from catalog.model import Move, Placement, PlacementState
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.drive import Drive
 from marconi_proxy.moving.driving.preparing import opened
 from marconi_proxy.moving.driving.steps.interface import Steps, Unready
 from marconi_proxy.moving.protocol import transitions
-from marconi_proxy.moving.protocol.barrier import CHAINS, Barrier, Incapable, Passed, incapable, is_live
+from marconi_proxy.moving.protocol.barrier import CHAINS, Barrier, Incapable, Passed, Sighting, incapable
 from marconi_proxy.moving.protocol.machine import Event
 
 LOG = logging.getLogger(__name__)
 
-# Seconds between two readings of the members while writes are held.
+# Seconds between two readings of the members while writes are held, and while it is not known yet which of them live.
 _GLANCE = 0.01
+_UNPROVEN_GLANCE = 0.1
 # A member that has not renewed for this share of its lease has missed some, for it may take a third of it from one to
 # the next: it is gone, or will not acknowledge soon.
 _FRESH = 0.4
@@ -33,14 +33,13 @@ _FRESH = 0.4
 _LEAST = 0.1
 
 
-def unfit(sightings: Iterable[MemberSighting]) -> str | None:
+def unfit(sightings: Iterable[Sighting]) -> str | None:
     """Return why no queue should be sealed now, None if all members would acknowledge it. Names the members."""
-    members = list(sightings)
-    lacking = incapable(members, CHAINS)
+    live = [sighting for sighting in sightings if not sighting.expired]
+    lacking = incapable([sighting.member for sighting in live], CHAINS)
     if lacking:
         return f"of a release that cannot serve a queue that was moved: member {', '.join(lacking)}"
-    live = [sighting for sighting in members if is_live(sighting)]
-    silent = [s.member.id for s in live if s.age > s.member.lease * _FRESH]
+    silent = [s.member.id for s in live if s.silence > s.member.patience * _FRESH]
     if silent:
         return f"not heard of, and not gone before its lease ends: member {', '.join(silent)}"
     cut = [s.member.id for s in live if not s.member.synced]
@@ -49,21 +48,20 @@ def unfit(sightings: Iterable[MemberSighting]) -> str | None:
     return None
 
 
-def unheard(move: Move, sightings: Iterable[MemberSighting], now: float) -> str | None:
+def unheard(move: Move, sightings: Iterable[Sighting]) -> str | None:
     """Return why the move is not sealed again yet, None if it may be: a member that did not acknowledge its last seal
-    has not been heard of since. Clients would wait in vain once more."""
-    missed = move.facts.get("unacknowledged", [])
-    since = now - move.log[-1].at if move.log else 0.0
-    silent = [s.member.id for s in sightings if s.member.id in missed and is_live(s) and s.age > since]
+    has not renewed since. Clients would wait in vain once more."""
+    missed = move.facts.get("unacknowledged_stamps", {})
+    silent = [s.member.id for s in sightings if not s.expired and missed.get(s.member.id) == s.member.stamp]
     return f"not heard of since it did not acknowledge: member {', '.join(silent)}" if silent else None
 
 
 class Unacknowledged(Unready):
-    """These members did not acknowledge a seal in time."""
+    """These members, by id with their stamps, did not acknowledge a seal in time."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(f"not acknowledged by member {', '.join(names)}")
-        self.names = tuple(names)
+    def __init__(self, stamps: Mapping[str, str]) -> None:
+        super().__init__(f"not acknowledged by member {', '.join(stamps)}")
+        self.stamps = stamps
 
 
 class _Entry:
@@ -74,15 +72,13 @@ class _Entry:
         self.drive = drive
         self.started: float | None = None
         self.limit = 0.0
+        self.barrier: Barrier | None = None
         self.marks: dict[str, float] = {}
 
     def mark(self, name: str, now: float) -> None:
-        """Keep that something was over ``now``, for whoever asks later where the pause went."""
+        """Keep that something was over ``now``, to show later where the pause went."""
         if self.started is not None:
             self.marks[name] = round((now - self.started) * 1000.0, 1)
-
-    def is_mate(self, other: _Entry) -> bool:
-        return self is not other and self.drive.move.id in other.drive.move.group
 
     @property
     def placement(self) -> Placement:
@@ -96,7 +92,7 @@ class _Entry:
 
 
 class Round:
-    """``run`` it once. ``drives`` are ready, which is what their last step returned."""
+    """``run`` it once. ``drives`` are one group, and ready, which is what their last step returned."""
 
     def __init__(self, steps: Steps, clock: Clock, drives: Sequence[Drive]) -> None:
         self._steps = steps
@@ -112,32 +108,39 @@ class Round:
             if entry.is_sealed:
                 self._resume(entry)
         if armed:
-            members = await self._steps.members()
+            members = await self._proven() if len(armed) == len(self._open) else await self._steps.members()
             obstacle = unfit(members)
             for entry in armed:
-                why = obstacle or unheard(entry.drive.move, members, self._clock.now())
+                why = obstacle or unheard(entry.drive.move, members)
                 if why is not None and entry in self._open:
                     await self._leave(entry, Unready(why))
             await self._each([entry for entry in armed if entry in self._open], self._seal)
-        verdict = await self._pass([entry for entry in armed if entry in self._open])
-        if verdict is not None:
+        if await self._pass([entry for entry in armed if entry in self._open]):
             self._mark("acks_ms")
             await self._each(self._open, self._bring_in_step)
             self._mark("in_step_ms")
             # Dead-letter queues first: until its source is switched too, the older segment of one takes the dead
             # letters, and is read. A crash between leaves the source to a round of its own.
-            switch = partial(self._switch, passed=verdict)
-            await self._each([e for e in self._open if e.placement.group is not None], switch)
-            await self._each([e for e in self._open if e.placement.group is None], switch)
+            await self._each([e for e in self._open if e.placement.group is not None], self._switch)
+            await self._each([e for e in self._open if e.placement.group is None], self._switch)
         if self._failure is not None:
             raise self._failure
+
+    async def _proven(self) -> list[Sighting]:
+        """Return the members once it is known which of them live. A mover that has just started waits here until each
+        has renewed, or was silent for so long that it is not waited for with writes held."""
+        while True:
+            members = await self._steps.members()
+            if all(s.proven or s.silence > s.member.patience * _FRESH for s in members):
+                return members
+            await self._clock.sleep(_UNPROVEN_GLANCE)
 
     def _mark(self, name: str) -> None:
         for entry in self._open:
             entry.mark(name, self._clock.monotonic())
 
     async def _each(self, entries: Sequence[_Entry], work: Callable[[_Entry], Awaitable[None]]) -> None:
-        """Do something for several queues at the same time. Who fails leaves the round, and takes its group along."""
+        """Do something for several queues at the same time. One that fails leaves the round with its group."""
         entries = list(entries)
         outcomes = await asyncio.gather(*(work(entry) for entry in entries), return_exceptions=True)
         for outcome in outcomes:
@@ -150,24 +153,23 @@ class Round:
     async def _leave(self, entry: _Entry, why: Exception) -> None:
         self._open.remove(entry)
         if isinstance(why, Unready):
-            await self._abort(entry, str(why), why.names if isinstance(why, Unacknowledged) else ())
+            await self._abort(entry, str(why), why.stamps if isinstance(why, Unacknowledged) else {})
         elif isinstance(why, (Conflict, MoveConflict)):
-            # Somebody else did something: the next step takes that in.
+            # Another process did something: the next step takes that in.
             LOG.info("%s: %s", entry.drive.name, why)
         else:
             self._failure = self._failure or why
-        for mate in [other for other in self._open if other.is_mate(entry)]:
-            if mate in self._open:
-                await self._leave(mate, Unready(f"its group is moved together, and {entry.drive.name} was not: {why}"))
+        if self._open:
+            mate = self._open[0]
+            await self._leave(mate, Unready(f"its group is moved together, and {entry.drive.name} was not: {why}"))
 
     # -- the seal ----------------------------------------------------------------------------------------------------
 
     def _resume(self, entry: _Entry) -> None:
-        """Go on with a seal of an earlier step, most likely of a mover that died: it has what is left of its time, by
-        the clocks that movers' machines more or less share."""
+        """Go on with a seal of an earlier step, most likely of a mover that died: it has its time from when this mover
+        first saw it."""
         longest = entry.drive.pace.longest_seal(entry.drive.move.max_pause_ms)
-        held = max(0.0, self._clock.now() - entry.placement.since)
-        entry.limit = self._clock.monotonic() + longest - held
+        entry.limit = self._clock.monotonic() + longest - entry.drive.stood("seal", entry.placement.epoch)
 
     async def _seal(self, entry: _Entry) -> None:
         drive, move = entry.drive, entry.drive.move
@@ -178,6 +180,7 @@ class Round:
         entry.started = self._clock.monotonic()
         entry.limit = entry.started + drive.pace.longest_seal(move.max_pause_ms)
         await drive.place(placement, "seals the queue")
+        drive.stood("seal", placement.epoch)
         entry.mark("seal_ms", self._clock.monotonic())
 
     async def _write_down(self, entry: _Entry) -> None:
@@ -185,7 +188,7 @@ class Round:
         facts = {"sealed_at": entry.placement.since}
         await entry.drive.enter(Event.SEALED, f"attempt {attempt}", facts, {"attempt": attempt})
 
-    async def _abort(self, entry: _Entry, reason: str, members: Sequence[str]) -> None:
+    async def _abort(self, entry: _Entry, reason: str, members: Mapping[str, str]) -> None:
         drive = entry.drive
         try:
             if not entry.is_sealed:
@@ -199,70 +202,81 @@ class Round:
 
     # -- the barrier -------------------------------------------------------------------------------------------------
 
-    async def _pass(self, new: Sequence[_Entry]) -> Passed | None:
-        """Return when no worker writes to any of the queues. Those whose time is over leave; None if that is all.
+    async def _pass(self, new: Sequence[_Entry]) -> bool:
+        """Return when no worker writes to any of the queues; False if the group has left, for its time was over.
 
         The ``new`` ones are written down meanwhile, which costs clients nothing so.
         """
         if not self._open:
-            return None
-        queues = [entry.placement for entry in self._open]
-        barrier, written = await asyncio.gather(
-            self._barrier(queues), self._each(new, self._write_down), return_exceptions=True
+            return False
+        missing, written = await asyncio.gather(
+            self._barrier(), self._each(new, self._write_down), return_exceptions=True
         )
         # Only now: nothing may be written by this round when it is over.
-        for outcome in (barrier, written):
+        for outcome in (missing, written):
             if isinstance(outcome, BaseException):
                 raise outcome
-        assert isinstance(barrier, Barrier)
-        while self._open:
-            verdict = barrier.verdict
-            if isinstance(verdict, Passed):
-                return verdict
-            now = self._clock.monotonic()
-            over = [e for e in self._open if e.limit <= now or isinstance(verdict, Incapable)]
-            for entry in over:
-                if entry in self._open:
-                    await self._leave(entry, Unacknowledged(verdict.names))
-            if not over:
-                await self._clock.sleep(_GLANCE)
-                barrier = barrier.seen(await self._steps.members())
-        return None
+        if not self._open:
+            return False
+        assert isinstance(missing, dict)
+        if missing:
+            await self._leave(self._open[0], Unacknowledged(missing))
+        return not missing
 
-    async def _barrier(self, queues: Sequence[Placement]) -> Barrier:
-        """Return the barrier for all seals: that of the last one."""
-        positions = [await self._steps.position(placement) for placement in queues]
-        self._mark("shown_ms")
-        return Barrier.after_seal(max(positions), await self._steps.members(), CHAINS)
+    async def _barrier(self) -> dict[str, str]:
+        """Wait until every queue's barrier is passed, or the time is over. Return the members that are missing, by id
+        with their stamps; none if it is passed."""
+        while entries := list(self._open):
+            members = await self._steps.members()
+            waiting: set[str] = set()
+            over = False
+            for entry in entries:
+                seal = entry.placement.seal
+                if seal is None:
+                    continue  # it was aborted meanwhile, and has left
+                before = entry.barrier
+                entry.barrier = before.seen(members) if before else Barrier.after_seal(seal, members, CHAINS)
+                verdict = entry.barrier.verdict
+                if not isinstance(verdict, Passed):
+                    waiting.update(verdict.names)
+                    over = over or isinstance(verdict, Incapable) or entry.limit <= self._clock.monotonic()
+            if not waiting:
+                break
+            if over:
+                return {s.member.id: s.member.stamp for s in members if s.member.id in waiting}
+            await self._clock.sleep(_GLANCE)
+        return {}
 
     # -- the switch --------------------------------------------------------------------------------------------------
 
     async def _bring_in_step(self, entry: _Entry) -> None:
-        """What was changed since it was prepared: from the seal on, nobody changes metadata or subscriptions."""
+        """What was changed since it was prepared: from the seal on, clients change no metadata and no subscriptions."""
         move, placement = entry.drive.move, entry.placement
         left = max(_LEAST, entry.limit - self._clock.monotonic())
         await self._steps.bring_in_step(move.key, placement.segments[-1], opened(move, placement), left)
 
-    async def _switch(self, entry: _Entry, passed: Passed) -> None:
+    async def _switch(self, entry: _Entry) -> None:
         drive, move = entry.drive, entry.drive.move
+        assert entry.barrier is not None
+        passed = entry.barrier.verdict
+        assert isinstance(passed, Passed)
         target = opened(move, entry.placement)
+        # Of the placement whose seal the barrier was about: a switch that conflicts is never repeated on a newer epoch.
+        assert entry.placement.seal == entry.barrier.seal
         placement = transitions.switch(entry.placement, move.id, target.partition, target.physical, self._clock.now())
-        sealed_at = entry.placement.since
         await drive.place(placement, "switches the queue")
+        measures: dict[str, float] = {}
+        pause_ms = None
         if entry.started is not None:
-            pause = self._clock.monotonic() - entry.started
-        else:
-            pause = placement.since - sealed_at
-        pause_ms = round(max(0.0, pause) * 1000.0, 1)
-        members = len(passed.acknowledged) + len(passed.signed_off) + len(passed.expired)
+            pause_ms = measures["pause_ms"] = round((self._clock.monotonic() - entry.started) * 1000.0, 1)
         await drive.enter(
             Event.SWITCHED,
             f"writes go to {target.partition}",
             drive.switched(placement, passed, pause_ms),
             changes={"pause_ms": pause_ms, "due": 0.0},
-            pause_ms=pause_ms,
             acks=len(passed.acknowledged),
-            members=members,
+            members=len(passed.acknowledged) + len(passed.signed_off) + len(passed.expired),
+            **measures,
             **entry.marks,
         )
         # It has left the round as it should.

@@ -1,19 +1,33 @@
-"""Whether every worker has stopped writing to a queue that was sealed. Pure; ages are by the store's clock.
+"""Whether every worker has stopped writing to a queue that was sealed. Pure.
 
-The members that count are those that were registered *after* the seal was stored: whoever registers later reads what
-the seal says. Each counts until it acknowledged the seal, signed off, or has not renewed for longer than its own lease:
-then it has stopped by itself (``fence.Lease``), and begins a new term if it comes back.
+The members that count are those that were registered *after* the seal was stored: a worker that registers later reads
+what the seal says. Each counts until it acknowledged the seal, signed off, or has expired: then it has stopped by
+itself (``fence.Lease``), and begins a new term if it comes back. Each queue has a barrier of its own, so that a write
+which hangs holds up its own queue and no other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from catalog.model import MemberSighting
+from catalog.model import Member, Seal
 
-# The capability of every worker that can serve a queue with history, and keeps a lease and a fence.
-CHAINS = "chains-1"
+# The capability of every worker that can serve a queue with history, keeps a lease and a fence, and acknowledges seals
+# one by one. (Those of the release before, ``chains-1``, acknowledged a position of the feed.)
+CHAINS = "chains-2"
+
+
+class Sighting(NamedTuple):
+    """A member, as an observer knows it. ``silence``: for how many seconds it is known not to have renewed. ``proven``:
+    it renewed or registered while the observer watched. ``expired``: the observer has watched it in silence for its
+    whole lease, and has removed it from the catalog by a compare-and-set."""
+
+    member: Member
+    silence: float = 0.0
+    proven: bool = True
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +56,20 @@ class Incapable:
 Verdict = Passed | Waiting | Incapable
 
 
-def is_live(sighting: MemberSighting) -> bool:
-    """Tell whether the member may be writing: it has renewed within its lease, or never promised to stop.
-
-    The latter is of a release without leases. It counts for as long as it is registered.
-    """
-    lease = sighting.member.lease
-    return lease <= 0 or sighting.age <= lease
-
-
-def incapable(sightings: Iterable[MemberSighting], needed: str) -> tuple[str, ...]:
-    """Return the names of live members that lack the capability ``needed``: with any of them no move is armed."""
-    return tuple(s.member.id for s in sightings if is_live(s) and needed not in s.member.capabilities)
+def incapable(members: Iterable[Member], needed: str) -> tuple[str, ...]:
+    """Return the names of members that lack the capability ``needed``: with any of them no move is armed."""
+    return tuple(member.id for member in members if needed not in member.capabilities)
 
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
     """Made by ``Barrier.after_seal``, told more by ``seen``, asked by ``verdict``.
 
-    ``position``: that of the seal in the change feed, or any later one. ``needed``: the capability. The other fields
-    are names of members, sorted; each that counts is in one of the first four, for good once it is not in ``waiting``.
+    ``seal``: the one to be acknowledged. ``needed``: the capability. The other fields are names of members, sorted;
+    each that counts is in one of the first four, for good once it is not in ``waiting``.
     """
 
-    position: int
+    seal: Seal
     needed: str
     waiting: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
@@ -73,23 +78,23 @@ class Barrier:
     incapable: tuple[str, ...] = ()
 
     @staticmethod
-    def after_seal(position: int, sightings: Iterable[MemberSighting], needed: str) -> Barrier:
+    def after_seal(seal: Seal, sightings: Iterable[Sighting], needed: str) -> Barrier:
         """Begin with the members as they were read after the seal was stored."""
         members = list(sightings)
         names = tuple(sorted(s.member.id for s in members))
-        return Barrier(position, needed, waiting=names).seen(members)
+        return Barrier(seal, needed, waiting=names).seen(members)
 
-    def seen(self, sightings: Iterable[MemberSighting]) -> Barrier:
-        """Take in a later reading of the members. Who was not there after the seal does not count."""
+    def seen(self, sightings: Iterable[Sighting]) -> Barrier:
+        """Take in a later reading of the members. A member that was not there after the seal does not count."""
         by_name = {s.member.id: s for s in sightings}
         waiting, acknowledged, signed_off, expired, incapable = [], [], [], [], []
         for name in self.waiting:
             sighting = by_name.get(name)
             if sighting is None:
                 signed_off.append(name)
-            elif not is_live(sighting):
+            elif sighting.expired:
                 expired.append(name)
-            elif sighting.member.acked >= self.position:
+            elif self.seal in sighting.member.acks:
                 acknowledged.append(name)
             else:
                 waiting.append(name)

@@ -13,11 +13,8 @@ The order of a write is the whole protection; each step is wrong without the one
 A late write is counted and never answered with success, nor sent again: nobody can tell whether it will be read.
 
 And of a change of a queue that the feed shows, in one go: forget the placement, ``fence.change``. The worker then
-acknowledges ``fence.acked(applied, now)``.
-
-What is acknowledged are seals that are in force. When the feed shows that a seal was ended, whoever waited for its
-acknowledgement can do nothing with it any more, for the switch compares the epoch. So a write that hangs keeps its own
-queue from being switched, in each seal anew, and all the others no longer than those seals last.
+acknowledges ``fence.acks(now)``: the seals in force, one by one. A queue whose writes hang is not acknowledged and is
+not switched; it holds up no other queue.
 """
 
 from __future__ import annotations
@@ -69,6 +66,10 @@ class Lease:
             self.until = until
         return begins
 
+    def revoke(self) -> None:
+        """End the term: the catalog does not know this worker any more, so no mover waits for it."""
+        self.until = float("-inf")
+
     def term(self, now: float) -> int:
         """Return the number of the term, from 1; 0 if this worker must not write."""
         return self.number if now < self.until else 0
@@ -100,26 +101,27 @@ class Ticket:
 
 
 class Fence:
-    """Counts the writes of this worker that are under way. Knows queues by any hashable ``key``.
+    """Counts the writes of this worker that are under way. Knows queues by any hashable ``key``, and the seals that are
+    in force by any hashable value.
 
     ``ambiguity``: for how many seconds a write that was sent and not answered may still be done by its partition.
 
     PERF: ``begin`` and ``end`` are on the path of every write: one look in a dictionary each, while nothing changes.
     """
 
-    __slots__ = ("_ambiguity", "_ambiguous", "_current", "_overtaken", "_owed")
+    __slots__ = ("_ambiguity", "_ambiguous", "_current", "_overtaken", "_seals")
 
     def __init__(self, ambiguity: float = 60.0) -> None:
         self._ambiguity = ambiguity
         self._current: dict[Hashable, Ticket] = {}
         self._overtaken: dict[Hashable, list[Ticket]] = {}
-        # Those of the overtaken that a seal waits for, in the order of the seals, so by position: the first one counts.
-        self._owed: dict[Ticket, int] = {}
+        self._seals: dict[Hashable, Hashable] = {}
         self._ambiguous: deque[tuple[float, Ticket]] = deque()
 
     def __repr__(self) -> str:
         return (
-            f"<Fence {len(self._current)} queues, {len(self._overtaken)} overtaken, {len(self._ambiguous)} ambiguous>"
+            f"<Fence {len(self._current)} queues, {len(self._overtaken)} overtaken, {len(self._seals)} seals, "
+            f"{len(self._ambiguous)} ambiguous>"
         )
 
     def begin(self, key: Hashable) -> Ticket:
@@ -141,7 +143,6 @@ class Fence:
         ticket.writes -= 1
         if not ticket.writes:
             if ticket.overtaken:
-                self._owed.pop(ticket, None)
                 tickets = self._overtaken[ticket.key]
                 tickets.remove(ticket)
                 if not tickets:
@@ -149,46 +150,40 @@ class Fence:
             else:
                 del self._current[ticket.key]
 
-    def change(self, position: int, key: Hashable, *, sealing: bool = True) -> None:
-        """Take in that the feed has shown a change of a queue. Positions grow.
-
-        ``sealing``: the queue is sealed by it, or may be. If not, a seal that was shown before is over.
-        """
+    def change(self, key: Hashable, seal: Hashable | None) -> None:
+        """Take in that a queue has changed: it has ``seal`` now, or none. A seal that was in force before is over."""
         ticket = self._current.pop(key, None)
         if ticket is not None:
             ticket.overtaken = True
             self._overtaken.setdefault(key, []).append(ticket)
-        for overtaken in self._overtaken.get(key, ()):
-            if sealing:
-                self._owed.setdefault(overtaken, position)
-            else:
-                self._owed.pop(overtaken, None)
+        if seal is None:
+            self._seals.pop(key, None)
+        else:
+            self._seals[key] = seal
 
-    def missed(self, applied: int) -> None:
-        """Take in that changes after position ``applied`` were not shown: the feed was cut and begins anew.
+    def missed(self) -> None:
+        """Take in that the feed was cut and begins anew: any queue may have changed meanwhile.
 
-        Any queue may have changed right after it, so nothing more is acknowledged before all that is under way ends.
+        No seal is acknowledged before it is taken in again by ``change``.
         """
-        for key in [*self._current, *self._overtaken]:
-            self.change(applied + 1, key)
+        for key in list(self._current):
+            self.change(key, None)
+        self._seals.clear()
 
-    def acked(self, applied: int, now: float) -> int:
-        """Return the largest position, at most ``applied``, that can be acknowledged: no write of a queue that was
-        begun before a seal of it that is in force, at this position or an earlier one, is still under way.
-
-        ``applied``: every change up to this position has been taken in.
-        """
-        ambiguous = self._ambiguous
-        while ambiguous and ambiguous[0][0] <= now:
-            self.end(ambiguous.popleft()[1], now)
-        first = next(iter(self._owed.values()), None)
-        return applied if first is None else min(applied, first - 1)
+    def acks(self, now: float) -> frozenset[Hashable]:
+        """Return the seals in force that can be acknowledged: no write of the queue that was begun before the seal was
+        taken in is under way. What can be acknowledged once, always can."""
+        self._expire(now)
+        if not self._seals:
+            return frozenset()
+        return frozenset(seal for key, seal in self._seals.items() if key not in self._overtaken)
 
     def idle(self, now: float) -> bool:
         """Tell whether no write is under way, so that this worker may sign off rather than wait out its lease."""
-        self.acked(0, now)
+        self._expire(now)
         return not self._current and not self._overtaken
 
-    def waits(self) -> bool:
-        """Tell whether something is not acknowledged yet though it was shown: worth a renewal as soon as it is."""
-        return bool(self._owed)
+    def _expire(self, now: float) -> None:
+        ambiguous = self._ambiguous
+        while ambiguous and ambiguous[0][0] <= now:
+            self.end(ambiguous.popleft()[1], now)

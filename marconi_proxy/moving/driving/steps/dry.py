@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from catalog.errors import MoveConflict
-from catalog.model import MemberSighting, Move, Partition, Placement, QueueKey, Segment
+from catalog.model import HeldWrites, Move, Partition, Placement, QueueKey, Segment
 from marconi_proxy.moving.driving.progress import Look
 from marconi_proxy.moving.driving.steps.interface import Steps, Unready
+from marconi_proxy.moving.protocol.barrier import Sighting
 
 
 class DryRun(Steps):
@@ -31,7 +32,7 @@ class DryRun(Steps):
     async def partition(self, name: str) -> Partition | None:
         return await self._steps.partition(name)
 
-    async def members(self) -> list[MemberSighting]:
+    async def members(self) -> list[Sighting]:
         return await self._steps.members()
 
     async def busy(self, partition: str, limit: int) -> int:
@@ -46,8 +47,11 @@ class DryRun(Steps):
     async def place(self, placement: Placement, what: str) -> None:
         raise Unready(f"a dry run never {what}")
 
-    async def position(self, placement: Placement) -> int:
-        return await self._steps.position(placement)
+    async def held_writes(self, move_id: str) -> list[HeldWrites]:
+        return await self._steps.held_writes(move_id)
+
+    async def forget_held_writes(self, move_id: str) -> None:
+        """Said with the end of the move."""
 
     async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
         return await self._steps.dead_letter_queue(key, segment)

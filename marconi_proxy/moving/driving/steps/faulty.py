@@ -8,9 +8,10 @@ from enum import Enum
 from typing import TypeVar
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import MemberSighting, Move, Partition, Placement, QueueKey, Segment
+from catalog.model import HeldWrites, Move, Partition, Placement, QueueKey, Segment
 from marconi_proxy.moving.driving.progress import Look
 from marconi_proxy.moving.driving.steps.interface import Steps, Unready
+from marconi_proxy.moving.protocol.barrier import Sighting
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ class FaultySteps(Steps):
     async def partition(self, name: str) -> Partition | None:
         return await self._through("partition", lambda: self._steps.partition(name))
 
-    async def members(self) -> list[MemberSighting]:
+    async def members(self) -> list[Sighting]:
         return await self._through("members", self._steps.members)
 
     async def busy(self, partition: str, limit: int) -> int:
@@ -93,8 +94,11 @@ class FaultySteps(Steps):
     async def place(self, placement: Placement, what: str) -> None:
         await self._through("place", lambda: self._steps.place(placement, what))
 
-    async def position(self, placement: Placement) -> int:
-        return await self._through("position", lambda: self._steps.position(placement))
+    async def held_writes(self, move_id: str) -> list[HeldWrites]:
+        return await self._through("held_writes", lambda: self._steps.held_writes(move_id))
+
+    async def forget_held_writes(self, move_id: str) -> None:
+        await self._through("forget_held_writes", lambda: self._steps.forget_held_writes(move_id))
 
     async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
         return await self._through("dead_letter_queue", lambda: self._steps.dead_letter_queue(key, segment))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from catalog.model import MemberSighting, Move, MoveState, Partition, Placement, QueueKey, Segment
+from catalog.model import HeldWrites, Move, MoveState, Partition, Placement, QueueKey, Segment
 from marconi_proxy.moving.driving.progress import Look
+from marconi_proxy.moving.protocol.barrier import Sighting
 
 # Seconds after which a call to a partition is given up.
 CALL = 5.0
@@ -41,7 +42,8 @@ class Steps(ABC):
     async def partition(self, name: str) -> Partition | None: ...
 
     @abstractmethod
-    async def members(self) -> list[MemberSighting]: ...
+    async def members(self) -> list[Sighting]:
+        """Return the members, by a reading that begins after this call."""
 
     @abstractmethod
     async def busy(self, partition: str, limit: int) -> int:
@@ -56,9 +58,10 @@ class Steps(ABC):
         """Compare-and-set of the placement; ``what`` says in a few words what it does. Raises Conflict."""
 
     @abstractmethod
-    async def position(self, placement: Placement) -> int:
-        """Return the position in the feed of the change that made a placement what it is, which was stored before this
-        is called; or any later one."""
+    async def held_writes(self, move_id: str) -> list[HeldWrites]: ...
+
+    @abstractmethod
+    async def forget_held_writes(self, move_id: str) -> None: ...
 
     # -- partitions --------------------------------------------------------------------------------------------------
 

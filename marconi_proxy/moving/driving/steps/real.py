@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from catalog.errors import PartitionUnknown
 from catalog.interface import Catalog
 from catalog.model import (
-    MemberSighting,
+    HeldWrites,
     Move,
     Partition,
     Placement,
@@ -17,10 +17,12 @@ from catalog.model import (
     Segment,
 )
 from marconi_proxy.moving.clock import Clock
+from marconi_proxy.moving.driving.member_watch import MemberWatch
 from marconi_proxy.moving.driving.progress import Look
 from marconi_proxy.moving.driving.steps.interface import BUSY, CALL, Steps, Unready
 from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls, together
 from marconi_proxy.moving.driving.steps.subscriptions import changes
+from marconi_proxy.moving.protocol.barrier import Sighting
 from marconi_proxy.upstream.exchange import Upstream
 
 # Queues that are asked for their metadata at the same time.
@@ -28,20 +30,13 @@ _AT_A_TIME = 16
 
 
 class RealSteps(Steps):
-    """Belongs to one event loop. ``position`` finds the change that made a placement what it is in the feed
-    (``Following.position``)."""
+    """Belongs to one event loop. ``watch`` knows the members better if it runs all the time."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        open_upstream: Callable[[Partition], Upstream],
-        position: Callable[[Placement], Awaitable[int]],
-        clock: Clock,
-    ) -> None:
+    def __init__(self, catalog: Catalog, open_upstream: Callable[[Partition], Upstream], clock: Clock) -> None:
         self._catalog = catalog
         self._open_upstream = open_upstream
-        self._position = position
         self._clock = clock
+        self.watch = MemberWatch(catalog.list_members, catalog.expire_member, clock)
         self._upstreams: dict[str, Upstream] = {}
 
     # -- the catalog -------------------------------------------------------------------------------------------------
@@ -55,8 +50,8 @@ class RealSteps(Steps):
     async def partition(self, name: str) -> Partition | None:
         return await self._catalog.get_partition(name)
 
-    async def members(self) -> list[MemberSighting]:
-        return await self._catalog.list_members()
+    async def members(self) -> list[Sighting]:
+        return await self.watch.look()
 
     async def busy(self, partition: str, limit: int) -> int:
         return len(await self._catalog.list_moves(partition=partition, states=BUSY, limit=limit))
@@ -70,8 +65,11 @@ class RealSteps(Steps):
         except PartitionUnknown as error:
             raise Unready(f"{error}") from error
 
-    async def position(self, placement: Placement) -> int:
-        return await self._position(placement)
+    async def held_writes(self, move_id: str) -> list[HeldWrites]:
+        return await self._catalog.list_held_writes(move_id)
+
+    async def forget_held_writes(self, move_id: str) -> None:
+        await self._catalog.remove_held_writes(move_id)
 
     # -- partitions --------------------------------------------------------------------------------------------------
 
