@@ -470,6 +470,7 @@ async def test_messages_name_hosts_and_database_but_no_password(
         f"mongodb://user:{SECRET}@x@127.0.0.1:1/catalog",
         f"mongodb://user:{SECRET}@127.0.0.1:none/catalog",
         f"mongodb://user:{SECRET}@127.0.0.1:1/catalog?tlss={SECRET}",
+        f"mongodb://user:1/2?{SECRET}=3@127.0.0.1:1/catalog",
         f"mongodb://user:{SECRET}@127.0.0.1:1/cata.log",
         f"mongodb://user:{SECRET}@127.0.0.1:1/$catalog",
         f"mongodb://user:{SECRET}@127.0.0.1:1/catalog?w={SECRET}&journal={SECRET}",
@@ -481,9 +482,28 @@ async def test_a_malformed_uri_is_refused_without_quoting_it(uri: str) -> None:
     assert SECRET not in "".join(traceback.format_exception(refused.value))
 
 
-async def test_a_malformed_uri_without_secrets_is_explained() -> None:
-    with pytest.raises(BadCatalogURI, match="tlss"):
-        await open_catalog("mongodb://127.0.0.1:1/catalog?tlss=true")
+@pytest.mark.parametrize("user", ["", f"user:{SECRET}@"])
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ("tls=true&tlss=true", "tlss"),
+        ("w=majority;maxPoolSize=many", "maxPoolSize"),
+        ("tls=true&tlsCAFile=/no/such/file", "tlsCAFile"),
+        ("tls=true&ssl=false", "ssl"),
+        ("w=1&w=2", "w"),
+        (f"tls=true&{SECRET}", "number 2"),
+    ],
+)
+async def test_a_bad_option_of_a_uri_is_named(user: str, options: str, wrong: str) -> None:
+    with pytest.raises(BadCatalogURI, match=f"the MongoDB URI has a bad option, {wrong}: ") as refused:
+        await open_catalog(f"mongodb://{user}127.0.0.1:1/catalog?{options}")
+    assert SECRET not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("rest", ["127.0.0.1:none/catalog", "h1,h2/catalog?directConnection=true"])
+async def test_a_malformed_uri_without_bad_options(rest: str) -> None:
+    with pytest.raises(BadCatalogURI, match="the MongoDB URI is malformed, or its options do not fit its hosts"):
+        await open_catalog(f"mongodb://{rest}")
 
 
 # -- a server that is gone, or does not answer -----------------------------------------------------------------------

@@ -33,7 +33,9 @@ async def upgraded(old_uri: str) -> AsyncIterator[Catalog]:
 
 async def test_check_says_what_to_do(old_uri: str) -> None:
     catalog = await open_catalog(old_uri)
-    with pytest.raises(WrongSchema, match=f"version 1, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"):
+    with pytest.raises(
+        WrongSchema, match=f"version 1, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"
+    ):
         await catalog.check()
     await catalog.init()
     await catalog.check()
@@ -107,7 +109,9 @@ async def test_processes_race_to_upgrade(old_uri: str) -> None:
 async def from_2(catalog_uri: str) -> AsyncIterator[Catalog]:
     version_2.make(catalog_uri)
     catalog = await open_catalog(catalog_uri)
-    with pytest.raises(WrongSchema, match=f"version 2, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"):
+    with pytest.raises(
+        WrongSchema, match=f"version 2, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"
+    ):
         await catalog.check()
     await catalog.init()
     await catalog.check()

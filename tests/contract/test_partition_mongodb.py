@@ -522,6 +522,7 @@ async def test_messages_name_hosts_and_database_but_no_password(options, monkeyp
         f"user:{SECRET}@x@127.0.0.1:1/queues",
         f"user:{SECRET}@127.0.0.1:none/queues",
         f"user:{SECRET}@127.0.0.1:1/queues?tlss={SECRET}",
+        f"user:1/2?{SECRET}=3@127.0.0.1:1/queues",
         f"user:{SECRET}@127.0.0.1:1/que.ues",
         f"user:{SECRET}@127.0.0.1:1/$queues",
         f"user:{SECRET}@127.0.0.1:1/",
@@ -535,8 +536,26 @@ async def test_a_malformed_uri_is_refused_without_quoting_it(rest):
     assert SECRET not in "".join(traceback.format_exception(refused.value))
 
 
+@pytest.mark.parametrize("user", ["", f"user:{SECRET}@"])
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ("tls=true&tlss=true", "tlss"),
+        ("w=majority;maxPoolSize=many", "maxPoolSize"),
+        ("tls=true&tlsCAFile=/no/such/file", "tlsCAFile"),
+        ("tls=true&ssl=false", "ssl"),
+        ("w=1&w=2", "w"),
+        (f"tls=true&{SECRET}", "number 2"),
+    ],
+)
+async def test_a_bad_option_of_a_uri_is_named(user, options, wrong):
+    with pytest.raises(BadStorageURI, match=f"the MongoDB URI has a bad option, {wrong}: ") as refused:
+        await open_storage(f"mongodb://{user}127.0.0.1:1/queues?{options}")
+    assert SECRET not in "".join(traceback.format_exception(refused.value))
+
+
 @pytest.mark.parametrize("uri", ["mongodb://h/d?tlss=true", "mongodb://h/", "mongodb://h:1:2/d", "mongodb+srv://h:1/d"])
-async def test_a_malformed_uri_without_secrets_is_explained(uri):
+async def test_a_malformed_uri_is_explained(uri):
     with pytest.raises(BadStorageURI, match="a good one is mongodb://"):
         await open_storage(uri)
 
