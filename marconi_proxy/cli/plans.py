@@ -453,7 +453,7 @@ def _read(path: str) -> Plan:
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}", Exit.USAGE) from error
     except ValueError as error:
-        raise CommandError(f"{path} is no plan: {error}", Exit.USAGE) from error
+        raise CommandError(f"{path} is no plan: it is not JSON: {error}", Exit.USAGE) from error
     except RecursionError as error:
         raise CommandError(f"{path} is no plan: it is nested too deeply", Exit.USAGE) from error
     written = document.get("plan") if isinstance(document, dict) else None

@@ -7,6 +7,7 @@ the part that knows no Zaqar: start, await, show the log when it fails, stop, an
 from __future__ import annotations
 
 import ctypes
+import errno
 import http.client
 import os
 import signal
@@ -30,8 +31,8 @@ HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 PORT_ATTEMPTS = 5
-# How gunicorn, and the operating system, say that a port is not free.
-_PORT_TAKEN = ("Connection in use", "Address already in use")
+# How the pinned gunicorn of Zaqar says that a port is not free, and how our own servers do.
+_PORT_TAKEN = ("Connection in use", os.strerror(errno.EADDRINUSE))
 
 # Upstream's own zaqar.transport.wsgi.app reads the machine's configuration; this reads one file, so that several run
 # side by side.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import logging
+import os
 import stat
 import subprocess
 import sys
@@ -185,9 +187,9 @@ def test_from_one_command_to_the_other(uri, other):
     ("arguments", "status", "words"),
     [
         (["export", "--catalog", "sqlite:////none/c.db"], 1, "there is no catalog /none/c.db"),
-        (["export", "--catalog", "URI", "-o", "/none/backup"], 1, "/none/backup: No such file or directory"),
-        (["import", "--catalog", "URI", "/none/backup"], 2, "/none/backup: No such file or directory"),
-        (["import", "--catalog", "URI", "/"], 2, "/: Is a directory"),
+        (["export", "--catalog", "URI", "-o", "/none/backup"], 1, f"/none/backup: {os.strerror(errno.ENOENT)}"),
+        (["import", "--catalog", "URI", "/none/backup"], 2, f"/none/backup: {os.strerror(errno.ENOENT)}"),
+        (["import", "--catalog", "URI", "/"], 2, f"/: {os.strerror(errno.EISDIR)}"),
     ],
 )
 def test_what_is_not_there(uri, arguments, status, words, capsys):

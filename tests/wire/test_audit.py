@@ -292,7 +292,7 @@ def test_a_partition_that_does_not_answer_is_told_and_has_no_ghosts(audited: Aud
         (("--partition", "nowhere"), "--partition: nowhere is not registered"),
         (("--rate", "0"), "--rate: must be more than 0"),
         (("--project", ""), "--project: "),
-        (("--project", "p", "--projects-file", "f"), "not allowed with"),
+        (("--project", "p", "--projects-file", "f"), "--projects-file"),
         (("--projects-file", "/dev/null"), "names no project"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.zaqar import ServerProcess
+from tests.servers.zaqar import ServerProcess, status_of
 from tests.wire.raw_http import exchange
 
 ECHO = str(Path(__file__).with_name("echo_service.py"))
@@ -30,8 +31,9 @@ class Service:
 
     def __init__(self, name: str, command: list[str], directory: Path, env: dict[str, str] | None = None) -> None:
         self.process = ServerProcess(name, command, directory / f"{name}.log", env)
-        self.process.wait_until(lambda: "Application startup complete" in self.log)
+        self.process.wait_until(lambda: "listening on" in self.log)
         self.port = int(re.search(r"listening on (?:http://127\.0\.0\.1:)?(\d+)", self.log)[1])
+        self.process.wait_until(lambda: status_of(*self.address, "/") > 0)
 
     @property
     def log(self) -> str:
@@ -246,7 +248,7 @@ def test_an_address_in_use_names_the_option(tmp_path):
         bind = f"{HOST}:{taken.getsockname()[1]}"
         status, error = refused_start("serve", "admin", "--catalog", f"sqlite:///{tmp_path / 'c.db'}", "--bind", bind)
     assert status == 1
-    assert error == f"marconi-proxy: [admin] bind: cannot listen on {bind}: Address already in use\n"
+    assert error == f"marconi-proxy: [admin] bind: cannot listen on {bind}: {os.strerror(errno.EADDRINUSE)}\n"
 
 
 def test_an_address_of_another_machine_names_the_option(tmp_path):
