@@ -628,7 +628,7 @@ def test_limit_6_a_host_that_dies_and_comes_back_is_not_seen_by_readers(door: Do
 
 def test_limit_6_a_host_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Limit 6: no timeouts. One deadline bounds a call, and the client is told to come again."""
-    monkeypatch.setenv("OS_UPSTREAM__DEADLINE", "1")
+    monkeypatch.setenv("OS_UPSTREAM__DEADLINE", "4")
     with (
         FakePartition() as host,
         FakePartition() as healthy,

@@ -102,7 +102,13 @@ def admin(directory: Path, *options: str, env: dict[str, str] | None = None):
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    with echo(tmp_path_factory.mktemp("echo"), "public.max_head=2048", "public.head_timeout=1") as service:
+    with echo(tmp_path_factory.mktemp("echo"), "public.max_head=2048") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory):
+    with echo(tmp_path_factory.mktemp("hasty"), "public.head_timeout=1") as service:
         yield service
 
 
@@ -141,12 +147,12 @@ def test_a_body_larger_than_any_head_is_none_of_the_limits_business(service):
     assert json.loads(answer.body)["size"] == 500000
 
 
-def test_a_head_that_is_late_is_refused(service):
-    assert "within 1 seconds" in refusal(service.send(b"GET / HTTP/1.1\r\nHost: "))
+def test_a_head_that_is_late_is_refused(hasty):
+    assert "within 1 seconds" in refusal(hasty.send(b"GET / HTTP/1.1\r\nHost: "))
 
 
-def test_a_silent_connection_is_closed(service):
-    assert service.send() == b""
+def test_a_silent_connection_is_closed(hasty):
+    assert hasty.send() == b""
 
 
 def test_a_broken_body_is_refused_and_its_application_told(service):
