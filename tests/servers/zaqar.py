@@ -142,8 +142,13 @@ class ServerProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and all it started at once, as a power cut would: nothing is flushed or closed. Idempotent."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
 
     def log_tail(self, characters: int = 6000) -> str:
         return self.log.read_text(errors="replace")[-characters:]
@@ -224,11 +229,10 @@ def zaqar(
 
         def start(port: int) -> ServerProcess:
             options = ("--worker-class", "gthread", "--threads", str(threads), "--workers", str(workers))
-            stop = ("--graceful-timeout", "2")
             bind = ("--bind", f"{HOST}:{port}", "--pythonpath", directory, "--worker-tmp-dir", directory)
             return ServerProcess(
                 f"{name} (Zaqar {release})",
-                (str(python), "-m", "gunicorn", *options, *stop, *bind, "zaqar_of_the_tests:application"),
+                (str(python), "-m", "gunicorn", *options, *bind, "zaqar_of_the_tests:application"),
                 home / "log",
                 {"ZAQAR_CONFIGURATION": str(configuration), "HOME": directory},
             )
@@ -238,7 +242,7 @@ def zaqar(
             try:
                 yield Zaqar(release, port, process)
             finally:
-                process.stop()
+                process.kill()  # its databases are dropped, and its way of stopping takes two seconds
         finally:
             _drop(mongodb, store)
 
