@@ -11,8 +11,8 @@ import pytest
 from catalog import Catalog, open_catalog
 from catalog.errors import Conflict, WrongSchema
 from catalog.interface import SCHEMA_VERSION
-from catalog.model import Member, PlacementState, Tenant
-from tests.contract import racing, version_1, version_2
+from catalog.model import Member, PlacementState, StatisticsSubject, Tenant
+from tests.contract import racing, version_1, version_2, version_3
 from tests.contract.examples import Feed, move, placement
 from tests.contract.version_1 import NEWS, ORDERS, PARTITIONS
 
@@ -33,7 +33,9 @@ async def upgraded(old_uri: str) -> AsyncIterator[Catalog]:
 
 async def test_check_says_what_to_do(old_uri: str) -> None:
     catalog = await open_catalog(old_uri)
-    with pytest.raises(WrongSchema, match=f"version 1, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"):
+    with pytest.raises(
+        WrongSchema, match=f"version 1, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"
+    ):
         await catalog.check()
     await catalog.init()
     await catalog.check()
@@ -107,7 +109,9 @@ async def test_processes_race_to_upgrade(old_uri: str) -> None:
 async def from_2(catalog_uri: str) -> AsyncIterator[Catalog]:
     version_2.make(catalog_uri)
     catalog = await open_catalog(catalog_uri)
-    with pytest.raises(WrongSchema, match=f"version 2, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"):
+    with pytest.raises(
+        WrongSchema, match=f"version 2, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"
+    ):
         await catalog.check()
     await catalog.init()
     await catalog.check()
@@ -131,3 +135,57 @@ async def test_rare_states_of_version_2_are_found(from_2: Catalog, catalog_uri: 
     deleting = replace(version_2.ORDERS, epoch=5, state=PlacementState.DELETING)
     await asyncio.to_thread(version_2.replace_placement, catalog_uri, deleting)
     assert await from_2.list_placements(states=[PlacementState.DELETING], partitions=["p1"], limit=10) == [deleting]
+
+
+@pytest.fixture
+async def from_3(catalog_uri: str) -> AsyncIterator[Catalog]:
+    version_3.make(catalog_uri)
+    catalog = await open_catalog(catalog_uri)
+    with pytest.raises(
+        WrongSchema, match=f"version 3, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"
+    ):
+        await catalog.check()
+    await catalog.init()
+    await catalog.check()
+    yield catalog
+    await catalog.close()
+
+
+async def test_everything_of_version_3_is_still_there(from_3: Catalog) -> None:
+    placements = sorted(version_3.PLACEMENTS, key=lambda placement: placement.key)
+    assert await from_3.list_placements(limit=10) == placements
+    assert await from_3.list_partitions() == version_3.PARTITIONS
+    assert await from_3.get_tenant("project") == version_3.TENANT
+    assert await from_3.list_moves(limit=10) == sorted(version_3.MOVES, key=lambda move: move.id)
+    assert await from_3.list_plans(limit=10) == version_3.PLANS
+    [sighting] = await from_3.list_members()
+    assert sighting.member == version_3.MEMBER
+    assert await from_3.get_statistics(StatisticsSubject.PARTITION, "p1") == version_3.STATISTICS[0]
+    assert await from_3.get_statistics(StatisticsSubject.PROJECT, "project") == version_3.STATISTICS[1]
+    assert await from_3.get_walk() == version_3.WALK
+    assert await from_3.get_audit() == version_3.AUDIT
+
+
+async def test_locks_of_version_3_are_taken_over_with_larger_tokens(from_3: Catalog) -> None:
+    held = await from_3.take_move("m-2", "another", 60.0)
+    assert held.holder is not None
+    assert held.holder.token == 3
+    walk, audit = await from_3.take_walk("another", 60.0), await from_3.take_audit("another", 60.0)
+    assert walk.holder is not None
+    assert audit.holder is not None
+    assert (walk.holder.token, audit.holder.token) == (2, 2)
+
+
+async def test_workers_and_movers_of_version_3_go_on_beside_us(from_3: Catalog, catalog_uri: str) -> None:
+    renewed = replace(version_3.MEMBER, applied=11, acked=11)
+    await asyncio.to_thread(version_3.renew_member, catalog_uri, renewed)
+    [sighting] = await from_3.list_members()
+    assert sighting.member == renewed
+    await asyncio.to_thread(version_3.take_move, catalog_uri, "m-2", "mover/3/boot", 60.0)
+    seen = await from_3.get_move("m-2")
+    assert seen is not None
+    assert seen.holder is not None
+    assert (seen.holder.name, seen.holder.token) == ("mover/3/boot", 3)
+    registered = replace(version_3.PARTITIONS[0], name="p4", hosts=("http://p4.example:8888",))
+    await asyncio.to_thread(version_3.insert_partition, catalog_uri, registered)
+    assert await from_3.get_partition("p4") == registered
