@@ -286,8 +286,22 @@ class Catalog(ABC):
     ) -> list[Move]:
         """Moves by id, after the id ``after`` (exclusive), at most limit; None filters nothing.
 
-        ``partition`` keeps those with this source or target, ``states`` those in one of them.
+        ``partition`` keeps those with this source or target, ``states`` those in one of them. States that are all in
+        UNFINISHED_STATES cost as much as there are unfinished moves, however many finished ones there are.
         """
+
+    @abstractmethod
+    async def list_ended_moves(self, *, keep: int, skip: int, limit: int) -> list[Move]:
+        """Finished moves in the order in which they ended, at most limit: all but the last ``keep``, after the first
+        ``skip``.
+
+        The order is that in which the catalog stored their ends, so that no clock has a say in which are the last.
+        Those that the backup of an import or a catalog of schema version 3 had come first, by id.
+        """
+
+    @abstractmethod
+    async def remove_moves(self, ids: Collection[str]) -> None:
+        """Remove those of these moves that are finished; nothing to remove is success."""
 
     @abstractmethod
     async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:

@@ -184,6 +184,12 @@ class MongoDBCatalog(Catalog):
     ) -> list[Move]:
         return await self._moves.list_all(project, queue, partition, states, plan, after, limit)
 
+    async def list_ended_moves(self, *, keep: int, skip: int, limit: int) -> list[Move]:
+        return await self._moves.list_ended(keep, skip, limit)
+
+    async def remove_moves(self, ids: Collection[str]) -> None:
+        await self._moves.remove(ids)
+
     async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
         return await self._moves.take(move_id, holder, seconds)
 

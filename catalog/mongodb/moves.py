@@ -14,7 +14,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay
-from catalog.model import Move, MoveState
+from catalog.model import UNFINISHED_STATES, Move, MoveState
 from catalog.mongodb.documents import move_document, read, read_move
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Moves:
         """Store a new one, as ``Catalog.insert_move``."""
         document = move_document(move) | {"holder": None, "token": 0, "until": None}
         async with self._store.conversation() as session:
+            document["ended"] = await self._end(move, session)
             while True:
                 try:
                     await self._stored.insert_one(document, session=session)
@@ -61,6 +62,7 @@ class Moves:
         document = move_document(move)
         del document["_id"]
         async with self._store.conversation() as session:
+            document["ended"] = await self._end(move, session)
             while True:
                 try:
                     result = await self._stored.update_one(expected, {"$set": document}, session=session)
@@ -94,11 +96,39 @@ class Moves:
         condition: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
         if states is not None:
             condition["state"] = {"$in": [state.value for state in states]}
+            # The condition of the partial indexes: unfinished moves are found without a look at finished ones.
+            if UNFINISHED_STATES.issuperset(states):
+                condition["unfinished"] = True
         condition["_id"] = {"$gt": after or ""}  # no id is empty
         if limit < 1:
             return []  # MongoDB refuses 0
         async with self._store.conversation() as session:
             return await self._find(condition, limit, session)
+
+    async def list_ended(self, keep: int, skip: int, limit: int) -> list[Move]:
+        """Return finished ones in the order of their ends, as ``Catalog.list_ended_moves``."""
+        if limit < 1:
+            return []
+        async with self._store.conversation() as session:
+            last = await self._stored.find_one(
+                {"unfinished": False}, {"ended": 1}, sort=[("ended", -1), ("_id", -1)], skip=keep, session=session
+            )
+            if last is None:
+                return []
+            stages: list[dict[str, Any]] = [
+                {"$match": {"unfinished": False}},
+                {"$sort": {"ended": 1, "_id": 1}},
+                {"$skip": skip},
+                {"$limit": limit},
+                {"$set": {"held": _HELD}},
+            ]
+            documents = await (await self._stored.aggregate(stages, session=session)).to_list()
+        return [self._read(document) for document in documents if _order(document) <= _order(last)]
+
+    async def remove(self, ids: Several[str]) -> None:
+        """Remove finished ones, as ``Catalog.remove_moves``."""
+        async with self._store.conversation() as session:
+            await self._stored.delete_many({"_id": {"$in": list(ids)}, "unfinished": False}, session=session)
 
     async def holders(self) -> list[str]:
         """Return the names of all who hold a move."""
@@ -141,6 +171,16 @@ class Moves:
         async with self._store.conversation() as session:
             await self._stored.update_one({"_id": move_id, "token": token}, ended, session=session)
 
+    async def _end(self, move: Move, session: Session) -> int | None:
+        """Return the number that the end of a move has among those of others, None if it has not ended.
+
+        Moves that end at the same moment may share it, and are in the order of their ids then.
+        """
+        if not move.finished:
+            return None
+        last = await self._stored.find_one({"unfinished": False}, {"ended": 1}, sort=[("ended", -1)], session=session)
+        return 1 if last is None else (last.get("ended") or 0) + 1
+
     async def _other(self, move: Move, session: Session) -> Move | None:
         unfinished = {"project": move.project, "queue": move.queue, "unfinished": True, "_id": {"$ne": move.id}}
         return await self._one(unfinished, session)
@@ -164,6 +204,11 @@ class Moves:
             return read(read_move, document)
         except ValueError as error:
             raise self._store.unavailable(f"moves: {error}") from error
+
+
+def _order(document: dict[str, Any]) -> tuple[int, str]:
+    """Where it stands among finished moves. A mover of the release before leaves no number."""
+    return document.get("ended") or 0, document["_id"]
 
 
 def _from_now(seconds: float) -> dict[str, Any]:

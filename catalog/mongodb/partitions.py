@@ -129,7 +129,9 @@ class Partitions:
 
     async def _coming(self, name: str, session: Session) -> str | None:
         """Return the id of a move that may still bring the partition a queue."""
-        coming = {"partitions": name, "state": {"$in": [state.value for state in COMING_STATES]}}
+        # They are unfinished: said, so that the partial index is used.
+        states = [state.value for state in COMING_STATES]
+        coming = {"partitions": name, "unfinished": True, "state": {"$in": states}}
         document = await self._moves.find_one(coming, {"_id": 1}, session=session)
         return None if document is None else str(document["_id"])
 

@@ -54,6 +54,15 @@ _INDEXES = {
         IndexModel([("partitions", 1), ("_id", 1)], name="partition"),
         IndexModel([("state", 1), ("_id", 1)], name="state"),
         IndexModel([("plan", 1), ("_id", 1)], name="plan"),
+        IndexModel([("ended", 1), ("_id", 1)], name="ended", partialFilterExpression={"unfinished": False}),
+        *(
+            IndexModel(
+                [(field, 1) for field in ("unfinished", *fields, "_id")],
+                name="_".join(["unfinished_moves", *fields]),
+                partialFilterExpression={"unfinished": True},
+            )
+            for fields in ([], ["partitions"], ["project"], ["plan"])
+        ),
     ],
 }
 

@@ -60,8 +60,8 @@ class SQLiteCatalog(Catalog):
     """A catalog in the file ``path``, used by any number of processes at once.
 
     Writes take turns on one lane and in ``BEGIN IMMEDIATE``, across processes too. Reads have another one and never
-    wait for a writer (write-ahead log); counting, which walks an index, has a third, so that reads need not wait for
-    it. ``poll`` is how often, in seconds, feeds look for the writes of other processes.
+    wait for a writer (write-ahead log); what walks an index, as counting does, has a third, so that reads need not wait
+    for it. ``poll`` is how often, in seconds, feeds look for the writes of other processes.
     """
 
     def __init__(self, path: str, *, poll: float = 0.02) -> None:
@@ -221,6 +221,12 @@ class SQLiteCatalog(Catalog):
         return await self._reading.transact(
             moves.list_all, project, queue, partition, states, plan, after, limit, self._path
         )
+
+    async def list_ended_moves(self, *, keep: int, skip: int, limit: int) -> list[Move]:
+        return await self._counting.transact(moves.list_ended, keep, skip, limit, self._path)
+
+    async def remove_moves(self, ids: Collection[str]) -> None:
+        await self._write(moves.remove, ids)
 
     async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
         return await self._write(moves.take, move_id, holder, seconds, self._path)

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Collection
 
 from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay
-from catalog.model import ChangeSubject, Move, MoveState
+from catalog.model import UNFINISHED_STATES, ChangeSubject, Move, MoveState
 from catalog.sqlite import changes
 from catalog.sqlite.translation import unavailable
 
@@ -23,6 +23,8 @@ _COLUMNS = f"id, version, state, document, CASE WHEN held_until > {_NOW} THEN ho
 # As if nobody held it.
 FREE_COLUMNS = "id, version, state, document, NULL, token, NULL"
 _TAKEN = f"SELECT id, version, state, document, holder, token, {_SINCE_1970} FROM moves WHERE id = ?"  # noqa: S608
+# None if every finished move is to be kept.
+_LAST_TO_GO = "SELECT ended, id FROM moves WHERE NOT unfinished ORDER BY ended DESC, id DESC LIMIT 1 OFFSET ?"
 _Row = tuple[str, int, str, str, str | None, int, float | None]
 
 
@@ -63,9 +65,9 @@ def insert(connection: sqlite3.Connection, move: Move, path: str) -> None:
 def store(connection: sqlite3.Connection, move: Move) -> None:
     """Store one that is not there, held by nobody."""
     connection.execute(
-        "INSERT INTO moves (version, state, unfinished, document, project, queue, source, target, plan, id)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        _encode(move),
+        "INSERT INTO moves (version, state, unfinished, ended, document, project, queue, source, target, plan, id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        _encode(move, _next_end(connection) if move.finished else 0),
     )
 
 
@@ -82,9 +84,9 @@ def replace(connection: sqlite3.Connection, move: Move, token: int | None, path:
         raise MoveConflict(move.id, stored)
     _refuse_second(connection, move, path)
     connection.execute(
-        "UPDATE moves SET version = ?, state = ?, unfinished = ?, document = ?, project = ?, queue = ?, source = ?,"
-        " target = ?, plan = ? WHERE id = ?",
-        _encode(move),
+        "UPDATE moves SET version = ?, state = ?, unfinished = ?, ended = ?, document = ?, project = ?, queue = ?,"
+        " source = ?, target = ?, plan = ? WHERE id = ?",
+        _encode(move, _next_end(connection) if move.finished else 0),
     )
     changes.append(connection, ChangeSubject.MOVE, (move.id,), move.version)
 
@@ -101,22 +103,54 @@ def list_all(
     path: str,
 ) -> list[Move]:
     """Return those that pass every filter, as ``Catalog.list_moves``."""
-    conditions, values = ["id > ?"], [after or ""]  # no id is empty
+    conditions: list[str] = ["id > ?"]
+    values: list[object] = [after or ""]  # no id is empty
     for column, value in (("project", project), ("queue", queue), ("plan", plan)):
         if value is not None:
             conditions.append(f"{column} = ?")
             values.append(value)
-    if partition is not None:
-        conditions.append("(source = ? OR target = ?)")
-        values += [partition, partition]
     if states is not None:
-        conditions.append(f"state IN ({', '.join('?' * len(states))})")
-        values += [state.value for state in states]
+        # The plus keeps SQLite from preferring the index of states to that of a filter that fewer moves pass.
+        plus = "+" if len(conditions) > 1 or partition is not None else ""
+        # The condition of the partial indexes: unfinished moves are found without a look at finished ones.
+        if UNFINISHED_STATES.issuperset(states):
+            conditions.append("unfinished")
+            plus = "+"
+        if set(states) != UNFINISHED_STATES:
+            conditions.append(f"{plus}state IN ({', '.join('?' * len(states))})")
+            values += [state.value for state in states]
+    condition, most = " AND ".join(conditions), max(limit, 0)
+    if partition is None:
+        wanted = f"SELECT {_COLUMNS} FROM moves WHERE {condition} ORDER BY id LIMIT ?"  # noqa: S608
+        rows = connection.execute(wanted, (*values, most))
+    else:
+        # Not with OR, for which SQLite reads all moves of the partition and sorts them.
+        sides = [
+            f"SELECT id FROM (SELECT id FROM moves WHERE {side} = ? AND {condition} ORDER BY id LIMIT ?)"  # noqa: S608
+            for side in ("source", "target")
+        ]
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM moves WHERE id IN ({' UNION '.join(sides)}) ORDER BY id LIMIT ?",  # noqa: S608
+            (*(partition, *values, most) * 2, most),
+        )
+    return [decode(row, path) for row in rows]
+
+
+def list_ended(connection: sqlite3.Connection, keep: int, skip: int, limit: int, path: str) -> list[Move]:
+    """Return finished ones in the order of their ends, as ``Catalog.list_ended_moves``."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM moves WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?",  # noqa: S608
-        (*values, max(limit, 0)),
+        f"SELECT {_COLUMNS} FROM moves WHERE NOT unfinished AND (ended, id) <= ({_LAST_TO_GO})"  # noqa: S608
+        " ORDER BY ended, id LIMIT ? OFFSET ?",
+        (keep, limit, skip),
     )
     return [decode(row, path) for row in rows]
+
+
+def remove(connection: sqlite3.Connection, ids: Collection[str]) -> None:
+    """Remove finished ones, as ``Catalog.remove_moves``."""
+    for move_id in ids:
+        if connection.execute("DELETE FROM moves WHERE id = ? AND NOT unfinished", (move_id,)).rowcount:
+            changes.append(connection, ChangeSubject.MOVE, (move_id,))
 
 
 def holders(connection: sqlite3.Connection) -> list[str]:
@@ -163,13 +197,19 @@ def _refuse_second(connection: sqlite3.Connection, move: Move, path: str) -> Non
         raise MoveUnderWay(other)
 
 
-def _encode(move: Move) -> tuple[object, ...]:
+def _next_end(connection: sqlite3.Connection) -> int:
+    (last,) = connection.execute("SELECT max(ended) FROM moves WHERE NOT unfinished").fetchone()
+    return int(last or 0) + 1
+
+
+def _encode(move: Move, ended: int) -> tuple[object, ...]:
     document = move.to_json()
     del document["holder"]
     return (
         move.version,
         move.state.value,
         not move.finished,
+        ended,
         json.dumps(document),
         *move.key,
         move.source,

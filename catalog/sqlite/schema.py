@@ -126,7 +126,20 @@ _STEPS = (
         held_until REAL
     )""",
     ),
-    (),
+    (
+        # ``ended`` numbers finished moves in the order in which they ended; 0 of others, and of those that a mover of
+        # the release before finished.
+        """ALTER TABLE moves ADD COLUMN ended INTEGER NOT NULL DEFAULT 0""",
+        """UPDATE moves SET ended = o.number
+        FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM moves WHERE NOT unfinished) AS o
+        WHERE moves.id = o.id""",
+        """CREATE INDEX ended_moves ON moves (ended, id) WHERE NOT unfinished""",
+        """CREATE INDEX unfinished_moves ON moves (id) WHERE unfinished""",
+        """CREATE INDEX unfinished_moves_by_source ON moves (source, id, state) WHERE unfinished""",
+        """CREATE INDEX unfinished_moves_by_target ON moves (target, id, state) WHERE unfinished""",
+        """CREATE INDEX unfinished_moves_by_project ON moves (project, id) WHERE unfinished""",
+        """CREATE INDEX unfinished_moves_by_plan ON moves (plan, id) WHERE unfinished""",
+    ),
 )
 
 

@@ -682,6 +682,17 @@ def take_move(uri: str, move_id: str, holder: str, seconds: float) -> None:
         client.get_default_database()["moves"].update_one({"_id": move_id, **free}, [{"$set": hold}])
 
 
+def finish_move(uri: str, move_id: str) -> None:
+    """Call a move done, as a mover of such a release does."""
+    if uri.startswith("sqlite"):
+        with _sqlite(uri) as connection:
+            connection.execute("UPDATE moves SET state = 'done', unfinished = 0 WHERE id = ?", (move_id,))
+        return
+    with MongoClient(uri) as client:
+        done = {"$set": {"state": "done", "unfinished": False}}
+        client.get_default_database()["moves"].update_one({"_id": move_id}, done)
+
+
 def insert_partition(uri: str, partition: Partition) -> None:
     """Register a partition as the admin API of such a release does."""
     if uri.startswith("sqlite"):

@@ -89,6 +89,8 @@ class Store:
     tenants: dict[str, Tenant] = field(default_factory=dict)
     members: dict[str, tuple[Member, float]] = field(default_factory=dict)
     moves: dict[str, Move] = field(default_factory=dict)
+    # Numbers of finished moves, in the order in which they ended.
+    ended: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
     # How often a move was taken that somebody else had not released.
     takeovers: int = 0
@@ -274,7 +276,13 @@ class Store:
     def _put_move(self, move: Move) -> None:
         self._refuse_second(move)
         self.moves[move.id] = replace(move, holder=None)
+        self._number_end(move)
         self.note(ChangeSubject.MOVE, (move.id,), move.version)
+
+    def _number_end(self, move: Move) -> None:
+        self.ended.pop(move.id, None)
+        if move.finished:
+            self.ended[move.id] = max(self.ended.values(), default=0) + 1
 
     def insert_move(self, move: Move) -> None:
         stored = self.move(move.id)
@@ -315,6 +323,16 @@ class Store:
             if states is None or move.state in states
             if plan is None or move.plan == plan
         ]
+
+    def list_ended_moves(self, keep: int, skip: int) -> list[Move]:
+        ids = sorted(self.ended, key=lambda move_id: (self.ended[move_id], move_id))
+        return [self.moves[move_id] for move_id in ids[: max(0, len(ids) - keep)][skip:]]
+
+    def remove_moves(self, ids: Collection[str]) -> None:
+        for move_id in ids:
+            if self.ended.pop(move_id, None) is not None:
+                del self.moves[move_id]
+                self.note(ChangeSubject.MOVE, (move_id,))
 
     def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
         stored = self.move(move_id)
@@ -392,7 +410,7 @@ class Store:
         if held and not replace and self.loading is None:
             raise NotEmpty(held)
         self.first_token = max(self.first_token, int(self.clock() * 1000), *self.tokens.values(), 0)
-        for values in (*self._kept().values(), self.statistics, self.tokens, self.holders):
+        for values in (*self._kept().values(), self.statistics, self.tokens, self.holders, self.ended):
             values.clear()
         self.walk = Walk()
         self.audit = Audit()
@@ -410,6 +428,7 @@ class Store:
             try:
                 if isinstance(value, Move):
                     self._refuse_second(value)
+                    self._number_end(value)
                     self.tokens[value.id] = self.first_token
                 if isinstance(value, Placement) and {s.partition for s in value.segments} - set(self.partitions):
                     raise LoadRefused(f"{value} names a partition that there is not")
@@ -652,6 +671,12 @@ class MemoryCatalog(Catalog):
     ) -> list[Move]:
         filters = (project, queue, partition, states, plan, after)
         return _first(await self._do("list_moves", self._store.list_moves, *filters), limit)
+
+    async def list_ended_moves(self, *, keep: int, skip: int, limit: int) -> list[Move]:
+        return _first(await self._do("list_ended_moves", self._store.list_ended_moves, keep, skip), limit)
+
+    async def remove_moves(self, ids: Collection[str]) -> None:
+        await self._do("remove_moves", self._store.remove_moves, ids)
 
     async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
         return await self._do("take_move", self._store.take_move, move_id, holder, seconds)
