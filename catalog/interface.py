@@ -326,6 +326,15 @@ class Catalog(ABC):
     async def get_plan(self, plan_id: str) -> Plan | None: ...
 
     @abstractmethod
+    async def has_plan(self, plan_id: str) -> bool:
+        """Tell whether there is such a plan, without a look at what it holds."""
+
+    @abstractmethod
+    async def remove_plan(self, plan_id: str) -> None:
+        """Remove a plan in one of FINISHED_PLAN_STATES; nothing to remove is success. Raises PlanConflict(current) if
+        it is in another state. Records of its moves stay."""
+
+    @abstractmethod
     async def insert_plan(self, plan: Plan) -> None:
         """Store a new plan (``version`` 1). Raises PlanConflict(current) if the id is taken.
 

@@ -30,7 +30,7 @@ from catalog.model.move import (
 )
 from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, check_host
 from catalog.model.placement import LISTED_STATES, RARE_STATES, Placement, PlacementState, Segment
-from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState
+from catalog.model.plan import FINISHED_PLAN_STATES, MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState
 from catalog.model.statistics import Statistics, StatisticsSubject, Walk
 from catalog.model.tenant import Tenant
 
@@ -38,6 +38,7 @@ __all__ = [
     "API_VERSIONS",
     "AT_A_TIME",
     "COMING_STATES",
+    "FINISHED_PLAN_STATES",
     "FINISHED_STATES",
     "KINDS",
     "LISTED_STATES",

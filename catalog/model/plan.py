@@ -36,6 +36,10 @@ class PlanState(StrEnum):
     DONE = "done"
 
 
+# The states that a plan never leaves: no move of it is begun any more.
+FINISHED_PLAN_STATES = frozenset({PlanState.STOPPED, PlanState.DONE})
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedMove:
     """One queue that is to go from ``source`` to ``target``."""

@@ -202,6 +202,12 @@ class MongoDBCatalog(Catalog):
     async def get_plan(self, plan_id: str) -> Plan | None:
         return await self._plans.get(plan_id)
 
+    async def has_plan(self, plan_id: str) -> bool:
+        return await self._plans.there(plan_id)
+
+    async def remove_plan(self, plan_id: str) -> None:
+        await self._plans.remove(plan_id)
+
     async def insert_plan(self, plan: Plan) -> None:
         await self._plans.insert(plan)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import PlanConflict
-from catalog.model import Plan, PlanState
+from catalog.model import FINISHED_PLAN_STATES, Plan, PlanState
 from catalog.mongodb.documents import plan_document, read, read_plan
 
 if TYPE_CHECKING:
@@ -26,6 +26,20 @@ class Plans:
         """Return the plan, None if there is none."""
         async with self._store.conversation() as session:
             return await self._get(plan_id, session)
+
+    async def there(self, plan_id: str) -> bool:
+        """Tell whether there is such a plan."""
+        async with self._store.conversation() as session:
+            return await self._stored.find_one({"_id": plan_id}, {"_id": 1}, session=session) is not None
+
+    async def remove(self, plan_id: str) -> None:
+        """Remove a finished one, as ``Catalog.remove_plan``."""
+        finished = {"_id": plan_id, "state": {"$in": sorted(state.value for state in FINISHED_PLAN_STATES)}}
+        async with self._store.conversation() as session:
+            removed = await self._stored.delete_one(finished, session=session)
+            stored = None if removed.deleted_count else await self._get(plan_id, session)
+        if stored is not None:
+            raise PlanConflict(plan_id, stored)
 
     async def insert(self, plan: Plan) -> None:
         """Store a new one, as ``Catalog.insert_plan``."""

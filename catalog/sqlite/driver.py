@@ -240,6 +240,12 @@ class SQLiteCatalog(Catalog):
     async def get_plan(self, plan_id: str) -> Plan | None:
         return await self._reading.transact(plans.get, plan_id, self._path)
 
+    async def has_plan(self, plan_id: str) -> bool:
+        return await self._reading.transact(plans.there, plan_id)
+
+    async def remove_plan(self, plan_id: str) -> None:
+        await self._write(plans.remove, plan_id, self._path)
+
     async def insert_plan(self, plan: Plan) -> None:
         await self._write(plans.insert, plan, self._path)
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection
 
 from catalog.errors import PlanConflict
-from catalog.model import ChangeSubject, Plan, PlanState
+from catalog.model import FINISHED_PLAN_STATES, ChangeSubject, Plan, PlanState
 from catalog.sqlite import changes
 from catalog.sqlite.translation import unavailable
 
@@ -27,6 +27,22 @@ def get(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | None:
     """Return the plan, None if there is none."""
     row = connection.execute(f"SELECT {COLUMNS} FROM plans WHERE id = ?", (plan_id,)).fetchone()  # noqa: S608
     return decode(row, path) if row else None
+
+
+def there(connection: sqlite3.Connection, plan_id: str) -> bool:
+    """Tell whether there is such a plan."""
+    return connection.execute("SELECT 1 FROM plans WHERE id = ?", (plan_id,)).fetchone() is not None
+
+
+def remove(connection: sqlite3.Connection, plan_id: str, path: str) -> None:
+    """Remove a finished one, as ``Catalog.remove_plan``."""
+    stored = get(connection, plan_id, path)
+    if stored is None:
+        return
+    if stored.state not in FINISHED_PLAN_STATES:
+        raise PlanConflict(plan_id, stored)
+    connection.execute("DELETE FROM plans WHERE id = ?", (plan_id,))
+    changes.append(connection, ChangeSubject.PLAN, (plan_id,))
 
 
 def insert(connection: sqlite3.Connection, plan: Plan, path: str) -> None:

@@ -21,7 +21,7 @@ from marconi_proxy.background import ended
 from marconi_proxy.moving.clock import SystemClock
 from marconi_proxy.moving.driving.following import Following
 from marconi_proxy.moving.mover import Mover
-from marconi_proxy.moving.opening import make_steps, pace_of
+from marconi_proxy.moving.opening import make_keeping, make_steps, pace_of
 from marconi_proxy.moving.plans.executor import Executor, run_plans, until_news
 from marconi_proxy.moving.plans.records import Records
 from marconi_proxy.option_types import redacted
@@ -70,7 +70,7 @@ async def _serve(conf: cfg.ConfigOpts) -> None:
         stack.push_async_callback(catalog.close)
         name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         mover, following, planner = make_mover(conf, catalog, stack, name)
-        beside = [following.run(), planner.run()]
+        beside = [following.run(), planner.run(), make_keeping(conf, catalog).run()]
         collector = make_collector(conf, catalog, stack, name)
         if collector is not None:
             beside.append(collector.run())

@@ -9,8 +9,8 @@ import pytest
 
 from catalog import Catalog
 from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay, PlanConflict
-from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, PlanState
-from tests.contract.examples import move, plan
+from catalog.model import FINISHED_PLAN_STATES, FINISHED_STATES, ChangeSubject, LogEntry, Move, MoveState, PlanState
+from tests.contract.examples import Feed, move, plan
 
 HOUR = 3600.0
 
@@ -326,6 +326,27 @@ async def test_plans(catalog: Catalog, other: Catalog) -> None:
     with pytest.raises(PlanConflict) as conflict:
         await catalog.replace_plan(plan("plan-2", version=2))
     assert conflict.value.current is None
+
+
+@pytest.mark.parametrize("state", list(PlanState))
+async def test_a_finished_plan_is_removed(catalog: Catalog, other: Catalog, state: PlanState) -> None:
+    await catalog.insert_plan(plan("plan-1", state=state))
+    await catalog.insert_plan(plan("plan-2"))
+    assert await other.has_plan("plan-1")
+    if state not in FINISHED_PLAN_STATES:
+        with pytest.raises(PlanConflict) as conflict:
+            await catalog.remove_plan("plan-1")
+        assert conflict.value.current == plan("plan-1", state=state)
+        assert await other.has_plan("plan-1")
+        return
+    async with Feed(other) as feed:
+        await catalog.remove_plan("plan-1")
+        await catalog.remove_plan("plan-1")  # a repeated write
+        await feed.until(lambda: bool(feed.changes))
+        assert [(one.subject, one.name, one.epoch) for one in feed.changes] == [(ChangeSubject.PLAN, ("plan-1",), None)]
+    assert not await other.has_plan("plan-1")
+    assert await other.get_plan("plan-1") is None
+    assert await other.list_plans(limit=9) == [plan("plan-2")]
 
 
 async def test_plans_are_listed_by_id(catalog: Catalog) -> None:

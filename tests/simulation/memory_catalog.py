@@ -31,6 +31,7 @@ from catalog.errors import (
 from catalog.interface import Catalog
 from catalog.model import (
     COMING_STATES,
+    FINISHED_PLAN_STATES,
     KINDS,
     LISTED_STATES,
     Audit,
@@ -358,6 +359,15 @@ class Store:
             del self.holders[move_id]
 
     # -- plans -------------------------------------------------------------------------------------------------------
+
+    def remove_plan(self, plan_id: str) -> None:
+        stored = self.plans.get(plan_id)
+        if stored is None:
+            return
+        if stored.state not in FINISHED_PLAN_STATES:
+            raise PlanConflict(plan_id, stored)
+        del self.plans[plan_id]
+        self.note(ChangeSubject.PLAN, (plan_id,))
 
     def insert_plan(self, plan: Plan) -> None:
         stored = self.plans.get(plan.id)
@@ -689,6 +699,12 @@ class MemoryCatalog(Catalog):
 
     async def get_plan(self, plan_id: str) -> Plan | None:
         return await self._do("get_plan", self._store.plans.get, plan_id)
+
+    async def has_plan(self, plan_id: str) -> bool:
+        return await self._do("has_plan", self._store.plans.__contains__, plan_id)
+
+    async def remove_plan(self, plan_id: str) -> None:
+        await self._do("remove_plan", self._store.remove_plan, plan_id)
 
     async def insert_plan(self, plan: Plan) -> None:
         await self._do("insert_plan", self._store.insert_plan, plan)

@@ -80,6 +80,7 @@ class World(Steps):
         self.on_state: dict[MoveState, Callable[[], None]] = {}
         self.before: Callable[[str], Awaitable[None]] | None = None
         self.unreachable: set[str] = set()
+        self.plans: set[str] = set()
         self.feed: list[tuple[QueueKey, int, str]] = []
         self.lives = 0
 
@@ -151,6 +152,10 @@ class World(Steps):
     async def move(self, move_id: str) -> Move | None:
         await self._called("move")
         return self.moves.get(move_id)
+
+    async def has_plan(self, plan_id: str) -> bool:
+        await self._called("has_plan")
+        return plan_id in self.plans
 
     async def partition(self, name: str) -> Partition | None:
         await self._called("partition")

@@ -220,6 +220,18 @@ async def test_the_name_is_taken_where_something_is_left() -> None:
     assert world.moves["m1"].state is MoveState.DONE
 
 
+async def test_a_move_is_not_begun_when_its_plan_is_gone() -> None:
+    world = World()
+    world.put("orders")
+    world.order("m1", "orders", plan="plan-1")
+    await Crew(world, "m1").mover().step()
+    assert world.moves["m1"].state is MoveState.PLANNED
+    assert "plan plan-1 is not in the catalog any more" in world.moves["m1"].facts["waits"]
+    world.plans.add("plan-1")
+    await Crew(world, "m1").mover().step()
+    assert world.moves["m1"].state is MoveState.PREPARING
+
+
 async def test_a_move_waits_for_its_turn_while_a_partition_has_enough() -> None:
     world = World()
     for n in range(PACE.at_once):

@@ -28,6 +28,9 @@ class DryRun(Steps):
             return self._move
         return self._mates.get(move_id) or await self._steps.move(move_id)
 
+    async def has_plan(self, plan_id: str) -> bool:
+        return await self._steps.has_plan(plan_id)
+
     async def partition(self, name: str) -> Partition | None:
         return await self._steps.partition(name)
 

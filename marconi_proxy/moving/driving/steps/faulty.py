@@ -78,6 +78,9 @@ class FaultySteps(Steps):
     async def move(self, move_id: str) -> Move | None:
         return await self._through("move", lambda: self._steps.move(move_id))
 
+    async def has_plan(self, plan_id: str) -> bool:
+        return await self._through("has_plan", lambda: self._steps.has_plan(plan_id))
+
     async def partition(self, name: str) -> Partition | None:
         return await self._through("partition", lambda: self._steps.partition(name))
 

@@ -38,6 +38,9 @@ class Steps(ABC):
     async def move(self, move_id: str) -> Move | None: ...
 
     @abstractmethod
+    async def has_plan(self, plan_id: str) -> bool: ...
+
+    @abstractmethod
     async def partition(self, name: str) -> Partition | None: ...
 
     @abstractmethod

@@ -52,6 +52,9 @@ class RealSteps(Steps):
     async def move(self, move_id: str) -> Move | None:
         return await self._catalog.get_move(move_id)
 
+    async def has_plan(self, plan_id: str) -> bool:
+        return await self._catalog.has_plan(plan_id)
+
     async def partition(self, name: str) -> Partition | None:
         return await self._catalog.get_partition(name)
 
