@@ -282,8 +282,9 @@ _MOVING = (
         min=0.0,
         max=60.0,
         help="Seconds that a write waits while its queue is being switched to another partition; then it is answered "
-        "503 with Retry-After. Usually a switch takes a fraction of a second. Shorter, clients are refused that might "
-        "have been served; longer than a client waits for its answer, it waits in vain.",
+        "503 with Retry-After, whatever the mover does: each worker counts by its own clock. Usually a switch takes a "
+        "fraction of a second. Shorter, clients are refused that might have been served; longer than a client waits "
+        "for its answer, it waits in vain.",
     ),
     cfg.IntOpt(
         "max_held",
@@ -370,9 +371,10 @@ _MOVER = (
         min=0.1,
         max=60.0,
         help="Seconds that writes to a queue may be held while the mover waits until every worker has stopped writing "
-        "to where the queue was; then it lets them go on there and tries again later. Below [moving] hold_max of the "
-        "workers, or clients are refused by then. Shorter than a worker needs to end the writes that it has begun, "
-        "busy queues are not moved.",
+        "to where the queue was; then it begins to let them go on there, and tries again later. The calls to the "
+        "catalog that end an attempt come on top, so what bounds a write is [moving] hold_max of the workers. Below "
+        "that, or clients are refused by then. Shorter than a worker needs to end the writes that it has begun, busy "
+        "queues are not moved.",
     ),
     cfg.FloatOpt(
         "back_off",

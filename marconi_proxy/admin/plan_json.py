@@ -83,15 +83,16 @@ def listed(plan: Plan) -> dict[str, Any]:
     }
 
 
-def whole(plan: Plan, *, seal_timeout: float, measured: Mapping[str, Any] | None) -> dict[str, Any]:
+def whole(plan: Plan, *, hold_max: float, seal_timeout: float, measured: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the JSON of one plan: itself, and a summary of what will happen.
 
+    ``hold_max``: seconds that a worker holds a write; ``seal_timeout``: seconds until a mover begins to end an attempt.
     ``measured``: what past moves measured of their pauses, None if there are none.
     """
     given = Budgets.from_json(plan.budgets)
-    longest = seal_timeout * 1000
+    attempt = seal_timeout * 1000
     if given.max_pause_ms is not None:
-        longest = min(longest, given.max_pause_ms)
+        attempt = min(attempt, given.max_pause_ms)
     left_out = [
         {
             "project": entry["project"] and shown(entry["project"]),
@@ -108,7 +109,7 @@ def whole(plan: Plan, *, seal_timeout: float, measured: Mapping[str, Any] | None
             "to": _counted(move.target for move in plan.moves),
             "projects": len({move.project for move in plan.moves}),
             "budgets": given.to_json(),
-            "pause": {"at_most_ms": longest, "measured": measured},
+            "pause": {"at_most_ms": hold_max * 1000, "attempt_ms": attempt, "measured": measured},
             "left_out": left_out,
         },
     }

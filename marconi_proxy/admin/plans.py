@@ -47,7 +47,8 @@ def _chance() -> str:
 class Plans:
     """Handlers for the collection and for one plan. ``plan`` comes percent-encoded.
 
-    ``longest``: how many segments a chain may have; ``seal_timeout``: seconds that a seal may last.
+    ``longest``: how many segments a chain may have; ``hold_max``, ``seal_timeout``: of the workers
+    and the movers, in seconds.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class Plans:
         catalog: Catalog,
         *,
         longest: int,
+        hold_max: float,
         seal_timeout: float,
         clock: Callable[[], float] = time.time,
         chance: Callable[[], str] = _chance,
     ) -> None:
         self._catalog = catalog
         self._longest = longest
+        self._hold_max = hold_max
         self._seal_timeout = seal_timeout
         self._clock = clock
         self._chance = chance
@@ -185,7 +188,7 @@ class Plans:
 
     async def _shown(self, resp: falcon.asgi.Response, found: Plan) -> None:
         measured = await past_pauses(self._catalog, self._clock())
-        resp.media = plan_json.whole(found, seal_timeout=self._seal_timeout, measured=measured)
+        resp.media = plan_json.whole(found, hold_max=self._hold_max, seal_timeout=self._seal_timeout, measured=measured)
 
     async def _found(self, plan_id: str) -> Plan:
         found = await self._catalog.get_plan(plan_id)

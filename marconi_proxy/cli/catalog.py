@@ -17,6 +17,7 @@ from marconi_proxy.cli import configuration
 from marconi_proxy.cli.counting import Counting, CountLines
 from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.verb import Verb
+from marconi_proxy.cli.whole_file import destination
 
 if TYPE_CHECKING:
     from catalog import Catalog
@@ -106,7 +107,7 @@ class Export(_BackupVerb):
 
         uri = self.uri(parsed_args)
         _require_file(uri)
-        with self.counting() as counting, _destination(parsed_args.output) as stream:
+        with self.counting() as counting, destination(parsed_args.output) as stream:
             counts = _run(
                 _export(uri, stream, counting), f"the catalog {redacted(uri)} cannot be exported", "interrupted"
             )
@@ -199,20 +200,6 @@ def _require_file(uri: str) -> None:
     # Opening it would make an empty one.
     if catalog_scheme(uri) == "sqlite" and not os.path.exists(split(uri).path[1:]):
         raise CommandError(f"there is no catalog {split(uri).path[1:]}")
-
-
-@contextmanager
-def _destination(path: str) -> Iterator[BinaryIO]:
-    from marconi_proxy.cli.whole_file import whole_file
-
-    if path == "-":
-        yield sys.stdout.buffer
-        return
-    try:
-        with whole_file(path) as stream:
-            yield stream
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from error
 
 
 @contextmanager

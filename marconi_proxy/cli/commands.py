@@ -33,6 +33,7 @@ COMMANDS = {
     "move cancel": "marconi_proxy.cli.moves:Cancel",
     "move reverse": "marconi_proxy.cli.moves:Reverse",
     "move certificate": "marconi_proxy.cli.moves:Certificate",
+    "move export": "marconi_proxy.cli.move_export:Export",
     "move tenant": "marconi_proxy.cli.plans:Tenant",
     "move plan": "marconi_proxy.cli.plans:Write",
     "move apply": "marconi_proxy.cli.plans:Apply",

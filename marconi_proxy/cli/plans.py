@@ -62,7 +62,8 @@ def described(summary: dict[str, Any]) -> list[str]:
         f"{summary['projects']}.",
         f"  from  {counts(summary['from'])}",
         f"  to    {counts(summary['to'])}",
-        f"  Writes to a queue wait while it is switched: at most {pause['at_most_ms']:.0f} ms per attempt{past}.",
+        f"  While a queue is switched, each write to it waits for at most {pause['at_most_ms']:.0f} ms; one that would "
+        f"wait for longer is answered 503. An attempt is given up after {pause['attempt_ms']:.0f} ms{past}.",
         f"  Asks for {budgets['at_once']} at a time of each partition and {budgets['seals_per_second']:g} begun per "
         "second; a mover does no more than its own [moving] at_once and seals_per_second.",
         f"  Begins moves: {budgets['window'] or 'at any time'}{' UTC' if budgets['window'] else ''}; "
@@ -111,7 +112,12 @@ def add_budgets(parser: argparse.ArgumentParser) -> None:
         "begin moves at that time of day only, in UTC; what is begun is tried again at any time",
     )
     add("--stop-after", int, "N", "give up after so many failures; default: 10")
-    add("--max-pause", number, "MS", "hold writes for so many milliseconds at most per attempt")
+    add(
+        "--max-pause",
+        number,
+        "MS",
+        "give up an attempt to switch a queue that has held writes for so long",
+    )
 
 
 def budgets(parsed_args: argparse.Namespace) -> dict[str, Any]:

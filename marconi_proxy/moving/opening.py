@@ -73,7 +73,7 @@ def make_rehearsal(
     steps = make_steps(conf, catalog, _nowhere, stack)
 
     async def rehearsal(move: Move, *mates: Move) -> Rehearsed:
-        return await rehearse(steps, pace_of(conf), SystemClock(), move, mates)
+        return await rehearse(steps, pace_of(conf), SystemClock(), conf.moving.hold_max, move, mates)
 
     return rehearsal
 

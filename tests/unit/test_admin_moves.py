@@ -520,6 +520,16 @@ async def test_a_move_that_is_not_there(api, verb):
     await refused(await api.client.request(method, f"/v1/moves/m-0{verb}"), 404, "There is no move m-0.")
 
 
+async def test_lists_are_whole_when_asked(api):
+    await api.client.post("/v1/moves", json=ORDER)
+    (short,) = (await api.client.get("/v1/moves")).json()["moves"]
+    page = (await api.client.get("/v1/moves?whole=true&limit=1")).json()
+    assert page["moves"] == [(await api.client.get(f"/v1/moves/{short['id']}")).json()]
+    assert "whole=true" in page["links"][0]["href"]
+    assert (await api.client.get("/v1/moves?whole=false")).json()["moves"] == [short]
+    assert (await api.client.get("/v1/moves?whole=yes")).status_code == 400
+
+
 async def test_a_certificate_is_there_when_the_move_is_done(api):
     move = await ordered(api)
     await refused(await api.client.get(f"/v1/moves/{move['id']}/certificate"), 404, f"Move {move['id']} is planned; ")

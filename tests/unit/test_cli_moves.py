@@ -158,8 +158,10 @@ async def test_waiting_for_the_switch_ends_when_writes_go_to_the_target(run, api
     ended = await run(*START, "--wait", "switch", "-f", "json")
     assert (ended.status, ended.json["state"], ended.json["pause_ms"]) == (0, "draining", 38.0)
     lines = ended.err.splitlines()
-    assert lines[0] == "a/q p1 -> p2: 0/4 steps; planned, waits: for a mover to begin it"
-    assert lines[-2] == "a/q p1 -> p2: 2/4 steps; draining, waits: 7 free.; 7 messages left; writes paused for 38 ms"
+    assert lines[0] == "a/q p1 -> p2, writes go to p1: 0/4 steps; planned, waits: for a mover to begin it"
+    assert lines[-2] == (
+        "a/q p1 -> p2, writes go to p2: 2/4 steps; draining, waits: 7 free.; 7 messages left; writes paused for 38 ms"
+    )
     assert lines[-1].startswith("Writes go to p2. Next: ")
 
 
@@ -354,6 +356,59 @@ async def test_operators_decide(run, api, between):
     assert "it cannot be reversed; nothing can be done about it" in ended.err
 
 
+async def test_where_writes_go_is_shown_everywhere(run, api, between):
+    move_id = (await run(*START, "-f", "json")).json["id"]
+    assert (await run("move", "show", move_id, "-f", "json")).json["writes_to"] == "p1"
+    move = await api.catalog.get_move(move_id)
+    await enter(api.catalog, move, MoveState.DRAINING, facts={"switched_to": "p2"})
+    assert (await run("move", "list", "-f", "json")).json[0]["writes_to"] == "p2"
+
+    async def back():
+        now = await api.catalog.get_move(move_id)
+        if now.toward == "p2":
+            await enter(api.catalog, replace(now, toward="p1"), MoveState.BACK_SEALING)
+        else:
+            await enter(api.catalog, now, MoveState.DONE, facts={"switched_to": "p1"})
+
+    between(back)
+    ended = await run("move", "watch", move_id, "-f", "json")
+    for words in ("p1 -> p2, writes go to p2", "p2 -> p1, writes go to p2", "p2 -> p1, writes go to p1"):
+        assert f"a/q {words}: " in ended.err
+    shown = ended.json
+    assert (shown["source"], shown["target"], shown["writes_to"]) == ("p1", "p2", "p1")
+
+
+async def test_finished_moves_are_exported(run, api, between, tmp_path):
+    proof = {"switched_at": 1.5}
+    await run("move", "start", "a", "r", "--to", "p2")
+    done = await api.catalog.get_move((await run(*START, "-f", "json")).json["id"])
+    await enter(api.catalog, done, MoveState.DONE, certificate=proof)
+    path = tmp_path / "moves.jsonl"
+    ended = await run("move", "export", "-o", str(path))
+    assert (ended.status, ended.out) == (0, ""), ended.err
+    assert "Exported 1 finished move, 1 of them with a certificate." in ended.err
+    (line,) = path.read_text().splitlines()
+    exported = json.loads(line)
+    assert (exported["id"], exported["certificate"]) == (done.id, proof)
+    assert exported == (await api.client.get(f"/v1/moves/{done.id}")).json()
+    ended = await run("move", "export", "-o", str(path), "--project", "8f2c")
+    assert ended.status == 3
+    assert "is there already. Nothing was changed; --force replaces it." in ended.err
+    assert path.read_text() == f"{line}\n"
+    ended = await run("move", "export", "-o", str(path), "--force", "--project", "8f2c")
+    assert (ended.status, path.read_text()) == (0, "")
+    assert (await run("move", "export")).out == f"{line}\n"
+    assert (await run("move", "export", "--marker", done.id)).out == ""
+
+
+async def test_a_broken_export_leaves_the_file_as_it_was(run, api, between, tmp_path):
+    path = tmp_path / "moves.jsonl"
+    path.write_text("before")
+    assert (await run("move", "export", "-o", str(path), "--force", "--project", "id:")).status == 2
+    assert path.read_text() == "before"
+    assert list(tmp_path.glob("*.part")) == []
+
+
 async def test_a_certificate_is_shown(run, api, between):
     move_id = (await run(*START, "-f", "json")).json["id"]
     assert (await run("move", "certificate", move_id)).status == 1
@@ -423,7 +478,7 @@ async def test_a_tenant_moves_by_one_command(run, api, between):
     assert (ended.json["state"], ended.json["moves"], ended.json["done"], ended.json["failed"]) == ("done", 2, 2, 0)
     assert "Queues to move: 2, of projects: 1." in ended.err
     assert "  from  p1 2\n  to    p2 2\n" in ended.err
-    assert "at most 1500 ms per attempt; none was measured in the last week" in ended.err
+    assert "An attempt is given up after 1500 ms; none was measured in the last week" in ended.err
     assert "Asks for 1 at a time of each partition and 10 begun per second; a mover does no more " in ended.err
     assert "Begins moves: at any time; stops after failures: 10." in ended.err
     assert "move tenant a to p2: 2/2 switched; done, 2 done; 0 messages left; pauses: median 20 ms" in ended.err

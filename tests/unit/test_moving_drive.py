@@ -9,14 +9,15 @@ from itertools import pairwise
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import MemberSighting, MoveState, PartitionState, PlacementState, Segment
+from catalog.model import MemberSighting, MoveState, PartitionState, PlacementState, QueueKey, Segment
 from marconi_proxy.moving.driving.convoy import Convoy
 from marconi_proxy.moving.driving.steps.faulty import Died, Fault
 from marconi_proxy.moving.mover import _PATIENCE
+from marconi_proxy.moving.orders.turning import writes_to
 from marconi_proxy.moving.protocol.machine import Event
 from marconi_proxy.moving.protocol.transitions import seal, switch
 from tests.unit.moving_crew import PACE, Crew
-from tests.unit.moving_world import FakeQueue, World, make_partition, member
+from tests.unit.moving_world import PROJECT, FakeQueue, World, make_partition, member
 
 
 async def test_a_move_ends_with_the_queue_on_the_target_and_nothing_on_the_source() -> None:
@@ -290,6 +291,36 @@ async def test_a_way_back_that_was_paused_and_not_taken_says_where_the_queue_is_
     world.decide("m1", Event.RESUME)
     await Crew(world, "m1").run()
     assert (world.moves["m1"].state, world.moves["m1"].toward) == (MoveState.DONE, "p2")
+
+
+async def test_the_record_says_where_writes_go_all_the_way_there_and_back() -> None:
+    world = World()
+    world.put("orders", free=1)
+    world.order("m1", "orders")
+    seen: list[tuple[MoveState, str, str]] = []
+
+    def look() -> None:
+        move, placement = world.moves["m1"], world.placements[QueueKey(PROJECT, "orders")]
+        seen.append((move.state, writes_to(move), placement.partition))
+
+    def back() -> None:
+        look()
+        world.on_state[MoveState.DRAINING] = world.empty
+        world.decide("m1", Event.REVERSE)
+
+    world.on_state |= {
+        MoveState.ARMED: look,
+        MoveState.DRAINING: back,
+        MoveState.BACK_ARMED: look,
+        MoveState.DONE: look,
+    }
+    await Crew(world, "m1").run()
+    assert seen == [
+        (MoveState.ARMED, "p1", "p1"),
+        (MoveState.DRAINING, "p2", "p2"),
+        (MoveState.BACK_ARMED, "p2", "p2"),
+        (MoveState.DONE, "p1", "p1"),
+    ]
 
 
 async def test_a_reverse_that_is_cancelled_goes_on_to_the_target() -> None:

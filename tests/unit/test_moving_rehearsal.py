@@ -17,7 +17,7 @@ from tests.unit.moving_world import World, make_partition, member
 
 async def _rehearse(world: World, move: Move, *mates: Move) -> Rehearsed:
     before = deepcopy((world.placements, world.queues, world.moves))
-    rehearsed = await rehearse(world, Pace(), world.clock, move, mates)
+    rehearsed = await rehearse(world, Pace(), world.clock, 2.0, move, mates)
     assert (world.placements, world.queues, world.moves) == before
     return rehearsed
 
@@ -35,7 +35,7 @@ async def test_a_move_that_could_be_made_has_no_problem_and_says_what_would_be_d
     assert rehearsed.would == [
         "create queue orders on partition p2",
         "leave 7 messages on partition p1 to be read there first",
-        "hold writes for at most 1500 ms per attempt",
+        "hold each write for at most 2000 ms, and begin to end an attempt after 1500 ms",
         "send writes to partition p2",
     ]
 
