@@ -10,6 +10,7 @@ from typing import BinaryIO
 from catalog.backup.reading import Backup
 from catalog.errors import CatalogInUse, LoadUnfinished, NotEmpty
 from catalog.interface import Catalog
+from catalog.model import Placement
 
 Seen = Callable[[Backup], None]
 
@@ -37,9 +38,11 @@ async def verify(stream: BinaryIO, seen: Seen) -> dict[str, int]:
     return backup.counts
 
 
-async def load(catalog: Catalog, stream: BinaryIO, *, replace: bool, seen: Seen) -> dict[str, int]:
+async def load(catalog: Catalog, stream: BinaryIO, now: float, *, replace: bool, seen: Seen) -> dict[str, int]:
     """Fill an initialised catalog from a backup; return how many values there are of each kind.
 
+    ``now``, in seconds since 1970, is what epochs and numbers of segments go on from (``Placement.restored``): they say
+    which backup of a queue's history is meant, and those that were given since the backup was taken mean other things.
     ``seen`` is called after every batch. A backup whose first batch is wrong changes nothing, nor does a catalog that
     refuses (NotEmpty, CatalogInUse, CatalogError of its ``check``). Raises HalfLoaded for whatever happens later: the
     catalog is not served until a load has come to its end.
@@ -57,7 +60,7 @@ async def load(catalog: Catalog, stream: BinaryIO, *, replace: bool, seen: Seen)
         raise HalfLoaded(emptied=False) from error
     try:
         while batch:
-            await catalog.load(token, batch)
+            await catalog.load(token, [v.restored(now) if isinstance(v, Placement) else v for v in batch])
             seen(backup)
             batch = await asyncio.to_thread(next, batches, None)
         await catalog.end_load(token)

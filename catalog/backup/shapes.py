@@ -14,6 +14,7 @@ from catalog.model.field import is_int, is_number
 
 # A shape is a type (``float`` is any number, ``dict`` any object), a list with the shape of its members, an object with
 # the shape of each of its fields, or a tuple with the shape of what may be null. An object with ``...`` may have more.
+# A field with ``?`` may be missing: releases before this one did not write it.
 _OTHERS = "..."
 _SEGMENT = {"n": int, "partition": str, "physical": str, "sealed": bool}
 _PLANNED_MOVE = {"project": (str,), "queue": str, "source": str, "target": str}
@@ -44,6 +45,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "group": (str,),
         "born": str,
         "move": (str,),
+        "floor?": int,
     },
     "move": {
         "id": str,
@@ -102,13 +104,14 @@ def check(name: str, value: object, shape: Any) -> None:
 def _check_object(name: str, value: object, shape: dict[str, Any]) -> None:
     if not isinstance(value, dict):
         raise ValueError(f"{name}: is not an object")
-    for field, of in shape.items():
-        if field not in value and field != _OTHERS:
-            raise ValueError(f"{name}.{field}: is missing")
-        if field != _OTHERS:
+    for key, of in shape.items():
+        field = key.removesuffix("?")
+        if field in value:
             check(f"{name}.{field}", value[field], of)
+        elif key == field != _OTHERS:
+            raise ValueError(f"{name}.{field}: is missing")
     for field in value:
-        if field not in shape and _OTHERS not in shape:
+        if not {field, f"{field}?", _OTHERS} & shape.keys():
             raise ValueError(f"{name}.{field}: there is no such field")
 
 

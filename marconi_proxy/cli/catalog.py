@@ -255,6 +255,6 @@ async def _import(uri: str, stream: BinaryIO, replace: bool, counting: Counting)
         stream.seek(begin)
     catalog = await open_catalog(uri)
     try:
-        return await load(catalog, stream, replace=replace, seen=lambda backup: show("importing", backup))
+        return await load(catalog, stream, time.time(), replace=replace, seen=lambda backup: show("importing", backup))
     finally:
         await catalog.close()

@@ -34,7 +34,7 @@ class Preparing:
             transitions.seal(placement, move.id, self._clock.now(), self._pace.max_segments)
         except transitions.Refused as refused:
             raise Unready(str(refused)) from refused
-        own = Segment(placement.segments[-1].n + 1, move.toward, move.queue.removeprefix(TOPIC_PREFIX))
+        own = Segment(placement.next_n, move.toward, move.queue.removeprefix(TOPIC_PREFIX))
         there = [segment.physical for segment in placement.segments if segment.partition == move.toward]
         if own.physical not in there:
             look = await self._steps.look(move.key, own)
@@ -100,4 +100,4 @@ def opened(move: Move, placement: Placement) -> Segment:
     """Return the segment that a switch would open. Raises Unready if its name is not known yet."""
     if move.physical is None:
         raise Unready("the queue was not prepared")
-    return Segment(placement.segments[-1].n + 1, move.toward, move.physical)
+    return Segment(placement.next_n, move.toward, move.physical)
