@@ -102,6 +102,15 @@ class PartitionConflict(CatalogError):
         self.current = current
 
 
+class HostTaken(CatalogError):
+    """A partition was to have ``host``, which partition ``other`` has: two over one store show each other's queues."""
+
+    def __init__(self, host: str, other: str) -> None:
+        super().__init__(f"{host} is a host of partition {other}")
+        self.host = host
+        self.other = other
+
+
 class PartitionUnknown(CatalogError):
     """A placement named a partition that is not registered, or that is being removed right now."""
 

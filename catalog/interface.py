@@ -46,8 +46,9 @@ from catalog.model import (
 #    while ``init`` runs and after it; as they have no capabilities, no queue is moved until they are gone.
 # 3: an index of placements in rare states, the mark of a catalog that is being loaded, statistics and the walk that
 #    makes them, and the audit. No document changes; workers of a release with version 2 go on.
-# 4: expiry without wall clocks (members and locks have a renewal counter). Workers of a release with version 3 go on;
-#    no queue is moved until they are gone.
+# 4: expiry without wall clocks (members and locks have a renewal counter). Moves have a number by which they ended and
+#    indexes of those that have not; partitions have the addresses of their hosts, the catalog an identity, placements
+#    ``floor``. Workers of a release with version 3 go on; no queue is moved until they are gone.
 SCHEMA_VERSION = 4
 
 
@@ -75,6 +76,12 @@ class Catalog(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Let go of connections and threads. Idempotent."""
+
+    @abstractmethod
+    async def identity(self) -> str:
+        """Return the token of this catalog, of hexadecimal digits. It is made at random when the catalog is
+        initialised, and stays, also when a backup is loaded. All processes with this catalog read the same one; so it
+        tells deployments apart."""
 
     # -- placements ---------------------------------------------------------------------------------------------
 
@@ -182,14 +189,16 @@ class Catalog(ABC):
     async def insert_partition(self, partition: Partition) -> None:
         """Store a new partition (``version`` 1). Raises PartitionConflict(current) if the name is taken.
 
-        Unless exactly ``partition`` is stored already, and not being removed (a repeated write).
+        Unless exactly ``partition`` is stored already, and not being removed (a repeated write). Raises HostTaken if
+        another partition has one of its hosts, in any spelling (``address_of``), also if both are stored at once.
         """
 
     @abstractmethod
     async def replace_partition(self, partition: Partition) -> None:
         """Compare-and-set on ``partition.version - 1``. Raises PartitionConflict(current or None).
 
-        Unless exactly ``partition`` is stored already (a repeated write).
+        Unless exactly ``partition`` is stored already (a repeated write). Raises HostTaken as ``insert_partition``, of
+        hosts that it did not have before: releases with schema version 3 let several partitions have the same.
         """
 
     @abstractmethod

@@ -28,7 +28,7 @@ from catalog.model.move import (
     Move,
     MoveState,
 )
-from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, check_host
+from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, address_of, check_host
 from catalog.model.placement import LISTED_STATES, RARE_STATES, Placement, PlacementState, Segment
 from catalog.model.plan import FINISHED_PLAN_STATES, MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState
 from catalog.model.statistics import Statistics, StatisticsSubject, Walk
@@ -75,5 +75,6 @@ __all__ = [
     "Synced",
     "Tenant",
     "Walk",
+    "address_of",
     "check_host",
 ]

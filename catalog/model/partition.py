@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from catalog.model.field import PARTITION_NAME, check_text, is_int
 
@@ -51,6 +53,19 @@ def check_host(url: str, field: str = "hosts") -> str:
     if port == 0:
         raise ValueError(f"{what} has port 0")
     return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def address_of(url: str) -> str:
+    """Return what is the same of all spellings of a host's base URL: its host and port, whatever the scheme."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    with suppress(ValueError):
+        host = ip_address(host).compressed
+    return f"[{host}]:{_port(parts)}" if ":" in host else f"{host}:{_port(parts)}"
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or {"http": 80, "https": 443}[parts.scheme]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +113,11 @@ class Partition:
         if unknown:
             raise ValueError(f"api_versions: {unknown[0]!r} is none of {', '.join(API_VERSIONS)}")
         object.__setattr__(self, "api_versions", tuple(v for v in API_VERSIONS if v in self.api_versions))
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Its hosts by their addresses."""
+        return {address_of(host): host for host in self.hosts}
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -77,6 +77,9 @@ class MongoDBCatalog(Catalog):
     async def close(self) -> None:
         await self._store.close()
 
+    async def identity(self) -> str:
+        return await schema.identity(self._store)
+
     async def get_placement(self, key: QueueKey) -> Placement | None:
         return await self._placements.get(key)
 

@@ -29,6 +29,7 @@ from catalog.mongodb.documents import (
     tenant_document,
 )
 from catalog.mongodb.mark import MARK
+from catalog.mongodb.partitions import claim_addresses
 from catalog.mongodb.store import BATCH_TIMEOUT
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class Loading:
     async def end(self, token: str) -> None:
         """Take the mark away, as ``Catalog.end_load``."""
         async with self._store.conversation(BATCH_TIMEOUT) as session:
+            await claim_addresses(self._store, session)
             ended = await self._marks.delete_one({"_id": MARK, "token": token}, session=session)
         if not ended.deleted_count:
             raise _over()

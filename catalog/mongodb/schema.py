@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from pymongo import IndexModel
@@ -12,11 +13,13 @@ from catalog.errors import NotInitialised, WrongSchema
 from catalog.interface import SCHEMA_VERSION
 from catalog.model import KINDS, RARE_STATES
 from catalog.mongodb import mark
+from catalog.mongodb.partitions import claim_addresses
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Session, Store
 
 _ID = "schema"
+_IDENTITY = "identity"
 _EARLIER = list(range(1, SCHEMA_VERSION))
 # Seconds for an index: over many documents it takes as long as it takes, and other servers go on meanwhile.
 _INDEX_TIMEOUT = 3600.0
@@ -41,6 +44,14 @@ _INDEXES = {
             [("state", 1), ("segments.partition", 1), ("_id", 1)],
             name=BY_RARE_STATE_AND_PARTITION,
             partialFilterExpression=_RARE,
+        ),
+    ],
+    "partitions": [
+        IndexModel(
+            [("addresses", 1)],
+            name="address",
+            unique=True,
+            partialFilterExpression={"addresses": {"$exists": True}},
         ),
     ],
     "moves": [
@@ -103,6 +114,15 @@ async def check(store: Store) -> None:
     _refuse_others(store, version)
 
 
+async def identity(store: Store) -> str:
+    """Return the catalog's token. Raises CatalogUnavailable if it has none: it is of an earlier release."""
+    async with store.conversation() as session:
+        document = await store.database["catalog"].find_one({"_id": _IDENTITY}, session=session)
+    if document is None:
+        raise store.unavailable("it has no identity yet: marconi-proxy catalog init gives it one")
+    return str(document["token"])
+
+
 async def init(store: Store) -> None:
     """Create collections, indexes and the schema version, in this order: where the version is, the others are.
 
@@ -127,6 +147,9 @@ async def _bring_up_to_date(store: Store) -> None:
             await _create(store, collection, session)
         for collection, indexes in _INDEXES.items():
             await store.database[collection].create_indexes(indexes, session=session)
+        await claim_addresses(store, session)
+        with suppress(DuplicateKeyError):
+            await store.database["catalog"].insert_one({"_id": _IDENTITY, "token": token_hex(8)}, session=session)
         with suppress(DuplicateKeyError):  # another init was faster
             # Finds the document of an earlier version, or none, and then makes one.
             await store.database["catalog"].update_one(

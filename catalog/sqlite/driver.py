@@ -112,6 +112,9 @@ class SQLiteCatalog(Catalog):
         for lane in (self._writing, self._reading, self._counting, *self._bells.values(), *self._snapshots):
             await lane.close()
 
+    async def identity(self) -> str:
+        return await self._reading.transact(schema.identity, self._path)
+
     async def get_placement(self, key: QueueKey) -> Placement | None:
         return await self._reading.transact(placements.get, key, self._path)
 

@@ -133,6 +133,8 @@ _STEPS = (
         """UPDATE moves SET ended = o.number
         FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM moves WHERE NOT unfinished) AS o
         WHERE moves.id = o.id""",
+        """CREATE TABLE identity (id INTEGER PRIMARY KEY CHECK (id = 1), token TEXT NOT NULL)""",
+        """INSERT INTO identity (id, token) VALUES (1, lower(hex(randomblob(8))))""",
         """CREATE INDEX ended_moves ON moves (ended, id) WHERE NOT unfinished""",
         """CREATE INDEX unfinished_moves ON moves (id) WHERE unfinished""",
         """CREATE INDEX unfinished_moves_by_source ON moves (source, id, state) WHERE unfinished""",
@@ -177,6 +179,14 @@ def check(connection: sqlite3.Connection, path: str) -> None:
     if version < SCHEMA_VERSION:
         raise WrongSchema(f"{_wrong(path, version)}; marconi-proxy catalog init brings it up to date")
     loading.refuse_half(connection, path)
+
+
+def identity(connection: sqlite3.Connection, path: str) -> str:
+    """Return the catalog's token. Raises CatalogUnavailable if it has none: it is of an earlier release."""
+    if _version(connection, path) < SCHEMA_VERSION:
+        raise unavailable(path, "it has no identity yet: marconi-proxy catalog init gives it one")
+    (token,) = connection.execute("SELECT token FROM identity").fetchone()
+    return str(token)
 
 
 def init(connection: sqlite3.Connection, path: str) -> None:

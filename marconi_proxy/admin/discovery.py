@@ -22,11 +22,13 @@ _IDS = {version.removeprefix("v"): version for version in API_VERSIONS}
 class Sighting:
     """What one host answered. ``versions`` is None unless it sent a version document; ``error`` is why not, in one
     line. A host is ``reachable`` if it answered anything but a server error: releases of 2013 have no such document.
+    ``is_ours``: it is a front door of this catalog, and no partition.
     """
 
     reachable: bool
     versions: frozenset[str] | None = None
     error: str | None = None
+    is_ours: bool = False
 
 
 def make_client(timeout: float, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
@@ -34,10 +36,17 @@ def make_client(timeout: float, transport: httpx.AsyncBaseTransport) -> httpx.As
     return httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False, transport=transport)
 
 
-async def ask(client: httpx.AsyncClient, host: str, seconds: float) -> Sighting:
-    """Ask one host, within ``seconds`` in all. Never raises but for cancellation."""
+async def ask(client: httpx.AsyncClient, host: str, seconds: float, own: str) -> Sighting:
+    """Ask one host, within ``seconds`` in all. Never raises but for cancellation.
+
+    ``own``: what our front doors call themselves in ``Via``; one that is sent this takes it for a call of its own that
+    came back, refuses it, and says who it is.
+    """
     try:
-        async with asyncio.timeout(seconds), client.stream("GET", f"{host}/") as response:
+        headers = {"Via": f"1.1 {own}"}
+        async with asyncio.timeout(seconds), client.stream("GET", f"{host}/", headers=headers) as response:
+            if response.status_code == 400 and own in response.headers.get("via", ""):
+                return Sighting(False, error="is a front door over this catalog, not a partition", is_ours=True)
             if response.status_code >= 500:
                 return Sighting(False, error=f"answered {response.status_code}")
             if response.status_code not in (200, 300):

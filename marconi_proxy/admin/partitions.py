@@ -8,7 +8,7 @@ import falcon
 import falcon.asgi
 
 from catalog import Catalog
-from catalog.errors import PartitionConflict, PartitionInUse
+from catalog.errors import HostTaken, PartitionConflict, PartitionInUse
 from catalog.model import Partition
 from marconi_proxy.admin import partition_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
@@ -42,10 +42,11 @@ class Partitions:
         partition = partition_json.parsed(from_url(name), document)
         stored = await self._catalog.get_partition(partition.name)
         if stored is None:
-            if not partition.api_versions_set:
-                partition = replace(partition, api_versions=await self._prober.look(partition))
+            partition = await self._looked_at(partition, ())
             try:
                 await self._catalog.insert_partition(partition)
+            except HostTaken as taken:
+                raise _taken(taken) from taken
             except PartitionConflict as conflict:
                 # Somebody else registered it meanwhile; the same content is no conflict to speak of.
                 stored = conflict.current
@@ -79,6 +80,8 @@ class Partitions:
         while stored is not None:
             try:
                 await self._catalog.replace_partition(await self._patched(stored, document))
+            except HostTaken as taken:
+                raise _taken(taken) from taken
             except PartitionConflict as conflict:
                 # Each turn means that somebody else's change succeeded, so this ends.
                 stored = conflict.current
@@ -99,10 +102,27 @@ class Partitions:
 
     async def _patched(self, stored: Partition, document: dict[str, object]) -> Partition:
         partition = partition_json.patched(stored, document)
-        if partition.hosts != stored.hosts and not partition.api_versions_set:
-            # Other hosts may speak other versions; if they do not answer, what was known stands until they do.
-            partition = replace(partition, api_versions=await self._prober.look(partition) or stored.api_versions)
-        return partition
+        return partition if partition.hosts == stored.hosts else await self._looked_at(partition, stored.api_versions)
+
+    async def _looked_at(self, partition: Partition, known: tuple[str, ...]) -> Partition:
+        """Return it with the versions that its hosts tell, ``known`` if none does. Raises HTTPBadRequest if one of its
+        hosts is a front door."""
+        told = await self._prober.look(partition)
+        for host in self._prober.ours(partition.hosts):
+            raise falcon.HTTPBadRequest(
+                title="Invalid partition",
+                description=f"hosts: {host} is a front door over this catalog, not a partition: calls would go in "
+                "circles. Nothing was changed; name the servers of the partition itself.",
+            )
+        return partition if partition.api_versions_set else replace(partition, api_versions=told or known)
+
+
+def _taken(error: HostTaken) -> falcon.HTTPConflict:
+    return falcon.HTTPConflict(
+        title="Host taken",
+        description=f"hosts: {error.host} belongs to partition {error.other} already, and two partitions over one "
+        "store would show each other's queues. Nothing was changed.",
+    )
 
 
 def _not_found(name: str) -> falcon.HTTPNotFound:

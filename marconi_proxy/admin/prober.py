@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from catalog import Catalog
 from catalog.errors import CatalogError, PartitionConflict
 from catalog.model import Partition
 from marconi_proxy.admin.discovery import Sighting, ask, common_versions
+from marconi_proxy.routing.headers import pseudonym
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Prober:
         self._now = now
         self._sleep = sleep
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._own: str | None = None
         self.latest: dict[str, HostHealth] = {}
         self.partitions: list[Partition] = []
 
@@ -77,8 +79,13 @@ class Prober:
         for host in self.latest.keys() - known:
             del self.latest[host]
 
+    def ours(self, hosts: Iterable[str]) -> list[str]:
+        """Return those of the hosts that were seen last to be front doors over this catalog."""
+        return [host for host in hosts if host in self.latest and self.latest[host].sighting.is_ours]
+
     async def look(self, partition: Partition) -> tuple[str, ...]:
-        """Ask the hosts of one partition, remember what was seen, and return the API versions they share."""
+        """Ask the hosts of one partition, remember what was seen, and return the API versions they share. Raises
+        CatalogError."""
         sightings = await asyncio.gather(*(self._ask(partition, host) for host in partition.hosts))
         return common_versions(partition.name, sightings)
 
@@ -99,8 +106,10 @@ class Prober:
         _log.info("partition %s speaks %s", partition.name, ", ".join(versions))
 
     async def _ask(self, partition: Partition, host: str) -> Sighting:
+        if self._own is None:
+            self._own = pseudonym(await self._catalog.identity()).decode()
         async with self._slots:
-            sighting = await ask(self._client, host, self._timeout)
+            sighting = await ask(self._client, host, self._timeout, self._own)
         before = self.latest.get(host)
         self.latest[host] = HostHealth(sighting, self._now())
         # Only the crossing is logged: a host that stays down would fill the log.

@@ -16,6 +16,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -49,7 +50,15 @@ from marconi_proxy.routing.decision import (
     has_history,
     is_held,
 )
-from marconi_proxy.routing.headers import VIA, BadHead, RequestHead, added_lines, answer_headers, read_head
+from marconi_proxy.routing.headers import (
+    PSEUDONYM,
+    BadHead,
+    RequestHead,
+    added_lines,
+    answer_headers,
+    pseudonym,
+    read_head,
+)
 from marconi_proxy.routing.identity import accepts_json, names_queues, namespace, well_formed
 from marconi_proxy.routing.listing_query import ListingQuery, RepeatedFilter, Unfit, parse_listing
 from marconi_proxy.routing.route import Effect, Kind, Route, parse
@@ -65,6 +74,9 @@ LOG = logging.getLogger(__name__)
 START_PATIENCE = 10.0
 # How often a call is decided anew because others changed its queue in between.
 _ROUNDS = 5
+
+# Addresses that loops were seen from, each of which is logged once.
+_LOOPS = 100
 
 _LISTINGS = frozenset({Kind.QUEUES, Kind.TOPICS})
 
@@ -99,6 +111,9 @@ class FrontDoor:
         # Ids in the form that OpenStack logs know, unique across workers, at the price of an increment.
         self._id_prefix = b"req-%b-" % secrets.token_hex(10).encode()
         self._ids = itertools.count(1)
+        # Until the catalog tells: then every front door over it has the same, and knows what others have forwarded.
+        self._own = pseudonym(secrets.token_hex(8))
+        self._loops: set[str] = set()
 
     # -- life of the worker ------------------------------------------------------------------------------------------
 
@@ -134,6 +149,8 @@ class FrontDoor:
         self._directory.on_removal = self._lifecycle.settle_later
         self._local = make_local_application(self._catalog, self._directory, settings.pages)
         await self._directory.start(START_PATIENCE)
+        with suppress(CatalogError):
+            self._own = pseudonym(await self._catalog.identity())
         # Before it serves: whoever is not registered must not write, and would refuse the first writes.
         await self._membership.start(START_PATIENCE if self._directory.synced else 0.0)
 
@@ -185,7 +202,32 @@ class FrontDoor:
             await self._refuse(scope, send, bad_request(f"{error}."), request_id)
             return
         request_id = head.request_id or request_id
+        if head.via is not None and self._own in head.via:
+            await self._refuse_loop(scope, send, request_id)
+            return
         await self._guarded(self._serve(scope, receive, send, head, request_id), scope, send, request_id)
+
+    async def _refuse_loop(self, scope: Scope, send: Send, request_id: bytes) -> None:
+        """Answer a call that a front door of this catalog has forwarded: the host of a partition is one of them.
+
+        With our pseudonym in ``Via``, by which the admin API knows whom it would register.
+        """
+        peer = scope["client"][0] if scope["client"] else "an unknown address"
+        if peer not in self._loops:
+            if len(self._loops) < _LOOPS:
+                self._loops.add(peer)
+            LOG.error(
+                "%s %s came back from %s: a host of a partition leads to this front door; see marconi-proxy partition "
+                "list for which, and give it other hosts with marconi-proxy partition set",
+                scope["method"],
+                scope["target"].decode("latin-1").partition("?")[0],
+                peer,
+            )
+        refused = bad_request(
+            "This request has passed this front door already: a partition's host leads back to it. "
+            "The request was not processed."
+        )
+        await self._refuse(scope, send, refused, request_id, self._own)
 
     def _new_id(self) -> bytes:
         return self._id_prefix + b"%012x" % next(self._ids)
@@ -219,6 +261,8 @@ class FrontDoor:
         try:
             head = read_head(scope["headers"])
         except BadHead:
+            return False
+        if head.via is not None and self._own in head.via:
             return False
         route = parse(scope["method"], scope["target"])
         project = namespace(route.version, head.project)
@@ -296,9 +340,11 @@ class FrontDoor:
                 write.end()
             self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
 
-    async def _refuse(self, scope: Scope, send: Send, refused: Refused, request_id: bytes) -> None:
+    async def _refuse(
+        self, scope: Scope, send: Send, refused: Refused, request_id: bytes, own: bytes = PSEUDONYM
+    ) -> None:
         status, headers, body = refused.answer()
-        headers += [(b"via", VIA), (b"x-openstack-request-id", request_id)]
+        headers += [(b"via", b"1.1 " + own), (b"x-openstack-request-id", request_id)]
         await respond(scope, send, status, headers, body)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, head: RequestHead, request_id: bytes) -> None:
@@ -397,6 +443,7 @@ class FrontDoor:
             peer[0].encode() if peer else b"",
             scope["scheme"].encode(),
             request_id,
+            self._own,
             trust_forwarded_for=self._settings.trust_forwarded_for,
         )
         # Partitions ignore chunked bodies, silently where a body is optional (API section 1.5).

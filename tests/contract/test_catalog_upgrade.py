@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from catalog import Catalog, open_catalog
-from catalog.errors import Conflict, WrongSchema
+from catalog.errors import Conflict, HostTaken, WrongSchema
 from catalog.interface import SCHEMA_VERSION
 from catalog.model import Member, PlacementState, StatisticsSubject, Tenant
 from tests.contract import racing, version_1, version_2, version_3
@@ -164,6 +164,23 @@ async def test_everything_of_version_3_is_still_there(from_3: Catalog) -> None:
     assert await from_3.get_statistics(StatisticsSubject.PROJECT, "project") == version_3.STATISTICS[1]
     assert await from_3.get_walk() == version_3.WALK
     assert await from_3.get_audit() == version_3.AUDIT
+
+
+async def test_hosts_of_version_3_are_known_and_may_stay(from_3: Catalog, catalog_uri: str) -> None:
+    one, two, three = version_3.PARTITIONS
+    for host in (*one.hosts, *two.hosts):
+        with pytest.raises(HostTaken):
+            await from_3.insert_partition(replace(one, name="p4", hosts=(host,)))
+    # The third has one in common with the second.
+    await from_3.replace_partition(replace(three, weight=1, version=2))
+    await from_3.replace_partition(replace(two, weight=1, version=4))
+    # An admin API of that release registers another one, and asks nobody.
+    await asyncio.to_thread(
+        version_3.insert_partition, catalog_uri, replace(one, name="p5", hosts=("http://p5.example",))
+    )
+    with pytest.raises(HostTaken):
+        await from_3.insert_partition(replace(one, name="p6", hosts=("https://p5.example:80",)))
+    assert await from_3.identity()
 
 
 async def test_locks_of_version_3_are_taken_over_with_larger_tokens(from_3: Catalog) -> None:

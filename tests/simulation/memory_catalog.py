@@ -14,6 +14,7 @@ from catalog.errors import (
     CatalogInUse,
     CatalogUnavailable,
     Conflict,
+    HostTaken,
     LoadRefused,
     LoadUnfinished,
     MoveConflict,
@@ -85,6 +86,7 @@ class Store:
     """
 
     clock: Callable[[], float]
+    identity: str = "5eed5eed5eed5eed"
     placements: dict[QueueKey, Placement] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)
     tenants: dict[str, Tenant] = field(default_factory=dict)
@@ -206,8 +208,14 @@ class Store:
         if stored is not None and not _same(stored, partition):
             raise PartitionConflict(partition.name, stored)
         if stored is None:
+            self._refuse_taken(partition, partition.addresses)
             self.partitions[partition.name] = partition
             self.note(ChangeSubject.PARTITION, (partition.name,))
+
+    def _refuse_taken(self, partition: Partition, new: Collection[str]) -> None:
+        for other in self.partitions.values():
+            for address in other.addresses.keys() & set(new) if other.name != partition.name else ():
+                raise HostTaken(partition.addresses[address], other.name)
 
     def replace_partition(self, partition: Partition) -> None:
         stored = self.partitions.get(partition.name)
@@ -215,6 +223,7 @@ class Store:
             return
         if stored is None or stored.version != partition.version - 1:
             raise PartitionConflict(partition.name, stored)
+        self._refuse_taken(partition, partition.addresses.keys() - stored.addresses.keys())
         self.partitions[partition.name] = partition
         self.note(ChangeSubject.PARTITION, (partition.name,))
 
@@ -570,6 +579,9 @@ class MemoryCatalog(Catalog):
         self._closed = True
         for bell in self._store.bells:
             bell.set()
+
+    async def identity(self) -> str:
+        return await self._do("identity", lambda: self._store.identity)
 
     async def get_placement(self, key: QueueKey) -> Placement | None:
         return await self._do("get_placement", self._store.placements.get, key)

@@ -12,6 +12,7 @@ from marconi_proxy.routing.headers import (
     RequestHead,
     added_lines,
     answer_headers,
+    pseudonym,
     read_head,
 )
 
@@ -201,7 +202,7 @@ def test_a_call_that_goes_in_circles(hops: int, together: bool) -> None:
 def added(
     pairs: Pairs, *, peer: bytes = b"192.0.2.1", scheme: bytes = b"http", trust: bool = False
 ) -> dict[bytes, bytes]:
-    lines = added_lines(read_head(pairs), peer, scheme, ID, trust_forwarded_for=trust)
+    lines = added_lines(read_head(pairs), peer, scheme, ID, pseudonym("0a1b"), trust_forwarded_for=trust)
     assert lines.endswith(b"\r\n")
     split = [line.partition(b": ") for line in lines.split(b"\r\n")[:-1]]
     assert len({name for name, _, _ in split}) == len(split)
@@ -210,7 +211,7 @@ def added(
 
 def test_the_first_hop() -> None:
     assert added([]) == {
-        b"via": b"1.1 marconi-proxy",
+        b"via": b"1.1 marconi-proxy-0a1b",
         b"x-forwarded-for": b"192.0.2.1",
         b"x-forwarded-proto": b"http",
         b"x-openstack-request-id": ID,
@@ -218,7 +219,7 @@ def test_the_first_hop() -> None:
 
 
 def test_a_further_hop() -> None:
-    assert added([(b"via", b"1.0 fred")], scheme=b"https")[b"via"] == b"1.0 fred, 1.1 marconi-proxy"
+    assert added([(b"via", b"1.0 fred")], scheme=b"https")[b"via"] == b"1.0 fred, 1.1 marconi-proxy-0a1b"
     assert added([], scheme=b"https")[b"x-forwarded-proto"] == b"https"
 
 
