@@ -44,7 +44,9 @@ class NotEmpty(CatalogError):
     """The operator's fault: a backup was to be loaded into a store that holds ``kinds`` of things already."""
 
     def __init__(self, kinds: Sequence[str]) -> None:
-        super().__init__(f"the catalog is not empty: it has {', '.join(f'{kind}s' for kind in kinds)}")
+        super().__init__(
+            f"the catalog is not empty: it has {', '.join(f'{kind}s'.replace('_', ' ') for kind in kinds)}"
+        )
         self.kinds = kinds
 
 

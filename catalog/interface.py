@@ -20,15 +20,18 @@ from typing import Any
 from catalog.model import (
     Audit,
     Change,
+    Ending,
     Kept,
     Member,
     MemberSighting,
     Move,
     MoveState,
+    Outcome,
     Partition,
     Placement,
     PlacementState,
     Plan,
+    PlannedMove,
     PlanState,
     QueueKey,
     Statistics,
@@ -36,6 +39,7 @@ from catalog.model import (
     Synced,
     Tenant,
     Walk,
+    WholePlan,
 )
 
 # Bump when stored documents or indexes change shape; ``init`` and ``check`` compare it.
@@ -47,7 +51,9 @@ from catalog.model import (
 # 3: an index of placements in rare states, the mark of a catalog that is being loaded, statistics and the walk that
 #    makes them, and the audit. No document changes; workers of a release with version 2 go on.
 # 4: expiry without wall clocks (members and locks have a renewal counter). Workers of a release with version 3 go on;
-#    no queue is moved until they are gone.
+#    no queue is moved until they are gone. Plans are apart from their moves and progress; a plan of version 3 becomes
+#    one of these by ``init``, or when it is read first if an admin server of a release before made it later. Movers and
+#    admin servers of releases before cannot read plans any more. Indexes of tenants, and of a plan's moves by state.
 SCHEMA_VERSION = 4
 
 
@@ -207,6 +213,15 @@ class Catalog(ABC):
     async def get_tenant(self, project: str) -> Tenant | None: ...
 
     @abstractmethod
+    async def list_tenants(
+        self, *, pinned: str | None = None, spread: int | None = None, after: str | None = None, limit: int
+    ) -> list[Tenant]:
+        """Tenants by project, after the project ``after`` (exclusive), at most limit; None filters nothing.
+
+        ``pinned`` keeps those that are pinned to this partition, ``spread`` those with this spread: index ranges.
+        """
+
+    @abstractmethod
     async def put_tenant(self, tenant: Tenant) -> None:
         """Store it, whatever was there."""
 
@@ -281,12 +296,14 @@ class Catalog(ABC):
         partition: str | None = None,
         states: Collection[MoveState] | None = None,
         plan: str | None = None,
+        ids: Collection[str] | None = None,
         after: str | None = None,
         limit: int,
     ) -> list[Move]:
         """Moves by id, after the id ``after`` (exclusive), at most limit; None filters nothing.
 
-        ``partition`` keeps those with this source or target, ``states`` those in one of them.
+        ``partition`` keeps those with this source or target, ``states`` those in one of them, ``ids`` those with one of
+        these (some hundreds). Those of a plan in some states are an index range.
         """
 
     @abstractmethod
@@ -312,24 +329,61 @@ class Catalog(ABC):
     async def get_plan(self, plan_id: str) -> Plan | None: ...
 
     @abstractmethod
-    async def insert_plan(self, plan: Plan) -> None:
-        """Store a new plan (``version`` 1). Raises PlanConflict(current) if the id is taken.
+    async def insert_plan(self, whole: WholePlan) -> None:
+        """Store a new plan (``version`` 1) and its moves. Raises PlanConflict(current) if the id is taken.
 
-        Unless exactly ``plan`` is stored already (a repeated write).
+        Unless exactly this plan is stored already (a repeated write). The moves are stored first, some hundreds at a
+        time: what fails in between leaves some of them, which no verb shows before there is the plan.
         """
 
     @abstractmethod
     async def replace_plan(self, plan: Plan) -> None:
-        """Compare-and-set on ``plan.version - 1``. Raises PlanConflict(current or None).
+        """Compare-and-set on ``plan.version - 1`` of state and progress. Raises PlanConflict(current or None).
 
         Unless exactly ``plan`` is stored already (a repeated write).
         """
 
     @abstractmethod
     async def list_plans(
-        self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
+        self,
+        *,
+        states: Collection[PlanState] | None = None,
+        active: bool = False,
+        after: str | None = None,
+        limit: int,
     ) -> list[Plan]:
-        """Plans by id, after the id ``after`` (exclusive), at most limit; None filters nothing."""
+        """Plans by id, after the id ``after`` (exclusive), at most limit; None filters nothing.
+
+        ``active`` keeps those that are ``Plan.active``: one index range, however many others there are.
+        """
+
+    @abstractmethod
+    async def get_planned_move(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
+        """The move of a queue that the plan has, if any."""
+
+    @abstractmethod
+    async def list_planned_moves(
+        self,
+        plan_id: str,
+        *,
+        numbers: Collection[int] | None = None,
+        outcomes: Collection[Outcome | None] | None = None,
+        after: int = -1,
+        before: int | None = None,
+        limit: int,
+    ) -> list[PlannedMove]:
+        """Moves of a plan by number, with after < number < before, at most limit; None filters nothing.
+
+        ``numbers`` keeps those with one of these, ``outcomes`` those that ended so: None among them stands for those of
+        which it is not written down. The cost does not depend on how many others there are.
+        """
+
+    @abstractmethod
+    async def end_planned_moves(self, plan_id: str, endings: Collection[Ending]) -> None:
+        """Write down how moves of a plan ended. One that has an ending already keeps it; no change is shown by feeds.
+
+        Some hundreds at a time.
+        """
 
     # -- backups ------------------------------------------------------------------------------------------------
 

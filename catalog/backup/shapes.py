@@ -9,14 +9,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from catalog.model import MoveState, PartitionState, PlacementState, PlanState
+from catalog.model import MoveState, Outcome, PartitionState, PlacementState, PlanState
 from catalog.model.field import is_int, is_number
 
 # A shape is a type (``float`` is any number, ``dict`` any object), a list with the shape of its members, an object with
 # the shape of each of its fields, or a tuple with the shape of what may be null. An object with ``...`` may have more.
 _OTHERS = "..."
 _SEGMENT = {"n": int, "partition": str, "physical": str, "sealed": bool}
-_PLANNED_MOVE = {"project": (str,), "queue": str, "source": str, "target": str}
+_MOVED = {"project": (str,), "queue": str, "source": str, "target": str}
+_ENDING = {"number": int, "outcome": Outcome, "reason": str, "pause_ms": (float,)}
 _LOG_ENTRY = {"at": float, "state": MoveState, "reason": str, _OTHERS: object}
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -72,14 +73,45 @@ SHAPES: dict[str, dict[str, Any]] = {
         "id": str,
         "hash": str,
         "title": str,
+        "size": int,
         "created": float,
         "version": int,
         "state": PlanState,
         "budgets": dict,
-        "moves": [_PLANNED_MOVE],
         "preconditions": dict,
-        "results": dict,
+        "progress": {
+            "next": int,
+            "ahead": [int],
+            "pending": [int],
+            "endings": [_ENDING],
+            "counts": dict,
+            "pauses": [[float]],
+            "allowance": (float,),
+            "note": (str,),
+        },
     },
+    "planned_move": {
+        "plan": str,
+        "number": int,
+        **_MOVED,
+        "born": str,
+        "group": ([int],),
+        "ending": (_ENDING,),
+    },
+}
+
+# A plan of schema version 3 and before, whose moves and results were inside.
+PLAN_OF_VERSION_3 = {
+    "id": str,
+    "hash": str,
+    "title": str,
+    "created": float,
+    "version": int,
+    "state": PlanState,
+    "budgets": dict,
+    "moves": [_MOVED],
+    "preconditions": dict,
+    "results": dict,
 }
 
 

@@ -20,7 +20,8 @@ from catalog.model.member import UNPROMISED_LEASE, Member, MemberSighting
 from catalog.model.move import COMING_STATES, FINISHED_STATES, MAX_LOG, Holder, LogEntry, Measure, Move, MoveState
 from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, check_host
 from catalog.model.placement import LISTED_STATES, RARE_STATES, Placement, PlacementState, Segment
-from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState
+from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState, WholePlan
+from catalog.model.progress import FAILURES, Ending, Outcome, Progress
 from catalog.model.statistics import Statistics, StatisticsSubject, Walk
 from catalog.model.tenant import Tenant
 
@@ -28,6 +29,7 @@ __all__ = [
     "API_VERSIONS",
     "AT_A_TIME",
     "COMING_STATES",
+    "FAILURES",
     "FINISHED_STATES",
     "KINDS",
     "LISTED_STATES",
@@ -41,6 +43,7 @@ __all__ = [
     "Audit",
     "Change",
     "ChangeSubject",
+    "Ending",
     "Holder",
     "Kept",
     "LogEntry",
@@ -49,6 +52,7 @@ __all__ = [
     "MemberSighting",
     "Move",
     "MoveState",
+    "Outcome",
     "Partition",
     "PartitionState",
     "Placement",
@@ -56,6 +60,7 @@ __all__ = [
     "Plan",
     "PlanState",
     "PlannedMove",
+    "Progress",
     "QueueKey",
     "Segment",
     "Statistics",
@@ -63,5 +68,6 @@ __all__ = [
     "Synced",
     "Tenant",
     "Walk",
+    "WholePlan",
     "check_host",
 ]

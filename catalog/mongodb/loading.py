@@ -20,12 +20,13 @@ from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
 
 from catalog.errors import CatalogInUse, LoadRefused, NotEmpty
-from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, Tenant
+from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, PlannedMove, Tenant
 from catalog.mongodb.documents import (
     move_document,
     partition_document,
     placement_document,
     plan_document,
+    planned_move_document,
     tenant_document,
 )
 from catalog.mongodb.mark import MARK
@@ -48,6 +49,7 @@ _DOCUMENTS: dict[type[Kept], Callable[[Any], dict[str, Any]]] = {
     Placement: placement_document,
     Move: move_document,
     Plan: plan_document,
+    PlannedMove: planned_move_document,
 }
 
 

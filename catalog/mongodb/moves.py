@@ -86,6 +86,7 @@ class Moves:
         partition: str | None,
         states: Several[MoveState] | None,
         plan: str | None,
+        ids: Several[str] | None,
         after: str | None,
         limit: int,
     ) -> list[Move]:
@@ -95,6 +96,8 @@ class Moves:
         if states is not None:
             condition["state"] = {"$in": [state.value for state in states]}
         condition["_id"] = {"$gt": after or ""}  # no id is empty
+        if ids is not None:
+            condition["_id"]["$in"] = list(ids)
         if limit < 1:
             return []  # MongoDB refuses 0
         async with self._store.conversation() as session:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from catalog.errors import CatalogInUse, LoadRefused, LoadUnfinished, NotEmpty, PartitionUnknown
-from catalog.model import KINDS, Kept, MemberSighting, Move, Partition, Placement, Plan, Tenant
+from catalog.model import KINDS, Kept, MemberSighting, Move, Partition, Placement, Plan, PlannedMove, Tenant
 from catalog.sqlite import audit, changes, moves, partitions, placements, plans, statistics, tenants
 from catalog.sqlite.translation import unavailable
 
 # By kind, its table. What names comes before what is named when they are emptied.
 _TABLES = {kind: f"{kind}s" for kind in KINDS}
-_EMPTIED = ("statistics", "plans", "moves", "placed", "placements", "tenants", "partitions")
+_EMPTIED = ("statistics", "planned_moves", "plans", "moves", "placed", "placements", "tenants", "partitions")
 # Larger than any token that was ever given: those grow by one, and not a thousand times a second.
 _MILLISECONDS = "CAST((julianday('now') - julianday('1970-01-01')) * 86400000 AS INTEGER)"
 _FIRST_TOKEN = (
@@ -97,4 +97,5 @@ _INSERTS: dict[type[Kept], Callable[[sqlite3.Connection, Any], None]] = {
     Placement: placements.store,
     Move: moves.store,
     Plan: plans.store,
+    PlannedMove: plans.store_move,
 }

@@ -96,6 +96,7 @@ def list_all(
     partition: str | None,
     states: Collection[MoveState] | None,
     plan: str | None,
+    ids: Collection[str] | None,
     after: str | None,
     limit: int,
     path: str,
@@ -112,6 +113,9 @@ def list_all(
     if states is not None:
         conditions.append(f"state IN ({', '.join('?' * len(states))})")
         values += [state.value for state in states]
+    if ids is not None:
+        conditions.append(f"id IN ({', '.join('?' * len(ids))})")
+        values += ids
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM moves WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?",  # noqa: S608
         (*values, max(limit, 0)),

@@ -64,7 +64,7 @@ def replace(connection: sqlite3.Connection, partition: Partition, path: str) -> 
 def remove(connection: sqlite3.Connection, name: str, path: str) -> None:
     """Remove it, as ``Catalog.remove_partition``."""
     named = listing.count(connection, None, [name], None)
-    coming = moves.list_all(connection, None, None, name, COMING_STATES, None, None, 1, path)
+    coming = moves.list_all(connection, None, None, name, COMING_STATES, None, None, None, 1, path)
     if named or coming:
         raise PartitionInUse(name, named, coming[0].id if coming else None)
     if connection.execute("DELETE FROM partitions WHERE name = ?", (name,)).rowcount:

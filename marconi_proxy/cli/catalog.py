@@ -174,7 +174,7 @@ class Import(_BackupVerb):
 
 def told(counts: dict[str, int]) -> str:
     """Return counts by kind in words."""
-    return ", ".join(f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in counts.items())
+    return ", ".join(f"{count} {kind.replace('_', ' ')}{'s' if count != 1 else ''}" for kind, count in counts.items())
 
 
 def _run(steps: Coroutine[Any, Any, dict[str, int]], what: str, interrupted: str) -> dict[str, int]:

@@ -23,7 +23,6 @@ from marconi_proxy.moving.driving.following import Following
 from marconi_proxy.moving.mover import Mover
 from marconi_proxy.moving.opening import make_steps, pace_of
 from marconi_proxy.moving.plans.executor import Executor, run_plans, until_news
-from marconi_proxy.moving.plans.records import Records
 from marconi_proxy.option_types import redacted
 from marconi_proxy.serving.logs import configure
 from marconi_proxy.serving.server import check_catalog
@@ -32,20 +31,22 @@ from marconi_proxy.statistics.opening import make_collector
 LOG = logging.getLogger(__name__)
 
 
-# Seconds for which a move is believed not to have changed when the feed did not show that it has.
-_BELIEVED = 10.0
+# Seconds for which a move of a plan is believed not to have changed when the feed did not show that it has.
+_BELIEVED = 60.0
 
 
 class Planner:
     """Carries out plans. Told of moves as the mover is."""
 
     def __init__(self, conf: cfg.ConfigOpts, catalog: Catalog) -> None:
-        self._records = Records(catalog, time.time, _BELIEVED)
-        self._executor = Executor(catalog, clock=time.time, longest=conf.moving.max_segments, records=self._records)
+        longest = conf.moving.max_segments
+        self._executor = Executor(
+            catalog, clock=time.time, monotonic=time.monotonic, longest=longest, believed=_BELIEVED
+        )
         self._news = asyncio.Event()
 
     def changed(self, move_id: str | None) -> None:
-        self._records.changed(move_id)
+        self._executor.changed(move_id)
         self._news.set()
 
     async def run(self) -> None:

@@ -41,7 +41,7 @@ from catalog.model import (
 )
 from catalog.mongodb.driver import MongoDBCatalog
 from tests.contract.conftest import OpenAgain
-from tests.contract.examples import Feed, move, partition, placement, plan, store
+from tests.contract.examples import Feed, move, partition, placement, plan, store, whole_plan
 from tests.servers.mongod import with_database
 
 TENANTS = [Tenant(""), Tenant("a", spread=3), Tenant("project", pinned="p1")]
@@ -65,11 +65,12 @@ MOVES = [
     move("m-1", state=MoveState.DONE, version=4),
     replace(move("m-2", state=MoveState.SEALING), facts={"b": 1, "a": {"deep": [1, 2.5, None]}}, created=7),
 ]
-PLANS = [plan("plan-1", "orders", "news")]
+WHOLE = whole_plan("plan-1", "orders", "news")
+PLANS = [WHOLE.plan]
 
 
 def everything() -> list[Kept]:
-    return [partition("p1", version=7), partition("p2"), *TENANTS, *PLACEMENTS, *MOVES, *PLANS]
+    return [partition("p1", version=7), partition("p2"), *TENANTS, *PLACEMENTS, *MOVES, *PLANS, *WHOLE.moves]
 
 
 async def taken(catalog: Catalog) -> list[Kept]:
@@ -107,6 +108,7 @@ async def test_what_was_loaded_is_in_the_snapshot_and_is_found(full: Catalog) ->
     assert await full.list_placements(states=[PlacementState.SEALING], limit=9) == [PLACEMENTS[2]]
     assert await full.list_moves(partition="p2", limit=9) == MOVES
     assert await full.get_plan("plan-1") == PLANS[0]
+    assert await full.list_planned_moves("plan-1", limit=9) == list(WHOLE.moves)
     assert await full.get_tenant("") == TENANTS[0]
     await full.close()
 
@@ -167,7 +169,7 @@ async def test_a_snapshot_is_of_one_instant_and_nobody_waits_for_it(catalog: Cat
     await other.put_tenant(Tenant("project", spread=2))
     await other.insert_partition(partition("p4"))
     await other.take_move("m-1", "mover", 60.0)
-    await other.insert_plan(plan("plan-1"))
+    await other.insert_plan(whole_plan("plan-1"))
     async for batch in snapshot:
         assert len(batch) <= 500
         kept += batch
@@ -212,7 +214,7 @@ async def test_a_catalog_that_holds_anything_is_left_alone(empty: Catalog, value
     elif isinstance(value, Tenant):
         await empty.put_tenant(value)
     else:
-        await empty.insert_plan(PLANS[0])
+        await empty.insert_plan(WHOLE)
     before = await taken(empty)
     with pytest.raises(NotEmpty, match=r"not empty: it has (partitions|tenants|moves|plans)"):
         await empty.begin_load(replace=False)
@@ -301,6 +303,7 @@ async def test_another_load_ends_the_first_one(empty: Catalog) -> None:
         move("m-1", "another"),
         move("m-3", "orders"),
         plan("plan-1"),
+        WHOLE.moves[0],
     ],
 )
 async def test_what_contradicts_what_was_loaded_is_refused(empty: Catalog, contradiction: Kept) -> None:

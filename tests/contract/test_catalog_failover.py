@@ -13,7 +13,7 @@ from catalog.errors import CatalogUnavailable, Conflict, MoveNotHeld, MoveUnderW
 from catalog.model import Move, Placement, Plan, QueueKey, Synced
 from catalog.mongodb import store
 from tests.conftest import FORGOTTEN_SOCKETS
-from tests.contract.examples import PATIENCE, dangling, move, partition, placement, plan
+from tests.contract.examples import PATIENCE, dangling, move, partition, placement, plan, whole_plan
 from tests.servers.mongod import ReplicaSet, mongod_replica_set
 
 T = TypeVar("T")
@@ -142,7 +142,7 @@ class PlanWriter(Writer[Plan]):
         return plan(self.name, version=number)
 
     async def _insert(self, candidate: Plan) -> None:
-        await self._catalog.insert_plan(candidate)
+        await self._catalog.insert_plan(whole_plan(self.name))
 
     async def _replace(self, candidate: Plan) -> None:
         await self._catalog.replace_plan(candidate)
@@ -313,7 +313,7 @@ async def test_without_a_majority_nothing_is_acknowledged(
         catalog.get_placement(QueueKey("project", "orders")),
         catalog.take_move("m-1", "mover", 3600.0),
         catalog.insert_move(move("m-2", "elsewhere")),
-        catalog.insert_plan(plan("plan-1")),
+        catalog.insert_plan(whole_plan("plan-1")),
         catalog.evict_member("host/1/boot"),
     ):
         with pytest.raises(CatalogUnavailable, match=r"MongoDB catalog 127\.0\.0\.1"):

@@ -11,7 +11,7 @@ from catalog import Catalog
 from catalog.errors import CatalogError
 from catalog.model import ChangeSubject, Member, MoveState, PlacementState, Synced, Tenant
 from tests.contract import racing
-from tests.contract.examples import BORN, Feed, move, partition, placement, plan
+from tests.contract.examples import BORN, Feed, move, partition, placement, plan, whole_plan
 
 
 async def test_the_first_item_says_that_all_before_is_to_be_dropped(catalog: Catalog) -> None:
@@ -38,7 +38,7 @@ async def test_every_kind_of_write_is_shown_in_order(catalog: Catalog, other: Ca
         await catalog.remove_tenant("")
         await catalog.replace_partition(partition("p3", version=2))
         await catalog.insert_move(move("m-1"))
-        await catalog.insert_plan(plan("plan-1"))
+        await catalog.insert_plan(whole_plan("plan-1"))
         taken = await catalog.take_move("m-1", "mover", 3600.0)
         assert taken.holder is not None
         await catalog.replace_move(move("m-1", version=2, state=MoveState.PREPARING), taken.holder.token)

@@ -31,7 +31,7 @@ from catalog.mongodb.documents import placement_document
 from catalog.mongodb.driver import MongoDBCatalog
 from catalog.mongodb.feed import token_position
 from tests.conftest import FORGOTTEN_SOCKETS
-from tests.contract.examples import Feed, dangling, move, partition, placement, plan
+from tests.contract.examples import Feed, dangling, move, partition, placement, whole_plan
 from tests.servers.mongod import free_port, mongod_replica_set
 
 pytestmark = [FORGOTTEN_SOCKETS, pytest.mark.usefixtures("forgotten_sockets")]
@@ -280,9 +280,10 @@ async def test_other_damaged_documents_are_refused(catalog: MongoDBCatalog, data
     database["tenants"].update_one({}, {"$set": {"spread": "wide"}})
     database["members"].insert_one({"_id": "one"})
     await catalog.insert_move(move("m-1"))
-    await catalog.insert_plan(plan("plan-1"))
+    await catalog.insert_plan(whole_plan("plan-1"))
     database["moves"].update_one({}, {"$set": {"state": "nowhere"}})
-    database["plans"].update_one({}, {"$set": {"title": "another"}})
+    database["plans"].update_one({}, {"$set": {"title": ""}})
+    database["planned_moves"].update_one({}, {"$set": {"target": "p1"}})
     for call in (
         catalog.list_partitions(),
         catalog.get_tenant("project"),
@@ -293,6 +294,8 @@ async def test_other_damaged_documents_are_refused(catalog: MongoDBCatalog, data
         catalog.list_moves(limit=1),
         catalog.get_plan("plan-1"),
         catalog.list_plans(limit=1),
+        catalog.list_planned_moves("plan-1", limit=1),
+        catalog.list_tenants(limit=1),
     ):
         with pytest.raises(CatalogUnavailable, match="damaged"):
             await call

@@ -9,8 +9,19 @@ import pytest
 
 from catalog import Catalog
 from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay, PlanConflict
-from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, PlanState
-from tests.contract.examples import move, plan
+from catalog.model import (
+    FINISHED_STATES,
+    Ending,
+    LogEntry,
+    Move,
+    MoveState,
+    Outcome,
+    PlanState,
+    Progress,
+    QueueKey,
+    WholePlan,
+)
+from tests.contract.examples import move, plan, whole_plan
 
 HOUR = 3600.0
 
@@ -302,21 +313,21 @@ async def test_two_movers_race_for_a_move(catalog: Catalog, other: Catalog) -> N
 
 async def test_plans(catalog: Catalog, other: Catalog) -> None:
     assert await catalog.get_plan("plan-1") is None
-    first = replace(
-        plan("plan-1", "orders", "~t", "\xe9"), hash="", preconditions={"epochs": [1, 2]}, created=1700000000.25
-    )
-    await catalog.insert_plan(first)
-    await other.insert_plan(first)  # a repeated write
+    whole = whole_plan("plan-1", "orders", "~t", "\xe9")
+    first = replace(whole.plan, hash="", preconditions={"epochs": [1, 2]}, created=1700000000.25)
+    whole = WholePlan(first, whole.moves)
+    first = whole.plan
+    await catalog.insert_plan(whole)
+    await other.insert_plan(whole)  # a repeated write
     found = await other.get_plan("plan-1")
     assert found == first
     assert found.to_json() == first.to_json()
-    second = replace(first, version=2, state=PlanState.RUNNING, results={"m-1": {"state": "done", "pause_ms": 3.5}})
-    assert second.hash == first.hash
+    second = replace(first, version=2, state=PlanState.RUNNING, progress=PROGRESS)
     await other.replace_plan(second)
     await other.replace_plan(second)  # a repeated write
     assert await catalog.get_plan("plan-1") == second
     for call in (
-        catalog.insert_plan(first),
+        catalog.insert_plan(whole),
         catalog.replace_plan(replace(first, version=2)),
         catalog.replace_plan(replace(first, version=4)),
     ):
@@ -328,21 +339,57 @@ async def test_plans(catalog: Catalog, other: Catalog) -> None:
     assert conflict.value.current is None
 
 
+PROGRESS = Progress(
+    next=2,
+    ahead=(4, 7),
+    pending=(7,),
+    endings=(Ending(0, Outcome.DONE, "", 3.5), Ending(1, Outcome.REFUSED, "why")),
+    counts={Outcome.DONE: 1, Outcome.REFUSED: 1},
+    pauses=((3.5, 1),),
+    allowance=0.25,
+    note="a note",
+)
+
+
 async def test_plans_are_listed_by_id(catalog: Catalog) -> None:
-    plans = [plan(f"plan-{n}", state=list(PlanState)[n % 3]) for n in range(6)]
+    plans = [whole_plan(f"plan-{n}", state=list(PlanState)[n % 3]) for n in range(6)]
     for one in reversed(plans):
         await catalog.insert_plan(one)
-    assert await catalog.list_plans(limit=100) == plans
-    assert await catalog.list_plans(after="plan-1", limit=2) == plans[2:4]
-    assert await catalog.list_plans(states=[PlanState.PLANNED], limit=100) == [plans[0], plans[3]]
-    assert await catalog.list_plans(states={PlanState.RUNNING, PlanState.PAUSED}, after="plan-2", limit=9) == plans[4:]
+    heads = [one.plan for one in plans]
+    assert await catalog.list_plans(limit=100) == heads
+    assert await catalog.list_plans(after="plan-1", limit=2) == heads[2:4]
+    assert await catalog.list_plans(states=[PlanState.PLANNED], limit=100) == [heads[0], heads[3]]
+    assert await catalog.list_plans(states={PlanState.RUNNING, PlanState.PAUSED}, after="plan-2", limit=9) == heads[4:]
     assert await catalog.list_plans(states=[], limit=100) == []
     assert await catalog.list_plans(limit=0) == []
 
 
+async def test_plans_about_which_there_is_something_to_do(catalog: Catalog) -> None:
+    ending = Ending(0, Outcome.DONE)
+    begun = Progress().with_begun([0], 0.0)
+    written = replace(begun.with_endings([ending]), endings=())
+    states = {
+        "planned": (PlanState.PLANNED, Progress(), False),
+        "running": (PlanState.RUNNING, Progress(), True),
+        "paused": (PlanState.PAUSED, written, True),
+        "stopped-0": (PlanState.STOPPED, written, False),
+        "stopped-1": (PlanState.STOPPED, begun, True),
+        "done-0": (PlanState.DONE, written, False),
+        "done-1": (PlanState.DONE, begun.with_endings([ending]), True),
+    }
+    for name, (state, progress, _) in states.items():
+        whole = whole_plan(name)
+        await catalog.insert_plan(whole)
+        await catalog.replace_plan(replace(whole.plan, version=2, state=state, progress=progress))
+    found = [one.id for one in await catalog.list_plans(active=True, limit=9)]
+    assert found == sorted(name for name, (_, _, active) in states.items() if active)
+    assert [one.id for one in await catalog.list_plans(active=True, after="done-1", limit=1)] == ["paused"]
+    assert await catalog.list_plans(active=True, states=[PlanState.PLANNED], limit=9) == []
+
+
 async def test_two_race_to_change_a_plan(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_plan(plan("plan-1"))
-    candidates = [replace(plan("plan-1", version=2), results={"by": n}) for n in range(20)]
+    await catalog.insert_plan(whole_plan("plan-1"))
+    candidates = [replace(plan("plan-1", version=2), progress=Progress(note=f"by {n}")) for n in range(20)]
     answers = await asyncio.gather(
         *((catalog, other)[n % 2].replace_plan(one) for n, one in enumerate(candidates)), return_exceptions=True
     )
@@ -353,6 +400,48 @@ async def test_two_race_to_change_a_plan(catalog: Catalog, other: Catalog) -> No
 
 
 async def test_a_plan_of_many_moves(catalog: Catalog) -> None:
-    large = plan("plan-1", *(f"{'queue' * 11}-{n:05}" for n in range(20_000)))
+    large = whole_plan("plan-1", *(f"{'queue' * 11}-{n:05}" for n in range(20_000)))
     await catalog.insert_plan(large)
-    assert await catalog.get_plan("plan-1") == large
+    assert await catalog.get_plan("plan-1") == large.plan
+    found = []
+    while page := await catalog.list_planned_moves("plan-1", after=len(found) - 1, limit=5000):
+        found += page
+    assert found == list(large.moves)
+
+
+async def test_moves_of_a_plan_are_listed_by_number_and_end_once(catalog: Catalog, other: Catalog) -> None:
+    whole = whole_plan("plan-1", *"abcdef")
+    await catalog.insert_plan(whole)
+    await catalog.insert_plan(whole_plan("plan-1-b", "a"))
+    moves = list(whole.moves)
+    assert await other.get_planned_move("plan-1", QueueKey("project", "c")) == moves[2]
+    assert await catalog.get_planned_move("plan-1", QueueKey("project", "z")) is None
+    assert await catalog.list_planned_moves("plan-1", limit=9) == moves
+    assert await catalog.list_planned_moves("plan-1", after=1, before=4, limit=9) == moves[2:4]
+    assert await catalog.list_planned_moves("plan-1", after=1, limit=1) == moves[2:3]
+    assert await catalog.list_planned_moves("plan-1", numbers=[9, 4, 0], limit=9) == [moves[0], moves[4]]
+    assert await catalog.list_planned_moves("plan-1", numbers=[], limit=9) == []
+    assert await catalog.list_planned_moves("plan-1", limit=0) == []
+    assert await catalog.list_planned_moves("none", limit=9) == []
+    done, failed = Ending(1, Outcome.DONE, "", 20.5), Ending(3, Outcome.FAILED, "it was tried 20 times")
+    await other.end_planned_moves("plan-1", [done, failed])
+    await catalog.end_planned_moves("plan-1", [Ending(1, Outcome.GONE), Ending(99, Outcome.GONE)])
+    await catalog.end_planned_moves("plan-1", [])
+    moves[1], moves[3] = replace(moves[1], ending=done), replace(moves[3], ending=failed)
+    assert await catalog.list_planned_moves("plan-1", limit=9) == moves
+    assert await catalog.list_planned_moves("plan-1", outcomes=[None], after=0, limit=9) == [moves[2], *moves[4:]]
+    assert await catalog.list_planned_moves("plan-1", outcomes=[Outcome.FAILED, None], after=2, limit=2) == moves[3:5]
+    assert await catalog.list_planned_moves("plan-1", outcomes={Outcome.DONE}, limit=9) == moves[1:2]
+    assert await catalog.list_planned_moves("plan-1", outcomes=[], limit=9) == []
+    assert await catalog.list_planned_moves("plan-1", outcomes=[None], numbers=[1, 2], limit=9) == moves[2:3]
+
+
+async def test_moves_are_listed_by_ids_and_by_plan_and_state(catalog: Catalog) -> None:
+    moves = [move(f"m-{n}", f"q{n}", plan="plan-1" if n else None) for n in range(5)]
+    moves[2] = replace(moves[2], state=MoveState.DONE)
+    for one in moves:
+        await catalog.insert_move(one)
+    assert await catalog.list_moves(ids=["m-3", "m-1", "m-9"], limit=9) == [moves[1], moves[3]]
+    assert await catalog.list_moves(ids=["m-3", "m-1"], after="m-1", limit=9) == [moves[3]]
+    assert await catalog.list_moves(ids=[], limit=9) == []
+    assert await catalog.list_moves(plan="plan-1", states=[MoveState.PLANNED], limit=2) == [moves[1], moves[3]]

@@ -17,7 +17,7 @@ from catalog.model import Member, Synced, Tenant
 from catalog.sqlite import changes, lane
 from catalog.sqlite.driver import SQLiteCatalog
 from catalog.sqlite.translation import translate
-from tests.contract.examples import Feed, move, partition, placement, plan
+from tests.contract.examples import Feed, move, partition, placement, whole_plan
 
 
 @pytest.fixture
@@ -200,9 +200,10 @@ async def test_other_damaged_rows_are_refused(catalog: SQLiteCatalog, path: Path
     await catalog.put_tenant(Tenant("project"))
     await catalog.renew_member(Member("one"))
     await catalog.insert_move(move("m-1"))
-    await catalog.insert_plan(plan("plan-1"))
+    await catalog.insert_plan(whole_plan("plan-1"))
     execute(path, "UPDATE moves SET state = 'nowhere'")
-    execute(path, "UPDATE plans SET document = json_set(document, '$.title', 'another')")
+    execute(path, "UPDATE plans SET document = json_set(document, '$.title', '')")
+    execute(path, "UPDATE planned_moves SET document = json_set(document, '$.target', 'p1')")
     execute(path, "UPDATE partitions SET document = json_set(document, '$.weight', -1)")
     execute(path, "UPDATE tenants SET document = 'null'")
     execute(path, "UPDATE members SET applied = 'much'")
@@ -216,6 +217,8 @@ async def test_other_damaged_rows_are_refused(catalog: SQLiteCatalog, path: Path
         catalog.list_moves(limit=1),
         catalog.get_plan("plan-1"),
         catalog.list_plans(limit=1),
+        catalog.list_planned_moves("plan-1", limit=1),
+        catalog.list_tenants(limit=1),
     ):
         with pytest.raises(CatalogUnavailable, match="damaged"):
             await call

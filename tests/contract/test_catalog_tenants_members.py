@@ -23,6 +23,29 @@ async def test_tenants(catalog: Catalog, other: Catalog, project: str) -> None:
     assert await other.get_tenant(project) is None
 
 
+async def test_tenants_are_listed_by_project(catalog: Catalog, other: Catalog) -> None:
+    tenants = [
+        Tenant("", pinned="p1"),
+        Tenant("a", spread=3),
+        Tenant("a/b", spread=3, pinned="p1"),
+        Tenant("b", pinned="p2"),
+        Tenant("\xe9", pinned="p1"),
+    ]
+    for tenant in reversed(tenants):
+        await catalog.put_tenant(tenant)
+    assert await other.list_tenants(limit=9) == tenants
+    assert await other.list_tenants(after="", limit=2) == tenants[1:3]
+    assert await other.list_tenants(pinned="p1", limit=9) == [tenants[0], tenants[2], tenants[4]]
+    assert await other.list_tenants(pinned="p1", after="", limit=1) == [tenants[2]]
+    assert await other.list_tenants(spread=3, limit=9) == tenants[1:3]
+    assert await other.list_tenants(pinned="p1", spread=3, limit=9) == [tenants[2]]
+    assert await other.list_tenants(pinned="p9", limit=9) == []
+    assert await other.list_tenants(limit=0) == []
+    await catalog.change_tenant("a/b", members={"pinned": "p2"})
+    await catalog.remove_tenant("\xe9")
+    assert await other.list_tenants(pinned="p1", limit=9) == [tenants[0]]
+
+
 async def test_tenants_put_by_many_at_once(catalog: Catalog, other: Catalog) -> None:
     tenants = [Tenant("project", spread=n) for n in range(1, 21)]
     await asyncio.gather(*((catalog, other)[n % 2].put_tenant(tenant) for n, tenant in enumerate(tenants)))

@@ -23,7 +23,16 @@ ORDERS = Placement(
 )
 NEWS = Placement("", "~news", 1, PlacementState.CREATING, (Segment(0, "p2", "news"),), since=1700000002.0, born="b")
 MOVE = Move("m-1", "project", "orders", "p1", "p2", MoveState.DRAINING, created=1700000001.0)
-PLAN = Plan("plan-1", "the plan plan-1", (PlannedMove("project", "orders", "p1", "p2"),), budgets={"at_once": 2})
+# As the present release carries them over.
+PLAN = Plan(
+    "plan-1",
+    "the plan plan-1",
+    1,
+    "874b1c4765c9cc8ab4b7bbf94d921befd3e81bd71bfe8dc64cc66e9c82d6b940",
+    version=2,
+    budgets={"at_once": 2},
+)
+PLANNED_MOVE = PlannedMove("project", "orders", "p1", "p2", "plan-1", 0)
 
 _SQLITE = """
 PRAGMA journal_mode=WAL;

@@ -36,16 +36,19 @@ from catalog.model import (
     Audit,
     Change,
     ChangeSubject,
+    Ending,
     Holder,
     Kept,
     Member,
     MemberSighting,
     Move,
     MoveState,
+    Outcome,
     Partition,
     Placement,
     PlacementState,
     Plan,
+    PlannedMove,
     PlanState,
     QueueKey,
     Statistics,
@@ -53,6 +56,7 @@ from catalog.model import (
     Synced,
     Tenant,
     Walk,
+    WholePlan,
 )
 
 T = TypeVar("T")
@@ -94,6 +98,7 @@ class Store:
     takeovers: int = 0
     holders: dict[str, Holder] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
+    planned_moves: dict[tuple[str, int], PlannedMove] = field(default_factory=dict)
     statistics: dict[tuple[str, str], Statistics] = field(default_factory=dict)
     walk: Walk = field(default_factory=Walk)
     walks: int = 0
@@ -217,11 +222,20 @@ class Store:
 
     def remove_partition(self, name: str) -> None:
         named = len(self.all_placements(None, [name], None, None))
-        coming = self.list_moves(None, None, name, COMING_STATES, None, None)
+        coming = self.list_moves(None, None, name, COMING_STATES, None, None, None)
         if named or coming:
             raise PartitionInUse(name, named, coming[0].id if coming else None)
         if self.partitions.pop(name, None) is not None:
             self.note(ChangeSubject.PARTITION, (name,))
+
+    def list_tenants(self, pinned: str | None, spread: int | None, after: str | None) -> list[Tenant]:
+        return [
+            tenant
+            for project, tenant in sorted(self.tenants.items())
+            if after is None or project > after
+            if pinned is None or tenant.pinned == pinned
+            if spread is None or tenant.spread == spread
+        ]
 
     def put_tenant(self, tenant: Tenant) -> None:
         self.tenants[tenant.project] = tenant
@@ -302,6 +316,7 @@ class Store:
         partition: str | None,
         states: Collection[MoveState] | None,
         plan: str | None,
+        ids: Collection[str] | None,
         after: str | None,
     ) -> list[Move]:
         found = [self.move(move_id) for move_id in sorted(self.moves) if after is None or move_id > after]
@@ -314,6 +329,7 @@ class Store:
             if partition is None or partition in (move.source, move.target)
             if states is None or move.state in states
             if plan is None or move.plan == plan
+            if ids is None or move.id in ids
         ]
 
     def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
@@ -341,13 +357,14 @@ class Store:
 
     # -- plans -------------------------------------------------------------------------------------------------------
 
-    def insert_plan(self, plan: Plan) -> None:
-        stored = self.plans.get(plan.id)
+    def insert_plan(self, whole: WholePlan) -> None:
+        stored = self.plans.get(whole.plan.id)
         if stored is None:
-            self.plans[plan.id] = plan
-            self.note(ChangeSubject.PLAN, (plan.id,), plan.version)
-        elif stored != plan:
-            raise PlanConflict(plan.id, stored)
+            self.plans[whole.plan.id] = whole.plan
+            self.planned_moves.update(((move.plan, move.number), move) for move in whole.moves)
+            self.note(ChangeSubject.PLAN, (whole.plan.id,), whole.plan.version)
+        elif stored != whole.plan:
+            raise PlanConflict(whole.plan.id, stored)
 
     def replace_plan(self, plan: Plan) -> None:
         stored = self.plans.get(plan.id)
@@ -355,15 +372,41 @@ class Store:
             return
         if stored is None or stored.version != plan.version - 1:
             raise PlanConflict(plan.id, stored)
-        self.plans[plan.id] = plan
+        self.plans[plan.id] = replace(stored, version=plan.version, state=plan.state, progress=plan.progress)
         self.note(ChangeSubject.PLAN, (plan.id,), plan.version)
 
-    def list_plans(self, states: Collection[PlanState] | None, after: str | None) -> list[Plan]:
+    def list_plans(self, states: Collection[PlanState] | None, active: bool, after: str | None) -> list[Plan]:
         return [
             plan
             for plan_id, plan in sorted(self.plans.items())
             if (after is None or plan_id > after) and (states is None or plan.state in states)
+            if plan.active or not active
         ]
+
+    def moves_of(self, plan_id: str) -> list[PlannedMove]:
+        return [move for (plan, _), move in sorted(self.planned_moves.items()) if plan == plan_id]
+
+    def list_planned_moves(
+        self,
+        plan_id: str,
+        numbers: Collection[int] | None,
+        outcomes: Collection[Outcome | None] | None,
+        after: int,
+        before: int | None,
+    ) -> list[PlannedMove]:
+        return [
+            move
+            for move in self.moves_of(plan_id)
+            if move.number > after and (before is None or move.number < before)
+            if numbers is None or move.number in numbers
+            if outcomes is None or (move.ending and move.ending.outcome) in outcomes
+        ]
+
+    def end_planned_moves(self, plan_id: str, endings: Collection[Ending]) -> None:
+        for ending in endings:
+            stored = self.planned_moves.get((plan_id, ending.number))
+            if stored is not None and stored.ending is None:
+                self.planned_moves[plan_id, ending.number] = replace(stored, ending=ending)
 
     # -- backups -----------------------------------------------------------------------------------------------------
 
@@ -378,6 +421,7 @@ class Store:
             "placement": self.placements,
             "move": self.moves,
             "plan": self.plans,
+            "planned_move": self.planned_moves,
         }
 
     def kept(self) -> list[Kept]:
@@ -493,6 +537,8 @@ class Store:
 def _key(value: Kept) -> Any:
     if isinstance(value, Tenant):
         return value.project
+    if isinstance(value, PlannedMove):
+        return value.plan, value.number
     return value.name if isinstance(value, Partition) else value.id
 
 
@@ -609,6 +655,11 @@ class MemoryCatalog(Catalog):
     async def get_tenant(self, project: str) -> Tenant | None:
         return await self._do("get_tenant", self._store.tenants.get, project)
 
+    async def list_tenants(
+        self, *, pinned: str | None = None, spread: int | None = None, after: str | None = None, limit: int
+    ) -> list[Tenant]:
+        return _first(await self._do("list_tenants", self._store.list_tenants, pinned, spread, after), limit)
+
     async def put_tenant(self, tenant: Tenant) -> None:
         await self._do("put_tenant", self._store.put_tenant, tenant)
 
@@ -647,10 +698,11 @@ class MemoryCatalog(Catalog):
         partition: str | None = None,
         states: Collection[MoveState] | None = None,
         plan: str | None = None,
+        ids: Collection[str] | None = None,
         after: str | None = None,
         limit: int,
     ) -> list[Move]:
-        filters = (project, queue, partition, states, plan, after)
+        filters = (project, queue, partition, states, plan, ids, after)
         return _first(await self._do("list_moves", self._store.list_moves, *filters), limit)
 
     async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
@@ -665,16 +717,41 @@ class MemoryCatalog(Catalog):
     async def get_plan(self, plan_id: str) -> Plan | None:
         return await self._do("get_plan", self._store.plans.get, plan_id)
 
-    async def insert_plan(self, plan: Plan) -> None:
-        await self._do("insert_plan", self._store.insert_plan, plan)
+    async def insert_plan(self, whole: WholePlan) -> None:
+        await self._do("insert_plan", self._store.insert_plan, whole)
 
     async def replace_plan(self, plan: Plan) -> None:
         await self._do("replace_plan", self._store.replace_plan, plan)
 
     async def list_plans(
-        self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
+        self,
+        *,
+        states: Collection[PlanState] | None = None,
+        active: bool = False,
+        after: str | None = None,
+        limit: int,
     ) -> list[Plan]:
-        return _first(await self._do("list_plans", self._store.list_plans, states, after), limit)
+        return _first(await self._do("list_plans", self._store.list_plans, states, active, after), limit)
+
+    async def get_planned_move(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
+        found = await self._do("get_planned_move", self._store.moves_of, plan_id)
+        return next((move for move in found if move.key == key), None)
+
+    async def list_planned_moves(
+        self,
+        plan_id: str,
+        *,
+        numbers: Collection[int] | None = None,
+        outcomes: Collection[Outcome | None] | None = None,
+        after: int = -1,
+        before: int | None = None,
+        limit: int,
+    ) -> list[PlannedMove]:
+        filters = (plan_id, numbers, outcomes, after, before)
+        return _first(await self._do("list_planned_moves", self._store.list_planned_moves, *filters), limit)
+
+    async def end_planned_moves(self, plan_id: str, endings: Collection[Ending]) -> None:
+        await self._do("end_planned_moves", self._store.end_planned_moves, plan_id, endings)
 
     async def snapshot(self) -> AsyncGenerator[list[Kept], None]:
         kept = await self._do("snapshot", self._store.kept)

@@ -45,7 +45,7 @@ async def apply(api, document):
 
 
 def executor(api):
-    return Executor(api.catalog, clock=Clock(), longest=4)
+    return Executor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4)
 
 
 async def test_a_plan_is_made_stored_and_shown_with_what_will_happen(api):

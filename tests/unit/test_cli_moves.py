@@ -101,7 +101,7 @@ def mover(api, *states):
 
 async def everything(api):
     """An executor and a mover that do all that they can at each look."""
-    executor = Executor(api.catalog, clock=Clock(), longest=4)
+    executor = Executor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4)
 
     async def step():
         await executor.round()
@@ -470,7 +470,7 @@ async def test_a_plan_that_waits_for_an_operator_is_not_watched_for_ever(run, ap
     assert ended.status == 3
     assert f"plan {plan_id} was not applied" in ended.err
     plan_id = (await run(*TENANT, "--yes", "--no-wait", "--at-once", "1", "-f", "json")).json["id"]
-    await Executor(api.catalog, clock=Clock(), longest=4).round()
+    await Executor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4).round()
     await run("plan", "pause", plan_id)
     between(await everything(api))
     ended = await run("move", "watch", plan_id)
@@ -644,7 +644,7 @@ async def test_a_rebalance_is_shown_and_carried_out(run, api, between):
 
 
 async def test_failures_are_listed_and_end_with_1(run, api, between):
-    executor = Executor(api.catalog, clock=Clock(), longest=4)
+    executor = Executor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4)
 
     async def step():
         await executor.round()
