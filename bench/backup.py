@@ -60,6 +60,7 @@ from catalog.model import (
     PlanState,
     Segment,
     Tenant,
+    WholePlan,
 )
 from catalog.opening import open_catalog
 from tests.servers.mongod import mongod_replica_set, with_database
@@ -154,10 +155,16 @@ async def _fill_others(catalog: Catalog, filled: Filled) -> None:
     for move in filled.moves:
         await catalog.insert_move(move)
         filled.add("move", move)
-    planned = tuple(PlannedMove(m.project, m.queue, m.source, m.target) for m in filled.moves[:PLANNED])
-    plan = Plan("bench", "some of them", planned, created=_NOW, state=PlanState.RUNNING, budgets={"at_once": 2})
-    await catalog.insert_plan(plan)
-    filled.add("plan", plan)
+    planned = tuple(
+        PlannedMove(m.project, m.queue, m.source, m.target, "bench", number, m.born)
+        for number, m in enumerate(filled.moves[:PLANNED])
+    )
+    plan = Plan("bench", "some of them", created=_NOW, state=PlanState.RUNNING, budgets={"at_once": 2})
+    whole = WholePlan(plan, planned)
+    await catalog.insert_plan(whole)
+    filled.add("plan", whole.plan)
+    for one in whole.moves:
+        filled.add("planned_move", one)
 
 
 # -- what is run -----------------------------------------------------------------------------------------------------

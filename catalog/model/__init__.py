@@ -23,7 +23,7 @@ from catalog.model.placement import LISTED_STATES, RARE_STATES, Placement, Place
 from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState, WholePlan
 from catalog.model.progress import FAILURES, Ending, Outcome, Progress
 from catalog.model.statistics import Statistics, StatisticsSubject, Walk
-from catalog.model.tenant import Tenant
+from catalog.model.tenant import MAX_SPREAD, Tenant
 
 __all__ = [
     "API_VERSIONS",
@@ -35,6 +35,7 @@ __all__ = [
     "LISTED_STATES",
     "MAX_LOG",
     "MAX_PLANNED_MOVES",
+    "MAX_SPREAD",
     "MAX_WEIGHT",
     "NO_PROJECT",
     "RARE_STATES",

@@ -10,10 +10,12 @@ import falcon.asgi
 from catalog import Catalog
 from catalog.errors import PartitionConflict, PartitionInUse
 from catalog.model import Partition
-from marconi_proxy.admin import partition_json
+from marconi_proxy.admin import partition_json, pins
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.prober import Prober
 from marconi_proxy.admin.project_text import from_url
+from marconi_proxy.admin.query import parameters
+from marconi_proxy.moving.orders.ordering import takes
 
 
 class Partitions:
@@ -77,25 +79,72 @@ class Partitions:
             )
         stored = await self._catalog.get_partition(from_url(name))
         while stored is not None:
+            patched = await self._patched(stored, document)
             try:
-                await self._catalog.replace_partition(await self._patched(stored, document))
+                await self._catalog.replace_partition(patched)
             except PartitionConflict as conflict:
                 # Each turn means that somebody else's change succeeded, so this ends.
                 stored = conflict.current
                 continue
+            stranded = await pins.stranded(self._catalog, patched)
+            if stranded["pinned"]:
+                resp.media = stranded
             return
         raise _not_found(from_url(name))
 
+    async def repin(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
+        document = await read_object(req)
+        refuse_unknown(document, ("to",))
+        to = document.get("to")
+        if not isinstance(to, str):
+            raise _invalid_repin("to", "must be the name of a partition")
+        await self._check_takes("to", to, from_url(name))
+        resp.media = {"tenants": await pins.change(self._catalog, from_url(name), to)}
+
     async def remove(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
+        partition, repin = from_url(name), parameters(req, ("repin",)).get("repin")
+        if repin is not None:
+            await self._check_takes("repin", repin, partition)
+        # Nothing is pinned elsewhere for a partition that stays: then the catalog refuses, and says why.
+        changed = None
+        if not await self._catalog.list_placements(partitions=[partition], limit=1):
+            changed = await self._clear_pins(partition, repin)
         try:
-            await self._catalog.remove_partition(from_url(name))
+            await self._catalog.remove_partition(partition)
         except PartitionInUse as error:
             until = "when it has none" if error.placements else "when that is done or cancelled"
             words = f"{error}"
             raise falcon.HTTPConflict(
                 title="Partition in use", description=f"{words[:1].upper()}{words[1:]}; it can be removed {until}."
             ) from error
-        resp.status = falcon.HTTP_204
+        if changed is None:
+            resp.status = falcon.HTTP_204
+        else:
+            resp.media = {"tenants": changed}
+
+    async def _clear_pins(self, name: str, repin: str | None) -> int | None:
+        """Pin tenants elsewhere that are pinned to a partition, and return how many; None if it is not said where to.
+
+        Raises HTTPConflict if there are some then.
+        """
+        if repin is not None:
+            return await pins.change(self._catalog, name, repin)
+        found = await self._catalog.list_tenants(pinned=name, limit=pins.NAMED + 1)
+        if found:
+            raise falcon.HTTPConflict(
+                title="Tenants are pinned",
+                description=f"Partition {name} was not removed: {pins.named(found)} pinned to it, so that their new "
+                "queues would be refused. Pin them to another one (--repin TO, or marconi-proxy tenant set).",
+            )
+        return None
+
+    async def _check_takes(self, member: str, name: str, other: str) -> None:
+        """Raise HTTPBadRequest unless tenants may be pinned to partition ``name`` in place of ``other``."""
+        partition = await self._catalog.get_partition(name)
+        if partition is None:
+            raise _invalid_repin(member, f"{name} is not a registered partition")
+        if name == other or not takes(partition):
+            raise _invalid_repin(member, f"{name} is no other partition that takes new queues")
 
     async def _patched(self, stored: Partition, document: dict[str, object]) -> Partition:
         partition = partition_json.patched(stored, document)
@@ -103,6 +152,10 @@ class Partitions:
             # Other hosts may speak other versions; if they do not answer, what was known stands until they do.
             partition = replace(partition, api_versions=await self._prober.look(partition) or stored.api_versions)
         return partition
+
+
+def _invalid_repin(member: str, reason: str) -> falcon.HTTPBadRequest:
+    return falcon.HTTPBadRequest(title="Invalid repin", description=f"{member}: {reason}. Nothing was changed.")
 
 
 def _not_found(name: str) -> falcon.HTTPNotFound:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from catalog import Catalog
-from catalog.model import Partition
+from catalog.model import Partition, Tenant
 from marconi_proxy.admin.project_text import shown_project
 from marconi_proxy.moving.orders.ordering import takes
 from marconi_proxy.moving.plans.survey import all_tenants
 
 # So many tenants are named, and it is said whether there are more.
 NAMED = 100
+_SAID = 10
 
 
 async def stranded(catalog: Catalog, partition: Partition) -> dict[str, object]:
@@ -21,6 +24,15 @@ async def stranded(catalog: Catalog, partition: Partition) -> dict[str, object]:
         return {"pinned": [], "more": False}
     found = await catalog.list_tenants(pinned=partition.name, limit=NAMED + 1)
     return {"pinned": [shown_project(tenant.project) for tenant in found[:NAMED]], "more": len(found) > NAMED}
+
+
+def named(found: Sequence[Tenant]) -> str:
+    """Return how some tenants are named in a sentence that goes on with what they are: the first of them."""
+    names = ", ".join(shown_project(tenant.project) or "-" for tenant in found[:_SAID])
+    if len(found) == 1:
+        return f"tenant {names} is"
+    more = "" if len(found) <= _SAID else " and others"
+    return f"tenants {names}{more} are"
 
 
 async def change(catalog: Catalog, name: str, to: str) -> int:

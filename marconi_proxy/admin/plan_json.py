@@ -138,10 +138,12 @@ def progress(plan: Plan, moves: Collection[Move], badly: Iterable[PlannedMove]) 
     done, with their endings.
     """
     known = plan.progress
-    measured = [pause for pause, count in known.pauses for _ in range(count)]
-    measured += [move.pause_ms for move in moves if move.pause_ms is not None]
     switched = known.open - _unswitched(plan, moves) + known.counts.get(Outcome.DONE, 0)
     switched += known.counts.get(Outcome.REVERSED, 0)
+    # Those that failed have ended, as far as the plan is concerned.
+    moves = [move for move in moves if not _failed(move)]
+    measured = [pause for pause, count in known.pauses for _ in range(count)]
+    measured += [move.pause_ms for move in moves if move.pause_ms is not None]
     problems = [
         {
             "project": shown_project(move.project),
@@ -166,9 +168,13 @@ def _unswitched(plan: Plan, moves: Collection[Move]) -> int:
     ids = {move.id for move in moves}
     pending = sum(planned_move_id(plan.id, number) not in ids for number in plan.progress.pending)
     busy = sum(move.state in BUSY for move in moves)
-    paused = [move for move in moves if move.state is MoveState.PAUSED]
-    failed = sum(outcome_of(0, move, move.target, None) is not None for move in paused)
-    return pending + busy + len(paused) - min(failed, plan.progress.counts.get(Outcome.FAILED, 0))
+    paused = sum(move.state is MoveState.PAUSED for move in moves)
+    failed = min(sum(map(_failed, moves)), plan.progress.counts.get(Outcome.FAILED, 0))
+    return pending + busy + paused - failed
+
+
+def _failed(move: Move) -> bool:
+    return move.state is MoveState.PAUSED and outcome_of(0, move, move.target, None) is not None
 
 
 def _whole_number(value: object) -> int:

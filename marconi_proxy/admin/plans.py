@@ -145,8 +145,9 @@ class Plans:
         # First: or new queues would be placed there for as long as the others leave.
         for name in found.preconditions["emptied"]:
             await self._cordon(name)
-        await self._pin(found)
-        resp.media = plan_json.listed(await self._turn(found, {PlanState.PLANNED}, PlanState.RUNNING, "applied"))
+        repinned = await self._pin(found)
+        applied = await self._turn(found, {PlanState.PLANNED}, PlanState.RUNNING, "applied")
+        resp.media = plan_json.listed(applied) | repinned
 
     async def pause(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
         await self._decide(resp, plan, "paused")
@@ -193,16 +194,16 @@ class Plans:
             else:
                 return
 
-    async def _pin(self, found: Plan) -> None:
-        """Pin tenants as the plan says."""
+    async def _pin(self, found: Plan) -> dict[str, int]:
+        """Pin tenants as the plan says, and return how many were pinned, to be shown; nothing if it says nothing."""
         selection = found.preconditions["selection"]
         repin = selection.get("repin")
         if repin is None:
-            return
+            return {}
         if selection["kind"] == Kind.TENANT:
             await self._catalog.change_tenant(selection["subject"], members={"pinned": repin})
-        for name in found.preconditions["emptied"]:
-            await pins.change(self._catalog, name, repin)
+            return {"repinned": 1}
+        return {"repinned": sum([await pins.change(self._catalog, n, repin) for n in found.preconditions["emptied"]])}
 
     async def _shown(self, resp: falcon.asgi.Response, found: WholePlan) -> None:
         measured = await past_pauses(self._catalog, self._clock())

@@ -45,6 +45,7 @@ COMMANDS = {
     "member evict": "marconi_proxy.cli.members:Evict",
     "stats partitions": "marconi_proxy.cli.statistics:Partitions",
     "stats projects": "marconi_proxy.cli.statistics:Projects",
+    "tenant list": "marconi_proxy.cli.tenants:List",
     "tenant show": "marconi_proxy.cli.tenants:Show",
     "tenant set": "marconi_proxy.cli.tenants:Set",
     "tenant unset": "marconi_proxy.cli.tenants:Unset",

@@ -83,8 +83,8 @@ async def running(
     return made
 
 
-def executor(catalog: Catalog, clock: Clock) -> Executor:
-    return Executor(catalog, clock=clock, monotonic=clock, longest=LONGEST)
+def executor(catalog: Catalog, clock: Clock, believed: float = 0.0) -> Executor:
+    return Executor(catalog, clock=clock, monotonic=clock, longest=LONGEST, believed=believed)
 
 
 async def progress(catalog: Catalog) -> Progress:

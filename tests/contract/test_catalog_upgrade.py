@@ -5,15 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from catalog import Catalog, open_catalog
-from catalog.errors import Conflict, WrongSchema
+from catalog.errors import CatalogUnavailable, Conflict, PlanConflict, WrongSchema
 from catalog.interface import SCHEMA_VERSION
-from catalog.model import Member, PlacementState, Tenant
+from catalog.model import (
+    Ending,
+    Member,
+    Move,
+    Outcome,
+    PlacementState,
+    Plan,
+    PlannedMove,
+    PlanState,
+    Progress,
+    Tenant,
+    WholePlan,
+)
+from marconi_proxy.moving.plans.budgets import Budgets
+from marconi_proxy.moving.plans.planning import Kind, Selection, plan
+from marconi_proxy.moving.plans.survey import layout_for
 from tests.contract import racing, version_1, version_2
-from tests.contract.examples import Feed, move, placement
+from tests.contract.examples import Feed, move, placement, whole_plan
+from tests.contract.plan_stage import Clock, executor, finish, furnish, outcomes, records, state
 from tests.contract.version_1 import NEWS, ORDERS, PARTITIONS
 
 
@@ -132,3 +149,96 @@ async def test_rare_states_of_version_2_are_found(from_2: Catalog, catalog_uri: 
     deleting = replace(version_2.ORDERS, epoch=5, state=PlacementState.DELETING)
     await asyncio.to_thread(version_2.replace_placement, catalog_uri, deleting)
     assert await from_2.list_placements(states=[PlacementState.DELETING], partitions=["p1"], limit=10) == [deleting]
+
+
+# -- plans with their moves and results inside -------------------------------------------------------------------------
+
+
+def of_before(whole: WholePlan, results: dict[str, Any], state: PlanState = PlanState.RUNNING) -> dict[str, Any]:
+    """The document of a plan as releases with schema version 3 stored it."""
+    return whole.to_json() | {"version": 7, "state": state.value, "results": results}
+
+
+RESULTS = {
+    "open": [1, 3],
+    "ended": {"0": "done", "4": "failed"},
+    "reasons": {"4": "it was tried 20 times"},
+    "pauses": {"0": 21.0},
+    "last": 1700000000.0,
+    "allowance": 2.5,
+    "note": None,
+}
+
+
+def carried_over(whole: WholePlan, found: Plan) -> bool:
+    """Whether a plan is what it was before, with RESULTS."""
+    progress = Progress(2, (3, 4), (1, 3), (), {Outcome.DONE: 1, Outcome.FAILED: 1}, ((21.0, 1),), allowance=2.5)
+    return found == replace(whole.plan, version=8, state=PlanState.RUNNING, progress=progress)
+
+
+def ended_before(whole: WholePlan) -> list[PlannedMove]:
+    """The moves of the plan, with what RESULTS say of their ends."""
+    moves = list(whole.moves)
+    moves[0] = replace(moves[0], ending=Ending(0, Outcome.DONE, "", 21.0))
+    moves[4] = replace(moves[4], ending=Ending(4, Outcome.FAILED, "it was tried 20 times"))
+    return moves
+
+
+async def test_plans_of_before_are_carried_over_by_init(catalog_uri: str) -> None:
+    version_2.make(catalog_uri)
+    running = whole_plan("running", *"abcdef")
+    version_2.put_plan(catalog_uri, of_before(running, RESULTS))
+    version_2.put_plan(catalog_uri, of_before(whole_plan("stopped", *"abcdef"), RESULTS, PlanState.STOPPED))
+    done = of_before(whole_plan("done"), {"open": [], "ended": {"0": "gone"}}, PlanState.DONE)
+    version_2.put_plan(catalog_uri, done)
+    version_2.put_plan(catalog_uri, of_before(whole_plan("damaged"), RESULTS) | {"title": "another"})
+    catalog = await open_catalog(catalog_uri)
+    await catalog.init()
+    found = await catalog.get_plan("running")
+    assert found is not None
+    assert carried_over(running, found)
+    assert await catalog.list_planned_moves("running", limit=9) == ended_before(running)
+    active = [plan.id for plan in await catalog.list_plans(active=True, after="damaged", limit=9)]
+    assert active == ["running", "stopped"]
+    with pytest.raises(CatalogUnavailable, match="damaged"):
+        await catalog.get_plan("damaged")
+    await catalog.close()
+
+
+async def test_a_plan_that_a_release_before_makes_beside_us_is_carried_over_when_it_is_read(
+    catalog: Catalog, other: Catalog, catalog_uri: str
+) -> None:
+    wholes = [whole_plan(f"plan-{n}", *"abcdef") for n in range(3)]
+    for whole in wholes:
+        await asyncio.to_thread(version_2.put_plan, catalog_uri, of_before(whole, RESULTS))
+    found = await asyncio.gather(*((catalog, other)[n % 2].get_plan("plan-0") for n in range(6)))
+    assert all(one is not None and carried_over(wholes[0], one) for one in found)
+    listed = await other.list_plans(active=True, limit=9)
+    assert [carried_over(*pair) for pair in zip(wholes, listed, strict=True)] == [True] * 3
+    assert await catalog.list_planned_moves("plan-2", limit=9) == ended_before(wholes[2])
+    await asyncio.to_thread(version_2.put_plan, catalog_uri, of_before(whole_plan("late"), {"open": []}))
+    with pytest.raises(PlanConflict) as conflict:
+        await catalog.insert_plan(replace(whole_plan("late"), plan=replace(whole_plan("late").plan, created=9.0)))
+    assert conflict.value.current == replace(whole_plan("late").plan, version=8, state=PlanState.RUNNING)
+    await asyncio.to_thread(version_2.put_plan, catalog_uri, of_before(whole_plan("later"), {"open": []}))
+    kept = [value async for batch in catalog.snapshot() for value in batch if isinstance(value, Plan)]
+    assert [plan.id for plan in kept] == ["late", "later", "plan-0", "plan-1", "plan-2"]
+
+
+async def test_a_plan_of_before_is_carried_on_to_its_end(catalog: Catalog, catalog_uri: str) -> None:
+    await furnish(catalog, [f"q{n}" for n in range(5)])
+    layout = await layout_for(catalog, Selection(Kind.TENANT, "a", ("p2",)), 4)
+    whole = plan(Selection(Kind.TENANT, "a", ("p2",)), layout, Budgets(), plan_id="plan", created=0.0)
+    # One has ended, one has a move, one was to be begun when its mover died.
+    results = RESULTS | {"open": [1, 2], "ended": {"0": "gone"}, "reasons": {}, "pauses": {}}
+    await asyncio.to_thread(version_2.put_plan, catalog_uri, of_before(whole, results))
+    one = whole.moves[1]
+    await catalog.insert_move(Move("plan-00001", "a", one.queue, "p1", "p2", plan="plan", born=one.born))
+    clock = Clock()
+    for _ in range(6):
+        await executor(catalog, clock).round()
+        await finish(catalog)
+        clock.now += 10
+    assert await state(catalog) is PlanState.DONE
+    assert await outcomes(catalog) == {0: Outcome.GONE, **dict.fromkeys(range(1, 5), Outcome.DONE)}
+    assert [move.id for move in await records(catalog)] == [f"plan-{n:05d}" for n in range(1, 5)]

@@ -249,6 +249,21 @@ def make(uri: str) -> None:
             database[collection].insert_many([dict(document) for document in documents])
 
 
+def put_plan(uri: str, document: dict[str, Any]) -> None:
+    """Store a plan as an admin server or mover of such a release, and of one with version 3, does."""
+    if uri.startswith("sqlite"):
+        with closing(sqlite3.connect(urlsplit(uri).path[1:], isolation_level=None)) as connection:
+            connection.execute(
+                "INSERT INTO plans (version, state, document, id) VALUES (?, ?, ?, ?)",
+                (document["version"], document["state"], json.dumps(document), document["id"]),
+            )
+        return
+    stored = {"_id": document["id"], **document}
+    del stored["id"]
+    with MongoClient(uri) as client:
+        client.get_default_database()["plans"].insert_one(stored)
+
+
 def replace_placement(uri: str, placement: Placement) -> None:
     """Replace a placement as a worker of such a release does."""
     if uri.startswith("sqlite"):

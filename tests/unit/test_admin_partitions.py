@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import Move, PartitionState
+from catalog.model import Move, PartitionState, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy.admin import pins
 from tests.unit.admin_api import admin_api, put_partition, put_placement, versions
 
 ONE = {"hosts": ["http://one:8888"], "weight": 100}
@@ -252,3 +253,82 @@ async def test_registering_again_revives_a_partition_whose_removal_was_interrupt
     # Any replacement revives (catalog interface); the version shows that there was one.
     assert await api.catalog.get_partition("p") == replace(before, version=2)
     assert (await api.catalog.get_partition("p")).version == 2
+
+
+# -- tenants that are pinned there -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def pinned(api):
+    for name in ("p", "q"):
+        await put_partition(api.catalog, name)
+    for project in ("a", "", "Gr\u00c3\u00bc"):
+        await api.catalog.put_tenant(Tenant(project, spread=3, pinned="p"))
+    await api.catalog.put_tenant(Tenant("z", pinned="q"))
+
+
+@pytest.mark.parametrize("change", [{"state": "cordoned"}, {"state": "drained"}, {"weight": 0}, {"state": "disabled"}])
+async def test_a_change_that_has_new_queues_of_tenants_refused_names_them(api, pinned, change):
+    response = await api.client.patch("/v1/partitions/p", json=change)
+    assert (response.status_code, response.json()) == (200, {"pinned": [None, "Gr\u00fc", "a"], "more": False})
+    assert (await api.client.patch("/v1/partitions/p", json={"state": "enabled", "weight": 1})).content == b""
+
+
+async def test_of_many_pinned_tenants_some_are_named(api, pinned, monkeypatch):
+    monkeypatch.setattr(pins, "NAMED", 2)
+    response = await api.client.patch("/v1/partitions/p", json={"state": "cordoned"})
+    assert response.json() == {"pinned": [None, "Gr\u00fc"], "more": True}
+
+
+async def test_tenants_are_pinned_to_another_partition(api, pinned):
+    response = await api.client.post("/v1/partitions/p/repin", json={"to": "q"})
+    assert (response.status_code, response.json()) == (200, {"tenants": 3})
+    assert await api.catalog.list_tenants(pinned="p", limit=9) == []
+    assert await api.catalog.get_tenant("a") == Tenant("a", 3, "q")
+    assert (await api.client.post("/v1/partitions/p/repin", json={"to": "q"})).json() == {"tenants": 0}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "to: must be"),
+        ({"to": "r"}, "to: r is not a registered partition"),
+        ({"to": "p"}, "to: p is no other partition that takes new queues"),
+        ({"to": "o"}, "to: o is no other partition that takes new queues"),
+        ({"to": "q", "from": "p"}, "from: "),
+    ],
+)
+async def test_where_no_tenant_can_be_pinned(api, pinned, body, said):
+    await put_partition(api.catalog, "o")
+    await api.client.patch("/v1/partitions/o", json={"state": "cordoned"})
+    assert said in await refused(await api.client.post("/v1/partitions/p/repin", json=body))
+    assert len(await api.catalog.list_tenants(pinned="p", limit=9)) == 3
+
+
+async def test_a_partition_that_tenants_are_pinned_to_is_not_deleted_unless_they_are_pinned_elsewhere(api, pinned):
+    description = await refused(await api.client.delete("/v1/partitions/p"), 409)
+    assert "Partition p was not removed: tenants -, Gr\u00fc, a are pinned to it, so that their" in description
+    assert "--repin TO" in description
+    await refused(await api.client.delete("/v1/partitions/p?repin=p"))
+    await put_placement(api.catalog, "a", "q", "p")
+    await refused(await api.client.delete("/v1/partitions/p?repin=q"), 409)
+    assert len(await api.catalog.list_tenants(pinned="p", limit=9)) == 3, "it stays, and so do they"
+    placement = (await api.catalog.list_placements(limit=1))[0]
+    await api.catalog.remove_placement(placement.key, placement.epoch, placement.born)
+    response = await api.client.delete("/v1/partitions/p?repin=q")
+    assert (response.status_code, response.json()) == (200, {"tenants": 3})
+    assert [p.name for p in await api.catalog.list_partitions()] == ["q"]
+    assert len(await api.catalog.list_tenants(pinned="q", limit=9)) == 4
+
+
+async def test_one_tenant_whose_pin_changes_meanwhile_is_left_alone(api, pinned, monkeypatch):
+    real = SQLiteCatalog.get_tenant
+
+    async def overtaken(self, project):
+        if project == "a":
+            await self.change_tenant("a", members={"pinned": None})
+        return await real(self, project)
+
+    monkeypatch.setattr(SQLiteCatalog, "get_tenant", overtaken)
+    assert (await api.client.post("/v1/partitions/p/repin", json={"to": "q"})).json() == {"tenants": 2}
+    assert await real(api.catalog, "a") == Tenant("a", 3)

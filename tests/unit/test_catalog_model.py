@@ -29,12 +29,14 @@ from catalog.model import (
     MAX_WEIGHT,
     TOPIC_PREFIX,
     UNPROMISED_LEASE,
+    Ending,
     Holder,
     LogEntry,
     Member,
     MemberSighting,
     Move,
     MoveState,
+    Outcome,
     Partition,
     PartitionState,
     Placement,
@@ -42,9 +44,11 @@ from catalog.model import (
     Plan,
     PlannedMove,
     PlanState,
+    Progress,
     QueueKey,
     Segment,
     Tenant,
+    WholePlan,
     check_host,
 )
 from catalog.mongodb.documents import id_range, placement_id, placement_key
@@ -54,8 +58,12 @@ PLACEMENT = Placement("project", "orders", 1, PlacementState.OPEN, (SEGMENT,))
 PARTITION = Partition("p1", ("http://10.0.0.1:8888",))
 MOVE = Move("m-1", "project", "orders", "p1", "p2")
 ENTRY = LogEntry(1.5, MoveState.ARMED, "every worker is capable", (("acks", 4),))
-PLANNED = PlannedMove("project", "orders", "p1", "p2")
-PLAN = Plan("plan-1", "drain p1", (PLANNED, PlannedMove("", "~t", "p1", "p3")), budgets={"at_once": 2})
+PLANNED = PlannedMove("project", "orders", "p1", "p2", "plan-1", 0, "b", (0, 1))
+WHOLE = WholePlan(
+    Plan("plan-1", "drain p1", budgets={"at_once": 2}),
+    (PLANNED, PlannedMove("", "~t", "p1", "p3", "plan-1", 1, "c", (0, 1))),
+)
+PLAN = WHOLE.plan
 DEEP: dict[str, Any] = {}
 for _ in range(20):
     DEEP = {"a": DEEP}
@@ -119,7 +127,9 @@ def test_members_of_schema_version_1_promise_nothing() -> None:
             holder=Holder("host/1/boot", 7, 1700000000.5),
         ),
         PLAN,
-        replace(PLAN, state=PlanState.RUNNING, version=3, results={"m-1": "done"}),
+        replace(PLAN, state=PlanState.RUNNING, version=3, progress=Progress(2, (5,), (5,), note="a note")),
+        PLANNED,
+        replace(PLANNED, group=None, ending=Ending(0, Outcome.FAILED, "why", 3.5)),
     ],
 )
 def test_values_survive_json(value: Any) -> None:
@@ -408,22 +418,49 @@ def test_whatever_an_error_says_can_be_logged() -> None:
     [
         ({"id": "a/b"}, "id"),
         ({"title": ""}, "title"),
-        ({"title": "another", "hash": PLAN.hash}, "hash"),
-        ({"moves": (), "hash": PLAN.hash}, "hash"),
-        ({"hash": "0" * 64}, "hash"),
         ({"version": 0}, "version"),
+        ({"size": -1}, "size"),
         ({"created": None}, "created"),
-        ({"moves": PLAN.moves * 2}, "moves"),
-        ({"moves": tuple(replace(PLANNED, queue=str(n)) for n in range(MAX_PLANNED_MOVES + 1))}, "moves"),
         ({"budgets": []}, "budgets"),
         ({"preconditions": {"$": 1}}, "preconditions"),
-        ({"results": {"a": ...}}, "results"),
     ],
     ids=str,
 )
 def test_plans_refuse(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(ValueError, match=f"^{field}: "):
-        replace(PLAN, **{"hash": "", **changes})
+        replace(PLAN, **changes)
+
+
+def many(number: int) -> tuple[PlannedMove, ...]:
+    return tuple(replace(PLANNED, queue=str(n), number=n, group=None) for n in range(number))
+
+
+@pytest.mark.parametrize(
+    ("changes", "moves", "field"),
+    [
+        ({"title": "another"}, WHOLE.moves, "hash"),
+        ({"hash": "0" * 64}, WHOLE.moves, "hash"),
+        ({}, WHOLE.moves[:1], "hash"),
+        ({}, (replace(PLANNED, born="d"), WHOLE.moves[1]), "hash"),
+        ({}, tuple(replace(move, group=None) for move in WHOLE.moves), "hash"),
+        ({}, WHOLE.moves * 2, "moves"),
+        ({}, WHOLE.moves[1:], "moves"),
+        ({"id": "plan-2"}, WHOLE.moves, "moves"),
+        ({"hash": ""}, many(MAX_PLANNED_MOVES + 1), "moves"),
+    ],
+    ids=str,
+)
+def test_whole_plans_refuse(changes: dict[str, Any], moves: tuple[PlannedMove, ...], field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: "):
+        WholePlan(replace(PLAN, **changes), moves)
+
+
+def test_a_whole_plan_is_shown_and_read_again() -> None:
+    document = json.loads(json.dumps(WHOLE.to_json()))
+    assert WholePlan.from_json(document) == WHOLE
+    assert document["moves"][1] == {"project": None, "queue": "~t", "source": "p1", "target": "p3"}
+    assert document["preconditions"] == {"born": ["b", "c"], "groups": [[0, 1]]}
+    assert WHOLE.plan.size == 2
 
 
 @pytest.mark.parametrize(
@@ -434,6 +471,11 @@ def test_plans_refuse(changes: dict[str, Any], field: str) -> None:
         ({"source": "-"}, "source"),
         ({"target": ""}, "target"),
         ({"target": "p1"}, "target"),
+        ({"plan": ""}, "plan"),
+        ({"number": -1}, "number"),
+        ({"born": None}, "born"),
+        ({"group": (1, 2)}, "group"),
+        ({"ending": Ending(1, Outcome.DONE)}, "ending"),
     ],
 )
 def test_planned_moves_refuse(changes: dict[str, Any], field: str) -> None:
@@ -443,19 +485,21 @@ def test_planned_moves_refuse(changes: dict[str, Any], field: str) -> None:
 
 def test_the_hash_is_that_of_what_is_to_be_done() -> None:
     assert len(PLAN.hash) == 64
-    for same in ({"version": 7}, {"state": PlanState.DONE}, {"results": {"a": 1}}, {"created": 9.0}):
-        assert replace(PLAN, **same).hash == PLAN.hash
-    changes: list[dict[str, Any]] = [
-        {"id": "plan-2"},
-        {"title": "other"},
-        {"moves": ()},
-        {"budgets": {}},
-        {"preconditions": {"a": 1}},
+    for same in ({"version": 7}, {"state": PlanState.DONE}, {"progress": Progress(1)}, {"created": 9.0}):
+        assert WholePlan(replace(PLAN, **same), WHOLE.moves).plan.hash == PLAN.hash
+    fresh = replace(PLAN, hash="")
+    changes: list[tuple[dict[str, Any], tuple[PlannedMove, ...]]] = [
+        ({"title": "other"}, WHOLE.moves),
+        ({"budgets": {}}, WHOLE.moves),
+        ({"preconditions": {"a": 1}}, WHOLE.moves),
+        ({}, many(2)),
     ]
-    hashes = {replace(PLAN, hash="", **change).hash for change in changes}
+    hashes = {WholePlan(replace(fresh, **change), moves).plan.hash for change, moves in changes}
     assert len(hashes | {PLAN.hash}) == len(changes) + 1
+    one, other = ({"b": 1, "a": 2}, {"a": 2, "b": 1})
     assert (
-        replace(PLAN, hash="", budgets={"b": 1, "a": 2}).hash == replace(PLAN, hash="", budgets={"a": 2, "b": 1}).hash
+        WholePlan(replace(fresh, budgets=one), WHOLE.moves).plan.hash
+        == WholePlan(replace(fresh, budgets=other), WHOLE.moves).plan.hash
     )
 
 

@@ -69,7 +69,7 @@ def backup(uri, tmp_path, capsys):
     assert main(["catalog", "export", "--catalog", uri, "-o", str(path)]) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert "Exported 1 partition, 0 tenants, 1200 placements, 0 moves, 0 plans." in err
+    assert "Exported 1 partition, 0 tenants, 1200 placements, 0 moves, 0 plans, 0 planned moves." in err
     assert f"marconi-proxy catalog import --catalog URI {path}" in err
     return path
 
@@ -82,7 +82,10 @@ def test_a_backup_is_a_file_for_its_owner_and_fills_another_catalog(backup, othe
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert len(backup.read_text().splitlines()) == 1203
     assert main(["catalog", "import", "--catalog", other, str(backup)]) == 0
-    assert "Imported 1 partition, 0 tenants, 1200 placements, 0 moves, 0 plans." in capsys.readouterr().err
+    assert (
+        "Imported 1 partition, 0 tenants, 1200 placements, 0 moves, 0 plans, 0 planned moves."
+        in capsys.readouterr().err
+    )
     again = tmp_path / "again.jsonl"
     assert main(["catalog", "export", "--catalog", other, "-o", str(again)]) == 0
     assert again.read_text().splitlines()[1:-1] == backup.read_text().splitlines()[1:-1]

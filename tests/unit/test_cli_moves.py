@@ -11,7 +11,17 @@ from dataclasses import replace
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import Member, MemberSighting, MoveState, PartitionState, PlacementState, Plan, PlanState, QueueKey
+from catalog.model import (
+    Member,
+    MemberSighting,
+    MoveState,
+    PartitionState,
+    PlacementState,
+    PlanState,
+    QueueKey,
+    Tenant,
+    WholePlan,
+)
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.admin import application
 from marconi_proxy.admin.moves import Moves
@@ -608,7 +618,8 @@ async def test_a_disabled_partition_that_is_empty_stays_disabled(run, api, betwe
 
 @pytest.mark.parametrize("to", [("--to", "p1", "p3"), ("--to", "p1", "--to", "p3")])
 @pytest.mark.parametrize("command", [("partition", "drain", "p1"), ("rebalance",)])
-async def test_targets_are_named_together_or_one_by_one(run, between, command, to):
+async def test_targets_are_named_together_or_one_by_one(run, api, between, command, to):
+    await api.catalog.put_tenant(Tenant("a", spread=3))
     ended = await run(*command, *to, "--dry-run", "-f", "json")
     assert ended.status == 0, ended.err
     assert ended.json["title"].endswith(" to p1, p3")
@@ -632,6 +643,7 @@ async def test_a_region_is_evacuated(run, api, between):
 
 
 async def test_a_rebalance_is_shown_and_carried_out(run, api, between):
+    await api.catalog.put_tenant(Tenant("a", spread=3))
     ended = await run("rebalance", "--dry-run", "-f", "json")
     assert (ended.status, ended.json["moves"], ended.json["state"]) == (0, 1, "planned")
     assert "Nothing was moved." in ended.err
@@ -641,6 +653,75 @@ async def test_a_rebalance_is_shown_and_carried_out(run, api, between):
     ended = await run("rebalance", "--yes")
     assert ended.status == 3
     assert "There is nothing to move" in ended.err
+
+
+async def test_a_rebalance_that_would_break_a_pin_needs_a_flag(run, api, between):
+    await api.catalog.put_tenant(Tenant("a", pinned="p1"))
+    ended = await run("rebalance", "--yes")
+    assert ended.status == 3
+    assert "tenant a is pinned to p1. Change that with marconi-proxy tenant set, give" in ended.err
+    assert await api.catalog.list_plans(limit=1) == []
+    ended = await run("rebalance", "--break-pins", "--yes", "--no-wait", "-f", "json")
+    assert (ended.status, ended.json["moves"]) == (0, 1)
+    assert "  BREAKS pins and spreads of tenants: 1\n    a is pinned to p1\n" in ended.err
+
+
+async def test_what_a_rebalance_keeps_is_said(run, api, between):
+    await api.catalog.put_tenant(Tenant("a", pinned="p1"))
+    q = await api.catalog.get_placement(QueueKey("a", "q"))
+    await api.catalog.put_tenant(Tenant("b", spread=3))
+    await api.catalog.insert_placement(replace(q, project="b", queue="z"))
+    ended = await run("rebalance", "--dry-run", "-f", "json")
+    assert (ended.status, ended.json["moves"]) == (0, 1)
+    assert "  Tenants whose queues stay, for their pins and spreads: 1\n    a is pinned to p1\n" in ended.err
+
+
+async def test_a_drain_names_tenants_that_are_pinned_there_and_moves_their_pins(run, api, between):
+    for project in ("a", "z"):
+        await api.catalog.put_tenant(Tenant(project, pinned="p1"))
+    ended = await run("partition", "drain", "p1", "--yes")
+    assert ended.status == 3
+    assert (
+        "nothing was changed: tenants are pinned to p1, and their new queues would be refused: a, z. Next: "
+        in ended.err
+    )
+    assert "with --repin TO, or --break-pins" in ended.err
+    assert "takes no new queues" not in ended.err
+    assert (await api.catalog.get_partition("p1")).state is PartitionState.ENABLED
+    between(await everything(api))
+    ended = await run("partition", "drain", "p1", "--repin", "p3", "--yes")
+    assert ended.status == 0, ended.err
+    assert "pinned to p3.\n" in ended.err
+    assert "Tenants pinned elsewhere, so that their new queues go there: 2.\n" in ended.err
+    assert {p.partition for p in await api.catalog.list_placements(limit=9)} == {"p3"}
+    assert [t.project for t in await api.catalog.list_tenants(pinned="p3", limit=9)] == ["a", "z"]
+
+
+async def test_pins_of_a_partition_that_is_empty_are_moved_too(run, api, between):
+    await api.catalog.put_tenant(Tenant("z", pinned="p3"))
+    ended = await run("partition", "drain", "p3", "--yes")
+    assert ended.status == 3
+    assert "tenants are pinned to p3, and their new queues would be refused: z. Next: " in ended.err
+    assert (await api.catalog.get_partition("p3")).state is PartitionState.ENABLED
+    ended = await run("partition", "drain", "p3", "--repin", "p2", "--yes")
+    assert ended.status == 0
+    assert "Tenants pinned to p2 instead of p3: 1." in ended.err
+    assert (await api.catalog.get_tenant("z")).pinned == "p2"
+    assert (await api.catalog.get_partition("p3")).state is PartitionState.DRAINED
+    await api.catalog.put_tenant(Tenant("z", pinned="p3"))
+    ended = await run("partition", "drain", "p3", "--break-pins", "--yes")
+    assert ended.status == 0
+    assert "New queues of tenants that are pinned to p3 will be refused: z." in ended.err
+
+
+async def test_a_pinned_tenant_is_moved_with_its_pin_or_not_at_all(run, api, between):
+    await api.catalog.put_tenant(Tenant("a", pinned="p1"))
+    ended = await run(*TENANT, "--yes")
+    assert ended.status == 3
+    assert "tenant a is pinned to p1." in ended.err
+    between(await everything(api))
+    assert (await run(*TENANT, "--yes", "--pin")).status == 0
+    assert (await api.catalog.get_tenant("a")).pinned == "p2"
 
 
 async def test_failures_are_listed_and_end_with_1(run, api, between):
@@ -735,7 +816,7 @@ async def test_a_plan_of_another_catalog_is_refused(run, between, tmp_path):
     path = tmp_path / "plan.json"
     await run("move", "plan", "tenant", "a", "--to", "p2", "-o", str(path))
     document = json.loads(path.read_text())
-    other = Plan.from_json(document["plan"] | {"id": "other", "hash": ""})
+    other = WholePlan.from_json(document["plan"] | {"id": "other", "hash": ""})
     path.write_text(json.dumps({"plan": other.to_json()}))
     ended = await run("move", "apply", str(path))
     assert (ended.status, ended.out) == (3, "")
@@ -743,6 +824,7 @@ async def test_a_plan_of_another_catalog_is_refused(run, between, tmp_path):
 
 
 async def test_a_plan_whose_ground_has_changed_is_refused_and_says_what_has(run, api, between, tmp_path):
+    await api.catalog.put_tenant(Tenant("a", spread=3))
     path = str(tmp_path / "plan.json")
     await run("move", "plan", "rebalance", "--to", "p1", "--to", "p2", "-o", path)
     for queue in ("q", "r"):

@@ -97,7 +97,7 @@ def test_who_has_much_already_gets_less():
     assert Counter(m.target for m in made.moves) == {"p3": 8, "p2": 2}
 
 
-def test_a_tenant_is_kept_together_as_long_as_there_is_room():
+def test_a_tenant_that_does_not_spread_is_kept_together():
     found = [queue(f"q{n:02}", project="a") for n in range(10)] + [queue(f"q{n:02}", project="b") for n in range(10)]
     made = planned(DRAIN, layout(found))
     assert len({(m.project, m.target) for m in made.moves}) == 2
@@ -400,7 +400,8 @@ def test_a_drained_tenant_keeps_to_the_partitions_of_its_own_that_are_left():
     where = {}
     for one in made.moves:
         where.setdefault(one.project, set()).add(one.target)
-    assert where == {p: homes(p, 1, left) for p in "adef"} | {"b": homes("b", 2, left), "c": {"p4"}}
+    assert where.pop("b") <= homes("b", 2, left)
+    assert where == {p: homes(p, 1, left) for p in "adef"} | {"c": {"p4"}}
 
 
 def test_a_tenant_that_is_pinned_where_no_queue_can_go_now_is_named():

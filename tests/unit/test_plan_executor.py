@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from catalog import open_catalog
 from catalog.errors import CatalogUnavailable
-from catalog.model import MoveState, Outcome, PartitionState, PlacementState, PlanState, Progress, QueueKey
+from catalog.model import (
+    MoveState,
+    Outcome,
+    PartitionState,
+    PlacementState,
+    Plan,
+    PlannedMove,
+    PlanState,
+    Progress,
+    QueueKey,
+    WholePlan,
+)
 from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.plans import progress as plan_progress
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.executor import run_plans, until_news
 from marconi_proxy.moving.plans.planning import Kind, Selection
@@ -28,6 +43,7 @@ from tests.contract.plan_stage import (
     running,
     state,
 )
+from tests.simulation.memory_catalog import MemoryCatalog, Store
 
 
 @pytest.fixture
@@ -339,3 +355,152 @@ async def test_news_end_a_sleep_and_are_taken_in_by_it():
         await sleep(3600.0)
     assert not news.is_set()
     await sleep(0.0)
+
+
+# -- what a round costs ------------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """A catalog that counts what is asked of it, and the values that it answers with, by verb."""
+
+    def __init__(self, catalog):
+        self._catalog = catalog
+        self.calls = Counter()
+        self.values = Counter()
+
+    def __getattr__(self, verb):
+        method = getattr(self._catalog, verb)
+
+        async def counted(*args, **kwargs):
+            answer = await method(*args, **kwargs)
+            self.calls[verb] += 1
+            self.values[verb] += len(answer) if isinstance(answer, list) else answer is not None
+            return answer
+
+        return counted
+
+
+async def costs(size):
+    """Return calls and values by round, of a plan whose moves drain slowly, and how large its record became."""
+    catalog, clock = MemoryCatalog(Store(time.time)), Clock()
+    await furnish(catalog, [], ("p1", "p2"))
+    moves = tuple(PlannedMove("a", f"q{n}", "p1", "p2", "plan", n, "0123456789abcdef") for n in range(size))
+    for one in moves[:60]:
+        await place(catalog, one.queue)
+    whole = WholePlan(
+        Plan(
+            "plan",
+            "many",
+            state=PlanState.RUNNING,
+            budgets=Budgets(at_once=4).to_json(),
+            preconditions={"emptied": ["p1"]},
+        ),
+        moves,
+    )
+    await catalog.insert_plan(whole)
+    counting = Counting(catalog)
+    one = executor(counting, clock, believed=60.0)
+    found = []
+    for turn in range(24):
+        counting.calls.clear()
+        counting.values.clear()
+        await one.round()
+        found.append((dict(counting.calls), dict(counting.values)))
+        for move in await records(catalog):
+            if move.state is MoveState.PLANNED:
+                await enter(catalog, move, MoveState.DRAINING)
+                one.changed(move.id)
+            elif move.state is MoveState.DRAINING and turn % 3 == 0:
+                await enter(catalog, move, MoveState.DONE, pause_ms=float(turn))
+                one.changed(move.id)
+        clock.now += 10.0
+    (plan,) = await catalog.list_plans(limit=1)
+    return found, len(json.dumps(plan.to_json()))
+
+
+async def test_a_round_costs_the_same_whatever_the_size_of_the_plan():
+    small, size_of_small = await costs(200)
+    large, size_of_large = await costs(20_000)
+    assert small == large
+    assert abs(size_of_large - size_of_small) < 10
+    assert max(sum(values.values()) for _, values in large) < 300
+    assert large[2][0]["insert_move"] == 4, "there was something to do"
+
+
+async def test_what_one_executor_began_the_next_goes_on_with_at_no_greater_pace(catalog, clock):
+    await furnish(catalog, [f"q{n}" for n in range(30)])
+    await running(catalog, Budgets(at_once=100, seals_per_second=5))
+    await executor(catalog, clock).round()
+    assert len(await records(catalog)) == 5
+    # Others have clocks of their own, and have seen nothing yet.
+    late = Clock(clock.now + 1e6)
+    other = executor(catalog, late)
+    await other.round()
+    assert len(await records(catalog)) == 5
+    late.now += 0.4
+    await other.round()
+    assert len(await records(catalog)) == 7
+    late.now += 1e6
+    await other.round()
+    assert len(await records(catalog)) == 12
+
+
+async def test_a_stopped_plan_has_the_ends_of_its_moves_written_down(catalog, clock):
+    await furnish(catalog, ["a", "b", "c"])
+    await running(catalog, Budgets(at_once=2))
+    one = executor(catalog, clock)
+    await one.round()
+    await change(catalog, state=PlanState.STOPPED)
+    await finish(catalog)
+    for _ in range(2):
+        await one.round()
+    moves = await catalog.list_planned_moves("plan", limit=9)
+    assert [move.ending and move.ending.outcome for move in moves] == [Outcome.DONE, Outcome.DONE, None]
+    assert await state(catalog) is PlanState.STOPPED
+    assert await catalog.list_plans(active=True, limit=9) == []
+
+
+async def test_a_move_whose_record_was_removed_before_its_end_was_written_down(catalog, clock):
+    await furnish(catalog, ["a"])
+    plan = await running(catalog)
+    # It was begun and its record was seen.
+    await change(catalog, progress=replace(Progress().with_begun([0], 0.0), pending=()))
+    placement = await catalog.get_placement(plan.moves[0].key)
+    there = (replace(placement.segments[0], partition="p2"),)
+    await catalog.replace_placement(replace(placement, epoch=2, segments=there))
+    assert (await ended(catalog, clock, 1))[0] == {0: Outcome.DONE}
+    assert await records(catalog) == []
+
+
+async def test_a_group_that_is_larger_than_what_a_round_looks_at_goes_as_a_whole(catalog, clock, monkeypatch):
+    monkeypatch.setattr(plan_progress, "CANDIDATES", 2)
+    await furnish(catalog, ["q"])
+    for n in range(4):
+        await place(catalog, f"dead{n}", group="q")
+    await running(catalog, Budgets(at_once=9))
+    await executor(catalog, clock).round()
+    assert len(await records(catalog)) == 5
+    assert {len(move.group) for move in await records(catalog)} == {4}
+
+
+async def test_a_kept_place_waits_for_a_source_that_leaves_another_partition(catalog, clock):
+    await furnish(catalog, [], ("p1", "p2", "p3"))
+    await place(catalog, "kept", PlacementState.RESERVED, group="q")
+    kept = await catalog.get_placement(QueueKey("a", "kept"))
+    await catalog.insert_placement(
+        replace(
+            kept,
+            queue="q",
+            state=PlacementState.OPEN,
+            group=None,
+            segments=(replace(kept.segments[0], partition="p3", physical="q"),),
+        )
+    )
+    await running(catalog)
+    for _ in range(3):
+        await executor(catalog, clock).round()
+    assert (await catalog.get_placement(kept.key)).partition == "p1"
+    assert await outcomes(catalog) == {}
+    assert await finish(catalog) == 1
+    assert set((await ended(catalog, clock))[0].values()) == {Outcome.DONE}
+    assert (await catalog.get_placement(kept.key)).partition == "p2"
