@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pymongo import UpdateOne
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from catalog.errors import PlanConflict
 from catalog.model import Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # How many moves of a plan are written at a time.
 _BATCH = 500
+_DUPLICATE_KEY = 11000
 
 
 class Plans:
@@ -160,12 +161,12 @@ class Plans:
         """Store those that are not there yet."""
         documents = [planned_move_document(move) for move in moves]
         for first in range(0, len(documents), _BATCH):
-            inserts = [
-                UpdateOne({"_id": document["_id"]}, {"$setOnInsert": document}, upsert=True)
-                for document in documents[first : first + _BATCH]
-            ]
             async with self._store.conversation(BATCH_TIMEOUT) as session:
-                await self._moves.bulk_write(inserts, ordered=False, session=session)
+                try:
+                    await self._moves.insert_many(documents[first : first + _BATCH], ordered=False, session=session)
+                except BulkWriteError as error:
+                    if any(failed["code"] != _DUPLICATE_KEY for failed in error.details["writeErrors"]):
+                        raise
 
     async def _read(self, document: Mapping[str, Any]) -> Plan | None:
         """Return the plan in a document, as it is now if it is of schema version 3; None if it is gone by now."""

@@ -445,14 +445,26 @@ async def test_without_the_store_nothing_is_created(stage: Stage, worker: Worker
     ids=["cordoned", "another version", "no weight"],
 )
 async def test_a_pinned_project_without_its_partition(
-    stage: Stage, worker: Worker, pinned: Any, version: str, status: int, retry_after: int
+    stage: Stage,
+    worker: Worker,
+    pinned: Any,
+    version: str,
+    status: int,
+    retry_after: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     await stage.catalog.real.replace_partition(pinned)
     await settled(lambda: pinned in worker.directory.partitions)
-    with pytest.raises(Refused) as caught:
-        await worker.create(version=version)
-    assert (caught.value.status, caught.value.retry_after) == (status, retry_after)
+    for _ in range(3):
+        with pytest.raises(Refused) as caught:
+            await worker.create(version=version)
+        assert (caught.value.status, caught.value.retry_after) == (status, retry_after)
+        assert "The request was not processed; ask your operator" in caught.value.description
+        assert "p1" not in caught.value.description
     assert await stage.stored() is None
+    (logged,) = [record.getMessage() for record in caplog.records if "are refused" in record.getMessage()]
+    assert logged.startswith(f"new queues of project {PROJECT} are refused: it is pinned to partition p1, which takes")
+    assert f"Next: marconi-proxy tenant set {PROJECT} --pin OTHER" in logged
 
 
 @pytest.mark.parametrize(
