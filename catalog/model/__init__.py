@@ -17,7 +17,17 @@ from catalog.model.change import Change, ChangeSubject, Synced
 from catalog.model.kept import AT_A_TIME, KINDS, Kept
 from catalog.model.key import NO_PROJECT, TOPIC_PREFIX, QueueKey
 from catalog.model.member import UNPROMISED_LEASE, Member, MemberSighting
-from catalog.model.move import COMING_STATES, FINISHED_STATES, MAX_LOG, Holder, LogEntry, Measure, Move, MoveState
+from catalog.model.move import (
+    COMING_STATES,
+    FEW_STATES,
+    FINISHED_STATES,
+    MAX_LOG,
+    Holder,
+    LogEntry,
+    Measure,
+    Move,
+    MoveState,
+)
 from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, check_host
 from catalog.model.placement import LISTED_STATES, RARE_STATES, Placement, PlacementState, Segment
 from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState, WholePlan
@@ -30,6 +40,7 @@ __all__ = [
     "AT_A_TIME",
     "COMING_STATES",
     "FAILURES",
+    "FEW_STATES",
     "FINISHED_STATES",
     "KINDS",
     "LISTED_STATES",

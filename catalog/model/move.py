@@ -53,6 +53,9 @@ class MoveState(StrEnum):
 # move, so a word that is added here or there must be one that no stored move has.
 FINISHED_STATES = frozenset({MoveState.DONE, MoveState.CANCELLED, MoveState.VOID})
 
+# Moves of a plan in so many states, at most, are a small part of them.
+FEW_STATES = 8
+
 # The states in which a move may still open a segment on a partition that no placement names yet.
 COMING_STATES = frozenset(
     {

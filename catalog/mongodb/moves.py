@@ -14,7 +14,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay
-from catalog.model import Move, MoveState
+from catalog.model import FEW_STATES, Move, MoveState
 from catalog.mongodb.documents import move_document, read, read_move
 
 if TYPE_CHECKING:
@@ -100,8 +100,10 @@ class Moves:
             condition["_id"]["$in"] = list(ids)
         if limit < 1:
             return []  # MongoDB refuses 0
+        # The server would remember to walk all moves of a plan, from when there were few.
+        few = plan is not None and states and len(states) <= FEW_STATES
         async with self._store.conversation() as session:
-            return await self._find(condition, limit, session)
+            return await self._find(condition, limit, session, "plan_and_state" if few else None)
 
     async def holders(self) -> list[str]:
         """Return the names of all who hold a move."""
@@ -152,14 +154,17 @@ class Moves:
         found = await self._find(condition, 1, session)
         return found[0] if found else None
 
-    async def _find(self, condition: dict[str, Any], limit: int, session: Session) -> list[Move]:
+    async def _find(
+        self, condition: dict[str, Any], limit: int, session: Session, index: str | None = None
+    ) -> list[Move]:
         stages: list[dict[str, Any]] = [
             {"$match": condition},
             {"$sort": {"_id": 1}},
             {"$limit": limit},
             {"$set": {"held": _HELD}},
         ]
-        documents = await (await self._stored.aggregate(stages, session=session)).to_list()
+        options: dict[str, Any] = {} if index is None else {"hint": index}
+        documents = await (await self._stored.aggregate(stages, session=session, **options)).to_list()
         return [self._read(document) for document in documents]
 
     def _read(self, document: dict[str, Any]) -> Move:

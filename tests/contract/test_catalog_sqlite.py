@@ -13,8 +13,8 @@ import pytest
 
 from catalog import open_catalog
 from catalog.errors import CatalogUnavailable, LoadUnfinished, NotInitialised, WrongSchema
-from catalog.model import Member, Synced, Tenant
-from catalog.sqlite import changes, lane
+from catalog.model import Member, MoveState, Outcome, Synced, Tenant
+from catalog.sqlite import changes, lane, moves, plans, tenants
 from catalog.sqlite.driver import SQLiteCatalog
 from catalog.sqlite.translation import translate
 from tests.contract.examples import Feed, move, partition, placement, whole_plan
@@ -277,3 +277,33 @@ async def test_the_file_alone_keeps_the_invariants(catalog: SQLiteCatalog, path:
             connection.execute("UPDATE moves SET queue = 'one'")
         (document,) = connection.execute("SELECT document FROM placements").fetchone()
     assert json.loads(document) == placement("orders").to_json()
+
+
+async def test_moves_of_a_plan_in_some_states_or_with_some_ends_are_index_ranges(
+    catalog: SQLiteCatalog, path: Path
+) -> None:
+    asked: list[str] = []
+    connection = sqlite3.connect(path)
+    connection.set_trace_callback(asked.append)
+    moves.list_all(connection, None, None, None, [MoveState.PLANNED, MoveState.ARMED], "plan-1", None, None, 9, "")
+    plans.list_moves(connection, "plan-1", None, [None], -1, 7, 9, "")
+    plans.list_moves(connection, "plan-1", None, [Outcome.GONE, Outcome.FAILED], -1, None, 9, "")
+    plans.list_all(connection, None, True, None, 9, "")
+    tenants.list_all(connection, "p1", None, "a", 9, "")
+    tenants.list_all(connection, None, 3, None, 9, "")
+    connection.set_trace_callback(None)
+    ways = [[row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")] for sql in asked]
+    connection.close()
+    for way, index in zip(
+        ways,
+        (
+            "moves_by_plan_and_state (plan=? AND state=? AND id>?)",
+            "planned_moves_by_outcome (plan=? AND outcome=? AND number>? AND number<?)",
+            "planned_moves_by_outcome (plan=? AND outcome=? AND number>?)",
+            "active_plans (id>?)",
+            "tenants_by_pin (<expr>=? AND project>?)",
+            "tenants_by_spread (<expr>=?)",
+        ),
+        strict=True,
+    ):
+        assert way[0].endswith(index)
