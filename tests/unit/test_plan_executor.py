@@ -109,6 +109,18 @@ async def test_a_move_that_has_come_to_its_switch_makes_room_for_the_next(catalo
     assert (await progress(catalog)).open == 2
 
 
+@pytest.mark.parametrize("final", [MoveState.CANCELLED, MoveState.VOID, MoveState.PAUSED])
+async def test_a_move_that_has_ended_or_is_paused_makes_room_for_the_next(catalog, clock, final):
+    await furnish(catalog, ["a", "b"])
+    await running(catalog, Budgets(at_once=1))
+    one = executor(catalog, clock)
+    await one.round()
+    (first,) = await records(catalog)
+    await enter(catalog, first, final, f"{OPERATOR}so")
+    await one.round()
+    assert len(await records(catalog)) == 2
+
+
 async def test_moves_are_begun_no_faster_than_budgeted(catalog, clock):
     await furnish(catalog, [f"q{n}" for n in range(9)])
     await running(catalog, Budgets(at_once=100, seals_per_second=2))

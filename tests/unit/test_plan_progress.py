@@ -83,8 +83,8 @@ def test_what_is_begun_counts_with_a_record_or_without():
 
 
 @pytest.mark.parametrize("state", MoveState)
-def test_what_a_partition_is_busy_with_is_before_its_switch_and_not_paused(state):
-    assert (state in BUSY) == (before_switch(state) and state is not MoveState.PAUSED)
+def test_what_a_partition_is_busy_with_goes_on_and_is_before_its_switch(state):
+    assert (state in BUSY) == (before_switch(state) and state not in (MoveState.PAUSED, MoveState.CANCELLED))
     assert state in TABLE
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from catalog.model import (
+    FINISHED_STATES,
     Ending,
     Move,
     MoveState,
@@ -24,7 +25,7 @@ from marconi_proxy.moving.protocol.machine import before_switch
 CANDIDATES = 100
 SPAN = 1000
 # In which of its states a move takes part of the budgets of its partitions. A paused one does nothing there.
-BUSY = frozenset(state for state in MoveState if before_switch(state)) - {MoveState.PAUSED}
+BUSY = frozenset(state for state in MoveState if before_switch(state)) - {MoveState.PAUSED} - FINISHED_STATES
 
 
 def outcome_of(number: int, move: Move, target: str, placement: Placement | None) -> Ending | None:
