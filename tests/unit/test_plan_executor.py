@@ -472,6 +472,22 @@ async def test_a_stopped_plan_has_the_ends_of_its_moves_written_down(catalog, cl
     assert await catalog.list_plans(active=True, limit=9) == []
 
 
+async def test_a_stopped_plan_inserts_no_moves_that_were_begun_and_gives_them_up_after_a_while(catalog, clock):
+    await furnish(catalog, ["a", "b"])
+    await running(catalog)
+    await change(catalog, state=PlanState.STOPPED, progress=Progress().with_begun([0], 0.0))
+    one = executor(catalog, clock)
+    for _ in range(2):
+        await one.round()
+        assert await outcomes(catalog) == {}
+        clock.now += 30.0
+    for _ in range(2):
+        await one.round()
+    assert {n: e.reason for n, e in (await endings(catalog)).items()} == {0: "the plan was stopped first"}
+    assert await records(catalog) == []
+    assert await catalog.list_plans(active=True, limit=9) == []
+
+
 async def test_a_move_whose_record_was_removed_before_its_end_was_written_down(catalog, clock):
     await furnish(catalog, ["a"])
     plan = await running(catalog)

@@ -55,6 +55,8 @@ _log = logging.getLogger(__name__)
 _PAGE = 100
 # Seconds between two rounds at least: what is news comes in crowds.
 _CROWD = 0.1
+# Seconds for which an executor that has stored that a move is begun may take to insert it, unless it is frozen.
+_ABOUT_TO = 60.0
 
 
 async def run_plans(
@@ -163,7 +165,7 @@ class _Turn:
     async def _decide(self, numbers: Collection[int]) -> bool:
         """Decide by the plan and these moves of it, and do that; return whether the plan was not changed meanwhile."""
         seconds = self.agenda.since_begun(self.plan.progress.begun)
-        after, unrecorded = await self._settled(numbers)
+        after, unrecorded = await self._settled(numbers, seconds)
         state, begun = self.plan.state, list[PlannedMove]()
         going_on = state in (PlanState.RUNNING, PlanState.PAUSED)
         if state is PlanState.RUNNING and after.failures >= Budgets.from_json(self.plan.budgets).stop_after:
@@ -194,14 +196,15 @@ class _Turn:
             await self._begin(move)
         return True
 
-    async def _settled(self, numbers: Collection[int]) -> tuple[Progress, list[PlannedMove]]:
+    async def _settled(self, numbers: Collection[int], seconds: float) -> tuple[Progress, list[PlannedMove]]:
         """Return the progress with how these moves have ended, and those of them that are begun and have no record,
-        which are inserted if they can be."""
+        which are inserted if they can be; of a plan that was stopped, they are given up after a while."""
         before = self.plan.progress
         known = {ending.number for ending in before.endings}
         looked_at = [number for number in numbers if before.has_begun(number) and number not in known]
         planned = await self._planned(looked_at)
         moves = await self._records(looked_at)
+        stopped = self.plan.state is PlanState.STOPPED
         endings: list[Ending] = []
         unrecorded: list[PlannedMove] = []
         for one in planned:
@@ -211,7 +214,7 @@ class _Turn:
             if move is not None:
                 ending = await self._ended(one, move)
             elif one.number in before.pending:
-                ending = await self._begin(one)
+                ending = self._given_up(one, seconds) if stopped else await self._begin(one)
                 unrecorded += [one] if ending is None else []
             else:
                 ending = missing(one, await self.catalog.get_placement(one.key))
@@ -219,6 +222,13 @@ class _Turn:
         waiting = {one.number for one in unrecorded}
         still = tuple(n for n in before.pending if n in waiting or n not in looked_at)
         return replace(before, endings=(), pending=still).with_endings(endings), unrecorded
+
+    def _given_up(self, planned: PlannedMove, seconds: float) -> Ending | None:
+        """Return the end of a move that was to be inserted when its plan was stopped; None as long as the executor that
+        has begun it may be about to insert it."""
+        if seconds < _ABOUT_TO:
+            return None
+        return Ending(planned.number, Outcome.CANCELLED, "the plan was stopped first")
 
     async def _ended(self, planned: PlannedMove, move: Move) -> Ending | None:
         if not move.finished and outcome_of(planned.number, move, planned.target, None) is None:
