@@ -7,10 +7,17 @@ is wrong is always told by name.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from catalog.model import MoveState, PartitionState, PlacementState, PlanState
 from catalog.model.field import is_int, is_number
+
+
+class _Later(NamedTuple):
+    """The shape of a field that backups of earlier releases do not have."""
+
+    shape: Any
+
 
 # A shape is a type (``float`` is any number, ``dict`` any object), a list with the shape of its members, an object with
 # the shape of each of its fields, or a tuple with the shape of what may be null. An object with ``...`` may have more.
@@ -30,6 +37,8 @@ SHAPES: dict[str, dict[str, Any]] = {
         "api_versions": [str],
         "api_versions_set": bool,
         "inventory": (str,),
+        "fences": _Later(bool),
+        "store": _Later((str,)),
         "version": int,
     },
     "tenant": {"project": (str,), "spread": int, "pinned": (str,)},
@@ -103,10 +112,10 @@ def _check_object(name: str, value: object, shape: dict[str, Any]) -> None:
     if not isinstance(value, dict):
         raise ValueError(f"{name}: is not an object")
     for field, of in shape.items():
-        if field not in value and field != _OTHERS:
+        if field in value:
+            check(f"{name}.{field}", value[field], of.shape if isinstance(of, _Later) else of)
+        elif field != _OTHERS and not isinstance(of, _Later):
             raise ValueError(f"{name}.{field}: is missing")
-        if field != _OTHERS:
-            check(f"{name}.{field}", value[field], of)
     for field in value:
         if field not in shape and _OTHERS not in shape:
             raise ValueError(f"{name}.{field}: there is no such field")

@@ -12,7 +12,8 @@ from catalog.errors import PartitionConflict, PartitionInUse
 from catalog.model import Partition
 from marconi_proxy.admin import partition_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
-from marconi_proxy.admin.prober import Prober
+from marconi_proxy.admin.discovery import SeveralStores
+from marconi_proxy.admin.prober import Prober, sharing
 from marconi_proxy.admin.project_text import from_url
 
 
@@ -26,7 +27,8 @@ class Partitions:
     async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         partitions = await self._catalog.list_partitions()
         if partitions:
-            resp.media = [partition_json.shown(p, name=True) for p in partitions]
+            shared = sharing(partitions)
+            resp.media = [partition_json.shown(p, shared, name=True) for p in partitions]
         else:
             resp.status = falcon.HTTP_204
 
@@ -34,7 +36,8 @@ class Partitions:
         partition = await self._catalog.get_partition(from_url(name))
         if partition is None:
             raise _not_found(from_url(name))
-        resp.media = partition_json.shown(partition, name=False)
+        shared = sharing(await self._catalog.list_partitions())
+        resp.media = partition_json.shown(partition, shared, name=False)
 
     async def register(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
         document = await read_object(req)
@@ -42,8 +45,7 @@ class Partitions:
         partition = partition_json.parsed(from_url(name), document)
         stored = await self._catalog.get_partition(partition.name)
         if stored is None:
-            if not partition.api_versions_set:
-                partition = replace(partition, api_versions=await self._prober.look(partition))
+            partition = await self._looked_at(partition)
             try:
                 await self._catalog.insert_partition(partition)
             except PartitionConflict as conflict:
@@ -99,10 +101,34 @@ class Partitions:
 
     async def _patched(self, stored: Partition, document: dict[str, object]) -> Partition:
         partition = partition_json.patched(stored, document)
-        if partition.hosts != stored.hosts and not partition.api_versions_set:
-            # Other hosts may speak other versions; if they do not answer, what was known stands until they do.
-            partition = replace(partition, api_versions=await self._prober.look(partition) or stored.api_versions)
+        if partition.hosts != stored.hosts:
+            # Other hosts may speak other versions; if they do not answer, what was known stands until they do. That
+            # they heed fences is never taken on trust.
+            partition = await self._looked_at(replace(partition, fences=False, store=None))
         return partition
+
+    async def _looked_at(self, partition: Partition) -> Partition:
+        """Return the partition with what its hosts tell. Raises HTTPConflict unless they are one store of its own."""
+        try:
+            found = await self._prober.look(partition)
+        except SeveralStores as error:
+            words = f"{error}"
+            raise falcon.HTTPConflict(
+                title="Several stores",
+                description=f"{words[:1].upper()}{words[1:]}. Nothing was changed; a partition is one store, and all "
+                "its hosts serve it.",
+            ) from error
+        others = await self._catalog.list_partitions() if found.store is not None else []
+        for other in others:
+            if other.store == found.store and other.name != found.name:
+                raise falcon.HTTPConflict(
+                    title="Store registered already",
+                    description=f"The hosts given for partition {found.name} serve the store of partition {other.name} "
+                    f"({found.store}). Nothing was changed; a queue that is moved between two partitions over one "
+                    f"store would be lost. More hosts of {other.name} belong to it (marconi-proxy partition set "
+                    f"{other.name} --host ...).",
+                )
+        return found
 
 
 def _not_found(name: str) -> falcon.HTTPNotFound:

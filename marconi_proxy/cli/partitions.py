@@ -11,7 +11,10 @@ from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.formatters import Words
 from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb
 
-COLUMNS = ("name", "weight", "hosts", "region", "labels", "state", "api_versions", "inventory")
+COLUMNS = (
+    *("name", "weight", "hosts", "region", "labels", "state", "api_versions", "inventory"),
+    *("fences", "store", "same_store"),
+)
 STATES = ("enabled", "cordoned", "drained", "disabled")
 
 Shown = tuple[Sequence[str], Iterable[Any]]

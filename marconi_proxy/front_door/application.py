@@ -25,8 +25,10 @@ from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import Partition, PartitionState, Placement, PlacementState, QueueKey, Segment
 from catalog.opening import open_catalog
+from marconi_proxy.front_door.chain.asking import without_line
 from marconi_proxy.front_door.chain.carrying import Chain
 from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.front_door.epochs import stamp, stamped
 from marconi_proxy.front_door.holding import Holding
 from marconi_proxy.front_door.home import without_operator_routes
 from marconi_proxy.front_door.lifecycle import Lifecycle
@@ -49,14 +51,14 @@ from marconi_proxy.routing.decision import (
     has_history,
     is_held,
 )
-from marconi_proxy.routing.headers import VIA, BadHead, RequestHead, added_lines, answer_headers, read_head
+from marconi_proxy.routing.headers import EPOCH, VIA, BadHead, RequestHead, added_lines, answer_headers, read_head
 from marconi_proxy.routing.identity import accepts_json, names_queues, namespace, well_formed
 from marconi_proxy.routing.listing_query import ListingQuery, RepeatedFilter, Unfit, parse_listing
 from marconi_proxy.routing.route import Effect, Kind, Route, parse
 from marconi_proxy.serving.direct import Direct
 from marconi_proxy.upstream.connection import Answer
-from marconi_proxy.upstream.errors import BadAnswer, NotSent, Unanswered, UpstreamError, Withdrawn
-from marconi_proxy.upstream.exchange import Call, Failure, Upstream
+from marconi_proxy.upstream.errors import BadAnswer, Closed, NotSent, Unanswered, UpstreamError, Withdrawn
+from marconi_proxy.upstream.exchange import CLOSED_STATUS, Call, Failure, Upstream, closed_by
 from marconi_proxy.upstream.pool import Pool
 
 LOG = logging.getLogger(__name__)
@@ -235,7 +237,8 @@ class FrontDoor:
         if upstream is None:
             return False
         request_id = head.request_id or self._new_id()
-        call = self._call(scope, route, head, request.body, request_id)
+        line = stamp(route, placement, upstream) if upstream.fences else b""
+        call = self._call(scope, route, head, request.body, request_id, line)
         if not route.rule.writes:
             taken = _Taken(request, request_id, call, key, placement, decision.segment, upstream, route, None, 0)
             return upstream.send_at_once(call, partial(self._answered, taken))
@@ -256,11 +259,18 @@ class FrontDoor:
 
     def _answered(self, taken: _Taken, ending: Answer | Failure) -> None:
         """Pass on how a call that was taken has ended."""
-        late: Late | None = None
+        late: Late | Closed | None = None
         ticket = taken.ticket
         if ticket is not None and isinstance(ending, Answer):
-            ambiguous = ending.status in LOST_SIGHT and is_held(taken.route.rule)
-            late = self._writing.ended(ticket, taken.term, ending, ambiguous)
+            # PERF: the comparison is for all the others.
+            late = closed_by(ending) if ending.status == CLOSED_STATUS else None
+            if late is not None:
+                # However late that came, nothing was done.
+                self._writing.end(ticket)
+                taken.upstream.fences = True
+            else:
+                ambiguous = ending.status in LOST_SIGHT and is_held(taken.route.rule)
+                late = self._writing.ended(ticket, taken.term, ending, ambiguous)
         self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
         if late is None and isinstance(ending, Answer) and ending.complete:
             headers = answer_headers(ending.headers, taken.request_id)
@@ -269,14 +279,19 @@ class FrontDoor:
         taken.request.hand_over(partial(self._go_on, taken, late or ending))
 
     async def _go_on(
-        self, taken: _Taken, ending: Answer | Failure | Late, scope: Scope, receive: Receive, send: Send
+        self, taken: _Taken, ending: Answer | Failure | Late | Closed, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Go on with a call that was taken, as an ASGI application: try again, pass on a long answer, or refuse."""
 
         async def rest() -> None:
-            if isinstance(ending, Late):
-                raise ending
-            answer = ending if isinstance(ending, Answer) else await self._resume(taken, ending)
+            try:
+                if isinstance(ending, (Late, Closed)):
+                    raise ending
+                answer = ending if isinstance(ending, Answer) else await self._resume(taken, ending)
+            except Closed as closed:
+                self._look_anew(taken.key, taken.placement, closed)
+                call = taken.call._replace(lines=without_line(taken.call.lines, EPOCH))
+                answer = await self._write(call, taken.key, taken.route, scope, receive)
             await self._relay(answer, scope, send, taken.request_id)
 
         await self._guarded(rest(), scope, send, taken.request_id)
@@ -330,8 +345,10 @@ class FrontDoor:
         clock = asyncio.get_running_loop().time
         lasting = is_held(route.rule)
         since: float | None = None
+        refused: Closed | None = None
         rounds = 0
         while rounds < _ROUNDS:
+            placement = None
             write = self._writing.begin(key, lasting=lasting)
             try:
                 placement, decision = await self._decide(key, route, call.target)
@@ -351,6 +368,10 @@ class FrontDoor:
                     raise Unanswered("a try was not answered, and there must not be another one") from error
                 LOG.info("%s: beginning again", error)
                 continue
+            except Closed as closed:
+                self._look_anew(key, placement, closed)
+                refused = closed
+                continue
             finally:
                 write.end()
             since = clock() if since is None else since
@@ -358,7 +379,23 @@ class FrontDoor:
             await self._holding.wait(placement.move, since, change, receive)
             if not client_waits(scope):
                 raise ClientGone
+        if refused is not None:
+            # Seen where the catalog was put back to an earlier time than its partitions.
+            LOG.error(
+                "a queue of partition %s is closed to writes of this epoch, but they go there by the catalog. Was that "
+                "restored from a backup? Then: marconi-partition reopen, with the storage of this partition",
+                "?" if placement is None else placement.partition,
+            )
+            raise refused
         raise _too_many()
+
+    def _look_anew(self, key: QueueKey, placement: Placement | None, closed: Closed) -> None:
+        """A partition has refused a write, for what is known of its queue is of before a switch: forget that."""
+        self._directory.forget(key)
+        where = "by rule" if placement is None else f"of epoch {placement.epoch} to {placement.partition}"
+        LOG.warning(
+            "a write %s came after a switch and was refused there; looking up its queue anew: %s", where, closed
+        )
 
     async def _decide(self, key: QueueKey, route: Route, target: bytes) -> tuple[Placement | None, Decision]:
         placement = self._directory.cached(key) or await self._directory.find(key)
@@ -390,7 +427,10 @@ class FrontDoor:
         if not relay_whole(answer, scope, request_id):
             await relay(answer, scope, send, request_id, self._settings.upstream.deadline)
 
-    def _call(self, scope: Scope, route: Route, head: RequestHead, body: bytes, request_id: bytes) -> Call:
+    def _call(
+        self, scope: Scope, route: Route, head: RequestHead, body: bytes, request_id: bytes, more: bytes = b""
+    ) -> Call:
+        """Return a client's request as it is forwarded. ``more``: lines of ours."""
         peer = scope["client"]
         lines = head.lines + added_lines(
             head,
@@ -402,7 +442,7 @@ class FrontDoor:
         # Partitions ignore chunked bodies, silently where a body is optional (API section 1.5).
         if head.chunked or head.length is not None:
             lines += b"content-length: %d\r\n" % len(body)
-        return Call(scope["method"].encode(), scope["target"], lines, body, route.rule.repeatable)
+        return Call(scope["method"].encode(), scope["target"], lines + more, body, route.rule.repeatable)
 
     async def _forward(
         self, call: Call, key: QueueKey, placement: Placement | None, decision: Forward, route: Route
@@ -410,10 +450,14 @@ class FrontDoor:
         segment = decision.segment
         if placement is not None:
             await self._tie(call, placement, route)
-        # PERF: as _send, without a coroutine of its own.
+        # PERF: most often without a coroutine of its own.
         upstream = self._directory.known_upstream(segment.partition)
         try:
-            return await (self._send(segment, call) if upstream is None else upstream.send(call))
+            if upstream is None:
+                upstream = await self._upstream(segment)
+            if placement is not None and upstream.fences:
+                call = stamped(call, route, placement, upstream)
+            return await upstream.send(call)
         finally:
             if decision.unsettled:  # nobody knew whether the queue is there
                 self._lifecycle.settle_later(key, segment)
@@ -444,11 +488,11 @@ class FrontDoor:
         if route.rule.effect is Effect.CREATES and self._directory.cached(key) != placement:
             self._lifecycle.settle_later(key, segment)
 
-    async def _send(self, segment: Segment, call: Call, within: float | None = None) -> Answer:
+    async def _upstream(self, segment: Segment) -> Upstream:
         upstream = await self._directory.upstream(segment.partition)
         if upstream is None:
             raise unavailable("The queue's partition is not registered any more.", 30)
-        return await upstream.send(call, within=within)
+        return upstream
 
     async def _act(
         self, decision: Outcome, call: Call, key: QueueKey, route: Route, scope: Scope, write: Write | None
@@ -468,7 +512,8 @@ class FrontDoor:
                 left = until - clock()
                 if left <= 0:
                     raise NotSent("the call's time was used up before it was its turn")
-                answer = await self._send(segment, call, left)
+                upstream = await self._upstream(segment)
+                answer = await upstream.send(stamped(call, route, placement, upstream), within=left)
             if write is not None:
                 write.check(answer)  # nothing is concluded from a late answer
             return answer

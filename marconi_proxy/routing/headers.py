@@ -30,8 +30,10 @@ HOP_BY_HOP = frozenset(
         b"http2-settings",
     }
 )
-# Answers also lose what our own server says of itself.
-DROPPED_FROM_ANSWERS = HOP_BY_HOP | {b"date", b"server"}
+# Answers also lose what our own server says of itself, and what our own node tells the proxy alone.
+DROPPED_FROM_ANSWERS = HOP_BY_HOP | {b"date", b"server", b"x-marconi-store", b"x-marconi-fences"}
+# By which epoch of its placement a write is sent.
+EPOCH = b"x-marconi-epoch"
 
 
 class BadHead(Exception):
@@ -58,6 +60,8 @@ _PARTS: dict[bytes, _Part] = dict.fromkeys(HOP_BY_HOP, _Part.DROP) | {
     b"x-forwarded-proto": _Part.DROP,
     # Selects a plug-in of the partition that may bypass its authentication (API section 9.3): not from outside.
     b"extra-spec": _Part.DROP,
+    # Only we know it.
+    EPOCH: _Part.DROP,
     b"x-forwarded-for": _Part.FORWARDED_FOR,
     b"x-project-id": _Part.PROJECT,
     b"content-length": _Part.LENGTH,
@@ -179,6 +183,11 @@ def added_lines(
         scheme,
         head.request_id or request_id,
     )
+
+
+def epoch_line(born: str, epoch: int) -> bytes:
+    """Serialise by which epoch of its placement a write is sent."""
+    return b"%b: %b/%d\r\n" % (EPOCH, born.encode(), epoch)
 
 
 def answer_headers(received: list[tuple[bytes, bytes]], request_id: bytes) -> list[tuple[bytes, bytes]]:

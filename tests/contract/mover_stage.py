@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, aclosing, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -104,9 +105,11 @@ class Stage:
             known = await self.catalog.get_partition(name)
             versions = ("v1", "v1.1", "v2")
             if known is None:
-                await self.catalog.insert_partition(Partition(name, (host.url,), api_versions=versions))
+                await self.catalog.insert_partition(Partition(name, (host.url,), api_versions=versions, fences=True))
             else:
-                partition = Partition(name, (host.url,), api_versions=versions, version=known.version + 1)
+                partition = replace(
+                    known, hosts=(host.url,), api_versions=versions, fences=True, version=known.version + 1
+                )
                 await self.catalog.replace_partition(partition)
         for name in ("w1", "w2"):
             self.members.append(await self._stack.enter_async_context(FakeMember(self.catalog, name)))

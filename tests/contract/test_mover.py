@@ -74,7 +74,9 @@ async def test_a_mover_that_is_stopped_leaves_its_moves_to_others_at_once(stage:
     await stage.until("m1", MoveState.DONE)
 
 
-@pytest.mark.parametrize("step", ["place", "record", "position", "bring_in_step", "look", "unsubscribe", "remove"])
+@pytest.mark.parametrize(
+    "step", ["place", "record", "position", "close", "bring_in_step", "look", "unsubscribe", "remove"]
+)
 async def test_a_mover_that_dies_is_followed_by_another(stage: Stage, step: str) -> None:
     """It dies in the first step of this kind that it does."""
     died = asyncio.Event()
@@ -93,9 +95,13 @@ async def test_a_mover_that_dies_is_followed_by_another(stage: Stage, step: str)
     await stage.mover("a", dying)
     await asyncio.wait_for(died.wait(), 30)
     await stage.mover("b")
-    await stage.until("m1", MoveState.DONE)
+    move = await stage.until("m1", MoveState.DONE)
     assert await _partitions(stage, "orders") == ["p2"]
     assert not stage.has("p1", "orders")
+    # By the epoch of the switch, the second change since the queue was opened, if its seal was the first one.
+    life, _, epoch = (stage.hosts["p1"].store.closed[PROJECT, "orders"] or "").partition("/")
+    assert life == move.born
+    assert int(epoch) >= 3
 
 
 async def test_a_deaf_member_delays_a_move_and_is_named(stage: Stage) -> None:

@@ -31,6 +31,7 @@ class Subject:
     take: Callable[[str], Awaitable[int]]
     has: Callable[[str, str], bool]
     name_dead_letters: Callable[[str, str], None]
+    closed: Callable[[str, str], str | None]
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -51,8 +52,11 @@ async def subject(request: pytest.FixtureRequest, catalog: Catalog) -> AsyncIter
         def name_dead_letters(queue: str, dead: str) -> None:
             hosts["p1"].store.queues[PROJECT, queue].metadata["_dead_letter_queue"] = dead
 
+        def closed(where: str, queue: str) -> str | None:
+            return hosts[where].store.closed.get((PROJECT, queue))
+
         steps = stage.steps(stack, following.position)
-        yield Subject(steps, stage.put, stage.order, take, stage.has, name_dead_letters)
+        yield Subject(steps, stage.put, stage.order, take, stage.has, name_dead_letters, closed)
 
 
 def _fake() -> Subject:
@@ -71,7 +75,14 @@ def _fake() -> Subject:
     def name_dead_letters(queue: str, dead: str) -> None:
         world.queues["p1", queue].metadata["_dead_letter_queue"] = dead
 
-    return Subject(world, put, order, take, lambda where, queue: (where, queue) in world.queues, name_dead_letters)
+    def has(where: str, queue: str) -> bool:
+        return (where, queue) in world.queues
+
+    def closed(where: str, queue: str) -> str | None:
+        mark = world.closed.get((where, queue))
+        return None if mark is None else f"{mark[0]}/{mark[1]}"
+
+    return Subject(world, put, order, take, has, name_dead_letters, closed)
 
 
 async def _placement(subject: Subject, key: QueueKey = KEY) -> Placement:
@@ -143,6 +154,15 @@ async def test_a_queue_is_brought_in_step_looked_at_and_removed(subject: Subject
         await subject.steps.remove(KEY, TARGET)
         assert not subject.has("p2", "orders")
     assert subject.has("p1", "orders")
+
+
+async def test_a_sealed_queue_is_closed_to_writes_of_before_the_end_of_its_seal(subject: Subject) -> None:
+    await subject.put("orders")
+    placement = await _placement(subject)
+    sealed = replace(placement, epoch=2, state=PlacementState.SEALING, move="m1")
+    for _ in range(2):
+        await subject.steps.close(sealed, 10.0)
+        assert subject.closed("p1", "orders") == f"{placement.born}/3"
 
 
 async def test_what_is_not_there_is_none(subject: Subject) -> None:

@@ -75,6 +75,8 @@ class World(Steps):
         self.tokens: dict[str, int] = {}
         self.partitions = {name: make_partition(name) for name in ("p1", "p2", "p3")}
         self.queues: dict[tuple[str, str], FakeQueue] = {}
+        # Of each: the life, and the epoch below which it takes no writes of that.
+        self.closed: dict[tuple[str, str], tuple[str, int]] = {}
         self.silent: set[str] = set()
         self.sightings = {name: MemberSighting(member(name), 1.0) for name in ("w1", "w2")}
         self.on_state: dict[MoveState, Callable[[], None]] = {}
@@ -200,8 +202,22 @@ class World(Steps):
         for segment in placement.segments:
             assert (segment.partition, segment.physical) in self.queues, f"{segment} has no queue"
         self._watch_dead_letters(placement)
+        self._watch_marks(stored, placement)
         self.placements[placement.key] = placement
         self.feed.append((placement.key, placement.epoch, placement.born))
+
+    def _watch_marks(self, before: Placement, after: Placement) -> None:
+        """A segment that gets another one behind it is closed to all writes of before; the one that takes writes is
+        open to those that are to come."""
+        if after.segments[-1].n > before.segments[-1].n:
+            assert self._mark(before) == after.epoch, f"{before} was not closed"
+        if after.state is PlacementState.OPEN:
+            assert self._mark(after) <= after.epoch, f"{after} is closed to itself"
+
+    def _mark(self, placement: Placement) -> int:
+        last = placement.segments[-1]
+        life, epoch = self.closed.get((last.partition, last.physical), ("", 0))
+        return epoch if life == placement.born else 0
 
     def _watch_dead_letters(self, placement: Placement) -> None:
         last = placement.segments[-1]
@@ -240,6 +256,12 @@ class World(Steps):
         self.queues[target.partition, target.physical] = replace(
             new, metadata=dict(old.metadata), subscribers=set(old.subscribers)
         )
+
+    async def close(self, placement: Placement, within: float) -> None:
+        await self._called("close")
+        last = placement.segments[-1]
+        self._queue(last)
+        self.closed[last.partition, last.physical] = (placement.born, max(self._mark(placement), placement.epoch + 1))
 
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         await self._called("look")

@@ -9,7 +9,7 @@ import pytest
 from catalog.errors import CatalogUnavailable
 from catalog.model import Move, PartitionState
 from catalog.sqlite.driver import SQLiteCatalog
-from tests.unit.admin_api import admin_api, put_partition, put_placement, versions
+from tests.unit.admin_api import admin_api, our_node, put_partition, put_placement, versions
 
 ONE = {"hosts": ["http://one:8888"], "weight": 100}
 
@@ -49,6 +49,9 @@ async def test_partitions_are_a_bare_array_by_name(api):
         "state": "enabled",
         "api_versions": [],
         "inventory": None,
+        "fences": False,
+        "store": None,
+        "same_store": [],
     }
 
 
@@ -64,6 +67,9 @@ async def test_a_new_partition_is_registered_with_the_versions_its_hosts_share(a
         "state": "enabled",
         "api_versions": ["v1.1", "v2"],
         "inventory": None,
+        "fences": False,
+        "store": None,
+        "same_store": [],
     }
 
 
@@ -252,3 +258,62 @@ async def test_registering_again_revives_a_partition_whose_removal_was_interrupt
     # Any replacement revives (catalog interface); the version shows that there was one.
     assert await api.catalog.get_partition("p") == replace(before, version=2)
     assert (await api.catalog.get_partition("p")).version == 2
+
+
+@pytest.fixture
+async def nodes(tmp_path):
+    """Of nodes of ours: two addresses of one store, another store, and an address that nobody answers."""
+    hosts = {"a": our_node("0a"), "alias": our_node("0a"), "b": our_node("0b"), "older": our_node("0a", fences=False)}
+    async with admin_api(tmp_path, hosts) as api:
+        assert (await register(api, "first", "http://a")).status_code == 201
+        yield api
+
+
+async def register(api, name, *hosts):
+    return await api.client.put(f"/v1/partitions/{name}", json={"hosts": list(hosts), "weight": 1})
+
+
+async def shown(api, name="first"):
+    document = (await api.client.get(f"/v1/partitions/{name}")).json()
+    return document["fences"], document["store"], document["same_store"]
+
+
+async def test_registering_learns_the_store_and_whether_it_fences(nodes):
+    assert await shown(nodes) == (True, "0a", [])
+
+
+async def test_a_store_is_registered_once_whatever_its_addresses(nodes):
+    description = await refused(await register(nodes, "second", "http://alias"), 409)
+    assert "partition first" in description
+    assert "Nothing was changed" in description
+    assert "partition set first --host" in description
+    assert (await nodes.client.get("/v1/partitions/second")).status_code == 404
+    assert (await register(nodes, "second", "http://b")).status_code == 201
+    changed = await nodes.client.patch("/v1/partitions/second", json={"hosts": ["http://alias"]})
+    assert "partition first" in await refused(changed, 409)
+    assert await shown(nodes, "second") == (True, "0b", [])
+    # It may keep its own.
+    assert (await nodes.client.patch("/v1/partitions/first", json={"hosts": ["http://alias"]})).status_code == 200
+
+
+async def test_hosts_of_one_partition_serve_one_store(nodes):
+    description = await refused(await register(nodes, "second", "http://b", "http://alias"), 409)
+    assert description.startswith("Hosts of partition second serve different stores: 0a, 0b")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "fences"),
+    [(["http://a", "http://alias"], True), (["http://a", "http://older"], False), (["http://a", "http://away"], False)],
+)
+async def test_a_partition_fences_if_all_its_hosts_do(nodes, hosts, fences):
+    assert (await nodes.client.patch("/v1/partitions/first", json={"hosts": hosts})).status_code == 200
+    assert await shown(nodes) == (fences, "0a", [])
+
+
+async def test_one_store_that_was_registered_twice_is_shown(nodes):
+    """The second one did not answer when it was registered."""
+    partition = await put_partition(nodes.catalog, "second", "http://alias")
+    await nodes.catalog.replace_partition(replace(partition, store="0a", version=2))
+    assert await shown(nodes) == (True, "0a", ["second"])
+    listed = (await nodes.client.get("/v1/partitions")).json()
+    assert [entry["same_store"] for entry in listed] == [["second"], ["first"]]

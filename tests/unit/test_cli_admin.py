@@ -45,6 +45,9 @@ P = {
     "state": "enabled",
     "api_versions": ["v1", "v2"],
     "inventory": None,
+    "fences": False,
+    "store": None,
+    "same_store": [],
 }
 
 
@@ -94,8 +97,8 @@ async def test_one_thing_as_csv_and_as_values(run):
     await run(*REGISTER)
     ended = await run("partition", "show", "p", "-f", "csv")
     assert ended.out == (
-        '"name","weight","hosts","region","labels","state","api_versions","inventory"\n'
-        '"p",100,"http://one","","","enabled","v1,v2",""\n'
+        '"name","weight","hosts","region","labels","state","api_versions","inventory","fences","store","same_store"\n'
+        '"p",100,"http://one","","","enabled","v1,v2","",False,"",""\n'
     )
     assert (await run("partition", "set", "p", "--weight", "7", "-f", "csv", "-c", "weight")).out == '"weight"\n7\n'
     assert (await run("partition", "show", "p", "-f", "value", "-c", "api_versions")).out == "v1,v2\n"

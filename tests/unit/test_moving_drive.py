@@ -1115,6 +1115,7 @@ async def test_what_has_begun_to_switch_is_completed_whatever_becomes_of_a_third
     placement = world.placements[world.moves["m2"].key]
     placement = seal(placement, "m2", world.clock.now(), PACE.max_segments)
     await world.place(placement, "seals the queue")
+    await world.close(placement, 1.0)
     await world.place(switch(placement, "m2", "p2", "dead", world.clock.now()), "switches the queue")
     world.decide("m3", Event.CANCEL)
     world.on_state[MoveState.LINGERING] = world.empty

@@ -65,6 +65,9 @@ class DryRun(Steps):
         self.sentences.append(f"create queue {target.physical} on partition {target.partition}")
         self.sentences.append(f"leave {here.total} messages on partition {source.partition} to be read there first")
 
+    async def close(self, placement: Placement, within: float) -> None:
+        raise Unready("a dry run never closes a queue")
+
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         return await self._steps.look(key, segment)
 

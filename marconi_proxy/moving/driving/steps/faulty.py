@@ -14,7 +14,7 @@ from marconi_proxy.moving.driving.steps.interface import Steps, Unready
 
 T = TypeVar("T")
 
-_OF_PARTITIONS = frozenset({"dead_letter_queue", "source_of", "bring_in_step", "unsubscribe", "remove"})
+_OF_PARTITIONS = frozenset({"dead_letter_queue", "source_of", "bring_in_step", "close", "unsubscribe", "remove"})
 
 
 class Died(BaseException):
@@ -104,6 +104,9 @@ class FaultySteps(Steps):
 
     async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         await self._through("bring_in_step", lambda: self._steps.bring_in_step(key, source, target, within))
+
+    async def close(self, placement: Placement, within: float) -> None:
+        await self._through("close", lambda: self._steps.close(placement, within))
 
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         return await self._through("look", lambda: self._steps.look(key, segment))

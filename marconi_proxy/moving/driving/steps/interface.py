@@ -77,6 +77,15 @@ class Steps(ABC):
         after which it is given up. Raises Unready."""
 
     @abstractmethod
+    async def close(self, placement: Placement, within: float) -> None:
+        """Have the partition of a sealed queue's last segment, if it can, refuse what is written by a reading of before
+        the seal ends: by an epoch below that which the placement gets then, switched or aborted. ``within`` as above.
+        Raises Unready.
+
+        Marks only grow, as epochs do: one that is set late refuses nothing that was looked up since.
+        """
+
+    @abstractmethod
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         """Return what a segment holds; nothing if it has no queue. What goes wrong is in the answer."""
 

@@ -126,6 +126,11 @@ class RealSteps(Steps):
                 f"partitions {source.partition} and {target.partition} did not answer within {within:.1f} s"
             ) from None
 
+    async def close(self, placement: Placement, within: float) -> None:
+        calls = await self._registered(placement.key, placement.segments[-1], within)
+        if calls.has_fences:
+            await calls.fence(placement.born, placement.epoch + 1)
+
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         try:
             calls = await self._registered(key, segment)
