@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from marconi_proxy.routing.headers import (
+    DROPPED_FROM_ANSWERS,
     HOP_BY_HOP,
     MAX_HOPS,
     VIA,
@@ -65,6 +66,7 @@ DROPPED = [
     b"x-forwarded-proto",
     b"x-forwarded-for",
     b"extra-spec",
+    b"x-marconi-epoch",
     b"via",
     b"content-length",
     b"x-openstack-request-id",
@@ -265,7 +267,7 @@ def test_an_answer_is_passed_on() -> None:
     assert answer_headers(list(ANSWER), ID) == ANSWER + OURS
 
 
-@pytest.mark.parametrize("name", sorted(HOP_BY_HOP | {b"date", b"server"}), ids=repr)
+@pytest.mark.parametrize("name", sorted(DROPPED_FROM_ANSWERS), ids=repr)
 def test_what_an_answer_loses(name: bytes) -> None:
     assert answer_headers([(name, b"x"), *ANSWER], ID) == ANSWER + OURS
 
