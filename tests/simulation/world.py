@@ -186,7 +186,10 @@ class World:
         self.network.hosts = self.hosts
         for name in PARTITIONS:
             versions = ("v1", "v1.1", "v2")
-            self.store.insert_partition(Partition(name, (f"http://{name}:8888",), 100, api_versions=versions))
+            # As Zaqar's, which go by leases alone, or as ours.
+            fences = self.chance.random() < 0.5
+            host = f"http://{name}:8888"
+            self.store.insert_partition(Partition(name, (host,), 100, api_versions=versions, fences=fences))
         self.workers: list[Worker] = []
         self.movers: list[Actor] = []
         self._buried: list[Actor] = []
