@@ -44,7 +44,9 @@ class NotEmpty(CatalogError):
     """The operator's fault: a backup was to be loaded into a store that holds ``kinds`` of things already."""
 
     def __init__(self, kinds: Sequence[str]) -> None:
-        super().__init__(f"the catalog is not empty: it has {', '.join(f'{kind}s' for kind in kinds)}")
+        super().__init__(
+            f"the catalog is not empty: it has {', '.join(f'{kind}s'.replace('_', ' ') for kind in kinds)}"
+        )
         self.kinds = kinds
 
 
@@ -100,6 +102,15 @@ class PartitionConflict(CatalogError):
         super().__init__(f"partition {name} was changed by somebody else" if current else f"no partition {name}")
         self.name = name
         self.current = current
+
+
+class HostTaken(CatalogError):
+    """A partition was to have ``host``, which partition ``other`` has: two over one store show each other's queues."""
+
+    def __init__(self, host: str, other: str) -> None:
+        super().__init__(f"{host} is a host of partition {other}")
+        self.host = host
+        self.other = other
 
 
 class PartitionUnknown(CatalogError):

@@ -20,16 +20,19 @@ from typing import Any
 from catalog.model import (
     Audit,
     Change,
+    Ending,
     HeldWrites,
     Holder,
     Kept,
     Member,
     Move,
     MoveState,
+    Outcome,
     Partition,
     Placement,
     PlacementState,
     Plan,
+    PlannedMove,
     PlanState,
     QueueKey,
     Statistics,
@@ -37,6 +40,7 @@ from catalog.model import (
     Synced,
     Tenant,
     Walk,
+    WholePlan,
 )
 
 # Bump when stored documents or indexes change shape; ``init`` and ``check`` compare it.
@@ -47,8 +51,12 @@ from catalog.model import (
 #    while ``init`` runs and after it; as they have no capabilities, no queue is moved until they are gone.
 # 3: an index of placements in rare states, the mark of a catalog that is being loaded, statistics and the walk that
 #    makes them, and the audit. No document changes; workers of a release with version 2 go on.
-# 4: expiry without wall clocks (members and locks have a renewal counter). Workers of a release with version 3 go on;
-#    no queue is moved until they are gone.
+# 4: expiry without wall clocks (members and locks have a renewal counter). Moves have a number by which they ended and
+#    indexes of those that have not; partitions have the addresses of their hosts, the catalog an identity, placements
+#    ``floor``. Workers of a release with version 3 go on; no queue is moved until they are gone. Plans are apart from
+#    their moves and progress; a plan of version 3 becomes one of these by ``init``, or when it is first read if an
+#    admin server of a release before made it later. Movers and admin servers of releases before cannot read plans any
+#    more. Indexes of tenants, and of a plan's moves by state.
 SCHEMA_VERSION = 4
 
 
@@ -76,6 +84,12 @@ class Catalog(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Let go of connections and threads. Idempotent."""
+
+    @abstractmethod
+    async def identity(self) -> str:
+        """Return the token of this catalog, of hexadecimal digits. It is made at random when the catalog is
+        initialised, and stays, also when a backup is loaded. All processes with this catalog read the same one; so it
+        tells deployments apart."""
 
     # -- placements ---------------------------------------------------------------------------------------------
 
@@ -183,14 +197,16 @@ class Catalog(ABC):
     async def insert_partition(self, partition: Partition) -> None:
         """Store a new partition (``version`` 1). Raises PartitionConflict(current) if the name is taken.
 
-        Unless exactly ``partition`` is stored already, and not being removed (a repeated write).
+        Unless exactly ``partition`` is stored already, and not being removed (a repeated write). Raises HostTaken if
+        another partition has one of its hosts, in any spelling (``address_of``), also if both are stored at once.
         """
 
     @abstractmethod
     async def replace_partition(self, partition: Partition) -> None:
         """Compare-and-set on ``partition.version - 1``. Raises PartitionConflict(current or None).
 
-        Unless exactly ``partition`` is stored already (a repeated write).
+        Unless exactly ``partition`` is stored already (a repeated write). Raises HostTaken as ``insert_partition``, of
+        hosts that it did not have before: releases with schema version 3 let several partitions have the same.
         """
 
     @abstractmethod
@@ -206,6 +222,15 @@ class Catalog(ABC):
 
     @abstractmethod
     async def get_tenant(self, project: str) -> Tenant | None: ...
+
+    @abstractmethod
+    async def list_tenants(
+        self, *, pinned: str | None = None, spread: int | None = None, after: str | None = None, limit: int
+    ) -> list[Tenant]:
+        """Tenants by project, after the project ``after`` (exclusive), at most limit; None filters nothing.
+
+        ``pinned`` keeps those that are pinned to this partition, ``spread`` those with this spread: index ranges.
+        """
 
     @abstractmethod
     async def put_tenant(self, tenant: Tenant) -> None:
@@ -290,13 +315,29 @@ class Catalog(ABC):
         partition: str | None = None,
         states: Collection[MoveState] | None = None,
         plan: str | None = None,
+        ids: Collection[str] | None = None,
         after: str | None = None,
         limit: int,
     ) -> list[Move]:
         """Moves by id, after the id ``after`` (exclusive), at most limit; None filters nothing.
 
-        ``partition`` keeps those with this source or target, ``states`` those in one of them.
+        ``partition`` keeps those with this source or target, ``states`` those in one of them, ``ids`` those with one of
+        these (some hundreds). States that are all in UNFINISHED_STATES cost as much as there are unfinished moves,
+        however many finished ones there are. Those of a plan in some states are an index range.
         """
+
+    @abstractmethod
+    async def list_ended_moves(self, *, keep: int, skip: int, limit: int) -> list[Move]:
+        """Finished moves in the order in which they ended, at most limit: all but the last ``keep``, after the first
+        ``skip``.
+
+        The order is that in which the catalog stored their ends, so that no clock has a say in which are the last.
+        Those that the backup of an import or a catalog of schema version 3 had come first, by id.
+        """
+
+    @abstractmethod
+    async def remove_moves(self, ids: Collection[str]) -> None:
+        """Remove those of these moves that are finished; nothing to remove is success."""
 
     @abstractmethod
     async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
@@ -335,24 +376,70 @@ class Catalog(ABC):
     async def get_plan(self, plan_id: str) -> Plan | None: ...
 
     @abstractmethod
-    async def insert_plan(self, plan: Plan) -> None:
-        """Store a new plan (``version`` 1). Raises PlanConflict(current) if the id is taken.
+    async def has_plan(self, plan_id: str) -> bool:
+        """Tell whether there is such a plan, without a look at what it holds."""
 
-        Unless exactly ``plan`` is stored already (a repeated write).
+    @abstractmethod
+    async def remove_plan(self, plan_id: str) -> None:
+        """Remove a plan in one of FINISHED_PLAN_STATES; nothing to remove is success. Raises PlanConflict(current) if
+        it is in another state. Records of its moves stay."""
+
+    @abstractmethod
+    async def insert_plan(self, whole: WholePlan) -> None:
+        """Store a new plan (``version`` 1) and its moves. Raises PlanConflict(current) if the id is taken.
+
+        Unless exactly this plan is stored already (a repeated write). The moves are stored first, some hundreds at a
+        time: what fails in between leaves some of them, which no verb shows before there is the plan.
         """
 
     @abstractmethod
     async def replace_plan(self, plan: Plan) -> None:
-        """Compare-and-set on ``plan.version - 1``. Raises PlanConflict(current or None).
+        """Compare-and-set on ``plan.version - 1`` of state and progress. Raises PlanConflict(current or None).
 
         Unless exactly ``plan`` is stored already (a repeated write).
         """
 
     @abstractmethod
     async def list_plans(
-        self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
+        self,
+        *,
+        states: Collection[PlanState] | None = None,
+        active: bool = False,
+        after: str | None = None,
+        limit: int,
     ) -> list[Plan]:
-        """Plans by id, after the id ``after`` (exclusive), at most limit; None filters nothing."""
+        """Plans by id, after the id ``after`` (exclusive), at most limit; None filters nothing.
+
+        ``active`` keeps those that are ``Plan.active``: one index range, however many others there are.
+        """
+
+    @abstractmethod
+    async def get_planned_move(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
+        """The move of a queue that the plan has, if any."""
+
+    @abstractmethod
+    async def list_planned_moves(
+        self,
+        plan_id: str,
+        *,
+        numbers: Collection[int] | None = None,
+        outcomes: Collection[Outcome | None] | None = None,
+        after: int = -1,
+        before: int | None = None,
+        limit: int,
+    ) -> list[PlannedMove]:
+        """Moves of a plan by number, with after < number < before, at most limit; None filters nothing.
+
+        ``numbers`` keeps those with one of these, ``outcomes`` those that ended so: None among them stands for those of
+        which it is not written down. The cost does not depend on how many others there are.
+        """
+
+    @abstractmethod
+    async def end_planned_moves(self, plan_id: str, endings: Collection[Ending]) -> None:
+        """Write down how moves of a plan ended. One that has an ending already keeps it; no change is shown by feeds.
+
+        Some hundreds at a time.
+        """
 
     # -- backups ------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ Held = TypeVar("Held", MoveHeld, WalkHeld, AuditHeld)
 
 # Seconds between two looks at whether it is one's turn, at most.
 LOOK = 60.0
+_NOT_ASKED = object()
 # Seconds until a task is asked again: longer than one takes that lets go of something in the catalog at its end.
 _AGAIN = 6.0
 
@@ -91,21 +92,22 @@ async def take_lock(
 class Interval:
     """Tells when work is due again that any of several processes does, ``seconds`` after it was done last.
 
-    That it was done shows by a changed ``mark``. When it was done before this process began to watch is not known: some
-    part of the interval is taken to have passed, drawn by chance, so that restarts do not put it off for ever.
+    That it was done shows by a changed ``mark``. How long ago it was done when this process began to watch is not
+    known: some part of the interval is taken to have passed, drawn by chance, so that restarts do not put it off for
+    ever.
     """
 
     def __init__(self, seconds: float, clock: Clock, chance: random.Random) -> None:
         self._seconds = seconds
         self._watched: Unchanged[None] = Unchanged(clock.monotonic)
         self._passed = chance.uniform(0.0, seconds)
-        self._first: object = None
+        self._first: object = _NOT_ASKED
 
     def left(self, mark: object) -> float:
         """Return how many seconds there are until it is due; none if it was never done (``mark`` None)."""
+        if self._first is _NOT_ASKED:
+            self._first = mark
         if mark is None:
             return 0.0
-        if self._first is None:
-            self._first = mark
         passed = self._passed if mark == self._first else 0.0
         return self._seconds - passed - self._watched.seen(None, mark, self._watched.now())

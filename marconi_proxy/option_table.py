@@ -257,21 +257,22 @@ _DIRECTORY = (
         min=1.0,
         max=3600.0,
         deprecated_name="member_expiry",
-        help="Seconds after its last renewal at which a worker counts as gone. Each worker promises this for itself, "
-        "in its registration. A worker that cannot renew stops "
-        "writing by then, and a change that needs every worker's consent waits as long for one that vanished. It "
-        "should outlast an election of the catalog's replica set (about 12 seconds).",
+        help="Seconds without a renewal after which a worker counts as gone, as a mover has watched it on its own "
+        "clock. Each worker promises this for itself, in its registration: by then it has stopped writing, by its own "
+        "clock. A move waits as long for a worker that vanished. It should outlast an election of the catalog's "
+        "replica set (about 12 seconds).",
     ),
     cfg.FloatOpt(
         "takeover_after",
         default=30.0,
         min=10.0,
         max=86400.0,
-        help="Seconds after which a deletion that was begun and not finished counts as abandoned, and whoever meets "
-        "that queue finishes it; until then calls on it are answered 503. Not below 10: it must be longer than the "
-        "clocks of the proxies' machines may differ, since one writes the time and another reads it; and not below "
+        help="Seconds for which a worker must have watched a deletion that was begun and not finished, without a "
+        "change and by its own clock, before it finishes it; until then calls on that queue are answered 503. A worker "
+        "that meets the queue for the first time begins to watch then, however old the deletion is. Not below "
         "[directory] lease, within which a worker that was cut off may still go on with a deletion. A deletion gives "
-        "up its own call after half of it, for a late one would hit a queue created since.",
+        "up its own call after half of it, for a late one would hit a queue created since; so it is not below 10, "
+        "which leaves a partition 5 seconds to answer.",
     ),
 )
 
@@ -282,8 +283,9 @@ _MOVING = (
         min=0.0,
         max=60.0,
         help="Seconds that a write waits while its queue is being switched to another partition; then it is answered "
-        "503 with Retry-After. Usually a switch takes a fraction of a second. Shorter, clients are refused that might "
-        "have been served; longer than a client waits for its answer, it waits in vain.",
+        "503 with Retry-After, whatever the mover does: each worker counts by its own clock. Usually a switch takes a "
+        "fraction of a second. Shorter, clients are refused that might have been served; longer than a client waits "
+        "for its answer, it waits in vain.",
     ),
     cfg.IntOpt(
         "max_held",
@@ -309,9 +311,10 @@ _MOVING = (
         min=0.0,
         max=3600.0,
         help="Seconds that a write may still be done by its partition after it was given up without an answer. For so "
-        "long its queue cannot be switched to another partition. Too short, a message that nobody was told of may come "
-        "in behind newer ones; long, a partition that loses answers keeps its queues from being moved away. "
-        "Movers wait as long after a deletion that was not answered, before its move ends.",
+        "long its queue cannot be switched to another partition; other queues can. Too short, a message that nobody "
+        "was told of may come in behind newer ones; long, a partition that loses answers keeps its queues from being "
+        "moved away. After a deletion that was not answered, a move lasts at least as long: until then the name that "
+        "was deleted is not used again.",
     ),
 )
 
@@ -370,9 +373,10 @@ _MOVER = (
         min=0.1,
         max=60.0,
         help="Seconds that writes to a queue may be held while the mover waits until every worker has stopped writing "
-        "to where the queue was; then it lets them go on there and tries again later. Below [moving] hold_max of the "
-        "workers, or clients are refused by then. Shorter than a worker needs to end the writes that it has begun, "
-        "busy queues are not moved.",
+        "to where the queue was; then it begins to let them go on there, and tries again later. The calls to the "
+        "catalog that end an attempt come on top, so what bounds a write is [moving] hold_max of the workers. Below "
+        "that, or clients are refused by then. Shorter than a worker needs to end the writes that it has begun, busy "
+        "queues are not moved.",
     ),
     cfg.FloatOpt(
         "back_off",
@@ -398,8 +402,11 @@ _MOVER = (
         min=0.0,
         max=86400.0,
         help="Seconds between the two looks that must both find the older segments of a queue empty before they are "
-        "deleted. Not below 60 in production: so long a write may still be under way that nobody can tell of, and its "
-        "message would be lost.",
+        "deleted, by the clock of the mover that does both. Not below 60 in production: so long a write may still be "
+        "under way that nobody can tell of, and its message would be lost. A worker that has heard nothing of the "
+        "catalog for longer than this, and than [directory] lease, refuses reads of queues that were moved: what it "
+        "knows of them may lead to segments that are deleted. A move of a dead-letter queue, which keeps its name, "
+        "lasts at least as long after the deletion.",
     ),
     cfg.IntOpt(
         "max_segments",
@@ -414,8 +421,9 @@ _MOVER = (
         default=15.0,
         min=1.0,
         max=600.0,
-        help="Seconds that a mover holds a move without renewing; when one dies, another goes on after that time. "
-        "Shorter than a pause of the catalog, movers lose what they hold and begin steps anew.",
+        help="Seconds that a mover holds a move without renewing its lock. When one dies, another takes the lock over "
+        "once it has watched it without a renewal for so long, on its own clock. Shorter than a pause of the catalog, "
+        "movers lose what they hold and begin steps anew.",
     ),
     cfg.IntOpt(
         "at_once",
@@ -431,8 +439,28 @@ _MOVER = (
         default=10.0,
         min=0.01,
         max=1000.0,
-        help="Queues that one mover seals in a second, on the average. Each makes the workers acknowledge a change; "
-        "those that are ready at about the same time share it.",
+        help="Queues that one mover seals in a second, on the average. Each makes every worker renew its registration "
+        "at once, to acknowledge it; a worker acknowledges in one renewal all that it was shown by then. More is more "
+        "work for the catalog.",
+    ),
+    cfg.IntOpt(
+        "keep_finished",
+        default=10000,
+        min=0,
+        max=10000000,
+        help="Finished moves whose records and certificates are kept, at least: those that ended last. A mover removes "
+        "others in the background, if they are also older than [moving] keep_finished_for; so a clock that is set "
+        "wrong removes nothing that has just finished. A finished plan goes with its moves. Large, backups and "
+        "listings grow by some kilobytes for each move. Small, certificates are gone soon: marconi-proxy move export "
+        "writes them to a file.",
+    ),
+    cfg.FloatOpt(
+        "keep_finished_for",
+        default=2592000.0,
+        min=0.0,
+        max=3153600000.0,
+        help="Seconds for which records of finished moves are kept, at least, by the times in them. Many moves in this "
+        "time are all kept; with 0 there are never many more than [moving] keep_finished.",
     ),
 )
 
@@ -453,7 +481,8 @@ _STATISTICS = (
         min=1.0,
         max=2592000.0,
         help="Seconds from when all queues have been asked to when they are asked anew. With few queues it is how old "
-        "statistics are; with many, asking takes longer than this.",
+        "statistics are; with many, asking takes longer than this. Each mover counts by its own clock, from when it "
+        "saw the end; one that has just started takes some part of it, drawn by chance, to have passed.",
     ),
 )
 
@@ -474,7 +503,8 @@ _AUDIT = (
         min=1.0,
         max=2592000.0,
         help="Seconds from the end of a round in the background to the beginning of the next. What is damaged in "
-        "between is not known for as long.",
+        "between is not known for as long. Each mover counts by its own clock, from when it saw the end; one that has "
+        "just started takes some part of it, drawn by chance, to have passed.",
     ),
     cfg.FloatOpt(
         "confirm_after",
@@ -490,7 +520,8 @@ _AUDIT = (
         min=0.0,
         max=86400.0,
         help="Seconds by which the clocks of movers, front doors and partitions may differ. What is said to be late is "
-        "so by more than that: smaller finds foreign writers sooner, and takes a clock that is wrong for one.",
+        "so by more than that: smaller finds foreign writers sooner, and takes a clock that is wrong for one. Repairs "
+        "go by no such clock.",
     ),
 )
 

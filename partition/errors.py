@@ -38,6 +38,14 @@ class QueueChanged(StorageError):
     """The queue is not the one, or has not the metadata, that the caller reasoned with. Nothing was done."""
 
 
+class QueueClosed(StorageError):
+    """The queue takes no writes of epochs before ``number``. Nothing was done."""
+
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(name)
+        self.number = number
+
+
 class ClaimMissing(StorageError):
     """There is no such claim in the queue, or it has ended."""
 

@@ -6,17 +6,17 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from catalog.backup.reading import Backup
 from catalog.errors import CatalogInUse, LoadUnfinished, MoveHeld, NotEmpty
 from catalog.interface import Catalog
-from catalog.model import FINISHED_STATES, Holder, MoveState
+from catalog.model import COMING_STATES, UNFINISHED_STATES, Holder, Kept, Move, Placement
 
 Seen = Callable[[Backup], None]
 
-_UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _PAGE = 200
 # Seconds between two looks at what is registered.
 _GLANCE = 1.0
@@ -88,7 +88,7 @@ async def _signs(catalog: Catalog) -> dict[tuple[str, str], _Sign]:
         for member in await catalog.list_members()
     }
     after = None
-    while moves := await catalog.list_moves(states=_UNFINISHED, after=after, limit=_PAGE):
+    while moves := await catalog.list_moves(states=UNFINISHED_STATES, after=after, limit=_PAGE):
         after = moves[-1].id
         for move in moves:
             if move.holder is not None:
@@ -104,9 +104,11 @@ async def _take_and_release(catalog: Catalog, move_id: str, holder: Holder) -> N
         await catalog.release_move(move_id, taken.holder.token)
 
 
-async def load(catalog: Catalog, stream: BinaryIO, *, replace: bool, seen: Seen) -> dict[str, int]:
+async def load(catalog: Catalog, stream: BinaryIO, now: float, *, replace: bool, seen: Seen) -> dict[str, int]:
     """Fill an initialised catalog from a backup; return how many values there are of each kind.
 
+    ``now``, in seconds since 1970, is what epochs and numbers of segments go on from (``Placement.restored``): they say
+    which backup of a queue's history is meant, and those that were given since the backup was taken mean other things.
     ``seen`` is called after every batch. A backup whose first batch is wrong changes nothing, nor does a catalog that
     refuses (NotEmpty, CatalogInUse, CatalogError of its ``check``). Raises HalfLoaded for whatever happens later: the
     catalog is not served until a load has come to its end.
@@ -124,10 +126,19 @@ async def load(catalog: Catalog, stream: BinaryIO, *, replace: bool, seen: Seen)
         raise HalfLoaded(emptied=False) from error
     try:
         while batch:
-            await catalog.load(token, batch)
+            await catalog.load(token, [_restored(value, now) for value in batch])
             seen(backup)
             batch = await asyncio.to_thread(next, batches, None)
         await catalog.end_load(token)
     except BaseException as error:
         raise HalfLoaded(emptied=True) from error
     return backup.counts
+
+
+def _restored(value: Kept, now: float) -> Kept:
+    if isinstance(value, Placement):
+        return value.restored(now)
+    # The catalog that was lost may have used that name on the partition already.
+    if isinstance(value, Move) and value.state in COMING_STATES:
+        return replace(value, physical=None)
+    return value

@@ -2,7 +2,7 @@
 
 ::
 
-    {"format": "marconi-proxy catalog", "schema": 3, "time": "2024-05-01T12:00:00Z", "version": 1}
+    {"format": "marconi-proxy catalog", "schema": 4, "time": "2024-05-01T12:00:00Z", "version": 1}
     {"kind": "partition", "value": {...}}
     ...
     {"counts": {"move": 0, ...}, "kind": "end", "sha256": "..."}
@@ -18,12 +18,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from catalog.interface import SCHEMA_VERSION
-from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, Tenant
+from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, PlannedMove, Tenant
 
 FORMAT = "marconi-proxy catalog"
 VERSION = 1
 END = "end"
-# Bytes in a line; the largest value is a plan, of which MongoDB takes 16 MB.
+# Bytes in a line; the largest value is a plan of schema version 3, of which MongoDB took 16 MB.
 MAX_LINE = 64 * 2**20
 
 _KIND_OF: dict[type[Kept], str] = {type_: kind for kind, type_ in KINDS.items()}
@@ -45,6 +45,8 @@ def sort_key(value: Kept) -> tuple[str, ...]:
             return value.key
         case Move() | Plan():
             return (value.id,)
+        case PlannedMove():
+            return value.plan, f"{value.number:08d}"
 
 
 def header_line(now: datetime) -> bytes:

@@ -8,9 +8,10 @@ from hashlib import sha256
 from typing import Any, BinaryIO, NoReturn
 
 from catalog.backup.lines import END, FORMAT, MAX_LINE, VERSION, kind_of, sort_key
-from catalog.backup.shapes import SHAPES, check
+from catalog.backup.shapes import PLAN_OF_VERSION_3, SHAPES, check
 from catalog.interface import SCHEMA_VERSION
-from catalog.model import KINDS, Kept, Move, Partition, Placement, QueueKey
+from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, PlannedMove, QueueKey, WholePlan
+from catalog.model.plan import from_version_3
 
 # Values in a batch, and bytes of their lines.
 _BATCH = 500
@@ -34,6 +35,10 @@ class Backup:
         self._last: tuple[int, tuple[str, ...]] | None = None
         self._partitions: set[str] = set()
         self._moving: set[QueueKey] = set()
+        # Plans of which not all moves were read, and those of the one that is being read.
+        self._plans: dict[str, Plan] = {}
+        self._moves: list[PlannedMove] = []
+        self._schema = SCHEMA_VERSION
         self.line = 0
         self.read = 0
         self.counts = dict.fromkeys(KINDS, 0)
@@ -47,10 +52,10 @@ class Backup:
         batch: list[Kept] = []
         began = self.read
         while (document := self._next()).get("kind") != END:
-            batch.append(self._value(document))
-            if len(batch) == _BATCH or self.read - began > _BATCH_BYTES:
-                yield batch
-                batch, began = [], self.read
+            batch += self._values(document)
+            while len(batch) >= _BATCH or (batch and self.read - began > _BATCH_BYTES):
+                yield batch[:_BATCH]
+                batch, began = batch[_BATCH:], self.read
         self._check_end(document)
         if batch:
             yield batch
@@ -86,23 +91,48 @@ class Backup:
                 self._refuse(f"{name}: is not an integer from 1")
             if found > latest:
                 self._refuse(f"{name}: {found} is of a later release; this one reads up to {latest}")
+        self._schema = header["schema"]
         if not isinstance(header.get("time"), str):
             self._refuse("time: is not a text")
 
-    def _value(self, document: dict[str, Any]) -> Kept:
+    def _values(self, document: dict[str, Any]) -> list[Kept]:
+        """Return the value of a line; of a plan of schema version 3 and before, also its moves."""
         kind = document.get("kind")
         if not isinstance(kind, str) or kind not in KINDS:
             self._refuse(f"kind: is none of {', '.join((*KINDS, END))}")
         if document.keys() != {"kind", "value"}:
             self._refuse("has not exactly a kind and a value")
+        written = document["value"]
+        of_before = self._schema < 4 and kind == "plan"
+        moves: tuple[PlannedMove, ...] = ()
         try:
-            check(kind, document["value"], SHAPES[kind])
-            value = KINDS[kind].from_json(document["value"])
+            check(kind, written, PLAN_OF_VERSION_3 if of_before else SHAPES[kind])
+            value: Kept
+            if of_before:
+                value, moves = from_version_3(written)
+            else:
+                value = KINDS[kind].from_json(written)
+            self._check_place(value)
+            self._check_whole(value, of_before)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             self._refuse(f"{kind}: {error}" if not str(error).startswith(kind) else str(error))
-        self._check_place(value)
         self.counts[kind] += 1
-        return value
+        return [value, *moves]
+
+    def _check_whole(self, value: Kept, of_before: bool) -> None:
+        """Raise ValueError if a plan and its moves, which come in the order of their numbers, are not the same plan."""
+        if isinstance(value, Plan) and not of_before and value.size:
+            self._plans[value.id] = value
+        elif isinstance(value, PlannedMove):
+            self._moves.append(value)
+            plan = self._plans.get(value.plan)
+            if plan is None or value.number != len(self._moves) - 1:
+                raise ValueError(
+                    f"number {value.number} of plan {value.plan!a} is too many, or one before it is missing"
+                )
+            if plan.size == len(self._moves):
+                WholePlan(self._plans.pop(value.plan), tuple(self._moves))
+                self._moves.clear()
 
     def _check_place(self, value: Kept) -> None:
         place = self._order.index(kind_of(value)), sort_key(value)
@@ -122,7 +152,12 @@ class Backup:
             self._moving.add(value.key)
 
     def _check_end(self, end: dict[str, Any]) -> None:
-        if end.get("counts") != self.counts:
+        if self._plans:
+            self._refuse(f"planned_move: some of plan {min(self._plans)!a} are missing")
+        counts = end.get("counts")
+        if self._schema < 4 and isinstance(counts, dict):
+            counts = {"planned_move": 0, **counts}
+        if counts != self.counts:
             self._refuse(f"counts: are not those of the lines before, {self.counts}")
         if end.get("sha256") != self._digest.hexdigest():
             self._refuse("sha256: is not that of the lines before: they were changed or damaged")

@@ -1,7 +1,7 @@
 """What a line of a backup must look like, field by field, before a value is made of it. No I/O.
 
 The values check what their fields hold; here is checked that the fields are there and of the right kind, so that what
-is wrong is always told by name.
+is wrong is always named.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from catalog.model import MoveState, PartitionState, PlacementState, PlanState
+from catalog.model import MoveState, Outcome, PartitionState, PlacementState, PlanState
 from catalog.model.field import is_int, is_number
 
 # A shape is a type (``float`` is any number, ``dict`` any object), a list with the shape of its members, an object with
 # the shape of each of its fields, or a tuple with the shape of what may be null. An object with ``...`` may have more.
+# A field with ``?`` may be missing: releases before this one did not write it.
 _OTHERS = "..."
 _SEGMENT = {"n": int, "partition": str, "physical": str, "sealed": bool}
-_PLANNED_MOVE = {"project": (str,), "queue": str, "source": str, "target": str}
+_MOVED = {"project": (str,), "queue": str, "source": str, "target": str}
+_ENDING = {"number": int, "outcome": Outcome, "reason": str, "pause_ms": (float,)}
 _LOG_ENTRY = {"at": float, "state": MoveState, "reason": str, _OTHERS: object}
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -30,6 +32,8 @@ SHAPES: dict[str, dict[str, Any]] = {
         "api_versions": [str],
         "api_versions_set": bool,
         "inventory": (str,),
+        "fences?": bool,
+        "store?": (str,),
         "version": int,
     },
     "tenant": {"project": (str,), "spread": int, "pinned": (str,)},
@@ -44,6 +48,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "group": (str,),
         "born": str,
         "move": (str,),
+        "floor?": int,
     },
     "move": {
         "id": str,
@@ -72,14 +77,45 @@ SHAPES: dict[str, dict[str, Any]] = {
         "id": str,
         "hash": str,
         "title": str,
+        "size": int,
         "created": float,
         "version": int,
         "state": PlanState,
         "budgets": dict,
-        "moves": [_PLANNED_MOVE],
         "preconditions": dict,
-        "results": dict,
+        "progress": {
+            "next": int,
+            "ahead": [int],
+            "pending": [int],
+            "endings": [_ENDING],
+            "counts": dict,
+            "pauses": [[float]],
+            "allowance": (float,),
+            "note": (str,),
+        },
     },
+    "planned_move": {
+        "plan": str,
+        "number": int,
+        **_MOVED,
+        "born": str,
+        "group": ([int],),
+        "ending": (_ENDING,),
+    },
+}
+
+# A plan of schema version 3 and before, whose moves and results were inside.
+PLAN_OF_VERSION_3 = {
+    "id": str,
+    "hash": str,
+    "title": str,
+    "created": float,
+    "version": int,
+    "state": PlanState,
+    "budgets": dict,
+    "moves": [_MOVED],
+    "preconditions": dict,
+    "results": dict,
 }
 
 
@@ -102,13 +138,14 @@ def check(name: str, value: object, shape: Any) -> None:
 def _check_object(name: str, value: object, shape: dict[str, Any]) -> None:
     if not isinstance(value, dict):
         raise ValueError(f"{name}: is not an object")
-    for field, of in shape.items():
-        if field not in value and field != _OTHERS:
-            raise ValueError(f"{name}.{field}: is missing")
-        if field != _OTHERS:
+    for key, of in shape.items():
+        field = key.removesuffix("?")
+        if field in value:
             check(f"{name}.{field}", value[field], of)
+        elif key == field != _OTHERS:
+            raise ValueError(f"{name}.{field}: is missing")
     for field in value:
-        if field not in shape and _OTHERS not in shape:
+        if not {field, f"{field}?", _OTHERS} & shape.keys():
             raise ValueError(f"{name}.{field}: there is no such field")
 
 

@@ -19,8 +19,10 @@ from catalog.model.key import NO_PROJECT, TOPIC_PREFIX, QueueKey
 from catalog.model.member import UNPROMISED_LEASE, Member
 from catalog.model.move import (
     COMING_STATES,
+    FEW_STATES,
     FINISHED_STATES,
     MAX_LOG,
+    UNFINISHED_STATES,
     HeldWrites,
     Holder,
     LogEntry,
@@ -28,29 +30,36 @@ from catalog.model.move import (
     Move,
     MoveState,
 )
-from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, check_host
+from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, address_of, check_host
 from catalog.model.placement import LISTED_STATES, RARE_STATES, Placement, PlacementState, Seal, Segment
-from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState
+from catalog.model.plan import FINISHED_PLAN_STATES, MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState, WholePlan
+from catalog.model.progress import FAILURES, Ending, Outcome, Progress
 from catalog.model.statistics import Statistics, StatisticsSubject, Walk
-from catalog.model.tenant import Tenant
+from catalog.model.tenant import MAX_SPREAD, Tenant
 
 __all__ = [
     "API_VERSIONS",
     "AT_A_TIME",
     "COMING_STATES",
+    "FAILURES",
+    "FEW_STATES",
+    "FINISHED_PLAN_STATES",
     "FINISHED_STATES",
     "KINDS",
     "LISTED_STATES",
     "MAX_LOG",
     "MAX_PLANNED_MOVES",
+    "MAX_SPREAD",
     "MAX_WEIGHT",
     "NO_PROJECT",
     "RARE_STATES",
     "TOPIC_PREFIX",
+    "UNFINISHED_STATES",
     "UNPROMISED_LEASE",
     "Audit",
     "Change",
     "ChangeSubject",
+    "Ending",
     "HeldWrites",
     "Holder",
     "Kept",
@@ -59,6 +68,7 @@ __all__ = [
     "Member",
     "Move",
     "MoveState",
+    "Outcome",
     "Partition",
     "PartitionState",
     "Placement",
@@ -66,6 +76,7 @@ __all__ = [
     "Plan",
     "PlanState",
     "PlannedMove",
+    "Progress",
     "QueueKey",
     "Seal",
     "Segment",
@@ -74,6 +85,8 @@ __all__ = [
     "Synced",
     "Tenant",
     "Walk",
+    "WholePlan",
     "above_all",
+    "address_of",
     "check_host",
 ]

@@ -7,10 +7,10 @@ import secrets
 from catalog.model.move import Move
 from catalog.model.partition import Partition
 from catalog.model.placement import Placement
-from catalog.model.plan import Plan
+from catalog.model.plan import Plan, PlannedMove
 from catalog.model.tenant import Tenant
 
-Kept = Partition | Tenant | Placement | Move | Plan
+Kept = Partition | Tenant | Placement | Move | Plan | PlannedMove
 
 # By kind, in the order of backups: what is named comes before what names it.
 KINDS: dict[str, type[Kept]] = {
@@ -19,10 +19,11 @@ KINDS: dict[str, type[Kept]] = {
     "placement": Placement,
     "move": Move,
     "plan": Plan,
+    "planned_move": PlannedMove,
 }
 
-# How many of a kind are in memory at a time when all are read: a plan may have megabytes, a move a long log.
-AT_A_TIME = {"partition": 500, "tenant": 500, "placement": 500, "move": 100, "plan": 5}
+# How many of a kind are in memory at a time when all are read: a move may have a long log, a plan many reasons.
+AT_A_TIME = {"partition": 500, "tenant": 500, "placement": 500, "move": 100, "plan": 50, "planned_move": 500}
 
 
 def above_all(largest: int) -> int:

@@ -56,6 +56,10 @@ class MoveState(StrEnum):
 # The states in which a move has ended, so that its queue can have another one. Stores keep whether it has beside each
 # move, so a word that is added here or there must be one that no stored move has.
 FINISHED_STATES = frozenset({MoveState.DONE, MoveState.CANCELLED, MoveState.VOID})
+UNFINISHED_STATES = frozenset(MoveState) - FINISHED_STATES
+
+# Moves of a plan in so many states, at most, are a small part of them.
+FEW_STATES = 8
 
 # The states in which a move may still open a segment on a partition that no placement names yet.
 COMING_STATES = frozenset(
@@ -241,6 +245,11 @@ class Move:
     @property
     def finished(self) -> bool:
         return self.state in FINISHED_STATES
+
+    @property
+    def last_at(self) -> float:
+        """When its state changed last, in seconds since 1970 by the writer's clock."""
+        return self.log[-1].at if self.log else self.created
 
     def entered(self, entry: LogEntry) -> Move:
         """Return the move in the entry's state, with the entry in its log, as its next version."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from catalog.model.field import PARTITION_NAME, check_text, is_int
 
@@ -53,6 +55,19 @@ def check_host(url: str, field: str = "hosts") -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
+def address_of(url: str) -> str:
+    """Return what is the same of all spellings of a host's base URL: its host and port, whatever the scheme."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    with suppress(ValueError):
+        host = ip_address(host).compressed
+    return f"[{host}]:{_port(parts)}" if ":" in host else f"{host}:{_port(parts)}"
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or {"http": 80, "https": 443}[parts.scheme]
+
+
 @dataclass(frozen=True, slots=True)
 class Partition:
     """One backend deployment: equivalent ``hosts`` (base URLs) over one store.
@@ -60,6 +75,8 @@ class Partition:
     ``weight``: 0..4294967295, its share of new queues; 0 takes none. ``api_versions``: those of API_VERSIONS it
     speaks, empty while unknown; ``api_versions_set`` tells that an operator fixed them, so that probes leave them be.
     ``inventory`` is the base URL of a listener that shows all its projects and queues, if it has one (our own node).
+    ``fences``: all its hosts refuse writes of earlier epochs where a queue was closed to them. ``store``: what its
+    store calls itself, None if its hosts do not say. Both are what probes have found.
     ``version`` starts at 1; every change is a compare-and-set that adds one.
     """
 
@@ -72,6 +89,8 @@ class Partition:
     api_versions: tuple[str, ...] = ()
     api_versions_set: bool = False
     inventory: str | None = None
+    fences: bool = False
+    store: str | None = None
     version: int = field(default=1, compare=False)
 
     def __post_init__(self) -> None:
@@ -94,10 +113,17 @@ class Partition:
         object.__setattr__(self, "labels", tuple(sorted(set(self.labels))))
         if self.inventory is not None:
             object.__setattr__(self, "inventory", check_host(self.inventory, "inventory"))
+        if self.store is not None:
+            check_text("store", self.store)
         unknown = [v for v in self.api_versions if v not in API_VERSIONS]
         if unknown:
             raise ValueError(f"api_versions: {unknown[0]!r} is none of {', '.join(API_VERSIONS)}")
         object.__setattr__(self, "api_versions", tuple(v for v in API_VERSIONS if v in self.api_versions))
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Its hosts by their addresses."""
+        return {address_of(host): host for host in self.hosts}
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -110,12 +136,15 @@ class Partition:
             "api_versions": list(self.api_versions),
             "api_versions_set": self.api_versions_set,
             "inventory": self.inventory,
+            "fences": self.fences,
+            "store": self.store,
             "version": self.version,
         }
 
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> Partition:
-        """Read it, also as schema version 2 wrote it: without ``inventory``."""
+        """Read it, also as schema version 2 wrote it, without ``inventory``, and version 3, without ``fences`` and
+        ``store``."""
         return Partition(
             name=doc["name"],
             hosts=tuple(doc["hosts"]),
@@ -126,5 +155,7 @@ class Partition:
             api_versions=tuple(doc["api_versions"]),
             api_versions_set=doc["api_versions_set"],
             inventory=doc.get("inventory"),
+            fences=doc.get("fences", False),
+            store=doc.get("store"),
             version=doc["version"],
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from catalog.model.field import check_id, check_key, check_queue, check_time, is_int
+from catalog.model.field import check_count, check_id, check_key, check_queue, check_time, is_int
 from catalog.model.key import NO_PROJECT, QueueKey
 
 
@@ -29,6 +29,9 @@ class PlacementState(StrEnum):
 
 # The states in which the queue exists as far as its users can tell, so that listings show it.
 LISTED_STATES = frozenset({PlacementState.OPEN, PlacementState.SEALING})
+
+# Tags hold nine digits of a segment's number: enough for numbers by the time until the year 2286.
+_SECONDS_A_NUMBER = 10
 
 # The states that few placements are in at a time, so that stores have an index of those.
 RARE_STATES = frozenset(PlacementState) - {PlacementState.OPEN}
@@ -93,7 +96,8 @@ class Placement:
     ``born`` is a random token of the placement's life, made by whoever inserts it and never changed: a queue that was
     deleted and created anew is another placement, although its epochs begin at 1 again. Those of before there were
     such tokens have the empty one. ``move`` is the id of the move that is under way: from its seal to its abort, or to
-    the retirement of the segment that it sealed.
+    the retirement of the segment that it sealed. ``floor``: the next segment gets at least this number, because a
+    catalog that was lost may have given lower ones (``restored``).
     """
 
     project: str
@@ -106,6 +110,7 @@ class Placement:
     group: str | None = None
     born: str = ""
     move: str | None = None
+    floor: int = 0
 
     def __post_init__(self) -> None:
         check_key("project", self.project)
@@ -123,6 +128,7 @@ class Placement:
             check_id("born", self.born)
         if self.move is not None:
             check_id("move", self.move)
+        check_count("floor", self.floor)
 
     @property
     def key(self) -> QueueKey:
@@ -138,6 +144,22 @@ class Placement:
         """The seal that is in force, None if the queue is not sealed."""
         return Seal(*self.key, self.born, self.epoch) if self.state is PlacementState.SEALING else None
 
+    @property
+    def next_n(self) -> int:
+        """The number of the segment that is opened next: no lower one is ever given again."""
+        return max(self.segments[-1].n + 1, self.floor)
+
+    def restored(self, at: float) -> Placement:
+        """Return it as it is stored from a backup, at ``at`` in seconds since 1970.
+
+        The backup does not say what was done with the queue since it was taken; so epochs and numbers of segments go on
+        from values that were never reached: a placement is changed less than once a second, and a queue is switched
+        less than once in ten, on the average. A clock that is wrong by less than the time between two imports does no
+        harm.
+        """
+        number = int(at) // _SECONDS_A_NUMBER
+        return replace(self, epoch=max(self.epoch, int(at)), floor=max(self.next_n, number))
+
     def to_json(self) -> dict[str, Any]:
         """The form of the admin API: ``project`` is null for no project."""
         return {
@@ -151,11 +173,12 @@ class Placement:
             "group": self.group,
             "born": self.born,
             "move": self.move,
+            "floor": self.floor,
         }
 
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> Placement:
-        """Read it, also as schema version 1 wrote it: without ``born`` and ``move``."""
+        """Read it, also as version 1 of the schema wrote it, without ``born`` and ``move``; or 3, without ``floor``."""
         return Placement(
             project=doc["project"] or NO_PROJECT,
             queue=doc["queue"],
@@ -167,4 +190,5 @@ class Placement:
             group=doc["group"],
             born=doc.get("born", ""),
             move=doc.get("move"),
+            floor=doc.get("floor", 0),
         )

@@ -1,10 +1,15 @@
-"""Plans: many moves that are shown first, and then carried out exactly so."""
+"""Plans: many moves that are shown first, and then carried out exactly so.
+
+A plan is stored in two kinds of values. ``PlannedMove``, one for each move, never changes but to say once how it ended.
+``Plan`` is the rest, of a size that does not depend on how many moves there are: its state and progress change by
+compare-and-set. ``WholePlan`` is both together, as it is made, shown and hashed.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
@@ -20,14 +25,15 @@ from catalog.model.field import (
     json_object,
 )
 from catalog.model.key import NO_PROJECT, QueueKey
+from catalog.model.progress import Ending, Outcome, Progress
 
-# A plan is one document, and MongoDB takes 16 MB: with names of usual length that is many times as much.
+# What an operator can still look through, and the admin API answers at a time.
 MAX_PLANNED_MOVES = 20_000
 
 
 class PlanState(StrEnum):
     """planned: made and not applied. running: its moves are under way. paused: no move of it is begun. stopped: given
-    up, by somebody or after too many failures. done: all its moves have ended."""
+    up, by an operator or after too many failures. done: all its moves have ended."""
 
     PLANNED = "planned"
     RUNNING = "running"
@@ -36,14 +42,27 @@ class PlanState(StrEnum):
     DONE = "done"
 
 
+# The states that a plan never leaves: no move of it is begun any more.
+FINISHED_PLAN_STATES = frozenset({PlanState.STOPPED, PlanState.DONE})
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedMove:
-    """One queue that is to go from ``source`` to ``target``."""
+    """The queue that the move ``number`` of a plan is to bring from ``source`` to ``target``.
+
+    ``born`` is the token of life of its placement. ``group`` are the first and the last number of those that are begun
+    together, it among them; None if it goes alone. ``ending`` is how it ended, None if that is not written down.
+    """
 
     project: str
     queue: str
     source: str
     target: str
+    plan: str
+    number: int
+    born: str = ""
+    group: tuple[int, int] | None = None
+    ending: Ending | None = None
 
     def __post_init__(self) -> None:
         check_key("project", self.project)
@@ -52,12 +71,20 @@ class PlannedMove:
         check_partition_name("target", self.target)
         if self.source == self.target:
             raise ValueError(f"target: the queue is on {self.target} already")
+        check_id("plan", self.plan)
+        check_count("number", self.number)
+        check_key("born", self.born)
+        if self.group is not None and not self.group[0] <= self.number <= self.group[1]:
+            raise ValueError(f"group: {self.group} is not that of number {self.number}")
+        if self.ending is not None and self.ending.number != self.number:
+            raise ValueError(f"ending: is that of number {self.ending.number}")
 
     @property
     def key(self) -> QueueKey:
         return QueueKey(self.project, self.queue)
 
-    def to_json(self) -> dict[str, Any]:
+    def shown(self) -> dict[str, Any]:
+        """Return what a plan shows of it, and its hash is of."""
         return {
             "project": self.project or None,
             "queue": self.queue,
@@ -65,67 +92,85 @@ class PlannedMove:
             "target": self.target,
         }
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "plan": self.plan,
+            "number": self.number,
+            **self.shown(),
+            "born": self.born,
+            "group": None if self.group is None else list(self.group),
+            "ending": None if self.ending is None else self.ending.to_json(),
+        }
+
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> PlannedMove:
+        group = doc["group"]
         return PlannedMove(
-            project=doc["project"] or NO_PROJECT, queue=doc["queue"], source=doc["source"], target=doc["target"]
+            project=doc["project"] or NO_PROJECT,
+            queue=doc["queue"],
+            source=doc["source"],
+            target=doc["target"],
+            plan=doc["plan"],
+            number=doc["number"],
+            born=doc["born"],
+            group=None if group is None else (group[0], group[1]),
+            ending=None if doc["ending"] is None else Ending.from_json(doc["ending"]),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be moved, and how gently.
+    """What is to be moved and how gently, without the moves; and how far it is.
 
-    ``hash`` is the SHA-256, in hexadecimal, of what makes it this plan: id, title, budgets, moves and preconditions.
-    It is computed when it is not given, and a wrong one is refused: what is applied is what was shown. ``version``
-    starts at 1; every change is a compare-and-set that adds one. ``budgets``, ``preconditions`` and ``results`` are
-    JSON objects. ``created`` is in seconds since 1970.
+    ``size`` is how many moves it has, ``hash`` the SHA-256, in hexadecimal, of what makes it this plan (``WholePlan``).
+    ``version`` starts at 1; every change is a compare-and-set that adds one, and changes state and progress only.
+    ``budgets`` and ``preconditions`` are JSON objects. ``created`` is in seconds since 1970.
     """
 
     id: str
     title: str
-    moves: tuple[PlannedMove, ...]
+    size: int = 0
     hash: str = ""
     created: float = 0.0
     version: int = 1
     state: PlanState = PlanState.PLANNED
     budgets: Mapping[str, Any] = field(default_factory=dict)
     preconditions: Mapping[str, Any] = field(default_factory=dict)
-    results: Mapping[str, Any] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
         check_id("id", self.id)
         check_text("title", self.title)
+        check_count("size", self.size)
         check_time("created", self.created)
         check_count("version", self.version, 1)
-        if len(self.moves) > MAX_PLANNED_MOVES:
-            raise ValueError(f"moves: a plan has at most {MAX_PLANNED_MOVES}")
-        if len({move.key for move in self.moves}) != len(self.moves):
-            raise ValueError("moves: a queue is named twice")
-        for name in ("budgets", "preconditions", "results"):
+        for name in ("budgets", "preconditions"):
             object.__setattr__(self, name, json_object(name, getattr(self, name)))
-        digest = self._digest()
-        if self.hash not in ("", digest):
-            raise ValueError(f"hash: {self.hash!r} is that of another plan; this one has {digest}")
-        object.__setattr__(self, "hash", digest)
 
-    def _digest(self) -> str:
-        what = self.to_json()
-        same = [what[name] for name in ("id", "title", "budgets", "moves", "preconditions")]
-        return sha256(json.dumps(same, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    @property
+    def active(self) -> bool:
+        """Whether there is something to do about it: a move to begin, to follow to its end, or to write that down."""
+        if self.state in (PlanState.RUNNING, PlanState.PAUSED):
+            return True
+        return bool(self.progress.endings) or (self.state is PlanState.STOPPED and self.progress.open > 0)
+
+    @property
+    def waiting(self) -> int:
+        """How many moves were not begun."""
+        return self.size - self.progress.begun
 
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,
             "hash": self.hash,
             "title": self.title,
+            "size": self.size,
             "created": self.created,
             "version": self.version,
             "state": self.state.value,
             "budgets": dict(self.budgets),
-            "moves": [move.to_json() for move in self.moves],
             "preconditions": dict(self.preconditions),
-            "results": dict(self.results),
+            "progress": self.progress.to_json(),
         }
 
     @staticmethod
@@ -134,11 +179,136 @@ class Plan:
             id=doc["id"],
             hash=doc["hash"],
             title=doc["title"],
+            size=doc["size"],
             created=doc["created"],
             version=doc["version"],
             state=PlanState(doc["state"]),
             budgets=doc["budgets"],
-            moves=tuple(PlannedMove.from_json(move) for move in doc["moves"]),
             preconditions=doc["preconditions"],
-            results=doc["results"],
+            progress=Progress.from_json(doc["progress"]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class WholePlan:
+    """A plan with its moves, by number.
+
+    Size and hash are computed if the hash is empty; else a wrong one is refused: what is applied is what was shown. The
+    cost grows with the number of moves.
+    """
+
+    plan: Plan
+    moves: tuple[PlannedMove, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.moves) > MAX_PLANNED_MOVES:
+            raise ValueError(f"moves: a plan has at most {MAX_PLANNED_MOVES}")
+        if len({move.key for move in self.moves}) != len(self.moves):
+            raise ValueError("moves: a queue is named twice")
+        if [(move.plan, move.number) for move in self.moves] != [(self.plan.id, n) for n in range(len(self.moves))]:
+            raise ValueError(f"moves: some of plan {self.plan.id} are missing, or not of it")
+        digest = _digest([self.plan.id, self.plan.title, self.plan.budgets, self._shown(), self.preconditions])
+        if not self.plan.hash:
+            object.__setattr__(self, "plan", replace(self.plan, hash=digest, size=len(self.moves)))
+        elif self.plan.hash != digest:
+            raise ValueError(f"hash: {self.plan.hash!r} is that of another plan; this one has {digest}")
+
+    @property
+    def preconditions(self) -> dict[str, Any]:
+        """What the plan relies on, also of each queue."""
+        groups = sorted({move.group for move in self.moves if move.group is not None})
+        return {
+            **self.plan.preconditions,
+            "born": [move.born for move in self.moves],
+            "groups": [list(range(first, last + 1)) for first, last in groups],
+        }
+
+    def _shown(self) -> list[dict[str, Any]]:
+        return [move.shown() for move in self.moves]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it is shown and written to files."""
+        document = self.plan.to_json()
+        del document["size"], document["progress"]
+        return document | {"moves": self._shown(), "preconditions": self.preconditions}
+
+    @staticmethod
+    def from_json(doc: Mapping[str, Any]) -> WholePlan:
+        """Read what was written. Raises ValueError, KeyError or TypeError if it is no plan or was changed since."""
+        preconditions = dict(doc["preconditions"])
+        born, groups = preconditions.pop("born"), preconditions.pop("groups")
+        moves = _planned(doc["id"], doc["moves"], born, groups)
+        plan = Plan(
+            doc["id"],
+            doc["title"],
+            len(moves),
+            doc["hash"],
+            doc["created"],
+            doc["version"],
+            PlanState(doc["state"]),
+            doc["budgets"],
+            preconditions,
+        )
+        return WholePlan(plan, moves)
+
+
+def from_version_3(doc: Mapping[str, Any]) -> tuple[Plan, tuple[PlannedMove, ...]]:
+    """Return the plan in a document of schema version 3, which has moves and results inside: as its next version.
+
+    Raises ValueError, KeyError or TypeError if it is none, or is not the plan that its hash is of.
+    """
+    digest = _digest([doc[name] for name in ("id", "title", "budgets", "moves", "preconditions")])
+    if doc["hash"] != digest:
+        raise ValueError(f"hash: {doc['hash']!r} is that of another plan; this one has {digest}")
+    preconditions, results = dict(doc["preconditions"]), doc["results"]
+    born, groups = preconditions.pop("born", [""] * len(doc["moves"])), preconditions.pop("groups", [])
+    reasons, pauses = results.get("reasons", {}), results.get("pauses", {})
+    endings = {
+        int(number): Ending(int(number), Outcome(word), reasons.get(number, ""), pauses.get(number))
+        for number, word in results.get("ended", {}).items()
+    }
+    progress = Progress(note=results.get("note")).with_begun(
+        {*results.get("open", ()), *endings}, results.get("allowance", 0.0)
+    )
+    progress = replace(progress.with_endings(endings.values()), endings=())
+    moves = tuple(
+        replace(move, ending=endings.get(move.number)) for move in _planned(doc["id"], doc["moves"], born, groups)
+    )
+    return (
+        Plan(
+            doc["id"],
+            doc["title"],
+            len(moves),
+            doc["hash"],
+            doc["created"],
+            doc["version"] + 1,
+            PlanState(doc["state"]),
+            doc["budgets"],
+            preconditions,
+            progress if progress.begun else Progress(note=progress.note),
+        ),
+        moves,
+    )
+
+
+def _planned(
+    plan_id: str, shown: Sequence[Mapping[str, Any]], born: Sequence[str], groups: Iterable[Sequence[int]]
+) -> tuple[PlannedMove, ...]:
+    of = {number: (group[0], group[-1]) for group in groups for number in group}
+    return tuple(
+        PlannedMove(
+            move["project"] or NO_PROJECT,
+            move["queue"],
+            move["source"],
+            move["target"],
+            plan_id,
+            number,
+            life,
+            of.get(number),
+        )
+        for number, (move, life) in enumerate(zip(shown, born, strict=True))
+    )
+
+
+def _digest(what: list[Any]) -> str:
+    return sha256(json.dumps(what, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -9,6 +9,9 @@ from typing import Any
 from catalog.model.field import check_key, check_partition_name, is_int
 from catalog.model.key import NO_PROJECT
 
+# So many partitions are more than there are.
+MAX_SPREAD = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
@@ -21,8 +24,8 @@ class Tenant:
 
     def __post_init__(self) -> None:
         check_key("project", self.project)
-        if not is_int(self.spread) or not 1 <= self.spread <= 1000:
-            raise ValueError(f"spread: {self.spread!r} is not an integer from 1 to 1000")
+        if not is_int(self.spread) or not 1 <= self.spread <= MAX_SPREAD:
+            raise ValueError(f"spread: {self.spread!r} is not an integer from 1 to {MAX_SPREAD}")
         if self.pinned is not None:
             check_partition_name("pinned", self.pinned)
 

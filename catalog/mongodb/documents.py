@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from catalog.model import Move, Partition, Placement, Plan, QueueKey, Tenant
+from catalog.model import Move, Partition, Placement, Plan, PlannedMove, QueueKey, Tenant
+from catalog.model.plan import from_version_3
 from catalog.mongodb import lock
 
 T = TypeVar("T")
@@ -91,14 +92,45 @@ def read_move(document: Mapping[str, Any]) -> Move:
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """Spell a plan."""
-    document = {"_id": plan.id, **plan.to_json()}
+    document = {"_id": plan.id, **plan.to_json(), "active": plan.active}
     del document["id"]
     return document
+
+
+def changing_plan(plan: Plan) -> dict[str, Any]:
+    """Return the fields of a plan's document that ever change."""
+    document = plan_document(plan)
+    return {field: document[field] for field in ("version", "state", "progress", "active")}
 
 
 def read_plan(document: Mapping[str, Any]) -> Plan:
     """Read a plan. Raises ValueError, TypeError or KeyError if it is none."""
     return Plan.from_json({**document, "id": document["_id"]})
+
+
+def plan_of_version_3(document: Mapping[str, Any]) -> tuple[Plan, tuple[PlannedMove, ...]]:
+    """Read a plan of schema version 3. Raises ValueError, TypeError or KeyError if it is none."""
+    return from_version_3({**document, "id": document["_id"]})
+
+
+def planned_move_id(plan_id: str, number: int) -> str:
+    """Spell the ``_id`` of a plan's move: all sort by plan and number."""
+    return f"{plan_id}\0{number:08d}"
+
+
+def planned_move_document(move: PlannedMove) -> dict[str, Any]:
+    """Spell a plan's move."""
+    return {
+        "_id": planned_move_id(move.plan, move.number),
+        **move.to_json(),
+        "project": move.project,
+        "outcome": None if move.ending is None else move.ending.outcome.value,
+    }
+
+
+def read_planned_move(document: Mapping[str, Any]) -> PlannedMove:
+    """Read a plan's move. Raises ValueError, TypeError or KeyError if it is none."""
+    return PlannedMove.from_json(document)
 
 
 def read(reader: Callable[[Mapping[str, Any]], T], document: Mapping[str, Any]) -> T:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from catalog.interface import Catalog
 from catalog.model import (
     Audit,
     Change,
+    Ending,
     HeldWrites,
     Holder,
     Kept,
     Member,
     Move,
     MoveState,
+    Outcome,
     Partition,
     Placement,
     PlacementState,
     Plan,
+    PlannedMove,
     PlanState,
     QueueKey,
     Statistics,
@@ -26,6 +30,7 @@ from catalog.model import (
     Synced,
     Tenant,
     Walk,
+    WholePlan,
 )
 from catalog.mongodb import feed, schema, snapshot
 from catalog.mongodb.audit import AuditStore
@@ -67,7 +72,7 @@ class MongoDBCatalog(Catalog):
         return cls(Store(uri))
 
     async def init(self) -> None:
-        await schema.init(self._store)
+        await schema.init(self._store, self._plans)
 
     async def check(self) -> None:
         await schema.check(self._store)
@@ -77,6 +82,9 @@ class MongoDBCatalog(Catalog):
 
     async def close(self) -> None:
         await self._store.close()
+
+    async def identity(self) -> str:
+        return await schema.identity(self._store)
 
     async def get_placement(self, key: QueueKey) -> Placement | None:
         return await self._placements.get(key)
@@ -142,6 +150,11 @@ class MongoDBCatalog(Catalog):
     async def get_tenant(self, project: str) -> Tenant | None:
         return await self._tenants.get(project)
 
+    async def list_tenants(
+        self, *, pinned: str | None = None, spread: int | None = None, after: str | None = None, limit: int
+    ) -> list[Tenant]:
+        return await self._tenants.list_all(pinned, spread, after, limit)
+
     async def put_tenant(self, tenant: Tenant) -> None:
         await self._tenants.put(tenant)
 
@@ -183,10 +196,17 @@ class MongoDBCatalog(Catalog):
         partition: str | None = None,
         states: Collection[MoveState] | None = None,
         plan: str | None = None,
+        ids: Collection[str] | None = None,
         after: str | None = None,
         limit: int,
     ) -> list[Move]:
-        return await self._moves.list_all(project, queue, partition, states, plan, after, limit)
+        return await self._moves.list_all(project, queue, partition, states, plan, ids, after, limit)
+
+    async def list_ended_moves(self, *, keep: int, skip: int, limit: int) -> list[Move]:
+        return await self._moves.list_ended(keep, skip, limit)
+
+    async def remove_moves(self, ids: Collection[str]) -> None:
+        await self._moves.remove(ids)
 
     async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
         return await self._moves.take(move_id, holder, seconds, over)
@@ -209,19 +229,51 @@ class MongoDBCatalog(Catalog):
     async def get_plan(self, plan_id: str) -> Plan | None:
         return await self._plans.get(plan_id)
 
-    async def insert_plan(self, plan: Plan) -> None:
-        await self._plans.insert(plan)
+    async def has_plan(self, plan_id: str) -> bool:
+        return await self._plans.there(plan_id)
+
+    async def remove_plan(self, plan_id: str) -> None:
+        await self._plans.remove(plan_id)
+
+    async def insert_plan(self, whole: WholePlan) -> None:
+        await self._plans.insert(whole.plan, whole.moves)
 
     async def replace_plan(self, plan: Plan) -> None:
         await self._plans.replace(plan)
 
     async def list_plans(
-        self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
+        self,
+        *,
+        states: Collection[PlanState] | None = None,
+        active: bool = False,
+        after: str | None = None,
+        limit: int,
     ) -> list[Plan]:
-        return await self._plans.list_all(states, after, limit)
+        return await self._plans.list_all(states, active, after, limit)
 
-    def snapshot(self) -> AsyncGenerator[list[Kept], None]:
-        return snapshot.snapshot(self._store)
+    async def get_planned_move(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
+        return await self._plans.get_move(plan_id, key)
+
+    async def list_planned_moves(
+        self,
+        plan_id: str,
+        *,
+        numbers: Collection[int] | None = None,
+        outcomes: Collection[Outcome | None] | None = None,
+        after: int = -1,
+        before: int | None = None,
+        limit: int,
+    ) -> list[PlannedMove]:
+        return await self._plans.list_moves(plan_id, numbers, outcomes, after, before, limit)
+
+    async def end_planned_moves(self, plan_id: str, endings: Collection[Ending]) -> None:
+        await self._plans.end_moves(plan_id, endings)
+
+    async def snapshot(self) -> AsyncGenerator[list[Kept], None]:
+        await self._plans.carry_over()
+        async with aclosing(snapshot.snapshot(self._store)) as batches:
+            async for batch in batches:
+                yield batch
 
     async def begin_load(self, *, replace: bool) -> str:
         return await self._store.finish(self._loading.begin(replace))

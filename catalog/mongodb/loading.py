@@ -20,16 +20,18 @@ from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
 
 from catalog.errors import CatalogInUse, LoadRefused, NotEmpty
-from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, Tenant, above_all
+from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, PlannedMove, Tenant, above_all
 from catalog.mongodb import lock
 from catalog.mongodb.documents import (
     move_document,
     partition_document,
     placement_document,
     plan_document,
+    planned_move_document,
     tenant_document,
 )
 from catalog.mongodb.mark import MARK
+from catalog.mongodb.partitions import claim_addresses
 from catalog.mongodb.store import BATCH_TIMEOUT
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ _DOCUMENTS: dict[type[Kept], Callable[[Any], dict[str, Any]]] = {
     Placement: placement_document,
     Move: move_document,
     Plan: plan_document,
+    PlannedMove: planned_move_document,
 }
 
 
@@ -159,6 +162,7 @@ class Loading:
     async def end(self, token: str) -> None:
         """Take the mark away, as ``Catalog.end_load``."""
         async with self._store.conversation(BATCH_TIMEOUT) as session:
+            await claim_addresses(self._store, session)
             ended = await self._marks.delete_one({"_id": MARK, "token": token}, session=session)
         if not ended.deleted_count:
             raise _over()

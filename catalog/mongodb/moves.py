@@ -14,7 +14,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay
-from catalog.model import HeldWrites, Holder, Move, MoveState
+from catalog.model import FEW_STATES, UNFINISHED_STATES, HeldWrites, Holder, Move, MoveState
 from catalog.mongodb import lock
 from catalog.mongodb.documents import move_document, read, read_move
 
@@ -39,6 +39,7 @@ class Moves:
         """Store a new one, as ``Catalog.insert_move``."""
         document = move_document(move) | lock.FREE | {"token": 0}
         async with self._store.conversation() as session:
+            document["ended"] = await self._end(move, session)
             while True:
                 try:
                     await self._stored.insert_one(document, session=session)
@@ -61,6 +62,7 @@ class Moves:
         document = move_document(move)
         del document["_id"]
         async with self._store.conversation() as session:
+            document["ended"] = await self._end(move, session)
             while True:
                 try:
                     result = await self._stored.update_one(expected, {"$set": document}, session=session)
@@ -86,6 +88,7 @@ class Moves:
         partition: str | None,
         states: Several[MoveState] | None,
         plan: str | None,
+        ids: Several[str] | None,
         after: str | None,
         limit: int,
     ) -> list[Move]:
@@ -94,11 +97,40 @@ class Moves:
         condition: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
         if states is not None:
             condition["state"] = {"$in": [state.value for state in states]}
+            # The condition of the partial indexes: unfinished moves are found without a look at finished ones.
+            if UNFINISHED_STATES.issuperset(states):
+                condition["unfinished"] = True
         condition["_id"] = {"$gt": after or ""}  # no id is empty
+        if ids is not None:
+            condition["_id"]["$in"] = list(ids)
         if limit < 1:
             return []  # MongoDB refuses 0
+        # The server would remember to walk all moves of a plan, from when there were few.
+        few = plan is not None and states and len(states) <= FEW_STATES
         async with self._store.conversation() as session:
-            return await self._find(condition, limit, session)
+            return await self._find(condition, limit, session, "plan_and_state" if few else None)
+
+    async def list_ended(self, keep: int, skip: int, limit: int) -> list[Move]:
+        """Return finished ones in the order of their ends, as ``Catalog.list_ended_moves``."""
+        if limit < 1:
+            return []
+        async with self._store.conversation() as session:
+            last = await self._stored.find_one(
+                {"unfinished": False}, {"ended": 1}, sort=[("ended", -1), ("_id", -1)], skip=keep, session=session
+            )
+            if last is None:
+                return []
+            order = [("ended", 1), ("_id", 1)]
+            found = self._stored.find({"unfinished": False}, sort=order, skip=skip, limit=limit, session=session)
+            documents = await found.to_list()
+        return [self._read(document) for document in documents if _order(document) <= _order(last)]
+
+    async def remove(self, ids: Several[str]) -> None:
+        """Remove finished ones, as ``Catalog.remove_moves``."""
+        async with self._store.conversation() as session:
+            for move_id in ids:
+                await self._held_writes.delete_many(_of(move_id), session=session)
+            await self._stored.delete_many({"_id": {"$in": list(ids)}, "unfinished": False}, session=session)
 
     async def holders(self) -> list[str]:
         """Return the names of all that hold a move which is not finished."""
@@ -160,6 +192,16 @@ class Moves:
         async with self._store.conversation() as session:
             await self._held_writes.delete_many(_of(move_id), session=session)
 
+    async def _end(self, move: Move, session: Session) -> int | None:
+        """Return the number that the end of a move has among those of others, None if it has not ended.
+
+        Moves that end at the same moment may share it, and are in the order of their ids then.
+        """
+        if not move.finished:
+            return None
+        last = await self._stored.find_one({"unfinished": False}, {"ended": 1}, sort=[("ended", -1)], session=session)
+        return 1 if last is None else (last.get("ended") or 0) + 1
+
     async def _other(self, move: Move, session: Session) -> Move | None:
         unfinished = {"project": move.project, "queue": move.queue, "unfinished": True, "_id": {"$ne": move.id}}
         return await self._one(unfinished, session)
@@ -168,8 +210,12 @@ class Moves:
         found = await self._find(condition, 1, session)
         return found[0] if found else None
 
-    async def _find(self, condition: dict[str, Any], limit: int, session: Session) -> list[Move]:
-        documents = await self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session).to_list()
+    async def _find(
+        self, condition: dict[str, Any], limit: int, session: Session, index: str | None = None
+    ) -> list[Move]:
+        options: dict[str, Any] = {} if index is None else {"hint": index}
+        found = self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session, **options)
+        documents = await found.to_list()
         return [self._read(document) for document in documents]
 
     def _read(self, document: dict[str, Any]) -> Move:
@@ -182,3 +228,8 @@ class Moves:
 def _of(move_id: str) -> dict[str, Any]:
     # Ids of moves have no NUL, and nothing comes between that and \1.
     return {"_id": {"$gt": f"{move_id}\0", "$lt": f"{move_id}\1"}}
+
+
+def _order(document: dict[str, Any]) -> tuple[int, str]:
+    """Where it stands among finished moves. A mover of the release before leaves no number."""
+    return document.get("ended") or 0, document["_id"]

@@ -15,18 +15,21 @@ What is left by a crash: of a removal, the mark: the partition is listed and tak
 repeated or ``replace`` revives it. Of an addition, between its write and its second look, and only if a removal ran
 from mark to second count between its first look and its write: a placement in its first state that names a partition
 that is gone. Whoever meets it is told so by ``PartitionUnknown`` when trying to change it, and can remove it.
+
+``addresses`` are those of its hosts, and a unique index lets one partition have each: of two that are stored with the
+same at once, one is refused. One that shared an address with another before there was the index has it not among them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pymongo.errors import DuplicateKeyError
 
-from catalog.errors import PartitionConflict, PartitionInUse
+from catalog.errors import HostTaken, PartitionConflict, PartitionInUse
 from catalog.model import COMING_STATES, Partition
 from catalog.mongodb.documents import partition_document, read, read_partition
 
@@ -58,13 +61,15 @@ class Partitions:
         """Store a new one, as ``Catalog.insert_partition``."""
         async with self._store.conversation() as session:
             while True:
-                try:
-                    await self._stored.insert_one(partition_document(partition), session=session)
-                    return
-                except DuplicateKeyError:
-                    document = await self._stored.find_one({"_id": partition.name}, session=session)
+                document = await self._stored.find_one({"_id": partition.name}, session=session)
                 if document is None:
-                    continue  # removed in between
+                    taken = await self._taken(partition, session)
+                    for address in partition.addresses.keys() & taken.keys():
+                        raise HostTaken(partition.addresses[address], taken[address])
+                    with suppress(DuplicateKeyError):  # of the name, or of an address
+                        await self._stored.insert_one(_claiming(partition, partition.addresses), session=session)
+                        return
+                    continue
                 current = self._read(document)
                 if _same(current, partition) and "leaving" not in document:
                     return
@@ -75,14 +80,20 @@ class Partitions:
         expected = {"_id": partition.name, "version": partition.version - 1}
         async with self._store.conversation() as session:
             while True:
-                result = await self._stored.replace_one(expected, partition_document(partition), session=session)
-                if result.matched_count:
-                    return
                 current = await self._get(partition.name, session)
                 if current is not None and _same(current, partition):
                     return
                 if current is None or current.version != partition.version - 1:
                     raise PartitionConflict(partition.name, current)
+                taken = await self._taken(partition, session)
+                for address, host in partition.addresses.items():
+                    if address in taken and address not in current.addresses:
+                        raise HostTaken(host, taken[address])
+                document = _claiming(partition, partition.addresses.keys() - taken.keys())
+                with suppress(DuplicateKeyError):  # of an address: the next look sees whose it is
+                    result = await self._stored.replace_one(expected, document, session=session)
+                    if result.matched_count:
+                        return
 
     async def remove(self, name: str) -> None:
         """Remove it, as ``Catalog.remove_partition``. The order of the steps is explained above."""
@@ -103,7 +114,9 @@ class Partitions:
                 if deleted is None:
                     continue  # revived, or another removal is at it: from the start
                 if named := await self._count(name, session):
+                    # Its addresses may have been claimed since.
                     del deleted["leaving"]
+                    deleted.pop("addresses", None)
                     with suppress(DuplicateKeyError):  # registered anew by somebody: as good
                         await self._stored.insert_one(deleted, session=session)
                     raise PartitionInUse(name, named)
@@ -120,6 +133,12 @@ class Partitions:
         registered = {d["_id"] for d in await documents.to_list() if "leaving" not in d or d["_id"] in fit}
         return sorted(wanted - registered)
 
+    async def _taken(self, partition: Partition, session: Session) -> dict[str, str]:
+        """Return the names of other partitions by the addresses that they have."""
+        found = self._stored.find({"_id": {"$ne": partition.name}}, session=session)
+        others = [self._read(document) for document in await found.to_list()]
+        return {address: other.name for other in others for address in other.addresses}
+
     async def _get(self, name: str, session: Session) -> Partition | None:
         document = await self._stored.find_one({"_id": name}, session=session)
         return None if document is None else self._read(document)
@@ -129,7 +148,9 @@ class Partitions:
 
     async def _coming(self, name: str, session: Session) -> str | None:
         """Return the id of a move that may still bring the partition a queue."""
-        coming = {"partitions": name, "state": {"$in": [state.value for state in COMING_STATES]}}
+        # They are unfinished: said, so that the partial index is used.
+        states = [state.value for state in COMING_STATES]
+        coming = {"partitions": name, "unfinished": True, "state": {"$in": states}}
         document = await self._moves.find_one(coming, {"_id": 1}, session=session)
         return None if document is None else str(document["_id"])
 
@@ -138,6 +159,26 @@ class Partitions:
             return read(read_partition, document)
         except ValueError as error:
             raise self._store.unavailable(f"partitions: {error}") from error
+
+
+async def claim_addresses(store: Store, session: Session) -> None:
+    """Let every partition have its addresses for itself, as far as no other one has them: those that an earlier release
+    stored, and those of a backup."""
+    partitions = store.database["partitions"]
+    for document in await partitions.find({"addresses": {"$exists": False}}, session=session).to_list():
+        for address in read_partition(document).addresses:
+            with suppress(DuplicateKeyError):
+                await partitions.update_one(
+                    {"_id": document["_id"], "version": document["version"]},
+                    {"$addToSet": {"addresses": address}},
+                    session=session,
+                )
+
+
+def _claiming(partition: Partition, addresses: Iterable[str]) -> dict[str, Any]:
+    """Spell a partition that claims addresses. None is no empty list, which the index would take for one of its own."""
+    claimed = sorted(addresses)
+    return partition_document(partition) | ({"addresses": claimed} if claimed else {})
 
 
 def _same(one: Partition, other: Partition) -> bool:

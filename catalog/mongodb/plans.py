@@ -1,74 +1,208 @@
-"""The collection of plans."""
+"""The collections of plans and of their moves."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection as Several
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import DuplicateKeyError
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from catalog.errors import PlanConflict
-from catalog.model import Plan, PlanState
-from catalog.mongodb.documents import plan_document, read, read_plan
+from catalog.model import FINISHED_PLAN_STATES, Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey
+from catalog.mongodb.documents import (
+    changing_plan,
+    plan_document,
+    plan_of_version_3,
+    planned_move_document,
+    planned_move_id,
+    read,
+    read_plan,
+    read_planned_move,
+)
+from catalog.mongodb.store import BATCH_TIMEOUT
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Collection, Session, Store
+    from catalog.mongodb.store import Collection, Store
+
+# How many moves of a plan are written at a time.
+_BATCH = 500
+_DUPLICATE_KEY = 11000
 
 
 class Plans:
-    """The verbs of the interface that concern plans. All writes put whole documents."""
+    """The verbs of the interface that concern plans. Writes put whole documents, or all that changes in one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._stored: Collection = store.database["plans"]
+        self._moves: Collection = store.database["planned_moves"]
 
     async def get(self, plan_id: str) -> Plan | None:
         """Return the plan, None if there is none."""
         async with self._store.conversation() as session:
-            return await self._get(plan_id, session)
+            document = await self._stored.find_one({"_id": plan_id}, session=session)
+        return None if document is None else await self._read(document)
 
-    async def insert(self, plan: Plan) -> None:
+    async def there(self, plan_id: str) -> bool:
+        """Tell whether there is such a plan."""
+        async with self._store.conversation() as session:
+            return await self._stored.find_one({"_id": plan_id}, {"_id": 1}, session=session) is not None
+
+    async def remove(self, plan_id: str) -> None:
+        """Remove a finished one, as ``Catalog.remove_plan``."""
+        finished = {"_id": plan_id, "state": {"$in": sorted(state.value for state in FINISHED_PLAN_STATES)}}
+        async with self._store.conversation() as session:
+            removed = await self._stored.delete_one(finished, session=session)
+        if not removed.deleted_count and (stored := await self.get(plan_id)) is not None:
+            raise PlanConflict(plan_id, stored)
+        # A crash before leaves moves of a plan that is gone: the removal, which is repeated, finds them.
+        async with self._store.conversation(BATCH_TIMEOUT) as session:
+            await self._moves.delete_many({"plan": plan_id}, session=session)
+
+    async def insert(self, plan: Plan, moves: Several[PlannedMove]) -> None:
         """Store a new one, as ``Catalog.insert_plan``."""
+        await self._insert_moves(moves)
         async with self._store.conversation() as session:
             try:
                 await self._stored.insert_one(plan_document(plan), session=session)
+                return
             except DuplicateKeyError:
-                stored = await self._get(plan.id, session)
-                if stored != plan:
-                    raise PlanConflict(plan.id, stored) from None
+                pass
+        stored = await self.get(plan.id)
+        if stored != plan:
+            raise PlanConflict(plan.id, stored)
 
     async def replace(self, plan: Plan) -> None:
         """Compare-and-set, as ``Catalog.replace_plan``."""
-        expected = {"_id": plan.id, "version": plan.version - 1}
-        async with self._store.conversation() as session:
-            while True:
-                result = await self._stored.replace_one(expected, plan_document(plan), session=session)
-                if result.matched_count:
-                    return
-                stored = await self._get(plan.id, session)
-                if stored == plan:
-                    return
-                if stored is None or stored.version != plan.version - 1:
-                    raise PlanConflict(plan.id, stored)
+        expected = {"_id": plan.id, "version": plan.version - 1, "progress": {"$exists": True}}
+        while True:
+            async with self._store.conversation() as session:
+                result = await self._stored.update_one(expected, {"$set": changing_plan(plan)}, session=session)
+            if result.matched_count:
+                return
+            stored = await self.get(plan.id)
+            if stored == plan:
+                return
+            if stored is None or stored.version != plan.version - 1:
+                raise PlanConflict(plan.id, stored)
 
-    async def list_all(self, states: Several[PlanState] | None, after: str | None, limit: int) -> list[Plan]:
+    async def list_all(
+        self, states: Several[PlanState] | None, active: bool, after: str | None, limit: int
+    ) -> list[Plan]:
         """Return those in one of the states, as ``Catalog.list_plans``."""
         condition: dict[str, Any] = {"_id": {"$gt": after or ""}}  # no id is empty
         if states is not None:
             condition["state"] = {"$in": [state.value for state in states]}
+        if active:
+            # Documents of schema version 3 do not say.
+            condition["active"] = {"$in": [True, None]}
         if limit < 1:
             return []  # MongoDB takes 0 for "no limit"
         async with self._store.conversation() as session:
             cursor = self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session)
             documents = await cursor.to_list()
-        return [self._read(document) for document in documents]
+        found = [await self._read(document) for document in documents]
+        return [plan for plan in found if plan is not None and (plan.active or not active)]
 
-    async def _get(self, plan_id: str, session: Session) -> Plan | None:
-        document = await self._stored.find_one({"_id": plan_id}, session=session)
-        return None if document is None else self._read(document)
+    async def get_move(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
+        """Return the move of a queue that the plan has, None if it has none."""
+        condition = {"plan": plan_id, "project": key.project, "queue": key.queue}
+        async with self._store.conversation() as session:
+            document = await self._moves.find_one(condition, session=session)
+        return None if document is None else self._read_move(document)
 
-    def _read(self, document: dict[str, Any]) -> Plan:
+    async def list_moves(
+        self,
+        plan_id: str,
+        numbers: Several[int] | None,
+        outcomes: Several[Outcome | None] | None,
+        after: int,
+        before: int | None,
+        limit: int,
+    ) -> list[PlannedMove]:
+        """Return those that pass every filter, as ``Catalog.list_planned_moves``."""
+        condition: dict[str, Any] = {"plan": plan_id, "number": {"$gt": after}}
+        if before is not None:
+            condition["number"]["$lt"] = before
+        if numbers is not None:
+            condition["number"]["$in"] = list(numbers)
+        if outcomes is not None:
+            condition["outcome"] = {"$in": [outcome and outcome.value for outcome in outcomes]}
+        if limit < 1:
+            return []  # MongoDB takes 0 for "no limit"
+        async with self._store.conversation() as session:
+            cursor = self._moves.find(condition, sort=[("number", 1)], limit=limit, session=session)
+            documents = await cursor.to_list()
+        return [self._read_move(document) for document in documents]
+
+    async def end_moves(self, plan_id: str, endings: Several[Ending]) -> None:
+        """Write down how moves ended, as ``Catalog.end_planned_moves``."""
+        if endings:
+            async with self._store.conversation() as session:
+                updates = [_ended(plan_id, ending) for ending in endings]
+                await self._moves.bulk_write(updates, ordered=False, session=session)
+
+    async def carry_over(self) -> None:
+        """Bring plans of schema version 3 into the present shape, each as its next version, but for damaged ones."""
+        async with self._store.conversation(BATCH_TIMEOUT) as session:
+            before = [document["_id"] async for document in self._stored.find(_OF_BEFORE, {"_id": 1}, session=session)]
+        for plan_id in before:
+            async with self._store.conversation(BATCH_TIMEOUT) as session:
+                document = await self._stored.find_one({"_id": plan_id, **_OF_BEFORE}, session=session)
+            if document is not None:
+                await self._carry_over(document)
+
+    async def _carry_over(self, document: Mapping[str, Any]) -> bool:
+        """Do so with one; return whether that can be done. Its moves come first: a crash in between leaves them, and
+        the plan as it was, to be carried over again."""
+        try:
+            plan, moves = await asyncio.to_thread(read, plan_of_version_3, document)
+        except ValueError:
+            return False
+        await self._insert_moves(moves)
+        # They may have been stored by one that read the plan before, and died before more of them had ended.
+        ended = [move.ending for move in moves if move.ending is not None]
+        for first in range(0, len(ended), _BATCH):
+            await self.end_moves(plan.id, ended[first : first + _BATCH])
+        # If a mover of a release before has changed it, it is met and carried over another time.
+        expected = {"_id": plan.id, "version": document["version"], **_OF_BEFORE}
+        async with self._store.conversation() as session:
+            await self._stored.replace_one(expected, plan_document(plan), session=session)
+        return True
+
+    async def _insert_moves(self, moves: Several[PlannedMove]) -> None:
+        """Store those that are not there yet."""
+        documents = [planned_move_document(move) for move in moves]
+        for first in range(0, len(documents), _BATCH):
+            async with self._store.conversation(BATCH_TIMEOUT) as session:
+                try:
+                    await self._moves.insert_many(documents[first : first + _BATCH], ordered=False, session=session)
+                except BulkWriteError as error:
+                    if any(failed["code"] != _DUPLICATE_KEY for failed in error.details["writeErrors"]):
+                        raise
+
+    async def _read(self, document: Mapping[str, Any]) -> Plan | None:
+        """Return the plan in a document, as it is now if it is of schema version 3; None if it is gone by now."""
+        if "progress" not in document and await self._carry_over(document):
+            return await self.get(document["_id"])
         try:
             return read(read_plan, document)
         except ValueError as error:
             raise self._store.unavailable(f"plans: {error}") from error
+
+    def _read_move(self, document: Mapping[str, Any]) -> PlannedMove:
+        try:
+            return read(read_planned_move, document)
+        except ValueError as error:
+            raise self._store.unavailable(f"planned_moves: {error}") from error
+
+
+_OF_BEFORE = {"progress": {"$exists": False}}
+
+
+def _ended(plan_id: str, ending: Ending) -> UpdateOne:
+    condition = {"_id": planned_move_id(plan_id, ending.number), "outcome": None}
+    return UpdateOne(condition, {"$set": {"outcome": ending.outcome.value, "ending": ending.to_json()}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from pymongo import IndexModel
@@ -12,11 +13,14 @@ from catalog.errors import NotInitialised, WrongSchema
 from catalog.interface import SCHEMA_VERSION
 from catalog.model import KINDS, RARE_STATES
 from catalog.mongodb import mark
+from catalog.mongodb.partitions import claim_addresses
 
 if TYPE_CHECKING:
+    from catalog.mongodb.plans import Plans
     from catalog.mongodb.store import Session, Store
 
 _ID = "schema"
+_IDENTITY = "identity"
 _EARLIER = list(range(1, SCHEMA_VERSION))
 # Seconds for an index: over many documents it takes as long as it takes, and other servers go on meanwhile.
 _INDEX_TIMEOUT = 3600.0
@@ -43,6 +47,14 @@ _INDEXES = {
             partialFilterExpression=_RARE,
         ),
     ],
+    "partitions": [
+        IndexModel(
+            [("addresses", 1)],
+            name="address",
+            unique=True,
+            partialFilterExpression={"addresses": {"$exists": True}},
+        ),
+    ],
     "moves": [
         IndexModel(
             [("project", 1), ("queue", 1)],
@@ -54,6 +66,26 @@ _INDEXES = {
         IndexModel([("partitions", 1), ("_id", 1)], name="partition"),
         IndexModel([("state", 1), ("_id", 1)], name="state"),
         IndexModel([("plan", 1), ("_id", 1)], name="plan"),
+        IndexModel([("ended", 1), ("_id", 1)], name="ended", partialFilterExpression={"unfinished": False}),
+        *(
+            IndexModel(
+                [(field, 1) for field in ("unfinished", *fields, "_id")],
+                name="_".join(["unfinished_moves", *fields]),
+                partialFilterExpression={"unfinished": True},
+            )
+            for fields in ([], ["partitions"], ["project"], ["plan"])
+        ),
+        IndexModel([("plan", 1), ("state", 1), ("_id", 1)], name="plan_and_state"),
+    ],
+    "plans": [IndexModel([("active", 1), ("_id", 1)], name="active")],
+    "planned_moves": [
+        IndexModel([("plan", 1), ("number", 1)], name="number"),
+        IndexModel([("plan", 1), ("outcome", 1), ("number", 1)], name="outcome"),
+        IndexModel([("plan", 1), ("project", 1), ("queue", 1)], name="queue", unique=True),
+    ],
+    "tenants": [
+        IndexModel([("pinned", 1), ("_id", 1)], name="pinned"),
+        IndexModel([("spread", 1), ("_id", 1)], name="spread"),
     ],
 }
 
@@ -94,17 +126,26 @@ async def check(store: Store) -> None:
     _refuse_others(store, version)
 
 
-async def init(store: Store) -> None:
+async def identity(store: Store) -> str:
+    """Return the catalog's token. Raises CatalogUnavailable if it has none: it is of an earlier release."""
+    async with store.conversation() as session:
+        document = await store.database["catalog"].find_one({"_id": _IDENTITY}, session=session)
+    if document is None:
+        raise store.unavailable("it has no identity yet: marconi-proxy catalog init gives it one")
+    return str(document["token"])
+
+
+async def init(store: Store, plans: Plans) -> None:
     """Create collections, indexes and the schema version, in this order: where the version is, the others are.
 
     A crash leaves some of them; the next ``init`` makes the rest. Of an earlier version the documents are left as they
-    are. Raises WrongSchema, having changed nothing.
+    are, but for plans, which are carried over. Raises WrongSchema, having changed nothing.
     """
     async with store.conversation() as session:
         await _require_fit_server(store, session)
         version = await _version(store, session)
     if version is None or version in _EARLIER:
-        await _bring_up_to_date(store)
+        await _bring_up_to_date(store, plans)
     async with store.conversation() as session:
         version = await _version(store, session)
         if version == SCHEMA_VERSION:
@@ -112,12 +153,16 @@ async def init(store: Store) -> None:
     _refuse_others(store, version)
 
 
-async def _bring_up_to_date(store: Store) -> None:
+async def _bring_up_to_date(store: Store, plans: Plans) -> None:
     async with store.conversation(_INDEX_TIMEOUT) as session:
         for collection in _COLLECTIONS:
             await _create(store, collection, session)
         for collection, indexes in _INDEXES.items():
             await store.database[collection].create_indexes(indexes, session=session)
+        await claim_addresses(store, session)
+        with suppress(DuplicateKeyError):
+            await store.database["catalog"].insert_one({"_id": _IDENTITY, "token": token_hex(8)}, session=session)
+        await plans.carry_over()
         with suppress(DuplicateKeyError):  # another init was faster
             # Finds the document of an earlier version, or none, and then makes one.
             await store.database["catalog"].update_one(

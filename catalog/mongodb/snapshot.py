@@ -14,7 +14,15 @@ from pymongo.errors import OperationFailure
 
 from catalog.errors import SnapshotTooOld
 from catalog.model import AT_A_TIME, KINDS, Kept
-from catalog.mongodb.documents import read, read_move, read_partition, read_placement, read_plan, read_tenant
+from catalog.mongodb.documents import (
+    read,
+    read_move,
+    read_partition,
+    read_placement,
+    read_plan,
+    read_planned_move,
+    read_tenant,
+)
 from catalog.mongodb.store import BATCH_TIMEOUT
 
 if TYPE_CHECKING:
@@ -33,6 +41,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Kept]] = {
     "placement": read_placement,
     "move": _free_move,
     "plan": read_plan,
+    "planned_move": read_planned_move,
 }
 
 

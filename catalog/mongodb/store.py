@@ -21,6 +21,7 @@ lease, and whoever moves a queue waits for its acknowledgement, which it gives b
 from __future__ import annotations
 
 import asyncio
+import re
 import warnings
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, contextmanager
@@ -30,8 +31,9 @@ import pymongo
 from bson import Timestamp
 from bson.errors import BSONError
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
-from pymongo.errors import ConfigurationError, InvalidName, InvalidURI, PyMongoError
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
+from pymongo.uri_parser import split_options
 
 from catalog.errors import BadCatalogURI, CatalogUnavailable
 from catalog.uri import split
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# What pymongo raises for a URI; InvalidURI and InvalidName are among these, OSError is for files of TLS.
+_REFUSALS = (PyMongoError, ValueError, TypeError, OSError, Warning)
+
 # Seconds for one verb of the catalog, all its steps and the driver's retries together.
 VERB_TIMEOUT = 5.0
 # Seconds for one batch of a backup, read or written. Nobody waits for it but an operator, to whom a store that is busy
@@ -56,14 +61,41 @@ BATCH_TIMEOUT = 60.0
 _SELECTION_TIMEOUT_MS = 3000
 
 
+def _fault(uri: str, error: Exception) -> str:
+    """Say what is wrong with a URI that pymongo refused with ``error``: of an option its name, and no secret."""
+    options = uri.partition("?")[2]
+    # With an "@" in it, this may begin inside a password whose reserved characters were not escaped.
+    if options and "@" not in options and (wrong := _wrong_option(re.split("[&;]", options))):
+        return (
+            f"the MongoDB URI has a bad option, {wrong}: it is unknown or deprecated, its value is not accepted,"
+            " or it contradicts an option before it"
+        )
+    words = (
+        "the MongoDB URI is malformed, or its options do not fit its hosts, its user or the files that they name;"
+        " reserved characters in user and password must be %-escaped"
+    )
+    return words if "@" in uri else f"{words}: {error}"
+
+
+def _wrong_option(options: list[str]) -> str | None:
+    """Return the first of these options that pymongo refuses after those before it, None if there is none."""
+    for number, option in enumerate(options, 1):
+        try:
+            split_options("&".join(options[:number]))
+        except _REFUSALS:
+            name, equals, _ = option.partition("=")
+            return name if name and equals else f"number {number}"
+    return None
+
+
 class Store:
     """One client, one database. ``where`` names the hosts and the database, never a user or password."""
 
     def __init__(self, uri: str) -> None:
         """Parse ``uri``; connect later. Raises BadCatalogURI."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # pymongo only warns of a misspelt option (of TLS, say)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # pymongo only warns of a misspelt option (of TLS, say)
+            try:
                 self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
                     uri,
                     appname="marconi-proxy",
@@ -72,19 +104,14 @@ class Store:
                     serverSelectionTimeoutMS=_SELECTION_TIMEOUT_MS,
                     connectTimeoutMS=_SELECTION_TIMEOUT_MS,
                 )
-            # Given here, so that options in the URI (w=1, readPreference=secondary) cannot weaken what is promised.
-            self.database = self._client.get_default_database(
-                read_preference=ReadPreference.PRIMARY,
-                read_concern=ReadConcern("majority"),
-                write_concern=WriteConcern("majority"),
-            )
-        except (InvalidURI, ConfigurationError, InvalidName, ValueError, TypeError, Warning) as error:
-            if "@" in uri:
-                # What the parser quotes may be a piece of a badly escaped password; so may the error chain.
-                raise BadCatalogURI(
-                    "the MongoDB URI is malformed; reserved characters in user and password must be %-escaped"
-                ) from None
-            raise BadCatalogURI(f"the MongoDB URI is malformed: {error}") from None
+                # Given here, so that options in the URI (w=1, readPreference=secondary) cannot weaken what is promised.
+                self.database = self._client.get_default_database(
+                    read_preference=ReadPreference.PRIMARY,
+                    read_concern=ReadConcern("majority"),
+                    write_concern=WriteConcern("majority"),
+                )
+            except _REFUSALS as error:
+                raise BadCatalogURI(_fault(uri, error)) from None  # the error chain may hold a secret
         if "." in split(uri).path:  # pymongo takes the rest for the name of a collection
             raise BadCatalogURI("the name of a MongoDB database has no dot in it")
         seeds = split(uri).authority.rpartition("@")[2]

@@ -24,10 +24,20 @@ class Tenants:
         """Return what was decided for the project, None if nothing was."""
         async with self._store.conversation() as session:
             document = await self._stored.find_one({"_id": project}, session=session)
-        try:
-            return None if document is None else read(read_tenant, document)
-        except ValueError as error:
-            raise self._store.unavailable(f"tenants: {error}") from error
+        return None if document is None else self._read(document)
+
+    async def list_all(self, pinned: str | None, spread: int | None, after: str | None, limit: int) -> list[Tenant]:
+        """Return those that pass every filter, as ``Catalog.list_tenants``."""
+        filters = {"pinned": pinned, "spread": spread}
+        condition: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
+        if after is not None:
+            condition["_id"] = {"$gt": after}
+        if limit < 1:
+            return []  # MongoDB takes 0 for "no limit"
+        async with self._store.conversation() as session:
+            cursor = self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session)
+            documents = await cursor.to_list()
+        return [self._read(document) for document in documents]
 
     async def put(self, tenant: Tenant) -> None:
         """Store it, whatever was there."""
@@ -50,3 +60,9 @@ class Tenants:
         """Forget it, if it is there."""
         async with self._store.conversation() as session:
             await self._stored.delete_one({"_id": project}, session=session)
+
+    def _read(self, document: Mapping[str, Any]) -> Tenant:
+        try:
+            return read(read_tenant, document)
+        except ValueError as error:
+            raise self._store.unavailable(f"tenants: {error}") from error

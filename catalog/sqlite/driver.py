@@ -14,16 +14,19 @@ from catalog.interface import Catalog
 from catalog.model import (
     Audit,
     Change,
+    Ending,
     HeldWrites,
     Holder,
     Kept,
     Member,
     Move,
     MoveState,
+    Outcome,
     Partition,
     Placement,
     PlacementState,
     Plan,
+    PlannedMove,
     PlanState,
     QueueKey,
     Statistics,
@@ -31,6 +34,7 @@ from catalog.model import (
     Synced,
     Tenant,
     Walk,
+    WholePlan,
 )
 from catalog.sqlite import (
     audit,
@@ -55,14 +59,16 @@ T = TypeVar("T")
 
 # Seconds to empty a catalog, all of whose pages have to be read.
 _EMPTY_TIMEOUT = 3600.0
+# How many moves of a plan are stored at a time: other writes, of seals too, take turns with these.
+_BATCH = 500
 
 
 class SQLiteCatalog(Catalog):
     """A catalog in the file ``path``, used by any number of processes at once.
 
     Writes take turns on one lane and in ``BEGIN IMMEDIATE``, across processes too. Reads have another one and never
-    wait for a writer (write-ahead log); counting, which walks an index, has a third, so that reads need not wait for
-    it. ``poll`` is how often, in seconds, feeds look for the writes of other processes.
+    wait for a writer (write-ahead log); what walks an index, as counting does, has a third, so that reads need not wait
+    for it. ``poll`` is how often, in seconds, feeds look for the writes of other processes.
     """
 
     def __init__(self, path: str, *, poll: float = 0.02) -> None:
@@ -112,6 +118,9 @@ class SQLiteCatalog(Catalog):
     async def close(self) -> None:
         for lane in (self._writing, self._reading, self._counting, *self._bells.values(), *self._snapshots):
             await lane.close()
+
+    async def identity(self) -> str:
+        return await self._reading.transact(schema.identity, self._path)
 
     async def get_placement(self, key: QueueKey) -> Placement | None:
         return await self._reading.transact(placements.get, key, self._path)
@@ -178,6 +187,11 @@ class SQLiteCatalog(Catalog):
     async def get_tenant(self, project: str) -> Tenant | None:
         return await self._reading.transact(tenants.get, project, self._path)
 
+    async def list_tenants(
+        self, *, pinned: str | None = None, spread: int | None = None, after: str | None = None, limit: int
+    ) -> list[Tenant]:
+        return await self._reading.transact(tenants.list_all, pinned, spread, after, limit, self._path)
+
     async def put_tenant(self, tenant: Tenant) -> None:
         await self._write(tenants.put, tenant)
 
@@ -219,12 +233,18 @@ class SQLiteCatalog(Catalog):
         partition: str | None = None,
         states: Collection[MoveState] | None = None,
         plan: str | None = None,
+        ids: Collection[str] | None = None,
         after: str | None = None,
         limit: int,
     ) -> list[Move]:
-        return await self._reading.transact(
-            moves.list_all, project, queue, partition, states, plan, after, limit, self._path
-        )
+        filters = (project, queue, partition, states, plan, ids)
+        return await self._reading.transact(moves.list_all, *filters, after, limit, self._path)
+
+    async def list_ended_moves(self, *, keep: int, skip: int, limit: int) -> list[Move]:
+        return await self._counting.transact(moves.list_ended, keep, skip, limit, self._path)
+
+    async def remove_moves(self, ids: Collection[str]) -> None:
+        await self._write(moves.remove, ids)
 
     async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
         return await self._write(moves.take, move_id, holder, seconds, over, self._path)
@@ -245,20 +265,63 @@ class SQLiteCatalog(Catalog):
         await self._writing.transact(moves.remove_held_writes, move_id)
 
     async def get_plan(self, plan_id: str) -> Plan | None:
-        return await self._reading.transact(plans.get, plan_id, self._path)
+        return await self._read_plans(plans.get, plan_id, self._path)
 
-    async def insert_plan(self, plan: Plan) -> None:
-        await self._write(plans.insert, plan, self._path)
+    async def has_plan(self, plan_id: str) -> bool:
+        return await self._reading.transact(plans.there, plan_id)
+
+    async def remove_plan(self, plan_id: str) -> None:
+        await self._write(plans.remove, plan_id, self._path)
+
+    async def insert_plan(self, whole: WholePlan) -> None:
+        for first in range(0, len(whole.moves), _BATCH):
+            await self._writing.transact(plans.insert_moves, whole.moves[first : first + _BATCH])
+        await self._write(plans.insert, whole.plan, self._path)
 
     async def replace_plan(self, plan: Plan) -> None:
         await self._write(plans.replace, plan, self._path)
 
     async def list_plans(
-        self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
+        self,
+        *,
+        states: Collection[PlanState] | None = None,
+        active: bool = False,
+        after: str | None = None,
+        limit: int,
     ) -> list[Plan]:
-        return await self._reading.transact(plans.list_all, states, after, limit, self._path)
+        return await self._read_plans(plans.list_all, states, active, after, limit, self._path)
+
+    async def _read_plans(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        try:
+            return await self._reading.transact(function, *args, **kwargs)
+        except plans.OfBefore:
+            await self._write(plans.carry_over)
+            return await self._reading.transact(function, *args, **kwargs)
+
+    async def get_planned_move(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
+        return await self._reading.transact(plans.get_move, plan_id, key, self._path)
+
+    async def list_planned_moves(
+        self,
+        plan_id: str,
+        *,
+        numbers: Collection[int] | None = None,
+        outcomes: Collection[Outcome | None] | None = None,
+        after: int = -1,
+        before: int | None = None,
+        limit: int,
+    ) -> list[PlannedMove]:
+        return await self._reading.transact(
+            plans.list_moves, plan_id, numbers, outcomes, after, before, limit, self._path
+        )
+
+    async def end_planned_moves(self, plan_id: str, endings: Collection[Ending]) -> None:
+        await self._writing.transact(plans.end_moves, plan_id, endings)
 
     async def snapshot(self) -> AsyncGenerator[list[Kept], None]:
+        await self._write(plans.carry_over)
         lane = Lane(self._path, "snapshot", begin="BEGIN")
         self._snapshots.add(lane)
         reading: list[Iterator[list[Kept]]] = []

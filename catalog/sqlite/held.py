@@ -21,7 +21,7 @@ class Stored(NamedTuple):
 
 def read(connection: sqlite3.Connection, table: str) -> Stored | None:
     """Return what is stored, None if nothing ever was."""
-    row = connection.execute(f"SELECT document, holder, token, beat, promised FROM {table}").fetchone()  # noqa: S608
+    row = connection.execute(f"SELECT document, {lock.COLUMNS} FROM {table}").fetchone()  # noqa: S608
     if row is None:
         return None
     document, name, token, beat, promised = row

@@ -11,13 +11,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from catalog.errors import CatalogInUse, LoadRefused, LoadUnfinished, NotEmpty, PartitionUnknown
-from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, Tenant, above_all
+from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, PlannedMove, Tenant, above_all
 from catalog.sqlite import audit, changes, moves, partitions, placements, plans, statistics, tenants
 from catalog.sqlite.translation import unavailable
 
 # By kind, its table. What names comes before what is named when they are emptied.
 _TABLES = {kind: f"{kind}s" for kind in KINDS}
-_EMPTIED = ("statistics", "held_writes", "plans", "moves", "placed", "placements", "tenants", "partitions")
+_EMPTIED = (
+    "statistics",
+    "held_writes",
+    "planned_moves",
+    "plans",
+    "moves",
+    "placed",
+    "placements",
+    "tenants",
+    "partitions",
+)
 _LARGEST = "SELECT max(coalesce((SELECT max(token) FROM moves), 0), coalesce((SELECT first_token FROM loading), 0))"
 
 
@@ -91,4 +101,5 @@ _INSERTS: dict[type[Kept], Callable[[sqlite3.Connection, Any], None]] = {
     Placement: placements.store,
     Move: moves.store,
     Plan: plans.store,
+    PlannedMove: plans.store_move,
 }

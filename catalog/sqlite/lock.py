@@ -3,7 +3,8 @@
 Each function runs inside a transaction that its caller begins and ends.
 
 ``held_until`` is of releases before schema version 4, which compare it with the clock. It says that a lock is held for
-ever, so that a process of such a release leaves it alone.
+ever, so that a process of such a release leaves it alone. One that holds a lock renews ``held_until`` only: then that
+counts as its beat.
 
 Statements are put together from the fixed pieces in this package only; every value is bound.
 """
@@ -16,6 +17,12 @@ import sqlite3
 _FOR_EVER = 5373484.0
 # The tables of a single document have it under this id.
 _ONLY = 1
+# The columns of a holder. A hold of an earlier release promises nothing, and what its row had before is not its own.
+COLUMNS = (
+    f"holder, token, CASE held_until WHEN {_FOR_EVER} THEN beat"
+    " ELSE CAST((held_until - julianday('1970-01-01')) * 86400000 AS INTEGER) END,"
+    f" CASE held_until WHEN {_FOR_EVER} THEN promised ELSE 0.0 END"
+)
 
 
 def take(connection: sqlite3.Connection, table: str, holder: str, seconds: float, id_: str | int = _ONLY) -> None:

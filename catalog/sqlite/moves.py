@@ -10,14 +10,24 @@ import sqlite3
 from collections.abc import Collection, Mapping
 
 from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay
-from catalog.model import ChangeSubject, HeldWrites, Holder, Move, MoveState
+from catalog.model import (
+    FEW_STATES,
+    UNFINISHED_STATES,
+    ChangeSubject,
+    HeldWrites,
+    Holder,
+    Move,
+    MoveState,
+)
 from catalog.sqlite import changes, lock
 from catalog.sqlite.translation import unavailable
 
 # ``holder`` is null of a move that no mover holds.
-_COLUMNS = "id, version, state, document, holder, token, beat, promised"
+_COLUMNS = f"id, version, state, document, {lock.COLUMNS}"
 # As if no mover held it.
 FREE_COLUMNS = "id, version, state, document, NULL, token, beat, promised"
+# None if every finished move is to be kept.
+_LAST_TO_GO = "SELECT ended, id FROM moves WHERE NOT unfinished ORDER BY ended DESC, id DESC LIMIT 1 OFFSET ?"
 _Row = tuple[str, int, str, str, str | None, int, int, float]
 
 
@@ -58,9 +68,9 @@ def insert(connection: sqlite3.Connection, move: Move, path: str) -> None:
 def store(connection: sqlite3.Connection, move: Move) -> None:
     """Store one that is not there, held by nobody."""
     connection.execute(
-        "INSERT INTO moves (version, state, unfinished, document, project, queue, source, target, plan, id)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        _encode(move),
+        "INSERT INTO moves (version, state, unfinished, ended, document, project, queue, source, target, plan, id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        _encode(move, _next_end(connection) if move.finished else 0),
     )
 
 
@@ -77,9 +87,9 @@ def replace(connection: sqlite3.Connection, move: Move, token: int | None, path:
         raise MoveConflict(move.id, stored)
     _refuse_second(connection, move, path)
     connection.execute(
-        "UPDATE moves SET version = ?, state = ?, unfinished = ?, document = ?, project = ?, queue = ?, source = ?,"
-        " target = ?, plan = ? WHERE id = ?",
-        _encode(move),
+        "UPDATE moves SET version = ?, state = ?, unfinished = ?, ended = ?, document = ?, project = ?, queue = ?,"
+        " source = ?, target = ?, plan = ? WHERE id = ?",
+        _encode(move, _next_end(connection) if move.finished else 0),
     )
     changes.append(connection, ChangeSubject.MOVE, (move.id,), move.version)
 
@@ -91,27 +101,67 @@ def list_all(
     partition: str | None,
     states: Collection[MoveState] | None,
     plan: str | None,
+    ids: Collection[str] | None,
     after: str | None,
     limit: int,
     path: str,
 ) -> list[Move]:
     """Return those that pass every filter, as ``Catalog.list_moves``."""
-    conditions, values = ["id > ?"], [after or ""]  # no id is empty
+    conditions: list[str] = ["id > ?"]
+    values: list[object] = [after or ""]  # no id is empty
     for column, value in (("project", project), ("queue", queue), ("plan", plan)):
         if value is not None:
             conditions.append(f"{column} = ?")
             values.append(value)
-    if partition is not None:
-        conditions.append("(source = ? OR target = ?)")
-        values += [partition, partition]
+    few = plan is not None and partition is None and states is not None and 0 < len(states) <= FEW_STATES
     if states is not None:
-        conditions.append(f"state IN ({', '.join('?' * len(states))})")
-        values += [state.value for state in states]
+        # The plus keeps SQLite from preferring the index of states to that of a filter that fewer moves pass.
+        plus = "" if few or (len(conditions) == 1 and partition is None) else "+"
+        # The condition of the partial indexes: unfinished moves are found without a look at finished ones.
+        if UNFINISHED_STATES.issuperset(states):
+            conditions.append("unfinished")
+            plus = "" if few else "+"
+        if few or set(states) != UNFINISHED_STATES:
+            conditions.append(f"{plus}state IN ({', '.join('?' * len(states))})")
+            values += [state.value for state in states]
+    if ids is not None:
+        conditions.append(f"id IN ({', '.join('?' * len(ids))})")
+        values += ids
+    condition, most = " AND ".join(conditions), max(limit, 0)
+    if partition is None:
+        # SQLite would walk all moves of the plan rather than sort those in a few states.
+        index = "INDEXED BY moves_by_plan_and_state" if few else ""
+        wanted = f"SELECT {_COLUMNS} FROM moves {index} WHERE {condition} ORDER BY id LIMIT ?"  # noqa: S608
+        rows = connection.execute(wanted, (*values, most))
+    else:
+        # Not with OR, for which SQLite reads all moves of the partition and sorts them.
+        sides = [
+            f"SELECT id FROM (SELECT id FROM moves WHERE {side} = ? AND {condition} ORDER BY id LIMIT ?)"  # noqa: S608
+            for side in ("source", "target")
+        ]
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM moves WHERE id IN ({' UNION '.join(sides)}) ORDER BY id LIMIT ?",  # noqa: S608
+            (*(partition, *values, most) * 2, most),
+        )
+    return [decode(row, path) for row in rows]
+
+
+def list_ended(connection: sqlite3.Connection, keep: int, skip: int, limit: int, path: str) -> list[Move]:
+    """Return finished ones in the order of their ends, as ``Catalog.list_ended_moves``."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM moves WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?",  # noqa: S608
-        (*values, max(limit, 0)),
+        f"SELECT {_COLUMNS} FROM moves WHERE NOT unfinished AND (ended, id) <= ({_LAST_TO_GO})"  # noqa: S608
+        " ORDER BY ended, id LIMIT ? OFFSET ?",
+        (keep, limit, skip),
     )
     return [decode(row, path) for row in rows]
+
+
+def remove(connection: sqlite3.Connection, ids: Collection[str]) -> None:
+    """Remove finished ones, as ``Catalog.remove_moves``."""
+    for move_id in ids:
+        if connection.execute("DELETE FROM moves WHERE id = ? AND NOT unfinished", (move_id,)).rowcount:
+            remove_held_writes(connection, move_id)
+            changes.append(connection, ChangeSubject.MOVE, (move_id,))
 
 
 def holders(connection: sqlite3.Connection) -> list[str]:
@@ -179,13 +229,19 @@ def _refuse_second(connection: sqlite3.Connection, move: Move, path: str) -> Non
         raise MoveUnderWay(other)
 
 
-def _encode(move: Move) -> tuple[object, ...]:
+def _next_end(connection: sqlite3.Connection) -> int:
+    (last,) = connection.execute("SELECT max(ended) FROM moves WHERE NOT unfinished").fetchone()
+    return int(last or 0) + 1
+
+
+def _encode(move: Move, ended: int) -> tuple[object, ...]:
     document = move.to_json()
     del document["holder"]
     return (
         move.version,
         move.state.value,
         not move.finished,
+        ended,
         json.dumps(document),
         *move.key,
         move.source,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 
-from catalog.errors import PartitionConflict, PartitionInUse
+from catalog.errors import HostTaken, PartitionConflict, PartitionInUse
 from catalog.model import COMING_STATES, ChangeSubject, Partition
 from catalog.sqlite import changes, listing, moves
 from catalog.sqlite.translation import unavailable
@@ -41,6 +42,7 @@ def insert(connection: sqlite3.Connection, partition: Partition, path: str) -> N
         if _same(stored, partition):
             return
         raise PartitionConflict(partition.name, stored)
+    _refuse_taken(connection, partition, partition.addresses, path)
     store(connection, partition)
     changes.append(connection, ChangeSubject.PARTITION, (partition.name,))
 
@@ -57,6 +59,8 @@ def replace(connection: sqlite3.Connection, partition: Partition, path: str) -> 
         return
     if stored is None or stored.version != partition.version - 1:
         raise PartitionConflict(partition.name, stored)
+    new = {address: host for address, host in partition.addresses.items() if address not in stored.addresses}
+    _refuse_taken(connection, partition, new, path)
     connection.execute("UPDATE partitions SET version = ?, document = ? WHERE name = ?", _encode(partition))
     changes.append(connection, ChangeSubject.PARTITION, (partition.name,))
 
@@ -64,11 +68,19 @@ def replace(connection: sqlite3.Connection, partition: Partition, path: str) -> 
 def remove(connection: sqlite3.Connection, name: str, path: str) -> None:
     """Remove it, as ``Catalog.remove_partition``."""
     named = listing.count(connection, None, [name], None)
-    coming = moves.list_all(connection, None, None, name, COMING_STATES, None, None, 1, path)
+    coming = moves.list_all(connection, None, None, name, COMING_STATES, None, None, None, 1, path)
     if named or coming:
         raise PartitionInUse(name, named, coming[0].id if coming else None)
     if connection.execute("DELETE FROM partitions WHERE name = ?", (name,)).rowcount:
         changes.append(connection, ChangeSubject.PARTITION, (name,))
+
+
+def _refuse_taken(connection: sqlite3.Connection, partition: Partition, new: Mapping[str, str], path: str) -> None:
+    """Raise HostTaken if another partition has one of the addresses. There is one writing transaction at a time."""
+    others = [other for other in list_all(connection, path) if other.name != partition.name]
+    for other in others:
+        for address in other.addresses.keys() & new.keys():
+            raise HostTaken(new[address], other.name)
 
 
 def _same(one: Partition, other: Partition) -> bool:

@@ -4,23 +4,44 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
-from catalog.errors import PlanConflict
-from catalog.model import ChangeSubject, Plan, PlanState
+from catalog.errors import CatalogUnavailable, PlanConflict
+from catalog.model import FINISHED_PLAN_STATES, ChangeSubject, Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey
+from catalog.model.plan import from_version_3
 from catalog.sqlite import changes
 from catalog.sqlite.translation import unavailable
 
-COLUMNS = "id, version, state, document"
+COLUMNS = "id, version, state, document, progress"
+MOVE_COLUMNS = "plan, number, project, queue, document, ending"
+_Row = tuple[str, int, str, str, str | None]
 
 
-def decode(row: tuple[str, int, str, str], path: str) -> Plan:
-    """Return the plan in a row of COLUMNS. Raises CatalogUnavailable if it is none."""
-    id_, version, state, document = row
+class OfBefore(CatalogUnavailable):
+    """A plan of schema version 3 is to be carried over before it can be read."""
+
+
+def decode(row: _Row, path: str) -> Plan:
+    """Return the plan in a row of COLUMNS. Raises CatalogUnavailable if it is none; OfBefore."""
+    id_, version, state, document, progress = row
+    if progress is None:
+        raise OfBefore(f"catalog {path}: plan {id_!r} is of schema version 3, or damaged")
+    columns = {"id": id_, "version": version, "state": state}
     try:
-        return Plan.from_json({**json.loads(document), "id": id_, "version": version, "state": state})
+        return Plan.from_json({**json.loads(document), **columns, "progress": json.loads(progress)})
     except (ValueError, TypeError, KeyError) as error:
         raise unavailable(path, f"plan {id_!r} is damaged ({error})") from error
+
+
+def decode_move(row: tuple[str, int, str, str, str, str | None], path: str) -> PlannedMove:
+    """Return the planned move in a row of MOVE_COLUMNS. Raises CatalogUnavailable if it is none."""
+    plan, number, project, queue, document, ending = row
+    columns = {"plan": plan, "number": number, "project": project, "queue": queue}
+    try:
+        ended = None if ending is None else json.loads(ending)
+        return PlannedMove.from_json({**json.loads(document), **columns, "ending": ended})
+    except (ValueError, TypeError, KeyError) as error:
+        raise unavailable(path, f"move {number} of plan {plan!r} is damaged ({error})") from error
 
 
 def get(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | None:
@@ -29,9 +50,26 @@ def get(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | None:
     return decode(row, path) if row else None
 
 
+def there(connection: sqlite3.Connection, plan_id: str) -> bool:
+    """Tell whether there is such a plan."""
+    return connection.execute("SELECT 1 FROM plans WHERE id = ?", (plan_id,)).fetchone() is not None
+
+
+def remove(connection: sqlite3.Connection, plan_id: str, path: str) -> None:
+    """Remove a finished one, as ``Catalog.remove_plan``."""
+    stored = _current(connection, plan_id, path)
+    if stored is None:
+        return
+    if stored.state not in FINISHED_PLAN_STATES:
+        raise PlanConflict(plan_id, stored)
+    connection.execute("DELETE FROM plans WHERE id = ?", (plan_id,))
+    connection.execute("DELETE FROM planned_moves WHERE plan = ?", (plan_id,))
+    changes.append(connection, ChangeSubject.PLAN, (plan_id,))
+
+
 def insert(connection: sqlite3.Connection, plan: Plan, path: str) -> None:
-    """Store a new one, as ``Catalog.insert_plan``."""
-    stored = get(connection, plan.id, path)
+    """Store a new one whose moves are stored, as ``Catalog.insert_plan``."""
+    stored = _current(connection, plan.id, path)
     if stored == plan:
         return
     if stored is not None:
@@ -42,32 +80,156 @@ def insert(connection: sqlite3.Connection, plan: Plan, path: str) -> None:
 
 def store(connection: sqlite3.Connection, plan: Plan) -> None:
     """Store one that is not there."""
-    connection.execute("INSERT INTO plans (version, state, document, id) VALUES (?, ?, ?, ?)", _encode(plan))
+    connection.execute(
+        "INSERT INTO plans (document, version, state, progress, active, id) VALUES (?, ?, ?, ?, ?, ?)",
+        (_unchanging(plan), *_changing(plan), plan.id),
+    )
+
+
+def insert_moves(connection: sqlite3.Connection, moves: Collection[PlannedMove]) -> None:
+    """Store those that are not there yet."""
+    _insert_moves(connection, moves, "INSERT OR IGNORE")
+
+
+def store_move(connection: sqlite3.Connection, move: PlannedMove) -> None:
+    """Store one that is not there."""
+    _insert_moves(connection, [move], "INSERT")
 
 
 def replace(connection: sqlite3.Connection, plan: Plan, path: str) -> None:
     """Compare-and-set, as ``Catalog.replace_plan``."""
-    stored = get(connection, plan.id, path)
+    stored = _current(connection, plan.id, path)
     if stored == plan:
         return
     if stored is None or stored.version != plan.version - 1:
         raise PlanConflict(plan.id, stored)
-    connection.execute("UPDATE plans SET version = ?, state = ?, document = ? WHERE id = ?", _encode(plan))
+    connection.execute(
+        "UPDATE plans SET version = ?, state = ?, progress = ?, active = ? WHERE id = ?", (*_changing(plan), plan.id)
+    )
     changes.append(connection, ChangeSubject.PLAN, (plan.id,), plan.version)
 
 
 def list_all(
-    connection: sqlite3.Connection, states: Collection[PlanState] | None, after: str | None, limit: int, path: str
+    connection: sqlite3.Connection,
+    states: Collection[PlanState] | None,
+    active: bool,
+    after: str | None,
+    limit: int,
+    path: str,
 ) -> list[Plan]:
     """Return those in one of the states, as ``Catalog.list_plans``."""
     wanted = list(PlanState) if states is None else list(states)
     rows = connection.execute(
         f"SELECT {COLUMNS} FROM plans WHERE id > ? AND state IN ({', '.join('?' * len(wanted))})"  # noqa: S608
-        " ORDER BY id LIMIT ?",
+        f"{' AND active' if active else ''} ORDER BY id LIMIT ?",
         (after or "", *(state.value for state in wanted), max(limit, 0)),  # no id is empty
     )
     return [decode(row, path) for row in rows]
 
 
-def _encode(plan: Plan) -> tuple[int, str, str, str]:
-    return plan.version, plan.state.value, json.dumps(plan.to_json()), plan.id
+def get_move(connection: sqlite3.Connection, plan_id: str, key: QueueKey, path: str) -> PlannedMove | None:
+    """Return the move of a queue that the plan has, None if it has none."""
+    row = connection.execute(
+        f"SELECT {MOVE_COLUMNS} FROM planned_moves WHERE plan = ? AND project = ? AND queue = ?",  # noqa: S608
+        (plan_id, *key),
+    ).fetchone()
+    return decode_move(row, path) if row else None
+
+
+def list_moves(
+    connection: sqlite3.Connection,
+    plan_id: str,
+    numbers: Collection[int] | None,
+    outcomes: Collection[Outcome | None] | None,
+    after: int,
+    before: int | None,
+    limit: int,
+    path: str,
+) -> list[PlannedMove]:
+    """Return those that pass every filter, as ``Catalog.list_planned_moves``."""
+    conditions = ["plan = ?", "number > ?"]
+    values: list[object] = [plan_id, after]
+    if before is not None:
+        conditions.append("number < ?")
+        values.append(before)
+    if numbers is not None:
+        conditions.append(f"number IN ({', '.join('?' * len(numbers))})")
+        values += numbers
+    index = ""
+    if outcomes is not None:
+        words = [outcome.value for outcome in outcomes if outcome is not None]
+        either = [f"outcome IN ({', '.join('?' * len(words))})"] if words else []
+        either += ["outcome IS NULL"] if None in outcomes else []
+        conditions.append(f"({' OR '.join(either) or 'FALSE'})")
+        values += words
+        # SQLite would walk all moves of the plan rather than sort a few.
+        index = "INDEXED BY planned_moves_by_outcome" if len(either) == 1 else ""
+    rows = connection.execute(
+        f"SELECT {MOVE_COLUMNS} FROM planned_moves {index} WHERE {' AND '.join(conditions)} ORDER BY number LIMIT ?",  # noqa: S608
+        (*values, max(limit, 0)),
+    )
+    return [decode_move(row, path) for row in rows]
+
+
+def end_moves(connection: sqlite3.Connection, plan_id: str, endings: Iterable[Ending]) -> None:
+    """Write down how moves ended, as ``Catalog.end_planned_moves``."""
+    connection.executemany(
+        "UPDATE planned_moves SET outcome = ?, ending = ? WHERE plan = ? AND number = ? AND outcome IS NULL",
+        [(ending.outcome.value, json.dumps(ending.to_json()), plan_id, ending.number) for ending in endings],
+    )
+
+
+def carry_over(connection: sqlite3.Connection) -> None:
+    """Bring plans of schema version 3 into the present shape, each as its next version; leave damaged ones alone."""
+    before = connection.execute(f"SELECT {COLUMNS} FROM plans WHERE progress IS NULL").fetchall()  # noqa: S608
+    for id_, version, state, document, _ in before:
+        try:
+            columns = {"id": id_, "version": version, "state": state}
+            plan, moves = from_version_3({**json.loads(document), **columns})
+        except (ValueError, TypeError, KeyError):
+            continue
+        insert_moves(connection, moves)
+        connection.execute(
+            "UPDATE plans SET document = ?, version = ?, state = ?, progress = ?, active = ? WHERE id = ?",
+            (_unchanging(plan), *_changing(plan), plan.id),
+        )
+        changes.append(connection, ChangeSubject.PLAN, (plan.id,), plan.version)
+
+
+def _current(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | None:
+    try:
+        return get(connection, plan_id, path)
+    except OfBefore:
+        carry_over(connection)
+        return get(connection, plan_id, path)
+
+
+def _unchanging(plan: Plan) -> str:
+    document = plan.to_json()
+    del document["progress"]
+    return json.dumps(document)
+
+
+def _changing(plan: Plan) -> tuple[int, str, str, bool]:
+    return plan.version, plan.state.value, json.dumps(plan.progress.to_json()), plan.active
+
+
+def _insert_moves(connection: sqlite3.Connection, moves: Collection[PlannedMove], insert: str) -> None:
+    connection.executemany(
+        f"{insert} INTO planned_moves (plan, number, project, queue, document, outcome, ending)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [_encode_move(move) for move in moves],
+    )
+
+
+def _encode_move(move: PlannedMove) -> tuple[object, ...]:
+    document = move.to_json()
+    ending = document.pop("ending")
+    return (
+        move.plan,
+        move.number,
+        *move.key,
+        json.dumps(document),
+        None if move.ending is None else move.ending.outcome.value,
+        None if ending is None else json.dumps(ending),
+    )

@@ -11,7 +11,7 @@ import time
 
 from catalog.errors import NotInitialised, WrongSchema
 from catalog.interface import SCHEMA_VERSION
-from catalog.sqlite import loading
+from catalog.sqlite import loading, plans
 from catalog.sqlite.lane import BUSY_TIMEOUT
 from catalog.sqlite.translation import unavailable
 
@@ -23,6 +23,7 @@ APPLICATION_ID = 0x4D52434E  # "MRCN"
 # foreign key the proof that no placement names a partition that is gone.
 # ``unfinished`` is the index by which a queue has at most one move that is not finished.
 # ``loading`` has a row while the catalog is being filled from a backup, and until that is finished.
+# ``plans.progress`` is null in a plan of schema version 3, which has its moves in the document.
 #
 # What brings a file from version 0 to 1, from 1 to 2 and so on. A new file takes all of them: there is one way to the
 # present shape. A worker of the release before, which may still run, must be able to go on: new columns have defaults,
@@ -141,6 +142,38 @@ _STEPS = (
         document TEXT NOT NULL,
         PRIMARY KEY (move, member)
     ) WITHOUT ROWID""",
+        # ``ended`` numbers finished moves in the order in which they ended; 0 of others, and of those that a mover of
+        # the release before finished.
+        """ALTER TABLE moves ADD COLUMN ended INTEGER NOT NULL DEFAULT 0""",
+        """UPDATE moves SET ended = o.number
+        FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM moves WHERE NOT unfinished) AS o
+        WHERE moves.id = o.id""",
+        """CREATE TABLE identity (id INTEGER PRIMARY KEY CHECK (id = 1), token TEXT NOT NULL)""",
+        """INSERT INTO identity (id, token) VALUES (1, lower(hex(randomblob(8))))""",
+        """CREATE INDEX ended_moves ON moves (ended, id) WHERE NOT unfinished""",
+        """CREATE INDEX unfinished_moves ON moves (id) WHERE unfinished""",
+        """CREATE INDEX unfinished_moves_by_source ON moves (source, id, state) WHERE unfinished""",
+        """CREATE INDEX unfinished_moves_by_target ON moves (target, id, state) WHERE unfinished""",
+        """CREATE INDEX unfinished_moves_by_project ON moves (project, id) WHERE unfinished""",
+        """CREATE INDEX unfinished_moves_by_plan ON moves (plan, id) WHERE unfinished""",
+        """ALTER TABLE plans ADD COLUMN progress TEXT""",
+        """ALTER TABLE plans ADD COLUMN active INTEGER NOT NULL DEFAULT 1""",
+        """CREATE INDEX active_plans ON plans (id) WHERE active""",
+        """CREATE TABLE planned_moves (
+        plan TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        project TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        document TEXT NOT NULL,
+        outcome TEXT,
+        ending TEXT,
+        PRIMARY KEY (plan, number)
+    ) WITHOUT ROWID""",
+        """CREATE UNIQUE INDEX planned_moves_by_queue ON planned_moves (plan, project, queue)""",
+        """CREATE INDEX planned_moves_by_outcome ON planned_moves (plan, outcome, number)""",
+        """CREATE INDEX moves_by_plan_and_state ON moves (plan, state, id)""",
+        """CREATE INDEX tenants_by_pin ON tenants (json_extract(document, '$.pinned'), project)""",
+        """CREATE INDEX tenants_by_spread ON tenants (json_extract(document, '$.spread'), project)""",
     ),
 )
 
@@ -181,6 +214,14 @@ def check(connection: sqlite3.Connection, path: str) -> None:
     loading.refuse_half(connection, path)
 
 
+def identity(connection: sqlite3.Connection, path: str) -> str:
+    """Return the catalog's token. Raises CatalogUnavailable if it has none: it is of an earlier release."""
+    if _version(connection, path) < SCHEMA_VERSION:
+        raise unavailable(path, "it has no identity yet: marconi-proxy catalog init gives it one")
+    (token,) = connection.execute("SELECT token FROM identity").fetchone()
+    return str(token)
+
+
 def init(connection: sqlite3.Connection, path: str) -> None:
     """Make the file a catalog of this version, whether it is empty or of an earlier one.
 
@@ -196,6 +237,7 @@ def init(connection: sqlite3.Connection, path: str) -> None:
         for step in _STEPS[_version(connection, path) :]:  # none, but for the first of several
             for statement in step:
                 connection.execute(statement)
+        plans.carry_over(connection)
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         connection.execute("COMMIT")

@@ -15,6 +15,7 @@ _READS: dict[str, tuple[str, Callable[[Any, str], Kept]]] = {
     "placement": (f"{placements.COLUMNS} FROM placements p ORDER BY p.project, p.queue", placements.decode),
     "move": (f"{moves.FREE_COLUMNS} FROM moves ORDER BY id", moves.decode),
     "plan": (f"{plans.COLUMNS} FROM plans ORDER BY id", plans.decode),
+    "planned_move": (f"{plans.MOVE_COLUMNS} FROM planned_moves ORDER BY plan, number", plans.decode_move),
 }
 
 

@@ -30,6 +30,27 @@ def get(connection: sqlite3.Connection, project: str, path: str) -> Tenant | Non
     return decode(row, path) if row else None
 
 
+def list_all(
+    connection: sqlite3.Connection, pinned: str | None, spread: int | None, after: str | None, limit: int, path: str
+) -> list[Tenant]:
+    """Return those that pass every filter, as ``Catalog.list_tenants``."""
+    conditions, values = [], []
+    # The words of the indexes: SQLite knows them by these.
+    for member, value in (("$.pinned", pinned), ("$.spread", spread)):
+        if value is not None:
+            conditions.append(f"json_extract(document, '{member}') = ?")
+            values.append(value)
+    if after is not None:
+        conditions.append("project > ?")
+        values.append(after)
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM tenants {where} ORDER BY project LIMIT ?",  # noqa: S608
+        (*values, max(limit, 0)),
+    )
+    return [decode(row, path) for row in rows]
+
+
 def store(connection: sqlite3.Connection, tenant: Tenant) -> None:
     """Store one that is not there."""
     connection.execute(

@@ -134,7 +134,7 @@ def build(
         "tenants": Tenants(catalog),
         "placements": Placements(catalog, count_timeout=conf.admin.count_timeout),
         "moves": Moves(catalog, longest=longest, patience=patience, rehearse=rehearse),
-        "plans": Plans(catalog, longest=longest, seal_timeout=conf.moving.seal_timeout),
+        "plans": Plans(catalog, longest=longest, hold_max=conf.moving.hold_max, seal_timeout=conf.moving.seal_timeout),
         "members": Members(catalog, roll, lease=conf.directory.lease),
         "statistics": Statistics(catalog, time.time),
         "audit": Audit(catalog, time.time),

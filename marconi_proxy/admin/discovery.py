@@ -1,20 +1,23 @@
-"""Asking partition hosts which versions of the API they speak: ``GET /`` (API section 1.10)."""
+"""Asking partition hosts which versions of the API they speak, and what our own node tells besides: ``GET /`` (API
+section 1.10)."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import httpx
 
-from catalog.model import API_VERSIONS
+from catalog.model import API_VERSIONS, Partition
 
 _log = logging.getLogger(__name__)
 
 _MAX_DOCUMENT = 1048576
+_STORE = re.compile("[0-9a-zA-Z_-]{1,64}")
 _IDS = {version.removeprefix("v"): version for version in API_VERSIONS}
 
 
@@ -22,11 +25,20 @@ _IDS = {version.removeprefix("v"): version for version in API_VERSIONS}
 class Sighting:
     """What one host answered. ``versions`` is None unless it sent a version document; ``error`` is why not, in one
     line. A host is ``reachable`` if it answered anything but a server error: releases of 2013 have no such document.
+    ``store`` and ``fences``: as in ``Partition``, of this host.
+    ``is_ours``: it is a front door of this catalog, and no partition.
     """
 
     reachable: bool
     versions: frozenset[str] | None = None
     error: str | None = None
+    store: str | None = None
+    fences: bool = False
+    is_ours: bool = False
+
+
+class SeveralStores(Exception):
+    """Hosts of one partition serve different stores. The message names the stores."""
 
 
 def make_client(timeout: float, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
@@ -34,10 +46,17 @@ def make_client(timeout: float, transport: httpx.AsyncBaseTransport) -> httpx.As
     return httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False, transport=transport)
 
 
-async def ask(client: httpx.AsyncClient, host: str, seconds: float) -> Sighting:
-    """Ask one host, within ``seconds`` in all. Never raises but for cancellation."""
+async def ask(client: httpx.AsyncClient, host: str, seconds: float, own: str) -> Sighting:
+    """Ask one host, within ``seconds`` in all. Never raises but for cancellation.
+
+    ``own``: what our front doors call themselves in ``Via``; one that is sent this takes it for a call of its own that
+    came back, refuses it, and says who it is.
+    """
     try:
-        async with asyncio.timeout(seconds), client.stream("GET", f"{host}/") as response:
+        headers = {"Via": f"1.1 {own}"}
+        async with asyncio.timeout(seconds), client.stream("GET", f"{host}/", headers=headers) as response:
+            if response.status_code == 400 and own in response.headers.get("via", ""):
+                return Sighting(False, error="is a front door over this catalog, not a partition", is_ours=True)
             if response.status_code >= 500:
                 return Sighting(False, error=f"answered {response.status_code}")
             if response.status_code not in (200, 300):
@@ -51,15 +70,43 @@ async def ask(client: httpx.AsyncClient, host: str, seconds: float) -> Sighting:
         return Sighting(False, error=f"did not answer within {seconds:g} s")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Sighting(False, error=str(error) or type(error).__name__)
-    return _read(bytes(body))
+    return _read(bytes(body), response.headers)
 
 
-def _read(body: bytes) -> Sighting:
+def _read(body: bytes, headers: httpx.Headers) -> Sighting:
     try:
         ids = {str(version["id"]).removeprefix("v") for version in json.loads(body)["versions"]}
     except (ValueError, TypeError, KeyError, RecursionError):
         return Sighting(True, error="sent something that is not a version document")
-    return Sighting(True, versions=frozenset(_IDS[i] for i in ids & _IDS.keys()))
+    store = headers.get("x-marconi-store", "")
+    return Sighting(
+        True,
+        versions=frozenset(_IDS[i] for i in ids & _IDS.keys()),
+        store=store if _STORE.fullmatch(store) else None,
+        fences=headers.get("x-marconi-fences") == "epoch",
+    )
+
+
+def discovered(partition: Partition, sightings: Sequence[Sighting]) -> Partition:
+    """Return the partition with what its hosts tell, one sighting for each; what they do not tell is as it was.
+
+    It ``fences`` once all hosts said so, and no more when one says otherwise. Raises SeveralStores.
+    """
+    told = [sighting for sighting in sightings if sighting.versions is not None]
+    if not told:
+        return partition
+    stores = {sighting.store for sighting in told if sighting.store is not None}
+    if len(stores) > 1:
+        raise SeveralStores(f"hosts of partition {partition.name} serve different stores: {', '.join(sorted(stores))}")
+    all_fence = all(sighting.fences for sighting in told)
+    return replace(
+        partition,
+        api_versions=partition.api_versions
+        if partition.api_versions_set
+        else common_versions(partition.name, told) or partition.api_versions,
+        fences=all_fence and (partition.fences or len(told) == len(sightings)),
+        store=next(iter(stores), None),
+    )
 
 
 def common_versions(name: str, sightings: Iterable[Sighting]) -> tuple[str, ...]:

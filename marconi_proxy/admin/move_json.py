@@ -9,6 +9,7 @@ from marconi_proxy.admin.project_text import shown, shown_project
 from marconi_proxy.admin.time_text import iso
 from marconi_proxy.moving.driving.progress import moment
 from marconi_proxy.moving.orders.ordering import OPERATOR, offers
+from marconi_proxy.moving.orders.turning import writes_to
 
 # Not in lists: they grow with what a move has gone through.
 _LONG = ("log", "certificate", "facts")
@@ -21,6 +22,7 @@ def summary(move: Move, now: float) -> dict[str, Any]:
         "queue": shown(move.queue),
         "created": iso(move.created),
         "due": iso(move.due) if move.due else None,
+        "writes_to": writes_to(move),
         "left": move.facts.get("left"),
         "waits": waits(move, now),
         "can": list(offers(move.state)),

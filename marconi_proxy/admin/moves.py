@@ -46,7 +46,7 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
 MEMBERS = ("project", "queue", "to", "max_pause_ms", "dry_run")
-FILTERS = ("project", "queue", "partition", "state", "plan", "marker", "limit")
+FILTERS = ("project", "queue", "partition", "state", "plan", "whole", "marker", "limit")
 
 # Given a move and the others of its group, tells what stands in the way of the first, by asking partitions and workers,
 # and what would be done if nothing does. Changes nothing.
@@ -114,6 +114,9 @@ class Moves:
     async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         found = parameters(req, FILTERS)
         limit = integer(found, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        if found.get("whole", "false") not in ("true", "false"):
+            raise _bad_parameter("whole: must be true or false.")
+        form = move_json.whole if found.get("whole") == "true" else move_json.summary
         try:
             project = project_named(found["project"]) if "project" in found else None
         except ValueError as error:
@@ -132,7 +135,7 @@ class Moves:
             kept = found | {"marker": moves[-1].id, "limit": str(limit)}
             query = "&".join(f"{name}={to_url(value)}" for name, value in kept.items())
             links.append({"rel": "next", "href": f"/v1/moves?{query}"})
-        resp.media = {"moves": [move_json.summary(move, self._clock()) for move in moves], "links": links}
+        resp.media = {"moves": [form(move, self._clock()) for move in moves], "links": links}
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, move: str) -> None:
         resp.media = move_json.whole(await self._found(from_url(move)), self._clock())

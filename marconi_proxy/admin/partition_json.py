@@ -12,14 +12,22 @@ from catalog.model import Partition, PartitionState
 
 MEMBERS = ("hosts", "weight", "region", "labels", "state", "api_versions", "inventory")
 
+# What probes have found, and nobody sets.
+_FOUND = ("fences", "store")
 _LISTS = ("hosts", "labels", "api_versions")
 
 
-def shown(partition: Partition, *, name: bool) -> dict[str, Any]:
-    """Return the JSON of a partition; a single one is shown without its name, as in 2013 (API section 10.2)."""
+def shown(partition: Partition, sharing: Mapping[str, list[str]], *, name: bool) -> dict[str, Any]:
+    """Return the JSON of a partition; a single one is shown without its name, as in 2013 (API section 10.2).
+
+    ``sharing``: the names of the partitions over each store that several are over.
+    """
     document = partition.to_json()
     members = ("name", "weight", *(m for m in MEMBERS if m != "weight")) if name else MEMBERS
-    return {member: document[member] for member in members}
+    sharers = sharing.get(partition.store or "", [])
+    return {member: document[member] for member in (*members, *_FOUND)} | {
+        "same_store": [other for other in sharers if other != partition.name]
+    }
 
 
 def parsed(name: str, document: Mapping[str, Any]) -> Partition:

@@ -8,12 +8,15 @@ import falcon
 import falcon.asgi
 
 from catalog import Catalog
-from catalog.errors import PartitionConflict, PartitionInUse
+from catalog.errors import HostTaken, PartitionConflict, PartitionInUse
 from catalog.model import Partition
-from marconi_proxy.admin import partition_json
+from marconi_proxy.admin import partition_json, pins
 from marconi_proxy.admin.body import read_object, refuse_unknown
-from marconi_proxy.admin.prober import Prober
+from marconi_proxy.admin.discovery import SeveralStores
+from marconi_proxy.admin.prober import Prober, sharing
 from marconi_proxy.admin.project_text import from_url
+from marconi_proxy.admin.query import parameters
+from marconi_proxy.moving.orders.ordering import takes
 
 
 class Partitions:
@@ -26,7 +29,8 @@ class Partitions:
     async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         partitions = await self._catalog.list_partitions()
         if partitions:
-            resp.media = [partition_json.shown(p, name=True) for p in partitions]
+            shared = sharing(partitions)
+            resp.media = [partition_json.shown(p, shared, name=True) for p in partitions]
         else:
             resp.status = falcon.HTTP_204
 
@@ -34,7 +38,8 @@ class Partitions:
         partition = await self._catalog.get_partition(from_url(name))
         if partition is None:
             raise _not_found(from_url(name))
-        resp.media = partition_json.shown(partition, name=False)
+        shared = sharing(await self._catalog.list_partitions())
+        resp.media = partition_json.shown(partition, shared, name=False)
 
     async def register(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
         document = await read_object(req)
@@ -42,10 +47,11 @@ class Partitions:
         partition = partition_json.parsed(from_url(name), document)
         stored = await self._catalog.get_partition(partition.name)
         if stored is None:
-            if not partition.api_versions_set:
-                partition = replace(partition, api_versions=await self._prober.look(partition))
+            partition = await self._looked_at(partition)
             try:
                 await self._catalog.insert_partition(partition)
+            except HostTaken as taken:
+                raise _taken(taken) from taken
             except PartitionConflict as conflict:
                 # Somebody else registered it meanwhile; the same content is no conflict to speak of.
                 stored = conflict.current
@@ -77,32 +83,124 @@ class Partitions:
             )
         stored = await self._catalog.get_partition(from_url(name))
         while stored is not None:
+            patched = await self._patched(stored, document)
             try:
-                await self._catalog.replace_partition(await self._patched(stored, document))
+                await self._catalog.replace_partition(patched)
+            except HostTaken as taken:
+                raise _taken(taken) from taken
             except PartitionConflict as conflict:
                 # Each turn means that somebody else's change succeeded, so this ends.
                 stored = conflict.current
                 continue
+            stranded = await pins.stranded(self._catalog, patched)
+            if stranded["pinned"]:
+                resp.media = stranded
             return
         raise _not_found(from_url(name))
 
+    async def repin(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
+        document = await read_object(req)
+        refuse_unknown(document, ("to",))
+        to = document.get("to")
+        if not isinstance(to, str):
+            raise _invalid_repin("to", "must be the name of a partition")
+        await self._check_takes("to", to, from_url(name))
+        resp.media = {"tenants": await pins.change(self._catalog, from_url(name), to)}
+
     async def remove(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
+        partition, repin = from_url(name), parameters(req, ("repin",)).get("repin")
+        if repin is not None:
+            await self._check_takes("repin", repin, partition)
+        # Nothing is pinned elsewhere for a partition that stays: then the catalog refuses, and says why.
+        changed = None
+        if not await self._catalog.list_placements(partitions=[partition], limit=1):
+            changed = await self._clear_pins(partition, repin)
         try:
-            await self._catalog.remove_partition(from_url(name))
+            await self._catalog.remove_partition(partition)
         except PartitionInUse as error:
             until = "when it has none" if error.placements else "when that is done or cancelled"
             words = f"{error}"
             raise falcon.HTTPConflict(
                 title="Partition in use", description=f"{words[:1].upper()}{words[1:]}; it can be removed {until}."
             ) from error
-        resp.status = falcon.HTTP_204
+        if changed is None:
+            resp.status = falcon.HTTP_204
+        else:
+            resp.media = {"tenants": changed}
+
+    async def _clear_pins(self, name: str, repin: str | None) -> int | None:
+        """Pin tenants elsewhere that are pinned to a partition, and return how many; None if it is not said where to.
+
+        Raises HTTPConflict if there are some then.
+        """
+        if repin is not None:
+            return await pins.change(self._catalog, name, repin)
+        found = await self._catalog.list_tenants(pinned=name, limit=pins.NAMED + 1)
+        if found:
+            raise falcon.HTTPConflict(
+                title="Tenants are pinned",
+                description=f"Partition {name} was not removed: {pins.named(found)} pinned to it, so that their new "
+                "queues would be refused. Pin them to another one (--repin TO, or marconi-proxy tenant set).",
+            )
+        return None
+
+    async def _check_takes(self, member: str, name: str, other: str) -> None:
+        """Raise HTTPBadRequest unless tenants may be pinned to partition ``name`` in place of ``other``."""
+        partition = await self._catalog.get_partition(name)
+        if partition is None:
+            raise _invalid_repin(member, f"{name} is not a registered partition")
+        if name == other or not takes(partition):
+            raise _invalid_repin(member, f"{name} is no other partition that takes new queues")
 
     async def _patched(self, stored: Partition, document: dict[str, object]) -> Partition:
         partition = partition_json.patched(stored, document)
-        if partition.hosts != stored.hosts and not partition.api_versions_set:
-            # Other hosts may speak other versions; if they do not answer, what was known stands until they do.
-            partition = replace(partition, api_versions=await self._prober.look(partition) or stored.api_versions)
+        if partition.hosts != stored.hosts:
+            # Other hosts may speak other versions; if they do not answer, what was known stands until they do. That
+            # they heed fences is never taken on trust.
+            partition = await self._looked_at(replace(partition, fences=False, store=None))
         return partition
+
+    async def _looked_at(self, partition: Partition) -> Partition:
+        """Return the partition with what its hosts tell. Raises HTTPBadRequest if one of its hosts is a front door,
+        HTTPConflict unless they are one store of its own."""
+        try:
+            found = await self._prober.look(partition)
+        except SeveralStores as error:
+            words = f"{error}"
+            raise falcon.HTTPConflict(
+                title="Several stores",
+                description=f"{words[:1].upper()}{words[1:]}. Nothing was changed; a partition is one store, and all "
+                "its hosts serve it.",
+            ) from error
+        for host in self._prober.ours(partition.hosts):
+            raise falcon.HTTPBadRequest(
+                title="Invalid partition",
+                description=f"hosts: {host} is a front door over this catalog, not a partition: calls would go in "
+                "circles. Nothing was changed; name the servers of the partition itself.",
+            )
+        others = await self._catalog.list_partitions() if found.store is not None else []
+        for other in others:
+            if other.store == found.store and other.name != found.name:
+                raise falcon.HTTPConflict(
+                    title="Store registered already",
+                    description=f"The hosts given for partition {found.name} serve the store of partition {other.name} "
+                    f"({found.store}). Nothing was changed; a queue that is moved between two partitions over one "
+                    f"store would be lost. More hosts of {other.name} belong to it (marconi-proxy partition set "
+                    f"{other.name} --host ...).",
+                )
+        return found
+
+
+def _taken(error: HostTaken) -> falcon.HTTPConflict:
+    return falcon.HTTPConflict(
+        title="Host taken",
+        description=f"hosts: {error.host} belongs to partition {error.other} already, and two partitions over one "
+        "store would show each other's queues. Nothing was changed.",
+    )
+
+
+def _invalid_repin(member: str, reason: str) -> falcon.HTTPBadRequest:
+    return falcon.HTTPBadRequest(title="Invalid repin", description=f"{member}: {reason}. Nothing was changed.")
 
 
 def _not_found(name: str) -> falcon.HTTPNotFound:

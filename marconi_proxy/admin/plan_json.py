@@ -10,20 +10,20 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from catalog.model import Move, Plan
+from catalog.model import Move, MoveState, Outcome, Plan, PlannedMove, WholePlan
 from marconi_proxy.admin.project_text import from_json, project_from_json, shown, shown_project
 from marconi_proxy.admin.time_text import iso
 from marconi_proxy.moving.plans.budgets import Budgets
+from marconi_proxy.moving.plans.names import planned_move_id
 from marconi_proxy.moving.plans.planning import Kind, Selection
-from marconi_proxy.moving.plans.progress import Outcome, Progress
+from marconi_proxy.moving.plans.progress import BUSY, outcome_of
 from marconi_proxy.moving.plans.survey import pauses
-from marconi_proxy.moving.protocol.machine import before_switch
 
-MEMBERS = ("kind", "project", "partition", "region", "to", "budgets")
+MEMBERS = ("kind", "project", "partition", "region", "to", "repin", "break_pins", "budgets")
 
 _SUBJECTS = {Kind.TENANT: "project", Kind.DRAIN: "partition", Kind.EVACUATE: "region", Kind.REBALANCE: None}
 # So many moves that ended badly are told with their reasons.
-_TOLD = 100
+TOLD = 100
 
 
 def selection(document: Mapping[str, Any]) -> Selection:
@@ -51,7 +51,12 @@ def selection(document: Mapping[str, Any]) -> Selection:
     to = document.get("to", [])
     if not isinstance(to, list) or not all(isinstance(name, str) for name in to):
         raise ValueError("to: must be an array of names of partitions")
-    return Selection(kind, subject, tuple(to))
+    repin, break_pins = document.get("repin"), document.get("break_pins", False)
+    if repin is not None and (not isinstance(repin, str) or kind is Kind.REBALANCE):
+        raise ValueError("repin: must be the name of a partition, and says nothing to a rebalance")
+    if not isinstance(break_pins, bool):
+        raise ValueError("break_pins: must be true or false")
+    return Selection(kind, subject, tuple(to), repin, break_pins)
 
 
 def budgets(document: Mapping[str, Any]) -> Budgets:
@@ -67,77 +72,112 @@ def budgets(document: Mapping[str, Any]) -> Budgets:
 
 def listed(plan: Plan) -> dict[str, Any]:
     """Return the JSON of one plan in a list."""
-    progress = Progress.of(plan)
+    progress, preconditions = plan.progress, plan.preconditions
     return {
         "id": plan.id,
         "title": shown(plan.title),
         "state": plan.state.value,
         "created": iso(plan.created),
         "hash": plan.hash,
-        "moves": len(plan.moves),
-        "waiting": len(plan.moves) - len(progress.open) - len(progress.ended),
-        "begun": len(progress.open),
-        "ended": progress.counts(),
-        "left_out_count": plan.preconditions["left_out_count"],
+        "moves": plan.size,
+        "waiting": plan.waiting,
+        "begun": progress.open,
+        "ended": {outcome.value: progress.counts.get(outcome, 0) for outcome in Outcome},
+        "left_out_count": preconditions["left_out_count"],
+        "kept_count": preconditions.get("kept_count", 0),
+        "broken_count": preconditions.get("broken_count", 0),
         "note": progress.note,
     }
 
 
-def whole(plan: Plan, *, seal_timeout: float, measured: Mapping[str, Any] | None) -> dict[str, Any]:
+def whole(
+    found: WholePlan, *, hold_max: float, seal_timeout: float, measured: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """Return the JSON of one plan: itself, and a summary of what will happen.
 
+    ``hold_max``: seconds that a worker holds a write; ``seal_timeout``: seconds until a mover begins to end an attempt.
     ``measured``: what past moves measured of their pauses, None if there are none.
     """
+    plan, preconditions = found.plan, found.plan.preconditions
     given = Budgets.from_json(plan.budgets)
-    longest = seal_timeout * 1000
+    attempt = seal_timeout * 1000
     if given.max_pause_ms is not None:
-        longest = min(longest, given.max_pause_ms)
+        attempt = min(attempt, given.max_pause_ms)
     left_out = [
         {
             "project": entry["project"] and shown(entry["project"]),
             "queue": shown(entry["queue"]),
             "reason": entry["reason"],
         }
-        for entry in plan.preconditions["left_out"]
+        for entry in preconditions["left_out"]
     ]
+    tenants = {
+        name: [
+            {"project": entry["project"] and shown(entry["project"]), "reason": entry["reason"]}
+            for entry in preconditions.get(name, ())
+        ]
+        for name in ("kept", "broken")
+    }
     return {
-        "plan": plan.to_json(),
+        "plan": found.to_json(),
         "summary": listed(plan)
         | {
-            "from": _counted(move.source for move in plan.moves),
-            "to": _counted(move.target for move in plan.moves),
-            "projects": len({move.project for move in plan.moves}),
+            "from": _counted(move.source for move in found.moves),
+            "to": _counted(move.target for move in found.moves),
+            "projects": len({move.project for move in found.moves}),
             "budgets": given.to_json(),
-            "pause": {"at_most_ms": longest, "measured": measured},
+            "pause": {"at_most_ms": hold_max * 1000, "attempt_ms": attempt, "measured": measured},
             "left_out": left_out,
-        },
+            "repin": preconditions["selection"].get("repin"),
+        }
+        | tenants,
     }
 
 
-def progress(plan: Plan, moves: Collection[Move]) -> dict[str, Any]:
-    """Return the JSON of how far a plan is. ``moves``: the records of those that it has begun and not settled."""
-    known = Progress.of(plan)
-    measured = list(known.pauses.values()) + [move.pause_ms for move in moves if move.pause_ms is not None]
-    switched = sum(not before_switch(move.state) for move in moves) + sum(
-        outcome in (Outcome.DONE, Outcome.REVERSED) for outcome in known.ended.values()
-    )
+def progress(plan: Plan, moves: Collection[Move], badly: Iterable[PlannedMove]) -> dict[str, Any]:
+    """Return the JSON of how far a plan is.
+
+    ``moves``: the records of those of its moves that are not finished; ``badly``: the first that ended otherwise than
+    done, with their endings.
+    """
+    known = plan.progress
+    switched = known.open - _unswitched(plan, moves) + known.counts.get(Outcome.DONE, 0)
+    switched += known.counts.get(Outcome.REVERSED, 0)
+    # Those that failed have ended, as far as the plan is concerned.
+    moves = [move for move in moves if not _failed(move)]
+    measured = [pause for pause, count in known.pauses for _ in range(count)]
+    measured += [move.pause_ms for move in moves if move.pause_ms is not None]
     problems = [
         {
-            "project": shown_project(plan.moves[number].project),
-            "queue": shown(plan.moves[number].queue),
-            "outcome": outcome.value,
-            "reason": known.reasons.get(number, ""),
+            "project": shown_project(move.project),
+            "queue": shown(move.queue),
+            "outcome": move.ending.outcome.value,
+            "reason": move.ending.reason,
         }
-        for number, outcome in sorted(known.ended.items())
-        if outcome is not Outcome.DONE
+        for move in badly
+        if move.ending is not None
     ]
     return listed(plan) | {
-        "switched": switched,
-        "states": _counted(move.state.value for move in moves if not move.finished),
+        "switched": max(0, switched),
+        "states": _counted(move.state.value for move in moves),
         "left": sum(_whole_number(move.facts.get("left")) for move in moves),
         "pause": pauses(measured),
-        "problems": problems[:_TOLD],
+        "problems": problems,
     }
+
+
+def _unswitched(plan: Plan, moves: Collection[Move]) -> int:
+    """Return how many moves that are begun, and have not ended as far as is written down, were never switched."""
+    ids = {move.id for move in moves}
+    pending = sum(planned_move_id(plan.id, number) not in ids for number in plan.progress.pending)
+    busy = sum(move.state in BUSY for move in moves)
+    paused = sum(move.state is MoveState.PAUSED for move in moves)
+    failed = min(sum(map(_failed, moves)), plan.progress.counts.get(Outcome.FAILED, 0))
+    return pending + busy + paused - failed
+
+
+def _failed(move: Move) -> bool:
+    return move.state is MoveState.PAUSED and outcome_of(0, move, move.target, None) is not None
 
 
 def _whole_number(value: object) -> int:

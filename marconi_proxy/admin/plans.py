@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Collection
@@ -12,18 +13,16 @@ import falcon.asgi
 
 from catalog import Catalog
 from catalog.errors import PartitionConflict, PlanConflict
-from catalog.model import PartitionState, Plan, PlanState
-from marconi_proxy.admin import plan_json
+from catalog.model import Outcome, PartitionState, Plan, PlanState, WholePlan
+from marconi_proxy.admin import pins, plan_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.project_text import from_url, shown, to_url
 from marconi_proxy.admin.query import integer, parameters
 from marconi_proxy.moving.orders.ordering import Refused
 from marconi_proxy.moving.plans.names import new_plan_id
-from marconi_proxy.moving.plans.planning import Misnamed, plan
+from marconi_proxy.moving.plans.planning import Kind, Misnamed, plan
 from marconi_proxy.moving.plans.preconditions import changes
-from marconi_proxy.moving.plans.progress import Progress
-from marconi_proxy.moving.plans.records import Records
-from marconi_proxy.moving.plans.survey import layout_for, layout_of, past_pauses
+from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves, layout_for, layout_of, past_pauses, whole_plan
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -47,7 +46,8 @@ def _chance() -> str:
 class Plans:
     """Handlers for the collection and for one plan. ``plan`` comes percent-encoded.
 
-    ``longest``: how many segments a chain may have; ``seal_timeout``: seconds that a seal may last.
+    ``longest``: how many segments a chain may have; ``hold_max``, ``seal_timeout``: of the workers
+    and the movers, in seconds.
     """
 
     def __init__(
@@ -55,12 +55,14 @@ class Plans:
         catalog: Catalog,
         *,
         longest: int,
+        hold_max: float,
         seal_timeout: float,
         clock: Callable[[], float] = time.time,
         chance: Callable[[], str] = _chance,
     ) -> None:
         self._catalog = catalog
         self._longest = longest
+        self._hold_max = hold_max
         self._seal_timeout = seal_timeout
         self._clock = clock
         self._chance = chance
@@ -92,7 +94,8 @@ class Plans:
         try:
             selection, budgets = plan_json.selection(document), plan_json.budgets(document)
             layout = await layout_for(self._catalog, selection, self._longest)
-            made = plan(selection, layout, budgets, plan_id=new_plan_id(now, self._chance()), created=now)
+            plan_id = new_plan_id(now, self._chance())
+            made = await asyncio.to_thread(plan, selection, layout, budgets, plan_id=plan_id, created=now)
         except Refused as refused:
             error = falcon.HTTPBadRequest if isinstance(refused, Misnamed) else falcon.HTTPConflict
             reason = _sentence(shown(str(refused)))
@@ -101,17 +104,26 @@ class Plans:
             raise falcon.HTTPBadRequest(title="Invalid plan", description=f"{error}.") from error
         await self._catalog.insert_plan(made)
         resp.status = falcon.HTTP_201
-        resp.location = f"/v1/plans/{to_url(made.id)}"
+        resp.location = f"/v1/plans/{to_url(plan_id)}"
         await self._shown(resp, made)
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
-        await self._shown(resp, await self._found(from_url(plan)))
+        await self._shown(resp, await whole_plan(self._catalog, await self._found(from_url(plan))))
 
     async def progress(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
         found = await self._found(from_url(plan))
-        # Those that have ended and that no executor has settled yet, too: or they would seem to go backwards.
-        moves = await Records(self._catalog, self._clock).of(found.id, Progress.of(found).open)
-        resp.media = plan_json.progress(found, moves.values())
+        moves = [move async for move in all_moves(self._catalog, plan=found.id, states=UNFINISHED)]
+        others = set(Outcome) - {Outcome.DONE}
+        badly = await self._catalog.list_planned_moves(found.id, outcomes=others, limit=plan_json.TOLD)
+        # What is counted and was not written down yet, too.
+        numbers = [ending.number for ending in found.progress.endings if ending.outcome in others]
+        if numbers:
+            endings = {ending.number: ending for ending in found.progress.endings}
+            late = await self._catalog.list_planned_moves(found.id, numbers=numbers, limit=len(numbers))
+            known = {move.number for move in badly}
+            badly += [replace(move, ending=endings[move.number]) for move in late if move.number not in known]
+        badly.sort(key=lambda move: move.number)
+        resp.media = plan_json.progress(found, moves, badly[: plan_json.TOLD])
 
     async def apply(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
         document = await read_object(req)
@@ -128,15 +140,17 @@ class Plans:
             return
         if found.state is not PlanState.PLANNED:
             raise _refused(found, f"it is {found.state}" + _HINTS.get(found.state, ""))
-        layout = await layout_of(self._catalog, found, self._longest)
-        changed = changes(found, layout.situation)
+        whole = await whole_plan(self._catalog, found)
+        changed = changes(whole, await layout_of(self._catalog, whole, self._longest))
         if changed:
             more = f"; and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
             raise _refused(found, f"since it was made, {shown('; '.join(changed[:_NAMED]))}{more}. Make a new one")
         # First: or new queues would be placed there for as long as the others leave.
         for name in found.preconditions["emptied"]:
             await self._cordon(name)
-        resp.media = plan_json.listed(await self._turn(found, {PlanState.PLANNED}, PlanState.RUNNING, "applied"))
+        repinned = await self._pin(found)
+        applied = await self._turn(found, {PlanState.PLANNED}, PlanState.RUNNING, "applied")
+        resp.media = plan_json.listed(applied) | repinned
 
     async def pause(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
         await self._decide(resp, plan, "paused")
@@ -183,9 +197,20 @@ class Plans:
             else:
                 return
 
-    async def _shown(self, resp: falcon.asgi.Response, found: Plan) -> None:
+    async def _pin(self, found: Plan) -> dict[str, int]:
+        """Pin tenants as the plan says, and return how many were pinned, to be shown; nothing if it says nothing."""
+        selection = found.preconditions["selection"]
+        repin = selection.get("repin")
+        if repin is None:
+            return {}
+        if selection["kind"] == Kind.TENANT:
+            await self._catalog.change_tenant(selection["subject"], members={"pinned": repin})
+            return {"repinned": 1}
+        return {"repinned": sum([await pins.change(self._catalog, n, repin) for n in found.preconditions["emptied"]])}
+
+    async def _shown(self, resp: falcon.asgi.Response, found: WholePlan) -> None:
         measured = await past_pauses(self._catalog, self._clock())
-        resp.media = plan_json.whole(found, seal_timeout=self._seal_timeout, measured=measured)
+        resp.media = plan_json.whole(found, hold_max=self._hold_max, seal_timeout=self._seal_timeout, measured=measured)
 
     async def _found(self, plan_id: str) -> Plan:
         found = await self._catalog.get_plan(plan_id)

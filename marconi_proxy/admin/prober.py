@@ -1,4 +1,4 @@
-"""The prober: asks every partition host in rounds, remembers what it saw, and teaches the catalog API versions.
+"""The prober: asks every partition host in rounds, remembers what it saw, and teaches the catalog what they tell.
 
 It informs operators; forwarding decides for itself. Each worker of the admin API runs one.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -16,7 +17,8 @@ import httpx
 from catalog import Catalog
 from catalog.errors import CatalogError, PartitionConflict
 from catalog.model import Partition
-from marconi_proxy.admin.discovery import Sighting, ask, common_versions
+from marconi_proxy.admin.discovery import SeveralStores, Sighting, ask, discovered
+from marconi_proxy.routing.headers import pseudonym
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +32,15 @@ class HostHealth:
 
     sighting: Sighting
     checked: datetime
+
+
+def sharing(partitions: Iterable[Partition]) -> dict[str, list[str]]:
+    """Return the names of the partitions over each store that several are over."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for partition in partitions:
+        if partition.store is not None:
+            names[partition.store].append(partition.name)
+    return {store: sorted(sharers) for store, sharers in names.items() if len(sharers) > 1}
 
 
 class Prober:
@@ -52,8 +63,10 @@ class Prober:
         self._now = now
         self._sleep = sleep
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._own: str | None = None
         self.latest: dict[str, HostHealth] = {}
         self.partitions: list[Partition] = []
+        self._complaints: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Probe for ever. Nothing that a round meets ends it."""
@@ -71,36 +84,67 @@ class Prober:
         partitions = await self._catalog.list_partitions()
         self.partitions = partitions
         async with asyncio.TaskGroup() as group:
-            for partition in partitions:
-                group.create_task(self._probe(partition))
+            probes = [group.create_task(self._probe(partition)) for partition in partitions]
+        self._complain([probe.result() for probe in probes])
         known = {host for partition in partitions for host in partition.hosts}
         for host in self.latest.keys() - known:
             del self.latest[host]
 
-    async def look(self, partition: Partition) -> tuple[str, ...]:
-        """Ask the hosts of one partition, remember what was seen, and return the API versions they share."""
-        sightings = await asyncio.gather(*(self._ask(partition, host) for host in partition.hosts))
-        return common_versions(partition.name, sightings)
+    def ours(self, hosts: Iterable[str]) -> list[str]:
+        """Return those of the hosts that were seen last to be front doors over this catalog."""
+        return [host for host in hosts if host in self.latest and self.latest[host].sighting.is_ours]
 
-    async def _probe(self, partition: Partition) -> None:
-        versions = await self.look(partition)
-        if not versions or partition.api_versions_set or versions == partition.api_versions:
-            return
+    async def look(self, partition: Partition) -> Partition:
+        """Ask the hosts of one partition, remember what was seen, and return the partition with what they tell.
+
+        Raises SeveralStores.
+        """
+        sightings = await asyncio.gather(*(self._ask(partition, host) for host in partition.hosts))
+        return discovered(partition, sightings)
+
+    async def _probe(self, partition: Partition) -> Partition | str:
+        """Return the partition as it is now known; what is wrong with it, if it is not even one store."""
         try:
-            await self._catalog.replace_partition(
-                replace(partition, api_versions=versions, version=partition.version + 1)
-            )
+            found = await self.look(partition)
+        except SeveralStores as error:
+            return str(error)
+        if found == partition:
+            return partition
+        try:
+            await self._catalog.replace_partition(replace(found, version=partition.version + 1))
         except PartitionConflict:
             # Changed meanwhile, perhaps by another prober with the same news. The next round sees.
-            return
+            return partition
         except CatalogError as error:
-            _log.warning("cannot record the API versions of partition %s: %s", partition.name, error)
-            return
-        _log.info("partition %s speaks %s", partition.name, ", ".join(versions))
+            _log.warning("cannot record what the hosts of partition %s tell: %s", partition.name, error)
+            return partition
+        _log.info(
+            "partition %s speaks %s, %s queues to late writes, store %s",
+            partition.name,
+            ", ".join(found.api_versions),
+            "closes" if found.fences else "does not close",
+            found.store or "unknown",
+        )
+        return found
+
+    def _complain(self, found: Iterable[Partition | str]) -> None:
+        """Warn of partitions that are not one store each, once for each that comes up."""
+        found = list(found)
+        complaints = {one for one in found if isinstance(one, str)}
+        for store, names in sharing(one for one in found if isinstance(one, Partition)).items():
+            complaints.add(
+                f"partitions {', '.join(names)} are over one store, {store}: move no queue between them, and let only "
+                "one of them keep its hosts"
+            )
+        for complaint in sorted(complaints - self._complaints):
+            _log.warning("%s", complaint)
+        self._complaints = frozenset(complaints)
 
     async def _ask(self, partition: Partition, host: str) -> Sighting:
+        if self._own is None:
+            self._own = pseudonym(await self._catalog.identity()).decode()
         async with self._slots:
-            sighting = await ask(self._client, host, self._timeout)
+            sighting = await ask(self._client, host, self._timeout, self._own)
         before = self.latest.get(host)
         self.latest[host] = HostHealth(sighting, self._now())
         # Only the crossing is logged: a host that stays down would fill the log.

@@ -32,6 +32,13 @@ def project_named(text: str) -> str:
     return project
 
 
+def written(project: str) -> str:
+    """Return the text (in stored form) by which ``project_named`` knows a project."""
+    if project == NO_PROJECT:
+        return _NONE
+    return f"{_LITERAL}{project}" if project == _NONE or project.startswith(_LITERAL) else project
+
+
 def shown(stored: str) -> str:
     """Return what to show for stored text: its bytes as UTF-8 if they are that, else as latin-1."""
     try:

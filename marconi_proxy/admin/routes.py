@@ -33,6 +33,8 @@ ROUTES = (
     Route("PUT", "/v1/partitions/{name}", "partitions.register", "admin", "Register a partition; changes none."),
     Route("PATCH", "/v1/partitions/{name}", "partitions.change", "admin", "Change members of a partition."),
     Route("DELETE", "/v1/partitions/{name}", "partitions.remove", "admin", "Remove a partition that holds nothing."),
+    Route("POST", "/v1/partitions/{name}/repin", "partitions.repin", "admin", "Pin its tenants to another one."),
+    Route("GET", "/v1/tenants", "tenants.list", "admin", "Tenants for which anything was decided, in pages."),
     Route("GET", "/v1/tenants/{project}", "tenants.show", "admin", "Where a project's new queues go."),
     Route("PUT", "/v1/tenants/{project}", "tenants.put", "admin", "Decide where a project's new queues go."),
     Route("PATCH", "/v1/tenants/{project}", "tenants.change", "admin", "Change that in part."),

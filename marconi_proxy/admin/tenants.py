@@ -1,4 +1,4 @@
-"""``/v1/tenants``: what an operator decided for one project's queues that are still to be created."""
+"""``/v1/tenants``: what an operator decided for projects' queues that are still to be created."""
 
 from __future__ import annotations
 
@@ -8,18 +8,42 @@ import falcon
 import falcon.asgi
 
 from catalog import Catalog
-from catalog.model import Tenant
+from catalog.model import MAX_SPREAD, Tenant
 from marconi_proxy.admin.body import read_object, refuse_unknown
-from marconi_proxy.admin.project_text import from_url, project_named, shown_project
+from marconi_proxy.admin.project_text import from_url, project_named, shown_project, to_url, written
+from marconi_proxy.admin.query import integer, parameters
 
 MEMBERS = ("spread", "pinned")
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
 
 
 class Tenants:
-    """Handlers for one tenant. ``project`` comes percent-encoded."""
+    """Handlers for the collection and for one tenant. ``project`` comes percent-encoded."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+
+    async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        found = parameters(req, ("pinned", "spread", "marker", "limit"))
+        limit = integer(found, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        pinned = found.get("pinned")
+        tenants = await self._catalog.list_tenants(
+            pinned=pinned,
+            spread=integer(found, "spread", 1, 1, MAX_SPREAD) if "spread" in found else None,
+            after=parsed_project(found["marker"]) if "marker" in found else None,
+            limit=limit,
+        )
+        links = []
+        if tenants:
+            kept = found | {"marker": written(tenants[-1].project), "limit": str(limit)}
+            query = "&".join(f"{name}={to_url(value)}" for name, value in kept.items())
+            links.append({"rel": "next", "href": f"/v1/tenants?{query}"})
+        shown = [
+            {"project": shown_project(tenant.project), "spread": tenant.spread, "pinned": tenant.pinned}
+            for tenant in tenants
+        ]
+        resp.media = {"tenants": shown, "links": links}
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str) -> None:
         name = parsed_project(project)

@@ -65,16 +65,18 @@ class Auditor:
         try:
             # Another one may have come to an end just before.
             if self._due.left(audit.ended) <= 0:
-                await self._round(audit, token)
+                audit = await self._round(audit, token)
         finally:
             with contextlib.suppress(CatalogError):
                 await self._catalog.release_audit(token)
-        return min(self._interval, LOOK)
+        # Counted from now on, if this process has just done it.
+        return min(self._due.left(audit.ended), LOOK)
 
     async def _take(self, over: Holder | None) -> Audit:
         return await self._catalog.take_audit(self._name, HOLD, over=over)
 
-    async def _round(self, audit: Audit, token: int) -> None:
+    async def _round(self, audit: Audit, token: int) -> Audit:
+        """Do a round; return what was found."""
         begun = self._clock.now()
         under_way = replace(audit, since=begun)
         await self._catalog.save_audit(under_way, token, HOLD)
@@ -102,6 +104,7 @@ class Auditor:
         LOG.info("audit: %d queues compared: %s; %d could not be asked for", found.queues, counts, found.untold)
         for name, why in over.unseen.items():
             LOG.warning("audit: not looked at, or not all of it: partition %s: %s", name, why)
+        return over
 
     async def _renew(self, audit: Audit, token: int) -> None:
         while True:

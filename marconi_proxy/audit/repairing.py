@@ -198,17 +198,20 @@ class Repairing:
         return f"gave it move {move.id}, which is suspended: marconi-proxy move resume {move.id}"
 
     async def _finish(self, placement: Placement) -> str:
-        if placement.state is PlacementState.SEALING:
-            await self._catalog.replace_placement(transitions.abort(placement, self._clock.now()))
-            return "took the seal back"
-        # What another worker left is finished once it was watched for long enough without a change.
+        # What another process left is finished once it was watched for long enough without a change: how old it is by
+        # the time in it tells nothing for certain, for that is of another machine's clock.
         until = self._clock.monotonic() + self._bounds.unfinished
         while True:
-            await self._settle(placement.key, placement.segments)
+            if placement.state is not PlacementState.SEALING:
+                await self._settle(placement.key, placement.segments)
             now = await self._catalog.get_placement(placement.key)
-            changed = now is None or (now.born, now.epoch) != (placement.born, placement.epoch)
-            if changed or self._clock.monotonic() > until:
+            if now is None or (now.born, now.epoch) != (placement.born, placement.epoch):
                 break
+            if self._clock.monotonic() > until:
+                if placement.state is not PlacementState.SEALING:
+                    break
+                await self._catalog.replace_placement(transitions.abort(placement, self._clock.now()))
+                return "took the seal back"
             await self._clock.sleep(_AGAIN)
         became = "removed from the catalog" if now is None else f"found to be {now.state}"
         return f"finished: {became}"

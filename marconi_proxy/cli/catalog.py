@@ -17,6 +17,7 @@ from marconi_proxy.cli import configuration
 from marconi_proxy.cli.counting import Counting, CountLines
 from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.verb import Verb
+from marconi_proxy.cli.whole_file import destination
 
 if TYPE_CHECKING:
     from catalog import Catalog
@@ -106,7 +107,7 @@ class Export(_BackupVerb):
 
         uri = self.uri(parsed_args)
         _require_file(uri)
-        with self.counting() as counting, _destination(parsed_args.output) as stream:
+        with self.counting() as counting, destination(parsed_args.output) as stream:
             counts = _run(
                 _export(uri, stream, counting), f"the catalog {redacted(uri)} cannot be exported", "interrupted"
             )
@@ -173,7 +174,7 @@ class Import(_BackupVerb):
 
 def told(counts: dict[str, int]) -> str:
     """Return counts by kind in words."""
-    return ", ".join(f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in counts.items())
+    return ", ".join(f"{count} {kind.replace('_', ' ')}{'s' if count != 1 else ''}" for kind, count in counts.items())
 
 
 def _run(steps: Coroutine[Any, Any, dict[str, int]], what: str, interrupted: str) -> dict[str, int]:
@@ -198,20 +199,6 @@ def _require_file(uri: str) -> None:
     # Opening it would make an empty one.
     if catalog_scheme(uri) == "sqlite" and not os.path.exists(split(uri).path[1:]):
         raise CommandError(f"there is no catalog {split(uri).path[1:]}")
-
-
-@contextmanager
-def _destination(path: str) -> Iterator[BinaryIO]:
-    from marconi_proxy.cli.whole_file import whole_file
-
-    if path == "-":
-        yield sys.stdout.buffer
-        return
-    try:
-        with whole_file(path) as stream:
-            yield stream
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from error
 
 
 @contextmanager
@@ -269,6 +256,6 @@ async def _import(uri: str, stream: BinaryIO, replace: bool, counting: Counting)
     try:
         # Processes that were killed did not sign off.
         await let_lapse(catalog, lambda left: counting.show(f"watching registered workers, {left:.0f} s left", 0, None))
-        return await load(catalog, stream, replace=replace, seen=lambda backup: show("importing", backup))
+        return await load(catalog, stream, time.time(), replace=replace, seen=lambda backup: show("importing", backup))
     finally:
         await catalog.close()

@@ -19,10 +19,10 @@ from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.cli.verb import AdminLister, AdminShow
 from marconi_proxy.cli.watching import Lines, Reporter, Watch
 
-COLUMNS = ("id", "project", "queue", "source", "target", "state", "pause_ms", "left", "waits")
+COLUMNS = ("id", "project", "queue", "source", "target", "writes_to", "state", "pause_ms", "left", "waits")
 WHOLE = (
-    *("id", "project", "queue", "source", "target", "state", "waits", "can", "toward", "attempt", "created", "due"),
-    *("max_pause_ms", "pause_ms", "left", "plan", "group", "holder", "facts", "log"),
+    *("id", "project", "queue", "source", "target", "writes_to", "toward", "state", "waits", "can", "attempt"),
+    *("created", "due", "max_pause_ms", "pause_ms", "left", "plan", "group", "holder", "facts", "log"),
 )
 PAGE = 1000
 
@@ -118,7 +118,10 @@ class Start(Watcher):
             help="return when writes go to the target, or when the old place is empty and removed; default: at once",
         )
         parser.add_argument(
-            "--max-pause", metavar="MS", type=number, help="hold writes for so many milliseconds at most per attempt"
+            "--max-pause",
+            metavar="MS",
+            type=number,
+            help="give up an attempt to switch the queue that has held writes for so long",
         )
         parser.add_argument(
             "--dry-run",

@@ -9,9 +9,15 @@ from typing import Any
 from marconi_proxy.cli.admin_client import AdminClient, part
 from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.formatters import Words
-from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb
+from marconi_proxy.cli.pages import query
+from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb, Verb
 
-COLUMNS = ("name", "weight", "hosts", "region", "labels", "state", "api_versions", "inventory")
+COLUMNS = (
+    *("name", "weight", "hosts", "region", "labels", "state", "api_versions", "inventory"),
+    *("fences", "store", "same_store"),
+)
+# So many tenants are named.
+_NAMED = 10
 STATES = ("enabled", "cordoned", "drained", "disabled")
 
 Shown = tuple[Sequence[str], Iterable[Any]]
@@ -165,56 +171,102 @@ class Set(AdminShow):
         if not body:
             raise CommandError("nothing to change: give at least one of the options", Exit.USAGE)
         with self.admin() as admin:
-            admin.call("PATCH", f"/v1/partitions/{part(parsed_args.name)}", body)
+            _, stranded = admin.call("PATCH", f"/v1/partitions/{part(parsed_args.name)}", body)
             shown = _shown(admin, parsed_args.name)
+        if stranded is not None:
+            warn_stranded(self, parsed_args.name, stranded)
         self.say(f"Changed partition {parsed_args.name}. Next: marconi-proxy partition show {parsed_args.name}")
         return shown
 
 
 class Cordon(Show):
-    """Let a partition take no new queues. Those it has are served as before."""
+    """Let a partition take no new queues. Those it has are served as before.
+
+    New queues of tenants that are pinned to it are refused from then on: they are named, and --repin pins them to
+    another one.
+    """
 
     examples = """
   marconi-proxy partition cordon east-1
+  marconi-proxy partition cordon east-1 --repin west-1
 """
-    _state = "cordoned"
-    _next = "placement list --partition"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        add_repin(parser)
+        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        name = parsed_args.name
         with self.admin() as admin:
-            admin.call("PATCH", f"/v1/partitions/{part(parsed_args.name)}", {"state": self._state})
-            shown = _shown(admin, parsed_args.name)
-        self.say(f"Partition {parsed_args.name} is {self._state}.")
-        self.say(f"Next: marconi-proxy {self._next} {parsed_args.name}")
+            if parsed_args.repin is not None:
+                repin(self, admin, name, parsed_args.repin)
+            _, stranded = admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "cordoned"})
+            shown = _shown(admin, name)
+        self.say(f"Partition {name} is cordoned.")
+        if stranded is None:
+            self.say(f"Next: marconi-proxy placement list --partition {name}")
+        else:
+            warn_stranded(self, name, stranded)
         return shown
 
 
-class Uncordon(Cordon):
+def add_repin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repin", metavar="TO", help="pin tenants to this partition that are pinned to that one")
+
+
+def repin(verb: Verb, admin: AdminClient, name: str, to: str) -> None:
+    """Pin tenants that are pinned to partition ``name`` to another one, and say how many there were."""
+    _, changed = admin.call("POST", f"/v1/partitions/{part(name)}/repin", {"to": to})
+    verb.say(f"Tenants pinned to {to} instead of {name}: {changed['tenants']}.")
+
+
+def warn_stranded(verb: Verb, name: str, stranded: dict[str, Any]) -> None:
+    """Name the tenants that are pinned to a partition which takes no new queues."""
+    named = ", ".join(project or "-" for project in stranded["pinned"][:_NAMED])
+    more = " and others" if len(stranded["pinned"]) > _NAMED or stranded["more"] else ""
+    verb.say(f"New queues of tenants that are pinned to {name} are refused now: {named}{more}.")
+    verb.say(f"Next: marconi-proxy partition cordon {name} --repin TO, or marconi-proxy tenant list --pinned {name}")
+
+
+class Uncordon(Show):
     """Let a partition take new queues again."""
 
     examples = """
   marconi-proxy partition uncordon east-1
 """
-    _state = "enabled"
-    _next = "partition show"
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        with self.admin() as admin:
+            admin.call("PATCH", f"/v1/partitions/{part(parsed_args.name)}", {"state": "enabled"})
+            shown = _shown(admin, parsed_args.name)
+        self.say(f"Partition {parsed_args.name} is enabled.")
+        self.say(f"Next: marconi-proxy partition show {parsed_args.name}")
+        return shown
 
 
 class Delete(AdminVerb):
     """Remove a partition that holds no queue. Its servers are not touched.
 
-    Refused with status 3 while a queue is placed on it.
+    Refused with status 3 while a queue is placed on it, or a tenant is pinned to it.
     """
 
     examples = """
   marconi-proxy partition delete east-1
+  marconi-proxy partition delete east-1 --repin west-1
 """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("name", metavar="NAME", help="the partition's name")
+        add_repin(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         with self.admin() as admin:
-            admin.call("DELETE", f"/v1/partitions/{part(parsed_args.name)}")
+            chosen = query({"repin": parsed_args.repin})
+            path = f"/v1/partitions/{part(parsed_args.name)}{'?' if chosen else ''}{chosen}"
+            _, pinned = admin.call("DELETE", path)
+        if pinned is not None:
+            self.say(f"Tenants pinned to {parsed_args.repin} instead of {parsed_args.name}: {pinned['tenants']}.")
         self.say(f"There is no partition {parsed_args.name} any more. Next: marconi-proxy partition list")

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from catalog.model import Plan
+from catalog.model import WholePlan
 from marconi_proxy.admin.project_text import shown
 from marconi_proxy.cli.admin_client import AdminClient, NotFound, part
 from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.formatters import Words
 from marconi_proxy.cli.moves import PAGE, Watcher, add_timeout, project_in_json
 from marconi_proxy.cli.pages import count, listed, number
+from marconi_proxy.cli.partitions import add_repin, repin
 from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.cli.verb import AdminLister, AdminShow, Verb
 from marconi_proxy.cli.watching import named
@@ -35,6 +36,12 @@ PLAN_COLUMNS = (
 _TIMES = 3
 # So many queues that are left out are named.
 _NAMED = 10
+
+# What a plan says of tenants.
+_TENANTS = {
+    "kept": "Tenants whose queues stay, for their pins and spreads",
+    "broken": "BREAKS pins and spreads of tenants",
+}
 
 Shown = tuple[Sequence[str], Iterable[Any]]
 
@@ -62,12 +69,19 @@ def described(summary: dict[str, Any]) -> list[str]:
         f"{summary['projects']}.",
         f"  from  {counts(summary['from'])}",
         f"  to    {counts(summary['to'])}",
-        f"  Writes to a queue wait while it is switched: at most {pause['at_most_ms']:.0f} ms per attempt{past}.",
+        f"  While a queue is switched, each write to it waits for at most {pause['at_most_ms']:.0f} ms; one that would "
+        f"wait for longer is answered 503. An attempt is given up after {pause['attempt_ms']:.0f} ms{past}.",
         f"  Asks for {budgets['at_once']} at a time of each partition and {budgets['seals_per_second']:g} begun per "
         "second; a mover does no more than its own [moving] at_once and seals_per_second.",
         f"  Begins moves: {budgets['window'] or 'at any time'}{' UTC' if budgets['window'] else ''}; "
         f"stops after failures: {budgets['stop_after']}.",
     ]
+    if summary["repin"] is not None:
+        lines.append(f"  Tenants that are pinned to what it empties, or this tenant: pinned to {summary['repin']}.")
+    for name, words in _TENANTS.items():
+        if summary[f"{name}_count"]:
+            lines.append(f"  {words}: {summary[f'{name}_count']}")
+            lines += [f"    {tenant['project'] or '-'} {tenant['reason']}" for tenant in summary[name][:_NAMED]]
     if summary["left_out_count"]:
         lines.append(f"  Left out: {summary['left_out_count']}")
         lines += [f"    {named(entry)}: {entry['reason']}" for entry in summary["left_out"][:_NAMED]]
@@ -111,7 +125,12 @@ def add_budgets(parser: argparse.ArgumentParser) -> None:
         "begin moves at that time of day only, in UTC; what is begun is tried again at any time",
     )
     add("--stop-after", int, "N", "give up after so many failures; default: 10")
-    add("--max-pause", number, "MS", "hold writes for so many milliseconds at most per attempt")
+    add(
+        "--max-pause",
+        number,
+        "MS",
+        "give up an attempt to switch a queue that has held writes for so long",
+    )
 
 
 def budgets(parsed_args: argparse.Namespace) -> dict[str, Any]:
@@ -125,6 +144,22 @@ def budgets(parsed_args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+def _add_break_pins(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--break-pins",
+        action="store_true",
+        help="move queues also where pins and spreads of their tenants keep new ones from going",
+    )
+
+
+def _pins(parsed_args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the admin API takes of --repin and --break-pins."""
+    chosen: dict[str, Any] = {"break_pins": True} if parsed_args.break_pins else {}
+    if getattr(parsed_args, "repin", None) is not None:
+        chosen["repin"] = parsed_args.repin
+    return chosen
+
+
 def _add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
@@ -135,12 +170,19 @@ def _add_to(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _say_applied(verb: Verb, plan: dict[str, Any]) -> None:
+    if "repinned" in plan:
+        verb.say(f"Tenants pinned elsewhere, so that their new queues go there: {plan['repinned']}.")
+    verb.say(f"Plan {plan['id']} is under way.")
+
+
 class Planning(Watcher):
     """A command that makes a plan, shows it, asks, and has it carried out."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         self.add_selection(parser)
+        _add_break_pins(parser)
         add_budgets(parser)
         parser.add_argument("--yes", action="store_true", help="carry it out without asking")
         parser.add_argument("--dry-run", action="store_true", help="only show the plan")
@@ -159,9 +201,6 @@ class Planning(Watcher):
     def begin(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
         """Do what must be done before planning; return the partitions that it cordoned."""
         return []
-
-    def agreed(self, admin: AdminClient, parsed_args: argparse.Namespace) -> None:
-        """Do what must be done just before the plan is applied."""
 
     def needless(self, admin: AdminClient, parsed_args: argparse.Namespace) -> bool:
         """Tell whether there is nothing to plan, because all is done already."""
@@ -189,7 +228,7 @@ class Planning(Watcher):
                 if error.status in (Exit.REFUSED, Exit.USAGE):
                     self._uncordon(admin, cordoned)
                 raise
-            self.say(f"Plan {plan['id']} is under way.")
+            _say_applied(self, plan)
             if parsed_args.no_wait:
                 self.say(f"Next: marconi-proxy move watch {plan['id']}")
                 return PLAN_COLUMNS, plan_row(plan)
@@ -212,7 +251,6 @@ class Planning(Watcher):
             if not (parsed_args.yes or self._confirmed()):
                 admin.call("POST", f"/v1/plans/{part(plan['id'])}/stop")
                 raise CommandError("nothing was moved", Exit.REFUSED)
-            self.agreed(admin, parsed_args)
             try:
                 _, applied = admin.call("POST", f"/v1/plans/{part(plan['id'])}/apply", {"hash": plan["hash"]})
             except CommandError as error:
@@ -256,12 +294,9 @@ class Tenant(Planning):
         parser.add_argument("--pin", action="store_true", help="from now on its new queues go there, too")
 
     def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
-        return {"kind": "tenant", "project": project_in_json(parsed_args.project), "to": [parsed_args.to]}
-
-    def agreed(self, admin: AdminClient, parsed_args: argparse.Namespace) -> None:
-        if parsed_args.pin:
-            admin.call("PATCH", f"/v1/tenants/{part(parsed_args.project)}", {"pinned": parsed_args.to})
-            self.say(f"New queues of this project go to {parsed_args.to} from now on.")
+        pin = {"repin": parsed_args.to} if parsed_args.pin else {}
+        project = project_in_json(parsed_args.project)
+        return {"kind": "tenant", "project": project, "to": [parsed_args.to], **pin, **_pins(parsed_args)}
 
 
 class _Emptying(Planning):
@@ -283,7 +318,10 @@ class _Emptying(Planning):
         """Return the partitions that are to be emptied."""
 
     def begin(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
-        return self.cordon(admin, self.names(admin, parsed_args))
+        names = self.names(admin, parsed_args)
+        for name in names:
+            self._check_pins(admin, name, parsed_args)
+        return self.cordon(admin, names)
 
     def needless(self, admin: AdminClient, parsed_args: argparse.Namespace) -> bool:
         names = self.names(admin, parsed_args)
@@ -292,10 +330,27 @@ class _Emptying(Planning):
             if document["placements"]:
                 return False
         for name in names:
+            if parsed_args.repin is not None:
+                repin(self, admin, name, parsed_args.repin)
             _, partition = admin.call("GET", f"/v1/partitions/{part(name)}")
             if partition["state"] == "cordoned":
                 admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "drained"})
         return bool(names)
+
+    def _check_pins(self, admin: AdminClient, name: str, parsed_args: argparse.Namespace) -> None:
+        """Name the tenants that are pinned to a partition. Raises CommandError unless it is said what to do then."""
+        if parsed_args.repin is not None:
+            return
+        found, others = listed(admin, "tenants", {"pinned": name}, None, _NAMED, _NAMED)
+        if not found:
+            return
+        names = ", ".join(tenant["project"] or "-" for tenant in found) + (" and others" if others else "")
+        if not parsed_args.break_pins:
+            reason = (
+                f"nothing was changed: tenants are pinned to {name}, and their new queues would be refused: {names}"
+            )
+            raise CommandError(f"{reason}. Next: the same command with --repin TO, or --break-pins", Exit.REFUSED)
+        self.say(f"New queues of tenants that are pinned to {name} will be refused: {names}.")
 
     def done(self, parsed_args: argparse.Namespace) -> None:
         self.say("All of it is moved.")
@@ -304,10 +359,12 @@ class _Emptying(Planning):
 class Drain(_Emptying):
     """Move all queues of a partition to others, so that it can be deleted.
 
-    It takes no new queues from then on. Its queues are spread by weight and room over those that take any.
+    It takes no new queues from then on. Its queues go where new ones of their tenants go. Tenants that are pinned to
+    it are named, and nothing is moved, unless --repin pins them to another one.
     """
 
     examples = """
+  marconi-proxy partition drain east-1 --repin west-1
   marconi-proxy partition drain east-1
   marconi-proxy partition drain east-1 --to west-1 west-2 --at-once 2 --yes
   marconi-proxy partition drain east-1 --dry-run
@@ -316,9 +373,10 @@ class Drain(_Emptying):
     def add_selection(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME", help="the partition that is to be emptied")
         _add_to(parser)
+        add_repin(parser)
 
     def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
-        return {"kind": "drain", "partition": parsed_args.name, "to": parsed_args.to or []}
+        return {"kind": "drain", "partition": parsed_args.name, "to": parsed_args.to or [], **_pins(parsed_args)}
 
     def names(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
         return [parsed_args.name]
@@ -339,9 +397,10 @@ class Evacuate(_Emptying):
     def add_selection(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME", help="a region, as partitions were registered with")
         _add_to(parser)
+        add_repin(parser)
 
     def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
-        return {"kind": "evacuate", "region": parsed_args.name, "to": parsed_args.to or []}
+        return {"kind": "evacuate", "region": parsed_args.name, "to": parsed_args.to or [], **_pins(parsed_args)}
 
     def names(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
         _, partitions = admin.call("GET", "/v1/partitions")
@@ -349,7 +408,10 @@ class Evacuate(_Emptying):
 
 
 class Rebalance(Planning):
-    """Move as few queues as bring partitions to their shares by weight."""
+    """Move as few queues as bring partitions to their shares by weight.
+
+    Queues go only where new ones of their tenants go: by pin and spread. --break-pins moves others, too.
+    """
 
     examples = """
   marconi-proxy rebalance --dry-run
@@ -366,7 +428,7 @@ class Rebalance(Planning):
         )
 
     def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
-        return {"kind": "rebalance", "to": parsed_args.to or []}
+        return {"kind": "rebalance", "to": parsed_args.to or [], **_pins(parsed_args)}
 
 
 class Write(AdminShow):
@@ -390,6 +452,8 @@ class Write(AdminShow):
             "name", metavar="NAME", nargs="?", help="the project, partition or region that KIND is about"
         )
         _add_to(parser)
+        add_repin(parser)
+        _add_break_pins(parser)
         add_budgets(parser)
         parser.add_argument("-o", "--output", metavar="FILE", required=True, help="where to write it; it is replaced")
         return parser
@@ -400,6 +464,7 @@ class Write(AdminShow):
             wanted = f"the name of a {self._names[kind]}" if kind in self._names else "no name"
             raise CommandError(f"{kind}: takes {wanted}", Exit.USAGE)
         body: dict[str, Any] = {"kind": kind, "to": parsed_args.to or [], "budgets": budgets(parsed_args)}
+        body |= _pins(parsed_args)
         if name is not None:
             body[self._names[kind]] = project_in_json(name) if kind == "tenant" else name
         with self.admin() as admin:
@@ -430,14 +495,14 @@ class Apply(Watcher):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        plan = _read(parsed_args.file)
+        plan = _read(parsed_args.file).plan
         with self.admin() as admin:
             try:
                 _, applied = admin.call("POST", f"/v1/plans/{part(plan.id)}/apply", {"hash": plan.hash})
             except NotFound as error:
                 reason = f"this catalog has no plan {plan.id}: it was made over another one"
                 raise CommandError(reason, Exit.REFUSED) from error
-            self.say(f"Plan {plan.id} is under way.")
+            _say_applied(self, applied)
             if parsed_args.no_wait:
                 self.say(f"Next: marconi-proxy move watch {plan.id}")
                 return PLAN_COLUMNS, plan_row(applied)
@@ -446,21 +511,21 @@ class Apply(Watcher):
         return PLAN_COLUMNS, plan_row(progress)
 
 
-def _read(path: str) -> Plan:
+def _read(path: str) -> WholePlan:
     """Return the plan in a file. Raises CommandError, also if it was changed after it was written."""
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}", Exit.USAGE) from error
     except ValueError as error:
-        raise CommandError(f"{path} is no plan: {error}", Exit.USAGE) from error
+        raise CommandError(f"{path} is no plan: it is not JSON: {error}", Exit.USAGE) from error
     except RecursionError as error:
         raise CommandError(f"{path} is no plan: it is nested too deeply", Exit.USAGE) from error
     written = document.get("plan") if isinstance(document, dict) else None
     if not isinstance(written, dict):
         raise CommandError(f"{path} is no plan: it has no object named plan", Exit.USAGE)
     try:
-        return Plan.from_json(written)
+        return WholePlan.from_json(written)
     except ValueError as error:
         raise CommandError(f"{path} is not the plan that was written: {error}", Exit.REFUSED) from error
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -486,7 +551,6 @@ class List(AdminLister):
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         with self.admin() as admin:
             filters = {"state": parsed_args.state}
-            # A plan may be long, and the admin API reads it whole.
             found, marker = listed(admin, "plans", filters, parsed_args.marker, parsed_args.limit, 100)
         if marker is not None:
             self.say(f"There are more: give a larger --limit, or go on with --marker {marker}")

@@ -1,4 +1,4 @@
-"""``marconi-proxy tenant``: where a project's queues go that are still to be created."""
+"""``marconi-proxy tenant``: where projects' queues go that are still to be created."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 
 from marconi_proxy.cli.admin_client import AdminClient, part
 from marconi_proxy.cli.exits import CommandError, Exit
-from marconi_proxy.cli.verb import AdminShow, AdminVerb
+from marconi_proxy.cli.pages import count, listed
+from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb
 
 COLUMNS = ("project", "spread", "pinned", "set")
+LIST_COLUMNS = ("project", "spread", "pinned")
+PAGE = 1000
 PROJECT_HELP = "a project's id; - for no project; id:- for the project named -"
 
 Shown = tuple[Sequence[str], Iterable[Any]]
@@ -33,6 +36,36 @@ class Show(AdminShow):
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         with self.admin() as admin:
             return _shown(admin, parsed_args.project)
+
+
+class List(AdminLister):
+    """List tenants for which anything was decided, by project: those of all partitions unless told otherwise.
+
+    The others have the defaults: spread 1, not pinned.
+    """
+
+    examples = """
+  marconi-proxy tenant list
+  marconi-proxy tenant list --pinned east-1 -f json
+  marconi-proxy tenant list --spread 4
+"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--pinned", metavar="PARTITION", help="those that are pinned to this partition")
+        parser.add_argument("--spread", type=count, metavar="N", help="those that spread over so many partitions")
+        parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
+        parser.add_argument("--marker", metavar="PROJECT", help="begin after this one")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        spread = None if parsed_args.spread is None else str(parsed_args.spread)
+        filters = {"pinned": parsed_args.pinned, "spread": spread}
+        with self.admin() as admin:
+            found, marker = listed(admin, "tenants", filters, parsed_args.marker, parsed_args.limit, PAGE)
+        if marker is not None:
+            self.say(f"There are more: give a larger --limit, or go on with --marker {shlex.quote(marker)}")
+        return LIST_COLUMNS, [[tenant[column] for column in LIST_COLUMNS] for tenant in found]
 
 
 class Set(Show):

@@ -255,8 +255,10 @@ def move_view(move: Mapping[str, Any]) -> View:
     waits = f"waits: {move['waits']}" if move["waits"] else ""
     # After the switch it waits for consumers, and what it says changes with each message that they take.
     words = f"{state}, {waits}" if waits and before_switch(state) else state.value
+    # Reversed, it goes from its target to its source.
+    leaves = move["target"] if move["toward"] == move["source"] else move["source"]
     return View(
-        f"{named(move)} {move['source']} -> {move['target']}",
+        f"{named(move)} {leaves} -> {move['toward']}, writes go to {move['writes_to']}",
         steps,
         4,
         "steps",

@@ -4,9 +4,30 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
+
+from marconi_proxy.cli.exits import CommandError, Exit
+
+
+@contextmanager
+def destination(path: str, *, replace: bool = True) -> Iterator[BinaryIO]:
+    """Give a stream to the file ``path``, as ``whole_file``, or to standard output if it is ``-``.
+
+    Raises CommandError if it cannot be written, or if it is a file that is there already and ``replace`` is False.
+    """
+    if path == "-":
+        yield sys.stdout.buffer
+        return
+    if not replace and os.path.isfile(path):
+        raise CommandError(f"{path} is there already. Nothing was changed; --force replaces it.", Exit.REFUSED)
+    try:
+        with whole_file(path) as stream:
+            yield stream
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from error
 
 
 @contextmanager

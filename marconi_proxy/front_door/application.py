@@ -16,6 +16,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -25,8 +26,10 @@ from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import Partition, PartitionState, Placement, PlacementState, QueueKey, Segment
 from catalog.opening import open_catalog
+from marconi_proxy.front_door.chain.asking import without_line
 from marconi_proxy.front_door.chain.carrying import Chain
 from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.front_door.epochs import stamp, stamped
 from marconi_proxy.front_door.holding import Holding
 from marconi_proxy.front_door.home import without_operator_routes
 from marconi_proxy.front_door.lifecycle import Lifecycle
@@ -49,14 +52,23 @@ from marconi_proxy.routing.decision import (
     has_history,
     is_held,
 )
-from marconi_proxy.routing.headers import VIA, BadHead, RequestHead, added_lines, answer_headers, read_head
+from marconi_proxy.routing.headers import (
+    EPOCH,
+    PSEUDONYM,
+    BadHead,
+    RequestHead,
+    added_lines,
+    answer_headers,
+    pseudonym,
+    read_head,
+)
 from marconi_proxy.routing.identity import accepts_json, names_queues, namespace, well_formed
 from marconi_proxy.routing.listing_query import ListingQuery, RepeatedFilter, Unfit, parse_listing
 from marconi_proxy.routing.route import Effect, Kind, Route, parse
 from marconi_proxy.serving.direct import Direct
 from marconi_proxy.upstream.connection import Answer
-from marconi_proxy.upstream.errors import BadAnswer, NotSent, Unanswered, UpstreamError, Withdrawn
-from marconi_proxy.upstream.exchange import Call, Failure, Upstream
+from marconi_proxy.upstream.errors import BadAnswer, Closed, NotSent, Unanswered, UpstreamError, Withdrawn
+from marconi_proxy.upstream.exchange import CLOSED_STATUS, Call, Failure, Upstream, closed_by
 from marconi_proxy.upstream.pool import Pool
 
 LOG = logging.getLogger(__name__)
@@ -65,6 +77,9 @@ LOG = logging.getLogger(__name__)
 START_PATIENCE = 10.0
 # How often a call is decided anew because others changed its queue in between.
 _ROUNDS = 5
+
+# Addresses that loops were seen from, each of which is logged once.
+_LOOPS = 100
 
 _LISTINGS = frozenset({Kind.QUEUES, Kind.TOPICS})
 
@@ -99,6 +114,9 @@ class FrontDoor:
         # Ids in the form that OpenStack logs know, unique across workers, at the price of an increment.
         self._id_prefix = b"req-%b-" % secrets.token_hex(10).encode()
         self._ids = itertools.count(1)
+        # Until the catalog tells: then every front door over it has the same, and knows what others have forwarded.
+        self._own = pseudonym(secrets.token_hex(8))
+        self._loops: set[str] = set()
 
     # -- life of the worker ------------------------------------------------------------------------------------------
 
@@ -114,7 +132,12 @@ class FrontDoor:
         self._writing = Writing(settings.lease, settings.ambiguity)
         self._seals = Seals(self._catalog, settings.seal_overdue, time.time, loop.call_later)
         self._directory = Directory(
-            self._catalog, self._open_upstream, settings.cache_size, self._writing.fence, self._seals
+            self._catalog,
+            self._open_upstream,
+            settings.cache_size,
+            self._writing.fence,
+            self._seals,
+            self._writing.clock,  # its silence counts while the machine sleeps, too
         )
         self._holding = Holding(settings.hold_max, settings.max_held, loop.time)
         self._membership = Membership(
@@ -135,6 +158,8 @@ class FrontDoor:
         self._directory.on_removal = self._lifecycle.settle_later
         self._local = make_local_application(self._catalog, self._directory, settings.pages)
         await self._directory.start(START_PATIENCE)
+        with suppress(CatalogError):
+            self._own = pseudonym(await self._catalog.identity())
         # Before it serves: whoever is not registered must not write, and would refuse the first writes.
         await self._membership.start(START_PATIENCE if self._directory.synced else 0.0)
 
@@ -186,7 +211,32 @@ class FrontDoor:
             await self._refuse(scope, send, bad_request(f"{error}."), request_id)
             return
         request_id = head.request_id or request_id
+        if head.via is not None and self._own in head.via:
+            await self._refuse_loop(scope, send, request_id)
+            return
         await self._guarded(self._serve(scope, receive, send, head, request_id), scope, send, request_id)
+
+    async def _refuse_loop(self, scope: Scope, send: Send, request_id: bytes) -> None:
+        """Answer a call that a front door of this catalog has forwarded: the host of a partition is one of them.
+
+        With our pseudonym in ``Via``, by which the admin API knows whom it would register.
+        """
+        peer = scope["client"][0] if scope["client"] else "an unknown address"
+        if peer not in self._loops:
+            if len(self._loops) < _LOOPS:
+                self._loops.add(peer)
+            LOG.error(
+                "%s %s came back from %s: a host of a partition leads to this front door; see marconi-proxy partition "
+                "list for which, and give it other hosts with marconi-proxy partition set",
+                scope["method"],
+                scope["target"].decode("latin-1").partition("?")[0],
+                peer,
+            )
+        refused = bad_request(
+            "This request has passed this front door already: a partition's host leads back to it. "
+            "The request was not processed."
+        )
+        await self._refuse(scope, send, refused, request_id, self._own)
 
     def _new_id(self) -> bytes:
         return self._id_prefix + b"%012x" % next(self._ids)
@@ -221,6 +271,8 @@ class FrontDoor:
             head = read_head(scope["headers"])
         except BadHead:
             return False
+        if head.via is not None and self._own in head.via:
+            return False
         route = parse(scope["method"], scope["target"])
         project = namespace(route.version, head.project)
         if not route.named or project is None or not names_queues(project):
@@ -238,7 +290,8 @@ class FrontDoor:
         if upstream is None:
             return False
         request_id = head.request_id or self._new_id()
-        call = self._call(scope, route, head, request.body, request_id)
+        line = stamp(route, placement, upstream) if upstream.fences else b""
+        call = self._call(scope, route, head, request.body, request_id, line)
         if not route.rule.writes:
             taken = _Taken(request, request_id, call, key, placement, decision.segment, upstream, route, None, 0)
             return upstream.send_at_once(call, partial(self._answered, taken))
@@ -259,11 +312,18 @@ class FrontDoor:
 
     def _answered(self, taken: _Taken, ending: Answer | Failure) -> None:
         """Pass on how a call that was taken has ended."""
-        late: Late | None = None
+        late: Late | Closed | None = None
         ticket = taken.ticket
         if ticket is not None and isinstance(ending, Answer):
-            ambiguous = ending.status in LOST_SIGHT and is_held(taken.route.rule)
-            late = self._writing.ended(ticket, taken.term, ending, ambiguous)
+            # PERF: the comparison is for all the others.
+            late = closed_by(ending) if ending.status == CLOSED_STATUS else None
+            if late is not None:
+                # However late that came, nothing was done.
+                self._writing.end(ticket)
+                taken.upstream.fences = True
+            else:
+                ambiguous = ending.status in LOST_SIGHT and is_held(taken.route.rule)
+                late = self._writing.ended(ticket, taken.term, ending, ambiguous)
         self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
         if late is None and isinstance(ending, Answer) and ending.complete:
             headers = answer_headers(ending.headers, taken.request_id)
@@ -272,14 +332,19 @@ class FrontDoor:
         taken.request.hand_over(partial(self._go_on, taken, late or ending))
 
     async def _go_on(
-        self, taken: _Taken, ending: Answer | Failure | Late, scope: Scope, receive: Receive, send: Send
+        self, taken: _Taken, ending: Answer | Failure | Late | Closed, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Go on with a call that was taken, as an ASGI application: try again, pass on a long answer, or refuse."""
 
         async def rest() -> None:
-            if isinstance(ending, Late):
-                raise ending
-            answer = ending if isinstance(ending, Answer) else await self._resume(taken, ending)
+            try:
+                if isinstance(ending, (Late, Closed)):
+                    raise ending
+                answer = ending if isinstance(ending, Answer) else await self._resume(taken, ending)
+            except Closed as closed:
+                self._look_anew(taken.key, taken.placement, closed)
+                call = taken.call._replace(lines=without_line(taken.call.lines, EPOCH))
+                answer = await self._write(call, taken.key, taken.route, scope, receive)
             await self._relay(answer, scope, send, taken.request_id)
 
         await self._guarded(rest(), scope, send, taken.request_id)
@@ -299,9 +364,11 @@ class FrontDoor:
                 write.end()
             self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
 
-    async def _refuse(self, scope: Scope, send: Send, refused: Refused, request_id: bytes) -> None:
+    async def _refuse(
+        self, scope: Scope, send: Send, refused: Refused, request_id: bytes, own: bytes = PSEUDONYM
+    ) -> None:
         status, headers, body = refused.answer()
-        headers += [(b"via", VIA), (b"x-openstack-request-id", request_id)]
+        headers += [(b"via", b"1.1 " + own), (b"x-openstack-request-id", request_id)]
         await respond(scope, send, status, headers, body)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, head: RequestHead, request_id: bytes) -> None:
@@ -338,8 +405,10 @@ class FrontDoor:
         clock = asyncio.get_running_loop().time
         lasting = is_held(route.rule)
         since: float | None = None
+        refused: Closed | None = None
         rounds = 0
         while rounds < _ROUNDS:
+            placement = None
             write = self._writing.begin(key, lasting=lasting)
             try:
                 placement, decision = await self._decide(key, route, call.target)
@@ -359,6 +428,10 @@ class FrontDoor:
                     raise Unanswered("a try was not answered, and there must not be another one") from error
                 LOG.info("%s: beginning again", error)
                 continue
+            except Closed as closed:
+                self._look_anew(key, placement, closed)
+                refused = closed
+                continue
             finally:
                 write.end()
             since = clock() if since is None else since
@@ -366,13 +439,31 @@ class FrontDoor:
             await self._holding.wait(placement.move, since, change, receive)
             if not client_waits(scope):
                 raise ClientGone
+        if refused is not None:
+            # Seen where the catalog was put back to an earlier time than its partitions.
+            LOG.error(
+                "a queue of partition %s is closed to writes of this epoch, but they go there by the catalog. Was that "
+                "restored from a backup? Then: marconi-partition reopen, with the storage of this partition",
+                "?" if placement is None else placement.partition,
+            )
+            raise refused
         raise _too_many()
 
     def _is_too_old(self, placement: Placement) -> bool:
         """Tell whether reads must not go by what is known of a queue: it may be out of date for longer than movers wait
         before they delete a segment. Only then may a queue's place be used again, if at all."""
         used_again = has_history(placement) or placement.group is not None
-        return used_again and self._directory.silence() > self._settings.linger
+        # A feed that is well is silent now and then, for less than a lease: a short linger must not refuse all reads.
+        longest = max(self._settings.linger, self._settings.lease)
+        return used_again and self._directory.silence() > longest
+
+    def _look_anew(self, key: QueueKey, placement: Placement | None, closed: Closed) -> None:
+        """A partition has refused a write, for what is known of its queue is of before a switch: forget that."""
+        self._directory.forget(key)
+        where = "by rule" if placement is None else f"of epoch {placement.epoch} to {placement.partition}"
+        LOG.warning(
+            "a write %s came after a switch and was refused there; looking up its queue anew: %s", where, closed
+        )
 
     async def _decide(self, key: QueueKey, route: Route, target: bytes) -> tuple[Placement | None, Decision]:
         placement = self._directory.cached(key) or await self._directory.find(key)
@@ -404,19 +495,23 @@ class FrontDoor:
         if not relay_whole(answer, scope, request_id):
             await relay(answer, scope, send, request_id, self._settings.upstream.deadline)
 
-    def _call(self, scope: Scope, route: Route, head: RequestHead, body: bytes, request_id: bytes) -> Call:
+    def _call(
+        self, scope: Scope, route: Route, head: RequestHead, body: bytes, request_id: bytes, more: bytes = b""
+    ) -> Call:
+        """Return a client's request as it is forwarded. ``more``: lines of ours."""
         peer = scope["client"]
         lines = head.lines + added_lines(
             head,
             peer[0].encode() if peer else b"",
             scope["scheme"].encode(),
             request_id,
+            self._own,
             trust_forwarded_for=self._settings.trust_forwarded_for,
         )
         # Partitions ignore chunked bodies, silently where a body is optional (API section 1.5).
         if head.chunked or head.length is not None:
             lines += b"content-length: %d\r\n" % len(body)
-        return Call(scope["method"].encode(), scope["target"], lines, body, route.rule.repeatable)
+        return Call(scope["method"].encode(), scope["target"], lines + more, body, route.rule.repeatable)
 
     async def _forward(
         self, call: Call, key: QueueKey, placement: Placement | None, decision: Forward, route: Route
@@ -424,10 +519,14 @@ class FrontDoor:
         segment = decision.segment
         if placement is not None:
             await self._tie(call, placement, route)
-        # PERF: as _send, without a coroutine of its own.
+        # PERF: most often without a coroutine of its own.
         upstream = self._directory.known_upstream(segment.partition)
         try:
-            return await (self._send(segment, call) if upstream is None else upstream.send(call))
+            if upstream is None:
+                upstream = await self._upstream(segment)
+            if placement is not None and upstream.fences:
+                call = stamped(call, route, placement, upstream)
+            return await upstream.send(call)
         finally:
             if decision.unsettled:  # nobody knew whether the queue is there
                 self._lifecycle.settle_later(key, segment)
@@ -458,11 +557,11 @@ class FrontDoor:
         if route.rule.effect is Effect.CREATES and self._directory.cached(key) != placement:
             self._lifecycle.settle_later(key, segment)
 
-    async def _send(self, segment: Segment, call: Call, within: float | None = None) -> Answer:
+    async def _upstream(self, segment: Segment) -> Upstream:
         upstream = await self._directory.upstream(segment.partition)
         if upstream is None:
             raise unavailable("The queue's partition is not registered any more.", 30)
-        return await upstream.send(call, within=within)
+        return upstream
 
     async def _act(
         self, decision: Outcome, call: Call, key: QueueKey, route: Route, scope: Scope, write: Write | None
@@ -482,7 +581,8 @@ class FrontDoor:
                 left = until - clock()
                 if left <= 0:
                     raise NotSent("the call's time was used up before it was its turn")
-                answer = await self._send(segment, call, left)
+                upstream = await self._upstream(segment)
+                answer = await upstream.send(stamped(call, route, placement, upstream), within=left)
             if write is not None:
                 write.check(answer)  # nothing is concluded from a late answer
             return answer

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable, Collection
 from contextlib import aclosing
 
@@ -34,6 +33,7 @@ from catalog.model import (
 from marconi_proxy.background import ended
 from marconi_proxy.front_door.remembered import Remembered
 from marconi_proxy.front_door.seals import Seals
+from marconi_proxy.front_door.writing import awake_or_not
 from marconi_proxy.moving.protocol.fence import Fence
 from marconi_proxy.upstream.exchange import Upstream
 
@@ -54,7 +54,7 @@ class Directory:
     ``applied`` is the position of the last change taken in; ``synced`` whether the feed is alive. ``on_removal`` is
     called for the removal of a placement that was known here: calls may have been forwarded by it before the news came.
     ``on_seal`` is called when the feed has shown a seal, which a mover waits for this worker to acknowledge. ``clock``:
-    monotonic seconds.
+    monotonic seconds, also while the machine sleeps.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Directory:
         cache_size: int,
         fence: Fence | None = None,
         seals: Seals | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = awake_or_not,
     ) -> None:
         self._catalog = catalog
         self._open_upstream = open_upstream
@@ -272,6 +272,8 @@ class Directory:
         after = None
         while page := await self._catalog.list_placements(states=[PlacementState.SEALING], after=after, limit=_PAGE):
             for placement in page:
+                # No await in here, as in ``_take_in_placement``: a read that is in flight may be older than the seal.
+                self.forget(placement.key)
                 if self._fence is not None:
                     self._fence.change(placement.key, placement.seal)
                 self._note_seal(placement)

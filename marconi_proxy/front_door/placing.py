@@ -6,9 +6,13 @@ section 8.4), for which its place is reserved before the source is placed, and i
 
 from __future__ import annotations
 
+import logging
+import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+
+from cachetools import TTLCache
 
 from catalog.errors import Conflict, PartitionUnknown
 from catalog.interface import Catalog
@@ -21,6 +25,7 @@ from catalog.model import (
     PlacementState,
     QueueKey,
     Segment,
+    Tenant,
 )
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.refusals import Refused, not_found, unavailable
@@ -32,6 +37,11 @@ from marconi_proxy.upstream.exchange import Upstream
 # How often a compare-and-set is tried anew against others before the call is refused (503).
 ROUNDS = 10
 UNFINISHED = frozenset(MoveState) - FINISHED_STATES
+# For so many tenants it is known that their refused queues were logged, and for so many seconds.
+_LOGGED = 1000
+_LOGGED_FOR = 600.0
+
+_log = logging.getLogger(__name__)
 
 
 class Placing:
@@ -44,6 +54,7 @@ class Placing:
         self._directory = directory
         self._clock = clock
         self._token = token
+        self._logged: TTLCache[tuple[str, str | None], None] = TTLCache(_LOGGED, _LOGGED_FOR)
 
     async def choose(self, key: QueueKey, version: str, *, new: bool) -> Partition:
         """Return the partition that takes the queue, or is to be asked about it. Raises Refused, CatalogUnavailable."""
@@ -54,9 +65,29 @@ class Placing:
         if chosen is Refusal.VERSION_NOT_SPOKEN:
             # What a server does with a version that is switched off (API section 1.1).
             raise not_found()
-        if chosen is Refusal.PINNED_UNAVAILABLE:
-            raise unavailable(f"The partition of this project takes no new queues of {version}.", 30)
+        if chosen is Refusal.PINNED_UNAVAILABLE and tenant is not None:
+            self._log_refused(tenant, version)
+            raise unavailable(
+                f"No new queues of this project can be created with {version} now. The request was not processed; ask "
+                "your operator, or retry after Retry-After seconds.",
+                30,
+            )
         raise unavailable("No partition can take this call.", 10)
+
+    def _log_refused(self, tenant: Tenant, version: str) -> None:
+        """Log that queues of a tenant are refused: once in a while, and once for a pin."""
+        refused = tenant.project, tenant.pinned
+        if refused not in self._logged:
+            self._logged[refused] = None
+            _log.warning(
+                "new queues of project %s are refused: it is pinned to partition %s, which takes none of %s now. "
+                "Next: marconi-proxy tenant set %s --pin OTHER, or marconi-proxy partition show %s",
+                tenant.project or "-",
+                tenant.pinned,
+                version,
+                shlex.quote(tenant.project or "-"),
+                tenant.pinned,
+            )
 
     async def insert(self, key: QueueKey, version: str, dead_letter: str | None) -> tuple[Placement, bool]:
         partition = await self.choose(key, version, new=True)

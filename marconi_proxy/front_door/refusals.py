@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from catalog.errors import CatalogError
-from marconi_proxy.upstream.errors import NotSent, PartitionBusy, UpstreamError
+from marconi_proxy.upstream.errors import Closed, NotSent, PartitionBusy, UpstreamError
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -61,6 +61,8 @@ def from_fault(error: Exception) -> Refused:
     """Return the refusal for what went wrong behind the front door."""
     if isinstance(error, PartitionBusy):
         return unavailable("Too many calls to this queue's partition are under way. Nothing was done.")
+    if isinstance(error, Closed):
+        return unavailable("Where this queue takes writes is not known at the moment. Nothing was done.", 5)
     if isinstance(error, NotSent):
         return unavailable("The queue's partition cannot be reached. Nothing was done.", 5)
     if isinstance(error, UpstreamError):

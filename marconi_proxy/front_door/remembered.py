@@ -98,15 +98,16 @@ def packed(placement: Placement) -> bytes | Placement:
         return placement
     since = float(placement.since)
     physical = "" if segment.physical == placement.queue else segment.physical  # it is never empty itself
-    numbers = f"{placement.epoch}\n{segment.n}\n{placement.base}\n{since!r}"
+    numbers = f"{placement.epoch}\n{segment.n}\n{placement.base}\n{placement.floor}\n{since!r}"
     return f"{numbers}\n{segment.partition}\n{physical}\n{placement.born}".encode()
 
 
 def unpacked(key: QueueKey, made: bytes) -> Placement:
     """Return the placement that ``packed`` made this of."""
-    epoch, n, base, since, partition, physical, born = made.decode().split("\n")
+    epoch, n, base, floor, since, partition, physical, born = made.decode().split("\n")
     segment = Segment(int(n), intern(partition), physical or key.queue)
-    return Placement(*key, int(epoch), PlacementState.OPEN, (segment,), int(base), float(since), born=born)
+    state = PlacementState.OPEN
+    return Placement(*key, int(epoch), state, (segment,), int(base), float(since), born=born, floor=int(floor))
 
 
 def _text(key: QueueKey) -> str:

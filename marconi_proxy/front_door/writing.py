@@ -53,7 +53,7 @@ class Writing:
 
     def close(self) -> None:
         """Begin no write from here on."""
-        self.lease = Lease(self.seconds, self.seconds * MARGIN)
+        self.lease.close()
 
     def begin(self, key: QueueKey, *, lasting: bool) -> Write:
         """Count a call that writes, before its queue is looked up. Raises Refused if this worker must not write.

@@ -23,9 +23,8 @@ from marconi_proxy.background import ended
 from marconi_proxy.moving.clock import SystemClock
 from marconi_proxy.moving.driving.following import follow
 from marconi_proxy.moving.mover import Mover
-from marconi_proxy.moving.opening import make_steps, pace_of
+from marconi_proxy.moving.opening import make_keeping, make_steps, pace_of
 from marconi_proxy.moving.plans.executor import Executor, run_plans, until_news
-from marconi_proxy.moving.plans.records import Records
 from marconi_proxy.option_types import redacted
 from marconi_proxy.serving.logs import configure
 from marconi_proxy.serving.server import check_catalog
@@ -34,20 +33,22 @@ from marconi_proxy.statistics.opening import make_collector
 LOG = logging.getLogger(__name__)
 
 
-# Seconds for which a move is believed not to have changed when the feed did not show that it has.
-_BELIEVED = 10.0
+# Seconds for which a move of a plan is believed not to have changed when the feed did not show that it has.
+_BELIEVED = 60.0
 
 
 class Planner:
     """Carries out plans. Told of moves as the mover is."""
 
     def __init__(self, conf: cfg.ConfigOpts, catalog: Catalog) -> None:
-        self._records = Records(catalog, time.time, _BELIEVED)
-        self._executor = Executor(catalog, clock=time.time, longest=conf.moving.max_segments, records=self._records)
+        longest = conf.moving.max_segments
+        self._executor = Executor(
+            catalog, clock=time.time, monotonic=time.monotonic, longest=longest, believed=_BELIEVED
+        )
         self._news = asyncio.Event()
 
     def changed(self, move_id: str | None) -> None:
-        self._records.changed(move_id)
+        self._executor.changed(move_id)
         self._news.set()
 
     async def run(self) -> None:
@@ -71,7 +72,7 @@ async def _serve(conf: cfg.ConfigOpts) -> None:
         catalog = await open_catalog(conf.catalog.uri)
         stack.push_async_callback(catalog.close)
         name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
-        beside: list[Coroutine[Any, Any, None]] = []
+        beside: list[Coroutine[Any, Any, None]] = [make_keeping(conf, catalog).run()]
         mover = make_mover(conf, catalog, stack, name, beside)
         collector = make_collector(conf, catalog, stack, name)
         if collector is not None:

@@ -14,6 +14,7 @@ from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.moving.clock import SystemClock
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.steps.real import RealSteps
+from marconi_proxy.moving.keeping import Keeping
 from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
 from marconi_proxy.upstream.exchange import Upstream
 from marconi_proxy.upstream.pool import Pool
@@ -32,6 +33,13 @@ def pace_of(conf: cfg.ConfigOpts) -> Pace:
         give_up_after=conf.moving.give_up_after,
         ambiguity=conf.moving.ambiguity,
     )
+
+
+def make_keeping(conf: cfg.ConfigOpts, catalog: Catalog) -> Keeping:
+    """Return what removes the records of moves and plans that ended long ago."""
+    chance = random.Random()  # noqa: S311 - spreads load, guards nothing
+    moving = conf.moving
+    return Keeping(catalog, SystemClock(), chance, keep=moving.keep_finished, seconds=moving.keep_finished_for)
 
 
 def make_steps(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack) -> RealSteps:
@@ -61,6 +69,6 @@ def make_rehearsal(
     steps = make_steps(conf, catalog, stack)
 
     async def rehearsal(move: Move, *mates: Move) -> Rehearsed:
-        return await rehearse(steps, pace_of(conf), SystemClock(), move, mates)
+        return await rehearse(steps, pace_of(conf), SystemClock(), conf.moving.hold_max, move, mates)
 
     return rehearsal

@@ -27,11 +27,13 @@ class Rehearsed(NamedTuple):
     would: list[str]
 
 
-async def rehearse(steps: Steps, pace: Pace, clock: Clock, move: Move, mates: Sequence[Move] = ()) -> Rehearsed:
+async def rehearse(
+    steps: Steps, pace: Pace, clock: Clock, hold_max: float, move: Move, mates: Sequence[Move] = ()
+) -> Rehearsed:
     """Go through a move that is planned, or sent on, with all checks of preparing and arming and without effect.
 
-    ``steps`` are the real ones, of which only what reads is used. ``mates`` are the moves of its group, which need not
-    be stored either. Raises CatalogError.
+    ``steps`` are the real ones, of which only what reads is used. ``hold_max``: seconds that a worker holds a write.
+    ``mates`` are the moves of its group, which need not be stored either. Raises CatalogError.
     """
     dry = DryRun(steps, move, mates)
     drive = Drive(dry, pace, clock, random.Random(0), move, 0)  # noqa: S311 - it waits for nothing
@@ -47,6 +49,8 @@ async def rehearse(steps: Steps, pace: Pace, clock: Clock, move: Move, mates: Se
         problems.append(obstacle)
     if not problems:
         longest = pace.longest_seal(move.max_pause_ms) * 1000
-        dry.sentences.append(f"hold writes for at most {longest:.0f} ms per attempt")
+        dry.sentences.append(
+            f"hold each write for at most {hold_max * 1000:.0f} ms, and begin to end an attempt after {longest:.0f} ms"
+        )
         dry.sentences.append(f"send writes to partition {move.toward}")
     return Rehearsed(problems, dry.sentences)

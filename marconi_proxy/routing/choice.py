@@ -49,6 +49,11 @@ def rank(owner: str, partitions: Iterable[Partition]) -> list[Partition]:
     return sorted((p for p in partitions if p.weight > 0), key=lambda p: (draw(owner, p.name, p.weight), p.name))
 
 
+def home_set(project: str, taking: Iterable[Partition], spread: int) -> list[Partition]:
+    """Return the home set of a project: the partitions, of those that take new queues, over which its own spread."""
+    return rank(f"project\0{project}", taking)[:spread]
+
+
 def shares(home: Sequence[Partition], partitions: Collection[Partition]) -> dict[str, float]:
     """Return with what weight each partition of a home set takes queues of its project, by name.
 
@@ -102,9 +107,9 @@ def choose(
             return Refusal.NO_PARTITION
         return min(speaking, key=lambda p: p.name)
     spread = 1 if tenant is None else tenant.spread
-    home = rank(f"project\0{key.project}", taking)[:spread]
-    if len(home) == 1:
-        return home[0]
-    weights = shares(home, taking)
+    homes = home_set(key.project, taking, spread)
+    if len(homes) == 1:
+        return homes[0]
+    weights = shares(homes, taking)
     owner = f"queue\0{key.project}\0{key.queue}"
-    return min(home, key=lambda p: (draw(owner, p.name, weights[p.name]), p.name))
+    return min(homes, key=lambda p: (draw(owner, p.name, weights[p.name]), p.name))

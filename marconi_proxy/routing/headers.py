@@ -10,7 +10,7 @@ from enum import Enum, auto
 
 PSEUDONYM = b"marconi-proxy"
 VIA = b"1.1 " + PSEUDONYM
-# A call that has been here so often goes in circles: a partition host that leads back to us.
+# A call that has passed so many front doors goes in circles, whichever they are: between those of two deployments, say.
 MAX_HOPS = 3
 # Bytes of a request id that is passed on; a longer one is replaced by ours.
 MAX_REQUEST_ID = 128
@@ -30,8 +30,10 @@ HOP_BY_HOP = frozenset(
         b"http2-settings",
     }
 )
-# Answers also lose what our own server says of itself.
-DROPPED_FROM_ANSWERS = HOP_BY_HOP | {b"date", b"server"}
+# Answers also lose what our own server says of itself, and what our own node tells the proxy alone.
+DROPPED_FROM_ANSWERS = HOP_BY_HOP | {b"date", b"server", b"x-marconi-store", b"x-marconi-fences"}
+# By which epoch of its placement a write is sent.
+EPOCH = b"x-marconi-epoch"
 
 
 class BadHead(Exception):
@@ -58,6 +60,8 @@ _PARTS: dict[bytes, _Part] = dict.fromkeys(HOP_BY_HOP, _Part.DROP) | {
     b"x-forwarded-proto": _Part.DROP,
     # Selects a plug-in of the partition that may bypass its authentication (API section 9.3): not from outside.
     b"extra-spec": _Part.DROP,
+    # Only we know it.
+    EPOCH: _Part.DROP,
     b"x-forwarded-for": _Part.FORWARDED_FOR,
     b"x-project-id": _Part.PROJECT,
     b"content-length": _Part.LENGTH,
@@ -162,23 +166,34 @@ def _named(connection: bytes) -> frozenset[bytes]:
     return frozenset(named - _ORDINARY_OPTIONS - _NOT_DROPPABLE - HOP_BY_HOP)
 
 
+def pseudonym(identity: str) -> bytes:
+    """Return what the front doors of a catalog with this identity call themselves in the Via of what they forward."""
+    return PSEUDONYM + b"-" + identity.encode()
+
+
 def added_lines(
-    head: RequestHead, peer: bytes, scheme: bytes, request_id: bytes, *, trust_forwarded_for: bool
+    head: RequestHead, peer: bytes, scheme: bytes, request_id: bytes, own: bytes, *, trust_forwarded_for: bool
 ) -> bytes:
-    """Serialise what a forwarded request says of its way here. ``peer`` is the client's address, b"" if unknown.
+    """Serialise what a forwarded request says of its way here. ``peer`` is the client's address, b"" if unknown;
+    ``own`` our ``pseudonym``.
 
     A client's own X-Forwarded-For is believed, and added to, only with ``trust_forwarded_for``.
     """
     forwarded_for = peer
     if trust_forwarded_for and head.forwarded_for:
         forwarded_for = head.forwarded_for + b", " + peer if peer else head.forwarded_for
-    via = VIA if head.via is None else head.via + b", " + VIA
+    via = b"1.1 " + own if head.via is None else head.via + b", 1.1 " + own
     return b"via: %b\r\nx-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-openstack-request-id: %b\r\n" % (
         via,
         forwarded_for,
         scheme,
         head.request_id or request_id,
     )
+
+
+def epoch_line(born: str, epoch: int) -> bytes:
+    """Serialise by which epoch of its placement a write is sent."""
+    return b"%b: %b/%d\r\n" % (EPOCH, born.encode(), epoch)
 
 
 def answer_headers(received: list[tuple[bytes, bytes]], request_id: bytes) -> list[tuple[bytes, bytes]]:

@@ -5,7 +5,8 @@ So what a client holds from before the queue was moved goes on meaning what it m
 looks tagged is tagged too. Ids admit only ``[A-Za-z0-9_-]`` (API section 6.1), which the tag keeps to.
 
 Numbers are never reused and the last segment is never retired; so a number below the last one's that is not in the
-chain is that of a retired segment, and one above it is news that has not come here yet.
+chain is that of a retired segment, and one above it is news that has not come here yet. Unless it is below the
+placement's floor: then it may be from a catalog that was lost, and nothing of its segment is known.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def untagged(text: str, base: int) -> tuple[int, str]:
 
 def is_news(placement: Placement, text: str) -> bool:
     """Tell whether a client's text is from a segment that ``placement`` does not have yet."""
-    return untagged(text, placement.base)[0] > placement.segments[-1].n
+    return untagged(text, placement.base)[0] >= placement.next_n
 
 
 def known(placement: Placement, text: str) -> tuple[int, str]:
@@ -60,8 +61,9 @@ def resume(placement: Placement, marker: str) -> tuple[tuple[Segment, ...], str 
     """Return (the segments that are after or at a client's marker, what the first of them calls the marker).
 
     None: from its start. The marker of a retired segment stands at the start of the next one: it was empty for good,
-    so there is nothing between that this reader has not passed.
+    so there is nothing between that this reader has not passed. One from a catalog that was lost stands at the start of
+    the last segment: the backup does not say how far this reader had come there.
     """
     n, text = known(placement, marker)
-    rest = tuple(segment for segment in placement.segments if segment.n >= n)
+    rest = tuple(segment for segment in placement.segments if segment.n >= n) or placement.segments[-1:]
     return rest, text if rest[0].n == n else None

@@ -81,16 +81,18 @@ class Collector:
         token = walk.holder.token
         try:
             if self._due.left(walk.ended) <= 0:
-                await self._walk(walk if walk.under_way else Walk(begun=self._clock.now()), token)
+                walk = await self._walk(walk if walk.under_way else Walk(begun=self._clock.now()), token)
         finally:
             with contextlib.suppress(CatalogError):
                 await self._catalog.release_walk(token)
-        return min(self._interval, LOOK)
+        # Counted from now on, if this process has just done it.
+        return min(self._due.left(walk.ended), LOOK)
 
     async def _take(self, over: Holder | None) -> Walk:
         return await self._catalog.take_walk(self._name, HOLD, over=over)
 
-    async def _walk(self, walk: Walk, token: int) -> None:
+    async def _walk(self, walk: Walk, token: int) -> Walk:
+        """Walk to the end; return the walk as it ended."""
         while walk.ended is None:
             page = await self._catalog.list_placements(after=walk.after, limit=self._page)
             requests = sum(len(placement.segments) for placement in page)
@@ -114,6 +116,7 @@ class Collector:
                 unknown, queues = sum(one.unknown for one in found), sum(one.queues for one in found)
                 LOG.info("statistics: asked of %d queues, of which %d did not tell", queues, unknown)
             walk = step.walk
+        return walk
 
     async def _asked(self, page: Sequence[Placement], partitions: Mapping[str, Partition]) -> list[Asked]:
         """Ask what all the segments hold."""

@@ -31,6 +31,10 @@ class PartitionDisabled(NotSent):
     """An operator disabled the partition."""
 
 
+class Closed(NotSent):
+    """The host refused it without doing anything: its queue takes no writes of so early an epoch there any more."""
+
+
 class Unanswered(UpstreamError):
     """The request was sent and no answer came: it may have been done. ``on_kept_connection`` tells that the connection
     had been used before, so that the host may merely have closed it."""

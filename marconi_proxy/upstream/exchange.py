@@ -18,6 +18,7 @@ from catalog.model import Partition, PartitionState
 from marconi_proxy.upstream.balance import Balancer, Host
 from marconi_proxy.upstream.connection import Answer, Connection
 from marconi_proxy.upstream.errors import (
+    Closed,
     ConnectFailed,
     DeadlineExceeded,
     NotSent,
@@ -33,6 +34,9 @@ LOG = logging.getLogger(__name__)
 
 RETRY_BUDGET = 0.2
 RETRY_FLOOR = 3
+# How our own node refuses a write of an earlier epoch than its queue was closed to, and names that.
+CLOSED_STATUS = 409
+_CLOSED = b"x-marconi-closed"
 # With less time left (seconds) no other try begins: nobody would hear its answer. Loops also fire timers a bit early.
 _LEAST_TIME = 0.01
 
@@ -49,6 +53,16 @@ class Limits:
     max_response_head: int = 1048576
     eject_after: int = 5
     eject_for: float = 5.0
+
+
+def closed_by(answer: Answer) -> Closed | None:
+    """Return what to raise instead of an answer, if it says that the queue is closed to the call. Gives it up then."""
+    if answer.status == CLOSED_STATUS:
+        for name, value in answer.headers:
+            if name == _CLOSED:
+                answer.abandon()
+                return Closed(f"the queue takes no writes of epochs before {value.decode('latin-1')} there")
+    return None
 
 
 class Guard(Protocol):
@@ -118,6 +132,8 @@ class Upstream:
 
     def __init__(self, partition: Partition, pool: Pool, limits: Limits, chance: random.Random) -> None:
         self.partition = partition
+        # Also once a host was seen to: that may be known here before the catalog tells.
+        self.fences = partition.fences
         self._pool = pool
         self._limits = limits
         self._chance = chance
@@ -135,6 +151,7 @@ class Upstream:
         if partition.hosts != self.partition.hosts:
             self._balancer = self._balance(partition, {h.url: h for h in self._balancer.hosts})
         self.partition = partition
+        self.fences = partition.fences
 
     async def send(self, call: Call, *, within: float | None = None) -> Answer:
         """Send a call to a host of the partition. Raises UpstreamError, of which only NotSent means "nothing done".
@@ -280,6 +297,10 @@ class Upstream:
         if call.guard is not None:
             call.guard.answered(answer.status)
         self._note_success(host)
+        closed = closed_by(answer)
+        if closed is not None:
+            self.fences = True
+            raise closed
         return answer
 
     @staticmethod

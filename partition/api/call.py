@@ -10,6 +10,7 @@ from partition.api.dialects import Dialect
 from partition.api.node import Node
 from partition.errors import BadInput, PartitionError, bad_body
 from partition.model.clock import MILLISECONDS
+from partition.model.epoch import Epoch
 from partition.model.queue import NO_PROJECT, Kind, QueueKey
 from partition.validation import headers, json_document, name
 from partition.validation.query import Query
@@ -60,6 +61,11 @@ class Call:
         if self._query is None:
             self._query = Query(self.raw_query)
         return self._query
+
+    @property
+    def epoch(self) -> Epoch | None:
+        """The epoch that the write carries, None if none. Raises BadInput."""
+        return headers.epoch(self.headers.get(b"x-marconi-epoch"))
 
     @property
     def project(self) -> str:

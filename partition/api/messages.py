@@ -51,12 +51,12 @@ def _read(node: Node, call: Call, body: bytes | None, metadata: Metadata) -> lis
 
 async def _post(node: Node, call: Call, new: list[NewMessage], client: bytes) -> list[str]:
     try:
-        return await node.storage.post(call.key, new, client)
+        return await node.storage.post(call.key, new, client, None, call.epoch)
     except QueueMissing:
         if not (call.dialect and call.dialect.lazy):
             raise
-    await node.storage.create_queue(call.key, {})
-    return await node.storage.post(call.key, new, client)
+    await node.storage.create_queue(call.key, {}, call.epoch)
+    return await node.storage.post(call.key, new, client, None, call.epoch)
 
 
 async def _post_by_attributes(node: Node, call: Call, client: bytes) -> list[str]:
@@ -75,7 +75,7 @@ async def _post_by_attributes(node: Node, call: Call, client: bytes) -> list[str
                 raise
             continue
         try:
-            return await node.storage.post(call.key, new, client, queue.version)
+            return await node.storage.post(call.key, new, client, queue.version, call.epoch)
         except QueueChanged:
             node.known.pop(call.key, None)
     raise StorageUnavailable(f"queue {call.key.name} was changed {_ATTEMPTS} times during one post")
@@ -85,7 +85,7 @@ async def _known(node: Node, call: Call) -> Queue:
     """Return the queue as it is now, made if it is missing."""
     queue = await node.storage.get_queue(call.key)
     while queue is None:
-        await node.storage.create_queue(call.key, {})
+        await node.storage.create_queue(call.key, {}, call.epoch)
         queue = await node.storage.get_queue(call.key)
     # Only what is needed: ten thousand queues with all their metadata would be hundreds of megabytes.
     known = node.known[call.key] = Queue(queue.name, queue.version, attributes.of_posting(queue.metadata))

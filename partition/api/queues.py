@@ -93,7 +93,7 @@ async def put(node: Node, call: Call) -> Answer:
         metadata.check_size(call.length, node.limits)
         given = await call.optional_document(node.limits.max_queue_metadata) or {}
         metadata.check_attributes(given, node.limits)
-    created = await node.storage.create_queue(call.key, given)
+    created = await node.storage.create_queue(call.key, given, call.epoch)
     if created:
         return Answer(201, (location(call.path), JSON))
     return no_content(location(call.path))
@@ -130,7 +130,7 @@ async def put_metadata(node: Node, call: Call) -> Answer:
     metadata.check_size(call.length, node.limits)
     given = await call.document(node.limits.max_queue_metadata)
     metadata.check_unreserved(given)
-    await node.storage.replace_metadata(call.key, given)
+    await node.storage.replace_metadata(call.key, given, None, call.epoch)
     return no_content(location(call.path))
 
 
@@ -159,7 +159,7 @@ async def patch(node: Node, call: Call) -> Answer:
             raise metadata.as_body_fault(error) from None
         try:
             # Two patches at the same time: the second is done again on what the first has left.
-            await node.storage.replace_metadata(call.key, changed, queue.version)
+            await node.storage.replace_metadata(call.key, changed, queue.version, call.epoch)
         except QueueChanged:
             continue
         return document(attributes.filled_in(changed, node.limits, call.key.kind))

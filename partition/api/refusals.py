@@ -10,6 +10,7 @@ from partition.errors import (
     BadInput,
     ClaimMissing,
     PartitionError,
+    QueueClosed,
     QueueMissing,
     StorageError,
     SubscriberTaken,
@@ -66,6 +67,14 @@ class Faults:
         if isinstance(fault, QueueMissing):
             what = "Queue" if call.key.kind is Kind.QUEUE else "Topic"
             return error(404, "Not found", f"{what} {call.key.name} does not exist {where}")
+        if isinstance(fault, QueueClosed):
+            return error(
+                409,
+                "Queue closed",
+                f"Queue {call.key.name} {where} was moved away from here, or was about to be, and takes no such writes "
+                "here any more. The request was not processed. Send it to the proxy.",
+                (b"x-marconi-closed", b"%d" % fault.number),
+            )
         if isinstance(fault, ClaimMissing):
             return error(404, "Not found", f"Claim {call.item} does not exist in queue {call.key.name} {where}")
         if isinstance(fault, SubscriptionMissing):

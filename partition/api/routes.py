@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from partition.api import claims, messages, purge, queues, service, share, stats, subscriptions
+from partition.api import claims, fence, messages, purge, queues, service, share, stats, subscriptions
 from partition.api.answer import Answer
 from partition.api.call import Call
 from partition.api.dialects import DIALECTS, V1, V1_1, V2, Dialect
@@ -62,6 +62,9 @@ ROWS: tuple[Row, ...] = (
     Row("PATCH", "/queues/{}/subscriptions/{}", (V2,), subscriptions.patch),
     Row("DELETE", "/queues/{}/subscriptions/{}", (V2,), subscriptions.delete_one),
     Row("PUT", "/queues/{}/subscriptions/{}/confirm", (V2,), subscriptions.confirm),
+    # Ours alone: the proxy in front calls it, and forwards no client's call of it.
+    Row("PUT", "/queues/{}/fence", DIALECTS, fence.put),
+    Row("PUT", "/topics/{}/fence", (V2,), fence.put),
     Row("GET", "/topics", (V2,), queues.list_all),
     Row("PUT", "/topics/{}", (V2,), queues.put),
     Row("GET", "/topics/{}", (V2,), queues.get),

@@ -34,8 +34,9 @@ _HOME_HEADERS = ((b"content-type", b"application/json-home"), (b"cache-control",
 
 
 async def versions(node: Node, call: Call) -> Answer:
-    """The version document."""
-    return Answer(300, (JSON,), _VERSIONS)
+    """The version document. Headers tell a proxy which store this is, and that it heeds fences."""
+    ours = ((b"x-marconi-store", node.storage.identity.encode()), (b"x-marconi-fences", b"epoch"))
+    return Answer(300, (JSON, *ours), _VERSIONS)
 
 
 async def home_document(node: Node, call: Call) -> Answer:

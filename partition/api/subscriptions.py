@@ -42,7 +42,7 @@ async def get(node: Node, call: Call) -> Answer:
 async def post(node: Node, call: Call) -> Answer:
     """Subscribe. The queue is made first, whatever is then thought of the body."""
     asked = await call.optional_document(_MAX_BODY)
-    await node.storage.create_queue(call.key, {})
+    await node.storage.create_queue(call.key, {}, call.epoch)
     subscription, created = await node.storage.subscribe(call.key, subscription_body.new(asked or {}, node.limits))
     if not created and subscription.confirmed:
         unique = "Subscriptions are unique by project + queue + subscriber URI."

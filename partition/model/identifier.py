@@ -34,6 +34,11 @@ class Identifiers:
         self._multiplier = multiplier
         self._inverse = pow(multiplier, -1, MULTIPLIERS)
 
+    @property
+    def tag(self) -> str:
+        """What all of them begin with: it names the store, for no other one draws the same."""
+        return self._prefix
+
     def identifier(self, number: int) -> str:
         """The identifier of ``number``, 0 < number < 2**52."""
         return f"{self._prefix}{number * self._multiplier & _MASK:013x}"

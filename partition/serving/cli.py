@@ -1,4 +1,4 @@
-"""The program ``marconi-partition``: ``serve`` and ``check``."""
+"""The program ``marconi-partition``: ``serve``, ``check`` and ``reopen``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from oslo_config import cfg
 
 from partition.errors import BadStorageURI, StorageError
 from partition.serving import options
 from partition.serving.errors import StartError
+from partition.storage.interface import Storage
 from partition.storage.opening import driver_of, open_storage, redacted
+
+T = TypeVar("T")
 
 DEFAULT_FILE = "/etc/marconi-partition/marconi-partition.conf"
 
@@ -40,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if given.command == "serve":
             return _serve(given)
-        return _check(given)
+        return _check(given) if given.command == "check" else _reopen(given)
     except options.OptionError as error:
         return _fail(str(error), Exit.USAGE)
     except BadStorageURI as error:
@@ -83,7 +87,16 @@ def _parser() -> argparse.ArgumentParser:
   marconi-partition check --storage sqlite:////var/lib/marconi-partition/messages.db
 """,
     )
-    for command in (serve, check):
+    reopen = _command(
+        commands,
+        "reopen",
+        "take posts again where a proxy has closed queues to earlier epochs: for when the proxy's catalog was restored "
+        "from a backup, or the proxy is gone",
+        """
+  marconi-partition reopen --storage sqlite:////var/lib/marconi-partition/messages.db
+""",
+    )
+    for command in (serve, check, reopen):
         command.add_argument("--config-file", metavar="FILE", help=f"options; default: {DEFAULT_FILE} if there is one")
         command.add_argument("--storage", metavar="URI", help=_STORAGE_HELP)
     return parser
@@ -117,7 +130,7 @@ def _serve(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> int:
     uri = _load(given).storage.uri
-    faults = asyncio.run(_faults(uri))
+    faults = asyncio.run(_with_store(uri, lambda storage: storage.check()))
     for fault in faults:
         sys.stdout.write(f"{fault}\n")
     if faults:
@@ -126,12 +139,19 @@ def _check(given: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-async def _faults(uri: str) -> list[str]:
+def _reopen(given: argparse.Namespace) -> int:
+    uri = _load(given).storage.uri
+    count = asyncio.run(_with_store(uri, lambda storage: storage.reopen()))
+    sys.stdout.write(f"{redacted(uri)}: {count} queues were closed to earlier epochs, and none is any more\n")
+    return Exit.DONE
+
+
+async def _with_store(uri: str, work: Callable[[Storage], Awaitable[T]]) -> T:
     # Opening would prepare a new store, and a mistyped path would be in order.
     if not await driver_of(uri).exists(uri):
         raise StartError(f"[storage] uri: there is nothing at {redacted(uri)}")
     storage = await open_storage(uri)
     try:
-        return await storage.check()
+        return await work(storage)
     finally:
         await storage.close()

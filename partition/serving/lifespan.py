@@ -90,6 +90,7 @@ class Worker:
         self._application = Application(self._node)
         if self._admin_port is not None:
             self._admin = AdminApplication(self._node)
+        _log.info("the storage is open")
 
     async def _work(self) -> None:
         """Open the store as soon as that is possible, and sweep it from then on."""
@@ -97,7 +98,6 @@ class Worker:
             await asyncio.sleep(_PAUSE)
             with contextlib.suppress(StorageError):
                 await self._open()
-                _log.info("the storage is open")
         await sweep_for_ever(self._node.storage, self._sweep_interval)
 
 

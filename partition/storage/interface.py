@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from partition.model.claim import Claim, Lease
 from partition.model.clock import Clock, system_clock
+from partition.model.epoch import Epoch
 from partition.model.message import Deletion, Message, MessageQuery, NewMessage, Stats
 from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery
 from partition.model.subscription import NewSubscription, Subscription, SubscriptionChange
@@ -31,6 +32,11 @@ class Storage(ABC):
     async def exists(cls, uri: str) -> bool:
         """Tell if there is something at ``uri`` to open. A driver that cannot tell says yes. Raises BadStorageURI."""
         return True
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """What the store drew when it was made: the same for all that have it open, and for a copy of it."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -54,12 +60,14 @@ class Storage(ABC):
     async def get_queue(self, key: QueueKey) -> Queue | None: ...
 
     @abstractmethod
-    async def create_queue(self, key: QueueKey, metadata: Metadata) -> bool:
-        """Return whether there was none; if there was, nothing is changed."""
+    async def create_queue(self, key: QueueKey, metadata: Metadata, epoch: Epoch | None = None) -> bool:
+        """Return whether there was none; if there was, nothing is changed. Raises QueueClosed."""
 
     @abstractmethod
-    async def replace_metadata(self, key: QueueKey, metadata: Metadata, version: str | None = None) -> None:
-        """Raises QueueMissing; QueueChanged if ``version`` is not None and not the queue's."""
+    async def replace_metadata(
+        self, key: QueueKey, metadata: Metadata, version: str | None = None, epoch: Epoch | None = None
+    ) -> None:
+        """Raises QueueClosed; QueueMissing; QueueChanged if ``version`` is not None and not the queue's."""
 
     @abstractmethod
     async def delete_queue(self, key: QueueKey) -> None:
@@ -84,16 +92,39 @@ class Storage(ABC):
     async def stats(self, key: QueueKey) -> Stats:
         """Raises QueueMissing."""
 
+    # Fences
+
+    @abstractmethod
+    async def fence(self, key: QueueKey, epoch: Epoch) -> None:
+        """Close the queue, which need not exist, to writes of this life with an epoch below ``epoch.number``.
+
+        When it returns, no such post can be stored any more, also none that had begun. The mark only grows, and stays
+        when the queue is deleted. Besides, the queue is *shut*: posts without an epoch are refused as well, until one
+        with an epoch is let in, or the queue is deleted. Marks of the last LIVES lives are kept.
+
+        ``post``, ``create_queue`` and ``replace_metadata`` raise QueueClosed by these marks, each in the step in which
+        it would write; the latter two never without an epoch.
+        """
+
+    @abstractmethod
+    async def reopen(self) -> int:
+        """Remove the marks of all queues; return how many queues had some. What was refused is then let in."""
+
     # Messages
 
     @abstractmethod
     async def post(
-        self, key: QueueKey, messages: Sequence[NewMessage], client: bytes, version: str | None = None
+        self,
+        key: QueueKey,
+        messages: Sequence[NewMessage],
+        client: bytes,
+        version: str | None = None,
+        epoch: Epoch | None = None,
     ) -> list[str]:
         """Return the identifiers, in the order of ``messages``, of which there is at least one.
 
-        No message becomes visible behind a marker that was handed out. Raises QueueMissing; QueueChanged if
-        ``version`` is not None and not the queue's.
+        No message becomes visible behind a marker that was handed out. Raises QueueClosed; QueueMissing; QueueChanged
+        if ``version`` is not None and not the queue's.
         """
 
     @abstractmethod

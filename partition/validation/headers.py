@@ -6,6 +6,7 @@ import uuid
 from functools import lru_cache
 
 from partition.errors import BadInput, bad_request
+from partition.model.epoch import Epoch
 from partition.model.limits import Limits
 
 _FORM = b"application/x-www-form-urlencoded"
@@ -97,3 +98,13 @@ def check_project(value: bytes | None, *, required: bool) -> None:
         )
     if value is None and required:
         raise BadInput("Project-Id Missing", "The header X-PROJECT-ID was missing")
+
+
+def epoch(value: bytes | None) -> Epoch | None:
+    """Return the epoch that a proxy has sent along. Raises BadInput."""
+    if value is None:
+        return None
+    found = Epoch.read(value)
+    if found is None:
+        raise bad_request("The X-Marconi-Epoch header must be LIFE/EPOCH; only a proxy sends it.")
+    return found

@@ -3,6 +3,13 @@
 *Delivered* is a message that an answered claim shows to its consumer. What is excused is only what a queue on one
 partition does as well:
 
+A deletion or purge of the queue excuses what was posted before it ended from being there and from being seen; for
+subscribers a deletion is also the end of their bookmarks, and a post that was in flight then counts as one without an
+answer. A delay excuses from being delivered in order. With a
+dead-letter queue a message may be there instead, and then not in the queue any more; how dead letters are ordered among
+each other is not promised. While no worker's lease has ended, a post without an answer that was seen counts from then
+on as one that was acknowledged.
+
 lost: every acknowledged message is still there at the end, unless a deletion of it was sent and not refused: delivered
     is not done with, for a claim lapses. One whose outcome is unknown may be delivered or not; one that was refused, or
     was never posted, is not (*invented*).
@@ -18,6 +25,9 @@ repeated, skipped, disorder: a subscriber sees each acknowledged message once, a
     was answered the page by which it passed it: one with an acknowledged message that was posted after it was
     acknowledged, or the last page of all if that is empty and was asked for later. (An earlier empty page moves no
     bookmark. It may come from a server that has not heard of the queue's newest segment: what it lacks comes later.)
+removed: what was acknowledged before a deletion of the queue was sent is gone once that was acknowledged, and before a
+    purge likewise, unless a claim may have held it meanwhile.
+metadata: what is set at the end is what was set last, or by a call without an answer.
 chain: of every placement that was stored, all segments but the last are sealed, numbers grow and are not used again,
     and a segment never changes its place nor is opened again.
 """
@@ -29,7 +39,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from catalog.model import Placement, Segment
-from tests.checker.record import Body, Claim, Deletion, History, Outcome, Page, Post, Shown
+from tests.checker.record import Body, Claim, Deletion, History, Outcome, Page, Post, Removal, Shown
 
 
 class Violation(NamedTuple):
@@ -45,20 +55,28 @@ class Violation(NamedTuple):
 def judge(history: History) -> list[Violation]:
     """Return every broken promise, none if the history can be that of a correct queue."""
     facts = _Facts(history)
-    rules = (_lost, _invented, _duplicated, _order)
+    rules = (_lost, _invented, _duplicated, _order, _removed, _metadata)
     found = [violation for rule in rules for violation in rule(facts)]
     for name, pages in facts.pages.items():
         found += _subscriber(facts, name, pages)
-    return [*found, *_chains(history.placements)]
+    found += _chains(history.placements)
+    if facts.dead is not None:
+        found += [violation for rule in (_invented, _duplicated) for violation in rule(facts.dead)]
+        for name, pages in facts.dead.pages.items():
+            found += _repeated(name, pages)
+        found += _chains(facts.dead.history.placements)
+    return found
 
 
 class _Facts:
-    """The history by message."""
+    """The history by message. ``posts``: those of the queue that the dead letters are from."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, posts: Sequence[Post] | None = None) -> None:
         self.history = history
-        self.posts: dict[Body, Post] = {body: post for post in history.posts for body in post.bodies}
-        self.place = {body: n for post in history.posts for n, body in enumerate(post.bodies)}
+        posts = history.posts if posts is None else posts
+        self.posts: dict[Body, Post] = {body: post for post in posts for body in post.bodies}
+        self.dead = None if history.dead_letters is None else _Facts(history.dead_letters, posts)
+        self.place = {body: n for post in posts for n, body in enumerate(post.bodies)}
         self.deliveries: dict[Body, list[int]] = defaultdict(list)
         for n, claim in enumerate(history.claims):
             for body, _ in claim.taken:
@@ -69,15 +87,39 @@ class _Facts:
         self.pages: dict[str, list[Page]] = defaultdict(list)
         for page in history.pages:
             self.pages[page.subscriber].append(page)
+        # By when each message that is vouched for was in the queue.
+        self.since = {
+            body: post.answered
+            for body, post in self.posts.items()
+            if post.outcome is Outcome.ACKNOWLEDGED and not _raced(post, history.removals)
+        }
+        if history.leases_kept:
+            for when, body in self._seen():
+                post = self.posts.get(body)
+                if post is not None and post.outcome is Outcome.UNKNOWN and not _raced(post, history.removals):
+                    self.since[body] = min(when, self.since.get(body, when))
         self._released = {r.claim: r.sent for r in reversed(history.releases) if r.outcome is not Outcome.REFUSED}
 
     @property
     def acknowledged(self) -> Iterator[Body]:
-        return (body for body, post in self.posts.items() if post.outcome is Outcome.ACKNOWLEDGED)
+        return (body for body in self.posts if body in self.since)
 
     def is_acknowledged(self, body: Body) -> bool:
-        post = self.posts.get(body)
-        return post is not None and post.outcome is Outcome.ACKNOWLEDGED
+        return body in self.since
+
+    def _seen(self) -> Iterator[tuple[float, Body]]:
+        for answered in (*self.history.claims, *self.history.pages):
+            for body, _ in answered.taken if isinstance(answered, Claim) else answered.seen:
+                yield answered.answered, body
+
+    def buried(self, body: Body) -> bool:
+        """Tell whether a message is, or was, in the dead-letter queue."""
+        return self.dead is not None and any(shown.body == body for shown in self.dead.shown())
+
+    def may_be_removed(self, body: Body, when: float = float("inf")) -> bool:
+        """Tell whether a deletion or purge of the queue that was sent until then may have removed a message."""
+        sent = self.posts[body].sent
+        return any(r.outcome is not Outcome.REFUSED and r.sent <= when and sent < r.end for r in self.history.removals)
 
     def ends(self, number: int) -> float:
         """The earliest time at which a claim can have ended."""
@@ -94,13 +136,23 @@ class _Facts:
     def precedes(self, one: Body, other: Body) -> bool:
         """Tell whether ``one`` must stand before ``other`` in the queue: both acknowledged, and one after the other."""
         first, second = self.posts[one], self.posts[other]
-        return self.place[one] < self.place[other] if first is second else first.answered < second.sent
+        return self.place[one] < self.place[other] if first is second else self.since[one] < second.sent
+
+
+def _raced(post: Post, removals: Sequence[Removal]) -> bool:
+    """Tell whether a post was in flight at a deletion of its queue: it may have come to what was deleted."""
+    return any(
+        not r.purge and r.outcome is not Outcome.REFUSED and post.sent < r.end and r.sent < post.answered
+        for r in removals
+    )
 
 
 def _lost(facts: _Facts) -> Iterator[Violation]:
-    left = {body for body, _ in facts.history.left}
+    places = [facts] if facts.dead is None else [facts, facts.dead]
+    left = {body for place in places for body, _ in place.history.left}
     for body in facts.acknowledged:
-        if body not in left and all(d.outcome is Outcome.REFUSED for d in facts.deletions[body]):
+        deletions = [deletion for place in places for deletion in place.deletions.get(body, ())]
+        if body not in left and all(d.outcome is Outcome.REFUSED for d in deletions) and not facts.may_be_removed(body):
             post, times = facts.posts[body], len(facts.deliveries.get(body, ()))
             when = f"posted from {post.sent:.3f} to {post.answered:.3f}"
             yield Violation("lost", f"{body}, {when}" + (f", delivered {times} times" if times else ""))
@@ -131,6 +183,27 @@ def _duplicated(facts: _Facts) -> Iterator[Violation]:
                         "duplicated", f"{body} was delivered to {_told(claims[one])} and to {_told(claims[other])}"
                     )
     yield from _undead(facts)
+    if facts.dead is not None:
+        yield from _buried(facts, facts.dead)
+
+
+def _asked(history: History) -> Iterator[tuple[float, str, Sequence[Shown]]]:
+    """Yield (when it was asked, by whom, what was shown) of everything."""
+    for claim in history.claims:
+        yield claim.sent, f"to {_told(claim)}", claim.taken
+    for page in history.pages:
+        yield page.sent, f"to {page.subscriber}", page.seen
+    yield float("inf"), "at the end", history.left
+
+
+def _buried(facts: _Facts, dead: _Facts) -> Iterator[Violation]:
+    seen: dict[Body, float] = {body: float("inf") for body, _ in dead.history.left}
+    for when, body in dead._seen():
+        seen[body] = min(when, seen.get(body, when))
+    for sent, whom, shown in _asked(facts.history):
+        for body, _ in shown:
+            if body in seen and (seen[body] < sent or sent == float("inf")):
+                yield Violation("duplicated", f"{body} is a dead letter, and is shown {whom} in its queue")
 
 
 def _undead(facts: _Facts) -> Iterator[Violation]:
@@ -139,13 +212,45 @@ def _undead(facts: _Facts) -> Iterator[Violation]:
         for body, deletions in facts.deletions.items()
         if any(d.outcome is Outcome.ACKNOWLEDGED for d in deletions)
     }
-    history = facts.history
-    asked = [(claim.sent, f"to {_told(claim)}", claim.taken) for claim in history.claims]
-    asked += [(page.sent, f"to {page.subscriber}", page.seen) for page in history.pages]
-    for sent, whom, shown in [*asked, (float("inf"), "at the end", tuple(history.left))]:
+    for sent, whom, shown in _asked(facts.history):
         for body, _ in shown:
             if gone.get(body, sent) < sent:
                 yield Violation("duplicated", f"{body} was deleted by {gone[body]:.3f}, and is shown {whom}")
+
+
+def _removed(facts: _Facts) -> Iterator[Violation]:
+    for removal in facts.history.removals:
+        if removal.outcome is not Outcome.ACKNOWLEDGED:
+            continue
+        what = "purge" if removal.purge else "deletion of the queue"
+        for sent, whom, shown in _asked(facts.history):
+            if sent <= removal.answered:
+                continue
+            for body, _ in shown:
+                if facts.since.get(body, removal.sent) < removal.sent and not (
+                    removal.purge and _may_be_held(facts, body, removal)
+                ):
+                    yield Violation("removed", f"{body} is shown {whom} after a {what} from {removal.sent:.3f}")
+
+
+def _may_be_held(facts: _Facts, body: Body, removal: Removal) -> bool:
+    """Tell whether a claim may have held a message during a purge."""
+    return any(
+        claim.sent < removal.answered
+        and claim.answered + claim.ttl > removal.sent
+        and (claim.outcome is Outcome.UNKNOWN or any(shown.body == body for shown in claim.taken))
+        for claim in facts.history.claims
+    )
+
+
+def _metadata(facts: _Facts) -> Iterator[Violation]:
+    history = facts.history
+    last = max((n for n, s in enumerate(history.settings) if s.outcome is Outcome.ACKNOWLEDGED), default=None)
+    if last is None:
+        return
+    allowed = {s.value for s in history.settings if s.outcome is Outcome.UNKNOWN} | {history.settings[last].value}
+    if history.setting not in allowed:
+        yield Violation("metadata", f"{history.settings[last].value} was set last, and it is {history.setting}")
 
 
 def _told(claim: Claim) -> str:
@@ -191,6 +296,9 @@ def _inverted(facts: _Facts, earlier: Body, later: Body) -> bool:
     """Tell whether ``later`` was certainly delivered before ``earlier`` was, and nobody else may have held that."""
     claims = facts.history.claims
     when = _first(facts, later)
+    due = facts.posts[earlier].answered + facts.posts[earlier].delay
+    if facts.posts[earlier].delay and min(claims[n].sent for n in facts.deliveries[later]) <= due:
+        return False
     if not facts.precedes(earlier, later) or not all(when < claims[n].sent for n in facts.deliveries[earlier]):
         return False
     until = _first(facts, earlier)
@@ -199,13 +307,24 @@ def _inverted(facts: _Facts, earlier: Body, later: Body) -> bool:
     )
 
 
-def _subscriber(facts: _Facts, name: str, pages: Sequence[Page]) -> Iterator[Violation]:
-    seen: dict[Body, int] = {}
+def _repeated(name: str, pages: Sequence[Page]) -> Iterator[Violation]:
+    seen: set[Body] = set()
     for page in pages:
         for body, _ in page.seen:
             if body in seen:
                 yield Violation("repeated", f"{name} saw {body} again from {page.sent:.3f} to {page.answered:.3f}")
-            seen.setdefault(body, len(seen))
+            seen.add(body)
+
+
+def _subscriber(facts: _Facts, name: str, pages: Sequence[Page]) -> Iterator[Violation]:
+    # A deletion of the queue is the end of all bookmarks.
+    deletions = [r for r in facts.history.removals if not r.purge and r.outcome is not Outcome.REFUSED]
+    over = min((r.sent for r in deletions if pages[0].sent < r.end), default=float("inf"))
+    pages = [page for page in pages if page.answered <= over]
+    if not pages:
+        return
+    yield from _repeated(name, pages)
+    seen = dict.fromkeys(body for page in pages for body, _ in page.seen)
     acknowledged = [body for body in seen if facts.is_acknowledged(body)]
     # From the end on: the one that was answered earliest of all that were seen later, and the first of each post.
     least: Body | None = None
@@ -217,26 +336,30 @@ def _subscriber(facts: _Facts, name: str, pages: Sequence[Page]) -> Iterator[Vio
         if places.get(post, place) < place:
             yield Violation("disorder", f"{name} saw {body} before one that was posted with it")
         places[post] = min(place, places.get(post, place))
-        if least is None or facts.posts[body].answered < facts.posts[least].answered:
+        if least is None or facts.since[body] < facts.since[least]:
             least = body
     for body in facts.acknowledged:
-        if body not in seen:
-            passed = _passed(facts, body, pages)
+        if body not in seen and not facts.buried(body):
+            passed = _passed(facts, body, pages, to_the_end=over == float("inf"))
             if passed is not None and not _may_be_deleted(facts, body, passed.answered):
                 yield Violation("skipped", f"{name} passed {body} from {passed.sent:.3f} to {passed.answered:.3f}")
 
 
-def _passed(facts: _Facts, body: Body, pages: Sequence[Page]) -> Page | None:
-    """Return the page that shows that the subscriber is beyond where the message is."""
+def _passed(facts: _Facts, body: Body, pages: Sequence[Page], *, to_the_end: bool) -> Page | None:
+    """Return the page that shows that the subscriber is beyond where the message is. ``to_the_end``: it stopped by
+    itself, and not because the queue was deleted."""
     for page in pages:
         if any(facts.is_acknowledged(other) and facts.precedes(body, other) for other, _ in page.seen):
             return page
     last = pages[-1]
-    return last if not last.seen and last.sent > facts.posts[body].answered else None
+    return last if to_the_end and not last.seen and last.sent > facts.since[body] else None
 
 
 def _may_be_deleted(facts: _Facts, body: Body, when: float) -> bool:
-    return any(d.outcome is not Outcome.REFUSED and d.sent <= when for d in facts.deletions[body])
+    deletions = facts.deletions.get(body, ())
+    return any(d.outcome is not Outcome.REFUSED and d.sent <= when for d in deletions) or facts.may_be_removed(
+        body, when
+    )
 
 
 def _chains(placements: Sequence[Placement]) -> Iterator[Violation]:

@@ -40,12 +40,14 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One call with one or more messages, in this order. A producer has one post under way at a time."""
+    """One call with one or more messages, in this order. A producer has one post under way at a time. ``delay``:
+    seconds of the clock before they may be claimed."""
 
     bodies: tuple[Body, ...]
     sent: float
     answered: float
     outcome: Outcome
+    delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,37 @@ class Page:
     seen: tuple[Shown, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Of all that is in the queue: the queue was deleted, or purged, which spares messages under a claim."""
+
+    sent: float
+    answered: float
+    outcome: Outcome
+    purge: bool = False
+
+    @property
+    def end(self) -> float:
+        """When it can remove nothing more. One of unknown outcome may be finished by any later call."""
+        return self.answered if self.outcome is Outcome.ACKNOWLEDGED else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A change of one member of the metadata to ``value``. One client makes all of a queue, one after the other."""
+
+    value: int
+    sent: float
+    answered: float
+    outcome: Outcome
+
+
 @dataclass(slots=True)
 class History:
     """``pages`` are in the order in which each subscriber read them. ``left``: what was in the queue at the end, when
-    all clients had stopped. ``placements``: every one that the catalog stored, in that order."""
+    all clients had stopped; ``setting``: what was set then. ``placements``: every one that the catalog stored, in that
+    order. ``dead_letters``: what was done to the dead-letter queue, which has no posts of its own. ``leases_kept``: the
+    lease of no worker has ended, so that the queue vouches for posts without an answer too, once they were seen."""
 
     posts: list[Post] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
@@ -106,3 +135,8 @@ class History:
     pages: list[Page] = field(default_factory=list)
     left: list[Shown] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)
+    removals: list[Removal] = field(default_factory=list)
+    settings: list[Setting] = field(default_factory=list)
+    setting: int | None = None
+    dead_letters: History | None = None
+    leases_kept: bool = False

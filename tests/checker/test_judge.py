@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 
 from tests.checker.judge import judge
 from tests.checker.model import MUTATIONS, Mutation, correct
-from tests.checker.record import Body, Claim, Deletion, History, Outcome, Page, Post, Release, Shown
+from tests.checker.record import (
+    Body,
+    Claim,
+    Deletion,
+    History,
+    Outcome,
+    Page,
+    Post,
+    Release,
+    Removal,
+    Setting,
+    Shown,
+)
 
 SEEDS = st.integers(0, 2**32)
 DONE, UNKNOWN, REFUSED = Outcome.ACKNOWLEDGED, Outcome.UNKNOWN, Outcome.REFUSED
@@ -150,6 +162,106 @@ def test_what_was_deleted_is_not_shown_to_a_subscriber_who_asks_later() -> None:
     claims = [claim(3.5, ONE)]
     assert rules(claims=claims, deletions=deletions, left=[TWO], pages=[Page("s", 5.9, 9.0, (ONE,))]) == []
     assert rules(claims=claims, deletions=deletions, left=[TWO], pages=[Page("s", 6.1, 9.0, (ONE,))]) == ["duplicated"]
+
+
+# -- deletions and purges of the queue, delays, metadata, dead letters -------------------------------------------------
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_a_removal_excuses_what_was_posted_before_it_ended(purge: bool) -> None:
+    for outcome in (DONE, UNKNOWN):
+        assert rules(removals=[Removal(10.0, 11.0, outcome, purge)], left=[]) == []
+    assert rules(removals=[Removal(10.0, 11.0, REFUSED, purge)], left=[]) == ["lost", "lost"]
+    assert rules(removals=[Removal(1.2, 1.5, DONE, purge)], left=[]) == ["lost"]
+    # One without an answer may be finished by anybody later.
+    assert rules(removals=[Removal(1.2, 1.5, UNKNOWN, purge)], left=[]) == []
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_what_was_removed_is_not_shown_to_who_asks_later(purge: bool) -> None:
+    removal = [Removal(10.0, 11.0, DONE, purge)]
+    assert rules(removals=removal, left=[], claims=[claim(10.5, ONE)]) == []
+    assert rules(removals=removal, left=[], claims=[claim(11.5, ONE)]) == ["removed"]
+    assert rules(removals=removal, left=[TWO]) == ["removed"]
+    assert rules(removals=[Removal(10.0, 11.0, UNKNOWN, purge)], left=[TWO]) == []
+
+
+def test_a_purge_spares_what_a_claim_may_hold() -> None:
+    purge = [Removal(10.0, 11.0, DONE, purge=True)]
+    assert rules(removals=purge, claims=[claim(5.0, ONE, TWO)]) == []
+    assert rules(removals=purge, claims=[claim(5.0, outcome=UNKNOWN)]) == []
+    assert rules(removals=purge, claims=[claim(5.0, ONE)]) == ["removed"]
+    assert rules(removals=[Removal(10.0, 11.0, DONE)], claims=[claim(5.0, ONE, TWO)]) == ["removed", "removed"]
+
+
+def test_a_post_in_flight_at_a_deletion_is_one_without_an_answer() -> None:
+    for outcome in (DONE, UNKNOWN):
+        assert rules(removals=[Removal(2.5, 2.8, outcome)], left=[]) == []
+    # Of a purge the queue knows what came before and what came after.
+    later = [Removal(2.5, 2.8, DONE, purge=True), Removal(10.0, 11.0, DONE)]
+    assert rules(removals=later, left=[TWO]) == ["removed"]
+    assert rules(removals=[Removal(2.5, 2.8, DONE), Removal(10.0, 11.0, DONE)], left=[TWO]) == []
+
+
+def test_a_deletion_is_the_end_of_bookmarks() -> None:
+    pages = [Page("s", 5.0, 5.1, (TWO,)), Page("s", 12.0, 12.1, ())]
+    assert rules(pages=pages) == ["skipped"]
+    assert rules(pages=pages, removals=[Removal(5.2, 11.0, REFUSED)]) == ["skipped"]
+    assert rules(pages=pages[:1], removals=[Removal(5.2, 11.0, DONE)], left=[]) == ["skipped"]
+    assert rules(pages=pages, removals=[Removal(4.0, 11.0, DONE)], left=[]) == []
+    assert rules(pages=pages[1:], removals=[Removal(5.2, 11.0, DONE)], left=[]) == []
+
+
+def test_a_purge_is_no_end_of_bookmarks() -> None:
+    pages = [Page("s", 5.0, 5.1, (TWO,)), Page("s", 12.0, 12.1, ())]
+    assert rules(pages=pages, removals=[Removal(4.0, 4.5, DONE, purge=True)], left=[]) == ["removed"]
+    assert rules(pages=pages, removals=[Removal(5.3, 5.5, DONE, purge=True)], left=[]) == ["skipped"]
+
+
+def test_a_delayed_message_may_be_overtaken_until_it_is_due() -> None:
+    posts = [Post((ONE.body,), 0.0, 1.0, DONE, delay=20.0), POSTS[1]]
+    assert rules(posts=posts, claims=[claim(10.0, TWO), claim(80.0, ONE)]) == []
+    assert rules(posts=posts, claims=[claim(21.0, TWO), claim(80.0, ONE)]) == []
+    assert rules(posts=posts, claims=[claim(21.5, TWO), claim(80.0, ONE)]) == ["order"]
+
+
+def test_what_is_set_at_the_end_was_set_last() -> None:
+    settings = [Setting(1, 0.0, 1.0, DONE), Setting(2, 2.0, 3.0, UNKNOWN), Setting(3, 4.0, 5.0, DONE)]
+    settings.append(Setting(4, 6.0, 7.0, REFUSED))
+    for found, broken in ((3, []), (2, []), (1, ["metadata"]), (4, ["metadata"]), (None, ["metadata"])):
+        assert rules(settings=settings, setting=found) == broken
+    assert rules(settings=settings[1:2], setting=None) == []
+
+
+def test_a_dead_letter_is_in_one_of_the_two_queues() -> None:
+    dead = Shown(ONE.body, "d1")
+    assert rules(left=[TWO], dead_letters=History(left=[dead])) == []
+    assert rules(left=[TWO], dead_letters=History()) == ["lost"]
+    assert rules(dead_letters=History(left=[dead])) == ["duplicated"]
+    deleted = History(claims=[claim(10.0, dead)], deletions=[Deletion(0, ONE.body, 12.0, 13.0, DONE)])
+    assert rules(left=[TWO], dead_letters=deleted) == []
+    assert rules(left=[TWO], dead_letters=deleted, claims=[claim(10.5, ONE)]) == []
+    assert rules(left=[TWO], dead_letters=deleted, claims=[claim(11.5, ONE)]) == ["duplicated"]
+    assert rules(dead_letters=History(left=[Shown(Body("p", 3), "d3")])) == ["invented"]
+
+
+def test_a_dead_letter_need_not_be_seen_in_its_queue_and_is_seen_once_in_the_other() -> None:
+    dead = Shown(ONE.body, "d1")
+    pages = [Page("s", 10.0, 11.0, (TWO,))]
+    assert rules(left=[TWO], pages=pages, dead_letters=History(left=[dead])) == []
+    twice = [Page("d", 10.0, 11.0, (dead,)), Page("d", 12.0, 13.0, (dead,))]
+    assert rules(left=[TWO], dead_letters=History(left=[dead], pages=twice)) == ["repeated"]
+
+
+def test_while_leases_are_kept_a_post_that_was_seen_counts_as_acknowledged() -> None:
+    posts = [Post((ONE.body,), 0.0, 1.0, UNKNOWN), Post((TWO.body,), 20.0, 21.0, DONE)]
+    seen = [Page("s", 10.0, 11.0, (ONE,))]
+    for kept, broken in ((True, ["lost"]), (False, [])):
+        assert rules(posts=posts, pages=seen, left=[TWO], leases_kept=kept) == broken
+    passed = [Page("s", 30.0, 31.0, (TWO,))]
+    for kept, broken in ((True, ["skipped"]), (False, [])):
+        assert rules(posts=posts, claims=[claim(10.0, ONE)], pages=passed, leases_kept=kept) == broken
+    assert rules(posts=posts, claims=[claim(25.0, ONE)], pages=passed, leases_kept=True) == []
 
 
 def test_violations_say_what_and_when() -> None:

@@ -21,6 +21,7 @@ from catalog.model import (
     QueueKey,
     Segment,
     Synced,
+    WholePlan,
 )
 
 # How long, in seconds, to wait for what must come. Only failures wait so long.
@@ -65,8 +66,16 @@ def move(
 
 
 def plan(id_: str, *queues: str, version: int = 1, state: PlanState = PlanState.PLANNED) -> Plan:
-    moves = tuple(PlannedMove("project", queue, "p1", "p2") for queue in queues or ("orders",))
-    return Plan(id_, f"the plan {id_}", moves, version=version, state=state, budgets={"at_once": 2})
+    return whole_plan(id_, *queues, version=version, state=state).plan
+
+
+def whole_plan(id_: str, *queues: str, version: int = 1, state: PlanState = PlanState.PLANNED) -> WholePlan:
+    moves = tuple(
+        PlannedMove("project", queue, "p1", "p2", id_, number, BORN)
+        for number, queue in enumerate(queues or ("orders",))
+    )
+    made = Plan(id_, f"the plan {id_}", version=version, state=state, budgets={"at_once": 2})
+    return WholePlan(made, moves)
 
 
 async def store(catalog: Catalog, *placements: Placement) -> None:

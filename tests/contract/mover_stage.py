@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import secrets
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, aclosing, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from catalog import Catalog
-from catalog.errors import CatalogError, MoveConflict
+from catalog.errors import CatalogError, MoveConflict, NotRegistered
 from catalog.model import (
+    Change,
+    ChangeSubject,
     LogEntry,
     Member,
     Move,
@@ -22,10 +26,12 @@ from catalog.model import (
     Placement,
     PlacementState,
     QueueKey,
+    Seal,
     Segment,
 )
+from marconi_proxy.background import ended
 from marconi_proxy.moving.clock import SystemClock
-from marconi_proxy.moving.driving.following import Following
+from marconi_proxy.moving.driving.following import follow
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.steps.interface import Steps
 from marconi_proxy.moving.driving.steps.real import RealSteps
@@ -44,12 +50,14 @@ _TICK = 0.02
 
 
 class FakeMember:
-    """A front-door worker that has no writes under way: it acknowledges whatever it is shown. ``deaf`` ones do not."""
+    """A front-door worker that has no writes under way: it acknowledges each seal that it is shown. ``deaf`` ones do
+    not."""
 
     def __init__(self, catalog: Catalog, name: str) -> None:
         self.name = name
         self.deaf = False
         self.applied = 0
+        self._seals: dict[QueueKey, Seal] = {}
         self._catalog = catalog
         self._tasks: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
@@ -70,19 +78,24 @@ class FakeMember:
     async def _follow(self) -> None:
         async with aclosing(self._catalog.watch()) as feed:
             async for event in feed:
-                if event.position != self.applied:
-                    self.applied = event.position
+                self.applied = event.position
+                if isinstance(event, Change) and event.subject is ChangeSubject.PLACEMENT:
+                    key = QueueKey(*event.name)
+                    self._seals.pop(key, None)
+                    if event.seal is not None:
+                        self._seals[key] = event.seal
                     self._news.set()
 
     async def _renew(self) -> None:
-        acked = 0
-        while True:
+        for beat in itertools.count(1):
             self._news.clear()
-            applied = self.applied
-            if not self.deaf:
-                acked = applied
+            acks = frozenset() if self.deaf else frozenset(self._seals.values())
+            member = Member(self.name, beat, self.applied, self.applied > 0, acks, (CHAINS,), 30.0)
             with suppress(CatalogError):
-                await self._catalog.renew_member(Member(self.name, applied, applied > 0, acked, (CHAINS,), 30.0))
+                try:
+                    await self._catalog.renew_member(member)
+                except NotRegistered:
+                    await self._catalog.register_member(member)
             with suppress(TimeoutError):
                 # Not wait_for, which loses a cancellation now and then.
                 async with asyncio.timeout(0.2):
@@ -104,9 +117,11 @@ class Stage:
             known = await self.catalog.get_partition(name)
             versions = ("v1", "v1.1", "v2")
             if known is None:
-                await self.catalog.insert_partition(Partition(name, (host.url,), api_versions=versions))
+                await self.catalog.insert_partition(Partition(name, (host.url,), api_versions=versions, fences=True))
             else:
-                partition = Partition(name, (host.url,), api_versions=versions, version=known.version + 1)
+                partition = replace(
+                    known, hosts=(host.url,), api_versions=versions, fences=True, version=known.version + 1
+                )
                 await self.catalog.replace_partition(partition)
         for name in ("w1", "w2"):
             self.members.append(await self._stack.enter_async_context(FakeMember(self.catalog, name)))
@@ -117,9 +132,7 @@ class Stage:
     ) -> None:
         await self._stack.aclose()
 
-    def steps(
-        self, stack: AsyncExitStack, position: Callable[[Placement], asyncio.Future[int]] | None = None
-    ) -> RealSteps:
+    def steps(self, stack: AsyncExitStack) -> RealSteps:
         """Return the real steps; ``stack`` closes what they need."""
         pool = Pool(connect_timeout=2.0, idle_timeout=5.0, max_head=65536)
         stack.callback(pool.close)
@@ -127,7 +140,7 @@ class Stage:
         def open_upstream(partition: Partition) -> Upstream:
             return Upstream(partition, pool, self._limits, random.Random(1))
 
-        return RealSteps(self.catalog, open_upstream, position, SystemClock())
+        return RealSteps(self.catalog, open_upstream, SystemClock())
 
     async def mover(self, name: str, wrap: Callable[[Steps], Steps] = lambda steps: steps) -> RunningMover:
         """Begin a mover."""
@@ -194,6 +207,15 @@ class Stage:
     def has(self, where: str, queue: str) -> bool:
         return self.hosts[where].store.has(PROJECT, queue)
 
+    async def partitions(self, queue: str) -> list[str]:
+        """The partitions of a queue's segments."""
+        return [segment.partition for segment in await self.segments(queue)]
+
+    async def segments(self, queue: str) -> tuple[Segment, ...]:
+        placement = await self.catalog.get_placement(QueueKey(PROJECT, queue))
+        assert placement is not None
+        return placement.segments
+
 
 class RunningMover:
     """A mover at work. ``stop`` it in good order, or ``kill`` it: nothing more of what it has begun is done."""
@@ -213,10 +235,10 @@ class RunningMover:
         def changed(move_id: str | None, version: int | None) -> None:
             mover.changed(move_id, version)
 
-        following = Following(catalog, changed)
-        steps = self._wrap(self._stage.steps(self._stack, following.position))
-        mover = Mover(catalog, steps, PACE, SystemClock(), random.Random(1), self._name)
-        self._tasks = [asyncio.create_task(mover.run(self._stop)), asyncio.create_task(following.run())]
+        steps = self._stage.steps(self._stack)
+        mover = Mover(catalog, self._wrap(steps), PACE, SystemClock(), random.Random(1), self._name)
+        beside = (follow(catalog, changed), steps.watch.run())
+        self._tasks = [asyncio.create_task(task) for task in (mover.run(self._stop), *beside)]
         return self
 
     async def __aexit__(
@@ -227,9 +249,8 @@ class RunningMover:
     async def stop(self) -> None:
         self._stop.set()
         if self._tasks:
-            running, following = self._tasks
+            running, *beside = self._tasks
             await asyncio.wait_for(running, PATIENCE)
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            await ended(beside)
         self._tasks = []
         await self._stack.aclose()

@@ -9,20 +9,22 @@ from catalog import Catalog
 from catalog.errors import MoveConflict
 from catalog.model import (
     FINISHED_STATES,
+    Ending,
     LogEntry,
     Move,
     MoveState,
+    Outcome,
     Partition,
     Placement,
     PlacementState,
-    Plan,
     PlanState,
+    Progress,
     Segment,
+    WholePlan,
 )
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.executor import Executor
 from marconi_proxy.moving.plans.planning import Kind, Selection, plan
-from marconi_proxy.moving.plans.progress import Progress
 from marconi_proxy.moving.plans.survey import layout_for
 
 VERSIONS = ("v1", "v1.1", "v2")
@@ -71,24 +73,35 @@ async def running(
     budgets: Budgets | None = None,
     selection: Selection | None = None,
     state: PlanState = PlanState.RUNNING,
-) -> Plan:
+) -> WholePlan:
     """Make, store and apply a plan that moves tenant ``a`` to p2 unless told otherwise."""
     selection = selection or Selection(Kind.TENANT, "a", ("p2",))
     layout = await layout_for(catalog, selection, LONGEST)
     made = plan(selection, layout, budgets or Budgets(), plan_id="plan", created=0.0)
-    made = replace(made, state=state)
+    made = WholePlan(replace(made.plan, state=state), made.moves)
     await catalog.insert_plan(made)
     return made
 
 
-def executor(catalog: Catalog, clock: Clock) -> Executor:
-    return Executor(catalog, clock=clock, longest=LONGEST)
+def executor(catalog: Catalog, clock: Clock, believed: float = 0.0) -> Executor:
+    return Executor(catalog, clock=clock, monotonic=clock, longest=LONGEST, believed=believed)
 
 
 async def progress(catalog: Catalog) -> Progress:
     stored = await catalog.get_plan("plan")
     assert stored is not None
-    return Progress.of(stored)
+    return stored.progress
+
+
+async def endings(catalog: Catalog) -> dict[int, Ending]:
+    """How moves of the plan ended, as is written down at them or will be."""
+    moves = await catalog.list_planned_moves("plan", limit=100_000)
+    late = (await progress(catalog)).endings
+    return {e.number: e for e in (*late, *(move.ending for move in moves if move.ending is not None))}
+
+
+async def outcomes(catalog: Catalog) -> dict[int, Outcome]:
+    return {number: ending.outcome for number, ending in sorted((await endings(catalog)).items())}
 
 
 async def state(catalog: Catalog) -> PlanState:

@@ -12,7 +12,7 @@ from typing import Any
 
 from catalog import open_catalog
 from catalog.errors import Conflict, MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay
-from catalog.model import LogEntry, MoveState, Placement, QueueKey
+from catalog.model import Holder, LogEntry, MoveState, Placement, QueueKey
 from tests.contract.examples import move, placement
 
 
@@ -130,7 +130,8 @@ def begin_moves(uri: str, queues: list[str], tasks: int, n: int) -> list[tuple[s
 
 
 def drive(uri: str, move_id: str, times: int, n: int) -> tuple[list[tuple[int, int]], Counter[str]]:
-    """Hold the move now and then, and change it ``times`` times in all, whenever it is held; often too late.
+    """Hold the move now and then, and change it ``times`` times in all, whenever it is held; often too late, for others
+    take it over as if they had watched it for long.
 
     Returns the (version, token) of each change that was done, and how often what was answered.
     """
@@ -141,24 +142,27 @@ def drive(uri: str, move_id: str, times: int, n: int) -> tuple[list[tuple[int, i
         chance = random.Random(n)
         done: list[tuple[int, int]] = []
         answers: Counter[str] = Counter()
+        watched: Holder | None = None
         _gate.wait(60)
         while len(done) < times:
             try:
-                current = await catalog.take_move(move_id, f"mover-{n}", chance.choice([0.0, 0.003, 0.01, 0.05]))
+                current = await catalog.take_move(move_id, f"mover-{n}", 60.0, over=watched)
                 assert current.holder is not None
                 token = current.holder.token
                 for _ in range(chance.randint(1, 4)):
+                    await asyncio.sleep(chance.random() * 0.01)  # as its calls to partitions take
                     entry = LogEntry(float(token), MoveState.PREPARING, f"by mover-{n}", (("token", token),))
                     changed = current.entered(entry)
                     await catalog.replace_move(changed, token)
                     done.append((changed.version, token))
                     current = changed
                     if chance.random() < 0.3:
-                        await catalog.renew_move(move_id, token, 0.01)
+                        await catalog.renew_move(move_id, token, 60.0)
                 if chance.random() < 0.5:
                     await catalog.release_move(move_id, token)
             except (MoveHeld, MoveNotHeld, MoveConflict) as refused:
                 answers[type(refused).__name__] += 1
+                watched = refused.holder if isinstance(refused, MoveHeld) and chance.random() < 0.7 else None
                 await asyncio.sleep(chance.random() * 0.004)  # as a mover waits for its turn
         await catalog.close()
         return done, answers

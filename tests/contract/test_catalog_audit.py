@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
 
 from catalog import Catalog
 from catalog.errors import AuditHeld, AuditNotHeld
-from catalog.model import Audit, Tenant, Walk
-from tests.contract.examples import PATIENCE, Feed
+from catalog.model import Audit, Holder, Tenant, Walk
+from tests.contract.examples import Feed
 
 FOUND = Audit(
     begun=1.5,
@@ -65,14 +64,26 @@ async def test_who_is_taken_over_saves_nothing(catalog: Catalog, other: Catalog)
     assert await catalog.get_audit() == FOUND
 
 
-async def test_a_hold_ends_by_the_stores_clock(catalog: Catalog, other: Catalog) -> None:
-    before = await taken(catalog, "first", 0.001)
-    async with asyncio.timeout(PATIENCE):
-        while (await catalog.get_audit()).holder is not None:
-            pass
+async def test_who_was_watched_without_a_renewal_is_taken_over(catalog: Catalog, other: Catalog) -> None:
+    before = await taken(catalog, "first", 0.0)
+    watched = (await other.get_audit()).holder
+    assert watched == Holder("first", before, 0, 0.0)
+    await catalog.save_audit(FOUND, before, 0.0)  # which renews it
+    renewed = (await other.get_audit()).holder
+    assert renewed == Holder("first", before, 1, 0.0)
+    with pytest.raises(AuditHeld) as held:
+        await other.take_audit("second", 60.0, over=watched)
+    assert held.value.holder == renewed
+    with pytest.raises(AuditHeld):
+        await other.take_audit("second", 60.0)  # a hold does not end by itself
+    after = await other.take_audit("second", 60.0, over=renewed)
+    assert after == FOUND
+    assert after.holder is not None
+    assert after.holder.token > before
     with pytest.raises(AuditNotHeld):
         await catalog.save_audit(FOUND, before, 60.0)
-    assert await taken(other, "second") > before
+    with pytest.raises(AuditHeld):
+        await catalog.take_audit("third", 60.0, over=renewed)
 
 
 async def test_it_and_the_walk_are_two(catalog: Catalog, other: Catalog) -> None:

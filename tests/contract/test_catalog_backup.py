@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -21,13 +23,16 @@ from catalog.errors import (
     CatalogUnavailable,
     LoadRefused,
     LoadUnfinished,
+    MoveNotHeld,
     NotEmpty,
     WalkNotHeld,
 )
 from catalog.model import (
     Audit,
+    HeldWrites,
     Kept,
     Member,
+    Move,
     MoveState,
     Partition,
     Placement,
@@ -41,7 +46,7 @@ from catalog.model import (
 )
 from catalog.mongodb.driver import MongoDBCatalog
 from tests.contract.conftest import OpenAgain
-from tests.contract.examples import Feed, move, partition, placement, plan, store
+from tests.contract.examples import Feed, move, partition, placement, plan, store, whole_plan
 from tests.servers.mongod import with_database
 
 TENANTS = [Tenant(""), Tenant("a", spread=3), Tenant("project", pinned="p1")]
@@ -65,11 +70,12 @@ MOVES = [
     move("m-1", state=MoveState.DONE, version=4),
     replace(move("m-2", state=MoveState.SEALING), facts={"b": 1, "a": {"deep": [1, 2.5, None]}}, created=7),
 ]
-PLANS = [plan("plan-1", "orders", "news")]
+WHOLE = whole_plan("plan-1", "orders", "news")
+PLANS = [WHOLE.plan]
 
 
 def everything() -> list[Kept]:
-    return [partition("p1", version=7), partition("p2"), *TENANTS, *PLACEMENTS, *MOVES, *PLANS]
+    return [partition("p1", version=7), partition("p2"), *TENANTS, *PLACEMENTS, *MOVES, *PLANS, *WHOLE.moves]
 
 
 async def taken(catalog: Catalog) -> list[Kept]:
@@ -107,6 +113,7 @@ async def test_what_was_loaded_is_in_the_snapshot_and_is_found(full: Catalog) ->
     assert await full.list_placements(states=[PlacementState.SEALING], limit=9) == [PLACEMENTS[2]]
     assert await full.list_moves(partition="p2", limit=9) == MOVES
     assert await full.get_plan("plan-1") == PLANS[0]
+    assert await full.list_planned_moves("plan-1", limit=9) == list(WHOLE.moves)
     assert await full.get_tenant("") == TENANTS[0]
     await full.close()
 
@@ -167,7 +174,7 @@ async def test_a_snapshot_is_of_one_instant_and_nobody_waits_for_it(catalog: Cat
     await other.put_tenant(Tenant("project", spread=2))
     await other.insert_partition(partition("p4"))
     await other.take_move("m-1", "mover", 60.0)
-    await other.insert_plan(plan("plan-1"))
+    await other.insert_plan(whole_plan("plan-1"))
     async for batch in snapshot:
         assert len(batch) <= 500
         kept += batch
@@ -212,7 +219,7 @@ async def test_a_catalog_that_holds_anything_is_left_alone(empty: Catalog, value
     elif isinstance(value, Tenant):
         await empty.put_tenant(value)
     else:
-        await empty.insert_plan(PLANS[0])
+        await empty.insert_plan(WHOLE)
     before = await taken(empty)
     with pytest.raises(NotEmpty, match=r"not empty: it has (partitions|tenants|moves|plans)"):
         await empty.begin_load(replace=False)
@@ -224,22 +231,21 @@ async def test_a_catalog_that_holds_anything_is_left_alone(empty: Catalog, value
 
 
 async def test_not_while_workers_serve_from_it(full: Catalog) -> None:
-    await full.renew_member(Member("host/1/boot", lease=30.0))
-    await full.renew_member(Member("host/2/boot", lease=0.0))
+    await full.register_member(Member("host/1/boot", lease=30.0))
+    await full.register_member(Member("host/2/boot", lease=0.000001))  # silent or not: that is for others to judge
     with pytest.raises(CatalogInUse, match="2 front-door workers registered: host/1/boot, host/2/boot"):
         await full.begin_load(replace=True)
     await full.check()
     assert await taken(full) == everything()
     await full.remove_member("host/1/boot")
     await full.remove_member("host/2/boot")
-    await full.renew_member(Member("silent", lease=0.000001))
     token = await full.begin_load(replace=True)
     with pytest.raises(CatalogUnavailable, match="being loaded"):
-        await full.renew_member(Member("silent", lease=0.000001))
-    assert [sighting.member.id for sighting in await full.list_members()] == ["silent"]
+        await full.register_member(Member("late"))
+    assert await full.list_members() == []
     await full.load(token, everything())
     await full.end_load(token)
-    assert [sighting.member.id for sighting in await full.list_members()] == ["silent"]
+    await full.register_member(Member("late"))
     await full.close()
 
 
@@ -251,7 +257,124 @@ async def test_not_while_movers_hold_moves(full: Catalog) -> None:
     await full.check()
     assert await taken(full) == everything()
     await full.release_move("m-2", held.token)
+    await full.take_move("m-1", "host/3/boot", 60.0)  # it is finished: there is nothing to hold it for
     await load(full, everything(), replace=True)
+    await full.close()
+
+
+async def test_held_writes_of_before_a_load_are_gone(full: Catalog) -> None:
+    await full.put_held_writes({"m-2": HeldWrites("host/1/boot", 1)})
+    await load(full, everything(), replace=True)
+    assert await full.list_held_writes("m-2") == []
+    await full.close()
+
+
+# -- before a load: what is registered and does not live -------------------------------------------------------------
+
+
+class Watching:
+    """A clock for ``let_lapse``, which goes by a second when it sleeps; ``meanwhile`` is awaited after each."""
+
+    def __init__(self, catalog: Catalog, meanwhile: Callable[[], Awaitable[object]] | None = None) -> None:
+        self.now = 0.0
+        self.left: list[float] = []
+        self._catalog = catalog
+        self._meanwhile = meanwhile
+
+    async def run(self) -> None:
+        await importing.let_lapse(self._catalog, self.left.append, clock=lambda: self.now, sleep=self._sleep)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self._meanwhile is not None:
+            await self._meanwhile()
+
+
+async def test_nothing_is_waited_for_if_nothing_is_registered(full: Catalog) -> None:
+    watching = Watching(full)
+    await watching.run()
+    assert (watching.now, watching.left) == (0.0, [])
+    await full.close()
+
+
+async def test_the_silent_are_removed_when_they_have_been_silent_for_what_they_promised(full: Catalog) -> None:
+    await full.register_member(Member("host/1/boot", lease=30.0))
+    await full.register_member(Member("host/2/boot", lease=5.0))
+    lost = (await full.take_move("m-2", "host/3/boot", 12.0)).holder
+    assert lost is not None
+    there: dict[float, tuple[list[str], bool]] = {}
+
+    async def note() -> None:
+        move = await full.get_move("m-2")
+        assert move is not None
+        there[watching.now] = [member.id for member in await full.list_members()], move.holder is not None
+
+    watching = Watching(full, note)
+    await watching.run()
+    # What is noted at a second is what the looks before it have left.
+    assert there[6.0] == (["host/1/boot", "host/2/boot"], True)
+    assert there[7.0] == (["host/1/boot"], True)
+    assert there[13.0] == (["host/1/boot"], True)
+    assert there[14.0] == (["host/1/boot"], False)
+    assert there[31.0] == (["host/1/boot"], False)
+    assert watching.now == 31.0
+    assert await full.list_members() == []
+    assert watching.left[0] == 30.0
+    assert watching.left == sorted(watching.left, reverse=True)
+    with pytest.raises(MoveNotHeld):
+        await full.renew_move("m-2", lost.token, 12.0)
+    await load(full, everything(), replace=True)
+    await full.close()
+
+
+@pytest.mark.parametrize("sign", ["renews", "registers", "renews its hold", "takes a move", "takes its move again"])
+async def test_what_lives_is_left_alone_and_not_waited_for(full: Catalog, sign: str) -> None:
+    await full.register_member(Member("silent", 1, lease=300.0))
+    await full.register_member(Member("living", 1, lease=300.0))
+    held = (await full.take_move("m-2", "mover", 300.0)).holder
+    assert held is not None
+    if sign == "takes a move":
+        await full.release_move("m-2", held.token)
+
+    async def live() -> None:
+        if watching.now == 3.0:
+            await {
+                "renews": partial(full.renew_member, Member("living", 2, lease=300.0)),
+                "registers": partial(full.register_member, Member("new", 1, lease=300.0)),
+                "renews its hold": partial(full.renew_move, "m-2", held.token, 300.0),
+                "takes a move": partial(full.take_move, "m-2", "mover", 300.0),
+                "takes its move again": partial(full.take_move, "m-2", "mover", 300.0),
+            }[sign]()
+
+    watching = Watching(full, live)
+    await watching.run()
+    assert watching.now == 3.0
+    with pytest.raises(CatalogInUse, match="living"):
+        await full.begin_load(replace=True)
+    await full.close()
+
+
+async def test_what_renews_just_when_it_is_to_be_removed_stays(full: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is compared when it is removed, and not only when it is read."""
+    await full.register_member(Member("host/1/boot", 1, lease=2.0))
+    held = (await full.take_move("m-2", "mover", 2.0)).holder
+    assert held is not None
+    expire, take = full.expire_member, full.take_move
+
+    async def renewed_before(member: Member) -> bool:
+        await full.renew_member(Member("host/1/boot", 2, lease=2.0))
+        return await expire(member)
+
+    async def held_before(*args: Any, **kwargs: Any) -> Move:
+        await full.renew_move("m-2", held.token, 2.0)
+        return await take(*args, **kwargs)
+
+    monkeypatch.setattr(full, "expire_member", renewed_before)
+    monkeypatch.setattr(full, "take_move", held_before)
+    await Watching(full).run()
+    with pytest.raises(CatalogInUse, match="host/1/boot"):
+        await full.begin_load(replace=True)
+    await full.renew_move("m-2", held.token, 2.0)
     await full.close()
 
 
@@ -263,14 +386,14 @@ async def test_a_load_that_was_cut_off_is_told_until_it_is_done_again(full: Cata
     with pytest.raises(LoadUnfinished, match="marconi-proxy catalog import again"):
         await other.check()
     with pytest.raises(CatalogUnavailable, match="being loaded"):
-        await other.renew_member(Member("host/1/boot", lease=30.0))
+        await other.register_member(Member("host/1/boot", lease=30.0))
     assert await other.list_members() == []
     await other.init()
     with pytest.raises(LoadUnfinished):
         await other.check()
     await load(other, everything())  # what is there is not worth anything
     await other.check()
-    await other.renew_member(Member("host/1/boot", lease=30.0))
+    await other.register_member(Member("host/1/boot", lease=30.0))
     assert await taken(other) == everything()
     await other.close()
 
@@ -301,6 +424,7 @@ async def test_another_load_ends_the_first_one(empty: Catalog) -> None:
         move("m-1", "another"),
         move("m-3", "orders"),
         plan("plan-1"),
+        WHOLE.moves[0],
     ],
 )
 async def test_what_contradicts_what_was_loaded_is_refused(empty: Catalog, contradiction: Kept) -> None:
@@ -352,16 +476,19 @@ def other_uri(mongodb_uri: str) -> Iterator[str]:
 
 
 async def test_from_one_store_to_the_other_and_back(full: Catalog, tmp_path: Path, other_uri: str) -> None:
-    """Into a catalog of the other kind, and out of it again: the same bytes."""
+    """Into a catalog of the other kind, and out of it again: the same bytes, but for what an import raises."""
     now = datetime(2024, 5, 1, tzinfo=UTC)
     first = await exported(full, now)
     mongodb = isinstance(full, MongoDBCatalog)
     other = await open_catalog(f"sqlite:///{tmp_path}/other.db" if mongodb else other_uri)
     await other.init()
-    await importing.load(other, io.BytesIO(first), replace=False, seen=lambda backup: None)
-    assert await exported(other, now) == first
-    await importing.load(full, io.BytesIO(first), replace=True, seen=lambda backup: None)
-    assert await exported(full, now) == first
+    at = 1700000000.0
+    await importing.load(other, io.BytesIO(first), at, replace=False, seen=lambda backup: None)
+    second = await exported(other, now)
+    raised = [v.restored(at) if isinstance(v, Placement) else v for v in everything()]
+    assert await taken(other) == raised
+    await importing.load(full, io.BytesIO(second), at, replace=True, seen=lambda backup: None)
+    assert await exported(full, now) == second
     await other.close()
     await full.close()
 

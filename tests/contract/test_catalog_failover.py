@@ -10,10 +10,10 @@ import pytest
 
 from catalog import Catalog, open_catalog
 from catalog.errors import CatalogUnavailable, Conflict, MoveNotHeld, MoveUnderWay
-from catalog.model import Move, Placement, Plan, QueueKey, Synced
+from catalog.model import Member, Move, Placement, Plan, QueueKey, Synced
 from catalog.mongodb import store
 from tests.conftest import FORGOTTEN_SOCKETS
-from tests.contract.examples import PATIENCE, dangling, move, partition, placement, plan
+from tests.contract.examples import PATIENCE, dangling, move, partition, placement, plan, whole_plan
 from tests.servers.mongod import ReplicaSet, mongod_replica_set
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ class PlacementWriter(Writer[Placement]):
 
 
 class MoveWriter(Writer[Move]):
-    """Holds its move for as long as it can, and takes it anew when the hold ended meanwhile."""
+    """Holds its move all the time; a repetition of what took it begins another hold."""
 
     token: int | None = None
 
@@ -122,12 +122,12 @@ class MoveWriter(Writer[Move]):
 
     async def _replace(self, candidate: Move) -> None:
         if self.token is None:
-            taken = await self._catalog.take_move(self.name, "mover", 1.0)
+            taken = await self._catalog.take_move(self.name, "mover", 60.0)
             assert taken.holder is not None
             assert taken.version in (candidate.version - 1, candidate.version)
             self.token = taken.holder.token
         try:
-            await self._catalog.renew_move(self.name, self.token, 1.0)
+            await self._catalog.renew_move(self.name, self.token, 60.0)
             await self._catalog.replace_move(candidate, self.token)
         except MoveNotHeld:
             self.token = None
@@ -137,12 +137,26 @@ class MoveWriter(Writer[Move]):
         return await catalog.get_move(self.name)
 
 
+class MemberWriter(Writer[Member]):
+    def _version(self, number: int) -> Member:
+        return Member(self.name, number)
+
+    async def _insert(self, candidate: Member) -> None:
+        await self._catalog.register_member(candidate)
+
+    async def _replace(self, candidate: Member) -> None:
+        await self._catalog.renew_member(candidate)
+
+    async def found(self, catalog: Catalog) -> Member | None:
+        return next((member for member in await catalog.list_members() if member.id == self.name), None)
+
+
 class PlanWriter(Writer[Plan]):
     def _version(self, number: int) -> Plan:
         return plan(self.name, version=number)
 
     async def _insert(self, candidate: Plan) -> None:
-        await self._catalog.insert_plan(candidate)
+        await self._catalog.insert_plan(whole_plan(self.name))
 
     async def _replace(self, candidate: Plan) -> None:
         await self._catalog.replace_plan(candidate)
@@ -163,7 +177,7 @@ async def test_every_write_ends_in_success_or_doubt_that_a_repetition_resolves(
     catalog: Catalog, replica_set: ReplicaSet, lose: Callable[[ReplicaSet], Callable[[], None]]
 ) -> None:
     stop = asyncio.Event()
-    kinds = (PlacementWriter, PlacementWriter, MoveWriter, MoveWriter, PlanWriter)
+    kinds = (PlacementWriter, PlacementWriter, MoveWriter, MoveWriter, MemberWriter, PlanWriter)
     writers = [kind(catalog, f"{kind.__name__}-{n}") for n, kind in enumerate(kinds)]
     async with asyncio.TaskGroup() as group:
         for writer in writers:
@@ -304,6 +318,8 @@ async def test_without_a_majority_nothing_is_acknowledged(
 ) -> None:
     await catalog.insert_placement(placement("orders"))
     await catalog.insert_move(move("m-1"))
+    await catalog.register_member(Member("host/1/boot"))
+    [seen] = await catalog.list_members()
     monkeypatch.setattr(store, "VERB_TIMEOUT", 1.0)
     first = await asyncio.to_thread(replica_set.kill_primary)
     second = await asyncio.to_thread(replica_set.kill_primary)
@@ -313,8 +329,10 @@ async def test_without_a_majority_nothing_is_acknowledged(
         catalog.get_placement(QueueKey("project", "orders")),
         catalog.take_move("m-1", "mover", 3600.0),
         catalog.insert_move(move("m-2", "elsewhere")),
-        catalog.insert_plan(plan("plan-1")),
-        catalog.evict_member("host/1/boot"),
+        catalog.insert_plan(whole_plan("plan-1")),
+        catalog.register_member(Member("host/1/boot")),
+        catalog.renew_member(Member("host/1/boot", 1)),
+        catalog.expire_member(seen),
     ):
         with pytest.raises(CatalogUnavailable, match=r"MongoDB catalog 127\.0\.0\.1"):
             await call

@@ -9,9 +9,9 @@ import pytest
 
 from catalog import Catalog
 from catalog.errors import CatalogError
-from catalog.model import ChangeSubject, Member, MoveState, PlacementState, Synced, Tenant
+from catalog.model import ChangeSubject, HeldWrites, Member, MoveState, PlacementState, Synced, Tenant
 from tests.contract import racing
-from tests.contract.examples import BORN, Feed, move, partition, placement, plan
+from tests.contract.examples import BORN, Feed, move, partition, placement, plan, whole_plan
 
 
 async def test_the_first_item_says_that_all_before_is_to_be_dropped(catalog: Catalog) -> None:
@@ -38,7 +38,7 @@ async def test_every_kind_of_write_is_shown_in_order(catalog: Catalog, other: Ca
         await catalog.remove_tenant("")
         await catalog.replace_partition(partition("p3", version=2))
         await catalog.insert_move(move("m-1"))
-        await catalog.insert_plan(plan("plan-1"))
+        await catalog.insert_plan(whole_plan("plan-1"))
         taken = await catalog.take_move("m-1", "mover", 3600.0)
         assert taken.holder is not None
         await catalog.replace_move(move("m-1", version=2, state=MoveState.PREPARING), taken.holder.token)
@@ -98,8 +98,12 @@ async def test_writes_that_change_nothing_are_not_shown(catalog: Catalog) -> Non
         await catalog.remove_placement(placement("nothing").key, 1, BORN)
         await catalog.remove_partition("nothing")
         await catalog.remove_tenant("nothing")
-        await catalog.renew_member(Member("nobody's business"))
-        await catalog.evict_member("nobody's business")
+        await catalog.register_member(Member("nobody's business", 1))
+        await catalog.renew_member(Member("nobody's business", 2))
+        [member] = await catalog.list_members()
+        await catalog.expire_member(member)
+        await catalog.put_held_writes({"m-1": HeldWrites("nobody's business", 1)})
+        await catalog.remove_held_writes("m-1")
         await catalog.insert_placement(placement("last"))
         await feed.until(lambda: bool(feed.changes))
         assert [change.name for change in feed.changes] == [("project", "last")]
@@ -119,7 +123,7 @@ async def test_who_holds_a_move_is_not_shown(catalog: Catalog) -> None:
         assert [change.name for change in feed.changes] == [("project", "last")]
 
 
-async def test_the_position_of_ones_own_seal(catalog: Catalog, other: Catalog) -> None:
+async def test_a_seal_is_shown_as_what_members_acknowledge(catalog: Catalog, other: Catalog) -> None:
     """It is the one change of this name, epoch and life, however often the queue lived before."""
     for born in ("first", "second"):
         await other.insert_placement(placement("orders", born=born))
@@ -130,7 +134,7 @@ async def test_the_position_of_ones_own_seal(catalog: Catalog, other: Catalog) -
             await feed.until(lambda feed=feed, born=born: any(c.name == (f"after {born}",) for c in feed.changes))
             [own] = [c for c in feed.changes if (c.name, c.epoch, c.born) == (seal.key, 2, born)]
             assert feed.items[0].position < own.position < feed.changes[-1].position
-            assert [change.sealing for change in feed.changes] == [change is own for change in feed.changes]
+            assert [change.seal for change in feed.changes] == [seal.seal if c is own else None for c in feed.changes]
         # Whoever comes later has a position that is not before it.
         async with Feed(other) as late:
             assert late.items[0].position >= own.position

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import AsyncMock
@@ -31,7 +32,7 @@ from catalog.mongodb.documents import placement_document
 from catalog.mongodb.driver import MongoDBCatalog
 from catalog.mongodb.feed import token_position
 from tests.conftest import FORGOTTEN_SOCKETS
-from tests.contract.examples import Feed, dangling, move, partition, placement, plan
+from tests.contract.examples import Feed, dangling, move, partition, placement, whole_plan
 from tests.servers.mongod import free_port, mongod_replica_set
 
 pytestmark = [FORGOTTEN_SOCKETS, pytest.mark.usefixtures("forgotten_sockets")]
@@ -280,19 +281,21 @@ async def test_other_damaged_documents_are_refused(catalog: MongoDBCatalog, data
     database["tenants"].update_one({}, {"$set": {"spread": "wide"}})
     database["members"].insert_one({"_id": "one"})
     await catalog.insert_move(move("m-1"))
-    await catalog.insert_plan(plan("plan-1"))
+    await catalog.insert_plan(whole_plan("plan-1"))
     database["moves"].update_one({}, {"$set": {"state": "nowhere"}})
-    database["plans"].update_one({}, {"$set": {"title": "another"}})
+    database["plans"].update_one({}, {"$set": {"title": ""}})
+    database["planned_moves"].update_one({}, {"$set": {"target": "p1"}})
     for call in (
         catalog.list_partitions(),
         catalog.get_tenant("project"),
         catalog.list_members(),
-        catalog.evict_member("one"),
         catalog.get_move("m-1"),
         catalog.take_move("m-1", "mover", 1.0),
         catalog.list_moves(limit=1),
         catalog.get_plan("plan-1"),
         catalog.list_plans(limit=1),
+        catalog.list_planned_moves("plan-1", limit=1),
+        catalog.list_tenants(limit=1),
     ):
         with pytest.raises(CatalogUnavailable, match="damaged"):
             await call
@@ -391,7 +394,7 @@ async def test_a_worker_that_registers_while_a_load_begins(
 
     async def register() -> None:
         with pytest.raises(CatalogUnavailable, match="being loaded"):
-            await worker.renew_member(Member("host/1/boot", lease=30.0))
+            await worker.register_member(Member("host/1/boot", lease=30.0))
         refused.append(True)
 
     Interruption(monkeypatch, catalog._members, "list_all", register, at=2)
@@ -406,31 +409,33 @@ async def test_a_worker_that_renews_while_a_load_begins_stays_listed(
 ) -> None:
     """It goes on writing by the lease that it has: the load must be refused, and a mover must wait for the worker."""
     worker = await MongoDBCatalog.open(mongodb_database_uri)
-    member = Member("host/1/boot", lease=30.0)
+    member = Member("host/1/boot", 1, lease=30.0)
+    latest = replace(member, beat=3)
     renewed = []
 
     async def renew() -> None:
-        await worker.renew_member(member)
+        await worker.register_member(member)
         with monkeypatch.context() as marked:
             marked.setattr("catalog.mongodb.members.is_marked", AsyncMock(return_value=True))
-            with pytest.raises(CatalogUnavailable, match="being loaded"):
-                await worker.renew_member(member)
+            for verb, renewal in ((worker.register_member, replace(member, beat=2)), (worker.renew_member, latest)):
+                with pytest.raises(CatalogUnavailable, match="being loaded"):
+                    await verb(renewal)
         renewed.append(True)
 
     Interruption(monkeypatch, catalog._members, "list_all", renew)
     with pytest.raises(CatalogInUse, match="host/1/boot"):
         await catalog.begin_load(replace=True)
     assert renewed
-    assert [sighting.member for sighting in await worker.list_members()] == [member]
+    assert await worker.list_members() == [latest]
     await catalog.check()
-    await worker.renew_member(member)
+    await worker.renew_member(replace(member, beat=4))
     await worker.close()
 
 
 async def test_a_load_that_is_refused_disturbs_no_worker(
     catalog: MongoDBCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await catalog.renew_member(Member("host/1/boot", lease=30.0))
+    await catalog.register_member(Member("host/1/boot", lease=30.0))
     marks = Interruption(monkeypatch, catalog._loading._marks, "find_one_and_update", None, at=0)
     with pytest.raises(CatalogInUse):
         await catalog.begin_load(replace=True)
@@ -470,6 +475,7 @@ async def test_messages_name_hosts_and_database_but_no_password(
         f"mongodb://user:{SECRET}@x@127.0.0.1:1/catalog",
         f"mongodb://user:{SECRET}@127.0.0.1:none/catalog",
         f"mongodb://user:{SECRET}@127.0.0.1:1/catalog?tlss={SECRET}",
+        f"mongodb://user:1/2?{SECRET}=3@127.0.0.1:1/catalog",
         f"mongodb://user:{SECRET}@127.0.0.1:1/cata.log",
         f"mongodb://user:{SECRET}@127.0.0.1:1/$catalog",
         f"mongodb://user:{SECRET}@127.0.0.1:1/catalog?w={SECRET}&journal={SECRET}",
@@ -481,9 +487,28 @@ async def test_a_malformed_uri_is_refused_without_quoting_it(uri: str) -> None:
     assert SECRET not in "".join(traceback.format_exception(refused.value))
 
 
-async def test_a_malformed_uri_without_secrets_is_explained() -> None:
-    with pytest.raises(BadCatalogURI, match="tlss"):
-        await open_catalog("mongodb://127.0.0.1:1/catalog?tlss=true")
+@pytest.mark.parametrize("user", ["", f"user:{SECRET}@"])
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ("tls=true&tlss=true", "tlss"),
+        ("w=majority;maxPoolSize=many", "maxPoolSize"),
+        ("tls=true&tlsCAFile=/no/such/file", "tlsCAFile"),
+        ("tls=true&ssl=false", "ssl"),
+        ("w=1&w=2", "w"),
+        (f"tls=true&{SECRET}", "number 2"),
+    ],
+)
+async def test_a_bad_option_of_a_uri_is_named(user: str, options: str, wrong: str) -> None:
+    with pytest.raises(BadCatalogURI, match=f"the MongoDB URI has a bad option, {wrong}: ") as refused:
+        await open_catalog(f"mongodb://{user}127.0.0.1:1/catalog?{options}")
+    assert SECRET not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("rest", ["127.0.0.1:none/catalog", "h1,h2/catalog?directConnection=true"])
+async def test_a_malformed_uri_without_bad_options(rest: str) -> None:
+    with pytest.raises(BadCatalogURI, match="the MongoDB URI is malformed, or its options do not fit its hosts"):
+        await open_catalog(f"mongodb://{rest}")
 
 
 # -- a server that is gone, or does not answer -----------------------------------------------------------------------

@@ -9,19 +9,42 @@ import pytest
 
 from catalog import Catalog
 from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay, PlanConflict
-from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, PlanState
-from tests.contract.examples import move, plan
+from catalog.model import (
+    FINISHED_PLAN_STATES,
+    FINISHED_STATES,
+    ChangeSubject,
+    Ending,
+    HeldWrites,
+    Holder,
+    LogEntry,
+    Move,
+    MoveState,
+    Outcome,
+    PlanState,
+    Progress,
+    QueueKey,
+    WholePlan,
+)
+from tests.contract.examples import Feed, move, plan, whole_plan
 
 HOUR = 3600.0
+
+
+async def holder_of(catalog: Catalog, move_id: str) -> Holder:
+    """The holder of a move that is held."""
+    seen = await catalog.get_move(move_id)
+    assert seen is not None
+    assert seen.holder is not None
+    return seen.holder
 
 
 def next_of(one: Move, state: MoveState = MoveState.PREPARING) -> Move:
     return replace(one, state=state, version=one.version + 1)
 
 
-async def token(catalog: Catalog, move_id: str, holder: str = "mover", seconds: float = HOUR) -> int:
+async def token(catalog: Catalog, move_id: str, holder: str = "mover", over: Holder | None = None) -> int:
     """Take the move; return the token."""
-    taken = await catalog.take_move(move_id, holder, seconds)
+    taken = await catalog.take_move(move_id, holder, HOUR, over=over)
     assert taken.holder is not None
     assert taken.holder.name == holder
     return taken.holder.token
@@ -192,15 +215,12 @@ async def test_one_holds_it(catalog: Catalog, other: Catalog) -> None:
     taken = await catalog.take_move("m-1", "one", HOUR)
     assert taken == move("m-1")
     assert taken.holder is not None
-    seen = await other.get_move("m-1")
-    assert seen is not None
-    assert seen.holder is not None
-    assert (seen.holder.name, seen.holder.token) == ("one", taken.holder.token)
-    assert abs(seen.holder.until - taken.holder.until) < 0.01
-    assert [listed.holder for listed in await other.list_moves(limit=1)] == [seen.holder]
+    assert taken.holder == Holder("one", taken.holder.token, 0, HOUR)
+    assert await holder_of(other, "m-1") == taken.holder
+    assert [listed.holder for listed in await other.list_moves(limit=1)] == [taken.holder]
     with pytest.raises(MoveHeld) as held:
         await other.take_move("m-1", "two", HOUR)
-    assert held.value.holder == seen.holder
+    assert held.value.holder == taken.holder
 
 
 async def test_the_holder_changes_the_move(catalog: Catalog) -> None:
@@ -222,20 +242,20 @@ async def test_tokens_grow_whoever_takes_it_and_however_it_ended(catalog: Catalo
     tokens = [await token(catalog, "m-1", "one")]
     tokens.append(await token(other, "m-1", "one"))  # a repeated write
     await catalog.release_move("m-1", tokens[-1])
-    tokens.append(await token(other, "m-1", "two", seconds=0.0))
-    tokens.append(await token(catalog, "m-1", "one"))
+    tokens.append(await token(other, "m-1", "two"))
+    tokens.append(await token(catalog, "m-1", "one", await holder_of(catalog, "m-1")))
     assert tokens == sorted(set(tokens))
 
 
-@pytest.mark.parametrize("end", ["released", "run out", "taken over", "taken again"])
+@pytest.mark.parametrize("end", ["released", "taken over", "taken again"])
 async def test_who_lost_it_changes_nothing_any_more(catalog: Catalog, other: Catalog, end: str) -> None:
     await catalog.insert_move(move("m-1"))
-    lost = await token(catalog, "m-1", "one", HOUR if end in ("released", "taken again") else 0.0)
+    lost = await token(catalog, "m-1", "one")
     if end == "released":
         await catalog.release_move("m-1", lost)
         await catalog.release_move("m-1", lost)
     elif end == "taken over":
-        await token(other, "m-1", "two")
+        await token(other, "m-1", "two", await holder_of(other, "m-1"))
     elif end == "taken again":
         await token(other, "m-1", "one")
     before = await other.get_move("m-1")
@@ -252,26 +272,81 @@ async def test_who_lost_it_changes_nothing_any_more(catalog: Catalog, other: Cat
     after = await other.get_move("m-1")
     assert after == before == move("m-1")
     assert after.holder == before.holder
-    assert (after.holder is None) == (end in ("released", "run out"))
+    assert (after.holder is None) == (end == "released")
 
 
-async def test_a_hold_lasts_until_it_is_not_renewed(catalog: Catalog, other: Catalog) -> None:
+async def test_each_renewal_shows_and_promises_anew(catalog: Catalog, other: Catalog) -> None:
     await catalog.insert_move(move("m-1"))
     held = await token(catalog, "m-1", "one")
-    first = await other.get_move("m-1")
-    await catalog.renew_move("m-1", held, 2 * HOUR)
-    second = await other.get_move("m-1")
-    assert first is not None
-    assert second is not None
-    assert first.holder is not None
-    assert second.holder is not None
-    assert second.holder.token == held
-    assert 0.9 * HOUR < second.holder.until - first.holder.until < 1.1 * HOUR
-    await catalog.renew_move("m-1", held, 0.0)
-    assert (await other.get_move("m-1")).holder is None
+    for beat in (1, 2, 3):
+        await catalog.renew_move("m-1", held, HOUR + beat)
+        assert await holder_of(other, "m-1") == Holder("one", held, beat, HOUR + beat)
+    # Another hold begins anew to count.
+    again = await token(other, "m-1", "one")
+    assert await holder_of(other, "m-1") == Holder("one", again, 0, HOUR)
+
+
+async def test_a_hold_does_not_end_by_itself(catalog: Catalog, other: Catalog) -> None:
+    """The seconds are a promise, for those who watch; no clock of the store is asked."""
+    await catalog.insert_move(move("m-1"))
+    taken = await catalog.take_move("m-1", "one", 0.0)
+    assert taken.holder is not None
+    await catalog.renew_move("m-1", taken.holder.token, 0.0)
+    with pytest.raises(MoveHeld):
+        await other.take_move("m-1", "two", HOUR)
+    await catalog.replace_move(next_of(move("m-1")), taken.holder.token)
+    assert (await holder_of(other, "m-1")).name == "one"
+
+
+async def test_a_holder_that_was_watched_is_taken_over(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_move(move("m-1"))
+    first = await token(catalog, "m-1", "one")
+    await catalog.renew_move("m-1", first, HOUR)
+    watched = await holder_of(other, "m-1")
+    second = await token(other, "m-1", "two", watched)
+    assert second > first
+    assert await holder_of(catalog, "m-1") == Holder("two", second, 0, HOUR)
     with pytest.raises(MoveNotHeld):
+        await catalog.renew_move("m-1", first, HOUR)
+
+
+@pytest.mark.parametrize("news", ["renewed", "taken by another", "taken again"])
+async def test_a_holder_is_not_taken_over_by_an_old_reading(catalog: Catalog, other: Catalog, news: str) -> None:
+    await catalog.insert_move(move("m-1"))
+    held = await token(catalog, "m-1", "one")
+    watched = await holder_of(other, "m-1")
+    if news == "renewed":
         await catalog.renew_move("m-1", held, HOUR)
-    assert await token(other, "m-1", "two") > held
+    elif news == "taken by another":
+        await token(other, "m-1", "three", watched)
+    else:
+        await token(catalog, "m-1", "one")
+    now = await holder_of(catalog, "m-1")
+    with pytest.raises(MoveHeld) as refused:
+        await other.take_move("m-1", "two", HOUR, over=watched)
+    assert refused.value.holder == now
+    assert await holder_of(other, "m-1") == now
+
+
+async def test_a_move_that_was_released_is_taken_whatever_was_watched(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_move(move("m-1"))
+    held = await token(catalog, "m-1", "one")
+    watched = await holder_of(other, "m-1")
+    await catalog.release_move("m-1", held)
+    assert await token(other, "m-1", "two", watched) > held
+
+
+async def test_of_many_who_take_it_over_one_has_it(catalog: Catalog, other: Catalog) -> None:
+    await catalog.insert_move(move("m-1"))
+    await token(catalog, "m-1", "one")
+    watched = await holder_of(other, "m-1")
+    answers = await asyncio.gather(
+        *((catalog, other)[n % 2].take_move("m-1", f"mover-{n}", HOUR, over=watched) for n in range(20)),
+        return_exceptions=True,
+    )
+    [taken] = [answer for answer in answers if isinstance(answer, Move)]
+    assert sum(isinstance(answer, MoveHeld) for answer in answers) == 19
+    assert await holder_of(catalog, "m-1") == taken.holder
 
 
 async def test_what_an_operator_decides_meets_the_holder_as_a_conflict(catalog: Catalog, other: Catalog) -> None:
@@ -297,26 +372,46 @@ async def test_two_movers_race_for_a_move(catalog: Catalog, other: Catalog) -> N
     assert {refusal.holder.name for refusal in refusals} == {taken.holder.name}
 
 
+# -- the writes that waited for a move --------------------------------------------------------------------------------
+
+
+async def test_held_writes_are_kept_by_move_and_member(catalog: Catalog, other: Catalog) -> None:
+    assert await catalog.list_held_writes("m-1") == []
+    one, two = HeldWrites("host/1/$boot", 3, 1, 250), HeldWrites("host/2/boot", 1)
+    await catalog.put_held_writes({"m-2": two, "m-1": two, "m-10": one})
+    await other.put_held_writes({"m-1": one})
+    assert await other.list_held_writes("m-1") == [one, two]
+    latest = HeldWrites("host/1/$boot", 2**40, 2, 300)
+    await catalog.put_held_writes({"m-1": latest})
+    await catalog.put_held_writes({})
+    assert await other.list_held_writes("m-1") == [latest, two]
+    await other.remove_held_writes("m-1")
+    await other.remove_held_writes("m-1")
+    assert await catalog.list_held_writes("m-1") == []
+    assert await catalog.list_held_writes("m-2") == [two]
+    assert await catalog.list_held_writes("m-10") == [one]
+
+
 # -- plans ------------------------------------------------------------------------------------------------------------
 
 
 async def test_plans(catalog: Catalog, other: Catalog) -> None:
     assert await catalog.get_plan("plan-1") is None
-    first = replace(
-        plan("plan-1", "orders", "~t", "\xe9"), hash="", preconditions={"epochs": [1, 2]}, created=1700000000.25
-    )
-    await catalog.insert_plan(first)
-    await other.insert_plan(first)  # a repeated write
+    whole = whole_plan("plan-1", "orders", "~t", "\xe9")
+    first = replace(whole.plan, hash="", preconditions={"epochs": [1, 2]}, created=1700000000.25)
+    whole = WholePlan(first, whole.moves)
+    first = whole.plan
+    await catalog.insert_plan(whole)
+    await other.insert_plan(whole)  # a repeated write
     found = await other.get_plan("plan-1")
     assert found == first
     assert found.to_json() == first.to_json()
-    second = replace(first, version=2, state=PlanState.RUNNING, results={"m-1": {"state": "done", "pause_ms": 3.5}})
-    assert second.hash == first.hash
+    second = replace(first, version=2, state=PlanState.RUNNING, progress=PROGRESS)
     await other.replace_plan(second)
     await other.replace_plan(second)  # a repeated write
     assert await catalog.get_plan("plan-1") == second
     for call in (
-        catalog.insert_plan(first),
+        catalog.insert_plan(whole),
         catalog.replace_plan(replace(first, version=2)),
         catalog.replace_plan(replace(first, version=4)),
     ):
@@ -328,21 +423,82 @@ async def test_plans(catalog: Catalog, other: Catalog) -> None:
     assert conflict.value.current is None
 
 
+PROGRESS = Progress(
+    next=2,
+    ahead=(4, 7),
+    pending=(7,),
+    endings=(Ending(0, Outcome.DONE, "", 3.5), Ending(1, Outcome.REFUSED, "why")),
+    counts={Outcome.DONE: 1, Outcome.REFUSED: 1},
+    pauses=((3.5, 1),),
+    allowance=0.25,
+    note="a note",
+)
+
+
+@pytest.mark.parametrize("state", list(PlanState))
+async def test_a_finished_plan_is_removed(catalog: Catalog, other: Catalog, state: PlanState) -> None:
+    await catalog.insert_plan(whole_plan("plan-1"))
+    if state is not PlanState.PLANNED:
+        await catalog.replace_plan(replace(plan("plan-1"), version=2, state=state))
+    stored = await catalog.get_plan("plan-1")
+    await catalog.insert_plan(whole_plan("plan-2"))
+    assert await other.has_plan("plan-1")
+    if state not in FINISHED_PLAN_STATES:
+        with pytest.raises(PlanConflict) as conflict:
+            await catalog.remove_plan("plan-1")
+        assert conflict.value.current == stored
+        assert await other.has_plan("plan-1")
+        return
+    async with Feed(other) as feed:
+        await catalog.remove_plan("plan-1")
+        await catalog.remove_plan("plan-1")  # a repeated write
+        await feed.until(lambda: bool(feed.changes))
+        assert [(one.subject, one.name, one.epoch) for one in feed.changes] == [(ChangeSubject.PLAN, ("plan-1",), None)]
+    assert not await other.has_plan("plan-1")
+    assert await other.get_plan("plan-1") is None
+    assert await other.list_planned_moves("plan-1", limit=9) == []
+    assert await other.list_plans(limit=9) == [plan("plan-2")]
+
+
 async def test_plans_are_listed_by_id(catalog: Catalog) -> None:
-    plans = [plan(f"plan-{n}", state=list(PlanState)[n % 3]) for n in range(6)]
+    plans = [whole_plan(f"plan-{n}", state=list(PlanState)[n % 3]) for n in range(6)]
     for one in reversed(plans):
         await catalog.insert_plan(one)
-    assert await catalog.list_plans(limit=100) == plans
-    assert await catalog.list_plans(after="plan-1", limit=2) == plans[2:4]
-    assert await catalog.list_plans(states=[PlanState.PLANNED], limit=100) == [plans[0], plans[3]]
-    assert await catalog.list_plans(states={PlanState.RUNNING, PlanState.PAUSED}, after="plan-2", limit=9) == plans[4:]
+    heads = [one.plan for one in plans]
+    assert await catalog.list_plans(limit=100) == heads
+    assert await catalog.list_plans(after="plan-1", limit=2) == heads[2:4]
+    assert await catalog.list_plans(states=[PlanState.PLANNED], limit=100) == [heads[0], heads[3]]
+    assert await catalog.list_plans(states={PlanState.RUNNING, PlanState.PAUSED}, after="plan-2", limit=9) == heads[4:]
     assert await catalog.list_plans(states=[], limit=100) == []
     assert await catalog.list_plans(limit=0) == []
 
 
+async def test_plans_about_which_there_is_something_to_do(catalog: Catalog) -> None:
+    ending = Ending(0, Outcome.DONE)
+    begun = Progress().with_begun([0], 0.0)
+    written = replace(begun.with_endings([ending]), endings=())
+    states = {
+        "planned": (PlanState.PLANNED, Progress(), False),
+        "running": (PlanState.RUNNING, Progress(), True),
+        "paused": (PlanState.PAUSED, written, True),
+        "stopped-0": (PlanState.STOPPED, written, False),
+        "stopped-1": (PlanState.STOPPED, begun, True),
+        "done-0": (PlanState.DONE, written, False),
+        "done-1": (PlanState.DONE, begun.with_endings([ending]), True),
+    }
+    for name, (state, progress, _) in states.items():
+        whole = whole_plan(name)
+        await catalog.insert_plan(whole)
+        await catalog.replace_plan(replace(whole.plan, version=2, state=state, progress=progress))
+    found = [one.id for one in await catalog.list_plans(active=True, limit=9)]
+    assert found == sorted(name for name, (_, _, active) in states.items() if active)
+    assert [one.id for one in await catalog.list_plans(active=True, after="done-1", limit=1)] == ["paused"]
+    assert await catalog.list_plans(active=True, states=[PlanState.PLANNED], limit=9) == []
+
+
 async def test_two_race_to_change_a_plan(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_plan(plan("plan-1"))
-    candidates = [replace(plan("plan-1", version=2), results={"by": n}) for n in range(20)]
+    await catalog.insert_plan(whole_plan("plan-1"))
+    candidates = [replace(plan("plan-1", version=2), progress=Progress(note=f"by {n}")) for n in range(20)]
     answers = await asyncio.gather(
         *((catalog, other)[n % 2].replace_plan(one) for n, one in enumerate(candidates)), return_exceptions=True
     )
@@ -353,6 +509,48 @@ async def test_two_race_to_change_a_plan(catalog: Catalog, other: Catalog) -> No
 
 
 async def test_a_plan_of_many_moves(catalog: Catalog) -> None:
-    large = plan("plan-1", *(f"{'queue' * 11}-{n:05}" for n in range(20_000)))
+    large = whole_plan("plan-1", *(f"{'queue' * 11}-{n:05}" for n in range(20_000)))
     await catalog.insert_plan(large)
-    assert await catalog.get_plan("plan-1") == large
+    assert await catalog.get_plan("plan-1") == large.plan
+    found = []
+    while page := await catalog.list_planned_moves("plan-1", after=len(found) - 1, limit=5000):
+        found += page
+    assert found == list(large.moves)
+
+
+async def test_moves_of_a_plan_are_listed_by_number_and_end_once(catalog: Catalog, other: Catalog) -> None:
+    whole = whole_plan("plan-1", *"abcdef")
+    await catalog.insert_plan(whole)
+    await catalog.insert_plan(whole_plan("plan-1-b", "a"))
+    moves = list(whole.moves)
+    assert await other.get_planned_move("plan-1", QueueKey("project", "c")) == moves[2]
+    assert await catalog.get_planned_move("plan-1", QueueKey("project", "z")) is None
+    assert await catalog.list_planned_moves("plan-1", limit=9) == moves
+    assert await catalog.list_planned_moves("plan-1", after=1, before=4, limit=9) == moves[2:4]
+    assert await catalog.list_planned_moves("plan-1", after=1, limit=1) == moves[2:3]
+    assert await catalog.list_planned_moves("plan-1", numbers=[9, 4, 0], limit=9) == [moves[0], moves[4]]
+    assert await catalog.list_planned_moves("plan-1", numbers=[], limit=9) == []
+    assert await catalog.list_planned_moves("plan-1", limit=0) == []
+    assert await catalog.list_planned_moves("none", limit=9) == []
+    done, failed = Ending(1, Outcome.DONE, "", 20.5), Ending(3, Outcome.FAILED, "it was tried 20 times")
+    await other.end_planned_moves("plan-1", [done, failed])
+    await catalog.end_planned_moves("plan-1", [Ending(1, Outcome.GONE), Ending(99, Outcome.GONE)])
+    await catalog.end_planned_moves("plan-1", [])
+    moves[1], moves[3] = replace(moves[1], ending=done), replace(moves[3], ending=failed)
+    assert await catalog.list_planned_moves("plan-1", limit=9) == moves
+    assert await catalog.list_planned_moves("plan-1", outcomes=[None], after=0, limit=9) == [moves[2], *moves[4:]]
+    assert await catalog.list_planned_moves("plan-1", outcomes=[Outcome.FAILED, None], after=2, limit=2) == moves[3:5]
+    assert await catalog.list_planned_moves("plan-1", outcomes={Outcome.DONE}, limit=9) == moves[1:2]
+    assert await catalog.list_planned_moves("plan-1", outcomes=[], limit=9) == []
+    assert await catalog.list_planned_moves("plan-1", outcomes=[None], numbers=[1, 2], limit=9) == moves[2:3]
+
+
+async def test_moves_are_listed_by_ids_and_by_plan_and_state(catalog: Catalog) -> None:
+    moves = [move(f"m-{n}", f"q{n}", plan="plan-1" if n else None) for n in range(5)]
+    moves[2] = replace(moves[2], state=MoveState.DONE)
+    for one in moves:
+        await catalog.insert_move(one)
+    assert await catalog.list_moves(ids=["m-3", "m-1", "m-9"], limit=9) == [moves[1], moves[3]]
+    assert await catalog.list_moves(ids=["m-3", "m-1"], after="m-1", limit=9) == [moves[3]]
+    assert await catalog.list_moves(ids=[], limit=9) == []
+    assert await catalog.list_moves(plan="plan-1", states=[MoveState.PLANNED], limit=2) == [moves[1], moves[3]]

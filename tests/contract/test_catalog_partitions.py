@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from catalog import Catalog
-from catalog.errors import PartitionConflict, PartitionInUse
+from catalog.errors import HostTaken, PartitionConflict, PartitionInUse
 from catalog.model import MoveState, Partition, PartitionState
 from tests.contract.examples import BORN, move, partition, placement
 
@@ -39,8 +40,8 @@ async def test_what_is_stored_comes_back_whole(catalog: Catalog, other: Catalog,
 
 
 async def test_partitions_are_listed_by_name(catalog: Catalog) -> None:
-    for name in ("zebra", "Alpha", "p10", "alpha"):
-        await catalog.insert_partition(partition(name))
+    for n, name in enumerate(("zebra", "Alpha", "p10", "alpha")):
+        await catalog.insert_partition(Partition(name, (f"http://host-{n}.example",)))
     names = [p.name for p in await catalog.list_partitions()]
     assert names == ["Alpha", "alpha", "p1", "p10", "p2", "p3", "zebra"]
 
@@ -133,3 +134,70 @@ async def test_refused_removal_keeps_the_version(catalog: Catalog) -> None:
     with pytest.raises(PartitionInUse):
         await catalog.remove_partition("p1")
     await catalog.replace_partition(replace(partition("p1"), version=2))
+
+
+# -- a host is of one partition --------------------------------------------------------------------------------------
+
+SPELLINGS = [
+    ("http://10.0.0.1:80", "http://10.0.0.1"),
+    ("https://Host.example/", "https://host.example:443"),
+    ("http://host.example.", "http://host.example"),
+    ("http://[::1]:8888", "http://[0:0::0001]:8888"),
+    ("http://host.example:8888", "https://host.example:8888"),
+]
+
+
+@pytest.mark.parametrize(("one", "another"), SPELLINGS)
+async def test_a_host_is_of_one_partition_in_every_spelling(
+    catalog: Catalog, other: Catalog, one: str, another: str
+) -> None:
+    first = Partition("first", (one, "http://more.example"))
+    await catalog.insert_partition(first)
+    await other.insert_partition(first)  # a repeated write
+    second = Partition("second", ("http://else.example", another))
+    with pytest.raises(HostTaken) as taken:
+        await other.insert_partition(second)
+    assert (taken.value.host, taken.value.other) == (second.hosts[1], "first")
+    assert await catalog.get_partition("second") is None
+    await catalog.insert_partition(replace(second, hosts=second.hosts[:1]))
+    with pytest.raises(HostTaken):
+        await catalog.replace_partition(replace(second, version=2))
+    # Its own it may spell otherwise; and what it lets go of is free.
+    await catalog.replace_partition(replace(first, hosts=(another,), version=2))
+    await catalog.replace_partition(replace(first, hosts=("http://new.example",), version=3))
+    await catalog.replace_partition(replace(second, version=2))
+    await catalog.remove_partition("second")
+    await catalog.insert_partition(Partition("third", second.hosts))
+
+
+async def test_of_two_that_register_a_host_at_once_one_is_refused(catalog: Catalog, other: Catalog) -> None:
+    for n in range(10):
+        hosts = (f"http://host-{n}.example:8888",)
+        outcomes = await asyncio.gather(
+            catalog.insert_partition(Partition(f"one-{n}", hosts)),
+            other.insert_partition(Partition(f"two-{n}", hosts)),
+            return_exceptions=True,
+        )
+        assert sorted(type(outcome) for outcome in outcomes if outcome) == [HostTaken]
+
+
+async def test_a_host_in_a_backup_is_taken_too(catalog: Catalog) -> None:
+    token = await catalog.begin_load(replace=True)
+    shared = ("http://shared.example",)
+    loaded = [Partition("a", ("http://a.example",)), Partition("b", shared), Partition("c", shared)]
+    await catalog.load(token, loaded)
+    await catalog.end_load(token)
+    with pytest.raises(HostTaken):
+        await catalog.insert_partition(Partition("d", loaded[0].hosts))
+    # What two had in common before, they may keep.
+    for one in loaded[1:]:
+        await catalog.replace_partition(replace(one, weight=1, version=2))
+
+
+async def test_a_catalog_keeps_its_identity(catalog: Catalog, other: Catalog) -> None:
+    identity = await catalog.identity()
+    assert len(identity) == 16
+    int(identity, 16)
+    await catalog.init()
+    await catalog.end_load(await catalog.begin_load(replace=True))
+    assert await other.identity() == identity

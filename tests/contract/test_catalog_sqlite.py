@@ -13,11 +13,11 @@ import pytest
 
 from catalog import open_catalog
 from catalog.errors import CatalogUnavailable, LoadUnfinished, NotInitialised, WrongSchema
-from catalog.model import Member, Synced, Tenant
-from catalog.sqlite import changes, lane
+from catalog.model import Member, MoveState, Outcome, Synced, Tenant
+from catalog.sqlite import changes, lane, moves, plans, tenants
 from catalog.sqlite.driver import SQLiteCatalog
 from catalog.sqlite.translation import translate
-from tests.contract.examples import Feed, move, partition, placement, plan
+from tests.contract.examples import Feed, move, partition, placement, whole_plan
 
 
 @pytest.fixture
@@ -198,11 +198,12 @@ async def test_a_damaged_placement_is_refused_by_name(catalog: SQLiteCatalog, pa
 
 async def test_other_damaged_rows_are_refused(catalog: SQLiteCatalog, path: Path) -> None:
     await catalog.put_tenant(Tenant("project"))
-    await catalog.renew_member(Member("one"))
+    await catalog.register_member(Member("one"))
     await catalog.insert_move(move("m-1"))
-    await catalog.insert_plan(plan("plan-1"))
+    await catalog.insert_plan(whole_plan("plan-1"))
     execute(path, "UPDATE moves SET state = 'nowhere'")
-    execute(path, "UPDATE plans SET document = json_set(document, '$.title', 'another')")
+    execute(path, "UPDATE plans SET document = json_set(document, '$.title', '')")
+    execute(path, "UPDATE planned_moves SET document = json_set(document, '$.target', 'p1')")
     execute(path, "UPDATE partitions SET document = json_set(document, '$.weight', -1)")
     execute(path, "UPDATE tenants SET document = 'null'")
     execute(path, "UPDATE members SET applied = 'much'")
@@ -210,12 +211,13 @@ async def test_other_damaged_rows_are_refused(catalog: SQLiteCatalog, path: Path
         catalog.list_partitions(),
         catalog.get_tenant("project"),
         catalog.list_members(),
-        catalog.evict_member("one"),
         catalog.get_move("m-1"),
         catalog.take_move("m-1", "mover", 1.0),
         catalog.list_moves(limit=1),
         catalog.get_plan("plan-1"),
         catalog.list_plans(limit=1),
+        catalog.list_planned_moves("plan-1", limit=1),
+        catalog.list_tenants(limit=1),
     ):
         with pytest.raises(CatalogUnavailable, match="damaged"):
             await call
@@ -274,3 +276,33 @@ async def test_the_file_alone_keeps_the_invariants(catalog: SQLiteCatalog, path:
             connection.execute("UPDATE moves SET queue = 'one'")
         (document,) = connection.execute("SELECT document FROM placements").fetchone()
     assert json.loads(document) == placement("orders").to_json()
+
+
+async def test_moves_of_a_plan_in_some_states_or_with_some_ends_are_index_ranges(
+    catalog: SQLiteCatalog, path: Path
+) -> None:
+    asked: list[str] = []
+    connection = sqlite3.connect(path)
+    connection.set_trace_callback(asked.append)
+    moves.list_all(connection, None, None, None, [MoveState.PLANNED, MoveState.ARMED], "plan-1", None, None, 9, "")
+    plans.list_moves(connection, "plan-1", None, [None], -1, 7, 9, "")
+    plans.list_moves(connection, "plan-1", None, [Outcome.GONE, Outcome.FAILED], -1, None, 9, "")
+    plans.list_all(connection, None, True, None, 9, "")
+    tenants.list_all(connection, "p1", None, "a", 9, "")
+    tenants.list_all(connection, None, 3, None, 9, "")
+    connection.set_trace_callback(None)
+    ways = [[row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")] for sql in asked]
+    connection.close()
+    for way, index in zip(
+        ways,
+        (
+            "moves_by_plan_and_state (plan=? AND state=? AND id>?)",
+            "planned_moves_by_outcome (plan=? AND outcome=? AND number>? AND number<?)",
+            "planned_moves_by_outcome (plan=? AND outcome=? AND number>?)",
+            "active_plans (id>?)",
+            "tenants_by_pin (<expr>=? AND project>?)",
+            "tenants_by_spread (<expr>=?)",
+        ),
+        strict=True,
+    ):
+        assert way[0].endswith(index)

@@ -9,8 +9,8 @@ import pytest
 
 from catalog import Catalog
 from catalog.errors import WalkHeld, WalkNotHeld
-from catalog.model import QueueKey, Statistics, StatisticsSubject, Tenant, Walk
-from tests.contract.examples import PATIENCE, Feed
+from catalog.model import Holder, QueueKey, Statistics, StatisticsSubject, Tenant, Walk
+from tests.contract.examples import Feed
 
 PARTITION, PROJECT = StatisticsSubject
 
@@ -133,15 +133,26 @@ async def test_who_is_taken_over_saves_nothing(catalog: Catalog, other: Catalog)
         await catalog.take_walk("another", 60)
 
 
-async def test_a_hold_ends_by_the_stores_clock(catalog: Catalog, other: Catalog) -> None:
-    first = await taken(catalog, seconds=0.05)
-    async with asyncio.timeout(PATIENCE):
-        while (await catalog.get_walk()).holder is not None:  # noqa: ASYNC110 -- the clock is the store's
-            await asyncio.sleep(0.01)
+async def test_who_was_watched_without_a_renewal_is_taken_over(catalog: Catalog, other: Catalog) -> None:
+    before = await taken(catalog, "first", 0.0)
+    watched = (await other.get_walk()).holder
+    assert watched == Holder("first", before, 0, 0.0)
+    await catalog.save_walk(AT, before, 0.0)  # which renews it
+    renewed = (await other.get_walk()).holder
+    assert renewed == Holder("first", before, 1, 0.0)
+    with pytest.raises(WalkHeld) as held:
+        await other.take_walk("second", 60.0, over=watched)
+    assert held.value.holder == renewed
+    with pytest.raises(WalkHeld):
+        await other.take_walk("second", 60.0)  # a hold does not end by itself
+    after = await other.take_walk("second", 60.0, over=renewed)
+    assert after == AT
+    assert after.holder is not None
+    assert after.holder.token > before
     with pytest.raises(WalkNotHeld):
-        await catalog.save_walk(AT, first, 60)
-    assert await taken(other, "another") > first
-    assert await catalog.get_walk() == Walk()
+        await catalog.save_walk(AT, before, 60.0)
+    with pytest.raises(WalkHeld):
+        await catalog.take_walk("third", 60.0, over=renewed)
 
 
 async def test_of_many_who_take_it_at_once_one_has_it(catalog: Catalog, other: Catalog) -> None:

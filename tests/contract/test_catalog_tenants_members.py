@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 
 import pytest
 
 from catalog import Catalog
-from catalog.model import Member, Tenant
-from tests.contract.examples import PATIENCE
+from catalog.errors import NotRegistered
+from catalog.model import Member, Seal, Tenant
 
 
 @pytest.mark.parametrize("project", ["", "project", "a/b c", "\xe9\xff", "$set"])
@@ -21,6 +23,29 @@ async def test_tenants(catalog: Catalog, other: Catalog, project: str) -> None:
     await catalog.remove_tenant(project)
     await catalog.remove_tenant(project)
     assert await other.get_tenant(project) is None
+
+
+async def test_tenants_are_listed_by_project(catalog: Catalog, other: Catalog) -> None:
+    tenants = [
+        Tenant("", pinned="p1"),
+        Tenant("a", spread=3),
+        Tenant("a/b", spread=3, pinned="p1"),
+        Tenant("b", pinned="p2"),
+        Tenant("\xe9", pinned="p1"),
+    ]
+    for tenant in reversed(tenants):
+        await catalog.put_tenant(tenant)
+    assert await other.list_tenants(limit=9) == tenants
+    assert await other.list_tenants(after="", limit=2) == tenants[1:3]
+    assert await other.list_tenants(pinned="p1", limit=9) == [tenants[0], tenants[2], tenants[4]]
+    assert await other.list_tenants(pinned="p1", after="", limit=1) == [tenants[2]]
+    assert await other.list_tenants(spread=3, limit=9) == tenants[1:3]
+    assert await other.list_tenants(pinned="p1", spread=3, limit=9) == [tenants[2]]
+    assert await other.list_tenants(pinned="p9", limit=9) == []
+    assert await other.list_tenants(limit=0) == []
+    await catalog.change_tenant("a/b", members={"pinned": "p2"})
+    await catalog.remove_tenant("\xe9")
+    assert await other.list_tenants(pinned="p1", limit=9) == [tenants[0]]
 
 
 async def test_tenants_put_by_many_at_once(catalog: Catalog, other: Catalog) -> None:
@@ -60,57 +85,94 @@ async def test_two_who_change_other_members_at_once_both_succeed(catalog: Catalo
             await other.remove_tenant(project)
 
 
+SEALS = frozenset({Seal("project", "orders", "b", 7), Seal("", "~topic", "", 2**40)})
+
+
+async def only(catalog: Catalog) -> Member:
+    [member] = await catalog.list_members()
+    return member
+
+
 async def test_members_are_listed_by_id_as_they_last_renewed(catalog: Catalog, other: Catalog) -> None:
     assert await catalog.list_members() == []
-    await catalog.renew_member(Member("host/2/$boot", applied=5))
-    await other.renew_member(Member("host/1/boot", applied=2**62, synced=True))
-    latest = Member(
-        "host/2/$boot", 6, True, acked=4, capabilities=("chains-1", "a"), lease=12.5, holds={"m-1": {"held": 2}}
-    )
+    await catalog.register_member(Member("host/2/$boot", 1, applied=5))
+    await other.register_member(Member("host/1/boot", applied=2**62, synced=True))
+    latest = Member("host/2/$boot", 2, 6, True, SEALS, ("chains-2", "a"), lease=12.5, late_writes=3)
     await catalog.renew_member(latest)
-    members = [sighting.member for sighting in await other.list_members()]
-    assert members == [Member("host/1/boot", 2**62, True), latest]
+    assert await other.list_members() == [Member("host/1/boot", 0, 2**62, True), latest]
     await catalog.remove_member("host/1/boot")
     await catalog.remove_member("host/1/boot")
-    assert [sighting.member.id for sighting in await other.list_members()] == ["host/2/$boot"]
+    assert await only(other) == latest
 
 
-async def ages(catalog: Catalog) -> dict[str, float]:
-    return {sighting.member.id: sighting.age for sighting in await catalog.list_members()}
+async def test_each_renewal_has_a_stamp_of_its_own_and_the_stores_time(catalog: Catalog, other: Catalog) -> None:
+    stamps = []
+    for beat in range(1, 6):
+        member = Member("host/1/boot", beat)
+        await (catalog.renew_member(member) if beat > 1 else catalog.register_member(member))
+        seen = await only(other)
+        assert abs(seen.renewed - time.time()) < 3600
+        assert await only(catalog) == seen
+        assert (await only(catalog)).stamp == seen.stamp
+        stamps.append(seen.stamp)
+    assert len(set(stamps)) == 5
 
 
-async def test_only_a_member_that_has_been_silent_for_its_lease_is_evicted(catalog: Catalog, other: Catalog) -> None:
-    brief, long, none = Member("brief", lease=0.001), Member("long", lease=3600.0), Member("none")
-    for member in (brief, long, none):
+async def test_a_member_that_was_removed_is_not_brought_back_by_a_renewal(catalog: Catalog, other: Catalog) -> None:
+    member = Member("host/1/boot", 1)
+    with pytest.raises(NotRegistered, match="host/1/boot"):
         await catalog.renew_member(member)
-    async with asyncio.timeout(PATIENCE):
-        while min((await ages(catalog)).values()) < 0.01:  # noqa: ASYNC110 -- the clock is the store's
-            await asyncio.sleep(0.002)
-    for stays in (long, none):
-        sighting = await other.evict_member(stays.id)
-        assert sighting is not None
-        assert sighting.member == stays
-        assert 0 < sighting.age < 3600
-    sighting = await other.evict_member("brief", idle=600.0)
-    assert sighting is not None
-    assert sighting.member == brief
-    assert await other.evict_member("brief") is None
-    assert await other.evict_member("brief") is None  # nothing to forget is success
-    assert set(await ages(catalog)) == {"long", "none"}
-    await catalog.renew_member(brief)
-    assert set(await ages(catalog)) == {"long", "none", "brief"}
+    assert await other.list_members() == []
+    await catalog.register_member(member)
+    await other.remove_member(member.id)
+    with pytest.raises(NotRegistered):
+        await catalog.renew_member(replace(member, beat=2))
+    assert await other.list_members() == []
+    await catalog.register_member(replace(member, beat=3))
+    await catalog.renew_member(replace(member, beat=4))
+    assert (await only(other)).beat == 4
 
 
-async def test_ages_grow_until_renewed(catalog: Catalog) -> None:
-    await catalog.renew_member(Member("old"))
-    await catalog.renew_member(Member("new"))
+async def test_a_renewal_that_comes_late_changes_nothing(catalog: Catalog, other: Catalog) -> None:
+    await catalog.register_member(Member("host/1/boot", 1))
+    latest = Member("host/1/boot", 3, acks=SEALS)
+    await catalog.renew_member(latest)
+    before = await only(other)
+    for late in (replace(latest, beat=2, acks=frozenset()), replace(latest, acks=frozenset())):
+        await other.renew_member(late)
+        after = await only(other)
+        assert (after, after.stamp, after.renewed) == (latest, before.stamp, before.renewed)
 
-    async with asyncio.timeout(PATIENCE):
-        while (await ages(catalog))["old"] < 0.2:  # noqa: ASYNC110 -- the clock is the store's
-            await asyncio.sleep(0.01)
-    before = await ages(catalog)
-    assert before["old"] >= before["new"] >= 0
-    await catalog.renew_member(Member("new"))
-    after = await ages(catalog)
-    assert after["old"] >= before["old"]
-    assert 0 <= after["new"] < after["old"]
+
+async def test_only_a_member_that_has_not_renewed_since_it_was_seen_expires(catalog: Catalog, other: Catalog) -> None:
+    """However short its lease is and however long ago it renewed: that is for its observer to judge."""
+    for id_ in ("brief", "stays"):
+        await catalog.register_member(Member(id_, 1, lease=0.000001))
+    brief, stays = await other.list_members()
+    await catalog.renew_member(replace(stays, beat=2))
+    assert not await other.expire_member(stays)
+    assert await other.expire_member(brief)
+    assert (await only(catalog)).id == "stays"
+    assert await other.expire_member(brief)  # nothing to forget is success
+    # What came back is another one, also if it says the same of itself.
+    await catalog.register_member(Member("brief", 2, lease=0.000001))
+    assert not await other.expire_member(brief)
+    assert [member.id for member in await catalog.list_members()] == ["brief", "stays"]
+
+
+async def test_a_renewal_and_an_expiry_at_once(catalog: Catalog, other: Catalog) -> None:
+    """Either the member is renewed and stays, or it is removed and learns of it."""
+    for n in range(30):
+        await catalog.register_member(Member("host/1/boot", 2 * n))
+        seen = await only(other)
+        expired, renewed = await asyncio.gather(
+            other.expire_member(seen),
+            catalog.renew_member(Member("host/1/boot", 2 * n + 1)),
+            return_exceptions=True,
+        )
+        if expired:
+            assert isinstance(renewed, NotRegistered)
+            assert await other.list_members() == []
+        else:
+            assert renewed is None
+            assert (await only(other)).beat == 2 * n + 1

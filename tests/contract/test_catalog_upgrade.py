@@ -5,15 +5,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 
 from catalog import Catalog, open_catalog
-from catalog.errors import Conflict, WrongSchema
+from catalog.errors import CatalogError, CatalogUnavailable, Conflict, HostTaken, MoveHeld, PlanConflict, WrongSchema
 from catalog.interface import SCHEMA_VERSION
-from catalog.model import Member, PlacementState, Tenant
-from tests.contract import racing, version_1, version_2
-from tests.contract.examples import Feed, move, placement
+from catalog.model import (
+    UNPROMISED_LEASE,
+    Ending,
+    Holder,
+    Member,
+    Move,
+    Outcome,
+    PlacementState,
+    Plan,
+    PlannedMove,
+    PlanState,
+    Progress,
+    StatisticsSubject,
+    Tenant,
+    WholePlan,
+)
+from catalog.model.move import UNPROMISED_HOLD
+from marconi_proxy.moving.plans.budgets import Budgets
+from marconi_proxy.moving.plans.planning import Kind, Selection, plan
+from marconi_proxy.moving.plans.survey import layout_for
+from tests.contract import racing, version_1, version_2, version_3
+from tests.contract.examples import Feed, move, placement, whole_plan
+from tests.contract.plan_stage import Clock, executor, finish, furnish, outcomes, records, state
 from tests.contract.version_1 import NEWS, ORDERS, PARTITIONS
 
 EARLIER = f"version {{}}, this release works with {SCHEMA_VERSION}; marconi-proxy catalog init"
@@ -49,8 +71,9 @@ async def test_everything_is_still_there(upgraded: Catalog) -> None:
     assert await upgraded.list_queues("project", "", "~", 10) == [ORDERS]
     assert await upgraded.list_partitions() == PARTITIONS
     assert await upgraded.get_tenant("project") == Tenant("project", pinned="p1")
-    [sighting] = await upgraded.list_members()
-    assert sighting.member == Member("host/1/boot", 5, True, lease=0.0)
+    [member] = await upgraded.list_members()
+    assert member == Member("host/1/boot", 0, 5, True, lease=0.0)
+    assert member.patience == UNPROMISED_LEASE
     assert ORDERS.born == ""
 
 
@@ -79,7 +102,7 @@ async def test_moves_and_the_feed_work(upgraded: Catalog) -> None:
 
 async def test_workers_of_the_release_before_go_on_beside_us(upgraded: Catalog, old_uri: str) -> None:
     await upgraded.insert_placement(placement("more"))
-    await upgraded.renew_member(Member("host/1/boot", 7, True, acked=7, capabilities=("chains-1",), lease=3.0))
+    await upgraded.register_member(Member("host/1/boot", 7, 7, True, capabilities=("chains-2",), lease=3.0))
     async with Feed(upgraded) as feed:
         # They read what they know, and write back no more than that.
         await asyncio.to_thread(version_1.replace_placement, old_uri, placement("more", epoch=2))
@@ -92,9 +115,9 @@ async def test_workers_of_the_release_before_go_on_beside_us(upgraded: Catalog, 
     await upgraded.replace_placement(replace(current, epoch=3))
     await upgraded.remove_member("host/1/boot")
     await asyncio.to_thread(version_1.renew_member, old_uri)
-    [sighting] = await upgraded.list_members()
-    assert sighting.member.capabilities == ()
-    assert sighting.member.lease == 0.0
+    [member] = await upgraded.list_members()
+    assert member.capabilities == ()
+    assert member.lease == 0.0
 
 
 async def test_processes_race_to_upgrade(old_uri: str) -> None:
@@ -123,9 +146,10 @@ async def test_everything_of_version_2_is_still_there(from_2: Catalog) -> None:
     assert await from_2.get_tenant("project") == Tenant("project", pinned="p1")
     assert await from_2.list_moves(limit=10) == [version_2.MOVE]
     assert await from_2.list_plans(limit=10) == [version_2.PLAN]
-    held = await from_2.take_move("m-1", "another", 60.0)
-    assert held.holder is not None
-    assert held.holder.token == 2
+    assert await from_2.list_planned_moves("plan-1", limit=9) == [version_2.PLANNED_MOVE]
+    assert (await from_2.list_moves(limit=10))[0].holder == version_2.HOLDER
+    held = await from_2.take_move("m-1", "another", 60.0, over=version_2.HOLDER)
+    assert held.holder == Holder("another", 2, 0, 60.0)
 
 
 async def test_rare_states_of_version_2_are_found(from_2: Catalog, catalog_uri: str) -> None:
@@ -133,3 +157,228 @@ async def test_rare_states_of_version_2_are_found(from_2: Catalog, catalog_uri: 
     deleting = replace(version_2.ORDERS, epoch=5, state=PlacementState.DELETING)
     await asyncio.to_thread(version_2.replace_placement, catalog_uri, deleting)
     assert await from_2.list_placements(states=[PlacementState.DELETING], partitions=["p1"], limit=10) == [deleting]
+
+
+@pytest.fixture
+async def from_3(catalog_uri: str) -> AsyncIterator[Catalog]:
+    version_3.make(catalog_uri)
+    catalog = await open_catalog(catalog_uri)
+    with pytest.raises(WrongSchema, match=EARLIER.format(3)):
+        await catalog.check()
+    await catalog.init()
+    await catalog.check()
+    yield catalog
+    await catalog.close()
+
+
+async def test_everything_of_version_3_is_still_there(from_3: Catalog) -> None:
+    placements = sorted(version_3.PLACEMENTS, key=lambda placement: placement.key)
+    assert await from_3.list_placements(limit=10) == placements
+    assert await from_3.list_partitions() == version_3.PARTITIONS
+    assert await from_3.get_tenant("project") == version_3.TENANT
+    assert await from_3.list_moves(limit=10) == sorted(version_3.MOVES, key=lambda move: move.id)
+    assert await from_3.list_plans(limit=10) == version_3.PLANS
+    found = [
+        move for id_ in ("20240501T120000-p0001", "plan-1") for move in await from_3.list_planned_moves(id_, limit=9)
+    ]
+    assert found == version_3.PLANNED_MOVES
+    assert await from_3.list_members() == [version_3.MEMBER]
+    assert await from_3.get_statistics(StatisticsSubject.PARTITION, "p1") == version_3.STATISTICS[0]
+    assert await from_3.get_statistics(StatisticsSubject.PROJECT, "project") == version_3.STATISTICS[1]
+    assert await from_3.get_walk() == version_3.WALK
+    assert await from_3.get_audit() == version_3.AUDIT
+
+
+async def test_hosts_of_version_3_are_known_and_may_stay(from_3: Catalog, catalog_uri: str) -> None:
+    one, two, three = version_3.PARTITIONS
+    for host in (*one.hosts, *two.hosts):
+        with pytest.raises(HostTaken):
+            await from_3.insert_partition(replace(one, name="p4", hosts=(host,)))
+    # The third has one in common with the second.
+    await from_3.replace_partition(replace(three, weight=1, version=2))
+    await from_3.replace_partition(replace(two, weight=1, version=4))
+    # An admin API of that release registers another one, and asks nobody.
+    await asyncio.to_thread(
+        version_3.insert_partition, catalog_uri, replace(one, name="p5", hosts=("http://p5.example",))
+    )
+    with pytest.raises(HostTaken):
+        await from_3.insert_partition(replace(one, name="p6", hosts=("https://p5.example:80",)))
+    assert await from_3.identity()
+
+
+async def test_locks_of_version_3_are_taken_over_with_larger_tokens(from_3: Catalog) -> None:
+    """Those that had run out are watched as any other: no clock is asked."""
+    move = await from_3.get_move("m-2")
+    assert move is not None
+    for take, over, token in (
+        (partial(from_3.take_move, "m-2"), move.holder, 3),
+        (from_3.take_walk, (await from_3.get_walk()).holder, 2),
+        (from_3.take_audit, (await from_3.get_audit()).holder, 2),
+    ):
+        if over is not None:
+            with pytest.raises(CatalogError, match=f"by {over.name}"):
+                await take("another", 60.0)
+        taken = await take("another", 60.0, over=over)
+        assert taken.holder == Holder("another", token, 0, 60.0)
+
+
+async def test_workers_of_version_3_go_on_beside_us(from_3: Catalog, catalog_uri: str) -> None:
+    renewed = replace(version_3.MEMBER, applied=11)
+    await asyncio.to_thread(version_3.renew_member, catalog_uri, renewed)
+    assert await from_3.list_members() == [renewed]
+    registered = replace(version_3.PARTITIONS[0], name="p4", hosts=("http://p4.example:8888",))
+    await asyncio.to_thread(version_3.insert_partition, catalog_uri, registered)
+    assert await from_3.get_partition("p4") == registered
+
+
+# -- plans with their moves and results inside -------------------------------------------------------------------------
+
+
+def of_before(whole: WholePlan, results: dict[str, Any], state: PlanState = PlanState.RUNNING) -> dict[str, Any]:
+    """The document of a plan as releases with schema version 3 stored it."""
+    return whole.to_json() | {"version": 7, "state": state.value, "results": results}
+
+
+RESULTS = {
+    "open": [1, 3],
+    "ended": {"0": "done", "4": "failed"},
+    "reasons": {"4": "it was tried 20 times"},
+    "pauses": {"0": 21.0},
+    "last": 1700000000.0,
+    "allowance": 2.5,
+    "note": None,
+}
+
+
+def carried_over(whole: WholePlan, found: Plan) -> bool:
+    """Whether a plan is what it was before, with RESULTS."""
+    progress = Progress(2, (3, 4), (1, 3), (), {Outcome.DONE: 1, Outcome.FAILED: 1}, ((21.0, 1),), allowance=2.5)
+    return found == replace(whole.plan, version=8, state=PlanState.RUNNING, progress=progress)
+
+
+def ended_before(whole: WholePlan) -> list[PlannedMove]:
+    """The moves of the plan, with what RESULTS say of their ends."""
+    moves = list(whole.moves)
+    moves[0] = replace(moves[0], ending=Ending(0, Outcome.DONE, "", 21.0))
+    moves[4] = replace(moves[4], ending=Ending(4, Outcome.FAILED, "it was tried 20 times"))
+    return moves
+
+
+async def test_plans_of_before_are_carried_over_by_init(catalog_uri: str) -> None:
+    version_2.make(catalog_uri)
+    running = whole_plan("running", *"abcdef")
+    version_2.put_plan(catalog_uri, of_before(running, RESULTS))
+    version_2.put_plan(catalog_uri, of_before(whole_plan("stopped", *"abcdef"), RESULTS, PlanState.STOPPED))
+    done = of_before(whole_plan("done"), {"open": [], "ended": {"0": "gone"}}, PlanState.DONE)
+    version_2.put_plan(catalog_uri, done)
+    version_2.put_plan(catalog_uri, of_before(whole_plan("damaged"), RESULTS) | {"title": "another"})
+    catalog = await open_catalog(catalog_uri)
+    await catalog.init()
+    found = await catalog.get_plan("running")
+    assert found is not None
+    assert carried_over(running, found)
+    assert await catalog.list_planned_moves("running", limit=9) == ended_before(running)
+    active = [plan.id for plan in await catalog.list_plans(active=True, after="damaged", limit=9)]
+    assert active == ["running", "stopped"]
+    with pytest.raises(CatalogUnavailable, match="damaged"):
+        await catalog.get_plan("damaged")
+    await catalog.close()
+
+
+async def test_a_plan_that_a_release_before_makes_beside_us_is_carried_over_when_it_is_read(
+    catalog: Catalog, other: Catalog, catalog_uri: str
+) -> None:
+    wholes = [whole_plan(f"plan-{n}", *"abcdef") for n in range(3)]
+    for whole in wholes:
+        await asyncio.to_thread(version_2.put_plan, catalog_uri, of_before(whole, RESULTS))
+    found = await asyncio.gather(*((catalog, other)[n % 2].get_plan("plan-0") for n in range(6)))
+    assert all(one is not None and carried_over(wholes[0], one) for one in found)
+    listed = await other.list_plans(active=True, limit=9)
+    assert [carried_over(*pair) for pair in zip(wholes, listed, strict=True)] == [True] * 3
+    assert await catalog.list_planned_moves("plan-2", limit=9) == ended_before(wholes[2])
+    await asyncio.to_thread(version_2.put_plan, catalog_uri, of_before(whole_plan("late"), {"open": []}))
+    with pytest.raises(PlanConflict) as conflict:
+        await catalog.insert_plan(replace(whole_plan("late"), plan=replace(whole_plan("late").plan, created=9.0)))
+    assert conflict.value.current == replace(whole_plan("late").plan, version=8, state=PlanState.RUNNING)
+    await asyncio.to_thread(version_2.put_plan, catalog_uri, of_before(whole_plan("later"), {"open": []}))
+    kept = [value async for batch in catalog.snapshot() for value in batch if isinstance(value, Plan)]
+    assert [plan.id for plan in kept] == ["late", "later", "plan-0", "plan-1", "plan-2"]
+
+
+async def test_a_plan_of_before_is_carried_on_to_its_end(catalog: Catalog, catalog_uri: str) -> None:
+    await furnish(catalog, [f"q{n}" for n in range(5)])
+    layout = await layout_for(catalog, Selection(Kind.TENANT, "a", ("p2",)), 4)
+    whole = plan(Selection(Kind.TENANT, "a", ("p2",)), layout, Budgets(), plan_id="plan", created=0.0)
+    # One has ended, one has a move, one was to be begun when its mover died.
+    results = RESULTS | {"open": [1, 2], "ended": {"0": "gone"}, "reasons": {}, "pauses": {}}
+    await asyncio.to_thread(version_2.put_plan, catalog_uri, of_before(whole, results))
+    one = whole.moves[1]
+    await catalog.insert_move(Move("plan-00001", "a", one.queue, "p1", "p2", plan="plan", born=one.born))
+    clock = Clock()
+    for _ in range(6):
+        await executor(catalog, clock).round()
+        await finish(catalog)
+        clock.now += 10
+    assert await state(catalog) is PlanState.DONE
+    assert await outcomes(catalog) == {0: Outcome.GONE, **dict.fromkeys(range(1, 5), Outcome.DONE)}
+    assert [move.id for move in await records(catalog)] == [f"plan-{n:05d}" for n in range(1, 5)]
+
+
+async def test_a_worker_of_version_3_expires_unless_it_renews(from_3: Catalog, catalog_uri: str) -> None:
+    """It counts no renewals: the store's time is what changes by each."""
+    [seen] = await from_3.list_members()
+    stamps = {seen.stamp}
+    for _ in range(3):
+        await asyncio.to_thread(version_3.renew_member, catalog_uri, version_3.MEMBER)
+        assert not await from_3.expire_member(seen)
+        [seen] = await from_3.list_members()
+        assert seen.beat == 0
+        stamps.add(seen.stamp)
+        await asyncio.sleep(0.005)  # the store's time is kept in milliseconds
+    assert len(stamps) == 4
+    assert await from_3.expire_member(seen)
+    assert await from_3.list_members() == []
+
+
+async def test_a_mover_of_version_3_leaves_our_moves_alone(from_3: Catalog, catalog_uri: str) -> None:
+    await from_3.insert_move(move("m-9", "elsewhere"))
+    taken = await from_3.take_move("m-9", "ours", 1.0)
+    assert taken.holder is not None
+    assert not await asyncio.to_thread(version_3.take_move, catalog_uri, "m-9", "theirs", 60.0)
+    await from_3.renew_move("m-9", taken.holder.token, 1.0)
+    assert not await asyncio.to_thread(version_3.take_move, catalog_uri, "m-9", "theirs", 60.0)
+    await from_3.release_move("m-9", taken.holder.token)
+    assert await asyncio.to_thread(version_3.take_move, catalog_uri, "m-9", "theirs", 60.0)
+
+
+@pytest.mark.parametrize("before", ["never", "ours"])
+async def test_a_mover_of_version_3_is_taken_over_unless_it_renews(
+    from_3: Catalog, catalog_uri: str, before: str
+) -> None:
+    """It promises nothing, and counts no renewals: the end of its hold is what changes by each."""
+    await from_3.insert_move(move("m-9", "elsewhere"))
+    if before == "ours":
+        ours = (await from_3.take_move("m-9", "ours", 1.0)).holder
+        assert ours is not None
+        await from_3.renew_move("m-9", ours.token, 1.0)
+        await from_3.release_move("m-9", ours.token)
+    assert await asyncio.to_thread(version_3.take_move, catalog_uri, "m-9", "theirs", 60.0)
+    watched = await holder_of(from_3, "m-9")
+    assert (watched.name, watched.patience) == ("theirs", UNPROMISED_HOLD)
+    await asyncio.sleep(0.005)  # the store's time is kept in milliseconds
+    assert await asyncio.to_thread(version_3.renew_move, catalog_uri, "m-9", watched.token, 60.0)
+    with pytest.raises(MoveHeld) as held:
+        await from_3.take_move("m-9", "ours", 60.0, over=watched)
+    renewed = held.value.holder
+    assert renewed == await holder_of(from_3, "m-9") != watched
+    taken = await from_3.take_move("m-9", "ours", 60.0, over=renewed)
+    assert not await asyncio.to_thread(version_3.renew_move, catalog_uri, "m-9", renewed.token, 60.0)
+    assert await holder_of(from_3, "m-9") == taken.holder
+
+
+async def holder_of(catalog: Catalog, move_id: str) -> Holder:
+    """The holder of a move that is held."""
+    seen = await catalog.get_move(move_id)
+    assert seen is not None
+    assert seen.holder is not None
+    return seen.holder

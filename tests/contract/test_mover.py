@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from catalog import Catalog
-from catalog.model import MoveState, QueueKey
+from catalog.model import MoveState
 from marconi_proxy.moving.driving.steps.faulty import Fault, FaultySteps
 from marconi_proxy.moving.driving.steps.interface import Steps
 from marconi_proxy.moving.protocol.machine import Event
@@ -26,25 +26,20 @@ async def stage(catalog: Catalog) -> AsyncIterator[Stage]:
         yield await stack.enter_async_context(Stage(catalog, hosts))
 
 
-async def _partitions(stage: Stage, queue: str) -> list[str]:
-    placement = await stage.catalog.get_placement(QueueKey(PROJECT, queue))
-    assert placement is not None
-    return [segment.partition for segment in placement.segments]
-
-
 async def test_a_queue_is_moved_and_what_it_leaves_is_deleted(stage: Stage) -> None:
     await stage.put("orders", "one", "two")
     await stage.order("m1", "orders")
     await stage.mover("a")
     move = await stage.wait_for("m1", lambda move: move.facts.get("left"))
     assert move.state is MoveState.DRAINING
-    assert await _partitions(stage, "orders") == ["p1", "p2"]
+    assert await stage.partitions("orders") == ["p1", "p2"]
     assert move.pause_ms is not None
     stage.empty("p1", "orders")
     move = await stage.until("m1", MoveState.DONE)
-    assert await _partitions(stage, "orders") == ["p2"]
+    assert await stage.partitions("orders") == ["p2"]
     assert not stage.has("p1", "orders")
-    assert stage.hosts["p2"].store.queues[PROJECT, "orders"].metadata == {"colour": "red"}
+    [segment] = await stage.segments("orders")
+    assert stage.hosts["p2"].store.queues[PROJECT, segment.physical].metadata == {"colour": "red"}
     assert move.certificate is not None
     assert set(move.certificate["barrier"]["acknowledged"]) == {"w1", "w2"}
     assert move.certificate["left_at_switch"] == 2
@@ -59,7 +54,7 @@ async def test_many_moves_are_shared_by_movers(stage: Stage) -> None:
     for number in range(12):
         move = await stage.until(f"m{number}", MoveState.DONE)
         assert [entry.state for entry in move.log].count(MoveState.DRAINING) == 1
-        assert await _partitions(stage, f"q{number}") == ["p2" if number % 2 else "p3"]
+        assert await stage.partitions(f"q{number}") == ["p2" if number % 2 else "p3"]
 
 
 async def test_a_mover_that_is_stopped_leaves_its_moves_to_others_at_once(stage: Stage) -> None:
@@ -74,7 +69,9 @@ async def test_a_mover_that_is_stopped_leaves_its_moves_to_others_at_once(stage:
     await stage.until("m1", MoveState.DONE)
 
 
-@pytest.mark.parametrize("step", ["place", "record", "position", "bring_in_step", "look", "unsubscribe", "remove"])
+@pytest.mark.parametrize(
+    "step", ["place", "record", "members", "close", "bring_in_step", "look", "unsubscribe", "remove"]
+)
 async def test_a_mover_that_dies_is_followed_by_another(stage: Stage, step: str) -> None:
     """It dies in the first step of this kind that it does."""
     died = asyncio.Event()
@@ -93,9 +90,13 @@ async def test_a_mover_that_dies_is_followed_by_another(stage: Stage, step: str)
     await stage.mover("a", dying)
     await asyncio.wait_for(died.wait(), 30)
     await stage.mover("b")
-    await stage.until("m1", MoveState.DONE)
-    assert await _partitions(stage, "orders") == ["p2"]
+    move = await stage.until("m1", MoveState.DONE)
+    assert await stage.partitions("orders") == ["p2"]
     assert not stage.has("p1", "orders")
+    # By the epoch of the switch, the second change since the queue was opened, if its seal was the first one.
+    life, _, epoch = (stage.hosts["p1"].store.closed[PROJECT, "orders"] or "").partition("/")
+    assert life == move.born
+    assert int(epoch) >= 3
 
 
 async def test_a_deaf_member_delays_a_move_and_is_named(stage: Stage) -> None:
@@ -119,8 +120,8 @@ async def test_an_operator_cancels_a_move_that_cannot_go_on(stage: Stage) -> Non
     await stage.wait_for("m1", lambda move: move.facts.get("failures"))
     await stage.decide("m1", Event.CANCEL)
     await stage.until("m1", MoveState.CANCELLED)
-    assert await _partitions(stage, "orders") == ["p1"]
-    assert not stage.has("p2", "orders")
+    assert await stage.partitions("orders") == ["p1"]
+    assert stage.hosts["p2"].store.queues == {}
 
 
 async def test_a_group_goes_together(stage: Stage) -> None:
@@ -131,10 +132,10 @@ async def test_a_group_goes_together(stage: Stage) -> None:
     await stage.mover("a")
     await stage.mover("b")
     await stage.wait_for("m1", lambda move: "does not go with it" in move.facts.get("waits", ""))
-    assert await _partitions(stage, "orders") == ["p1"]
+    assert await stage.partitions("orders") == ["p1"]
     await stage.order("m2", "dead", group=("m1",))
     moves = [await stage.until(id_, MoveState.DONE) for id_ in ("m1", "m2")]
     seals = [move.facts["sealed_at"] for move in moves]
     switches = [move.facts["switched_at"] for move in moves]
     assert max(seals) <= min(switches)
-    assert await _partitions(stage, "orders") == await _partitions(stage, "dead") == ["p2"]
+    assert await stage.partitions("orders") == await stage.partitions("dead") == ["p2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -10,10 +11,10 @@ import pytest
 
 from catalog import Catalog
 from catalog.errors import Conflict, MoveConflict, MoveNotHeld
-from catalog.model import LogEntry, Move, MoveState, Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.moving.driving.following import Following
+from catalog.model import LogEntry, Member, Move, MoveState, Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.moving.driving.steps.interface import Steps
-from tests.contract.mover_stage import PROJECT, Stage
+from marconi_proxy.moving.protocol.barrier import Sighting
+from tests.contract.mover_stage import PATIENCE, PROJECT, Stage
 from tests.servers.fake_partition import FakePartition
 from tests.unit.moving_world import World
 
@@ -31,6 +32,7 @@ class Subject:
     take: Callable[[str], Awaitable[int]]
     has: Callable[[str, str], bool]
     name_dead_letters: Callable[[str, str], None]
+    closed: Callable[[str, str], str | None]
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -41,7 +43,6 @@ async def subject(request: pytest.FixtureRequest, catalog: Catalog) -> AsyncIter
             return
         hosts = {name: stack.enter_context(FakePartition()) for name in ("p1", "p2", "p3")}
         stage = await stack.enter_async_context(Stage(catalog, hosts))
-        following = Following(catalog, lambda move_id, version: None)
 
         async def take(id_: str) -> int:
             holder = (await catalog.take_move(id_, "me", 60.0)).holder
@@ -51,8 +52,11 @@ async def subject(request: pytest.FixtureRequest, catalog: Catalog) -> AsyncIter
         def name_dead_letters(queue: str, dead: str) -> None:
             hosts["p1"].store.queues[PROJECT, queue].metadata["_dead_letter_queue"] = dead
 
-        steps = stage.steps(stack, following.position)
-        yield Subject(steps, stage.put, stage.order, take, stage.has, name_dead_letters)
+        def closed(where: str, queue: str) -> str | None:
+            return hosts[where].store.closed.get((PROJECT, queue))
+
+        steps = stage.steps(stack)
+        yield Subject(steps, stage.put, stage.order, take, stage.has, name_dead_letters, closed)
 
 
 def _fake() -> Subject:
@@ -71,7 +75,14 @@ def _fake() -> Subject:
     def name_dead_letters(queue: str, dead: str) -> None:
         world.queues["p1", queue].metadata["_dead_letter_queue"] = dead
 
-    return Subject(world, put, order, take, lambda where, queue: (where, queue) in world.queues, name_dead_letters)
+    def has(where: str, queue: str) -> bool:
+        return (where, queue) in world.queues
+
+    def closed(where: str, queue: str) -> str | None:
+        mark = world.closed.get((where, queue))
+        return None if mark is None else f"{mark[0]}/{mark[1]}"
+
+    return Subject(world, put, order, take, has, name_dead_letters, closed)
 
 
 async def _placement(subject: Subject, key: QueueKey = KEY) -> Placement:
@@ -108,15 +119,25 @@ async def test_a_placement_is_stored_by_its_epoch_and_life(subject: Subject) -> 
     assert await _placement(subject) == sealed
 
 
-async def test_positions_grow_with_changes(subject: Subject) -> None:
+async def test_members_acknowledge_the_seals_in_force(subject: Subject) -> None:
     await subject.put("orders")
-    placement = await _placement(subject)
-    positions = []
-    for epoch in (2, 3, 4):
-        changed = replace(placement, epoch=epoch)
-        await subject.steps.place(changed, "bars")
-        positions.append(await subject.steps.position(changed))
-    assert positions == sorted(set(positions))
+    sealed = replace(await _placement(subject), epoch=2, state=PlacementState.SEALING, move="m1")
+    await subject.steps.place(sealed, "seals")
+    seen = await _members(subject, lambda member: sealed.seal in member.acks)
+    assert {one.member.id for one in seen} == {"w1", "w2"}
+    assert not any(one.expired for one in seen)
+    await subject.steps.place(replace(sealed, epoch=3, state=PlacementState.OPEN, move=None), "aborts the seal")
+    await _members(subject, lambda member: not member.acks)
+
+
+async def _members(subject: Subject, condition: Callable[[Member], bool]) -> list[Sighting]:
+    """Return them when the condition holds for each."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            seen = await subject.steps.members()
+            if all(condition(one.member) for one in seen):
+                return seen
+            await asyncio.sleep(0.01)
 
 
 async def test_whose_dead_letters_come_is_what_is_stored_on_that_partition(subject: Subject) -> None:
@@ -143,6 +164,15 @@ async def test_a_queue_is_brought_in_step_looked_at_and_removed(subject: Subject
         await subject.steps.remove(KEY, TARGET)
         assert not subject.has("p2", "orders")
     assert subject.has("p1", "orders")
+
+
+async def test_a_sealed_queue_is_closed_to_writes_of_before_the_end_of_its_seal(subject: Subject) -> None:
+    await subject.put("orders")
+    placement = await _placement(subject)
+    sealed = replace(placement, epoch=2, state=PlacementState.SEALING, move="m1")
+    for _ in range(2):
+        await subject.steps.close(sealed, 10.0)
+        assert subject.closed("p1", "orders") == f"{placement.born}/3"
 
 
 async def test_what_is_not_there_is_none(subject: Subject) -> None:

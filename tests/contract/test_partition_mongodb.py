@@ -13,8 +13,16 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from partition.errors import BadStorageURI, QueueChanged, QueueMissing, StorageUnavailable, WrongStore
+from partition.errors import (
+    BadStorageURI,
+    QueueChanged,
+    QueueClosed,
+    QueueMissing,
+    StorageUnavailable,
+    WrongStore,
+)
 from partition.model.claim import Lease
+from partition.model.epoch import Epoch
 from partition.model.message import Deletion, MessageQuery
 from partition.model.queue import Kind, QueueKey, QueueQuery
 from partition.storage.interface import Storage
@@ -156,6 +164,50 @@ async def test_a_process_that_was_thought_dead_posts_nothing_in_the_past(storage
     assert not await interrupted.insert(inserted, 2)
     await interrupted.settle()
     assert await listed(storage) == ["later"]
+
+
+async def test_a_mark_takes_back_what_was_begun_before_it(storage, interrupted):
+    """The process that posts stands still between reserving and inserting; the mark does not wait for it."""
+    await interrupted.reserve()
+    await storage.fence(KEY, Epoch("life", 7))
+    assert not await interrupted.insert()
+    assert await listed(storage) == []
+
+
+async def test_a_post_that_was_taken_back_by_a_mark_is_not_made_anew(storage, other, monkeypatch):
+    inserted = other._posting._inserted
+
+    async def late(reserved: Range, documents: list[dict[str, Any]], session: Any) -> bool:
+        await storage.fence(KEY, Epoch("life", 7))
+        return await inserted(reserved, documents, session)
+
+    monkeypatch.setattr(posting, "_PATIENCE", 2)
+    monkeypatch.setattr(other._posting, "_inserted", late)
+    with pytest.raises(QueueClosed):
+        await other.post(KEY, some(1, 2), CLIENT, None, Epoch("life", 5))
+    assert await listed(storage) == []
+
+
+@pytest.mark.parametrize("removal", ["delete", "sweep"])
+async def test_a_mark_that_is_set_while_its_queue_is_deleted_stays(storage, other, removal):
+    queue = (await storage._store.queues.find_one({}))["queue"]
+    await storage._store.dropped.insert_one({"_id": queue})
+    await storage.fence(KEY, Epoch("life", 7))
+    await (other.delete_queue(KEY) if removal == "delete" else other.sweep())
+    assert await storage.get_queue(KEY) is None
+    with pytest.raises(QueueClosed):
+        await storage.post(KEY, some(1), CLIENT, None, Epoch("life", 6))
+
+
+async def test_earlier_releases_refuse_a_store_with_marks(storage):
+    async def version() -> int:
+        return (await storage._store.store.find_one({"_id": "store"}))["version"]
+
+    assert await version() == 1
+    await storage.fence(KEY, Epoch("life", 7))
+    assert await version() == 2
+    await storage.reopen()
+    assert await version() == 1
 
 
 async def test_a_post_that_was_taken_back_is_made_anew(storage, other, monkeypatch):
@@ -522,6 +574,7 @@ async def test_messages_name_hosts_and_database_but_no_password(options, monkeyp
         f"user:{SECRET}@x@127.0.0.1:1/queues",
         f"user:{SECRET}@127.0.0.1:none/queues",
         f"user:{SECRET}@127.0.0.1:1/queues?tlss={SECRET}",
+        f"user:1/2?{SECRET}=3@127.0.0.1:1/queues",
         f"user:{SECRET}@127.0.0.1:1/que.ues",
         f"user:{SECRET}@127.0.0.1:1/$queues",
         f"user:{SECRET}@127.0.0.1:1/",
@@ -535,8 +588,26 @@ async def test_a_malformed_uri_is_refused_without_quoting_it(rest):
     assert SECRET not in "".join(traceback.format_exception(refused.value))
 
 
+@pytest.mark.parametrize("user", ["", f"user:{SECRET}@"])
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ("tls=true&tlss=true", "tlss"),
+        ("w=majority;maxPoolSize=many", "maxPoolSize"),
+        ("tls=true&tlsCAFile=/no/such/file", "tlsCAFile"),
+        ("tls=true&ssl=false", "ssl"),
+        ("w=1&w=2", "w"),
+        (f"tls=true&{SECRET}", "number 2"),
+    ],
+)
+async def test_a_bad_option_of_a_uri_is_named(user, options, wrong):
+    with pytest.raises(BadStorageURI, match=f"the MongoDB URI has a bad option, {wrong}: ") as refused:
+        await open_storage(f"mongodb://{user}127.0.0.1:1/queues?{options}")
+    assert SECRET not in "".join(traceback.format_exception(refused.value))
+
+
 @pytest.mark.parametrize("uri", ["mongodb://h/d?tlss=true", "mongodb://h/", "mongodb://h:1:2/d", "mongodb+srv://h:1/d"])
-async def test_a_malformed_uri_without_secrets_is_explained(uri):
+async def test_a_malformed_uri_is_explained(uri):
     with pytest.raises(BadStorageURI, match="a good one is mongodb://"):
         await open_storage(uri)
 

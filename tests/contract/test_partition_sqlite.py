@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from partition.errors import BadStorageURI, QueueMissing, StorageUnavailable, WrongStore
+from partition.model.epoch import Epoch
 from partition.model.message import MessageQuery
 from partition.model.queue import Kind, QueueKey, QueueQuery
 from partition.storage.opening import driver_of, open_storage, redacted
@@ -275,6 +276,31 @@ async def test_a_file_of_another_release(tmp_path, path):
     connection.close()
     with pytest.raises(WrongStore, match="schema 99"):
         await open_storage(f"sqlite:///{path}")
+
+
+async def test_earlier_releases_refuse_a_file_with_marks(tmp_path, path):
+    def version() -> int:
+        with sqlite3.connect(path) as connection:
+            (found,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.close()
+        return int(found)
+
+    async with opened("sqlite", tmp_path, FakeClock()) as storage:
+        assert version() == 1
+        await storage.fence(KEY, Epoch("life", 7))
+        assert version() == 2
+        await storage.reopen()
+        assert version() == 1
+
+
+async def test_a_file_of_an_earlier_release_gets_the_table_of_marks(tmp_path, path):
+    async with opened("sqlite", tmp_path, FakeClock()) as storage:
+        await storage.create_queue(KEY, {})
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE mark")
+    connection.close()
+    async with opened("sqlite", tmp_path, FakeClock()) as storage:
+        await storage.post(KEY, some(1), CLIENT)
 
 
 async def test_an_empty_file_beside_a_log_that_is_not(tmp_path, path):

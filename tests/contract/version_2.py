@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pymongo import ASCENDING, MongoClient
 
-from catalog.model import Move, MoveState, Placement, PlacementState, Plan, PlannedMove, Segment
+from catalog.model import Holder, Move, MoveState, Placement, PlacementState, Plan, PlannedMove, Segment
 
 ORDERS = Placement(
     "project",
@@ -23,7 +23,17 @@ ORDERS = Placement(
 )
 NEWS = Placement("", "~news", 1, PlacementState.CREATING, (Segment(0, "p2", "news"),), since=1700000002.0, born="b")
 MOVE = Move("m-1", "project", "orders", "p1", "p2", MoveState.DRAINING, created=1700000001.0)
-PLAN = Plan("plan-1", "the plan plan-1", (PlannedMove("project", "orders", "p1", "p2"),), budgets={"at_once": 2})
+HOLDER = Holder("mover", 1, 1677283200000)
+# As the present release carries them over.
+PLAN = Plan(
+    "plan-1",
+    "the plan plan-1",
+    1,
+    "874b1c4765c9cc8ab4b7bbf94d921befd3e81bd71bfe8dc64cc66e9c82d6b940",
+    version=2,
+    budgets={"at_once": 2},
+)
+PLANNED_MOVE = PlannedMove("project", "orders", "p1", "p2", "plan-1", 0)
 
 _SQLITE = """
 PRAGMA journal_mode=WAL;
@@ -238,6 +248,21 @@ def make(uri: str) -> None:
                 database[collection].create_index([(field, ASCENDING) for field in fields], name=name, **options)
         for collection, documents in _MONGODB.items():
             database[collection].insert_many([dict(document) for document in documents])
+
+
+def put_plan(uri: str, document: dict[str, Any]) -> None:
+    """Store a plan as an admin server or mover of such a release, and of one with version 3, does."""
+    if uri.startswith("sqlite"):
+        with closing(sqlite3.connect(urlsplit(uri).path[1:], isolation_level=None)) as connection:
+            connection.execute(
+                "INSERT INTO plans (version, state, document, id) VALUES (?, ?, ?, ?)",
+                (document["version"], document["state"], json.dumps(document), document["id"]),
+            )
+        return
+    stored = {"_id": document["id"], **document}
+    del stored["id"]
+    with MongoClient(uri) as client:
+        client.get_default_database()["plans"].insert_one(stored)
 
 
 def replace_placement(uri: str, placement: Placement) -> None:

@@ -104,11 +104,13 @@ QueueName = tuple[str | None, str]
 
 
 class Store:
-    """Queues by (project, name), None being no project. ``created`` counts how often each came to be."""
+    """Queues by (project, name), None being no project. ``created`` counts how often each came to be. ``closed``: with
+    which epoch each was closed last; nothing is refused for it."""
 
     def __init__(self) -> None:
         self.queues: dict[QueueName, Queue] = {}
         self.created: Counter[QueueName] = Counter()
+        self.closed: dict[QueueName, str | None] = {}
         self._numbers = 0
         self._lock = threading.Lock()
 
@@ -168,6 +170,9 @@ class Store:
                 return self._patch(queue, call)
             case "GET" | "PUT", "/metadata" if version == "v1":
                 return self._metadata(queue, call)
+            case "PUT", "/fence":
+                self.closed[call.project, name] = call.headers.get("x-marconi-epoch")
+                return Reply(204)
             case "GET", "/stats":
                 return self._stats(queue, version)
             case "POST", "/messages":

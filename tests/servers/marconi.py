@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,18 +80,26 @@ def run_command(*arguments: str, admin_url: str | None = None) -> str:
 
 @contextmanager
 def marconi_proxy(
-    catalog: str, logs: Path, *, workers: int = 2, options: Mapping[str, object] | None = None
+    catalog: str,
+    logs: Path,
+    *,
+    workers: int = 2,
+    options: Mapping[str, object] | None = None,
+    launcher: Sequence[str] = (str(_EXECUTABLE),),
 ) -> Iterator[MarconiProxy]:
     """Prepare the catalog at URI ``catalog`` and run both doors over it, logging below the directory ``logs``.
 
-    ``options`` of both by ``group.name``. Nothing is registered yet. Raises CommandFailed or ServerFailed.
+    ``options`` of both by ``group.name``; ``launcher`` runs the program ``marconi-proxy`` for the public door. Nothing
+    is registered yet. Raises CommandFailed or ServerFailed.
     """
     run_command("catalog", "init", "--catalog", catalog)
     logs.mkdir(parents=True, exist_ok=True)
     env = {f"OS_{name.replace('.', '__')}".upper(): str(value) for name, value in (options or {}).items()}
     admin, admin_port = _serve("admin", catalog, logs, env, workers=1, path="/v1/health", status=200)
     try:
-        public, public_port = _serve("public", catalog, logs, env, workers=workers, path="/", status=300)
+        public, public_port = _serve(
+            "public", catalog, logs, env, workers=workers, path="/", status=300, launcher=launcher
+        )
         try:
             yield MarconiProxy(catalog, public_port, admin_port, public, admin)
         finally:
@@ -101,11 +109,19 @@ def marconi_proxy(
 
 
 def _serve(
-    door: str, catalog: str, logs: Path, env: Mapping[str, str], *, workers: int, path: str, status: int
+    door: str,
+    catalog: str,
+    logs: Path,
+    env: Mapping[str, str],
+    *,
+    workers: int,
+    path: str,
+    status: int,
+    launcher: Sequence[str] = (str(_EXECUTABLE),),
 ) -> tuple[ServerProcess, int]:
     def start(port: int) -> ServerProcess:
         options = ("--catalog", catalog, "--bind", f"{HOST}:{port}", "--workers", str(workers))
-        command = (str(_EXECUTABLE), "serve", door, *options)
+        command = (*launcher, "serve", door, *options)
         return ServerProcess(f"marconi-proxy serve {door}", command, logs / f"{door}.log", env)
 
     return on_a_free_port(start, lambda port: status_of(HOST, port, path) == status)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,8 +46,7 @@ class PartitionNode:
 
     def kill(self) -> None:
         """End the master and every worker at once, as a power cut would: nothing is flushed or closed."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.stop()
+        self.process.kill()
 
 
 def start_partition(

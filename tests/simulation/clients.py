@@ -6,15 +6,31 @@ import asyncio
 import json
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from tests.checker.record import Body, Claim, Deletion, History, Outcome, Page, Post, Release, Shown
+from tests.checker.record import (
+    Body,
+    Claim,
+    Deletion,
+    History,
+    Outcome,
+    Page,
+    Post,
+    Release,
+    Removal,
+    Setting,
+    Shown,
+)
 from tests.simulation.front import Answer, Unreachable, Worker
 
 VERSIONS = ("v1", "v1.1", "v2")
 # Of the messages and claims, in seconds of the partitions' clocks.
 MESSAGE_TTL = 86400
 CLAIM_TTL = 60
+# The longest delay of a message, by the same clock.
+DELAY = 40
+_JSON_PATCH = b"application/openstack-messaging-v2.0-json-patch"
 
 DONE, REFUSED, UNKNOWN = Outcome.ACKNOWLEDGED, Outcome.REFUSED, Outcome.UNKNOWN
 
@@ -26,7 +42,8 @@ def outcome_of(answer: Answer | None) -> Outcome:
     if answer.status < 300:
         return DONE
     if answer.status == 503:
-        return REFUSED if answer.json().get("description", "").endswith("Nothing was done.") else UNKNOWN
+        words = answer.json().get("description", "")
+        return REFUSED if "Nothing was done." in words or "was not processed" in words else UNKNOWN
     return REFUSED if answer.status < 500 else UNKNOWN
 
 
@@ -42,26 +59,47 @@ def _shown(messages: list[dict[str, Any]]) -> tuple[Shown, ...]:
     return tuple(Shown(_body(message["body"]), _id(message["href"])) for message in messages)
 
 
+@dataclass
+class Scene:
+    """A queue as its clients know it. ``metadata``: what it is created with; ``delays``: the longest delay of its
+    messages, in seconds of the partitions' clocks; ``careless``: the share of claims that are left to lapse; ``fed``:
+    with dead letters, not by producers; ``removed``, ``set_``: now and then, and of its metadata. ``lives`` counts
+    deletions that were begun, and those that were ended."""
+
+    queue: str
+    history: History
+    versions: tuple[str, ...] = VERSIONS
+    metadata: dict[str, Any] | None = None
+    delays: int = 0
+    careless: float = 0.07
+    fed: bool = False
+    removed: bool = False
+    set_: bool = False
+    lives: int = 0
+
+
 class Client:
     """One client. ``worker`` picks the one that its next call goes to; ``ttl`` is what CLAIM_TTL is for the world's
-    clock; ``patience``: seconds that it waits for an answer."""
+    clock; ``patience``: seconds that it waits for an answer. ``speaks``: the versions of the API that it may use."""
+
+    speaks: tuple[str, ...] = VERSIONS
 
     def __init__(
         self,
         name: str,
         chance: random.Random,
         worker: Callable[[], Worker],
-        history: History,
-        queue: str,
+        scene: Scene,
         ttl: float,
         patience: float,
         note: Callable[[str], None],
     ) -> None:
         self.name = name
         self.chance = chance
-        self.history = history
-        self.version = chance.choice(VERSIONS)
-        self.path = f"/{self.version}/queues/{queue}"
+        self.scene = scene
+        self.history = scene.history
+        self.version = chance.choice([version for version in self.speaks if version in scene.versions])
+        self.path = f"/{self.version}/queues/{scene.queue}"
         self.stopped = False
         # Nobody posts any more: there is no hurry.
         self.calm = False
@@ -72,10 +110,11 @@ class Client:
         self._headers = [
             (b"x-project-id", b"project"),
             (b"client-id", b"3381af92-2b9e-11e3-b191-%012x" % chance.getrandbits(48)),
-            (b"content-type", b"application/json"),
         ]
 
-    async def ask(self, method: str, target: str, body: Any = None) -> tuple[float, float, Outcome, Answer | None]:
+    async def ask(
+        self, method: str, target: str, body: Any = None, kind: bytes = b"application/json"
+    ) -> tuple[float, float, Outcome, Answer | None]:
         """Return (when it was sent, when answered, what became of it, the answer)."""
         data = None if body is None else json.dumps(body).encode()
         loop = asyncio.get_running_loop()
@@ -84,7 +123,7 @@ class Client:
         answer, outcome = None, REFUSED
         worker = self._worker()
         try:
-            answer = await worker.ask(method, target, self._headers, data, self._patience)
+            answer = await worker.ask(method, target, [*self._headers, (b"content-type", kind)], data, self._patience)
             outcome = outcome_of(answer)
         except Unreachable:
             await asyncio.sleep(0.05)
@@ -92,6 +131,19 @@ class Client:
         told = "no answer" if answer is None else answer.status
         self._note(f"{self.name} {method} {target} {'' if body is None else body} by {worker.actor.name}: {told}")
         return sent, loop.time(), outcome, answer
+
+    async def create(self) -> None:
+        """Make the queue."""
+        while True:
+            _, _, outcome, _ = await self.ask("PUT", self.path, self.scene.metadata)
+            if outcome is DONE:
+                return
+            await asyncio.sleep(0.1)
+
+    @property
+    def delayed(self) -> str:
+        """What a list needs to show delayed messages."""
+        return "&include_delayed=true" if self.version == "v2" else ""
 
     async def pause(self, longest: float) -> None:
         await asyncio.sleep(self.chance.uniform(0.0, longest) * (6.0 if self.calm else 1.0))
@@ -107,20 +159,25 @@ class Producer(Client):
             bodies = tuple(Body(self.name, number + n) for n in range(count))
             number += count
             messages = [{"ttl": MESSAGE_TTL, "body": {"producer": b.producer, "number": b.number}} for b in bodies]
+            delay = self.chance.choice((0, 0, self.scene.delays))
+            if delay:
+                messages = [message | {"delay": delay} for message in messages]
             document: Any = messages if self.version == "v1" else {"messages": messages}
             sent, answered, outcome, _ = await self.ask("POST", f"{self.path}/messages", document)
-            self.history.posts.append(Post(bodies, sent, answered, outcome))
+            # What has no delay of its own has that of the queue: a second of a partition.
+            seconds = max(delay, 1) * self.ttl / CLAIM_TTL if self.scene.delays else 0.0
+            self.history.posts.append(Post(bodies, sent, answered, outcome, seconds))
             await self.pause(rest)
 
 
 class Consumer(Client):
-    """Claims, works, and deletes; now and then it releases a claim, or lets it lapse."""
+    """Claims, works, and deletes; now and then it renews or releases a claim, or lets it lapse."""
 
     async def run(self, rest: float, begin: float) -> None:
         await asyncio.sleep(begin)
         while not self.stopped:
             number, taken = await self._claim()
-            if number is not None and self.chance.random() < 0.93:
+            if number is not None and self.chance.random() >= self.scene.careless:
                 await self._work(number, taken)
             await self.pause(0.02 if taken and self.calm else rest)
 
@@ -149,24 +206,39 @@ class Consumer(Client):
             sent, answered, outcome, _ = await self.ask("DELETE", self._claimed)
             self.history.releases.append(Release(number, sent, answered, outcome))
             return
+        if self.chance.random() < 0.1:
+            ids = ",".join(_id(href) for _, href in taken)
+            await self._delete(number, [body for body, _ in taken], f"{self.path}/messages?ids={ids}")
+            return
         for body, href in taken:
             if self.chance.random() < 0.95:
-                place = len(self.history.deletions)
-                now = asyncio.get_running_loop().time()
-                self.history.deletions.append(Deletion(number, body, now, float("inf"), UNKNOWN))
-                sent, answered, outcome, _ = await self.ask("DELETE", href)
-                self.history.deletions[place] = Deletion(number, body, sent, answered, outcome)
+                await self._delete(number, [body], href)
+
+    async def _delete(self, number: int, bodies: list[Body], target: str) -> None:
+        place = len(self.history.deletions)
+        now = asyncio.get_running_loop().time()
+        self.history.deletions += [Deletion(number, body, now, float("inf"), UNKNOWN) for body in bodies]
+        sent, answered, outcome, _ = await self.ask("DELETE", target)
+        for n, body in enumerate(bodies, place):
+            self.history.deletions[n] = Deletion(number, body, sent, answered, outcome)
 
 
 class Subscriber(Client):
-    """Lists all there is, and goes on where it was."""
+    """Lists all there is, and goes on where it was; from the beginning if the queue was deleted meanwhile."""
 
-    async def run(self, rest: float) -> None:
+    async def run(self, rest: float, naps: float = 0.0) -> None:
+        """``naps``: the longest time between two pages that it sleeps now and then."""
         limit = self.chance.choice((1, 2, 5))
-        href = f"{self.path}/messages?limit={limit}&echo=true&include_claimed=true"
+        first = href = f"{self.path}/messages?limit={limit}&echo=true&include_claimed=true" + self.delayed
+        life = self.scene.lives
         while not self.stopped:
+            if self.scene.lives != life:
+                life, href = self.scene.lives, first
+                self.name += "+"
             href, some = await self._page(href)
             await self.pause(rest if some else rest * 3)
+            if naps and self.chance.random() < 0.3:
+                await asyncio.sleep(self.chance.uniform(0.5, 1.0) * naps)
         # An empty answer may have been under way when the last message came.
         empty = 0
         while empty < 2:
@@ -186,10 +258,12 @@ class Subscriber(Client):
 class Auditor(Client):
     """Looks, when all others have stopped, what is left."""
 
+    speaks = ("v2",)
+
     async def left(self) -> list[Shown]:
         """Return what the queue holds. Raises AssertionError if it cannot be listed."""
         found: list[Shown] = []
-        href = f"{self.path}/messages?limit=20&echo=true&include_claimed=true"
+        href = f"{self.path}/messages?limit=20&echo=true&include_claimed=true" + self.delayed
         while True:
             _, _, _, answer = await self.ask("GET", href)
             assert answer is not None, "the queue cannot be listed at the end"
@@ -200,10 +274,55 @@ class Auditor(Client):
             found += _shown(page["messages"])
             href = page["links"][0]["href"]
 
-    async def create(self) -> None:
-        """Make the queue."""
-        while True:
-            _, _, outcome, _ = await self.ask("PUT", self.path)
+    async def setting(self) -> int | None:
+        """Return what a Setter has set last."""
+        _, _, _, answer = await self.ask("GET", self.path)
+        assert answer is not None, "the metadata cannot be read at the end"
+        assert answer.status == 200, f"the metadata cannot be read at the end: {answer}"
+        found: int | None = answer.json().get("colour")
+        return found
+
+
+class Remover(Client):
+    """Purges the queue, or deletes it and makes it anew."""
+
+    speaks = ("v2",)
+
+    async def run(self, until: float, rest: float, purges: float) -> None:
+        """``purges``: the share of those."""
+        loop = asyncio.get_running_loop()
+        while loop.time() < until:
+            await self.pause(rest)
+            purge = self.chance.random() < purges
+            if purge:
+                await self._remove("POST", f"{self.path}/purge", {"resource_types": ["messages"]}, purge=True)
+                continue
+            self.scene.lives += 1
+            outcome = await self._remove("DELETE", self.path, None, purge=False)
+            self.scene.lives += 1
             if outcome is DONE:
-                return
-            await asyncio.sleep(0.1)
+                await self.pause(0.5)
+            await self.create()
+
+    async def _remove(self, method: str, target: str, body: Any, *, purge: bool) -> Outcome:
+        place = len(self.history.removals)
+        now = asyncio.get_running_loop().time()
+        self.history.removals.append(Removal(now, float("inf"), UNKNOWN, purge))
+        sent, answered, outcome, _ = await self.ask(method, target, body)
+        self.history.removals[place] = Removal(sent, answered, outcome, purge)
+        return outcome
+
+
+class Setter(Client):
+    """Changes one member of the metadata, one call after the other."""
+
+    speaks = ("v2",)
+
+    async def run(self, until: float, rest: float) -> None:
+        value = 0
+        while asyncio.get_running_loop().time() < until:
+            value += 1
+            change = [{"op": "add", "path": "/metadata/colour", "value": value}]
+            sent, answered, outcome, _ = await self.ask("PATCH", self.path, change, _JSON_PATCH)
+            self.history.settings.append(Setting(value, sent, answered, outcome))
+            await self.pause(rest)

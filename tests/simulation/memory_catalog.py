@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -14,6 +16,7 @@ from catalog.errors import (
     CatalogInUse,
     CatalogUnavailable,
     Conflict,
+    HostTaken,
     LoadRefused,
     LoadUnfinished,
     MoveConflict,
@@ -32,21 +35,25 @@ from catalog.errors import (
 from catalog.interface import Catalog
 from catalog.model import (
     COMING_STATES,
+    FINISHED_PLAN_STATES,
     KINDS,
     LISTED_STATES,
     Audit,
     Change,
     ChangeSubject,
+    Ending,
     HeldWrites,
     Holder,
     Kept,
     Member,
     Move,
     MoveState,
+    Outcome,
     Partition,
     Placement,
     PlacementState,
     Plan,
+    PlannedMove,
     PlanState,
     QueueKey,
     Statistics,
@@ -54,6 +61,7 @@ from catalog.model import (
     Synced,
     Tenant,
     Walk,
+    WholePlan,
     above_all,
 )
 
@@ -66,38 +74,52 @@ PROOF_OF_LIFE = 0.5
 class Line:
     """The way to the store, on which nothing takes longer than its turn. Others fail, and raise CatalogUnavailable."""
 
-    async def there(self, verb: str) -> None:
-        """Before a verb is done."""
+    async def there(self, verb: str, *args: Any) -> None:
+        """Before a verb is done with ``args``."""
         await asyncio.sleep(0)
 
-    async def back(self, verb: str) -> None:
+    async def back(self, verb: str, *args: Any) -> None:
         """After it was done: what is raised here is an answer that was lost."""
         await asyncio.sleep(0)
 
-    async def news(self) -> None:
-        """Before a feed shows what there is, or that it is alive."""
+    def feed(self) -> None:
+        """Before a feed goes on: what is raised here cuts it."""
+
+    def delay(self, shard: int) -> float:
+        """Return the seconds that a change takes to be shown."""
+        return 0.0
+
+    def shown(self, seen: int, newest: int) -> int:
+        """Return the position, from ``seen`` to ``newest``, as of which a placement is read: ``seen`` is the last that
+        this process has learnt of."""
+        return newest
 
 
 @dataclass
 class Store:
     """What a catalog holds. Each method is one step. ``clock``: seconds since 1970.
 
-    ``placed`` is every placement that was ever stored, in order.
+    ``placed`` is every placement that was ever stored, in order. ``shards``: how many the feed is merged of; the
+    changes of a queue are all on one, and two neighbours of different shards may have the same position.
     """
 
     clock: Callable[[], float]
+    identity: str = "5eed5eed5eed5eed"
     placements: dict[QueueKey, Placement] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)
     tenants: dict[str, Tenant] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
     stamps: int = 0
     moves: dict[str, Move] = field(default_factory=dict)
+    # Numbers of finished moves, in the order in which they ended.
+    ended: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
     # How often a move was taken that somebody else had not released.
     takeovers: int = 0
     holders: dict[str, Holder] = field(default_factory=dict)
     held_writes: dict[tuple[str, str], HeldWrites] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
+    planned_moves: dict[tuple[str, int], PlannedMove] = field(default_factory=dict)
     statistics: dict[tuple[str, str], Statistics] = field(default_factory=dict)
     walk: Walk = field(default_factory=Walk)
     walks: int = 0
@@ -105,6 +127,11 @@ class Store:
     audits: int = 0
     log: list[Change] = field(default_factory=list)
     placed: list[Placement] = field(default_factory=list)
+    shards: int = 1
+    # Of each placement what it was from which position on, None while there was none.
+    versions: dict[QueueKey, list[tuple[int, Placement | None]]] = field(default_factory=dict)
+    # Called with each placement that was stored, and what was there before.
+    on_put: Callable[[Placement | None, Placement], None] | None = None
     bells: list[asyncio.Event] = field(default_factory=list)
     # The token of the load of a backup that is not finished.
     loading: str | None = None
@@ -119,9 +146,28 @@ class Store:
         born: str | None = None,
         sealing: bool = False,
     ) -> None:
-        self.log.append(Change(len(self.log) + 1, subject, tuple(name), epoch, born, sealing))
+        position = self.position + 1
+        if self.log and position % 3 == 0 and self.shard(name) != self.shard(self.log[-1].name):
+            position -= 1
+        self.log.append(Change(position, subject, tuple(name), epoch, born, sealing))
+        if subject is ChangeSubject.PLACEMENT:
+            key = QueueKey(*name)
+            self.versions.setdefault(key, []).append((position, self.placements.get(key)))
         for bell in self.bells:
             bell.set()
+
+    @property
+    def position(self) -> int:
+        """That of the last change."""
+        return self.log[-1].position if self.log else 0
+
+    def shard(self, name: tuple[str, ...]) -> int:
+        return sum(map(ord, name[-1])) % self.shards
+
+    def placement_at(self, key: QueueKey, position: int) -> Placement | None:
+        """Return a placement as it was at a position."""
+        known = self.versions.get(key, ())
+        return next((placement for since, placement in reversed(known) if since <= position), None)
 
     # -- placements --------------------------------------------------------------------------------------------------
 
@@ -129,10 +175,13 @@ class Store:
         for segment in placement.segments:
             if segment.partition not in self.partitions and segment.partition not in known:
                 raise PartitionUnknown(segment.partition)
+        before = self.placements.get(placement.key)
         self.placements[placement.key] = placement
         self.placed.append(placement)
         sealing = placement.state is PlacementState.SEALING
         self.note(ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born, sealing)
+        if self.on_put is not None:
+            self.on_put(before, placement)
 
     def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
         if not placement.born:
@@ -207,8 +256,14 @@ class Store:
         if stored is not None and not _same(stored, partition):
             raise PartitionConflict(partition.name, stored)
         if stored is None:
+            self._refuse_taken(partition, partition.addresses)
             self.partitions[partition.name] = partition
             self.note(ChangeSubject.PARTITION, (partition.name,))
+
+    def _refuse_taken(self, partition: Partition, new: Collection[str]) -> None:
+        for other in self.partitions.values():
+            for address in other.addresses.keys() & set(new) if other.name != partition.name else ():
+                raise HostTaken(partition.addresses[address], other.name)
 
     def replace_partition(self, partition: Partition) -> None:
         stored = self.partitions.get(partition.name)
@@ -216,16 +271,26 @@ class Store:
             return
         if stored is None or stored.version != partition.version - 1:
             raise PartitionConflict(partition.name, stored)
+        self._refuse_taken(partition, partition.addresses.keys() - stored.addresses.keys())
         self.partitions[partition.name] = partition
         self.note(ChangeSubject.PARTITION, (partition.name,))
 
     def remove_partition(self, name: str) -> None:
         named = len(self.all_placements(None, [name], None, None))
-        coming = self.list_moves(None, None, name, COMING_STATES, None, None)
+        coming = self.list_moves(None, None, name, COMING_STATES, None, None, None)
         if named or coming:
             raise PartitionInUse(name, named, coming[0].id if coming else None)
         if self.partitions.pop(name, None) is not None:
             self.note(ChangeSubject.PARTITION, (name,))
+
+    def list_tenants(self, pinned: str | None, spread: int | None, after: str | None) -> list[Tenant]:
+        return [
+            tenant
+            for project, tenant in sorted(self.tenants.items())
+            if after is None or project > after
+            if pinned is None or tenant.pinned == pinned
+            if spread is None or tenant.spread == spread
+        ]
 
     def put_tenant(self, tenant: Tenant) -> None:
         self.tenants[tenant.project] = tenant
@@ -283,7 +348,13 @@ class Store:
     def _put_move(self, move: Move) -> None:
         self._refuse_second(move)
         self.moves[move.id] = replace(move, holder=None)
+        self._number_end(move)
         self.note(ChangeSubject.MOVE, (move.id,), move.version)
+
+    def _number_end(self, move: Move) -> None:
+        self.ended.pop(move.id, None)
+        if move.finished:
+            self.ended[move.id] = max(self.ended.values(), default=0) + 1
 
     def insert_move(self, move: Move) -> None:
         stored = self.move(move.id)
@@ -311,6 +382,7 @@ class Store:
         partition: str | None,
         states: Collection[MoveState] | None,
         plan: str | None,
+        ids: Collection[str] | None,
         after: str | None,
     ) -> list[Move]:
         found = [self.move(move_id) for move_id in sorted(self.moves) if after is None or move_id > after]
@@ -323,7 +395,19 @@ class Store:
             if partition is None or partition in (move.source, move.target)
             if states is None or move.state in states
             if plan is None or move.plan == plan
+            if ids is None or move.id in ids
         ]
+
+    def list_ended_moves(self, keep: int, skip: int) -> list[Move]:
+        ids = sorted(self.ended, key=lambda move_id: (self.ended[move_id], move_id))
+        return [self.moves[move_id] for move_id in ids[: max(0, len(ids) - keep)][skip:]]
+
+    def remove_moves(self, ids: Collection[str]) -> None:
+        for move_id in ids:
+            if self.ended.pop(move_id, None) is not None:
+                del self.moves[move_id]
+                self.remove_held_writes(move_id)
+                self.note(ChangeSubject.MOVE, (move_id,))
 
     def take_move(self, move_id: str, holder: str, seconds: float, over: Holder | None) -> Move:
         stored = self.move(move_id)
@@ -361,13 +445,24 @@ class Store:
 
     # -- plans -------------------------------------------------------------------------------------------------------
 
-    def insert_plan(self, plan: Plan) -> None:
-        stored = self.plans.get(plan.id)
+    def remove_plan(self, plan_id: str) -> None:
+        stored = self.plans.get(plan_id)
         if stored is None:
-            self.plans[plan.id] = plan
-            self.note(ChangeSubject.PLAN, (plan.id,), plan.version)
-        elif stored != plan:
-            raise PlanConflict(plan.id, stored)
+            return
+        if stored.state not in FINISHED_PLAN_STATES:
+            raise PlanConflict(plan_id, stored)
+        del self.plans[plan_id]
+        self.planned_moves = {key: move for key, move in self.planned_moves.items() if key[0] != plan_id}
+        self.note(ChangeSubject.PLAN, (plan_id,))
+
+    def insert_plan(self, whole: WholePlan) -> None:
+        stored = self.plans.get(whole.plan.id)
+        if stored is None:
+            self.plans[whole.plan.id] = whole.plan
+            self.planned_moves.update(((move.plan, move.number), move) for move in whole.moves)
+            self.note(ChangeSubject.PLAN, (whole.plan.id,), whole.plan.version)
+        elif stored != whole.plan:
+            raise PlanConflict(whole.plan.id, stored)
 
     def replace_plan(self, plan: Plan) -> None:
         stored = self.plans.get(plan.id)
@@ -375,15 +470,41 @@ class Store:
             return
         if stored is None or stored.version != plan.version - 1:
             raise PlanConflict(plan.id, stored)
-        self.plans[plan.id] = plan
+        self.plans[plan.id] = replace(stored, version=plan.version, state=plan.state, progress=plan.progress)
         self.note(ChangeSubject.PLAN, (plan.id,), plan.version)
 
-    def list_plans(self, states: Collection[PlanState] | None, after: str | None) -> list[Plan]:
+    def list_plans(self, states: Collection[PlanState] | None, active: bool, after: str | None) -> list[Plan]:
         return [
             plan
             for plan_id, plan in sorted(self.plans.items())
             if (after is None or plan_id > after) and (states is None or plan.state in states)
+            if plan.active or not active
         ]
+
+    def moves_of(self, plan_id: str) -> list[PlannedMove]:
+        return [move for (plan, _), move in sorted(self.planned_moves.items()) if plan == plan_id]
+
+    def list_planned_moves(
+        self,
+        plan_id: str,
+        numbers: Collection[int] | None,
+        outcomes: Collection[Outcome | None] | None,
+        after: int,
+        before: int | None,
+    ) -> list[PlannedMove]:
+        return [
+            move
+            for move in self.moves_of(plan_id)
+            if move.number > after and (before is None or move.number < before)
+            if numbers is None or move.number in numbers
+            if outcomes is None or (move.ending and move.ending.outcome) in outcomes
+        ]
+
+    def end_planned_moves(self, plan_id: str, endings: Collection[Ending]) -> None:
+        for ending in endings:
+            stored = self.planned_moves.get((plan_id, ending.number))
+            if stored is not None and stored.ending is None:
+                self.planned_moves[plan_id, ending.number] = replace(stored, ending=ending)
 
     # -- backups -----------------------------------------------------------------------------------------------------
 
@@ -398,6 +519,7 @@ class Store:
             "placement": self.placements,
             "move": self.moves,
             "plan": self.plans,
+            "planned_move": self.planned_moves,
         }
 
     def kept(self) -> list[Kept]:
@@ -411,7 +533,14 @@ class Store:
         if held and not replace and self.loading is None:
             raise NotEmpty(held)
         self.first_token = above_all(max(self.first_token, *self.tokens.values(), 0))
-        for values in (*self._kept().values(), self.statistics, self.tokens, self.holders, self.held_writes):
+        for values in (
+            *self._kept().values(),
+            self.statistics,
+            self.tokens,
+            self.holders,
+            self.held_writes,
+            self.ended,
+        ):
             values.clear()
         self.walk = Walk()
         self.audit = Audit()
@@ -429,6 +558,7 @@ class Store:
             try:
                 if isinstance(value, Move):
                     self._refuse_second(value)
+                    self._number_end(value)
                     self.tokens[value.id] = self.first_token
                 if isinstance(value, Placement) and {s.partition for s in value.segments} - set(self.partitions):
                     raise LoadRefused(f"{value} names a partition that there is not")
@@ -504,6 +634,8 @@ class Store:
 def _key(value: Kept) -> Any:
     if isinstance(value, Tenant):
         return value.project
+    if isinstance(value, PlannedMove):
+        return value.plan, value.number
     return value.name if isinstance(value, Partition) else value.id
 
 
@@ -522,18 +654,29 @@ class MemoryCatalog(Catalog):
         self._store = store
         self._line = line or Line()
         self._closed = False
+        # How far this process has learnt of what is stored, by its own calls and its feed.
+        self._seen = 0
 
     async def _do(self, verb: str, function: Callable[..., T], *args: Any) -> T:
         self._check()
-        await self._line.there(verb)
+        await self._line.there(verb, *args)
         self._check()
+        before = self._store.position
         try:
             result = function(*args)
         except CatalogError:
-            await self._line.back(verb)
+            await self._line.back(verb, *args)
             raise
-        await self._line.back(verb)
+        if verb == "renew_member" or self._store.position > before:
+            self._seen = self._store.position
+        await self._line.back(verb, *args)
         return result
+
+    def _placement(self, key: QueueKey) -> Placement | None:
+        newest = self._store.position
+        position = self._line.shown(self._seen, newest)
+        self._seen = max(self._seen, position)
+        return self._store.placements.get(key) if position == newest else self._store.placement_at(key, position)
 
     def _check(self) -> None:
         if self._closed:
@@ -553,8 +696,11 @@ class MemoryCatalog(Catalog):
         for bell in self._store.bells:
             bell.set()
 
+    async def identity(self) -> str:
+        return await self._do("identity", lambda: self._store.identity)
+
     async def get_placement(self, key: QueueKey) -> Placement | None:
-        return await self._do("get_placement", self._store.placements.get, key)
+        return await self._do("get_placement", self._placement, key)
 
     async def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
         return await self._do("insert_placement", self._store.insert_placement, placement)
@@ -620,6 +766,11 @@ class MemoryCatalog(Catalog):
     async def get_tenant(self, project: str) -> Tenant | None:
         return await self._do("get_tenant", self._store.tenants.get, project)
 
+    async def list_tenants(
+        self, *, pinned: str | None = None, spread: int | None = None, after: str | None = None, limit: int
+    ) -> list[Tenant]:
+        return _first(await self._do("list_tenants", self._store.list_tenants, pinned, spread, after), limit)
+
     async def put_tenant(self, tenant: Tenant) -> None:
         await self._do("put_tenant", self._store.put_tenant, tenant)
 
@@ -661,11 +812,18 @@ class MemoryCatalog(Catalog):
         partition: str | None = None,
         states: Collection[MoveState] | None = None,
         plan: str | None = None,
+        ids: Collection[str] | None = None,
         after: str | None = None,
         limit: int,
     ) -> list[Move]:
-        filters = (project, queue, partition, states, plan, after)
+        filters = (project, queue, partition, states, plan, ids, after)
         return _first(await self._do("list_moves", self._store.list_moves, *filters), limit)
+
+    async def list_ended_moves(self, *, keep: int, skip: int, limit: int) -> list[Move]:
+        return _first(await self._do("list_ended_moves", self._store.list_ended_moves, keep, skip), limit)
+
+    async def remove_moves(self, ids: Collection[str]) -> None:
+        await self._do("remove_moves", self._store.remove_moves, ids)
 
     async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
         return await self._do("take_move", self._store.take_move, move_id, holder, seconds, over)
@@ -688,16 +846,47 @@ class MemoryCatalog(Catalog):
     async def get_plan(self, plan_id: str) -> Plan | None:
         return await self._do("get_plan", self._store.plans.get, plan_id)
 
-    async def insert_plan(self, plan: Plan) -> None:
-        await self._do("insert_plan", self._store.insert_plan, plan)
+    async def has_plan(self, plan_id: str) -> bool:
+        return await self._do("has_plan", self._store.plans.__contains__, plan_id)
+
+    async def remove_plan(self, plan_id: str) -> None:
+        await self._do("remove_plan", self._store.remove_plan, plan_id)
+
+    async def insert_plan(self, whole: WholePlan) -> None:
+        await self._do("insert_plan", self._store.insert_plan, whole)
 
     async def replace_plan(self, plan: Plan) -> None:
         await self._do("replace_plan", self._store.replace_plan, plan)
 
     async def list_plans(
-        self, *, states: Collection[PlanState] | None = None, after: str | None = None, limit: int
+        self,
+        *,
+        states: Collection[PlanState] | None = None,
+        active: bool = False,
+        after: str | None = None,
+        limit: int,
     ) -> list[Plan]:
-        return _first(await self._do("list_plans", self._store.list_plans, states, after), limit)
+        return _first(await self._do("list_plans", self._store.list_plans, states, active, after), limit)
+
+    async def get_planned_move(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
+        found = await self._do("get_planned_move", self._store.moves_of, plan_id)
+        return next((move for move in found if move.key == key), None)
+
+    async def list_planned_moves(
+        self,
+        plan_id: str,
+        *,
+        numbers: Collection[int] | None = None,
+        outcomes: Collection[Outcome | None] | None = None,
+        after: int = -1,
+        before: int | None = None,
+        limit: int,
+    ) -> list[PlannedMove]:
+        filters = (plan_id, numbers, outcomes, after, before)
+        return _first(await self._do("list_planned_moves", self._store.list_planned_moves, *filters), limit)
+
+    async def end_planned_moves(self, plan_id: str, endings: Collection[Ending]) -> None:
+        await self._do("end_planned_moves", self._store.end_planned_moves, plan_id, endings)
 
     async def snapshot(self) -> AsyncGenerator[list[Kept], None]:
         kept = await self._do("snapshot", self._store.kept)
@@ -755,26 +944,41 @@ class MemoryCatalog(Catalog):
         self._check()
         await self._line.there("watch")
         self._check()
-        log = self._store.log
-        position = len(log)
+        store, clock = self._store, asyncio.get_running_loop().time
+        taken = len(store.log)
+        position = self._seen = store.position
+        # What is under way, by shard, each change with when it is shown.
+        coming: list[deque[tuple[float, Change]]] = [deque() for _ in range(store.shards)]
         bell = asyncio.Event()
-        self._store.bells.append(bell)
+        store.bells.append(bell)
         try:
             yield Synced(position, fresh=True)
             while True:
-                try:
-                    async with asyncio.timeout(PROOF_OF_LIFE):
-                        await bell.wait()
-                except TimeoutError:
-                    pass
+                due = min((shard[0][0] for shard in coming if shard), default=clock() + PROOF_OF_LIFE)
+                await _rung(bell, due)
                 self._check()
-                await self._line.news()
-                self._check()
+                self._line.feed()
                 bell.clear()
-                if position == len(log):
+                for change in store.log[taken:]:
+                    shard = coming[store.shard(change.name)]
+                    when = clock() + self._line.delay(store.shard(change.name))
+                    shard.append((max(when, shard[-1][0]) if shard else when, change))
+                taken = len(store.log)
+                if not any(coming):
                     yield Synced(position, fresh=False)
-                while position < len(log):
-                    position += 1
-                    yield log[position - 1]
+                for shard in coming:
+                    while shard and shard[0][0] <= clock():
+                        change = shard.popleft()[1]
+                        position = max(position, change.position)
+                        self._seen = max(self._seen, change.position)
+                        yield change
         finally:
-            self._store.bells.remove(bell)
+            store.bells.remove(bell)
+
+
+async def _rung(bell: asyncio.Event, until: float) -> None:
+    """Wait for the bell, until a time of the loop at the latest."""
+    if not bell.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await bell.wait()

@@ -11,10 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from partition.errors import ClaimMissing, QueueChanged, QueueMissing, SubscriberTaken, SubscriptionMissing
+from partition.errors import (
+    ClaimMissing,
+    QueueChanged,
+    QueueClosed,
+    QueueMissing,
+    SubscriberTaken,
+    SubscriptionMissing,
+)
 from partition.model import attributes
 from partition.model.claim import Claim, Lease
 from partition.model.clock import MILLISECONDS, Clock, age, system_clock
+from partition.model.epoch import LIVES, Epoch
 from partition.model.identifier import MULTIPLIERS, TAGS, Identifiers, well_formed
 from partition.model.marker import position
 from partition.model.message import Deletion, Edge, Message, MessageQuery, NewMessage, Stats
@@ -78,10 +86,16 @@ class Shelf:
     queues: dict[QueueKey, Queue] = field(default_factory=dict)
     messages: dict[QueueKey, list[_Message]] = field(default_factory=lambda: defaultdict(list))
     subscriptions: list[_Subscription] = field(default_factory=list)
+    marks: dict[QueueKey, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    shut: set[QueueKey] = field(default_factory=set)
     numbers: int = 0
 
     def __post_init__(self) -> None:
         self._ids = Identifiers(self.chance.randrange(TAGS), self.chance.randrange(MULTIPLIERS) | 1)
+
+    @property
+    def identity(self) -> str:
+        return self._ids.tag
 
     def number(self) -> tuple[int, str]:
         """Return a new number and its identifier."""
@@ -100,6 +114,10 @@ class MemoryStorage(Storage):
     async def open(cls, uri: str, clock: Clock = system_clock) -> MemoryStorage:
         """Open one of its own, whatever ``uri`` says."""
         return cls(Shelf(random.Random(uri)), clock)
+
+    @property
+    def identity(self) -> str:
+        return self._shelf.identity
 
     async def close(self) -> None: ...
 
@@ -123,7 +141,8 @@ class MemoryStorage(Storage):
     async def get_queue(self, key: QueueKey) -> Queue | None:
         return self._shelf.queues.get(key)
 
-    async def create_queue(self, key: QueueKey, metadata: Metadata) -> bool:
+    async def create_queue(self, key: QueueKey, metadata: Metadata, epoch: Epoch | None = None) -> bool:
+        self._check(key, epoch)
         if key in self._shelf.queues:
             return False
         self._put(key, metadata)
@@ -132,7 +151,10 @@ class MemoryStorage(Storage):
     def _put(self, key: QueueKey, metadata: Metadata) -> None:
         self._shelf.queues[key] = Queue(key.name, str(self._shelf.number()[0]), metadata)
 
-    async def replace_metadata(self, key: QueueKey, metadata: Metadata, version: str | None = None) -> None:
+    async def replace_metadata(
+        self, key: QueueKey, metadata: Metadata, version: str | None = None, epoch: Epoch | None = None
+    ) -> None:
+        self._check(key, epoch)
         self._must_be(key, version)
         self._put(key, metadata)
 
@@ -147,6 +169,30 @@ class MemoryStorage(Storage):
     async def delete_queue(self, key: QueueKey) -> None:
         if self._shelf.queues.pop(key, None) is not None:
             self._shelf.messages.pop(key, None)
+            self._shelf.shut.discard(key)
+
+    # -- fences ------------------------------------------------------------------------------------------------------
+
+    async def fence(self, key: QueueKey, epoch: Epoch) -> None:
+        marks = self._shelf.marks[key]
+        if epoch.number > marks.get(epoch.life, -1):
+            marks[epoch.life] = epoch.number
+            self._shelf.shut.add(key)
+            for life in list(marks)[:-LIVES]:
+                del marks[life]
+
+    async def reopen(self) -> int:
+        reopened = len(self._shelf.marks)
+        self._shelf.marks.clear()
+        self._shelf.shut.clear()
+        return reopened
+
+    def _check(self, key: QueueKey, epoch: Epoch | None) -> None:
+        closed = self._shelf.marks[key].get(epoch.life, 0) if epoch is not None and key in self._shelf.marks else 0
+        if epoch is not None and closed > epoch.number:
+            raise QueueClosed(key.name, closed)
+
+    # -- listings ----------------------------------------------------------------------------------------------------
 
     async def list_queues(self, query: QueueQuery) -> list[Queue]:
         found = [
@@ -190,9 +236,18 @@ class MemoryStorage(Storage):
         )
 
     async def post(
-        self, key: QueueKey, messages: Sequence[NewMessage], client: bytes, version: str | None = None
+        self,
+        key: QueueKey,
+        messages: Sequence[NewMessage],
+        client: bytes,
+        version: str | None = None,
+        epoch: Epoch | None = None,
     ) -> list[str]:
+        self._check(key, epoch)
+        if epoch is None and key in self._shelf.shut:
+            raise QueueClosed(key.name, max(self._shelf.marks[key].values()))
         self._must_be(key, version)
+        self._shelf.shut.discard(key)
         return [self._add(key, new.ttl, new.body, client, new.delay) for new in messages]
 
     def _add(self, key: QueueKey, ttl: int, body: str, client: bytes, delay: int = 0) -> str:

@@ -17,20 +17,45 @@ from tests.simulation.virtual_loop import Actor, VirtualLoop
 
 
 class WorldClock:
-    """The world's time, for whoever drives moves. ``epoch``: what the loop's zero is in seconds since 1970."""
+    """The clocks of one machine. ``epoch``: what the loop's zero is in seconds since 1970, as long as the wall's clock
+    is right. That one may be ``step``ped, goes faster by ``drift`` and is ``offset`` from the others'; the monotonic
+    one goes at its own ``rate``, and stands still while the machine is paused."""
 
-    def __init__(self, loop: VirtualLoop, epoch: float) -> None:
+    def __init__(
+        self, loop: VirtualLoop, epoch: float, offset: float = 0.0, drift: float = 0.0, rate: float = 1.0
+    ) -> None:
         self._loop = loop
-        self._epoch = epoch
+        self._epoch = epoch + offset
+        self._drift = drift
+        self.rate = rate
+        self._stood = 0.0
+        self._paused_at: float | None = None
 
     def now(self) -> float:
-        return self._epoch + self._loop.time()
+        return self._epoch + self._loop.time() * (1.0 + self._drift)
 
     def monotonic(self) -> float:
-        return self._loop.time()
+        now = self._loop.time() if self._paused_at is None else self._paused_at
+        return (now - self._stood) * self.rate
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def step(self, seconds: float) -> None:
+        """Set the wall's clock."""
+        self._epoch += seconds
+
+    def pause(self) -> None:
+        """Stop the machine: its clocks stand still."""
+        self._paused_at = self._loop.time()
+
+    def resume(self) -> None:
+        """Let it go on where it was."""
+        assert self._paused_at is not None
+        stood = self._loop.time() - self._paused_at
+        self._paused_at = None
+        self._stood += stood
+        self._epoch -= stood
 
 
 async def run_mover(

@@ -23,13 +23,15 @@ from tests.simulation.virtual_loop import Actor, VirtualLoop, acting
 class Fate:
     """``before``, ``after``: seconds until a request is done, and until its answer leaves. ``lost``: it is never done;
     ``mute``: it is done, and the connection is closed instead of an answer. ``shown``: of what was posted before that
-    many seconds ago only, as on a replica that lags."""
+    many seconds ago only, as on a replica that lags. ``shy``: a claim finds nothing, as it may while
+    others are at the same queue."""
 
     before: float = 0.001
     after: float = 0.001
     lost: bool = False
     mute: bool = False
     lag: float = 0.0
+    shy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ class Host:
         if fate.lost or life != self._life:
             wire.hang_up()
             return
-        answer = await self._answer(request, fate.lag)
+        answer = b"HTTP/1.1 204 No Content\r\n\r\n" if fate.shy else await self._answer(request, fate.lag)
         await asyncio.sleep(fate.after)
         if fate.mute or life != self._life:
             wire.hang_up()

@@ -4,31 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from catalog.model import Placement, PlacementState
 from marconi_proxy.moving.protocol.machine import Event
 from tests.checker.judge import Violation, judge
-from tests.simulation.clients import CLAIM_TTL, Auditor, Client, Consumer, Producer, Subscriber
+from tests.checker.record import History
+from tests.simulation import world as worlds_
+from tests.simulation.ambushes import Ambushes, drawn
+from tests.simulation.clients import (
+    CLAIM_TTL,
+    DELAY,
+    Auditor,
+    Client,
+    Consumer,
+    Producer,
+    Remover,
+    Scene,
+    Setter,
+    Subscriber,
+)
 from tests.simulation.front import Worker
 from tests.simulation.virtual_loop import Actor, VirtualLoop
 from tests.simulation.world import (
     AMBIGUITY,
     DEADLINE,
+    ELECTION,
     FAIR,
     HASTE,
     LEASE,
     PACE,
     PARTITIONS,
+    Ambush,
     Weather,
     World,
+    WorldLine,
     substituted,
 )
 
-QUEUE = "orders"
 TTL = CLAIM_TTL / HASTE
 # Seconds of the world for a move to end after everything is well again: two looks at an empty queue, back-offs, and a
 # consumer who is slow and lets claims lapse one after the other.
@@ -65,44 +83,99 @@ class Outcome:
         )
 
 
-class Schedule:
-    """Made of a ``world``; ``chance`` decides what is tried, as the world's decides how it goes."""
+class Story(NamedTuple):
+    """What a schedule is about. ``shares``: of how many of a hundred schedules each is the story."""
 
-    def __init__(self, world: World, chance: random.Random) -> None:
+    name: str
+    shares: int
+
+
+# free: whatever may go wrong, at any time. ambush: at the moments of moves at which the protocol is narrow. lapse: a
+# worker loses the catalog, and the queue is moved when its lease is about over. comeback: it has the catalog again
+# while others still write. crawl: posts are under way at every seal. behind: movers do not see what was posted lately.
+# lazy: subscribers sleep through whole moves. homecoming: a worker is cut off while the queue goes away and comes back.
+STORIES = (
+    Story("free", 30),
+    Story("ambush", 38),
+    Story("lapse", 6),
+    Story("comeback", 6),
+    Story("crawl", 8),
+    Story("behind", 4),
+    Story("lazy", 8),
+    Story("homecoming", 6),
+)
+
+
+class Schedule:
+    """Made of a ``world``; ``chance`` decides what is tried, as the world's decides how it goes. ``traps``: names of
+    what an ambush is made of."""
+
+    def __init__(self, world: World, chance: random.Random, traps: Sequence[str]) -> None:
         self.world = world
         self.chance = chance
         self.clients: list[Client] = []
-        self._names = 0
+        self.scenes: list[Scene] = []
+        told = STORIES if worlds_.READERS_STAY_BEHIND else STORIES[:-1]
+        self.traps = traps
+        self.story = chance.choices([s.name for s in told], [s.shares for s in told])[0]
+        self._names: Counter[str] = Counter()
+        # The worker that most calls go to.
+        self.favourite: Worker | None = None
 
-    def _client(self, kind: Callable[..., Any], name: str) -> Any:
+    def _client(self, kind: Callable[..., Any], scene: Scene) -> Any:
         seeded = random.Random(self.chance.random())
-        client = kind(name, seeded, self._pick, self.world.history, QUEUE, TTL, _PATIENCE, self.world.note)
+        name = f"{kind.__name__.lower()}-{self._names[kind.__name__]}"
+        self._names[kind.__name__] += 1
+        client = kind(name, seeded, self._balanced, scene, TTL, _PATIENCE, self.world.note)
         self.clients.append(client)
         return client
 
     def _pick(self) -> Worker:
         return self.chance.choice(self.world.workers)
 
+    def _balanced(self) -> Worker:
+        """Pick a worker as a balancer does that most often notices when one does nothing."""
+        worker = self._pick()
+        if self.favourite is not None and self.chance.random() < 0.8:
+            return self.favourite
+        return self._pick() if worker.actor.frozen and self.chance.random() < 0.8 else worker
+
+    def _scene(self, queue: str, **what: Any) -> Scene:
+        history = self.world.histories[queue] = History()
+        scene = Scene(queue, history, **what)
+        self.scenes.append(scene)
+        return scene
+
     # -- what goes wrong ---------------------------------------------------------------------------------------------
 
     async def _trouble(self, until: float) -> None:
         """Until then, one thing after the other goes wrong for a while, some of them at the same time."""
         loop, chance = self.world.loop, self.chance
-        troubles: tuple[Callable[[], Any], ...] = (
+        troubles: list[Callable[[], Any]] = [
             self._weather,
             self._weather,
-            self._freeze_worker,
-            self._stall_write,
             self._kill_worker,
-            self._cut_worker,
             self._crash_partition,
             self._kill_mover,
             self._freeze_mover,
-        )
+        ]
+        if self.unheard:
+            troubles += [self._cut_worker, self._blind_worker, self._freeze_worker, self._stall_write]
+        if worlds_.PRIMARIES_STALE:
+            troubles.append(self._depose_primary)
+        if worlds_.CLOCKS_DIFFER:
+            troubles.append(self._step_clock)
+        if worlds_.MACHINES_PAUSE:
+            troubles.append(self._pause_machine)
         favourites = chance.sample(troubles, chance.choice((1, 2, 3)))
         while loop.time() < until:
             await asyncio.sleep(chance.uniform(0.1, 2.0))
             self.world.begin(chance.choice(favourites)())
+
+    @property
+    def unheard(self) -> bool:
+        """Whether workers may go on for long without having heard of changes."""
+        return worlds_.DELETIONS_UNHEARD or not any(scene.removed for scene in self.scenes)
 
     def _while(self, longest: float = 3.0) -> Any:
         return asyncio.sleep(self.chance.choice((0.3, 1.5, longest)) * self.chance.random())
@@ -125,24 +198,26 @@ class Schedule:
             "lost": lambda: chance.uniform(0.05, 0.3),
             "mute": lambda: chance.uniform(0.05, 0.3),
             "lag": lambda: chance.uniform(0.0, PACE.linger * 0.8),
+            "shy": lambda: chance.uniform(0.1, 0.5),
             "answers": lambda: chance.choice((0.03, 0.2)),
             "away": lambda: chance.uniform(0.05, 0.4),
             "forgotten": lambda: chance.uniform(0.05, 0.4),
+            "stale": lambda: chance.uniform(0.1, 0.6),
             "news": lambda: chance.choice((0.2, 0.6, 1.5)),
             "dying": lambda: chance.uniform(0.05, 0.2),
         }
+        if not self.unheard:
+            del bad["news"]
+        if not worlds_.PRIMARIES_STALE:
+            del bad["stale"]
         return Weather(**{name: bad[name]() for name in chance.sample(sorted(bad), kinds)})
 
     async def _freeze_worker(self) -> None:
         self.world.counts["workers frozen"] += 1
-        await self._freeze(self._pick().actor, LEASE * 2)
+        self._freeze(self._pick().actor, LEASE * 2)
 
-    async def _freeze(self, actor: Actor, longest: float) -> None:
-        self.world.note(f"{actor.name} is frozen")
-        self.world.loop.freeze(actor)
-        await self._while(longest)
-        self.world.note(f"{actor.name} goes on")
-        self.world.thaw(actor)
+    def _freeze(self, actor: Actor, longest: float) -> None:
+        self.world.freeze(actor, self.chance.choice((0.3, 1.5, longest)) * self.chance.random())
 
     async def _stall_write(self) -> None:
         self.world.stall[self._pick().actor.name] = self.chance.choice((0.5, 3.0, LEASE * 1.2)) * self.chance.random()
@@ -152,15 +227,47 @@ class Schedule:
 
     async def _cut_worker(self) -> None:
         """A worker loses the catalog; just before, its answers take longer and longer."""
-        line = self.world.lines.get(self._pick().actor.name)
-        if line is not None:
-            line.slow = self.chance.choice((0.0, 1.0, LEASE / 2))
-            await self._while()
-            self.world.note(f"a worker loses the catalog, whose answers took {line.slow:.1f} s")
-            line.cut = True
-            self.world.counts["catalogs lost"] += 1
-            await self._while(LEASE * 2)
-            line.cut, line.slow = False, 0.0
+        line = self._line()
+        line.slow = self.chance.choice((0.0, 1.0, LEASE / 2))
+        await self._while()
+        self.world.note(f"a worker loses the catalog, whose answers took {line.slow:.1f} s")
+        line.cut = True
+        self.world.counts["catalogs lost"] += 1
+        await self._while(LEASE * 2)
+        line.cut, line.slow = False, 0.0
+
+    def _line(self) -> WorldLine:
+        """Return a worker's way to the catalog."""
+        return self.world.lines.get(self._pick().actor.name) or WorldLine(self.world, self._pick().actor)
+
+    async def _blind_worker(self) -> None:
+        """A worker loses its feed, and nothing else."""
+        line = self._line()
+        line.blind = True
+        self.world.counts["feeds lost"] += 1
+        await self._while(LEASE)
+        line.blind = False
+
+    async def _depose_primary(self) -> None:
+        """A process goes on talking to a primary that was deposed: it reads what was, and writes nothing."""
+        line = self.chance.choice(sorted(self.world.lines.items()))[1]
+        line.deposed = self.world.store.position
+        self.world.counts["primaries deposed"] += 1
+        await self._while(ELECTION * 2)
+        line.deposed = None
+
+    async def _step_clock(self) -> None:
+        """Somebody sets the clock of a machine."""
+        name = self.chance.choice(sorted(self.world.clocks))
+        seconds = self.chance.choice((-3600.0, -60.0, 60.0, 3600.0))
+        self.world.note(f"the clock of {name} is set by {seconds:g} s")
+        self.world.clocks[name].step(seconds)
+
+    async def _pause_machine(self) -> None:
+        actor = self._pick().actor
+        if not actor.frozen:
+            self.world.counts["machines paused"] += 1
+            self.world.freeze(actor, self.chance.uniform(0.1, 2.0) * LEASE, paused=True)
 
     async def _crash_partition(self) -> None:
         host = self.world.hosts[self.chance.choice(PARTITIONS)]
@@ -178,7 +285,7 @@ class Schedule:
 
     async def _freeze_mover(self) -> None:
         self.world.counts["movers frozen"] += 1
-        await self._freeze(self.chance.choice(self.world.movers), PACE.hold * 2)
+        self._freeze(self.chance.choice(self.world.movers), PACE.hold * 2)
 
     async def _keep_movers(self) -> None:
         """Have two movers, most of the time."""
@@ -186,117 +293,230 @@ class Schedule:
             self.world.tend_movers(2)
             await asyncio.sleep(self.chance.uniform(0.2, 2.0))
 
-    def _order(self) -> bool:
-        """Order a move to another partition; return whether that could be."""
-        (placement,) = self.world.store.placements.values()
-        others = [name for name in PARTITIONS if name != placement.partition]
-        return self.world.order_move(QUEUE, self.chance.choice(others))
+    # -- moves -------------------------------------------------------------------------------------------------------
 
-    async def _move(self, until: float) -> None:
+    def _order(self, scene: Scene) -> bool:
+        """Order a move to another partition; return whether that could be."""
+        placement = self.world.placement(scene.queue)
+        if placement is None:
+            return False
+        others = [name for name in PARTITIONS if name != placement.partition]
+        return self.world.order_move(scene.queue, self.chance.choice(others))
+
+    async def _move(self, until: float, hurry: float = 2.0) -> None:
         """Be an operator who cannot decide."""
         world, chance = self.world, self.chance
         while world.loop.time() < until:
-            if not self._order() and chance.random() < 0.6:
+            scene = chance.choice(self.scenes)
+            if not self._order(scene) and chance.random() < 0.6:
                 event = chance.choice((Event.REVERSE, Event.REVERSE, Event.ONWARD, Event.CANCEL, Event.PAUSE))
-                world.decide(event, chance.choice(PARTITIONS) if event is Event.ONWARD else None)
-            await asyncio.sleep(chance.uniform(0.1, 2.0))
-            world.decide(Event.RESUME)
+                world.decide(scene.queue, event, chance.choice(PARTITIONS) if event is Event.ONWARD else None)
+            await asyncio.sleep(chance.uniform(0.1, hurry))
+            world.decide(scene.queue, Event.RESUME)
 
     async def _move_once(self, until: float) -> None:
-        """Have one move, and leave it alone."""
-        self._order()
+        """Have one move each, and leave it alone."""
+        for scene in self.scenes:
+            self._order(scene)
         await asyncio.sleep(until - self.world.loop.time())
 
+    async def _move_again(self, until: float) -> None:
+        """Have one move after the other, each when the one before is done."""
+        while self.world.loop.time() < until:
+            for scene in self.scenes:
+                self._order(scene)
+            await asyncio.sleep(0.5)
+
     async def _lapse(self, until: float) -> None:
-        """One worker loses the catalog, the last answer of which took long. About when its lease is over, by the
-        store's clock, the queue is moved."""
+        """One worker loses the catalog, the last answer of which took long. About when its lease is over, the queue is
+        moved. In a comeback it has the catalog again soon after that."""
         world, chance = self.world, self.chance
-        line = world.lines[self._pick().actor.name]
-        line.slow = chance.uniform(0.5, 0.8) * LEASE
+        if chance.random() < 0.4:
+            await self._lapse_in_a_seal(until)
+            return
+        line = self._line()
+        line.slow = chance.choice((0.0, chance.uniform(0.5, 0.8) * LEASE))
         line.last = asyncio.Event()
-        asked = world.loop.time()
         await line.last.wait()
         world.note(f"a worker has lost the catalog, whose last answer took {line.slow:.1f} s")
-        await asyncio.sleep(max(0.0, LEASE - line.slow + chance.uniform(-0.6, 0.2)))
-        await self._move(max(until, asked + LEASE * 2.5))
+        since = LEASE - line.slow + chance.uniform(-1.2, 0.2)
+        lost = world.loop.time()
+        await asyncio.sleep(max(0.0, since))
+        move = asyncio.ensure_future(self._move(max(until, lost + LEASE * 2.5), 0.5))
+        if self.story == "comeback":
+            await asyncio.sleep(max(0.0, LEASE * chance.uniform(1.0, 1.6) - since))
+            line.last, line.cut, line.slow = None, False, 0.0
+        await move
         line.last, line.cut, line.slow = None, False, 0.0
+
+    async def _come_home(self, until: float) -> None:
+        """The queue goes to another partition and back, and a worker hears of none of it."""
+        world, scene, loop = self.world, self.scenes[0], self.world.loop
+        line, home = self._line(), world.placement(scene.queue)
+        assert home is not None
+        line.cut = True
+        for target in (self.chance.choice([name for name in PARTITIONS if name != home.partition]), home.partition):
+            while loop.time() < until and not world.order_move(scene.queue, target):  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
+        await asyncio.sleep(max(1.0, until - loop.time()))
+        line.cut = False
+
+    async def _lapse_in_a_seal(self, until: float) -> None:
+        """The worker whose clock is the slowest loses the catalog, and its lease ends while the queue is sealed."""
+        world = self.world
+        worker = min(world.workers, key=lambda one: world.clock_of(one.actor.name).rate)
+        line = world.lines[worker.actor.name]
+        line.last = asyncio.Event()
+        await line.last.wait()
+        # At another worker they would be held by the seal, and write nothing when it ends.
+        self.favourite = worker
+        sealed = world.loop.time() + LEASE - PACE.seal_timeout + self.chance.uniform(0.0, 0.1)
+        world.ambushes.append(Ambush("arming", lambda actor, key: max(0.0, sealed - world.loop.time())))
+        await self._move_once(max(until, world.loop.time() + LEASE * 1.5))
+        line.last, line.cut, self.favourite = None, False, None
 
     # -- the whole ---------------------------------------------------------------------------------------------------
 
+    async def _stage(self) -> None:
+        """Make the queues, most often one."""
+        chance = self.chance
+        more = ["plain", "delays", "removed", "set", "dead letters"]
+        if self.story in ("lapse", "comeback", "homecoming") and not worlds_.DELETIONS_UNHEARD:
+            more.remove("removed")
+        kinds = ["plain", *chance.choices(more, k=chance.choice((0, 0, 0, 1, 1, 2)))]
+        if chance.random() < 0.5:
+            kinds = kinds[1:] or kinds
+        for n, kind in enumerate(kinds):
+            queue = f"orders-{n}"
+            if kind == "delays":
+                self._scene(queue, versions=("v2",), metadata={"_default_message_delay": 1}, delays=DELAY)
+            elif kind == "dead letters":
+                dead = self._scene(f"dead-{n}", versions=("v1.1", "v2"), fed=True)
+                metadata = {"_dead_letter_queue": dead.queue, "_max_claim_count": 2}
+                source = self._scene(queue, metadata=metadata, careless=0.4)
+                source.history.dead_letters = dead.history
+            else:
+                self._scene(queue, removed=kind == "removed", set_=kind == "set")
+        for scene in self.scenes:
+            await self._client(Auditor, scene).create()
+
     async def run(self) -> list[str]:
         """Run it; return what has not ended."""
-        world, chance, loop = self.world, self.chance, self.world.loop
+        world, chance, loop, story = self.world, self.chance, self.world.loop, self.story
         await asyncio.sleep(0.1)
-        auditor = self._client(Auditor, "auditor")
-        await auditor.create()
+        await self._stage()
+        world.note(f"{story}: {', '.join(scene.queue for scene in self.scenes)}")
         movers = asyncio.ensure_future(self._keep_movers())
-        story = chance.random()
-        lapse, crawl, behind = story < 0.12, 0.12 <= story < 0.27, 0.27 <= story < 0.35
-        world.climate = self._drawn(chance.choice((0, 1, 1, 2)))
-        if crawl:
-            # Posts are slow all the time, so that some are under way at every seal.
+        world.climate = self._drawn(chance.choice((0, 1, 1, 2)) if story != "ambush" else chance.choice((0, 0, 1)))
+        if story == "crawl":
             world.climate = replace(FAIR, sluggish=0.6)
-        if behind:
-            # Movers do not see what was posted lately, and nobody takes it meanwhile.
+        if story == "behind":
+            # And nobody takes it meanwhile.
             world.climate = replace(FAIR, lag=PACE.linger * 0.9)
+        if story in ("lapse", "comeback"):
+            world.climate = replace(FAIR, lag=PACE.linger * 0.9) if chance.random() < 0.1 else FAIR
         world.weather = world.climate
         world.note(f"{world.climate}")
-        until = loop.time() + (PACE.linger * 1.5 if lapse or behind else chance.uniform(1.5, 4.5))
-        rest = 0.15 if crawl or lapse else chance.choice((0.3, 0.6))
-        producing = [
-            asyncio.ensure_future(self._client(Producer, f"producer-{n}").run(until, rest * 2)) for n in range(2)
-        ]
-        consumers = [self._client(Consumer, f"consumer-{n}") for n in range(chance.randint(1, 2))]
-        patient = chance.choice((1.0, 4.0))
-        begin = until - loop.time() if crawl or chance.random() < 0.3 else 0.0
-        if behind:
-            begin = PACE.linger * 2
-        consuming = [asyncio.ensure_future(consumer.run(rest * patient, begin)) for consumer in consumers]
-        subscribers = [self._client(Subscriber, f"subscriber-{n}") for n in range(2)]
-        reading = [asyncio.ensure_future(subscriber.run(rest)) for subscriber in subscribers]
-        move = self._lapse if lapse else self._move_once if behind else self._move
-        moving = asyncio.ensure_future(move(until))
-        trouble = (
-            asyncio.ensure_future(self._trouble(until))
-            if not (lapse or crawl or behind) and chance.random() < 0.7
-            else None
-        )
-        await moving
-        if trouble is not None:
-            await trouble
-        await asyncio.gather(*producing)
+        longest = {"behind": 1.5, "lapse": 1.2, "comeback": 1.2, "lazy": 3.0, "homecoming": 4.0}.get(story)
+        alone = story == "ambush" and len(self.traps) == 1
+        if alone:
+            # For as long as may still be done what is under way, or comes late.
+            longest = 2.2
+            world.climate = world.weather = FAIR
+        until = loop.time() + (chance.uniform(1.5, 4.5) if longest is None else PACE.linger * longest)
+        rests = {"crawl": 0.15, "lapse": 0.05, "comeback": 0.15, "lazy": 0.6, "homecoming": 0.6}
+        rest = rests.get(story) or chance.choice((0.1, 0.3, 0.6))
+        working = self._begin(until, rest)
+        moving: dict[str, Callable[[float], Any]] = {
+            "lapse": self._lapse,
+            "comeback": self._lapse,
+            "behind": self._move_once,
+            "lazy": self._move_again,
+            "homecoming": self._come_home,
+        }
+        hurried = partial(self._move, hurry=0.5) if story == "ambush" else self._move
+        if alone:
+            hurried = self._move_again
+        move = asyncio.ensure_future(moving.get(story, hurried)(until))
+        trouble = story == "free" and chance.random() < 0.8
+        if trouble:
+            await self._trouble(until)
+        if story == "ambush":
+            await Ambushes(self, self.traps).lay(until)
+        await move
         world.climate = world.weather = FAIR
+        world.ambushes.clear()
+        await asyncio.gather(*working.ending)
         for client in self.clients:
             client.calm = True
         # Nothing of what went wrong lasts longer, and what may still be done late is done.
         await asyncio.sleep(DEADLINE + AMBIGUITY)
-        stuck = await self._settled(consumers, consuming, subscribers, reading, auditor)
+        stuck = await self._settled(working)
         movers.cancel()
         return stuck
 
-    async def _settled(
-        self,
-        consumers: list[Consumer],
-        consuming: list[asyncio.Future[Any]],
-        subscribers: list[Subscriber],
-        reading: list[asyncio.Future[Any]],
-        auditor: Auditor,
-    ) -> list[str]:
+    def _begin(self, until: float, rest: float) -> Working:
+        """Have clients at work on every queue; those after the first have fewer."""
+        chance, story, loop = self.chance, self.story, self.world.loop
+        working = Working([], [], [], [])
+        for n, scene in enumerate(self.scenes):
+            few = 1 if n else 2
+            if not scene.fed:
+                for _ in range(few):
+                    producing = self._client(Producer, scene).run(until, rest * 2)
+                    working.ending.append(asyncio.ensure_future(producing))
+            if scene.removed:
+                removing = self._client(Remover, scene).run(until, rest * 4, chance.choice((0.0, 0.5, 1.0)))
+                working.ending.append(asyncio.ensure_future(removing))
+            if scene.set_:
+                setting = self._client(Setter, scene).run(until, rest)
+                working.ending.append(asyncio.ensure_future(setting))
+            begin = until - loop.time() if story == "crawl" or chance.random() < 0.3 else 0.0
+            if story == "behind":
+                begin = PACE.linger * 2
+            patient = chance.choice((1.0, 4.0))
+            for _ in range(chance.randint(1, few)):
+                consumer = self._client(Consumer, scene)
+                working.consumers.append(consumer)
+                working.consuming.append(asyncio.ensure_future(consumer.run(rest * patient, begin)))
+            for _ in range(few):
+                naps = PACE.linger * 2.5 if story == "lazy" else 0.0
+                reading = self._client(Subscriber, scene).run(rest, naps)
+                working.reading.append(asyncio.ensure_future(reading))
+        return working
+
+    async def _settled(self, working: Working) -> list[str]:
         """Wait until all that is left is read and moved; return what is not."""
         loop, store = self.world.loop, self.world.store
         limit = loop.time() + _SETTLING
         while loop.time() < limit and not all(move.finished for move in store.moves.values()):  # noqa: ASYNC110
             await asyncio.sleep(1.0)
-        for consumer in consumers:
+        for consumer in working.consumers:
             consumer.stopped = True
-        await asyncio.gather(*consuming)
-        for subscriber in subscribers:
-            subscriber.stopped = True
-        await asyncio.gather(*reading)
-        self.world.history.left = await auditor.left()
+        await asyncio.gather(*working.consuming)
+        for client in self.clients:
+            client.stopped = True
+        await asyncio.gather(*working.reading)
+        for auditor in (client for client in self.clients if isinstance(client, Auditor)):
+            auditor.history.left = await auditor.left()
+            if auditor.history.settings:
+                auditor.history.setting = await auditor.setting()
         return [
             f"stuck: move {m.id} is {m.state}: {m.facts.get('waits')}" for m in store.moves.values() if not m.finished
+        ] + [
+            f"stuck: {p.queue} has {len(p.segments)} segments and no move"
+            for p in store.placements.values()
+            if len(p.segments) > 1 and all(m.key != p.key or m.finished for m in store.moves.values())
         ]
+
+
+class Working(NamedTuple):
+    """The clients at work: what ends by itself, consumers and what they do, and what subscribers do."""
+
+    ending: list[asyncio.Future[Any]]
+    consumers: list[Consumer]
+    consuming: list[asyncio.Future[Any]]
+    reading: list[asyncio.Future[Any]]
 
 
 def _is_abort(old: Placement, new: Placement) -> bool:
@@ -315,26 +535,43 @@ async def _play(seed: int, loop: VirtualLoop, worlds: list[World], trace: bool) 
     worlds.append(world)
     try:
         async with asyncio.timeout(_TOO_LONG):
-            stuck = await Schedule(world, random.Random(f"schedule {seed}")).run()
+            traps = drawn(random.Random(f"ambush {seed}"))
+            stuck = await Schedule(world, random.Random(f"schedule {seed}"), traps).run()
     except TimeoutError:
         stuck = [f"stuck: not over after {_TOO_LONG:g} s"]
     finally:
         await world.end()
     stuck += dict.fromkeys(f"failed: {failure}" for failure in loop.failures)
-    history = world.history
-    steps = list(pairwise(history.placements))
+    for queue, history in world.histories.items():
+        history.placements = [placement for placement in world.store.placed if placement.queue == queue]
+        history.leases_kept = world.leases_kept
+    histories = list(world.histories.values())
+    violations = [
+        found for queue, history in world.histories.items() if not _is_dead(queue) for found in judge(history)
+    ]
+    steps = [step for history in histories for step in pairwise(history.placements) if step[0].born == step[1].born]
+    posts = [post for history in histories for post in history.posts]
     figures = {
         **world.counts,
-        "posts": len(history.posts),
-        "claims": len(history.claims),
-        "pages": len(history.pages),
+        "queues": len(histories),
+        "posts": len(posts),
+        "claims": sum(len(history.claims) for history in histories),
+        "pages": sum(len(history.pages) for history in histories),
+        "deletions of queues": sum(not r.purge for history in histories for r in history.removals),
+        "purges": sum(r.purge for history in histories for r in history.removals),
+        "settings": sum(len(history.settings) for history in histories),
+        "dead letters": sum(len(h.dead_letters.claims) for h in histories if h.dead_letters is not None),
         "moves": len(world.store.moves),
         "takeovers": world.store.takeovers,
         "switches": sum(new.segments[-1].n > old.segments[-1].n for old, new in steps),
         "aborts": sum(_is_abort(old, new) for old, new in steps),
         "retires": sum(new.segments[0].n > old.segments[0].n for old, new in steps),
-        "unknown": sum(post.outcome.value == "unknown" for post in history.posts),
-        "refused": sum(post.outcome.value == "refused" for post in history.posts),
+        "unknown": sum(post.outcome.value == "unknown" for post in posts),
+        "refused": sum(post.outcome.value == "refused" for post in posts),
     }
     seconds = loop.time() - 1000.0
-    return Outcome(seed, judge(history), stuck, world.trace or [], seconds, loop.steps, figures)
+    return Outcome(seed, violations, stuck, world.trace or [], seconds, loop.steps, figures)
+
+
+def _is_dead(queue: str) -> bool:
+    return queue.startswith("dead-")

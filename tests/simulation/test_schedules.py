@@ -1,6 +1,7 @@
 """Whole systems under faults, judged by what their clients saw: schedule after schedule, each from its seed.
 
-``MARCONI_TEST_SCHEDULES`` says how many; 2,000 is the usual run, 100,000 the nightly one.
+``MARCONI_TEST_SCHEDULES`` says how many; 500 is the usual run, 100,000 the nightly one. Two in five lie in ambush at
+the moments of moves at which the protocol is narrow: five hundred meet what many more would that are drawn by chance.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import pytest
 
 from tests.simulation.schedule import Outcome, play
 
-SCHEDULES = int(os.environ.get("MARCONI_TEST_SCHEDULES", "2000"))
+SCHEDULES = int(os.environ.get("MARCONI_TEST_SCHEDULES", "500"))
 _AT_A_TIME = 125
 FIRSTS = range(0, SCHEDULES, _AT_A_TIME)
 
@@ -31,6 +32,8 @@ HAPPENING = {
     *("workers frozen", "writes stalled", "workers restarted", "catalogs lost", "catalog away", "catalog mute"),
     *("movers killed", "movers frozen", "movers died before a call", "movers died after a call", "takeovers"),
     *("aborts", "retires", "operators: reverse", "operators: cancel", "operators: pause", "operators: resume"),
+    *("shy claims", "slow posts", "feeds lost", "deletions of queues", "purges", "settings", "dead letters"),
+    *("ambushes: seal", "ambushes: seal done", "ambushes: switch", "ambushes: arming", "ambushes: abort done"),
     *("unknown", "refused"),
 }
 
@@ -80,7 +83,7 @@ def test_every_promise_is_kept(first: int, batches: dict[int, Future[Batch]]) ->
     print(f"seeds from {first}: {dict(figures)}")
     # A world in which nothing happens proves nothing. What few schedules meet is for many of them to tell.
     if first + _AT_A_TIME <= SCHEDULES:
-        assert figures["switches"] >= _AT_A_TIME * 0.8  # of 2,000 schedules no batch has fewer than 135
+        assert figures["switches"] >= _AT_A_TIME * 0.8
         assert HAPPENING - {name for name, times in figures.items() if times} == set()
 
 

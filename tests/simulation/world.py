@@ -9,23 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import LogEntry, Move, Partition
-from marconi_proxy.front_door import application, directory, lifecycle, writing
+from catalog.model import LogEntry, Move, MoveState, Partition, Placement, PlacementState, QueueKey
+from marconi_proxy.front_door import application, lifecycle, writing
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.pages import PageLimits
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.orders.ordering import Refused, Situation, Wish, check_onward, order
 from marconi_proxy.moving.orders.turning import came_from, settled, turned
 from marconi_proxy.moving.protocol.machine import TABLE, Event, after
 from marconi_proxy.option_table import GROUPS
@@ -38,6 +40,21 @@ from tests.simulation.mover_process import WorldClock, run_mover
 from tests.simulation.network import Fate, Host, Network, Request
 from tests.simulation.virtual_loop import Actor, VirtualLoop, acting
 
+# What only a protocol can stand that reads no clock of another machine, and nothing of how changes of different queues
+# follow each other: wall clocks that differ, drift and are set; a feed of several shards, each with its own delay.
+CLOCKS_DIFFER = True
+SHARDS = 3
+# What only partitions with a fence of their own can stand: a machine that is paused and sends on what it was about to.
+MACHINES_PAUSE = False
+# What only names can stand that are never used again: readers cut off while a queue goes away and comes back.
+READERS_STAY_BEHIND = True
+# What only a catalog can stand that reads the latest when an id is news: a primary that was deposed and answers.
+PRIMARIES_STALE = True
+# What only a fence can stand that deletions wait for too: queues that are deleted and made anew while a worker has not
+# heard of it, and calls another name.
+DELETIONS_UNHEARD = False
+
+PROJECT = "project"
 EPOCH = 1_700_000_000.0
 # A second of the world is so many of production: a schedule is to be over soon. Partitions' clocks go by those.
 HASTE = 20
@@ -81,6 +98,10 @@ PACE = Pace(
 )
 
 PARTITIONS = ("north", "south", "west")
+# By how much monotonic clocks may go faster or slower, which the margin of a lease makes up for.
+RATES = 0.04
+# The longest (seconds) for which a primary that was deposed, or was just elected, answers readings.
+ELECTION = 0.5
 
 
 @dataclass
@@ -89,8 +110,9 @@ class Weather:
     ``sluggish``: the share of posts that take as long as they may and are answered all the same; ``late``,
     ``lost``, ``mute``: shares of requests, see ``Fate``; ``lag``: of the readings of movers, in seconds. ``answers``:
     the longest that an answer of the catalog takes; ``away``, ``forgotten``: shares of its calls that fail before they
-    are done, and after. ``news``: the longest that changes take to be shown. ``dying``: the share of calls to the
-    catalog at which a mover dies, before or after they are done."""
+    are done, and after. ``stale``: the share of its readings that an earlier state answers. ``news``: the longest that
+    changes take to be shown. ``dying``: the share of calls to the catalog at which a mover dies, before or after they
+    are done. ``shy``: the share of claims that find nothing though there is something."""
 
     slow: float = 0.01
     sluggish: float = 0.0
@@ -101,15 +123,27 @@ class Weather:
     answers: float = 0.003
     away: float = 0.0
     forgotten: float = 0.0
+    stale: float = 0.0
     news: float = 0.01
     dying: float = 0.0
+    shy: float = 0.0
 
 
 FAIR = Weather()
 
 
-class _WorldLine(Line):
-    """A process's way to the catalog. ``cut``: it is lost; ``slow``: seconds more that answers take."""
+class Ambush(NamedTuple):
+    """What is done at a ``moment``, in words of ``World``: ``spring`` gets the process whose call it is and the queue,
+    and returns for how many seconds the call is held back."""
+
+    moment: str
+    spring: Callable[[Actor, QueueKey], float]
+
+
+class WorldLine(Line):
+    """A process's way to the catalog. ``cut``: it is lost; ``slow``: seconds more that answers take, and ``dim`` those
+    that are placements; ``blind``: its feed is cut; ``late``: seconds more that changes take to be shown; ``deposed``:
+    the position up to which the primary knows that it talks to, which is none any more."""
 
     def __init__(self, world: World, actor: Actor) -> None:
         self._world = world
@@ -117,7 +151,11 @@ class _WorldLine(Line):
         self._chance = world.chance
         self.cut = False
         self.closed = False
+        self.blind = False
         self.slow = 0.0
+        self.dim = 0.0
+        self.late = 0.0
+        self.deposed: int | None = None
         # Set: it is lost for good once it has answered a renewal.
         self.last: asyncio.Event | None = None
 
@@ -131,25 +169,29 @@ class _WorldLine(Line):
         if self.cut or self.closed:
             raise CatalogUnavailable("the catalog is out of reach")
 
-    async def there(self, verb: str) -> None:
+    async def there(self, verb: str, *args: Any) -> None:
         if self.closed:
             self._check()
         weather = self._world.weather
         if weather.dying:
             self._may_die(verb, "before")
-        await asyncio.sleep(self._chance.uniform(0.0005, weather.answers))
+        held = self._world.reached(self._actor, verb, args) if self._world.ambushes else 0.0
+        await asyncio.sleep(self._chance.uniform(0.0005, weather.answers) + held)
         self._check()
+        if self.deposed is not None and not verb.startswith(("get_", "list_")):
+            raise CatalogUnavailable("the catalog's primary was deposed")
         if weather.away and self._chance.random() < weather.away:
             self._world.counts["catalog away"] += 1
             raise CatalogUnavailable("the catalog did not do it")
 
-    async def back(self, verb: str) -> None:
+    async def back(self, verb: str, *args: Any) -> None:
         if self.closed:
             self._check()
         weather = self._world.weather
         if weather.dying:
             self._may_die(verb, "after")
-        await asyncio.sleep(self._chance.uniform(0.0005, weather.answers) + self.slow)
+        more = self.slow + self.dim if verb == "get_placement" else self.slow
+        await asyncio.sleep(self._chance.uniform(0.0005, weather.answers) + more)
         self._check()
         if self.last is not None and verb == "renew_member":
             self.cut = True
@@ -158,11 +200,25 @@ class _WorldLine(Line):
             self._world.counts["catalog mute"] += 1
             raise CatalogUnavailable("the catalog did not say whether it did it")
 
-    async def news(self) -> None:
-        if self.closed:
-            self._check()
-        await asyncio.sleep(self._chance.uniform(0.0005, self._world.weather.news))
+    def feed(self) -> None:
         self._check()
+        if self.blind:
+            raise CatalogUnavailable("the feed is cut")
+
+    def delay(self, shard: int) -> float:
+        longest = self._world.weather.news
+        if self.deposed is not None:
+            longest += ELECTION
+        return self._chance.uniform(0.0005, longest) + self.late
+
+    def shown(self, seen: int, newest: int) -> int:
+        position = newest
+        if self.deposed is not None:
+            position = max(seen, self.deposed)
+        elif self._world.weather.stale and self._chance.random() < self._world.weather.stale:
+            position = self._chance.randint(max(seen, self._world.settled_position), newest)
+        self._world.counts["stale readings"] += position < newest
+        return position
 
 
 class World:
@@ -174,20 +230,30 @@ class World:
         # How things are when nothing special happens, and how they are now.
         self.climate = FAIR
         self.weather = FAIR
-        self.history = History()
+        # What clients do, by queue.
+        self.histories: dict[str, History] = {}
         # How often each thing happened that can go wrong, or be decided.
         self.counts: Counter[str] = Counter()
         self.trace: list[str] | None = [] if trace else None
-        self.clock = WorldClock(loop, EPOCH)
-        self.store = Store(self.clock.now, placed=self.history.placements)
-        self.lines: dict[str, _WorldLine] = {}
+        # Of each process, the store and the operators: each has a machine of its own.
+        self.clocks: dict[str, WorldClock] = {}
+        self.store = Store(self.clock_of("store").now, shards=SHARDS)
+        self.store.on_put = self._placed
+        self.lines: dict[str, WorldLine] = {}
+        self.ambushes: list[Ambush] = []
+        # Posts that are sent until then take so many seconds, at least and at most.
+        self.slow_posts = (0.0, 0.0, 0.0)
+        self._positions: deque[tuple[float, int]] = deque()
         self.network = Network(lambda: self.chance.uniform(0.0005, 0.002))
         loop.connect = self.network.connect
         self.hosts = {name: self._host(name) for name in PARTITIONS}
         self.network.hosts = self.hosts
         for name in PARTITIONS:
             versions = ("v1", "v1.1", "v2")
-            self.store.insert_partition(Partition(name, (f"http://{name}:8888",), 100, api_versions=versions))
+            # As Zaqar's, which go by leases alone, or as ours.
+            fences = self.chance.random() < 0.5
+            host = f"http://{name}:8888"
+            self.store.insert_partition(Partition(name, (host,), 100, api_versions=versions, fences=fences))
         self.workers: list[Worker] = []
         self.movers: list[Actor] = []
         self._buried: list[Actor] = []
@@ -195,6 +261,7 @@ class World:
         self._own = copy_context()
         self._besides: list[asyncio.Task[None]] = []
         self._names = 0
+        self._moves = count(1)
         # One worker's next write to a partition is held back for so long, and the worker with it.
         self.stall: dict[str, float] = {}
         for _ in range(workers):
@@ -215,7 +282,7 @@ class World:
             name,
             self.loop,
             Shelf(random.Random(f"{name} {self.chance.random()}")),
-            lambda: int(self.clock.now() * 1000 * HASTE),
+            lambda: int((EPOCH + self.loop.time()) * 1000 * HASTE),
             partial(self._fate, name),
             lambda: self.chance.uniform(0.0002, 0.002),
             self._stall,
@@ -225,7 +292,11 @@ class World:
         weather, chance = self.weather, self.chance
         fate = Fate(chance.uniform(0.0005, weather.slow), chance.uniform(0.0005, weather.slow))
         drawn = chance.random()
-        if weather.sluggish and request.method == "POST" and chance.random() < weather.sluggish:
+        slow_until, shortest, longest = self.slow_posts
+        if slow_until > self.loop.time() and request.method == "POST" and request.target.endswith("/messages"):
+            fate = replace(fate, before=chance.uniform(shortest, longest))
+            self.counts["slow posts"] += 1
+        elif weather.sluggish and request.method == "POST" and chance.random() < weather.sluggish:
             fate = replace(fate, before=chance.uniform(0.1, DEADLINE * 0.95))
             self.counts["sluggish"] += 1
         elif drawn < weather.late:
@@ -238,6 +309,9 @@ class World:
         elif drawn < weather.late + weather.lost + weather.mute:
             fate = replace(fate, mute=True)
             self.counts["mute"] += 1
+        if weather.shy and "/claims" in request.target and request.method == "POST" and chance.random() < weather.shy:
+            fate = replace(fate, shy=True)
+            self.counts["shy claims"] += 1
         if weather.lag and request.whose.startswith("mover") and request.method == "GET":
             fate = replace(fate, lag=chance.uniform(0.0, weather.lag) * 1000 * HASTE)
             self.counts["readings that lag"] += 1
@@ -246,7 +320,8 @@ class World:
         return fate
 
     def _stall(self, actor: Actor, data: bytes) -> float:
-        if not data.startswith(b"POST") or actor.name not in self.stall:
+        first = data[:200].partition(b" HTTP/")[0]
+        if actor.name not in self.stall or not (first.startswith(b"POST") and first.endswith(b"/messages")):
             return 0.0
         stalled = self.stall.pop(actor.name)
         self.counts["writes stalled"] += 1
@@ -260,8 +335,62 @@ class World:
 
     def catalog(self, actor: Actor) -> MemoryCatalog:
         """Return a way to the catalog of a process's own."""
-        line = self.lines[actor.name] = _WorldLine(self, actor)
+        line = self.lines[actor.name] = WorldLine(self, actor)
         return MemoryCatalog(self.store, line)
+
+    def clock_of(self, name: str) -> WorldClock:
+        """Return the clock of a process's machine."""
+        if name not in self.clocks:
+            rate = 1.0 if name == "store" else 1.0 + self.chance.choice((-RATES, 0.0, RATES))
+            offset = drift = 0.0
+            if CLOCKS_DIFFER:
+                offset, drift = self.chance.choice((0.0, 0.5, -60.0, 60.0)), self.chance.uniform(-0.001, 0.001)
+            self.clocks[name] = WorldClock(self.loop, EPOCH, offset, drift, rate)
+        return self.clocks[name]
+
+    # -- moments -----------------------------------------------------------------------------------------------------
+
+    def reached(self, actor: Actor, verb: str, args: tuple[Any, ...]) -> float:
+        """Spring what waits for this call of a process to the catalog; return for how long the call is held back.
+
+        Moments are ``seal``, ``switch``, ``abort``, ``retirement``, ``deletion`` of a queue and ``arming`` of a move,
+        before they are stored, each with ``done`` after it; and ``counting``, of the members for a seal.
+        """
+        if verb == "replace_placement":
+            return self._spring(_change(self.store.placements.get(args[0].key), args[0]), actor, args[0].key)
+        if verb == "replace_move":
+            move: Move = args[0]
+            arming = move.state in (MoveState.ARMED, MoveState.BACK_ARMED)
+            if arming and self.store.moves[move.id].state is not move.state:
+                return self._spring("arming", actor, move.key)
+        if verb == "list_members" and actor.name.startswith("mover"):
+            for key, placement in self.store.placements.items():
+                if placement.state is PlacementState.SEALING:
+                    return self._spring("counting", actor, key)
+        return 0.0
+
+    def _placed(self, old: Placement | None, new: Placement) -> None:
+        self._positions.append((self.loop.time(), self.store.position))
+        change, actor = _change(old, new), acting()
+        if change is not None and actor is not None and self.ambushes:
+            self._spring(f"{change} done", actor, new.key)
+
+    def _spring(self, moment: str | None, actor: Actor, key: QueueKey) -> float:
+        for ambush in self.ambushes:
+            if ambush.moment == moment:
+                self.ambushes.remove(ambush)
+                self.counts[f"ambushes: {moment}"] += 1
+                self.note(f"at the {moment} of {key.queue} by {actor.name}")
+                return ambush.spring(actor, key)
+        return 0.0
+
+    @property
+    def settled_position(self) -> int:
+        """The position that every primary knows, however new or old it is."""
+        known = self._positions
+        while len(known) > 1 and known[1][0] <= self.loop.time() - ELECTION:
+            known.popleft()
+        return known[0][1] if known and known[0][0] <= self.loop.time() - ELECTION else 0
 
     def _name(self, what: str) -> str:
         self._names += 1
@@ -278,7 +407,8 @@ class World:
     def start_mover(self) -> None:
         actor = Actor(self._name("mover"))
         chance = random.Random(self.chance.random())
-        work = run_mover(actor, self.catalog(actor), self.clock, PACE, SETTINGS.upstream, chance)
+        clock = self.clock_of(actor.name)
+        work = run_mover(actor, self.catalog(actor), clock, PACE, SETTINGS.upstream, chance)
         self.loop.spawn(actor, work)
         self.movers.append(actor)
 
@@ -319,41 +449,78 @@ class World:
         while len(self.movers) < number:
             self.start_mover()
 
+    def freeze(self, actor: Actor, seconds: float, *, paused: bool = False) -> None:
+        """Have nothing of a process done for a while. ``paused``: its whole machine stands still, clocks included."""
+        self.note(f"{actor.name} is {'paused' if paused else 'frozen'} for {seconds:.3f} s")
+        self.loop.freeze(actor)
+        if paused:
+            self.clock_of(actor.name).pause()
+        self.loop.call_later(seconds, self._go_on, actor, paused, context=self._own)
+
+    def _go_on(self, actor: Actor, paused: bool) -> None:
+        if paused:
+            self.clock_of(actor.name).resume()
+        self.thaw(actor)
+
+    def later(self, seconds: float, what: Callable[[], object]) -> None:
+        """Do something after a while, whoever is frozen then."""
+        self.loop.call_later(seconds, what, context=self._own)
+
+    @property
+    def leases_kept(self) -> bool:
+        """Whether no worker was killed, nor had its lease end."""
+        doors = [worker.door for worker in self.workers]
+        return not self.counts["workers restarted"] and all(d is None or d._writing.lease.number == 1 for d in doors)
+
+    # -- operators ---------------------------------------------------------------------------------------------------
+
+    def placement(self, queue: str) -> Placement | None:
+        return self.store.placements.get(QueueKey(PROJECT, queue))
+
+    def _situation(self) -> Situation:
+        under_way = {move.key: move for move in self.store.moves.values() if not move.finished}
+        return Situation(self.store.placements, self.store.partitions, under_way, PACE.max_segments)
+
     def order_move(self, queue: str, target: str) -> bool:
-        """Order a move; return whether it could be."""
-        (placement,) = self.store.placements.values()
-        if placement.partition == target or any(not move.finished for move in self.store.moves.values()):
+        """Order a move, of its dead-letter group with it; return whether it could be."""
+        wish = Wish(QueueKey(PROJECT, queue), target, created=self.clock_of("operator").now())
+        ids = (f"m-{n:02}" for n in self._moves)
+        try:
+            moves = order(wish, self._situation(), ids)
+        except Refused:
             return False
-        number = len(self.store.moves) + 1
-        move = Move(
-            f"m-{number}",
-            placement.project,
-            queue,
-            placement.partition,
-            target,
-            created=self.clock.now(),
-            born=placement.born,
-        )
-        self.store.insert_move(move)
-        self.note(f"move m-{number} from {placement.partition} to {target} is ordered")
+        for move in moves:
+            self.store.insert_move(move)
+            self.note(f"move {move.id} of {move.queue} from {move.source} to {target} is ordered")
         return True
 
-    def decide(self, event: Event, onward: str | None = None) -> None:
-        """Do what an operator does, as the admin API does it; nothing if that cannot be just now. ``onward``: where a
-        move is sent on to."""
-        for move in list(self.store.moves.values()):
+    def decide(self, queue: str, event: Event, onward: str | None = None) -> None:
+        """Do what an operator does to the move of a queue and its group, as the admin API does it; nothing if that
+        cannot be just now. ``onward``: where a move is sent on to."""
+        situation = self._situation()
+        first = situation.under_way.get(QueueKey(PROJECT, queue))
+        if first is None:
+            return
+        decided = []
+        for move in (move for move in situation.under_way.values() if move is first or move.id in first.group):
             if event not in TABLE[move.state].next:
                 continue
-            (placement,) = self.store.placements.values()
-            once_more = event in (Event.REVERSE, Event.ONWARD)
-            if once_more and (len(placement.segments) >= PACE.max_segments or placement.partition == onward):
-                continue
-            entry = LogEntry(self.clock.now(), after(move.state, event), f"an operator: {event}")
-            decided = settled(move.entered(entry))
-            if once_more:
-                decided = turned(decided, placement, onward or came_from(move, placement))
-            self.store.replace_move(replace(decided, due=0.0), None)
-            self.note(f"{move.id} {move.state}: {event}")
+            entry = LogEntry(self.clock_of("operator").now(), after(move.state, event), f"an operator: {event}")
+            entered = settled(move.entered(entry))
+            if event in (Event.REVERSE, Event.ONWARD):
+                placement = self.store.placements.get(move.key)
+                try:
+                    if placement is None:
+                        raise Refused("it was deleted")
+                    toward = onward or came_from(move, placement)
+                    check_onward(move, placement, toward, situation)
+                except Refused:
+                    return
+                entered = turned(entered, placement, toward)
+            decided.append(replace(entered, due=0.0))
+        for entered in decided:
+            self.note(f"{entered.id} {self.store.moves[entered.id].state}: {event}")
+            self.store.replace_move(entered, None)
             self.counts[f"operators: {event}"] += 1
 
     # -- the end -----------------------------------------------------------------------------------------------------
@@ -376,6 +543,19 @@ class World:
                 task.cancel()
             await asyncio.wait(running, timeout=1.0)
         raise AssertionError(f"these do not end: {running}")
+
+
+def _change(old: Placement | None, new: Placement) -> str | None:
+    """Return what a change of a placement is, as moments are called."""
+    if old is None:
+        return None
+    if new.state is not PlacementState.OPEN:
+        return {PlacementState.SEALING: "seal", PlacementState.DELETING: "deletion"}.get(new.state)
+    if new.segments[-1].n > old.segments[-1].n:
+        return "switch"
+    if len(new.segments) < len(old.segments):
+        return "retirement"
+    return "abort" if old.state is PlacementState.SEALING else None
 
 
 class _Errors(logging.Handler):
@@ -418,17 +598,27 @@ def substituted(loop: VirtualLoop, seed: int) -> Iterator[list[World]]:
     def token_hex(length: int) -> str:
         return f"{chance.getrandbits(8 * length):0{2 * length}x}"
 
+    def clock() -> WorldClock:
+        actor = acting()
+        assert actor is not None
+        return worlds[0].clock_of(actor.name)
+
     def wall() -> float:
-        return EPOCH + loop.time()
+        return clock().now()
+
+    def monotonic() -> float:
+        return clock().monotonic()
+
+    def make_writing(lease: float, ambiguity: float) -> writing.Writing:
+        return writing.Writing(lease, ambiguity, clock().monotonic)
 
     state = random.getstate()
     random.seed(seed)
     with (
         _listening(loop),
         patch.object(application, "open_catalog", open_catalog),
-        patch.object(application, "Writing", partial(writing.Writing, clock=loop.time)),
-        patch.object(application, "Lifecycle", partial(lifecycle.Lifecycle, clock=loop.time, wall=wall)),
-        patch.object(application, "Directory", partial(directory.Directory, clock=loop.time)),
+        patch.object(application, "Writing", make_writing),
+        patch.object(application, "Lifecycle", partial(lifecycle.Lifecycle, clock=monotonic, wall=wall)),
         patch.object(application, "time", SimpleNamespace(time=wall)),
         patch("secrets.token_hex", token_hex),
     ):

@@ -28,9 +28,16 @@ class AdminAPI:
     catalog: Catalog
 
 
-def versions(*ids: str) -> Host:
+def versions(*ids: str, headers: dict[str, str] | None = None) -> Host:
     """A host that speaks these versions."""
-    return lambda request: httpx.Response(300, json={"versions": [{"id": i, "links": []} for i in ids]})
+    document = {"versions": [{"id": i, "links": []} for i in ids]}
+    return lambda request: httpx.Response(300, json=document, headers=headers)
+
+
+def our_node(store: str, *, fences: bool = True) -> Host:
+    """A host of our own node over this store."""
+    told = {"X-Marconi-Store": store} | ({"X-Marconi-Fences": "epoch"} if fences else {})
+    return versions("1", "1.1", "2", headers=told)
 
 
 def network(hosts: dict[str, Host]) -> httpx.MockTransport:

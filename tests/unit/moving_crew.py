@@ -8,14 +8,13 @@ import random
 from collections.abc import Callable, Sequence
 
 from catalog.errors import CatalogError, MoveNotHeld
+from catalog.unchanged import Unchanged
 from marconi_proxy.moving.driving.convoy import Convoy
 from marconi_proxy.moving.driving.drive import Drive
-from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.sealing import Round
 from marconi_proxy.moving.driving.steps.faulty import Died, Fault, FaultySteps
-from tests.unit.moving_world import World
+from tests.unit.moving_world import PACE, World
 
-PACE = Pace()
 _MOST = 400
 
 
@@ -43,7 +42,8 @@ class Crew:
         # Slower than a seal may be.
         steps = FaultySteps(self.world, self._fault, lambda: self.world.clock.sleep(3.0))
         held = [self.world.take(id_) for id_ in self.ids]
-        drives = [Drive(steps, PACE, self.world.clock, self._chance, move, token) for move, token in held]
+        watched: Unchanged[tuple[str, str]] = Unchanged(self.world.clock.monotonic)
+        drives = [Drive(steps, PACE, self.world.clock, self._chance, move, token, watched) for move, token in held]
 
         async def seal(ready: Sequence[Drive]) -> None:
             await Round(steps, self.world.clock, ready).run()

@@ -1,22 +1,24 @@
-"""A world for movers: catalog and partitions in memory, a clock that goes when somebody waits, and those who meddle.
+"""A world for movers: catalog and partitions in memory, a clock that goes when a mover waits, and those who meddle.
 
 ``World`` is an implementation of the steps, which tests/contract compares with the real one. It watches what must never
 be: two open segments, a segment without its queue, dead letters where no placement leads, a queue deleted that is named
-or not empty.
+or not empty, a name used twice.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from catalog.errors import Conflict, MoveConflict, MoveNotHeld
 from catalog.model import (
+    HeldWrites,
     Holder,
     LogEntry,
     Member,
-    MemberSighting,
     Move,
     MoveState,
     Partition,
@@ -24,13 +26,15 @@ from catalog.model import (
     Placement,
     PlacementState,
     QueueKey,
+    Seal,
     Segment,
 )
+from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import BUSY, Steps, Unready
+from marconi_proxy.moving.driving.steps.interface import BUSY, CALL, Steps, Unready
 from marconi_proxy.moving.driving.steps.metadata import dead_letters_of
 from marconi_proxy.moving.orders.turning import came_from, settled, turned
-from marconi_proxy.moving.protocol.barrier import CHAINS
+from marconi_proxy.moving.protocol.barrier import CHAINS, Sighting
 from marconi_proxy.moving.protocol.machine import Event, after
 
 PROJECT = "project"
@@ -38,20 +42,29 @@ BORN = "0123456789abcdef"
 START = 1_000_000.0
 
 
+PACE = Pace()
+# Seconds after which the name of a queue that was deleted may be used again, where it must.
+REUSE = max(PACE.linger, CALL + PACE.ambiguity)
+
+
 class FakeClock:
+    """``time`` is what has passed since ``START``. ``set`` is by how much the clock on the wall was set."""
+
     def __init__(self) -> None:
         self.time = START
+        self.set = 0.0
         self.slept = 0.0
 
     def now(self) -> float:
-        return self.time
+        return self.time + self.set
 
     def monotonic(self) -> float:
         return self.time - START
 
     async def sleep(self, seconds: float) -> None:
         self.slept += seconds
-        self.time += seconds
+        # Some time passes with each sleep, however short.
+        self.time = max(self.time + seconds, math.nextafter(self.time, math.inf)) if seconds > 0 else self.time
 
 
 @dataclass
@@ -66,7 +79,8 @@ class FakeQueue:
 
 class World(Steps):
     """``before`` is awaited before each call, with its name; ``on_state`` maps states to what somebody does, once, when
-    a move enters one. ``silent`` are the members that do not acknowledge."""
+    a move enters one. ``silent`` are the members that do not acknowledge; ``hanging`` are queues whose seals no member
+    acknowledges. ``sealed`` are all seals there were."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -75,13 +89,21 @@ class World(Steps):
         self.tokens: dict[str, int] = {}
         self.partitions = {name: make_partition(name) for name in ("p1", "p2", "p3")}
         self.queues: dict[tuple[str, str], FakeQueue] = {}
+        # Of each: the life, and the epoch below which it takes no writes of that.
+        self.closed: dict[tuple[str, str], tuple[str, int]] = {}
         self.silent: set[str] = set()
-        self.sightings = {name: MemberSighting(member(name), 1.0) for name in ("w1", "w2")}
+        self.hanging: set[str] = set()
+        self.sightings = {name: Sighting(member(name), 1.0) for name in ("w1", "w2")}
+        self.held: dict[str, list[HeldWrites]] = {}
         self.on_state: dict[MoveState, Callable[[], None]] = {}
         self.before: Callable[[str], Awaitable[None]] | None = None
         self.unreachable: set[str] = set()
+        self.plans: set[str] = set()
         self.feed: list[tuple[QueueKey, int, str]] = []
         self.lives = 0
+        self.sealed: list[Seal] = []
+        self.removed: dict[tuple[str, str], float] = {}
+        self.opened: dict[tuple[str, str, str], int] = {}
 
     # -- what tests do -----------------------------------------------------------------------------------------------
 
@@ -138,6 +160,15 @@ class World(Steps):
         held = [placement.state.value] if placement.state is not PlacementState.OPEN else []
         return [f"{s.partition}{' sealed' if s.sealed else ''}" for s in placement.segments] + held
 
+    def last(self, queue: str) -> FakeQueue:
+        """Return what writes to a queue go to."""
+        segment = self.placements[QueueKey(PROJECT, queue)].segments[-1]
+        return self.queues[segment.partition, segment.physical]
+
+    def kept(self) -> list[tuple[str, str]]:
+        """Return the queues on partitions, hidden names as the queue's own."""
+        return sorted((partition, plain(physical)) for partition, physical in self.queues)
+
     # -- the steps ---------------------------------------------------------------------------------------------------
 
     async def _called(self, name: str) -> None:
@@ -152,17 +183,20 @@ class World(Steps):
         await self._called("move")
         return self.moves.get(move_id)
 
+    async def has_plan(self, plan_id: str) -> bool:
+        await self._called("has_plan")
+        return plan_id in self.plans
+
     async def partition(self, name: str) -> Partition | None:
         await self._called("partition")
         return self.partitions.get(name)
 
-    async def members(self) -> list[MemberSighting]:
+    async def members(self) -> list[Sighting]:
         await self._called("members")
-        position = len(self.feed)
+        seals = frozenset(p.seal for p in self.placements.values() if p.seal and p.queue not in self.hanging)
         for name, seen in self.sightings.items():
-            if name not in self.silent:
-                acked = replace(seen.member, applied=position, acked=position)
-                self.sightings[name] = replace(seen, member=acked)
+            acks = frozenset[Seal]() if name in self.silent else seals
+            self.sightings[name] = seen._replace(member=restamped(seen.member, acks=acks))
         return list(self.sightings.values())
 
     async def busy(self, partition: str, limit: int) -> int:
@@ -183,7 +217,7 @@ class World(Steps):
 
     def _store(self, move: Move) -> None:
         entered = self.moves[move.id].state is not move.state
-        self.moves[move.id] = replace(move, holder=Holder("mover", self.tokens.get(move.id, 1), 0.0))
+        self.moves[move.id] = replace(move, holder=Holder("mover", self.tokens.get(move.id, 1)))
         if entered:
             action = self.on_state.pop(move.state, None)
             if action is not None:
@@ -200,8 +234,30 @@ class World(Steps):
         for segment in placement.segments:
             assert (segment.partition, segment.physical) in self.queues, f"{segment} has no queue"
         self._watch_dead_letters(placement)
+        self._watch_marks(stored, placement)
+        self._watch_names(placement)
         self.placements[placement.key] = placement
-        self.feed.append((placement.key, placement.epoch, placement.born))
+        if placement.seal is not None:
+            self.sealed.append(placement.seal)
+
+    def _watch_names(self, placement: Placement) -> None:
+        """No two segments of a queue have the same name on a partition, also one after the other."""
+        for segment in placement.segments:
+            n = self.opened.setdefault((placement.born, segment.partition, segment.physical), segment.n)
+            assert n == segment.n or placement.group is not None, f"{segment} has the name of segment {n}"
+
+    def _watch_marks(self, before: Placement, after: Placement) -> None:
+        """A segment that gets another one behind it is closed to all writes of before; the one that takes writes is
+        open to those that are to come."""
+        if after.segments[-1].n > before.segments[-1].n:
+            assert self._mark(before) == after.epoch, f"{before} was not closed"
+        if after.state is PlacementState.OPEN:
+            assert self._mark(after) <= after.epoch, f"{after} is closed to itself"
+
+    def _mark(self, placement: Placement) -> int:
+        last = placement.segments[-1]
+        life, epoch = self.closed.get((last.partition, last.physical), ("", 0))
+        return epoch if life == placement.born else 0
 
     def _watch_dead_letters(self, placement: Placement) -> None:
         last = placement.segments[-1]
@@ -211,9 +267,13 @@ class World(Steps):
             named = [segment.partition for segment in taker.segments]
             assert last.partition in named, f"dead letters of {placement} come into what no placement names"
 
-    async def position(self, placement: Placement) -> int:
-        await self._called("position")
-        return self.feed.index((placement.key, placement.epoch, placement.born)) + 1
+    async def held_writes(self, move_id: str) -> list[HeldWrites]:
+        await self._called("held_writes")
+        return self.held.get(move_id, [])
+
+    async def forget_held_writes(self, move_id: str) -> None:
+        await self._called("forget_held_writes")
+        self.held.pop(move_id, None)
 
     async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
         await self._called("dead_letter_queue")
@@ -237,9 +297,20 @@ class World(Steps):
     async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         await self._called("bring_in_step")
         old, new = self._queue(source), self._queue(target)
+        removed = self.removed.pop((target.partition, target.physical), None)
+        if removed is not None:
+            # A deletion of it may still be done, or a worker read by what it knew.
+            assert self.placements[key].group is not None, f"{target} is made again"
+            assert self.clock.monotonic() - removed >= REUSE, f"{target} is made again too early"
         self.queues[target.partition, target.physical] = replace(
             new, metadata=dict(old.metadata), subscribers=set(old.subscribers)
         )
+
+    async def close(self, placement: Placement, within: float) -> None:
+        await self._called("close")
+        last = placement.segments[-1]
+        self._queue(last)
+        self.closed[last.partition, last.physical] = (placement.born, max(self._mark(placement), placement.epoch + 1))
 
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         await self._called("look")
@@ -264,6 +335,18 @@ class World(Steps):
         assert not named, f"{segment} is deleted and named by {placement}"
         assert queue.free + queue.claimed == 0, f"{segment} is deleted with messages"
         self.queues.pop((segment.partition, segment.physical), None)
+        self.removed[segment.partition, segment.physical] = self.clock.monotonic()
+
+
+def plain(physical: str) -> str:
+    """Return the name of the queue that has this name on a partition."""
+    return re.sub(r"-\d+-[0-9a-f]{12}$", "", physical)
+
+
+def restamped(member: Member, *, stamp: str | None = None, acks: frozenset[Seal] | None = None) -> Member:
+    """Return it as it is read when it has renewed (another ``stamp``), or acknowledges other seals."""
+    changed = member if acks is None else replace(member, acks=acks)
+    return Member.from_json(changed.to_json(), stamp=member.stamp if stamp is None else stamp)
 
 
 def make_partition(
@@ -273,4 +356,5 @@ def make_partition(
 
 
 def member(name: str, *, capabilities: tuple[str, ...] = (CHAINS,), synced: bool = True, lease: float = 30.0) -> Member:
-    return Member(name, synced=synced, capabilities=capabilities, lease=lease)
+    document = Member(name, synced=synced, capabilities=capabilities, lease=lease).to_json()
+    return Member.from_json(document, stamp=f"{name}-1")

@@ -29,7 +29,7 @@ def walk(nodes, prefix=""):
 
 
 def test_every_route_of_the_application_is_a_row_with_policy_and_documentation():
-    app = build(options.load(overrides=CATALOG), None, None)
+    app = build(options.load(overrides=CATALOG), None, None, None)
     walked = {
         (method, path)
         for path, methods in walk(app._router._roots)

@@ -8,6 +8,7 @@ import pytest
 from catalog.errors import CatalogUnavailable
 from catalog.model import Member
 from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy.admin.members import MemberRoll
 from tests.unit.admin_api import admin_api, put_partition, versions
 
 ONE = {"hosts": ["http://one", "http://two"], "weight": 1}
@@ -46,39 +47,39 @@ async def test_a_host_that_was_not_probed_yet(tmp_path):
 
 
 async def test_members_and_how_old_their_news_is(api):
-    await api.catalog.renew_member(Member("host/1/x", applied=3, synced=True))
+    await api.catalog.register_member(Member("host/1/x", applied=3, synced=True))
     (member,) = (await api.client.get("/v1/health")).json()["members"]
     assert member.pop("age") + member.pop("may_write_for") == pytest.approx(600, abs=0.01)
+    assert member.pop("renewed").endswith("Z")
     assert member == {
-        "holds": {},
         "id": "host/1/x",
+        "beat": 0,
         "synced": True,
         "applied": 3,
-        "acked": 0,
         "capabilities": [],
         "lease": 0.0,
+        "late_writes": 0,
         "fresh": True,
     }
 
 
 async def test_a_member_whose_feed_is_cut_is_not_fresh(api):
-    await api.catalog.renew_member(Member("host/1/x", applied=3, synced=False))
+    await api.catalog.register_member(Member("host/1/x", applied=3, synced=False))
     (member,) = (await api.client.get("/v1/health")).json()["members"]
     assert (member["synced"], member["fresh"]) == (False, False)
 
 
 @pytest.mark.parametrize("promised", [1.0, 0.0])
-async def test_a_member_that_is_overdue_is_not_fresh(tmp_path, promised):
+async def test_a_member_that_is_overdue_is_not_fresh(tmp_path, promised, monkeypatch):
+    now = 0.0
+    build = MemberRoll.__init__
+    monkeypatch.setattr(MemberRoll, "__init__", lambda self, catalog: build(self, catalog, lambda: now))
     async with admin_api(tmp_path, directory__lease=1, directory__member_interval=0.1) as api:
-        await api.catalog.renew_member(Member("host/1/x", synced=True, lease=promised))
-        sightings = SQLiteCatalog.list_members
-
-        async def later(self):
-            return [type(s)(s.member, s.age + 1) for s in await sightings(self)]
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(SQLiteCatalog, "list_members", later)
-            assert (await api.client.get("/v1/health")).json()["members"][0]["fresh"] is False
+        await api.catalog.register_member(Member("host/1/x", synced=True, lease=promised))
+        fresh = [(await api.client.get("/v1/health")).json()["members"][0]["fresh"]]
+        now = 1.0
+        fresh.append((await api.client.get("/v1/health")).json()["members"][0]["fresh"])
+    assert fresh == [True, False]
 
 
 async def test_an_unreachable_catalog_is_503_with_what_is_known(api, monkeypatch):

@@ -161,7 +161,7 @@ async def test_a_dry_run_asks_whoever_can_rehearse(api):
         return answer
 
     conf = options.load(overrides={"catalog.uri": "sqlite:////unused"})
-    transport = httpx.ASGITransport(build(conf, api.catalog, None, rehearse))
+    transport = httpx.ASGITransport(build(conf, api.catalog, None, None, rehearse))
     async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
         document = (await client.post("/v1/moves", json=ORDER | {"dry_run": True})).json()
         assert [m["queue"] for m in document["moves"]] == ["q"]
@@ -518,6 +518,16 @@ async def test_a_wrong_filter_is_named(api, query):
 async def test_a_move_that_is_not_there(api, verb):
     method = "POST" if verb == "/pause" else "GET"
     await refused(await api.client.request(method, f"/v1/moves/m-0{verb}"), 404, "There is no move m-0.")
+
+
+async def test_lists_are_whole_when_asked(api):
+    await api.client.post("/v1/moves", json=ORDER)
+    (short,) = (await api.client.get("/v1/moves")).json()["moves"]
+    page = (await api.client.get("/v1/moves?whole=true&limit=1")).json()
+    assert page["moves"] == [(await api.client.get(f"/v1/moves/{short['id']}")).json()]
+    assert "whole=true" in page["links"][0]["href"]
+    assert (await api.client.get("/v1/moves?whole=false")).json()["moves"] == [short]
+    assert (await api.client.get("/v1/moves?whole=yes")).status_code == 400
 
 
 async def test_a_certificate_is_there_when_the_move_is_done(api):

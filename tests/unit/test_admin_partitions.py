@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import Move, PartitionState
+from catalog.model import Move, PartitionState, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
-from tests.unit.admin_api import admin_api, put_partition, put_placement, versions
+from marconi_proxy.admin import pins
+from tests.unit.admin_api import admin_api, our_node, put_partition, put_placement, versions
 
 ONE = {"hosts": ["http://one:8888"], "weight": 100}
 
@@ -49,6 +50,9 @@ async def test_partitions_are_a_bare_array_by_name(api):
         "state": "enabled",
         "api_versions": [],
         "inventory": None,
+        "fences": False,
+        "store": None,
+        "same_store": [],
     }
 
 
@@ -64,6 +68,9 @@ async def test_a_new_partition_is_registered_with_the_versions_its_hosts_share(a
         "state": "enabled",
         "api_versions": ["v1.1", "v2"],
         "inventory": None,
+        "fences": False,
+        "store": None,
+        "same_store": [],
     }
 
 
@@ -252,3 +259,141 @@ async def test_registering_again_revives_a_partition_whose_removal_was_interrupt
     # Any replacement revives (catalog interface); the version shows that there was one.
     assert await api.catalog.get_partition("p") == replace(before, version=2)
     assert (await api.catalog.get_partition("p")).version == 2
+
+
+@pytest.fixture
+async def nodes(tmp_path):
+    """Of nodes of ours: two addresses of one store, another store, and an address that nobody answers."""
+    hosts = {"a": our_node("0a"), "alias": our_node("0a"), "b": our_node("0b"), "older": our_node("0a", fences=False)}
+    async with admin_api(tmp_path, hosts) as api:
+        assert (await register(api, "first", "http://a")).status_code == 201
+        yield api
+
+
+async def register(api, name, *hosts):
+    return await api.client.put(f"/v1/partitions/{name}", json={"hosts": list(hosts), "weight": 1})
+
+
+async def shown(api, name="first"):
+    document = (await api.client.get(f"/v1/partitions/{name}")).json()
+    return document["fences"], document["store"], document["same_store"]
+
+
+async def test_registering_learns_the_store_and_whether_it_fences(nodes):
+    assert await shown(nodes) == (True, "0a", [])
+
+
+async def test_a_store_is_registered_once_whatever_its_addresses(nodes):
+    description = await refused(await register(nodes, "second", "http://alias"), 409)
+    assert "partition first" in description
+    assert "Nothing was changed" in description
+    assert "partition set first --host" in description
+    assert (await nodes.client.get("/v1/partitions/second")).status_code == 404
+    assert (await register(nodes, "second", "http://b")).status_code == 201
+    changed = await nodes.client.patch("/v1/partitions/second", json={"hosts": ["http://alias"]})
+    assert "partition first" in await refused(changed, 409)
+    assert await shown(nodes, "second") == (True, "0b", [])
+    # It may keep its own.
+    assert (await nodes.client.patch("/v1/partitions/first", json={"hosts": ["http://alias"]})).status_code == 200
+
+
+async def test_hosts_of_one_partition_serve_one_store(nodes):
+    description = await refused(await register(nodes, "second", "http://b", "http://alias"), 409)
+    assert description.startswith("Hosts of partition second serve different stores: 0a, 0b")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "fences"),
+    [(["http://a", "http://alias"], True), (["http://a", "http://older"], False), (["http://a", "http://away"], False)],
+)
+async def test_a_partition_fences_if_all_its_hosts_do(nodes, hosts, fences):
+    assert (await nodes.client.patch("/v1/partitions/first", json={"hosts": hosts})).status_code == 200
+    assert await shown(nodes) == (fences, "0a", [])
+
+
+async def test_one_store_that_was_registered_twice_is_shown(nodes):
+    """The second one did not answer when it was registered."""
+    partition = await put_partition(nodes.catalog, "second", "http://alias")
+    await nodes.catalog.replace_partition(replace(partition, store="0a", version=2))
+    assert await shown(nodes) == (True, "0a", ["second"])
+    listed = (await nodes.client.get("/v1/partitions")).json()
+    assert [entry["same_store"] for entry in listed] == [["second"], ["first"]]
+
+
+# -- tenants that are pinned there -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def pinned(api):
+    for name in ("p", "q"):
+        await put_partition(api.catalog, name)
+    for project in ("a", "", "Gr\u00c3\u00bc"):
+        await api.catalog.put_tenant(Tenant(project, spread=3, pinned="p"))
+    await api.catalog.put_tenant(Tenant("z", pinned="q"))
+
+
+@pytest.mark.parametrize("change", [{"state": "cordoned"}, {"state": "drained"}, {"weight": 0}, {"state": "disabled"}])
+async def test_a_change_that_has_new_queues_of_tenants_refused_names_them(api, pinned, change):
+    response = await api.client.patch("/v1/partitions/p", json=change)
+    assert (response.status_code, response.json()) == (200, {"pinned": [None, "Gr\u00fc", "a"], "more": False})
+    assert (await api.client.patch("/v1/partitions/p", json={"state": "enabled", "weight": 1})).content == b""
+
+
+async def test_of_many_pinned_tenants_some_are_named(api, pinned, monkeypatch):
+    monkeypatch.setattr(pins, "NAMED", 2)
+    response = await api.client.patch("/v1/partitions/p", json={"state": "cordoned"})
+    assert response.json() == {"pinned": [None, "Gr\u00fc"], "more": True}
+
+
+async def test_tenants_are_pinned_to_another_partition(api, pinned):
+    response = await api.client.post("/v1/partitions/p/repin", json={"to": "q"})
+    assert (response.status_code, response.json()) == (200, {"tenants": 3})
+    assert await api.catalog.list_tenants(pinned="p", limit=9) == []
+    assert await api.catalog.get_tenant("a") == Tenant("a", 3, "q")
+    assert (await api.client.post("/v1/partitions/p/repin", json={"to": "q"})).json() == {"tenants": 0}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "to: must be"),
+        ({"to": "r"}, "to: r is not a registered partition"),
+        ({"to": "p"}, "to: p is no other partition that takes new queues"),
+        ({"to": "o"}, "to: o is no other partition that takes new queues"),
+        ({"to": "q", "from": "p"}, "from: "),
+    ],
+)
+async def test_where_no_tenant_can_be_pinned(api, pinned, body, said):
+    await put_partition(api.catalog, "o")
+    await api.client.patch("/v1/partitions/o", json={"state": "cordoned"})
+    assert said in await refused(await api.client.post("/v1/partitions/p/repin", json=body))
+    assert len(await api.catalog.list_tenants(pinned="p", limit=9)) == 3
+
+
+async def test_a_partition_that_tenants_are_pinned_to_is_not_deleted_unless_they_are_pinned_elsewhere(api, pinned):
+    description = await refused(await api.client.delete("/v1/partitions/p"), 409)
+    assert "Partition p was not removed: tenants -, Gr\u00fc, a are pinned to it, so that their" in description
+    assert "--repin TO" in description
+    await refused(await api.client.delete("/v1/partitions/p?repin=p"))
+    await put_placement(api.catalog, "a", "q", "p")
+    await refused(await api.client.delete("/v1/partitions/p?repin=q"), 409)
+    assert len(await api.catalog.list_tenants(pinned="p", limit=9)) == 3, "it stays, and so do they"
+    placement = (await api.catalog.list_placements(limit=1))[0]
+    await api.catalog.remove_placement(placement.key, placement.epoch, placement.born)
+    response = await api.client.delete("/v1/partitions/p?repin=q")
+    assert (response.status_code, response.json()) == (200, {"tenants": 3})
+    assert [p.name for p in await api.catalog.list_partitions()] == ["q"]
+    assert len(await api.catalog.list_tenants(pinned="q", limit=9)) == 4
+
+
+async def test_one_tenant_whose_pin_changes_meanwhile_is_left_alone(api, pinned, monkeypatch):
+    real = SQLiteCatalog.get_tenant
+
+    async def overtaken(self, project):
+        if project == "a":
+            await self.change_tenant("a", members={"pinned": None})
+        return await real(self, project)
+
+    monkeypatch.setattr(SQLiteCatalog, "get_tenant", overtaken)
+    assert (await api.client.post("/v1/partitions/p/repin", json={"to": "q"})).json() == {"tenants": 2}
+    assert await real(api.catalog, "a") == Tenant("a", 3)

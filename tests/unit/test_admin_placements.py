@@ -38,6 +38,7 @@ async def test_one_placement(api):
         "group": None,
         "born": BORN,
         "move": None,
+        "floor": 0,
     }
 
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from catalog.errors import PlanConflict
-from catalog.model import MoveState, PartitionState, Plan, PlanState, QueueKey
+from catalog.model import MoveState, PartitionState, PlanState, Progress, QueueKey, Tenant, WholePlan
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.moving.plans.executor import Executor
+from marconi_proxy.moving.plans.survey import whole_plan
 from tests.contract.plan_stage import Clock, enter, furnish, place
 from tests.unit.admin_api import admin_api
 from tests.unit.catalog_stage import BORN
@@ -23,6 +24,7 @@ DRAIN = {"kind": "drain", "partition": "p1"}
 async def api(tmp_path):
     async with admin_api(tmp_path) as api:
         await furnish(api.catalog, ["q", "r"], ("p1", "p2", "p3"))
+        await api.catalog.put_tenant(Tenant("a", spread=3))
         yield api
 
 
@@ -45,7 +47,7 @@ async def apply(api, document):
 
 
 def executor(api):
-    return Executor(api.catalog, clock=Clock(), longest=4)
+    return Executor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4)
 
 
 async def test_a_plan_is_made_stored_and_shown_with_what_will_happen(api):
@@ -57,10 +59,9 @@ async def test_a_plan_is_made_stored_and_shown_with_what_will_happen(api):
     assert [(m["queue"], m["source"], m["target"]) for m in plan["moves"]] == [("q", "p1", "p2"), ("r", "p1", "p2")]
     assert (summary["from"], summary["to"], summary["projects"]) == ({"p1": 2}, {"p2": 2}, 1)
     assert (summary["moves"], summary["waiting"], summary["state"]) == (2, 2, "planned")
-    assert summary["pause"] == {"at_most_ms": 500, "measured": None}
+    assert summary["pause"] == {"at_most_ms": 2000.0, "attempt_ms": 500, "measured": None}
     assert (summary["budgets"]["at_once"], summary["budgets"]["max_pause_ms"]) == (4, 500)
-    stored = await api.catalog.get_plan(plan["id"])
-    assert Plan.from_json(plan) == stored
+    assert WholePlan.from_json(plan) == await whole_plan(api.catalog, await api.catalog.get_plan(plan["id"]))
     assert (await api.client.get(f"/v1/plans/{plan['id']}")).json() == document
     assert await api.catalog.list_moves(limit=1) == []
 
@@ -73,7 +74,8 @@ async def test_what_past_moves_measured_is_said(api):
         await enter(api.catalog, move, MoveState.DONE, pause_ms=pause)
     document = await made(api, DRAIN | {"partition": "p2"})
     assert document["summary"]["pause"] == {
-        "at_most_ms": 1500.0,
+        "at_most_ms": 2000.0,
+        "attempt_ms": 1500.0,
         "measured": {"count": 2, "median_ms": 20.0, "p99_ms": 30.0, "longest_ms": 30.0},
     }
 
@@ -114,11 +116,51 @@ async def test_every_kind_of_plan(api, body, count):
         (DRAIN | {"budgets": {"at_once": 0}}, "budgets.at_once: "),
         (DRAIN | {"budgets": {"window": "soon"}}, "budgets.window: "),
         (DRAIN | {"budget": {}}, "budget: there is no such member"),
+        (DRAIN | {"repin": 7}, "repin: must be the name of a partition"),
+        (DRAIN | {"repin": "p1"}, "repin: partition p1 is not one that is to take queues"),
+        ({"kind": "rebalance", "repin": "p2"}, "repin: "),
+        (DRAIN | {"break_pins": "yes"}, "break_pins: must be true or false"),
     ],
 )
 async def test_a_wrong_selection_names_the_member_at_fault(api, body, start):
     await refused(await api.client.post("/v1/plans", json=body), 400, start)
     assert await api.catalog.list_plans(limit=1) == []
+
+
+async def test_a_plan_that_would_break_pins_is_409_and_names_the_tenants_and_the_ways_out(api):
+    await api.catalog.put_tenant(Tenant("a", pinned="p1"))
+    await api.catalog.put_tenant(Tenant("Gr\u00c3\u00bc", pinned="p1"))
+    for body in (DRAIN, {"kind": "rebalance"}, TENANT):
+        description = await refused(
+            await api.client.post("/v1/plans", json=body), 409, "Pins and spreads are in the way"
+        )
+        assert "tenant a is pinned to p1" in description
+        assert ("tenant Gr\u00fc is pinned to p1" in description) == (body is DRAIN)
+        assert description.endswith("--break-pins to move the queues all the same. Nothing was changed.")
+    assert await api.catalog.list_plans(limit=1) == []
+    document = await made(api, {"kind": "rebalance", "break_pins": True})
+    assert document["summary"]["broken"] == [{"project": "a", "reason": "is pinned to p1"}]
+    assert (document["summary"]["broken_count"], document["summary"]["kept_count"]) == (1, 0)
+
+
+async def test_tenants_are_pinned_elsewhere_when_the_plan_is_applied(api):
+    for project in ("a", "", "b"):
+        await api.catalog.put_tenant(Tenant(project, spread=2, pinned="p1"))
+    await api.catalog.put_tenant(Tenant("c", pinned="p2"))
+    document = await made(api, DRAIN | {"repin": "p3"})
+    assert document["summary"]["repin"] == "p3"
+    assert {m["target"] for m in document["plan"]["moves"]} == {"p3"}
+    assert await api.catalog.get_tenant("a") == Tenant("a", spread=2, pinned="p1")
+    assert (await apply(api, document)).json()["repinned"] == 3
+    assert await api.catalog.list_tenants(pinned="p1", limit=9) == []
+    assert await api.catalog.get_tenant("a") == Tenant("a", spread=2, pinned="p3")
+    assert (await api.catalog.get_tenant("c")).pinned == "p2"
+
+
+async def test_a_plan_that_breaks_a_pin_of_since_is_refused(api):
+    document = await made(api, DRAIN)
+    await api.catalog.put_tenant(Tenant("z", pinned="p1"))
+    assert "tenant z is pinned to p1" in await refused(await apply(api, document), 409)
 
 
 async def test_nothing_to_move_is_409(api):
@@ -240,7 +282,7 @@ async def test_a_decision_that_meets_an_executor_is_made_on_what_is_there_then(a
         if not met:
             met.append(1)
             now = await self.get_plan(plan.id)
-            changed = replace(now, version=now.version + 1, results={"open": [0]})
+            changed = replace(now, version=now.version + 1, progress=Progress().with_begun([0], 0.0))
             await real(self, changed)
             raise PlanConflict(plan.id, changed)
         await real(self, plan)

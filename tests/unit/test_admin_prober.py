@@ -12,7 +12,7 @@ from catalog import open_catalog
 from catalog.errors import CatalogUnavailable
 from marconi_proxy.admin.discovery import make_client
 from marconi_proxy.admin.prober import Prober
-from tests.unit.admin_api import network, put_partition, versions
+from tests.unit.admin_api import network, our_node, put_partition, versions
 
 NOW = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -59,6 +59,67 @@ async def test_versions_stay_when_no_host_tells(catalog, prober):
     prober.hosts["one"] = lambda request: httpx.Response(200, text="hello")
     await prober.round()
     assert (await catalog.get_partition("p")).api_versions == ("v2",)
+
+
+async def test_a_round_learns_the_store_and_its_fences(catalog, prober):
+    async def stored():
+        partition = await catalog.get_partition("p")
+        return partition.fences, partition.store
+
+    await put_partition(catalog, "p", "http://one", "http://two")
+    prober.hosts |= {"one": our_node("0a")}
+    await prober.round()
+    assert await stored() == (False, "0a")  # nobody knows what the other host would do
+    prober.hosts["two"] = our_node("0a")
+    await prober.round()
+    assert await stored() == (True, "0a")
+    del prober.hosts["one"]
+    await prober.round()
+    assert await stored() == (True, "0a")  # it is down, which changes nothing
+    prober.hosts["two"] = our_node("0a", fences=False)
+    await prober.round()
+    assert await stored() == (False, "0a")
+    prober.hosts |= dict.fromkeys(("one", "two"), versions("2"))
+    await prober.round()
+    assert await stored() == (False, None)
+
+
+async def test_one_store_seen_twice_is_logged_once(catalog, prober, caplog):
+    def complaints():
+        found = [record.getMessage() for record in caplog.records if "store" in record.getMessage()]
+        caplog.clear()
+        return found
+
+    caplog.set_level(logging.WARNING)
+    for name in ("p", "q"):
+        await put_partition(catalog, name, f"http://{name}")
+        prober.hosts[name] = our_node("0a")
+    await prober.round()
+    (complaint,) = complaints()
+    assert complaint.startswith("partitions p, q are over one store, 0a:")
+    await prober.round()
+    assert complaints() == []
+    prober.hosts["q"] = our_node("0b")
+    await prober.round()
+    prober.hosts["q"] = our_node("0a")
+    await prober.round()
+    assert len(complaints()) == 1
+
+
+async def test_hosts_over_different_stores_are_logged_and_nothing_is_learned(catalog, prober, caplog):
+    await put_partition(catalog, "p", "http://one", "http://two")
+    prober.hosts |= {"one": our_node("0a"), "two": our_node("0b")}
+    await prober.round()
+    assert "hosts of partition p serve different stores: 0a, 0b" in caplog.text
+    assert (await catalog.get_partition("p")).store is None
+
+
+@pytest.mark.parametrize("told", ["", "x" * 65, "a b"])
+async def test_what_is_no_name_of_a_store(catalog, prober, told):
+    await put_partition(catalog, "p", "http://one")
+    prober.hosts["one"] = our_node(told)
+    await prober.round()
+    assert (await catalog.get_partition("p")).store is None
 
 
 @pytest.mark.parametrize(

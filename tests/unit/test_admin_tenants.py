@@ -87,3 +87,33 @@ async def test_what_names_no_project_is_400(api, path):
 
 async def test_a_slash_that_is_not_encoded_is_another_path(api):
     assert (await api.client.get("/v1/tenants/a/b")).status_code == 404
+
+
+async def test_tenants_are_listed_in_pages_and_by_pin_and_spread(api):
+    await put_partition(api.catalog, "q")
+    for tenant in (Tenant("", pinned="p"), Tenant("-", 2), Tenant("a/b", 2, "q"), Tenant("\u00c3\u00a9", pinned="p")):
+        await api.catalog.put_tenant(tenant)
+    found, path = [], "/v1/tenants?limit=1"
+    while page := (await api.client.get(path)).json()["tenants"]:
+        found += page
+        path = (await api.client.get(path)).json()["links"][0]["href"]
+    assert found == [
+        {"project": None, "spread": 1, "pinned": "p"},
+        {"project": "-", "spread": 2, "pinned": None},
+        {"project": "a/b", "spread": 2, "pinned": "q"},
+        {"project": "\u00e9", "spread": 1, "pinned": "p"},
+    ]
+    for query, projects in (
+        ("pinned=p", [None, "\u00e9"]),
+        ("spread=2", ["-", "a/b"]),
+        ("pinned=q&spread=2", ["a/b"]),
+        ("pinned=r", []),
+        ("pinned=p&marker=-", ["\u00e9"]),
+    ):
+        document = (await api.client.get(f"/v1/tenants?{query}")).json()
+        assert [tenant["project"] for tenant in document["tenants"]] == projects
+
+
+@pytest.mark.parametrize("query", ["spread=0", "spread=many", "limit=1001", "marker=id:", "pin=p"])
+async def test_a_list_of_tenants_that_cannot_be_is_400(api, query):
+    assert (await api.client.get(f"/v1/tenants?{query}")).status_code == 400

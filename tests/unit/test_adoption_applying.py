@@ -469,7 +469,7 @@ async def test_chains_wait_until_every_worker_can_serve_them(stage: Stage) -> No
     for name in ("north", "south"):
         await stage.post(name, "a", 1)
     plan = await stage.plan()
-    await stage.catalog.renew_member(Member("old/1/boot", 0, True, lease=30.0))
+    await stage.catalog.register_member(Member("old/1/boot", synced=True, capabilities=("chains-1",), lease=30.0))
     with pytest.raises(Stopped, match="cannot serve a chain: member old/1/boot; nothing was done"):
         await stage.apply(plan)
     assert await stage.catalog.list_placements(limit=10) == []

@@ -216,8 +216,8 @@ async def damage(stage: Stage, kind: str) -> tuple[str, str, str]:
             placed = await stage.place("left", "south", "north", made=False)
             await stage.catalog.replace_placement(replace(placed, epoch=2, segments=placed.segments[1:]))
             await stage.nodes.put("north", P, "left")
-            await stage.move(placed, MoveState.DONE, way=("south", "north"))
             queue = hidden_name(P, "left", placed.born, 0)
+            await stage.move(placed, MoveState.DONE, way=("south", "north"), facts={"touched": [[partition, queue]]})
             await stage.nodes.put(partition, P, queue)
     return kind, queue, partition
 
@@ -298,6 +298,25 @@ async def test_what_was_begun_is_finished(stage: Stage, state: PlacementState, t
     assert await stage.kinds() == []
 
 
+@pytest.mark.parametrize("state", [PlacementState.CREATING, PlacementState.DELETING, PlacementState.SEALING])
+async def test_what_looks_old_and_changes_while_it_is_watched_is_left_to_who_changes_it(
+    stage: Stage, state: PlacementState
+) -> None:
+    """Its time is of a machine whose clock is behind."""
+    placed = await stage.place("q", "north", state=state, made=False)
+    (finding,), _ = await stage.verify()
+    opened = replace(placed, epoch=2, state=PlacementState.OPEN, since=PAST + 1.0)
+
+    async def go_on() -> None:
+        await stage.catalog.replace_placement(opened)
+        await stage.nodes.put("north", P, "q")
+
+    stage.clock.at_sleep = go_on
+    await stage.shop().repairing(lambda finding, text: None).repair(finding)
+    assert await stage.stored("q") == opened
+    assert await stage.has("north", "q")
+
+
 async def test_a_leftover_with_messages_is_kept(stage: Stage) -> None:
     _, queue, _ = await damage(stage, "leftover")
     await stage.post("south", queue)
@@ -307,12 +326,19 @@ async def test_a_leftover_with_messages_is_kept(stage: Stage) -> None:
     assert await stage.has("south", queue)
 
 
-async def test_a_name_that_a_move_may_use_again_is_no_leftover(stage: Stage) -> None:
+@pytest.mark.parametrize("made", ["by it", "elsewhere", "not by it"])
+async def test_what_a_move_has_made_and_not_deleted_is_a_leftover(stage: Stage, made: str) -> None:
+    """No move makes the same name again, so it is deleted also of one that was cancelled. Of a name that only looks
+    like one of a move, nothing is known."""
     placed = await stage.place("q", "north")
-    await stage.move(placed, MoveState.CANCELLED)
-    physical = hidden_name(P, "q", placed.born, 1)
+    physical = hidden_name(P, "q", placed.born, 1, "move-q/0")
+    touched = {"by it": [["south", physical]], "elsewhere": [["west", physical]], "not by it": []}[made]
+    await stage.move(placed, MoveState.CANCELLED, facts={"touched": touched})
     await stage.nodes.put("south", P, physical)
-    assert await stage.kinds() == [("orphan", physical, "south")]
+    kind = "leftover" if made == "by it" else "orphan"
+    assert await stage.kinds() == [(kind, physical, "south")]
+    outcome = Outcome.REPAIRED if made == "by it" else Outcome.REMAINS
+    assert await stage.repair() == {physical: outcome}
 
 
 async def test_nothing_of_a_queue_that_is_moved_again_is_a_leftover_yet(stage: Stage) -> None:
@@ -353,8 +379,8 @@ async def test_a_made_up_name_leads_to_its_queue_however_long_that_is(stage: Sta
         await stage.place(f"{queue[:46]}-{number}", "north")
     placed = await stage.place(queue, "north", named={0: hidden_name(P, queue, "born", 0)}, born="born")
     assert await stage.kinds() == []
-    await stage.move(placed, MoveState.DONE, way=("south", "north"))
     other = hidden_name(P, queue, placed.born, 0)
+    await stage.move(placed, MoveState.DONE, way=("south", "north"), facts={"touched": [["south", other]]})
     await stage.nodes.put("south", P, other)
     if gone:
         await stage.catalog.remove_placement(placed.key, 1, placed.born)

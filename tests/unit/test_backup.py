@@ -12,19 +12,34 @@ import pytest
 
 from catalog.backup import reading
 from catalog.backup.exporting import export
-from catalog.backup.importing import HalfLoaded, load, verify
+from catalog.backup.importing import HalfLoaded, let_lapse, load, verify
 from catalog.backup.lines import end_line, header_line, kind_of, value_line
 from catalog.backup.reading import Backup, BadBackup
 from catalog.backup.shapes import SHAPES
 from catalog.errors import CatalogUnavailable, LoadUnfinished, NotEmpty
-from catalog.model import KINDS, LogEntry, MoveState, Partition, PlacementState, Tenant
-from tests.contract.examples import move, partition, placement, plan
+from catalog.model import (
+    KINDS,
+    Ending,
+    LogEntry,
+    Member,
+    MoveState,
+    Outcome,
+    Partition,
+    Placement,
+    PlacementState,
+    Tenant,
+    WholePlan,
+)
+from tests.contract.examples import move, partition, placement, whole_plan
 from tests.simulation.memory_catalog import MemoryCatalog, Store
+from tests.unit.moving_world import FakeClock
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
+AT = 1700000000.0
 MOVE = replace(
     move("m-1"), log=(LogEntry(1.5, MoveState.PLANNED, "asked", (("attempt", 2),)),), certificate={"a": [1, None]}
 )
+WHOLE = whole_plan("plan-1", "orders", "news")
 VALUES = [
     partition("p1"),
     Partition("p2", ("https://p2.example:8888",), region="\u00fc", labels=("b", "a"), api_versions=("v2",)),
@@ -33,7 +48,8 @@ VALUES = [
     placement("q", "p1", "p2", project=""),
     placement("~t", "p2", state=PlacementState.RESERVED),
     MOVE,
-    plan("plan-1", "orders", "news"),
+    WHOLE.plan,
+    *WHOLE.moves,
 ]
 
 
@@ -92,14 +108,14 @@ def test_lines_are_a_contract():
 @pytest.mark.parametrize("value", VALUES)
 def test_every_field_has_a_shape(value):
     document = json.loads(value_line(value))["value"]
-    assert document.keys() == SHAPES[kind_of(value)].keys()
+    assert document.keys() == {field.removesuffix("?") for field in SHAPES[kind_of(value)]}
 
 
 def test_batches_are_bounded_by_number_and_size(monkeypatch):
     monkeypatch.setattr(reading, "_BATCH", 3)
-    assert [len(batch) for batch in Backup(stream(backup())).batches()] == [3, 3, 2]
+    assert [len(batch) for batch in Backup(stream(backup())).batches()] == [3, 3, 3, 1]
     monkeypatch.setattr(reading, "_BATCH_BYTES", 10)
-    assert [len(batch) for batch in Backup(stream(backup())).batches()] == [1] * 8
+    assert [len(batch) for batch in Backup(stream(backup())).batches()] == [1] * 10
 
 
 def damaged(at, **changes):
@@ -151,7 +167,12 @@ def damaged(at, **changes):
         (damaged(6, facts=[1]), r"line 8: move.facts: \[1\] is not an object"),
         (damaged(6, facts={"$a": 1}), "line 8: move: facts: a key"),
         (damaged(6, source="p2"), "line 8: move: target: the queue is on p2 already"),
-        (damaged(7, title="another"), "line 9: plan: hash: "),
+        (damaged(7, title="another"), "line 11: planned_move: hash: "),
+        (damaged(8, queue="another"), "line 11: planned_move: hash: "),
+        (damaged(7, size=1), "line 10: planned_move: hash: "),
+        (damaged(7, size=3), "line 12: planned_move: some of plan 'plan-1' are missing"),
+        (damaged(8, number=2), "line 10: planned_move: number 2 of plan 'plan-1' is too many"),
+        (damaged(8, plan="plan-0"), "line 10: planned_move: number 0 of plan 'plan-0' is too many"),
     ],
 )
 def test_a_field_that_is_wrong_is_named_with_its_line(lines, words):
@@ -160,6 +181,8 @@ def test_a_field_that_is_wrong_is_named_with_its_line(lines, words):
 
 
 GOOD = backup()
+# What an import of it at AT leaves.
+RESTORED = backup([value_line(v.restored(AT) if isinstance(v, Placement) else v) for v in VALUES])
 HEADER = json.loads(GOOD[0])
 
 
@@ -180,10 +203,10 @@ def header(**changes) -> bytes:
         ([header(time=None), *GOOD[1:]], "line 1: time: "),
         (GOOD[:5], "line 6: the backup ends here, without its last line: it was cut off"),
         ([*GOOD[:5], GOOD[5][:-9]], "line 6: the backup ends here"),
-        ([*GOOD[:-1], GOOD[-1][:-1]], "line 10: the backup ends here"),
-        ([*GOOD, b"\n"], "line 11: there is something after the last line"),
+        ([*GOOD[:-1], GOOD[-1][:-1]], "line 12: the backup ends here"),
+        ([*GOOD, b"\n"], "line 13: there is something after the last line"),
         ([*GOOD[:2], *GOOD[3:]], "line 5: placement.segments: partition 'p2' is not in this backup"),
-        ([*GOOD[:3], *GOOD[4:]], "line 9: counts: are not those of the lines before"),
+        ([*GOOD[:3], *GOOD[4:]], "line 11: counts: are not those of the lines before"),
         ([*GOOD[:2], b'{"kind": "queue", "value": {}}\n', *GOOD[2:]], "line 3: kind: is none of partition, "),
         ([*GOOD[:2], b'{"kind": "tenant"}\n', *GOOD[2:]], "line 3: has not exactly a kind and a value"),
         ([*GOOD[:2], b"\n", *GOOD[2:]], "line 3: is not a JSON object"),
@@ -192,7 +215,7 @@ def header(**changes) -> bytes:
         ([GOOD[0], GOOD[3], *GOOD[1:3], *GOOD[4:]], "line 3: stands before what it must come after"),
         (
             [line.replace(b'"weight":100', b'"weight":200') for line in GOOD],
-            "line 10: sha256: is not that of the lines",
+            "line 12: sha256: is not that of the lines",
         ),
         (
             [*GOOD[:7], GOOD[7].replace(b'"m-1"', b'"m-0"'), *GOOD[7:]],
@@ -216,20 +239,90 @@ def test_a_line_without_end_is_not_read_into_memory(monkeypatch):
 async def test_from_a_backup_to_a_catalog_and_back(catalog):
     seen = []
     lines = backup()
-    counts = {"partition": 2, "tenant": 2, "placement": 2, "move": 1, "plan": 1}
+    counts = {"partition": 2, "tenant": 2, "placement": 2, "move": 1, "plan": 1, "planned_move": 2}
     assert await verify(stream(lines), lambda found: seen.append(found.read)) == counts
     assert seen == [sum(map(len, lines))]
-    assert await load(catalog, stream(lines), replace=False, seen=nothing) == counts
-    assert await exported(catalog) == b"".join(lines)
+    assert await load(catalog, stream(lines), AT, replace=False, seen=nothing) == counts
+    assert await exported(catalog) == b"".join(RESTORED)
+
+
+OF_BEFORE = {
+    "id": "plan-1",
+    "hash": "",
+    "title": "the plan plan-1",
+    "created": 1.5,
+    "version": 7,
+    "state": "running",
+    "budgets": {"at_once": 2},
+    "moves": [{"project": "project", "queue": f"q{n}", "source": "p1", "target": "p2"} for n in range(5)],
+    "preconditions": {"born": ["b"] * 5, "groups": [[1, 2]], "emptied": [], "left_out_count": 0},
+    "results": {
+        "open": [3],
+        "ended": {"0": "done", "2": "failed"},
+        "reasons": {"2": "it was tried 20 times"},
+        "pauses": {"0": 21.0},
+        "last": 1700000000.0,
+        "allowance": 2.5,
+        "note": "a note",
+    },
+}
+OF_BEFORE["hash"] = sha256(
+    json.dumps(
+        [OF_BEFORE[name] for name in ("id", "title", "budgets", "moves", "preconditions")],
+        sort_keys=True,
+        separators=(",", ":"),
+    ).encode()
+).hexdigest()
+
+
+def of_schema_3(plan) -> list[bytes]:
+    """The lines of a backup of schema version 3."""
+    lines = [value_line(value) for value in VALUES[:7]]
+    lines += [json.dumps({"kind": "plan", "value": plan}).encode() + b"\n"]
+    lines = [header(schema=3), *lines]
+    counts = {"partition": 2, "tenant": 2, "placement": 2, "move": 1, "plan": 1}
+    return [*lines, end_line(counts, sha256(b"".join(lines)).hexdigest())]
+
+
+async def test_a_plan_of_a_backup_of_before_is_carried_over(catalog):
+    counts = await load(catalog, stream(of_schema_3(OF_BEFORE)), AT, replace=False, seen=nothing)
+    assert (counts["plan"], counts["planned_move"]) == (1, 0)
+    (plan,) = await catalog.list_plans(active=True, limit=9)
+    progress = plan.progress
+    assert (plan.size, plan.version, plan.hash) == (5, 8, OF_BEFORE["hash"])
+    assert (progress.next, progress.ahead, progress.pending) == (1, (2, 3), (3,))
+    assert (progress.counts, progress.pauses) == ({Outcome.DONE: 1, Outcome.FAILED: 1}, ((21.0, 1),))
+    assert (progress.endings, progress.allowance, progress.note) == ((), 2.5, "a note")
+    moves = await catalog.list_planned_moves("plan-1", limit=9)
+    assert [move.group for move in moves] == [None, (1, 2), (1, 2), None, None]
+    assert [move.ending for move in moves] == [
+        Ending(0, Outcome.DONE, "", 21.0),
+        None,
+        Ending(2, Outcome.FAILED, "it was tried 20 times"),
+        None,
+        None,
+    ]
+    assert WholePlan(plan, tuple(moves)).preconditions == OF_BEFORE["preconditions"]
+    # What is exported is in the present form, and is read again.
+    again = MemoryCatalog(Store(lambda: 1700000000.0))
+    await load(again, io.BytesIO(await exported(catalog)), AT, replace=False, seen=nothing)
+    assert await exported(again) == await exported(catalog)
+
+
+def test_a_plan_of_a_backup_of_before_that_was_changed_is_refused():
+    with pytest.raises(BadBackup, match=r"^line 9: plan: hash: "):
+        values_of(of_schema_3(OF_BEFORE | {"title": "another"}))
+    with pytest.raises(BadBackup, match=r"^line 9: plan\.results: is missing"):
+        values_of(of_schema_3({name: value for name, value in OF_BEFORE.items() if name != "results"}))
 
 
 async def test_what_is_wrong_at_once_changes_nothing(catalog):
     await catalog.insert_partition(partition("p1"))
     before = await exported(catalog)
     with pytest.raises(BadBackup):
-        await load(catalog, stream(damaged(0, weight=-1)), replace=True, seen=nothing)
+        await load(catalog, stream(damaged(0, weight=-1)), AT, replace=True, seen=nothing)
     with pytest.raises(NotEmpty):
-        await load(catalog, stream(GOOD), replace=False, seen=nothing)
+        await load(catalog, stream(GOOD), AT, replace=False, seen=nothing)
     assert await exported(catalog) == before
 
 
@@ -241,7 +334,7 @@ class Unreachable(MemoryCatalog):
 async def test_nobody_knows_how_far_an_emptying_went_that_was_not_answered():
     catalog = Unreachable(Store(lambda: 1700000000.0))
     with pytest.raises(HalfLoaded, match="may have been emptied") as caught:
-        await load(catalog, stream(backup()), replace=True, seen=nothing)
+        await load(catalog, stream(backup()), AT, replace=True, seen=nothing)
     assert not caught.value.emptied
     assert isinstance(caught.value.__cause__, CatalogUnavailable)
 
@@ -250,9 +343,111 @@ async def test_what_is_wrong_later_leaves_the_mark(catalog, monkeypatch):
     monkeypatch.setattr(reading, "_BATCH", 2)
     for lines in (GOOD[:-1], [*GOOD[:-1], GOOD[-1].replace(b'"sha256":"', b'"sha256":"0')], damaged(6, facts=[])):
         with pytest.raises(HalfLoaded) as refused:
-            await load(catalog, stream(lines), replace=False, seen=nothing)
+            await load(catalog, stream(lines), AT, replace=False, seen=nothing)
         assert isinstance(refused.value.__cause__, BadBackup)
         with pytest.raises(LoadUnfinished):
             await exported(catalog)
-    await load(catalog, stream(GOOD), replace=False, seen=nothing)
-    assert await exported(catalog) == b"".join(GOOD)
+    await load(catalog, stream(GOOD), AT, replace=False, seen=nothing)
+    assert await exported(catalog) == b"".join(RESTORED)
+
+
+# -- before a backup is loaded -----------------------------------------------------------------------------------------
+
+
+class Watch:
+    """A catalog, a clock that goes when it is waited, and what is done meanwhile: by seconds."""
+
+    def __init__(self):
+        self.clock = FakeClock()
+        self.store = Store(self.clock.now)
+        self.catalog = MemoryCatalog(self.store)
+        self.meanwhile = {}
+        self.left = []
+
+    async def sleep(self, seconds):
+        await self.clock.sleep(seconds)
+        for at in [at for at in self.meanwhile if at <= self.clock.slept]:
+            await self.meanwhile.pop(at)()
+
+    async def let_lapse(self):
+        await let_lapse(self.catalog, self.left.append, clock=self.clock.monotonic, sleep=self.sleep)
+
+    async def ordered(self, id_, holder=None, seconds=15.0):
+        for name in ("p1", "p2"):
+            await self.catalog.insert_partition(partition(name))
+        await self.catalog.insert_placement(placement("orders", "p1"))
+        await self.catalog.insert_move(move(id_))
+        if holder is not None:
+            await self.catalog.take_move(id_, holder, seconds)
+
+
+@pytest.fixture
+def watch():
+    return Watch()
+
+
+async def test_where_nothing_is_registered_there_is_nothing_to_wait_for(watch):
+    await watch.ordered("m-1")
+    await watch.let_lapse()
+    assert watch.clock.slept == 0.0
+    assert watch.left == []
+
+
+async def test_those_that_were_killed_are_removed_when_they_were_watched_for_what_they_promised(watch):
+    await watch.catalog.register_member(Member("dead", lease=30.0))
+    await watch.catalog.register_member(Member("dead sooner", lease=5.0))
+    await watch.ordered("m-1", "mover", 15.0)
+    watch.clock.set = 1e9  # however long ago they renewed by any clock on the wall
+    await watch.let_lapse()
+    assert await watch.catalog.list_members() == []
+    assert (await watch.catalog.get_move("m-1")).holder is None
+    assert 30.0 < watch.clock.slept < 33.0
+    assert watch.left[0] == 30.0
+    assert watch.left == sorted(watch.left, reverse=True)
+    await watch.catalog.begin_load(replace=True)
+
+
+async def test_a_worker_that_lives_ends_the_wait_and_nothing_is_removed(watch):
+    for name in ("lives", "dead"):
+        await watch.catalog.register_member(Member(name, lease=30.0))
+    watch.meanwhile[3.0] = lambda: watch.catalog.renew_member(Member("lives", 1, lease=30.0))
+    await watch.let_lapse()
+    assert watch.clock.slept < 5.0
+    assert len(await watch.catalog.list_members()) == 2
+
+
+async def test_a_mover_that_lives_ends_the_wait(watch):
+    await watch.ordered("m-1", "mover")
+    watch.meanwhile[3.0] = lambda: watch.catalog.renew_move("m-1", 1, 15.0)
+    await watch.let_lapse()
+    assert watch.clock.slept < 5.0
+    assert (await watch.catalog.get_move("m-1")).holder.name == "mover"
+
+
+async def test_a_worker_that_registers_meanwhile_ends_the_wait(watch):
+    await watch.catalog.register_member(Member("dead", lease=30.0))
+    watch.meanwhile[3.0] = lambda: watch.catalog.register_member(Member("new", lease=30.0))
+    await watch.let_lapse()
+    assert watch.clock.slept < 5.0
+    assert len(await watch.catalog.list_members()) == 2
+
+
+async def test_a_worker_that_signs_off_meanwhile_is_not_waited_for(watch):
+    await watch.catalog.register_member(Member("stops", lease=30.0))
+    watch.meanwhile[3.0] = lambda: watch.catalog.remove_member("stops")
+    await watch.let_lapse()
+    assert watch.clock.slept < 5.0
+    assert await watch.catalog.list_members() == []
+
+
+async def test_a_worker_that_renews_just_before_it_is_removed_stays(watch):
+    await watch.catalog.register_member(Member("late", lease=30.0))
+    expire = watch.catalog.expire_member
+
+    async def renewed(member):
+        await watch.catalog.renew_member(Member("late", 1, lease=30.0))
+        return await expire(member)
+
+    watch.catalog.expire_member = renewed
+    await watch.let_lapse()
+    assert len(await watch.catalog.list_members()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ def test_placements_have_lived() -> None:
 def test_backups_of_the_same_are_equal_but_for_their_time(tmp_path: Path) -> None:
     one = backup(tmp_path / "1", [b"a\n", b"b\n"], "now", "x")
     assert differences(one, backup(tmp_path / "2", [b"a\n", b"b\n"], "later", "y")) == []
+
+
+def test_an_import_may_raise_epochs_and_floors_and_nothing_else(tmp_path: Path) -> None:
+    orders = placement("a", "orders", 1)
+    one = backup(tmp_path / "1", [value_line(orders)])
+    assert differences(one, backup(tmp_path / "2", [value_line(orders.restored(1.7e9))])) == []
+    assert differences(one, backup(tmp_path / "3", [value_line(replace(orders, born="x"))])) != []
 
 
 @pytest.mark.parametrize("lines", [[b"a\n", b"c\n"], [b"a\n"], [b"a\n", b"b\n", b"c\n"], [b"b\n", b"a\n"]])

@@ -29,12 +29,16 @@ from catalog.model import (
     MAX_WEIGHT,
     TOPIC_PREFIX,
     UNPROMISED_LEASE,
+    Change,
+    ChangeSubject,
+    Ending,
+    HeldWrites,
     Holder,
     LogEntry,
     Member,
-    MemberSighting,
     Move,
     MoveState,
+    Outcome,
     Partition,
     PartitionState,
     Placement,
@@ -42,20 +46,29 @@ from catalog.model import (
     Plan,
     PlannedMove,
     PlanState,
+    Progress,
     QueueKey,
+    Seal,
     Segment,
     Tenant,
+    WholePlan,
     check_host,
 )
+from catalog.model.move import UNPROMISED_HOLD
 from catalog.mongodb.documents import id_range, placement_id, placement_key
 
 SEGMENT = Segment(0, "p1", "orders")
+SEAL = Seal("project", "orders", "b" * 16, 7)
 PLACEMENT = Placement("project", "orders", 1, PlacementState.OPEN, (SEGMENT,))
 PARTITION = Partition("p1", ("http://10.0.0.1:8888",))
 MOVE = Move("m-1", "project", "orders", "p1", "p2")
 ENTRY = LogEntry(1.5, MoveState.ARMED, "every worker is capable", (("acks", 4),))
-PLANNED = PlannedMove("project", "orders", "p1", "p2")
-PLAN = Plan("plan-1", "drain p1", (PLANNED, PlannedMove("", "~t", "p1", "p3")), budgets={"at_once": 2})
+PLANNED = PlannedMove("project", "orders", "p1", "p2", "plan-1", 0, "b", (0, 1))
+WHOLE = WholePlan(
+    Plan("plan-1", "drain p1", budgets={"at_once": 2}),
+    (PLANNED, PlannedMove("", "~t", "p1", "p3", "plan-1", 1, "c", (0, 1))),
+)
+PLAN = WHOLE.plan
 DEEP: dict[str, Any] = {}
 for _ in range(20):
     DEEP = {"a": DEEP}
@@ -93,8 +106,31 @@ def test_placements_of_schema_version_1_have_no_token_and_no_move() -> None:
 
 
 def test_members_of_schema_version_1_promise_nothing() -> None:
-    assert Member.from_json({"id": "host/1/boot", "applied": 5, "synced": True}) == Member("host/1/boot", 5, True)
+    document = {"id": "host/1/boot", "applied": 5, "synced": True}
+    assert Member.from_json(document) == Member("host/1/boot", applied=5, synced=True)
     assert Member("host/1/boot").lease == 0
+
+
+def test_members_of_schema_version_3_acknowledge_no_seal() -> None:
+    document = {
+        "id": "host/1/boot",
+        "applied": 5,
+        "synced": True,
+        "acked": 5,
+        "capabilities": ["chains-1"],
+        "lease": 30.0,
+        "holds": {"m-1": {"held": 3, "refused": 0, "longest_ms": 12}},
+    }
+    read = Member.from_json(document)
+    assert read == Member("host/1/boot", applied=5, synced=True, capabilities=("chains-1",), lease=30.0)
+    assert (read.beat, read.acks) == (0, frozenset())
+
+
+def test_holders_of_schema_version_3_promise_nothing_that_is_known() -> None:
+    holder = Holder.from_json({"name": "host/1/boot", "token": 7, "until": 1700000000.5})
+    assert holder == Holder("host/1/boot", 7)
+    assert holder.patience == UNPROMISED_HOLD
+    assert Holder("host/1/boot", 7, 3, 15.0).patience == 15.0
 
 
 @pytest.mark.parametrize(
@@ -106,9 +142,11 @@ def test_members_of_schema_version_1_promise_nothing() -> None:
         ),
         Tenant(""),
         Tenant("project", 1000, "p1"),
-        Member("host/1/boot", 2**62, True),
-        Member("host/1/boot", 7, True, 5, ("chains-1",), 30.0),
-        Member("host/1/boot", 7, True, holds={"m-1": {"held": 3, "refused": 0, "longest_ms": 12.5}}),
+        Member("host/1/boot", 2**62, 2**62, True),
+        Member("host/1/boot", 3, 7, True, frozenset({SEAL, SEAL._replace(project="")}), ("chains-2",), 30.0, 5),
+        SEAL,
+        SEAL._replace(project=""),
+        HeldWrites("host/1/boot", 3, 1, 250),
         MOVE,
         replace(
             MOVE,
@@ -116,10 +154,12 @@ def test_members_of_schema_version_1_promise_nothing() -> None:
             log=(LogEntry(1.5, MoveState.ARMED, "why", (("acks", 4), ("who", "x"))),),
             certificate={"a": [1, 2.5, None, {"b": True}]},
             group=("m-3", "m-2"),
-            holder=Holder("host/1/boot", 7, 1700000000.5),
+            holder=Holder("host/1/boot", 7, 3, 15.0),
         ),
         PLAN,
-        replace(PLAN, state=PlanState.RUNNING, version=3, results={"m-1": "done"}),
+        replace(PLAN, state=PlanState.RUNNING, version=3, progress=Progress(2, (5,), (5,), note="a note")),
+        PLANNED,
+        replace(PLANNED, group=None, ending=Ending(0, Outcome.FAILED, "why", 3.5)),
     ],
 )
 def test_values_survive_json(value: Any) -> None:
@@ -266,8 +306,10 @@ def test_tenants_refuse(spread: Any) -> None:
         ({"id": None}, "id"),
         ({"applied": -1}, "applied"),
         ({"applied": True}, "applied"),
-        ({"acked": 6}, "acked"),
-        ({"acked": "5"}, "acked"),
+        ({"beat": -1}, "beat"),
+        ({"beat": 1.5}, "beat"),
+        ({"late_writes": -1}, "late_writes"),
+        ({"renewed": float("inf")}, "renewed"),
         ({"synced": 1}, "synced"),
         ({"capabilities": ("Chains",)}, "capabilities"),
         ({"capabilities": ("",)}, "capabilities"),
@@ -279,26 +321,57 @@ def test_tenants_refuse(spread: Any) -> None:
 )
 def test_members_refuse(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(ValueError, match=f"^{field}: "):
-        replace(Member("host/1/boot", 5), **changes)
+        replace(Member("host/1/boot"), **changes)
 
 
 def test_capabilities_are_brought_into_one_form() -> None:
     assert Member("m", capabilities=("b", "a", "b")).capabilities == ("a", "b")
 
 
+@pytest.mark.parametrize(("lease", "patience"), [(30.0, 30.0), (0.0, UNPROMISED_LEASE)])
+def test_how_long_a_silent_member_counts(lease: float, patience: float) -> None:
+    assert Member("m", lease=lease).patience == patience
+
+
+def test_what_the_store_sets_is_no_part_of_a_member() -> None:
+    """The stamp is compared by those that watch it, and the time is for people to read."""
+    member = Member("m", 3, lease=30.0)
+    read = Member.from_json(member.to_json(), renewed=1700000000.5, stamp="3")
+    assert read == member
+    assert (read.renewed, read.stamp) == (1700000000.5, "3")
+    assert read.to_json() == member.to_json()
+
+
+# -- seals -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_placement_has_a_seal_while_it_is_sealed() -> None:
+    sealed = replace(PLACEMENT, state=PlacementState.SEALING, epoch=5, born="b" * 16)
+    assert sealed.seal == Seal(sealed.project, sealed.queue, "b" * 16, 5)
+    assert sealed.seal.key == sealed.key
+    assert replace(sealed, state=PlacementState.OPEN).seal is None
+    assert replace(sealed, epoch=7).seal != sealed.seal
+
+
 @pytest.mark.parametrize(
-    ("lease", "age", "idle", "silent"),
+    ("change", "seal"),
     [
-        (30.0, 30.0, 0.0, False),
-        (30.0, 30.1, 0.0, True),
-        (30.0, 30.1, 60.0, False),
-        (30.0, 60.1, 60.0, True),
-        (0.0, UNPROMISED_LEASE, 0.0, False),
-        (0.0, UNPROMISED_LEASE + 1, 0.0, True),
+        (Change(9, ChangeSubject.PLACEMENT, ("p", "q"), 5, "b" * 16, True), Seal("p", "q", "b" * 16, 5)),
+        (Change(9, ChangeSubject.PLACEMENT, ("p", "q"), 5, "b" * 16, False), None),
+        (Change(9, ChangeSubject.PLACEMENT, ("p", "q")), None),
+        (Change(9, ChangeSubject.PLACEMENT, ("p", "q"), 5, None, True), None),
     ],
+    ids=["sealed", "open", "removed", "of a release before"],
 )
-def test_members_are_silent_when_their_lease_has_run_out(lease: float, age: float, idle: float, silent: bool) -> None:
-    assert MemberSighting(Member("m", lease=lease), age).silent(idle) is silent
+def test_a_change_says_which_seal_it_was(change: Change, seal: Seal | None) -> None:
+    assert change.seal == seal
+
+
+@pytest.mark.parametrize("field", ["held", "refused", "longest_ms"])
+@pytest.mark.parametrize("value", [-1, 1.5, "3", True])
+def test_held_writes_refuse(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: "):
+        HeldWrites("host/1/boot", **{field: value})
 
 
 @pytest.mark.parametrize(
@@ -354,9 +427,9 @@ def test_a_move_goes_to_its_target_unless_it_is_said_that_it_goes_back() -> None
 
 
 def test_a_move_is_the_same_whoever_holds_it() -> None:
-    held = replace(MOVE, holder=Holder("host/1/boot", 7, 1700000000.5))
+    held = replace(MOVE, holder=Holder("host/1/boot", 7, 3, 15.0))
     assert held == MOVE
-    assert held.to_json()["holder"] == {"name": "host/1/boot", "token": 7, "until": 1700000000.5}
+    assert held.to_json()["holder"] == {"name": "host/1/boot", "token": 7, "beat": 3, "seconds": 15.0}
     assert Move.from_json(held.to_json()).holder == held.holder
 
 
@@ -408,22 +481,49 @@ def test_whatever_an_error_says_can_be_logged() -> None:
     [
         ({"id": "a/b"}, "id"),
         ({"title": ""}, "title"),
-        ({"title": "another", "hash": PLAN.hash}, "hash"),
-        ({"moves": (), "hash": PLAN.hash}, "hash"),
-        ({"hash": "0" * 64}, "hash"),
         ({"version": 0}, "version"),
+        ({"size": -1}, "size"),
         ({"created": None}, "created"),
-        ({"moves": PLAN.moves * 2}, "moves"),
-        ({"moves": tuple(replace(PLANNED, queue=str(n)) for n in range(MAX_PLANNED_MOVES + 1))}, "moves"),
         ({"budgets": []}, "budgets"),
         ({"preconditions": {"$": 1}}, "preconditions"),
-        ({"results": {"a": ...}}, "results"),
     ],
     ids=str,
 )
 def test_plans_refuse(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(ValueError, match=f"^{field}: "):
-        replace(PLAN, **{"hash": "", **changes})
+        replace(PLAN, **changes)
+
+
+def many(number: int) -> tuple[PlannedMove, ...]:
+    return tuple(replace(PLANNED, queue=str(n), number=n, group=None) for n in range(number))
+
+
+@pytest.mark.parametrize(
+    ("changes", "moves", "field"),
+    [
+        ({"title": "another"}, WHOLE.moves, "hash"),
+        ({"hash": "0" * 64}, WHOLE.moves, "hash"),
+        ({}, WHOLE.moves[:1], "hash"),
+        ({}, (replace(PLANNED, born="d"), WHOLE.moves[1]), "hash"),
+        ({}, tuple(replace(move, group=None) for move in WHOLE.moves), "hash"),
+        ({}, WHOLE.moves * 2, "moves"),
+        ({}, WHOLE.moves[1:], "moves"),
+        ({"id": "plan-2"}, WHOLE.moves, "moves"),
+        ({"hash": ""}, many(MAX_PLANNED_MOVES + 1), "moves"),
+    ],
+    ids=str,
+)
+def test_whole_plans_refuse(changes: dict[str, Any], moves: tuple[PlannedMove, ...], field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: "):
+        WholePlan(replace(PLAN, **changes), moves)
+
+
+def test_a_whole_plan_is_shown_and_read_again() -> None:
+    document = json.loads(json.dumps(WHOLE.to_json()))
+    assert WholePlan.from_json(document) == WHOLE
+    assert document["moves"][1] == {"project": None, "queue": "~t", "source": "p1", "target": "p3"}
+    assert document["preconditions"] == {"born": ["b", "c"], "groups": [[0, 1]]}
+    assert WHOLE.plan.size == 2
 
 
 @pytest.mark.parametrize(
@@ -434,6 +534,11 @@ def test_plans_refuse(changes: dict[str, Any], field: str) -> None:
         ({"source": "-"}, "source"),
         ({"target": ""}, "target"),
         ({"target": "p1"}, "target"),
+        ({"plan": ""}, "plan"),
+        ({"number": -1}, "number"),
+        ({"born": None}, "born"),
+        ({"group": (1, 2)}, "group"),
+        ({"ending": Ending(1, Outcome.DONE)}, "ending"),
     ],
 )
 def test_planned_moves_refuse(changes: dict[str, Any], field: str) -> None:
@@ -443,19 +548,21 @@ def test_planned_moves_refuse(changes: dict[str, Any], field: str) -> None:
 
 def test_the_hash_is_that_of_what_is_to_be_done() -> None:
     assert len(PLAN.hash) == 64
-    for same in ({"version": 7}, {"state": PlanState.DONE}, {"results": {"a": 1}}, {"created": 9.0}):
-        assert replace(PLAN, **same).hash == PLAN.hash
-    changes: list[dict[str, Any]] = [
-        {"id": "plan-2"},
-        {"title": "other"},
-        {"moves": ()},
-        {"budgets": {}},
-        {"preconditions": {"a": 1}},
+    for same in ({"version": 7}, {"state": PlanState.DONE}, {"progress": Progress(1)}, {"created": 9.0}):
+        assert WholePlan(replace(PLAN, **same), WHOLE.moves).plan.hash == PLAN.hash
+    fresh = replace(PLAN, hash="")
+    changes: list[tuple[dict[str, Any], tuple[PlannedMove, ...]]] = [
+        ({"title": "other"}, WHOLE.moves),
+        ({"budgets": {}}, WHOLE.moves),
+        ({"preconditions": {"a": 1}}, WHOLE.moves),
+        ({}, many(2)),
     ]
-    hashes = {replace(PLAN, hash="", **change).hash for change in changes}
+    hashes = {WholePlan(replace(fresh, **change), moves).plan.hash for change, moves in changes}
     assert len(hashes | {PLAN.hash}) == len(changes) + 1
+    one, other = ({"b": 1, "a": 2}, {"a": 2, "b": 1})
     assert (
-        replace(PLAN, hash="", budgets={"b": 1, "a": 2}).hash == replace(PLAN, hash="", budgets={"a": 2, "b": 1}).hash
+        WholePlan(replace(fresh, budgets=one), WHOLE.moves).plan.hash
+        == WholePlan(replace(fresh, budgets=other), WHOLE.moves).plan.hash
     )
 
 
@@ -482,7 +589,7 @@ def test_topics_sort_after_all_queues() -> None:
         (MoveConflict("m-1", None), "^no move m-1$"),
         (MoveConflict("m-1", MOVE), "m-1 was changed"),
         (MoveUnderWay(MOVE), "move m-1 to p2 is planned"),
-        (MoveHeld("m-1", Holder("host/1/boot", 1, 0.0)), "m-1 is held by host/1/boot"),
+        (MoveHeld("m-1", Holder("host/1/boot", 1)), "m-1 is held by host/1/boot"),
         (MoveNotHeld("m-1", 7), "m-1 is not held under token 7 any more"),
         (PlanConflict("plan-1", None), "^no plan plan-1$"),
         (PlanConflict("plan-1", PLAN), "plan-1 was changed"),

@@ -8,7 +8,7 @@ import logging
 import httpx
 import pytest
 
-from catalog.model import Partition
+from catalog.model import Partition, Tenant
 from marconi_proxy.cli import admin_client, verb
 from marconi_proxy.cli.main import main
 from tests.unit.admin_api import admin_api, put_partition, put_placement, versions
@@ -45,6 +45,9 @@ P = {
     "state": "enabled",
     "api_versions": ["v1", "v2"],
     "inventory": None,
+    "fences": False,
+    "store": None,
+    "same_store": [],
 }
 
 
@@ -94,8 +97,8 @@ async def test_one_thing_as_csv_and_as_values(run):
     await run(*REGISTER)
     ended = await run("partition", "show", "p", "-f", "csv")
     assert ended.out == (
-        '"name","weight","hosts","region","labels","state","api_versions","inventory"\n'
-        '"p",100,"http://one","","","enabled","v1,v2",""\n'
+        '"name","weight","hosts","region","labels","state","api_versions","inventory","fences","store","same_store"\n'
+        '"p",100,"http://one","","","enabled","v1,v2","",False,"",""\n'
     )
     assert (await run("partition", "set", "p", "--weight", "7", "-f", "csv", "-c", "weight")).out == '"weight"\n7\n'
     assert (await run("partition", "show", "p", "-f", "value", "-c", "api_versions")).out == "v1,v2\n"
@@ -294,3 +297,52 @@ def test_debug_shows_where_it_failed(monkeypatch, capsys, quiet_logging):
 
 def test_the_default_admin_url():
     assert verb.DEFAULT_ADMIN_URL == "http://127.0.0.1:8889"
+
+
+async def test_tenants_are_listed_by_pin_and_spread(run, api):
+    await put_partition(api.catalog, "p")
+    for tenant in (Tenant("", pinned="p"), Tenant("a", 3), Tenant("b", 3, "p")):
+        await api.catalog.put_tenant(tenant)
+    ended = await run("tenant", "list", "-f", "json")
+    assert ended.json == [
+        {"project": None, "spread": 1, "pinned": "p"},
+        {"project": "a", "spread": 3, "pinned": None},
+        {"project": "b", "spread": 3, "pinned": "p"},
+    ]
+    ended = await run("tenant", "list", "--pinned", "p", "--limit", "1", "-f", "json")
+    assert [tenant["project"] for tenant in ended.json] == [None]
+    assert "go on with --marker -" in ended.err
+    ended = await run("tenant", "list", "--pinned", "p", "--marker", "-", "-f", "value", "-c", "project")
+    assert (ended.out, ended.err) == ("b\n", "")
+    assert (await run("tenant", "list", "--spread", "3", "-f", "value", "-c", "project")).out == "a\nb\n"
+
+
+async def test_a_cordon_names_tenants_that_are_pinned_there_or_pins_them_elsewhere(run, api):
+    for name in ("p", "q"):
+        await put_partition(api.catalog, name)
+    for project in ("", "a", *(f"t{n}" for n in range(12))):
+        await api.catalog.put_tenant(Tenant(project, pinned="p"))
+    ended = await run("partition", "cordon", "p", "-f", "value", "-c", "state")
+    assert (ended.status, ended.out) == (0, "cordoned\n")
+    assert "New queues of tenants that are pinned to p are refused now: -, a, t0, t1, t10, t11, t2, " in ended.err
+    assert (
+        "t5 and others.\nNext: marconi-proxy partition cordon p --repin TO, or marconi-proxy tenant list" in ended.err
+    )
+    assert "refused now: -, a" in (await run("partition", "set", "p", "--weight", "0")).err
+    ended = await run("partition", "cordon", "p", "--repin", "q")
+    assert ended.status == 0
+    assert ended.err.startswith("Tenants pinned to q instead of p: 14.\nPartition p is cordoned.\nNext: ")
+    assert len(await api.catalog.list_tenants(pinned="q", limit=99)) == 14
+
+
+async def test_a_partition_that_tenants_are_pinned_to_is_deleted_with_their_pins_changed(run, api):
+    for name in ("p", "q"):
+        await put_partition(api.catalog, name)
+    await api.catalog.put_tenant(Tenant("a", pinned="p"))
+    ended = await run("partition", "delete", "p")
+    assert ended.status == 3
+    assert "tenant a is pinned to it" in ended.err
+    ended = await run("partition", "delete", "p", "--repin", "q")
+    assert ended.status == 0
+    assert ended.err.startswith("Tenants pinned to q instead of p: 1.\nThere is no partition p any more.")
+    assert (await api.catalog.get_tenant("a")).pinned == "q"

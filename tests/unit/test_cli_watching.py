@@ -88,8 +88,9 @@ def test_bars_show_moves_messages_rate_time_and_pause_and_take_names_as_they_are
 @pytest.mark.parametrize("state", MoveState)
 def test_every_state_of_a_move_can_be_shown(state):
     move = {"project": "a", "queue": "q", "source": "p1", "target": "p2", "state": state.value, "pause_ms": None}
+    move |= {"toward": "p2", "writes_to": "p1"}
     view = move_view(move | {"left": 5, "waits": None})
-    assert (view.title, view.words, view.numbers, view.pause) == ("a/q p1 -> p2", state, "", "")
+    assert (view.title, view.words, view.numbers, view.pause) == ("a/q p1 -> p2, writes go to p1", state, "", "")
     assert 0 <= view.done <= view.total
     assert (view.done == view.total) == (state is MoveState.DONE)
     view = move_view(move | {"left": 5, "waits": "p2 is away"})

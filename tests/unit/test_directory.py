@@ -19,11 +19,13 @@ from catalog.model import (
     Placement,
     PlacementState,
     QueueKey,
+    Seal,
     Segment,
     Synced,
     Tenant,
 )
 from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy.front_door import directory as directory_module
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.moving.protocol.fence import Fence
@@ -566,6 +568,10 @@ def seal_of(queue: str, position: int = 1, epoch: int = 2) -> Change:
     return Change(position, ChangeSubject.PLACEMENT, (PROJECT, queue), epoch, BORN, True)
 
 
+def sealed_as(queue: str, epoch: int = 2) -> Seal:
+    return Seal(PROJECT, queue, BORN, epoch)
+
+
 async def test_a_seal_overtakes_the_writes_of_its_queue(
     catalog: Staged, fenced: tuple[Directory, Fence, Seals]
 ) -> None:
@@ -577,12 +583,14 @@ async def test_a_seal_overtakes_the_writes_of_its_queue(
     catalog.show(seal_of("q1"))
     await settled(lambda: directory.applied == 1)
     assert (one.overtaken, other.overtaken) == (True, False)
-    assert fence.acked(directory.applied, 0.0) == 0
+    assert fence.acks(0.0) == frozenset()
     assert told == [1]
     assert len(seals) == 1
+    fence.end(one, 0.0)
+    assert fence.acks(0.0) == {sealed_as("q1")}
     catalog.show(Change(2, ChangeSubject.PLACEMENT, (PROJECT, "q1"), 3, BORN))
     await settled(lambda: directory.applied == 2)
-    assert fence.acked(directory.applied, 0.0) == 2
+    assert fence.acks(0.0) == frozenset()
     assert told == [1]
     assert not seals
 
@@ -600,7 +608,7 @@ async def test_of_a_change_that_is_known_already_the_fence_is_told_too(
     await settled(lambda: directory.applied == 1)
     assert directory.cached(key("q1")) == sealed
     assert write.overtaken
-    assert fence.acked(1, 0.0) == 0
+    assert fence.acks(0.0) == frozenset()
 
 
 async def test_a_seal_that_is_read_is_seen(catalog: Staged, fenced: tuple[Directory, Fence, Seals]) -> None:
@@ -613,61 +621,119 @@ async def test_a_seal_that_is_read_is_seen(catalog: Staged, fenced: tuple[Direct
     assert len(seals) == 2
 
 
-async def test_after_a_cut_all_that_is_under_way_must_end(
-    catalog: Staged, fenced: tuple[Directory, Fence, Seals]
-) -> None:
-    directory, fence, _ = fenced
-    catalog.show(Synced(7, fresh=False))
-    await settled(lambda: directory.applied == 7)
-    write = fence.begin(key("q1"))
+async def feed_is_back(catalog: Staged, directory: Directory) -> None:
     catalog.position = 40
     catalog.show(AWAY)
     await settled(lambda: directory.applied == 40 and directory.synced)
+
+
+async def test_after_a_cut_the_seals_in_force_are_read_and_all_that_is_under_way_must_end(
+    catalog: Staged, fenced: tuple[Directory, Fence, Seals], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The feed shows no change that came while it was cut."""
+    monkeypatch.setattr(directory_module, "_PAGE", 1)
+    directory, fence, seals = fenced
+    write, ended = fence.begin(key("q1")), fence.begin(key("q2"))
+    catalog.show(seal_of("q2"))
+    await settled(lambda: directory.applied == 1)
+    fence.end(ended, 0.0)
+    assert fence.acks(0.0) == {sealed_as("q2")}
+    hurries: list[int] = []
+    directory.on_seal = lambda: hurries.append(1)
+    for queue in ("q1", "q3"):
+        await catalog.real.replace_placement(placement(queue, state=PlacementState.SEALING, epoch=2))
+    await feed_is_back(catalog, directory)
     assert write.overtaken
-    assert fence.acked(directory.applied, 0.0) == 7
+    # The seal of q2 is over.
+    assert fence.acks(0.0) == {sealed_as("q3")}
     fence.end(write, 0.0)
-    assert fence.acked(directory.applied, 0.0) == 40
+    assert fence.acks(0.0) == {sealed_as("q1"), sealed_as("q3")}
+    # One that nobody ends is ended by this worker; and it renews at once.
+    assert len(seals) == 3
+    assert hurries == [1]
+
+
+async def test_while_seals_are_read_the_feed_counts_as_cut(
+    catalog: Staged, fenced: tuple[Directory, Fence, Seals]
+) -> None:
+    directory, fence, _ = fenced
+    await catalog.real.replace_placement(placement("q1", state=PlacementState.SEALING, epoch=2))
+    catalog.fail("list_placements", 2)
+    await feed_is_back(catalog, directory)
+    assert catalog.calls["list_placements"] >= 4
+    assert fence.acks(0.0) == {sealed_as("q1")}
+
+
+async def test_a_write_after_a_seal_was_read_does_not_share_a_reading_from_before_it(
+    catalog: Staged, fenced: tuple[Directory, Fence, Seals]
+) -> None:
+    """It would go to the old segment, and would not be waited for."""
+    directory, fence, _ = fenced
+    listing, go = asyncio.Event(), asyncio.Event()
+
+    async def stop_there() -> None:
+        listing.set()
+        await go.wait()
+
+    catalog.before("list_placements", stop_there)
+    catalog.position = 40
+    catalog.show(AWAY)
+    await listing.wait()
+    read, answer = asyncio.Event(), asyncio.Event()
+    original = catalog.real.get_placement
+
+    async def slow_to_answer(asked: QueueKey) -> Placement | None:
+        found = await original(asked)
+        read.set()
+        await answer.wait()
+        return found
+
+    catalog.real.get_placement = slow_to_answer  # type: ignore[method-assign, assignment]
+    before = fence.begin(key("q1"))
+    early = asyncio.create_task(directory.find(key("q1")))
+    await read.wait()
+    catalog.real.get_placement = original  # type: ignore[method-assign]
+    sealed = placement("q1", state=PlacementState.SEALING, epoch=2)
+    await catalog.real.replace_placement(sealed)
+    go.set()
+    await settled(lambda: directory.synced)
+    fence.end(before, 0.0)
+    assert fence.acks(0.0) == {sealed_as("q1")}
+    fence.begin(key("q1"))
+    late = asyncio.create_task(directory.find(key("q1")))
+    await asyncio.sleep(0)
+    answer.set()
+    assert await late == sealed
+    await early
 
 
 async def test_writes_that_begin_before_the_feed_does_are_waited_for(catalog: Staged, pool: Pool) -> None:
     fence = Fence(60.0)
     directory = Directory(catalog, lambda p: Upstream(p, pool, Limits(), random.Random(1)), 100, fence)  # type: ignore[arg-type]
+    await catalog.real.replace_placement(placement("q1", state=PlacementState.SEALING, epoch=2))
     write = fence.begin(key("q1"))
     await directory.start(PATIENCE)
-    assert fence.acked(directory.applied, 0.0) == 0
+    assert fence.acks(0.0) == frozenset()
     fence.end(write, 0.0)
-    assert fence.acked(directory.applied, 0.0) == directory.applied > 0
+    assert fence.acks(0.0) == {sealed_as("q1")}
     await directory.stop()
 
 
-async def test_who_waits_for_a_change_is_told(catalog: Staged, fenced: tuple[Directory, Fence, Seals]) -> None:
-    directory, _, _ = fenced
-    one, again, other = directory.change(key("q1")), directory.change(key("q1")), directory.change(key("q2"))
-    assert one is again
-    catalog.show(Change(1, ChangeSubject.PLACEMENT, (PROJECT, "q1"), 3, BORN))
-    await settled(one.done)
-    assert not other.done()
-    assert directory.change(key("q1")) is not one
-    catalog.position = 40
-    catalog.show(AWAY)  # whatever is missed, may be the change
-    await settled(other.done)
+# -- silence -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["forget", "forget_all", "look"])
-async def test_what_else_is_worth_another_look(
-    catalog: Staged, fenced: tuple[Directory, Fence, Seals], how: str
-) -> None:
-    directory, _, _ = fenced
-    await directory.find(key("q1"))
-    waiting = directory.change(key("q1"))
-    if how == "forget":
-        directory.forget(key("q1"))
-    elif how == "forget_all":
-        directory.forget_all()
-        assert directory.cached(key("q1")) is None
-    else:
-        await directory.look(key("q1"))
-        assert not waiting.done()
-        await catalog.real.replace_placement(placement("q1", "p2", epoch=2))
-        await directory.look(key("q1"))
-    assert waiting.done()
+async def test_how_long_the_feed_has_been_silent(catalog: Staged, pool: Pool) -> None:
+    now = 100.0
+    opening = lambda p: Upstream(p, pool, Limits(), random.Random(1))  # noqa: E731
+    directory = Directory(catalog, opening, 100, clock=lambda: now)  # type: ignore[arg-type]
+    catalog.hold_feed()
+    await directory.start(PATIENCE)
+    now = 107.0
+    assert directory.silence() == 7.0
+    catalog.show(Synced(7, fresh=False))
+    await settled(lambda: directory.applied == 7)
+    assert directory.silence() == 0.0
+    await cut(catalog, directory)
+    now = 110.0
+    assert directory.silence() == 3.0
+    await directory.stop()

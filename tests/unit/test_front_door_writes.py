@@ -17,18 +17,18 @@ from typing import Any
 
 import pytest
 
-from catalog.model import Change, ChangeSubject, Move, MoveState, Placement, Tenant
+from catalog.model import Change, ChangeSubject, Move, MoveState, Placement, Seal, Synced, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy import options
 from marconi_proxy.front_door import application
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.front_door.writing import Writing
-from marconi_proxy.moving.protocol.transitions import abort, seal, switch
+from marconi_proxy.moving.protocol.transitions import abort, retire, seal, switch
 from tests.faults.evil_host import PATIENCE, EvilHost, Request, answer, serve, settled
-from tests.unit.catalog_stage import PROJECT, Staged, key, partition, placement
+from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, partition, placement
 
-LEASE = 30.0
+LEASE, LINGER = 30.0, 60.0
 QUEUE = "/v2/queues/q"
 POST = ("POST", f"{QUEUE}/messages")
 DELETE_MESSAGE = ("DELETE", f"{QUEUE}/messages/0123456789abcdef01234567")
@@ -46,16 +46,23 @@ class Clock:
 
 
 class Partition:
-    """Answers 201 to all, but what it was told to answer instead. ``log``: what came."""
+    """Answers 201 to all, but what it was told to answer instead. ``log``: what came; ``epochs``: those it carried."""
 
     def __init__(self) -> None:
         self.host = EvilHost([serve(self.handle)])
         self.replies: deque[Reply] = deque()
         self.log: list[str] = []
+        self.epochs: list[str | None] = []
 
     async def handle(self, request: Request) -> bytes:
         self.log.append(f"{request.method.decode()} {request.target.decode()}")
+        epoch = request.headers.get(b"x-marconi-epoch")
+        self.epochs.append(None if epoch is None else epoch.decode())
         return await self.replies.popleft()(request) if self.replies else answer(201, b"{}")
+
+
+async def closed(_: Request) -> bytes:
+    return answer(409, b"{}", b"x-marconi-closed: 3")
 
 
 async def drop(_: Request) -> bytes:
@@ -142,12 +149,11 @@ class Stage:
     async def ask(self, method: str, target: str, document: Any = None, *, offer: bool = True) -> int:
         return (await self.call(method, target, document, offer=offer).ended()).status
 
-    async def put(self, changed: Placement, *, show: bool = True) -> int:
-        """Store a placement, and have it shown. Returns the position of the change."""
+    async def put(self, changed: Placement, *, show: bool = True) -> None:
+        """Store a placement, and have it shown."""
         await self.catalog.real.replace_placement(changed)
         if show:
             await self.show(changed)
-        return self._position
 
     async def show(self, changed: Placement) -> None:
         self._position += 1
@@ -156,13 +162,24 @@ class Stage:
         self.catalog.show(change)
         await settled(lambda: self.door._directory.applied == self._position)
 
-    async def acked(self) -> int:
-        (sighting,) = await self.catalog.real.list_members()
-        return sighting.member.acked
+    async def fence(self) -> None:
+        """Let the catalog say, and the feed show, that both partitions fence."""
+        for name in ("p1", "p2"):
+            known = await self.catalog.real.get_partition(name)
+            assert known is not None
+            await self.catalog.real.replace_partition(replace(known, fences=True, version=known.version + 1))
+            self._position += 1
+            self.catalog.show(Change(self._position, ChangeSubject.PARTITION, (name,)))
+        await settled(lambda: self.door._directory.applied == self._position)
+        self.p1.epochs.clear()
 
-    async def acknowledged(self, position: int) -> None:
+    async def acks(self) -> frozenset[Seal]:
+        (member,) = await self.catalog.real.list_members()
+        return member.acks
+
+    async def acknowledged(self, sealed: Placement) -> None:
         async with asyncio.timeout(PATIENCE):
-            while await self.acked() < position:  # noqa: ASYNC110 - the store rings no bell
+            while sealed.seal not in await self.acks():  # noqa: ASYNC110 - the store rings no bell
                 await asyncio.sleep(0)
 
     def kept(self) -> bool:
@@ -194,6 +211,7 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
             "directory.member_interval": 10.0,
             "moving.hold_max": 60.0,
             "moving.seal_overdue": 3600.0,
+            "moving.linger": LINGER,
             "upstream.deadline": PATIENCE,
         }
     )
@@ -262,6 +280,40 @@ async def test_reads_go_on_without_a_lease(stage: Stage, path: str, offer: bool)
     assert stage.p1.log == [f"GET {QUEUE}{path}"]
 
 
+SINGLE = retire(SWITCHED, 0, 7.0)
+TIED = replace(OPEN, epoch=2, group="source")
+
+
+@OFFERED
+@pytest.mark.parametrize("known", [SWITCHED, SINGLE, TIED], ids=["two segments", "one of them", "dead-letter queue"])
+async def test_reads_of_a_queue_that_was_moved_end_when_movers_stop_waiting(
+    stage: Stage, known: Placement, offer: bool
+) -> None:
+    """Its older segments may be deleted by then, and a dead-letter queue's name be used again."""
+    for step in (SEALED, SWITCHED, SINGLE)[: known.epoch - 1] if known is not TIED else (TIED,):
+        await stage.put(step)
+    await stage.ask("GET", f"{QUEUE}/stats", offer=offer)  # looked up, and known from here on
+    stage.clock.now += LINGER
+    call = await stage.call("GET", f"{QUEUE}/stats", offer=offer).ended()
+    assert call.status != 503
+    seen = len(stage.p1.log + stage.p2.log)
+    stage.clock.now += 0.1
+    call = await stage.call("GET", f"{QUEUE}/stats", offer=offer).ended()
+    assert call.status == 503
+    assert b"The request was not processed" in call.answer
+    assert len(stage.p1.log + stage.p2.log) == seen
+    # A proof of life is enough.
+    stage.catalog.show(Synced(900, fresh=False))
+    await settled(lambda: stage.door._directory.applied == 900)
+    assert await stage.ask("GET", f"{QUEUE}/stats", offer=offer) != 503
+
+
+@OFFERED
+async def test_reads_of_a_queue_that_was_never_moved_go_on(stage: Stage, offer: bool) -> None:
+    stage.clock.now += 100 * LINGER
+    assert await stage.ask("GET", f"{QUEUE}/stats", offer=offer) == 201
+
+
 @OFFERED
 async def test_a_late_answer_is_no_success(stage: Stage, offer: bool) -> None:
     async def freeze(_: Request) -> bytes:
@@ -316,11 +368,11 @@ async def test_a_seal_is_acknowledged_when_the_writes_under_way_have_ended(stage
     stage.p1.replies.append(slow)
     write = stage.call(*POST, {"messages": []}, offer=offer)
     await settled(lambda: stage.p1.log)
-    sealed = await stage.put(SEALED)
-    assert await stage.acked() < sealed
+    await stage.put(SEALED)
+    assert await stage.acks() == frozenset()
     go.set()
     assert (await write.ended()).status == 201
-    await stage.acknowledged(sealed)
+    await stage.acknowledged(SEALED)
 
 
 @OFFERED
@@ -355,11 +407,11 @@ async def test_a_client_that_leaves_does_not_end_its_write(stage: Stage) -> None
     write = stage.call(*POST, {"messages": []}, offer=False)
     await settled(lambda: stage.p1.log)
     write.left.set()
-    sealed = await stage.put(SEALED)
-    assert stage.writing.fence.acked(sealed, stage.clock.now) < sealed
+    await stage.put(SEALED)
+    assert stage.writing.fence.acks(stage.clock.now) == frozenset()
     go.set()
     await write.ended()
-    await stage.acknowledged(sealed)
+    await stage.acknowledged(SEALED)
 
 
 # -- held --------------------------------------------------------------------------------------------------------------
@@ -369,7 +421,8 @@ HELD = [POST, ("PUT", QUEUE), ("PATCH", QUEUE), ("POST", f"{QUEUE}/purge"), ("PO
 
 @pytest.mark.parametrize(("method", "target"), HELD)
 async def test_a_held_write_goes_to_the_new_segment(stage: Stage, method: str, target: str) -> None:
-    await stage.acknowledged(await stage.put(SEALED))
+    await stage.put(SEALED)
+    await stage.acknowledged(SEALED)
     write = stage.call(method, target, [] if method == "PATCH" else {})
     await settled(lambda: stage.door._holding.waiting == 1)
     # It does not keep its worker from acknowledging what comes.
@@ -379,7 +432,7 @@ async def test_a_held_write_goes_to_the_new_segment(stage: Stage, method: str, t
     assert stage.p2.log[0] == f"{method} {target}"
     if method == "POST" and not target.endswith("purge"):
         assert stage.p1.log == []
-    assert stage.door._holding.report()["m-1"]["held"] == 1
+    assert stage.door._holding.report("w")["m-1"].held == 1
 
 
 async def test_a_held_write_goes_where_it_would_have_gone_if_the_seal_is_aborted(stage: Stage) -> None:
@@ -464,8 +517,8 @@ async def test_the_second_seal_holds_as_the_first_did(stage: Stage) -> None:
     await stage.put(SEALED)
     await stage.put(SWITCHED)
     again = replace(seal(SWITCHED, "m-1", 7.0, 4))
-    position = await stage.put(again)
-    await stage.acknowledged(position)
+    await stage.put(again)
+    await stage.acknowledged(again)
     write = stage.call(*POST, {"messages": []})
     await settled(lambda: stage.door._holding.waiting == 1)
     await stage.put(switch(again, "m-1", "p1", "q.2", 8.0))
@@ -484,3 +537,153 @@ async def test_a_queue_that_is_created_under_a_hidden_name_is_used_by_it(stage: 
     assert name != "r"
     assert (await stage.call("POST", "/v2/queues/r/messages", {"messages": [{"body": 1}]}).ended()).status == 201
     assert (stage.p1.log + stage.p2.log) == [f"PUT /v2/queues/{name}", f"POST /v2/queues/{name}/messages"]
+
+
+# -- fenced ------------------------------------------------------------------------------------------------------------
+
+
+@OFFERED
+@pytest.mark.parametrize(("method", "target"), [*HELD, ("PUT", "/v1/queues/q/metadata")])
+async def test_writes_carry_the_epoch_of_their_placement_to_partitions_that_fence(
+    stage: Stage, method: str, target: str, offer: bool
+) -> None:
+    await stage.ask(method, target, [] if method == "PATCH" else {}, offer=offer)
+    await stage.fence()
+    await stage.ask(method, target, [] if method == "PATCH" else {}, offer=offer)
+    assert stage.p1.epochs == [f"{BORN}/1"]
+
+
+@OFFERED
+@pytest.mark.parametrize("call", CONSUMERS, ids=["claim", "delete", "read"])
+async def test_consumers_calls_carry_no_epoch(stage: Stage, call: tuple[str, str], offer: bool) -> None:
+    await stage.fence()
+    await stage.ask(*call, offer=offer)
+    assert stage.p1.epochs == [None]
+
+
+async def test_the_first_call_to_a_queue_carries_its_epoch(stage: Stage) -> None:
+    await stage.fence()
+    assert await stage.ask("PUT", "/v2/queues/new") == 201
+    made = await stage.catalog.real.get_placement(key("new"))
+    assert made is not None
+    # That of the placement as it was inserted, before the queue was there.
+    assert stage.p1.epochs == [f"{made.born}/1"]
+
+
+@OFFERED
+@pytest.mark.parametrize(("method", "target"), HELD)
+async def test_a_write_that_comes_after_the_switch_goes_to_the_new_segment(
+    stage: Stage, method: str, target: str, offer: bool
+) -> None:
+    """As by a worker on a machine that was restored: it has seen nothing of the switch, and its lease seems to last."""
+    await stage.fence()
+    await stage.put(SEALED, show=False)
+    await stage.put(SWITCHED, show=False)
+    stage.p1.replies.append(closed)
+    call = await stage.call(method, target, [] if method == "PATCH" else {}, offer=offer).ended()
+    assert call.status == 201
+    assert stage.p1.epochs[0] == f"{BORN}/1"
+    assert stage.p2.epochs == [f"{BORN}/3"]
+    if method == "POST" and not target.endswith("purge"):
+        assert len(stage.p1.log) == 1
+    assert stage.writing.fence.idle(stage.clock.now)
+    assert stage.writing.late_writes == 0
+
+
+@OFFERED
+async def test_a_write_that_is_refused_before_the_switch_waits_for_it(stage: Stage, offer: bool) -> None:
+    await stage.fence()
+    await stage.put(SEALED, show=False)
+    stage.p1.replies.append(closed)
+    write = stage.call(*POST, {"messages": []}, offer=offer)
+    await settled(lambda: stage.door._holding.waiting == 1)
+    await stage.put(SWITCHED)
+    assert (await write.ended()).status == 201
+    assert stage.p2.epochs == [f"{BORN}/3"]
+
+
+@OFFERED
+async def test_a_refused_write_of_an_aborted_seal_is_done_where_it_was_refused(stage: Stage, offer: bool) -> None:
+    """Also if that the partition fences was not known here: its refusal says so."""
+    await stage.put(SEALED, show=False)
+    await stage.put(abort(SEALED, 6.0), show=False)
+    stage.p1.replies.append(closed)
+    assert await stage.ask(*POST, {"messages": []}, offer=offer) == 201
+    assert stage.p1.epochs[-2:] == [None, f"{BORN}/3"]
+
+
+@OFFERED
+async def test_a_refusal_that_comes_after_the_lease_leaves_no_doubt(stage: Stage, offer: bool) -> None:
+    async def late(request: Request) -> bytes:
+        stage.clock.now += LEASE
+        return await closed(request)
+
+    await stage.fence()
+    stage.p1.replies.append(late)
+    call = await stage.call(*POST, {"messages": []}, offer=offer).ended()
+    assert call.status == 503
+    assert b"takes no writes" in call.answer
+    assert stage.writing.late_writes == 0
+    assert stage.writing.fence.idle(stage.clock.now)
+
+
+@OFFERED
+async def test_another_conflict_is_the_client_s(stage: Stage, offer: bool) -> None:
+    async def conflict(_: Request) -> bytes:
+        return answer(409, b'{"title": "Resource conflict"}')
+
+    stage.p1.replies.append(conflict)
+    call = await stage.call("POST", f"{QUEUE}/subscriptions", {}, offer=offer).ended()
+    assert (call.status, call.answer) == (409, b'{"title": "Resource conflict"}')
+
+
+@OFFERED
+async def test_a_catalog_that_was_put_back_is_named(
+    stage: Stage, caplog: pytest.LogCaptureFixture, offer: bool
+) -> None:
+    await stage.fence()
+    stage.p1.replies.extend([closed] * 10)
+    call = await stage.call(*POST, {"messages": []}, offer=offer).ended()
+    assert call.status == 503
+    assert b"Nothing was done" in call.answer
+    assert len(stage.p1.log) == 5 + offer
+    assert "partition p1" in caplog.text
+    assert "marconi-partition reopen" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body"), [("POST", f"{QUEUE}/purge", {}), ("PATCH", QUEUE, []), (*POST, {"messages": []})]
+)
+async def test_a_write_to_a_chain_that_has_grown_is_done_on_all_of_it(
+    stage: Stage, method: str, target: str, body: Any
+) -> None:
+    await stage.fence()
+    await stage.put(SEALED)
+    await stage.put(SWITCHED)
+    assert await stage.door._directory.find(Q) == SWITCHED
+    again = seal(SWITCHED, "m-1", 7.0, 4)
+    await stage.put(again, show=False)
+    await stage.put(switch(again, "m-1", "p1", "q.2", 8.0), show=False)
+    stage.p2.replies.append(closed)
+    assert await stage.ask(method, target, body) == 201
+    assert f"{method} {target.replace('/queues/q', '/queues/q.2')}" in stage.p1.log
+    assert stage.p2.epochs[0] == f"{BORN}/3"
+    # And what followed it, of the last segment at least.
+    assert set(stage.p1.epochs[-1:] + stage.p2.epochs[1:]) == {f"{BORN}/5"}
+
+
+async def test_what_clients_say_of_epochs_is_dropped(stage: Stage) -> None:
+    for fences in (False, True):
+        if fences:
+            await stage.fence()
+        for offer in (True, False):
+            call = Client(stage.door, *POST, {"messages": []})
+            call.scope["headers"].append((b"x-marconi-epoch", b"mine/999"))
+            assert (await call.begin(offer=offer).ended()).status == 201
+    assert stage.p1.epochs == [f"{BORN}/1"] * 2
+
+
+async def test_clients_close_no_queues(stage: Stage) -> None:
+    await stage.fence()
+    assert await stage.ask("PUT", f"{QUEUE}/fence") == 404
+    assert stage.p1.log == []

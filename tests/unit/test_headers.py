@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from marconi_proxy.routing.headers import (
+    DROPPED_FROM_ANSWERS,
     HOP_BY_HOP,
     MAX_HOPS,
     VIA,
@@ -12,6 +13,7 @@ from marconi_proxy.routing.headers import (
     RequestHead,
     added_lines,
     answer_headers,
+    pseudonym,
     read_head,
 )
 
@@ -65,6 +67,7 @@ DROPPED = [
     b"x-forwarded-proto",
     b"x-forwarded-for",
     b"extra-spec",
+    b"x-marconi-epoch",
     b"via",
     b"content-length",
     b"x-openstack-request-id",
@@ -201,7 +204,7 @@ def test_a_call_that_goes_in_circles(hops: int, together: bool) -> None:
 def added(
     pairs: Pairs, *, peer: bytes = b"192.0.2.1", scheme: bytes = b"http", trust: bool = False
 ) -> dict[bytes, bytes]:
-    lines = added_lines(read_head(pairs), peer, scheme, ID, trust_forwarded_for=trust)
+    lines = added_lines(read_head(pairs), peer, scheme, ID, pseudonym("0a1b"), trust_forwarded_for=trust)
     assert lines.endswith(b"\r\n")
     split = [line.partition(b": ") for line in lines.split(b"\r\n")[:-1]]
     assert len({name for name, _, _ in split}) == len(split)
@@ -210,7 +213,7 @@ def added(
 
 def test_the_first_hop() -> None:
     assert added([]) == {
-        b"via": b"1.1 marconi-proxy",
+        b"via": b"1.1 marconi-proxy-0a1b",
         b"x-forwarded-for": b"192.0.2.1",
         b"x-forwarded-proto": b"http",
         b"x-openstack-request-id": ID,
@@ -218,7 +221,7 @@ def test_the_first_hop() -> None:
 
 
 def test_a_further_hop() -> None:
-    assert added([(b"via", b"1.0 fred")], scheme=b"https")[b"via"] == b"1.0 fred, 1.1 marconi-proxy"
+    assert added([(b"via", b"1.0 fred")], scheme=b"https")[b"via"] == b"1.0 fred, 1.1 marconi-proxy-0a1b"
     assert added([], scheme=b"https")[b"x-forwarded-proto"] == b"https"
 
 
@@ -265,7 +268,7 @@ def test_an_answer_is_passed_on() -> None:
     assert answer_headers(list(ANSWER), ID) == ANSWER + OURS
 
 
-@pytest.mark.parametrize("name", sorted(HOP_BY_HOP | {b"date", b"server"}), ids=repr)
+@pytest.mark.parametrize("name", sorted(DROPPED_FROM_ANSWERS), ids=repr)
 def test_what_an_answer_loses(name: bytes) -> None:
     assert answer_headers([(name, b"x"), *ANSWER], ID) == ANSWER + OURS
 

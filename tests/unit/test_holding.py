@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from catalog.model import HeldWrites
 from marconi_proxy.front_door.holding import Holding
 from marconi_proxy.front_door.refusals import ClientGone, Refused
 from tests.faults.evil_host import settled
@@ -61,7 +62,7 @@ async def test_a_call_goes_on_with_the_change(clock: Clock) -> None:
     change.set_result(None)
     await waiting
     assert holding.waiting == 0
-    assert holding.report() == {"m": {"held": 1, "refused": 0, "longest_ms": 750}}
+    assert holding.report("w") == {"m": HeldWrites("w", 1, 0, 750)}
 
 
 async def test_who_came_first_goes_on_first(clock: Clock) -> None:
@@ -95,7 +96,7 @@ async def test_the_time_counts_from_when_the_call_began_to_wait(clock: Clock) ->
         clock.now += 1000.0
     clock.now = since + FOREVER
     await refused(holding.wait("m", since, change, Client().receive))
-    assert holding.report() == {"m": {"held": 3, "refused": 1, "longest_ms": 3600000}}
+    assert holding.report("w") == {"m": HeldWrites("w", 3, 1, 3600000)}
 
 
 async def test_one_more_than_may_wait_is_refused_at_once(clock: Clock) -> None:
@@ -105,7 +106,7 @@ async def test_one_more_than_may_wait_is_refused_at_once(clock: Clock) -> None:
     await refused(holding.wait("m", clock.now, change, Client().receive))
     change.set_result(None)
     await asyncio.gather(*waiting)
-    assert holding.report()["m"]["refused"] == 1
+    assert holding.report("w")["m"].refused == 1
     # There is room again.
     await holding.wait("m", clock.now, change, Client().receive)
 
@@ -138,16 +139,43 @@ async def held(holding: Holding, clock: Callable[[], float], move: str | None) -
     await holding.wait(move, clock(), change, Client().receive)
 
 
-async def test_figures_are_told_for_some_minutes_and_of_some_moves(clock: Clock) -> None:
+async def test_counts_are_kept_for_some_minutes_and_of_some_moves(clock: Clock) -> None:
     holding = Holding(FOREVER, 10, clock)
-    await held(holding, clock, None)  # sealed by nobody knows whom
-    assert holding.report() == {}
+    await held(holding, clock, None)  # sealed by a mover that is not known
+    assert holding.report("w") == {}
     for number in range(300):
         await held(holding, clock, f"m-{number}")
-    told = holding.report()
-    assert len(told) == 250
-    assert "m-299" in told
+    found = holding.report("w")
+    assert len(found) == 250
+    assert "m-299" in found
     clock.now += 60.0
     await held(holding, clock, "m-60")
     clock.now += 61.0
-    assert list(holding.report()) == ["m-60"]
+    assert list(holding.report("w")) == ["m-60"]
+
+
+async def test_only_what_has_changed_is_reported(clock: Clock) -> None:
+    holding = Holding(FOREVER, 10, clock)
+    for move in ("m-1", "m-2"):
+        await held(holding, clock, move)
+    found = holding.report("w")
+    assert found == {"m-1": HeldWrites("w", 1), "m-2": HeldWrites("w", 1)}
+    # Until it is known to be stored, it is reported again.
+    assert holding.report("w") == found
+    await held(holding, clock, "m-2")
+    holding.reported(found)
+    assert holding.report("w") == {"m-2": HeldWrites("w", 2)}
+    holding.reported(holding.report("w"))
+    assert holding.report("w") == {}
+    await held(holding, clock, "m-1")
+    assert holding.report("w") == {"m-1": HeldWrites("w", 2)}
+
+
+async def test_a_report_that_was_stored_late_is_of_a_move_that_is_not_kept_any_more(clock: Clock) -> None:
+    holding = Holding(FOREVER, 10, clock)
+    await held(holding, clock, "m")
+    found = holding.report("w")
+    clock.now += 121.0
+    assert holding.report("w") == {}
+    holding.reported(found)
+    assert holding.report("w") == {}

@@ -1,6 +1,6 @@
 """Queues come to be and go: what is in the catalog, what is on the partition, and what every crash between leaves.
 
-The catalog is real, the partitions are scripted, the clock is the test's.
+The catalog is real, the partitions are scripted, the clocks are the test's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import pytest
 from catalog.errors import CatalogUnavailable, Conflict
 from catalog.model import Move, MoveState, PartitionState, Placement, PlacementState, QueueKey, Segment, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy.front_door import lifecycle
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import Refused
@@ -53,6 +54,7 @@ RESERVED, CREATING, OPEN, SEALING, DELETING = (
     PlacementState.DELETING,
 )
 Q = key("q")
+HERE = Segment(0, "p1", "q")
 PUT = Call(b"PUT", b"/v2/queues/q", b"x-project-id: project\r\n", b"", repeatable=True)
 POST = Call(b"POST", b"/v2/queues/q/messages", b"x-project-id: project\r\n", b"", repeatable=False)
 DELETE = Call(b"DELETE", b"/v2/queues/q", b"x-project-id: project\r\n", b"", repeatable=True)
@@ -125,14 +127,35 @@ def say(status: int) -> Reply:
     return reply
 
 
+class Timers:
+    """What a worker wants to do later: by ``run`` it is later."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.waiting: list[tuple[float, Callable[[], object]]] = []
+
+    def __call__(self, seconds: float, function: Callable[..., object], *arguments: object) -> None:
+        self.waiting.append((self._clock.now + seconds, partial(function, *arguments)))
+
+    def run(self) -> None:
+        due = [act for at, act in self.waiting if at <= self._clock.now]
+        self.waiting = [one for one in self.waiting if one[0] > self._clock.now]
+        for act in due:
+            act()
+
+
 class Stage:
-    """A catalog, partitions by name, and as many workers as the test wants."""
+    """A catalog, partitions by name, and as many workers as the test wants.
+
+    ``wall`` is the clock that is only written down. Unless a test sets it, it shows the same as ``clock``.
+    """
 
     def __init__(self, catalog: Staged, partitions: dict[str, Partition], pool: Pool, clock: Clock) -> None:
         self.catalog = catalog
         self.partitions = partitions
         self.pool = pool
         self.clock = clock
+        self.wall: Callable[[], float] = clock
 
     def open_upstream(self, opened: Any) -> Upstream:
         return Upstream(opened, self.pool, Limits(deadline=PATIENCE), random.Random(1))
@@ -151,7 +174,9 @@ class Stage:
 
 
 class Worker:
-    def __init__(self, stage: Stage, catalog: Staged, writing: Writing | None = None) -> None:
+    def __init__(
+        self, stage: Stage, catalog: Staged, writing: Writing | None = None, later: Timers | None = None
+    ) -> None:
         self.directory = Directory(catalog, stage.open_upstream, cache_size=100)  # type: ignore[arg-type]
         self.lifecycle = Lifecycle(
             catalog,  # type: ignore[arg-type]
@@ -159,6 +184,8 @@ class Worker:
             takeover_after=TAKEOVER_AFTER,
             deadline=DEADLINE,
             clock=stage.clock,
+            wall=lambda: stage.wall(),  # noqa: PLW0108 - a test may set another one later
+            later=later,
             token=lambda: BORN,
             begin=None if writing is None else partial(writing.begin, lasting=True),
         )
@@ -185,6 +212,12 @@ class Worker:
     async def delete(self, asked: QueueKey = Q, call: Call = DELETE) -> int | None:
         got = await self.lifecycle.delete(asked, self.sender(call))
         return None if got is None else got.status
+
+
+async def abandoned(stage: Stage, worker: Worker) -> None:
+    """Let the worker watch the queue without a change until it may take it over."""
+    await worker.lifecycle.settle(Q, HERE)
+    stage.clock.now += TAKEOVER_AFTER + 1
 
 
 @pytest.fixture
@@ -445,14 +478,26 @@ async def test_without_the_store_nothing_is_created(stage: Stage, worker: Worker
     ids=["cordoned", "another version", "no weight"],
 )
 async def test_a_pinned_project_without_its_partition(
-    stage: Stage, worker: Worker, pinned: Any, version: str, status: int, retry_after: int
+    stage: Stage,
+    worker: Worker,
+    pinned: Any,
+    version: str,
+    status: int,
+    retry_after: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     await stage.catalog.real.replace_partition(pinned)
     await settled(lambda: pinned in worker.directory.partitions)
-    with pytest.raises(Refused) as caught:
-        await worker.create(version=version)
-    assert (caught.value.status, caught.value.retry_after) == (status, retry_after)
+    for _ in range(3):
+        with pytest.raises(Refused) as caught:
+            await worker.create(version=version)
+        assert (caught.value.status, caught.value.retry_after) == (status, retry_after)
+        assert "The request was not processed; ask your operator" in caught.value.description
+        assert "p1" not in caught.value.description
     assert await stage.stored() is None
+    (logged,) = [record.getMessage() for record in caplog.records if "are refused" in record.getMessage()]
+    assert logged.startswith(f"new queues of project {PROJECT} are refused: it is pinned to partition p1, which takes")
+    assert f"Next: marconi-proxy tenant set {PROJECT} --pin OTHER" in logged
 
 
 @pytest.mark.parametrize(
@@ -809,11 +854,12 @@ async def test_what_a_deletion_does_to_older_segments_is_guarded_too(
 
 
 async def test_a_deletion_that_is_taken_over_counts_as_a_write(stage: Stage, p1: Partition) -> None:
-    await stage.put(placement("q", "p1", DELETING, since=stage.clock.now - TAKEOVER_AFTER - 1))
+    await stage.put(placement("q", "p1", DELETING))
     p1.queues.add("q")
     writing = Writing(10.0, 60.0, stage.clock)
     worker = Worker(stage, stage.catalog, writing)
     await worker.directory.start(PATIENCE)
+    await abandoned(stage, worker)
     with pytest.raises(Refused):  # without a lease
         await worker.lifecycle.settle(Q, Segment(0, "p1", "q"))
     assert p1.queues == {"q"}
@@ -873,6 +919,7 @@ async def test_a_deletion_that_may_be_under_way_is_waited_for(
     stage: Stage, worker: Worker, p1: Partition, age: float
 ) -> None:
     await left_deleting(stage, worker, p1)
+    await worker.lifecycle.settle(Q, HERE)
     stage.clock.now += age
     before = await stage.stored()
     for doing in (worker.create(), worker.create(POST), worker.delete()):
@@ -885,7 +932,7 @@ async def test_a_deletion_that_may_be_under_way_is_waited_for(
 
 async def test_an_abandoned_deletion_is_finished_by_a_deletion(stage: Stage, worker: Worker, p1: Partition) -> None:
     await left_deleting(stage, worker, p1)
-    stage.clock.now += TAKEOVER_AFTER + 1
+    await abandoned(stage, worker)
     assert await worker.delete() == 204
     assert p1.log == ["DELETE /v2/queues/q"]
     assert await stage.stored() is None
@@ -894,7 +941,7 @@ async def test_an_abandoned_deletion_is_finished_by_a_deletion(stage: Stage, wor
 async def test_an_abandoned_deletion_is_finished_by_a_creation(stage: Stage, worker: Worker, p1: Partition) -> None:
     await left_deleting(stage, worker, p1)
     p1.queues.add("q")  # for all that anybody knows
-    stage.clock.now += TAKEOVER_AFTER + 1
+    await abandoned(stage, worker)
     assert await worker.create() == 201
     assert p1.log == ["DELETE /v2/queues/q", "PUT /v2/queues/q"]
     assert p1.queues == {"q"}
@@ -906,10 +953,114 @@ async def test_an_abandoned_deletion_does_not_bind_the_new_queue_to_its_partitio
 ) -> None:
     await left_deleting(stage, worker, p1)
     await stage.catalog.real.put_tenant(Tenant(PROJECT, pinned="p2"))
-    stage.clock.now += TAKEOVER_AFTER + 1
+    await abandoned(stage, worker)
     assert await worker.create() == 201
     assert await stage.state() == (OPEN, "p2")
     assert (p1.log, p2.log) == (["DELETE /v2/queues/q"], ["PUT /v2/queues/q"])
+
+
+@pytest.mark.parametrize("step", [-1e6, 1e6], ids=["back", "on"])
+async def test_a_clock_on_the_wall_that_is_set_abandons_nothing(
+    stage: Stage, worker: Worker, p1: Partition, step: float
+) -> None:
+    """Neither this machine's nor that of the worker which is deleting: what counts is how long this one has watched."""
+    await left_deleting(stage, worker, p1)
+    await worker.lifecycle.settle(Q, HERE)
+    stage.wall = lambda: stage.clock.now + step
+    stage.clock.now += TAKEOVER_AFTER
+    with pytest.raises(Refused):
+        await worker.create()
+    stage.clock.now += 1
+    assert await worker.create() == 201
+    found = await stage.stored()
+    assert found is not None
+    assert found.since == stage.wall()
+
+
+async def test_a_deletion_that_goes_on_is_watched_anew(stage: Stage, worker: Worker, p1: Partition) -> None:
+    """Each change is a sign of life, also one of a later life of the queue."""
+    await stage.put(placement("q", "p1", DELETING))
+    await abandoned(stage, worker)
+    await stage.catalog.real.replace_placement(placement("q", "p1", DELETING, epoch=2))
+    with pytest.raises(Refused):
+        await worker.create()
+    stage.clock.now += TAKEOVER_AFTER + 1
+    await stage.catalog.real.remove_placement(Q, 2, BORN)
+    await stage.put(placement("q", "p1", DELETING, epoch=2, born="later"))
+    with pytest.raises(Refused):
+        await worker.create()
+    assert p1.log == []
+
+
+async def test_a_worker_watches_for_itself(stage: Stage, worker: Worker, p1: Partition) -> None:
+    """However long ago the deletion began, and however long another worker has watched it."""
+    await stage.put(placement("q", "p1", DELETING, since=5.0))
+    await abandoned(stage, worker)
+    other = Worker(stage, stage.catalog)
+    await other.directory.start(PATIENCE)
+    with pytest.raises(Refused):
+        await other.create()
+    assert p1.log == []
+    await other.stop()
+
+
+async def test_an_abandoned_deletion_is_looked_at_again_without_another_call(stage: Stage, p1: Partition) -> None:
+    timers = Timers(stage.clock)
+    worker = Worker(stage, stage.catalog, later=timers)
+    await worker.directory.start(PATIENCE)
+    await stage.put(placement("q", "p1", DELETING))
+    for _ in range(3):
+        with pytest.raises(Refused):
+            await worker.create()
+    assert len(timers.waiting) == 1
+    stage.clock.now += TAKEOVER_AFTER
+    timers.run()
+    assert len(timers.waiting) == 1
+    stage.clock.now += 1.0
+    timers.run()
+    await settled(lambda: not worker.lifecycle._tasks)
+    assert await stage.stored() is None
+    assert p1.log == ["DELETE /v2/queues/q"]
+    assert timers.waiting == []
+    await worker.stop()
+
+
+async def test_a_creation_that_was_left_is_looked_at_again_until_it_can_be_withdrawn(stage: Stage) -> None:
+    timers = Timers(stage.clock)
+    worker = Worker(stage, stage.catalog, later=timers)
+    await worker.directory.start(PATIENCE)
+    await stage.put(placement("q", "p1", CREATING))
+    worker.lifecycle.settle_later(Q, HERE)
+    await settled(lambda: not worker.lifecycle._tasks)
+    assert await stage.state() == (CREATING, "p1")
+    stage.clock.now += LATE
+    timers.run()
+    await settled(lambda: not worker.lifecycle._tasks)
+    assert await stage.stored() is None
+    await worker.stop()
+
+
+async def test_a_worker_that_stopped_looks_at_nothing_again(stage: Stage, p1: Partition) -> None:
+    timers = Timers(stage.clock)
+    worker = Worker(stage, stage.catalog, later=timers)
+    await worker.directory.start(PATIENCE)
+    await stage.put(placement("q", "p1", DELETING))
+    with pytest.raises(Refused):
+        await worker.create()
+    await worker.stop()
+    stage.clock.now += TAKEOVER_AFTER + 1
+    timers.run()
+    assert not worker.lifecycle._tasks
+    assert p1.log == []
+
+
+async def test_what_is_watched_is_bounded(stage: Stage, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "_WATCHED", 3)
+    for number in range(20):
+        await stage.put(placement(f"q{number}", "p1", DELETING))
+        with pytest.raises(Refused):
+            await worker.create(asked=key(f"q{number}"))
+        assert len(worker.lifecycle._watched) <= 4
 
 
 async def test_every_segment_of_an_abandoned_deletion_is_deleted(
@@ -917,6 +1068,7 @@ async def test_every_segment_of_an_abandoned_deletion_is_deleted(
 ) -> None:
     chain = (Segment(0, "p1", "q", sealed=True), Segment(1, "p2", "q-2"))
     await stage.put(Placement(PROJECT, "q", 1, DELETING, chain, born=BORN))
+    await abandoned(stage, worker)
     await worker.create()
     assert p1.log == ["DELETE /v2/queues/q", "PUT /v2/queues/q"]
     assert p2.log == ["DELETE /v2/queues/q-2"]
@@ -933,6 +1085,7 @@ async def test_a_takeover_deletes_nothing_when_another_may_have_taken_over(
         return await p1.do(request)
 
     p1.reply("DELETE", slow)
+    await abandoned(stage, worker)
     with pytest.raises(Withdrawn):
         await worker.create()
     assert (p1.log, p2.log) == (["DELETE /v2/queues/q"], [])
@@ -940,7 +1093,7 @@ async def test_a_takeover_deletes_nothing_when_another_may_have_taken_over(
 
 async def test_a_takeover_that_fails_is_left_for_another(stage: Stage, worker: Worker, p1: Partition) -> None:
     await left_deleting(stage, worker, p1)
-    stage.clock.now += TAKEOVER_AFTER + 1
+    await abandoned(stage, worker)
     p1.reply("DELETE", say(500))
     with pytest.raises(BadAnswer):
         await worker.create()
@@ -956,7 +1109,7 @@ async def test_an_abandoned_deletion_that_another_worker_takes_over_first(
     stage: Stage, worker: Worker, p1: Partition
 ) -> None:
     await left_deleting(stage, worker, p1)
-    stage.clock.now += TAKEOVER_AFTER + 1
+    await abandoned(stage, worker)
 
     async def take_over() -> None:
         await stage.catalog.real.replace_placement(placement("q", "p1", DELETING, epoch=3, since=stage.clock.now - 1))
@@ -970,7 +1123,7 @@ async def test_an_abandoned_deletion_that_another_worker_takes_over_first(
 
 async def test_a_deletion_of_an_abandoned_deletion_that_is_refused(stage: Stage, worker: Worker, p1: Partition) -> None:
     await left_deleting(stage, worker, p1)
-    stage.clock.now += TAKEOVER_AFTER + 1
+    await abandoned(stage, worker)
     p1.reply("DELETE", say(403))
     assert await worker.delete() == 403
     # Nobody knows whether the first deletion was done; an open placement shows what the partition has.
@@ -1057,7 +1210,7 @@ async def test_a_deletion_that_was_done_in_part_is_finished_later(
         await delete_last(worker)
     assert (refused.value.status, refused.value.retry_after) == (503, int(TAKEOVER_AFTER))
     assert await stage.stored() == chained(DELETING, epoch=6, since=stage.clock.now)
-    stage.clock.now += TAKEOVER_AFTER + 1
+    await abandoned(stage, worker)
     got = await delete_last(worker)
     assert got is not None
     assert got.status == 204
@@ -1352,7 +1505,6 @@ async def test_a_dead_letter_queue_that_is_deleted_while_it_is_tied(stage: Stage
 
 # -- settling ----------------------------------------------------------------------------------------------------------
 
-HERE = Segment(0, "p1", "q")
 LATE = TAKEOVER_AFTER + DEADLINE + 1
 
 
@@ -1387,6 +1539,7 @@ async def test_settling(
         await stage.put(placement("q", "p1", before, since=stage.clock.now))
     if there:
         p1.queues.add("q")
+    await worker.lifecycle.settle(Q, HERE)
     stage.clock.now += age
     await worker.lifecycle.settle(Q, HERE)
     assert await stage.state() == after
@@ -1396,6 +1549,7 @@ async def test_settling(
 
 async def test_settling_a_creation_that_a_dead_letter_queue_waits_for(stage: Stage, worker: Worker) -> None:
     await stage.put(placement("q", "p1", CREATING, since=stage.clock.now, group="source"))
+    await worker.lifecycle.settle(Q, HERE)
     stage.clock.now += LATE
     await worker.lifecycle.settle(Q, HERE)
     assert await stage.stored() == placement("q", "p1", RESERVED, epoch=2, since=stage.clock.now, group="source")

@@ -10,19 +10,21 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import Change, ChangeSubject, Member, MemberSighting, Partition
+from catalog.model import Change, ChangeSubject, HeldWrites, Member, Partition, Seal
 from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy.front_door import membership
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.holding import Holding
 from marconi_proxy.front_door.membership import FORGOTTEN_AFTER, Membership
 from marconi_proxy.front_door.refusals import Refused
 from marconi_proxy.front_door.writing import Writing
+from marconi_proxy.upstream.errors import Withdrawn
 from marconi_proxy.upstream.exchange import Upstream
 from tests.faults.evil_host import PATIENCE, settled
 from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, placement
 
 LEASE = 12.0
-CAPABILITIES = ("chains-1",)
+CAPABILITIES = ("chains-2",)
 
 
 class Clock:
@@ -38,7 +40,7 @@ def no_upstream(partition: Partition) -> Upstream:
 
 
 class Worker:
-    """The heart of a worker that renews when something is said, and else once an hour."""
+    """The heart of a worker that renews when a seal can be acknowledged, and else once an hour."""
 
     def __init__(self, catalog: Staged, interval: float = 3600.0) -> None:
         self.clock = Clock()
@@ -73,19 +75,24 @@ async def worker(catalog: Staged) -> AsyncIterator[Worker]:
 
 
 async def members(catalog: Staged) -> list[Member]:
-    return [sighting.member for sighting in await catalog.real.list_members()]
+    found: list[Member] = await catalog.real.list_members()
+    return found
 
 
-async def acked(catalog: Staged) -> int:
+async def acks(catalog: Staged) -> set[Seal]:
     (member,) = await members(catalog)
-    return member.acked
+    return set(member.acks)
 
 
-async def acknowledged(catalog: Staged, position: int) -> None:
-    """Return when the worker has told that it acknowledges this position."""
+async def acknowledged(catalog: Staged, *seals: Seal) -> None:
+    """Return when the worker has stored that it acknowledges these seals, and no others."""
     async with asyncio.timeout(PATIENCE):
-        while await acked(catalog) != position:  # noqa: ASYNC110 - the store rings no bell
+        while await acks(catalog) != set(seals):  # noqa: ASYNC110 - the store rings no bell
             await asyncio.sleep(0)
+
+
+def seal(epoch: int, queue: str = "q") -> Seal:
+    return Seal(PROJECT, queue, BORN, epoch)
 
 
 def change(position: int, queue: str = "q", *, sealing: bool = False) -> Change:
@@ -93,10 +100,21 @@ def change(position: int, queue: str = "q", *, sealing: bool = False) -> Change:
 
 
 async def test_a_worker_says_what_it_has_taken_in_and_what_it_promises(catalog: Staged, worker: Worker) -> None:
-    assert await members(catalog) == [Member(worker.beating.id, 7, True, 7, CAPABILITIES, LEASE)]
+    assert await members(catalog) == [Member(worker.beating.id, 1, 7, True, frozenset(), CAPABILITIES, LEASE)]
+    assert (catalog.calls["register_member"], catalog.calls["renew_member"]) == (1, 0)
 
 
-async def test_a_worker_says_how_it_made_clients_wait(catalog: Staged, worker: Worker) -> None:
+async def test_a_worker_says_how_many_of_its_writes_came_late(catalog: Staged, worker: Worker) -> None:
+    worker.writing.late_writes = 3
+    catalog.show(change(8, sealing=True))
+    await acknowledged(catalog, seal(8))
+    assert await members(catalog) == [Member(worker.beating.id, 2, 8, True, {seal(8)}, CAPABILITIES, LEASE, 3)]
+
+
+async def test_a_worker_says_how_it_made_clients_wait(
+    catalog: Staged, monkeypatch: pytest.MonkeyPatch, worker: Worker
+) -> None:
+    monkeypatch.setattr(membership, "_REPORT_INTERVAL", 0.0)
     over = asyncio.get_running_loop().create_future()
 
     async def receive() -> dict[str, object]:
@@ -106,11 +124,14 @@ async def test_a_worker_says_how_it_made_clients_wait(catalog: Staged, worker: W
     await settled(lambda: worker.holding.waiting)
     worker.clock.now += 0.25
     over.set_result(None)
+    catalog.fail("put_held_writes")
     await waiting
-    catalog.show(change(8, sealing=True))
-    await acknowledged(catalog, 8)
-    (member,) = await members(catalog)
-    assert member.holds == {"m-1": {"held": 1, "refused": 0, "longest_ms": 250}}
+    await settled(lambda: catalog.calls["put_held_writes"] == 2)
+    await settled(lambda: worker.holding.report("") == {} or worker.holding.report(worker.beating.id) == {})
+    assert await catalog.real.list_held_writes("m-1") == [HeldWrites(worker.beating.id, 1, 0, 250)]
+    # What has not changed is not stored again, and a renewal waits for none of it.
+    assert catalog.calls["put_held_writes"] == 2
+    assert catalog.calls["renew_member"] == 0
 
 
 # -- when it renews ----------------------------------------------------------------------------------------------------
@@ -118,8 +139,8 @@ async def test_a_worker_says_how_it_made_clients_wait(catalog: Staged, worker: W
 
 async def test_a_seal_is_acknowledged_at_once(catalog: Staged, worker: Worker) -> None:
     catalog.show(change(8, sealing=True))
-    await acknowledged(catalog, 8)
-    assert catalog.calls["renew_member"] == 2
+    await acknowledged(catalog, seal(8))
+    assert catalog.calls["renew_member"] == 1
 
 
 async def test_other_changes_wait_for_the_next_heartbeat(catalog: Staged, worker: Worker) -> None:
@@ -127,7 +148,16 @@ async def test_other_changes_wait_for_the_next_heartbeat(catalog: Staged, worker
         catalog.show(change(position))
     await settled(lambda: worker.directory.applied == 19)
     catalog.show(change(20, sealing=True))
-    await acknowledged(catalog, 20)
+    await acknowledged(catalog, seal(20))
+    assert catalog.calls["renew_member"] == 1
+
+
+async def test_a_seal_that_is_over_is_not_told_any_more(catalog: Staged, worker: Worker) -> None:
+    catalog.show(change(8, sealing=True))
+    await acknowledged(catalog, seal(8))
+    catalog.show(change(9))
+    catalog.show(change(10, "another", sealing=True))
+    await acknowledged(catalog, seal(10, "another"))
     assert catalog.calls["renew_member"] == 2
 
 
@@ -137,13 +167,13 @@ async def test_a_seal_is_acknowledged_when_the_writes_before_it_have_ended(catal
     await settled(lambda: worker.directory.applied == 8)
     later = worker.writing.begin(key("q"), lasting=True)
     write.end()
-    catalog.show(change(9, "another"))
-    await settled(lambda: worker.directory.applied == 9)
+    # It holds up no other queue.
+    catalog.show(change(9, "another", sealing=True))
+    await acknowledged(catalog, seal(9, "another"))
     assert catalog.calls["renew_member"] == 1
-    assert await acked(catalog) == 7
     other.end()
-    # Whoever began later has seen the seal.
-    await acknowledged(catalog, 9)
+    # A write that began later has seen the seal.
+    await acknowledged(catalog, seal(8), seal(9, "another"))
     assert catalog.calls["renew_member"] == 2
     later.end()
 
@@ -154,14 +184,14 @@ async def test_one_renewal_serves_many_seals_and_one_follows_what_comes_meanwhil
     go = asyncio.Event()
     catalog.before("renew_member", go.wait)
     catalog.show(change(8, sealing=True))
-    await settled(lambda: catalog.calls["renew_member"] == 2)
+    await settled(lambda: catalog.calls["renew_member"] == 1)
     for position in range(9, 30):
         catalog.show(change(position, f"q{position}", sealing=True))
     await settled(lambda: worker.directory.applied == 29)
-    assert catalog.calls["renew_member"] == 2
+    assert catalog.calls["renew_member"] == 1
     go.set()
-    await acknowledged(catalog, 29)
-    assert catalog.calls["renew_member"] == 3
+    await acknowledged(catalog, seal(8), *(seal(position, f"q{position}") for position in range(9, 30)))
+    assert catalog.calls["renew_member"] == 2
 
 
 # -- the lease ---------------------------------------------------------------------------------------------------------
@@ -177,7 +207,7 @@ def may_write(worker: Worker) -> bool:
 
 async def test_a_worker_that_is_not_registered_takes_no_writes(catalog: Staged) -> None:
     worker = Worker(catalog)
-    catalog.fail("renew_member")
+    catalog.fail("register_member")
     await worker.beating.start(PATIENCE)
     assert not may_write(worker)
     assert worker.writing.fence.idle(0.0)
@@ -190,7 +220,7 @@ async def test_the_lease_counts_from_when_the_renewal_was_sent_less_a_margin(cat
     async def slow() -> None:
         worker.clock.now += 5.0
 
-    catalog.before("renew_member", slow)
+    catalog.before("register_member", slow)
     await worker.beating.start(PATIENCE)
     worker.clock.now = 100.0 + LEASE * 0.9 - 0.01
     assert may_write(worker)
@@ -206,7 +236,7 @@ async def test_a_new_term_begins_with_nothing_known(catalog: Staged, worker: Wor
     assert worker.directory.cached(key("q")) is known is not None
     waiting = worker.directory.change(key("q"))
     catalog.show(change(8, "other", sealing=True))
-    await settled(lambda: catalog.calls["renew_member"] == 2)
+    await acknowledged(catalog, seal(8, "other"))
     assert worker.directory.cached(key("q")) is known  # the same term
     worker.clock.now += LEASE
     assert not may_write(worker)
@@ -249,11 +279,82 @@ async def test_a_renewal_that_fails_in_an_unforeseen_way_is_not_the_last(
     async def mistake() -> None:
         raise RuntimeError("a mistake")
 
-    catalog.before("renew_member", mistake)
+    catalog.before("register_member", mistake)
     worker = Worker(catalog, interval=0.0)
     await worker.beating.start(PATIENCE)
     await settled(lambda: may_write(worker))
     assert "a mistake" in caplog.text
+    await worker.beating.stop()
+
+
+# -- removed by others -------------------------------------------------------------------------------------------------
+
+
+async def removed(catalog: Staged, worker: Worker) -> None:
+    """Let a mover have watched the worker in silence for its lease."""
+    (member,) = await members(catalog)
+    assert await catalog.real.expire_member(member)
+    worker.clock.now += LEASE
+
+
+async def test_a_worker_that_was_removed_registers_again_and_begins_a_new_term(catalog: Staged, worker: Worker) -> None:
+    await catalog.real.insert_partition(Partition("p1", ("http://p1",)))
+    await catalog.real.insert_placement(placement("q"))
+    await worker.directory.find(key("q"))
+    term = worker.writing.lease.number
+    await removed(catalog, worker)
+    catalog.show(change(8, "other", sealing=True))
+    await settled(lambda: may_write(worker))
+    # No mover waited for it meanwhile: what it knew may be out of date.
+    assert worker.directory.cached(key("q")) is None
+    assert worker.writing.lease.number == term + 1
+    assert (catalog.calls["renew_member"], catalog.calls["register_member"]) == (1, 2)
+    assert [member.id for member in await members(catalog)] == [worker.beating.id]
+
+
+async def test_a_worker_that_finds_itself_removed_writes_no_more_until_it_is_registered(
+    catalog: Staged, worker: Worker
+) -> None:
+    """Also if its lease is not over by its own clock: that may go slower than a mover's."""
+    (member,) = await members(catalog)
+    assert await catalog.real.expire_member(member)
+    assert may_write(worker)
+    go = asyncio.Event()
+    catalog.before("register_member", go.wait)
+    term = worker.writing.lease.number
+    catalog.show(change(8, "other", sealing=True))
+    await settled(lambda: catalog.calls["register_member"] == 2)
+    assert not may_write(worker)
+    go.set()
+    await settled(lambda: may_write(worker))
+    assert worker.writing.lease.number == term + 1
+
+
+async def test_a_write_of_the_term_before_is_not_sent_after_it(catalog: Staged, worker: Worker) -> None:
+    write = worker.writing.begin(key("q"), lasting=True)
+    (member,) = await members(catalog)
+    await catalog.real.expire_member(member)
+    catalog.show(change(8, "other", sealing=True))
+    await acknowledged_again(catalog, seal(8, "other"))
+    with pytest.raises(Withdrawn):
+        write.sending()
+    write.end()
+
+
+async def acknowledged_again(catalog: Staged, *seals: Seal) -> None:
+    """As ``acknowledged``, of a worker that was removed."""
+    async with asyncio.timeout(PATIENCE):
+        while [set(member.acks) for member in await members(catalog)] != [set(seals)]:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def test_a_registration_that_fails_is_tried_again(catalog: Staged) -> None:
+    worker = Worker(catalog, interval=0.0)
+    catalog.fail("register_member", 3)
+    await worker.beating.start(PATIENCE)
+    await settled(lambda: may_write(worker))
+    await settled(lambda: catalog.calls["renew_member"])
+    assert catalog.calls["register_member"] == 4
     await worker.beating.stop()
 
 
@@ -263,6 +364,30 @@ async def test_a_renewal_that_fails_in_an_unforeseen_way_is_not_the_last(
 async def test_a_worker_that_stops_signs_off_and_writes_no_more(catalog: Staged, worker: Worker) -> None:
     await worker.beating.stop()
     assert await members(catalog) == []
+    assert not may_write(worker)
+
+
+async def test_a_registration_in_flight_when_the_worker_stops_does_not_outlive_it(catalog: Staged) -> None:
+    """Neither does it come after the removal, nor does it give back the right to write."""
+    go = asyncio.Event()
+    catalog.before("register_member", go.wait)
+    worker = Worker(catalog)
+    starting = asyncio.create_task(worker.beating.start(PATIENCE))
+    await settled(lambda: catalog.calls["register_member"])
+    stopping = asyncio.create_task(worker.beating.stop())
+    wrote: list[bool] = []
+
+    async def removing() -> None:
+        wrote.append(may_write(worker))
+
+    catalog.before("remove_member", removing)
+    await asyncio.sleep(0)
+    assert not catalog.calls["remove_member"]
+    go.set()
+    await stopping
+    await starting
+    assert await members(catalog) == []
+    assert wrote == [False]
     assert not may_write(worker)
 
 
@@ -289,25 +414,25 @@ async def test_signing_off_while_the_catalog_is_away(catalog: Staged, worker: Wo
     assert len(await members(catalog)) == 1
 
 
-async def test_those_that_have_long_been_silent_are_forgotten(catalog: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("young", "old", "renewed just now"):
-        await catalog.real.renew_member(Member(name, lease=0.0005))
-    seen = await catalog.real.list_members()
-    ages = {"old": FORGOTTEN_AFTER + 1, "renewed just now": FORGOTTEN_AFTER + 1, "young": FORGOTTEN_AFTER - 1}
-
-    async def older(self: SQLiteCatalog) -> list[MemberSighting]:
-        return [MemberSighting(s.member, ages[s.member.id]) for s in seen]
-
-    asked: list[tuple[str, float]] = []
-
-    async def evict(self: SQLiteCatalog, member_id: str, *, idle: float) -> None:
-        asked.append((member_id, idle))
-
-    monkeypatch.setattr(SQLiteCatalog, "list_members", older)
-    monkeypatch.setattr(SQLiteCatalog, "evict_member", evict)
-    worker = Worker(catalog)
+async def test_those_that_were_silent_for_long_while_it_watched_are_removed(
+    catalog: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "_RENEWALS_BETWEEN_SWEEPS", 2)
+    for name, lease in (("killed", 0.5), ("patient", FORGOTTEN_AFTER * 2), ("lives", 0.5), ("renews", 0.5)):
+        await catalog.real.register_member(Member(name, lease=lease))
+    worker = Worker(catalog, interval=0.0)
     await worker.beating.start(PATIENCE)
-    await settled(lambda: len(asked) == 2)
+    await settled(lambda: catalog.calls["list_members"])
+    # However long they were silent before this worker began to watch.
+    assert len(await members(catalog)) == 5
+    await catalog.real.renew_member(Member("lives", beat=1, lease=0.5))
+
+    async def renewed() -> None:
+        # After it was read, and before it is removed.
+        await catalog.real.renew_member(Member("renews", beat=1, lease=0.5))
+
+    catalog.before("expire_member", renewed)
+    worker.clock.now += FORGOTTEN_AFTER + 1
+    await settled(lambda: catalog.calls["expire_member"] >= 2)
     await worker.beating.stop()
-    # Only the store can tell whether one has renewed since.
-    assert asked == [("old", FORGOTTEN_AFTER), ("renewed just now", FORGOTTEN_AFTER)]
+    assert [member.id for member in await members(catalog)] == ["lives", "patient", "renews"]

@@ -4,38 +4,63 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.model import Member, MemberSighting
-from marconi_proxy.moving.protocol.barrier import Barrier, Incapable, Passed, Verdict, Waiting, incapable
+from catalog.model import Member, Seal
+from marconi_proxy.moving.protocol.barrier import CHAINS, Barrier, Incapable, Passed, Sighting, Verdict, Waiting
+from marconi_proxy.moving.protocol.barrier import incapable as incapable_of
 
-SEAL = 10
+SEAL = Seal("project", "q", "b" * 16, 10)
+OTHERS = (
+    SEAL._replace(epoch=9),
+    SEAL._replace(epoch=12),
+    SEAL._replace(born="c" * 16),
+    SEAL._replace(queue="another"),
+    SEAL._replace(project=""),
+)
 
 
-def sighting(name: str, acked: int = 0, age: float = 1.0, lease: float = 30.0, able: bool = True) -> MemberSighting:
-    capabilities = ("chains-1",) if able else ()
-    return MemberSighting(Member(name, applied=acked, acked=acked, capabilities=capabilities, lease=lease), age)
+def sighting(
+    name: str, *acks: Seal, silence: float = 1.0, expired: bool = False, able: bool = True, lease: float = 30.0
+) -> Sighting:
+    capabilities = (CHAINS,) if able else ("chains-1",)
+    member = Member(name, applied=99, acks=frozenset(acks), capabilities=capabilities, lease=lease)
+    return Sighting(member, silence, expired=expired)
 
 
-def after_seal(*members: MemberSighting) -> Barrier:
-    return Barrier.after_seal(SEAL, members, "chains-1")
+def after_seal(*members: Sighting) -> Barrier:
+    return Barrier.after_seal(SEAL, members, CHAINS)
 
 
 @pytest.mark.parametrize(
     ("member", "verdict"),
     [
-        (sighting("w", acked=9), Waiting(("w",))),
-        (sighting("w", acked=10), Passed(("w",), (), ())),
-        (sighting("w", acked=11), Passed(("w",), (), ())),
-        (sighting("w", age=30.0), Waiting(("w",))),
-        (sighting("w", age=30.1), Passed((), (), ("w",))),
-        # Of a release without leases: it never stops by itself.
-        (sighting("w", age=500.0, lease=0.0, able=False), Incapable(("w",))),
-        (sighting("w", age=500.0, lease=0.0), Waiting(("w",))),
+        (sighting("w"), Waiting(("w",))),
+        (sighting("w", SEAL), Passed(("w",), (), ())),
+        (sighting("w", SEAL, *OTHERS), Passed(("w",), (), ())),
+        # Only the expiry that was decided by a compare-and-set counts, never how long the silence is.
+        (sighting("w", silence=30.1), Waiting(("w",))),
+        (sighting("w", silence=30.1, expired=True), Passed((), (), ("w",))),
+        (sighting("w", silence=500.0, lease=0.0), Waiting(("w",))),
+        # Of the release before, which acknowledged positions.
         (sighting("w", able=False), Incapable(("w",))),
-        (sighting("w", age=30.1, able=False), Passed((), (), ("w",))),
+        (sighting("w", silence=30.1, able=False, expired=True), Passed((), (), ("w",))),
     ],
 )
-def test_one_member(member: MemberSighting, verdict: Verdict) -> None:
+def test_one_member(member: Sighting, verdict: Verdict) -> None:
     assert after_seal(member).verdict == verdict
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_no_other_seal_is_as_good(other: Seal) -> None:
+    """Not one of another queue, nor an earlier or later one of this queue, nor of another life of it."""
+    assert after_seal(sighting("w", other)).verdict == Waiting(("w",))
+
+
+def test_each_queue_has_a_barrier_of_its_own() -> None:
+    """One reading serves them all, and a write that hangs holds up its own queue and no other."""
+    another = SEAL._replace(queue="another")
+    members = [sighting("a", SEAL), sighting("b", SEAL, another)]
+    assert Barrier.after_seal(SEAL, members, CHAINS).verdict == Passed(("a", "b"), (), ())
+    assert Barrier.after_seal(another, members, CHAINS).verdict == Waiting(("a",))
 
 
 def test_nobody_to_wait_for() -> None:
@@ -45,21 +70,21 @@ def test_nobody_to_wait_for() -> None:
 def test_each_passes_in_its_own_way() -> None:
     barrier = after_seal(sighting("d"), sighting("c"), sighting("b"), sighting("a"))
     assert barrier.verdict == Waiting(("a", "b", "c", "d"))
-    barrier = barrier.seen([sighting("a", acked=10), sighting("b"), sighting("c"), sighting("d")])
+    barrier = barrier.seen([sighting("a", SEAL), sighting("b"), sighting("c"), sighting("d")])
     assert barrier.verdict == Waiting(("b", "c", "d"))
-    barrier = barrier.seen([sighting("b", age=31.0), sighting("d")])
+    barrier = barrier.seen([sighting("b", expired=True), sighting("d")])
     assert barrier.verdict == Waiting(("d",))
-    assert barrier.seen([sighting("d", acked=12)]).verdict == Passed(("a", "d"), ("c",), ("b",))
+    assert barrier.seen([sighting("d", SEAL)]).verdict == Passed(("a", "d"), ("c",), ("b",))
 
 
-def test_who_registers_later_is_not_waited_for() -> None:
-    barrier = after_seal(sighting("a", acked=10))
+def test_a_member_that_registers_later_is_not_waited_for() -> None:
+    barrier = after_seal(sighting("a", SEAL))
     assert barrier.seen([sighting("b")]).verdict == Passed(("a",), (), ())
 
 
-def test_who_passed_has_passed() -> None:
-    barrier = after_seal(sighting("a", age=31.0), sighting("b", acked=10), sighting("c"))
-    again = barrier.seen([sighting("a"), sighting("b", acked=3), sighting("c")])
+def test_a_member_that_passed_has_passed() -> None:
+    barrier = after_seal(sighting("a", expired=True), sighting("b", SEAL), sighting("c"))
+    again = barrier.seen([sighting("a"), sighting("b"), sighting("c")])
     assert again.verdict == Waiting(("c",))
 
 
@@ -69,7 +94,7 @@ def test_an_incapable_one_may_go() -> None:
     assert barrier.seen([]).verdict == Passed((), ("a",), ())
 
 
-def test_before_arming_live_members_are_asked_for_what_they_can() -> None:
-    members = [sighting("a"), sighting("b", able=False), sighting("c", able=False, age=31.0)]
-    assert incapable(members, "chains-1") == ("b",)
-    assert incapable([sighting("old", age=500.0, lease=0.0, able=False)], "chains-1") == ("old",)
+def test_before_arming_members_are_asked_for_what_they_can() -> None:
+    members = [sighting("a").member, sighting("b", able=False).member]
+    assert incapable_of(members, CHAINS) == ("b",)
+    assert incapable_of([Member("old")], CHAINS) == ("old",)

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from catalog.errors import MoveHeld
 from catalog.model import Holder, Move
+from catalog.model.move import UNPROMISED_HOLD
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.mover import Mover
 from tests.simulation.mover_process import WorldClock
@@ -63,9 +65,9 @@ class _Hanging:
     async def get_move(self, move_id: str) -> Move:
         return self.world.moves[move_id]
 
-    async def take_move(self, move_id: str, holder: str, seconds: float) -> Move:
+    async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
         self.held.append(self._now())
-        return replace(self.world.moves[move_id], holder=Holder(holder, 1, 0.0))
+        return replace(self.world.moves[move_id], holder=Holder(holder, 1, 0, seconds))
 
     async def renew_move(self, move_id: str, token: int, seconds: float) -> None:
         if len(self.held) > self._answered:
@@ -73,6 +75,59 @@ class _Hanging:
         self.held.append(self._now())
 
     async def release_move(self, move_id: str, token: int) -> None: ...
+
+
+class _Locked:
+    """Has one move, which another mover holds: it renews until ``dies``, seconds of the loop's clock."""
+
+    def __init__(self, loop: VirtualLoop, dies: float, promised: float, stop: asyncio.Event) -> None:
+        self.world = World()
+        self.world.put("orders")
+        self.world.order("m1", "orders")
+        self.taken: list[tuple[float, Holder | None]] = []
+        self._loop = loop
+        self._dies = dies
+        self._promised = promised
+        self._stop = stop
+
+    @property
+    def _holder(self) -> Holder:
+        return Holder("dead", 7, int(min(self._loop.time(), self._dies)), self._promised)
+
+    async def list_moves(self, **_: object) -> list[Move]:
+        return [replace(self.world.moves["m1"], holder=self._holder)]
+
+    async def get_move(self, move_id: str) -> Move:
+        return (await self.list_moves())[0]
+
+    async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
+        if over != self._holder:
+            raise MoveHeld(move_id, self._holder)
+        self.taken.append((self._loop.time(), over))
+        self._stop.set()
+        return replace(self.world.moves[move_id], holder=Holder(holder, 8, 0, seconds))
+
+    async def renew_move(self, move_id: str, token: int, seconds: float) -> None: ...
+
+    async def release_move(self, move_id: str, token: int) -> None: ...
+
+
+@pytest.mark.parametrize("promised", [15.0, 0.0, 100.0])
+@pytest.mark.parametrize("wall", [0.0, 1e9])
+def test_the_lock_of_a_mover_that_died_is_taken_over_when_it_was_watched_for_what_it_promised(
+    promised: float, wall: float
+) -> None:
+    loop = VirtualLoop()
+    stop = asyncio.Event()
+    dies = loop.time() + 40.0
+    catalog = _Locked(loop, dies, promised, stop)
+    mover = Mover(catalog, catalog.world, Pace(), WorldClock(loop, wall), random.Random(1), "mover")  # type: ignore[arg-type]
+    loop.run(mover.run(stop))
+    ((taken, over),) = catalog.taken
+    patience = promised or UNPROMISED_HOLD
+    assert over == Holder("dead", 7, int(dies), promised)
+    # Not before, and about as soon as the movers' sweeps allow.
+    assert dies + patience - 1.0 <= taken <= dies + 2 * patience + 20.0
 
 
 @pytest.mark.parametrize("answered", [0, 1, 3])

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from catalog.model import MoveState, Placement, PlacementState, Plan, Tenant
+from catalog.model import MoveState, Placement, PlacementState, Tenant, WholePlan
 from marconi_proxy.moving.orders.groups import on_one_partition
 from marconi_proxy.moving.orders.ordering import Refused, takes
 from marconi_proxy.moving.plans import planning
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.planning import Kind, Layout, Selection, plan, shares, sources
 from marconi_proxy.moving.plans.preconditions import changes
+from marconi_proxy.routing.choice import home_set
 from tests.unit.catalog_stage import partition
 from tests.unit.move_examples import cordoned, move, partitions, queue, situation
 
@@ -36,19 +37,25 @@ def targets(made):
 
 
 DRAIN = Selection(Kind.DRAIN, "p1")
+REBALANCE = Selection(Kind.REBALANCE)
+
+
+def wide(*projects):
+    """Tenants whose queues may be on all partitions."""
+    return [Tenant(project, spread=9) for project in projects or "abc"]
 
 
 def test_a_tenant_goes_to_one_partition_from_all_others():
     placements = [queue("a"), queue("b", "p3"), queue("c", "p2"), queue("d", project="other")]
     made = planned(Selection(Kind.TENANT, "a", ("p2",)), layout(placements))
     assert {(m.queue, m.source, m.target) for m in made.moves} == {("a", "p1", "p2"), ("b", "p3", "p2")}
-    assert (made.title, made.created, made.id) == ("move tenant a to p2", 5.0, "plan-1")
+    assert (made.plan.title, made.plan.created, made.plan.id) == ("move tenant a to p2", 5.0, "plan-1")
 
 
 def test_a_plan_says_what_it_relies_on_and_how_gently_it_goes():
     made = planned(DRAIN, layout([queue("q"), queue("dead", group="q")]), Budgets(at_once=2, window="01:00-02:00"))
-    assert made.budgets["at_once"] == 2
-    assert made.budgets["window"] == "01:00-02:00"
+    assert made.plan.budgets["at_once"] == 2
+    assert made.plan.budgets["window"] == "01:00-02:00"
     assert made.preconditions["selection"] == {"kind": "drain", "subject": "p1", "to": []}
     assert made.preconditions["groups"] == [[0, 1]]
     assert len(made.preconditions["born"]) == len(made.moves) == 2
@@ -63,32 +70,34 @@ def test_dead_letter_queues_go_before_what_may_be_another_source_of_them():
 
 def test_the_hash_is_of_all_that():
     made = planned(DRAIN, layout([queue("q")]))
-    assert planned(DRAIN, layout([queue("q")])).hash == made.hash
+    assert planned(DRAIN, layout([queue("q")])).plan.hash == made.plan.hash
     document = made.to_json()
     for name, value in [
-        ("budgets", {**made.budgets, "at_once": 5}),
+        ("budgets", {**made.plan.budgets, "at_once": 5}),
         ("preconditions", {**made.preconditions, "born": ["ffff"]}),
         ("moves", [{**document["moves"][0], "target": "p9"}]),
         ("title", "another"),
         ("id", "plan-2"),
     ]:
         with pytest.raises(ValueError, match=r"^hash: "):
-            Plan.from_json({**document, name: value})
+            WholePlan.from_json({**document, name: value})
 
 
 def test_a_drained_partition_is_spread_by_weight_over_those_that_take_queues():
     parts = partitions("p1", p2=partition("p2", weight=300), p3=partition("p3"), p4=cordoned("p4"))
-    made = planned(DRAIN, layout((queue(f"q{n}", project=f"t{n:02}") for n in range(40)), parts))
+    projects = [f"t{n:02}" for n in range(40)]
+    made = planned(DRAIN, layout((queue("q", project=p) for p in projects), parts, tenants=wide(*projects)))
     assert Counter(m.target for m in made.moves) == {"p2": 30, "p3": 10}
 
 
 def test_who_has_much_already_gets_less():
-    found = [queue(f"q{n}", project=f"t{n:02}") for n in range(10)]
-    made = planned(DRAIN, layout(found, counts={"p1": 10, "p2": 6, "p3": 0}))
+    projects = [f"t{n:02}" for n in range(10)]
+    found = [queue("q", project=project) for project in projects]
+    made = planned(DRAIN, layout(found, counts={"p1": 10, "p2": 6, "p3": 0}, tenants=wide(*projects)))
     assert Counter(m.target for m in made.moves) == {"p3": 8, "p2": 2}
 
 
-def test_a_tenant_is_kept_together_as_long_as_there_is_room():
+def test_a_tenant_that_does_not_spread_is_kept_together():
     found = [queue(f"q{n:02}", project="a") for n in range(10)] + [queue(f"q{n:02}", project="b") for n in range(10)]
     made = planned(DRAIN, layout(found))
     assert len({(m.project, m.target) for m in made.moves}) == 2
@@ -147,7 +156,7 @@ def test_what_a_plan_has_no_room_for_is_left_for_the_next(selection, count, monk
     if selection is DRAIN:
         # Left out for good: named before those that only wait.
         found.append(queue("z", "p1", "p2", move="m0"))
-    made = planned(selection, layout(found))
+    made = planned(selection, layout(found, tenants=wide()))
     assert len(made.moves) == 4
     left = [entry["reason"] for entry in made.preconditions["left_out"]]
     assert made.preconditions["left_out_count"] == len(left) == count
@@ -196,7 +205,7 @@ def test_what_cannot_be_planned_says_why(selection, found, reason):
 
 def test_rebalancing_moves_what_is_too_much():
     found = [queue(f"q{n:02}") for n in range(12)]
-    made = planned(Selection(Kind.REBALANCE), layout(found))
+    made = planned(REBALANCE, layout(found, tenants=wide()))
     assert Counter(m.target for m in made.moves) == {"p2": 4, "p3": 4}
 
 
@@ -216,10 +225,11 @@ def test_rebalancing_leaves_alone_who_takes_no_queues():
 
 def test_rebalancing_leaves_nothing_out_if_others_go_instead():
     stuck = queue("a", state=PlacementState.CREATING)
-    made = planned(Selection(Kind.REBALANCE), layout([stuck, queue("b")], partitions("p1", "p2")))
+    made = planned(Selection(Kind.REBALANCE), layout([stuck, queue("b")], partitions("p1", "p2"), tenants=wide()))
     assert (list(targets(made)), made.preconditions["left_out_count"]) == (["b"], 0)
     more = [queue("b", state=PlacementState.CREATING), queue("c")]
-    found = layout([stuck, *more, queue("d", state=PlacementState.CREATING)], partitions("p1", "p2"))
+    late = queue("d", state=PlacementState.CREATING)
+    found = layout([stuck, *more, late], partitions("p1", "p2"), tenants=wide())
     assert planned(Selection(Kind.REBALANCE), found).preconditions["left_out_count"] == 3
 
 
@@ -239,7 +249,7 @@ def drawn_layout(weights: dict[str, int], drawn: dict[tuple[str, str], tuple[str
         # A dead-letter queue is on the partition of the queue that it belongs to.
         home = drawn.get((project, group), (where,))[0] if group else where
         placements.append(queue(name, home, project=project, group=group if home == where else None))
-    return layout(placements, parts)
+    return layout(placements, parts, tenants=wide())
 
 
 def distance(counts: dict[str, int], goals: dict[str, int]) -> int:
@@ -267,7 +277,7 @@ def test_every_plan_names_each_queue_once_keeps_groups_together_and_is_the_same_
         assert takes(found.situation.partitions[one.target])
     for unit in on_one_partition(found.situation.placements.values()):
         assert len({goes.get(p.key, p.partition) for p in unit}) == 1
-    assert changes(made, found.situation) == []
+    assert changes(made, found) == []
 
 
 @example({"p1": 2, "p2": 2, "p3": 2, "p4": 50}, {("a", name): ("p1", None) for name in "bcdefgh"})
@@ -294,7 +304,7 @@ def test_rebalancing_comes_closer_by_as_much_as_it_moves_and_then_has_nothing_le
     # As long as groups keep it from its goals, those of equal remainders may go to others the next time.
     if distance(after, goals) == 0:
         with pytest.raises(Refused, match="nothing to move"):
-            planned(Selection(Kind.REBALANCE), layout(moved, found.situation.partitions))
+            planned(Selection(Kind.REBALANCE), layout(moved, found.situation.partitions, tenants=wide()))
 
 
 @given(WEIGHTS, st.dictionaries(st.sampled_from(NAMES), st.integers(0, 1000)))
@@ -309,6 +319,140 @@ def test_shares_are_whole_queues_by_weight_and_add_up(weights, counts):
         assert abs(goal - total * weights[name] / all_weights) < 1
 
 
+# -- pins and spreads --------------------------------------------------------------------------------------------------
+
+
+def homes(project, spread, parts=None):
+    return {p.name for p in home_set(project, (parts or partitions()).values(), spread)}
+
+
+def test_rebalancing_leaves_a_pinned_tenant_where_it_is():
+    found = [queue(f"q{n}") for n in range(9)] + [queue(f"r{n}", project="b") for n in range(3)]
+    made = planned(REBALANCE, layout(found, tenants=[Tenant("a", pinned="p1", spread=9), *wide("b")]))
+    assert {m.project for m in made.moves} == {"b"}
+    assert made.plan.preconditions["kept"] == [{"project": "a", "reason": "is pinned to p1"}]
+    assert made.plan.preconditions["kept_count"] == 1
+    assert made.plan.preconditions["left_out_count"] == 0
+    assert "broken" not in made.plan.preconditions
+
+
+def test_rebalancing_brings_queues_of_a_tenant_where_its_new_ones_go_and_nowhere_else():
+    projects = [f"t{n:02}" for n in range(40)]
+    found = [queue(f"q{n}", project=project) for project in projects for n in range(3)]
+    made = planned(REBALANCE, layout(found))
+    assert 20 < len(made.moves) < 100
+    for one in made.moves:
+        assert {one.target} == homes(one.project, 1)
+    assert {one["project"] for one in made.plan.preconditions["kept"]} <= {p for p in projects if homes(p, 1) == {"p1"}}
+
+
+def test_rebalancing_that_would_break_pins_or_spreads_is_refused_and_names_the_tenants():
+    found = [queue(f"q{n}") for n in range(6)]
+    (home,) = homes("a", 1)
+    others = partitions(*({"p1", "p2", "p3"} - {home}), **{home: partition(home)})
+    there = [queue(p.queue, home) for p in found]
+    with pytest.raises(
+        Refused, match=rf"in the way: tenant a keeps to {home} \(spread 1\)\. Change that .* --break-pins"
+    ):
+        planned(REBALANCE, layout(there, others))
+    pinned = [Tenant("a", pinned=home), Tenant("b", pinned="p2")]
+    with pytest.raises(Refused, match=f"in the way: tenant a is pinned to {home}\\. "):
+        planned(REBALANCE, layout(there, others, tenants=pinned))
+    made = planned(Selection(Kind.REBALANCE, break_pins=True), layout(there, others, tenants=pinned))
+    assert len(made.moves) == 4
+    assert made.plan.preconditions["broken"] == [{"project": "a", "reason": f"is pinned to {home}"}]
+    assert made.plan.preconditions["selection"]["break_pins"] is True
+
+
+def test_of_many_tenants_in_the_way_the_first_are_named():
+    found = [queue("q", project=f"t{n:02}") for n in range(15)]
+    tenants = [Tenant(f"t{n:02}", pinned="p1") for n in range(15)]
+    with pytest.raises(Refused, match="tenant t09 is pinned to p1; and 5 more tenants"):
+        planned(REBALANCE, layout(found, tenants=tenants))
+
+
+@pytest.mark.parametrize("selection", [DRAIN, Selection(Kind.EVACUATE, "eu")])
+def test_a_partition_that_tenants_are_pinned_to_is_not_emptied_unless_they_are_pinned_elsewhere(selection):
+    parts = partitions("p2", "p3", p1=replace(partition("p1"), region="eu"))
+    # Also one that has no queue there: it will want to create one.
+    tenants = [Tenant("a", pinned="p1"), Tenant("z", pinned="p1"), Tenant("b", pinned="p2")]
+    found = layout([queue("q"), queue("r", project="c")], parts, tenants=tenants)
+    with pytest.raises(Refused, match=r"tenant a is pinned to p1; tenant z is pinned to p1\. Change .* --repin TO"):
+        planned(selection, found)
+    made = planned(replace(selection, repin="p3"), found)
+    assert targets(made)["q"] == "p3"
+    assert made.plan.preconditions["selection"]["repin"] == "p3"
+    made = planned(replace(selection, break_pins=True), found)
+    assert {entry["project"]: entry["reason"] for entry in made.plan.preconditions["broken"]} == {
+        "a": "is pinned to p1; its new queues will be refused",
+        "z": "is pinned to p1; its new queues will be refused",
+    }
+    for wrong in (replace(selection, repin="p1"), replace(selection, repin="p3", to=("p2",))):
+        with pytest.raises(Refused, match=r"^repin: partition p\d is not one that is to take queues"):
+            planned(wrong, found)
+
+
+def test_a_drained_tenant_keeps_to_the_partitions_of_its_own_that_are_left():
+    found = [queue(f"q{n}", project=project) for project in "abcdef" for n in range(5)]
+    parts = partitions("p1", "p2", "p3", "p4", "p5")
+    left = {name: one for name, one in parts.items() if name != "p1"}
+    made = planned(DRAIN, layout(found, parts, tenants=[Tenant("b", spread=2), Tenant("c", pinned="p4")]))
+    where = {}
+    for one in made.moves:
+        where.setdefault(one.project, set()).add(one.target)
+    assert where.pop("b") <= homes("b", 2, left)
+    assert where == {p: homes(p, 1, left) for p in "adef"} | {"c": {"p4"}}
+
+
+def test_a_tenant_that_is_pinned_where_no_queue_can_go_now_is_named():
+    parts = partitions("p1", "p3", p2=cordoned("p2"))
+    with pytest.raises(Refused, match="tenant a is pinned to p2"):
+        planned(DRAIN, layout([queue("q")], parts, tenants=[Tenant("a", pinned="p2")]))
+
+
+def test_one_tenant_goes_where_it_is_pinned_or_is_to_be_pinned():
+    selection, found = Selection(Kind.TENANT, "a", ("p2",)), [queue("q")]
+    with pytest.raises(Refused, match="tenant a is pinned to p1"):
+        planned(selection, layout(found, tenants=[Tenant("a", pinned="p1")]))
+    for chosen, tenant in (
+        (selection, Tenant("a", pinned="p2")),
+        (selection, Tenant("a")),
+        (replace(selection, repin="p2"), Tenant("a", pinned="p1")),
+        (replace(selection, break_pins=True), Tenant("a", pinned="p1")),
+    ):
+        assert targets(planned(chosen, layout(found, tenants=[tenant]))) == {"q": "p2"}
+
+
+TENANTS = st.fixed_dictionaries(
+    {p: st.builds(Tenant, st.just(p), st.integers(1, 4), st.none() | st.sampled_from(NAMES)) for p in "ab"}
+)
+
+
+@given(WEIGHTS, PLACEMENTS, TENANTS, st.sampled_from([REBALANCE, DRAIN]), st.booleans())
+def test_no_plan_breaks_a_pin_or_a_spread_unless_it_says_so(weights, drawn, tenants, selection, broken):
+    found = replace(drawn_layout(weights, drawn), tenants=tenants)
+    try:
+        made = planned(replace(selection, break_pins=broken), found)
+    except Refused:
+        return
+    said = {entry["project"] for entry in made.plan.preconditions.get("broken", ())}
+    taking = {
+        n: p for n, p in found.situation.partitions.items() if takes(p) and not (selection is DRAIN and n == "p1")
+    }
+    for one in made.moves:
+        tenant = tenants[one.project]
+        allowed = {tenant.pinned} if tenant.pinned else homes(one.project, tenant.spread, taking)
+        assert one.target in allowed or (broken and one.project in said)
+
+
+def test_moves_of_all_ways_are_spread_evenly_over_a_plan():
+    parts = partitions("p3", "p4", p1=replace(partition("p1"), region="eu"), p2=replace(partition("p2"), region="eu"))
+    found = [queue(f"q{n:02}") for n in range(12)] + [queue(f"r{n:02}", "p2") for n in range(4)]
+    made = planned(Selection(Kind.EVACUATE, "eu"), layout(found, parts, tenants=[Tenant("a", pinned="p3")]))
+    assert "".join(m.source[1] for m in made.moves) == "1121" * 4
+    assert [m.number for m in made.moves] == list(range(16))
+
+
 # -- what a plan relies on ---------------------------------------------------------------------------------------------
 
 
@@ -317,7 +461,7 @@ def test_nothing_has_changed():
     made = planned(DRAIN, layout(found))
     # What a drain begins with, and an epoch that says nothing about life or place.
     later = [replace(found[0], epoch=9), found[1]]
-    assert changes(made, situation(later, partitions("p2", "p3", p1=cordoned("p1")))) == []
+    assert changes(made, layout(later, partitions("p2", "p3", p1=cordoned("p1")))) == []
 
 
 @pytest.mark.parametrize(
@@ -340,7 +484,24 @@ def test_nothing_has_changed():
 )
 def test_what_has_changed_is_said(placement, parts, moves, said):
     made = planned(DRAIN, layout([queue("q")], partitions("p1", "p2")))
-    assert said in " | ".join(changes(made, situation([placement] if placement else [], parts, moves)))
+    assert said in " | ".join(changes(made, layout([placement] if placement else [], parts, moves=moves)))
+
+
+@pytest.mark.parametrize(
+    ("selection", "tenants", "said"),
+    [
+        (DRAIN, [Tenant("a", pinned="p3")], "tenant a is pinned to p3"),
+        (DRAIN, [Tenant("z", pinned="p1")], "tenant z is pinned to p1"),
+        (DRAIN, [Tenant("z", pinned="p3"), Tenant("a", pinned="p2", spread=3)], ""),
+        (replace(DRAIN, break_pins=True), [Tenant("a", pinned="p1")], ""),
+        (replace(DRAIN, repin="p2"), [Tenant("a", pinned="p1"), Tenant("z", pinned="p1")], ""),
+        (replace(DRAIN, repin="p2"), [Tenant("a", pinned="p3")], "tenant a is pinned to p3"),
+        (Selection(Kind.TENANT, "a", ("p2",), repin="p2"), [Tenant("a", pinned="p3")], ""),
+    ],
+)
+def test_who_was_pinned_since_is_said(selection, tenants, said):
+    made = planned(replace(selection, to=("p2",)), layout([queue("q")]))
+    assert " | ".join(changes(made, layout([queue("q")], tenants=tenants))) == said
 
 
 def test_a_group_that_is_larger_than_the_surplus_stays():
@@ -350,5 +511,5 @@ def test_a_group_that_is_larger_than_the_surplus_stays():
         queue("single", project="b"),
         *(queue(f"s{n}", "p2", project="c") for n in range(3)),
     ]
-    made = planned(Selection(Kind.REBALANCE), layout(found))
+    made = planned(REBALANCE, layout(found, tenants=wide()))
     assert targets(made) == {"single": "p3", "s0": "p3"}

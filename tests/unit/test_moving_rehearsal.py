@@ -7,17 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from catalog.model import MemberSighting, Move, MoveState, PartitionState
+from catalog.model import Move, MoveState, PartitionState
+from marconi_proxy.moving.driving.naming import hidden_name
 from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.protocol.barrier import Sighting
 from marconi_proxy.moving.protocol.machine import Event
 from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
 from tests.unit.moving_crew import Crew
-from tests.unit.moving_world import World, make_partition, member
+from tests.unit.moving_world import BORN, PROJECT, World, make_partition, member
 
 
 async def _rehearse(world: World, move: Move, *mates: Move) -> Rehearsed:
     before = deepcopy((world.placements, world.queues, world.moves))
-    rehearsed = await rehearse(world, Pace(), world.clock, move, mates)
+    rehearsed = await rehearse(world, Pace(), world.clock, 2.0, move, mates)
     assert (world.placements, world.queues, world.moves) == before
     return rehearsed
 
@@ -32,10 +34,11 @@ async def test_a_move_that_could_be_made_has_no_problem_and_says_what_would_be_d
     world.put("orders", free=7)
     rehearsed = await _rehearse(world, _ordered(world))
     assert rehearsed.problems == []
+    name = hidden_name(PROJECT, "orders", BORN, 1, "m1/0")
     assert rehearsed.would == [
-        "create queue orders on partition p2",
+        f"create queue {name} on partition p2",
         "leave 7 messages on partition p1 to be read there first",
-        "hold writes for at most 1500 ms per attempt",
+        "hold each write for at most 2000 ms, and begin to end an attempt after 1500 ms",
         "send writes to partition p2",
     ]
 
@@ -49,7 +52,8 @@ async def test_a_move_that_is_sent_on_is_rehearsed_too() -> None:
     world.decide("m1", Event.ONWARD, "p3")
     rehearsed = await _rehearse(world, world.moves["m1"])
     assert rehearsed.problems == []
-    assert rehearsed.would[0] == "create queue orders on partition p3"
+    assert rehearsed.would[0].startswith("create queue orders-2-")
+    assert rehearsed.would[0].endswith(" on partition p3")
     assert rehearsed.would[-1] == "send writes to partition p3"
     world.partitions["p3"] = make_partition("p3", state=PartitionState.CORDONED)
     assert (await _rehearse(world, world.moves["m1"])).problems == ["partition p3 is cordoned: it takes no queues"]
@@ -74,7 +78,7 @@ async def test_it_names_the_partition_that_does_not_answer(where: str) -> None:
 async def test_it_names_the_member_that_would_not_acknowledge() -> None:
     world = World()
     world.put("orders")
-    world.sightings["old"] = MemberSighting(member("old", capabilities=()), 1.0)
+    world.sightings["old"] = Sighting(member("old", capabilities=()), 1.0)
     (problem,) = (await _rehearse(world, _ordered(world))).problems
     assert "old" in problem
 

@@ -92,18 +92,20 @@ def test_a_segment_with_any_sign_of_a_message_is_not_empty(look: Look) -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "remaining", "waits", "noted"),
+    ("facts", "remaining", "waits", "stood", "noted"),
     [
-        ({}, 5, "5 free", True),
-        ({"left": 100, "waits": "a", "looked_at": 96.0}, 1, "b", False),
-        ({"left": 100, "waits": "a", "looked_at": 95.0}, 100, "a", False),
-        ({"left": 100, "waits": "a", "looked_at": 95.0}, 91, "a", False),
-        ({"left": 100, "waits": "a", "looked_at": 95.0}, 89, "a", True),
-        ({"left": 100, "waits": "a", "looked_at": 95.0}, 100, "b", True),
+        ({}, 5, "5 free", 0.0, True),
+        ({"left": 100, "waits": "a"}, 1, "b", 4.0, False),
+        ({"left": 100, "waits": "a"}, 100, "a", 5.0, False),
+        ({"left": 100, "waits": "a"}, 91, "a", 5.0, False),
+        ({"left": 100, "waits": "a"}, 89, "a", 5.0, True),
+        ({"left": 100, "waits": "a"}, 100, "b", 5.0, True),
     ],
 )
-def test_the_record_is_not_written_for_every_look(facts: dict, remaining: int, waits: str, noted: bool) -> None:
-    assert worth_noting(facts, remaining, waits, 100.0) is noted
+def test_the_record_is_not_written_for_every_look(
+    facts: dict, remaining: int, waits: str, stood: float, noted: bool
+) -> None:
+    assert worth_noting(facts, remaining, waits, stood) is noted
 
 
 def test_the_difference_of_metadata_is_a_patch() -> None:

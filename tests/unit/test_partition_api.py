@@ -9,7 +9,7 @@ import logging
 
 import pytest
 
-from partition.api import claims, home, messages, queues, routes, service, share, subscriptions
+from partition.api import claims, fence, home, messages, queues, routes, service, share, subscriptions
 from partition.api.application import Application
 from partition.api.node import Node
 from partition.errors import StorageUnavailable
@@ -42,6 +42,8 @@ def failing(reason: str, *, maybe_done: bool = False) -> Storage:
 
 NO_STORE_NEEDED = (service.home_document, service.responding, share.post)
 PATCH_TYPE = {"Content-Type": "application/openstack-messaging-v2.0-json-patch"}
+# Headers that some handlers want.
+SPECIAL = {queues.patch: PATCH_TYPE, fence.put: {"X-Marconi-Epoch": "life/7"}}
 # A good body for each handler that wants one.
 BODIES = {
     queues.patch: [],
@@ -71,7 +73,7 @@ async def test_every_route_answers_503_when_the_store_fails(row, path, caplog):
         path += "?ids=a"
     made = Stage(Node(failing("storage /x/y.db: the disk is full")))
     for _ in range(3):
-        answer = await made.call(row.method, path, body, PATCH_TYPE if row.handler is queues.patch else None)
+        answer = await made.call(row.method, path, body, SPECIAL.get(row.handler))
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "2"
         assert row.method == "HEAD" or answer.json()["title"] == "Service temporarily unavailable"

@@ -14,7 +14,9 @@ import pytest
 
 from partition.api.node import Node
 from partition.errors import BadInput, StorageUnavailable, WrongStore
+from partition.model.epoch import Epoch
 from partition.model.limits import Limits
+from partition.model.queue import QueueKey
 from partition.serving import lifespan as lifespan_module
 from partition.serving import options
 from partition.serving.cli import Exit, main
@@ -119,6 +121,22 @@ def test_check_finds_a_store_in_order_and_out_of_order(tmp_path, capsys):
     connection.close()
     assert main(["check", "--storage", uri]) == Exit.REFUSED
     assert "total of its messages is wrong" in capsys.readouterr().out
+
+
+def test_reopen_removes_all_marks(tmp_path, capsys):
+    uri = f"sqlite:///{tmp_path / 'store.db'}"
+    assert main(["reopen", "--storage", uri]) == Exit.FAILED  # and does not make one
+    assert list(tmp_path.iterdir()) == []
+
+    async def close_a_queue() -> None:
+        storage = await open_storage(uri)
+        await storage.fence(QueueKey("p", "orders"), Epoch("life", 7))
+        await storage.close()
+
+    asyncio.run(close_a_queue())
+    for count in (1, 0):
+        assert main(["reopen", "--storage", uri]) == Exit.DONE
+        assert f"{count} queues were closed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -313,7 +331,7 @@ async def test_the_sweep_goes_on_after_a_failure_and_logs_it_once(caplog):
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
-@pytest.mark.parametrize("command", ["serve", "check"])
+@pytest.mark.parametrize("command", ["serve", "check", "reopen"])
 def test_commands_help_with_examples(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from catalog import open_catalog
 from catalog.errors import CatalogUnavailable
-from catalog.model import MoveState, PartitionState, PlacementState, PlanState, QueueKey
+from catalog.model import (
+    MoveState,
+    Outcome,
+    PartitionState,
+    PlacementState,
+    Plan,
+    PlannedMove,
+    PlanState,
+    Progress,
+    QueueKey,
+    WholePlan,
+)
 from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.plans import progress as plan_progress
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.executor import run_plans, until_news
 from marconi_proxy.moving.plans.planning import Kind, Selection
-from marconi_proxy.moving.plans.progress import Outcome
-from tests.contract.plan_stage import Clock, enter, executor, finish, furnish, place, progress, records, running, state
+from tests.contract.plan_stage import (
+    Clock,
+    endings,
+    enter,
+    executor,
+    finish,
+    furnish,
+    outcomes,
+    place,
+    progress,
+    records,
+    running,
+    state,
+)
+from tests.simulation.memory_catalog import MemoryCatalog, Store
 
 
 @pytest.fixture
@@ -52,7 +80,7 @@ async def test_a_paused_plan_begins_nothing_and_goes_on_counting(catalog, clock)
     await finish(catalog)
     await one.round()
     assert len(await records(catalog)) == 1
-    assert (await progress(catalog)).ended == {0: Outcome.DONE}
+    assert await outcomes(catalog) == {0: Outcome.DONE}
     await change(catalog, state=PlanState.RUNNING)
     await one.round()
     assert len(await records(catalog)) == 2
@@ -78,7 +106,19 @@ async def test_a_move_that_has_come_to_its_switch_makes_room_for_the_next(catalo
     await enter(catalog, first, MoveState.DRAINING)
     await one.round()
     assert len(await records(catalog)) == 2
-    assert (await progress(catalog)).open == {0, 1}
+    assert (await progress(catalog)).open == 2
+
+
+@pytest.mark.parametrize("final", [MoveState.CANCELLED, MoveState.VOID, MoveState.PAUSED])
+async def test_a_move_that_has_ended_or_is_paused_makes_room_for_the_next(catalog, clock, final):
+    await furnish(catalog, ["a", "b"])
+    await running(catalog, Budgets(at_once=1))
+    one = executor(catalog, clock)
+    await one.round()
+    (first,) = await records(catalog)
+    await enter(catalog, first, final, f"{OPERATOR}so")
+    await one.round()
+    assert len(await records(catalog)) == 2
 
 
 async def test_moves_are_begun_no_faster_than_budgeted(catalog, clock):
@@ -91,9 +131,6 @@ async def test_moves_are_begun_no_faster_than_budgeted(catalog, clock):
         begun.append(len(await records(catalog)))
         clock.now += 0.5
     assert begun == [2, 3, 4, 5, 6]
-    clock.now -= 1000
-    await one.round()
-    assert len(await records(catalog)) == 6
 
 
 async def test_outside_its_window_nothing_is_begun(catalog, clock):
@@ -125,8 +162,8 @@ async def ended(catalog, clock, rounds=3):
     for _ in range(rounds):
         await executor(catalog, clock).round()
         clock.now += 1
-    found = await progress(catalog)
-    return found.ended, found.reasons
+    found = await endings(catalog)
+    return await outcomes(catalog), {number: ending.reason for number, ending in found.items() if ending.reason}
 
 
 async def test_a_queue_that_is_gone_or_anew_is_no_failure(catalog, clock):
@@ -303,7 +340,7 @@ async def test_a_move_that_another_executor_has_begun_and_a_mover_sealed_meanwhi
 ):
     await furnish(catalog, ["a"])
     plan = await running(catalog)
-    await change(catalog, results={"open": [0]})
+    await change(catalog, progress=Progress().with_begun([0], 0.0))
     real, met = catalog.get_placement, []
 
     async def overtaken(key):
@@ -311,15 +348,15 @@ async def test_a_move_that_another_executor_has_begun_and_a_mover_sealed_meanwhi
             met.append(1)
             await executor(catalog, clock).round()
             placement = await real(key)
-            sealed = replace(placement, epoch=2, state=PlacementState.SEALING, move=f"{plan.id}-00000")
+            sealed = replace(placement, epoch=2, state=PlacementState.SEALING, move=f"{plan.plan.id}-00000")
             await catalog.replace_placement(sealed)
         return await real(key)
 
     monkeypatch.setattr(catalog, "get_placement", overtaken)
     await executor(catalog, clock).round()
     assert len(await records(catalog)) == 1
-    assert (await progress(catalog)).open == {0}
-    assert (await progress(catalog)).ended == {}
+    assert (await progress(catalog)).open == 1
+    assert await outcomes(catalog) == {}
 
 
 async def test_news_end_a_sleep_and_are_taken_in_by_it():
@@ -330,3 +367,168 @@ async def test_news_end_a_sleep_and_are_taken_in_by_it():
         await sleep(3600.0)
     assert not news.is_set()
     await sleep(0.0)
+
+
+# -- what a round costs ------------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """A catalog that counts what is asked of it, and the values that it answers with, by verb."""
+
+    def __init__(self, catalog):
+        self._catalog = catalog
+        self.calls = Counter()
+        self.values = Counter()
+
+    def __getattr__(self, verb):
+        method = getattr(self._catalog, verb)
+
+        async def counted(*args, **kwargs):
+            answer = await method(*args, **kwargs)
+            self.calls[verb] += 1
+            self.values[verb] += len(answer) if isinstance(answer, list) else answer is not None
+            return answer
+
+        return counted
+
+
+async def costs(size):
+    """Return calls and values by round, of a plan whose moves drain slowly, and how large its record became."""
+    catalog, clock = MemoryCatalog(Store(time.time)), Clock()
+    await furnish(catalog, [], ("p1", "p2"))
+    moves = tuple(PlannedMove("a", f"q{n}", "p1", "p2", "plan", n, "0123456789abcdef") for n in range(size))
+    for one in moves[:60]:
+        await place(catalog, one.queue)
+    whole = WholePlan(
+        Plan(
+            "plan",
+            "many",
+            state=PlanState.RUNNING,
+            budgets=Budgets(at_once=4).to_json(),
+            preconditions={"emptied": ["p1"]},
+        ),
+        moves,
+    )
+    await catalog.insert_plan(whole)
+    counting = Counting(catalog)
+    one = executor(counting, clock, believed=60.0)
+    found = []
+    for turn in range(24):
+        counting.calls.clear()
+        counting.values.clear()
+        await one.round()
+        found.append((dict(counting.calls), dict(counting.values)))
+        for move in await records(catalog):
+            if move.state is MoveState.PLANNED:
+                await enter(catalog, move, MoveState.DRAINING)
+                one.changed(move.id)
+            elif move.state is MoveState.DRAINING and turn % 3 == 0:
+                await enter(catalog, move, MoveState.DONE, pause_ms=float(turn))
+                one.changed(move.id)
+        clock.now += 10.0
+    (plan,) = await catalog.list_plans(limit=1)
+    return found, len(json.dumps(plan.to_json()))
+
+
+async def test_a_round_costs_the_same_whatever_the_size_of_the_plan():
+    small, size_of_small = await costs(200)
+    large, size_of_large = await costs(20_000)
+    assert small == large
+    assert abs(size_of_large - size_of_small) < 10
+    assert max(sum(values.values()) for _, values in large) < 300
+    assert large[2][0]["insert_move"] == 4, "there was something to do"
+
+
+async def test_what_one_executor_began_the_next_goes_on_with_at_no_greater_pace(catalog, clock):
+    await furnish(catalog, [f"q{n}" for n in range(30)])
+    await running(catalog, Budgets(at_once=100, seals_per_second=5))
+    await executor(catalog, clock).round()
+    assert len(await records(catalog)) == 5
+    # Others have clocks of their own, and have seen nothing yet.
+    late = Clock(clock.now + 1e6)
+    other = executor(catalog, late)
+    await other.round()
+    assert len(await records(catalog)) == 5
+    late.now += 0.4
+    await other.round()
+    assert len(await records(catalog)) == 7
+    late.now += 1e6
+    await other.round()
+    assert len(await records(catalog)) == 12
+
+
+async def test_a_stopped_plan_has_the_ends_of_its_moves_written_down(catalog, clock):
+    await furnish(catalog, ["a", "b", "c"])
+    await running(catalog, Budgets(at_once=2))
+    one = executor(catalog, clock)
+    await one.round()
+    await change(catalog, state=PlanState.STOPPED)
+    await finish(catalog)
+    for _ in range(2):
+        await one.round()
+    moves = await catalog.list_planned_moves("plan", limit=9)
+    assert [move.ending and move.ending.outcome for move in moves] == [Outcome.DONE, Outcome.DONE, None]
+    assert await state(catalog) is PlanState.STOPPED
+    assert await catalog.list_plans(active=True, limit=9) == []
+
+
+async def test_a_stopped_plan_inserts_no_moves_that_were_begun_and_gives_them_up_after_a_while(catalog, clock):
+    await furnish(catalog, ["a", "b"])
+    await running(catalog)
+    await change(catalog, state=PlanState.STOPPED, progress=Progress().with_begun([0], 0.0))
+    one = executor(catalog, clock)
+    for _ in range(2):
+        await one.round()
+        assert await outcomes(catalog) == {}
+        clock.now += 30.0
+    for _ in range(2):
+        await one.round()
+    assert {n: e.reason for n, e in (await endings(catalog)).items()} == {0: "the plan was stopped first"}
+    assert await records(catalog) == []
+    assert await catalog.list_plans(active=True, limit=9) == []
+
+
+async def test_a_move_whose_record_was_removed_before_its_end_was_written_down(catalog, clock):
+    await furnish(catalog, ["a"])
+    plan = await running(catalog)
+    # It was begun and its record was seen.
+    await change(catalog, progress=replace(Progress().with_begun([0], 0.0), pending=()))
+    placement = await catalog.get_placement(plan.moves[0].key)
+    there = (replace(placement.segments[0], partition="p2"),)
+    await catalog.replace_placement(replace(placement, epoch=2, segments=there))
+    assert (await ended(catalog, clock, 1))[0] == {0: Outcome.DONE}
+    assert await records(catalog) == []
+
+
+async def test_a_group_that_is_larger_than_what_a_round_looks_at_goes_as_a_whole(catalog, clock, monkeypatch):
+    monkeypatch.setattr(plan_progress, "CANDIDATES", 2)
+    await furnish(catalog, ["q"])
+    for n in range(4):
+        await place(catalog, f"dead{n}", group="q")
+    await running(catalog, Budgets(at_once=9))
+    await executor(catalog, clock).round()
+    assert len(await records(catalog)) == 5
+    assert {len(move.group) for move in await records(catalog)} == {4}
+
+
+async def test_a_kept_place_waits_for_a_source_that_leaves_another_partition(catalog, clock):
+    await furnish(catalog, [], ("p1", "p2", "p3"))
+    await place(catalog, "kept", PlacementState.RESERVED, group="q")
+    kept = await catalog.get_placement(QueueKey("a", "kept"))
+    await catalog.insert_placement(
+        replace(
+            kept,
+            queue="q",
+            state=PlacementState.OPEN,
+            group=None,
+            segments=(replace(kept.segments[0], partition="p3", physical="q"),),
+        )
+    )
+    await running(catalog)
+    for _ in range(3):
+        await executor(catalog, clock).round()
+    assert (await catalog.get_placement(kept.key)).partition == "p1"
+    assert await outcomes(catalog) == {}
+    assert await finish(catalog) == 1
+    assert set((await ended(catalog, clock))[0].values()) == {Outcome.DONE}
+    assert (await catalog.get_placement(kept.key)).partition == "p2"

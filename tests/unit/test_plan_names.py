@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.model import Member, Move
+from catalog.model import Move
 from marconi_proxy.moving.plans.names import new_move_id, new_plan_id, planned_move_id, since
 
 NOW = 1_700_000_000.0
@@ -12,11 +12,11 @@ PLANNED = planned_move_id(new_plan_id(NOW, "c0ffee"), 7)
 
 
 @pytest.mark.parametrize("name", [new_move_id(NOW, "c0ffee"), PLANNED])
-def test_members_can_tell_of_a_move_by_its_id(name):
-    assert Member("w", holds={name: {"held": 1}}).holds == {name: {"held": 1}}
+def test_what_plans_make_up_is_an_id(name):
+    assert Move(name, "p", "q", "p1", "p2").id == name
 
 
-def test_an_id_that_members_could_not_tell_of_is_none():
+def test_what_is_no_id_is_refused():
     with pytest.raises(ValueError, match="is not an id"):
         Move("plan.00001", "p", "q", "p1", "p2")
 

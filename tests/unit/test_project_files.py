@@ -5,21 +5,27 @@ from __future__ import annotations
 import configparser
 import re
 import stat
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 
 
-def requirements(section: str, option: str) -> list[str]:
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / "setup.cfg")
+def requirements(file: str, section: str, option: str) -> list[str]:
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(ROOT / file)
     return [line.strip() for line in setup[section][option].splitlines() if line.strip()]
 
 
-RUNTIME = requirements("options", "install_requires")
-TEST = requirements("options.extras_require", "test")
+RUNTIME = requirements("setup.cfg", "options", "install_requires")
+TEST = requirements("setup.cfg", "options.extras_require", "test")
+DOCS = requirements("setup.cfg", "options.extras_require", "docs")
+TOOLS = requirements("tox.ini", "testenv:pep8", "deps")
+BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
 
 
 def commands_of_the_readme() -> list[str]:
@@ -43,6 +49,24 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     pattern = pattern.replace("\\/", "/")
     matches = re.findall(pattern, (ROOT / "README.rst").read_text(), re.MULTILINE)
     assert matches == [commands_of_the_readme()[1]]
+
+
+def test_tests_and_ci_install_what_was_tested() -> None:
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    assert " -c {toxinidir}/upper-constraints.txt " in tox["testenv"]["install_command"]
+    assert "-c upper-constraints.txt" in commands_of_the_readme()[1]
+    assert {name for name in tox if "install_command" in tox[name]} == {"testenv", "testenv:lowest", "testenv:newest"}
+
+
+@pytest.mark.parametrize("requirement", sorted({*RUNTIME, *TEST, *DOCS, *TOOLS, *BUILD, "tox"}))
+def test_upper_constraints_have_a_version_that_is_admitted(requirement: str) -> None:
+    wanted = Requirement(requirement)
+    pins = map(Requirement, re.findall(r"^\w.*", (ROOT / "upper-constraints.txt").read_text(), re.MULTILINE))
+    (pin,) = (pin for pin in pins if canonicalize_name(pin.name) == canonicalize_name(wanted.name))
+    (exactly,) = pin.specifier
+    assert exactly.operator == "=="
+    assert exactly.version in wanted.specifier
 
 
 def test_lower_constraints_are_the_lower_bounds_of_setup_cfg() -> None:

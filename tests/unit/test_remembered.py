@@ -28,6 +28,7 @@ def placed(n: int, **changes) -> Placement:
         replace(SIMPLE, since=0),
         replace(SIMPLE, born="", epoch=2**40),
         replace(SIMPLE, base=2),
+        replace(SIMPLE, epoch=1_700_000_000, floor=170_000_000),
         replace(SIMPLE, segments=(Segment(4, "east-1", "q-s4"),)),
     ],
 )

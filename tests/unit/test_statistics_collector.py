@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,7 @@ async def test_everything_is_asked_and_summed_up(world: World) -> None:
     assert wait == LOOK
     assert world.sums(PARTITION) == {"p1": (2, 2, 0), "p2": (3, 3, 0), "p3": (0, 0, 0)}
     assert world.sums(PROJECT) == {"": (1, 1, 0), "a": (2, 3, 0), "c": (1, 1, 0)}
-    walk = world.store.get_walk()
+    walk = world.store.walk
     assert walk.holder is None
     assert walk.ended == world.clock.now()
 
@@ -138,22 +139,60 @@ async def test_the_next_walk_begins_after_the_interval_and_forgets_what_is_gone(
     assert world.found(PROJECT)[0].begun == first[0].begun + INTERVAL
 
 
-async def test_a_clock_that_was_set_back_does_not_stop_it(world: World) -> None:
+@pytest.mark.parametrize("jump", [-1e6, 1e6], ids=["back", "on"])
+async def test_a_clock_that_is_set_changes_nothing(world: World, jump: float) -> None:
     collector = world.collector()
     await collector.visit()
-    world.clock.time -= 1e6
+    ended = world.store.walk.ended
+    world.clock.set = jump
+    world.clock.time += INTERVAL - 20
+    assert await collector.visit() == pytest.approx(20)
+    assert world.store.walk.ended == ended
+    world.clock.time += 20
     await collector.visit()
-    assert world.store.get_walk().ended == world.clock.now()
+    assert world.store.walk.ended == world.clock.now()
+
+
+async def test_a_walk_of_another_process_counts_from_when_it_was_seen(world: World) -> None:
+    collector, other = world.collector(), world.collector("other")
+    await collector.visit()
+    world.clock.time += INTERVAL
+    await other.visit()
+    world.clock.time += INTERVAL
+    await other.visit()
+    ended = world.store.walk.ended
+    assert await collector.visit() == LOOK
+    world.clock.time += INTERVAL - 20
+    assert await collector.visit() == pytest.approx(20)
+    assert world.store.walk.ended == ended
 
 
 async def test_one_walks_at_a_time(world: World) -> None:
     world.fill(2, 1)
-    world.store.take_walk("another", HOLD)
+    world.store.take_walk("another", HOLD, world.store.walk.holder)
     with pytest.raises(WalkHeld):
         await world.collector().visit()
     assert world.asked == []
-    world.clock.time += HOLD + 1
-    await world.collector().visit()
+
+
+async def test_one_that_died_is_taken_over_when_it_was_watched_for_its_hold(world: World) -> None:
+    world.fill(2, 1)
+    world.store.take_walk("dead", HOLD, None)
+    collector = world.collector()
+    with pytest.raises(WalkHeld):
+        await collector.visit()
+    # A renewal is a sign of life; a clock on the wall that is set is none of death.
+    world.clock.time += HOLD
+    world.store.save_walk(world.store.walk, 1, HOLD)
+    world.clock.set = 1e9
+    for _ in range(2):
+        with pytest.raises(WalkHeld):
+            await collector.visit()
+        world.clock.time += HOLD
+    with pytest.raises(WalkHeld):
+        await world.collector("another").visit()
+    world.clock.time += 1
+    await collector.visit()
     assert len(world.asked) == 2
 
 
@@ -173,7 +212,7 @@ async def test_another_one_goes_on_where_one_died(world: World, after: int) -> N
         await world.collector("first", per_second=0.2).visit()  # two placements to a page
     world.on_ask = lambda: None
     before = len(world.asked)
-    begun = world.store.get_walk().begun
+    begun = world.store.walk.begun
     world.clock.time += 1
     await world.collector("second", per_second=0.2).visit()
     assert world.sums(PARTITION) == {"p1": (6, 6, 0), "p2": (3, 3, 0), "p3": (3, 3, 0)}
@@ -192,13 +231,13 @@ async def test_who_has_lost_the_walk_stops(world: World) -> None:
         asked += 1
         if asked == 5:
             world.clock.time += 2 * HOLD
-            world.store.take_walk("another", HOLD)
+            world.store.take_walk("another", HOLD, world.store.walk.holder)
 
     world.on_ask = be_slow
     with pytest.raises(WalkNotHeld):
         await world.collector(per_second=0.2).visit()
     assert len(world.asked) == 6
-    holder = world.store.get_walk().holder
+    holder = world.store.walk.holder
     assert holder is not None
     assert holder.name == "another"
 
@@ -211,12 +250,12 @@ class _Broken(Line):
         self._after = after
         self.calls = 0
 
-    async def there(self, verb: str) -> None:
+    async def there(self, verb: str, *args: Any) -> None:
         self.calls += 1
         if self.calls in self._numbers and not self._after:
             raise CatalogUnavailable(verb)
 
-    async def back(self, verb: str) -> None:
+    async def back(self, verb: str, *args: Any) -> None:
         if self.calls in self._numbers and self._after:
             raise CatalogUnavailable(verb)
 
@@ -232,7 +271,7 @@ async def test_the_catalog_may_fail_at_any_time(world: World, number: int, after
             await collector.visit()
         except CatalogUnavailable:
             world.clock.time += HOLD
-    assert world.store.get_walk().ended is not None
+    assert world.store.walk.ended is not None
     assert world.sums(PARTITION) == {"p1": (6, 6, 0), "p2": (3, 3, 0), "p3": (3, 3, 0)}
     assert list(world.sums(PROJECT).values()) == [(3, 3, 0)] * 4
 
@@ -260,7 +299,7 @@ async def test_it_goes_on_for_ever_whatever_happens(world: World, caplog: pytest
 
 async def test_a_walk_that_was_begun_is_gone_on_with_and_not_begun_anew(world: World) -> None:
     world.fill(2, 2)
-    token = world.store.take_walk("first", HOLD).holder
+    token = world.store.take_walk("first", HOLD, None).holder
     assert token is not None
     project = Statistics(PROJECT, "project-000", 1, 7, begun=5.0, ended=6.0)
     sums = (Statistics(PARTITION, "p1", 1, 7, begun=5.0, ended=6.0),)

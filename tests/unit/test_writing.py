@@ -42,19 +42,19 @@ def answer(status: int = 201) -> Answer:
     return Answer(status, [], b"", None)
 
 
-def acked(writing: Writing) -> int:
-    """What is acknowledged of a change that was shown at position 5."""
-    writing.fence.change(5, Q)
-    return writing.fence.acked(5, writing.clock())
+def acknowledged(writing: Writing) -> bool:
+    """Whether a seal of the queue that is shown now is acknowledged at once."""
+    writing.fence.change(Q, "seal")
+    return "seal" in writing.fence.acks(writing.clock())
 
 
 def test_a_write_counts_until_it_ends(writing: Writing) -> None:
     write = writing.begin(Q, lasting=True)
     write.sending()
     write.answered(201)
-    assert acked(writing) == 4
+    assert not acknowledged(writing)
     write.end()
-    assert acked(writing) == 5
+    assert acknowledged(writing)
 
 
 def test_without_a_lease_nothing_is_written_or_counted(clock: Clock) -> None:
@@ -67,7 +67,7 @@ def test_without_a_lease_nothing_is_written_or_counted(clock: Clock) -> None:
 
 def test_whether_a_change_came_under_it(writing: Writing) -> None:
     before, other = writing.begin(Q, lasting=True), writing.begin(key("other"), lasting=True)
-    writing.fence.change(5, Q)
+    writing.fence.change(Q, None)
     after = writing.begin(Q, lasting=True)
     assert (before.overtaken, other.overtaken, after.overtaken) == (True, False, False)
 
@@ -120,9 +120,9 @@ def test_a_try_without_an_answer_counts_on(
         if status is not None:
             write.answered(status)
     write.end()
-    assert acked(writing) == (4 if ambiguous else 5)
+    assert acknowledged(writing) is not ambiguous
     clock.now += AMBIGUITY
-    assert writing.fence.acked(5, clock.now) == 5
+    assert writing.fence.acks(clock.now) == {"seal"}
 
 
 def test_a_consumers_call_does_not_count_on(writing: Writing) -> None:
@@ -130,7 +130,7 @@ def test_a_consumers_call_does_not_count_on(writing: Writing) -> None:
     write = writing.begin(Q, lasting=False)
     write.sending()
     write.end()
-    assert acked(writing) == 5
+    assert acknowledged(writing)
 
 
 # -- the answer --------------------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def test_the_end_of_a_write_that_was_overtaken_is_told(writing: Writing) -> None
     writing.begin(Q, lasting=True).end()
     assert told == []
     write, ticket = writing.begin(Q, lasting=True), writing.fence.begin(Q)
-    writing.fence.change(5, Q)
+    writing.fence.change(Q, None)
     write.end()
     assert len(told) == 1
     writing.ended(ticket, 1, answer(), False)

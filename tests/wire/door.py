@@ -45,8 +45,16 @@ class Client:
 
     def ask(self, method: str, target: str, project: str | None, body: Any = None, **headers: str) -> Answer:
         """Send a request, with ``body`` as JSON unless it is None, and return the answer. Raises OSError."""
+        self.send(method, target, project, body, **headers)
+        return self.answered()
+
+    def send(self, method: str, target: str, project: str | None, body: Any = None, **headers: str) -> None:
+        """The first half of ``ask``."""
         data = None if body is None else json.dumps(body).encode()
         self._connection.request(method, target, data, request_headers(project, headers))
+
+    def answered(self) -> Answer:
+        """The second half of ``ask``."""
         response = self._connection.getresponse()
         return Answer(response.status, tuple(response.getheaders()), response.read())
 

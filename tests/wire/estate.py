@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -116,10 +116,12 @@ class Estate:
 
 
 @contextmanager
-def estate(directory: Path, *names: str, **options: object) -> Iterator[Estate]:
+def estate(
+    directory: Path, *names: str, launcher: Sequence[str] = (str(_EXECUTABLE),), **options: object
+) -> Iterator[Estate]:
     """Run a partition on SQLite for each of the names, and all that moves queues between them.
 
-    ``options`` by ``group__name``.
+    ``options`` by ``group__name``; ``launcher`` as for ``marconi_proxy``.
     """
     named = {**OPTIONS, **{name.replace("__", ".", 1): value for name, value in options.items()}}
     with ExitStack() as stack:
@@ -131,7 +133,7 @@ def estate(directory: Path, *names: str, **options: object) -> Iterator[Estate]:
             stack.enter_context(logged(node.process))
             nodes[name] = node
         catalog = f"sqlite:///{directory / 'catalog.db'}"
-        proxy = stack.enter_context(marconi_proxy(catalog, directory, options=named))
+        proxy = stack.enter_context(marconi_proxy(catalog, directory, options=named, launcher=launcher))
         stack.enter_context(logged(proxy.public, proxy.admin))
         for name, node in nodes.items():
             proxy.run("partition", "register", name, "--host", node.url)

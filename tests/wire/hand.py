@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
-from typing import NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 from catalog.interface import Catalog
-from catalog.model import Change, Member, Placement, QueueKey, Synced
+from catalog.model import HeldWrites, Member, Placement, QueueKey
 from catalog.opening import open_catalog
+from catalog.unchanged import Unchanged
+from marconi_proxy.moving.driving.naming import hidden_name
 from marconi_proxy.moving.protocol import transitions
-from marconi_proxy.moving.protocol.barrier import CHAINS, Barrier, Passed, Verdict, Waiting
+from marconi_proxy.moving.protocol.barrier import CHAINS, Barrier, Passed, Sighting, Verdict, Waiting
 from tests.servers.fake_partition import until
 
 MAX_SEGMENTS = 4
 T = TypeVar("T")
 
 
-class Sealed(NamedTuple):
-    """A queue that was sealed, as it was stored, and whom that concerns."""
+@dataclass
+class Sealed:
+    """A queue that was sealed, as it was stored, and the members that this concerns, as they were seen last."""
 
     placement: Placement
     barrier: Barrier
 
 
 class Hand:
-    """Moves queues in the catalog at ``uri``."""
+    """Moves queues in the catalog at ``uri``, and knows the members as long as it looks at them."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
+        self._watched: Unchanged[str] = Unchanged(time.monotonic)
 
     def _do(self, work: Callable[[Catalog], Awaitable[T]]) -> T:
         async def done() -> T:
@@ -48,17 +55,39 @@ class Hand:
         return found
 
     def members(self) -> list[Member]:
-        """Those that are live."""
-        return [s.member for s in self._do(lambda catalog: catalog.list_members()) if not s.silent()]
+        """Those that are registered."""
+        return self._do(lambda catalog: catalog.list_members())
+
+    def held_writes(self, move: str) -> list[HeldWrites]:
+        """What members say of the writes that waited for a move."""
+        return self._do(lambda catalog: catalog.list_held_writes(move))
 
     def seal(self, project: str, queue: str, move: str) -> Sealed:
         """Seal the queue, and then read whom to wait for."""
-        return self._do(lambda catalog: _seal(catalog, QueueKey(project, queue), move))
+
+        async def sealed(catalog: Catalog) -> Sealed:
+            before = await catalog.get_placement(QueueKey(project, queue))
+            assert before is not None
+            placement = transitions.seal(before, move, time.time(), MAX_SEGMENTS)
+            await catalog.replace_placement(placement)
+            assert placement.seal is not None
+            return Sealed(placement, Barrier.after_seal(placement.seal, await self._sightings(catalog), CHAINS))
+
+        return self._do(sealed)
+
+    async def _sightings(self, catalog: Catalog) -> list[Sighting]:
+        asked = self._watched.now()
+        sightings = []
+        for member in await catalog.list_members():
+            silence = self._watched.seen(member.id, member.stamp, asked)
+            expired = silence > member.patience and await catalog.expire_member(member)
+            sightings.append(Sighting(member, silence, expired=expired))
+        return sightings
 
     def verdict(self, sealed: Sealed) -> Verdict:
         """What has become of the barrier by now."""
-        sightings = self._do(lambda catalog: catalog.list_members())
-        return sealed.barrier.seen(sightings).verdict
+        sealed.barrier = sealed.barrier.seen(self._do(self._sightings))
+        return sealed.barrier.verdict
 
     def passed(self, sealed: Sealed) -> Passed:
         """Return when nobody writes to the sealed segment any more."""
@@ -83,7 +112,7 @@ class Hand:
         """Have writes go to a new segment on ``partition``."""
         before = sealed.placement
         assert before.move is not None
-        switched = transitions.switch(before, before.move, partition, before.segments[-1].physical, time.time())
+        switched = transitions.switch(before, before.move, partition, next_name(before), time.time())
         self._do(lambda catalog: catalog.replace_placement(switched))
 
     def abort(self, sealed: Sealed) -> None:
@@ -92,18 +121,19 @@ class Hand:
         self._do(lambda catalog: catalog.replace_placement(aborted))
 
 
+@contextmanager
+def locked(catalog: Path) -> Iterator[None]:
+    """Let no process write to a catalog on SQLite; all go on reading."""
+    with closing(sqlite3.connect(catalog, isolation_level=None, timeout=60)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
 def pid_of(member: str) -> int:
     return int(member.split("/")[1])
 
 
-async def _seal(catalog: Catalog, key: QueueKey, move: str) -> Sealed:
-    async with aclosing(catalog.watch()) as feed:
-        assert isinstance(await anext(feed), Synced)
-        before = await catalog.get_placement(key)
-        assert before is not None
-        sealed = transitions.seal(before, move, time.time(), MAX_SEGMENTS)
-        await catalog.replace_placement(sealed)
-        async for shown in feed:
-            if isinstance(shown, Change) and (shown.name, shown.epoch, shown.born) == (key, sealed.epoch, sealed.born):
-                break
-    return Sealed(sealed, Barrier.after_seal(shown.position, await catalog.list_members(), CHAINS))
+def next_name(placement: Placement) -> str:
+    """What the queue is called in its next segment."""
+    return hidden_name(*placement.key, placement.born, placement.segments[-1].n + 1)

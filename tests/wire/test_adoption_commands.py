@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,11 +136,11 @@ def test_an_inventory_needs_no_projects(here: Estate, tmp_path: Path) -> None:
         (("plan", "nowhere", "--project", "p", "-o", "PLAN"), 2, "PARTITION: nowhere is not registered"),
         (("plan", "north", "-o", "PLAN"), 1, "partition north has no inventory"),
         (("plan", "north", "--project", "", "-o", "PLAN"), 2, "--project: "),
-        (("plan", "north", "--project", "p", "--projects-file", "f", "-o", "PLAN"), 2, "not allowed with"),
+        (("plan", "north", "--project", "p", "--projects-file", "f", "-o", "PLAN"), 2, "--projects-file"),
         (("plan", "north", "--projects-file", "/nowhere/at/all", "-o", "PLAN"), 2, "--projects-file: cannot read"),
         (("plan", "north", "--projects-file", "/dev/null", "-o", "PLAN"), 2, "names no project"),
         (("plan", "north", "--project", "p", "-o", "/nowhere/plan"), 1, "--output: cannot write /nowhere/plan"),
-        (("plan", "north", "--project", "p", "-o", "/"), 1, "--output: cannot write /: Is a directory"),
+        (("plan", "north", "--project", "p", "-o", "/"), 1, f"--output: cannot write /: {os.strerror(errno.EISDIR)}"),
         (("plan", "north", "--project", "p", "--rate", "0", "-o", "PLAN"), 2, "--rate: must be more than 0"),
         (("plan", "north", "--project", "p", "--rule", "merge", "-o", "PLAN"), 2, "--rule"),
         (("plan", "down", "--project", "p", "-o", "PLAN"), 1, "partition down"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from tests.servers.mongod import mongod_replica_set, with_database
 from tests.servers.suspension import suspend
 from tests.wire.conftest import logged
 from tests.wire.door import Client, Door, unread
-from tests.wire.hand import Hand, pid_of
+from tests.wire.hand import Hand, locked, next_name, pid_of
 from tests.wire.raw_http import Answer
 
 QUEUE = "orders"
@@ -47,7 +46,8 @@ class Stage:
         self.move = f"m-{uuid.uuid4().hex[:8]}"
         assert door.ask("PUT", PATH, self.project).status == 201
         # What the mover's preparing does.
-        self.south.store.queues[self.project, QUEUE] = type(north.store.queues[self.project, QUEUE])()
+        self._names = {self.north: QUEUE, self.south: next_name(self.hand.placement(self.project, QUEUE))}
+        self.south.store.queues[self.project, self._names[south]] = type(north.store.queues[self.project, QUEUE])()
 
     def post(self, client: Client | Door, body: object) -> Answer:
         return client.ask("POST", f"{PATH}/messages", self.project, {"messages": [{"ttl": 300, "body": body}]})
@@ -58,7 +58,7 @@ class Stage:
             until(lambda client=client: self.post(client, "warm").status == 201, "a worker takes writes")
 
     def bodies(self, host: FakePartition) -> list[object]:
-        return [body for body in host.store.bodies(self.project, QUEUE) if body != "warm"]
+        return [body for body in host.store.bodies(self.project, self._names[host]) if body != "warm"]
 
     def state(self) -> PlacementState:
         return self.hand.placement(self.project, QUEUE).state
@@ -167,8 +167,8 @@ def test_held_writes_go_on_in_the_new_segment_and_none_is_lost_or_refused(stage:
         assert mine == [[producer, number] for number in range(posted)]
 
     def figures() -> dict[str, int] | None:
-        told = [member.holds[stage.move] for member in hand.members() if stage.move in member.holds]
-        return {"held": sum(t["held"] for t in told), "refused": sum(t["refused"] for t in told)} if told else None
+        found = hand.held_writes(stage.move)
+        return {"held": sum(f.held for f in found), "refused": sum(f.refused for f in found)} if found else None
 
     assert until(figures, "the workers tell of the calls that they held")["refused"] == 0
 
@@ -325,20 +325,11 @@ def test_a_seal_that_nobody_ends_is_aborted(impatient: Door, held: bool) -> None
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let nobody else write to a SQLite database."""
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
-
-
-@contextmanager
 def _away(request: str, directory: Path) -> Iterator[tuple[str, Callable[[], AbstractContextManager[None]]]]:
     """Yield (the URI of a catalog, what cuts everybody off from it)."""
     if request == "sqlite":
         path = directory / "catalog.db"
-        yield f"sqlite:///{path}", lambda: _locked(path)
+        yield f"sqlite:///{path}", lambda: locked(path)
         return
     with mongod_replica_set() as replica_set:
 

@@ -136,18 +136,30 @@ def test_first_requests_agree_on_one_place(
     assert door.listed(project) == [QUEUE]
 
 
+def _put(door: Door, project: str, queue: str) -> int | None:
+    """Return how a creation was answered, None if it was refused."""
+    status = door.ask("PUT", f"/v2/queues/{queue}", project).status
+    assert status in (201, 204, 503)
+    return None if status == 503 else status
+
+
 def test_many_queues_at_once_are_each_in_one_place(door: Door, fakes: dict[str, FakePartition]) -> None:
     """The same for a hundred queues with four first requests each, one through every worker."""
     project = door.tenant(spread=3)
     queues = [f"queue-{number:03}" for number in range(100)]
+    asked = [queue for queue in queues for _ in range(WORKERS)]
     requests = [
-        serialised(("PUT", None), project).replace(PATH.encode(), f"/v2/queues/{queue}".encode())
-        for queue in queues
-        for _ in range(WORKERS)
+        serialised(("PUT", None), project).replace(PATH.encode(), f"/v2/queues/{queue}".encode()) for queue in asked
     ]
     with connections_to_all(door, len(queues)) as connections:
         answered = asyncio.run(all_at_once(connections, requests))
-    assert Counter(answered) == {201: len(queues), 204: (WORKERS - 1) * len(queues)}
+    creations = Counter(queue for queue, status in zip(asked, answered, strict=True) if status == 201)
+    # A machine on which so many take longer than a call of the catalog may refuses some, which clients send again.
+    for queue in (queue for queue, status in zip(asked, answered, strict=True) if status == 503):
+        status = until(lambda queue=queue: _put(door, project, queue), "the queue can be created")
+        creations[queue] += status == 201
+    assert set(answered) <= {201, 204, 503}
+    assert max(creations.values()) == 1
     created: Counter[str] = Counter()
     for name, host in fakes.items():
         created.update(queue for _, queue in host.store.created.elements())

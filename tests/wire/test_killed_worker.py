@@ -49,6 +49,14 @@ def partitions(door: Door) -> Iterator[dict[str, FakePartition]]:
         yield hosts
 
 
+@pytest.fixture(scope="module")
+def partition(door: Door, zaqar16: Zaqar) -> str:
+    """One that is a Zaqar, and takes no queues unless a test says so."""
+    name = door.register(zaqar16.url)
+    door.change(name, state="disabled")
+    return name
+
+
 def create(client: Client | Door, how: str, project: str) -> Answer:
     """Send a call that creates the queue: PUT, or POST of a message that says so."""
     if how == "PUT":
@@ -140,10 +148,12 @@ def test_both_workers_killed_one_after_the_other(door: Door, partitions: dict[st
 
 @pytest.mark.parametrize("then", ["PUT", "POST", "GET and PUT"])
 @pytest.mark.parametrize("first", ["PUT", "POST"])
-def test_the_same_with_a_real_zaqar_that_stands_still(first: str, then: str, door: Door, zaqar16: Zaqar) -> None:
+def test_the_same_with_a_real_zaqar_that_stands_still(
+    first: str, then: str, door: Door, zaqar16: Zaqar, partition: str
+) -> None:
     """kill -9 between insert and forward, where the partition is a Zaqar that is stopped: the kernel takes the call,
     and nobody reads it until the worker is gone."""
-    partition = door.register(zaqar16.url)
+    door.change(partition, state="enabled")
     try:
         project = door.tenant(pinned=partition)
         (server,) = zaqar16.process.children

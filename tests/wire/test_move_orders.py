@@ -75,7 +75,7 @@ def test_a_queue_takes_its_dead_letter_queue_along(here: Estate, project: Projec
     project.post("dead", "lost before")
     rehearsal = here.proxy.query("move", "start", project.id, "orders", "--to", "south", "--dry-run")
     assert rehearsal["target"] == "south"
-    assert "orders: hold writes for at most" in " ".join(rehearsal["would"])
+    assert "orders: hold each write for at most" in " ".join(rehearsal["would"])
     move_id = project.start("orders", "--wait", "switch")
     assert (project.segments("orders"), project.segments("dead")) == (["north", "south"], ["north", "south"])
     (other,) = here.move(move_id)["group"]

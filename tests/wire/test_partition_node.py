@@ -73,7 +73,21 @@ def _stats_without_delayed(step: Step, answer: CanonicalAnswer) -> bool:
     return step.target == "/v2/queues/orders/stats" and '"claimed": 1, "free": 2, "total": 3' in answer.body
 
 
+def _version_document(step: Step, answer: CanonicalAnswer) -> bool:
+    return answer.status == 300
+
+
+def _without_ours(answer: CanonicalAnswer) -> CanonicalAnswer:
+    headers = tuple(header for header in answer.headers if header[0] not in ("x-marconi-store", "x-marconi-fences"))
+    return CanonicalAnswer(answer.status, headers, answer.body)
+
+
 QUIRKS = (
+    Quirk(
+        "The version document's headers tell a proxy the store, and that it fences; Zaqar has nothing to tell",
+        _version_document,
+        lambda theirs, ours: ours != theirs and _without_ours(ours) == theirs,
+    ),
     Quirk(
         "API section 4.12: messages and subscriptions of topics fail in every release; here they are queue routes",
         _topic_items,

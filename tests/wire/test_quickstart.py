@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -401,7 +402,7 @@ def test_a_port_that_is_taken_is_named(option: str, start: Start) -> None:
         quickstart = start(*of(one=partition), "--exit", option, bind)
         assert quickstart.ended() == 1
         assert other.calls == partition.calls == []
-    assert f"{option}: cannot listen on {bind}: Address already in use" in quickstart.err
+    assert f"{option}: cannot listen on {bind}: {os.strerror(errno.EADDRINUSE)}" in quickstart.err
     quickstart.assert_nothing_left()
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from catalog.model import Placement, Segment
 from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.front_door.epochs import stamped
 from marconi_proxy.front_door.refusals import unavailable
 from marconi_proxy.routing import answer_text
 from marconi_proxy.routing.route import Route
@@ -81,7 +82,7 @@ class Asking:
     async def send(self, segment: Segment, call: Call) -> Answer:
         """Send a call in the segment's words. Raises Refused, CatalogUnavailable, UpstreamError."""
         upstream = await self.upstream(segment)
-        return await upstream.send(call, within=self.left)
+        return await upstream.send(stamped(call, self.route, self.placement, upstream), within=self.left)
 
     async def ask(self, segment: Segment, target: bytes | None = None) -> Reply:
         """Send the client's call, with ``target`` if that is to be another; return the answer, read to its end. Raises

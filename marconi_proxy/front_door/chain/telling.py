@@ -12,7 +12,7 @@ from marconi_proxy.front_door.refusals import Refused, unavailable
 from marconi_proxy.routing.mirrored_patch import mirrored
 from marconi_proxy.routing.route import Kind
 from marconi_proxy.upstream.connection import Answer
-from marconi_proxy.upstream.errors import NotSent, UpstreamError
+from marconi_proxy.upstream.errors import Closed, NotSent, UpstreamError
 from marconi_proxy.upstream.exchange import Call
 
 LOG = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ async def tell_all(asking: Asking, segments: tuple[Segment, ...]) -> Answer:
     outcomes = await asyncio.gather(*(asking.ask(segment) for segment in segments), return_exceptions=True)
     failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     for failure in failed:
-        if not isinstance(failure, _FAULTS):
+        # Closed: by what is known of the queue it must not be done at all, and all of it is done anew.
+        if not isinstance(failure, _FAULTS) or isinstance(failure, Closed):
             raise failure
     if failed and (len(failed) < len(outcomes) or not all(isinstance(failure, NotSent) for failure in failed)):
         LOG.info("done in part: %s", failed[0])
@@ -66,6 +67,8 @@ async def mirror(asking: Asking, segments: tuple[Segment, ...]) -> Answer:
     if call is not None:
         try:
             await together([_follow(asking, segment, call) for segment in sealed])
+        except Closed:
+            raise
         except _FAULTS as error:
             LOG.info("metadata was changed in the last segment and not in all of the others: %s", error)
             raise _done_in_part() from error

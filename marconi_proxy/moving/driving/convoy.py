@@ -98,7 +98,9 @@ class Convoy:
         follows = any(_is_there(mate, drive) for mate in self.drives)
         for mate in self.drives:
             along = mate is drive or (mate in ready and mate.move.toward == drive.move.toward)
-            ended = mate.move.finished and (follows or mate.is_gone)
+            # One that is being undone never goes, and may wait for long until its name can be used again.
+            over = mate.move.finished or mate.move.state is MoveState.UNDOING
+            ended = (over and follows) or (mate.move.finished and mate.is_gone)
             if not (along or ended or _is_there(mate, drive)):
                 why = f"for move {mate.move.id} of its group, which is {mate.move.state}"
                 return _Blocker(why, mate.move.state not in _SETTLED and mate.move.toward == drive.move.toward)

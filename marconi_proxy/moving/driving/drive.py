@@ -306,6 +306,11 @@ class Drive:
     # -- before the switch -------------------------------------------------------------------------------------------
 
     async def _plan(self) -> Next:
+        plan = self.move.plan
+        if plan is not None and not await self.steps.has_plan(plan):
+            # Records of finished moves go after their plan: an executor that was frozen since has inserted it again.
+            await self.wait_for(f"plan {plan} is not in the catalog any more, so it is not begun: cancel it")
+            return Next(math.inf)
         for name in (self.move.source, self.move.target):
             full = await self.steps.busy(name, self.pace.at_once) >= self.pace.at_once
             if full and not await self._group_has_begun():

@@ -35,7 +35,7 @@ class Preparing:
             transitions.seal(placement, move.id, self._clock.now(), self._pace.max_segments)
         except transitions.Refused as refused:
             raise Unready(str(refused)) from refused
-        n = placement.segments[-1].n + 1
+        n = placement.next_n
         if keeps_name(placement):
             return await self._own_name(move, placement, n)
         touched = [list(put) for put in move.facts.get("touched", [])]
@@ -112,4 +112,4 @@ def opened(move: Move, placement: Placement) -> Segment:
     """Return the segment that a switch would open. Raises Unready if its name is not known yet."""
     if move.physical is None:
         raise Unready("the queue was not prepared")
-    return Segment(placement.segments[-1].n + 1, move.toward, move.physical)
+    return Segment(placement.next_n, move.toward, move.physical)

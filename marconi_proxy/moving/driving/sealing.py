@@ -253,6 +253,8 @@ class Round:
         """What was changed since it was prepared: from the seal on, clients change no metadata and no subscriptions."""
         move, placement = entry.drive.move, entry.placement
         left = max(_LEAST, entry.limit - self._clock.monotonic())
+        # First, so that metadata, too, are not changed any more once they are compared.
+        await self._steps.close(placement, left)
         await self._steps.bring_in_step(move.key, placement.segments[-1], opened(move, placement), left)
 
     async def _switch(self, entry: _Entry) -> None:

@@ -8,8 +8,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from catalog.model import Move, MoveState, Placement
+from marconi_proxy.moving.protocol.machine import before_switch
 
 _SETTLED = frozenset({MoveState.DRAINING, MoveState.LINGERING, MoveState.SUSPENDED, MoveState.RETIRED, MoveState.DONE})
+
+
+def writes_to(move: Move) -> str:
+    """Return the partition that writes of the queue go to, as far as its record tells; of a move that has ended, the
+    one that they went to then."""
+    if before_switch(move.state):
+        return move.source
+    return str(move.facts.get("switched_to") or move.toward)
 
 
 def came_from(move: Move, placement: Placement) -> str:

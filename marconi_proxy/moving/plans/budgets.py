@@ -15,8 +15,9 @@ _DAY = 86400.0
 class Budgets:
     """``at_once``: of the moves that leave or reach one partition, how many may be before their switch at a time.
     ``seals_per_second``: how many moves are begun in a second. ``window``: ``HH:MM-HH:MM`` in UTC, in which moves are
-    begun (the first minute belongs to it, the last does not; it may pass midnight); None for any time. ``stop_after``:
-    so many failures stop the plan. ``max_pause_ms``: how long each move may hold writes, None for no such limit.
+    begun (the first minute belongs to it, the last does not; it may pass midnight); None for any time. It is by the
+    wall clock on purpose, for that is how operators write it. ``stop_after``: so many failures stop the plan.
+    ``max_pause_ms``: how long each move may hold writes, None for no such limit.
 
     Raises ValueError naming the field at fault.
     """

@@ -1,24 +1,29 @@
 """The task that carries out plans: it begins moves; movers drive them.
 
-The record of a plan is the truth. A round reads it, then the records of its moves, decides, and stores by
-compare-and-set what was begun; *then* it inserts the moves that it has begun. A crash between the two leaves a number
-that is open and has no move: the next round of any executor inserts it. A move's id follows from the plan's and its
-number, and records are never removed, so an executor that was frozen inserts nothing twice. Any number of executors
-may run; who loses the compare-and-set has done nothing.
+The record of a plan, which is small, is the truth. A round reads it and a bounded number of its moves, decides, and
+stores by compare-and-set what was begun and what has ended; *then* it inserts the moves that it has begun, and the next
+round writes down at the planned moves how they ended. A crash in between leaves numbers that are ``pending``, and
+``endings``: the next round of any executor inserts and writes those. A move's id follows from the plan's and its
+number, so an executor that was frozen inserts nothing twice. Any number of executors may run; one that loses the
+compare-and-set has done nothing.
+
+What a round costs depends on the budgets of the plans, not on their size.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from catalog import Catalog
 from catalog.errors import CatalogError, Conflict, MoveConflict, MoveUnderWay, PartitionConflict, PlanConflict
 from catalog.model import (
+    Ending,
     Move,
+    Outcome,
     Partition,
     PartitionState,
     Placement,
@@ -26,13 +31,22 @@ from catalog.model import (
     Plan,
     PlannedMove,
     PlanState,
+    Progress,
     QueueKey,
 )
 from marconi_proxy.moving.orders.ordering import Refused, Situation, Wish, check, made
+from marconi_proxy.moving.plans.agenda import LOOKED_AT, Agenda, Agendas
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.names import planned_move_id
-from marconi_proxy.moving.plans.progress import Outcome, Progress, next_to_begin, outcome_of
-from marconi_proxy.moving.plans.records import Records
+from marconi_proxy.moving.plans.progress import (
+    BUSY,
+    allowance,
+    candidates,
+    may_begin,
+    missing,
+    next_to_begin,
+    outcome_of,
+)
 from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves
 from marconi_proxy.moving.protocol.transitions import rehome
 
@@ -41,7 +55,8 @@ _log = logging.getLogger(__name__)
 _PAGE = 100
 # Seconds between two rounds at least: what is news comes in crowds.
 _CROWD = 0.1
-_ACTIVE = (PlanState.RUNNING, PlanState.PAUSED)
+# Seconds for which an executor that has stored that a move is begun may take to insert it, unless it is frozen.
+_ABOUT_TO = 60.0
 
 
 async def run_plans(
@@ -72,32 +87,45 @@ def until_news(news: asyncio.Event) -> Callable[[float], Awaitable[None]]:
 
 
 class Executor:
-    """Looks once at every plan that is running or paused, in each ``round``.
+    """Looks once at every active plan in each ``round``.
 
-    ``clock``: seconds since 1970; ``longest``: segments that a chain may have; ``records``: who knows the moves.
+    ``clock``: seconds since 1970, for windows; ``monotonic``: seconds that only this process counts, for the pace.
+    ``longest``: segments that a chain may have. ``believed``: for how many seconds a move is believed not to have
+    changed when ``changed`` has not said so.
     """
 
     def __init__(
-        self, catalog: Catalog, *, clock: Callable[[], float], longest: int, records: Records | None = None
+        self,
+        catalog: Catalog,
+        *,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        longest: int,
+        believed: float = 0.0,
     ) -> None:
         self._catalog = catalog
         self._clock = clock
         self._longest = longest
-        self._records = records or Records(catalog, clock)
+        self._agendas = Agendas(monotonic, believed)
+
+    def changed(self, move_id: str | None) -> None:
+        """Take in that a move has changed, or with None that any may have."""
+        self._agendas.changed(move_id)
 
     async def round(self) -> None:
         """Settle what has ended and begin what may begin, of every plan. Raises CatalogError."""
         partitions: dict[str, Partition] | None = None
         active: list[str] = []
         after = None
-        while plans := await self._catalog.list_plans(states=_ACTIVE, after=after, limit=_PAGE):
+        while plans := await self._catalog.list_plans(active=True, after=after, limit=_PAGE):
             if partitions is None:
                 partitions = {partition.name: partition for partition in await self._catalog.list_partitions()}
             for plan in plans:
-                await _Turn(self._catalog, plan, partitions, self._clock, self._longest, self._records).take()
+                agenda = self._agendas.of(plan.id)
+                await _Turn(self._catalog, plan, partitions, self._clock, self._longest, agenda).take()
             active += [plan.id for plan in plans]
             after = plans[-1].id
-        self._records.forget_all_but(active)
+        self._agendas.keep(active)
 
 
 @dataclass(slots=True)
@@ -109,122 +137,189 @@ class _Turn:
     partitions: dict[str, Partition]
     clock: Callable[[], float]
     longest: int
-    records: Records
+    agenda: Agenda
 
     async def take(self) -> None:
-        before = Progress.of(self.plan)
-        moves = await self.records.of(self.plan.id, before.open)
-        settled = await self._settled(before, moves)
-        now = self.clock()
-        budgets = Budgets.from_json(self.plan.budgets)
-        state = self.plan.state
-        after = settled
-        if state is PlanState.RUNNING and settled.failures >= budgets.stop_after:
+        progress = self.plan.progress
+        if progress.endings:
+            await self.catalog.end_planned_moves(self.plan.id, progress.endings)
+        if (swept := self.agenda.sweep()) is not None:
+            self.agenda.swept(await self._open(swept))
+        self.agenda.add(progress.pending)
+        numbers = self.agenda.take()
+        stored = False
+        try:
+            stored = await self._decide(numbers)
+        finally:
+            if not stored:
+                self.agenda.add(numbers)
+
+    async def _open(self, after: int) -> list[PlannedMove]:
+        """Return moves after this number that are begun and have not ended, and in between some that wait."""
+        progress = self.plan.progress
+        before = max(progress.next, *(number + 1 for number in progress.ahead[-1:]), 0)
+        return await self.catalog.list_planned_moves(
+            self.plan.id, outcomes=[None], after=after, before=before, limit=LOOKED_AT
+        )
+
+    async def _decide(self, numbers: Collection[int]) -> bool:
+        """Decide by the plan and these moves of it, and do that; return whether the plan was not changed meanwhile."""
+        seconds = self.agenda.since_begun(self.plan.progress.begun)
+        after, unrecorded = await self._settled(numbers, seconds)
+        state, begun = self.plan.state, list[PlannedMove]()
+        going_on = state in (PlanState.RUNNING, PlanState.PAUSED)
+        if state is PlanState.RUNNING and after.failures >= Budgets.from_json(self.plan.budgets).stop_after:
             state = PlanState.STOPPED
-            after = replace(settled, note=f"stopped after {settled.failures} failures")
-        elif not settled.open and not settled.waiting(self.plan):
+            after = replace(after, note=f"stopped after {after.failures} failures")
+        elif going_on and after.ended == self.plan.size:
             state = PlanState.DONE
-            after = replace(settled, note=await self._finish())
-        else:
-            after = next_to_begin(self.plan, settled, moves, now)
-        if after == before and state is self.plan.state:
-            return
-        changed = replace(self.plan, version=self.plan.version + 1, state=state, results=after.to_json())
+            after = replace(after, note=await self._finish())
+        elif may_begin(self.plan, self.clock()) and len(after.pending) <= LOOKED_AT:
+            allowed = allowance(self.plan, seconds)
+            begun = await self._to_begin(unrecorded, allowed) if allowed >= 1.0 else []
+            if begun:
+                after = after.with_begun([move.number for move in begun], allowed - len(begun))
+        if after == self.plan.progress and state is self.plan.state:
+            return True
+        changed = replace(self.plan, version=self.plan.version + 1, state=state, progress=after)
         try:
             await self.catalog.replace_plan(changed)
         except PlanConflict:
             # Another executor, or an operator: the next round decides by what is there then.
-            return
+            return False
         if state is not self.plan.state:
             _log.info("plan %s: %s -> %s (%s)", self.plan.id, self.plan.state, state, after.note or "all have ended")
-        for number in sorted(after.open - before.open):
+        if begun:
+            self.agenda.have_begun(after.begun)
+        for move in begun:
             # What cannot be begun after all is found, and written down, by the next round.
-            await self._begin(number, after)
+            await self._begin(move)
+        return True
 
-    async def _settled(self, progress: Progress, moves: dict[int, Move]) -> Progress:
-        """Write down how open moves have ended, and insert those that have no record."""
-        for number in sorted(progress.open):
-            move = moves.get(number)
-            if move is None:
-                refused = await self._begin(number, progress)
-                if refused is not None:
-                    progress = progress.with_outcome(number, *refused)
+    async def _settled(self, numbers: Collection[int], seconds: float) -> tuple[Progress, list[PlannedMove]]:
+        """Return the progress with how these moves have ended, and those of them that are begun and have no record,
+        which are inserted if they can be; of a plan that was stopped, they are given up after a while."""
+        before = self.plan.progress
+        known = {ending.number for ending in before.endings}
+        looked_at = [number for number in numbers if before.has_begun(number) and number not in known]
+        planned = await self._planned(looked_at)
+        moves = await self._records(looked_at)
+        stopped = self.plan.state is PlanState.STOPPED
+        endings: list[Ending] = []
+        unrecorded: list[PlannedMove] = []
+        for one in planned:
+            if one.ending is not None:
                 continue
-            target = self.plan.moves[number].target
-            if not move.finished and outcome_of(move, target, None) is None:
-                continue
-            ended = outcome_of(move, target, await self.catalog.get_placement(move.key))
-            if ended is not None:
-                progress = progress.with_outcome(number, *ended, pause=move.pause_ms)
-        return progress
+            move = moves.get(self._id(one.number))
+            if move is not None:
+                ending = await self._ended(one, move)
+            elif one.number in before.pending:
+                ending = self._given_up(one, seconds) if stopped else await self._begin(one)
+                unrecorded += [one] if ending is None else []
+            else:
+                ending = missing(one, await self.catalog.get_placement(one.key))
+            endings += [ending] if ending is not None else []
+        waiting = {one.number for one in unrecorded}
+        still = tuple(n for n in before.pending if n in waiting or n not in looked_at)
+        return replace(before, endings=(), pending=still).with_endings(endings), unrecorded
 
-    async def _begin(self, number: int, progress: Progress) -> tuple[Outcome, str] | None:
-        """Insert the move. Return its outcome if there is nothing to begin, None if it is begun or has to wait."""
-        planned = self.plan.moves[number]
+    def _given_up(self, planned: PlannedMove, seconds: float) -> Ending | None:
+        """Return the end of a move that was to be inserted when its plan was stopped; None as long as the executor that
+        has begun it may be about to insert it."""
+        if seconds < _ABOUT_TO:
+            return None
+        return Ending(planned.number, Outcome.CANCELLED, "the plan was stopped first")
+
+    async def _ended(self, planned: PlannedMove, move: Move) -> Ending | None:
+        if not move.finished and outcome_of(planned.number, move, planned.target, None) is None:
+            return None
+        return outcome_of(planned.number, move, planned.target, await self.catalog.get_placement(move.key))
+
+    async def _to_begin(self, unrecorded: list[PlannedMove], allowed: float) -> list[PlannedMove]:
+        waiting = await self._planned(candidates(self.plan))
+        first = waiting[0].group if waiting else None
+        if first is not None and first[1] > waiting[-1].number:
+            waiting = await self._planned(range(first[0], first[1] + 1))
+        busy: list[Move | PlannedMove] = [*unrecorded]
+        busy += [move async for move in all_moves(self.catalog, plan=self.plan.id, states=BUSY)]
+        return next_to_begin(self.plan, waiting, busy, allowed)
+
+    async def _planned(self, numbers: Collection[int]) -> list[PlannedMove]:
+        if not numbers:
+            return []
+        return await self.catalog.list_planned_moves(self.plan.id, numbers=numbers, limit=len(numbers))
+
+    async def _records(self, numbers: Collection[int]) -> dict[str, Move]:
+        if not numbers:
+            return {}
+        ids = [self._id(number) for number in numbers]
+        return {move.id: move for move in await self.catalog.list_moves(ids=ids, limit=len(ids))}
+
+    async def _begin(self, planned: PlannedMove) -> Ending | None:
+        """Insert the move. Return its end if there is nothing to begin, None if it is begun or has to wait."""
         placement = await self.catalog.get_placement(planned.key)
-        born = self.plan.preconditions["born"][number]
-        if placement is None or placement.born != born:
-            return Outcome.GONE, ""
+        if placement is None or placement.born != planned.born:
+            return Ending(planned.number, Outcome.GONE)
         if placement.state is PlacementState.DELETING:
             return None
         if placement.partition == planned.target and placement.move is None:
-            return Outcome.DONE, "it was there already"
+            return Ending(planned.number, Outcome.DONE, "it was there already")
         if placement.state is PlacementState.RESERVED:
-            return await self._rehome(placement, planned, progress)
-        return await self._insert(number, placement)
+            return await self._rehome(placement, planned)
+        return await self._insert(planned, placement)
 
-    async def _insert(self, number: int, placement: Placement) -> tuple[Outcome, str] | None:
-        planned = self.plan.moves[number]
-        under_way = {m.key: m async for m in self._unfinished(planned) if m.id != self._id(number)}
+    async def _insert(self, planned: PlannedMove, placement: Placement) -> Ending | None:
+        id_ = self._id(planned.number)
+        under_way = {m.key: m async for m in self._unfinished(planned) if m.id != id_}
         situation = Situation({placement.key: placement}, self.partitions, under_way, self.longest)
         budgets = Budgets.from_json(self.plan.budgets)
         wish = Wish(planned.key, planned.target, budgets.max_pause_ms, self.clock(), self.plan.id)
         try:
             check(placement, planned.target, situation)
-            await self.catalog.insert_move(made(wish, placement, self._id(number), await self._others(number)))
+            await self.catalog.insert_move(made(wish, placement, id_, await self._others(planned)))
         except Refused as refused:
             # Another executor may have begun it since: then it is no refusal.
-            return None if await self.catalog.get_move(self._id(number)) else (Outcome.REFUSED, str(refused))
+            if await self.catalog.get_move(id_):
+                return None
+            return Ending(planned.number, Outcome.REFUSED, str(refused))
         except MoveConflict:
             return None
         except MoveUnderWay as error:
-            return Outcome.REFUSED, str(error)
+            return Ending(planned.number, Outcome.REFUSED, str(error))
         return None
 
     def _unfinished(self, planned: PlannedMove) -> AsyncIterator[Move]:
         return all_moves(self.catalog, project=planned.project, queue=planned.queue, states=UNFINISHED)
 
-    async def _others(self, number: int) -> list[str]:
+    async def _others(self, planned: PlannedMove) -> list[str]:
         """The ids of the moves that belong to the same dead-letter group."""
-        groups: list[list[int]] = self.plan.preconditions.get("groups", [])
-        group = next((group for group in groups if number in group), [])
+        if planned.group is None:
+            return []
         ids = []
-        for other in group:
-            placement = None if other == number else await self.catalog.get_placement(self.plan.moves[other].key)
+        for other in await self._planned(range(planned.group[0], planned.group[1] + 1)):
+            placement = None if other == planned else await self.catalog.get_placement(other.key)
             if placement is not None and placement.state is not PlacementState.RESERVED:
-                ids.append(self._id(other))
+                ids.append(self._id(other.number))
         return ids
 
     def _id(self, number: int) -> str:
         return planned_move_id(self.plan.id, number)
 
-    async def _rehome(
-        self, placement: Placement, planned: PlannedMove, progress: Progress
-    ) -> tuple[Outcome, str] | None:
+    async def _rehome(self, placement: Placement, planned: PlannedMove) -> Ending | None:
         """Keep the place of a dead-letter queue that does not exist yet where its source goes, once that has gone."""
         source = QueueKey(placement.project, placement.group or "")
         leader = await self.catalog.get_placement(source) if placement.group else None
         if leader is not None and leader.partition != planned.target:
-            numbers = {move.key: n for n, move in enumerate(self.plan.moves)}
-            number = numbers.get(source)
-            if number is not None and number not in progress.ended:
+            going = await self.catalog.get_planned_move(self.plan.id, source)
+            known = {ending.number for ending in self.plan.progress.endings}
+            if going is not None and going.ending is None and going.number not in known:
                 return None
-            return Outcome.CANCELLED, f"its source {source.queue} is on {leader.partition}"
+            return Ending(planned.number, Outcome.CANCELLED, f"its source {source.queue} is on {leader.partition}")
         try:
             await self.catalog.replace_placement(rehome(placement, planned.target, self.clock()))
         except Conflict:
             return None
-        return Outcome.DONE, ""
+        return Ending(planned.number, Outcome.DONE)
 
     async def _finish(self) -> str | None:
         """Say what is left on partitions that the plan was to empty; call those drained that are empty.

@@ -24,6 +24,12 @@ def planned_move_id(plan_id: str, number: int) -> str:
     return f"{plan_id}-{number:05d}"
 
 
+def planned_number(move_id: str) -> tuple[str, int] | None:
+    """Return of which plan a move is, and its number there; None if it was ordered alone."""
+    plan_id, _, number = move_id.rpartition("-")
+    return (plan_id, int(number)) if number.isdecimal() and plan_id else None
+
+
 def called(project: str, queue: str) -> str:
     """Return what a queue is called in sentences: by its project, too, ``-`` for none."""
     return f"{project or '-'}/{queue}"

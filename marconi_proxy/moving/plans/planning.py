@@ -1,7 +1,8 @@
 """Which queues go where when a tenant is moved, a partition drained, a region evacuated or the load rebalanced. Pure.
 
 A plan says exactly that, and what it relies on: each queue's life and place, and the partitions' states. The same
-catalog gives the same plan. Queues of one dead-letter group go to one partition, or are left out together.
+catalog gives the same plan. Queues of one dead-letter group go to one partition, or are left out together. Queues of a
+tenant go where its new queues go (``homes``), or there is no plan; unless the selection breaks pins.
 """
 
 from __future__ import annotations
@@ -11,19 +12,44 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from catalog.model import MAX_PLANNED_MOVES, Partition, Placement, PlacementState, Plan, PlannedMove, Tenant
+from catalog.model import (
+    MAX_PLANNED_MOVES,
+    Partition,
+    Placement,
+    PlacementState,
+    Plan,
+    PlannedMove,
+    Tenant,
+    WholePlan,
+)
 from marconi_proxy.moving.orders.groups import on_one_partition, together
 from marconi_proxy.moving.orders.ordering import Refused, Situation, check, check_target, takes
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.names import called
+from marconi_proxy.routing.choice import home_set
 
 # So many queues that are left out are named; the others are counted.
 _NAMED = 100
+_NAMED_TENANTS = 10
+_WAYS_OUT = (
+    "Change that with marconi-proxy tenant set, give --repin TO where a partition is emptied, or --break-pins to move "
+    "the queues all the same"
+)
 _LATER = f"a plan has at most {MAX_PLANNED_MOVES} queues; when this plan is done, the same command again"
 
 
 class Misnamed(Refused):
     """The selection is no selection, or names what there is not. The message begins with the field at fault."""
+
+
+class KeptApart(Refused):
+    """Pins and spreads of ``tenants`` (reasons by project) keep their queues from going where they would have to."""
+
+    def __init__(self, tenants: Mapping[str, str]) -> None:
+        named = [f"tenant {project or '-'} {reason}" for project, reason in sorted(tenants.items())[:_NAMED_TENANTS]]
+        more = f"; and {len(tenants) - len(named)} more tenants" if len(tenants) > len(named) else ""
+        super().__init__(f"pins and spreads are in the way: {'; '.join(named)}{more}. {_WAYS_OUT}")
+        self.tenants = tenants
 
 
 class Kind(StrEnum):
@@ -39,20 +65,32 @@ class Kind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What is to be planned. ``subject`` is a project, partition or region by ``kind``, "" for a rebalance. ``to``: the
-    partitions that may take queues, in no order; none: all that take any."""
+    partitions that may take queues, in no order; none: all that take any.
+
+    ``repin``: the partition to which, when the plan is applied, tenants are pinned that are pinned to one that the plan
+    empties; for a tenant's plan, the tenant. ``break_pins``: queues may go where their tenants' pins and spreads keep
+    new ones from going.
+    """
 
     kind: Kind
     subject: str = ""
     to: tuple[str, ...] = ()
+    repin: str | None = None
+    break_pins: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind.value, "subject": self.subject, "to": sorted(set(self.to))}
+        document: dict[str, Any] = {"kind": self.kind.value, "subject": self.subject, "to": sorted(set(self.to))}
+        if self.repin is not None:
+            document["repin"] = self.repin
+        if self.break_pins:
+            document["break_pins"] = True
+        return document
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """What the catalog says. ``situation.placements`` are all that ``sources`` told to read; ``counts`` is how many
-    placements each partition has; ``tenants`` are those of the placements' projects that are pinned."""
+    placements each partition has; ``tenants`` are all for which anything was decided, by project."""
 
     situation: Situation
     counts: Mapping[str, int]
@@ -61,30 +99,45 @@ class Layout:
 
 @dataclass(slots=True)
 class _Draft:
-    """Moves found so far, and the queues that are left out, with reasons."""
+    """Moves found so far, and the queues that are left out, with reasons. ``lanes``: by source and target, the groups
+    that are begun together. ``kept``: by project, why its queues cannot go where they would have to."""
 
-    moves: list[PlannedMove] = field(default_factory=list)
-    born: list[str] = field(default_factory=list)
-    groups: list[list[int]] = field(default_factory=list)
+    lanes: dict[tuple[str, str], list[tuple[Placement, ...]]] = field(default_factory=dict)
+    size: int = 0
     left_out: list[tuple[Placement, str]] = field(default_factory=list)
     later: list[tuple[Placement, str]] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
 
     def add(self, unit: Sequence[Placement], target: str) -> None:
+        self.size += len(unit)
         # Those that the catalog knows to belong together are begun together, so they stand side by side. Dead-letter
         # queues come first: the others may be sources of theirs too, which cannot go before them.
-        for group in sorted(together(unit), key=lambda group: all(p.group is None for p in group)):
-            first = len(self.moves)
-            self.moves += (PlannedMove(p.project, p.queue, p.partition, target) for p in group)
-            self.born += (p.born for p in group)
-            if len(group) > 1:
-                self.groups.append(list(range(first, len(self.moves))))
+        lane = self.lanes.setdefault((unit[0].partition, target), [])
+        lane += sorted(together(unit), key=lambda group: all(p.group is None for p in group))
+
+    def moves(self, plan_id: str) -> tuple[PlannedMove, ...]:
+        """Return the moves in the order in which they are to be begun."""
+        # Moves of each way are spread evenly over the plan: a few that follow each other keep all partitions busy.
+        order = sorted(
+            ((place + 0.5) / len(lane), way, place) for way, lane in self.lanes.items() for place in range(len(lane))
+        )
+        found: list[PlannedMove] = []
+        for _, (source, target), place in order:
+            group = self.lanes[source, target][place]
+            first = len(found)
+            numbers = (first, first + len(group) - 1) if len(group) > 1 else None
+            found += (
+                PlannedMove(p.project, p.queue, source, target, plan_id, first + n, p.born, numbers)
+                for n, p in enumerate(group)
+            )
+        return tuple(found)
 
     def leave(self, unit: Iterable[Placement], reason: str) -> None:
         self.left_out += ((placement, reason) for placement in unit)
 
     def full(self, unit: Sequence[Placement]) -> bool:
         """Tell whether the unit is more than a plan can have now; if so, it is left for a later one."""
-        if len(self.moves) + len(unit) <= MAX_PLANNED_MOVES:
+        if self.size + len(unit) <= MAX_PLANNED_MOVES:
             return False
         if len(unit) > MAX_PLANNED_MOVES:
             self.leave(unit, f"{len(unit)} queues must stay together, and a plan has at most {MAX_PLANNED_MOVES}")
@@ -134,31 +187,35 @@ def shares(partitions: Mapping[str, Partition], counts: Mapping[str, int], among
     return goals
 
 
-def plan(selection: Selection, layout: Layout, budgets: Budgets, *, plan_id: str, created: float) -> Plan:
-    """Return the plan. Raises Refused if there is nothing to move, or nowhere to move it."""
-    draft = _rebalance(selection, layout) if selection.kind is Kind.REBALANCE else _empty(selection, layout)
+def plan(selection: Selection, layout: Layout, budgets: Budgets, *, plan_id: str, created: float) -> WholePlan:
+    """Return the plan. Raises Refused if there is nothing to move, or nowhere to move it; KeptApart."""
+    homes = _Homes(selection, layout)
+    homes.check_new_queues()
+    draft = (_rebalance if selection.kind is Kind.REBALANCE else _empty)(selection, layout, homes)
     left_out = [*draft.left_out, *draft.later]
-    if not draft.moves:
+    if draft.kept and (selection.kind is not Kind.REBALANCE or not draft.size):
+        raise KeptApart(draft.kept)
+    if not draft.size:
         reasons = "".join(f"; {called(p.project, p.queue)}: {reason}" for p, reason in left_out[:3])
         raise Refused(f"there is nothing to move{reasons}")
-    return Plan(
-        plan_id,
-        _title(selection),
-        tuple(draft.moves),
-        created=created,
-        budgets=budgets.to_json(),
-        preconditions={
-            "selection": selection.to_json(),
-            "born": draft.born,
-            "groups": draft.groups,
-            "partitions": [_relied_on(layout.situation.partitions[name]) for name in _touched(draft.moves)],
-            "emptied": list(_emptied(selection, layout)),
-            "left_out": [
-                {"project": p.project or None, "queue": p.queue, "reason": reason} for p, reason in left_out[:_NAMED]
-            ],
-            "left_out_count": len(left_out),
-        },
-    )
+    moves = draft.moves(plan_id)
+    preconditions: dict[str, Any] = {
+        "selection": selection.to_json(),
+        "partitions": [_relied_on(layout.situation.partitions[name]) for name in _touched(moves)],
+        "emptied": list(homes.emptied),
+        "left_out": [
+            {"project": p.project or None, "queue": p.queue, "reason": reason} for p, reason in left_out[:_NAMED]
+        ],
+        "left_out_count": len(left_out),
+    }
+    for name, tenants in (("kept", draft.kept), ("broken", homes.broken(moves))):
+        if tenants:
+            preconditions[name] = [
+                {"project": project or None, "reason": reason} for project, reason in sorted(tenants.items())[:_NAMED]
+            ]
+            preconditions[f"{name}_count"] = len(tenants)
+    made = Plan(plan_id, _title(selection), created=created, budgets=budgets.to_json(), preconditions=preconditions)
+    return WholePlan(made, moves)
 
 
 def _title(selection: Selection) -> str:
@@ -191,7 +248,7 @@ def _relied_on(partition: Partition) -> dict[str, Any]:
     }
 
 
-def _empty(selection: Selection, layout: Layout) -> _Draft:
+def _empty(selection: Selection, layout: Layout, homes: _Homes) -> _Draft:
     """Move everything that ``selection`` names off where it is: a tenant, a partition, a region."""
     partitions = layout.situation.partitions
     given_up = set(sources(selection, partitions, layout.counts))
@@ -207,6 +264,8 @@ def _empty(selection: Selection, layout: Layout) -> _Draft:
         raise Misnamed("to: a tenant goes to exactly one partition")
     if not targets:
         raise Refused("there is no partition left that takes queues")
+    if selection.repin is not None and selection.repin not in targets:
+        raise Misnamed(f"repin: partition {selection.repin} is not one that is to take queues")
     if given_up:
         wanted = [p for p in layout.situation.placements.values() if p.partition in given_up]
     else:
@@ -218,7 +277,7 @@ def _empty(selection: Selection, layout: Layout) -> _Draft:
     room = _Room(layout, targets, len(wanted))
     draft = _Draft()
     for unit in on_one_partition(wanted):
-        _place(unit, room, layout, draft)
+        _place(unit, room, homes, layout, draft)
     for placement in layout.situation.placements.values():
         if placement.partition not in given_up and given_up & {segment.partition for segment in placement.segments}:
             words = f"its writes go to {placement.partition} already; consumers have to empty what is left of it"
@@ -226,50 +285,121 @@ def _empty(selection: Selection, layout: Layout) -> _Draft:
     return draft
 
 
-class _Room:
-    """How many more queues each target should get, by its weight and by what it has: the largest first.
+class _Homes:
+    """Where the queues of tenants belong: where their new ones go. By project, and the partition that a queue leaves.
 
-    The queues of a project follow each other as long as there is room where the last one went, for a tenant is best
-    on few partitions.
+    That is the one to which the project is pinned, or the first of all that can take the queue, as many as its spread;
+    of those only that the selection names, if it empties a partition. For one tenant's plan it is where that is to go.
     """
+
+    def __init__(self, selection: Selection, layout: Layout) -> None:
+        self._selection = selection
+        self._layout = layout
+        self.emptied = _emptied(selection, layout)
+        self._known: dict[tuple[str, str], list[str]] = {}
+
+    def of(self, project: str, source: str) -> list[str]:
+        if (project, source) not in self._known:
+            self._known[project, source] = self._found(project, source)
+        return self._known[project, source]
+
+    def allow(self, project: str, source: str, target: str) -> bool:
+        return self._selection.break_pins or target in self.of(project, source)
+
+    def why(self, project: str, source: str) -> str:
+        """Return what keeps its queues where they belong, as the rest of a sentence."""
+        tenant = self._tenant(project)
+        if tenant.pinned is not None:
+            return f"is pinned to {tenant.pinned}"
+        return f"keeps to {', '.join(self.of(project, source))} (spread {tenant.spread})"
+
+    def check_new_queues(self) -> None:
+        """Raise KeptApart if new queues of tenants could be created nowhere once the plan is applied."""
+        if self._stranded() and not self._selection.break_pins:
+            raise KeptApart({t.project: f"is pinned to {t.pinned}" for t in self._stranded()})
+
+    def broken(self, moves: Iterable[PlannedMove]) -> dict[str, str]:
+        """Return which pins and spreads these moves break, by project."""
+        found = {t.project: f"is pinned to {t.pinned}; its new queues will be refused" for t in self._stranded()}
+        for move in moves:
+            if move.project not in found and move.target not in self.of(move.project, move.source):
+                found[move.project] = self.why(move.project, move.source)
+        return found
+
+    def _stranded(self) -> list[Tenant]:
+        if self._selection.repin is not None:
+            return []
+        return [tenant for tenant in self._layout.tenants.values() if tenant.pinned in self.emptied]
+
+    def _found(self, project: str, source: str) -> list[str]:
+        selection, partitions = self._selection, self._layout.situation.partitions
+        tenant = self._tenant(project)
+        if selection.repin is not None and (selection.kind is Kind.TENANT or tenant.pinned in self.emptied):
+            return [selection.repin]
+        if tenant.pinned is not None:
+            return [tenant.pinned]
+        if selection.kind is Kind.TENANT:
+            return list(selection.to)
+        named = selection.to if selection.kind is not Kind.REBALANCE else ()
+        taking = [
+            partition
+            for name, partition in partitions.items()
+            if takes(partition) and name not in self.emptied and (not named or name in named)
+            if _can_go(source, name, partitions)
+        ]
+        return [partition.name for partition in home_set(project, taking, tenant.spread)]
+
+    def _tenant(self, project: str) -> Tenant:
+        return self._layout.tenants.get(project) or Tenant(project)
+
+
+def _can_go(source: str, target: str, partitions: Mapping[str, Partition]) -> bool:
+    try:
+        check_target(source, target, partitions)
+    except Refused:
+        return False
+    return True
+
+
+class _Room:
+    """How many more queues each target should get, by its weight and by what it has: the largest first."""
 
     def __init__(self, layout: Layout, targets: Sequence[str], coming: int) -> None:
         partitions, counts = layout.situation.partitions, layout.counts
         total = coming + sum(counts.get(name, 0) for name in targets)
         weights = sum(partitions[name].weight for name in targets) or 1
         self._left = {name: total * partitions[name].weight / weights - counts.get(name, 0) for name in targets}
-        self._last: dict[str, str] = {}
 
-    def order(self, project: str, pinned: str | None) -> list[str]:
+    def order(self) -> list[str]:
         """Return the targets in the order in which they are to be tried."""
-        last = self._last.get(project)
+        return sorted(self._left, key=lambda name: (-self._left[name], name))
 
-        def merit(name: str) -> tuple[bool, bool, float, str]:
-            follows = name == last and self._left[name] >= 1
-            return name != pinned, not follows, -self._left[name], name
-
-        return sorted(self._left, key=merit)
-
-    def take(self, project: str, name: str, queues: int) -> None:
+    def take(self, name: str, queues: int) -> None:
         self._left[name] -= queues
-        self._last[project] = name
 
 
-def _place(unit: Sequence[Placement], room: _Room, layout: Layout, draft: _Draft) -> None:
+def _place(unit: Sequence[Placement], room: _Room, homes: _Homes, layout: Layout, draft: _Draft) -> None:
     """Add the unit to the draft, with the first target that can take all of it; else leave it out."""
     if draft.full(unit):
         return
-    project = unit[0].project
-    tenant = layout.tenants.get(project)
+    project, source = unit[0].project, unit[0].partition
+    belongs = homes.of(project, source)
+    targets = sorted(room.order(), key=lambda name: name not in belongs)
+    # If no partition can take it, no pin or spread is to blame.
+    if belongs:
+        targets = [name for name in targets if homes.allow(project, source, name)]
     reason = ""
-    for target in room.order(project, tenant.pinned if tenant is not None else None):
+    for target in targets:
         refused = _refusal(unit, target, layout.situation)
         if refused is None:
             draft.add(unit, target)
-            room.take(project, target, len(unit))
+            room.take(target, len(unit))
             return
         reason = reason or refused
-    draft.leave(unit, reason)
+    if targets:
+        draft.leave(unit, reason)
+    else:
+        draft.kept[project] = homes.why(project, source)
 
 
 def _refusal(unit: Sequence[Placement], target: str, situation: Situation) -> str | None:
@@ -286,7 +416,7 @@ def _refusal(unit: Sequence[Placement], target: str, situation: Situation) -> st
     return None
 
 
-def _rebalance(selection: Selection, layout: Layout) -> _Draft:
+def _rebalance(selection: Selection, layout: Layout, homes: _Homes) -> _Draft:
     """Move no more than is needed: from partitions with more than their share to those with less, and never so much
     that it would be the other way round."""
     partitions, counts = layout.situation.partitions, layout.counts
@@ -298,6 +428,7 @@ def _rebalance(selection: Selection, layout: Layout) -> _Draft:
     for source in sorted(goals):
         here = [p for p in layout.situation.placements.values() if p.partition == source]
         passed: list[tuple[tuple[Placement, ...], str]] = []
+        kept: dict[str, str] = {}
         # The largest first: small ones fit behind them, not the other way round.
         for unit in sorted(on_one_partition(here), key=lambda unit: (-len(unit), unit[0].key)):
             if surplus[source] < len(unit):
@@ -305,11 +436,14 @@ def _rebalance(selection: Selection, layout: Layout) -> _Draft:
             if draft.full(unit):
                 surplus[source] -= len(unit)
                 continue
-            reason = None
+            reason, astray = None, False
             for target in sorted(goals, key=lambda name: (surplus[name], name)):
                 if -surplus[target] < len(unit):
                     break
-                reason = _refusal(unit, target, layout.situation)
+                if not homes.allow(unit[0].project, source, target):
+                    astray = True
+                    continue
+                astray, reason = False, _refusal(unit, target, layout.situation)
                 if reason is None:
                     draft.add(unit, target)
                     surplus[source] -= len(unit)
@@ -317,8 +451,11 @@ def _rebalance(selection: Selection, layout: Layout) -> _Draft:
                     break
             if reason is not None:
                 passed.append((unit, reason))
+            elif astray:
+                kept[unit[0].project] = homes.why(unit[0].project, source)
         if surplus[source]:
             # Else others have gone in their stead, and nothing is missing.
+            draft.kept |= kept
             for unit, reason in passed:
                 draft.leave(unit, reason)
     return draft

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from catalog.model import PlacementState, Plan
-from marconi_proxy.moving.orders.ordering import Refused, Situation, check, takes
+from catalog.model import PlacementState, WholePlan
+from marconi_proxy.moving.orders.ordering import Refused, check, takes
 from marconi_proxy.moving.plans.names import called
+from marconi_proxy.moving.plans.planning import Layout
 
 # What a plan relies on of a queue is its life and its place: epochs also count what changes neither.
 
 
-def changes(plan: Plan, situation: Situation) -> list[str]:
+def changes(whole: WholePlan, layout: Layout) -> list[str]:
     """Return one sentence for each thing that is not as it was when the plan was made; none: it may be applied."""
-    found = []
+    plan, situation = whole.plan, layout.situation
+    found = _pinned_since(whole, layout)
     for relied_on in plan.preconditions["partitions"]:
         name = relied_on["name"]
         partition = situation.partitions.get(name)
         if partition is None:
             found.append(f"partition {name} is not registered any more")
             continue
-        if any(move.target == name for move in plan.moves) and not takes(partition):
+        if any(move.target == name for move in whole.moves) and not takes(partition):
             found.append(f"partition {name} takes no more queues")
         if list(partition.api_versions) != relied_on["api_versions"]:
             found.append(f"partition {name} speaks other versions of the API")
-    for move, born in zip(plan.moves, plan.preconditions["born"], strict=True):
+    for move in whole.moves:
         placement, name = situation.placements.get(move.key), called(move.project, move.queue)
         if placement is None:
             found.append(f"queue {name} is not on {move.source} any more")
-        elif placement.born != born:
+        elif placement.born != move.born:
             found.append(f"queue {name} was deleted and created anew")
         elif placement.partition != move.source:
             found.append(f"queue {name} is on {placement.partition}, not on {move.source}")
@@ -35,4 +37,22 @@ def changes(plan: Plan, situation: Situation) -> list[str]:
                 check(placement, move.target, situation)
             except Refused as refused:
                 found.append(f"queue {name}: {refused}")
+    return found
+
+
+def _pinned_since(whole: WholePlan, layout: Layout) -> list[str]:
+    """Return the tenants that were pinned since the plan was made, so that it would break their pins."""
+    selection, emptied = whole.plan.preconditions["selection"], whole.plan.preconditions["emptied"]
+    if selection.get("break_pins"):
+        return []
+    repin = selection.get("repin")
+    targets: dict[str, set[str]] = {}
+    for move in whole.moves:
+        targets.setdefault(move.project, set()).add(move.target)
+    found = []
+    for project, tenant in layout.tenants.items():
+        pinned = repin if repin and (tenant.pinned in emptied or selection["kind"] == "tenant") else tenant.pinned
+        astray = pinned is not None and targets.get(project, {pinned}) != {pinned}
+        if astray or pinned in emptied:
+            found.append(f"tenant {project or '-'} is pinned to {pinned}")
     return found

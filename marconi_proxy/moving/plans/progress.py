@@ -1,153 +1,114 @@
-"""What of a plan was begun, and how it ended: the ``results`` of its record. Pure."""
+"""Which moves of a plan come next, and how one has ended. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from catalog.model import Move, MoveState, Placement, Plan, PlanState
+from catalog.model import (
+    FINISHED_STATES,
+    Ending,
+    Move,
+    MoveState,
+    Outcome,
+    Placement,
+    Plan,
+    PlannedMove,
+    PlanState,
+)
 from marconi_proxy.moving.orders.ordering import OPERATOR
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.protocol.machine import before_switch
 
-
-class Outcome(StrEnum):
-    """done: the queue is where the plan says. reversed, cancelled: by an operator. gone: deleted by its users. refused:
-    it could not be begun. failed: it was tried too often; the move is paused and can be resumed."""
-
-    DONE = "done"
-    REVERSED = "reversed"
-    CANCELLED = "cancelled"
-    GONE = "gone"
-    REFUSED = "refused"
-    FAILED = "failed"
+# How many moves that wait are looked at in a round, and how far beyond the first of them. Moves that are passed over,
+# because their partitions are busy, do not hold up the others as long as there are fewer.
+CANDIDATES = 100
+SPAN = 1000
+# In which of its states a move takes part of the budgets of its partitions. A paused one does nothing there.
+BUSY = frozenset(state for state in MoveState if before_switch(state)) - {MoveState.PAUSED} - FINISHED_STATES
 
 
-FAILURES = frozenset({Outcome.REFUSED, Outcome.FAILED})
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """``open``: numbers of the moves that are begun; a record of each is in the catalog, or will be soon. ``ended``:
-    outcomes of others, by number, with ``reasons`` for those that need one and ``pauses`` in milliseconds. What is in
-    neither waits for its turn. ``last`` and ``allowance`` keep the pace: when moves were begun last, and how many more
-    could have been then.
-    """
-
-    open: frozenset[int] = frozenset()
-    ended: Mapping[int, Outcome] = field(default_factory=dict)
-    reasons: Mapping[int, str] = field(default_factory=dict)
-    pauses: Mapping[int, float] = field(default_factory=dict)
-    last: float | None = None
-    allowance: float = 0.0
-    note: str | None = None
-
-    @staticmethod
-    def of(plan: Plan) -> Progress:
-        results = plan.results
-
-        def numbered(name: str) -> dict[int, Any]:
-            return {int(number): value for number, value in results.get(name, {}).items()}
-
-        return Progress(
-            frozenset(results.get("open", ())),
-            {number: Outcome(word) for number, word in numbered("ended").items()},
-            numbered("reasons"),
-            numbered("pauses"),
-            results.get("last"),
-            results.get("allowance", 0.0),
-            results.get("note"),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "open": sorted(self.open),
-            "ended": {str(number): outcome.value for number, outcome in self.ended.items()},
-            "reasons": {str(number): reason for number, reason in self.reasons.items()},
-            "pauses": {str(number): pause for number, pause in self.pauses.items()},
-            "last": self.last,
-            "allowance": self.allowance,
-            "note": self.note,
-        }
-
-    def with_outcome(self, number: int, outcome: Outcome, reason: str = "", pause: float | None = None) -> Progress:
-        """Return it with a move that has ended."""
-        return replace(
-            self,
-            open=self.open - {number},
-            ended={**self.ended, number: outcome},
-            reasons={**self.reasons, number: reason} if reason else self.reasons,
-            pauses={**self.pauses, number: pause} if pause is not None else self.pauses,
-        )
-
-    @property
-    def failures(self) -> int:
-        return sum(outcome in FAILURES for outcome in self.ended.values())
-
-    def counts(self) -> dict[str, int]:
-        """Return how many moves ended in each way."""
-        found = Counter(self.ended.values())
-        return {outcome.value: found[outcome] for outcome in Outcome}
-
-    def waiting(self, plan: Plan) -> list[int]:
-        """Return the numbers of the moves that were not begun, in order."""
-        return [n for n in range(len(plan.moves)) if n not in self.open and n not in self.ended]
-
-
-def outcome_of(move: Move, target: str, placement: Placement | None) -> tuple[Outcome, str] | None:
+def outcome_of(number: int, move: Move, target: str, placement: Placement | None) -> Ending | None:
     """Return how the move ended that was to go to ``target``, and why if it did not end well; None while it goes on or
     an operator holds it. (``move.target`` is another one if it was sent on since.)"""
+    pause = move.pause_ms
     if move.state is MoveState.DONE:
-        return (Outcome.DONE, "") if move.toward == target else (Outcome.REVERSED, "")
+        return Ending(number, Outcome.DONE if move.toward == target else Outcome.REVERSED, "", pause)
     if move.state is MoveState.VOID:
-        return Outcome.GONE, ""
+        return Ending(number, Outcome.GONE, "", pause)
     if move.state is MoveState.CANCELLED:
         deleted = placement is None or (move.born != "" and placement.born != move.born)
-        return (Outcome.GONE, "") if deleted else (Outcome.CANCELLED, "")
+        return Ending(number, Outcome.GONE if deleted else Outcome.CANCELLED, "", pause)
     if move.state is MoveState.PAUSED:
         reason = move.log[-1].reason if move.log else ""
-        return None if reason.startswith(OPERATOR) else (Outcome.FAILED, reason)
+        return None if reason.startswith(OPERATOR) else Ending(number, Outcome.FAILED, reason, pause)
     return None
 
 
-def next_to_begin(plan: Plan, progress: Progress, moves: Mapping[int, Move], now: float) -> Progress:
-    """Return the progress with those moves open that are to be begun now: as many as budgets and window allow.
+def missing(planned: PlannedMove, placement: Placement | None) -> Ending:
+    """Return how a move ended whose record was removed, which is done some time after its end."""
+    if placement is None or placement.born != planned.born:
+        return Ending(planned.number, Outcome.GONE)
+    if placement.partition == planned.target:
+        return Ending(planned.number, Outcome.DONE)
+    return Ending(planned.number, Outcome.CANCELLED, f"it is on {placement.partition}; the record of its move is gone")
 
-    ``moves``: the records of the open ones, as far as there are any. One that has come to its switch counts no more.
+
+def candidates(plan: Plan) -> list[int]:
+    """Return the numbers of the next moves that wait: a bounded number of them."""
+    progress = plan.progress
+    ahead, last = set(progress.ahead), min(plan.size, progress.next + SPAN)
+    return [number for number in range(progress.next, last) if number not in ahead][:CANDIDATES]
+
+
+def allowance(plan: Plan, seconds: float) -> float:
+    """Return how many moves may be begun now, ``seconds`` after it was seen that some were begun last."""
+    budgets = Budgets.from_json(plan.budgets)
+    burst = max(1.0, budgets.seals_per_second)
+    saved = plan.progress.allowance
+    return burst if saved is None else min(burst, saved + seconds * budgets.seals_per_second)
+
+
+def next_to_begin(
+    plan: Plan, waiting: Sequence[PlannedMove], busy: Iterable[Move | PlannedMove], allowed: float
+) -> list[PlannedMove]:
+    """Return those of ``waiting`` that are to be begun now: as many as the budgets allow, groups whole.
+
+    ``busy``: moves that are begun and have not come to their switch; they count at their source and target.
     """
     budgets = Budgets.from_json(plan.budgets)
-    if plan.state is not PlanState.RUNNING or not budgets.open_at(now):
-        return progress
     burst = max(1.0, budgets.seals_per_second)
-    passed = 0.0 if progress.last is None else max(0.0, now - progress.last)
-    allowance = burst if progress.last is None else min(burst, progress.allowance + passed * budgets.seals_per_second)
-    busy: Counter[str] = Counter()
-    for number in progress.open:
-        move = moves.get(number)
-        if move is None or before_switch(move.state):
-            busy.update((plan.moves[number].source, plan.moves[number].target))
-    begun = set(progress.open)
-    for group in _groups(plan, progress):
-        if allowance < min(len(group), burst):
+    taken: Counter[str] = Counter()
+    for move in busy:
+        taken.update((move.source, move.target))
+    begun: list[PlannedMove] = []
+    for group in _groups(plan, waiting):
+        if allowed < min(len(group), burst):
             break
         # A group that is larger than the budget goes alone.
-        where = Counter(name for n in group for name in (plan.moves[n].source, plan.moves[n].target))
-        if any(busy[name] and busy[name] + count > budgets.at_once for name, count in where.items()):
+        where = Counter(name for move in group for name in (move.source, move.target))
+        if any(taken[name] and taken[name] + count > budgets.at_once for name, count in where.items()):
             continue
-        begun.update(group)
-        busy.update(where)
-        allowance -= len(group)
-    if len(begun) == len(progress.open):
-        return progress
-    return replace(progress, open=frozenset(begun), last=now, allowance=allowance)
+        begun += group
+        taken.update(where)
+        allowed -= len(group)
+    return begun
 
 
-def _groups(plan: Plan, progress: Progress) -> list[list[int]]:
-    """The moves that wait, those that are begun together in one list."""
-    groups = {group[0]: group for group in plan.preconditions.get("groups", ())}
-    inside = {n for group in groups.values() for n in group[1:]}
-    waiting = progress.waiting(plan)
-    return [groups.get(n, [n]) for n in waiting if n not in inside]
+def may_begin(plan: Plan, now: float) -> bool:
+    """Tell whether moves may be begun at ``now``, in seconds since 1970: a window is by the wall clock, as operators
+    write it."""
+    return plan.state is PlanState.RUNNING and plan.waiting > 0 and Budgets.from_json(plan.budgets).open_at(now)
+
+
+def _groups(plan: Plan, waiting: Sequence[PlannedMove]) -> list[list[PlannedMove]]:
+    """The moves that wait, those that are begun together in one list; without a last group that is not whole."""
+    groups: list[list[PlannedMove]] = []
+    for move in waiting:
+        if groups and move.group is not None and groups[-1][0].group == move.group:
+            groups[-1].append(move)
+        else:
+            groups.append([move])
+    if groups and (last := groups[-1][0].group) is not None and len(groups[-1]) <= last[1] - last[0]:
+        groups.pop()
+    return groups

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable
 from math import ceil
@@ -9,7 +10,18 @@ from statistics import median
 from typing import Any
 
 from catalog import Catalog
-from catalog.model import FINISHED_STATES, Move, MoveState, Placement, Plan, QueueKey, Tenant
+from catalog.errors import CatalogUnavailable
+from catalog.model import (
+    FINISHED_STATES,
+    Move,
+    MoveState,
+    Placement,
+    Plan,
+    PlannedMove,
+    QueueKey,
+    Tenant,
+    WholePlan,
+)
 from marconi_proxy.moving.orders.ordering import Situation
 from marconi_proxy.moving.plans.names import since
 from marconi_proxy.moving.plans.planning import Kind, Layout, Selection, sources
@@ -51,6 +63,26 @@ async def all_moves(
         after = page[-1].id
 
 
+async def all_tenants(catalog: Catalog, *, pinned: str | None = None) -> AsyncIterator[Tenant]:
+    """Yield every tenant for which anything was decided, or those pinned to a partition, page by page."""
+    after = None
+    while page := await catalog.list_tenants(pinned=pinned, after=after, limit=PAGE):
+        for tenant in page:
+            yield tenant
+        after = page[-1].project
+
+
+async def whole_plan(catalog: Catalog, plan: Plan) -> WholePlan:
+    """Return a plan with all its moves, verified by its hash. Raises CatalogUnavailable if they are damaged."""
+    moves: list[PlannedMove] = []
+    while page := await catalog.list_planned_moves(plan.id, after=len(moves) - 1, limit=PAGE):
+        moves += page
+    try:
+        return await asyncio.to_thread(WholePlan, plan, tuple(moves))
+    except ValueError as error:
+        raise CatalogUnavailable(f"plan {plan.id} is damaged: {error}") from error
+
+
 async def situation_of(catalog: Catalog, key: QueueKey, longest: int) -> Situation:
     """Return what an order to move one queue is decided by: all of its project."""
     placements = {p.key: p async for p in all_placements(catalog, project=key.project)}
@@ -73,25 +105,22 @@ async def layout_for(catalog: Catalog, selection: Selection, longest: int) -> La
         placements = {}
         for name in sources(selection, partitions, counts):
             placements |= {p.key: p async for p in all_placements(catalog, partition=name)}
-    tenants: dict[str, Tenant] = {}
-    for project in sorted({key.project for key in placements}):
-        tenant = await catalog.get_tenant(project)
-        if tenant is not None and tenant.pinned is not None:
-            tenants[project] = tenant
+    tenants = {tenant.project: tenant async for tenant in all_tenants(catalog)}
     return Layout(Situation(placements, partitions, under_way, longest), counts, tenants)
 
 
-async def layout_of(catalog: Catalog, plan: Plan, longest: int) -> Layout:
+async def layout_of(catalog: Catalog, whole: WholePlan, longest: int) -> Layout:
     """Return what tells whether a plan still holds: what is there now of all that it is about."""
     partitions = {partition.name: partition for partition in await catalog.list_partitions()}
     placements: dict[QueueKey, Placement] = {}
-    wanted = {move.key for move in plan.moves}
-    for name in sorted({move.source for move in plan.moves}):
+    wanted = {move.key for move in whole.moves}
+    for name in sorted({move.source for move in whole.moves}):
         async for placement in all_placements(catalog, partition=name):
             if placement.key in wanted:
                 placements[placement.key] = placement
     under_way = {move.key: move async for move in all_moves(catalog, states=UNFINISHED) if move.key in wanted}
-    return Layout(Situation(placements, partitions, under_way, longest), {})
+    tenants = {tenant.project: tenant async for tenant in all_tenants(catalog)}
+    return Layout(Situation(placements, partitions, under_way, longest), {}, tenants)
 
 
 async def _counts(catalog: Catalog, partitions: Iterable[str], under_way: Iterable[Move]) -> dict[str, int]:

@@ -70,6 +70,11 @@ class Lease:
         """End the term: the catalog does not know this worker any more, so no mover waits for it."""
         self.until = float("-inf")
 
+    def close(self) -> None:
+        """End the term, and begin no other: also not by a renewal that is in flight."""
+        self._duration = float("-inf")
+        self.revoke()
+
     def term(self, now: float) -> int:
         """Return the number of the term, from 1; 0 if this worker must not write."""
         return self.number if now < self.until else 0

@@ -73,7 +73,7 @@ def switch(placement: Placement, move: str, partition: str, physical: str, now: 
     last = placement.segments[-1]
     if last.partition == partition:
         raise AlreadyThere(f"the queue is on partition {partition} already")
-    segments = (*placement.segments[:-1], replace(last, sealed=True), Segment(last.n + 1, partition, physical))
+    segments = (*placement.segments[:-1], replace(last, sealed=True), Segment(placement.next_n, partition, physical))
     return replace(
         placement, epoch=placement.epoch + 1, state=PlacementState.OPEN, since=now, segments=segments, move=move
     )
@@ -124,7 +124,7 @@ def rehome(placement: Placement, partition: str, now: float) -> Placement:
     """
     if placement.state is not PlacementState.RESERVED:
         raise NotReserved(f"the queue is {placement.state}")
-    segment = Segment(placement.segments[-1].n + 1, partition, placement.queue.removeprefix(TOPIC_PREFIX))
+    segment = Segment(placement.next_n, partition, placement.queue.removeprefix(TOPIC_PREFIX))
     return replace(placement, epoch=placement.epoch + 1, since=now, segments=(segment,))
 
 

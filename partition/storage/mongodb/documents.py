@@ -25,6 +25,16 @@ def queue_id(key: QueueKey) -> str:
     return prefix(key.project, key.kind) + key.name
 
 
+def undeclared(key: QueueKey, number: int) -> dict[str, Any]:
+    """The document of a queue that nobody has created: it takes dead letters, or keeps marks."""
+    return {"_id": queue_id(key), "name": key.name, **emptied(number)}
+
+
+def emptied(number: int) -> dict[str, Any]:
+    """What such a document says, besides its name."""
+    return {"queue": number, "declared": False, "revision": 0, "metadata": "{}", "last": 0, "pending": []}
+
+
 def read_key(document: Document) -> QueueKey:
     """Read what names a queue."""
     kind, _, rest = document["_id"].partition("\0")

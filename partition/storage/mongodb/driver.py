@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from partition.model.claim import Claim, Lease
 from partition.model.clock import Clock, system_clock
+from partition.model.epoch import Epoch
 from partition.model.identifier import Identifiers
 from partition.model.message import Deletion, Message, MessageQuery, NewMessage, Stats
 from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery
@@ -14,6 +15,7 @@ from partition.storage.interface import Storage
 from partition.storage.mongodb import checking, schema, stats, sweeping
 from partition.storage.mongodb.burial import Burial
 from partition.storage.mongodb.claims import Claims
+from partition.storage.mongodb.marks import Marks
 from partition.storage.mongodb.messages import Messages
 from partition.storage.mongodb.numbers import Numbers
 from partition.storage.mongodb.pages import Pages
@@ -34,6 +36,7 @@ class MongoDBStorage(Storage):
         self._pages = Pages(store)
         self._queues = Queues(store, self._numbers)
         self._posting = Posting(store, self._numbers, clock)
+        self._marks = Marks(store, self._numbers, self._posting)
         self._messages = Messages(store, self._pages, self._numbers, identifiers, clock)
         burial = Burial(store, self._posting)
         self._claims = Claims(store, self._pages, self._numbers, burial, identifiers, clock)
@@ -51,6 +54,10 @@ class MongoDBStorage(Storage):
             await store.close()
             raise
         return cls(store, identifiers, clock)
+
+    @property
+    def identity(self) -> str:
+        return self._identifiers.tag
 
     async def close(self) -> None:
         for batches in (self._posting, self._claims, self._messages, self._pages):
@@ -81,11 +88,13 @@ class MongoDBStorage(Storage):
     async def get_queue(self, key: QueueKey) -> Queue | None:
         return await self._queues.get(key)
 
-    async def create_queue(self, key: QueueKey, metadata: Metadata) -> bool:
-        return await self._queues.create(key, metadata)
+    async def create_queue(self, key: QueueKey, metadata: Metadata, epoch: Epoch | None = None) -> bool:
+        return await self._queues.create(key, metadata, epoch)
 
-    async def replace_metadata(self, key: QueueKey, metadata: Metadata, version: str | None = None) -> None:
-        await self._queues.replace_metadata(key, metadata, version)
+    async def replace_metadata(
+        self, key: QueueKey, metadata: Metadata, version: str | None = None, epoch: Epoch | None = None
+    ) -> None:
+        await self._queues.replace_metadata(key, metadata, version, epoch)
 
     async def delete_queue(self, key: QueueKey) -> None:
         await self._queues.delete(key)
@@ -102,12 +111,25 @@ class MongoDBStorage(Storage):
     async def stats(self, key: QueueKey) -> Stats:
         return await stats.of_queue(self._store, self._pages, key, self._identifiers, self._clock())
 
+    # Fences
+
+    async def fence(self, key: QueueKey, epoch: Epoch) -> None:
+        await self._marks.fence(key, epoch)
+
+    async def reopen(self) -> int:
+        return await self._marks.reopen()
+
     # Messages
 
     async def post(
-        self, key: QueueKey, messages: Sequence[NewMessage], client: bytes, version: str | None = None
+        self,
+        key: QueueKey,
+        messages: Sequence[NewMessage],
+        client: bytes,
+        version: str | None = None,
+        epoch: Epoch | None = None,
     ) -> list[str]:
-        numbers = await self._posting.post(key, messages, client, version)
+        numbers = await self._posting.post(key, messages, client, version, epoch)
         return [self._identifiers.identifier(number) for number in numbers]
 
     async def list_messages(self, key: QueueKey, query: MessageQuery) -> tuple[list[Message], Queue | None]:

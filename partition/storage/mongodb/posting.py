@@ -4,7 +4,8 @@ Many processes post to one queue at once, each with writes of its own. If positi
 11 could appear before the one at 10, and who has read up to 11 would never see 10. Hence three steps, each one write:
 
 1. *Reserve*: count up ``last`` of the queue, and in the same write note the range in ``pending``. The filter of this
-   write is also what judges the queue: that it exists, and is at the version that the caller reasoned with.
+   write is also what judges the queue: that it exists, is at the version that the caller reasoned with, and is not
+   closed to the post (``marks``).
 2. *Insert* the messages, in order, at these positions, which the index BY_POSITION makes exclusive.
 3. *Settle*: take the range from ``pending``. Then wait until no earlier range is pending, and only then answer.
 
@@ -40,9 +41,11 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from partition.errors import QueueChanged, QueueMissing
 from partition.model.clock import MILLISECONDS, Clock, system_clock
+from partition.model.epoch import Epoch
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey
-from partition.storage.mongodb.documents import at_version, queue_id
+from partition.storage.mongodb.documents import at_version, queue_id, undeclared
+from partition.storage.mongodb.marks import admitting_post, refuse
 from partition.storage.mongodb.schema import gone
 from partition.storage.mongodb.store import reason
 from partition.storage.mongodb.turns import Turns
@@ -70,10 +73,11 @@ _DUPLICATE = 11000
 
 
 class Batch(NamedTuple):
-    """What may share its three steps: posts to one queue, judged by one version of it."""
+    """What may share its three steps: posts to one queue, judged by one version of it and by one epoch."""
 
     key: QueueKey
     version: str | None
+    epoch: Epoch | None
 
 
 class Post(NamedTuple):
@@ -107,32 +111,47 @@ class Posting:
         self._sightings: dict[int, int] = {}  # token: when the sweep first saw it pending
 
     async def post(
-        self, key: QueueKey, messages: Sequence[NewMessage], client: bytes, version: str | None
+        self,
+        key: QueueKey,
+        messages: Sequence[NewMessage],
+        client: bytes,
+        version: str | None,
+        epoch: Epoch | None,
     ) -> list[int]:
-        """Return the numbers of the messages, once they are visible. Raises QueueMissing, QueueChanged."""
+        """Return the numbers of the messages, once they are visible. Raises QueueClosed, QueueMissing, QueueChanged."""
         post = Post(messages, client)
-        return await self._turns.take(Batch(key, version), post, post.weight)
+        return await self._turns.take(Batch(key, version, epoch), post, post.weight)
 
     async def close(self) -> None:
         await self._turns.close()
 
     async def _batch(self, batch: Batch, posts: list[Post]) -> list[list[int]]:
-        wanted = {"_id": queue_id(batch.key), "declared": True, **at_version(batch.version)}
+        wanted = {
+            **{"_id": queue_id(batch.key), "declared": True},
+            **at_version(batch.version),
+            **admitting_post(batch.epoch),
+        }
         total = sum(len(post.messages) for post in posts)
         async with self._store.writing() as session:
             for _ in range(_ATTEMPTS):
                 with self._store.translated(writing=False):  # no message yet
                     number = await self._numbers.take(total, session)
-                    reserved = await self._reserve(wanted, total, session)
-                if reserved is None:
-                    name = batch.key.name
-                    raise QueueMissing(name) if batch.version is None else QueueChanged(name)
+                    reserved = await self._reserve(wanted, total, session, opens=batch.epoch is not None)
+                    if reserved is None:
+                        await self._refuse(batch, session)
+                        name = batch.key.name
+                        raise QueueMissing(name) if batch.version is None else QueueChanged(name)
                 if await self._inserted(reserved, self._documents(posts, reserved, number), session):
                     with self._store.translated(writing=True, begun=True):
                         await self.settle(reserved, session)
                     numbers = iter(range(number, number + total))
                     return [[next(numbers) for _ in post.messages] for post in posts]
         raise self._store.unavailable(f"a post was taken back {_ATTEMPTS} times")
+
+    async def _refuse(self, batch: Batch, session: Session) -> None:
+        found = {"_id": 0, "closed": 1, "shut": 1}
+        document = await self._store.unsettled.find_one({"_id": queue_id(batch.key)}, found, session=session)
+        refuse(batch.key, document, batch.epoch)
 
     def _documents(self, posts: list[Post], reserved: Range, number: int) -> list[dict[str, Any]]:
         now = self._clock()
@@ -158,7 +177,10 @@ class Posting:
                 )
         return documents
 
-    async def _reserve(self, wanted: dict[str, Any], size: int, session: Session) -> Range | None:
+    async def _reserve(
+        self, wanted: dict[str, Any], size: int, session: Session, *, opens: bool = False
+    ) -> Range | None:
+        """``opens``: a queue that was shut is not any more, for writes have come back, or it lives anew."""
         token = await self._numbers.take(1, session)
         document = await self._store.queues.find_one_and_update(
             wanted,
@@ -172,6 +194,7 @@ class Posting:
                                 [{"token": token, "first": {"$add": ["$last", 1]}, "size": size}],
                             ]
                         },
+                        **({"shut": "$$REMOVE"} if opens else {}),
                     }
                 }
             ],
@@ -189,16 +212,7 @@ class Posting:
             reserved = await self._reserve({"_id": queue_id(key)}, size, session)
             if reserved is not None:
                 return reserved
-            document = {
-                "_id": queue_id(key),
-                "queue": await self._numbers.take(1, session),
-                "name": key.name,
-                "declared": False,
-                "revision": 0,
-                "metadata": "{}",
-                "last": 0,
-                "pending": [],
-            }
+            document = undeclared(key, await self._numbers.take(1, session))
             try:
                 await self._store.queues.insert_one(document, session=session)
             except DuplicateKeyError:
@@ -240,6 +254,11 @@ class Posting:
                 {"queue": reserved.queue}, {"_id": 0, "pending": 1}, session=session
             )
             pending = document["pending"] if document else []
+
+    async def wait_for_earlier(self, queue: int, last: int, session: Session) -> None:
+        """Return when no range up to the position ``last`` is pending any more."""
+        # As one that was reserved behind it, and has nothing in it: no range has the token 0.
+        await self.settle(Range(queue, 0, last + 1, 0), session)
 
     async def _unpend(self, reserved: Range, session: Session) -> list[dict[str, Any]]:
         document = await self._store.queues.find_one_and_update(

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from pymongo.errors import DuplicateKeyError
 
 from partition.errors import QueueChanged, QueueMissing
+from partition.model.epoch import Epoch
 from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery, lower_bound, place
-from partition.storage.mongodb.documents import at_version, parsed, prefix, queue_id, read_key, read_queue
+from partition.storage.mongodb.documents import at_version, emptied, parsed, prefix, queue_id, read_key, read_queue
+from partition.storage.mongodb.marks import admitting, refuse
 from partition.validation.json_document import text
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ class Queues:
             document = await self._store.queues.find_one(wanted, _SEEN, session=session)
         return None if document is None else read_queue(document)
 
-    async def create(self, key: QueueKey, metadata: Metadata) -> bool:
+    async def create(self, key: QueueKey, metadata: Metadata, epoch: Epoch | None) -> bool:
+        """Raises QueueClosed."""
         stored = text(dict(metadata))
         async with self._store.writing() as session:
             document = {
@@ -57,21 +60,27 @@ class Queues:
                 else:
                     return True
                 # What dead letters brought about becomes a queue, with them in it.
-                undeclared = {"_id": queue_id(key), "declared": False}
+                undeclared = {"_id": queue_id(key), "declared": False, **admitting(epoch)}
                 change = {"$set": {"declared": True, "metadata": stored}, "$inc": {"revision": 1}}
                 if (await self._store.queues.update_one(undeclared, change, session=session)).matched_count:
                     return True
-                if await self._store.queues.find_one({"_id": queue_id(key)}, {"_id": 1}, session=session):
+                found = await self._store.queues.find_one({"_id": queue_id(key)}, {"closed": 1}, session=session)
+                if found is not None:
+                    refuse(key, found, epoch)
                     return False
 
-    async def replace_metadata(self, key: QueueKey, metadata: Metadata, version: str | None) -> None:
-        """Raises QueueMissing, QueueChanged."""
-        wanted = {"_id": queue_id(key), "declared": True, **at_version(version)}
+    async def replace_metadata(
+        self, key: QueueKey, metadata: Metadata, version: str | None, epoch: Epoch | None
+    ) -> None:
+        """Raises QueueClosed, QueueMissing, QueueChanged."""
+        wanted = {"_id": queue_id(key), "declared": True, **at_version(version), **admitting(epoch)}
         change = {"$set": {"metadata": text(dict(metadata))}, "$inc": {"revision": 1}}
         async with self._store.writing() as session:
             result = await self._store.queues.update_one(wanted, change, session=session)
-        if not result.matched_count:
-            raise QueueMissing(key.name) if version is None else QueueChanged(key.name)
+            if not result.matched_count:
+                found = await self._store.unsettled.find_one({"_id": queue_id(key)}, {"closed": 1}, session=session)
+                refuse(key, found, epoch)
+                raise QueueMissing(key.name) if version is None else QueueChanged(key.name)
 
     async def delete(self, key: QueueKey) -> None:
         """Note that it is to go, then let it go; its messages are the sweep's, which also ends what a crash left."""
@@ -81,7 +90,19 @@ class Queues:
             if document is not None:
                 dropped = {"_id": document["queue"]}
                 await self._store.dropped.update_one(dropped, {"$set": dropped}, upsert=True, session=session)
-                await self._store.queues.delete_one({"queue": document["queue"]}, session=session)
+                await self._remove(document["queue"], session)
+
+    async def _remove(self, queue: int, session: Session) -> None:
+        """Remove the document of a queue; where it has marks, all but those, under a number of a new queue."""
+        unmarked, marked = ({"queue": queue, "closed": {"$exists": exists}} for exists in (False, True))
+        while True:
+            if (await self._store.queues.delete_one(unmarked, session=session)).deleted_count:
+                return
+            change = {"$set": emptied(await self._numbers.take(1, session)), "$unset": {"shut": ""}}
+            if (await self._store.queues.update_one(marked, change, session=session)).matched_count:
+                return
+            if await self._store.queues.find_one({"queue": queue}, {"_id": 1}, session=session) is None:
+                return
 
     async def sweep(self, session: Session) -> bool:
         """Remove some messages of a queue that was deleted, or is to be; tell if there may be more."""
@@ -89,7 +110,7 @@ class Queues:
         if dropped is None:
             return False
         queue = dropped["_id"]
-        await self._store.queues.delete_one({"queue": queue}, session=session)
+        await self._remove(queue, session)
         found = await self._store.messages.find(
             {"queue": queue}, {"_id": 1}, limit=_DROPPED_AT_A_TIME, session=session
         ).to_list()

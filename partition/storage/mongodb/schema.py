@@ -6,7 +6,8 @@ given to a message, claim, queue or subscription.
 ``queues``: ``_id`` is kind, NUL, project, NUL, name, whose bytes sort as listings do. ``queue`` is a number that is
 never used again; ``declared`` is false if only dead letters brought it about (API section 6.9); ``revision`` counts
 changes of ``metadata``, which is JSON text, because its keys may be anything; ``last`` and ``pending`` are explained in
-``posting``.
+``posting``. ``closed`` and ``shut`` are the marks (``marks``); a queue that was deleted with such marks leaves them
+behind in a document that is not ``declared``.
 
 ``messages``: ``_id`` is the number that the identifier hides. ``until`` says everything about claims and delays: 0 if
 the message is free, t > 0 if it is claimed until t, -t < 0 if it is delayed until t; so it can be taken now if
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from partition.storage.mongodb.store import Session, Store
 
 VERSION = 1
+# Of a store with marks: releases that know only VERSION would not heed them, and refuse it.
+FENCED = 2
 STORE = "store"
 
 # Milliseconds by which MongoDB's removal comes later than ours.
@@ -142,8 +145,10 @@ async def _first_document(store: Store, session: Session) -> str | None:
 
 def _identifiers(store: Store, document: dict[str, Any]) -> Identifiers:
     version = document.get("version")
-    if version != VERSION:
-        raise WrongStore(f"storage {store.where}: it has schema {version}, and this release knows {VERSION}")
+    if version not in (VERSION, FENCED):
+        raise WrongStore(
+            f"storage {store.where}: it has schema {version}, and this release knows {VERSION} and {FENCED}"
+        )
     try:
         return Identifiers(document["tag"], document["multiplier"])
     except (KeyError, TypeError, ValueError) as error:

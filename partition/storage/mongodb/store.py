@@ -11,6 +11,7 @@ its predecessor's writes were committed makes such a read wait.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, contextmanager
@@ -21,16 +22,9 @@ from bson import Timestamp
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
-from pymongo.errors import (
-    AutoReconnect,
-    ConfigurationError,
-    InvalidName,
-    InvalidURI,
-    PyMongoError,
-    ServerSelectionTimeoutError,
-    WaitQueueTimeoutError,
-)
+from pymongo.errors import AutoReconnect, PyMongoError, ServerSelectionTimeoutError, WaitQueueTimeoutError
 from pymongo.read_concern import ReadConcern
+from pymongo.uri_parser import split_options
 
 from partition.errors import BadStorageURI, StorageUnavailable
 from partition.storage.uri import split
@@ -45,6 +39,9 @@ if TYPE_CHECKING:
     Collection = AsyncCollection[dict[str, Any]]
 
 T = TypeVar("T")
+
+# What pymongo raises for a URI; InvalidURI and InvalidName are among these, OSError is for files of TLS.
+_REFUSALS = (PyMongoError, ValueError, TypeError, OSError, Warning)
 
 # Seconds for one call of the storage, all its steps and repetitions together.
 CALL_TIMEOUT = 10.0
@@ -68,14 +65,41 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"
 
 
+def _fault(uri: str, error: Exception) -> str:
+    """Say what is wrong with a URI that pymongo refused with ``error``: of an option its name, and no secret."""
+    options = uri.partition("?")[2]
+    # With an "@" in it, this may begin inside a password whose reserved characters were not escaped.
+    if options and "@" not in options and (wrong := _wrong_option(re.split("[&;]", options))):
+        return (
+            f"the MongoDB URI has a bad option, {wrong}: it is unknown or deprecated, its value is not accepted,"
+            f" or it contradicts an option before it; {_GOOD}"
+        )
+    words = (
+        "the MongoDB URI is malformed, or its options do not fit its hosts, its user or the files that they name;"
+        f" reserved characters in user and password must be %-escaped; {_GOOD}"
+    )
+    return words if "@" in uri else f"{words}: {error}"
+
+
+def _wrong_option(options: list[str]) -> str | None:
+    """Return the first of these options that pymongo refuses after those before it, None if there is none."""
+    for number, option in enumerate(options, 1):
+        try:
+            split_options("&".join(options[:number]))
+        except _REFUSALS:
+            name, equals, _ = option.partition("=")
+            return name if name and equals else f"number {number}"
+    return None
+
+
 class Store:
     """One client, one database. ``where`` names the hosts and the database, never a user or password."""
 
     def __init__(self, uri: str) -> None:
         """Parse ``uri``; connect later. Raises BadStorageURI."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # pymongo only warns of a misspelt option (of TLS, say)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # pymongo only warns of a misspelt option (of TLS, say)
+            try:
                 self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
                     uri,
                     appname="marconi-partition",
@@ -84,20 +108,15 @@ class Store:
                     serverSelectionTimeoutMS=_SELECTION_TIMEOUT_MS,
                     connectTimeoutMS=_SELECTION_TIMEOUT_MS,
                 )
-            # Given here, so that options in the URI (w=1, readPreference=secondary) cannot weaken what is promised.
-            self.database = self._client.get_default_database(
-                codec_options=CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS),
-                read_preference=ReadPreference.PRIMARY,
-                read_concern=ReadConcern("majority"),
-                write_concern=WriteConcern("majority"),
-            )
-        except (InvalidURI, ConfigurationError, InvalidName, ValueError, TypeError, Warning) as error:
-            if "@" in uri:
-                # What the parser quotes may be a piece of a badly escaped password; so may the error chain.
-                raise BadStorageURI(
-                    f"the MongoDB URI is malformed; {_GOOD}; reserved characters in user and password are %-escaped"
-                ) from None
-            raise BadStorageURI(f"the MongoDB URI is malformed: {error}; {_GOOD}") from None
+                # Given here, so that options in the URI (w=1, readPreference=secondary) cannot weaken what is promised.
+                self.database = self._client.get_default_database(
+                    codec_options=CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS),
+                    read_preference=ReadPreference.PRIMARY,
+                    read_concern=ReadConcern("majority"),
+                    write_concern=WriteConcern("majority"),
+                )
+            except _REFUSALS as error:
+                raise BadStorageURI(_fault(uri, error)) from None  # the error chain may hold a secret
         if "." in split(uri).path:  # pymongo takes the rest for the name of a collection
             raise BadStorageURI("the name of a MongoDB database has no dot in it")
         seeds = split(uri).authority.rpartition("@")[2]

@@ -11,6 +11,7 @@ from typing import TypeVar
 from partition.errors import BadStorageURI, WrongStore
 from partition.model.claim import Claim, Lease
 from partition.model.clock import Clock, system_clock
+from partition.model.epoch import Epoch
 from partition.model.identifier import Identifiers
 from partition.model.message import Deletion, Message, MessageQuery, NewMessage, Stats
 from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery
@@ -19,6 +20,7 @@ from partition.storage.interface import Storage
 from partition.storage.sqlite import (
     checking,
     claims,
+    marks,
     messages,
     queues,
     schema,
@@ -77,6 +79,10 @@ class SQLiteStorage(Storage):
     async def exists(cls, uri: str) -> bool:
         return await asyncio.to_thread(schema.bytes_of, path_of(uri)) > 0
 
+    @property
+    def identity(self) -> str:
+        return self._identifiers.tag
+
     async def close(self) -> None:
         await self._writing.close()
         await self._reading.close()
@@ -121,13 +127,15 @@ class SQLiteStorage(Storage):
     async def get_queue(self, key: QueueKey) -> Queue | None:
         return await self._reading.run(lambda c: queues.get(c, key))
 
-    async def create_queue(self, key: QueueKey, metadata: Metadata) -> bool:
+    async def create_queue(self, key: QueueKey, metadata: Metadata, epoch: Epoch | None = None) -> bool:
         stored = text(dict(metadata))
-        return await self._writing.run(lambda c: queues.create(c, key, stored, self._clock()))
+        return await self._writing.run(lambda c: queues.create(c, key, stored, epoch, self._clock()))
 
-    async def replace_metadata(self, key: QueueKey, metadata: Metadata, version: str | None = None) -> None:
+    async def replace_metadata(
+        self, key: QueueKey, metadata: Metadata, version: str | None = None, epoch: Epoch | None = None
+    ) -> None:
         stored = text(dict(metadata))
-        await self._writing.run(lambda c: queues.replace_metadata(c, key, stored, version))
+        await self._writing.run(lambda c: queues.replace_metadata(c, key, stored, version, epoch))
 
     async def delete_queue(self, key: QueueKey) -> None:
         await self._writing.run(lambda c: queues.delete(c, key))
@@ -144,12 +152,25 @@ class SQLiteStorage(Storage):
     async def stats(self, key: QueueKey) -> Stats:
         return await self._reading.run(lambda c: stats.of_queue(c, key, self._identifiers, self._clock()))
 
+    # Fences
+
+    async def fence(self, key: QueueKey, epoch: Epoch) -> None:
+        await self._writing.run(lambda c: marks.fence(c, key, epoch))
+
+    async def reopen(self) -> int:
+        return await self._writing.run(marks.reopen)
+
     # Messages
 
     async def post(
-        self, key: QueueKey, new: Sequence[NewMessage], client: bytes, version: str | None = None
+        self,
+        key: QueueKey,
+        new: Sequence[NewMessage],
+        client: bytes,
+        version: str | None = None,
+        epoch: Epoch | None = None,
     ) -> list[str]:
-        numbers = await self._writing.run(lambda c: messages.post(c, key, new, client, version, self._clock()))
+        numbers = await self._writing.run(lambda c: messages.post(c, key, new, client, version, epoch, self._clock()))
         return [self._identifiers.identifier(number) for number in numbers]
 
     async def list_messages(self, key: QueueKey, query: MessageQuery) -> tuple[list[Message], Queue | None]:

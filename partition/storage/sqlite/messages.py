@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from partition.model import attributes, marker
 from partition.model.clock import MILLISECONDS, age
+from partition.model.epoch import Epoch
 from partition.model.identifier import Identifiers, well_formed
 from partition.model.message import Deletion, Message, MessageQuery, NewMessage
 from partition.model.queue import Queue, QueueKey
-from partition.storage.sqlite import numbers, queues, tidying
+from partition.storage.sqlite import marks, numbers, queues, tidying
 from partition.storage.sqlite.states import CLAIMED, DELAYED, FREE, STORED
 
 # The first parameter of such a query is the time: a claim that has ended, and was not swept, is none.
@@ -50,9 +51,11 @@ def post(
     messages: Sequence[NewMessage],
     client: bytes,
     version: str | None,
+    epoch: Epoch | None,
     now: int,
 ) -> range:
-    """Insert the messages; return their numbers. Raises QueueMissing, QueueChanged."""
+    """Insert the messages; return their numbers. Raises QueueClosed, QueueMissing, QueueChanged."""
+    marks.admit(connection, key, epoch)
     queue = queues.declared(connection, key, version).queue
     first = numbers.take(connection, len(messages))
     insert(

@@ -8,7 +8,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from partition.errors import QueueChanged, QueueMissing
+from partition.model.epoch import Epoch
 from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery, lower_bound, place
+from partition.storage.sqlite import marks
 
 # Rows that a filtered page looks at in one go: filters are not indexed.
 _FILTER_CHUNK = 500
@@ -66,7 +68,9 @@ def get(connection: sqlite3.Connection, key: QueueKey) -> Queue | None:
     return Queue(key.name, found.version, parsed(found.metadata))
 
 
-def create(connection: sqlite3.Connection, key: QueueKey, metadata: str, now: int) -> bool:
+def create(connection: sqlite3.Connection, key: QueueKey, metadata: str, epoch: Epoch | None, now: int) -> bool:
+    """Raises QueueClosed."""
+    marks.check(connection, key, epoch)
     found = find(connection, key)
     if found is None:
         _insert(connection, key, metadata, created=now)
@@ -96,7 +100,11 @@ def _insert(connection: sqlite3.Connection, key: QueueKey, metadata: str, *, cre
     return queue
 
 
-def replace_metadata(connection: sqlite3.Connection, key: QueueKey, metadata: str, version: str | None) -> None:
+def replace_metadata(
+    connection: sqlite3.Connection, key: QueueKey, metadata: str, version: str | None, epoch: Epoch | None
+) -> None:
+    """Raises QueueClosed, QueueMissing, QueueChanged."""
+    marks.check(connection, key, epoch)
     found = declared(connection, key, version)
     connection.execute("UPDATE queue SET revision=revision+1, metadata=? WHERE queue=?", (metadata, found.queue))
 
@@ -108,6 +116,7 @@ def delete(connection: sqlite3.Connection, key: QueueKey) -> None:
     connection.execute("DELETE FROM queue WHERE queue=?", (found.queue,))
     connection.execute("DELETE FROM tally WHERE queue=?", (found.queue,))
     connection.execute("INSERT INTO dropped (queue) VALUES (?)", (found.queue,))
+    marks.forget_shut(connection, key)
 
 
 def list_page(connection: sqlite3.Connection, query: QueueQuery) -> list[Queue]:

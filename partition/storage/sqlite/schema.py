@@ -13,6 +13,8 @@ from partition.storage.sqlite.translation import unavailable
 # "MarP", so that nobody mistakes the file, and the catalog's is not taken for ours.
 APPLICATION_ID = 0x4D617250
 VERSION = 1
+# Of a store with marks: releases that know only VERSION would not heed them, and refuse it.
+FENCED = 2
 
 # Times are milliseconds since 1970; ttl and grace are seconds. A queue is named by a number that is never used again,
 # so that deleting a large one is one row, and the rest is swept.
@@ -86,6 +88,20 @@ CREATE INDEX subscription_by_expiry ON subscription (expires);
 CREATE TABLE dropped (queue INTEGER PRIMARY KEY);
 """
 
+# Stores of earlier releases have none.
+_MARKS = """
+CREATE TABLE IF NOT EXISTS mark (
+    number INTEGER PRIMARY KEY,     -- counts up, so that the oldest are known
+    kind INTEGER NOT NULL,
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,             -- marks outlive their queue
+    life TEXT NOT NULL,
+    epoch INTEGER NOT NULL,         -- writes of this life with a lower one are refused
+    shut INTEGER NOT NULL,          -- so are posts without any
+    UNIQUE (kind, project, name, life)
+)
+"""
+
 
 def open_or_prepare(path: str, busy_timeout: float) -> Identifiers:
     """Prepare the file if it is new or empty, verify it otherwise; return the identifiers of the store.
@@ -104,7 +120,9 @@ def open_or_prepare(path: str, busy_timeout: float) -> Identifiers:
             if not _tables(connection):
                 _prepare(connection)
             connection.execute("COMMIT")
-        return verify(connection, path)
+        identifiers = verify(connection, path)
+        connection.execute(_MARKS)
+        return identifiers
     finally:
         connection.close()
 
@@ -117,8 +135,8 @@ def verify(connection: sqlite3.Connection, path: str) -> Identifiers:
         raise WrongStore(f"storage {path}: it is empty")
     if application != APPLICATION_ID:
         raise WrongStore(f"storage {path}: it is a database of something else")
-    if version != VERSION:
-        raise WrongStore(f"storage {path}: it has schema {version}, and this release knows {VERSION}")
+    if version not in (VERSION, FENCED):
+        raise WrongStore(f"storage {path}: it has schema {version}, and this release knows {VERSION} and {FENCED}")
     row = connection.execute("SELECT tag, multiplier FROM store").fetchone()
     try:
         return Identifiers(*row)

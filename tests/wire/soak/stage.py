@@ -16,9 +16,11 @@ is asked of it, not by what is overlooked:
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from catalog.opening import open_catalog
@@ -27,7 +29,7 @@ from tests.wire.keep_alive import KeepAlive
 from tests.wire.soak import dialect
 from tests.wire.soak.clients import HEADERS, PROJECT, Consumer, Journal, Producer, Subscriber
 from tests.wire.soak.director import Director
-from tests.wire.soak.report import Hours, Kill, Soak, switches_of
+from tests.wire.soak.report import Hours, Kill, Soak
 from tests.wire.soak.system import OPTIONS, System
 from tests.wire.soak.traffic import traffic
 
@@ -35,8 +37,10 @@ QUEUES, PRODUCERS, CONSUMERS, SUBSCRIBERS = 20, 8, 8, 2
 # The first of the queues, which never visit Zaqar.
 OURS_ONLY = 8
 CLAIM_SLACK = 1.0
+# Seconds to wait for what has to happen, beyond those that were asked for.
+PATIENCE = 300.0
 # Seconds to wait for what must come: claims that nobody was told of end, leases too.
-DRAIN_PATIENCE = 240.0
+DRAIN_PATIENCE = 600.0
 
 
 class Stage:
@@ -58,8 +62,8 @@ class Stage:
         self._failure: BaseException | None = None
         self._ending = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        # What was begun with a worker that is gone waits for its lease, and is repeated soon.
-        aftermath = float(str(OPTIONS["directory.lease"])) + 5.0
+        # What was begun with a worker that is gone waits for its lease, and is repeated soon; the next worker starts.
+        aftermath = float(str(OPTIONS["directory.lease"])) + 30.0
         self.soak = Soak(self.journal, self.homes, system.victims, PRODUCERS, aftermath=aftermath)
         self.soak.answers = self.director.answers
 
@@ -68,16 +72,22 @@ class Stage:
 
     # -- from outside ------------------------------------------------------------------------------------------------
 
-    def run(self, quiet: float, kills: float) -> Soak:
-        """Run so many seconds without kills, and so many with; then drain, and return what came of it."""
+    def run(self, quiet: float, kills: float, enough: Callable[[], bool]) -> Soak:
+        """Run so many seconds without kills, and so many with; then drain, and return what came of it.
+
+        Without kills it goes on until it was ``enough()``, and with kills until nothing is missing, however long either
+        takes on this machine, up to PATIENCE.
+        """
         self._prepare()
         began = time.monotonic()
         self._thread.start()
         try:
-            self._wait(quiet)
-            self.soak.quiet_switches = sum(len(switches_of(history)) for history in self.journal.histories.values())
+            self._wait(quiet, enough)
+            self.soak.quiet_switches = len(self.soak.switches())
             first_kill = time.monotonic()
-            self._kill_until(first_kill + kills)
+            self.soak.hours = Hours(began, first_kill, math.inf, math.inf)
+            if kills:
+                self._kill_until(first_kill + kills)
             calm = time.monotonic()
         finally:
             if self._loop is not None:
@@ -105,16 +115,20 @@ class Stage:
 
         asyncio.run(create())
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, enough: Callable[[], bool] = lambda: True) -> None:
+        """Return after so many seconds and when it is ``enough()``, at the latest PATIENCE later."""
         self._thread.join(seconds)
+        last = time.monotonic() + PATIENCE
+        while self._thread.is_alive() and not enough() and time.monotonic() < last:
+            self._thread.join(0.5)
         if not self._thread.is_alive():
             raise RuntimeError("traffic has ended by itself") from self._failure
 
     def _kill_until(self, end: float) -> None:
-        """Kill one after the other; everybody once in each round, in any order."""
+        """Kill one after the other, each victim once in a round, until then and until nothing is missing."""
         chance = self._random()
         round_: list[str] = []
-        while time.monotonic() < end or round_:
+        while (now := time.monotonic()) < end or round_ or (now < end + PATIENCE and any(self.soak.missing())):
             if not round_:
                 round_ = chance.sample(self.system.victims, len(self.system.victims))
             victim = round_.pop()

@@ -29,6 +29,9 @@ class DryRun(Steps):
             return self._move
         return self._mates.get(move_id) or await self._steps.move(move_id)
 
+    async def has_plan(self, plan_id: str) -> bool:
+        return await self._steps.has_plan(plan_id)
+
     async def partition(self, name: str) -> Partition | None:
         return await self._steps.partition(name)
 
@@ -68,6 +71,9 @@ class DryRun(Steps):
             raise Unready(here.problem)
         self.sentences.append(f"create queue {target.physical} on partition {target.partition}")
         self.sentences.append(f"leave {here.total} messages on partition {source.partition} to be read there first")
+
+    async def close(self, placement: Placement, within: float) -> None:
+        raise Unready("a dry run never closes a queue")
 
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         return await self._steps.look(key, segment)

@@ -15,7 +15,7 @@ from marconi_proxy.moving.protocol.barrier import Sighting
 
 T = TypeVar("T")
 
-_OF_PARTITIONS = frozenset({"dead_letter_queue", "source_of", "bring_in_step", "unsubscribe", "remove"})
+_OF_PARTITIONS = frozenset({"dead_letter_queue", "source_of", "bring_in_step", "close", "unsubscribe", "remove"})
 
 
 class Died(BaseException):
@@ -79,6 +79,9 @@ class FaultySteps(Steps):
     async def move(self, move_id: str) -> Move | None:
         return await self._through("move", lambda: self._steps.move(move_id))
 
+    async def has_plan(self, plan_id: str) -> bool:
+        return await self._through("has_plan", lambda: self._steps.has_plan(plan_id))
+
     async def partition(self, name: str) -> Partition | None:
         return await self._through("partition", lambda: self._steps.partition(name))
 
@@ -108,6 +111,9 @@ class FaultySteps(Steps):
 
     async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         await self._through("bring_in_step", lambda: self._steps.bring_in_step(key, source, target, within))
+
+    async def close(self, placement: Placement, within: float) -> None:
+        await self._through("close", lambda: self._steps.close(placement, within))
 
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         return await self._through("look", lambda: self._steps.look(key, segment))

@@ -39,6 +39,9 @@ class Steps(ABC):
     async def move(self, move_id: str) -> Move | None: ...
 
     @abstractmethod
+    async def has_plan(self, plan_id: str) -> bool: ...
+
+    @abstractmethod
     async def partition(self, name: str) -> Partition | None: ...
 
     @abstractmethod
@@ -78,6 +81,15 @@ class Steps(ABC):
     async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         """Make sure that ``target`` is there, with the metadata and subscriptions of ``source``. ``within``: seconds
         after which it is given up. Raises Unready."""
+
+    @abstractmethod
+    async def close(self, placement: Placement, within: float) -> None:
+        """Have the partition of a sealed queue's last segment, if it can, refuse what is written by a reading of before
+        the seal ends: by an epoch below that which the placement gets then, switched or aborted. ``within`` as above.
+        Raises Unready.
+
+        Marks only grow, as epochs do: one that is set late refuses nothing that was looked up since.
+        """
 
     @abstractmethod
     async def look(self, key: QueueKey, segment: Segment) -> Look:

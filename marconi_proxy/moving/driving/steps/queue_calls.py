@@ -18,6 +18,7 @@ from marconi_proxy.moving.driving.progress import Look
 from marconi_proxy.moving.driving.steps.interface import Unready
 from marconi_proxy.moving.driving.steps.metadata import dead_letters_of, difference, users_own
 from marconi_proxy.moving.driving.steps.subscriptions import Subscription
+from marconi_proxy.routing.headers import epoch_line
 from marconi_proxy.upstream.errors import UpstreamError
 from marconi_proxy.upstream.exchange import Call, Upstream
 
@@ -40,6 +41,7 @@ class QueueCalls:
         self.partition = upstream.partition.name
         self.is_topic = key.queue.startswith(TOPIC_PREFIX)
         self.versions = upstream.partition.api_versions
+        self.has_fences = upstream.partition.fences
 
     @property
     def version(self) -> str:
@@ -49,14 +51,23 @@ class QueueCalls:
         return self.versions[-1] if self.versions else "v2"
 
     async def ask(
-        self, method: str, below: str = "", body: Any = None, *, version: str | None = None, kind: bytes | None = None
+        self,
+        method: str,
+        below: str = "",
+        body: Any = None,
+        *,
+        version: str | None = None,
+        kind: bytes | None = None,
+        more: bytes = b"",
     ) -> tuple[int, Any]:
-        """Return the status and the parsed body, None if it is empty, of a call ``below`` the queue. Raises Unready."""
+        """Return the status and the parsed body, None if it is empty, of a call ``below`` the queue. ``more``: header
+        lines. Raises Unready."""
         collection = "topics" if self.is_topic else "queues"
         target = f"/{version or self.version}/{collection}/{self._physical}{below}"
         lines = b"client-id: %b\r\naccept: application/json\r\nuser-agent: marconi-proxy\r\n" % _CLIENT_ID
         if self._key.project:
             lines += b"x-project-id: %b\r\n" % self._key.project.encode("latin-1")
+        lines += more
         data = b"" if body is None else json.dumps(body).encode()
         if method != "GET":
             lines += b"content-length: %d\r\n" % len(data)
@@ -231,6 +242,14 @@ class QueueCalls:
         status, answer = await self.ask("DELETE", f"/subscriptions/{identifier}")
         if status not in (204, 404):
             raise self.unexpected(status, answer, "the end of a subscription")
+
+    # -- fences ------------------------------------------------------------------------------------------------------
+
+    async def fence(self, born: str, epoch: int) -> None:
+        """Close the queue to writes of earlier epochs; it must have fences. Raises Unready."""
+        status, answer = await self.ask("PUT", "/fence", more=epoch_line(born, epoch))
+        if status != 204:
+            raise self.unexpected(status, answer, "the closing of the queue")
 
     # -- messages ----------------------------------------------------------------------------------------------------
 

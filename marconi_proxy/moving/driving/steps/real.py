@@ -47,6 +47,9 @@ class RealSteps(Steps):
     async def move(self, move_id: str) -> Move | None:
         return await self._catalog.get_move(move_id)
 
+    async def has_plan(self, plan_id: str) -> bool:
+        return await self._catalog.has_plan(plan_id)
+
     async def partition(self, name: str) -> Partition | None:
         return await self._catalog.get_partition(name)
 
@@ -123,6 +126,11 @@ class RealSteps(Steps):
             raise Unready(
                 f"partitions {source.partition} and {target.partition} did not answer within {within:.1f} s"
             ) from None
+
+    async def close(self, placement: Placement, within: float) -> None:
+        calls = await self._registered(placement.key, placement.segments[-1], within)
+        if calls.has_fences:
+            await calls.fence(placement.born, placement.epoch + 1)
 
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         try:

@@ -1,0 +1,22 @@
+"""By which epoch of its placement a write is sent, told to partitions that refuse those of before a switch."""
+
+from __future__ import annotations
+
+from catalog.model import Placement
+from marconi_proxy.routing.decision import is_held
+from marconi_proxy.routing.headers import epoch_line
+from marconi_proxy.routing.route import Route
+from marconi_proxy.upstream.exchange import Call, Upstream
+
+
+def stamp(route: Route, placement: Placement, upstream: Upstream) -> bytes:
+    """Return the header line that a call gets, b"" if none."""
+    if upstream.fences and is_held(route.rule):
+        return epoch_line(placement.born, placement.epoch)
+    return b""
+
+
+def stamped(call: Call, route: Route, placement: Placement, upstream: Upstream) -> Call:
+    """Return the call as it is sent."""
+    line = stamp(route, placement, upstream)
+    return call._replace(lines=call.lines + line) if line else call

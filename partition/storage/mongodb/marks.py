@@ -1,0 +1,104 @@
+"""Marks: which writes a queue refuses, by the epoch that they carry.
+
+They are in the document of the queue, ``closed``: one ``{life, epoch}`` for each of its last lives, the newest last;
+and ``shut`` while posts without an epoch are refused too. All that is refused by them goes through one conditional
+write of this document, so each comes before the mark or after it. A post that has reserved its positions before is
+waited for, or taken back (``Posting.wait_for_earlier``).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from partition.errors import QueueClosed
+from partition.model.epoch import LIVES, Epoch
+from partition.model.queue import QueueKey
+from partition.storage.mongodb.documents import Document, queue_id, undeclared
+from partition.storage.mongodb.schema import FENCED, STORE, VERSION
+
+if TYPE_CHECKING:
+    from partition.storage.mongodb.numbers import Numbers
+    from partition.storage.mongodb.posting import Posting
+    from partition.storage.mongodb.store import Store
+
+_RESERVED = {"_id": 0, "queue": 1, "last": 1}
+
+
+def admitting(epoch: Epoch | None) -> dict[str, Any]:
+    """The condition that no mark refuses what carries this epoch."""
+    if epoch is None:
+        return {}
+    return {"closed": {"$not": {"$elemMatch": {"life": epoch.life, "epoch": {"$gt": epoch.number}}}}}
+
+
+def admitting_post(epoch: Epoch | None) -> dict[str, Any]:
+    """The same for a post, which also needs an epoch where the queue is shut."""
+    return {"shut": {"$ne": True}} if epoch is None else admitting(epoch)
+
+
+def refuse(key: QueueKey, document: Document | None, epoch: Epoch | None) -> None:
+    """Raise QueueClosed if it was by a mark that one of these conditions did not hold of the document."""
+    marks = [] if document is None else document.get("closed", [])
+    refusing = [
+        mark["epoch"]
+        for mark in marks
+        if (epoch is None and document is not None and document.get("shut"))
+        or (epoch is not None and mark["life"] == epoch.life and mark["epoch"] > epoch.number)
+    ]
+    if refusing:
+        raise QueueClosed(key.name, max(refusing))
+
+
+class Marks:
+    """Sets and removes them."""
+
+    def __init__(self, store: Store, numbers: Numbers, posting: Posting) -> None:
+        self._store = store
+        self._numbers = numbers
+        self._posting = posting
+
+    async def fence(self, key: QueueKey, epoch: Epoch) -> None:
+        """Set the mark, unless a higher one of its life is there; return when no post of before is under way."""
+        async with self._store.writing() as session:
+            # Before the first mark, so that none is ever in a store that earlier releases open.
+            await self._store.store.update_one({"_id": STORE}, {"$set": {"version": FENCED}}, session=session)
+            while True:
+                wanted: dict[str, Any] = {"_id": queue_id(key)}
+                known = await self._store.unsettled.find_one(wanted, {"closed": 1}, session=session)
+                if known is None:
+                    # No queue, and a mark nevertheless: late posts would create it.
+                    blank = undeclared(key, await self._numbers.take(1, session))
+                    with suppress(DuplicateKeyError):  # another process was faster
+                        await self._store.queues.insert_one(blank, session=session)
+                    continue
+                marks = known.get("closed", [])
+                change: dict[str, Any] = {"closed": marks}
+                if not any(mark["life"] == epoch.life and mark["epoch"] >= epoch.number for mark in marks):
+                    others = [mark for mark in marks if mark["life"] != epoch.life]
+                    mark = {"life": epoch.life, "epoch": epoch.number}
+                    change = {"closed": [*others, mark][-LIVES:], "shut": True}
+                # Also if nothing changes: it is this write that tells which posts have begun.
+                found = await self._store.queues.find_one_and_update(
+                    wanted | {"closed": known.get("closed", {"$exists": False})},
+                    {"$set": change},
+                    projection=_RESERVED,
+                    return_document=ReturnDocument.AFTER,
+                    session=session,
+                )
+                if found is not None:
+                    break
+            await self._posting.wait_for_earlier(found["queue"], found["last"], session)
+
+    async def reopen(self) -> int:
+        """Remove all of them; return how many queues had some."""
+        async with self._store.writing() as session:
+            change = {"$unset": {"closed": "", "shut": ""}}
+            result, _ = await self._store.repeated(
+                lambda: self._store.queues.update_many({"closed": {"$exists": True}}, change, session=session)
+            )
+            await self._store.store.update_one({"_id": STORE}, {"$set": {"version": VERSION}}, session=session)
+        return int(result.matched_count)

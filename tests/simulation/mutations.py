@@ -1,0 +1,282 @@
+"""The protocol of moves, broken on purpose in one place each: a few words of a production function are replaced.
+
+What the tests do not catch of these, they would not catch of a mistake either. ``mutate`` tells which ring catches
+which. Each function is changed in place while the mutation lasts, for whoever holds it; words that are not there any
+more fail loudly, so that whoever rewrites the function finds its mutation too.
+"""
+
+from __future__ import annotations
+import __future__
+
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import CodeType, FunctionType
+from typing import Any
+
+from marconi_proxy.front_door.chain import telling
+from marconi_proxy.front_door.chain.taking import Taking
+from marconi_proxy.front_door.directory import Directory
+from marconi_proxy.front_door.lifecycle import Lifecycle
+from marconi_proxy.front_door.membership import Membership
+from marconi_proxy.front_door.writing import Write
+from marconi_proxy.moving.driving.drive import Drive
+from marconi_proxy.moving.driving.progress import Look
+from marconi_proxy.moving.driving.sealing import Round
+from marconi_proxy.moving.protocol import transitions
+from marconi_proxy.moving.protocol.barrier import Barrier
+from marconi_proxy.moving.protocol.fence import Fence, Lease
+from marconi_proxy.routing import decision, tags
+from marconi_proxy.routing.translation import Translation
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """``where`` is the function that has ``right`` in it, exactly once, and gets ``wrong`` in its place.
+
+    ``seed``: a schedule that is known to catch it; ``test``: a unit test that does. Neither: none is known yet.
+    """
+
+    name: str
+    sentence: str
+    where: Callable[..., Any] | property
+    right: str
+    wrong: str
+    seed: int | None = None
+    test: str = ""
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Have production broken while this lasts. Raises LookupError if it has changed too much for that."""
+        function = inspect.unwrap(self.where.fget if isinstance(self.where, property) else self.where)
+        assert isinstance(function, FunctionType)
+        source = textwrap.dedent(inspect.getsource(function))
+        if source.count(self.right) != 1:
+            raise LookupError(
+                f"{self.name}: {function.__qualname__} has {source.count(self.right)} times {self.right!r}"
+            )
+        before = function.__code__
+        function.__code__ = _compiled(source.replace(self.right, self.wrong), before)
+        try:
+            yield
+        finally:
+            function.__code__ = before
+
+
+def _compiled(source: str, before: CodeType) -> CodeType:
+    flags = __future__.annotations.compiler_flag
+    module = compile(source, before.co_filename, "exec", flags, dont_inherit=True)
+    return next(c for c in module.co_consts if isinstance(c, CodeType) and c.co_name == before.co_name)
+
+
+_TWICE = """try:
+        await self.steps.place(placement, what)
+    except Conflict as conflict:
+        now = conflict.current
+        if "switches" not in what or now is None or now.segments != self._known().segments:
+            raise
+        placement = replace(placement, epoch=now.epoch + 1)
+        await self.steps.place(placement, what)"""
+_BAR = 'await self.place(transitions.bar(placement, {}), "bars the placement")'
+_DRIVE = "tests/unit/test_moving_drive.py"
+
+MUTATIONS = (
+    Mutation(
+        "unsynced-member",
+        "A member whose feed is cut is not waited for.",
+        Barrier.seen,
+        "elif sighting.expired:",
+        "elif sighting.expired or not sighting.member.synced:",
+    ),
+    Mutation(
+        "no-ambiguity",
+        "A write that was sent and not answered does not count as in flight.",
+        Fence.end,
+        "if ambiguous:",
+        "if False:",
+    ),
+    Mutation(
+        "no-bar-after-look",
+        "The placement is not barred when the second look finds something.",
+        Drive._linger,
+        _BAR.format("now"),
+        "pass",
+        test=f"{_DRIVE}::test_a_mover_that_was_frozen_after_its_last_look_can_not_retire_what_is_not_empty_any_more",
+    ),
+    Mutation(
+        "second-look-at-once",
+        "The second look at the older segments follows the first without a wait.",
+        Drive._left_to_linger,
+        "self.pace.linger -",
+        "0.0 -",
+        seed=18,
+    ),
+    Mutation(
+        "number-again",
+        "A new segment gets the number of one that was retired.",
+        transitions.switch,
+        "Segment(placement.next_n, partition, physical)",
+        "Segment(len(placement.segments), partition, physical)",
+        seed=15,
+    ),
+    Mutation(
+        "marker-off-by-one",
+        "The marker of a retired segment goes on behind the next segment.",
+        tags.resume,
+        "return rest, text if rest[0].n == n else None",
+        "return (rest, text) if rest[0].n == n else (rest[1:] or rest, None)",
+        test="tests/unit/test_tags.py::test_where_a_marker_goes_on",
+    ),
+    Mutation(
+        "no-margin",
+        "A lease has no margin for clocks that go at different rates.",
+        Lease.confirmed,
+        "self._duration - self._margin",
+        "self._duration",
+    ),
+    Mutation(
+        "switch-twice",
+        "A switch that conflicts is repeated on the new epoch after an abort.",
+        Drive.place,
+        "await self.steps.place(placement, what)",
+        _TWICE,
+    ),
+    Mutation(
+        "base-looks-tagged",
+        "An id of the base that looks like a tag is not tagged.",
+        tags.tagged,
+        "n == base and _TAG.match(text) is None",
+        "n == base",
+        test="tests/unit/test_tags.py::test_what_the_base_gave_out_and_looks_tagged",
+    ),
+    Mutation(
+        "new-feed",
+        "The seals that are found at a new feed forget nothing that is being read.",
+        Directory._load_seals,
+        "self.forget(placement.key)",
+        "pass",
+    ),
+    Mutation(
+        "late-answer",
+        "An answer is believed that came after the lease had ended.",
+        Write.check,
+        "if not self._writing.holds(self._term):",
+        "if False:",
+    ),
+    Mutation(
+        "cache-kept",
+        "A new term keeps the cache of the one before.",
+        Membership._renew,
+        "self._directory.forget_all()",
+        "pass",
+    ),
+    Mutation(
+        "204-believed",
+        "An empty answer of a sealed segment is taken for an empty segment.",
+        Taking._from_sealed,
+        "if not await self._has_free_message(asking, segment):",
+        "if True:",
+    ),
+    Mutation(
+        "old-read-cached",
+        "A read is cached that was under way when a change came.",
+        Directory._read,
+        " and self._reads.get(key) is this:",
+        ":",
+    ),
+    Mutation(
+        "no-bar-before-undo",
+        "A cancelled move deletes what it made without barring the placement.",
+        Drive._undo,
+        _BAR.format("self.clock.now()"),
+        "pass",
+        test=f"{_DRIVE}::test_a_mover_that_was_frozen_before_its_seal_can_not_seal_once_the_move_is_undone",
+    ),
+    Mutation(
+        "barrier-too-early",
+        "The barrier takes the acknowledgement of an earlier seal of the queue.",
+        Barrier.seen,
+        "elif self.seal in sighting.member.acks:",
+        "elif self.seal.key in {seal.key for seal in sighting.member.acks}:",
+    ),
+    Mutation(
+        "no-barrier",
+        "The switch waits for no member.",
+        Barrier.verdict,
+        "if self.waiting:",
+        "if False:",
+        test="tests/unit/test_moving_barrier.py::test_one_member",
+    ),
+    Mutation(
+        "acknowledged-at-once",
+        "A worker acknowledges a seal as soon as it is shown it, whatever is in flight.",
+        Fence.acks,
+        "if key not in self._overtaken",
+        "if True",
+        test="tests/unit/test_moving_fence.py::test_a_seal_waits_for_writes_of_its_queue_that_began_before",
+    ),
+    Mutation(
+        "marker-untagged",
+        "The marker of a next page has no tag; ids have.",
+        Translation.outward,
+        '("ids", "claim_id", "marker")',
+        '("ids", "claim_id")',
+        seed=0,
+    ),
+    Mutation(
+        "claimed-is-empty",
+        "A segment counts as empty when all that is in it is claimed.",
+        Look.empty,
+        "self.free or self.claimed or self.total or self.listed",
+        "self.free",
+        seed=14,
+    ),
+    Mutation(
+        "lease-from-reply",
+        "A lease counts from when the worker heard that its renewal was stored.",
+        Lease.confirmed,
+        "until = renewal +",
+        "until = now +",
+    ),
+    Mutation(
+        "writes-not-held",
+        "Writes are not held during a seal.",
+        decision.decide,
+        "if is_held(route.rule):",
+        "if False:",
+        seed=27,
+    ),
+    Mutation(
+        "sealed-not-deleted",
+        "The deletion of a queue leaves its sealed segments.",
+        Lifecycle._delete_sealed,
+        "for segment in ours.segments[:-1]:",
+        "for segment in ():",
+        seed=15,
+    ),
+    Mutation(
+        "purge-of-one",
+        "A purge reaches the last segment only.",
+        telling.tell_all,
+        "for segment in segments)",
+        "for segment in segments[-1:])",
+    ),
+    Mutation(
+        "not-in-step",
+        "Metadata that was changed since the target was prepared is not brought there before the switch.",
+        Round._bring_in_step,
+        "await self._steps.bring_in_step(move.key, placement.segments[-1], opened(move, placement), left)",
+        "pass",
+    ),
+    Mutation(
+        "dead-letters-forgotten",
+        "A segment of a dead-letter queue is retired while dead letters may still come into it.",
+        Drive._look,
+        "if placement.group not in",
+        "if False and placement.group not in",
+        seed=4,
+    ),
+)
+BY_NAME = {mutation.name: mutation for mutation in MUTATIONS}

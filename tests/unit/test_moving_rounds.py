@@ -1,0 +1,175 @@
+"""Rounds of seals: groups know nothing of one another, and not too many queues are sealed in a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from catalog.errors import CatalogUnavailable
+from catalog.model import MoveState
+from marconi_proxy.moving.driving.drive import Drive
+from marconi_proxy.moving.driving.rounds import Rounds
+from marconi_proxy.moving.protocol.transitions import seal
+from tests.faults.evil_host import settled
+from tests.unit.moving_crew import Crew
+from tests.unit.moving_world import PACE, START, FakeClock, World
+
+
+class Clock(FakeClock):
+    """Lets others go on while one waits: time is what has been waited for by the one that waits longest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sleepers: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        until = self.time + seconds
+        self._sleepers.append(until)
+        try:
+            while self.time < until:
+                first = min(self._sleepers) == until
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                if first and min(self._sleepers) == until:
+                    self.time = max(self.time, until)
+        finally:
+            self._sleepers.remove(until)
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.clock = Clock()
+    return world
+
+
+async def armed(world: World, *ids: str) -> list[Drive]:
+    """Order and arm moves of queues of the same names; return what drives them."""
+    for id_ in ids:
+        world.put(id_)
+        world.order(id_, id_)
+    drives = []
+    for id_ in ids:
+        (drive,) = Crew(world, id_).mover().drives
+        while not (await drive.step()).ready:
+            pass
+        drives.append(drive)
+    return drives
+
+
+async def sealed(rounds: Rounds, *groups: Sequence[Drive]) -> None:
+    await asyncio.gather(*(rounds.seal(group) for group in groups))
+
+
+async def test_a_queue_whose_writes_hang_aborts_its_own_seal_and_no_other(world: World) -> None:
+    hangs, goes, goes_too = await armed(world, "hangs", "goes", "goes-too")
+    world.hanging.add("hangs")
+    began = world.clock.monotonic()
+    await sealed(Rounds(world, world.clock, 1000.0), [hangs], [goes], [goes_too])
+    assert [drive.move.state for drive in (hangs, goes, goes_too)] == [
+        MoveState.ARMED,
+        MoveState.DRAINING,
+        MoveState.DRAINING,
+    ]
+    assert hangs.move.log[-1].reason == "not acknowledged by member w1, w2"
+    assert world.chain("hangs") == ["p1"]
+    # Nor does it make the others wait.
+    assert goes.move.pause_ms is not None
+    assert goes.move.pause_ms < 100.0
+    assert world.clock.monotonic() - began == pytest.approx(PACE.seal_timeout, abs=0.1)
+
+
+async def test_a_group_waits_for_each_of_its_queues(world: World) -> None:
+    """They are switched together or not at all."""
+    world.put("orders", _dead_letter_queue="dead")
+    world.put("dead", group="orders")
+    world.order("m1", "orders", group=("m2",))
+    world.order("m2", "dead", group=("m1",))
+    convoy = Crew(world, "m1", "m2").mover()
+    while {move.state for move in world.moves.values()} != {MoveState.ARMED}:
+        for drive in convoy.drives:
+            await drive.step()
+    for drive in convoy.drives:
+        await drive.step()
+    (other,) = await armed(world, "other")
+    world.hanging.add("dead")
+    await sealed(Rounds(world, world.clock, 1000.0), convoy.drives, [other])
+    assert world.chain("orders") == world.chain("dead") == ["p1"]
+    assert world.chain("other") == ["p1 sealed", "p2"]
+
+
+async def test_a_failure_of_one_group_is_told_to_that_one(world: World) -> None:
+    bad, good = await armed(world, "bad", "good")
+    rounds = Rounds(world, world.clock, 1000.0)
+
+    bad.steps = _Failing(world)  # type: ignore[assignment]
+    outcomes = await asyncio.gather(rounds.seal([bad]), rounds.seal([good]), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [CatalogUnavailable, type(None)]
+    assert world.chain("good") == ["p1 sealed", "p2"]
+
+
+class _Failing:
+    """Steps that cannot change a placement."""
+
+    def __init__(self, steps: World) -> None:
+        self._steps = steps
+
+    async def place(self, placement: object, what: str) -> None:
+        raise CatalogUnavailable("away")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._steps, name)
+
+
+async def test_no_more_queues_are_sealed_in_a_second_than_there_may_be(world: World) -> None:
+    drives = await armed(world, *(f"q{number}" for number in range(4)))
+    world.clock.time = START
+    await sealed(Rounds(world, world.clock, 2.0), *([drive] for drive in drives))
+    begun = sorted(drive.move.facts["sealed_at"] - START for drive in drives)
+    assert begun == pytest.approx([0.0, 0.5, 1.0, 1.5], abs=0.05)
+
+
+async def test_a_seal_that_was_found_is_not_kept_waiting(world: World) -> None:
+    """Writes are held for it already."""
+    first, found = await armed(world, "first", "found")
+    rounds = Rounds(world, world.clock, 0.001)
+    await rounds.seal([first])
+    placement = world.placements[found.move.key]
+    await world.place(seal(placement, "found", world.clock.now(), PACE.max_segments), "seals the queue")
+    (drive,) = Crew(world, "found").mover().drives
+    while not (await drive.step()).ready:
+        pass
+    began = world.clock.monotonic()
+    await rounds.seal([drive])
+    assert world.clock.monotonic() - began < 1.0
+    assert world.chain("found") == ["p1 sealed", "p2"]
+
+
+async def test_a_round_that_has_begun_comes_to_its_end_though_its_caller_is_cancelled(world: World) -> None:
+    """Writes are held: to let go in the middle would leave that to others."""
+    (drive,) = await armed(world, "q")
+    world.hanging.add("q")
+    rounds = Rounds(world, world.clock, 1000.0)
+    calling = asyncio.create_task(rounds.seal([drive]))
+    await settled(lambda: world.chain("q") == ["p1", "sealing"])
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    world.hanging.clear()
+    await rounds.stop()
+    assert world.chain("q") == ["p1 sealed", "p2"]
+
+
+async def test_a_round_that_has_not_begun_is_given_up(world: World) -> None:
+    first, second = await armed(world, "first", "second")
+    rounds = Rounds(world, world.clock, 0.001)
+    await rounds.seal([first])
+    calling = asyncio.create_task(rounds.seal([second]))
+    await asyncio.sleep(0)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    await rounds.stop()
+    assert world.chain("second") == ["p1"]
