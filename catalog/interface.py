@@ -389,7 +389,8 @@ class Catalog(ABC):
         """Store a new plan (``version`` 1) and its moves. Raises PlanConflict(current) if the id is taken.
 
         Unless exactly this plan is stored already (a repeated write). The moves are stored first, some hundreds at a
-        time: what fails in between leaves some of them, which no verb shows before there is the plan.
+        time: what fails in between leaves some of them, which neither a verb nor a backup shows before there is the
+        plan.
         """
 
     @abstractmethod

@@ -13,7 +13,7 @@ import pymongo
 from pymongo.errors import OperationFailure
 
 from catalog.errors import SnapshotTooOld
-from catalog.model import AT_A_TIME, KINDS, Kept
+from catalog.model import AT_A_TIME, KINDS, Kept, Plan, PlannedMove
 from catalog.mongodb.documents import (
     read,
     read_move,
@@ -47,6 +47,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Kept]] = {
 
 async def snapshot(store: Store) -> AsyncGenerator[list[Kept], None]:
     """Yield everything that a backup keeps, as ``Catalog.snapshot``."""
+    plans: set[str] = set()
     async with store.snapshot() as session:
         for kind in KINDS:
             collection = store.database[f"{kind}s"]
@@ -56,7 +57,11 @@ async def snapshot(store: Store) -> AsyncGenerator[list[Kept], None]:
                     batch = [read(_READERS[kind], document) for document in documents]
                 except ValueError as error:
                     raise store.unavailable(f"{kind}s: {error}") from error
-                yield batch
+                plans.update(value.id for value in batch if isinstance(value, Plan))
+                # Those of a plan that is still being stored, or removed, have no plan.
+                batch = [value for value in batch if not isinstance(value, PlannedMove) or value.plan in plans]
+                if batch:
+                    yield batch
                 condition = {"_id": {"$gt": documents[-1]["_id"]}}
 
 

@@ -15,7 +15,12 @@ _READS: dict[str, tuple[str, Callable[[Any, str], Kept]]] = {
     "placement": (f"{placements.COLUMNS} FROM placements p ORDER BY p.project, p.queue", placements.decode),
     "move": (f"{moves.FREE_COLUMNS} FROM moves ORDER BY id", moves.decode),
     "plan": (f"{plans.COLUMNS} FROM plans ORDER BY id", plans.decode),
-    "planned_move": (f"{plans.MOVE_COLUMNS} FROM planned_moves ORDER BY plan, number", plans.decode_move),
+    "planned_move": (
+        # Those of a plan that is still being stored have no plan yet.
+        f"{plans.MOVE_COLUMNS} FROM planned_moves WHERE plan IN (SELECT id FROM plans)"  # noqa: S608 - constants
+        " ORDER BY plan, number",
+        plans.decode_move,
+    ),
 }
 
 

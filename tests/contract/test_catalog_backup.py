@@ -125,6 +125,13 @@ async def test_an_empty_catalog(empty: Catalog) -> None:
     await empty.close()
 
 
+async def test_moves_of_a_plan_that_is_still_being_stored_are_not_in_the_snapshot(empty: Catalog) -> None:
+    partitions = [partition("p1"), partition("p2")]
+    await load(empty, [*partitions, *WHOLE.moves])
+    assert await taken(empty) == partitions
+    await empty.close()
+
+
 async def test_statistics_of_before_a_load_are_not_shown_after_it(full: Catalog) -> None:
     found = Statistics(StatisticsSubject.PROJECT, "project", 3, begun=1.0, ended=2.0)
     await full.put_statistics(StatisticsSubject.PROJECT, [found], since="", until=None)

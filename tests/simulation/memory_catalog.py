@@ -523,7 +523,8 @@ class Store:
         }
 
     def kept(self) -> list[Kept]:
-        return [value for held in self._kept().values() for _, value in sorted(held.items())]
+        values = (value for held in self._kept().values() for _, value in sorted(held.items()))
+        return [value for value in values if not isinstance(value, PlannedMove) or value.plan in self.plans]
 
     def begin_load(self, replace: bool) -> str:
         movers = sorted({holder.name for id_, holder in self.holders.items() if not self.moves[id_].finished})
