@@ -40,7 +40,7 @@ def initialise(uri: str, n: int) -> bool:
     """Open and initialise the catalog at the same moment as the other processes; tell whether it passes the check."""
 
     async def run() -> bool:
-        _gate.wait(60)
+        _gate.wait(240)
         catalog = await open_catalog(uri)
         await catalog.init()
         await catalog.check()
@@ -68,7 +68,7 @@ def race(uri: str, queues: list[str], tasks: int, n: int) -> list[tuple[Placemen
     async def run() -> list[tuple[Placement, bool]]:
         catalog = await open_catalog(uri)
         await catalog.list_partitions()  # connected
-        _gate.wait(60)
+        _gate.wait(240)
         results = []
         for queue in queues:
             candidates = [placement(queue, f"p{(n + t) % 3 + 1}", since=n + t / 1000) for t in range(tasks)]
@@ -85,7 +85,7 @@ def increment(uri: str, key: QueueKey, times: int, n: int) -> int:
     async def run() -> int:
         catalog = await open_catalog(uri)
         current = await catalog.get_placement(key)
-        _gate.wait(60)
+        _gate.wait(240)
         attempts = done = 0
         chance = random.Random(n)
         while done < times:
@@ -119,7 +119,7 @@ def begin_moves(uri: str, queues: list[str], tasks: int, n: int) -> list[tuple[s
                 return queue, False, refused.current.id
             return queue, True, candidate.id
 
-        _gate.wait(60)
+        _gate.wait(240)
         results = []
         for queue in queues:
             results += await asyncio.gather(*(begin(queue, t) for t in range(tasks)))
@@ -143,7 +143,7 @@ def drive(uri: str, move_id: str, times: int, n: int) -> tuple[list[tuple[int, i
         done: list[tuple[int, int]] = []
         answers: Counter[str] = Counter()
         watched: Holder | None = None
-        _gate.wait(60)
+        _gate.wait(240)
         while len(done) < times:
             try:
                 current = await catalog.take_move(move_id, f"mover-{n}", 60.0, over=watched)

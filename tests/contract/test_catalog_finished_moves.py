@@ -171,7 +171,7 @@ def _expected(query: dict[str, Any]) -> list[str]:
 
 
 def _run(connection: sqlite3.Connection, query: dict[str, Any], path: str) -> list[Move]:
-    filters = [query.get(name) for name in ("project", "queue", "partition", "states", "plan", "after")]
+    filters = [query.get(name) for name in ("project", "queue", "partition", "states", "plan", "ids", "after")]
     states: Collection[MoveState] | None = query["states"]
     return moves.list_all(connection, *filters[:3], states, *filters[4:], 10, path)
 
