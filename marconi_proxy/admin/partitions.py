@@ -9,7 +9,7 @@ import falcon.asgi
 
 from catalog import Catalog
 from catalog.errors import HostTaken, PartitionConflict, PartitionInUse
-from catalog.model import Partition
+from catalog.model import COMING_STATES, Partition
 from marconi_proxy.admin import partition_json, pins
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.discovery import SeveralStores
@@ -113,7 +113,10 @@ class Partitions:
             await self._check_takes("repin", repin, partition)
         # Nothing is pinned elsewhere for a partition that stays: then the catalog refuses, and says why.
         changed = None
-        if not await self._catalog.list_placements(partitions=[partition], limit=1):
+        if not (
+            await self._catalog.list_placements(partitions=[partition], limit=1)
+            or await self._catalog.list_moves(partition=partition, states=COMING_STATES, limit=1)
+        ):
             changed = await self._clear_pins(partition, repin)
         try:
             await self._catalog.remove_partition(partition)

@@ -504,6 +504,13 @@ def test_who_was_pinned_since_is_said(selection, tenants, said):
     assert " | ".join(changes(made, layout([queue("q")], tenants=tenants))) == said
 
 
+@pytest.mark.parametrize("parts", [partitions("p1", "p2"), partitions("p1", "p2", p3=cordoned("p3"))])
+def test_a_partition_to_which_tenants_are_to_be_pinned_still_takes_queues(parts):
+    made = planned(replace(DRAIN, repin="p3"), layout([queue("q")]))
+    said = "partition p3, to which tenants are to be pinned, takes no more queues"
+    assert said in changes(made, layout([queue("q")], parts))
+
+
 def test_a_group_that_is_larger_than_the_surplus_stays():
     found = [
         queue("q"),

@@ -24,6 +24,11 @@ def changes(whole: WholePlan, layout: Layout) -> list[str]:
             found.append(f"partition {name} takes no more queues")
         if list(partition.api_versions) != relied_on["api_versions"]:
             found.append(f"partition {name} speaks other versions of the API")
+    repin = plan.preconditions["selection"].get("repin")
+    if repin is not None:
+        to = situation.partitions.get(repin)
+        if to is None or not takes(to):
+            found.append(f"partition {repin}, to which tenants are to be pinned, takes no more queues")
     for move in whole.moves:
         placement, name = situation.placements.get(move.key), called(move.project, move.queue)
         if placement is None:
