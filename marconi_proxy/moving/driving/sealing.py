@@ -252,10 +252,14 @@ class Round:
     async def _bring_in_step(self, entry: _Entry) -> None:
         """What was changed since it was prepared: from the seal on, clients change no metadata and no subscriptions."""
         move, placement = entry.drive.move, entry.placement
-        left = max(_LEAST, entry.limit - self._clock.monotonic())
         # First, so that metadata, too, are not changed any more once they are compared.
-        await self._steps.close(placement, left)
-        await self._steps.bring_in_step(move.key, placement.segments[-1], opened(move, placement), left)
+        await self._steps.close(placement, self._left(entry))
+        target = opened(move, placement)
+        await self._steps.bring_in_step(move.key, placement.segments[-1], target, self._left(entry))
+
+    def _left(self, entry: _Entry) -> float:
+        """Seconds until the seal is given up."""
+        return max(_LEAST, entry.limit - self._clock.monotonic())
 
     async def _switch(self, entry: _Entry) -> None:
         drive, move = entry.drive, entry.drive.move
