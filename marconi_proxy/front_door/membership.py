@@ -32,6 +32,8 @@ CAPABILITIES = (CHAINS,)
 _RENEWALS_BETWEEN_SWEEPS = 30
 # Seconds between two reports of held writes, if there are any.
 _REPORT_INTERVAL = 0.5
+# After a renewal that failed, while a mover waits for what it was to acknowledge.
+_RETRY = 0.1
 
 
 class Reporter(Protocol):
@@ -103,8 +105,10 @@ class Membership:
         while True:
             # Whatever comes from here on is part of the next renewal.
             self._news.clear()
+            failed = True
             try:
                 await self._renew()
+                failed = False
                 renewals += 1
                 self._tried.set()
                 if renewals % _RENEWALS_BETWEEN_SWEEPS == 1:
@@ -116,7 +120,7 @@ class Membership:
                 LOG.exception("could not renew member %s", self.id)
             self._tried.set()
             self._mind_lapse()
-            await self._pause()
+            await self._pause(failed)
 
     async def _renew(self) -> None:
         writing = self._writing
@@ -147,8 +151,15 @@ class Membership:
             self._lapsed = True
             LOG.warning("the lease of this worker could not be renewed in time: it takes no writes until it can")
 
-    async def _pause(self) -> None:
-        """Wait until the next renewal is due: the interval, or until another seal can be acknowledged."""
+    async def _pause(self, failed: bool) -> None:
+        """Wait until the next renewal is due: the interval, or until another seal can be acknowledged.
+
+        One that the last renewal was to acknowledge, and that failed, is tried again soon: a mover waits for it with
+        writes held.
+        """
+        if failed and self._acks() - self._sent:
+            await asyncio.sleep(min(_RETRY, self._interval))
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(self._interval):
                 while True:
