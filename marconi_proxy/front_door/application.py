@@ -222,9 +222,8 @@ class FrontDoor:
         With our pseudonym in ``Via``, by which the admin API knows whom it would register.
         """
         peer = scope["client"][0] if scope["client"] else "an unknown address"
-        if peer not in self._loops:
-            if len(self._loops) < _LOOPS:
-                self._loops.add(peer)
+        if peer not in self._loops and len(self._loops) < _LOOPS:
+            self._loops.add(peer)
             LOG.error(
                 "%s %s came back from %s: a host of a partition leads to this front door; see marconi-proxy partition "
                 "list for which, and give it other hosts with marconi-proxy partition set",
