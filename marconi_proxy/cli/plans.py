@@ -218,10 +218,10 @@ class Planning(Watcher):
                 self.say(f"Nothing was moved. Next: marconi-proxy plan show {document['plan']['id']}")
                 return PLAN_COLUMNS, plan_row(document["summary"])
             cordoned = self.begin(admin, parsed_args)
-            if self.needless(admin, parsed_args):
-                self.say("There is nothing to move.")
-                return PLAN_COLUMNS, [None] * len(PLAN_COLUMNS)
             try:
+                if self.needless(admin, parsed_args):
+                    self.say("There is nothing to move.")
+                    return PLAN_COLUMNS, [None] * len(PLAN_COLUMNS)
                 plan = self._agreed(admin, body, parsed_args)
             except CommandError as error:
                 # Any other failure may have come after the plan was applied.
