@@ -29,7 +29,7 @@ class Export(AdminVerb):
     examples = """
   marconi-proxy move export -o moves.jsonl
   marconi-proxy move export --plan 20261121T080000-p5b01dd | jq .certificate
-  marconi-proxy move export --marker 20261121T080000-m3f9c2a -o later.jsonl
+  marconi-proxy move export --force -o moves.jsonl
 """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -42,7 +42,7 @@ class Export(AdminVerb):
         parser.add_argument("--queue", metavar="Q", help="those of queues of this name")
         parser.add_argument("--partition", metavar="P", help="those that left or reached it")
         parser.add_argument("--plan", metavar="ID", help="those of this plan")
-        parser.add_argument("--marker", metavar="ID", help="begin after this one")
+        parser.add_argument("--marker", metavar="ID", help="begin after this one, which may have ended later")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
