@@ -119,7 +119,7 @@ MUTATIONS = (
         transitions.switch,
         "Segment(placement.next_n, partition, physical)",
         "Segment(len(placement.segments), partition, physical)",
-        seed=15,
+        seed=21,
     ),
     Mutation(
         "marker-off-by-one",
@@ -254,7 +254,6 @@ MUTATIONS = (
         Lifecycle._delete_sealed,
         "for segment in ours.segments[:-1]:",
         "for segment in ():",
-        seed=15,
     ),
     Mutation(
         "purge-of-one",
@@ -267,7 +266,7 @@ MUTATIONS = (
         "not-in-step",
         "Metadata that was changed since the target was prepared is not brought there before the switch.",
         Round._bring_in_step,
-        "await self._steps.bring_in_step(move.key, placement.segments[-1], opened(move, placement), left)",
+        "await self._steps.bring_in_step(move.key, placement.segments[-1], target, self._left(entry))",
         "pass",
     ),
     Mutation(
