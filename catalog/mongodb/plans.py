@@ -58,7 +58,7 @@ class Plans:
             removed = await self._stored.delete_one(finished, session=session)
         if not removed.deleted_count and (stored := await self.get(plan_id)) is not None:
             raise PlanConflict(plan_id, stored)
-        # A crash before leaves moves of a plan that is gone: the removal, which is repeated, finds them.
+        # A crash before leaves moves of a plan that is gone: no verb or backup shows them, and nothing removes them.
         async with self._store.conversation(BATCH_TIMEOUT) as session:
             await self._moves.delete_many({"plan": plan_id}, session=session)
 

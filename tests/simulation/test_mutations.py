@@ -30,8 +30,8 @@ def test_a_unit_test_catches_it(mutation: Mutation) -> None:
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
-def test_it_breaks_what_it_says(mutation: Mutation) -> None:
-    """The words that it replaces are there, once."""
+def test_the_words_that_it_replaces_are_there(mutation: Mutation) -> None:
+    """Once. Else ``applied`` raises LookupError: the code has changed, and the mutation has to follow."""
     with mutation.applied():
         pass
 
