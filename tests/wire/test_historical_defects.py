@@ -42,13 +42,10 @@ def door(
     """A front door of two workers, and no partition yet."""
     logs = tmp_path_factory.mktemp(f"defects-{request.param}")
     catalog = new_catalog() if request.param == "mongodb" else f"sqlite:///{logs / 'catalog.db'}"
-    with pytest.MonkeyPatch.context() as environment:
-        # Workers that a test stops for a moment should have nothing to write just then: others would wait for SQLite.
-        environment.setenv("OS_DIRECTORY__MEMBER_INTERVAL", "60")
-        environment.setenv("OS_DIRECTORY__LEASE", str(LEASE))
-        environment.setenv("OS_DIRECTORY__TAKEOVER_AFTER", str(LEASE))
-        with marconi_proxy(catalog, logs) as proxy:
-            yield Door(proxy)
+    # Workers that a test stops for a moment should have nothing to write just then: others would wait for SQLite.
+    options = {"directory.member_interval": 60, "directory.lease": LEASE, "directory.takeover_after": LEASE}
+    with marconi_proxy(catalog, logs, options=options) as proxy:
+        yield Door(proxy)
 
 
 Stage = Callable[..., tuple[str, FakePartition]]
@@ -79,11 +76,9 @@ def stage(door: Door) -> Iterator[Stage]:
 def hasty(request: pytest.FixtureRequest, new_catalog: Callable[[], str], tmp_path: Path) -> Iterator[Door]:
     """A front door whose workers take over what they have watched for as short a time as may be set."""
     catalog = new_catalog() if request.param == "mongodb" else f"sqlite:///{tmp_path / 'catalog.db'}"
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("OS_DIRECTORY__LEASE", "10")
-        environment.setenv("OS_DIRECTORY__TAKEOVER_AFTER", "10")
-        with marconi_proxy(catalog, tmp_path) as proxy:
-            yield Door(proxy)
+    options = {"directory.lease": 10, "directory.takeover_after": 10}
+    with marconi_proxy(catalog, tmp_path, options=options) as proxy:
+        yield Door(proxy)
 
 
 @pytest.fixture
