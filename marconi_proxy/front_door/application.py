@@ -16,7 +16,6 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable
-from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -157,11 +156,14 @@ class FrontDoor:
         # A post that was forwarded before the news of a deletion came, may have created the queue anew.
         self._directory.on_removal = self._lifecycle.settle_later
         self._local = make_local_application(self._catalog, self._directory, settings.pages)
+        self._directory.on_identity = self._take_name
         await self._directory.start(START_PATIENCE)
-        with suppress(CatalogError):
-            self._own = pseudonym(await self._catalog.identity())
         # Before it serves: whoever is not registered must not write, and would refuse the first writes.
         await self._membership.start(START_PATIENCE if self._directory.synced else 0.0)
+
+    def _take_name(self, identity: str) -> None:
+        """The catalog has told which one it is: know what other front doors over it have forwarded."""
+        self._own = pseudonym(identity)
 
     def _hurry(self) -> None:
         """A write is over whose queue has changed meanwhile: tell so, if that may be a seal."""
@@ -390,10 +392,7 @@ class FrontDoor:
         for _ in range(_ROUNDS):
             placement, decision = await self._decide(key, route, call.target)
             if placement is not None and self._is_too_old(placement):
-                raise unavailable(
-                    "This server has lost touch with the catalog, and the queue was moved. The request was not "
-                    "processed; retry after Retry-After seconds."
-                )
+                placement, decision = await self._decide_latest(key, route, call.target)
             answer = await self._do(decision, call, key, placement, route, scope)
             if answer is not None:
                 return answer
@@ -468,9 +467,12 @@ class FrontDoor:
         placement = self._directory.cached(key) or await self._directory.find(key)
         decision = decide(placement, route, target)
         if decision is Outcome.LOOK:
-            placement = await self._directory.look(key)
-            decision = decide(placement, route, target, latest=True)
+            return await self._decide_latest(key, route, target)
         return placement, decision
+
+    async def _decide_latest(self, key: QueueKey, route: Route, target: bytes) -> tuple[Placement | None, Decision]:
+        placement = await self._directory.look(key)
+        return placement, decide(placement, route, target, latest=True)
 
     async def _do(
         self,

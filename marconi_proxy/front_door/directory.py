@@ -53,7 +53,8 @@ class Directory:
 
     ``applied`` is the position of the last change taken in; ``synced`` whether the feed is alive. ``on_removal`` is
     called for the removal of a placement that was known here: calls may have been forwarded by it before the news came.
-    ``on_seal`` is called when the feed has shown a seal, which a mover waits for this worker to acknowledge. ``clock``:
+    ``on_seal`` is called when the feed has shown a seal, which a mover waits for this worker to acknowledge.
+    ``on_identity`` is called with the catalog's identity each time this worker gets in step with it. ``clock``:
     monotonic seconds, also while the machine sleeps.
     """
 
@@ -78,6 +79,7 @@ class Directory:
         self._awaited: dict[QueueKey, asyncio.Future[None]] = {}
         self.on_removal: Callable[[QueueKey, Segment], None] | None = None
         self.on_seal: Callable[[], None] | None = None
+        self.on_identity: Callable[[str], None] | None = None
         self._tenants: LRUCache[str, Tenant | None] = LRUCache(_TENANTS)
         self._reads: dict[QueueKey, asyncio.Task[Placement | None]] = {}
         self._upstreams: dict[str, Upstream] = {}
@@ -262,6 +264,8 @@ class Directory:
                 self._fence.missed()
             await self._load_partitions()
             await self._load_seals()
+            if self.on_identity is not None:
+                self.on_identity(await self._catalog.identity())
             LOG.info("in step with the catalog at position %d", event.position)
             self.synced = True
             self._first_sync.set()

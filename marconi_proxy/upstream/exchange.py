@@ -150,8 +150,9 @@ class Upstream:
         """Take over what an operator changed; calls under way end where they are."""
         if partition.hosts != self.partition.hosts:
             self._balancer = self._balance(partition, {h.url: h for h in self._balancer.hosts})
+            self.fences = False
         self.partition = partition
-        self.fences = partition.fences
+        self.fences = self.fences or partition.fences
 
     async def send(self, call: Call, *, within: float | None = None) -> Answer:
         """Send a call to a host of the partition. Raises UpstreamError, of which only NotSent means "nothing done".

@@ -46,7 +46,9 @@ class Crew:
         drives = [Drive(steps, PACE, self.world.clock, self._chance, move, token, watched) for move, token in held]
 
         async def seal(ready: Sequence[Drive]) -> None:
-            await Round(steps, self.world.clock, ready).run()
+            round_ = Round(steps, self.world.clock, ready)
+            await round_.prove()
+            await round_.run()
 
         return Convoy(drives, seal, asyncio.Semaphore())
 

@@ -737,3 +737,19 @@ async def test_how_long_the_feed_has_been_silent(catalog: Staged, pool: Pool) ->
     now = 110.0
     assert directory.silence() == 3.0
     await directory.stop()
+
+
+# -- identity ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_catalog_s_identity_is_told_when_it_can_be_read(catalog: Staged, pool: Pool) -> None:
+    """However late that is: a worker may start while the catalog is away."""
+    told: list[str] = []
+    directory = Directory(catalog, lambda p: Upstream(p, pool, Limits(), random.Random(1)), 100)  # type: ignore[arg-type]
+    directory.on_identity = told.append
+    catalog.fail("identity")
+    await directory.start(0.0)
+    assert told == []
+    await settled(lambda: directory.synced)
+    assert told == [await catalog.real.identity()]
+    await directory.stop()

@@ -286,7 +286,7 @@ TIED = replace(OPEN, epoch=2, group="source")
 
 @OFFERED
 @pytest.mark.parametrize("known", [SWITCHED, SINGLE, TIED], ids=["two segments", "one of them", "dead-letter queue"])
-async def test_reads_of_a_queue_that_was_moved_end_when_movers_stop_waiting(
+async def test_reads_of_a_queue_that_was_moved_ask_the_catalog_when_movers_stop_waiting(
     stage: Stage, known: Placement, offer: bool
 ) -> None:
     """Its older segments may be deleted by then, and a dead-letter queue's name be used again."""
@@ -298,14 +298,30 @@ async def test_reads_of_a_queue_that_was_moved_end_when_movers_stop_waiting(
     assert call.status != 503
     seen = len(stage.p1.log + stage.p2.log)
     stage.clock.now += 0.1
+    stage.catalog.fail("get_placement")
     call = await stage.call("GET", f"{QUEUE}/stats", offer=offer).ended()
     assert call.status == 503
-    assert b"The request was not processed" in call.answer
+    assert b"Nothing was done" in call.answer
     assert len(stage.p1.log + stage.p2.log) == seen
+    # The feed is cut, and the catalog is not.
+    asked = stage.catalog.calls["get_placement"]
+    assert await stage.ask("GET", f"{QUEUE}/stats", offer=offer) != 503
+    assert stage.catalog.calls["get_placement"] == asked + 1
     # A proof of life is enough.
     stage.catalog.show(Synced(900, fresh=False))
     await settled(lambda: stage.door._directory.applied == 900)
     assert await stage.ask("GET", f"{QUEUE}/stats", offer=offer) != 503
+
+
+async def test_a_reader_that_is_cut_off_from_changes_goes_by_what_the_catalog_has_now(stage: Stage) -> None:
+    for step in (SEALED, SWITCHED):
+        await stage.put(step)
+    await stage.ask("GET", f"{QUEUE}/stats")
+    await stage.put(SINGLE, show=False)
+    stage.clock.now += LINGER + 0.1
+    stage.p1.log.clear()
+    assert await stage.ask("GET", f"{QUEUE}/stats") == 201
+    assert stage.p1.log == []
 
 
 @OFFERED
@@ -610,6 +626,25 @@ async def test_a_refused_write_of_an_aborted_seal_is_done_where_it_was_refused(s
     stage.p1.replies.append(closed)
     assert await stage.ask(*POST, {"messages": []}, offer=offer) == 201
     assert stage.p1.epochs[-2:] == [None, f"{BORN}/3"]
+
+
+async def test_that_a_host_fences_is_known_on_until_the_partition_has_other_hosts(stage: Stage) -> None:
+    await stage.put(SEALED, show=False)
+    await stage.put(abort(SEALED, 6.0), show=False)
+    stage.p1.replies.append(closed)
+    assert await stage.ask(*POST, {"messages": []}) == 201
+    known = await stage.catalog.real.get_partition("p1")
+    assert known is not None
+    (host,) = known.hosts
+    for version, changes, epoch in (
+        (2, {"weight": 7}, f"{BORN}/3"),
+        (3, {"hosts": (host, "http://127.0.0.1:1")}, None),
+    ):
+        await stage.catalog.real.replace_partition(replace(known, **changes, version=version))
+        stage.catalog.show(Change(900 + version, ChangeSubject.PARTITION, ("p1",)))
+        await settled(lambda version=version: stage.door._directory.applied == 900 + version)
+        assert await stage.ask(*POST, {"messages": []}) == 201
+        assert stage.p1.epochs[-1] == epoch
 
 
 @OFFERED

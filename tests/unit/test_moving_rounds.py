@@ -173,3 +173,18 @@ async def test_a_round_that_has_not_begun_is_given_up(world: World) -> None:
         await calling
     await rounds.stop()
     assert world.chain("second") == ["p1"]
+
+
+async def test_a_round_that_does_not_know_yet_which_members_live_is_given_up(world: World) -> None:
+    """It holds no writes, and may wait for a lease: a mover that is to end does not wait for that."""
+    (drive,) = await armed(world, "q")
+    world.sightings["w2"] = world.sightings["w2"]._replace(silence=0.0, proven=False)
+    rounds = Rounds(world, world.clock, 1000.0)
+    calling = asyncio.create_task(rounds.seal([drive]))
+    began = world.clock.monotonic()
+    await settled(lambda: world.clock.monotonic() > began + 1.0)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    await rounds.stop()
+    assert world.chain("q") == ["p1"]

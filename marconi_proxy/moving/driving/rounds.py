@@ -37,15 +37,18 @@ class Rounds:
             self._free_at = begin + len(drives) / self._per_second
             if begin > now:
                 await self._clock.sleep(begin - now)
-        round_ = asyncio.create_task(Round(self._steps, self._clock, drives).run(), name="a round of seals")
-        self._running.add(round_)
-        round_.add_done_callback(self._ended)
-        await asyncio.shield(round_)
+        round_ = Round(self._steps, self._clock, drives)
+        # It takes up to a lease, holds no writes, and so ends with its caller.
+        await round_.prove()
+        running = asyncio.create_task(round_.run(), name="a round of seals")
+        self._running.add(running)
+        running.add_done_callback(self._ended)
+        await asyncio.shield(running)
 
-    def _ended(self, round_: asyncio.Task[None]) -> None:
-        self._running.discard(round_)
-        if not round_.cancelled():
-            round_.exception()  # its caller may be gone
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        self._running.discard(running)
+        if not running.cancelled():
+            running.exception()  # its caller may be gone
 
     async def stop(self) -> None:
         """Wait for the rounds that have begun."""

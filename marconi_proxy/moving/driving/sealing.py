@@ -92,13 +92,24 @@ class _Entry:
 
 
 class Round:
-    """``run`` it once. ``drives`` are one group, and ready, which is what their last step returned."""
+    """``prove`` it, then ``run`` it, once. ``drives`` are one group, and ready, which is what their last step
+    returned."""
 
     def __init__(self, steps: Steps, clock: Clock, drives: Sequence[Drive]) -> None:
         self._steps = steps
         self._clock = clock
         self._open = [_Entry(drive) for drive in drives]
         self._failure: Exception | None = None
+
+    async def prove(self) -> None:
+        """Return once it is known which members live. A mover that has just started waits here until each has renewed,
+        or was silent for so long that it is not waited for with writes held; unless they are held already. Raises
+        CatalogError."""
+        while not any(entry.is_sealed for entry in self._open):
+            members = await self._steps.members()
+            if all(s.proven or s.silence > s.member.patience * _FRESH for s in members):
+                break
+            await self._clock.sleep(_UNPROVEN_GLANCE)
 
     async def run(self) -> None:
         """Seal, wait, and switch or abort. Raises the first CatalogError when all that can be done was: the next step
@@ -108,7 +119,7 @@ class Round:
             if entry.is_sealed:
                 self._resume(entry)
         if armed:
-            members = await self._proven() if len(armed) == len(self._open) else await self._steps.members()
+            members = await self._steps.members()
             obstacle = unfit(members)
             for entry in armed:
                 why = obstacle or unheard(entry.drive.move, members)
@@ -125,15 +136,6 @@ class Round:
             await self._each([e for e in self._open if e.placement.group is None], self._switch)
         if self._failure is not None:
             raise self._failure
-
-    async def _proven(self) -> list[Sighting]:
-        """Return the members once it is known which of them live. A mover that has just started waits here until each
-        has renewed, or was silent for so long that it is not waited for with writes held."""
-        while True:
-            members = await self._steps.members()
-            if all(s.proven or s.silence > s.member.patience * _FRESH for s in members):
-                return members
-            await self._clock.sleep(_UNPROVEN_GLANCE)
 
     def _mark(self, name: str) -> None:
         for entry in self._open:

@@ -21,6 +21,8 @@ from partition.storage.mongodb.documents import Document, queue_id, undeclared
 from partition.storage.mongodb.schema import FENCED, STORE, VERSION
 
 if TYPE_CHECKING:
+    from pymongo.asynchronous.client_session import AsyncClientSession
+
     from partition.storage.mongodb.numbers import Numbers
     from partition.storage.mongodb.posting import Posting
     from partition.storage.mongodb.store import Store
@@ -65,7 +67,7 @@ class Marks:
         """Set the mark, unless a higher one of its life is there; return when no post of before is under way."""
         async with self._store.writing() as session:
             # Before the first mark, so that none is ever in a store that earlier releases open.
-            await self._store.store.update_one({"_id": STORE}, {"$set": {"version": FENCED}}, session=session)
+            await self._set_version(FENCED, session)
             while True:
                 wanted: dict[str, Any] = {"_id": queue_id(key)}
                 known = await self._store.unsettled.find_one(wanted, {"closed": 1}, session=session)
@@ -91,6 +93,8 @@ class Marks:
                 )
                 if found is not None:
                     break
+            # Again: who reopens all queues may have set it back before this mark, and looked for marks before it.
+            await self._set_version(FENCED, session)
             await self._posting.wait_for_earlier(found["queue"], found["last"], session)
 
     async def reopen(self) -> int:
@@ -100,5 +104,11 @@ class Marks:
             result, _ = await self._store.repeated(
                 lambda: self._store.queues.update_many({"closed": {"$exists": True}}, change, session=session)
             )
-            await self._store.store.update_one({"_id": STORE}, {"$set": {"version": VERSION}}, session=session)
+            await self._set_version(VERSION, session)
+            if await self._store.queues.find_one({"closed": {"$exists": True}}, {"_id": 1}, session=session):
+                # A mark came meanwhile.
+                await self._set_version(FENCED, session)
         return int(result.matched_count)
+
+    async def _set_version(self, version: int, session: AsyncClientSession) -> None:
+        await self._store.store.update_one({"_id": STORE}, {"$set": {"version": version}}, session=session)
