@@ -29,6 +29,8 @@ hypothesis.settings.load_profile("marconi")
 # together with the fixture below: the socket goes when garbage is collected, and must do so while this is in force.
 FORGOTTEN_SOCKETS = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
+_WIRE = Path(__file__).parent / "wire"
+
 
 def pytest_configure() -> None:
     """Let SIGINT end what tests start: whoever runs them in the background may have it ignored, and children too."""
@@ -36,9 +38,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that ask for the most time: no process of a parallel run waits for them at the end."""
+    """Mark those of real servers, and begin with the files that ask for the most time: no process of a parallel run
+    waits for them at the end."""
     asked: dict[Path, float] = {}
     for item in items:
+        if item.path.is_relative_to(_WIRE):
+            item.add_marker("wire")
         mark = item.get_closest_marker("timeout")
         asked[item.path] = max(asked.get(item.path, 0.0), float(mark.args[0]) if mark else 0.0)
     items.sort(key=lambda item: -asked[item.path])

@@ -19,12 +19,13 @@ from catalog import Catalog
 from catalog.model import TOPIC_PREFIX
 from marconi_proxy.front_door.pages import PageLimits
 from tests.contract.listing_stage import ALL_VERSIONS, PARTITIONS, Metadata, Tenant, Walk
+from tests.depth import DEEP
 
 # Neighbours in the order of bytes, which is neither that of locales nor that of names without case.
 NAMES = ["-", "-.", "0", "A", "A-", "Aa", "B", "Z", "_", "__", "a", "a-", "a-0", "a.", "a0", "aA", "aa", "b", "z", "zz"]
 # So many walks has each of so many tenants.
 WALKS = 10
-TENANTS = {"memory": 60, "sqlite": 15, "mongodb": 4}
+TENANTS = {"memory": 60, "sqlite": 15, "mongodb": 4} if DEEP else {"memory": 20, "sqlite": 6, "mongodb": 2}
 PATIENCE = 30.0
 
 
@@ -91,6 +92,7 @@ def _limits(chance: random.Random) -> PageLimits:
     return PageLimits(scan=chance.randint(1, 12), ask=chance.randint(1, 12), deadline=PATIENCE)
 
 
+@pytest.mark.slow
 async def test_what_is_there_throughout_is_shown_once_and_in_order(
     catalog: Catalog, catalog_kind: str, record_property: Any
 ) -> None:

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 # How many runs of operations are drawn, and then drawn anew; the usual ones are the same each time.
 _ASKED_FOR = os.environ.get("MARCONI_TEST_MODEL_RUNS")
 # Fewer for MongoDB, where every run makes a database and every call is a round trip.
-RUNS = {driver: int(_ASKED_FOR or 60) // (4 if driver == "mongodb" else 1) for driver in DRIVERS}
+RUNS = {driver: int(_ASKED_FOR or 40) // (4 if driver == "mongodb" else 1) for driver in DRIVERS}
 
 TTLS = st.sampled_from([60, 61, 90, 300])
 LIMITS = st.integers(1, 6)

@@ -61,6 +61,7 @@ FAILURES = {
 AGAIN = {"another move is ordered, and armed", "the move is reversed, and the way back armed"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize(("switches", "failures", "lag"), BOUNDS)
 def test_every_interleaving_keeps_every_promise_and_can_end_well(
