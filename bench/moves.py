@@ -15,12 +15,23 @@ Nothing may go wrong meanwhile: what clients saw is judged by the checker of the
 broken, with 1 as the exit status: a promise, an answer that was not due, a 99th percentile of ``paused`` over 250 ms,
 or with --frozen a seal that held writes for more than 2 s.
 
+What else there is, by options; each of them alone, and all together, next to nothing of it, with --all:
+
+    --planned N    a plan moves N more queues of the project together with those of the clients; the figures are of the
+                   first of its moves
+    --finished N   records of moves that have finished, of the same partitions
+    --members N    members besides the four workers: one process that follows the feed once, and acknowledges each seal
+                   for each of them, so as many writes as so many workers make
+
+With --all, a 99th percentile of more than half as much again as without is a fault, too.
+
 A dozen processes take part in each pause: on a machine without an idle processor they wait for one each time that it is
 their turn, which is why its load is shown. The traffic is such that two processors are not kept busy by it.
 
     python -m bench.moves                       200 moves, the catalog on MongoDB
     python -m bench.moves --catalog sqlite
     python -m bench.moves --frozen --moves 5
+    python -m bench.moves --all --moves 100     two tables, of half an hour each
 """
 
 from __future__ import annotations
@@ -28,8 +39,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
 import os
 import random
+import secrets
 import signal
 import statistics
 import sys
@@ -37,15 +50,18 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import NamedTuple
 
+from bench.crowd import attend
 from catalog.interface import Catalog
-from catalog.model import FINISHED_STATES, Move, MoveState
+from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, Placement, PlacementState, Segment
 from catalog.opening import open_catalog
 from tests.checker.judge import Violation, judge
 from tests.checker.record import History
-from tests.servers.mongod import mongod_replica_set
+from tests.servers.marconi import CommandFailed
+from tests.servers.mongod import ReplicaSet, mongod_replica_set, with_database
 from tests.servers.suspension import suspend
 from tests.wire.keep_alive import KeepAlive
 from tests.wire.soak import dialect
@@ -55,26 +71,55 @@ from tests.wire.soak.traffic import traffic
 
 QUEUES = 8
 # Seconds: the older segments are retired soon, and no lease ends while a worker is frozen.
-QUIET = {"moving.linger": 0.5, "directory.lease": 30.0, "directory.member_interval": 2.0}
+QUIET = {
+    "moving.linger": 0.5,
+    "directory.lease": 30.0,
+    "directory.member_interval": 2.0,
+    "moving.keep_finished": 1_000_000,
+}
 # Milliseconds: how long writes wait for a quiet move in 99 of 100 cases, and for a worker that stands still.
 PAUSE, HELD = 250.0, 2000.0
+# A 99th percentile is flat if it is no more than so many times that of the same without what makes it grow.
+FLAT = 1.5
 # Seconds to wait for a move.
 PATIENCE = 60.0
-# Of a pause, from its beginning: until the seal was stored, until the mover was shown it by the feed, until all workers
-# had acknowledged it, and until the target was in step; what is left is the switch.
-PARTS = ("seal_ms", "shown_ms", "acks_ms", "in_step_ms")
+BATCH = 500
+BORN = "0123456789abcdef"
+# Of a pause, from its beginning: until the seal was stored, until all workers had acknowledged it, and until the target
+# was in step; what is left is the switch.
+PARTS = ("seal_ms", "acks_ms", "in_step_ms")
 _SWITCHED = frozenset({MoveState.DRAINING, MoveState.LINGERING, MoveState.RETIRED, *FINISHED_STATES})
 _UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 
 
-class Bench:
-    """``pace``: seconds between two posts of a producer, on the average."""
+class Scale(NamedTuple):
+    """What there is besides: the options of these names."""
 
-    def __init__(self, system: System, moves: int, pace: float, *, frozen: bool) -> None:
+    planned: int = 0
+    finished: int = 0
+    members: int = 0
+
+
+SCALES = (
+    Scale(),
+    Scale(planned=200),
+    Scale(planned=3_000),
+    Scale(planned=20_000),
+    Scale(finished=100_000),
+    Scale(members=196),
+    Scale(20_000, 100_000, 196),
+)
+
+
+class Bench:
+    """``pace``: seconds between two posts of a producer, on the average. ``planned``: queues of a plan, if any."""
+
+    def __init__(self, system: System, moves: int, pace: float, *, frozen: bool, planned: int = 0) -> None:
         self._system = system
         self._moves = moves
         self._pace = pace
         self._frozen = frozen
+        self._planned = planned
         self._queues = [f"q{n}" for n in range(QUEUES)]
         self._journal = Journal({queue: History() for queue in self._queues})
         self._admin = KeepAlive(system.admin, {"Content-Type": "application/json"})
@@ -90,9 +135,12 @@ class Bench:
         catalog = await open_catalog(self._system.catalog)
         try:
             async with traffic(catalog, doors[0], self._journal, *self._clients(doors)):
-                await asyncio.sleep(3.0)
-                for n in range(self._moves):
-                    await self._one(catalog, self._queues[n % QUEUES])
+                if self._planned:
+                    await self._plan(catalog)
+                else:
+                    await asyncio.sleep(3.0)
+                    for n in range(self._moves):
+                        await self._one(catalog, self._queues[n % QUEUES])
         finally:
             self._admin.close()
             await catalog.close()
@@ -112,6 +160,33 @@ class Bench:
             producers.append(Producer(f"p{n}", "v2", doors[n % 2], self._journal, [queue], chance, self._pace))
             consumers.append(Consumer(f"c{n}", "v2", doors[(n + 1) % 2], self._journal, [queue], chance, {queue: 60.0}))
         return producers, consumers
+
+    async def _plan(self, catalog: Catalog) -> None:
+        """Let a plan move these and many more queues; return when enough of them are switched."""
+        source, target = list(self._system.nodes)[:2]
+        names = [f"planned-{n:05}" for n in range(self._planned)]
+        node = KeepAlive(self._system.nodes[source][0].address, HEADERS)
+        for name in names:
+            reply = await node.ask("PUT", dialect.queue_path("v2", name))
+            if reply is None or reply.status != 201:
+                raise RuntimeError(f"a queue was not created: {reply}")
+        node.close()
+        placements = [Placement(PROJECT, n, 1, PlacementState.OPEN, (Segment(0, source, n),), born=BORN) for n in names]
+        for start in range(0, len(placements), BATCH):
+            await catalog.insert_placements(placements[start : start + BATCH])
+        proxy = self._system.doors[0]
+        await asyncio.to_thread(proxy.run, "move", "tenant", PROJECT, "--to", target, "--pin", "--yes", "--no-wait")
+        (plan,) = await catalog.list_plans(limit=1)
+        enough = min(self._moves, len(names))
+        deadline = time.monotonic() + PATIENCE + enough
+        while len(self.moves) < enough:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"plan {plan.id} has switched {len(self.moves)} queues, and not {enough}")
+            await asyncio.sleep(1.0)
+            self.moves = await catalog.list_moves(plan=plan.id, states=_SWITCHED, limit=BATCH)
+            self.runnable.append(runnable())
+        with suppress(CommandFailed):  # it has ended by itself
+            await asyncio.to_thread(proxy.run, "plan", "stop", plan.id)
 
     async def _one(self, catalog: Catalog, queue: str) -> None:
         """Move a queue to where it is not; return when it is switched."""
@@ -180,7 +255,8 @@ class Bench:
         shown: dict[str, object] = {"moves": len(self.moves), "posts": len(self._journal.posts)}
         shown["usual post (ms)"] = round(statistics.median(t.seconds for t in self._journal.posts) * 1000.0, 1)
         shown["paused (ms)"] = summary([move.pause_ms for move in self.moves if move.pause_ms is not None])
-        shown["felt (ms)"] = summary(self.felt)
+        if self.felt:
+            shown["felt (ms)"] = summary(self.felt)
         for name in PARTS:
             shown[f"  {name} (ms)"] = summary([part for move in self.moves if (part := measured(move, name))])
         if self.aborted:
@@ -215,6 +291,52 @@ def measured(move: Move, name: str) -> float | None:
     return None
 
 
+async def stock(uri: str, partitions: Sequence[str], finished: int) -> None:
+    """Prepare the catalog at ``uri``, with so many records of moves that have finished."""
+    catalog = await open_catalog(uri)
+    try:
+        await catalog.init()
+        token = await catalog.begin_load(replace=False)
+        for start in range(0, finished, BATCH):
+            await catalog.load(token, [ended_move(n, *partitions) for n in range(start, min(start + BATCH, finished))])
+        await catalog.end_load(token)
+    finally:
+        await catalog.close()
+
+
+def ended_move(number: int, source: str, target: str) -> Move:
+    log = tuple(LogEntry(float(n), state, "it went on") for n, state in enumerate((MoveState.PLANNED, MoveState.DONE)))
+    certificate = {"move": f"ended-{number}", "pause_ms": 50.0}
+    return Move(
+        f"ended-{number}",
+        PROJECT,
+        f"ended-{number}",
+        source,
+        target,
+        state=MoveState.DONE,
+        log=log,
+        pause_ms=50.0,
+        certificate=certificate,
+        born=BORN,
+        toward=target,
+    )
+
+
+@contextmanager
+def crowd(uri: str, members: int) -> Iterator[None]:
+    """Let so many members be there."""
+    if not members:
+        yield
+        return
+    process = multiprocessing.get_context("spawn").Process(target=attend, args=(uri, members, QUIET["directory.lease"]))
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
     """Let a process stand still until the block ends."""
@@ -240,31 +362,59 @@ def summary(values: Sequence[float]) -> dict[str, float]:
     }
 
 
+def measure(mongods: ReplicaSet, arguments: argparse.Namespace, scale: Scale) -> tuple[dict[str, object], list[str]]:
+    """Return the figures of one run, and what is broken."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        on_mongodb = arguments.catalog == "mongodb"
+        database = f"catalog_{secrets.token_hex(6)}"
+        catalog = with_database(mongods.uri(), database) if on_mongodb else f"sqlite:///{directory / 'catalog.db'}"
+        asyncio.run(stock(catalog, ("sqlite", "mongodb"), scale.finished))
+        with running(mongods, None, directory, {**OPTIONS, **QUIET}, catalog) as system, crowd(catalog, scale.members):
+            # All begin on the first one.
+            system.doors[0].run("tenant", "set", PROJECT, "--pin", next(iter(system.nodes)))
+            bench = Bench(system, arguments.moves, arguments.pace, frozen=arguments.frozen, planned=scale.planned)
+            asyncio.run(bench.run())
+    return bench.figures(), bench.faults()
+
+
+def show(figures: dict[str, object], broken: list[str]) -> None:
+    for name, figure in figures.items():
+        told = "  ".join(f"{part} {n}" for part, n in figure.items()) if isinstance(figure, dict) else figure
+        print(f"{name:>26}  {told}")
+    print("\n".join(f"BROKEN: {fault}" for fault in broken) or "nothing is broken", flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--moves", type=int, default=200)
     parser.add_argument("--pace", type=float, default=0.2, help="seconds between two posts of one of 8 producers")
     parser.add_argument("--catalog", choices=["mongodb", "sqlite"], default="mongodb")
     parser.add_argument("--frozen", action="store_true", help="freeze a worker before each move")
+    parser.add_argument("--planned", type=int, default=0, metavar="N")
+    parser.add_argument("--finished", type=int, default=0, metavar="N")
+    parser.add_argument("--members", type=int, default=0, metavar="N")
+    parser.add_argument("--all", action="store_true", help="all scales, one after the other")
     parser.add_argument("-f", "--format", choices=["table", "json"], default="table")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, mongod_replica_set() as mongods:
-        directory = Path(name)
-        catalog = f"sqlite:///{directory / 'catalog.db'}" if arguments.catalog == "sqlite" else None
-        with running(mongods, None, directory, {**OPTIONS, **QUIET}, catalog) as system:
-            # All begin on the first one.
-            system.doors[0].run("tenant", "set", PROJECT, "--pin", next(iter(system.nodes)))
-            bench = Bench(system, arguments.moves, arguments.pace, frozen=arguments.frozen)
-            asyncio.run(bench.run())
-    figures, broken = bench.figures(), bench.faults()
-    if arguments.format == "json":
-        print(json.dumps(figures | {"faults": broken}, indent=2))
-    else:
-        for name, figure in figures.items():
-            told = "  ".join(f"{part} {n}" for part, n in figure.items()) if isinstance(figure, dict) else figure
-            print(f"{name:>26}  {told}")
-        print("\n".join(f"BROKEN: {fault}" for fault in broken) or "nothing is broken")
-    return 1 if broken else 0
+    scales = SCALES if arguments.all else (Scale(arguments.planned, arguments.finished, arguments.members),)
+    shown, all_broken = [], []
+    with mongod_replica_set() as mongods:
+        for scale in scales:
+            figures, broken = measure(mongods, arguments, scale)
+            paused = figures["paused (ms)"]
+            assert isinstance(paused, dict)
+            if shown:
+                figures["times the first 99th percentile"] = times = round(paused["p99"] / shown[0]["p99"], 2)
+                broken += [f"{times} times the first 99th percentile is not flat"] if times > FLAT else []
+            shown.append(paused)
+            all_broken += broken
+            if arguments.format == "json":
+                print(json.dumps(scale._asdict() | figures | {"faults": broken}), flush=True)
+            else:
+                print(", ".join(f"{n} {name}" for name, n in scale._asdict().items() if n) or "nothing besides")
+                show(figures, broken)
+    return 1 if all_broken else 0
 
 
 if __name__ == "__main__":

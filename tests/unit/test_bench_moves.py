@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
-from bench.moves import HELD, PAUSE, faults
+from bench.crowd import Crowd
+from bench.moves import BATCH, HELD, PAUSE, faults, stock
+from catalog.model import FINISHED_STATES
+from catalog.opening import open_catalog
+from marconi_proxy.background import ended
+from marconi_proxy.moving.protocol.transitions import seal
 from tests.checker.judge import Violation
+from tests.faults.evil_host import PATIENCE
+from tests.unit.catalog_stage import partition, placement
 from tests.wire.soak.clients import Trouble
 
 LATE = PAUSE + 1
@@ -27,3 +37,35 @@ def test_nothing_is_broken() -> None:
 )
 def test_what_is_broken(broken: list[str], told: str) -> None:
     assert broken == [told]
+
+
+async def test_records_of_ended_moves_are_there_beforehand(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'catalog.db'}"
+    await stock(uri, ("p1", "p2"), BATCH + 1)
+    catalog = await open_catalog(uri)
+    try:
+        await catalog.check()
+        assert len(await catalog.list_moves(states=FINISHED_STATES, limit=2 * BATCH)) == BATCH + 1
+    finally:
+        await catalog.close()
+
+
+async def test_a_crowd_acknowledges_what_it_is_shown(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'catalog.db'}"
+    await stock(uri, ("p1", "p2"), 0)
+    catalog = await open_catalog(uri)
+    attending = asyncio.create_task(Crowd(15.0).attend(uri, 3))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while len(await catalog.list_members()) < 3:  # noqa: ASYNC110 - the store rings no bell
+                await asyncio.sleep(0.01)
+            await catalog.insert_partition(partition("p1"))
+            opened = placement("q")
+            await catalog.insert_placement(opened)
+            sealed = seal(opened, "m1", 0.0, 4)
+            await catalog.replace_placement(sealed)
+            while any(member.acks != {sealed.seal} for member in await catalog.list_members()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    finally:
+        await ended([attending])
+        await catalog.close()

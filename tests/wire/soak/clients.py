@@ -95,7 +95,9 @@ class _Client:
     async def _ask(self, method: str, path: str, document: object = None) -> Reply | None:
         self.journal.calls[method] += 1
         try:
-            return await asyncio.wait_for(self._connection.ask(method, path, document), PATIENCE)
+            # Not wait_for, which loses a cancellation now and then.
+            async with asyncio.timeout(PATIENCE):
+                return await self._connection.ask(method, path, document)
         except TimeoutError:
             self._connection.close()
             return None

@@ -109,6 +109,8 @@ async def watch_placements(catalog: Catalog, histories: Mapping[str, History]) -
                     if not isinstance(event, Change) or event.subject is not ChangeSubject.PLACEMENT:
                         continue
                     key = QueueKey(*event.name)
+                    if key.queue not in histories:
+                        continue
                     placement = await catalog.get_placement(key)
                     if placement is not None and placement.epoch > last.get(key.queue, 0):
                         last[key.queue] = placement.epoch
