@@ -163,6 +163,16 @@ async def test_a_plan_that_breaks_a_pin_of_since_is_refused(api):
     assert "tenant z is pinned to p1" in await refused(await apply(api, document), 409)
 
 
+async def test_a_plan_that_breaks_a_spread_of_since_is_refused(api):
+    for number in range(9):
+        await place(api.catalog, f"z{number}")
+    document = await made(api, DRAIN)
+    assert {m["target"] for m in document["plan"]["moves"]} == {"p2", "p3"}
+    await api.catalog.change_tenant("a", members={"spread": 1})
+    assert re.search(r"tenant a keeps to p[23] \(spread 1\)\. Make", await refused(await apply(api, document), 409))
+    assert (await api.catalog.get_partition("p1")).state is PartitionState.ENABLED
+
+
 async def test_nothing_to_move_is_409(api):
     await refused(await api.client.post("/v1/plans", json=TENANT | {"to": ["p1"]}), 409, "There is nothing to move")
 
