@@ -7,6 +7,7 @@ import json
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -203,7 +204,8 @@ class Planning(Watcher):
         return []
 
     def needless(self, admin: AdminClient, parsed_args: argparse.Namespace) -> bool:
-        """Tell whether there is nothing to plan, because all is done already."""
+        """Tell whether nothing is to be planned, and if so, do what is left to be done. Raises CommandError if that is
+        not confirmed."""
         return False
 
     def done(self, parsed_args: argparse.Namespace) -> None:
@@ -220,7 +222,6 @@ class Planning(Watcher):
             cordoned = self.begin(admin, parsed_args)
             try:
                 if self.needless(admin, parsed_args):
-                    self.say("There is nothing to move.")
                     return PLAN_COLUMNS, [None] * len(PLAN_COLUMNS)
                 plan = self._agreed(admin, body, parsed_args)
             except CommandError as error:
@@ -248,9 +249,11 @@ class Planning(Watcher):
             _, document = admin.call("POST", "/v1/plans", body)
             plan = document["plan"]
             self._describe(document["summary"])
-            if not (parsed_args.yes or self._confirmed()):
+            try:
+                self.confirm(parsed_args)
+            except CommandError:
                 admin.call("POST", f"/v1/plans/{part(plan['id'])}/stop")
-                raise CommandError("nothing was moved", Exit.REFUSED)
+                raise
             try:
                 _, applied = admin.call("POST", f"/v1/plans/{part(plan['id'])}/apply", {"hash": plan["hash"]})
             except CommandError as error:
@@ -266,15 +269,18 @@ class Planning(Watcher):
         for line in described(summary):
             self.say(line)
 
-    def _confirmed(self) -> bool:
+    def confirm(self, parsed_args: argparse.Namespace) -> None:
+        """Ask whether to go on, unless --yes says so. Raises CommandError if not."""
+        if parsed_args.yes:
+            return
         if not sys.stdin.isatty():
-            raise CommandError("nothing was moved: nobody can be asked here; give --yes", Exit.USAGE)
+            raise CommandError("nothing was moved: stdin is not a terminal; pass --yes to confirm", Exit.USAGE)
         self.app.stderr.write("Carry it out? [y/N] ")
         self.app.stderr.flush()
-        try:
-            return sys.stdin.readline().strip().lower() in ("y", "yes")
-        except KeyboardInterrupt:
-            return False
+        with suppress(KeyboardInterrupt):
+            if sys.stdin.readline().strip().lower() in ("y", "yes"):
+                return
+        raise CommandError("nothing was moved", Exit.REFUSED)
 
 
 class Tenant(Planning):
@@ -329,13 +335,19 @@ class _Emptying(Planning):
             _, document = admin.call("GET", f"/v1/placements?partition={part(name)}&limit=1")
             if document["placements"]:
                 return False
+        if not names:
+            return False
+        to, those = parsed_args.repin, ", ".join(names)
+        pins = "" if to is None else f" Tenants that are pinned to {those} get pinned to {to}."
+        self.say(f"There is nothing to move.{pins}")
+        self.confirm(parsed_args)
         for name in names:
-            if parsed_args.repin is not None:
-                repin(self, admin, name, parsed_args.repin)
+            if to is not None:
+                repin(self, admin, name, to)
             _, partition = admin.call("GET", f"/v1/partitions/{part(name)}")
             if partition["state"] == "cordoned":
                 admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "drained"})
-        return bool(names)
+        return True
 
     def _check_pins(self, admin: AdminClient, name: str, parsed_args: argparse.Namespace) -> None:
         """Name the tenants that are pinned to a partition. Raises CommandError unless it is said what to do then."""
