@@ -337,7 +337,8 @@ class Catalog(ABC):
 
     @abstractmethod
     async def remove_moves(self, ids: Collection[str]) -> None:
-        """Remove those of these moves that are finished; nothing to remove is success."""
+        """Remove those of these moves that are finished, with what members said of them. Nothing to remove is
+        success."""
 
     @abstractmethod
     async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
@@ -360,7 +361,7 @@ class Catalog(ABC):
     @abstractmethod
     async def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
         """Store what a member says of the writes that waited for moves, by the moves' ids, in place of what it said of
-        the same moves before."""
+        the same moves before. What it says of moves that are finished, or that there are not, is dropped."""
 
     @abstractmethod
     async def list_held_writes(self, move_id: str) -> list[HeldWrites]:

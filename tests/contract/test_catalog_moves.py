@@ -376,6 +376,8 @@ async def test_two_movers_race_for_a_move(catalog: Catalog, other: Catalog) -> N
 
 
 async def test_held_writes_are_kept_by_move_and_member(catalog: Catalog, other: Catalog) -> None:
+    for id_ in ("m-1", "m-2", "m-10"):
+        await catalog.insert_move(move(id_, f"queue-{id_}"))
     assert await catalog.list_held_writes("m-1") == []
     one, two = HeldWrites("host/1/$boot", 3, 1, 250), HeldWrites("host/2/boot", 1)
     await catalog.put_held_writes({"m-2": two, "m-1": two, "m-10": one})
@@ -390,6 +392,27 @@ async def test_held_writes_are_kept_by_move_and_member(catalog: Catalog, other: 
     assert await catalog.list_held_writes("m-1") == []
     assert await catalog.list_held_writes("m-2") == [two]
     assert await catalog.list_held_writes("m-10") == [one]
+
+
+async def test_held_writes_of_moves_that_are_finished_or_unknown_are_dropped(catalog: Catalog) -> None:
+    await catalog.insert_move(move("m-1", "goes", state=MoveState.SEALING))
+    await catalog.insert_move(move("m-2", "went", state=MoveState.DONE))
+    held = HeldWrites("host/1/boot", 3)
+    await catalog.put_held_writes(dict.fromkeys(("m-1", "m-2", "m-3"), held))
+    assert [await catalog.list_held_writes(f"m-{n}") for n in (1, 2, 3)] == [[held], [], []]
+    await catalog.put_held_writes({"m-3": held})
+    assert await catalog.list_held_writes("m-3") == []
+
+
+async def test_held_writes_go_with_the_record_and_stay_with_a_move_that_stays(catalog: Catalog) -> None:
+    for n in (1, 2):
+        await catalog.insert_move(move(f"m-{n}", f"queue-{n}"))
+    held = HeldWrites("host/1/boot", 3)
+    await catalog.put_held_writes({"m-1": held, "m-2": held})
+    await catalog.replace_move(replace(move("m-1", "queue-1", state=MoveState.DONE), version=2), None)
+    await catalog.remove_moves(["m-1", "m-2"])
+    assert await catalog.list_held_writes("m-1") == []
+    assert await catalog.list_held_writes("m-2") == [held]
 
 
 # -- plans ------------------------------------------------------------------------------------------------------------

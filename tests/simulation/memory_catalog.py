@@ -435,7 +435,9 @@ class Store:
 
     def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
         for move_id, held in found.items():
-            self.held_writes[move_id, held.member] = held
+            stored = self.moves.get(move_id)
+            if stored is not None and not stored.finished:
+                self.held_writes[move_id, held.member] = held
 
     def list_held_writes(self, move_id: str) -> list[HeldWrites]:
         return [held for (move, _), held in sorted(self.held_writes.items()) if move == move_id]
