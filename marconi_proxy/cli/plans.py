@@ -512,7 +512,7 @@ class Apply(Watcher):
             try:
                 _, applied = admin.call("POST", f"/v1/plans/{part(plan.id)}/apply", {"hash": plan.hash})
             except NotFound as error:
-                reason = f"this catalog has no plan {plan.id}: it was made over another one"
+                reason = f"this catalog has no plan {plan.id}: it was made over another one, or is removed by now"
                 raise CommandError(reason, Exit.REFUSED) from error
             _say_applied(self, applied)
             if parsed_args.no_wait:
