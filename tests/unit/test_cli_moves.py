@@ -25,8 +25,7 @@ from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.admin import application
 from marconi_proxy.admin.members import Observed
 from marconi_proxy.admin.moves import Moves
-from marconi_proxy.cli import plans as plan_commands
-from marconi_proxy.cli import watching
+from marconi_proxy.cli import planning, watching
 from marconi_proxy.moving.plans.executor import Executor
 from marconi_proxy.moving.rehearsal import Rehearsed
 from tests.contract.plan_stage import Clock, enter, furnish, place
@@ -813,7 +812,7 @@ async def test_failures_are_listed_and_end_with_1(run, api, between):
 
 
 async def test_a_plan_that_is_overtaken_is_made_anew(run, api, between, monkeypatch):
-    described, shown = plan_commands.described, []
+    described, shown = planning.described, []
 
     def overtaking(summary):
         shown.append(summary["moves"])
@@ -823,7 +822,7 @@ async def test_a_plan_that_is_overtaken_is_made_anew(run, api, between, monkeypa
         return described(summary)
 
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(plan_commands, "described", overtaking)
+    monkeypatch.setattr(planning, "described", overtaking)
     ended = await run(*TENANT, "--yes", "--no-wait", "-f", "json")
     assert (ended.status, ended.json["moves"], shown) == (0, 1, [2, 1])
     assert "queue a/q is not on p1 any more" in ended.err
