@@ -138,8 +138,8 @@ class Plans:
         if found.state is not PlanState.RUNNING:
             found = await self._begin(found)
         # Only now, so that an apply that is overtaken changes nothing. A crash before leaves a plan that runs, while
-        # its partitions go on taking new queues, which it does not move; or some of its tenants keep their pins. The
-        # same apply again goes on from there.
+        # its partitions go on taking new queues, which it does not move, or some of its tenants keep their pins. The
+        # same apply goes on from there as long as the plan runs; after that another drain finds what is left.
         for name in found.preconditions["emptied"]:
             await self._cordon(name)
         resp.media = plan_json.listed(found) | await self._pin(found)
