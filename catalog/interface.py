@@ -337,7 +337,8 @@ class Catalog(ABC):
 
     @abstractmethod
     async def remove_moves(self, ids: Collection[str]) -> None:
-        """Remove those of these moves that are finished; nothing to remove is success."""
+        """Remove those of these moves that are finished, with what members said of them. Nothing to remove is
+        success."""
 
     @abstractmethod
     async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
@@ -360,7 +361,7 @@ class Catalog(ABC):
     @abstractmethod
     async def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
         """Store what a member says of the writes that waited for moves, by the moves' ids, in place of what it said of
-        the same moves before."""
+        the same moves before. What it says of moves that are finished, or that there are not, is dropped."""
 
     @abstractmethod
     async def list_held_writes(self, move_id: str) -> list[HeldWrites]:
@@ -380,17 +381,25 @@ class Catalog(ABC):
         """Tell whether there is such a plan, without a look at what it holds."""
 
     @abstractmethod
-    async def remove_plan(self, plan_id: str) -> None:
-        """Remove a plan in one of FINISHED_PLAN_STATES; nothing to remove is success. Raises PlanConflict(current) if
-        it is in another state. Records of its moves stay."""
+    async def remove_plan(self, plan_id: str, version: int) -> None:
+        """Remove the plan if it has this version, and its planned moves. Records of its moves stay.
+
+        Nothing to remove is success. Raises PlanConflict(current) if it has another version. What fails in between
+        leaves planned moves without the plan; with any version, those are removed too.
+        """
+
+    @abstractmethod
+    async def orphaned_plans(self) -> list[str]:
+        """The ids of plans of which there are planned moves, but not the plan: one that is just being inserted or
+        removed, or was when a process died. The cost grows with the number of plans, not of their moves."""
 
     @abstractmethod
     async def insert_plan(self, whole: WholePlan) -> None:
         """Store a new plan (``version`` 1) and its moves. Raises PlanConflict(current) if the id is taken.
 
         Unless exactly this plan is stored already (a repeated write). The moves are stored first, some hundreds at a
-        time: what fails in between leaves some of them, which neither a verb nor a backup shows before there is the
-        plan.
+        time, so that no seal waits for all of them. What fails in between leaves some of them, which neither a verb
+        but ``orphaned_plans`` nor a backup shows before there is the plan.
         """
 
     @abstractmethod

@@ -450,17 +450,18 @@ _MOVER = (
         max=10000000,
         help="Finished moves whose records and certificates are kept, at least: those that ended last. A mover removes "
         "others in the background, if they are also older than [moving] keep_finished_for; so a clock that is set "
-        "wrong removes nothing that has just finished. A finished plan goes with its moves. Large, backups and "
-        "listings grow by some kilobytes for each move. Small, certificates are gone soon: marconi-proxy move export "
-        "writes them to a file.",
+        "wrong removes nothing that has just finished. A finished plan goes with its moves; one that has begun none, "
+        "applied or not, when those made after it have so many. Large, backups and listings grow by some kilobytes "
+        "for each move. Small, certificates are gone soon: marconi-proxy move export writes them to a file.",
     ),
     cfg.FloatOpt(
         "keep_finished_for",
         default=2592000.0,
         min=0.0,
         max=3153600000.0,
-        help="Seconds for which records of finished moves are kept, at least, by the times in them. Many moves in this "
-        "time are all kept; with 0 there are never many more than [moving] keep_finished.",
+        help="Seconds for which records of finished moves, and plans that have begun none, are kept, at least, by the "
+        "times in them. Many moves in this time are all kept; with 0 there are never many more than [moving] "
+        "keep_finished, and a plan that is written to a file may be gone when it is to be applied.",
     ),
 )
 

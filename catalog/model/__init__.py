@@ -32,7 +32,7 @@ from catalog.model.move import (
 )
 from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, address_of, check_host
 from catalog.model.placement import LISTED_STATES, RARE_STATES, Placement, PlacementState, Seal, Segment
-from catalog.model.plan import FINISHED_PLAN_STATES, MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState, WholePlan
+from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState, WholePlan
 from catalog.model.progress import FAILURES, Ending, Outcome, Progress
 from catalog.model.statistics import Statistics, StatisticsSubject, Walk
 from catalog.model.tenant import MAX_SPREAD, Tenant
@@ -43,7 +43,6 @@ __all__ = [
     "COMING_STATES",
     "FAILURES",
     "FEW_STATES",
-    "FINISHED_PLAN_STATES",
     "FINISHED_STATES",
     "KINDS",
     "LISTED_STATES",

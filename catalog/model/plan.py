@@ -42,10 +42,6 @@ class PlanState(StrEnum):
     DONE = "done"
 
 
-# The states that a plan never leaves: no move of it is begun any more.
-FINISHED_PLAN_STATES = frozenset({PlanState.STOPPED, PlanState.DONE})
-
-
 @dataclass(frozen=True, slots=True)
 class PlannedMove:
     """The queue that the move ``number`` of a plan is to bring from ``source`` to ``target``.

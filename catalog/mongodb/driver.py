@@ -232,8 +232,11 @@ class MongoDBCatalog(Catalog):
     async def has_plan(self, plan_id: str) -> bool:
         return await self._plans.there(plan_id)
 
-    async def remove_plan(self, plan_id: str) -> None:
-        await self._plans.remove(plan_id)
+    async def remove_plan(self, plan_id: str, version: int) -> None:
+        await self._plans.remove(plan_id, version)
+
+    async def orphaned_plans(self) -> list[str]:
+        return await self._plans.orphaned()
 
     async def insert_plan(self, whole: WholePlan) -> None:
         await self._plans.insert(whole.plan, whole.moves)

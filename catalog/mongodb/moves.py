@@ -127,10 +127,12 @@ class Moves:
 
     async def remove(self, ids: Several[str]) -> None:
         """Remove finished ones, as ``Catalog.remove_moves``."""
+        finished = {"_id": {"$in": list(ids)}, "unfinished": False}
         async with self._store.conversation() as session:
-            for move_id in ids:
+            # Their records last: a crash before leaves those, and the removal is repeated.
+            for move_id in await self._stored.distinct("_id", finished, session=session):
                 await self._held_writes.delete_many(_of(move_id), session=session)
-            await self._stored.delete_many({"_id": {"$in": list(ids)}, "unfinished": False}, session=session)
+            await self._stored.delete_many(finished, session=session)
 
     async def holders(self) -> list[str]:
         """Return the names of all that hold a move which is not finished."""
@@ -171,11 +173,13 @@ class Moves:
 
     async def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
         """Store what a member says, as ``Catalog.put_held_writes``."""
+        wanted = {"_id": {"$in": list(found)}, "unfinished": True}
         async with self._store.conversation() as session:
-            for move_id, held in found.items():
-                document = {"move": move_id, **held.to_json()}
+            # One that ends after this look may keep what is stored now, until its record is removed.
+            for move_id in await self._stored.distinct("_id", wanted, session=session):
+                document = {"move": move_id, **found[move_id].to_json()}
                 await self._held_writes.replace_one(
-                    {"_id": f"{move_id}\0{held.member}"}, document, upsert=True, session=session
+                    {"_id": f"{move_id}\0{found[move_id].member}"}, document, upsert=True, session=session
                 )
 
     async def list_held_writes(self, move_id: str) -> list[HeldWrites]:

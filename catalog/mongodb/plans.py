@@ -11,7 +11,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from catalog.errors import PlanConflict
-from catalog.model import FINISHED_PLAN_STATES, Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey
+from catalog.model import Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey
 from catalog.mongodb.documents import (
     changing_plan,
     plan_document,
@@ -51,16 +51,23 @@ class Plans:
         async with self._store.conversation() as session:
             return await self._stored.find_one({"_id": plan_id}, {"_id": 1}, session=session) is not None
 
-    async def remove(self, plan_id: str) -> None:
-        """Remove a finished one, as ``Catalog.remove_plan``."""
-        finished = {"_id": plan_id, "state": {"$in": sorted(state.value for state in FINISHED_PLAN_STATES)}}
+    async def remove(self, plan_id: str, version: int) -> None:
+        """Remove one of this version, as ``Catalog.remove_plan``."""
         async with self._store.conversation() as session:
-            removed = await self._stored.delete_one(finished, session=session)
+            removed = await self._stored.delete_one({"_id": plan_id, "version": version}, session=session)
         if not removed.deleted_count and (stored := await self.get(plan_id)) is not None:
             raise PlanConflict(plan_id, stored)
-        # A crash before leaves moves of a plan that is gone: no verb or backup shows them, and nothing removes them.
+        # A crash before leaves moves of a plan that is gone, which ``orphaned`` finds.
         async with self._store.conversation(BATCH_TIMEOUT) as session:
             await self._moves.delete_many({"plan": plan_id}, session=session)
+
+    async def orphaned(self) -> list[str]:
+        """Return the ids of plans that are gone and have moves, as ``Catalog.orphaned_plans``."""
+        async with self._store.conversation(BATCH_TIMEOUT) as session:
+            # By the first field of an index: one step for each plan.
+            named = await self._moves.distinct("plan", session=session)
+            there = await self._stored.distinct("_id", session=session)
+        return sorted(set(named).difference(there))
 
     async def insert(self, plan: Plan, moves: Several[PlannedMove]) -> None:
         """Store a new one, as ``Catalog.insert_plan``."""

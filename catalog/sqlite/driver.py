@@ -270,10 +270,14 @@ class SQLiteCatalog(Catalog):
     async def has_plan(self, plan_id: str) -> bool:
         return await self._reading.transact(plans.there, plan_id)
 
-    async def remove_plan(self, plan_id: str) -> None:
-        await self._write(plans.remove, plan_id, self._path)
+    async def remove_plan(self, plan_id: str, version: int) -> None:
+        await self._write(plans.remove, plan_id, version, self._path)
+
+    async def orphaned_plans(self) -> list[str]:
+        return await self._counting.transact(plans.orphaned)
 
     async def insert_plan(self, whole: WholePlan) -> None:
+        # Not all in one transaction: 20,000 would have seals and renewals wait for half a second.
         for first in range(0, len(whole.moves), _BATCH):
             await self._writing.transact(plans.insert_moves, whole.moves[first : first + _BATCH])
         await self._write(plans.insert, whole.plan, self._path)

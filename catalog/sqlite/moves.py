@@ -201,8 +201,9 @@ def release(connection: sqlite3.Connection, move_id: str, token: int) -> None:
 def put_held_writes(connection: sqlite3.Connection, found: Mapping[str, HeldWrites]) -> None:
     """Store what a member says, as ``Catalog.put_held_writes``."""
     connection.executemany(
-        "INSERT OR REPLACE INTO held_writes (move, member, document) VALUES (?, ?, ?)",
-        [(move_id, held.member, json.dumps(held.to_json())) for move_id, held in found.items()],
+        "INSERT OR REPLACE INTO held_writes (move, member, document)"
+        " SELECT id, ?, ? FROM moves WHERE id = ? AND unfinished",
+        [(held.member, json.dumps(held.to_json()), move_id) for move_id, held in found.items()],
     )
 
 

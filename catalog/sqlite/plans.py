@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterable
 
 from catalog.errors import CatalogUnavailable, PlanConflict
-from catalog.model import FINISHED_PLAN_STATES, ChangeSubject, Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey
+from catalog.model import ChangeSubject, Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey
 from catalog.model.plan import from_version_3
 from catalog.sqlite import changes
 from catalog.sqlite.translation import unavailable
@@ -55,16 +55,25 @@ def there(connection: sqlite3.Connection, plan_id: str) -> bool:
     return connection.execute("SELECT 1 FROM plans WHERE id = ?", (plan_id,)).fetchone() is not None
 
 
-def remove(connection: sqlite3.Connection, plan_id: str, path: str) -> None:
-    """Remove a finished one, as ``Catalog.remove_plan``."""
+def remove(connection: sqlite3.Connection, plan_id: str, version: int, path: str) -> None:
+    """Remove one of this version, as ``Catalog.remove_plan``."""
     stored = _current(connection, plan_id, path)
-    if stored is None:
-        return
-    if stored.state not in FINISHED_PLAN_STATES:
+    if stored is not None and stored.version != version:
         raise PlanConflict(plan_id, stored)
-    connection.execute("DELETE FROM plans WHERE id = ?", (plan_id,))
     connection.execute("DELETE FROM planned_moves WHERE plan = ?", (plan_id,))
-    changes.append(connection, ChangeSubject.PLAN, (plan_id,))
+    if connection.execute("DELETE FROM plans WHERE id = ?", (plan_id,)).rowcount:
+        changes.append(connection, ChangeSubject.PLAN, (plan_id,))
+
+
+def orphaned(connection: sqlite3.Connection) -> list[str]:
+    """Return the ids of plans that there are not and that have moves, as ``Catalog.orphaned_plans``."""
+    # DISTINCT would read all moves; each step of this is one search in the index.
+    rows = connection.execute(
+        "WITH RECURSIVE named (id) AS (SELECT min(plan) FROM planned_moves UNION ALL"
+        " SELECT (SELECT min(plan) FROM planned_moves WHERE plan > named.id) FROM named WHERE named.id IS NOT NULL)"
+        " SELECT id FROM named WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM plans) ORDER BY id"
+    )
+    return [str(plan_id) for (plan_id,) in rows]
 
 
 def insert(connection: sqlite3.Connection, plan: Plan, path: str) -> None:

@@ -135,9 +135,17 @@ class Plans:
             )
         if document["hash"] != found.hash:
             raise _refused(found, "it is another plan than the one with the hash that was given")
-        if found.state is PlanState.RUNNING:
-            resp.media = plan_json.listed(found)
-            return
+        if found.state is not PlanState.RUNNING:
+            found = await self._begin(found)
+        # Only now, so that an apply that is overtaken changes nothing. A crash before leaves a plan that runs, while
+        # its partitions go on taking new queues, which it does not move, or some of its tenants keep their pins. The
+        # same apply goes on from there as long as the plan runs; after that another drain finds what is left.
+        for name in found.preconditions["emptied"]:
+            await self._cordon(name)
+        resp.media = plan_json.listed(found) | await self._pin(found)
+
+    async def _begin(self, found: Plan) -> Plan:
+        """Have a plan that was not applied carried out. Raises HTTPConflict, HTTPNotFound."""
         if found.state is not PlanState.PLANNED:
             raise _refused(found, f"it is {found.state}" + _HINTS.get(found.state, ""))
         whole = await whole_plan(self._catalog, found)
@@ -145,12 +153,7 @@ class Plans:
         if changed:
             more = f"; and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
             raise _refused(found, f"since it was made, {shown('; '.join(changed[:_NAMED]))}{more}. Make a new one")
-        # First: or new queues would be placed there for as long as the others leave.
-        for name in found.preconditions["emptied"]:
-            await self._cordon(name)
-        repinned = await self._pin(found)
-        applied = await self._turn(found, {PlanState.PLANNED}, PlanState.RUNNING, "applied")
-        resp.media = plan_json.listed(applied) | repinned
+        return await self._turn(found, {PlanState.PLANNED}, PlanState.RUNNING, "applied")
 
     async def pause(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
         await self._decide(resp, plan, "paused")

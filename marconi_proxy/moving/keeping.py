@@ -6,6 +6,10 @@ nothing that has just finished.
 
 A plan goes before its moves, once all of them may go; the records of its moves go only when the plan has gone. An
 executor that was frozen since before that can only insert a move whose plan is gone, and movers begin none of those.
+
+A plan without records of moves, because it was not applied or has begun none, goes when it was made longer ago than
+``seconds`` and the plans made after it, by their ids, have ``keep`` moves together. What a crash has left of a plan
+that was just being stored or removed goes when it is there from one round to the next.
 """
 
 from __future__ import annotations
@@ -15,8 +19,7 @@ import random
 from collections import defaultdict
 
 from catalog import Catalog
-from catalog.errors import CatalogError
-from catalog.model import FINISHED_PLAN_STATES
+from catalog.errors import CatalogError, PlanConflict
 from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.plans.survey import all_moves
 
@@ -28,6 +31,8 @@ _PAUSE = 1.0
 _INTERVAL = 3600.0
 # Plans that are read at a time.
 _PLANS = 10
+# No plan has it.
+_NO_VERSION = 0
 
 
 class Keeping:
@@ -39,6 +44,7 @@ class Keeping:
         self._chance = chance
         self._keep = keep
         self._seconds = seconds
+        self._orphaned: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Go on for ever."""
@@ -54,23 +60,22 @@ class Keeping:
     async def round(self) -> None:
         """Remove what need not be kept any longer. Raises CatalogError."""
         before = self._clock.now() - self._seconds
-        moves, newest, of_plans = await self._remove_moves(before)
-        plans = await self._remove_plans(min(before, newest), of_plans)
+        moves, of_plans = await self._remove_moves(before)
+        plans = await self._remove_plans(before, of_plans)
         if moves or plans:
             LOG.info("removed the records of %d finished moves and %d plans", moves, plans)
+        await self._remove_orphans()
 
-    async def _remove_moves(self, before: float) -> tuple[int, float, dict[str, set[str]]]:
-        """Remove moves that ended before ``before``. Return how many; when the newest of those that may go was ordered;
-        and the moves that wait for their plan to go, by plan."""
+    async def _remove_moves(self, before: float) -> tuple[int, dict[str, set[str]]]:
+        """Remove moves that ended before ``before``. Return how many, and those that wait for their plan to go, by
+        plan."""
         there: dict[str, bool] = {}
         waiting: dict[str, set[str]] = defaultdict(set)
-        newest = float("-inf")
         removed = stayed = 0
         while page := await self._catalog.list_ended_moves(keep=self._keep, skip=stayed, limit=_BATCH):
             old = [move for move in page if move.last_at < before]
             going = []
             for move in old:
-                newest = max(newest, move.created)
                 if move.plan is not None and move.plan not in there:
                     there[move.plan] = await self._catalog.has_plan(move.plan)
                 if move.plan is not None and there[move.plan]:
@@ -84,20 +89,23 @@ class Keeping:
             if not old:
                 break  # those that ended later are not old either
             await self._clock.sleep(_PAUSE)
-        return removed, newest, waiting
+        return removed, waiting
 
     async def _remove_plans(self, before: float, waiting: dict[str, set[str]]) -> int:
-        """Remove the finished plans that were made before ``before`` and of whose moves every record is ``waiting``."""
-        removed = 0
+        """Remove the plans that are not under way and of whose moves every record is ``waiting``; if there is none, of
+        those made before ``before``. Return how many."""
+        known: list[tuple[str, int, int, bool, bool]] = []
         after: str | None = None
-        while page := await self._catalog.list_plans(states=FINISHED_PLAN_STATES, after=after, limit=_PLANS):
-            for plan in page:
-                if plan.created >= before or not await self._all_wait(plan.id, waiting.get(plan.id, set())):
-                    continue
-                await self._catalog.remove_plan(plan.id)
-                removed += 1
-                await self._clock.sleep(_PAUSE)
+        while page := await self._catalog.list_plans(after=after, limit=_PLANS):
+            known += ((plan.id, plan.version, plan.size, plan.active, plan.created < before) for plan in page)
             after = page[-1].id
+        removed = later = 0
+        for plan_id, version, size, active, old in reversed(known):
+            records = waiting.get(plan_id, set())
+            may_go = not active and (bool(records) or (old and later >= self._keep))
+            if may_go and await self._all_wait(plan_id, records):
+                removed += await self._remove_plan(plan_id, version)
+            later += size
         return removed
 
     async def _all_wait(self, plan_id: str, waiting: set[str]) -> bool:
@@ -105,3 +113,22 @@ class Keeping:
             if move.id not in waiting:
                 return False
         return True
+
+    async def _remove_plan(self, plan_id: str, version: int) -> bool:
+        await self._clock.sleep(_PAUSE)
+        try:
+            await self._catalog.remove_plan(plan_id, version)
+        except PlanConflict:
+            return False  # it was applied meanwhile
+        return True
+
+    async def _remove_orphans(self) -> None:
+        """Remove planned moves whose plan was missing in the round before, too.
+
+        So none of a plan that is just being stored; if that was frozen for as long, the plan is refused as damaged.
+        """
+        orphaned = frozenset(await self._catalog.orphaned_plans())
+        for plan_id in sorted(orphaned & self._orphaned):
+            if await self._remove_plan(plan_id, _NO_VERSION):
+                LOG.warning("removed what was left of plan %s: storing or removing it was broken off", plan_id)
+        self._orphaned = orphaned

@@ -93,6 +93,7 @@ async def test_silence_proves_life_and_goes_on(catalog: Catalog) -> None:
 
 async def test_writes_that_change_nothing_are_not_shown(catalog: Catalog) -> None:
     await catalog.insert_placement(placement("orders", since=1.0))
+    await catalog.insert_move(move("m-1"))
     async with Feed(catalog) as feed:
         await catalog.insert_placement(placement("orders", since=2.0))
         await catalog.remove_placement(placement("nothing").key, 1, BORN)

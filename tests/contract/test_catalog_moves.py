@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from catalog import Catalog
 from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay, PlanConflict
 from catalog.model import (
-    FINISHED_PLAN_STATES,
     FINISHED_STATES,
     ChangeSubject,
     Ending,
@@ -25,7 +28,11 @@ from catalog.model import (
     QueueKey,
     WholePlan,
 )
+from catalog.mongodb.driver import MongoDBCatalog
+from catalog.sqlite import plans as sqlite_plans
+from catalog.sqlite.driver import SQLiteCatalog
 from tests.contract.examples import Feed, move, plan, whole_plan
+from tests.simulation.memory_catalog import MemoryCatalog
 
 HOUR = 3600.0
 
@@ -376,6 +383,8 @@ async def test_two_movers_race_for_a_move(catalog: Catalog, other: Catalog) -> N
 
 
 async def test_held_writes_are_kept_by_move_and_member(catalog: Catalog, other: Catalog) -> None:
+    for id_ in ("m-1", "m-2", "m-10"):
+        await catalog.insert_move(move(id_, f"queue-{id_}"))
     assert await catalog.list_held_writes("m-1") == []
     one, two = HeldWrites("host/1/$boot", 3, 1, 250), HeldWrites("host/2/boot", 1)
     await catalog.put_held_writes({"m-2": two, "m-1": two, "m-10": one})
@@ -390,6 +399,27 @@ async def test_held_writes_are_kept_by_move_and_member(catalog: Catalog, other: 
     assert await catalog.list_held_writes("m-1") == []
     assert await catalog.list_held_writes("m-2") == [two]
     assert await catalog.list_held_writes("m-10") == [one]
+
+
+async def test_held_writes_of_moves_that_are_finished_or_unknown_are_dropped(catalog: Catalog) -> None:
+    await catalog.insert_move(move("m-1", "goes", state=MoveState.SEALING))
+    await catalog.insert_move(move("m-2", "went", state=MoveState.DONE))
+    held = HeldWrites("host/1/boot", 3)
+    await catalog.put_held_writes(dict.fromkeys(("m-1", "m-2", "m-3"), held))
+    assert [await catalog.list_held_writes(f"m-{n}") for n in (1, 2, 3)] == [[held], [], []]
+    await catalog.put_held_writes({"m-3": held})
+    assert await catalog.list_held_writes("m-3") == []
+
+
+async def test_held_writes_go_with_the_record_and_stay_with_a_move_that_stays(catalog: Catalog) -> None:
+    for n in (1, 2):
+        await catalog.insert_move(move(f"m-{n}", f"queue-{n}"))
+    held = HeldWrites("host/1/boot", 3)
+    await catalog.put_held_writes({"m-1": held, "m-2": held})
+    await catalog.replace_move(replace(move("m-1", "queue-1", state=MoveState.DONE), version=2), None)
+    await catalog.remove_moves(["m-1", "m-2"])
+    assert await catalog.list_held_writes("m-1") == []
+    assert await catalog.list_held_writes("m-2") == [held]
 
 
 # -- plans ------------------------------------------------------------------------------------------------------------
@@ -435,29 +465,81 @@ PROGRESS = Progress(
 )
 
 
-@pytest.mark.parametrize("state", list(PlanState))
-async def test_a_finished_plan_is_removed(catalog: Catalog, other: Catalog, state: PlanState) -> None:
+async def test_a_plan_is_removed_if_it_has_not_changed(catalog: Catalog, other: Catalog) -> None:
     await catalog.insert_plan(whole_plan("plan-1"))
-    if state is not PlanState.PLANNED:
-        await catalog.replace_plan(replace(plan("plan-1"), version=2, state=state))
-    stored = await catalog.get_plan("plan-1")
+    changed = plan("plan-1", version=2, state=PlanState.RUNNING)
+    await catalog.replace_plan(changed)
     await catalog.insert_plan(whole_plan("plan-2"))
     assert await other.has_plan("plan-1")
-    if state not in FINISHED_PLAN_STATES:
-        with pytest.raises(PlanConflict) as conflict:
-            await catalog.remove_plan("plan-1")
-        assert conflict.value.current == stored
-        assert await other.has_plan("plan-1")
-        return
+    with pytest.raises(PlanConflict) as conflict:
+        await catalog.remove_plan("plan-1", 1)
+    assert conflict.value.current == changed
+    assert await other.has_plan("plan-1")
+    assert len(await other.list_planned_moves("plan-1", limit=9)) == 1
     async with Feed(other) as feed:
-        await catalog.remove_plan("plan-1")
-        await catalog.remove_plan("plan-1")  # a repeated write
+        await catalog.remove_plan("plan-1", 2)
+        await catalog.remove_plan("plan-1", 2)  # a repeated write
         await feed.until(lambda: bool(feed.changes))
         assert [(one.subject, one.name, one.epoch) for one in feed.changes] == [(ChangeSubject.PLAN, ("plan-1",), None)]
     assert not await other.has_plan("plan-1")
     assert await other.get_plan("plan-1") is None
     assert await other.list_planned_moves("plan-1", limit=9) == []
     assert await other.list_plans(limit=9) == [plan("plan-2")]
+    with pytest.raises(PlanConflict) as conflict:
+        await catalog.replace_plan(replace(changed, version=3))
+    assert conflict.value.current is None
+
+
+async def strand(catalog: Catalog, whole: WholePlan) -> None:
+    """Store the moves of a plan, and not the plan: as an insertion, or on MongoDB a removal, that dies half-way."""
+    if isinstance(catalog, SQLiteCatalog):
+        await catalog._writing.transact(sqlite_plans.insert_moves, whole.moves)
+    elif isinstance(catalog, MongoDBCatalog):
+        await catalog._plans._insert_moves(whole.moves)
+    else:
+        assert isinstance(catalog, MemoryCatalog)
+        catalog._store.planned_moves.update(((move.plan, move.number), move) for move in whole.moves)
+
+
+async def test_moves_without_their_plan_are_found_and_removed(catalog: Catalog, other: Catalog) -> None:
+    assert await other.orphaned_plans() == []
+    await catalog.insert_plan(whole_plan("plan-2"))
+    for id_ in ("plan-3", "plan-1"):
+        await strand(catalog, whole_plan(id_, "a", "b"))
+    assert await other.orphaned_plans() == ["plan-1", "plan-3"]
+    await other.remove_plan("plan-1", 0)
+    assert await catalog.list_planned_moves("plan-1", limit=9) == []
+    assert await catalog.orphaned_plans() == ["plan-3"]
+    await other.insert_plan(whole_plan("plan-3", "a", "b"))  # the insertion goes on
+    assert await catalog.orphaned_plans() == []
+    assert [one.id for one in await catalog.list_plans(limit=9)] == ["plan-2", "plan-3"]
+
+
+async def test_looking_for_moves_without_a_plan_costs_as_much_as_there_are_plans(
+    catalog: Catalog, catalog_uri: str
+) -> None:
+    for n in range(3):
+        await catalog.insert_plan(whole_plan(f"plan-{n}", *(f"queue-{number:04}" for number in range(2000))))
+    if isinstance(catalog, SQLiteCatalog):
+        steps = 0
+
+        def step() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        with closing(sqlite3.connect(catalog._path)) as connection:
+            connection.set_progress_handler(step, 10)
+            assert sqlite_plans.orphaned(connection) == []
+        assert steps < 100
+        return
+    with MongoClient[dict[str, Any]](catalog_uri) as client:
+        database = client.get_default_database()
+        database.command("profile", 2)
+        assert await catalog.orphaned_plans() == []
+        database.command("profile", 0)
+        (profile,) = database["system.profile"].find({"ns": f"{database.name}.planned_moves"})
+    assert max(profile["docsExamined"], profile["keysExamined"]) < 20
 
 
 async def test_plans_are_listed_by_id(catalog: Catalog) -> None:

@@ -35,7 +35,6 @@ from catalog.errors import (
 from catalog.interface import Catalog
 from catalog.model import (
     COMING_STATES,
-    FINISHED_PLAN_STATES,
     KINDS,
     LISTED_STATES,
     Audit,
@@ -435,7 +434,9 @@ class Store:
 
     def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
         for move_id, held in found.items():
-            self.held_writes[move_id, held.member] = held
+            stored = self.moves.get(move_id)
+            if stored is not None and not stored.finished:
+                self.held_writes[move_id, held.member] = held
 
     def list_held_writes(self, move_id: str) -> list[HeldWrites]:
         return [held for (move, _), held in sorted(self.held_writes.items()) if move == move_id]
@@ -445,15 +446,16 @@ class Store:
 
     # -- plans -------------------------------------------------------------------------------------------------------
 
-    def remove_plan(self, plan_id: str) -> None:
+    def remove_plan(self, plan_id: str, version: int) -> None:
         stored = self.plans.get(plan_id)
-        if stored is None:
-            return
-        if stored.state not in FINISHED_PLAN_STATES:
+        if stored is not None and stored.version != version:
             raise PlanConflict(plan_id, stored)
-        del self.plans[plan_id]
         self.planned_moves = {key: move for key, move in self.planned_moves.items() if key[0] != plan_id}
-        self.note(ChangeSubject.PLAN, (plan_id,))
+        if self.plans.pop(plan_id, None) is not None:
+            self.note(ChangeSubject.PLAN, (plan_id,))
+
+    def orphaned_plans(self) -> list[str]:
+        return sorted({plan_id for plan_id, _ in self.planned_moves} - self.plans.keys())
 
     def insert_plan(self, whole: WholePlan) -> None:
         stored = self.plans.get(whole.plan.id)
@@ -850,8 +852,11 @@ class MemoryCatalog(Catalog):
     async def has_plan(self, plan_id: str) -> bool:
         return await self._do("has_plan", self._store.plans.__contains__, plan_id)
 
-    async def remove_plan(self, plan_id: str) -> None:
-        await self._do("remove_plan", self._store.remove_plan, plan_id)
+    async def remove_plan(self, plan_id: str, version: int) -> None:
+        await self._do("remove_plan", self._store.remove_plan, plan_id, version)
+
+    async def orphaned_plans(self) -> list[str]:
+        return await self._do("orphaned_plans", self._store.orphaned_plans)
 
     async def insert_plan(self, whole: WholePlan) -> None:
         await self._do("insert_plan", self._store.insert_plan, whole)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from catalog.errors import PlanConflict
+from catalog.errors import CatalogUnavailable, PlanConflict
 from catalog.model import MoveState, PartitionState, PlanState, Progress, QueueKey, Tenant, WholePlan
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.moving.plans.executor import Executor
@@ -157,10 +157,56 @@ async def test_tenants_are_pinned_elsewhere_when_the_plan_is_applied(api):
     assert (await api.catalog.get_tenant("c")).pinned == "p2"
 
 
+async def test_an_apply_that_is_overtaken_changes_nothing(api, monkeypatch):
+    await api.catalog.put_tenant(Tenant("a", pinned="p1"))
+    document = await made(api, DRAIN | {"repin": "p3"})
+    real = SQLiteCatalog.replace_plan
+
+    async def overtaken(self, plan):
+        monkeypatch.setattr(SQLiteCatalog, "replace_plan", real)
+        assert (await api.client.post(f"/v1/plans/{plan.id}/stop")).status_code == 200
+        await real(self, plan)
+
+    monkeypatch.setattr(SQLiteCatalog, "replace_plan", overtaken)
+    await refused(await apply(api, document), 409, f"Plan {document['plan']['id']} is stopped: it cannot be applied")
+    assert (await api.catalog.get_partition("p1")).state is PartitionState.ENABLED
+    assert (await api.catalog.get_tenant("a")).pinned == "p1"
+
+
+@pytest.mark.parametrize("verb", ["replace_partition", "change_tenant"])
+async def test_an_apply_that_was_broken_off_is_made_up_for_by_another(api, monkeypatch, verb):
+    for project in ("a", "b"):
+        await api.catalog.put_tenant(Tenant(project, pinned="p1"))
+    document = await made(api, DRAIN | {"repin": "p3"})
+
+    async def away(*_, **__):
+        raise CatalogUnavailable("it is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLiteCatalog, verb, away)
+        assert (await apply(api, document)).status_code == 503
+    assert (await api.catalog.get_plan(document["plan"]["id"])).state is PlanState.RUNNING
+    for repinned in (2, 0):
+        found = (await apply(api, document)).json()
+        assert (found["state"], found["repinned"]) == ("running", repinned)
+        assert (await api.catalog.get_partition("p1")).state is PartitionState.CORDONED
+        assert [t.project for t in await api.catalog.list_tenants(pinned="p3", limit=9)] == ["a", "b"]
+
+
 async def test_a_plan_that_breaks_a_pin_of_since_is_refused(api):
     document = await made(api, DRAIN)
     await api.catalog.put_tenant(Tenant("z", pinned="p1"))
     assert "tenant z is pinned to p1" in await refused(await apply(api, document), 409)
+
+
+async def test_a_plan_that_breaks_a_spread_of_since_is_refused(api):
+    for number in range(9):
+        await place(api.catalog, f"z{number}")
+    document = await made(api, DRAIN)
+    assert {m["target"] for m in document["plan"]["moves"]} == {"p2", "p3"}
+    await api.catalog.change_tenant("a", members={"spread": 1})
+    assert re.search(r"tenant a keeps to p[23] \(spread 1\)\. Make", await refused(await apply(api, document), 409))
+    assert (await api.catalog.get_partition("p1")).state is PartitionState.ENABLED
 
 
 async def test_nothing_to_move_is_409(api):

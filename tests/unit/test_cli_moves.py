@@ -25,8 +25,7 @@ from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.admin import application
 from marconi_proxy.admin.members import Observed
 from marconi_proxy.admin.moves import Moves
-from marconi_proxy.cli import plans as plan_commands
-from marconi_proxy.cli import watching
+from marconi_proxy.cli import planning, watching
 from marconi_proxy.moving.plans.executor import Executor
 from marconi_proxy.moving.rehearsal import Rehearsed
 from tests.contract.plan_stage import Clock, enter, furnish, place
@@ -573,6 +572,23 @@ async def test_people_are_asked(run, api, between, monkeypatch, answer, status):
         assert (plan.state, partition.state) == (PlanState.RUNNING, PartitionState.CORDONED)
 
 
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("no\n", 3), (None, 2)])
+async def test_people_are_asked_also_if_there_is_nothing_to_move(run, api, between, monkeypatch, answer, status):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: answer is not None)
+    monkeypatch.setattr("sys.stdin.readline", lambda: answer)
+    await api.catalog.put_tenant(Tenant("z", pinned="p3"))
+    ended = await run("partition", "drain", "p3", "--repin", "p2")
+    assert ended.status == status, ended.err
+    assert "There is nothing to move. Tenants that are pinned to p3 get pinned to p2.\n" in ended.err
+    partition, tenant = await api.catalog.get_partition("p3"), await api.catalog.get_tenant("z")
+    if status:
+        assert (partition.state, tenant.pinned) == (PartitionState.ENABLED, "p3")
+        assert "Partition p3 takes new queues again." in ended.err
+    else:
+        assert (partition.state, tenant.pinned) == (PartitionState.DRAINED, "p2")
+        assert "Tenants pinned to p2 instead of p3: 1." in ended.err
+
+
 async def test_where_nobody_can_be_asked_nothing_is_moved(run, api, between, monkeypatch):
     class Pipe:
         def isatty(self):
@@ -581,8 +597,9 @@ async def test_where_nobody_can_be_asked_nothing_is_moved(run, api, between, mon
     monkeypatch.setattr("sys.stdin", Pipe())
     ended = await run(*TENANT)
     assert (ended.status, ended.out) == (2, "")
-    assert "give --yes" in ended.err
-    assert await api.catalog.list_plans(states=[PlanState.RUNNING], limit=9) == []
+    assert "stdin is not a terminal; pass --yes" in ended.err
+    (plan,) = await api.catalog.list_plans(limit=9)
+    assert plan.state is PlanState.STOPPED
 
 
 async def test_a_partition_is_drained_and_then_deleted(run, api, between):
@@ -795,7 +812,7 @@ async def test_failures_are_listed_and_end_with_1(run, api, between):
 
 
 async def test_a_plan_that_is_overtaken_is_made_anew(run, api, between, monkeypatch):
-    described, shown = plan_commands.described, []
+    described, shown = planning.described, []
 
     def overtaking(summary):
         shown.append(summary["moves"])
@@ -805,7 +822,7 @@ async def test_a_plan_that_is_overtaken_is_made_anew(run, api, between, monkeypa
         return described(summary)
 
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(plan_commands, "described", overtaking)
+    monkeypatch.setattr(planning, "described", overtaking)
     ended = await run(*TENANT, "--yes", "--no-wait", "-f", "json")
     assert (ended.status, ended.json["moves"], shown) == (0, 1, [2, 1])
     assert "queue a/q is not on p1 any more" in ended.err

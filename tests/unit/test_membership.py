@@ -20,6 +20,7 @@ from marconi_proxy.front_door.refusals import Refused
 from marconi_proxy.front_door.writing import Writing
 from marconi_proxy.upstream.errors import Withdrawn
 from marconi_proxy.upstream.exchange import Upstream
+from tests.contract.examples import move
 from tests.faults.evil_host import PATIENCE, settled
 from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, placement
 
@@ -115,6 +116,7 @@ async def test_a_worker_says_how_it_made_clients_wait(
     catalog: Staged, monkeypatch: pytest.MonkeyPatch, worker: Worker
 ) -> None:
     monkeypatch.setattr(membership, "_REPORT_INTERVAL", 0.0)
+    await catalog.real.insert_move(move("m-1"))
     over = asyncio.get_running_loop().create_future()
 
     async def receive() -> dict[str, object]:

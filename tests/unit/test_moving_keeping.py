@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import LogEntry, MoveState, Plan, PlanState
+from catalog.model import LogEntry, MoveState, Plan, PlanState, Progress
 from marconi_proxy.moving import keeping
 from marconi_proxy.moving.keeping import Keeping
 from tests.contract.examples import move, whole_plan
@@ -136,15 +136,74 @@ async def test_a_plan_stays_while_one_of_its_moves_has_to(catalog: MemoryCatalog
     assert {"plan-1-00000", "plan-1-00001"} <= set(await left(catalog))
 
 
-async def test_a_plan_that_has_no_records_of_moves_goes_in_time(catalog: MemoryCatalog, clock: Clock) -> None:
-    for id_, days in (("plan-1", 80), ("plan-2", 40), ("plan-3", 1)):
-        await made(catalog, id_, state=PlanState.DONE, created=NOW - days * DAY)
-    await made(catalog, "plan-4", created=NOW - 80 * DAY)  # it was never applied
-    await ended(catalog, "m-1", 50)
-    await keeper(catalog, clock, keep=1).round()
-    assert len(await catalog.list_plans(limit=9)) == 4  # no move has ended since that is not among the last
+async def plans(catalog: MemoryCatalog) -> list[str]:
+    return [one.id for one in await catalog.list_plans(limit=100)]
+
+
+@pytest.mark.parametrize("state", [PlanState.PLANNED, PlanState.STOPPED, PlanState.DONE])
+async def test_a_plan_that_has_no_records_of_moves_goes_in_time(
+    catalog: MemoryCatalog, clock: Clock, state: PlanState
+) -> None:
+    for n, days in enumerate((80, 60, 40, 20, 1)):
+        await made(catalog, f"plan-{n}", "a", "b", state=state, created=NOW - days * DAY)
+    await keeper(catalog, clock, keep=7).round()
+    assert await plans(catalog) == ["plan-1", "plan-2", "plan-3", "plan-4"]  # 8 moves are the last 7, and one
     await keeper(catalog, clock, keep=0).round()
-    assert [one.id for one in await catalog.list_plans(limit=9)] == ["plan-2", "plan-3", "plan-4"]
+    assert await plans(catalog) == ["plan-3", "plan-4"]
+    assert {plan_id for plan_id, _ in catalog._store.planned_moves} == {"plan-3", "plan-4"}
+
+
+async def test_a_plan_that_is_under_way_stays(catalog: MemoryCatalog, clock: Clock) -> None:
+    begun = Progress().with_begun([0], 0.0)
+    for id_, state in (("plan-1", PlanState.RUNNING), ("plan-2", PlanState.PAUSED), ("plan-3", PlanState.STOPPED)):
+        await made(catalog, id_, state=state, progress=begun)
+    await keeper(catalog, clock, keep=0).round()
+    assert await plans(catalog) == ["plan-1", "plan-2", "plan-3"]
+
+
+async def test_a_plan_that_is_applied_meanwhile_stays(catalog: MemoryCatalog, clock: Clock) -> None:
+    await made(catalog, "plan-1")
+    plan = await made(catalog, "plan-2")
+
+    class Applying(Clock):
+        async def sleep(self, seconds: float) -> None:
+            if catalog._store.plans["plan-2"].version == 1:
+                await catalog.replace_plan(replace(plan, state=PlanState.RUNNING, version=2))
+
+    await keeper(catalog, Applying(), keep=0).round()
+    assert await plans(catalog) == ["plan-2"]
+
+
+async def test_a_clock_that_jumps_removes_no_plan_that_has_just_been_made(catalog: MemoryCatalog, clock: Clock) -> None:
+    for n in range(4):
+        await made(catalog, f"plan-{n}", created=NOW)
+    clock.time += 10_000 * DAY
+    await keeper(catalog, clock).round()
+    assert await plans(catalog) == ["plan-2", "plan-3"]
+
+
+async def test_what_is_left_of_a_plan_goes_when_it_is_still_there_in_the_next_round(
+    catalog: MemoryCatalog, clock: Clock
+) -> None:
+    await made(catalog, "plan-1", created=NOW)
+    there = dict(catalog._store.planned_moves)
+
+    def left_of(*ids: str) -> set[str]:
+        for id_ in ids:
+            catalog._store.planned_moves.update(((id_, n.number), n) for n in whole_plan(id_, "a", "b").moves)
+        return {plan_id for plan_id, _ in catalog._store.planned_moves}
+
+    left_of("plan-2", "plan-3")
+    keeping = keeper(catalog, clock)
+    await keeping.round()
+    assert left_of() == {"plan-1", "plan-2", "plan-3"}
+    await made(catalog, "plan-3", "a", "b", created=NOW)  # it was just being stored
+    left_of("plan-4")
+    await keeping.round()
+    assert left_of() == {"plan-1", "plan-3", "plan-4"}
+    await keeping.round()
+    assert left_of() == {"plan-1", "plan-3"}
+    assert there.items() <= catalog._store.planned_moves.items()
 
 
 async def test_many_go_in_small_batches(catalog: MemoryCatalog, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -491,7 +491,7 @@ def test_what_has_changed_is_said(placement, parts, moves, said):
     ("selection", "tenants", "said"),
     [
         (DRAIN, [Tenant("a", pinned="p3")], "tenant a is pinned to p3"),
-        (DRAIN, [Tenant("z", pinned="p1")], "tenant z is pinned to p1"),
+        (DRAIN, [Tenant("z", pinned="p1")], "tenant z is pinned to p1; its new queues will be refused"),
         (DRAIN, [Tenant("z", pinned="p3"), Tenant("a", pinned="p2", spread=3)], ""),
         (replace(DRAIN, break_pins=True), [Tenant("a", pinned="p1")], ""),
         (replace(DRAIN, repin="p2"), [Tenant("a", pinned="p1"), Tenant("z", pinned="p1")], ""),
@@ -502,6 +502,36 @@ def test_what_has_changed_is_said(placement, parts, moves, said):
 def test_who_was_pinned_since_is_said(selection, tenants, said):
     made = planned(replace(selection, to=("p2",)), layout([queue("q")]))
     assert " | ".join(changes(made, layout([queue("q")], tenants=tenants))) == said
+
+
+@pytest.mark.parametrize(
+    ("selection", "spread", "said"),
+    [
+        (DRAIN, 3, []),
+        (DRAIN, 2, []),
+        (DRAIN, 1, ["tenant a keeps to p3 (spread 1)"]),
+        (REBALANCE, 3, []),
+        (REBALANCE, 2, ["tenant a keeps to p1, p3 (spread 2)"]),
+        (REBALANCE, 1, ["tenant a keeps to p1 (spread 1)"]),
+        (replace(REBALANCE, break_pins=True), 1, []),
+    ],
+)
+def test_a_spread_that_is_smaller_by_now_is_said(selection, spread, said):
+    found = [queue(f"q{n:02}") for n in range(12)]
+    made = planned(selection, layout(found, tenants=wide("a")))
+    assert {one.target for one in made.moves} == {"p2", "p3"}
+    assert changes(made, layout(found, tenants=[Tenant("a", spread=spread)])) == said
+
+
+def test_a_partition_where_new_queues_go_by_now_is_said():
+    made = planned(DRAIN, layout([queue("q")], partitions("p1", "p2")))
+    now = partitions("p1", "p2", "p9")
+    assert changes(made, layout([queue("q")], now)) == ["tenant a keeps to p9 (spread 1)"]
+    # Where the target itself is at fault, no tenant is.
+    assert changes(made, layout([queue("q")], now | {"p2": cordoned("p2")})) == [
+        "partition p2 takes no more queues",
+        "queue a/q: partition p2 is cordoned: it takes no more queues",
+    ]
 
 
 @pytest.mark.parametrize("parts", [partitions("p1", "p2"), partitions("p1", "p2", p3=cordoned("p3"))])

@@ -7,7 +7,7 @@ tenant go where its new queues go (``homes``), or there is no plan; unless the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -85,6 +85,12 @@ class Selection:
         if self.break_pins:
             document["break_pins"] = True
         return document
+
+    @staticmethod
+    def from_json(doc: Mapping[str, Any]) -> Selection:
+        return Selection(
+            Kind(doc["kind"]), doc["subject"], tuple(doc["to"]), doc.get("repin"), doc.get("break_pins", False)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +195,7 @@ def shares(partitions: Mapping[str, Partition], counts: Mapping[str, int], among
 
 def plan(selection: Selection, layout: Layout, budgets: Budgets, *, plan_id: str, created: float) -> WholePlan:
     """Return the plan. Raises Refused if there is nothing to move, or nowhere to move it; KeptApart."""
-    homes = _Homes(selection, layout)
+    homes = Homes(selection, layout, _emptied(selection, layout))
     homes.check_new_queues()
     draft = (_rebalance if selection.kind is Kind.REBALANCE else _empty)(selection, layout, homes)
     left_out = [*draft.left_out, *draft.later]
@@ -248,7 +254,7 @@ def _relied_on(partition: Partition) -> dict[str, Any]:
     }
 
 
-def _empty(selection: Selection, layout: Layout, homes: _Homes) -> _Draft:
+def _empty(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
     """Move everything that ``selection`` names off where it is: a tenant, a partition, a region."""
     partitions = layout.situation.partitions
     given_up = set(sources(selection, partitions, layout.counts))
@@ -285,17 +291,18 @@ def _empty(selection: Selection, layout: Layout, homes: _Homes) -> _Draft:
     return draft
 
 
-class _Homes:
+class Homes:
     """Where the queues of tenants belong: where their new ones go. By project, and the partition that a queue leaves.
 
     That is the one to which the project is pinned, or the first of all that can take the queue, as many as its spread;
     of those only that the selection names, if it empties a partition. For one tenant's plan it is where that is to go.
+    ``emptied``: the partitions that are to have nothing in the end.
     """
 
-    def __init__(self, selection: Selection, layout: Layout) -> None:
+    def __init__(self, selection: Selection, layout: Layout, emptied: Collection[str]) -> None:
         self._selection = selection
         self._layout = layout
-        self.emptied = _emptied(selection, layout)
+        self.emptied = emptied
         self._known: dict[tuple[str, str], list[str]] = {}
 
     def of(self, project: str, source: str) -> list[str]:
@@ -378,7 +385,7 @@ class _Room:
         self._left[name] -= queues
 
 
-def _place(unit: Sequence[Placement], room: _Room, homes: _Homes, layout: Layout, draft: _Draft) -> None:
+def _place(unit: Sequence[Placement], room: _Room, homes: Homes, layout: Layout, draft: _Draft) -> None:
     """Add the unit to the draft, with the first target that can take all of it; else leave it out."""
     if draft.full(unit):
         return
@@ -416,7 +423,7 @@ def _refusal(unit: Sequence[Placement], target: str, situation: Situation) -> st
     return None
 
 
-def _rebalance(selection: Selection, layout: Layout, homes: _Homes) -> _Draft:
+def _rebalance(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
     """Move no more than is needed: from partitions with more than their share to those with less, and never so much
     that it would be the other way round."""
     partitions, counts = layout.situation.partitions, layout.counts

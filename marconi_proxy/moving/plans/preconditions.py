@@ -5,15 +5,16 @@ from __future__ import annotations
 from catalog.model import PlacementState, WholePlan
 from marconi_proxy.moving.orders.ordering import Refused, check, takes
 from marconi_proxy.moving.plans.names import called
-from marconi_proxy.moving.plans.planning import Layout
+from marconi_proxy.moving.plans.planning import Homes, Layout, Selection
 
-# What a plan relies on of a queue is its life and its place: epochs also count what changes neither.
+# What a plan relies on of a queue is its life and its place, and that new queues of its tenant go to its target, too.
+# Epochs also count what changes none of that.
 
 
 def changes(whole: WholePlan, layout: Layout) -> list[str]:
     """Return one sentence for each thing that is not as it was when the plan was made; none: it may be applied."""
     plan, situation = whole.plan, layout.situation
-    found = _pinned_since(whole, layout)
+    found = _kept_apart(whole, layout)
     for relied_on in plan.preconditions["partitions"]:
         name = relied_on["name"]
         partition = situation.partitions.get(name)
@@ -45,19 +46,14 @@ def changes(whole: WholePlan, layout: Layout) -> list[str]:
     return found
 
 
-def _pinned_since(whole: WholePlan, layout: Layout) -> list[str]:
-    """Return the tenants that were pinned since the plan was made, so that it would break their pins."""
-    selection, emptied = whole.plan.preconditions["selection"], whole.plan.preconditions["emptied"]
-    if selection.get("break_pins"):
+def _kept_apart(whole: WholePlan, layout: Layout) -> list[str]:
+    """Return the tenants whose pins or spreads the plan would break by now, unless it says that it breaks them."""
+    preconditions, partitions = whole.plan.preconditions, layout.situation.partitions
+    selection = Selection.from_json(preconditions["selection"])
+    if selection.break_pins:
         return []
-    repin = selection.get("repin")
-    targets: dict[str, set[str]] = {}
-    for move in whole.moves:
-        targets.setdefault(move.project, set()).add(move.target)
-    found = []
-    for project, tenant in layout.tenants.items():
-        pinned = repin if repin and (tenant.pinned in emptied or selection["kind"] == "tenant") else tenant.pinned
-        astray = pinned is not None and targets.get(project, {pinned}) != {pinned}
-        if astray or pinned in emptied:
-            found.append(f"tenant {project or '-'} is pinned to {pinned}")
-    return found
+    taking = {name for name, partition in partitions.items() if takes(partition)}
+    # Of a target that takes no queues, that is said.
+    moves = [move for move in whole.moves if move.target in taking]
+    broken = Homes(selection, layout, preconditions["emptied"]).broken(moves)
+    return [f"tenant {project or '-'} {reason}" for project, reason in sorted(broken.items())]

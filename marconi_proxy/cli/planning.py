@@ -1,0 +1,290 @@
+"""Commands that move many queues: they make a plan, show it, ask, and have it carried out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from abc import abstractmethod
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from marconi_proxy.cli.admin_client import AdminClient, part
+from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.cli.moves import Watcher, add_timeout, project_in_json
+from marconi_proxy.cli.pages import listed
+from marconi_proxy.cli.partitions import add_repin, repin
+from marconi_proxy.cli.plan_options import add_break_pins, add_budgets, add_to, budgets, pins
+from marconi_proxy.cli.plans import PLAN_COLUMNS, Shown, described, ended, plan_row, say_applied
+from marconi_proxy.cli.tenants import PROJECT_HELP
+
+# How often a plan is made anew when what it relies on changes before it is applied.
+_TIMES = 3
+# So many tenants that are pinned to a partition are named.
+_NAMED = 10
+
+
+class Planning(Watcher):
+    """A command that makes a plan, shows it, asks, and has it carried out."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        self.add_selection(parser)
+        add_break_pins(parser)
+        add_budgets(parser)
+        parser.add_argument("--yes", action="store_true", help="carry it out without asking")
+        parser.add_argument("--dry-run", action="store_true", help="only show the plan")
+        parser.add_argument("--no-wait", action="store_true", help="return when it is begun")
+        add_timeout(parser)
+        return parser
+
+    @abstractmethod
+    def add_selection(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments that say what is to be planned."""
+
+    @abstractmethod
+    def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """Return what is to be planned, as the admin API takes it."""
+
+    def begin(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
+        """Do what must be done before planning; return the partitions that it cordoned."""
+        return []
+
+    def needless(self, admin: AdminClient, parsed_args: argparse.Namespace) -> bool:
+        """Tell whether nothing is to be planned, and if so, do what is left to be done. Raises CommandError if that is
+        not confirmed."""
+        return False
+
+    def done(self, parsed_args: argparse.Namespace) -> None:
+        """Say what comes next, now that all of it is moved."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Shown:
+        body = self.selection(parsed_args) | {"budgets": budgets(parsed_args)}
+        with self.admin() as admin:
+            if parsed_args.dry_run:
+                _, document = admin.call("POST", "/v1/plans", body)
+                self._describe(document["summary"])
+                self.say(f"Nothing was moved. Next: marconi-proxy plan show {document['plan']['id']}")
+                return PLAN_COLUMNS, plan_row(document["summary"])
+            cordoned = self.begin(admin, parsed_args)
+            try:
+                if self.needless(admin, parsed_args):
+                    return PLAN_COLUMNS, [None] * len(PLAN_COLUMNS)
+                plan = self._agreed(admin, body, parsed_args)
+            except CommandError as error:
+                # Any other failure may have come after the plan was applied.
+                if error.status in (Exit.REFUSED, Exit.USAGE):
+                    self._uncordon(admin, cordoned)
+                raise
+            say_applied(self, plan)
+            if parsed_args.no_wait:
+                self.say(f"Next: marconi-proxy move watch {plan['id']}")
+                return PLAN_COLUMNS, plan_row(plan)
+            plan = self.watch(admin, parsed_args).plan(plan["id"])
+        ended(self, plan, "the same command again")
+        self.done(parsed_args)
+        return PLAN_COLUMNS, plan_row(plan)
+
+    def _uncordon(self, admin: AdminClient, names: Iterable[str]) -> None:
+        for name in names:
+            admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "enabled"})
+            self.say(f"Partition {name} takes new queues again.")
+
+    def _agreed(self, admin: AdminClient, body: dict[str, Any], parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """Make a plan, show it, and apply it if that is wanted; return it."""
+        for turn in range(_TIMES):
+            _, document = admin.call("POST", "/v1/plans", body)
+            plan = document["plan"]
+            self._describe(document["summary"])
+            try:
+                self.confirm(parsed_args)
+            except CommandError:
+                admin.call("POST", f"/v1/plans/{part(plan['id'])}/stop")
+                raise
+            try:
+                _, applied = admin.call("POST", f"/v1/plans/{part(plan['id'])}/apply", {"hash": plan["hash"]})
+            except CommandError as error:
+                if error.status is not Exit.REFUSED or turn == _TIMES - 1:
+                    raise
+                self.say(f"marconi-proxy: {error}")
+                continue
+            found: dict[str, Any] = applied
+            return found
+        raise AssertionError("the last turn returns or raises")
+
+    def _describe(self, summary: dict[str, Any]) -> None:
+        for line in described(summary):
+            self.say(line)
+
+    def confirm(self, parsed_args: argparse.Namespace) -> None:
+        """Ask whether to go on, unless --yes says so. Raises CommandError if not."""
+        if parsed_args.yes:
+            return
+        if not sys.stdin.isatty():
+            raise CommandError("nothing was moved: stdin is not a terminal; pass --yes to confirm", Exit.USAGE)
+        self.app.stderr.write("Carry it out? [y/N] ")
+        self.app.stderr.flush()
+        with suppress(KeyboardInterrupt):
+            if sys.stdin.readline().strip().lower() in ("y", "yes"):
+                return
+        raise CommandError("nothing was moved", Exit.REFUSED)
+
+
+class Tenant(Planning):
+    """Move all queues of a project to one partition.
+
+    Queues that it creates meanwhile go where they would anyway; --pin lets them go there too.
+    """
+
+    examples = """
+  marconi-proxy move tenant 8f2c --to west-1
+  marconi-proxy move tenant 8f2c --to west-1 --pin --at-once 2 --window 22:00-04:00 --yes
+"""
+
+    def add_selection(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("project", metavar="PROJECT", help=PROJECT_HELP)
+        parser.add_argument("--to", metavar="PARTITION", required=True, help="where its queues are to go")
+        parser.add_argument("--pin", action="store_true", help="from now on its new queues go there, too")
+
+    def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        pin = {"repin": parsed_args.to} if parsed_args.pin else {}
+        project = project_in_json(parsed_args.project)
+        return {"kind": "tenant", "project": project, "to": [parsed_args.to], **pin, **pins(parsed_args)}
+
+
+class _Emptying(Planning):
+    """Partitions are cordoned before the plan is made, so that it has all that they will ever have."""
+
+    def cordon(self, admin: AdminClient, names: Iterable[str]) -> list[str]:
+        """Return those that were not cordoned before."""
+        changed = []
+        for name in names:
+            _, partition = admin.call("GET", f"/v1/partitions/{part(name)}")
+            if partition["state"] == "enabled":
+                admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "cordoned"})
+                self.say(f"Partition {name} takes no new queues from now on.")
+                changed.append(name)
+        return changed
+
+    @abstractmethod
+    def names(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
+        """Return the partitions that are to be emptied."""
+
+    def begin(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
+        names = self.names(admin, parsed_args)
+        for name in names:
+            self._check_pins(admin, name, parsed_args)
+        return self.cordon(admin, names)
+
+    def needless(self, admin: AdminClient, parsed_args: argparse.Namespace) -> bool:
+        names = self.names(admin, parsed_args)
+        for name in names:
+            _, document = admin.call("GET", f"/v1/placements?partition={part(name)}&limit=1")
+            if document["placements"]:
+                return False
+        if not names:
+            return False
+        to, those = parsed_args.repin, ", ".join(names)
+        pins = "" if to is None else f" Tenants that are pinned to {those} get pinned to {to}."
+        self.say(f"There is nothing to move.{pins}")
+        self.confirm(parsed_args)
+        for name in names:
+            if to is not None:
+                repin(self, admin, name, to)
+            _, partition = admin.call("GET", f"/v1/partitions/{part(name)}")
+            if partition["state"] == "cordoned":
+                admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "drained"})
+        return True
+
+    def _check_pins(self, admin: AdminClient, name: str, parsed_args: argparse.Namespace) -> None:
+        """Name the tenants that are pinned to a partition. Raises CommandError unless it is said what to do then."""
+        if parsed_args.repin is not None:
+            return
+        found, others = listed(admin, "tenants", {"pinned": name}, None, _NAMED, _NAMED)
+        if not found:
+            return
+        names = ", ".join(tenant["project"] or "-" for tenant in found) + (" and others" if others else "")
+        if not parsed_args.break_pins:
+            reason = (
+                f"nothing was changed: tenants are pinned to {name}, and their new queues would be refused: {names}"
+            )
+            raise CommandError(f"{reason}. Next: the same command with --repin TO, or --break-pins", Exit.REFUSED)
+        self.say(f"New queues of tenants that are pinned to {name} will be refused: {names}.")
+
+    def done(self, parsed_args: argparse.Namespace) -> None:
+        self.say("All of it is moved.")
+
+
+class Drain(_Emptying):
+    """Move all queues of a partition to others, so that it can be deleted.
+
+    It takes no new queues from then on. Its queues go where new ones of their tenants go. Tenants that are pinned to
+    it are named, and nothing is moved, unless --repin pins them to another one.
+    """
+
+    examples = """
+  marconi-proxy partition drain east-1 --repin west-1
+  marconi-proxy partition drain east-1
+  marconi-proxy partition drain east-1 --to west-1 west-2 --at-once 2 --yes
+  marconi-proxy partition drain east-1 --dry-run
+"""
+
+    def add_selection(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="the partition that is to be emptied")
+        add_to(parser)
+        add_repin(parser)
+
+    def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        return {"kind": "drain", "partition": parsed_args.name, "to": parsed_args.to or [], **pins(parsed_args)}
+
+    def names(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
+        return [parsed_args.name]
+
+    def done(self, parsed_args: argparse.Namespace) -> None:
+        super().done(parsed_args)
+        self.say(f"Next: marconi-proxy partition delete {parsed_args.name}")
+
+
+class Evacuate(_Emptying):
+    """Move all queues of a region's partitions to partitions elsewhere. They take no new queues from then on."""
+
+    examples = """
+  marconi-proxy region evacuate eu-central
+  marconi-proxy region evacuate eu-central --to west-1 west-2 --yes --no-wait
+"""
+
+    def add_selection(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="a region, as partitions were registered with")
+        add_to(parser)
+        add_repin(parser)
+
+    def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        return {"kind": "evacuate", "region": parsed_args.name, "to": parsed_args.to or [], **pins(parsed_args)}
+
+    def names(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
+        _, partitions = admin.call("GET", "/v1/partitions")
+        return [p["name"] for p in partitions or [] if p["region"] == parsed_args.name]
+
+
+class Rebalance(Planning):
+    """Move as few queues as bring partitions to their shares by weight.
+
+    Queues go only where new ones of their tenants go: by pin and spread. --break-pins moves others, too.
+    """
+
+    examples = """
+  marconi-proxy rebalance --dry-run
+  marconi-proxy rebalance --to east-1 west-1 --window 22:00-04:00 --yes
+"""
+
+    def add_selection(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--to",
+            metavar="PARTITION",
+            action="extend",
+            nargs="+",
+            help="balance these; one or several, may be repeated; default: all",
+        )
+
+    def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        return {"kind": "rebalance", "to": parsed_args.to or [], **pins(parsed_args)}
