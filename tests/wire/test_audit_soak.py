@@ -87,7 +87,7 @@ def system(second_zaqar16: Zaqar, tmp_path: Path) -> Iterator[System]:
         yield system
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(2400 + 4 * SECONDS)
 def test_nothing_is_reported_of_a_healthy_system_under_load_and_moves(system: System) -> None:
     stage = Stage(system, SEED)
