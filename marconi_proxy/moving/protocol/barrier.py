@@ -32,7 +32,11 @@ class Sighting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """No worker writes to the sealed segment any more. Names of members, by what let them pass."""
+    """No worker writes to the sealed segment any more. Names of members, by what let them pass.
+
+    ``signed_off``: not registered any more, most often by its own word; else another process has watched its whole
+    lease, and has removed it. ``expired``: this process has.
+    """
 
     acknowledged: tuple[str, ...]
     signed_off: tuple[str, ...]
