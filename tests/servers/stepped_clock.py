@@ -1,4 +1,4 @@
-"""A machine whose wall clock is set: for the processes that are started meanwhile, and for them alone.
+"""A machine whose wall clock is set: for the processes that are started on it, and for them alone.
 
 ``stepped_clock.c`` is preloaded into them. Clocks that count from the start of the machine are left as they are.
 """
@@ -17,12 +17,20 @@ _SOURCE = Path(__file__).with_suffix(".c")
 
 
 class SteppedClock:
-    """``ahead``: seconds by which the wall clock of these processes is ahead of the machine's."""
+    """``ahead``: seconds by which the wall clock of these processes is ahead of the machine's. ``name`` tells it from
+    others in the same directory."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, directory: Path, name: str = "stepped_clock") -> None:
+        library = directory / "stepped_clock.so"
+        if not library.exists():
+            subprocess.run(("cc", "-shared", "-fPIC", "-O2", "-Wall", "-o", library, _SOURCE), check=True)
+        self.name = name
         self.ahead = 0
+        self._file = directory / f"{name}.seconds"
         self._file.write_bytes(struct.pack("l", 0))
+        self.environment = {"LD_PRELOAD": str(library), "STEPPED_CLOCK": str(self._file)}
+        # Put before a command, it starts that by this clock.
+        self.launcher = ("env", *(f"{variable}={value}" for variable, value in self.environment.items()))
 
     def step(self, seconds: int) -> None:
         """Set the clock forward, or back if it is negative, in all of them at once."""
@@ -34,10 +42,8 @@ class SteppedClock:
 @contextmanager
 def stepped_clock(directory: Path) -> Iterator[SteppedClock]:
     """Have a clock for all processes that this one starts meanwhile."""
-    library, file = directory / "stepped_clock.so", directory / "stepped_clock.seconds"
-    subprocess.run(("cc", "-shared", "-fPIC", "-O2", "-Wall", "-o", library, _SOURCE), check=True)
-    clock = SteppedClock(file)
+    clock = SteppedClock(directory)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LD_PRELOAD", str(library))
-        patch.setenv("STEPPED_CLOCK", str(file))
+        for variable, value in clock.environment.items():
+            patch.setenv(variable, value)
         yield clock

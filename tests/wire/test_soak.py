@@ -1,5 +1,5 @@
-"""A whole system under traffic in all versions, while its queues move and its processes are killed: nothing is lost,
-doubled, reordered or stuck, and without kills nobody meets an error.
+"""A whole system under traffic in all versions, while its queues move and its processes are killed or stand still, and
+their clocks are set: nothing is lost, doubled, reordered or stuck, and without kills nobody meets an error.
 
 In the ordinary run there is half a minute of kills, in ``tox -e nightly`` twenty-five; longer on a machine that takes
 longer until enough has happened.
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.mongod import mongod_replica_set
+from tests.servers.stepped_clock import SteppedClock
 from tests.servers.zaqar import Zaqar
 from tests.wire.soak.stage import Stage
 from tests.wire.soak.system import System, running
@@ -28,7 +29,11 @@ SEED = int(os.environ.get("MARCONI_TEST_SOAK_SEED", "0")) or random.SystemRandom
 
 @pytest.fixture
 def system(zaqar16: Zaqar, tmp_path: Path) -> Iterator[System]:
-    with mongod_replica_set(3) as mongods, running(mongods, zaqar16, tmp_path) as system:
+    clocks = [SteppedClock(tmp_path, f"mongod {number}") for number in range(3)]
+    with (
+        mongod_replica_set(3, clocks=clocks) as mongods,
+        running(mongods, zaqar16, tmp_path, mongod_clocks=clocks) as system,
+    ):
         yield system
 
 

@@ -22,16 +22,16 @@ ENOUGH = 20
 
 
 class Kill(NamedTuple):
-    """``victim``: one of those of ``System.victims``; ``who`` it was. ``at``, ``replaced``: when, by the clock of the
-    histories."""
+    """Or another harm. ``victim``: one of those of ``System.victims``; ``what`` was done. ``at``, ``replaced``: when it
+    began and was over, by the clock of the histories."""
 
     victim: str
-    who: str
+    what: str
     at: float
     replaced: float
 
     def __str__(self) -> str:
-        return f"killed {self.who} at {self.at:.3f}, replaced after {self.replaced - self.at:.1f} s"
+        return f"{self.what} at {self.at:.3f}, over after {self.replaced - self.at:.1f} s"
 
 
 class Hours(NamedTuple):
@@ -71,11 +71,12 @@ class Soak:
     # -- what clients were told --------------------------------------------------------------------------------------
 
     def explained(self, trouble: Trouble) -> bool:
-        """Tell whether some kill excuses it: 503 near any of them, no answer near one of a worker."""
+        """Tell whether some kill excuses it: 503 near any of them, no answer near one of a worker. That a clock is set
+        excuses nothing."""
         return trouble.status in (0, 503) and any(
             kill.at <= trouble.when and trouble.asked <= kill.replaced + self.aftermath
             for kill in self.kills
-            if trouble.status or kill.victim == "worker"
+            if kill.victim == "worker" or (trouble.status and kill.victim != "clock")
         )
 
     def excused(self) -> Counter[str]:
@@ -135,7 +136,7 @@ class Soak:
 
     def _unknown_at_most(self) -> int:
         """Each producer has one post under way at a time, which one kill leaves unknown at most once."""
-        return self.producers * sum(kill.victim != "mover" for kill in self.kills)
+        return self.producers * sum(kill.victim not in ("mover", "clock") for kill in self.kills)
 
     def switches(self) -> list[tuple[str, str]]:
         """Return (from, to) of each switch of any queue until now."""
@@ -144,7 +145,7 @@ class Soak:
     def missing(self) -> Iterator[str]:
         """Yield what has not happened, without which this says little. The stage asks while it goes on, and waits."""
         killed = {kill.victim for kill in self.kills}
-        yield from (f"nobody killed {victim}" for victim in self.victims if victim not in killed)
+        yield from (f"no {victim} came to harm" for victim in self.victims if victim not in killed)
         ways = self.switches()
         if len(ways) < len(self.homes):
             yield f"there were {len(ways)} switches of {len(self.homes)} queues"

@@ -133,8 +133,8 @@ class Stage:
                 round_ = chance.sample(self.system.victims, len(self.system.victims))
             victim = round_.pop()
             at = time.monotonic()
-            who = self.system.kill(victim, chance)
-            self.soak.kills.append(Kill(victim, who, at, time.monotonic()))
+            what = self.system.harm(victim, chance)
+            self.soak.kills.append(Kill(victim, what, at, time.monotonic()))
             self._wait(chance.uniform(0.5, 8.0))
 
     # -- the traffic -------------------------------------------------------------------------------------------------

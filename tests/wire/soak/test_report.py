@@ -76,7 +76,7 @@ def of(state: MoveState, reason: str) -> Move:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"kills": KILLS[:-1]}, "nobody killed south"),
+        ({"kills": KILLS[:-1]}, "no south came to harm"),
         ({"quiet_switches": 2}, "of 2 switches 2 were before the first kill"),
         ({"hours": Hours(900.0, 1495.0, 2500.0, 2600.0)}, "10 messages were acknowledged"),
         ({"homes": {"q": ("north", "south", "zaqar")}}, "nothing was switched to zaqar"),
@@ -135,3 +135,10 @@ def test_switches() -> None:
     history = History(placements=[placement("a", "b"), placement("a", "b", "a")])
     assert switches_of(history) == [("a", "b"), ("b", "a")]
     assert switches_of(History()) == []
+
+
+def test_that_a_clock_is_set_explains_nothing() -> None:
+    soak = good()
+    soak.kills.append(Kill("clock", "set the clock of mover 0 by +60 s", 1550.0, 1550.0))
+    soak.journal.troubles.append(Trouble(1550.0, 1551.0, "p", "POST /", 503, b""))
+    assert list(soak.faults()) == ["errors that no kill explains"]

@@ -20,7 +20,7 @@ class System:
     admin = ("127.0.0.1", 1)
     victims = ("worker", "mover")
 
-    def kill(self, victim: str, _: random.Random) -> str:
+    def harm(self, victim: str, _: random.Random) -> str:
         return victim
 
 
