@@ -97,6 +97,7 @@ MUTATIONS = (
         Fence.end,
         "if ambiguous:",
         "if False:",
+        seed=242,
     ),
     Mutation(
         "no-bar-after-look",
@@ -160,6 +161,7 @@ MUTATIONS = (
         Directory._load_seals,
         "self.forget(placement.key)",
         "pass",
+        seed=1095,
     ),
     Mutation(
         "late-answer",
@@ -168,6 +170,7 @@ MUTATIONS = (
         "else self.late(answer)",
         "else None",
         test="tests/unit/test_writing.py::test_a_write_without_an_object_of_its_own",
+        seed=129,
     ),
     Mutation(
         "cache-kept",
@@ -272,6 +275,7 @@ MUTATIONS = (
         telling.tell_all,
         "for segment in segments)",
         "for segment in segments[-1:])",
+        seed=416,
     ),
     Mutation(
         "not-in-step",

@@ -436,10 +436,9 @@ class Schedule:
             longest = 2.8 if self.plot.trap in (FROZEN, GIVEN_UP) else 1.1
             world.climate = world.weather = FAIR
         until = loop.time() + (chance.uniform(1.5, 4.5) if longest is None else PACE.linger * longest)
-        rests = {"crawl": 0.15, "lapse": 0.05, "comeback": 0.15, "lazy": 0.6, "homecoming": 0.6, "trap": 0.06}
-        if self.plot.trap == GIVEN_UP:
-            # What comes late is to be taken while others still post.
-            rests["trap"] = 0.3
+        rests = {"crawl": 0.15, "lapse": 0.05, "comeback": 0.15, "lazy": 0.6, "homecoming": 0.6}
+        # What is given up and comes late is to be taken while others still post; of a worker that was frozen it is not.
+        rests["trap"] = {GIVEN_UP: 0.3, FROZEN: 0.12}.get(self.plot.trap or "", 0.06)
         rest = rests.get(story) or chance.choice((0.1, 0.3, 0.6))
         working = self._begin(until, rest)
         moving: dict[str, Callable[[float], Any]] = {
@@ -493,9 +492,11 @@ class Schedule:
             if self.plot.trap == GIVEN_UP:
                 begin = 0.0
             patient = 4.0 if story == "lazy" else chance.choice((1.0, 4.0))
-            if story == "trap":
-                patient = 1.0
-            for _ in range(2 if story == "trap" else chance.randint(1, few)):
+            if story == "trap" and self.plot.trap != GIVEN_UP:
+                number, patient = (1 if self.plot.trap == FROZEN else 2), 1.0
+            else:
+                number = chance.randint(1, few)
+            for _ in range(number):
                 consumer = self._client(Consumer, scene)
                 working.consumers.append(consumer)
                 working.consuming.append(asyncio.ensure_future(consumer.run(rest * patient, begin)))
