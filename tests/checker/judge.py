@@ -5,10 +5,10 @@ partition does as well:
 
 A deletion or purge of the queue excuses what was posted before it ended from being there and from being seen; for
 subscribers a deletion is also the end of their bookmarks, and a post that was in flight then counts as one without an
-answer. A delay excuses from being delivered in order. With a
-dead-letter queue a message may be there instead, and then not in the queue any more; how dead letters are ordered among
-each other is not promised. While no worker's lease has ended, a post without an answer that was seen counts from then
-on as one that was acknowledged.
+answer. So does one that came to where the queue was after its deletion (``History.strays``), and nothing is concluded
+from its own deletion. A delay excuses from being delivered in order. With a dead-letter queue a message may be there
+instead, and then not in the queue any more; how dead letters are ordered among each other is not promised. While no
+worker's lease has ended, a post without an answer that was seen counts from then on as one that was acknowledged.
 
 lost: every acknowledged message is still there at the end, unless a deletion of it was sent and not refused: delivered
     is not done with, for a claim lapses. One whose outcome is unknown may be delivered or not; one that was refused, or
@@ -91,11 +91,15 @@ class _Facts:
         self.since = {
             body: post.answered
             for body, post in self.posts.items()
-            if post.outcome is Outcome.ACKNOWLEDGED and not _raced(post, history.removals)
+            if post.outcome is Outcome.ACKNOWLEDGED
+            and body not in history.strays
+            and not _raced(post, history.removals)
         }
         if history.leases_kept:
             for when, body in self._seen():
                 post = self.posts.get(body)
+                if body in history.strays:
+                    continue
                 if post is not None and post.outcome is Outcome.UNKNOWN and not _raced(post, history.removals):
                     self.since[body] = min(when, self.since.get(body, when))
         self._released = {r.claim: r.sent for r in reversed(history.releases) if r.outcome is not Outcome.REFUSED}
@@ -210,7 +214,7 @@ def _undead(facts: _Facts) -> Iterator[Violation]:
     gone = {
         body: min(d.answered for d in deletions if d.outcome is Outcome.ACKNOWLEDGED)
         for body, deletions in facts.deletions.items()
-        if any(d.outcome is Outcome.ACKNOWLEDGED for d in deletions)
+        if body not in facts.history.strays and any(d.outcome is Outcome.ACKNOWLEDGED for d in deletions)
     }
     for sent, whom, shown in _asked(facts.history):
         for body, _ in shown:

@@ -126,7 +126,9 @@ class History:
     """``pages`` are in the order in which each subscriber read them. ``left``: what was in the queue at the end, when
     all clients had stopped; ``setting``: what was set then. ``placements``: every one that the catalog stored, in that
     order. ``dead_letters``: what was done to the dead-letter queue, which has no posts of its own. ``leases_kept``: the
-    lease of no worker has ended, so that the queue vouches for posts without an answer too, once they were seen."""
+    lease of no worker has ended, so that the queue vouches for posts without an answer too, once they were seen.
+    ``strays``: what came, after a deletion of the queue was stored, to where it had been, and was not taken over by its
+    next life: nobody vouches for that, whatever the answer says."""
 
     posts: list[Post] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
@@ -140,3 +142,4 @@ class History:
     setting: int | None = None
     dead_letters: History | None = None
     leases_kept: bool = False
+    strays: set[Body] = field(default_factory=set)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from catalog.model import QueueKey
+from marconi_proxy.moving.protocol.machine import Event
 from tests.simulation import world
 from tests.simulation.virtual_loop import Actor
 from tests.simulation.world import DEADLINE, LEASE, PACE, SETTINGS, Ambush, World, WorldLine
@@ -34,10 +36,12 @@ class Ambushes:
         self.world: World = schedule.world
         self.chance: random.Random = schedule.chance
         self._unheard = schedule.unheard
+        # When a call was held, a seal made late, and posts given up.
+        self._held = self._missed = self._given_up = float("-inf")
 
     async def lay(self, until: float) -> None:
         """Lay some, until a time of the loop."""
-        names = self.fit(self._names)
+        names = self.fit(self._names)[: self.chance.choice((2, 3, 4))]
         self.world.note(f"ambushes: {', '.join(names)}")
         while self.world.loop.time() < until:
             for trap in (trap for name in names for trap in TRAPS[name]):
@@ -72,8 +76,13 @@ class Ambushes:
         return self.world.lines.get(worker.actor.name) or WorldLine(self.world, worker.actor)
 
     def hold(self, actor: Actor, key: QueueKey) -> float:
-        """The call takes so long to come to the catalog that others have ended the seal."""
-        return self.chance.uniform(0.8, 1.6) * SETTINGS.seal_overdue
+        """The call takes so long to come to the catalog that others have just ended the seal."""
+        now = self.world.loop.time()
+        if now < self._held + 2 * SETTINGS.seal_overdue:
+            # It may be the same call once more.
+            return 0.0
+        self._held = now
+        return self.chance.uniform(0.95, 1.3) * SETTINGS.seal_overdue
 
     def freeze(self, actor: Actor, key: QueueKey) -> float:
         """The process is frozen, until others may have taken over or not."""
@@ -89,7 +98,11 @@ class Ambushes:
 
     def time_out(self, actor: Actor, key: QueueKey) -> float:
         """Posts that are sent now are given up, and may be done after that."""
-        posts = self.world.loop.time() + self.chance.uniform(0.05, 0.3)
+        now = self.world.loop.time()
+        if now < self._given_up + DEADLINE + SETTINGS.ambiguity:
+            return 0.0
+        self._given_up = now
+        posts = now + self.chance.uniform(0.05, 0.3)
         self.world.slow_posts = (posts, DEADLINE, DEADLINE + SETTINGS.ambiguity * 0.9)
         return self.chance.uniform(0.0, 0.3)
 
@@ -112,7 +125,8 @@ class Ambushes:
     def stall(self, actor: Actor, key: QueueKey) -> float:
         """A worker is frozen before its next write, until its lease is over."""
         worker = self.chance.choice(self.world.workers)
-        self.world.stall[worker.actor.name] = self.chance.choice((1.0, 2.7)) * self.chance.uniform(0.6, 1.0) * LEASE
+        leases = self.chance.choice((1.0, 2.7, 2.7)) * self.chance.uniform(0.6, 1.0)
+        self.world.stall[worker.actor.name] = leases * LEASE
         # So that it has begun that write before the seal.
         return self.chance.uniform(0.1, 0.6)
 
@@ -121,13 +135,56 @@ class Ambushes:
         self.world.kill_worker(self.chance.randrange(len(self.world.workers)))
         return self.chance.uniform(0.0, 0.2)
 
-    def forget(self, actor: Actor, key: QueueKey) -> float:
-        """A worker dies, and the readings of the next one, which knows nothing, take long."""
-        place = self.chance.randrange(len(self.world.workers))
-        self.world.kill_worker(place)
-        worker, seconds = self.world.workers[place], self.chance.uniform(0.05, 0.4)
-        self.world.later(0.001, lambda: self._set(self.world.lines[worker.actor.name], "dim", seconds, 0.1, 0.3))
-        return self.chance.uniform(0.01, 0.08)
+    def drizzle(self) -> None:
+        """Posts that are sent now take a while, and less than a seal."""
+        self.world.slow_posts = (self.world.loop.time() + 0.6, 0.02, 0.25)
+
+    def miss(self, actor: Actor, key: QueueKey) -> float:
+        """A seal comes so late that it is aborted at once; what is read then takes until after the next one."""
+        now = self.world.loop.time()
+        if now < self._missed + 2 * PACE.seal_timeout:
+            return 0.0
+        self._missed = now
+
+        def read(actor: Actor, key: QueueKey) -> float:
+            for worker in self.world.workers:
+                if worker.actor.name in self.world.lines:
+                    self._set(self.world.lines[worker.actor.name], "dim", self.chance.uniform(0.4, 0.7), 0.1, 0.2)
+            self.world.later(0.4, self.drizzle)
+            return 0.0
+
+        self.world.ambushes.append(Ambush("abort done", read))
+        return PACE.seal_timeout * 1.1 + 0.02
+
+    def resume(self, actor: Actor, key: QueueKey) -> float:
+        """A worker's feed is cut, and begins anew while the seal is on its way; then what it reads takes longer than
+        its question which queues are sealed, which comes after the seal, and what the feed shows takes even longer."""
+        line, held = self._line(), 0.55 * PACE.seal_timeout
+        sealed = self.world.loop.time() + held
+
+        def stay(actor: Actor, key: QueueKey) -> float:
+            stays = sealed + 0.01 - self.world.loop.time()
+            if actor is not line._actor or stays <= 0.0:
+                return 0.0
+            self._set(line, "dim", stays + 0.05, stays, stays + 0.05)
+            self._set(line, "late", self.chance.uniform(0.2, 0.6), stays + 0.1, stays + 0.3)
+            self.world.later(stays, self.drizzle)
+            return stays
+
+        self._set(line, "blind", True, 0.01, 0.02)
+        self.world.later(0.001, self.world.store.ring)
+        self.world.ambushes.append(Ambush("resuming", stay))
+        return held
+
+    def reverse(self, actor: Actor, key: QueueKey) -> float:
+        """An operator reverses the move before anybody knows that it is switched."""
+        self.world.later(self.chance.uniform(0.005, 0.05), partial(self.world.decide, key.queue, Event.REVERSE))
+        return 0.0
+
+    def rush(self, actor: Actor, key: QueueKey) -> float:
+        """Posts that are sent now are under way when the seal comes."""
+        self.drizzle()
+        return self.chance.uniform(0.02, 0.15)
 
     def dim(self, actor: Actor, key: QueueKey) -> float:
         """A worker's readings take long."""
@@ -154,8 +211,10 @@ TRAPS: dict[str, tuple[Trap, ...]] = {
     FROZEN: (Trap("arming", Ambushes.stall),),
     "a worker joins at a seal": (Trap("seal", Ambushes.restart),),
     "a worker joins while members are counted": (Trap("counting", Ambushes.restart),),
-    "a reading is under way at a seal": (Trap("seal", Ambushes.forget),),
+    "a feed begins anew while a seal is stored": (Trap("seal", Ambushes.resume),),
+    "a move is reversed at once": (Trap("switch done", Ambushes.reverse), Trap("seal", Ambushes.rush)),
     "a reading is under way after an abort": (Trap("abort done", Ambushes.dim), Trap("seal", Ambushes.crawl)),
+    "a reading is under way at a seal": (Trap("seal", Ambushes.miss),),
     GIVEN_UP: (Trap("seal", Ambushes.time_out),),
     "posts are slow at a seal": (Trap("seal", Ambushes.crawl),),
     "a mover is frozen before it retires": (Trap("retirement", Ambushes.freeze), Trap("arming", Ambushes.stall)),
@@ -164,11 +223,7 @@ TRAPS: dict[str, tuple[Trap, ...]] = {
     "a deletion is held": (Trap("deletion", Ambushes.hold), Trap("switch done", Ambushes.crawl)),
 }
 # After which a worker may go on for long without having heard of changes.
-UNHEARD = {Ambushes.blind, Ambushes.belate, Ambushes.cut, Ambushes.depose, Ambushes.forget, Ambushes.stall}
-
-
-def drawn(chance: random.Random) -> list[str]:
-    """Draw the names of some traps."""
-    names = chance.sample(sorted(TRAPS), chance.choice((2, 3, 4)))
-    # With others, what these two wait for would hardly come: a seal after the one that they have spoilt.
-    return next(([name] for name in names if name in (GIVEN_UP, FROZEN)), names)
+UNHEARD = {
+    *(Ambushes.blind, Ambushes.belate, Ambushes.cut, Ambushes.depose, Ambushes.miss, Ambushes.resume),
+    Ambushes.stall,
+}

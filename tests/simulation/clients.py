@@ -237,7 +237,7 @@ class Subscriber(Client):
                 self.name += "+"
             href, some = await self._page(href)
             await self.pause(rest if some else rest * 3)
-            if naps and self.chance.random() < 0.3:
+            if naps and self.chance.random() < 0.5:
                 await asyncio.sleep(self.chance.uniform(0.5, 1.0) * naps)
         # An empty answer may have been under way when the last message came.
         empty = 0

@@ -152,6 +152,10 @@ class Store:
         if subject is ChangeSubject.PLACEMENT:
             key = QueueKey(*name)
             self.versions.setdefault(key, []).append((position, self.placements.get(key)))
+        self.ring()
+
+    def ring(self) -> None:
+        """Have all feeds look for what is new, and whether they are cut."""
         for bell in self.bells:
             bell.set()
 
@@ -696,8 +700,7 @@ class MemoryCatalog(Catalog):
 
     async def close(self) -> None:
         self._closed = True
-        for bell in self._store.bells:
-            bell.set()
+        self._store.ring()
 
     async def identity(self) -> str:
         return await self._do("identity", lambda: self._store.identity)

@@ -21,7 +21,7 @@ from marconi_proxy.front_door.chain.taking import Taking
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.membership import Membership
-from marconi_proxy.front_door.writing import Write
+from marconi_proxy.front_door.writing import Writing
 from marconi_proxy.moving.driving.drive import Drive
 from marconi_proxy.moving.driving.progress import Look
 from marconi_proxy.moving.driving.sealing import Round
@@ -89,6 +89,7 @@ MUTATIONS = (
         Barrier.seen,
         "elif sighting.expired:",
         "elif sighting.expired or not sighting.member.synced:",
+        seed=350,
     ),
     Mutation(
         "no-ambiguity",
@@ -96,6 +97,7 @@ MUTATIONS = (
         Fence.end,
         "if ambiguous:",
         "if False:",
+        seed=242,
     ),
     Mutation(
         "no-bar-after-look",
@@ -111,7 +113,7 @@ MUTATIONS = (
         Drive._left_to_linger,
         "self.pace.linger -",
         "0.0 -",
-        seed=18,
+        seed=17,
     ),
     Mutation(
         "number-again",
@@ -119,7 +121,7 @@ MUTATIONS = (
         transitions.switch,
         "Segment(placement.next_n, partition, physical)",
         "Segment(len(placement.segments), partition, physical)",
-        seed=21,
+        seed=26,
     ),
     Mutation(
         "marker-off-by-one",
@@ -128,6 +130,7 @@ MUTATIONS = (
         "return rest, text if rest[0].n == n else None",
         "return (rest, text) if rest[0].n == n else (rest[1:] or rest, None)",
         test="tests/unit/test_tags.py::test_where_a_marker_goes_on",
+        seed=149,
     ),
     Mutation(
         "no-margin",
@@ -142,6 +145,7 @@ MUTATIONS = (
         Drive.place,
         "await self.steps.place(placement, what)",
         _TWICE,
+        seed=43,
     ),
     Mutation(
         "base-looks-tagged",
@@ -157,13 +161,16 @@ MUTATIONS = (
         Directory._load_seals,
         "self.forget(placement.key)",
         "pass",
+        seed=1095,
     ),
     Mutation(
         "late-answer",
         "An answer is believed that came after the lease had ended.",
-        Write.check,
-        "if not self._writing.holds(self._term):",
-        "if False:",
+        Writing.ended,
+        "else self.late(answer)",
+        "else None",
+        test="tests/unit/test_writing.py::test_a_write_without_an_object_of_its_own",
+        seed=129,
     ),
     Mutation(
         "cache-kept",
@@ -171,6 +178,7 @@ MUTATIONS = (
         Membership._renew,
         "self._directory.forget_all()",
         "pass",
+        seed=66,
     ),
     Mutation(
         "204-believed",
@@ -178,6 +186,7 @@ MUTATIONS = (
         Taking._from_sealed,
         "if not await self._has_free_message(asking, segment):",
         "if True:",
+        seed=30,
     ),
     Mutation(
         "old-read-cached",
@@ -185,6 +194,7 @@ MUTATIONS = (
         Directory._read,
         " and self._reads.get(key) is this:",
         ":",
+        seed=478,
     ),
     Mutation(
         "no-bar-before-undo",
@@ -200,6 +210,7 @@ MUTATIONS = (
         Barrier.seen,
         "elif self.seal in sighting.member.acks:",
         "elif self.seal.key in {seal.key for seal in sighting.member.acks}:",
+        seed=342,
     ),
     Mutation(
         "no-barrier",
@@ -208,6 +219,7 @@ MUTATIONS = (
         "if self.waiting:",
         "if False:",
         test="tests/unit/test_moving_barrier.py::test_one_member",
+        seed=2,
     ),
     Mutation(
         "acknowledged-at-once",
@@ -216,6 +228,7 @@ MUTATIONS = (
         "if key not in self._overtaken",
         "if True",
         test="tests/unit/test_moving_fence.py::test_a_seal_waits_for_writes_of_its_queue_that_began_before",
+        seed=109,
     ),
     Mutation(
         "marker-untagged",
@@ -223,7 +236,7 @@ MUTATIONS = (
         Translation.outward,
         '("ids", "claim_id", "marker")',
         '("ids", "claim_id")',
-        seed=0,
+        seed=2,
     ),
     Mutation(
         "claimed-is-empty",
@@ -231,7 +244,7 @@ MUTATIONS = (
         Look.empty,
         "self.free or self.claimed or self.total or self.listed",
         "self.free",
-        seed=14,
+        seed=5,
     ),
     Mutation(
         "lease-from-reply",
@@ -246,7 +259,7 @@ MUTATIONS = (
         decision.decide,
         "if is_held(route.rule):",
         "if False:",
-        seed=27,
+        seed=1,
     ),
     Mutation(
         "sealed-not-deleted",
@@ -254,6 +267,7 @@ MUTATIONS = (
         Lifecycle._delete_sealed,
         "for segment in ours.segments[:-1]:",
         "for segment in ():",
+        seed=222,
     ),
     Mutation(
         "purge-of-one",
@@ -261,6 +275,7 @@ MUTATIONS = (
         telling.tell_all,
         "for segment in segments)",
         "for segment in segments[-1:])",
+        seed=416,
     ),
     Mutation(
         "not-in-step",
@@ -268,6 +283,7 @@ MUTATIONS = (
         Round._bring_in_step,
         "await self._steps.bring_in_step(move.key, placement.segments[-1], target, self._left(entry))",
         "pass",
+        seed=57,
     ),
     Mutation(
         "dead-letters-forgotten",
@@ -275,7 +291,7 @@ MUTATIONS = (
         Drive._look,
         "if placement.group not in",
         "if False and placement.group not in",
-        seed=4,
+        seed=18,
     ),
 )
 BY_NAME = {mutation.name: mutation for mutation in MUTATIONS}

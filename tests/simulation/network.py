@@ -118,7 +118,8 @@ class Wire(asyncio.Transport):
 
 class Host:
     """A partition: one process over a store that outlives it. ``fate`` draws what becomes of a request; ``pause`` how
-    long what was written takes to get here; ``stall`` for how long a process is frozen just before it writes.
+    long what was written takes to get here; ``stall`` for how long a process is frozen just before it writes; ``done``
+    is told each request that was done, with its status.
 
     ``clock``: the partition's, in milliseconds since 1970.
     """
@@ -132,6 +133,7 @@ class Host:
         fate: Callable[[Request], Fate],
         pause: Callable[[], float],
         stall: Callable[[Actor, bytes], float],
+        done: Callable[[Request, int], None] = lambda request, status: None,
     ) -> None:
         self.name = name
         self.actor = Actor(name)
@@ -140,6 +142,7 @@ class Host:
         self.wires: dict[Wire, None] = {}
         self.pause = pause
         self.stall = stall
+        self._done = done
         self._loop = loop
         self._shelf = shelf
         self._clock = clock
@@ -210,6 +213,7 @@ class Host:
                 body = message["body"]
 
         await application(scope, receive, send)
+        self._done(request, status)
         lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
         shown = b"" if request.method == "HEAD" else body
         return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, _REASONS.get(status, b"-"), lines, shown)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from catalog.model import Placement, PlacementState
+from catalog.model import Placement, PlacementState, QueueKey
 from marconi_proxy.moving.protocol.machine import Event
 from tests.checker.judge import Violation, judge
 from tests.checker.record import History
 from tests.simulation import world as worlds_
-from tests.simulation.ambushes import Ambushes, drawn
+from tests.simulation.ambushes import FROZEN, GIVEN_UP, Ambushes
 from tests.simulation.clients import (
     CLAIM_TTL,
     DELAY,
@@ -30,6 +30,7 @@ from tests.simulation.clients import (
     Subscriber,
 )
 from tests.simulation.front import Worker
+from tests.simulation.stories import Plot, plot
 from tests.simulation.virtual_loop import Actor, VirtualLoop
 from tests.simulation.world import (
     AMBIGUITY,
@@ -40,6 +41,7 @@ from tests.simulation.world import (
     LEASE,
     PACE,
     PARTITIONS,
+    PROJECT,
     Ambush,
     Weather,
     World,
@@ -83,42 +85,21 @@ class Outcome:
         )
 
 
-class Story(NamedTuple):
-    """What a schedule is about. ``shares``: of how many of a hundred schedules each is the story."""
-
-    name: str
-    shares: int
-
-
-# free: whatever may go wrong, at any time. ambush: at the moments of moves at which the protocol is narrow. lapse: a
-# worker loses the catalog, and the queue is moved when its lease is about over. comeback: it has the catalog again
-# while others still write. crawl: posts are under way at every seal. behind: movers do not see what was posted lately.
-# lazy: subscribers sleep through whole moves. homecoming: a worker is cut off while the queue goes away and comes back.
-STORIES = (
-    Story("free", 30),
-    Story("ambush", 38),
-    Story("lapse", 6),
-    Story("comeback", 6),
-    Story("crawl", 8),
-    Story("behind", 4),
-    Story("lazy", 8),
-    Story("homecoming", 6),
-)
-
-
 class Schedule:
-    """Made of a ``world``; ``chance`` decides what is tried, as the world's decides how it goes. ``traps``: names of
-    what an ambush is made of."""
+    """Made of a ``world``; ``chance`` decides what is tried, as the world's decides how it goes.
 
-    def __init__(self, world: World, chance: random.Random, traps: Sequence[str]) -> None:
+    ``about``: its plot."""
+
+    def __init__(self, world: World, chance: random.Random, about: Plot) -> None:
         self.world = world
         self.chance = chance
         self.clients: list[Client] = []
         self.scenes: list[Scene] = []
-        told = STORIES if worlds_.READERS_STAY_BEHIND else STORIES[:-1]
-        self.traps = traps
-        self.story = chance.choices([s.name for s in told], [s.shares for s in told])[0]
+        self.plot = about
+        self.story = about.story
         self._names: Counter[str] = Counter()
+        # How often it is noticed that a worker does nothing.
+        self._alert = 0.98 if about.story == "trap" else 0.8
         # The worker that most calls go to.
         self.favourite: Worker | None = None
 
@@ -138,7 +119,9 @@ class Schedule:
         worker = self._pick()
         if self.favourite is not None and self.chance.random() < 0.8:
             return self.favourite
-        return self._pick() if worker.actor.frozen and self.chance.random() < 0.8 else worker
+        if worker.actor.frozen and self.chance.random() < self._alert:
+            return self.chance.choice([one for one in self.world.workers if not one.actor.frozen] or [worker])
+        return worker
 
     def _scene(self, queue: str, **what: Any) -> Scene:
         history = self.world.histories[queue] = History()
@@ -327,27 +310,54 @@ class Schedule:
                 self._order(scene)
             await asyncio.sleep(0.5)
 
+    async def _move_on(self, until: float) -> None:
+        """Have one move after the other, and each sent back or on once it is switched: as many seals as can be."""
+        world, chance = self.world, self.chance
+        while world.loop.time() < until:
+            for scene in self.scenes:
+                if not self._order(scene):
+                    event = chance.choice((Event.REVERSE, Event.ONWARD))
+                    world.decide(scene.queue, event, chance.choice(PARTITIONS) if event is Event.ONWARD else None)
+            await asyncio.sleep(chance.uniform(0.5, 2.0))
+
     async def _lapse(self, until: float) -> None:
         """One worker loses the catalog, the last answer of which took long. About when its lease is over, the queue is
         moved. In a comeback it has the catalog again soon after that."""
         world, chance = self.world, self.chance
-        if chance.random() < 0.4:
+        if self.story == "lapse" and chance.random() < (0.8 if world.apart else 0.2):
             await self._lapse_in_a_seal(until)
             return
         line = self._line()
-        line.slow = chance.choice((0.0, chance.uniform(0.5, 0.8) * LEASE))
+        # So slow that the lease counts much less from then on, and so quick that it does not end before.
+        line.slow = chance.choice((0.0, 1.0, 1.0, 1.0)) * chance.uniform(0.4, 0.54) * LEASE
         line.last = asyncio.Event()
         await line.last.wait()
         world.note(f"a worker has lost the catalog, whose last answer took {line.slow:.1f} s")
-        since = LEASE - line.slow + chance.uniform(-1.2, 0.2)
         lost = world.loop.time()
-        await asyncio.sleep(max(0.0, since))
-        move = asyncio.ensure_future(self._move(max(until, lost + LEASE * 2.5), 0.5))
+        await asyncio.sleep(max(0.0, LEASE - line.slow + chance.uniform(-0.6, 0.3)))
+        last = max(until, lost + LEASE * 2.5)
         if self.story == "comeback":
-            await asyncio.sleep(max(0.0, LEASE * chance.uniform(1.0, 1.6) - since))
-            line.last, line.cut, line.slow = None, False, 0.0
-        await move
+            await self._come_back(line, last)
+        elif chance.random() < 0.3:
+            await self._move(last, 0.5)
+        else:
+            await self._move_again(last)
+        line.last, line.cut, line.slow, line.blind = None, False, 0.0, False
+
+    async def _come_back(self, line: WorldLine, until: float) -> None:
+        """Once the queue is moved, the worker has the catalog again, but for its feed."""
+        world, scene = self.world, self.scenes[0]
+        before = world.placement(scene.queue)
+        move = asyncio.ensure_future(self._move_again(until))
+        while (now := world.placement(scene.queue)) and before and now.segments == before.segments:
+            if world.loop.time() > until:
+                break
+            await asyncio.sleep(0.05)
+        line.blind = self.chance.random() < 0.7
         line.last, line.cut, line.slow = None, False, 0.0
+        await self._while(LEASE)
+        line.blind = False
+        await move
 
     async def _come_home(self, until: float) -> None:
         """The queue goes to another partition and back, and a worker hears of none of it."""
@@ -383,7 +393,8 @@ class Schedule:
         more = ["plain", "delays", "removed", "set", "dead letters"]
         if self.story in ("lapse", "comeback", "homecoming") and not worlds_.DELETIONS_UNHEARD:
             more.remove("removed")
-        kinds = ["plain", *chance.choices(more, k=chance.choice((0, 0, 0, 1, 1, 2)))]
+        others = 0 if self.story in ("trap", "lapse") else chance.choice((0, 0, 0, 1, 1, 2))
+        kinds = ["plain", *chance.choices(more, k=others)]
         if chance.random() < 0.5:
             kinds = kinds[1:] or kinds
         for n, kind in enumerate(kinds):
@@ -405,7 +416,7 @@ class Schedule:
         world, chance, loop, story = self.world, self.chance, self.world.loop, self.story
         await asyncio.sleep(0.1)
         await self._stage()
-        world.note(f"{story}: {', '.join(scene.queue for scene in self.scenes)}")
+        world.note(f"{self.plot}: {', '.join(scene.queue for scene in self.scenes)}")
         movers = asyncio.ensure_future(self._keep_movers())
         world.climate = self._drawn(chance.choice((0, 1, 1, 2)) if story != "ambush" else chance.choice((0, 0, 1)))
         if story == "crawl":
@@ -415,16 +426,19 @@ class Schedule:
             world.climate = replace(FAIR, lag=PACE.linger * 0.9)
         if story in ("lapse", "comeback"):
             world.climate = replace(FAIR, lag=PACE.linger * 0.9) if chance.random() < 0.1 else FAIR
+        if story in ("free", "ambush", "lazy") and chance.random() < 0.15:
+            world.climate = replace(world.climate, shy=0.4)
         world.weather = world.climate
         world.note(f"{world.climate}")
         longest = {"behind": 1.5, "lapse": 1.2, "comeback": 1.2, "lazy": 3.0, "homecoming": 4.0}.get(story)
-        alone = story == "ambush" and len(self.traps) == 1
-        if alone:
-            # For as long as may still be done what is under way, or comes late.
-            longest = 2.2
+        if story == "trap":
+            # Of these two, for as long as may still be done what is under way, or comes late.
+            longest = 2.8 if self.plot.trap in (FROZEN, GIVEN_UP) else 1.1
             world.climate = world.weather = FAIR
         until = loop.time() + (chance.uniform(1.5, 4.5) if longest is None else PACE.linger * longest)
         rests = {"crawl": 0.15, "lapse": 0.05, "comeback": 0.15, "lazy": 0.6, "homecoming": 0.6}
+        # What is given up and comes late is to be taken while others still post; of a worker that was frozen it is not.
+        rests["trap"] = {GIVEN_UP: 0.3, FROZEN: 0.12}.get(self.plot.trap or "", 0.06)
         rest = rests.get(story) or chance.choice((0.1, 0.3, 0.6))
         working = self._begin(until, rest)
         moving: dict[str, Callable[[float], Any]] = {
@@ -435,14 +449,15 @@ class Schedule:
             "homecoming": self._come_home,
         }
         hurried = partial(self._move, hurry=0.5) if story == "ambush" else self._move
-        if alone:
-            hurried = self._move_again
+        if story == "trap":
+            # What these two wait for is spoilt by another seal.
+            hurried = self._move_again if self.plot.trap in (FROZEN, GIVEN_UP) else self._move_on
         move = asyncio.ensure_future(moving.get(story, hurried)(until))
         trouble = story == "free" and chance.random() < 0.8
         if trouble:
             await self._trouble(until)
-        if story == "ambush":
-            await Ambushes(self, self.traps).lay(until)
+        if story in ("ambush", "trap"):
+            await Ambushes(self, self.plot.traps if story == "ambush" else self.plot.traps[:1]).lay(until)
         await move
         world.climate = world.weather = FAIR
         world.ambushes.clear()
@@ -462,7 +477,7 @@ class Schedule:
         for n, scene in enumerate(self.scenes):
             few = 1 if n else 2
             if not scene.fed:
-                for _ in range(few):
+                for _ in range(4 if story == "trap" else few):
                     producing = self._client(Producer, scene).run(until, rest * 2)
                     working.ending.append(asyncio.ensure_future(producing))
             if scene.removed:
@@ -474,13 +489,19 @@ class Schedule:
             begin = until - loop.time() if story == "crawl" or chance.random() < 0.3 else 0.0
             if story == "behind":
                 begin = PACE.linger * 2
-            patient = chance.choice((1.0, 4.0))
-            for _ in range(chance.randint(1, few)):
+            if self.plot.trap == GIVEN_UP:
+                begin = 0.0
+            patient = 4.0 if story == "lazy" else chance.choice((1.0, 4.0))
+            if story == "trap" and self.plot.trap != GIVEN_UP:
+                number, patient = (1 if self.plot.trap == FROZEN else 2), 1.0
+            else:
+                number = chance.randint(1, few)
+            for _ in range(number):
                 consumer = self._client(Consumer, scene)
                 working.consumers.append(consumer)
                 working.consuming.append(asyncio.ensure_future(consumer.run(rest * patient, begin)))
-            for _ in range(few):
-                naps = PACE.linger * 2.5 if story == "lazy" else 0.0
+            for _ in range(1 if story == "trap" else few):
+                naps = PACE.linger * 3.2 if story == "lazy" else 0.0
                 reading = self._client(Subscriber, scene).run(rest, naps)
                 working.reading.append(asyncio.ensure_future(reading))
         return working
@@ -535,16 +556,17 @@ async def _play(seed: int, loop: VirtualLoop, worlds: list[World], trace: bool) 
     worlds.append(world)
     try:
         async with asyncio.timeout(_TOO_LONG):
-            traps = drawn(random.Random(f"ambush {seed}"))
-            stuck = await Schedule(world, random.Random(f"schedule {seed}"), traps).run()
+            stuck = await Schedule(world, random.Random(f"schedule {seed}"), plot(seed)).run()
     except TimeoutError:
         stuck = [f"stuck: not over after {_TOO_LONG:g} s"]
     finally:
         await world.end()
     stuck += dict.fromkeys(f"failed: {failure}" for failure in loop.failures)
+    world.strays.end()
     for queue, history in world.histories.items():
         history.placements = [placement for placement in world.store.placed if placement.queue == queue]
         history.leases_kept = world.leases_kept
+        history.strays = world.strays.lost[QueueKey(PROJECT, queue)]
     histories = list(world.histories.values())
     violations = [
         found for queue, history in world.histories.items() if not _is_dead(queue) for found in judge(history)
@@ -567,6 +589,7 @@ async def _play(seed: int, loop: VirtualLoop, worlds: list[World], trace: bool) 
         "aborts": sum(_is_abort(old, new) for old, new in steps),
         "retires": sum(new.segments[0].n > old.segments[0].n for old, new in steps),
         "unknown": sum(post.outcome.value == "unknown" for post in posts),
+        "posts lost to deletions": sum(len(history.strays) for history in histories),
         "refused": sum(post.outcome.value == "refused" for post in posts),
     }
     seconds = loop.time() - 1000.0

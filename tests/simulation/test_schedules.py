@@ -1,6 +1,6 @@
 """Whole systems under faults, judged by what their clients saw: schedule after schedule, each from its seed.
 
-``MARCONI_TEST_SCHEDULES`` says how many; 375 is the usual run, 100,000 the nightly one. Two in five lie in ambush at
+``MARCONI_TEST_SCHEDULES`` says how many; 375 is the usual run, 100,000 the nightly one. Nearly half lie in ambush at
 the moments of moves at which the protocol is narrow: few hundred meet what many more would that are drawn by chance.
 """
 

@@ -38,6 +38,7 @@ from tests.simulation.memory_catalog import Line, MemoryCatalog, Store
 from tests.simulation.memory_storage import Shelf
 from tests.simulation.mover_process import WorldClock, run_mover
 from tests.simulation.network import Fate, Host, Network, Request
+from tests.simulation.strays import Strays
 from tests.simulation.virtual_loop import Actor, VirtualLoop, acting
 
 # What only a protocol can stand that reads no clock of another machine, and nothing of how changes of different queues
@@ -237,8 +238,10 @@ class World:
         self.trace: list[str] | None = [] if trace else None
         # Of each process, the store and the operators: each has a machine of its own.
         self.clocks: dict[str, WorldClock] = {}
+        self.apart = False
         self.store = Store(self.clock_of("store").now, shards=SHARDS)
         self.store.on_put = self._placed
+        self.strays = Strays()
         self.lines: dict[str, WorldLine] = {}
         self.ambushes: list[Ambush] = []
         # Posts that are sent until then take so many seconds, at least and at most.
@@ -248,10 +251,13 @@ class World:
         loop.connect = self.network.connect
         self.hosts = {name: self._host(name) for name in PARTITIONS}
         self.network.hosts = self.hosts
+        # As Zaqar's, which go by leases alone, or as ours.
+        fencing = self.chance.choice((0.0, 0.0, 0.5, 0.5, 1.0))
+        # Whether workers' clocks go as slowly, and movers' as fast, as they may.
+        self.apart = self.chance.random() < 0.25
         for name in PARTITIONS:
             versions = ("v1", "v1.1", "v2")
-            # As Zaqar's, which go by leases alone, or as ours.
-            fences = self.chance.random() < 0.5
+            fences = self.chance.random() < fencing
             host = f"http://{name}:8888"
             self.store.insert_partition(Partition(name, (host,), 100, api_versions=versions, fences=fences))
         self.workers: list[Worker] = []
@@ -286,7 +292,15 @@ class World:
             partial(self._fate, name),
             lambda: self.chance.uniform(0.0002, 0.002),
             self._stall,
+            partial(self._done, name),
         )
+
+    def _done(self, name: str, request: Request, status: int) -> None:
+        if status == 201 and request.target.endswith("/messages"):
+            queue = request.target.split("/")[-2]
+            if self.strays.posted(name, queue, request.body, self.store.placements):
+                self.counts["posts to where a queue was"] += 1
+                self.note(f"  {name}: a post to {queue}, which was deleted")
 
     def _fate(self, name: str, request: Request) -> Fate:
         weather, chance = self.weather, self.chance
@@ -342,6 +356,8 @@ class World:
         """Return the clock of a process's machine."""
         if name not in self.clocks:
             rate = 1.0 if name == "store" else 1.0 + self.chance.choice((-RATES, 0.0, RATES))
+            if self.apart and name.startswith(("worker", "mover")):
+                rate = 1.0 - RATES if name.startswith("worker") else 1.0 + RATES
             offset = drift = 0.0
             if CLOCKS_DIFFER:
                 offset, drift = self.chance.choice((0.0, 0.5, -60.0, 60.0)), self.chance.uniform(-0.001, 0.001)
@@ -354,7 +370,8 @@ class World:
         """Spring what waits for this call of a process to the catalog; return for how long the call is held back.
 
         Moments are ``seal``, ``switch``, ``abort``, ``retirement``, ``deletion`` of a queue and ``arming`` of a move,
-        before they are stored, each with ``done`` after it; and ``counting``, of the members for a seal.
+        before they are stored, each with ``done`` after it; ``counting``, of the members for a seal; and ``resuming``,
+        of a worker that asks which queues are sealed when its feed begins anew.
         """
         if verb == "replace_placement":
             return self._spring(_change(self.store.placements.get(args[0].key), args[0]), actor, args[0].key)
@@ -363,6 +380,8 @@ class World:
             arming = move.state in (MoveState.ARMED, MoveState.BACK_ARMED)
             if arming and self.store.moves[move.id].state is not move.state:
                 return self._spring("arming", actor, move.key)
+        if verb == "list_placements" and actor.name.startswith("worker"):
+            return self._spring("resuming", actor, QueueKey(PROJECT, ""))
         if verb == "list_members" and actor.name.startswith("mover"):
             for key, placement in self.store.placements.items():
                 if placement.state is PlacementState.SEALING:
@@ -370,6 +389,7 @@ class World:
         return 0.0
 
     def _placed(self, old: Placement | None, new: Placement) -> None:
+        self.strays.placed(new)
         self._positions.append((self.loop.time(), self.store.position))
         change, actor = _change(old, new), acting()
         if change is not None and actor is not None and self.ambushes:
