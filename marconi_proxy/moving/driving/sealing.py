@@ -99,6 +99,7 @@ class Round:
         self._steps = steps
         self._clock = clock
         self._open = [_Entry(drive) for drive in drives]
+        self._members: list[Sighting] | None = None
         self._failure: Exception | None = None
 
     async def prove(self) -> None:
@@ -106,8 +107,8 @@ class Round:
         or was silent for so long that it is not waited for with writes held; unless they are held already. Raises
         CatalogError."""
         while not any(entry.is_sealed for entry in self._open):
-            members = await self._steps.members()
-            if all(s.proven or s.silence > s.member.patience * _FRESH for s in members):
+            self._members = await self._steps.members()
+            if all(s.proven or s.silence > s.member.patience * _FRESH for s in self._members):
                 break
             await self._clock.sleep(_UNPROVEN_GLANCE)
 
@@ -119,7 +120,7 @@ class Round:
             if entry.is_sealed:
                 self._resume(entry)
         if armed:
-            members = await self._steps.members()
+            members = await self._steps.members() if self._members is None else self._members
             obstacle = unfit(members)
             for entry in armed:
                 why = obstacle or unheard(entry.drive.move, members)
