@@ -11,6 +11,8 @@ from marconi_proxy.moving.protocol.fence import Lease
 from tests.simulation.mutate import failing, first_caught
 from tests.simulation.mutations import MUTATIONS, Mutation
 
+pytestmark = pytest.mark.slow
+
 PLAYED = [mutation for mutation in MUTATIONS if mutation.seed is not None]
 TESTED = [mutation for mutation in MUTATIONS if mutation.seed is None and mutation.test]
 
