@@ -23,7 +23,7 @@ import pytest
 from tests.simulation.schedule import Outcome, play
 
 SCHEDULES = int(os.environ.get("MARCONI_TEST_SCHEDULES", "500"))
-_AT_A_TIME = 125
+_AT_A_TIME = 250
 FIRSTS = range(0, SCHEDULES, _AT_A_TIME)
 
 # What is to happen in every batch.
