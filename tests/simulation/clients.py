@@ -171,7 +171,7 @@ class Producer(Client):
 
 
 class Consumer(Client):
-    """Claims, works, and deletes; now and then it renews or releases a claim, or lets it lapse."""
+    """Claims, works, and deletes; now and then it releases a claim, or lets it lapse."""
 
     async def run(self, rest: float, begin: float) -> None:
         await asyncio.sleep(begin)

@@ -236,7 +236,7 @@ MUTATIONS = (
         Translation.outward,
         '("ids", "claim_id", "marker")',
         '("ids", "claim_id")',
-        seed=2,
+        seed=3,
     ),
     Mutation(
         "claimed-is-empty",
