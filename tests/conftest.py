@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     waits for them at the end."""
     asked: dict[Path, float] = {}
     for item in items:
-        if item.path.is_relative_to(_WIRE):
+        if item.path.is_relative_to(_WIRE) and item.get_closest_marker("quick") is None:
             item.add_marker("wire")
         mark = item.get_closest_marker("timeout")
         asked[item.path] = max(asked.get(item.path, 0.0), float(mark.args[0]) if mark else 0.0)

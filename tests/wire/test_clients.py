@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 
 from tests.servers.interpreters import interpreter
-from tests.servers.marconi import MarconiProxy
+from tests.servers.marconi import MarconiProxy, marconi_proxy
 from tests.servers.partition import PartitionNode, storage_drivers
 from tests.servers.zaqar import HOST, PINS, Zaqar
 from tests.wire.raw_http import exchange
@@ -65,11 +65,12 @@ class Client:
         return json.loads(done.stdout)
 
 
+NEWEST = Client("zaqarclient-4.7.0", "clients", "zaqar_client.py", "v2", ("2",))
 CLIENTS = [
     Client("zaqarclient-3.0.1", "clients-zaqarclient3", "zaqar_client.py", "v1", ("1",)),
     Client("zaqarclient-3.0.1", "clients-zaqarclient3", "zaqar_client.py", "v1.1", ("1.1",)),
     Client("zaqarclient-3.0.1", "clients-zaqarclient3", "zaqar_client.py", "v2", ("2",)),
-    Client("zaqarclient-4.7.0", "clients", "zaqar_client.py", "v2", ("2",)),
+    NEWEST,
     Client("marconiclient-0.0.2", "clients-marconiclient", "marconi_client.py", "v1", projects=False),
     Client("openstacksdk-4.4.0", "clients", "openstack_sdk.py", "v2"),
 ]
@@ -101,6 +102,15 @@ def test_life_in_our_own_node(client: Client, driver: str, nodes: Callable[[str,
 @pytest.mark.parametrize("client", CLIENTS, ids=str)
 def test_life_behind_the_front_door(client: Client, front_door: MarconiProxy) -> None:
     _live(client, front_door.public_url, _new_project())
+
+
+@pytest.mark.quick
+def test_life_behind_a_front_door_over_one_zaqar(
+    zaqar16: Zaqar, new_catalog: Callable[[], str], tmp_path: Path
+) -> None:
+    with marconi_proxy(new_catalog(), tmp_path) as proxy:
+        proxy.run("partition", "register", "zaqar", "--host", zaqar16.url)
+        _live(NEWEST, proxy.public_url, _new_project())
 
 
 @pytest.mark.parametrize("client", OF_TENANTS, ids=str)
