@@ -138,6 +138,7 @@ MUTATIONS = (
         Lease.confirmed,
         "self._duration - self._margin",
         "self._duration",
+        test="tests/unit/test_moving_fence.py::test_it_counts_from_the_sending_less_the_margin",
     ),
     Mutation(
         "switch-twice",
@@ -161,7 +162,7 @@ MUTATIONS = (
         Directory._load_seals,
         "self.forget(placement.key)",
         "pass",
-        seed=1095,
+        test="tests/unit/test_directory.py::test_a_write_after_a_seal_was_read_does_not_share_a_reading_from_before_it",
     ),
     Mutation(
         "late-answer",
@@ -252,6 +253,7 @@ MUTATIONS = (
         Lease.confirmed,
         "until = renewal +",
         "until = now +",
+        test="tests/unit/test_moving_fence.py::test_it_counts_from_the_sending_less_the_margin",
     ),
     Mutation(
         "writes-not-held",
