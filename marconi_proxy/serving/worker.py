@@ -5,6 +5,7 @@ gunicorn names it by the string ``WORKER_CLASS``, so that the master need not im
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from functools import partial
@@ -29,8 +30,9 @@ class FrontDoorWorker(UvicornWorker):
         "proxy_headers": False,
         "server_header": False,
         "access_log": False,
-        # Seconds between two heartbeats to the master.
-        "timeout_notify": 1,
+        # uvicorn compares it each second with how long ago the last heartbeat to the master was, by the wall clock. So
+        # there is one each second, also when that clock is set back; else the master would kill all workers.
+        "timeout_notify": -math.inf,
     }
 
     def __init__(self, age: int, ppid: int, sockets: list[Any], app: Any, timeout: float, cfg: Any, log: Any) -> None:
