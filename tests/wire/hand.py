@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from catalog.interface import Catalog
-from catalog.model import HeldWrites, Member, Placement, QueueKey
+from catalog.model import HeldWrites, Member, Move, Placement, QueueKey
 from catalog.opening import open_catalog
 from catalog.unchanged import Unchanged
 from marconi_proxy.moving.driving.naming import hidden_name
@@ -57,6 +57,10 @@ class Hand:
     def members(self) -> list[Member]:
         """Those that are registered."""
         return self._do(lambda catalog: catalog.list_members())
+
+    def order(self, project: str, queue: str, move: str, source: str, target: str) -> None:
+        """Store a record of the move; for what is kept beside it."""
+        self._do(lambda catalog: catalog.insert_move(Move(move, project, queue, source, target)))
 
     def held_writes(self, move: str) -> list[HeldWrites]:
         """What members say of the writes that waited for a move."""

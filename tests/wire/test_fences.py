@@ -153,6 +153,7 @@ def test_held_writes_go_on_in_the_new_segment_and_none_is_lost_or_refused(stage:
     hand = stage.hand
     with Producers(stage, stage.door.workers) as producers:
         producers.more(20)
+        hand.order(stage.project, QUEUE, stage.move, stage.north_name, stage.south_name)
         sealed = hand.seal(stage.project, QUEUE, stage.move)
         assert len(hand.passed(sealed).acknowledged) >= 2
         before = stage.bodies(stage.north)

@@ -21,7 +21,7 @@ from tests.wire.script import CLIENT
 
 _ASKED_FOR = os.environ.get("MARCONI_TEST_FUZZ_EXAMPLES")
 FUZZ = settings(
-    max_examples=int(_ASKED_FOR or 150),
+    max_examples=int(_ASKED_FOR or 300),
     derandomize=_ASKED_FOR is None,
     print_blob=True,
     database=None,
