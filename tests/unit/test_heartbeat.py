@@ -23,7 +23,8 @@ async def test_it_goes_on_when_the_clock_is_set_back(
         beats.append(now)
 
     monkeypatch.setattr(time, "time", lambda: now)
-    config = Config("app", callback_notify=beat, timeout_notify=worker.CONFIG_KWARGS["timeout_notify"], lifespan="off")
+    longest = worker.CONFIG_KWARGS["timeout_notify"]
+    config = Config("app", callback_notify=beat, timeout_notify=longest, log_config=None)
     config.encoded_headers = []
     server = Server(config)
     await server.on_tick(0)
