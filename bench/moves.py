@@ -93,7 +93,7 @@ _UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 
 
 class Scale(NamedTuple):
-    """What there is besides: the options of these names."""
+    """The size of what surrounds the measured moves, by the options of the same names."""
 
     planned: int = 0
     finished: int = 0

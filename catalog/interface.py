@@ -378,7 +378,7 @@ class Catalog(ABC):
 
     @abstractmethod
     async def has_plan(self, plan_id: str) -> bool:
-        """Tell whether there is such a plan, without a look at what it holds."""
+        """Return whether the plan exists, without reading its document."""
 
     @abstractmethod
     async def remove_plan(self, plan_id: str, version: int) -> None:

@@ -59,7 +59,7 @@ class Progress:
     """What of a plan was begun, and how it ended.
 
     All planned moves below ``next`` were begun, and those in ``ahead``; the others wait for their turn. ``pending`` are
-    begun and have no record of a move yet, as far as is known: whoever carries the plan out inserts it. ``endings`` are
+    begun and may have no record of a move yet: the executor of the plan inserts it. ``endings`` are
     counted in ``counts`` and may not be written down at their planned moves yet: the same does that. ``pauses`` are
     pairs of milliseconds, rounded to two digits, and how many moves paused writes for that long. ``allowance`` is how
     many more moves could have been begun when some were begun last, None if none was.

@@ -47,7 +47,7 @@ class Plans:
         return None if document is None else await self._read(document)
 
     async def there(self, plan_id: str) -> bool:
-        """Tell whether there is such a plan."""
+        """Return whether the plan exists."""
         async with self._store.conversation() as session:
             return await self._stored.find_one({"_id": plan_id}, {"_id": 1}, session=session) is not None
 

@@ -51,7 +51,7 @@ def get(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | None:
 
 
 def there(connection: sqlite3.Connection, plan_id: str) -> bool:
-    """Tell whether there is such a plan."""
+    """Return whether the plan exists."""
     return connection.execute("SELECT 1 FROM plans WHERE id = ?", (plan_id,)).fetchone() is not None
 
 

@@ -1,4 +1,4 @@
-"""Plans in files: made in one step, and applied in another, with somebody to read them in between."""
+"""Plans in files: one command writes a plan, an operator reviews it, another command applies it."""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ class Planning(Watcher):
         return []
 
     def needless(self, admin: AdminClient, parsed_args: argparse.Namespace) -> bool:
-        """Tell whether nothing is to be planned, and if so, do what is left to be done. Raises CommandError if that is
-        not confirmed."""
+        """Return whether there is nothing to plan. If so, do the rest of the command first. Raises CommandError if the
+        operator does not confirm it."""
         return False
 
     def done(self, parsed_args: argparse.Namespace) -> None:

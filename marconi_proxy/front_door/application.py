@@ -448,8 +448,8 @@ class FrontDoor:
         raise _too_many()
 
     def _is_too_old(self, placement: Placement) -> bool:
-        """Tell whether reads must not go by what is known of a queue: it may be out of date for longer than movers wait
-        before they delete a segment. Only then may a queue's place be used again, if at all."""
+        """Return whether the cached placement may be stale for longer than movers wait before they delete a segment. A
+        read of a queue with history then needs the placement that the catalog has now."""
         used_again = has_history(placement) or placement.group is not None
         # A feed that is well is silent now and then, for less than a lease: a short linger must not refuse all reads.
         longest = max(self._settings.linger, self._settings.lease)

@@ -428,7 +428,7 @@ class Lifecycle:
         return self._stands_for(placement, self._takeover_after)
 
     def _stands_for(self, placement: Placement, seconds: float) -> bool:
-        """Tell whether this worker has watched the placement unchanged for so long. If not, it looks again then."""
+        """Return whether this worker has watched the placement unchanged for so long; if not, schedule another look."""
         key = placement.key
         if len(self._watched) > _WATCHED:
             self._watched.keep(lambda _: False)

@@ -90,8 +90,10 @@ async def test_the_mark_only_grows(closed):
 
 async def test_a_late_mark_does_not_shut_a_queue_that_took_writes_since(closed):
     await post(closed, Epoch(LIFE, 9))
+    before = await total(closed)
     await closed.fence(KEY, CLOSED)
     await post(closed, None)
+    assert await total(closed) == before + 1
 
 
 async def test_changes_of_metadata_are_refused_by_their_epoch(closed):
@@ -164,6 +166,7 @@ async def test_other_queues_are_not_closed(closed):
         await closed.create_queue(key, {}, BEFORE)
         await post(closed, BEFORE, key)
         await post(closed, None, key)
+        assert (await closed.stats(key)).total == 2
 
 
 async def test_marks_of_the_last_lives_are_kept(closed):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from partition.errors import BadStorageURI, QueueMissing, StorageUnavailable, WrongStore
+from partition.errors import BadStorageURI, QueueClosed, QueueMissing, StorageUnavailable, WrongStore
 from partition.model.epoch import Epoch
 from partition.model.message import MessageQuery
 from partition.model.queue import Kind, QueueKey, QueueQuery
@@ -301,6 +301,10 @@ async def test_a_file_of_an_earlier_release_gets_the_table_of_marks(tmp_path, pa
     connection.close()
     async with opened("sqlite", tmp_path, FakeClock()) as storage:
         await storage.post(KEY, some(1), CLIENT)
+        assert (await storage.stats(KEY)).total == 1
+        await storage.fence(KEY, Epoch("0123456789abcdef", 3))
+        with pytest.raises(QueueClosed):
+            await storage.post(KEY, some(1), CLIENT)
 
 
 async def test_an_empty_file_beside_a_log_that_is_not(tmp_path, path):

@@ -104,7 +104,7 @@ class Preparing:
 
 
 def keeps_name(placement: Placement) -> bool:
-    """Tell whether all segments of the queue have the queue's own name."""
+    """Return whether every segment of the queue has the queue's own name."""
     return placement.group is not None
 
 

@@ -70,7 +70,7 @@ def moment(at: float) -> str:
 
 
 def worth_noting(facts: Mapping[str, Any], remaining: int, waits: str, stood: float) -> bool:
-    """Tell whether what a look has found is to be written into a record with these ``facts``, which has ``stood`` so
+    """Return whether the result of a look is to be written into a record with these ``facts``, which has ``stood`` so
     for some seconds.
 
     The record is for people and its writing costs everybody: a change in wording or by a tenth, and not all the time.
