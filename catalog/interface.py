@@ -262,8 +262,7 @@ class Catalog(ABC):
         """Renew a member that is registered: each renewal has a larger ``beat``, and one that comes late changes
         nothing.
 
-        Raises NotRegistered if it was removed, and never brings it back. Raises CatalogUnavailable while a backup is
-        being loaded.
+        Raises NotRegistered if it was removed, and never brings it back.
         """
 
     @abstractmethod

@@ -1,10 +1,10 @@
 """Loading a backup, and the mark of a catalog that is being loaded.
 
-Whoever loads writes the mark, *then* looks for members; a member that renews writes that, *then* looks for the mark.
-All of these are writes and reads with majority in causally consistent sessions, so at least one of the two sees the
-other: nobody serves from a catalog that is being emptied. A member that was listed before stays listed: until its lease
-is over it may write, and whoever loads or moves must see it. Then ``emptying`` is set in the mark, and only then is
-anything removed.
+A load writes the mark, *then* lists the members, and is refused if there is one. A worker that registers stores its
+member, *then* looks for the mark, and takes the member back if it finds it. All of these are writes and reads with
+majority in causally consistent sessions, so at least one of the two sees the other: no worker serves from a catalog
+that is being emptied. A member that was listed before stays listed and renews: until its lease is over its worker may
+write, and both loads and movers must see it. Then ``emptying`` is set in the mark, and only then is anything removed.
 
 What a crash leaves: before ``emptying``, a mark that only refuses, which ``init`` takes away. After it, a catalog of
 which part is gone or part is there, and the mark says so until another load has come to its end.
@@ -70,7 +70,7 @@ class Loading:
 
     async def begin(self, replace: bool) -> str:
         """Empty the catalog, as ``Catalog.begin_load``."""
-        await self._refuse_use()  # before the mark is there too, for under it they cannot renew
+        await self._refuse_use()  # before the mark is there too, for under it none can register
         token = uuid4().hex
         began = {
             "token": token,

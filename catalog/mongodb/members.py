@@ -25,6 +25,9 @@ class Members:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._stored: Collection = store.database["members"]
+        # By id, as they were last listed: a mover that holds writes lists some hundred every few milliseconds, of which
+        # few have changed.
+        self._listed: dict[str, tuple[dict[str, Any], Member]] = {}
 
     async def register(self, member: Member) -> None:
         """Store it, whether it is there or not, as ``Catalog.register_member``."""
@@ -39,7 +42,11 @@ class Members:
         raise self._store.unavailable("it is being loaded from a backup")
 
     async def renew(self, member: Member) -> None:
-        """Renew it, as ``Catalog.renew_member``."""
+        """Renew it, as ``Catalog.renew_member``.
+
+        One command, for each worker sends it every few seconds and for each seal. The mark is not looked for: a load
+        that finds a member listed is refused, and one that finds none lets none register, so none is left to renew.
+        """
         # A member of a release before has no beat, and null is less than any number.
         earlier = {"_id": member.id, "$or": [{"beat": {"$lt": member.beat}}, {"beat": None}]}
         async with self._store.conversation() as session:
@@ -48,17 +55,20 @@ class Members:
                 {"_id": member.id}, {"_id": 1}, session=session
             ):
                 raise NotRegistered(member.id)
-            if await is_marked(self._store, session):
-                raise self._store.unavailable("it is being loaded from a backup")
 
     async def list_all(self) -> list[Member]:
         """Return all of them, by id."""
         async with self._store.conversation() as session:
             documents = await self._stored.find({}, sort=[("_id", 1)], session=session).to_list()
         try:
-            return [_member(document) for document in documents]
+            self._listed = {document["_id"]: (document, self._decoded(document)) for document in documents}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise self._store.unavailable(f"members: a document is damaged ({error!r})") from error
+        return [member for _, member in self._listed.values()]
+
+    def _decoded(self, document: dict[str, Any]) -> Member:
+        listed, member = self._listed.get(document["_id"], (None, None))
+        return member if member is not None and listed == document else _member(document)
 
     async def remove(self, member_id: str) -> None:
         """Forget it, if it is there."""

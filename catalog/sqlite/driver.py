@@ -75,6 +75,8 @@ class SQLiteCatalog(Catalog):
         self._path = os.path.abspath(path)
         self._poll = poll
         self._writing = Lane(self._path, "write", begin="BEGIN IMMEDIATE")
+        # The members are processes of this machine: when its power is cut, they have ended, too.
+        self._registering = Lane(self._path, "members", begin="BEGIN IMMEDIATE", durable=False)
         self._reading = Lane(self._path, "read", begin="BEGIN")
         self._counting = Lane(self._path, "count", begin="BEGIN")
         self._bells: dict[asyncio.Event, Lane] = {}  # of the feeds that are open
@@ -116,7 +118,8 @@ class SQLiteCatalog(Catalog):
         await self._write(members.ping)
 
     async def close(self) -> None:
-        for lane in (self._writing, self._reading, self._counting, *self._bells.values(), *self._snapshots):
+        lanes = (self._writing, self._registering, self._reading, self._counting)
+        for lane in (*lanes, *self._bells.values(), *self._snapshots):
             await lane.close()
 
     async def identity(self) -> str:
@@ -202,16 +205,16 @@ class SQLiteCatalog(Catalog):
         await self._write(tenants.remove, project)
 
     async def register_member(self, member: Member) -> None:
-        await self._write(members.register, member, self._path)
+        await self._registering.transact(members.register, member, self._path)
 
     async def renew_member(self, member: Member) -> None:
-        await self._write(members.renew, member, self._path)
+        await self._registering.transact(members.renew, member, self._path)
 
     async def list_members(self) -> list[Member]:
         return await self._reading.transact(members.list_all, self._path)
 
     async def remove_member(self, member_id: str) -> None:
-        await self._write(members.remove, member_id)
+        await self._registering.transact(members.remove, member_id)
 
     async def expire_member(self, member: Member) -> bool:
         return await self._write(members.expire, member)

@@ -28,11 +28,15 @@ class Lane:
     """A connection to ``path`` on a thread of its own; ``begin`` is the statement that starts its transactions.
 
     ``patience`` is how long a caller waits for its turn and its answer, in seconds; ANSWER_TIMEOUT unless it is given.
+    A commit that was reported survives a power cut if ``durable``, and else only the end of the process.
     """
 
-    def __init__(self, path: str, name: str, *, begin: str, patience: float | None = None) -> None:
+    def __init__(
+        self, path: str, name: str, *, begin: str, patience: float | None = None, durable: bool = True
+    ) -> None:
         self._path = path
         self._begin = begin
+        self._durable = durable
         self._patience = ANSWER_TIMEOUT if patience is None else patience
         self._connection: sqlite3.Connection | None = None  # made, used and closed on the thread only
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"catalog-{name}")
@@ -100,8 +104,8 @@ class Lane:
         if self._connection is None:
             connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None)
             try:
-                # FULL: a commit that was reported survives a power cut. In WAL mode that is one sync per commit.
-                connection.execute("PRAGMA synchronous=FULL")
+                # In WAL mode FULL is one sync per commit, and NORMAL is none: the next sync is of these commits, too.
+                connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
                 connection.execute("PRAGMA foreign_keys=ON")
             except BaseException:
                 connection.close()

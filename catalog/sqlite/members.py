@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from functools import lru_cache
 
 from catalog.errors import NotRegistered
 from catalog.model import Member
@@ -20,6 +21,8 @@ _COLUMNS = f"id, beat, applied, synced, acks, capabilities, lease, late_writes, 
 _Row = tuple[str, int, int, int, str, str, float, int, float, str]
 
 
+# A mover that holds writes lists some hundred members every few milliseconds, of which few have changed.
+@lru_cache(maxsize=1024)
 def _decode(row: _Row, path: str) -> Member:
     id_, beat, applied, synced, acks, capabilities, lease, late_writes, renewed, stamp = row
     try:
@@ -64,7 +67,6 @@ def register(connection: sqlite3.Connection, member: Member, path: str) -> None:
 
 def renew(connection: sqlite3.Connection, member: Member, path: str) -> None:
     """Renew it, as ``Catalog.renew_member``."""
-    loading.refuse_member(connection, path)
     renewed = connection.execute(
         "UPDATE members SET beat = ?, applied = ?, synced = ?, acks = ?, capabilities = ?, lease = ?, late_writes = ?,"
         " renewed = julianday('now') WHERE id = ? AND beat < ?",

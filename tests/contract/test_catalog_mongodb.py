@@ -417,9 +417,9 @@ async def test_a_worker_that_renews_while_a_load_begins_stays_listed(
         await worker.register_member(member)
         with monkeypatch.context() as marked:
             marked.setattr("catalog.mongodb.members.is_marked", AsyncMock(return_value=True))
-            for verb, renewal in ((worker.register_member, replace(member, beat=2)), (worker.renew_member, latest)):
-                with pytest.raises(CatalogUnavailable, match="being loaded"):
-                    await verb(renewal)
+            with pytest.raises(CatalogUnavailable, match="being loaded"):
+                await worker.register_member(replace(member, beat=2))
+            await worker.renew_member(latest)
         renewed.append(True)
 
     Interruption(monkeypatch, catalog._members, "list_all", renew)
@@ -547,3 +547,14 @@ async def test_batches_of_a_backup_may_take_longer_than_what_servers_wait_for(
     await catalog.load(token, values)
     await catalog.end_load(token)
     assert [value async for batch in catalog.snapshot() for value in batch] == values
+
+
+async def test_a_renewal_is_one_command(catalog: MongoDBCatalog, database: Any) -> None:
+    """Some hundred workers send it every few seconds, and while writes wait for a move."""
+    member = Member("host/1/boot", 1, lease=30.0)
+    await catalog.register_member(member)
+    database.command("profile", 2)
+    await catalog.renew_member(replace(member, beat=2))
+    database.command("profile", 0)
+    ours = {"appName": "marconi-proxy", "ns": {"$ne": f"{database.name}.system.profile"}}
+    assert [entry["op"] for entry in database["system.profile"].find(ours)] == ["update"]

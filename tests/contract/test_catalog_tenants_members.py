@@ -144,6 +144,20 @@ async def test_a_renewal_that_comes_late_changes_nothing(catalog: Catalog, other
         assert (after, after.stamp, after.renewed) == (latest, before.stamp, before.renewed)
 
 
+async def test_each_change_of_a_member_is_listed(catalog: Catalog) -> None:
+    """Those that have not changed since the last listing are not decoded again."""
+    stays, changes = Member("host/1/boot", 1, lease=30.0), Member("host/2/boot", 1, lease=30.0)
+    for member in (stays, changes):
+        await catalog.register_member(member)
+    assert await catalog.list_members() == [stays, changes]
+    renewed = replace(changes, beat=2, applied=7, acks=frozenset({Seal("project", "orders", "0123456789abcdef", 3)}))
+    await catalog.renew_member(renewed)
+    before, after = await catalog.list_members(), await catalog.list_members()
+    assert before == after == [stays, renewed]
+    await catalog.remove_member(stays.id)
+    assert await catalog.list_members() == [renewed]
+
+
 async def test_only_a_member_that_has_not_renewed_since_it_was_seen_expires(catalog: Catalog, other: Catalog) -> None:
     """However short its lease is and however long ago it renewed: that is for its observer to judge."""
     for id_ in ("brief", "stays"):
