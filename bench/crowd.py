@@ -1,7 +1,9 @@
-"""Members that do nothing else: they follow the feed of the catalog, and acknowledge each seal that they are shown.
+"""Members that only acknowledge seals, at what they cost the store and no more.
 
-All of one process, which follows the feed once for them: so many feeds are the work of as many machines, and of the
-store's own. But each acknowledges by a write of its own, as a worker does.
+The members of a deployment run on machines of their own; here they share the processors with everything that is
+measured. So one thread makes the writes of all of them, without a driver: to MongoDB the bytes of the driver's command,
+on a connection for each member; in SQLite the statement of the catalog, in a transaction for each. One process follows
+the feed for all.
 """
 
 from __future__ import annotations
@@ -9,12 +11,21 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from contextlib import aclosing, suppress
+import socket
+import sqlite3
+import struct
+import uuid
+from collections.abc import Iterable
+from contextlib import ExitStack, aclosing
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
-from catalog.errors import CatalogError
+import bson
+
 from catalog.interface import Catalog
 from catalog.model import Change, ChangeSubject, Member, QueueKey, Seal
 from catalog.opening import open_catalog
+from catalog.sqlite import members as sqlite_members
 from marconi_proxy.front_door.membership import CAPABILITIES
 
 # A member renews so many times within its lease.
@@ -22,29 +33,41 @@ _RENEWALS = 15
 
 
 def attend(uri: str, members: int, lease: float) -> None:
-    """Be so many members of the catalog until the process ends."""
-    asyncio.run(Crowd(lease).attend(uri, members))
+    """Be so many members of the catalog until the process ends, as ``Crowd``."""
+    asyncio.run(Crowd(members, lease).attend(uri))
+
+
+class _Renewals(Protocol):
+    def renew(self, members: Iterable[Member]) -> None:
+        """Store each by a write of its own, all at the same time as far as the store can."""
 
 
 class Crowd:
-    """``lease``: what they promise, in seconds."""
+    """``lease``: what the members promise, in seconds."""
 
-    def __init__(self, lease: float) -> None:
+    def __init__(self, members: int, lease: float) -> None:
+        self._members = {f"crowd/{number}/0": itertools.count(1) for number in range(members)}
         self._lease = lease
         self._applied = 0
         self._seals: dict[QueueKey, Seal] = {}
-        self._shown = asyncio.Condition()
+        self._shown = asyncio.Event()
 
-    async def attend(self, uri: str, members: int) -> None:
+    async def attend(self, uri: str) -> None:
         """Be so many members until it is cancelled."""
         catalog = await open_catalog(uri)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._follow(catalog))
-                for number in range(members):
-                    group.create_task(self._renew(catalog, f"crowd/{number}/0"))
+            for id_ in self._members:
+                await catalog.register_member(self._member(id_))
+            with _InMongoDB(uri, self._members) if uri.startswith("mongodb:") else _InSQLite(uri) as renewals:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._follow(catalog))
+                    group.create_task(self._renew(renewals))
         finally:
             await catalog.close()
+
+    def _member(self, id_: str) -> Member:
+        acks = frozenset(self._seals.values())
+        return Member(id_, next(self._members[id_]), self._applied, True, acks, CAPABILITIES, self._lease)
 
     async def _follow(self, catalog: Catalog) -> None:
         async with aclosing(catalog.watch()) as feed:
@@ -55,16 +78,89 @@ class Crowd:
                     self._seals.pop(key, None)
                     if event.seal is not None:
                         self._seals[key] = event.seal
-                        async with self._shown:
-                            self._shown.notify_all()
+                        self._shown.set()
 
-    async def _renew(self, catalog: Catalog, id_: str) -> None:
-        await asyncio.sleep(random.uniform(0.0, self._lease / _RENEWALS))
-        for beat in itertools.count(1):
-            acks = frozenset(self._seals.values())
-            member = Member(id_, beat, self._applied, True, acks, CAPABILITIES, self._lease)
-            with suppress(CatalogError):
-                await (catalog.register_member if beat == 1 else catalog.renew_member)(member)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._lease / _RENEWALS), self._shown:
-                    await self._shown.wait_for(lambda acks=acks: frozenset(self._seals.values()) - acks)
+    async def _renew(self, renewals: _Renewals) -> None:
+        """Renew all after a seal was shown, and else one after the other."""
+        order = itertools.cycle(random.sample(list(self._members), len(self._members)))
+        while True:
+            try:
+                async with asyncio.timeout(self._lease / _RENEWALS / len(self._members)):
+                    await self._shown.wait()
+            except TimeoutError:
+                due = [next(order)]
+            else:
+                self._shown.clear()
+                due = list(self._members)
+            renewing = asyncio.ensure_future(asyncio.to_thread(renewals.renew, [self._member(id_) for id_ in due]))
+            try:
+                await asyncio.shield(renewing)
+            finally:
+                await renewing  # the thread goes on when this is cancelled, and its connections are closed next
+
+
+class _InMongoDB(ExitStack):
+    """OP_MSG (the MongoDB wire protocol), with the retryable, majority-acknowledged update of the driver."""
+
+    def __init__(self, uri: str, ids: Iterable[str]) -> None:
+        super().__init__()
+        parts = urlsplit(uri)
+        self._database = parts.path.lstrip("/")
+        address = (parts.hostname, parts.port)
+        self._connections = {
+            id_: (self.enter_context(socket.create_connection(address, 30.0)), uuid.uuid4()) for id_ in ids
+        }
+
+    def renew(self, members: Iterable[Member]) -> None:
+        sent = []
+        for member in members:
+            connection, session = self._connections[member.id]
+            connection.sendall(self._message(self._command(member, session)))
+            sent.append(connection)
+        for connection in sent:
+            reply = self._reply(connection)
+            if reply.get("n") != 1:
+                raise RuntimeError(f"a member was not renewed: {reply}")
+
+    def _command(self, member: Member, session: uuid.UUID) -> dict[str, Any]:
+        document = {name: value for name, value in member.to_json().items() if name != "id"}
+        earlier = {"_id": member.id, "$or": [{"beat": {"$lt": member.beat}}, {"beat": None}]}
+        return {
+            "update": "members",
+            "ordered": True,
+            "updates": [{"q": earlier, "u": {"$set": document, "$currentDate": {"renewed": True}}}],
+            "writeConcern": {"w": "majority"},
+            "lsid": {"id": bson.Binary.from_uuid(session)},
+            "txnNumber": bson.Int64(member.beat),
+            "$db": self._database,
+        }
+
+    @staticmethod
+    def _message(command: dict[str, Any]) -> bytes:
+        body = b"\0\0\0\0\0" + bson.encode(command)
+        return struct.pack("<iiii", 16 + len(body), 0, 0, 2013) + body
+
+    @staticmethod
+    def _reply(connection: socket.socket) -> dict[str, Any]:
+        received = connection.recv(65536)
+        while len(received) < 4 or len(received) < struct.unpack_from("<i", received)[0]:
+            more = connection.recv(65536)
+            if not more:
+                raise RuntimeError("the store has closed the connection of a member")
+            received += more
+        return bson.decode(received[21:])
+
+
+class _InSQLite(ExitStack):
+    def __init__(self, uri: str) -> None:
+        super().__init__()
+        self._path = uri.removeprefix("sqlite:///")
+        self._connection = sqlite3.connect(self._path, timeout=30.0, isolation_level=None, check_same_thread=False)
+        self.callback(self._connection.close)
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+
+    def renew(self, members: Iterable[Member]) -> None:
+        for member in members:
+            self._connection.execute("BEGIN IMMEDIATE")
+            sqlite_members.renew(self._connection, member, self._path)
+            self._connection.execute("COMMIT")

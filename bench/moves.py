@@ -20,8 +20,8 @@ What else there is, by options; each of them alone, and all together, next to no
     --planned N    a plan moves N more queues of the project together with those of the clients; the figures are of the
                    first of its moves
     --finished N   records of moves that have finished, of the same partitions
-    --members N    members besides the four workers: one process that follows the feed once, and acknowledges each seal
-                   for each of them, so as many writes as so many workers make
+    --members N    members besides the four workers: one process makes the writes that so many workers make
+                   (bench.crowd)
 
 With --all, a 99th percentile of more than half as much again as without is a fault, too.
 

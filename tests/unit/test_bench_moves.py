@@ -50,11 +50,16 @@ async def test_records_of_ended_moves_are_there_beforehand(tmp_path: Path) -> No
         await catalog.close()
 
 
-async def test_a_crowd_acknowledges_what_it_is_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["sqlite", "mongodb"])
+async def test_a_crowd_acknowledges_what_it_is_shown(
+    store: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     uri = f"sqlite:///{tmp_path / 'catalog.db'}"
+    if store == "mongodb":
+        uri = request.getfixturevalue("mongodb_database_uri")
     await stock(uri, ("p1", "p2"), 0)
     catalog = await open_catalog(uri)
-    attending = asyncio.create_task(Crowd(15.0).attend(uri, 3))
+    attending = asyncio.create_task(Crowd(3, 15.0).attend(uri))
     try:
         async with asyncio.timeout(PATIENCE):
             while len(await catalog.list_members()) < 3:  # noqa: ASYNC110 - the store rings no bell
