@@ -14,8 +14,8 @@ SHAREABLE = frozenset({"messages", "subscriptions", "claims"})
 _KNOWN = frozenset({"paths", "methods", "expires"})
 _FORMAT = "%Y-%m-%dT%H:%M:%S"
 _DAY = 86400
-# RFC 9110 allows more in a method, but nothing else is served; and what separates the parts that are signed must not be
-# inside of one, or there would be two ways to read a signature.
+# RFC 9110 section 9.1 allows more in a method, but nothing else is served; and what separates the parts that are signed
+# must not be inside of one, or there would be two ways to read a signature.
 _METHOD = re.compile(r"[A-Za-z]+")
 _SEPARATOR = r"\n"
 

@@ -16,7 +16,7 @@ from marconi_proxy.metrics.exposition import CONTENT_TYPE as TEXT
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``handler`` is ``resource.method``; ``policy`` the name of a rule of ``policy.rules``; ``media`` the type of its
+    """``handler`` is ``RESOURCE.METHOD``; ``policy`` the name of a rule of ``policy.rules``; ``media`` the type of its
     answers, but for errors."""
 
     method: str

@@ -414,7 +414,8 @@ class Lifecycle:
                 ) from error
 
     async def _revert(self, before: Placement, ours: Placement) -> None:
-        """Nothing was deleted: back to the state before, but to open from a seal (as ``transitions.abort``)."""
+        """Restore the state before, for nothing was deleted; from a seal the queue becomes open, as in
+        ``moving.protocol.transitions.abort``."""
         ended = before.state in (PlacementState.DELETING, PlacementState.SEALING)
         state = PlacementState.OPEN if ended else before.state
         move = ours.move if len(ours.segments) > 1 else None

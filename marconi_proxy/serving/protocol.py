@@ -1,8 +1,8 @@
 """The server's side of HTTP/1.1: uvicorn's httptools protocol, made fit to stand at a front door.
 
 What it adds: the request target exactly as it was received; bounds on a request head's bytes and time; refusals in the
-API's own shape (``{"title", "description"}``, section 1.8); nothing that another reader of the same bytes could take
-for another request. What a request means is none of its business.
+API's own shape (``{"title", "description"}``; API section 1.8); nothing that another reader of the same bytes could
+take for another request. What a request means is none of its business.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ class FrontDoorProtocol(HttpToolsProtocol):
             return
         cycle = self.cycle
         if cycle is not None and cycle.response_complete and not cycle.keep_alive:
-            # The last answer went out before all of its request was in. RFC 9112, 9.6: no further request is processed;
-            # the client may be sending it elsewhere already.
+            # The last answer went out before all of its request was in: no further request is processed, for the client
+            # may be sending it elsewhere already (RFC 9112 section 9.6).
             self._deaf = True
             return
         if self.timeout_keep_alive_task is not None:
@@ -119,8 +119,8 @@ class FrontDoorProtocol(HttpToolsProtocol):
             if self._pieces is not None:
                 self._offer()
         except httptools.HttpParserUpgrade:
-            # The request itself was taken and will be answered; RFC 9110, 7.8: a server may ignore Upgrade. But the
-            # parser has lost its place, so nothing after it is read.
+            # The request itself was taken and will be answered: a server may ignore Upgrade (RFC 9110 section 7.8). But
+            # the parser has lost its place, so nothing after it is read.
             self._deaf = True
             self.cycle.keep_alive = False
         except httptools.HttpParserError as error:
@@ -158,7 +158,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._phase == _BODY:
             # A trailer. Taken for a header, as uvicorn would, it could say whose request this is after everybody who
-            # could object has looked (RFC 9110, 6.5.1: a recipient may ignore trailers).
+            # could object has looked (RFC 9110 section 6.5.1: a recipient may ignore trailers).
             self._beside += len(name) + len(value)
             if self._beside > self._max_head:
                 raise _HeadError(f"The request has more than {self._max_head} bytes of trailers.")
@@ -180,7 +180,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
         if self._head_bytes + self._head_slack + self._chunk > self._max_head and self._head_size() > self._max_head:
             raise _HeadError(f"The request line and headers are larger than {self._max_head} bytes.")
         target = self.url
-        # RFC 9112, 3.2: absolute-form and authority-form are for proxies that a client knows of.
+        # RFC 9112 section 3.2: absolute-form and authority-form are for proxies that a client knows of.
         if target[:1] != b"/" and target != b"*":
             raise _HeadError("The request target must be a path that begins with a slash.")
         if len(target) > _MAX_TARGET:

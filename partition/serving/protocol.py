@@ -99,7 +99,7 @@ class PartitionProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # A trailer, taken for a header as uvicorn would, could say whose request this is after whoever stands in front
-        # has looked (RFC 9110, 6.5.1: a recipient may ignore trailers).
+        # has looked (RFC 9110 section 6.5.1: a recipient may ignore trailers).
         if self._in_head:
             super().on_header(name, value)
 

@@ -6,7 +6,7 @@ is closed. The n-th connection follows the n-th script, and the last script serv
     async with EvilHost([READ, say(b"HTTP/1.1 200 OK\\r\\n"), RESET], [ever(READ, say(OK))]) as host:
         ...
 
-Everything read is kept in ``host.requests``, so that a test can count what a partition would have done.
+Everything read is kept in ``EvilHost.requests``, so that a test can count what a partition would have done.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def marconi_proxy(
 ) -> Iterator[MarconiProxy]:
     """Prepare the catalog at URI ``catalog`` and run both doors over it, logging below the directory ``logs``.
 
-    ``options`` of both by ``group.name``; ``launcher`` runs the program ``marconi-proxy`` for the public door. Nothing
+    ``options`` of both by ``GROUP.NAME``; ``launcher`` runs the program ``marconi-proxy`` for the public door. Nothing
     is registered yet. Raises CommandFailed or ServerFailed.
     """
     run_command("catalog", "init", "--catalog", catalog)

@@ -1,8 +1,8 @@
 """Partitions as processes of the simulated world, and the wires to them.
 
-A wire is what ``loop.create_connection`` gives: production's pool, connections and parser run on it unchanged. Behind
-it is our own partition node over a store in memory. What becomes of each request is a ``Fate`` that the world draws: it
-may be done late, after its caller has given up, its answer may be lost, it may be lost itself.
+A wire is what an event loop's ``create_connection`` gives: production's pool, connections and parser run on it
+unchanged. Behind it is our own partition node over a store in memory. What becomes of each request is a ``Fate`` that
+the world draws: it may be done late, after its caller has given up, its answer may be lost, it may be lost itself.
 """
 
 from __future__ import annotations

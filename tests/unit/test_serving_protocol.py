@@ -552,7 +552,7 @@ async def test_nor_is_it_by_asgi(monkeypatch, caplog):
     "late", [[b"hello", head(b"/v2/two")], [b"hello" + head(b"/v2/two")], [b"hello" + POST], [b"hellononsense\r\n\r\n"]]
 )
 async def test_nothing_is_taken_from_a_client_after_the_answer_that_is_its_last(late, monkeypatch, caplog):
-    """RFC 9112, 9.6. It may send it again, elsewhere."""
+    """RFC 9112 section 9.6. It may send it again, elsewhere."""
 
     async def application(self, scope, receive, send):
         self.requests.append(scope["target"])

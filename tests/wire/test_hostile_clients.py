@@ -97,7 +97,7 @@ def test_a_body_that_does_not_come_is_refused(door: Door, partition: FakePartiti
 def test_a_refused_body_ends_the_connection(
     door: Door, partition: FakePartition, project: str, expect: tuple[str, ...]
 ) -> None:
-    """Else what the client sends next, or does not send, would be read as something else (RFC 9110, 10.1.1)."""
+    """Else what the client sends next, or does not send, would be read as something else (RFC 9110 section 10.1.1)."""
     with connect(door) as connection:
         connection.sendall(head("POST", "/v2/queues/orders/messages", project, "Content-Length: 2000000", *expect))
         connection.sendall(head("GET", "/v2/queues", project))

@@ -71,7 +71,7 @@ class Mover:
 
 @contextmanager
 def mover_process(catalog: str, directory: Path, options: Mapping[str, object]) -> Iterator[ServerProcess]:
-    """Run a mover, with ``options`` by ``group.name``."""
+    """Run a mover, with ``options`` by ``GROUP.NAME``."""
     env = {f"OS_{name.replace('.', '__')}".upper(): str(value) for name, value in options.items()}
     command = (str(_EXECUTABLE), "mover", "--catalog", catalog)
     log = directory / f"mover-{uuid.uuid4().hex[:8]}.log"

@@ -142,7 +142,8 @@ def _claiming(number: int, lease: Lease, now: int) -> list[dict[str, Any]]:
 
 
 def _lease(lease: Lease, now: int) -> dict[str, Any]:
-    """What a lease sets: it lets messages outlive it, those that do so anyway are left as they are (section 6.5)."""
+    """What a lease sets: it lets messages outlive it, those that do so anyway are left as they are (API
+    section 6.5)."""
     until = now + lease.ttl * MILLISECONDS
     expires = until + lease.grace * MILLISECONDS
     outlived = {"$lt": ["$expires", until]}

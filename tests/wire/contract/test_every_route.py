@@ -116,7 +116,7 @@ def test_order_of_the_header_checks(tenant: Tenant, path: Path) -> None:
 
 
 BAD_NAMES = ["i" * 65, "%40%24%40%5Eqw", "%E6%B1%89%E5%AD%97", "a%20b", "a%00b", "a~b", "a%0Ab"]
-# Names that the API recommends to refuse, and that the reference takes: section 1.4.
+# Names that the API recommends to refuse, and that the reference takes (API section 1.4).
 PASSED_UPSTREAM = ["abc%0A", "%2E", "%2E%2E"]
 # The front door has a word of its own for segments that parties on the way read differently.
 NAME_REFUSED = ("Invalid queue identification", "Invalid topic identification", "Invalid API request")

@@ -100,7 +100,7 @@ def test_a_huge_target_is_refused(server: Server) -> None:
 
 
 def test_trailers_are_no_headers(server: Server) -> None:
-    """Else they could say whose request this is, after everybody who could object has looked (RFC 9110, 6.5.1)."""
+    """Else they could change whose request this is, after every check of that (RFC 9110 section 6.5.1)."""
     mine, theirs = uuid.uuid4().hex, uuid.uuid4().hex
     headers = (("X-Project-Id", mine), ("Transfer-Encoding", "chunked"))
     request = Request("PUT", "/v1/queues/orders", headers, None)

@@ -95,7 +95,7 @@ def _liveness(v: str) -> Script:
 
 
 def _unknown_paths(v: str) -> Script:
-    # v1 without its trailing slash is left out: the front door may answer it, as the API recommends (section 1.1).
+    # v1 without its trailing slash is left out: the front door may answer it (recommended in API section 1.1).
     return Script(
         "unknown paths",
         v,
