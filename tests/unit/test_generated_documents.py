@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import runpy
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from marconi_proxy.admin.routes import ROUTES
 from marconi_proxy.audit.kinds import KINDS
 from marconi_proxy.cli.commands import COMMANDS
 from marconi_proxy.metrics.names import METRICS
+from marconi_proxy.moving.protocol.machine import TABLE
 from marconi_proxy.option_table import GROUPS
 from partition.serving.option_table import GROUPS as PARTITION_GROUPS
 
 DOCS = Path(__file__).parents[2] / "docs"
 TABLES: dict[str, Any] = runpy.run_path(str(DOCS / "tables.py"))
-REFERENCE = DOCS / "reference"
+FIGURES: dict[str, Any] = runpy.run_path(str(DOCS / "figures.py"))
+REFERENCE, IMAGES = DOCS / "reference", DOCS / "images"
+ARCHITECTURE = (DOCS / "architecture.rst").read_text(encoding="utf-8")
 # What each page must name, whatever else it has.
 NAMED = {
     "admin-routes.rst": {f"{route.method} {route.path}" for route in ROUTES},
@@ -74,3 +78,60 @@ def test_the_pages_are_the_same_on_any_terminal(monkeypatch: pytest.MonkeyPatch)
 )
 def test_text_becomes_markup_that_means_the_same(text: str, marked: str) -> None:
     assert TABLES["plain"](text) == marked
+
+
+# -- figures -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES["FIGURES"]))
+def test_a_figure_is_what_the_code_draws(name: str) -> None:
+    assert_current(IMAGES / name, FIGURES["FIGURES"][name](), FIGURES["COMMAND"])
+    assert f".. image:: images/{name}\n" in ARCHITECTURE
+
+
+def test_every_transition_of_a_move_is_an_arrow_or_is_written_in_its_box() -> None:
+    drawn = {(state, event) for state, events in FIGURES["ARROWS"].items() for event in events}
+    drawn |= {(MoveState.DRAINING, event) for event in FIGURES["_AROUND"]}
+    assert drawn <= {(state, event) for state, place in TABLE.items() for event in place.next}
+    svg = FIGURES["move"]()
+    for state, place in TABLE.items():
+        assert f">{state}</text>" in svg
+        for event, target in place.next.items():
+            written = [line for line in FIGURES["written"](state) if line.endswith(f"→ {target}")]
+            listed = any(event in line.partition(" →")[0].split(", ") for line in written)
+            assert listed != ((state, event) in drawn), f"{state}: {event}"
+            assert all(f">{line}</text>" in svg for line in written)
+
+
+def test_the_modules_in_the_figure_of_a_request_exist() -> None:
+    steps = [step for part in ("BEFORE", "OUTCOMES", "AFTER") for step in FIGURES[part].values()]
+    named = {f"marconi_proxy.{module}" for step in steps for module in step.modules}
+    assert [name for name in sorted(named) if find_spec(name) is None] == []
+
+
+def test_a_figure_that_cannot_be_read_is_refused() -> None:
+    rect, misdrawn = FIGURES["Rect"], FIGURES["Misdrawn"]
+    canvas = FIGURES["Canvas"]("two boxes")
+    canvas.box("a", rect(0, 0, 100, 40), "a", (), "#fff")
+    with pytest.raises(misdrawn, match="b lies on a"):
+        canvas.box("b", rect(50, 20, 100, 40), "b", (), "#fff")
+    with pytest.raises(misdrawn, match="wider than its box"):
+        canvas.box("c", rect(0, 100, 60, 40), "much too long", (), "#fff")
+    with pytest.raises(misdrawn, match="more lines than there is room for"):
+        canvas.box("d", rect(0, 200, 100, 40), "d", ("1", "2", "3"), "#fff")
+    with pytest.raises(misdrawn, match="where no box has its edge"):
+        canvas.arrow("nowhere", (100, 20), (130, 20))
+
+    def with_label(x: float, y: float) -> str:
+        canvas = FIGURES["Canvas"]("two boxes and an arrow")
+        canvas.box("a", rect(0, 0, 100, 40), "a", (), "#fff")
+        canvas.box("b", rect(0, 100, 100, 40), "b", (), "#fff")
+        canvas.arrow("down", (50, 40), (50, 100))
+        canvas.label(x, y, "label")
+        return str(canvas.svg())
+
+    assert "label" in with_label(60, 70)
+    with pytest.raises(misdrawn, match="arrow down crosses 'label'"):
+        with_label(40, 70)
+    with pytest.raises(misdrawn, match="'label' lies on b"):
+        with_label(60, 110)
