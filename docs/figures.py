@@ -1,7 +1,7 @@
 """The two figures of the architecture, drawn as SVG: the life of a request, and the life of a move.
 
 ``python docs/figures.py`` draws them anew into ``docs/images``; ``tests/unit/test_generated_documents.py`` compares.
-States and transitions of a move are those of the product's own table; only where each state stands is said here.
+States and transitions of a move are those of the product's own table; this module adds only where each state stands.
 
 A figure has a background of its own, so that it can be read on light and on dark pages. A canvas refuses text that
 does not fit its box, labels that lie on each other or on a box, and arrows that do not begin and end at boxes.

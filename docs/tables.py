@@ -86,13 +86,13 @@ def admin_routes() -> Lines:
     yield from heading("Verbs of the admin API", "=")
     yield from paragraph("The bodies of requests and answers are described in :doc:`../admin-api`.")
     rows = ((code(f"{route.method} {route.path}"), route.policy, route.doc) for route in ROUTES)
-    yield from table(("Verb", "Policy", "What it does"), rows, (40, 10, 50))
+    yield from table(("Verb", "Policy", "Effect"), rows, (40, 10, 50))
 
 
 def commands() -> Lines:
     yield from heading("Every command", "=")
     yield from paragraph(
-        "What ``--help`` prints. All commands have ``--help``. Commands marked *data* have cliff's options of output, "
+        "The output of ``--help``, which all commands have. Commands marked *data* have cliff's options of output, "
         "among them ``-f json|yaml|csv|value`` and ``-c COLUMN``. Commands with ``--admin-url`` call the admin API; "
         "it and the exit statuses are described in :doc:`../commands`."
     )
@@ -116,7 +116,7 @@ def command(name: str, parser: argparse.ArgumentParser) -> Lines:
         (code(spelling(action)), meaning(action)) for action in actions if "--admin-url" not in action.option_strings
     ]
     if rows:
-        yield from table(("Argument", "What it means"), rows, (30, 70))
+        yield from table(("Argument", "Meaning"), rows, (30, 70))
     _, examples, text = (parser.epilog or "").partition("Examples:\n")
     if examples:
         yield from ("Examples::", "")
@@ -170,7 +170,7 @@ def metrics() -> Lines:
     yield from heading("Metrics", "=")
     yield from paragraph("Gauges of ``GET /metrics`` of the admin API (:doc:`../admin-api`).")
     rows = ((code(metric.name), ", ".join(map(code, metric.labels)), metric.what) for metric in METRICS)
-    yield from table(("Metric", "Labels", "What it is"), rows, (40, 15, 45))
+    yield from table(("Metric", "Labels", "Meaning"), rows, (40, 15, 45))
 
 
 def move_states() -> Lines:
@@ -181,9 +181,9 @@ def move_states() -> Lines:
     )
     yield from heading("States")
     rows = ((code(state), place.meaning, place.way_out or "(an end)") for state, place in TABLE.items())
-    yield from table(("State", "What it means", "Way out"), rows, (20, 45, 35))
+    yield from table(("State", "Meaning", "Way out"), rows, (20, 45, 35))
     yield from heading("Events")
-    yield from table(("Event", "What it is"), ((code(event), words) for event, words in EVENTS.items()), (20, 80))
+    yield from table(("Event", "Meaning"), ((code(event), words) for event, words in EVENTS.items()), (20, 80))
     yield from heading("Which event leads where")
     yield from literal(picture())
 
@@ -191,13 +191,13 @@ def move_states() -> Lines:
 def audit_kinds() -> Lines:
     yield from heading("Kinds of findings", "=")
     yield from paragraph(
-        "What catalog and partitions may disagree about, as ``marconi-proxy catalog verify``, ``GET /v1/audit`` and "
+        "The disagreements between catalog and partitions, as ``marconi-proxy catalog verify``, ``GET /v1/audit`` and "
         "the metrics name it (:doc:`../operator-guide`)."
     )
     rows = (
         (code(kind), meaning.what, meaning.repair or "Nothing.", meaning.otherwise) for kind, meaning in KINDS.items()
     )
-    head = ("Kind", "What it is", "What ``--repair`` does", "What is for you to do")
+    head = ("Kind", "Meaning", "Repair (``--repair``)", "Left to the operator")
     yield from table(head, rows, (12, 34, 27, 27))
 
 
@@ -222,7 +222,7 @@ def option_groups(groups: Mapping[str, Sequence[cfg.Opt]]) -> Lines:
     for group, opts in sorted(groups.items()):
         yield from heading(f"[{group}]")
         rows = ((code(opt.dest), f"{kind(opt)}; default: {default(opt)}", explanation(opt, group)) for opt in opts)
-        yield from table(("Option", "Type and default", "What it means"), rows, (20, 25, 55))
+        yield from table(("Option", "Type and default", "Meaning"), rows, (20, 25, 55))
 
 
 def kind(opt: cfg.Opt) -> str:
