@@ -158,7 +158,7 @@ def has_history(placement: Placement) -> bool:
 
 
 def _spread(placement: Placement, route: Route, target: bytes, latest: bool) -> Decision:
-    """Decide for a queue with history: which of its segments the call is about (design: chains)."""
+    """Decide for a queue with history: which of its segments the call is about (architecture section 6)."""
     segments = placement.segments
     reach = route.rule.reach
     if reach is Reach.LAST:

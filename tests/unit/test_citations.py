@@ -62,7 +62,8 @@ def _sections(path: Path, text: str) -> Iterator[tuple[int, str]]:
         before = re.sub(_GAP, " ", text[max(0, match.start() - 40) : match.start()]).rstrip("( ,")
         if re.search(r"\bRFC \d+$", before):
             continue
-        document = before.rpartition(" ")[2].strip('("').lower() if path != API else "api"
+        own = next((name for name, numbered in NUMBERED.items() if path == numbered), None)
+        document = own or before.rpartition(" ")[2].strip('("').lower()
         if document not in NUMBERED:
             yield match.start(), f"section {match[1]} of which document?"
             continue
