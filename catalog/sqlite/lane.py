@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 # How long one statement waits for a lock that another process holds, in seconds.
 BUSY_TIMEOUT = 5.0
+# Seconds between two tries to begin a transaction while another process writes.
+_GLANCE = 0.001
 # How long a caller waits for its turn and its answer, in seconds: longer, so that the clearer message wins.
 ANSWER_TIMEOUT = 10.0
 
@@ -89,7 +92,7 @@ class Lane:
     def _inside(self, function: Callable[[sqlite3.Connection], T]) -> T:
         with translated(self._path):
             connection = self._connected()
-            connection.execute(self._begin)
+            self._start(connection)
             try:
                 result = function(connection)
                 connection.execute("COMMIT")
@@ -99,6 +102,29 @@ class Lane:
                     connection.execute("ROLLBACK")
                 raise
             return result
+
+    def _start(self, connection: sqlite3.Connection) -> None:
+        """Begin a transaction, retrying while another process writes.
+
+        SQLite's own busy handler backs off, up to 100 ms at a time. A transaction takes a few milliseconds here, so the
+        handler misses most of its chances, and writes to a queue that is being moved wait for it.
+        """
+        if self._begin != "BEGIN IMMEDIATE":
+            connection.execute(self._begin)
+            return
+        deadline = time.monotonic() + BUSY_TIMEOUT
+        connection.execute("PRAGMA busy_timeout=0")
+        try:
+            while True:
+                try:
+                    connection.execute(self._begin)
+                    return
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                        raise
+                time.sleep(_GLANCE)
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT * 1000:.0f}")
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -308,3 +308,34 @@ async def test_moves_of_a_plan_in_some_states_or_with_some_ends_are_index_ranges
         strict=True,
     ):
         assert way[0].endswith(index)
+
+
+async def test_a_writer_does_not_back_off_from_another_one(
+    catalog: SQLiteCatalog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would miss its turn: transactions are short, and SQLite's own busy handler sleeps ever longer."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 5:
+            other.execute("COMMIT")
+
+    monkeypatch.setattr("catalog.sqlite.lane.time.sleep", nap)
+    await catalog.insert_partition(partition("p1"))
+    assert len(naps) == 5
+    assert max(naps) <= 0.005
+    other.close()
+
+
+async def test_a_writer_that_is_never_done_is_not_waited_for(
+    catalog: SQLiteCatalog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.sqlite.lane.BUSY_TIMEOUT", 0.0)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(CatalogUnavailable, match="locked for too long"):
+        await catalog.insert_partition(partition("p1"))
+    other.close()
