@@ -30,8 +30,8 @@ from catalog.model.field import one_line
 from marconi_proxy.audit.judging import own_name, written_until
 from marconi_proxy.audit.paced import Paced
 from marconi_proxy.audit.sight import Part, Sight, Stranger
+from marconi_proxy.clock import Clock
 from marconi_proxy.front_door.existence import just_before
-from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.steps.interface import CALL, Steps, Unready
 from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls
 

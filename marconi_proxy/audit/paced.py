@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from catalog.model import Partition
+from marconi_proxy.clock import Clock
 from marconi_proxy.inventory.rate import Rate
-from marconi_proxy.moving.clock import Clock
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.exchange import Call, Upstream
 

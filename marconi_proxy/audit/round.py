@@ -22,8 +22,8 @@ from marconi_proxy.audit.looking import Looker, NotSeen, projects_of, unasked
 from marconi_proxy.audit.matching import matched
 from marconi_proxy.audit.paced import Open, Paced
 from marconi_proxy.audit.sight import Finding
+from marconi_proxy.clock import Clock
 from marconi_proxy.inventory.reading import CannotList, Found, Inventory
-from marconi_proxy.moving.clock import Clock
 
 _PAGE = 200
 # Looks at a time; queues that are looked at together; those that wait for their next look, at most.

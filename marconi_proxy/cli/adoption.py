@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cliff.show import ShowOne
 
 from marconi_proxy.cli import configuration
-from marconi_proxy.cli.exits import CommandError, Exit
-from marconi_proxy.cli.pages import number
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import Verb
+from marconi_proxy.cli.verb import Verb, number
 from marconi_proxy.cli.watching import Lines, Reporter, View
+from marconi_proxy.exits import CommandError, Exit
 
 if TYPE_CHECKING:
     from oslo_config import cfg
@@ -187,9 +186,9 @@ class Plan(_Adopting):
         from marconi_proxy.adoption.entries import Conflict, Rule, Single
         from marconi_proxy.adoption.plan_file import Header
         from marconi_proxy.adoption.survey import Survey
+        from marconi_proxy.clock import SystemClock
         from marconi_proxy.inventory.rate import Rate
         from marconi_proxy.inventory.reading import Inventory
-        from marconi_proxy.moving.clock import SystemClock
 
         names = list(dict.fromkeys(parsed_args.partitions))
         registered = {partition.name: partition for partition in await catalog.list_partitions()}
@@ -236,7 +235,7 @@ def _directory(path: str) -> str | None:
 
 def projects_named(parsed_args: argparse.Namespace) -> list[str] | None:
     """Return the projects that were named, as they are stored; None if none were. Raises CommandError."""
-    from marconi_proxy.admin.project_text import from_json, project_named
+    from marconi_proxy.project_text import from_json, project_named
 
     option, texts = "--project", parsed_args.project
     if parsed_args.projects_file is not None:
@@ -316,8 +315,8 @@ class Apply(_Adopting):
         self, parsed_args: argparse.Namespace, plan: Any, catalog: Catalog, ways: Callable[[Partition], Upstream]
     ) -> Summary:
         from marconi_proxy.adoption.applying import Applying
+        from marconi_proxy.clock import SystemClock
         from marconi_proxy.inventory.rate import Rate
-        from marconi_proxy.moving.clock import SystemClock
 
         clock = SystemClock()
         applying = Applying(catalog, ways, Rate(parsed_args.rate, clock), clock, retire=parsed_args.retire)
@@ -340,7 +339,7 @@ class Apply(_Adopting):
 
 
 def _called(key: tuple[str, str]) -> str:
-    from marconi_proxy.admin.project_text import shown
     from marconi_proxy.moving.plans.names import called
+    from marconi_proxy.project_text import shown
 
     return called(shown(key[0]), key[1])

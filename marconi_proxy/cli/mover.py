@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from marconi_proxy.cli import configuration
-from marconi_proxy.cli.exits import CommandError
 from marconi_proxy.cli.verb import Verb
+from marconi_proxy.exits import CommandError
 
 
 class Mover(Verb):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 
 
 class Rate:

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from catalog.model import NO_PROJECT, TOPIC_PREFIX, Partition, QueueKey
-from marconi_proxy.admin.project_text import project_from_json
 from marconi_proxy.inventory.rate import Rate
 from marconi_proxy.moving.driving.steps.metadata import dead_letters_of
+from marconi_proxy.project_text import project_from_json
 from marconi_proxy.routing.route import valid_name
 from marconi_proxy.upstream.errors import NotSent, UpstreamError
 from marconi_proxy.upstream.exchange import Call, Upstream

@@ -10,8 +10,8 @@ from oslo_config import cfg
 
 from catalog.interface import Catalog
 from catalog.model import Move, Partition
+from marconi_proxy.clock import SystemClock
 from marconi_proxy.front_door.settings import Settings
-from marconi_proxy.moving.clock import SystemClock
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.moving.keeping import Keeping

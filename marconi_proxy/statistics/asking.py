@@ -8,7 +8,7 @@ from typing import Any
 
 from catalog.model import Partition, PartitionState, QueueKey, Segment
 from catalog.model.field import is_int
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 from marconi_proxy.moving.driving.steps.interface import CALL, Unready
 from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls
 from marconi_proxy.statistics.totals import Holding

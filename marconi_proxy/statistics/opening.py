@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from oslo_config import cfg
 
 from catalog.interface import Catalog
-from marconi_proxy.moving.clock import SystemClock
+from marconi_proxy.clock import SystemClock
 from marconi_proxy.moving.opening import make_upstreams
 from marconi_proxy.statistics.asking import Asking, Turns
 from marconi_proxy.statistics.collector import Collector

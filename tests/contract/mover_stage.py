@@ -30,7 +30,7 @@ from catalog.model import (
     Segment,
 )
 from marconi_proxy.background import ended
-from marconi_proxy.moving.clock import SystemClock
+from marconi_proxy.clock import SystemClock
 from marconi_proxy.moving.driving.following import follow
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.steps.interface import Steps

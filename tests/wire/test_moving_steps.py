@@ -16,7 +16,7 @@ import pytest
 
 from catalog import Catalog, open_catalog
 from catalog.model import Partition, QueueKey, Segment
-from marconi_proxy.moving.clock import SystemClock
+from marconi_proxy.clock import SystemClock
 from marconi_proxy.moving.driving.progress import Look
 from marconi_proxy.moving.driving.steps.interface import Unready
 from marconi_proxy.moving.driving.steps.real import RealSteps

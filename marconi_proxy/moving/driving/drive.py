@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from catalog.errors import Conflict, MoveConflict
 from catalog.model import LogEntry, Measure, Move, MoveState, PartitionState, Placement, PlacementState, Segment
 from catalog.unchanged import Unchanged
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 from marconi_proxy.moving.driving.certificate import certificate
 from marconi_proxy.moving.driving.pace import Pace, next_look
 from marconi_proxy.moving.driving.preparing import Preparing, keeps_name

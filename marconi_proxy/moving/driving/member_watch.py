@@ -14,7 +14,7 @@ from contextlib import suppress
 from catalog.errors import CatalogError
 from catalog.model import Member
 from catalog.unchanged import Unchanged
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 from marconi_proxy.moving.protocol.barrier import Sighting
 
 LOG = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from catalog.model import TOPIC_PREFIX, Move, MoveState, Partition, PartitionState, Placement, PlacementState, Segment
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 from marconi_proxy.moving.driving.naming import hidden_name
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.steps.interface import Steps, Unready

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from catalog.model import PlacementState
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 from marconi_proxy.moving.driving.drive import Drive
 from marconi_proxy.moving.driving.sealing import Round
 from marconi_proxy.moving.driving.steps.interface import Steps

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from catalog.errors import CatalogError, Conflict, MoveConflict
 from catalog.model import Move, Placement, PlacementState
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 from marconi_proxy.moving.driving.drive import Drive
 from marconi_proxy.moving.driving.preparing import opened
 from marconi_proxy.moving.driving.steps.interface import Steps, Unready

@@ -16,7 +16,7 @@ from catalog.model import (
     QueueKey,
     Segment,
 )
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 from marconi_proxy.moving.driving.member_watch import MemberWatch
 from marconi_proxy.moving.driving.progress import Look
 from marconi_proxy.moving.driving.steps.interface import BUSY, CALL, Steps, Unready

@@ -1,4 +1,4 @@
-"""Time as an argument of whatever drives moves."""
+"""Time as an argument of all that waits or measures."""
 
 from __future__ import annotations
 
