@@ -11,12 +11,12 @@ from oslo_config import cfg
 from catalog.interface import Catalog
 from catalog.model import Move, Partition
 from marconi_proxy.clock import SystemClock
-from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.moving.keeping import Keeping
 from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
 from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 
 
@@ -49,7 +49,7 @@ def make_steps(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack) ->
 
 def make_upstreams(conf: cfg.ConfigOpts, stack: AsyncExitStack) -> Callable[[Partition], Upstream]:
     """Return what opens the way to a partition; ``stack`` closes the connections. Call it in the loop."""
-    limits = Settings.from_options(conf).upstream
+    limits = Limits.from_options(conf)
     pool = Pool(
         connect_timeout=limits.connect_timeout, idle_timeout=limits.idle_timeout, max_head=limits.max_response_head
     )

@@ -38,7 +38,8 @@ from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.moving.mover import Mover
 from marconi_proxy.moving.protocol.barrier import CHAINS
 from marconi_proxy.moving.protocol.machine import Event, NotNow, after
-from marconi_proxy.upstream.exchange import Limits, Upstream
+from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 from tests.servers.fake_partition import FakePartition
 

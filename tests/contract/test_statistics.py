@@ -11,7 +11,8 @@ from catalog.model import Partition, StatisticsSubject
 from marconi_proxy.clock import SystemClock
 from marconi_proxy.statistics.asking import Asking, Turns
 from marconi_proxy.statistics.collector import Collector
-from marconi_proxy.upstream.exchange import Limits, Upstream
+from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 from tests.contract.mover_stage import PROJECT, Stage
 from tests.servers.fake_partition import FakePartition

@@ -39,7 +39,8 @@ from marconi_proxy.upstream.errors import (
     UpstreamError,
     Withdrawn,
 )
-from marconi_proxy.upstream.exchange import Call, Limits, Upstream
+from marconi_proxy.upstream.exchange import Call, Upstream
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import NO_CONTENT, PATIENCE, EvilHost, Request, answer, serve, settled, unused_port
 from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, partition, placement
