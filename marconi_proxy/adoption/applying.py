@@ -39,9 +39,9 @@ from marconi_proxy.adoption.entries import Conflict, Rule, Single
 from marconi_proxy.adoption.plan_file import Plan
 from marconi_proxy.adoption.presence import Entry, Presence, Stopped, batches
 from marconi_proxy.clock import Clock
+from marconi_proxy.fencing.barrier import CHAINS, incapable
 from marconi_proxy.inventory.rate import Rate
 from marconi_proxy.moving.orders.ordering import OPERATOR
-from marconi_proxy.moving.protocol.barrier import CHAINS, incapable
 from marconi_proxy.moving.protocol.machine import Event, after
 from marconi_proxy.moving.protocol.suspended import suspended
 from marconi_proxy.upstream.exchange import Upstream

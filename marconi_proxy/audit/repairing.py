@@ -19,10 +19,10 @@ from marconi_proxy.audit.looking import Looker, NotSeen
 from marconi_proxy.audit.paced import Paced
 from marconi_proxy.audit.sight import Finding, Sight
 from marconi_proxy.clock import Clock
+from marconi_proxy.fencing import transitions
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import Refused
 from marconi_proxy.moving.driving.steps.interface import Steps, Unready
-from marconi_proxy.moving.protocol import transitions
 from marconi_proxy.moving.protocol.suspended import suspended
 from marconi_proxy.upstream.errors import UpstreamError
 

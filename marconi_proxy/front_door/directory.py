@@ -4,7 +4,7 @@ The change feed keeps it true. While the feed is cut, what is known goes on bein
 is added; when it is back, everything is forgotten and read anew.
 
 In the same step in which a placement is forgotten for a change, the worker's fence takes the change in: a write that
-begins later looks up what is true, one that began earlier is waited for (``moving.protocol.fence``).
+begins later looks up what is true, one that began earlier is waited for (``fencing.fence``).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from catalog.model import (
     Tenant,
 )
 from marconi_proxy.background import ended
+from marconi_proxy.fencing.fence import Fence
 from marconi_proxy.front_door.remembered import Remembered
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.writing import awake_or_not
-from marconi_proxy.moving.protocol.fence import Fence
 from marconi_proxy.upstream.exchange import Upstream
 
 LOG = logging.getLogger(__name__)

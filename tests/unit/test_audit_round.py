@@ -29,7 +29,7 @@ from marconi_proxy.audit.opening import Workshop
 from marconi_proxy.audit.repairing import Outcome
 from marconi_proxy.audit.round import Scope, Summary
 from marconi_proxy.audit.sight import Finding
-from marconi_proxy.moving.driving.naming import hidden_name
+from marconi_proxy.fencing.naming import hidden_name
 from marconi_proxy.upstream.errors import Withdrawn
 from marconi_proxy.upstream.exchange import Guard
 from partition.model.message import NewMessage

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from catalog.model import Move
+from marconi_proxy.fencing.naming import hidden_name
 from marconi_proxy.moving.driving.certificate import certificate
-from marconi_proxy.moving.driving.naming import hidden_name
 from marconi_proxy.moving.driving.pace import LONGEST_BACK_OFF, Pace, next_look
 from marconi_proxy.moving.driving.progress import Look, left, why, worth_noting
 from marconi_proxy.moving.driving.steps.metadata import dead_letters_of, difference, users_own

@@ -178,7 +178,7 @@ MONOTONIC = {
     "marconi_proxy/cli/watching.py",
     "marconi_proxy/front_door/holding.py",
     "marconi_proxy/moving/driving/sealing.py",
-    "marconi_proxy/moving/protocol/fence.py",
+    "marconi_proxy/fencing/fence.py",
     "marconi_proxy/upstream/balance.py",
 }
 

@@ -2,6 +2,6 @@
 
 drive: a step of one move · preparing: what must be so before its queue is sealed · sealing: the round that holds writes
 · rounds: when one begins · convoy: moves that go together · steps: all that a move does to the world, for real, without
-effect or with faults · following: the change feed · pace, naming, progress, certificate: how patient, what a queue is
-called on its partition, how far it is, and the proof that it is done.
+effect or with faults · following: the change feed · pace, progress, certificate: how patient, how far it is, and the
+proof that it is done.
 """

@@ -15,7 +15,7 @@ from catalog.errors import CatalogError
 from catalog.model import Member
 from catalog.unchanged import Unchanged
 from marconi_proxy.clock import Clock
-from marconi_proxy.moving.protocol.barrier import Sighting
+from marconi_proxy.fencing.barrier import Sighting
 
 LOG = logging.getLogger(__name__)
 

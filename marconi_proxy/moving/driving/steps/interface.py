@@ -9,8 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from catalog.model import HeldWrites, Move, MoveState, Partition, Placement, QueueKey, Segment
+from marconi_proxy.fencing.barrier import Sighting
 from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.protocol.barrier import Sighting
 
 # Seconds after which a call to a partition is given up.
 CALL = 5.0

@@ -17,12 +17,12 @@ from catalog.model import (
     Segment,
 )
 from marconi_proxy.clock import Clock
+from marconi_proxy.fencing.barrier import Sighting
 from marconi_proxy.moving.driving.member_watch import MemberWatch
 from marconi_proxy.moving.driving.progress import Look
 from marconi_proxy.moving.driving.steps.interface import BUSY, CALL, Steps, Unready
 from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls, together
 from marconi_proxy.moving.driving.steps.subscriptions import changes
-from marconi_proxy.moving.protocol.barrier import Sighting
 from marconi_proxy.upstream.exchange import Upstream
 
 # Queues that are asked for their metadata at the same time.
