@@ -1,4 +1,4 @@
-"""Steps that fail where a test wants them to: for whoever shows that a move survives it."""
+"""Steps of a move that fail where a test wants them to, to show that the move survives it."""
 
 from __future__ import annotations
 
