@@ -28,12 +28,13 @@ from catalog.model import (
 )
 from catalog.model.field import one_line
 from marconi_proxy.audit.judging import own_name, written_until
-from marconi_proxy.audit.paced import Paced
 from marconi_proxy.audit.sight import Part, Sight, Stranger
 from marconi_proxy.clock import Clock
-from marconi_proxy.front_door.existence import just_before
-from marconi_proxy.moving.driving.steps.interface import CALL, Steps, Unready
-from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls
+from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.partition_client.existence import just_before
+from marconi_proxy.partition_client.outcome import CALL, Unready
+from marconi_proxy.partition_client.queue_calls import QueueCalls
+from marconi_proxy.partition_client.upstreams import Paced
 
 UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _HIDDEN = re.compile(r"-(\d{1,9})-[0-9a-f]{12}")

@@ -133,7 +133,7 @@ class _Verifying:
         from catalog import open_catalog
         from marconi_proxy.audit.opening import Workshop
         from marconi_proxy.clock import SystemClock
-        from marconi_proxy.moving.opening import make_upstreams
+        from marconi_proxy.partition_client.upstreams import make_upstreams
 
         async with AsyncExitStack() as stack:
             catalog = await open_catalog(conf.catalog.uri)

@@ -26,8 +26,8 @@ from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.membership import Membership
 from marconi_proxy.front_door.writing import Writing
 from marconi_proxy.moving.driving.drive import Drive
-from marconi_proxy.moving.driving.progress import Look
 from marconi_proxy.moving.driving.sealing import Round
+from marconi_proxy.partition_client.outcome import Look
 from marconi_proxy.routing import decision, tags
 from marconi_proxy.routing.translation import Translation
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 from catalog.errors import CatalogUnavailable
 from catalog.model import HeldWrites, Move, Partition, Placement, QueueKey, Segment
 from marconi_proxy.fencing.barrier import Sighting
-from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import Steps, Unready
+from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.partition_client.outcome import Look, Unready
 
 T = TypeVar("T")
 

@@ -153,7 +153,7 @@ COMPARED = {
         "findings, with [audit] clocks to spare; no repair goes by them alone",
     ),
     "marconi_proxy/audit/looking.py": ({"Looker._takes_dead_letters"}, "whether a finding is worth a question"),
-    "marconi_proxy/moving/driving/steps/queue_calls.py": (
+    "marconi_proxy/partition_client/queue_calls.py": (
         {"QueueCalls._claim_ends", "QueueCalls.look"},
         "until when messages are claimed, which is shown",
     ),

@@ -18,8 +18,9 @@ from marconi_proxy.fencing import transitions
 from marconi_proxy.fencing.barrier import CHAINS, Barrier, Incapable, Passed, Sighting, incapable
 from marconi_proxy.moving.driving.drive import Drive
 from marconi_proxy.moving.driving.preparing import opened
-from marconi_proxy.moving.driving.steps.interface import Steps, Unready
+from marconi_proxy.moving.driving.steps.interface import Steps
 from marconi_proxy.moving.protocol.machine import Event
+from marconi_proxy.partition_client.outcome import Unready
 
 LOG = logging.getLogger(__name__)
 

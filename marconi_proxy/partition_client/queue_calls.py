@@ -1,4 +1,4 @@
-"""One queue of one partition as the mover calls it, in the best version of the API that the partition speaks.
+"""One queue of one partition as movers and audits call it, in the best version of the API that the partition speaks.
 
 Answers are JSON here, and what is none, or has an unexpected status, is Unready.
 """
@@ -6,23 +6,20 @@ Answers are JSON here, and what is none, or has an unexpected status, is Unready
 from __future__ import annotations
 
 import asyncio
-import json
-import uuid
 from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from catalog.model import TOPIC_PREFIX, QueueKey
-from marconi_proxy.front_door.existence import exists
-from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import Unready
-from marconi_proxy.moving.driving.steps.metadata import dead_letters_of, difference, users_own
-from marconi_proxy.moving.driving.steps.subscriptions import Subscription
+from marconi_proxy.partition_client.call import answer_to, own_call
+from marconi_proxy.partition_client.existence import exists
+from marconi_proxy.partition_client.metadata import dead_letters_of, difference, users_own
+from marconi_proxy.partition_client.outcome import Look, Unready
+from marconi_proxy.partition_client.subscriptions import Subscription
 from marconi_proxy.routing.headers import epoch_line
 from marconi_proxy.upstream.errors import UpstreamError
-from marconi_proxy.upstream.exchange import Call, Upstream
+from marconi_proxy.upstream.exchange import Upstream
 
-_CLIENT_ID = uuid.uuid4().hex.encode()
 _JSON_PATCH = b"application/openstack-messaging-v2.0-json-patch"
 _MAX_ANSWER = 16 * 1024 * 1024
 _PAGE = 20
@@ -57,32 +54,17 @@ class QueueCalls:
         body: Any = None,
         *,
         version: str | None = None,
-        kind: bytes | None = None,
-        more: bytes = b"",
+        **rest: bytes,
     ) -> tuple[int, Any]:
-        """Return the status and the parsed body, None if it is empty, of a call ``below`` the queue. ``more``: header
-        lines. Raises Unready."""
+        """Return the status and the parsed body, None if it is empty, of a call ``below`` the queue. ``rest`` as of
+        ``own_call``. Raises Unready."""
         collection = "topics" if self.is_topic else "queues"
         target = f"/{version or self.version}/{collection}/{self._physical}{below}"
-        lines = b"client-id: %b\r\naccept: application/json\r\nuser-agent: marconi-proxy\r\n" % _CLIENT_ID
-        if self._key.project:
-            lines += b"x-project-id: %b\r\n" % self._key.project.encode("latin-1")
-        lines += more
-        data = b"" if body is None else json.dumps(body).encode()
-        if method != "GET":
-            lines += b"content-length: %d\r\n" % len(data)
-        if data:
-            lines += b"content-type: %b\r\n" % (kind or b"application/json")
-        call = Call(method.encode(), target.encode("ascii"), lines, data, repeatable=True)
+        call = own_call(method, target, self._key.project, body, **rest)
         try:
-            answer = await self._upstream.send(call, within=self._within)
-            received = await answer.read(_MAX_ANSWER)
+            return await answer_to(self._upstream, call, within=self._within, most=_MAX_ANSWER)
         except UpstreamError as error:
             raise Unready(f"partition {self.partition}: {error}") from error
-        try:
-            return answer.status, json.loads(received) if received else None
-        except (ValueError, RecursionError):
-            return answer.status, None
 
     def unexpected(self, status: int, answer: Any, what: str) -> Unready:
         words = answer.get("description") or answer.get("title") if isinstance(answer, dict) else None
@@ -154,9 +136,8 @@ class QueueCalls:
     async def newest_age(self) -> int | None:
         """Return how many seconds ago the newest message was posted, by the partition's clock; None if there is none,
         or it does not say. Raises Unready if it cannot be asked."""
-        status, answer = await self.ask("GET", "/stats")
-        counts = answer.get("messages") if status == 200 and isinstance(answer, dict) else None
-        newest = counts.get("newest") if isinstance(counts, dict) else None
+        _, _, counts = await self.stats()
+        newest = counts.get("newest") if counts else None
         age = newest.get("age") if isinstance(newest, dict) else None
         return age if isinstance(age, int) else None
 
@@ -253,13 +234,18 @@ class QueueCalls:
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
+    async def stats(self) -> tuple[int, Any, dict[str, Any] | None]:
+        """Return the status and the parsed body, and the counts of messages in it if it has any. Raises Unready."""
+        status, answer = await self.ask("GET", "/stats")
+        counts = answer.get("messages") if status == 200 and isinstance(answer, dict) else None
+        return status, answer, counts if isinstance(counts, dict) else None
+
     async def look(self, now: float) -> Look:
         """Return what the queue holds, at ``now`` in seconds since 1970. Raises Unready."""
-        status, answer = await self.ask("GET", "/stats")
+        status, answer, counts = await self.stats()
         if status == 404:  # v1 says so of a queue that is not there (API section 7)
             return Look(self.partition)
-        counts = answer.get("messages") if isinstance(answer, dict) else None
-        if status == 200 and isinstance(counts, dict):
+        if counts is not None:
             total, claimed = _count(counts, "total"), _count(counts, "claimed")
             # Topics tell their total only (API section 4.12).
             free = _count(counts, "free") or total - claimed
