@@ -30,7 +30,7 @@ class Mover(Verb):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         conf = configuration.load(parsed_args, catalog__uri=parsed_args.catalog)
-        from marconi_proxy.moving.daemon import serve
+        from marconi_proxy.mover_daemon import serve
         from marconi_proxy.serving.errors import StartError
 
         try:

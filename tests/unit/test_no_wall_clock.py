@@ -117,7 +117,7 @@ READ = {
     ),
     "marconi_proxy/front_door/seals.py": ({"Seals._abort"}, "written into placements"),
     "marconi_proxy/clock.py": ({"SystemClock.now"}, "the clock itself"),
-    "marconi_proxy/moving/daemon.py": ({"Planner.__init__"}, "windows of plans, which operators write by the wall"),
+    "marconi_proxy/mover_daemon.py": ({"Planner.__init__"}, "windows of plans, which operators write by the wall"),
     "marconi_proxy/moving/driving/drive.py": (
         {
             f"Drive.{name}"

@@ -1,4 +1,4 @@
-"""The mover as a process: what it needs is opened, and it runs until it is told to end."""
+"""The mover as a process, a composition root: opens what mover, plans, statistics and audit need, and runs them."""
 
 from __future__ import annotations
 
