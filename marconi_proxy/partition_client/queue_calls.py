@@ -6,7 +6,7 @@ Answers are JSON here, and what is none, or has an unexpected status, is Unready
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -66,6 +66,15 @@ class QueueCalls:
         except UpstreamError as error:
             raise Unready(f"partition {self.partition}: {error}") from error
 
+    async def do(
+        self, what: str, wanted: Collection[int], method: str, below: str = "", body: Any = None, **rest: Any
+    ) -> Any:
+        """Return the parsed body of a call that is answered with a status ``wanted``, as ``ask``. Raises Unready."""
+        status, answer = await self.ask(method, below, body, **rest)
+        if status not in wanted:
+            raise self.unexpected(status, answer, what)
+        return answer
+
     def unexpected(self, status: int, answer: Any, what: str) -> Unready:
         words = answer.get("description") or answer.get("title") if isinstance(answer, dict) else None
         return Unready(f"partition {self.partition} answered {status} to {what}" + (f": {words}" if words else ""))
@@ -95,43 +104,36 @@ class QueueCalls:
 
     async def take_over(self, source: QueueCalls) -> None:
         """Make the queue unless it is there, and its metadata that of ``source``. Raises Unready."""
-        version = _common(source, self)
-        shown = _shown(version, source, self)
+        version, shown = _versions(source, self)
         # PERF: clients may be waiting, and most often there is nothing to do.
         there, wanted, has = await together(self.exists(), source.metadata(shown), self.metadata(shown))
         if not there:
-            body = {"v1": None, "v1.1": wanted, "v2": users_own(wanted)}[shown]
-            status, answer = await self.ask("PUT", body=body, version=version)
-            if status not in (201, 204):
-                raise self.unexpected(status, answer, "the creation of the queue")
+            await self._create(version, shown, wanted)
             has = await self.metadata(shown)
         await self._adapt(wanted, has, version)
 
     async def follow(self, source: QueueCalls) -> None:
         """Make the metadata of a queue that is there that of ``source``. Raises Unready."""
-        version = _common(source, self)
-        shown = _shown(version, source, self)
+        version, shown = _versions(source, self)
         there, wanted, has = await together(self.exists(), source.metadata(shown), self.metadata(shown))
         if there:
             await self._adapt(wanted, has, version)
 
     async def unlike(self, source: QueueCalls) -> list[dict[str, Any]]:
         """Return by what operations the metadata would become that of ``source``. Raises Unready."""
-        shown = _shown(_common(source, self), source, self)
+        _, shown = _versions(source, self)
         wanted, has = await together(source.metadata(shown), self.metadata(shown))
         return difference(wanted, has)
 
     async def make(self, source: QueueCalls | None) -> None:
         """Make the queue unless it is there, with the metadata of ``source`` as far as one call can. Raises Unready."""
-        body, version = None, self.version
-        if source is not None:
-            version = _common(source, self)
-            shown = _shown(version, source, self)
-            wanted = await source.metadata(shown)
-            body = {"v1": None, "v1.1": wanted, "v2": users_own(wanted)}[shown]
-        status, answer = await self.ask("PUT", body=body, version=version)
-        if status not in (201, 204):
-            raise self.unexpected(status, answer, "the creation of the queue")
+        # In v1 a queue is made without its metadata.
+        version, shown = (self.version, "v1") if source is None else _versions(source, self)
+        await self._create(version, shown, {} if source is None else await source.metadata(shown))
+
+    async def _create(self, version: str, shown: str, wanted: dict[str, Any]) -> None:
+        body = {"v1": None, "v1.1": wanted, "v2": users_own(wanted)}[shown]
+        await self.do("the creation of the queue", (201, 204), "PUT", body=body, version=version)
 
     async def newest_age(self) -> int | None:
         """Return how many seconds ago the newest message was posted, by the partition's clock; None if there is none,
@@ -146,15 +148,11 @@ class QueueCalls:
         if not operations:
             return
         if version == "v2":
-            status, answer = await self.ask("PATCH", body=operations, version=version, kind=_JSON_PATCH)
-            if status != 200:
-                raise self.unexpected(status, answer, "a change of metadata")
+            await self.do("a change of metadata", (200,), "PATCH", body=operations, version=version, kind=_JSON_PATCH)
         elif version == "v1" or ("v1" in self.versions and wanted == users_own(wanted)):
             # v1.1 sets metadata only when it creates, and v1 no attributes. To make the queue anew is no way: a
             # deletion that is not answered may be done when the queue has messages.
-            status, answer = await self.ask("PUT", "/metadata", wanted, version="v1")
-            if status != 204:
-                raise self.unexpected(status, answer, "a change of metadata")
+            await self.do("a change of metadata", (204,), "PUT", "/metadata", wanted, version="v1")
         else:
             raise Unready(
                 f"the queue on partition {self.partition} has other metadata, and its versions cannot change them: "
@@ -162,9 +160,7 @@ class QueueCalls:
             )
 
     async def delete(self) -> None:
-        status, answer = await self.ask("DELETE")
-        if status not in (200, 204, 404):
-            raise self.unexpected(status, answer, "a deletion")
+        await self.do("a deletion", (200, 204, 404), "DELETE")
 
     # -- subscriptions -----------------------------------------------------------------------------------------------
 
@@ -199,38 +195,29 @@ class QueueCalls:
     async def subscribe(self, wanted: Subscription) -> None:
         """Make a subscription, confirmed if it is to be. Raises Unready."""
         body = {"subscriber": wanted.subscriber, "ttl": wanted.remaining, "options": wanted.options}
-        status, answer = await self.ask("POST", "/subscriptions", body)
-        if status not in (201, 409):
-            raise self.unexpected(status, answer, f"the subscription of {wanted.subscriber}")
+        answer = await self.do(f"the subscription of {wanted.subscriber}", (201, 409), "POST", "/subscriptions", body)
         if wanted.confirmed and isinstance(answer, dict) and "subscription_id" in answer:
             await self.confirm(str(answer["subscription_id"]))
 
     async def resubscribe(self, identifier: str, wanted: Subscription) -> None:
         """Change a subscription. Raises Unready."""
         body = {"ttl": wanted.remaining, "options": wanted.options}
-        status, answer = await self.ask("PATCH", f"/subscriptions/{identifier}", body)
-        if status not in (204, 404):
-            raise self.unexpected(status, answer, f"the subscription of {wanted.subscriber}")
+        what = f"the subscription of {wanted.subscriber}"
+        await self.do(what, (204, 404), "PATCH", f"/subscriptions/{identifier}", body)
         if wanted.confirmed:
             await self.confirm(identifier)
 
     async def confirm(self, identifier: str) -> None:
-        status, answer = await self.ask("PUT", f"/subscriptions/{identifier}/confirm", {"confirmed": True})
-        if status not in (204, 404):
-            raise self.unexpected(status, answer, "a confirmation")
+        await self.do("a confirmation", (204, 404), "PUT", f"/subscriptions/{identifier}/confirm", {"confirmed": True})
 
     async def unsubscribe(self, identifier: str) -> None:
-        status, answer = await self.ask("DELETE", f"/subscriptions/{identifier}")
-        if status not in (204, 404):
-            raise self.unexpected(status, answer, "the end of a subscription")
+        await self.do("the end of a subscription", (204, 404), "DELETE", f"/subscriptions/{identifier}")
 
     # -- fences ------------------------------------------------------------------------------------------------------
 
     async def fence(self, born: str, epoch: int) -> None:
         """Close the queue to writes of earlier epochs; it must have fences. Raises Unready."""
-        status, answer = await self.ask("PUT", "/fence", more=epoch_line(born, epoch))
-        if status != 204:
-            raise self.unexpected(status, answer, "the closing of the queue")
+        await self.do("the closing of the queue", (204,), "PUT", "/fence", more=epoch_line(born, epoch))
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -300,22 +287,15 @@ async def together(*asked: Awaitable[Any]) -> list[Any]:
     return outcomes
 
 
-def _common(source: QueueCalls, target: QueueCalls) -> str:
-    """Return the best version for metadata that both speak."""
-    if source.version == target.version:
-        return source.version
-    shared = [version for version in ("v2", "v1", "v1.1") if version in source.versions and version in target.versions]
-    if not shared:
+def _versions(source: QueueCalls, target: QueueCalls) -> tuple[str, str]:
+    """Return the best version for metadata that both speak, and the one in which it is to be read."""
+    versions = [version for version in source.versions if version in target.versions]
+    shared = [version for version in ("v2", "v1", "v1.1") if version in versions]
+    version = source.version if source.version == target.version else next(iter(shared), None)
+    if version is None:
         raise Unready(f"partitions {source.partition} and {target.partition} speak no common version of the API")
-    return shared[0]
-
-
-def _shown(version: str, source: QueueCalls, target: QueueCalls) -> str:
-    """Return the version in which their metadata is to be read, if ``version`` is common to both."""
-    if version == "v2" and "v1.1" in source.versions and "v1.1" in target.versions:
-        # Which shows what is stored, where v2 adds the defaults.
-        return "v1.1"
-    return version
+    # v1.1 shows what is stored, where v2 adds the defaults.
+    return version, "v1.1" if version == "v2" and "v1.1" in versions else version
 
 
 def _count(counts: dict[str, Any], name: str) -> int:
