@@ -1,4 +1,4 @@
-"""Time as an argument of all that waits or measures."""
+"""Time as an argument of all that waits or measures, and a pace for what must not begin too often."""
 
 from __future__ import annotations
 
@@ -28,3 +28,20 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class Pacer:
+    """Lets ``per_second`` of something begin in a second at most, evenly spaced; a late caller does not catch up."""
+
+    def __init__(self, per_second: float, clock: Clock) -> None:
+        self._per_second = per_second
+        self._clock = clock
+        self._next = 0.0
+
+    async def turn(self, number: int = 1) -> None:
+        """Wait until the next one may begin, or the next ``number`` of them together."""
+        now = self._clock.monotonic()
+        at = max(now, self._next)
+        self._next = at + number / self._per_second
+        if at > now:
+            await self._clock.sleep(at - now)

@@ -37,12 +37,12 @@ from catalog.model import (
 from marconi_proxy.adoption.entries import Conflict, Rule, Single
 from marconi_proxy.adoption.plan_file import Plan
 from marconi_proxy.adoption.presence import Entry, Presence, Stopped, batches
-from marconi_proxy.clock import Clock
+from marconi_proxy.clock import Clock, Pacer
 from marconi_proxy.fencing.barrier import CHAINS, incapable
 from marconi_proxy.moving.orders.ordering import OPERATOR
 from marconi_proxy.moving.protocol.machine import Event, after
 from marconi_proxy.moving.protocol.suspended import suspended
-from marconi_proxy.partition_client.upstreams import Open, Pacer
+from marconi_proxy.partition_client.upstreams import Open
 
 _UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _AT_ONCE = 16

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from catalog.model import TOPIC_PREFIX, QueueKey
 from marconi_proxy.adoption.entries import Conflict, Single
+from marconi_proxy.clock import Pacer
 from marconi_proxy.partition_client.existence import MarkerIgnored, existing, exists
-from marconi_proxy.partition_client.upstreams import Pacer
 from marconi_proxy.upstream.errors import UpstreamError
 from marconi_proxy.upstream.exchange import Upstream
 

@@ -15,10 +15,11 @@ from catalog.interface import Catalog
 from catalog.model import FINISHED_STATES, Move, MoveState, Partition, Placement, QueueKey
 from marconi_proxy.adoption.entries import Candidate, Conflict, Rule, Single
 from marconi_proxy.adoption.planning import Situation, contested, drafted
+from marconi_proxy.clock import Pacer
 from marconi_proxy.partition_client.inventory import CannotList, Inventory
 from marconi_proxy.partition_client.outcome import Look, Unready
 from marconi_proxy.partition_client.queue_calls import QueueCalls
-from marconi_proxy.partition_client.upstreams import Open, Pacer
+from marconi_proxy.partition_client.upstreams import Open
 
 _UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _PAGE = 1000

@@ -183,9 +183,8 @@ class Plan(_Adopting):
         from marconi_proxy.adoption.entries import Conflict, Rule, Single
         from marconi_proxy.adoption.plan_file import Header
         from marconi_proxy.adoption.survey import Survey
-        from marconi_proxy.clock import SystemClock
+        from marconi_proxy.clock import Pacer, SystemClock
         from marconi_proxy.partition_client.inventory import Inventory
-        from marconi_proxy.partition_client.upstreams import Pacer
 
         names = list(dict.fromkeys(parsed_args.partitions))
         registered = {partition.name: partition for partition in await catalog.list_partitions()}
@@ -310,8 +309,7 @@ class Apply(_Adopting):
 
     async def _apply(self, parsed_args: argparse.Namespace, plan: Any, catalog: Catalog, ways: Open) -> Summary:
         from marconi_proxy.adoption.applying import Applying
-        from marconi_proxy.clock import SystemClock
-        from marconi_proxy.partition_client.upstreams import Pacer
+        from marconi_proxy.clock import Pacer, SystemClock
 
         clock = SystemClock()
         applying = Applying(catalog, ways, Pacer(parsed_args.rate, clock), clock, retire=parsed_args.retire)

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from catalog.model import NO_PROJECT, TOPIC_PREFIX, Partition, QueueKey
+from marconi_proxy.clock import Pacer
 from marconi_proxy.partition_client.call import answer_to, own_call
 from marconi_proxy.partition_client.metadata import dead_letters_of
-from marconi_proxy.partition_client.upstreams import Open, Pacer
+from marconi_proxy.partition_client.upstreams import Open
 from marconi_proxy.project_text import project_from_json
 from marconi_proxy.routing.route import valid_name
 from marconi_proxy.upstream.errors import NotSent, UpstreamError

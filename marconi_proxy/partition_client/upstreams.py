@@ -11,7 +11,7 @@ from typing import Any, cast
 from oslo_config import cfg
 
 from catalog.model import Partition
-from marconi_proxy.clock import Clock
+from marconi_proxy.clock import Clock, Pacer
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.exchange import Call, Upstream
 from marconi_proxy.upstream.limits import Limits
@@ -46,23 +46,6 @@ class Upstreams(dict[str, Upstream]):
         else:
             upstream.update(partition)
         return upstream
-
-
-class Pacer:
-    """Lets ``per_second`` requests begin in a second at most, evenly spaced; a late caller does not catch up."""
-
-    def __init__(self, per_second: float, clock: Clock) -> None:
-        self._interval = 1.0 / per_second
-        self._clock = clock
-        self._next = 0.0
-
-    async def turn(self) -> None:
-        """Wait until the next request may begin."""
-        now = self._clock.monotonic()
-        at = max(now, self._next)
-        self._next = at + self._interval
-        if at > now:
-            await self._clock.sleep(at - now)
 
 
 class Paced:

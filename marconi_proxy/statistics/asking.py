@@ -7,10 +7,10 @@ from typing import Any
 
 from catalog.model import Partition, PartitionState, QueueKey, Segment
 from catalog.model.field import is_int
-from marconi_proxy.clock import Clock
+from marconi_proxy.clock import Clock, Pacer
 from marconi_proxy.partition_client.outcome import CALL, Unready
 from marconi_proxy.partition_client.queue_calls import QueueCalls
-from marconi_proxy.partition_client.upstreams import Open, Pacer, Upstreams
+from marconi_proxy.partition_client.upstreams import Open, Upstreams
 from marconi_proxy.statistics.totals import Holding
 
 LOG = logging.getLogger(__name__)

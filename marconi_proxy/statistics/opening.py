@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 from oslo_config import cfg
 
 from catalog.interface import Catalog
-from marconi_proxy.clock import SystemClock
-from marconi_proxy.partition_client.upstreams import Pacer, make_upstreams
+from marconi_proxy.clock import Pacer, SystemClock
+from marconi_proxy.partition_client.upstreams import make_upstreams
 from marconi_proxy.statistics.asking import Asking
 from marconi_proxy.statistics.collector import Collector
 

@@ -8,8 +8,7 @@ from contextlib import AsyncExitStack
 
 from catalog import Catalog
 from catalog.model import Partition, StatisticsSubject
-from marconi_proxy.clock import SystemClock
-from marconi_proxy.partition_client.upstreams import Pacer
+from marconi_proxy.clock import Pacer, SystemClock
 from marconi_proxy.statistics.asking import Asking
 from marconi_proxy.statistics.collector import Collector
 from marconi_proxy.upstream.exchange import Upstream

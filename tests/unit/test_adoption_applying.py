@@ -21,8 +21,8 @@ from marconi_proxy.adoption.entries import Conflict, Rule
 from marconi_proxy.adoption.plan_file import Header, Plan, Writer, verified
 from marconi_proxy.adoption.presence import Stopped
 from marconi_proxy.adoption.survey import Survey
+from marconi_proxy.clock import Pacer
 from marconi_proxy.partition_client.inventory import CannotList, Inventory
-from marconi_proxy.partition_client.upstreams import Pacer
 from marconi_proxy.upstream.exchange import Call
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey as Key

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from catalog.model import Partition
+from marconi_proxy.clock import Pacer
 from marconi_proxy.partition_client.inventory import CannotList, Found, Inventory
-from marconi_proxy.partition_client.upstreams import Pacer
 from tests.unit.node_upstream import Given, Handler, Nodes, nodes
 
 URL = "http://north:8890"

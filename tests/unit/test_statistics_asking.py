@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from catalog.model import Partition, PartitionState, QueueKey, Segment
-from marconi_proxy.partition_client.upstreams import Pacer
+from marconi_proxy.clock import Pacer
 from marconi_proxy.statistics.asking import LEFT_ALONE, Asking
 from marconi_proxy.statistics.totals import Holding
 from marconi_proxy.upstream.errors import ConnectFailed
