@@ -12,9 +12,9 @@ from collections.abc import Hashable
 
 from catalog.model import Placement, QueueKey
 from marconi_proxy.cli.main import main
+from marconi_proxy.fencing.fence import Fence, Ticket
 from marconi_proxy.front_door import application
 from marconi_proxy.front_door.writing import Late, Writing
-from marconi_proxy.moving.protocol.fence import Fence, Ticket
 from marconi_proxy.routing.decision import Decision, Forward, decide
 from marconi_proxy.routing.route import Route
 from marconi_proxy.upstream.connection import Answer

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from catalog.errors import AuditHeld, CatalogError, MoveHeld, WalkHeld
 from catalog.model import Holder
 from catalog.unchanged import Unchanged
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")

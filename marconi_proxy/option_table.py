@@ -8,6 +8,7 @@ from __future__ import annotations
 from oslo_config import cfg
 
 from marconi_proxy.option_types import AddressType, CatalogURIType
+from marconi_proxy.upstream.limits import Limits
 
 _CATALOG = (
     cfg.Opt(
@@ -164,10 +165,12 @@ _ADMIN = (
     ),
 )
 
+_LIMITS = Limits()
+
 _UPSTREAM = (
     cfg.FloatOpt(
         "connect_timeout",
-        default=2.0,
+        default=_LIMITS.connect_timeout,
         min=0.05,
         max=60.0,
         help="Seconds to connect to a partition host before another one is tried. Nothing was sent yet, so the other "
@@ -175,7 +178,7 @@ _UPSTREAM = (
     ),
     cfg.FloatOpt(
         "deadline",
-        default=60.0,
+        default=_LIMITS.deadline,
         min=0.1,
         max=3600.0,
         help="Seconds for one call to a partition, all tries together; then the client gets 503 with Retry-After. The "
@@ -184,7 +187,7 @@ _UPSTREAM = (
     ),
     cfg.IntOpt(
         "max_concurrency",
-        default=512,
+        default=_LIMITS.max_concurrency,
         min=1,
         max=1048576,
         help="Calls under way at a time to one partition per worker process; one more gets 503 with Retry-After. "
@@ -192,7 +195,7 @@ _UPSTREAM = (
     ),
     cfg.FloatOpt(
         "idle_timeout",
-        default=60.0,
+        default=_LIMITS.idle_timeout,
         min=0.1,
         max=3600.0,
         help="Seconds that a connection to a partition host is kept idle before it is closed. Best a little shorter "
@@ -200,7 +203,7 @@ _UPSTREAM = (
     ),
     cfg.FloatOpt(
         "fresh_idle",
-        default=1.0,
+        default=_LIMITS.fresh_idle,
         min=0.0,
         max=3600.0,
         help="Seconds of idleness after which a kept connection is not used for a call that must not be sent twice "
@@ -209,7 +212,7 @@ _UPSTREAM = (
     ),
     cfg.IntOpt(
         "max_response_head",
-        default=1048576,
+        default=_LIMITS.max_response_head,
         min=16384,
         max=67108864,
         help="Bytes of the largest status line and headers taken from a partition; more is answered 503. Posting many "
@@ -218,7 +221,7 @@ _UPSTREAM = (
     ),
     cfg.IntOpt(
         "eject_after",
-        default=5,
+        default=_LIMITS.eject_after,
         min=1,
         max=1000,
         help="Failures in a row after which a partition host gets no calls for [upstream] eject_for seconds. At 1 a "
@@ -226,7 +229,7 @@ _UPSTREAM = (
     ),
     cfg.FloatOpt(
         "eject_for",
-        default=5.0,
+        default=_LIMITS.eject_for,
         min=0.1,
         max=3600.0,
         help="Seconds that a failing partition host gets no calls while the partition has others. Then calls try it "

@@ -19,7 +19,6 @@ from oslo_config import cfg
 from catalog import Catalog, open_catalog
 from catalog.errors import CatalogUnavailable
 from marconi_proxy.admin.audit import Audit
-from marconi_proxy.admin.discovery import make_client
 from marconi_proxy.admin.health import Health
 from marconi_proxy.admin.members import MemberRoll, Members
 from marconi_proxy.admin.metrics import Metrics
@@ -34,6 +33,7 @@ from marconi_proxy.admin.statistics import Statistics
 from marconi_proxy.admin.tenants import Tenants
 from marconi_proxy.background import ended
 from marconi_proxy.moving.opening import make_rehearsal
+from marconi_proxy.partition_client.discovery import make_client
 from marconi_proxy.upstream.pool import Pool
 from marconi_proxy.upstream.transport import UpstreamTransport
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from catalog.model import LogEntry, Move, MoveState
-from marconi_proxy.admin.project_text import shown, shown_project
 from marconi_proxy.admin.time_text import iso
 from marconi_proxy.moving.driving.progress import moment
 from marconi_proxy.moving.orders.ordering import OPERATOR, offers
 from marconi_proxy.moving.orders.turning import writes_to
+from marconi_proxy.project_text import shown, shown_project
 
 # Not in lists: they grow with what a move has gone through.
 _LONG = ("log", "certificate", "facts")

@@ -19,7 +19,6 @@ from catalog.errors import MoveConflict, MoveUnderWay
 from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, QueueKey
 from marconi_proxy.admin import move_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
-from marconi_proxy.admin.project_text import from_json, from_url, project_from_json, project_named, shown, to_url
 from marconi_proxy.admin.query import integer, parameters
 from marconi_proxy.moving.orders.decisions import NUMBER, next_number
 from marconi_proxy.moving.orders.ordering import (
@@ -41,6 +40,7 @@ from marconi_proxy.moving.plans.names import new_move_id
 from marconi_proxy.moving.plans.survey import UNFINISHED, situation_of
 from marconi_proxy.moving.protocol.machine import TABLE, Event, NotNow, after
 from marconi_proxy.moving.rehearsal import Rehearsed
+from marconi_proxy.project_text import from_json, from_url, project_from_json, project_named, shown, to_url
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000

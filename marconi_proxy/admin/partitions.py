@@ -12,11 +12,11 @@ from catalog.errors import HostTaken, PartitionConflict, PartitionInUse
 from catalog.model import COMING_STATES, Partition
 from marconi_proxy.admin import partition_json, pins
 from marconi_proxy.admin.body import read_object, refuse_unknown
-from marconi_proxy.admin.discovery import SeveralStores
 from marconi_proxy.admin.prober import Prober, sharing
-from marconi_proxy.admin.project_text import from_url
 from marconi_proxy.admin.query import parameters
 from marconi_proxy.moving.orders.ordering import takes
+from marconi_proxy.partition_client.discovery import SeveralStores
+from marconi_proxy.project_text import from_url
 
 
 class Partitions:

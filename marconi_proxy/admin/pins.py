@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from catalog import Catalog
 from catalog.model import Partition, Tenant
-from marconi_proxy.admin.project_text import shown_project
 from marconi_proxy.moving.orders.ordering import takes
 from marconi_proxy.moving.plans.survey import all_tenants
+from marconi_proxy.project_text import shown_project
 
 # So many tenants are named, and it is said whether there are more.
 NAMED = 100

@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from catalog.model import Move, MoveState, Outcome, Plan, PlannedMove, WholePlan
-from marconi_proxy.admin.project_text import from_json, project_from_json, shown, shown_project
 from marconi_proxy.admin.time_text import iso
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.names import planned_move_id
 from marconi_proxy.moving.plans.planning import Kind, Selection
 from marconi_proxy.moving.plans.progress import BUSY, outcome_of
 from marconi_proxy.moving.plans.survey import pauses
+from marconi_proxy.project_text import from_json, project_from_json, shown, shown_project
 
 MEMBERS = ("kind", "project", "partition", "region", "to", "repin", "break_pins", "budgets")
 

@@ -16,13 +16,13 @@ from catalog.errors import PartitionConflict, PlanConflict
 from catalog.model import Outcome, PartitionState, Plan, PlanState, WholePlan
 from marconi_proxy.admin import pins, plan_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
-from marconi_proxy.admin.project_text import from_url, shown, to_url
 from marconi_proxy.admin.query import integer, parameters
 from marconi_proxy.moving.orders.ordering import Refused
 from marconi_proxy.moving.plans.names import new_plan_id
 from marconi_proxy.moving.plans.planning import Kind, Misnamed, plan
 from marconi_proxy.moving.plans.preconditions import changes
 from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves, layout_for, layout_of, past_pauses, whole_plan
+from marconi_proxy.project_text import from_url, shown, to_url
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000

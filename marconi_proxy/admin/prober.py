@@ -17,7 +17,7 @@ import httpx
 from catalog import Catalog
 from catalog.errors import CatalogError, PartitionConflict
 from catalog.model import Partition
-from marconi_proxy.admin.discovery import SeveralStores, Sighting, ask, discovered
+from marconi_proxy.partition_client.discovery import SeveralStores, Sighting, ask, discovered
 from marconi_proxy.routing.headers import pseudonym
 
 _log = logging.getLogger(__name__)

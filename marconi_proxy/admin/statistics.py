@@ -11,9 +11,9 @@ import falcon.asgi
 from catalog import Catalog
 from catalog.model import Statistics as Sums
 from catalog.model import StatisticsSubject, Walk
-from marconi_proxy.admin.project_text import project_named, shown_project, to_url
 from marconi_proxy.admin.query import integer, parameters
 from marconi_proxy.admin.time_text import iso
+from marconi_proxy.project_text import project_named, shown_project, to_url
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000

@@ -10,8 +10,8 @@ import falcon.asgi
 from catalog import Catalog
 from catalog.model import MAX_SPREAD, Tenant
 from marconi_proxy.admin.body import read_object, refuse_unknown
-from marconi_proxy.admin.project_text import from_url, project_named, shown_project, to_url, written
 from marconi_proxy.admin.query import integer, parameters
+from marconi_proxy.project_text import from_url, project_named, shown_project, to_url, written
 
 MEMBERS = ("spread", "pinned")
 DEFAULT_LIMIT = 100

@@ -29,7 +29,6 @@ from catalog.model import (
     LogEntry,
     Move,
     MoveState,
-    Partition,
     Placement,
     PlacementState,
     QueueKey,
@@ -38,13 +37,12 @@ from catalog.model import (
 from marconi_proxy.adoption.entries import Conflict, Rule, Single
 from marconi_proxy.adoption.plan_file import Plan
 from marconi_proxy.adoption.presence import Entry, Presence, Stopped, batches
-from marconi_proxy.inventory.rate import Rate
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock, Pacer
+from marconi_proxy.fencing.barrier import CHAINS, incapable
 from marconi_proxy.moving.orders.ordering import OPERATOR
-from marconi_proxy.moving.protocol.barrier import CHAINS, incapable
 from marconi_proxy.moving.protocol.machine import Event, after
 from marconi_proxy.moving.protocol.suspended import suspended
-from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.partition_client.upstreams import Open
 
 _UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _AT_ONCE = 16
@@ -90,8 +88,8 @@ class Applying:
     def __init__(
         self,
         catalog: Catalog,
-        open_upstream: Callable[[Partition], Upstream],
-        rate: Rate,
+        open_upstream: Open,
+        rate: Pacer,
         clock: Clock,
         *,
         retire: bool,

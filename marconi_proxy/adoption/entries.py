@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from catalog.model import NO_PROJECT, TOPIC_PREFIX, QueueKey
-from marconi_proxy.admin.project_text import project_from_json
+from marconi_proxy.project_text import project_from_json
 
 
 class Rule(StrEnum):

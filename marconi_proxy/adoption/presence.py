@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from catalog.model import TOPIC_PREFIX, QueueKey
 from marconi_proxy.adoption.entries import Conflict, Single
-from marconi_proxy.front_door.existence import MarkerIgnored, existing, exists
-from marconi_proxy.inventory.rate import Rate
+from marconi_proxy.clock import Pacer
+from marconi_proxy.partition_client.existence import MarkerIgnored, existing, exists
 from marconi_proxy.upstream.errors import UpstreamError
 from marconi_proxy.upstream.exchange import Upstream
 
@@ -30,7 +30,7 @@ class Presence:
     """``upstreams`` are the ways to partitions, by their names; ``rate`` bounds the requests to all of them together.
     Everything raises Stopped if a partition does not tell."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream], rate: Rate) -> None:
+    def __init__(self, upstreams: Mapping[str, Upstream], rate: Pacer) -> None:
         self._upstreams = upstreams
         self._rate = rate
 

@@ -15,12 +15,11 @@ from catalog.interface import Catalog
 from catalog.model import FINISHED_STATES, Move, MoveState, Partition, Placement, QueueKey
 from marconi_proxy.adoption.entries import Candidate, Conflict, Rule, Single
 from marconi_proxy.adoption.planning import Situation, contested, drafted
-from marconi_proxy.inventory.rate import Rate
-from marconi_proxy.inventory.reading import CannotList, Inventory
-from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import Unready
-from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls
-from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.clock import Pacer
+from marconi_proxy.partition_client.inventory import CannotList, Inventory
+from marconi_proxy.partition_client.outcome import Look, Unready
+from marconi_proxy.partition_client.queue_calls import QueueCalls
+from marconi_proxy.partition_client.upstreams import Open
 
 _UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _PAGE = 1000
@@ -34,8 +33,8 @@ class Survey:
 
     catalog: Catalog
     inventory: Inventory
-    open_upstream: Callable[[Partition], Upstream]
-    rate: Rate
+    open_upstream: Open
+    rate: Pacer
     longest: int
     rule: Rule
 
@@ -123,7 +122,7 @@ class Survey:
         calls = QueueCalls(self.open_upstream(partition), key, queue.removeprefix("~"), _WITHIN)
         try:
             await self.rate.turn()
-            status, answer = await calls.ask("GET", "/stats")
+            status, _, found = await calls.stats()
             seen = Look(partition.name)
             if status not in (200, 404):
                 # Zaqar's MongoDB store fails while all messages of a queue are delayed.
@@ -132,7 +131,7 @@ class Survey:
             subscriptions = len(await calls.subscriptions())
         except Unready as error:
             raise CannotList(f"{error}") from error
-        counts = answer.get("messages", {}) if isinstance(answer, dict) else {}
+        counts = found or {}
         return Candidate(
             partition=partition.name,
             free=_count(counts.get("free", seen.free)),

@@ -20,7 +20,7 @@ from catalog.unchanged import Unchanged
 from marconi_proxy.audit.round import Summary
 from marconi_proxy.audit.sight import Finding
 from marconi_proxy.background import LOOK, Interval, ended, take_lock, take_turns
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 
 LOG = logging.getLogger(__name__)
 

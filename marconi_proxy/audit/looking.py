@@ -2,7 +2,7 @@
 
 An epoch only grows, and every change of a placement comes with a new one: what is the same at both readings was so in
 between, and so was what partitions said then. Names that a move has made up lead to their queue by the queue's own name
-in front of them (``moving.driving.naming``).
+in front of them (``fencing.naming``).
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from catalog.model import (
 )
 from catalog.model.field import one_line
 from marconi_proxy.audit.judging import own_name, written_until
-from marconi_proxy.audit.paced import Paced
 from marconi_proxy.audit.sight import Part, Sight, Stranger
-from marconi_proxy.front_door.existence import just_before
-from marconi_proxy.moving.clock import Clock
-from marconi_proxy.moving.driving.steps.interface import CALL, Steps, Unready
-from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls
+from marconi_proxy.clock import Clock
+from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.partition_client.existence import just_before
+from marconi_proxy.partition_client.outcome import CALL, Unready
+from marconi_proxy.partition_client.queue_calls import QueueCalls
+from marconi_proxy.partition_client.upstreams import Paced
 
 UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _HIDDEN = re.compile(r"-(\d{1,9})-[0-9a-f]{12}")

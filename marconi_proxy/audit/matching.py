@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 
 from catalog.model import Placement, QueueKey
-from marconi_proxy.inventory.reading import Found
+from marconi_proxy.partition_client.inventory import Found
 
 
 class Pair(NamedTuple):

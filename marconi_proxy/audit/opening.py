@@ -14,15 +14,14 @@ from catalog.interface import Catalog
 from marconi_proxy.audit.auditor import Auditor
 from marconi_proxy.audit.judging import Bounds
 from marconi_proxy.audit.looking import Looker
-from marconi_proxy.audit.paced import Open, Paced
 from marconi_proxy.audit.repairing import Repairing
 from marconi_proxy.audit.round import Round, Scope, Summary
 from marconi_proxy.audit.sight import Finding
+from marconi_proxy.clock import Clock, SystemClock
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
-from marconi_proxy.moving.clock import Clock, SystemClock
 from marconi_proxy.moving.driving.steps.real import RealSteps
-from marconi_proxy.moving.opening import make_upstreams
+from marconi_proxy.partition_client.upstreams import Open, Paced, make_upstreams
 
 
 def bounds_of(conf: cfg.ConfigOpts) -> Bounds:

@@ -16,14 +16,15 @@ from catalog.model import Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.audit.judging import Bounds, judge
 from marconi_proxy.audit.kinds import Kind
 from marconi_proxy.audit.looking import Looker, NotSeen
-from marconi_proxy.audit.paced import Paced
 from marconi_proxy.audit.sight import Finding, Sight
+from marconi_proxy.clock import Clock
+from marconi_proxy.fencing import transitions
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import Refused
-from marconi_proxy.moving.clock import Clock
-from marconi_proxy.moving.driving.steps.interface import Steps, Unready
-from marconi_proxy.moving.protocol import transitions
+from marconi_proxy.moving.driving.steps.interface import Steps
 from marconi_proxy.moving.protocol.suspended import suspended
+from marconi_proxy.partition_client.outcome import Unready
+from marconi_proxy.partition_client.upstreams import Paced
 from marconi_proxy.upstream.errors import UpstreamError
 
 # How often a queue is looked at that is just changing, before that counts as a failure.
@@ -219,5 +220,5 @@ class Repairing:
     async def _settle(self, key: QueueKey, segments: Sequence[Segment]) -> None:
         """All waiting for turns comes before: a deletion that waited would be one that comes late."""
         for segment in segments:
-            await self._paced.rate(segment.partition).turn()
+            await self._paced.pacer(segment.partition).turn()
         await self._lifecycle.settle(key, segments[-1])

@@ -20,10 +20,10 @@ from marconi_proxy.audit.judging import Bounds, judge, own_name, worth_a_look
 from marconi_proxy.audit.kinds import Kind
 from marconi_proxy.audit.looking import Looker, NotSeen, projects_of, unasked
 from marconi_proxy.audit.matching import matched
-from marconi_proxy.audit.paced import Open, Paced
 from marconi_proxy.audit.sight import Finding
-from marconi_proxy.inventory.reading import CannotList, Found, Inventory
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
+from marconi_proxy.partition_client.inventory import CannotList, Found, Inventory
+from marconi_proxy.partition_client.upstreams import Open, Paced
 
 _PAGE = 200
 # Looks at a time; queues that are looked at together; those that wait for their next look, at most.
@@ -148,7 +148,7 @@ class Round:
 
     async def _found(self, partition: Partition, projects: Collection[str] | None) -> AsyncGenerator[Found, None]:
         """Yield what a partition has, as far as it tells; if it does not, it is among those that were not seen."""
-        inventory = Inventory(self._open_upstream, self._paced.rate(partition.name))
+        inventory = Inventory(self._open_upstream, self._paced.pacer(partition.name))
         try:
             async with aclosing(inventory.queues_on(partition, projects)) as entries:
                 async for entry in entries:

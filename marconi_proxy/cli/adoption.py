@@ -16,19 +16,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cliff.show import ShowOne
 
 from marconi_proxy.cli import configuration
-from marconi_proxy.cli.exits import CommandError, Exit
-from marconi_proxy.cli.pages import number
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import Verb
+from marconi_proxy.cli.verb import Verb, number
 from marconi_proxy.cli.watching import Lines, Reporter, View
+from marconi_proxy.exits import CommandError, Exit
 
 if TYPE_CHECKING:
     from oslo_config import cfg
 
     from catalog.interface import Catalog
-    from catalog.model import Partition
     from marconi_proxy.adoption.applying import Summary
-    from marconi_proxy.upstream.exchange import Upstream
+    from marconi_proxy.partition_client.upstreams import Open
 
 Shown = tuple[Sequence[str], Iterable[Any]]
 T = TypeVar("T")
@@ -60,14 +58,14 @@ class _Adopting(Verb, ShowOne):
     def carry_out(
         self,
         parsed_args: argparse.Namespace,
-        work: Callable[[cfg.ConfigOpts, Catalog, Callable[[Partition], Upstream]], Awaitable[T]],
+        work: Callable[[cfg.ConfigOpts, Catalog, Open], Awaitable[T]],
     ) -> T:
         """Run ``work(options, catalog, way to partitions)``. Raises CommandError."""
         from catalog.errors import CatalogError
         from marconi_proxy.adoption.plan_file import BadPlan
         from marconi_proxy.adoption.presence import Stopped
-        from marconi_proxy.inventory.reading import CannotList
         from marconi_proxy.option_types import redacted
+        from marconi_proxy.partition_client.inventory import CannotList
 
         if not parsed_args.rate > 0:
             raise CommandError("--rate: must be more than 0", Exit.USAGE)
@@ -94,11 +92,9 @@ class _Adopting(Verb, ShowOne):
         return Bars(self.app.stderr)
 
 
-async def _opened(
-    conf: cfg.ConfigOpts, work: Callable[[cfg.ConfigOpts, Catalog, Callable[[Partition], Upstream]], Awaitable[T]]
-) -> T:
+async def _opened(conf: cfg.ConfigOpts, work: Callable[[cfg.ConfigOpts, Catalog, Open], Awaitable[T]]) -> T:
     from catalog import open_catalog
-    from marconi_proxy.moving.opening import make_upstreams
+    from marconi_proxy.partition_client.upstreams import make_upstreams
 
     async with AsyncExitStack() as stack:
         catalog = await open_catalog(conf.catalog.uri)
@@ -182,21 +178,20 @@ class Plan(_Adopting):
         rules: dict[Any, int],
         conf: cfg.ConfigOpts,
         catalog: Catalog,
-        ways: Callable[[Partition], Upstream],
+        ways: Open,
     ) -> Any:
         from marconi_proxy.adoption.entries import Conflict, Rule, Single
         from marconi_proxy.adoption.plan_file import Header
         from marconi_proxy.adoption.survey import Survey
-        from marconi_proxy.inventory.rate import Rate
-        from marconi_proxy.inventory.reading import Inventory
-        from marconi_proxy.moving.clock import SystemClock
+        from marconi_proxy.clock import Pacer, SystemClock
+        from marconi_proxy.partition_client.inventory import Inventory
 
         names = list(dict.fromkeys(parsed_args.partitions))
         registered = {partition.name: partition for partition in await catalog.list_partitions()}
         for name in names:
             if name not in registered:
                 raise CommandError(f"PARTITION: {name} is not registered", Exit.USAGE)
-        rate = Rate(parsed_args.rate, SystemClock())
+        rate = Pacer(parsed_args.rate, SystemClock())
         survey = Survey(catalog, Inventory(ways, rate), ways, rate, conf.moving.max_segments, Rule(parsed_args.rule))
         done = queues = 0
 
@@ -236,7 +231,7 @@ def _directory(path: str) -> str | None:
 
 def projects_named(parsed_args: argparse.Namespace) -> list[str] | None:
     """Return the projects that were named, as they are stored; None if none were. Raises CommandError."""
-    from marconi_proxy.admin.project_text import from_json, project_named
+    from marconi_proxy.project_text import from_json, project_named
 
     option, texts = "--project", parsed_args.project
     if parsed_args.projects_file is not None:
@@ -312,15 +307,12 @@ class Apply(_Adopting):
         counts = [summary.outcomes[outcome] for outcome in Outcome]
         return APPLY_COLUMNS, (plan.id, *counts, summary.chains, summary.retiring)
 
-    async def _apply(
-        self, parsed_args: argparse.Namespace, plan: Any, catalog: Catalog, ways: Callable[[Partition], Upstream]
-    ) -> Summary:
+    async def _apply(self, parsed_args: argparse.Namespace, plan: Any, catalog: Catalog, ways: Open) -> Summary:
         from marconi_proxy.adoption.applying import Applying
-        from marconi_proxy.inventory.rate import Rate
-        from marconi_proxy.moving.clock import SystemClock
+        from marconi_proxy.clock import Pacer, SystemClock
 
         clock = SystemClock()
-        applying = Applying(catalog, ways, Rate(parsed_args.rate, clock), clock, retire=parsed_args.retire)
+        applying = Applying(catalog, ways, Pacer(parsed_args.rate, clock), clock, retire=parsed_args.retire)
         total, done = plan.conflicts + plan.singles, 0
         with self.reporter() as reporter:
             watched = _Watched(reporter)
@@ -340,7 +332,7 @@ class Apply(_Adopting):
 
 
 def _called(key: tuple[str, str]) -> str:
-    from marconi_proxy.admin.project_text import shown
     from marconi_proxy.moving.plans.names import called
+    from marconi_proxy.project_text import shown
 
     return called(shown(key[0]), key[1])

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from marconi_proxy.cli import configuration
 from marconi_proxy.cli.counting import Counting, CountLines
-from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.verb import Verb
 from marconi_proxy.cli.whole_file import destination
+from marconi_proxy.exits import CommandError, Exit
 
 if TYPE_CHECKING:
     from catalog import Catalog

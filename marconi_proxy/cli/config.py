@@ -9,8 +9,8 @@ from typing import Any
 from cliff.lister import Lister
 
 from marconi_proxy.cli import configuration
-from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.verb import Verb
+from marconi_proxy.exits import CommandError, Exit
 
 
 class Sample(Verb):

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.exits import CommandError, Exit
 
 if TYPE_CHECKING:
     from oslo_config import cfg

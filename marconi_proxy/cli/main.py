@@ -13,8 +13,8 @@ from cliff.command import Command
 from cliff.help import HelpCommand
 
 from marconi_proxy.cli.commands import Commands
-from marconi_proxy.cli.exits import Exit
 from marconi_proxy.cli.verb import AdminVerb, add_admin_url
+from marconi_proxy.exits import Exit
 
 _DESCRIPTION = "One endpoint in front of many Marconi and Zaqar deployments. 'marconi-proxy help NOUN VERB' tells more."
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from marconi_proxy.cli.admin_client import part
+from marconi_proxy.admin_client.client import part
 from marconi_proxy.cli.formatters import Words
 from marconi_proxy.cli.verb import AdminLister, AdminVerb
 

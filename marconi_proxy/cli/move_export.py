@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from marconi_proxy.cli.admin_client import AdminClient
+from marconi_proxy.admin_client.client import AdminClient
+from marconi_proxy.admin_client.pages import page
 from marconi_proxy.cli.counting import Counting, CountLines
-from marconi_proxy.cli.pages import page
 from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.cli.verb import AdminVerb
 from marconi_proxy.cli.whole_file import destination

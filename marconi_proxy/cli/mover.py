@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from marconi_proxy.cli import configuration
-from marconi_proxy.cli.exits import CommandError
 from marconi_proxy.cli.verb import Verb
+from marconi_proxy.exits import CommandError
 
 
 class Mover(Verb):
@@ -30,7 +30,7 @@ class Mover(Verb):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         conf = configuration.load(parsed_args, catalog__uri=parsed_args.catalog)
-        from marconi_proxy.moving.daemon import serve
+        from marconi_proxy.mover_daemon import serve
         from marconi_proxy.serving.errors import StartError
 
         try:

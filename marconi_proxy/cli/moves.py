@@ -11,13 +11,14 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
-from marconi_proxy.cli.admin_client import AdminClient, NotFound, part
-from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.admin_client.client import AdminClient, NotFound, part
+from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.formatters import Words
-from marconi_proxy.cli.pages import count, listed, number
+from marconi_proxy.cli.plans import PLAN_COLUMNS, ended, plan_row
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import AdminLister, AdminShow
+from marconi_proxy.cli.verb import AdminLister, AdminShow, count, number
 from marconi_proxy.cli.watching import Lines, Reporter, Watch
+from marconi_proxy.exits import CommandError, Exit
 
 COLUMNS = ("id", "project", "queue", "source", "target", "writes_to", "state", "pause_ms", "left", "waits")
 WHOLE = (
@@ -244,8 +245,6 @@ class Watching(Watcher):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        from marconi_proxy.cli.plans import PLAN_COLUMNS, ended, plan_row
-
         with self.admin() as admin:
             watch = self.watch(admin, parsed_args)
             try:

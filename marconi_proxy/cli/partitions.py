@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from marconi_proxy.cli.admin_client import AdminClient, part
-from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.admin_client.client import AdminClient, part
+from marconi_proxy.admin_client.pages import query
 from marconi_proxy.cli.formatters import Words
-from marconi_proxy.cli.pages import query
 from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb, Verb
+from marconi_proxy.exits import CommandError, Exit
 
 COLUMNS = (
     *("name", "weight", "hosts", "region", "labels", "state", "api_versions", "inventory"),

@@ -10,10 +10,10 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
-from marconi_proxy.cli.admin_client import part
-from marconi_proxy.cli.pages import count, listed, query
+from marconi_proxy.admin_client.client import part
+from marconi_proxy.admin_client.pages import listed, query
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import AdminLister, AdminShow
+from marconi_proxy.cli.verb import AdminLister, AdminShow, count
 
 COLUMNS = ("project", "queue", "epoch", "state", "segments", "base", "since", "group")
 FILTERS = ("project", "partition", "region", "state")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from marconi_proxy.cli.pages import number
+from marconi_proxy.cli.verb import number
 
 
 def add_budgets(parser: argparse.ArgumentParser) -> None:

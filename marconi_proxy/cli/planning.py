@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from marconi_proxy.cli.admin_client import AdminClient, part
-from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.admin_client.client import AdminClient, part
+from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.moves import Watcher, add_timeout, project_in_json
-from marconi_proxy.cli.pages import listed
 from marconi_proxy.cli.partitions import add_repin, repin
 from marconi_proxy.cli.plan_options import add_break_pins, add_budgets, add_to, budgets, pins
 from marconi_proxy.cli.plans import PLAN_COLUMNS, Shown, described, ended, plan_row, say_applied
 from marconi_proxy.cli.tenants import PROJECT_HELP
+from marconi_proxy.exits import CommandError, Exit
 
 # How often a plan is made anew when what it relies on changes before it is applied.
 _TIMES = 3

@@ -6,14 +6,13 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from marconi_proxy.admin.project_text import shown
-from marconi_proxy.cli.admin_client import part
-from marconi_proxy.cli.exits import CommandError
+from marconi_proxy.admin_client.client import part
+from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.formatters import Words
-from marconi_proxy.cli.moves import PAGE
-from marconi_proxy.cli.pages import count, listed
-from marconi_proxy.cli.verb import AdminLister, AdminShow, Verb
+from marconi_proxy.cli.verb import AdminLister, AdminShow, Verb, count
 from marconi_proxy.cli.watching import named
+from marconi_proxy.exits import CommandError
+from marconi_proxy.project_text import shown
 
 PLAN_COLUMNS = (
     "id",
@@ -25,6 +24,7 @@ PLAN_COLUMNS = (
     *("done", "reversed", "cancelled", "gone"),
     *("refused", "failed", "note"),
 )
+PAGE = 1000
 # So many queues that are left out are named.
 _NAMED = 10
 

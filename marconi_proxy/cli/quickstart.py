@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.verb import Verb
+from marconi_proxy.exits import CommandError, Exit
 
 
 class Quickstart(Verb):

@@ -6,8 +6,8 @@ import argparse
 from typing import ClassVar
 
 from marconi_proxy.cli import configuration
-from marconi_proxy.cli.exits import CommandError, Exit
 from marconi_proxy.cli.verb import Verb
+from marconi_proxy.exits import CommandError, Exit
 
 
 class _Serve(Verb):

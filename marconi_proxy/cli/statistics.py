@@ -9,10 +9,10 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
-from marconi_proxy.cli.admin_client import part
-from marconi_proxy.cli.pages import count, listed
+from marconi_proxy.admin_client.client import part
+from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import AdminLister
+from marconi_proxy.cli.verb import AdminLister, count
 
 COLUMNS = ("queues", "free", "claimed", "oldest", "unknown", "as_of")
 PAGE = 1000

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from marconi_proxy.cli.admin_client import AdminClient, part
-from marconi_proxy.cli.exits import CommandError, Exit
-from marconi_proxy.cli.pages import count, listed
-from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb
+from marconi_proxy.admin_client.client import AdminClient, part
+from marconi_proxy.admin_client.pages import listed
+from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb, count
+from marconi_proxy.exits import CommandError, Exit
 
 COLUMNS = ("project", "spread", "pinned", "set")
 LIST_COLUMNS = ("project", "spread", "pinned")

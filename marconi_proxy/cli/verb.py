@@ -1,20 +1,21 @@
-"""What all commands share: help with examples, one-sentence errors, hints, ``--admin-url``."""
+"""What all commands share: help with examples, one-sentence errors, hints, ``--admin-url``, types of options."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import traceback
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from cliff.command import Command
 from cliff.lister import Lister
 from cliff.show import ShowOne
 
-from marconi_proxy.cli.exits import CommandError
+from marconi_proxy.exits import CommandError
 
 if TYPE_CHECKING:
-    from marconi_proxy.cli.admin_client import AdminClient
+    from marconi_proxy.admin_client.client import AdminClient
 
 DEFAULT_ADMIN_URL = "http://127.0.0.1:8889"
 
@@ -71,7 +72,7 @@ class AdminVerb(Verb):
 
     def admin(self) -> AdminClient:
         """Return a client of the admin API, to be used in a ``with`` statement."""
-        from marconi_proxy.cli.admin_client import AdminClient
+        from marconi_proxy.admin_client.client import AdminClient
 
         url = self.app.options.admin_url or os.environ.get("MARCONI_PROXY_ADMIN_URL") or DEFAULT_ADMIN_URL
         return AdminClient(url, os.environ.get("MARCONI_PROXY_ADMIN_TOKEN"))
@@ -91,3 +92,19 @@ class AdminShow(AdminVerb, ShowOne):
     @property
     def formatter_namespace(self) -> str:
         return "marconi_proxy.formatter.show"
+
+
+def number(text: str) -> float:
+    """Return an option's value that is a number, which nan and inf are not. Raises ArgumentTypeError, ValueError."""
+    found = float(text)
+    if not isfinite(found):
+        raise argparse.ArgumentTypeError("must be a number")
+    return found
+
+
+def count(text: str) -> int:
+    """Return an option's value that is a number from 1. Raises ArgumentTypeError, ValueError."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from cliff.lister import Lister
 
 from marconi_proxy.cli import configuration
-from marconi_proxy.cli.exits import CommandError, Exit
-from marconi_proxy.cli.pages import number
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import Verb
+from marconi_proxy.cli.verb import Verb, number
+from marconi_proxy.exits import CommandError, Exit
 
 if TYPE_CHECKING:
     from oslo_config import cfg
@@ -133,8 +132,8 @@ class _Verifying:
     async def run(self, conf: cfg.ConfigOpts, scope: Scope, per_second: float) -> Summary:
         from catalog import open_catalog
         from marconi_proxy.audit.opening import Workshop
-        from marconi_proxy.moving.clock import SystemClock
-        from marconi_proxy.moving.opening import make_upstreams
+        from marconi_proxy.clock import SystemClock
+        from marconi_proxy.partition_client.upstreams import make_upstreams
 
         async with AsyncExitStack() as stack:
             catalog = await open_catalog(conf.catalog.uri)
@@ -156,7 +155,7 @@ class _Verifying:
         self._verb.say(f"{finding.kind} {_called(finding)}: {text}")
 
     def _add(self, finding: Finding, outcome: str | None) -> None:
-        from marconi_proxy.admin.project_text import shown_project
+        from marconi_proxy.project_text import shown_project
 
         self.found += 1
         if outcome not in ("repaired", "changed"):
@@ -187,7 +186,7 @@ async def _check_partitions(catalog: Catalog, scope: Scope) -> None:
 
 
 def _called(finding: Finding) -> str:
-    from marconi_proxy.admin.project_text import shown
     from marconi_proxy.moving.plans.names import called
+    from marconi_proxy.project_text import shown
 
     return called(shown(finding.project), finding.queue)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from catalog.model import FINISHED_STATES, MoveState
-from marconi_proxy.cli.admin_client import AdminClient, NotFound, part
-from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.admin_client.client import AdminClient, NotFound, part
+from marconi_proxy.exits import CommandError, Exit
 from marconi_proxy.moving.protocol.machine import UNDER_WAY_AGAIN, before_switch
 
 # Seconds between two looks: the first ones come soon, for most moves are switched by then.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.exits import CommandError, Exit
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import Partition, PartitionState, Placement, PlacementState, QueueKey, Segment
 from catalog.opening import open_catalog
+from marconi_proxy.fencing.fence import Ticket
 from marconi_proxy.front_door.chain.asking import without_line
 from marconi_proxy.front_door.chain.carrying import Chain
 from marconi_proxy.front_door.directory import Directory
@@ -39,7 +40,6 @@ from marconi_proxy.front_door.relay import Receive, Scope, Send, client_waits, r
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.front_door.writing import LOST_SIGHT, Late, Write, Writing
-from marconi_proxy.moving.protocol.fence import Ticket
 from marconi_proxy.routing.dead_letter import dead_letter_queue
 from marconi_proxy.routing.decision import (
     Decision,
@@ -399,7 +399,7 @@ class FrontDoor:
         raise _too_many()
 
     async def _write(self, call: Call, key: QueueKey, route: Route, scope: Scope, receive: Receive) -> Answer:
-        """Have a call done that writes, by the steps of ``moving.protocol.fence``, after a switch if there is one."""
+        """Have a call done that writes, by the steps of ``fencing.fence``, after a switch if there is one."""
         clock = asyncio.get_running_loop().time
         lasting = is_held(route.rule)
         since: float | None = None

@@ -4,7 +4,7 @@ The change feed keeps it true. While the feed is cut, what is known goes on bein
 is added; when it is back, everything is forgotten and read anew.
 
 In the same step in which a placement is forgotten for a change, the worker's fence takes the change in: a write that
-begins later looks up what is true, one that began earlier is waited for (``moving.protocol.fence``).
+begins later looks up what is true, one that began earlier is waited for (``fencing.fence``).
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ from catalog.model import (
     Tenant,
 )
 from marconi_proxy.background import ended
+from marconi_proxy.fencing.fence import Fence
 from marconi_proxy.front_door.remembered import Remembered
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.writing import awake_or_not
-from marconi_proxy.moving.protocol.fence import Fence
+from marconi_proxy.partition_client.upstreams import Open, Upstreams
 from marconi_proxy.upstream.exchange import Upstream
 
 LOG = logging.getLogger(__name__)
@@ -61,14 +62,13 @@ class Directory:
     def __init__(
         self,
         catalog: Catalog,
-        open_upstream: Callable[[Partition], Upstream],
+        open_upstream: Open,
         cache_size: int,
         fence: Fence | None = None,
         seals: Seals | None = None,
         clock: Callable[[], float] = awake_or_not,
     ) -> None:
         self._catalog = catalog
-        self._open_upstream = open_upstream
         self._placements = Remembered(cache_size)
         self._dropped: LRUCache[QueueKey, Segment] = LRUCache(_DROPPED)
         self._fence = fence
@@ -82,7 +82,7 @@ class Directory:
         self.on_identity: Callable[[str], None] | None = None
         self._tenants: LRUCache[str, Tenant | None] = LRUCache(_TENANTS)
         self._reads: dict[QueueKey, asyncio.Task[Placement | None]] = {}
-        self._upstreams: dict[str, Upstream] = {}
+        self._upstreams = Upstreams(open_upstream)
         self.applied = 0
         self.synced = False
         self._loading = asyncio.Lock()
@@ -223,11 +223,7 @@ class Directory:
         async with self._loading:
             partitions = await self._catalog.list_partitions()
             for partition in partitions:
-                known = self._upstreams.get(partition.name)
-                if known is None:
-                    self._upstreams[partition.name] = self._open_upstream(partition)
-                else:
-                    known.update(partition)
+                self._upstreams.of(partition)
             for gone in self._upstreams.keys() - {p.name for p in partitions}:
                 del self._upstreams[gone]
 

@@ -16,8 +16,8 @@ from urllib.parse import quote
 from catalog.interface import Catalog
 from catalog.model import LISTED_STATES, TOPIC_PREFIX, Placement
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.existence import MarkerIgnored, listed_of, metadata
 from marconi_proxy.front_door.refusals import Refused, from_fault, unavailable
+from marconi_proxy.partition_client.existence import MarkerIgnored, listed_of, metadata
 from marconi_proxy.routing.listing_query import Filter, admits
 from marconi_proxy.upstream.errors import BadAnswer, UpstreamError
 from marconi_proxy.upstream.exchange import Upstream

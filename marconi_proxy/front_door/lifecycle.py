@@ -37,11 +37,11 @@ from catalog.model import Placement, PlacementState, QueueKey, Segment
 from catalog.unchanged import Unchanged
 from marconi_proxy.background import ended
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.existence import delete as delete_from
-from marconi_proxy.front_door.existence import exists
 from marconi_proxy.front_door.placing import ROUNDS, UNFINISHED, Placing
 from marconi_proxy.front_door.refusals import ClientGone, Refused, unavailable
 from marconi_proxy.front_door.writing import Write, awake_or_not
+from marconi_proxy.partition_client.existence import delete as delete_from
+from marconi_proxy.partition_client.existence import exists
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import NotSent, UpstreamError, Withdrawn
 from marconi_proxy.upstream.exchange import Guard

@@ -19,9 +19,9 @@ from catalog.interface import Catalog
 from catalog.model import HeldWrites, Member, Seal
 from catalog.unchanged import Unchanged
 from marconi_proxy.background import ended
+from marconi_proxy.fencing.barrier import CHAINS
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.writing import Writing
-from marconi_proxy.moving.protocol.barrier import CHAINS
 
 LOG = logging.getLogger(__name__)
 

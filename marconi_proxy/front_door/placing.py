@@ -27,10 +27,10 @@ from catalog.model import (
     Segment,
     Tenant,
 )
+from marconi_proxy.fencing import transitions
+from marconi_proxy.fencing.naming import hidden_name
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.refusals import Refused, not_found, unavailable
-from marconi_proxy.moving.driving.naming import hidden_name
-from marconi_proxy.moving.protocol import transitions
 from marconi_proxy.routing.choice import Refusal, choose
 from marconi_proxy.upstream.exchange import Upstream
 

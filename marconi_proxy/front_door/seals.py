@@ -19,7 +19,7 @@ from catalog.errors import CatalogError, Conflict
 from catalog.interface import Catalog
 from catalog.model import Change, Placement, PlacementState, QueueKey
 from marconi_proxy.background import ended
-from marconi_proxy.moving.protocol.transitions import abort
+from marconi_proxy.fencing.transitions import abort
 
 LOG = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from oslo_config.cfg import ConfigOpts
 
 from marconi_proxy.front_door.pages import PageLimits
-from marconi_proxy.upstream.exchange import Limits
+from marconi_proxy.upstream.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,6 @@ class Settings:
 
     @staticmethod
     def from_options(conf: ConfigOpts) -> Settings:
-        up = conf.upstream
         return Settings(
             catalog_uri=conf.catalog.uri,
             max_body=conf.public.max_body,
@@ -52,14 +51,5 @@ class Settings:
             default_page=conf.listing.default_page,
             max_page=conf.listing.max_page,
             pages=PageLimits(scan=conf.listing.scan_limit, ask=conf.listing.ask_limit, deadline=conf.listing.deadline),
-            upstream=Limits(
-                deadline=up.deadline,
-                connect_timeout=up.connect_timeout,
-                idle_timeout=up.idle_timeout,
-                fresh_idle=up.fresh_idle,
-                max_concurrency=up.max_concurrency,
-                max_response_head=up.max_response_head,
-                eject_after=up.eject_after,
-                eject_for=up.eject_for,
-            ),
+            upstream=Limits.from_options(conf),
         )

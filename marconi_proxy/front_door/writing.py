@@ -1,4 +1,4 @@
-"""A worker's right to write, and the calls by which it does: ``moving.protocol.fence`` as calls go through it.
+"""A worker's right to write, and the calls by which it does: ``fencing.fence`` as calls go through it.
 
 A ``Write`` is one call that changes what a queue holds, from before its queue is looked up until nothing more can come
 of it. It is the guard of its call upstream: each try asks whether the term is still that in which the queue was looked
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from functools import partial
 
 from catalog.model import QueueKey
+from marconi_proxy.fencing.fence import Fence, Lease, Ticket
 from marconi_proxy.front_door.refusals import Refused, unavailable
-from marconi_proxy.moving.protocol.fence import Fence, Lease, Ticket
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import Unanswered, Withdrawn
 

@@ -20,7 +20,7 @@ from collections import defaultdict
 
 from catalog import Catalog
 from catalog.errors import CatalogError, PlanConflict
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 from marconi_proxy.moving.plans.survey import all_moves
 
 LOG = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from catalog.interface import Catalog
 from catalog.model import Holder, Move, MoveState
 from catalog.unchanged import Unchanged
 from marconi_proxy.background import ended, take_lock
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 from marconi_proxy.moving.driving.convoy import Convoy
 from marconi_proxy.moving.driving.drive import Drive
 from marconi_proxy.moving.driving.pace import Pace

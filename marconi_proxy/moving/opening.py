@@ -9,15 +9,13 @@ from contextlib import AsyncExitStack
 from oslo_config import cfg
 
 from catalog.interface import Catalog
-from catalog.model import Move, Partition
-from marconi_proxy.front_door.settings import Settings
-from marconi_proxy.moving.clock import SystemClock
+from catalog.model import Move
+from marconi_proxy.clock import SystemClock
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.moving.keeping import Keeping
 from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
-from marconi_proxy.upstream.exchange import Upstream
-from marconi_proxy.upstream.pool import Pool
+from marconi_proxy.partition_client.upstreams import make_upstreams
 
 
 def pace_of(conf: cfg.ConfigOpts) -> Pace:
@@ -45,21 +43,6 @@ def make_keeping(conf: cfg.ConfigOpts, catalog: Catalog) -> Keeping:
 def make_steps(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack) -> RealSteps:
     """Return the real steps; ``stack`` closes their connections. Call it in the loop."""
     return RealSteps(catalog, make_upstreams(conf, stack), SystemClock())
-
-
-def make_upstreams(conf: cfg.ConfigOpts, stack: AsyncExitStack) -> Callable[[Partition], Upstream]:
-    """Return what opens the way to a partition; ``stack`` closes the connections. Call it in the loop."""
-    limits = Settings.from_options(conf).upstream
-    pool = Pool(
-        connect_timeout=limits.connect_timeout, idle_timeout=limits.idle_timeout, max_head=limits.max_response_head
-    )
-    stack.callback(pool.close)
-    chance = random.Random()  # noqa: S311 - spreads load, guards nothing
-
-    def open_upstream(partition: Partition) -> Upstream:
-        return Upstream(partition, pool, limits, chance)
-
-    return open_upstream
 
 
 def make_rehearsal(

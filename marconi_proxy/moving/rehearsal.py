@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from catalog.model import Move, MoveState
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 from marconi_proxy.moving.driving.drive import Drive
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.sealing import unfit

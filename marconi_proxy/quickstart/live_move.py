@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from catalog.model import FINISHED_STATES, MoveState
-from marconi_proxy.cli.admin_client import AdminClient, part
-from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.admin_client.client import AdminClient, part
+from marconi_proxy.exits import CommandError, Exit
 from marconi_proxy.moving.protocol.machine import before_switch
 from marconi_proxy.quickstart.errors import TourError
 from marconi_proxy.quickstart.traffic import CONSUMERS, PRODUCERS, Traffic

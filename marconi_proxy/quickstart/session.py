@@ -16,8 +16,8 @@ from typing import IO
 
 import httpx
 
-from marconi_proxy.cli.admin_client import AdminClient, part
-from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.admin_client.client import AdminClient, part
+from marconi_proxy.exits import CommandError, Exit
 from marconi_proxy.option_types import AddressType
 from marconi_proxy.quickstart import embedded
 from marconi_proxy.quickstart.children import ChildError, Children, program_of

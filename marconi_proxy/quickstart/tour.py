@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from marconi_proxy.cli.admin_client import AdminClient, part
+from marconi_proxy.admin_client.client import AdminClient, part
 from marconi_proxy.quickstart.errors import TourError
 from marconi_proxy.quickstart.live_move import LiveMove, ways
 

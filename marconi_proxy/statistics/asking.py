@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from catalog.model import Partition, PartitionState, QueueKey, Segment
 from catalog.model.field import is_int
-from marconi_proxy.moving.clock import Clock
-from marconi_proxy.moving.driving.steps.interface import CALL, Unready
-from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls
+from marconi_proxy.clock import Clock, Pacer
+from marconi_proxy.partition_client.outcome import CALL, Unready
+from marconi_proxy.partition_client.queue_calls import QueueCalls
+from marconi_proxy.partition_client.upstreams import Open, Upstreams
 from marconi_proxy.statistics.totals import Holding
-from marconi_proxy.upstream.exchange import Upstream
 
 LOG = logging.getLogger(__name__)
 
@@ -22,31 +21,13 @@ LEFT_ALONE = 30.0
 _TOO_MANY = 2**40
 
 
-class Turns:
-    """Lets requests begin one after the other, ``per_second`` of them in a second at most."""
-
-    def __init__(self, clock: Clock, per_second: float) -> None:
-        self._clock = clock
-        self._between = 1.0 / per_second
-        self._next = 0.0
-
-    async def turn(self) -> None:
-        """Return when it is the caller's turn."""
-        now = self._clock.monotonic()
-        begins = max(self._next, now)
-        self._next = begins + self._between
-        if begins > now:
-            await self._clock.sleep(begins - now)
-
-
 class Asking:
     """Belongs to one event loop."""
 
-    def __init__(self, open_upstream: Callable[[Partition], Upstream], clock: Clock, turns: Turns) -> None:
-        self._open_upstream = open_upstream
+    def __init__(self, open_upstream: Open, clock: Clock, pacer: Pacer) -> None:
+        self._upstreams = Upstreams(open_upstream)
         self._clock = clock
-        self._turns = turns
-        self._upstreams: dict[str, Upstream] = {}
+        self._pacer = pacer
         # Until when, by the monotonic clock, a partition that did not answer is left alone.
         self._silent: dict[str, float] = {}
 
@@ -57,12 +38,12 @@ class Asking:
         """
         if partition is None or partition.state is PartitionState.DISABLED or self._is_silent(partition.name):
             return None
-        await self._turns.turn()
+        await self._pacer.turn()
         if self._is_silent(partition.name):  # it has become so while this one waited
             return None
-        calls = QueueCalls(self._upstream(partition), key, segment.physical, CALL)
+        calls = QueueCalls(self._upstreams.of(partition), key, segment.physical, CALL)
         try:
-            status, answer = await calls.ask("GET", "/stats")
+            status, _, counts = await calls.stats()
         except Unready as error:
             self._fell_silent(partition.name, error)
             return None
@@ -70,8 +51,7 @@ class Asking:
             LOG.info("statistics: partition %s answers again", partition.name)
         if status == 404:  # v1 says so of a queue that is not there (API section 7)
             return Holding()
-        counts = answer.get("messages") if isinstance(answer, dict) else None
-        if status != 200 or not isinstance(counts, dict):
+        if counts is None:
             # Zaqar's MongoDB store fails while all messages of a queue are delayed.
             LOG.debug("statistics: partition %s answered %d to a question for stats", partition.name, status)
             return None
@@ -84,14 +64,6 @@ class Asking:
         if name not in self._silent:
             LOG.warning("statistics: what is on partition %s counts as unknown until it answers: %s", name, error)
         self._silent[name] = self._clock.monotonic() + LEFT_ALONE
-
-    def _upstream(self, partition: Partition) -> Upstream:
-        upstream = self._upstreams.get(partition.name)
-        if upstream is None:
-            upstream = self._upstreams[partition.name] = self._open_upstream(partition)
-        else:
-            upstream.update(partition)
-        return upstream
 
 
 def _holding(counts: dict[str, Any], now: float) -> Holding | None:

@@ -19,7 +19,7 @@ from catalog.interface import Catalog
 from catalog.model import LISTED_STATES, Holder, Partition, Placement, QueueKey, Segment, StatisticsSubject, Walk
 from catalog.unchanged import Unchanged
 from marconi_proxy.background import LOOK, Interval, take_lock, take_turns
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
 from marconi_proxy.statistics.totals import Asked, Holding, advance, finish
 
 LOG = logging.getLogger(__name__)

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -28,6 +27,7 @@ from marconi_proxy.upstream.errors import (
     UpstreamError,
     Withdrawn,
 )
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 
 LOG = logging.getLogger(__name__)
@@ -39,20 +39,6 @@ CLOSED_STATUS = 409
 _CLOSED = b"x-marconi-closed"
 # With less time left (seconds) no other try begins: nobody would hear its answer. Loops also fire timers a bit early.
 _LEAST_TIME = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Options of group ``[upstream]``, times in seconds."""
-
-    deadline: float = 60.0
-    connect_timeout: float = 2.0
-    idle_timeout: float = 60.0
-    fresh_idle: float = 1.0
-    max_concurrency: int = 512
-    max_response_head: int = 1048576
-    eject_after: int = 5
-    eject_for: float = 5.0
 
 
 def closed_by(answer: Answer) -> Closed | None:

@@ -17,10 +17,10 @@ from urllib.parse import unquote
 
 from catalog import Catalog
 from catalog.model import LISTED_STATES, TOPIC_PREFIX, Partition, Placement, PlacementState, QueueKey, Segment
+from marconi_proxy.fencing.transitions import abort, retire, seal, switch
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.local import SCOPE_KEY, LocalCall, make_local_application
 from marconi_proxy.front_door.pages import PageLimits
-from marconi_proxy.moving.protocol.transitions import abort, retire, seal, switch
 from marconi_proxy.routing.listing_query import ListingQuery, parse_listing
 from marconi_proxy.routing.route import parse
 from marconi_proxy.upstream.connection import Answer

@@ -30,15 +30,16 @@ from catalog.model import (
     Segment,
 )
 from marconi_proxy.background import ended
-from marconi_proxy.moving.clock import SystemClock
+from marconi_proxy.clock import SystemClock
+from marconi_proxy.fencing.barrier import CHAINS
 from marconi_proxy.moving.driving.following import follow
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.steps.interface import Steps
 from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.moving.mover import Mover
-from marconi_proxy.moving.protocol.barrier import CHAINS
 from marconi_proxy.moving.protocol.machine import Event, NotNow, after
-from marconi_proxy.upstream.exchange import Limits, Upstream
+from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 from tests.servers.fake_partition import FakePartition
 

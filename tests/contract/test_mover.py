@@ -10,11 +10,11 @@ import pytest
 
 from catalog import Catalog
 from catalog.model import MoveState
-from marconi_proxy.moving.driving.steps.faulty import Fault, FaultySteps
 from marconi_proxy.moving.driving.steps.interface import Steps
 from marconi_proxy.moving.protocol.machine import Event
 from tests.contract.mover_stage import PROJECT, Stage
 from tests.servers.fake_partition import FakePartition
+from tests.unit.faulty_steps import Fault, FaultySteps
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ import pytest
 from catalog import Catalog
 from catalog.errors import Conflict, MoveConflict, MoveNotHeld
 from catalog.model import LogEntry, Member, Move, MoveState, Placement, PlacementState, QueueKey, Segment
+from marconi_proxy.fencing.barrier import Sighting
 from marconi_proxy.moving.driving.steps.interface import Steps
-from marconi_proxy.moving.protocol.barrier import Sighting
 from tests.contract.mover_stage import PATIENCE, PROJECT, Stage
 from tests.servers.fake_partition import FakePartition
 from tests.unit.moving_world import World

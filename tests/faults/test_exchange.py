@@ -22,7 +22,8 @@ from marconi_proxy.upstream.errors import (
     UpstreamError,
     Withdrawn,
 )
-from marconi_proxy.upstream.exchange import RETRY_FLOOR, Call, Failure, Limits, Upstream, may_retry
+from marconi_proxy.upstream.exchange import RETRY_FLOOR, Call, Failure, Upstream, may_retry
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Origin, Pool
 from tests.faults.conftest import MAX_HEAD
 from tests.faults.evil_host import (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
 
 from catalog.model import PlacementState
-from marconi_proxy.moving.protocol.barrier import Sighting
+from marconi_proxy.fencing.barrier import Sighting
 from marconi_proxy.moving.protocol.machine import ENDS
 from tests.simulation import mover as moving
 from tests.simulation.mover import Mover

@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from catalog.model import MoveState, Placement, PlacementState
-from marconi_proxy.moving.protocol.barrier import CHAINS, Barrier, Passed, Sighting
+from marconi_proxy.fencing.barrier import CHAINS, Barrier, Passed, Sighting
+from marconi_proxy.fencing.transitions import abort, bar, retire, seal, switch
 from marconi_proxy.moving.protocol.evidence import happened
 from marconi_proxy.moving.protocol.machine import ENDS, Event
-from marconi_proxy.moving.protocol.transitions import abort, bar, retire, seal, switch
 from tests.simulation.rules import Rules
 from tests.simulation.store import BORN, Record, Store
 

@@ -11,7 +11,8 @@ from marconi_proxy.moving.driving.following import follow
 from marconi_proxy.moving.driving.pace import Pace
 from marconi_proxy.moving.driving.steps.real import RealSteps
 from marconi_proxy.moving.mover import Mover
-from marconi_proxy.upstream.exchange import Limits, Upstream
+from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 from tests.simulation.virtual_loop import Actor, VirtualLoop
 

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
+from marconi_proxy.fencing import transitions
+from marconi_proxy.fencing.barrier import Barrier
+from marconi_proxy.fencing.fence import Fence, Lease
 from marconi_proxy.front_door.chain import telling
 from marconi_proxy.front_door.chain.taking import Taking
 from marconi_proxy.front_door.directory import Directory
@@ -23,11 +26,8 @@ from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.membership import Membership
 from marconi_proxy.front_door.writing import Writing
 from marconi_proxy.moving.driving.drive import Drive
-from marconi_proxy.moving.driving.progress import Look
 from marconi_proxy.moving.driving.sealing import Round
-from marconi_proxy.moving.protocol import transitions
-from marconi_proxy.moving.protocol.barrier import Barrier
-from marconi_proxy.moving.protocol.fence import Fence, Lease
+from marconi_proxy.partition_client.outcome import Look
 from marconi_proxy.routing import decision, tags
 from marconi_proxy.routing.translation import Translation
 
@@ -138,7 +138,7 @@ MUTATIONS = (
         Lease.confirmed,
         "self._duration - self._margin",
         "self._duration",
-        test="tests/unit/test_moving_fence.py::test_it_counts_from_the_sending_less_the_margin",
+        test="tests/unit/test_fencing_fence.py::test_it_counts_from_the_sending_less_the_margin",
     ),
     Mutation(
         "switch-twice",
@@ -219,7 +219,7 @@ MUTATIONS = (
         Barrier.verdict,
         "if self.waiting:",
         "if False:",
-        test="tests/unit/test_moving_barrier.py::test_one_member",
+        test="tests/unit/test_fencing_barrier.py::test_one_member",
         seed=2,
     ),
     Mutation(
@@ -228,7 +228,7 @@ MUTATIONS = (
         Fence.acks,
         "if key not in self._overtaken",
         "if True",
-        test="tests/unit/test_moving_fence.py::test_a_seal_waits_for_writes_of_its_queue_that_began_before",
+        test="tests/unit/test_fencing_fence.py::test_a_seal_waits_for_writes_of_its_queue_that_began_before",
         seed=109,
     ),
     Mutation(
@@ -253,7 +253,7 @@ MUTATIONS = (
         Lease.confirmed,
         "until = renewal +",
         "until = now +",
-        test="tests/unit/test_moving_fence.py::test_it_counts_from_the_sending_less_the_margin",
+        test="tests/unit/test_fencing_fence.py::test_it_counts_from_the_sending_less_the_margin",
     ),
     Mutation(
         "writes-not-held",

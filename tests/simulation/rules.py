@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from marconi_proxy.moving.protocol.fence import Fence, Lease
+from marconi_proxy.fencing.fence import Fence, Lease
 
 # Ticks. A lease is told from the age of a renewal in whole ticks: one of 1.5 is over at 2. One tick is what a worker's
 # clock may lose against the store's, and what the margin makes up for.

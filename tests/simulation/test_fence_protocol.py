@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from marconi_proxy.moving.protocol.fence import Fence, Lease, Ticket
+from marconi_proxy.fencing.fence import Fence, Lease, Ticket
 from tests.depth import DEEP
 from tests.simulation.fence_world import FenceWorld
 from tests.simulation.rules import AMBIGUITY, LEASE, MARGIN, Rules

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from marconi_proxy.moving.protocol.fence import Lease
+from marconi_proxy.fencing.fence import Lease
 from tests.simulation.mutate import failing, first_caught
 from tests.simulation.mutations import MUTATIONS, Mutation
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple, cast
 
 from catalog.model import Member, Placement, PlacementState, Seal
-from marconi_proxy.moving.protocol.barrier import CHAINS, Sighting
-from marconi_proxy.moving.protocol.fence import Ticket
-from marconi_proxy.moving.protocol.transitions import abort
+from marconi_proxy.fencing.barrier import CHAINS, Sighting
+from marconi_proxy.fencing.fence import Ticket
+from marconi_proxy.fencing.transitions import abort
 from tests.simulation.rules import LEASE, Rules
 from tests.simulation.store import KEY, Store
 

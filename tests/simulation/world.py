@@ -31,7 +31,7 @@ from marconi_proxy.moving.orders.ordering import Refused, Situation, Wish, check
 from marconi_proxy.moving.orders.turning import came_from, settled, turned
 from marconi_proxy.moving.protocol.machine import TABLE, Event, after
 from marconi_proxy.option_table import GROUPS
-from marconi_proxy.upstream.exchange import Limits
+from marconi_proxy.upstream.limits import Limits
 from tests.checker.record import History
 from tests.simulation.front import Worker
 from tests.simulation.memory_catalog import Line, MemoryCatalog, Store

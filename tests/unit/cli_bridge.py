@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from marconi_proxy.cli import admin_client
+from marconi_proxy.admin_client import client as admin_client
 from marconi_proxy.cli.main import main
 from tests.unit.admin_api import AdminAPI
 

@@ -12,7 +12,7 @@ from catalog.unchanged import Unchanged
 from marconi_proxy.moving.driving.convoy import Convoy
 from marconi_proxy.moving.driving.drive import Drive
 from marconi_proxy.moving.driving.sealing import Round
-from marconi_proxy.moving.driving.steps.faulty import Died, Fault, FaultySteps
+from tests.unit.faulty_steps import Died, Fault, FaultySteps
 from tests.unit.moving_world import PACE, World
 
 _MOST = 400

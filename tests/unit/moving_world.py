@@ -29,13 +29,13 @@ from catalog.model import (
     Seal,
     Segment,
 )
+from marconi_proxy.fencing.barrier import CHAINS, Sighting
 from marconi_proxy.moving.driving.pace import Pace
-from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import BUSY, CALL, Steps, Unready
-from marconi_proxy.moving.driving.steps.metadata import dead_letters_of
+from marconi_proxy.moving.driving.steps.interface import BUSY, Steps
 from marconi_proxy.moving.orders.turning import came_from, settled, turned
-from marconi_proxy.moving.protocol.barrier import CHAINS, Sighting
 from marconi_proxy.moving.protocol.machine import Event, after
+from marconi_proxy.partition_client.metadata import dead_letters_of
+from marconi_proxy.partition_client.outcome import CALL, Look, Unready
 
 PROJECT = "project"
 BORN = "0123456789abcdef"

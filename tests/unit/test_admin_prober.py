@@ -10,8 +10,8 @@ import pytest
 
 from catalog import open_catalog
 from catalog.errors import CatalogUnavailable
-from marconi_proxy.admin.discovery import make_client
 from marconi_proxy.admin.prober import Prober
+from marconi_proxy.partition_client.discovery import make_client
 from tests.unit.admin_api import network, our_node, put_partition, versions
 
 NOW = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -21,14 +21,14 @@ from marconi_proxy.adoption.entries import Conflict, Rule
 from marconi_proxy.adoption.plan_file import Header, Plan, Writer, verified
 from marconi_proxy.adoption.presence import Stopped
 from marconi_proxy.adoption.survey import Survey
-from marconi_proxy.inventory.rate import Rate
-from marconi_proxy.inventory.reading import CannotList, Inventory
+from marconi_proxy.clock import Pacer
+from marconi_proxy.partition_client.inventory import CannotList, Inventory
 from marconi_proxy.upstream.exchange import Call
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey as Key
 from partition.model.subscription import NewSubscription
 from tests.unit.node_upstream import CLIENT, Given, Nodes, nodes
-from tests.unit.test_inventory_reading import FakeClock
+from tests.unit.test_partition_client_inventory import FakeClock
 
 P = "p"
 
@@ -43,8 +43,8 @@ class Stage:
         self.path = directory / "plan"
         self._plans = 0
 
-    def rate(self) -> Rate:
-        return Rate(1e6, self.clock)
+    def rate(self) -> Pacer:
+        return Pacer(1e6, self.clock)
 
     async def plan(self, rule: Rule = Rule.CHAIN, *, projects: list[str] | None = None) -> Plan:
         survey = Survey(self.catalog, Inventory(self.nodes.way, self.rate()), self.nodes.way, self.rate(), 4, rule)

@@ -10,7 +10,7 @@ import pytest
 
 from catalog.model import Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.audit.matching import matched
-from marconi_proxy.inventory.reading import Found
+from marconi_proxy.partition_client.inventory import Found
 
 T = TypeVar("T")
 NAMES = ("north", "south", "west")

@@ -29,13 +29,13 @@ from marconi_proxy.audit.opening import Workshop
 from marconi_proxy.audit.repairing import Outcome
 from marconi_proxy.audit.round import Scope, Summary
 from marconi_proxy.audit.sight import Finding
-from marconi_proxy.moving.driving.naming import hidden_name
+from marconi_proxy.fencing.naming import hidden_name
 from marconi_proxy.upstream.errors import Withdrawn
 from marconi_proxy.upstream.exchange import Guard
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey as Key
 from tests.unit.node_upstream import CLIENT, Call, Given, Nodes, nodes
-from tests.unit.test_inventory_reading import FakeClock
+from tests.unit.test_partition_client_inventory import FakeClock
 
 P = "p"
 PAST = 1_700_000_000.0 - 10_000.0
@@ -570,7 +570,7 @@ async def test_a_deletion_that_is_finished_does_not_wait_for_turns_nor_comes_lat
     assert await shop.repairing(lambda finding, text: None).repair(finding) is Outcome.REPAIRED
     assert took == [0.0, 0.0]
     # All the same it took its turns.
-    await shop.paced.rate("south").turn()
+    await shop.paced.pacer("south").turn()
     assert stage.clock.seconds >= before + 100.0
     assert await stage.stored("q") is None
 

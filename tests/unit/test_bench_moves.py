@@ -12,7 +12,7 @@ from bench.moves import BATCH, HELD, PAUSE, faults, stock
 from catalog.model import FINISHED_STATES
 from catalog.opening import open_catalog
 from marconi_proxy.background import ended
-from marconi_proxy.moving.protocol.transitions import seal
+from marconi_proxy.fencing.transitions import seal
 from tests.checker.judge import Violation
 from tests.faults.evil_host import PATIENCE
 from tests.unit.catalog_stage import partition, placement

@@ -28,7 +28,8 @@ from marconi_proxy.routing.decision import Forward, Outcome, decide
 from marconi_proxy.routing.route import parse
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import BadAnswer, ConnectFailed, NotSent, Unanswered
-from marconi_proxy.upstream.exchange import Call, Limits, Upstream
+from marconi_proxy.upstream.exchange import Call, Upstream
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import PATIENCE, EvilHost, Request, answer, serve, settled, unused_port
 from tests.unit.catalog_stage import PROJECT, partition

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from catalog.model import Partition, Tenant
-from marconi_proxy.cli import admin_client, verb
+from marconi_proxy.admin_client import client as admin_client
+from marconi_proxy.cli import verb
 from marconi_proxy.cli.main import main
 from tests.unit.admin_api import admin_api, put_partition, put_placement, versions
 from tests.unit.cli_bridge import runner

@@ -25,11 +25,12 @@ from catalog.model import (
     Tenant,
 )
 from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy.fencing.fence import Fence
 from marconi_proxy.front_door import directory as directory_module
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.seals import Seals
-from marconi_proxy.moving.protocol.fence import Fence
-from marconi_proxy.upstream.exchange import Limits, Upstream
+from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import PATIENCE, settled
 from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, partition, placement

@@ -14,10 +14,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from catalog.model import API_VERSIONS, NO_PROJECT, TOPIC_PREFIX, Partition, QueueKey
-from marconi_proxy.front_door.existence import delete, exists, just_before, metadata
+from marconi_proxy.partition_client.existence import delete, exists, just_before, metadata
 from marconi_proxy.routing.route import valid_name
 from marconi_proxy.upstream.errors import BadAnswer, DeadlineExceeded, NotSent
-from marconi_proxy.upstream.exchange import Limits, Upstream
+from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import (
     NO_CONTENT,

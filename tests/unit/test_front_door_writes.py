@@ -20,11 +20,11 @@ import pytest
 from catalog.model import Change, ChangeSubject, Move, MoveState, Placement, Seal, Synced, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy import options
+from marconi_proxy.fencing.transitions import abort, retire, seal, switch
 from marconi_proxy.front_door import application
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.front_door.writing import Writing
-from marconi_proxy.moving.protocol.transitions import abort, retire, seal, switch
 from tests.faults.evil_host import PATIENCE, EvilHost, Request, answer, serve, settled
 from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, partition, placement
 

@@ -15,7 +15,8 @@ from catalog.model import API_VERSIONS, NO_PROJECT, TOPIC_PREFIX, Partition, Pla
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.inquiry import FILLED_IN, Inquiry, Manner, to_judge, to_show
 from marconi_proxy.front_door.refusals import Refused
-from marconi_proxy.upstream.exchange import Limits, Upstream
+from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import (
     PATIENCE,

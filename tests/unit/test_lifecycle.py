@@ -22,13 +22,13 @@ import pytest
 from catalog.errors import CatalogUnavailable, Conflict
 from catalog.model import Move, MoveState, PartitionState, Placement, PlacementState, QueueKey, Segment, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy.fencing.naming import hidden_name
+from marconi_proxy.fencing.transitions import rehome, seal, switch
 from marconi_proxy.front_door import lifecycle
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import Refused
 from marconi_proxy.front_door.writing import Writing
-from marconi_proxy.moving.driving.naming import hidden_name
-from marconi_proxy.moving.protocol.transitions import rehome, seal, switch
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import (
     BadAnswer,
@@ -39,7 +39,8 @@ from marconi_proxy.upstream.errors import (
     UpstreamError,
     Withdrawn,
 )
-from marconi_proxy.upstream.exchange import Call, Limits, Upstream
+from marconi_proxy.upstream.exchange import Call, Upstream
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import NO_CONTENT, PATIENCE, EvilHost, Request, answer, serve, settled, unused_port
 from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, partition, placement

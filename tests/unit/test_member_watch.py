@@ -9,8 +9,8 @@ import pytest
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import UNPROMISED_LEASE, Member
+from marconi_proxy.fencing.barrier import Sighting
 from marconi_proxy.moving.driving.member_watch import MemberWatch
-from marconi_proxy.moving.protocol.barrier import Sighting
 from tests.faults.evil_host import settled
 from tests.unit.moving_world import FakeClock
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from catalog.model import MoveState, PlacementState
-from marconi_proxy.moving.driving.steps.faulty import Fault
 from marconi_proxy.moving.protocol.machine import Event
+from tests.unit.faulty_steps import Fault
 from tests.unit.moving_crew import Crew
 from tests.unit.moving_world import World
 

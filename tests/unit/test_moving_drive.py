@@ -9,14 +9,14 @@ import pytest
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import HeldWrites, MoveState, PartitionState, PlacementState, QueueKey, Segment
+from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.fencing.transitions import seal, switch
 from marconi_proxy.moving.driving.convoy import Convoy
-from marconi_proxy.moving.driving.steps.faulty import Died, Fault
-from marconi_proxy.moving.driving.steps.interface import CALL, Unready
 from marconi_proxy.moving.mover import _PATIENCE
 from marconi_proxy.moving.orders.turning import writes_to
-from marconi_proxy.moving.protocol.barrier import Sighting
 from marconi_proxy.moving.protocol.machine import Event
-from marconi_proxy.moving.protocol.transitions import seal, switch
+from marconi_proxy.partition_client.outcome import CALL, Unready
+from tests.unit.faulty_steps import Died, Fault
 from tests.unit.moving_crew import Crew
 from tests.unit.moving_world import PACE, PROJECT, REUSE, FakeQueue, World, make_partition, member, plain, restamped
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from catalog.model import MoveState, Placement, PlacementState, Segment
+from marconi_proxy.fencing.transitions import retire, seal, switch
 from marconi_proxy.moving.protocol.evidence import happened
 from marconi_proxy.moving.protocol.machine import ENDS, TABLE, Event, before_switch
-from marconi_proxy.moving.protocol.transitions import retire, seal, switch
 
 OPEN = Placement("project", "orders", 1, PlacementState.OPEN, (Segment(0, "p1", "orders"),), born="b")
 SEALED = seal(OPEN, "m", 0.0, 4)

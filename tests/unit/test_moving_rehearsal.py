@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from catalog.model import Move, MoveState, PartitionState
-from marconi_proxy.moving.driving.naming import hidden_name
+from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.fencing.naming import hidden_name
 from marconi_proxy.moving.driving.pace import Pace
-from marconi_proxy.moving.protocol.barrier import Sighting
 from marconi_proxy.moving.protocol.machine import Event
 from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
 from tests.unit.moving_crew import Crew

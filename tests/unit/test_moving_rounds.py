@@ -9,9 +9,9 @@ import pytest
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import MoveState
+from marconi_proxy.fencing.transitions import seal
 from marconi_proxy.moving.driving.drive import Drive
 from marconi_proxy.moving.driving.rounds import Rounds
-from marconi_proxy.moving.protocol.transitions import seal
 from tests.faults.evil_host import settled
 from tests.unit.moving_crew import Crew
 from tests.unit.moving_world import PACE, START, FakeClock, World

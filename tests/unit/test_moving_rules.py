@@ -7,12 +7,13 @@ import random
 import pytest
 
 from catalog.model import Move
+from marconi_proxy.fencing.naming import hidden_name
 from marconi_proxy.moving.driving.certificate import certificate
-from marconi_proxy.moving.driving.naming import hidden_name
 from marconi_proxy.moving.driving.pace import LONGEST_BACK_OFF, Pace, next_look
-from marconi_proxy.moving.driving.progress import Look, left, why, worth_noting
-from marconi_proxy.moving.driving.steps.metadata import dead_letters_of, difference, users_own
-from marconi_proxy.moving.driving.steps.subscriptions import Subscription, changes
+from marconi_proxy.moving.driving.progress import left, why, worth_noting
+from marconi_proxy.partition_client.metadata import dead_letters_of, difference, users_own
+from marconi_proxy.partition_client.outcome import Look
+from marconi_proxy.partition_client.subscriptions import Subscription, changes
 
 
 @pytest.mark.parametrize(("failures", "limit"), [(1, 5.0), (2, 10.0), (5, 80.0), (7, LONGEST_BACK_OFF), (999, 300.0)])

@@ -116,8 +116,8 @@ READ = {
         "written into placements",
     ),
     "marconi_proxy/front_door/seals.py": ({"Seals._abort"}, "written into placements"),
-    "marconi_proxy/moving/clock.py": ({"SystemClock.now"}, "the clock itself"),
-    "marconi_proxy/moving/daemon.py": ({"Planner.__init__"}, "windows of plans, which operators write by the wall"),
+    "marconi_proxy/clock.py": ({"SystemClock.now"}, "the clock itself"),
+    "marconi_proxy/mover_daemon.py": ({"Planner.__init__"}, "windows of plans, which operators write by the wall"),
     "marconi_proxy/moving/driving/drive.py": (
         {
             f"Drive.{name}"
@@ -153,7 +153,7 @@ COMPARED = {
         "findings, with [audit] clocks to spare; no repair goes by them alone",
     ),
     "marconi_proxy/audit/looking.py": ({"Looker._takes_dead_letters"}, "whether a finding is worth a question"),
-    "marconi_proxy/moving/driving/steps/queue_calls.py": (
+    "marconi_proxy/partition_client/queue_calls.py": (
         {"QueueCalls._claim_ends", "QueueCalls.look"},
         "until when messages are claimed, which is shown",
     ),
@@ -178,7 +178,7 @@ MONOTONIC = {
     "marconi_proxy/cli/watching.py",
     "marconi_proxy/front_door/holding.py",
     "marconi_proxy/moving/driving/sealing.py",
-    "marconi_proxy/moving/protocol/fence.py",
+    "marconi_proxy/fencing/fence.py",
     "marconi_proxy/upstream/balance.py",
 }
 

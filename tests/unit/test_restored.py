@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from catalog.backup.exporting import export
 from catalog.backup.importing import load
 from catalog.model import Partition, Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.moving.protocol.transitions import rehome, retire, seal, switch
+from marconi_proxy.fencing.transitions import rehome, retire, seal, switch
 from marconi_proxy.routing.tags import is_news, owner, resume
 from tests.contract.examples import placement
 from tests.simulation.memory_catalog import MemoryCatalog, Store

@@ -10,8 +10,8 @@ import pytest
 
 from catalog.model import Change, ChangeSubject, Placement, PlacementState, QueueKey, Segment
 from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy.fencing.transitions import abort, seal, switch
 from marconi_proxy.front_door.seals import Seals
-from marconi_proxy.moving.protocol.transitions import abort, seal, switch
 from tests.faults.evil_host import settled
 from tests.unit.catalog_stage import BORN, Staged, key, partition, placement
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from catalog.model import Partition, PartitionState, QueueKey, Segment
-from marconi_proxy.statistics.asking import LEFT_ALONE, Asking, Turns
+from marconi_proxy.clock import Pacer
+from marconi_proxy.statistics.asking import LEFT_ALONE, Asking
 from marconi_proxy.statistics.totals import Holding
 from marconi_proxy.upstream.errors import ConnectFailed
 from tests.unit.catalog_stage import partition
@@ -52,7 +53,7 @@ class Stage:
         data = json.dumps(document).encode() if body is None else body
         self.upstream = _Upstream(P1, status, data)
         opened = iter([self.upstream])  # once
-        self.asking = Asking(lambda _: next(opened), self.clock, Turns(self.clock, 5.0))  # type: ignore[arg-type, return-value]
+        self.asking = Asking(lambda _: next(opened), self.clock, Pacer(5.0, self.clock))  # type: ignore[arg-type, return-value]
 
     async def ask(self, key: QueueKey = KEY, of: Partition | None = P1) -> Holding | None:
         return await self.asking.holding(key, SEGMENT, of)

@@ -13,7 +13,7 @@ from typing import Any
 
 from catalog.model import Placement, PlacementState, QueueKey, Segment
 from catalog.opening import open_catalog
-from marconi_proxy.moving.protocol.transitions import retire
+from marconi_proxy.fencing.transitions import retire
 from tests.servers.fake_partition import until
 from tests.wire.door import Door, request_headers
 from tests.wire.hand import Hand

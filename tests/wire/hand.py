@@ -15,9 +15,9 @@ from catalog.interface import Catalog
 from catalog.model import HeldWrites, Member, Move, Placement, QueueKey
 from catalog.opening import open_catalog
 from catalog.unchanged import Unchanged
-from marconi_proxy.moving.driving.naming import hidden_name
-from marconi_proxy.moving.protocol import transitions
-from marconi_proxy.moving.protocol.barrier import CHAINS, Barrier, Passed, Sighting, Verdict, Waiting
+from marconi_proxy.fencing import transitions
+from marconi_proxy.fencing.barrier import CHAINS, Barrier, Passed, Sighting, Verdict, Waiting
+from marconi_proxy.fencing.naming import hidden_name
 from tests.servers.fake_partition import until
 
 MAX_SEGMENTS = 4

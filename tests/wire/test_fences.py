@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from catalog.model import PlacementState
-from marconi_proxy.moving.protocol.barrier import Waiting
+from marconi_proxy.fencing.barrier import Waiting
 from tests.servers.fake_partition import FakePartition, until
 from tests.servers.marconi import marconi_proxy
 from tests.servers.mongod import mongod_replica_set, with_database

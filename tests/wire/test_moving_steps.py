@@ -16,11 +16,11 @@ import pytest
 
 from catalog import Catalog, open_catalog
 from catalog.model import Partition, QueueKey, Segment
-from marconi_proxy.moving.clock import SystemClock
-from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import Unready
+from marconi_proxy.clock import SystemClock
 from marconi_proxy.moving.driving.steps.real import RealSteps
-from marconi_proxy.upstream.exchange import Limits, Upstream
+from marconi_proxy.partition_client.outcome import Look, Unready
+from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
 from tests.wire.door import request_headers
 from tests.wire.raw_http import Answer, exchange

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 
 from catalog.model import Segment
 from marconi_proxy.front_door.chain.asking import Asking, Reply
-from marconi_proxy.front_door.existence import has_free_message
 from marconi_proxy.front_door.refusals import ClientGone
+from marconi_proxy.partition_client.existence import has_free_message
 from marconi_proxy.routing.route import Kind
 from marconi_proxy.upstream.connection import Answer
 

@@ -1,7 +1,7 @@
 """One move on its way from ordered to done.
 
 drive: a step of one move · preparing: what must be so before its queue is sealed · sealing: the round that holds writes
-· rounds: when one begins · convoy: moves that go together · steps: all that a move does to the world, for real, without
-effect or with faults · following: the change feed · pace, naming, progress, certificate: how patient, what a queue is
-called on its partition, how far it is, and the proof that it is done.
+· rounds: when one begins · convoy: moves that go together · steps: all that a move does to the world, for real or
+without effect · following: the change feed · pace, progress, certificate: how patient, how far it is, and the proof
+that it is done.
 """

@@ -21,18 +21,19 @@ from typing import Any, NamedTuple
 from catalog.errors import Conflict, MoveConflict
 from catalog.model import LogEntry, Measure, Move, MoveState, PartitionState, Placement, PlacementState, Segment
 from catalog.unchanged import Unchanged
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
+from marconi_proxy.fencing import transitions
+from marconi_proxy.fencing.barrier import Passed
 from marconi_proxy.moving.driving.certificate import certificate
 from marconi_proxy.moving.driving.pace import Pace, next_look
 from marconi_proxy.moving.driving.preparing import Preparing, keeps_name
-from marconi_proxy.moving.driving.progress import Look, left, why, worth_noting
-from marconi_proxy.moving.driving.steps.interface import BUSY, CALL, Steps, Unready
+from marconi_proxy.moving.driving.progress import left, why, worth_noting
+from marconi_proxy.moving.driving.steps.interface import BUSY, Steps
 from marconi_proxy.moving.orders.decisions import next_number
 from marconi_proxy.moving.orders.turning import settled
-from marconi_proxy.moving.protocol import transitions
-from marconi_proxy.moving.protocol.barrier import Passed
 from marconi_proxy.moving.protocol.evidence import happened
 from marconi_proxy.moving.protocol.machine import Event, after, before_switch
+from marconi_proxy.partition_client.outcome import CALL, Look, Unready
 
 LOG = logging.getLogger(__name__)
 

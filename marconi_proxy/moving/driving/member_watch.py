@@ -14,8 +14,8 @@ from contextlib import suppress
 from catalog.errors import CatalogError
 from catalog.model import Member
 from catalog.unchanged import Unchanged
-from marconi_proxy.moving.clock import Clock
-from marconi_proxy.moving.protocol.barrier import Sighting
+from marconi_proxy.clock import Clock
+from marconi_proxy.fencing.barrier import Sighting
 
 LOG = logging.getLogger(__name__)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from catalog.model import TOPIC_PREFIX, Move, MoveState, Partition, PartitionState, Placement, PlacementState, Segment
-from marconi_proxy.moving.clock import Clock
-from marconi_proxy.moving.driving.naming import hidden_name
+from marconi_proxy.clock import Clock
+from marconi_proxy.fencing import transitions
+from marconi_proxy.fencing.naming import hidden_name
 from marconi_proxy.moving.driving.pace import Pace
-from marconi_proxy.moving.driving.steps.interface import Steps, Unready
-from marconi_proxy.moving.protocol import transitions
+from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.partition_client.outcome import Unready
 
 # Seconds for the making of a queue with all its subscriptions.
 _MAKING = 60.0

@@ -7,34 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
+
+from marconi_proxy.partition_client.outcome import Look
 
 # Seconds: what a look has found is not written down more often than this.
 _QUIET = 5.0
 _NOTICEABLE = 0.1
-
-
-class Look(NamedTuple):
-    """What a segment was seen to hold. ``listed``: whether a list of it showed a message, claimed and delayed ones
-    included; stats are taken one number after the other, so they do not suffice.
-
-    ``oldest_expires``: when the oldest message expires, if it could be told; ``claimed_until``: when the last of the
-    claims that were seen ends. ``problem``: why it could not be looked at; then the numbers say nothing.
-    """
-
-    partition: str
-    free: int = 0
-    claimed: int = 0
-    total: int = 0
-    listed: bool = False
-    oldest_expires: float | None = None
-    claimed_until: float | None = None
-    problem: str | None = None
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is certainly nothing in it."""
-        return self.problem is None and not (self.free or self.claimed or self.total or self.listed)
 
 
 def left(looks: Iterable[Look]) -> int:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from catalog.model import PlacementState
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock, Pacer
 from marconi_proxy.moving.driving.drive import Drive
 from marconi_proxy.moving.driving.sealing import Round
 from marconi_proxy.moving.driving.steps.interface import Steps
@@ -18,9 +18,8 @@ class Rounds:
     def __init__(self, steps: Steps, clock: Clock, per_second: float) -> None:
         self._steps = steps
         self._clock = clock
-        self._per_second = per_second
+        self._pacer = Pacer(per_second, clock)
         self._running: set[asyncio.Task[None]] = set()
-        self._free_at = 0.0
 
     def __repr__(self) -> str:
         return f"<Rounds {len(self._running)} running>"
@@ -32,11 +31,7 @@ class Rounds:
         """
         # Of a seal that was found, writes are held already: no time to lose.
         if not any(drive.placement is not None and drive.placement.state is PlacementState.SEALING for drive in drives):
-            now = self._clock.monotonic()
-            begin = max(now, self._free_at)
-            self._free_at = begin + len(drives) / self._per_second
-            if begin > now:
-                await self._clock.sleep(begin - now)
+            await self._pacer.turn(len(drives))
         round_ = Round(self._steps, self._clock, drives)
         # It takes up to a lease, holds no writes, and so ends with its caller.
         await round_.prove()

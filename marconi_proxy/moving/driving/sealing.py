@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from catalog.errors import CatalogError, Conflict, MoveConflict
 from catalog.model import Move, Placement, PlacementState
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
+from marconi_proxy.fencing import transitions
+from marconi_proxy.fencing.barrier import CHAINS, Barrier, Incapable, Passed, Sighting, incapable
 from marconi_proxy.moving.driving.drive import Drive
 from marconi_proxy.moving.driving.preparing import opened
-from marconi_proxy.moving.driving.steps.interface import Steps, Unready
-from marconi_proxy.moving.protocol import transitions
-from marconi_proxy.moving.protocol.barrier import CHAINS, Barrier, Incapable, Passed, Sighting, incapable
+from marconi_proxy.moving.driving.steps.interface import Steps
 from marconi_proxy.moving.protocol.machine import Event
+from marconi_proxy.partition_client.outcome import Unready
 
 LOG = logging.getLogger(__name__)
 

@@ -34,6 +34,7 @@ from catalog.model import (
     Progress,
     QueueKey,
 )
+from marconi_proxy.fencing.transitions import rehome
 from marconi_proxy.moving.orders.ordering import Refused, Situation, Wish, check, made
 from marconi_proxy.moving.plans.agenda import LOOKED_AT, Agenda, Agendas
 from marconi_proxy.moving.plans.budgets import Budgets
@@ -48,7 +49,6 @@ from marconi_proxy.moving.plans.progress import (
     outcome_of,
 )
 from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves
-from marconi_proxy.moving.protocol.transitions import rehome
 
 _log = logging.getLogger(__name__)
 

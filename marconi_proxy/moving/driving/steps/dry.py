@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from catalog.errors import MoveConflict
 from catalog.model import HeldWrites, Move, Partition, Placement, QueueKey, Segment
-from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import Steps, Unready
-from marconi_proxy.moving.protocol.barrier import Sighting
+from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.partition_client.outcome import Look, Unready
 
 
 class DryRun(Steps):

@@ -9,11 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from catalog.model import HeldWrites, Move, MoveState, Partition, Placement, QueueKey, Segment
-from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.protocol.barrier import Sighting
+from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.partition_client.outcome import Look
 
-# Seconds after which a call to a partition is given up.
-CALL = 5.0
 # The states in which a move takes of a partition's budget.
 BUSY = (
     MoveState.PREPARING,
@@ -23,10 +21,6 @@ BUSY = (
     MoveState.BACK_ARMED,
     MoveState.BACK_SEALING,
 )
-
-
-class Unready(Exception):
-    """Something in the world is not as the move needs it. The message is for operators, and it is tried again."""
 
 
 class Steps(ABC):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from catalog.errors import PartitionUnknown
 from catalog.interface import Catalog
@@ -16,14 +15,14 @@ from catalog.model import (
     QueueKey,
     Segment,
 )
-from marconi_proxy.moving.clock import Clock
+from marconi_proxy.clock import Clock
+from marconi_proxy.fencing.barrier import Sighting
 from marconi_proxy.moving.driving.member_watch import MemberWatch
-from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import BUSY, CALL, Steps, Unready
-from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls, together
-from marconi_proxy.moving.driving.steps.subscriptions import changes
-from marconi_proxy.moving.protocol.barrier import Sighting
-from marconi_proxy.upstream.exchange import Upstream
+from marconi_proxy.moving.driving.steps.interface import BUSY, Steps
+from marconi_proxy.partition_client.outcome import CALL, Look, Unready
+from marconi_proxy.partition_client.queue_calls import QueueCalls, together
+from marconi_proxy.partition_client.subscriptions import changes
+from marconi_proxy.partition_client.upstreams import Open, Upstreams
 
 # Queues that are asked for their metadata at the same time.
 _AT_A_TIME = 16
@@ -32,12 +31,11 @@ _AT_A_TIME = 16
 class RealSteps(Steps):
     """Belongs to one event loop. ``watch`` knows the members better if it runs all the time."""
 
-    def __init__(self, catalog: Catalog, open_upstream: Callable[[Partition], Upstream], clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, open_upstream: Open, clock: Clock) -> None:
         self._catalog = catalog
-        self._open_upstream = open_upstream
         self._clock = clock
         self.watch = MemberWatch(catalog.list_members, catalog.expire_member, clock)
-        self._upstreams: dict[str, Upstream] = {}
+        self._upstreams = Upstreams(open_upstream)
 
     # -- the catalog -------------------------------------------------------------------------------------------------
 
@@ -82,12 +80,7 @@ class RealSteps(Steps):
         if partition is None:
             self._upstreams.pop(segment.partition, None)
             return None
-        upstream = self._upstreams.get(partition.name)
-        if upstream is None:
-            upstream = self._upstreams[partition.name] = self._open_upstream(partition)
-        else:
-            upstream.update(partition)
-        return QueueCalls(upstream, key, segment.physical, within)
+        return QueueCalls(self._upstreams.of(partition), key, segment.physical, within)
 
     async def _registered(self, key: QueueKey, segment: Segment, within: float = CALL) -> QueueCalls:
         calls = await self._calls(key, segment, within)

@@ -6,9 +6,7 @@ project, in the order of bytes (API sections 2.1, 3.1, 4.2, 4.12), so for other 
 
 from __future__ import annotations
 
-import json
 import re
-import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
@@ -16,14 +14,15 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from catalog.model import NO_PROJECT, TOPIC_PREFIX, Partition, QueueKey
-from marconi_proxy.admin.project_text import project_from_json
-from marconi_proxy.inventory.rate import Rate
-from marconi_proxy.moving.driving.steps.metadata import dead_letters_of
+from marconi_proxy.clock import Pacer
+from marconi_proxy.partition_client.call import answer_to, own_call
+from marconi_proxy.partition_client.metadata import dead_letters_of
+from marconi_proxy.partition_client.upstreams import Open
+from marconi_proxy.project_text import project_from_json
 from marconi_proxy.routing.route import valid_name
 from marconi_proxy.upstream.errors import NotSent, UpstreamError
-from marconi_proxy.upstream.exchange import Call, Upstream
+from marconi_proxy.upstream.exchange import Upstream
 
-_CLIENT_ID = uuid.uuid4().hex.encode()
 # The largest page that every server allows; of the inventory, the largest with metadata.
 _PAGE = 20
 _INVENTORY_PAGE = 100
@@ -61,7 +60,7 @@ class Found(NamedTuple):
 class Inventory:
     """``open_upstream`` is the way to a partition's hosts; ``rate`` bounds the requests to all of them together."""
 
-    def __init__(self, open_upstream: Callable[[Partition], Upstream], rate: Rate) -> None:
+    def __init__(self, open_upstream: Open, rate: Pacer) -> None:
         self._open_upstream = open_upstream
         self._rate = rate
 
@@ -168,31 +167,23 @@ class Inventory:
         self, upstream: Upstream, target: str, project: str, what: str, *, missing: bool = False
     ) -> dict[str, Any]:
         """Return the document that is answered, an empty one for 204; for 404 too if the route may be ``missing``."""
-        lines = b"client-id: %b\r\naccept: application/json\r\nuser-agent: marconi-proxy\r\n" % _CLIENT_ID
-        if project:
-            lines += b"x-project-id: %b\r\n" % project.encode("latin-1")
-        call = Call(b"GET", target.encode("ascii"), lines, b"", repeatable=True)
+        call = own_call("GET", target, project)
         name = upstream.partition.name
         for attempt in range(1, _ATTEMPTS + 1):
             await self._rate.turn()
             try:
-                answer = await upstream.send(call)
-                body = await answer.read(_MAX_ANSWER)
+                status, document = await answer_to(upstream, call, most=_MAX_ANSWER)
             except UpstreamError as error:
                 if attempt == _ATTEMPTS or isinstance(error, NotSent):
                     raise CannotList(f"partition {name} cannot be listed: {error}") from error
                 continue
-            if answer.status == 503 and attempt < _ATTEMPTS:
+            if status == 503 and attempt < _ATTEMPTS:
                 continue
             break
-        if answer.status == 204 or (missing and answer.status == 404):
+        if status == 204 or (missing and status == 404):
             return {}
-        if answer.status != 200:
-            raise CannotList(f"partition {name} answered {answer.status} to a question for {what}")
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            document = None
+        if status != 200:
+            raise CannotList(f"partition {name} answered {status} to a question for {what}")
         if not isinstance(document, dict):
             raise _not_a_listing(upstream.partition)
         return document

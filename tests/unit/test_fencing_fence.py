@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marconi_proxy.moving.protocol.fence import Fence, Lease, Ticket
+from marconi_proxy.fencing.fence import Fence, Lease, Ticket
 
 # -- the lease ---------------------------------------------------------------------------------------------------------
 

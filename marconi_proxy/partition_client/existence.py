@@ -1,30 +1,18 @@
 """Calls of our own to a partition: what queues does it list, does it have this one, what is its metadata, is there a
 free message in it, and delete it.
-
-They carry a client id of this worker and the queue's project, as a client's call would.
 """
 
 from __future__ import annotations
 
-import json
-import uuid
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from catalog.model import TOPIC_PREFIX, QueueKey
+from marconi_proxy.partition_client.call import answer_to, own_call
 from marconi_proxy.routing import json_text
 from marconi_proxy.upstream.errors import BadAnswer
-from marconi_proxy.upstream.exchange import Call, Guard, Upstream
-
-_CLIENT_ID = uuid.uuid4().hex.encode()
-
-
-def _call(method: bytes, target: str, key: QueueKey) -> Call:
-    lines = b"client-id: %b\r\naccept: application/json\r\nuser-agent: marconi-proxy\r\n" % _CLIENT_ID
-    if key.project:
-        lines += b"x-project-id: %b\r\n" % key.project.encode("latin-1")
-    return Call(method, target.encode("ascii"), lines, b"", repeatable=True)
+from marconi_proxy.upstream.exchange import Guard, Upstream
 
 
 def _collection(upstream: Upstream, key: QueueKey) -> str:
@@ -64,17 +52,17 @@ async def listed(
     ``path`` is that of the collection, ``more`` is added to the query as it is. Raises UpstreamError: BadAnswer if the
     partition answers with anything but a listing, MarkerIgnored if with one from another place.
     """
-    answer = await upstream.send(_call(b"GET", f"{path}?marker={quote(marker, safe='')}&limit={limit}{more}", key))
-    body = await answer.read()
-    if answer.status == 204:
+    target = f"{path}?marker={quote(marker, safe='')}&limit={limit}{more}"
+    status, document = await answer_to(upstream, own_call("GET", target, key.project))
+    if status == 204:
         return []
     name = upstream.partition.name
-    if answer.status != 200:
-        raise BadAnswer(f"partition {name} answered {answer.status} to a listing")
+    if status != 200:
+        raise BadAnswer(f"partition {name} answered {status} to a listing")
     try:
-        entries = [dict(entry) for entry in json.loads(body)[path.rpartition("/")[2]]]
+        entries = [dict(entry) for entry in document[path.rpartition("/")[2]]]
         names = [entry["name"] for entry in entries]
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError):
         names = [None]
     if not all(isinstance(name, str) for name in names):
         raise BadAnswer(f"partition {name} answered a listing with something else")
@@ -136,16 +124,11 @@ async def metadata(upstream: Upstream, key: QueueKey, physical: str, version: st
     """
     kind = "topics" if key.queue.startswith(TOPIC_PREFIX) else "queues"
     part = "/metadata" if version == "v1" else ""
-    answer = await upstream.send(_call(b"GET", f"/{version}/{kind}/{physical}{part}", key))
-    body = await answer.read()
-    if answer.status == 404:
+    status, found = await answer_to(upstream, own_call("GET", f"/{version}/{kind}/{physical}{part}", key.project))
+    if status == 404:
         return None
-    try:
-        found = json.loads(body) if answer.status == 200 else None
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a question for metadata")
+    if status != 200 or not isinstance(found, dict):
+        raise BadAnswer(f"partition {upstream.partition.name} answered {status} to a question for metadata")
     return found
 
 
@@ -158,7 +141,8 @@ async def has_free_message(
     UpstreamError.
     """
     query = "limit=1&echo=true" + ("&include_delayed=true" if delayed and version == "v2" else "")
-    answer = await upstream.send(_call(b"GET", f"/{version}/queues/{physical}/messages?{query}", key), within=within)
+    target = f"/{version}/queues/{physical}/messages?{query}"
+    answer = await upstream.send(own_call("GET", target, key.project), within=within)
     body = await answer.read()
     if answer.status in (204, 404):  # so some stores say that there is no queue (API section 2.8)
         return False
@@ -175,8 +159,7 @@ async def delete(
     upstream: Upstream, key: QueueKey, physical: str, *, within: float, guard: Guard | None = None
 ) -> None:
     """Delete a queue from a partition, giving up after ``within`` seconds. Raises UpstreamError unless it is gone."""
-    call = _call(b"DELETE", f"{_collection(upstream, key)}/{physical}", key)
-    answer = await upstream.send(call._replace(guard=guard), within=within)
-    await answer.read()
-    if answer.status not in (200, 204, 404):
-        raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a deletion")
+    call = own_call("DELETE", f"{_collection(upstream, key)}/{physical}", key.project)
+    status, _ = await answer_to(upstream, call._replace(guard=guard), within=within)
+    if status not in (200, 204, 404):
+        raise BadAnswer(f"partition {upstream.partition.name} answered {status} to a deletion")

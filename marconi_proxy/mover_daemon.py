@@ -1,4 +1,4 @@
-"""The mover as a process: what it needs is opened, and it runs until it is told to end."""
+"""The mover as a process, a composition root: opens what mover, plans, statistics and audit need, and runs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from catalog import open_catalog
 from catalog.interface import Catalog
 from marconi_proxy.audit.opening import make_auditor
 from marconi_proxy.background import ended
-from marconi_proxy.moving.clock import SystemClock
+from marconi_proxy.clock import SystemClock
 from marconi_proxy.moving.driving.following import follow
 from marconi_proxy.moving.mover import Mover
 from marconi_proxy.moving.opening import make_keeping, make_steps, pace_of

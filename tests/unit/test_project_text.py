@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marconi_proxy.admin.project_text import from_url, project_named, shown, shown_project, to_url
+from marconi_proxy.project_text import from_url, project_named, shown, shown_project, to_url
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from catalog.model import Partition
-from marconi_proxy.inventory.rate import Rate
-from marconi_proxy.inventory.reading import CannotList, Found, Inventory
+from marconi_proxy.clock import Pacer
+from marconi_proxy.partition_client.inventory import CannotList, Found, Inventory
 from tests.unit.node_upstream import Given, Handler, Nodes, nodes
 
 URL = "http://north:8890"
@@ -62,9 +62,9 @@ PROJECTS = ["", "p", "\xc3\xa9,/", "\xff", "nobody"]
 
 
 async def read(
-    north: Nodes, partition: Partition, projects: Iterable[str] | None, rate: Rate | None = None
+    north: Nodes, partition: Partition, projects: Iterable[str] | None, rate: Pacer | None = None
 ) -> list[Found]:
-    inventory = Inventory(north.way, rate or Rate(1e6, FakeClock()))
+    inventory = Inventory(north.way, rate or Pacer(1e6, FakeClock()))
     return [found async for found in inventory.queues_on(partition, projects)]
 
 
@@ -90,7 +90,7 @@ async def test_listings_are_in_a_version_that_the_partition_speaks(north: Nodes,
 
 async def test_requests_are_spaced(north: Nodes) -> None:
     clock = FakeClock()
-    await read(north, north.partition("north"), PROJECTS, Rate(2.0, clock))
+    await read(north, north.partition("north"), PROJECTS, Pacer(2.0, clock))
     assert clock.seconds == pytest.approx((len(north.asked) - 1) / 2.0)
 
 

@@ -1,4 +1,4 @@
-"""The admin API as the command line uses it: paths in, JSON out, every failure a CommandError that says what to do."""
+"""Calls of the admin API: paths in, JSON out, every failure a CommandError that says what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from marconi_proxy.cli.exits import CommandError, Exit
+from marconi_proxy.exits import CommandError, Exit
 
 # httpx has a command line of its own, and imports it wherever click and rich are installed. That is a third of the time
 # in which one of our commands starts; httpx does without what cannot be imported.

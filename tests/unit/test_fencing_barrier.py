@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from catalog.model import Member, Seal
-from marconi_proxy.moving.protocol.barrier import CHAINS, Barrier, Incapable, Passed, Sighting, Verdict, Waiting
-from marconi_proxy.moving.protocol.barrier import incapable as incapable_of
+from marconi_proxy.fencing.barrier import CHAINS, Barrier, Incapable, Passed, Sighting, Verdict, Waiting
+from marconi_proxy.fencing.barrier import incapable as incapable_of
 
 SEAL = Seal("project", "q", "b" * 16, 10)
 OTHERS = (

@@ -1,4 +1,4 @@
-"""Steps that fail where a test wants them to: for whoever shows that a move survives it."""
+"""Steps of a move that fail where a test wants them to, to show that the move survives it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import HeldWrites, Move, Partition, Placement, QueueKey, Segment
-from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import Steps, Unready
-from marconi_proxy.moving.protocol.barrier import Sighting
+from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.partition_client.outcome import Look, Unready
 
 T = TypeVar("T")
 

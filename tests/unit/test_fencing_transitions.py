@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from catalog.model import Placement, PlacementState, Segment
-from marconi_proxy.moving.protocol.transitions import (
+from marconi_proxy.fencing.transitions import (
     AlreadyThere,
     ChainFull,
     NotOpen,

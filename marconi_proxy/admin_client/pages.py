@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from marconi_proxy.cli.admin_client import AdminClient, part
-from marconi_proxy.cli.exits import CommandError
+from marconi_proxy.admin_client.client import AdminClient, part
+from marconi_proxy.exits import CommandError
 
 
 def query(parameters: Mapping[str, str | None]) -> str:
@@ -44,19 +42,3 @@ def listed(
             return found, None
         found += more
     return found, marker if page(admin, noun, filters, marker, 1)[0] else None
-
-
-def number(text: str) -> float:
-    """Return an option's value that is a number, which nan and inf are not. Raises ArgumentTypeError, ValueError."""
-    found = float(text)
-    if not isfinite(found):
-        raise argparse.ArgumentTypeError("must be a number")
-    return found
-
-
-def count(text: str) -> int:
-    """Return an option's value that is a number from 1. Raises ArgumentTypeError, ValueError."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number

@@ -1,4 +1,4 @@
-"""One queue of one partition as the mover calls it, in the best version of the API that the partition speaks.
+"""One queue of one partition as movers and audits call it, in the best version of the API that the partition speaks.
 
 Answers are JSON here, and what is none, or has an unexpected status, is Unready.
 """
@@ -6,23 +6,20 @@ Answers are JSON here, and what is none, or has an unexpected status, is Unready
 from __future__ import annotations
 
 import asyncio
-import json
-import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from catalog.model import TOPIC_PREFIX, QueueKey
-from marconi_proxy.front_door.existence import exists
-from marconi_proxy.moving.driving.progress import Look
-from marconi_proxy.moving.driving.steps.interface import Unready
-from marconi_proxy.moving.driving.steps.metadata import dead_letters_of, difference, users_own
-from marconi_proxy.moving.driving.steps.subscriptions import Subscription
+from marconi_proxy.partition_client.call import answer_to, own_call
+from marconi_proxy.partition_client.existence import exists
+from marconi_proxy.partition_client.metadata import dead_letters_of, difference, users_own
+from marconi_proxy.partition_client.outcome import Look, Unready
+from marconi_proxy.partition_client.subscriptions import Subscription
 from marconi_proxy.routing.headers import epoch_line
 from marconi_proxy.upstream.errors import UpstreamError
-from marconi_proxy.upstream.exchange import Call, Upstream
+from marconi_proxy.upstream.exchange import Upstream
 
-_CLIENT_ID = uuid.uuid4().hex.encode()
 _JSON_PATCH = b"application/openstack-messaging-v2.0-json-patch"
 _MAX_ANSWER = 16 * 1024 * 1024
 _PAGE = 20
@@ -57,32 +54,26 @@ class QueueCalls:
         body: Any = None,
         *,
         version: str | None = None,
-        kind: bytes | None = None,
-        more: bytes = b"",
+        **rest: bytes,
     ) -> tuple[int, Any]:
-        """Return the status and the parsed body, None if it is empty, of a call ``below`` the queue. ``more``: header
-        lines. Raises Unready."""
+        """Return the status and the parsed body, None if it is empty, of a call ``below`` the queue. ``rest`` as of
+        ``own_call``. Raises Unready."""
         collection = "topics" if self.is_topic else "queues"
         target = f"/{version or self.version}/{collection}/{self._physical}{below}"
-        lines = b"client-id: %b\r\naccept: application/json\r\nuser-agent: marconi-proxy\r\n" % _CLIENT_ID
-        if self._key.project:
-            lines += b"x-project-id: %b\r\n" % self._key.project.encode("latin-1")
-        lines += more
-        data = b"" if body is None else json.dumps(body).encode()
-        if method != "GET":
-            lines += b"content-length: %d\r\n" % len(data)
-        if data:
-            lines += b"content-type: %b\r\n" % (kind or b"application/json")
-        call = Call(method.encode(), target.encode("ascii"), lines, data, repeatable=True)
+        call = own_call(method, target, self._key.project, body, **rest)
         try:
-            answer = await self._upstream.send(call, within=self._within)
-            received = await answer.read(_MAX_ANSWER)
+            return await answer_to(self._upstream, call, within=self._within, most=_MAX_ANSWER)
         except UpstreamError as error:
             raise Unready(f"partition {self.partition}: {error}") from error
-        try:
-            return answer.status, json.loads(received) if received else None
-        except (ValueError, RecursionError):
-            return answer.status, None
+
+    async def do(
+        self, what: str, wanted: Collection[int], method: str, below: str = "", body: Any = None, **rest: Any
+    ) -> Any:
+        """Return the parsed body of a call that is answered with a status ``wanted``, as ``ask``. Raises Unready."""
+        status, answer = await self.ask(method, below, body, **rest)
+        if status not in wanted:
+            raise self.unexpected(status, answer, what)
+        return answer
 
     def unexpected(self, status: int, answer: Any, what: str) -> Unready:
         words = answer.get("description") or answer.get("title") if isinstance(answer, dict) else None
@@ -113,50 +104,42 @@ class QueueCalls:
 
     async def take_over(self, source: QueueCalls) -> None:
         """Make the queue unless it is there, and its metadata that of ``source``. Raises Unready."""
-        version = _common(source, self)
-        shown = _shown(version, source, self)
+        version, shown = _versions(source, self)
         # PERF: clients may be waiting, and most often there is nothing to do.
         there, wanted, has = await together(self.exists(), source.metadata(shown), self.metadata(shown))
         if not there:
-            body = {"v1": None, "v1.1": wanted, "v2": users_own(wanted)}[shown]
-            status, answer = await self.ask("PUT", body=body, version=version)
-            if status not in (201, 204):
-                raise self.unexpected(status, answer, "the creation of the queue")
+            await self._create(version, shown, wanted)
             has = await self.metadata(shown)
         await self._adapt(wanted, has, version)
 
     async def follow(self, source: QueueCalls) -> None:
         """Make the metadata of a queue that is there that of ``source``. Raises Unready."""
-        version = _common(source, self)
-        shown = _shown(version, source, self)
+        version, shown = _versions(source, self)
         there, wanted, has = await together(self.exists(), source.metadata(shown), self.metadata(shown))
         if there:
             await self._adapt(wanted, has, version)
 
     async def unlike(self, source: QueueCalls) -> list[dict[str, Any]]:
         """Return by what operations the metadata would become that of ``source``. Raises Unready."""
-        shown = _shown(_common(source, self), source, self)
+        _, shown = _versions(source, self)
         wanted, has = await together(source.metadata(shown), self.metadata(shown))
         return difference(wanted, has)
 
     async def make(self, source: QueueCalls | None) -> None:
         """Make the queue unless it is there, with the metadata of ``source`` as far as one call can. Raises Unready."""
-        body, version = None, self.version
-        if source is not None:
-            version = _common(source, self)
-            shown = _shown(version, source, self)
-            wanted = await source.metadata(shown)
-            body = {"v1": None, "v1.1": wanted, "v2": users_own(wanted)}[shown]
-        status, answer = await self.ask("PUT", body=body, version=version)
-        if status not in (201, 204):
-            raise self.unexpected(status, answer, "the creation of the queue")
+        # In v1 a queue is made without its metadata.
+        version, shown = (self.version, "v1") if source is None else _versions(source, self)
+        await self._create(version, shown, {} if source is None else await source.metadata(shown))
+
+    async def _create(self, version: str, shown: str, wanted: dict[str, Any]) -> None:
+        body = {"v1": None, "v1.1": wanted, "v2": users_own(wanted)}[shown]
+        await self.do("the creation of the queue", (201, 204), "PUT", body=body, version=version)
 
     async def newest_age(self) -> int | None:
         """Return how many seconds ago the newest message was posted, by the partition's clock; None if there is none,
         or it does not say. Raises Unready if it cannot be asked."""
-        status, answer = await self.ask("GET", "/stats")
-        counts = answer.get("messages") if status == 200 and isinstance(answer, dict) else None
-        newest = counts.get("newest") if isinstance(counts, dict) else None
+        _, _, counts = await self.stats()
+        newest = counts.get("newest") if counts else None
         age = newest.get("age") if isinstance(newest, dict) else None
         return age if isinstance(age, int) else None
 
@@ -165,15 +148,11 @@ class QueueCalls:
         if not operations:
             return
         if version == "v2":
-            status, answer = await self.ask("PATCH", body=operations, version=version, kind=_JSON_PATCH)
-            if status != 200:
-                raise self.unexpected(status, answer, "a change of metadata")
+            await self.do("a change of metadata", (200,), "PATCH", body=operations, version=version, kind=_JSON_PATCH)
         elif version == "v1" or ("v1" in self.versions and wanted == users_own(wanted)):
             # v1.1 sets metadata only when it creates, and v1 no attributes. To make the queue anew is no way: a
             # deletion that is not answered may be done when the queue has messages.
-            status, answer = await self.ask("PUT", "/metadata", wanted, version="v1")
-            if status != 204:
-                raise self.unexpected(status, answer, "a change of metadata")
+            await self.do("a change of metadata", (204,), "PUT", "/metadata", wanted, version="v1")
         else:
             raise Unready(
                 f"the queue on partition {self.partition} has other metadata, and its versions cannot change them: "
@@ -181,9 +160,7 @@ class QueueCalls:
             )
 
     async def delete(self) -> None:
-        status, answer = await self.ask("DELETE")
-        if status not in (200, 204, 404):
-            raise self.unexpected(status, answer, "a deletion")
+        await self.do("a deletion", (200, 204, 404), "DELETE")
 
     # -- subscriptions -----------------------------------------------------------------------------------------------
 
@@ -218,48 +195,44 @@ class QueueCalls:
     async def subscribe(self, wanted: Subscription) -> None:
         """Make a subscription, confirmed if it is to be. Raises Unready."""
         body = {"subscriber": wanted.subscriber, "ttl": wanted.remaining, "options": wanted.options}
-        status, answer = await self.ask("POST", "/subscriptions", body)
-        if status not in (201, 409):
-            raise self.unexpected(status, answer, f"the subscription of {wanted.subscriber}")
+        answer = await self.do(f"the subscription of {wanted.subscriber}", (201, 409), "POST", "/subscriptions", body)
         if wanted.confirmed and isinstance(answer, dict) and "subscription_id" in answer:
             await self.confirm(str(answer["subscription_id"]))
 
     async def resubscribe(self, identifier: str, wanted: Subscription) -> None:
         """Change a subscription. Raises Unready."""
         body = {"ttl": wanted.remaining, "options": wanted.options}
-        status, answer = await self.ask("PATCH", f"/subscriptions/{identifier}", body)
-        if status not in (204, 404):
-            raise self.unexpected(status, answer, f"the subscription of {wanted.subscriber}")
+        what = f"the subscription of {wanted.subscriber}"
+        await self.do(what, (204, 404), "PATCH", f"/subscriptions/{identifier}", body)
         if wanted.confirmed:
             await self.confirm(identifier)
 
     async def confirm(self, identifier: str) -> None:
-        status, answer = await self.ask("PUT", f"/subscriptions/{identifier}/confirm", {"confirmed": True})
-        if status not in (204, 404):
-            raise self.unexpected(status, answer, "a confirmation")
+        await self.do("a confirmation", (204, 404), "PUT", f"/subscriptions/{identifier}/confirm", {"confirmed": True})
 
     async def unsubscribe(self, identifier: str) -> None:
-        status, answer = await self.ask("DELETE", f"/subscriptions/{identifier}")
-        if status not in (204, 404):
-            raise self.unexpected(status, answer, "the end of a subscription")
+        await self.do("the end of a subscription", (204, 404), "DELETE", f"/subscriptions/{identifier}")
 
     # -- fences ------------------------------------------------------------------------------------------------------
 
     async def fence(self, born: str, epoch: int) -> None:
         """Close the queue to writes of earlier epochs; it must have fences. Raises Unready."""
-        status, answer = await self.ask("PUT", "/fence", more=epoch_line(born, epoch))
-        if status != 204:
-            raise self.unexpected(status, answer, "the closing of the queue")
+        await self.do("the closing of the queue", (204,), "PUT", "/fence", more=epoch_line(born, epoch))
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
+    async def stats(self) -> tuple[int, Any, dict[str, Any] | None]:
+        """Return the status and the parsed body, and the counts of messages in it if it has any. Raises Unready."""
+        status, answer = await self.ask("GET", "/stats")
+        counts = answer.get("messages") if status == 200 and isinstance(answer, dict) else None
+        return status, answer, counts if isinstance(counts, dict) else None
+
     async def look(self, now: float) -> Look:
         """Return what the queue holds, at ``now`` in seconds since 1970. Raises Unready."""
-        status, answer = await self.ask("GET", "/stats")
+        status, answer, counts = await self.stats()
         if status == 404:  # v1 says so of a queue that is not there (API section 7)
             return Look(self.partition)
-        counts = answer.get("messages") if isinstance(answer, dict) else None
-        if status == 200 and isinstance(counts, dict):
+        if counts is not None:
             total, claimed = _count(counts, "total"), _count(counts, "claimed")
             # Topics tell their total only (API section 4.12).
             free = _count(counts, "free") or total - claimed
@@ -314,22 +287,15 @@ async def together(*asked: Awaitable[Any]) -> list[Any]:
     return outcomes
 
 
-def _common(source: QueueCalls, target: QueueCalls) -> str:
-    """Return the best version for metadata that both speak."""
-    if source.version == target.version:
-        return source.version
-    shared = [version for version in ("v2", "v1", "v1.1") if version in source.versions and version in target.versions]
-    if not shared:
+def _versions(source: QueueCalls, target: QueueCalls) -> tuple[str, str]:
+    """Return the best version for metadata that both speak, and the one in which it is to be read."""
+    versions = [version for version in source.versions if version in target.versions]
+    shared = [version for version in ("v2", "v1", "v1.1") if version in versions]
+    version = source.version if source.version == target.version else next(iter(shared), None)
+    if version is None:
         raise Unready(f"partitions {source.partition} and {target.partition} speak no common version of the API")
-    return shared[0]
-
-
-def _shown(version: str, source: QueueCalls, target: QueueCalls) -> str:
-    """Return the version in which their metadata is to be read, if ``version`` is common to both."""
-    if version == "v2" and "v1.1" in source.versions and "v1.1" in target.versions:
-        # Which shows what is stored, where v2 adds the defaults.
-        return "v1.1"
-    return version
+    # v1.1 shows what is stored, where v2 adds the defaults.
+    return version, "v1.1" if version == "v2" and "v1.1" in versions else version
 
 
 def _count(counts: dict[str, Any], name: str) -> int:

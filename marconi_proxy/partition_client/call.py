@@ -1,0 +1,49 @@
+"""A call of our own to a partition, with a client id of this process and a project, as a client's call has them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from marconi_proxy.upstream.connection import MAX_READ
+from marconi_proxy.upstream.exchange import Call, Upstream
+
+_CLIENT_ID = uuid.uuid4().hex.encode()
+
+
+def own_call(
+    method: str,
+    target: str,
+    project: str,
+    body: Any = None,
+    *,
+    kind: bytes = b"application/json",
+    more: bytes = b"",
+) -> Call:
+    """Return a call in the name of ``project``, with a ``body`` of JSON and of media type ``kind`` unless it is None.
+    ``more``: header lines."""
+    lines = b"client-id: %b\r\naccept: application/json\r\nuser-agent: marconi-proxy\r\n%b" % (_CLIENT_ID, more)
+    if project:
+        lines += b"x-project-id: %b\r\n" % project.encode("latin-1")
+    data = b"" if body is None else json.dumps(body).encode()
+    if method in ("POST", "PUT", "PATCH"):
+        lines += b"content-length: %d\r\n" % len(data)
+    if data:
+        lines += b"content-type: %b\r\n" % kind
+    return Call(method.encode(), target.encode("ascii"), lines, data, repeatable=True)
+
+
+async def answer_to(
+    upstream: Upstream, call: Call, *, within: float | None = None, most: int = MAX_READ
+) -> tuple[int, Any]:
+    """Send a call and return the status and the parsed body, None if that is empty or no JSON. Raises UpstreamError.
+
+    ``within``: seconds after which it is given up; ``most``: bytes of the largest body.
+    """
+    answer = await upstream.send(call, within=within)
+    body = await answer.read(most)
+    try:
+        return answer.status, json.loads(body)
+    except (ValueError, RecursionError):
+        return answer.status, None
