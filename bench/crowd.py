@@ -64,7 +64,7 @@ class Crowd:
             acks = frozenset(self._seals.values())
             member = Member(id_, beat, self._applied, True, acks, CAPABILITIES, self._lease)
             with suppress(CatalogError):
-                await (catalog.register_member if beat == 1 else catalog.renew_member)(member)
+                await (catalog.members.register if beat == 1 else catalog.members.renew)(member)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._lease / _RENEWALS), self._shown:
                     await self._shown.wait_for(lambda acks=acks: frozenset(self._seals.values()) - acks)

@@ -173,17 +173,17 @@ class Bench:
         node.close()
         placements = [Placement(PROJECT, n, 1, PlacementState.OPEN, (Segment(0, source, n),), born=BORN) for n in names]
         for start in range(0, len(placements), BATCH):
-            await catalog.insert_placements(placements[start : start + BATCH])
+            await catalog.placements.insert_many(placements[start : start + BATCH])
         proxy = self._system.doors[0]
         await asyncio.to_thread(proxy.run, "move", "tenant", PROJECT, "--to", target, "--pin", "--yes", "--no-wait")
-        (plan,) = await catalog.list_plans(limit=1)
+        (plan,) = await catalog.plans.find(limit=1)
         enough = min(self._moves, len(names))
         deadline = time.monotonic() + PATIENCE + enough
         while len(self.moves) < enough:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"plan {plan.id} has switched {len(self.moves)} queues, and not {enough}")
             await asyncio.sleep(1.0)
-            self.moves = await catalog.list_moves(plan=plan.id, states=_SWITCHED, limit=BATCH)
+            self.moves = await catalog.moves.find(plan=plan.id, states=_SWITCHED, limit=BATCH)
             self.runnable.append(runnable())
         with suppress(CommandFailed):  # it has ended by itself
             await asyncio.to_thread(proxy.run, "plan", "stop", plan.id)
@@ -216,7 +216,7 @@ class Bench:
         """Order a move and return its id. Waits until the last one of this queue has ended: else that would go on."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            if await catalog.list_moves(project=PROJECT, queue=queue, states=_UNFINISHED, limit=1):
+            if await catalog.moves.find(project=PROJECT, queue=queue, states=_UNFINISHED, limit=1):
                 await asyncio.sleep(0.1)
                 continue
             reply = await self._admin.ask("POST", "/v1/moves", {"project": PROJECT, "queue": queue, "to": target})
@@ -231,7 +231,7 @@ class Bench:
         """Return the move when its queue is switched, or when its seal was aborted for the first time."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            move = await catalog.get_move(id_)
+            move = await catalog.moves.get(id_)
             if move is None:
                 raise RuntimeError(f"move {id_} is gone")
             sealed = [n for n, entry in enumerate(move.log) if entry.state is MoveState.SEALING]
@@ -296,10 +296,12 @@ async def stock(uri: str, partitions: Sequence[str], finished: int) -> None:
     catalog = await open_catalog(uri)
     try:
         await catalog.init()
-        token = await catalog.begin_load(replace=False)
+        token = await catalog.backups.begin_load(replace=False)
         for start in range(0, finished, BATCH):
-            await catalog.load(token, [ended_move(n, *partitions) for n in range(start, min(start + BATCH, finished))])
-        await catalog.end_load(token)
+            await catalog.backups.load(
+                token, [ended_move(n, *partitions) for n in range(start, min(start + BATCH, finished))]
+            )
+        await catalog.backups.end_load(token)
     finally:
         await catalog.close()
 
