@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 
 from catalog.interface.lock import Lock
-from catalog.model import HeldWrites, Move, MoveState
+from catalog.model import HeldWrites, Move, MoveState, QueueKey
 
 
 class MoveStore(ABC):
@@ -54,6 +54,10 @@ class MoveStore(ABC):
         these (some hundreds). States that are all in UNFINISHED_STATES cost as much as there are unfinished moves,
         however many finished ones there are. Those of a plan in some states are an index range.
         """
+
+    @abstractmethod
+    async def under_way(self, key: QueueKey) -> Move | None:
+        """Return the move of the queue that is not finished, None if there is none. One look into an index."""
 
     @abstractmethod
     async def find_ended(self, *, keep: int, skip: int, limit: int) -> list[Move]:

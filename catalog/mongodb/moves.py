@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import LockLost, MoveConflict, MoveUnderWay
 from catalog.interface.moves import HeldWritesStore, MoveStore
-from catalog.model import FEW_STATES, UNFINISHED_STATES, HeldWrites, Move, MoveState
+from catalog.model import FEW_STATES, UNFINISHED_STATES, HeldWrites, Move, MoveState, QueueKey
 from catalog.mongodb.documents import move_document, read, read_move
 from catalog.mongodb.lock import FREE, MongoDBLock, held
 
@@ -107,6 +107,11 @@ class MongoDBMoves(MoveStore):
         few = plan is not None and states and len(states) <= FEW_STATES
         async with self._store.conversation() as session:
             return await self._find(condition, limit, session, "plan_and_state" if few else None)
+
+    async def under_way(self, key: QueueKey) -> Move | None:
+        unfinished = {"project": key.project, "queue": key.queue, "unfinished": True}
+        async with self._store.conversation() as session:
+            return await self._one(unfinished, session)
 
     async def find_ended(self, *, keep: int, skip: int, limit: int) -> list[Move]:
         if limit < 1:

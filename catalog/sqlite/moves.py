@@ -19,6 +19,7 @@ from catalog.model import (
     HeldWrites,
     Move,
     MoveState,
+    QueueKey,
 )
 from catalog.sqlite import changes
 from catalog.sqlite.file import CatalogFile, Noun, counting, reading, writing
@@ -122,6 +123,10 @@ class SQLiteMoves(Noun, MoveStore):
                 (*(partition, *values, most) * 2, most),
             )
         return [decode(row, self._path) for row in rows]
+
+    @reading
+    def under_way(self, connection: sqlite3.Connection, key: QueueKey) -> Move | None:
+        return _one(connection, "project = ? AND queue = ? AND unfinished", key, self._path)
 
     @counting
     def find_ended(self, connection: sqlite3.Connection, *, keep: int, skip: int, limit: int) -> list[Move]:

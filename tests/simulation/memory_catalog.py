@@ -42,6 +42,7 @@ from catalog.model import (
     COMING_STATES,
     KINDS,
     LISTED_STATES,
+    UNFINISHED_STATES,
     Audit,
     Change,
     ChangeSubject,
@@ -859,6 +860,10 @@ class MemoryMoves(_Noun, MoveStore):
     ) -> list[Move]:
         filters = (project, queue, partition, states, plan, ids, after)
         return _first(await self._do("moves.find", self._store.list_moves, *filters), limit)
+
+    async def under_way(self, key: QueueKey) -> Move | None:
+        filters = (key.project, key.queue, None, UNFINISHED_STATES, None, None, None)
+        return next(iter(await self._do("moves.under_way", self._store.list_moves, *filters)), None)
 
     async def find_ended(self, *, keep: int, skip: int, limit: int) -> list[Move]:
         return _first(await self._do("moves.find_ended", self._store.list_ended_moves, keep, skip), limit)
