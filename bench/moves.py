@@ -56,7 +56,7 @@ from typing import NamedTuple
 
 from bench.crowd import attend
 from catalog.interface import Catalog
-from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, Placement, PlacementState, Segment
+from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, Placement, PlacementState, QueueKey, Segment
 from catalog.opening import open_catalog
 from tests.checker.judge import Violation, judge
 from tests.checker.record import History
@@ -89,7 +89,6 @@ BORN = "0123456789abcdef"
 # was in step; what is left is the switch.
 PARTS = ("seal_ms", "acks_ms", "in_step_ms")
 _SWITCHED = frozenset({MoveState.DRAINING, MoveState.LINGERING, MoveState.RETIRED, *FINISHED_STATES})
-_UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 
 
 class Scale(NamedTuple):
@@ -216,7 +215,7 @@ class Bench:
         """Order a move and return its id. Waits until the last one of this queue has ended: else that would go on."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            if await catalog.moves.find(project=PROJECT, queue=queue, states=_UNFINISHED, limit=1):
+            if await catalog.moves.under_way(QueueKey(PROJECT, queue)) is not None:
                 await asyncio.sleep(0.1)
                 continue
             reply = await self._admin.ask("POST", "/v1/moves", {"project": PROJECT, "queue": queue, "to": target})

@@ -24,7 +24,6 @@ from catalog.errors import Conflict as Changed
 from catalog.errors import MoveConflict, MoveUnderWay, PartitionUnknown
 from catalog.interface import Catalog
 from catalog.model import (
-    FINISHED_STATES,
     TOPIC_PREFIX,
     LogEntry,
     Move,
@@ -46,7 +45,6 @@ from marconi_proxy.moving.protocol.machine import Event, after
 from marconi_proxy.moving.protocol.suspended import suspended
 from marconi_proxy.upstream.exchange import Upstream
 
-_UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _AT_ONCE = 16
 _ROUNDS = 10
 
@@ -397,8 +395,8 @@ class Applying:
 
     async def _about_to_go(self, key: QueueKey) -> Move | None:
         """Return a move that goes on deleting queues of this name, of which the catalog knows nothing any more."""
-        left = await self._catalog.moves.find(project=key.project, queue=key.queue, states=_UNFINISHED, limit=1)
-        return left[0] if left and await self._catalog.placements.get(key) is None else None
+        left = await self._catalog.moves.under_way(key)
+        return left if left is not None and await self._catalog.placements.get(key) is None else None
 
 
 def _segments(queue: str, names: list[str]) -> tuple[Segment, ...]:

@@ -15,10 +15,8 @@ from typing import Any, NamedTuple
 
 from catalog.interface import Catalog
 from catalog.model import (
-    FINISHED_STATES,
     TOPIC_PREFIX,
     Move,
-    MoveState,
     Partition,
     PartitionState,
     Placement,
@@ -35,7 +33,6 @@ from marconi_proxy.moving.clock import Clock
 from marconi_proxy.moving.driving.steps.interface import CALL, Steps, Unready
 from marconi_proxy.moving.driving.steps.queue_calls import QueueCalls
 
-UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _HIDDEN = re.compile(r"-(\d{1,9})-[0-9a-f]{12}")
 _LONGEST = 64
 _PAGE = 100
@@ -96,8 +93,7 @@ class Looker:
 
     async def _stored(self, key: QueueKey) -> tuple[Placement | None, Move | None]:
         placement = await self._catalog.placements.get(key)
-        moves = await self._catalog.moves.find(project=key.project, queue=key.queue, states=UNFINISHED, limit=1)
-        return placement, moves[0] if moves else None
+        return placement, await self._catalog.moves.under_way(key)
 
     async def calls(self, key: QueueKey, segment: Segment) -> QueueCalls:
         """Return the way to the queue of a segment. Raises NotSeen, CatalogError."""

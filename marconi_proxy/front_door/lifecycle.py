@@ -39,7 +39,7 @@ from marconi_proxy.background import ended
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.existence import delete as delete_from
 from marconi_proxy.front_door.existence import exists
-from marconi_proxy.front_door.placing import ROUNDS, UNFINISHED, Placing
+from marconi_proxy.front_door.placing import ROUNDS, Placing
 from marconi_proxy.front_door.refusals import ClientGone, Refused, unavailable
 from marconi_proxy.front_door.writing import Write, awake_or_not
 from marconi_proxy.upstream.connection import Answer
@@ -334,8 +334,7 @@ class Lifecycle:
         Not while a move of the queue has to clear up: then it is what the move left of the queue that was deleted.
         """
         if await self._is_there(seen):
-            key = seen.key
-            if await self._catalog.moves.find(project=key.project, queue=key.queue, states=UNFINISHED, limit=1):
+            if await self._catalog.moves.under_way(seen.key) is not None:
                 return
             await self.placing.insert_at(seen.key, seen.partition, PlacementState.OPEN, segment=seen.segments[-1])
 

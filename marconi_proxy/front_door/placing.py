@@ -17,9 +17,7 @@ from cachetools import TTLCache
 from catalog.errors import Conflict, PartitionUnknown
 from catalog.interface import Catalog
 from catalog.model import (
-    FINISHED_STATES,
     TOPIC_PREFIX,
-    MoveState,
     Partition,
     Placement,
     PlacementState,
@@ -36,7 +34,6 @@ from marconi_proxy.upstream.exchange import Upstream
 
 # How often a compare-and-set is tried anew against others before the call is refused (503).
 ROUNDS = 10
-UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 # For so many tenants it is known that their refused queues were logged, and for so many seconds.
 _LOGGED = 1000
 _LOGGED_FOR = 600.0
@@ -126,7 +123,7 @@ class Placing:
         One of the same name on the same partition might be deleted too, by a call that is under way. No move of it can
         begin anew, for that needs a placement.
         """
-        return bool(await self._catalog.moves.find(project=key.project, queue=key.queue, states=UNFINISHED, limit=1))
+        return await self._catalog.moves.under_way(key) is not None
 
     async def _reserve(self, source: QueueKey, dead_letter: str, partition: Partition, version: str) -> str:
         """Return the name of the partition where the dead-letter queue is, or will be once it is created.
@@ -184,8 +181,8 @@ class Placing:
             )
         if placement.state is not PlacementState.OPEN or placement.partition == reserved.partition:
             return False
-        moves = await self._catalog.moves.find(project=source.project, queue=source.queue, states=UNFINISHED, limit=1)
-        if any(move.toward == reserved.partition for move in moves):
+        move = await self._catalog.moves.under_way(source)
+        if move is not None and move.toward == reserved.partition:
             # It was found where its source goes, and the source is on its way.
             return False
         # On a conflict somebody was faster: the caller reads anew.

@@ -101,6 +101,23 @@ async def test_what_is_stored_comes_back_whole(catalog: Catalog, other: Catalog,
     assert await catalog.moves.get(stored.id) == changed
 
 
+async def test_the_move_that_is_under_way(catalog: Catalog, other: Catalog) -> None:
+    orders = move("m-2").key
+    assert await other.moves.under_way(orders) is None
+    await catalog.moves.insert(move("m-1", state=MoveState.DONE))
+    await catalog.moves.insert(move("m-3", "other"))
+    await catalog.moves.insert(replace(move("m-4"), project="another"))
+    assert await other.moves.under_way(orders) is None
+    await catalog.moves.insert(move("m-2"))
+    held = await token(catalog, "m-2")
+    found = await other.moves.under_way(orders)
+    assert found == move("m-2")
+    assert found.holder is not None
+    assert found.holder.token == held
+    await catalog.moves.replace(next_of(move("m-2"), MoveState.CANCELLED), held)
+    assert await other.moves.under_way(orders) is None
+
+
 async def test_nothing_is_there_before_it_is_inserted(catalog: Catalog) -> None:
     assert await catalog.moves.get("m-1") is None
     assert await catalog.moves.find(limit=10) == []

@@ -104,7 +104,7 @@ RATES = 0.04
 # The longest (seconds) for which a primary that was deposed, or was just elected, answers readings.
 ELECTION = 0.5
 # The verbs of the catalog's nouns that a primary answers which was deposed and does not know it.
-READING = frozenset({"get", "find", "find_ended", "all", "list_queues"})
+READING = frozenset({"get", "find", "find_ended", "under_way", "all", "list_queues"})
 
 
 @dataclass
