@@ -8,7 +8,7 @@ import pytest
 
 from catalog import Catalog
 from catalog.errors import LockHeld, LockLost
-from catalog.model import Audit, Holder, Tenant, Walk
+from catalog.model import Audit, Tenant, Walk
 from tests.contract.examples import Feed
 
 FOUND = Audit(
@@ -52,38 +52,6 @@ async def test_it_is_saved_by_who_holds_it(catalog: Catalog, other: Catalog) -> 
         await catalog.audit.save(Audit(), token, 60.0)
     assert await taken(other, "other") > token
     assert await other.audit.get() == FOUND
-
-
-async def test_who_is_taken_over_saves_nothing(catalog: Catalog, other: Catalog) -> None:
-    before = await taken(catalog)
-    token = await taken(other)
-    with pytest.raises(LockLost):
-        await catalog.audit.save(FOUND, before, 60.0)
-    await catalog.audit.release(before)
-    await other.audit.save(FOUND, token, 60.0)
-    assert await catalog.audit.get() == FOUND
-
-
-async def test_who_was_watched_without_a_renewal_is_taken_over(catalog: Catalog, other: Catalog) -> None:
-    before = await taken(catalog, "first", 0.0)
-    watched = (await other.audit.get()).holder
-    assert watched == Holder("first", before, 0, 0.0)
-    await catalog.audit.save(FOUND, before, 0.0)  # which renews it
-    renewed = (await other.audit.get()).holder
-    assert renewed == Holder("first", before, 1, 0.0)
-    with pytest.raises(LockHeld) as held:
-        await other.audit.acquire("second", 60.0, over=watched)
-    assert held.value.holder == renewed
-    with pytest.raises(LockHeld):
-        await other.audit.acquire("second", 60.0)  # a hold does not end by itself
-    after = await other.audit.acquire("second", 60.0, over=renewed)
-    assert after == FOUND
-    assert after.holder is not None
-    assert after.holder.token > before
-    with pytest.raises(LockLost):
-        await catalog.audit.save(FOUND, before, 60.0)
-    with pytest.raises(LockHeld):
-        await catalog.audit.acquire("third", 60.0, over=renewed)
 
 
 async def test_it_and_the_walk_are_two(catalog: Catalog, other: Catalog) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pymongo import MongoClient
 
 from catalog import Catalog
-from catalog.errors import LockHeld, LockLost, MoveConflict, MoveUnderWay, PlanConflict
+from catalog.errors import LockLost, MoveConflict, MoveUnderWay, PlanConflict
 from catalog.model import (
     FINISHED_STATES,
     ChangeSubject,
@@ -241,9 +241,6 @@ async def test_one_holds_it(catalog: Catalog, other: Catalog) -> None:
     assert taken.holder == Holder("one", taken.holder.token, 0, HOUR)
     assert await holder_of(other, "m-1") == taken.holder
     assert [listed.holder for listed in await other.moves.find(limit=1)] == [taken.holder]
-    with pytest.raises(LockHeld) as held:
-        await other.moves.lock("m-1").acquire("two", HOUR)
-    assert held.value.holder == taken.holder
 
 
 async def test_the_holder_changes_the_move(catalog: Catalog) -> None:
@@ -260,16 +257,6 @@ async def test_the_holder_changes_the_move(catalog: Catalog) -> None:
     assert found.holder.token == held
 
 
-async def test_tokens_grow_whoever_takes_it_and_however_it_ended(catalog: Catalog, other: Catalog) -> None:
-    await catalog.moves.insert(move("m-1"))
-    tokens = [await token(catalog, "m-1", "one")]
-    tokens.append(await token(other, "m-1", "one"))  # a repeated write
-    await catalog.moves.lock("m-1").release(tokens[-1])
-    tokens.append(await token(other, "m-1", "two"))
-    tokens.append(await token(catalog, "m-1", "one", await holder_of(catalog, "m-1")))
-    assert tokens == sorted(set(tokens))
-
-
 @pytest.mark.parametrize("end", ["released", "taken over", "taken again"])
 async def test_who_lost_it_changes_nothing_any_more(catalog: Catalog, other: Catalog, end: str) -> None:
     await catalog.moves.insert(move("m-1"))
@@ -283,14 +270,10 @@ async def test_who_lost_it_changes_nothing_any_more(catalog: Catalog, other: Cat
         await token(other, "m-1", "one")
     before = await other.moves.get("m-1")
     assert before is not None
-    for call in (
-        catalog.moves.replace(next_of(move("m-1")), lost),
-        catalog.moves.lock("m-1").renew(lost, HOUR),
-        catalog.moves.replace(next_of(move("m-1")), lost),
-    ):
+    for _ in range(2):
         with pytest.raises(LockLost) as refused:
-            await call
-        assert (refused.value.move_id, refused.value.token) == ("m-1", lost)
+            await catalog.moves.replace(next_of(move("m-1")), lost)
+        assert (refused.value.what, refused.value.token) == ("move m-1", lost)
     await catalog.moves.lock("m-1").release(lost)
     after = await other.moves.get("m-1")
     assert after == before == move("m-1")
@@ -298,78 +281,12 @@ async def test_who_lost_it_changes_nothing_any_more(catalog: Catalog, other: Cat
     assert (after.holder is None) == (end == "released")
 
 
-async def test_each_renewal_shows_and_promises_anew(catalog: Catalog, other: Catalog) -> None:
-    await catalog.moves.insert(move("m-1"))
-    held = await token(catalog, "m-1", "one")
-    for beat in (1, 2, 3):
-        await catalog.moves.lock("m-1").renew(held, HOUR + beat)
-        assert await holder_of(other, "m-1") == Holder("one", held, beat, HOUR + beat)
-    # Another hold begins anew to count.
-    again = await token(other, "m-1", "one")
-    assert await holder_of(other, "m-1") == Holder("one", again, 0, HOUR)
-
-
-async def test_a_hold_does_not_end_by_itself(catalog: Catalog, other: Catalog) -> None:
-    """The seconds are a promise, for those who watch; no clock of the store is asked."""
+async def test_a_hold_without_a_promise_does_not_end_by_itself(catalog: Catalog, other: Catalog) -> None:
     await catalog.moves.insert(move("m-1"))
     taken = await catalog.moves.lock("m-1").acquire("one", 0.0)
     assert taken.holder is not None
-    await catalog.moves.lock("m-1").renew(taken.holder.token, 0.0)
-    with pytest.raises(LockHeld):
-        await other.moves.lock("m-1").acquire("two", HOUR)
     await catalog.moves.replace(next_of(move("m-1")), taken.holder.token)
     assert (await holder_of(other, "m-1")).name == "one"
-
-
-async def test_a_holder_that_was_watched_is_taken_over(catalog: Catalog, other: Catalog) -> None:
-    await catalog.moves.insert(move("m-1"))
-    first = await token(catalog, "m-1", "one")
-    await catalog.moves.lock("m-1").renew(first, HOUR)
-    watched = await holder_of(other, "m-1")
-    second = await token(other, "m-1", "two", watched)
-    assert second > first
-    assert await holder_of(catalog, "m-1") == Holder("two", second, 0, HOUR)
-    with pytest.raises(LockLost):
-        await catalog.moves.lock("m-1").renew(first, HOUR)
-
-
-@pytest.mark.parametrize("news", ["renewed", "taken by another", "taken again"])
-async def test_a_holder_is_not_taken_over_by_an_old_reading(catalog: Catalog, other: Catalog, news: str) -> None:
-    await catalog.moves.insert(move("m-1"))
-    held = await token(catalog, "m-1", "one")
-    watched = await holder_of(other, "m-1")
-    if news == "renewed":
-        await catalog.moves.lock("m-1").renew(held, HOUR)
-    elif news == "taken by another":
-        await token(other, "m-1", "three", watched)
-    else:
-        await token(catalog, "m-1", "one")
-    now = await holder_of(catalog, "m-1")
-    with pytest.raises(LockHeld) as refused:
-        await other.moves.lock("m-1").acquire("two", HOUR, over=watched)
-    assert refused.value.holder == now
-    assert await holder_of(other, "m-1") == now
-
-
-async def test_a_move_that_was_released_is_taken_whatever_was_watched(catalog: Catalog, other: Catalog) -> None:
-    await catalog.moves.insert(move("m-1"))
-    held = await token(catalog, "m-1", "one")
-    watched = await holder_of(other, "m-1")
-    await catalog.moves.lock("m-1").release(held)
-    assert await token(other, "m-1", "two", watched) > held
-
-
-async def test_of_many_who_take_it_over_one_has_it(catalog: Catalog, other: Catalog) -> None:
-    await catalog.moves.insert(move("m-1"))
-    await token(catalog, "m-1", "one")
-    watched = await holder_of(other, "m-1")
-    answers = await asyncio.gather(
-        *((catalog, other)[n % 2].moves.lock("m-1").acquire(f"mover-{n}", HOUR, over=watched) for n in range(20)),
-        return_exceptions=True,
-    )
-    [taken] = [answer for answer in answers if isinstance(answer, Move)]
-    assert sum(isinstance(answer, LockHeld) for answer in answers) == 19
-    assert await holder_of(catalog, "m-1") == taken.holder
 
 
 async def test_what_an_operator_decides_meets_the_holder_as_a_conflict(catalog: Catalog, other: Catalog) -> None:
@@ -381,19 +298,6 @@ async def test_what_an_operator_decides_meets_the_holder_as_a_conflict(catalog: 
         await catalog.moves.replace(next_of(move("m-1"), MoveState.ARMED), held)
     assert conflict.value.current == cancelled
     await catalog.moves.replace(next_of(cancelled, MoveState.CANCELLED), held)
-
-
-async def test_two_movers_race_for_a_move(catalog: Catalog, other: Catalog) -> None:
-    await catalog.moves.insert(move("m-1"))
-    answers = await asyncio.gather(
-        *((catalog, other)[n % 2].moves.lock("m-1").acquire(f"mover-{n}", HOUR) for n in range(20)),
-        return_exceptions=True,
-    )
-    [taken] = [answer for answer in answers if isinstance(answer, Move)]
-    refusals = [answer for answer in answers if isinstance(answer, LockHeld)]
-    assert len(refusals) == 19
-    assert taken.holder is not None
-    assert {refusal.holder.name for refusal in refusals} == {taken.holder.name}
 
 
 # -- the writes that waited for a move --------------------------------------------------------------------------------

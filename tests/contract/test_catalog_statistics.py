@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
 
 from catalog import Catalog
 from catalog.errors import LockHeld, LockLost
-from catalog.model import Holder, QueueKey, Statistics, StatisticsSubject, Tenant, Walk
+from catalog.model import QueueKey, Statistics, StatisticsSubject, Tenant, Walk
 from tests.contract.examples import Feed
 
 PARTITION, PROJECT = StatisticsSubject
@@ -117,51 +116,6 @@ async def test_a_walk_is_saved_by_who_holds_it(catalog: Catalog, other: Catalog)
     with pytest.raises(LockLost):
         await catalog.statistics.walk.save(AT, token, 60)
     assert await catalog.statistics.walk.get() == done
-
-
-async def test_who_is_taken_over_saves_nothing(catalog: Catalog, other: Catalog) -> None:
-    first = await taken(catalog)
-    await catalog.statistics.walk.save(AT, first, 60)
-    walk = await other.statistics.walk.acquire("mover", 60)
-    assert walk == AT
-    assert walk.holder is not None
-    assert walk.holder.token > first
-    with pytest.raises(LockLost):
-        await catalog.statistics.walk.save(Walk(), first, 60)
-    await catalog.statistics.walk.release(first)
-    with pytest.raises(LockHeld):
-        await catalog.statistics.walk.acquire("another", 60)
-
-
-async def test_who_was_watched_without_a_renewal_is_taken_over(catalog: Catalog, other: Catalog) -> None:
-    before = await taken(catalog, "first", 0.0)
-    watched = (await other.statistics.walk.get()).holder
-    assert watched == Holder("first", before, 0, 0.0)
-    await catalog.statistics.walk.save(AT, before, 0.0)  # which renews it
-    renewed = (await other.statistics.walk.get()).holder
-    assert renewed == Holder("first", before, 1, 0.0)
-    with pytest.raises(LockHeld) as held:
-        await other.statistics.walk.acquire("second", 60.0, over=watched)
-    assert held.value.holder == renewed
-    with pytest.raises(LockHeld):
-        await other.statistics.walk.acquire("second", 60.0)  # a hold does not end by itself
-    after = await other.statistics.walk.acquire("second", 60.0, over=renewed)
-    assert after == AT
-    assert after.holder is not None
-    assert after.holder.token > before
-    with pytest.raises(LockLost):
-        await catalog.statistics.walk.save(AT, before, 60.0)
-    with pytest.raises(LockHeld):
-        await catalog.statistics.walk.acquire("third", 60.0, over=renewed)
-
-
-async def test_of_many_who_take_it_at_once_one_has_it(catalog: Catalog, other: Catalog) -> None:
-    tried = await asyncio.gather(
-        *((catalog, other)[n % 2].statistics.walk.acquire(f"mover-{n}", 60) for n in range(8)), return_exceptions=True
-    )
-    won = [walk for walk in tried if isinstance(walk, Walk)]
-    assert len(won) == 1
-    assert all(isinstance(lost, LockHeld) for lost in tried if lost is not won[0])
 
 
 async def test_the_feed_shows_nothing_of_it(catalog: Catalog, other: Catalog) -> None:
