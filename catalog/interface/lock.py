@@ -8,15 +8,25 @@ the holder does under an earlier token is refused.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from catalog.model import Holder
 
-V = TypeVar("V")
+
+class Held(Protocol):
+    """A value that shows the holder of its lock."""
+
+    @property
+    def holder(self) -> Holder | None: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+V = TypeVar("V", bound=Held)
 
 
 class Lock(ABC, Generic[V]):
-    """A lock of one V, which has a ``holder`` when it is read."""
+    """The lock of a value."""
 
     @abstractmethod
     async def acquire(self, holder: str, seconds: float, *, over: Holder | None = None) -> V:
@@ -37,7 +47,7 @@ class Lock(ABC, Generic[V]):
 
 
 class LockedValue(Lock[V]):
-    """The only V of a catalog, which none but the holder of its lock changes."""
+    """The only value of its kind, which none but the holder of its lock changes."""
 
     @abstractmethod
     async def get(self) -> V:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import LockHeld, LockLost
-from catalog.interface.lock import Lock, LockedValue
+from catalog.interface.lock import Held, Lock, LockedValue, V
 from catalog.model import Holder
 
 if TYPE_CHECKING:
@@ -43,23 +43,11 @@ def holder_of(document: Mapping[str, Any]) -> Holder | None:
     return Holder(document["holder"], document["token"], (until - _SINCE) // timedelta(milliseconds=1))
 
 
-class Held(Protocol):
-    """A value that shows the holder of its lock."""
-
-    @property
-    def holder(self) -> Holder | None: ...
-
-    def to_json(self) -> dict[str, Any]: ...
-
-
-H = TypeVar("H", bound=Held)
-
-
-class MongoDBLock(Lock[H]):
+class MongoDBLock(Lock[V]):
     """The lock of ``what`` in the document ``id_`` of a collection, of which ``read`` makes a value."""
 
     def __init__(
-        self, store: Store, documents: Collection, id_: str, what: str, read: Callable[[dict[str, Any]], H]
+        self, store: Store, documents: Collection, id_: str, what: str, read: Callable[[dict[str, Any]], V]
     ) -> None:
         self._store = store
         self._documents = documents
@@ -71,7 +59,7 @@ class MongoDBLock(Lock[H]):
     async def _store_first(self, session: Session) -> None:
         """Store an empty value, for there is none; or raise."""
 
-    async def acquire(self, holder: str, seconds: float, *, over: Holder | None = None) -> H:
+    async def acquire(self, holder: str, seconds: float, *, over: Holder | None = None) -> V:
         hold = {"holder": holder, "beat": 0, "seconds": seconds, "until": _FOR_EVER}
         update = {"$set": hold, "$inc": {"token": 1}}
         async with self._store.conversation() as session:
@@ -107,25 +95,25 @@ class MongoDBLock(Lock[H]):
             await self._documents.update_one({"_id": self._id, "token": token}, {"$set": FREE}, session=session)
 
 
-class MongoDBLockedValue(MongoDBLock[H], LockedValue[H]):
+class MongoDBLockedValue(MongoDBLock[V], LockedValue[V]):
     """The document ``id_`` of those of which there is one of a kind. ``empty`` is what it is before anything was saved.
 
     All are in the collection ``walks``.
     """
 
     def __init__(
-        self, store: Store, id_: str, what: str, empty: H, from_json: Callable[[Mapping[str, Any]], H]
+        self, store: Store, id_: str, what: str, empty: V, from_json: Callable[[Mapping[str, Any]], V]
     ) -> None:
         super().__init__(store, store.database["walks"], id_, what, self._value)
         self._empty = empty
         self._from_json = from_json
 
-    async def get(self) -> H:
+    async def get(self) -> V:
         async with self._store.conversation() as session:
             document = await self._documents.find_one({"_id": self._id}, session=session)
         return self._empty if document is None else self._value(document)
 
-    async def save(self, value: H, token: int, seconds: float) -> None:
+    async def save(self, value: V, token: int, seconds: float) -> None:
         await self._renew(token, seconds, _members(value))
 
     async def forget(self, session: Session) -> None:
@@ -139,7 +127,7 @@ class MongoDBLockedValue(MongoDBLock[H], LockedValue[H]):
         except DuplicateKeyError:
             pass  # it is there, and may be held by now
 
-    def _value(self, document: dict[str, Any]) -> H:
+    def _value(self, document: dict[str, Any]) -> V:
         try:
             holder = holder_of(document)
             return self._from_json({**document, "holder": None if holder is None else holder.to_json()})

@@ -13,10 +13,10 @@ import json
 import sqlite3
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from catalog.errors import LockHeld, LockLost
-from catalog.interface.lock import Lock, LockedValue
+from catalog.interface.lock import Held, Lock, LockedValue, V
 from catalog.model import Holder
 from catalog.sqlite.file import CatalogFile, Noun, reading, writing
 from catalog.sqlite.translation import unavailable
@@ -33,19 +33,7 @@ COLUMNS = (
 )
 
 
-class Held(Protocol):
-    """A value that shows the holder of its lock."""
-
-    @property
-    def holder(self) -> Holder | None: ...
-
-    def to_json(self) -> dict[str, Any]: ...
-
-
-H = TypeVar("H", bound=Held)
-
-
-class SQLiteLock(Noun, Lock[H]):
+class SQLiteLock(Noun, Lock[V]):
     """The lock of ``what`` in the row ``id_`` of a table."""
 
     def __init__(self, file: CatalogFile, table: str, id_: str | int, what: str) -> None:
@@ -55,11 +43,11 @@ class SQLiteLock(Noun, Lock[H]):
         self._what = what
 
     @abstractmethod
-    def _value(self, connection: sqlite3.Connection) -> H:
+    def _value(self, connection: sqlite3.Connection) -> V:
         """Return the value with its holder."""
 
     @writing
-    def acquire(self, connection: sqlite3.Connection, holder: str, seconds: float, *, over: Holder | None = None) -> H:
+    def acquire(self, connection: sqlite3.Connection, holder: str, seconds: float, *, over: Holder | None = None) -> V:
         current = self._value(connection).holder
         if current is not None and current.name != holder and current != over:
             raise LockHeld(self._what, current)
@@ -95,22 +83,22 @@ class SQLiteLock(Noun, Lock[H]):
         )
 
 
-class SQLiteLockedValue(SQLiteLock[H], LockedValue[H]):
+class SQLiteLockedValue(SQLiteLock[V], LockedValue[V]):
     """The only value of a table. ``empty`` is what it is before anything was saved."""
 
     def __init__(
-        self, file: CatalogFile, table: str, what: str, empty: H, from_json: Callable[[Mapping[str, Any]], H]
+        self, file: CatalogFile, table: str, what: str, empty: V, from_json: Callable[[Mapping[str, Any]], V]
     ) -> None:
         super().__init__(file, table, _ONLY, what)
         self._empty = empty
         self._from_json = from_json
 
     @reading
-    def get(self, connection: sqlite3.Connection) -> H:
+    def get(self, connection: sqlite3.Connection) -> V:
         return self._value(connection)
 
     @writing
-    def save(self, connection: sqlite3.Connection, value: H, token: int, seconds: float) -> None:
+    def save(self, connection: sqlite3.Connection, value: V, token: int, seconds: float) -> None:
         self._renew(connection, token, seconds)
         self._store(connection, value)
 
@@ -119,7 +107,7 @@ class SQLiteLockedValue(SQLiteLock[H], LockedValue[H]):
         self._store(connection, self._empty)
         connection.execute(f"UPDATE {self._table} SET holder = NULL, held_until = NULL")  # noqa: S608
 
-    def _value(self, connection: sqlite3.Connection) -> H:
+    def _value(self, connection: sqlite3.Connection) -> V:
         row = connection.execute(f"SELECT document, {COLUMNS} FROM {self._table}").fetchone()  # noqa: S608
         if row is None:
             return self._empty
@@ -136,7 +124,7 @@ class SQLiteLockedValue(SQLiteLock[H], LockedValue[H]):
             (_ONLY, _document(self._empty)),
         )
 
-    def _store(self, connection: sqlite3.Connection, value: H) -> None:
+    def _store(self, connection: sqlite3.Connection, value: V) -> None:
         connection.execute(f"UPDATE {self._table} SET document = ?", (_document(value),))  # noqa: S608
 
 
