@@ -140,7 +140,7 @@ async def fill(uri: str, filler: Filler, number: int) -> Filled:
     catalog = await opened(uri)
     try:
         await asyncio.to_thread(filler.fill, filled.placements(number))
-        for partition in await catalog.list_partitions():
+        for partition in await catalog.partitions.all():
             filled.add("partition", partition)
         await _fill_others(catalog, filled)
     finally:
@@ -150,10 +150,10 @@ async def fill(uri: str, filler: Filler, number: int) -> Filled:
 
 async def _fill_others(catalog: Catalog, filled: Filled) -> None:
     for tenant in (Tenant(BIG_TENANT, spread=PARTITIONS), Tenant("tenant-000001", pinned="p1")):
-        await catalog.put_tenant(tenant)
+        await catalog.tenants.put(tenant)
         filled.add("tenant", tenant)
     for move in filled.moves:
-        await catalog.insert_move(move)
+        await catalog.moves.insert(move)
         filled.add("move", move)
     planned = tuple(
         PlannedMove(m.project, m.queue, m.source, m.target, "bench", number, m.born)
@@ -161,7 +161,7 @@ async def _fill_others(catalog: Catalog, filled: Filled) -> None:
     )
     plan = Plan("bench", "some of them", created=_NOW, state=PlanState.RUNNING, budgets={"at_once": 2})
     whole = WholePlan(plan, planned)
-    await catalog.insert_plan(whole)
+    await catalog.plans.insert(whole)
     filled.add("plan", whole.plan)
     for one in whole.moves:
         filled.add("planned_move", one)

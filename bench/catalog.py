@@ -186,7 +186,7 @@ class Subject:
     async def prepare(self) -> None:
         """Read what is going to be changed."""
         for key in self._chance.sample(self.contents.keys, min(200, len(self.contents.keys))):
-            found = await self.catalog.get_placement(key)
+            found = await self.catalog.placements.get(key)
             assert found is not None
             self._changed[key] = found
 
@@ -202,16 +202,16 @@ class Subject:
         starts = (0, big // 2, max(big - 2 * PAGE, 0))
         after = [big_queue(start + chance.randrange(PAGE)) for start in starts]
         return {
-            "lookup": lambda: self.catalog.get_placement(asked),
-            "insert": lambda: self.catalog.insert_placement(new),
-            "compare-and-set": lambda: self.catalog.replace_placement(following),
-            "list start": lambda: self.catalog.list_queues(BIG_TENANT, after[0], "~", PAGE),
-            "list middle": lambda: self.catalog.list_queues(BIG_TENANT, after[1], "~", PAGE),
-            "list end": lambda: self.catalog.list_queues(BIG_TENANT, after[2], "~", PAGE),
+            "lookup": lambda: self.catalog.placements.get(asked),
+            "insert": lambda: self.catalog.placements.insert(new),
+            "compare-and-set": lambda: self.catalog.placements.replace(following),
+            "list start": lambda: self.catalog.placements.list_queues(BIG_TENANT, after[0], "~", PAGE),
+            "list middle": lambda: self.catalog.placements.list_queues(BIG_TENANT, after[1], "~", PAGE),
+            "list end": lambda: self.catalog.placements.list_queues(BIG_TENANT, after[2], "~", PAGE),
         }
 
     async def count(self) -> None:
-        assert await self.catalog.count_queues(BIG_TENANT, "", "~") == self.contents.big
+        assert await self.catalog.placements.count_queues(BIG_TENANT, "", "~") == self.contents.big
 
 
 async def timed(call: Callable[[], Awaitable[object]]) -> float:
@@ -285,7 +285,7 @@ async def occupied(uri: str, number: int) -> float:
     after: QueueKey | None = None
     asked = 0
     while asked < number:
-        page = await door._catalog.list_placements(after=after, limit=min(number - asked, AT_ONCE))
+        page = await door._catalog.placements.find(after=after, limit=min(number - asked, AT_ONCE))
         if not page:
             break
         await asyncio.gather(*(door._directory.find(one.key) for one in page))
@@ -323,7 +323,7 @@ async def opened(uri: str) -> Catalog:
     catalog = await open_catalog(uri)
     await catalog.init()
     for n in range(PARTITIONS):
-        await catalog.insert_partition(Partition(f"p{n}", (f"http://p{n}.example:8888",)))
+        await catalog.partitions.insert(Partition(f"p{n}", (f"http://p{n}.example:8888",)))
     return catalog
 
 

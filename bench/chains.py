@@ -54,7 +54,7 @@ async def place(uri: str) -> None:
     catalog = await open_catalog(uri)
     for name, segments in CHAINS.items():
         placement = Placement(HEADERS["X-Project-Id"], name, 1, PlacementState.OPEN, segments, born=name)
-        await catalog.insert_placement(placement)
+        await catalog.placements.insert(placement)
     await catalog.close()
 
 

@@ -9,6 +9,7 @@ the feed for all.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import random
 import socket
@@ -25,7 +26,8 @@ import bson
 from catalog.interface import Catalog
 from catalog.model import Change, ChangeSubject, Member, QueueKey, Seal
 from catalog.opening import open_catalog
-from catalog.sqlite import members as sqlite_members
+from catalog.sqlite.file import CatalogFile
+from catalog.sqlite.members import SQLiteMembers
 from marconi_proxy.front_door.membership import CAPABILITIES
 
 # A member renews so many times within its lease.
@@ -57,7 +59,7 @@ class Crowd:
         catalog = await open_catalog(uri)
         try:
             for id_ in self._members:
-                await catalog.register_member(self._member(id_))
+                await catalog.members.register(self._member(id_))
             with _InMongoDB(uri, self._members) if uri.startswith("mongodb:") else _InSQLite(uri) as renewals:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._follow(catalog))
@@ -154,13 +156,14 @@ class _InMongoDB(ExitStack):
 class _InSQLite(ExitStack):
     def __init__(self, uri: str) -> None:
         super().__init__()
-        self._path = uri.removeprefix("sqlite:///")
-        self._connection = sqlite3.connect(self._path, timeout=30.0, isolation_level=None, check_same_thread=False)
+        path = uri.removeprefix("sqlite:///")
+        self._members = SQLiteMembers(CatalogFile(path))
+        self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
         self.callback(self._connection.close)
         self._connection.execute("PRAGMA synchronous=NORMAL")
 
     def renew(self, members: Iterable[Member]) -> None:
         for member in members:
             self._connection.execute("BEGIN IMMEDIATE")
-            sqlite_members.renew(self._connection, member, self._path)
+            inspect.unwrap(SQLiteMembers.renew)(self._members, self._connection, member)
             self._connection.execute("COMMIT")

@@ -116,7 +116,7 @@ async def register(uri: str, host: str) -> None:
     """Make a catalog with one partition, which is ``host``."""
     catalog = await open_catalog(uri)
     await catalog.init()
-    await catalog.insert_partition(Partition("stub", (host,), api_versions=API_VERSIONS, api_versions_set=True))
+    await catalog.partitions.insert(Partition("stub", (host,), api_versions=API_VERSIONS, api_versions_set=True))
     await catalog.close()
 
 

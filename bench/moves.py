@@ -56,7 +56,7 @@ from typing import NamedTuple
 
 from bench.crowd import attend
 from catalog.interface import Catalog
-from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, Placement, PlacementState, Segment
+from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, Placement, PlacementState, QueueKey, Segment
 from catalog.opening import open_catalog
 from tests.checker.judge import Violation, judge
 from tests.checker.record import History
@@ -89,7 +89,6 @@ BORN = "0123456789abcdef"
 # was in step; what is left is the switch.
 PARTS = ("seal_ms", "acks_ms", "in_step_ms")
 _SWITCHED = frozenset({MoveState.DRAINING, MoveState.LINGERING, MoveState.RETIRED, *FINISHED_STATES})
-_UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 
 
 class Scale(NamedTuple):
@@ -173,17 +172,17 @@ class Bench:
         node.close()
         placements = [Placement(PROJECT, n, 1, PlacementState.OPEN, (Segment(0, source, n),), born=BORN) for n in names]
         for start in range(0, len(placements), BATCH):
-            await catalog.insert_placements(placements[start : start + BATCH])
+            await catalog.placements.insert_many(placements[start : start + BATCH])
         proxy = self._system.doors[0]
         await asyncio.to_thread(proxy.run, "move", "tenant", PROJECT, "--to", target, "--pin", "--yes", "--no-wait")
-        (plan,) = await catalog.list_plans(limit=1)
+        (plan,) = await catalog.plans.find(limit=1)
         enough = min(self._moves, len(names))
         deadline = time.monotonic() + PATIENCE + enough
         while len(self.moves) < enough:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"plan {plan.id} has switched {len(self.moves)} queues, and not {enough}")
             await asyncio.sleep(1.0)
-            self.moves = await catalog.list_moves(plan=plan.id, states=_SWITCHED, limit=BATCH)
+            self.moves = await catalog.moves.find(plan=plan.id, states=_SWITCHED, limit=BATCH)
             self.runnable.append(runnable())
         with suppress(CommandFailed):  # it has ended by itself
             await asyncio.to_thread(proxy.run, "plan", "stop", plan.id)
@@ -216,7 +215,7 @@ class Bench:
         """Order a move and return its id. Waits until the last one of this queue has ended: else that would go on."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            if await catalog.list_moves(project=PROJECT, queue=queue, states=_UNFINISHED, limit=1):
+            if await catalog.moves.under_way(QueueKey(PROJECT, queue)) is not None:
                 await asyncio.sleep(0.1)
                 continue
             reply = await self._admin.ask("POST", "/v1/moves", {"project": PROJECT, "queue": queue, "to": target})
@@ -231,7 +230,7 @@ class Bench:
         """Return the move when its queue is switched, or when its seal was aborted for the first time."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            move = await catalog.get_move(id_)
+            move = await catalog.moves.get(id_)
             if move is None:
                 raise RuntimeError(f"move {id_} is gone")
             sealed = [n for n, entry in enumerate(move.log) if entry.state is MoveState.SEALING]
@@ -296,10 +295,12 @@ async def stock(uri: str, partitions: Sequence[str], finished: int) -> None:
     catalog = await open_catalog(uri)
     try:
         await catalog.init()
-        token = await catalog.begin_load(replace=False)
+        token = await catalog.backups.begin_load(replace=False)
         for start in range(0, finished, BATCH):
-            await catalog.load(token, [ended_move(n, *partitions) for n in range(start, min(start + BATCH, finished))])
-        await catalog.end_load(token)
+            await catalog.backups.load(
+                token, [ended_move(n, *partitions) for n in range(start, min(start + BATCH, finished))]
+            )
+        await catalog.backups.end_load(token)
     finally:
         await catalog.close()
 

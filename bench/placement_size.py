@@ -49,7 +49,7 @@ async def _prepare(uri: str) -> None:
     catalog: Catalog = await open_catalog(uri)
     await catalog.init()
     for one in _PARTITIONS:
-        await catalog.insert_partition(one)
+        await catalog.partitions.insert(one)
     await catalog.close()
 
 

@@ -160,53 +160,22 @@ class MoveUnderWay(CatalogError):
         self.current = current
 
 
-class MoveHeld(CatalogError):
-    """Another one drives the move: ``holder``."""
+class LockHeld(CatalogError):
+    """Another process has the lock of ``what``: ``holder``."""
 
-    def __init__(self, move_id: str, holder: Holder) -> None:
-        super().__init__(f"move {move_id} is held by {holder.name}")
-        self.move_id = move_id
+    def __init__(self, what: str, holder: Holder) -> None:
+        super().__init__(f"{what} is held by {holder.name}")
+        self.what = what
         self.holder = holder
 
 
-class MoveNotHeld(CatalogError):
-    """The hold of a move under this token has ended: whoever had it must let the move be, for others may have it."""
+class LockLost(CatalogError):
+    """The lock of ``what`` is no longer held under ``token``: the process that had it must stop, for others may have
+    acquired it."""
 
-    def __init__(self, move_id: str, token: int) -> None:
-        super().__init__(f"move {move_id} is not held under token {token} any more")
-        self.move_id = move_id
-        self.token = token
-
-
-class WalkHeld(CatalogError):
-    """Another one walks over the placements: ``holder``."""
-
-    def __init__(self, holder: Holder) -> None:
-        super().__init__(f"the statistics are being made by {holder.name}")
-        self.holder = holder
-
-
-class WalkNotHeld(CatalogError):
-    """The hold of the walk under this token has ended: others may walk."""
-
-    def __init__(self, token: int) -> None:
-        super().__init__(f"the walk is not held under token {token} any more")
-        self.token = token
-
-
-class AuditHeld(CatalogError):
-    """Another one audits in the background: ``holder``."""
-
-    def __init__(self, holder: Holder) -> None:
-        super().__init__(f"the catalog is being verified by {holder.name}")
-        self.holder = holder
-
-
-class AuditNotHeld(CatalogError):
-    """The hold of the audit under this token has ended: others may be at it."""
-
-    def __init__(self, token: int) -> None:
-        super().__init__(f"the audit is not held under token {token} any more")
+    def __init__(self, what: str, token: int) -> None:
+        super().__init__(f"{what} is not held under token {token} any more")
+        self.what = what
         self.token = token
 
 

@@ -8,14 +8,13 @@ import random
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Any, TypeVar
 
-from catalog.errors import AuditHeld, CatalogError, MoveHeld, WalkHeld
+from catalog.errors import CatalogError, LockHeld, LockLost
 from catalog.model import Holder
 from catalog.unchanged import Unchanged
 from marconi_proxy.clock import Clock
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
-Held = TypeVar("Held", MoveHeld, WalkHeld, AuditHeld)
 
 # Seconds between two looks at whether it is one's turn, at most.
 LOOK = 60.0
@@ -42,16 +41,11 @@ async def ended(tasks: Iterable[asyncio.Task[Any] | None], again: float = _AGAIN
 
 
 async def take_turns(
-    visit: Callable[[], Awaitable[float]],
-    held: type[CatalogError],
-    lost: type[CatalogError],
-    clock: Clock,
-    chance: random.Random,
-    log: logging.Logger,
+    visit: Callable[[], Awaitable[float]], clock: Clock, chance: random.Random, log: logging.Logger
 ) -> None:
     """Visit for ever what only one of several processes is at, whatever goes wrong.
 
-    ``visit`` returns after how many seconds to come again; it raises ``held`` while another one is at it, and ``lost``
+    ``visit`` returns after how many seconds to come again; it raises LockHeld while another one is at it, and LockLost
     if it was taken away meanwhile.
     """
     troubled = False
@@ -60,9 +54,9 @@ async def take_turns(
         try:
             wait = await visit()
             troubled = False
-        except held as error:
+        except LockHeld as error:
             log.debug("%s", error)
-        except lost as error:
+        except LockLost as error:
             log.warning("%s: another one goes on", error)
         except CatalogError as error:
             if not troubled:
@@ -73,17 +67,15 @@ async def take_turns(
         await clock.sleep(wait * chance.uniform(0.7, 1.3))
 
 
-async def take_lock(
-    watched: Unchanged[K], lock: K, take: Callable[[Holder | None], Awaitable[T]], held: type[Held]
-) -> T:
+async def take_lock(watched: Unchanged[K], lock: K, take: Callable[[Holder | None], Awaitable[T]]) -> T:
     """Take a lock, also over a process that was ``watched`` without a renewal for as long as it had promised to renew.
 
-    ``take`` takes the lock, over the holder that it is given, if any; it raises ``held``, and so does this.
+    ``take`` takes the lock, over the holder that it is given, if any; it raises LockHeld, and so does this.
     """
     asked = watched.now()
     try:
         return await take(None)
-    except held as error:
+    except LockHeld as error:
         if watched.seen(lock, error.holder, asked) <= error.holder.patience:
             raise
         return await take(error.holder)

@@ -40,11 +40,11 @@ async def export(catalog: Catalog, stream: BinaryIO, now: datetime, seen: Seen) 
     """Write a backup of the catalog, as of one instant; return how many values there are of each kind.
 
     ``seen`` is called after every batch with how many there are so far. The stream is written in threads, for it may be
-    a pipe that nobody reads right now. Raises OSError, and what ``Catalog.check`` and ``Catalog.snapshot`` raise.
+    a pipe that nobody reads right now. Raises OSError, and what ``Catalog.check`` and ``BackupStore.snapshot`` raise.
     """
     await catalog.check()
     writer = _Writer(stream)
-    async with aclosing(catalog.snapshot()) as batches:
+    async with aclosing(catalog.backups.snapshot()) as batches:
         await asyncio.to_thread(writer.write, header_line(now))
         async for batch in batches:
             await asyncio.to_thread(writer.write_values, batch)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from catalog.backup.reading import Backup
-from catalog.errors import CatalogInUse, LoadUnfinished, MoveHeld, NotEmpty
+from catalog.errors import CatalogInUse, LoadUnfinished, LockHeld, NotEmpty
 from catalog.interface import Catalog
 from catalog.model import COMING_STATES, UNFINISHED_STATES, Holder, Kept, Move, Placement
 
@@ -84,11 +84,11 @@ async def let_lapse(
 
 async def _signs(catalog: Catalog) -> dict[tuple[str, str], _Sign]:
     signs = {
-        ("member", member.id): _Sign(member.stamp, member.patience, partial(catalog.expire_member, member))
-        for member in await catalog.list_members()
+        ("member", member.id): _Sign(member.stamp, member.patience, partial(catalog.members.expire, member))
+        for member in await catalog.members.all()
     }
     after = None
-    while moves := await catalog.list_moves(states=UNFINISHED_STATES, after=after, limit=_PAGE):
+    while moves := await catalog.moves.find(states=UNFINISHED_STATES, after=after, limit=_PAGE):
         after = moves[-1].id
         for move in moves:
             if move.holder is not None:
@@ -98,10 +98,10 @@ async def _signs(catalog: Catalog) -> dict[tuple[str, str], _Sign]:
 
 
 async def _take_and_release(catalog: Catalog, move_id: str, holder: Holder) -> None:
-    with suppress(MoveHeld):
-        taken = await catalog.take_move(move_id, "import", holder.seconds, over=holder)
+    with suppress(LockHeld):
+        taken = await catalog.moves.lock(move_id).acquire("import", holder.seconds, over=holder)
         assert taken.holder is not None
-        await catalog.release_move(move_id, taken.holder.token)
+        await catalog.moves.lock(move_id).release(taken.holder.token)
 
 
 async def load(catalog: Catalog, stream: BinaryIO, now: float, *, replace: bool, seen: Seen) -> dict[str, int]:
@@ -119,17 +119,17 @@ async def load(catalog: Catalog, stream: BinaryIO, now: float, *, replace: bool,
     batches = backup.batches()
     batch = await asyncio.to_thread(next, batches, None)
     try:
-        token = await catalog.begin_load(replace=replace)
+        token = await catalog.backups.begin_load(replace=replace)
     except (NotEmpty, CatalogInUse):
         raise
     except BaseException as error:
         raise HalfLoaded(emptied=False) from error
     try:
         while batch:
-            await catalog.load(token, [_restored(value, now) for value in batch])
+            await catalog.backups.load(token, [_restored(value, now) for value in batch])
             seen(backup)
             batch = await asyncio.to_thread(next, batches, None)
-        await catalog.end_load(token)
+        await catalog.backups.end_load(token)
     except BaseException as error:
         raise HalfLoaded(emptied=True) from error
     return backup.counts

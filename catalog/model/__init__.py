@@ -15,7 +15,6 @@ One module for each noun; everybody imports from here.
 from catalog.model.audit import Audit
 from catalog.model.change import Change, ChangeSubject, Synced
 from catalog.model.kept import AT_A_TIME, KINDS, Kept, above_all
-from catalog.model.key import NO_PROJECT, TOPIC_PREFIX, QueueKey
 from catalog.model.member import UNPROMISED_LEASE, Member
 from catalog.model.move import (
     COMING_STATES,
@@ -31,7 +30,17 @@ from catalog.model.move import (
     MoveState,
 )
 from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, address_of, check_host
-from catalog.model.placement import LISTED_STATES, RARE_STATES, Placement, PlacementState, Seal, Segment
+from catalog.model.placement import (
+    LISTED_STATES,
+    NO_PROJECT,
+    RARE_STATES,
+    TOPIC_PREFIX,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Seal,
+    Segment,
+)
 from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState, WholePlan
 from catalog.model.progress import FAILURES, Ending, Outcome, Progress
 from catalog.model.statistics import Statistics, StatisticsSubject, Walk

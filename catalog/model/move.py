@@ -18,7 +18,7 @@ from catalog.model.field import (
     json_object,
     one_line,
 )
-from catalog.model.key import NO_PROJECT, QueueKey
+from catalog.model.placement import NO_PROJECT, QueueKey
 
 # Seconds without a renewal after which a hold counts as ended of which no promise is known: that of a mover of an
 # earlier release.

@@ -8,7 +8,16 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from catalog.model.field import check_count, check_id, check_key, check_queue, check_time, is_int
-from catalog.model.key import NO_PROJECT, QueueKey
+
+NO_PROJECT = ""
+TOPIC_PREFIX = "~"
+
+
+class QueueKey(NamedTuple):
+    """What a placement is about: (project, queue). Sorts as the catalog sorts."""
+
+    project: str
+    queue: str
 
 
 class PlacementState(StrEnum):

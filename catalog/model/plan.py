@@ -24,7 +24,7 @@ from catalog.model.field import (
     check_time,
     json_object,
 )
-from catalog.model.key import NO_PROJECT, QueueKey
+from catalog.model.placement import NO_PROJECT, QueueKey
 from catalog.model.progress import Ending, Outcome, Progress
 
 # What an operator can still look through, and the admin API answers at a time.

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from catalog.model.field import check_count, check_key, check_partition_name, check_time
-from catalog.model.key import NO_PROJECT, QueueKey
 from catalog.model.move import Holder
+from catalog.model.placement import NO_PROJECT, QueueKey
 
 
 class StatisticsSubject(StrEnum):

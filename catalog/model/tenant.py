@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog.model.field import check_key, check_partition_name, is_int
-from catalog.model.key import NO_PROJECT
+from catalog.model.placement import NO_PROJECT
 
 # So many partitions are more than there are.
 MAX_SPREAD = 1000

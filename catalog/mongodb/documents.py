@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from catalog.model import Move, Partition, Placement, Plan, PlannedMove, QueueKey, Tenant
 from catalog.model.plan import from_version_3
-from catalog.mongodb import lock
+from catalog.mongodb.lock import holder_of
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ def move_document(move: Move) -> dict[str, Any]:
 
 def read_move(document: Mapping[str, Any]) -> Move:
     """Read a move. Raises ValueError, TypeError or KeyError if it is none."""
-    holder = lock.holder_of(document)
+    holder = holder_of(document)
     return Move.from_json({**document, "id": document["_id"], "holder": None if holder is None else holder.to_json()})
 
 

@@ -1,4 +1,4 @@
-"""The mark of a catalog that is being loaded from a backup; ``loading`` tells who writes it and when."""
+"""The mark of a catalog that is being loaded from a backup; ``backups`` says what writes it and when."""
 
 from __future__ import annotations
 

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from catalog.errors import NotRegistered
+from catalog.interface.members import MemberStore
 from catalog.model import Member
 from catalog.mongodb.mark import is_marked
+from catalog.mongodb.store import finished
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Collection, Store
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 _STAMPED = {"$currentDate": {"renewed": True}}
 
 
-class Members:
-    """The verbs of the interface that concern members."""
+class MongoDBMembers(MemberStore):
+    """``Catalog.members``."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -29,8 +31,8 @@ class Members:
         # few have changed.
         self._listed: dict[str, tuple[dict[str, Any], Member]] = {}
 
+    @finished
     async def register(self, member: Member) -> None:
-        """Store it, whether it is there or not, as ``Catalog.register_member``."""
         async with self._store.conversation() as session:
             update = {"$set": _document(member), **_STAMPED}
             stored = await self._stored.update_one({"_id": member.id}, update, upsert=True, session=session)
@@ -41,12 +43,11 @@ class Members:
                 await self._stored.delete_one({"_id": member.id}, session=session)
         raise self._store.unavailable("it is being loaded from a backup")
 
+    @finished
     async def renew(self, member: Member) -> None:
-        """Renew it, as ``Catalog.renew_member``.
-
-        One command, for each worker sends it every few seconds and for each seal. The mark is not looked for: a load
-        that finds a member listed is refused, and one that finds none lets none register, so none is left to renew.
-        """
+        # One command, for each worker sends it every few seconds and for each seal. The mark is not looked for: a load
+        # that finds a member listed is refused, and one that finds none lets none register, so none is left to renew.
+        #
         # A member of a release before has no beat, and null is less than any number.
         earlier = {"_id": member.id, "$or": [{"beat": {"$lt": member.beat}}, {"beat": None}]}
         async with self._store.conversation() as session:
@@ -56,7 +57,7 @@ class Members:
             ):
                 raise NotRegistered(member.id)
 
-    async def list_all(self) -> list[Member]:
+    async def all(self) -> list[Member]:
         """Return all of them, by id."""
         async with self._store.conversation() as session:
             documents = await self._stored.find({}, sort=[("_id", 1)], session=session).to_list()
@@ -76,7 +77,6 @@ class Members:
             await self._stored.delete_one({"_id": member_id}, session=session)
 
     async def expire(self, member: Member) -> bool:
-        """Forget it unless it has renewed, as ``Catalog.expire_member``."""
         beat, _, renewed = member.stamp.partition(":")
         same = {"_id": member.id, "beat": int(beat) if beat else None, "renewed": _time(renewed)}
         async with self._store.conversation() as session:

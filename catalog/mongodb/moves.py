@@ -10,20 +10,20 @@ from collections.abc import Collection as Several
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay
-from catalog.model import FEW_STATES, UNFINISHED_STATES, HeldWrites, Holder, Move, MoveState
-from catalog.mongodb import lock
+from catalog.errors import LockLost, MoveConflict, MoveUnderWay
+from catalog.interface.moves import HeldWritesStore, MoveStore
+from catalog.model import FEW_STATES, UNFINISHED_STATES, HeldWrites, Move, MoveState, QueueKey
 from catalog.mongodb.documents import move_document, read, read_move
+from catalog.mongodb.lock import FREE, MongoDBLock, held
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Collection, Session, Store
 
 
-class Moves:
-    """The verbs of the interface that concern moves."""
+class MongoDBMoves(MoveStore):
+    """``Catalog.moves``."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -36,8 +36,7 @@ class Moves:
             return await self._one({"_id": move_id}, session)
 
     async def insert(self, move: Move) -> None:
-        """Store a new one, as ``Catalog.insert_move``."""
-        document = move_document(move) | lock.FREE | {"token": 0}
+        document = move_document(move) | FREE | {"token": 0}
         async with self._store.conversation() as session:
             document["ended"] = await self._end(move, session)
             while True:
@@ -55,10 +54,9 @@ class Moves:
                 # The other one was finished in between.
 
     async def replace(self, move: Move, token: int | None) -> None:
-        """Compare-and-set, as ``Catalog.replace_move``."""
         expected: dict[str, Any] = {"_id": move.id, "version": move.version - 1}
         if token is not None:
-            expected |= lock.held(token)
+            expected |= held(token)
         document = move_document(move)
         del document["_id"]
         async with self._store.conversation() as session:
@@ -77,22 +75,22 @@ class Moves:
                 if stored is None:
                     raise MoveConflict(move.id, None)
                 if token is not None and (stored.holder is None or stored.holder.token != token):
-                    raise MoveNotHeld(move.id, token)
+                    raise LockLost(_what(move.id), token)
                 if stored.version != move.version - 1:
                     raise MoveConflict(move.id, stored)
 
-    async def list_all(
+    async def find(
         self,
-        project: str | None,
-        queue: str | None,
-        partition: str | None,
-        states: Several[MoveState] | None,
-        plan: str | None,
-        ids: Several[str] | None,
-        after: str | None,
+        *,
+        project: str | None = None,
+        queue: str | None = None,
+        partition: str | None = None,
+        states: Several[MoveState] | None = None,
+        plan: str | None = None,
+        ids: Several[str] | None = None,
+        after: str | None = None,
         limit: int,
     ) -> list[Move]:
-        """Return those that pass every filter, as ``Catalog.list_moves``."""
         filters = {"project": project, "queue": queue, "partitions": partition, "plan": plan}
         condition: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
         if states is not None:
@@ -110,8 +108,12 @@ class Moves:
         async with self._store.conversation() as session:
             return await self._find(condition, limit, session, "plan_and_state" if few else None)
 
-    async def list_ended(self, keep: int, skip: int, limit: int) -> list[Move]:
-        """Return finished ones in the order of their ends, as ``Catalog.list_ended_moves``."""
+    async def under_way(self, key: QueueKey) -> Move | None:
+        unfinished = {"project": key.project, "queue": key.queue, "unfinished": True}
+        async with self._store.conversation() as session:
+            return await self._one(unfinished, session)
+
+    async def find_ended(self, *, keep: int, skip: int, limit: int) -> list[Move]:
         if limit < 1:
             return []
         async with self._store.conversation() as session:
@@ -126,7 +128,6 @@ class Moves:
         return [self._read(document) for document in documents if _order(document) <= _order(last)]
 
     async def remove(self, ids: Several[str]) -> None:
-        """Remove finished ones, as ``Catalog.remove_moves``."""
         finished = {"_id": {"$in": list(ids)}, "unfinished": False}
         async with self._store.conversation() as session:
             # Their records last: a crash before leaves those, and the removal is repeated.
@@ -141,60 +142,8 @@ class Moves:
                 await self._stored.distinct("holder", {"unfinished": True, "holder": {"$ne": None}}, session=session)
             )
 
-    async def take(self, move_id: str, holder: str, seconds: float, over: Holder | None) -> Move:
-        """Begin a hold, as ``Catalog.take_move``."""
-        free = {"_id": move_id, **lock.free_for(holder, over)}
-        async with self._store.conversation() as session:
-            while True:
-                taken = await self._stored.find_one_and_update(
-                    free, lock.taken(holder, seconds), return_document=ReturnDocument.AFTER, session=session
-                )
-                if taken is not None:
-                    return self._read(taken)
-                stored = await self._one({"_id": move_id}, session)
-                if stored is None:
-                    raise MoveConflict(move_id, None)
-                if stored.holder is not None and stored.holder.name != holder and stored.holder != over:
-                    raise MoveHeld(move_id, stored.holder)
-
-    async def renew(self, move_id: str, token: int, seconds: float) -> None:
-        """Prolong a hold, as ``Catalog.renew_move``."""
-        async with self._store.conversation() as session:
-            result = await self._stored.update_one(
-                {"_id": move_id, **lock.held(token)}, lock.renewed(seconds), session=session
-            )
-        if not result.matched_count:
-            raise MoveNotHeld(move_id, token)
-
-    async def release(self, move_id: str, token: int) -> None:
-        """End a hold, as ``Catalog.release_move``."""
-        async with self._store.conversation() as session:
-            await self._stored.update_one({"_id": move_id, "token": token}, {"$set": lock.FREE}, session=session)
-
-    async def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
-        """Store what a member says, as ``Catalog.put_held_writes``."""
-        wanted = {"_id": {"$in": list(found)}, "unfinished": True}
-        async with self._store.conversation() as session:
-            # One that ends after this look may keep what is stored now, until its record is removed.
-            for move_id in await self._stored.distinct("_id", wanted, session=session):
-                document = {"move": move_id, **found[move_id].to_json()}
-                await self._held_writes.replace_one(
-                    {"_id": f"{move_id}\0{found[move_id].member}"}, document, upsert=True, session=session
-                )
-
-    async def list_held_writes(self, move_id: str) -> list[HeldWrites]:
-        """Return what members said of a move, by their ids."""
-        async with self._store.conversation() as session:
-            documents = await self._held_writes.find(_of(move_id), sort=[("_id", 1)], session=session).to_list()
-        try:
-            return [HeldWrites.from_json(document) for document in documents]
-        except (ValueError, TypeError, KeyError) as error:
-            raise self._store.unavailable(f"held_writes: a document is damaged ({error!r})") from error
-
-    async def remove_held_writes(self, move_id: str) -> None:
-        """Forget what members said of a move."""
-        async with self._store.conversation() as session:
-            await self._held_writes.delete_many(_of(move_id), session=session)
+    def lock(self, move_id: str) -> MongoDBLock[Move]:
+        return _MoveLock(self._store, self._stored, move_id, _what(move_id), self._read)
 
     async def _end(self, move: Move, session: Session) -> int | None:
         """Return the number that the end of a move has among those of others, None if it has not ended.
@@ -227,6 +176,48 @@ class Moves:
             return read(read_move, document)
         except ValueError as error:
             raise self._store.unavailable(f"moves: {error}") from error
+
+
+class _MoveLock(MongoDBLock[Move]):
+    async def _store_first(self, session: Session) -> None:
+        raise MoveConflict(self._id, None)
+
+
+class MongoDBHeldWrites(HeldWritesStore):
+    """``Catalog.held_writes``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._stored: Collection = store.database["held_writes"]
+        self._moves: Collection = store.database["moves"]
+
+    async def put(self, found: Mapping[str, HeldWrites]) -> None:
+        wanted = {"_id": {"$in": list(found)}, "unfinished": True}
+        async with self._store.conversation() as session:
+            # One that ends after this look may keep what is stored now, until its record is removed.
+            for move_id in await self._moves.distinct("_id", wanted, session=session):
+                document = {"move": move_id, **found[move_id].to_json()}
+                await self._stored.replace_one(
+                    {"_id": f"{move_id}\0{found[move_id].member}"}, document, upsert=True, session=session
+                )
+
+    async def find(self, move_id: str) -> list[HeldWrites]:
+        """Return what members said of a move, by their ids."""
+        async with self._store.conversation() as session:
+            documents = await self._stored.find(_of(move_id), sort=[("_id", 1)], session=session).to_list()
+        try:
+            return [HeldWrites.from_json(document) for document in documents]
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._store.unavailable(f"held_writes: a document is damaged ({error!r})") from error
+
+    async def remove(self, move_id: str) -> None:
+        """Forget what members said of a move."""
+        async with self._store.conversation() as session:
+            await self._stored.delete_many(_of(move_id), session=session)
+
+
+def _what(move_id: str) -> str:
+    return f"move {move_id}"
 
 
 def _of(move_id: str) -> dict[str, Any]:

@@ -30,15 +30,17 @@ from uuid import uuid4
 from pymongo.errors import DuplicateKeyError
 
 from catalog.errors import HostTaken, PartitionConflict, PartitionInUse
+from catalog.interface.partitions import PartitionStore
 from catalog.model import COMING_STATES, Partition
 from catalog.mongodb.documents import partition_document, read, read_partition
+from catalog.mongodb.store import finished
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import Collection, Session, Store
 
 
-class Partitions:
-    """The verbs of the interface that concern partitions. Methods with a session belong to a larger conversation."""
+class MongoDBPartitions(PartitionStore):
+    """``Catalog.partitions``. Methods with a session belong to a larger conversation."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -51,14 +53,13 @@ class Partitions:
         async with self._store.conversation() as session:
             return await self._get(name, session)
 
-    async def list_all(self) -> list[Partition]:
+    async def all(self) -> list[Partition]:
         """Return all of them, by name."""
         async with self._store.conversation() as session:
             documents = await self._stored.find({}, sort=[("_id", 1)], session=session).to_list()
         return [self._read(document) for document in documents]
 
     async def insert(self, partition: Partition) -> None:
-        """Store a new one, as ``Catalog.insert_partition``."""
         async with self._store.conversation() as session:
             while True:
                 document = await self._stored.find_one({"_id": partition.name}, session=session)
@@ -76,7 +77,7 @@ class Partitions:
                 raise PartitionConflict(partition.name, current)
 
     async def replace(self, partition: Partition) -> None:
-        """Compare-and-set, as ``Catalog.replace_partition``. Takes the mark of a removal away."""
+        # Takes the mark of a removal away, too.
         expected = {"_id": partition.name, "version": partition.version - 1}
         async with self._store.conversation() as session:
             while True:
@@ -95,8 +96,9 @@ class Partitions:
                     if result.matched_count:
                         return
 
+    @finished
     async def remove(self, name: str) -> None:
-        """Remove it, as ``Catalog.remove_partition``. The order of the steps is explained above."""
+        # The order of the steps is explained above.
         async with self._store.conversation() as session:
             while True:
                 # The mark is this removal's own, so that it cannot delete what was revived and marked anew.

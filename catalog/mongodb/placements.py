@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from catalog.errors import Conflict, PartitionUnknown
+from catalog.interface.placements import PlacementStore
 from catalog.model import LISTED_STATES, RARE_STATES, Placement, PlacementState, QueueKey
 from catalog.mongodb.documents import (
     id_range,
@@ -21,9 +22,10 @@ from catalog.mongodb.documents import (
     this_placement,
 )
 from catalog.mongodb.schema import BY_KEY, BY_PARTITION, BY_RARE_STATE, BY_RARE_STATE_AND_PARTITION
+from catalog.mongodb.store import finished
 
 if TYPE_CHECKING:
-    from catalog.mongodb.partitions import Partitions
+    from catalog.mongodb.partitions import MongoDBPartitions
     from catalog.mongodb.store import Collection, Session, Store
 
 _LISTED = sorted(state.value for state in LISTED_STATES)
@@ -39,13 +41,13 @@ _FIRST_LOOK = 1000
 _COUNT_TIMEOUT = 60.0
 
 
-class Placements:
-    """The verbs of the interface that concern placements.
+class MongoDBPlacements(PlacementStore):
+    """``Catalog.placements``.
 
     All writes put whole documents (insert, replace, delete), so that each change event carries its own epoch.
     """
 
-    def __init__(self, store: Store, partitions: Partitions) -> None:
+    def __init__(self, store: Store, partitions: MongoDBPartitions) -> None:
         self._store = store
         self._partitions = partitions
         self._stored: Collection = store.database["placements"]
@@ -55,8 +57,8 @@ class Placements:
         async with self._store.conversation() as session:
             return await self._get(key, session)
 
+    @finished
     async def insert(self, placement: Placement) -> tuple[Placement, bool]:
-        """Insert-or-get, as ``Catalog.insert_placement``."""
         _require_born(placement)
         names = _partitions(placement)
         async with self._store.conversation() as session:
@@ -78,13 +80,13 @@ class Placements:
                     raise PartitionUnknown(unfit[0])
                 return stored, True
 
-    async def insert_many(self, placements: Sequence[Placement]) -> list[Placement]:
-        """Insert-or-get of many, as ``Catalog.insert_placements``."""
-        wanted: dict[QueueKey, Placement] = {}
-        for placement in placements:
+    @finished
+    async def insert_many(self, wanted: Sequence[Placement]) -> list[Placement]:
+        firsts: dict[QueueKey, Placement] = {}
+        for placement in wanted:
             _require_born(placement)
-            wanted.setdefault(placement.key, placement)
-        first = list(wanted.values())
+            firsts.setdefault(placement.key, placement)
+        first = list(firsts.values())
         stored: dict[QueueKey, Placement] = {}
         for n in range(0, len(first), _BATCH):
             async with self._store.conversation() as session:
@@ -92,7 +94,7 @@ class Placements:
                 while missing:
                     stored |= await self._insert_some(missing, session)
                     missing = [placement for placement in missing if placement.key not in stored]
-        return [stored[placement.key] for placement in placements]
+        return [stored[placement.key] for placement in wanted]
 
     async def _insert_some(self, placements: Sequence[Placement], session: Session) -> dict[QueueKey, Placement]:
         """Take the steps of ``insert`` for all of them at once; return what is stored for each.
@@ -118,8 +120,8 @@ class Placements:
             raise PartitionUnknown(min(gone))
         return stored
 
+    @finished
     async def replace(self, placement: Placement) -> None:
-        """Compare-and-set, as ``Catalog.replace_placement``."""
         names = _partitions(placement)
         async with self._store.conversation() as session:
             while True:
@@ -144,7 +146,6 @@ class Placements:
                 return
 
     async def remove(self, key: QueueKey, epoch: int, born: str) -> None:
-        """Remove that of this epoch and life, as ``Catalog.remove_placement``."""
         async with self._store.conversation() as session:
             while not await self._removed(key, epoch, born, session):
                 stored = await self._get(key, session)
@@ -154,13 +155,11 @@ class Placements:
                     raise Conflict(stored)
 
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
-        """One range of ``_id``, as ``Catalog.list_queues``."""
         return await self._list(_listed(project, after, before), limit)
 
     async def search_queues(
-        self, project: str, after: str, before: str, limit: int, containing: str, examine: int
+        self, project: str, after: str, before: str, limit: int, *, containing: str, examine: int
     ) -> tuple[list[Placement], str | None]:
-        """One range of ``_id``, no longer than ``examine`` documents, as ``Catalog.search_queues``."""
         found: list[Placement] = []
         bounds = _bounds(project, after, before)
         async with self._store.conversation() as session:
@@ -189,15 +188,15 @@ class Placements:
         async with self._store.conversation(_COUNT_TIMEOUT) as session:
             return await self._stored.count_documents(_listed(project, after, before), session=session)
 
-    async def list_all(
+    async def find(
         self,
-        project: str | None,
-        partitions: Several[str] | None,
-        states: Several[PlacementState] | None,
-        after: QueueKey | None,
+        *,
+        project: str | None = None,
+        partitions: Several[str] | None = None,
+        states: Several[PlacementState] | None = None,
+        after: QueueKey | None = None,
         limit: int,
     ) -> list[Placement]:
-        """Ranges of one index, merged by the server, as ``Catalog.list_placements``."""
         index = _index(partitions, states)
         pages = [
             await self._list(condition, limit, index) for condition in _filters(project, partitions, states, after)
@@ -209,9 +208,12 @@ class Placements:
         return [placement for _, placement in sorted(merged.items())][: max(limit, 0)]
 
     async def count(
-        self, project: str | None, partitions: Several[str] | None, states: Several[PlacementState] | None
+        self,
+        *,
+        project: str | None = None,
+        partitions: Several[str] | None = None,
+        states: Several[PlacementState] | None = None,
     ) -> int:
-        """Count what ``list_all`` would show in all."""
         if (partitions is not None and not partitions) or (states is not None and not states):
             return 0
         condition = _filter(project, partitions, states, None)

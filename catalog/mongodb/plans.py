@@ -11,7 +11,8 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from catalog.errors import PlanConflict
-from catalog.model import Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey
+from catalog.interface.plans import PlannedMoveStore, PlanStore
+from catalog.model import Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey, WholePlan
 from catalog.mongodb.documents import (
     changing_plan,
     plan_document,
@@ -32,13 +33,13 @@ _BATCH = 500
 _DUPLICATE_KEY = 11000
 
 
-class Plans:
-    """The verbs of the interface that concern plans. Writes put whole documents, or all that changes in one."""
+class MongoDBPlans(PlanStore):
+    """``Catalog.plans``. Writes put whole documents, or all that changes in one."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, moves: MongoDBPlannedMoves) -> None:
         self._store = store
+        self._moves = moves
         self._stored: Collection = store.database["plans"]
-        self._moves: Collection = store.database["planned_moves"]
 
     async def get(self, plan_id: str) -> Plan | None:
         """Return the plan, None if there is none."""
@@ -46,32 +47,28 @@ class Plans:
             document = await self._stored.find_one({"_id": plan_id}, session=session)
         return None if document is None else await self._read(document)
 
-    async def there(self, plan_id: str) -> bool:
+    async def exists(self, plan_id: str) -> bool:
         """Return whether the plan exists."""
         async with self._store.conversation() as session:
             return await self._stored.find_one({"_id": plan_id}, {"_id": 1}, session=session) is not None
 
     async def remove(self, plan_id: str, version: int) -> None:
-        """Remove one of this version, as ``Catalog.remove_plan``."""
         async with self._store.conversation() as session:
             removed = await self._stored.delete_one({"_id": plan_id, "version": version}, session=session)
         if not removed.deleted_count and (stored := await self.get(plan_id)) is not None:
             raise PlanConflict(plan_id, stored)
         # A crash before leaves moves of a plan that is gone, which ``orphaned`` finds.
-        async with self._store.conversation(BATCH_TIMEOUT) as session:
-            await self._moves.delete_many({"plan": plan_id}, session=session)
+        await self._moves.remove_all(plan_id)
 
     async def orphaned(self) -> list[str]:
-        """Return the ids of plans that are gone and have moves, as ``Catalog.orphaned_plans``."""
+        named = await self._moves.plans()
         async with self._store.conversation(BATCH_TIMEOUT) as session:
-            # By the first field of an index: one step for each plan.
-            named = await self._moves.distinct("plan", session=session)
             there = await self._stored.distinct("_id", session=session)
-        return sorted(set(named).difference(there))
+        return sorted(named.difference(there))
 
-    async def insert(self, plan: Plan, moves: Several[PlannedMove]) -> None:
-        """Store a new one, as ``Catalog.insert_plan``."""
-        await self._insert_moves(moves)
+    async def insert(self, whole: WholePlan) -> None:
+        plan = whole.plan
+        await self._moves.insert(whole.moves)
         async with self._store.conversation() as session:
             try:
                 await self._stored.insert_one(plan_document(plan), session=session)
@@ -83,7 +80,6 @@ class Plans:
             raise PlanConflict(plan.id, stored)
 
     async def replace(self, plan: Plan) -> None:
-        """Compare-and-set, as ``Catalog.replace_plan``."""
         expected = {"_id": plan.id, "version": plan.version - 1, "progress": {"$exists": True}}
         while True:
             async with self._store.conversation() as session:
@@ -96,10 +92,14 @@ class Plans:
             if stored is None or stored.version != plan.version - 1:
                 raise PlanConflict(plan.id, stored)
 
-    async def list_all(
-        self, states: Several[PlanState] | None, active: bool, after: str | None, limit: int
+    async def find(
+        self,
+        *,
+        states: Several[PlanState] | None = None,
+        active: bool = False,
+        after: str | None = None,
+        limit: int,
     ) -> list[Plan]:
-        """Return those in one of the states, as ``Catalog.list_plans``."""
         condition: dict[str, Any] = {"_id": {"$gt": after or ""}}  # no id is empty
         if states is not None:
             condition["state"] = {"$in": [state.value for state in states]}
@@ -113,44 +113,6 @@ class Plans:
             documents = await cursor.to_list()
         found = [await self._read(document) for document in documents]
         return [plan for plan in found if plan is not None and (plan.active or not active)]
-
-    async def get_move(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
-        """Return the move of a queue that the plan has, None if it has none."""
-        condition = {"plan": plan_id, "project": key.project, "queue": key.queue}
-        async with self._store.conversation() as session:
-            document = await self._moves.find_one(condition, session=session)
-        return None if document is None else self._read_move(document)
-
-    async def list_moves(
-        self,
-        plan_id: str,
-        numbers: Several[int] | None,
-        outcomes: Several[Outcome | None] | None,
-        after: int,
-        before: int | None,
-        limit: int,
-    ) -> list[PlannedMove]:
-        """Return those that pass every filter, as ``Catalog.list_planned_moves``."""
-        condition: dict[str, Any] = {"plan": plan_id, "number": {"$gt": after}}
-        if before is not None:
-            condition["number"]["$lt"] = before
-        if numbers is not None:
-            condition["number"]["$in"] = list(numbers)
-        if outcomes is not None:
-            condition["outcome"] = {"$in": [outcome and outcome.value for outcome in outcomes]}
-        if limit < 1:
-            return []  # MongoDB takes 0 for "no limit"
-        async with self._store.conversation() as session:
-            cursor = self._moves.find(condition, sort=[("number", 1)], limit=limit, session=session)
-            documents = await cursor.to_list()
-        return [self._read_move(document) for document in documents]
-
-    async def end_moves(self, plan_id: str, endings: Several[Ending]) -> None:
-        """Write down how moves ended, as ``Catalog.end_planned_moves``."""
-        if endings:
-            async with self._store.conversation() as session:
-                updates = [_ended(plan_id, ending) for ending in endings]
-                await self._moves.bulk_write(updates, ordered=False, session=session)
 
     async def carry_over(self) -> None:
         """Bring plans of schema version 3 into the present shape, each as its next version, but for damaged ones."""
@@ -169,27 +131,16 @@ class Plans:
             plan, moves = await asyncio.to_thread(read, plan_of_version_3, document)
         except ValueError:
             return False
-        await self._insert_moves(moves)
+        await self._moves.insert(moves)
         # They may have been stored by one that read the plan before, and died before more of them had ended.
         ended = [move.ending for move in moves if move.ending is not None]
         for first in range(0, len(ended), _BATCH):
-            await self.end_moves(plan.id, ended[first : first + _BATCH])
+            await self._moves.end(plan.id, ended[first : first + _BATCH])
         # If a mover of a release before has changed it, it is met and carried over another time.
         expected = {"_id": plan.id, "version": document["version"], **_OF_BEFORE}
         async with self._store.conversation() as session:
             await self._stored.replace_one(expected, plan_document(plan), session=session)
         return True
-
-    async def _insert_moves(self, moves: Several[PlannedMove]) -> None:
-        """Store those that are not there yet."""
-        documents = [planned_move_document(move) for move in moves]
-        for first in range(0, len(documents), _BATCH):
-            async with self._store.conversation(BATCH_TIMEOUT) as session:
-                try:
-                    await self._moves.insert_many(documents[first : first + _BATCH], ordered=False, session=session)
-                except BulkWriteError as error:
-                    if any(failed["code"] != _DUPLICATE_KEY for failed in error.details["writeErrors"]):
-                        raise
 
     async def _read(self, document: Mapping[str, Any]) -> Plan | None:
         """Return the plan in a document, as it is now if it is of schema version 3; None if it is gone by now."""
@@ -200,7 +151,74 @@ class Plans:
         except ValueError as error:
             raise self._store.unavailable(f"plans: {error}") from error
 
-    def _read_move(self, document: Mapping[str, Any]) -> PlannedMove:
+
+class MongoDBPlannedMoves(PlannedMoveStore):
+    """``Catalog.planned_moves``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._stored: Collection = store.database["planned_moves"]
+
+    async def get(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
+        """Return the move of a queue that the plan has, None if it has none."""
+        condition = {"plan": plan_id, "project": key.project, "queue": key.queue}
+        async with self._store.conversation() as session:
+            document = await self._stored.find_one(condition, session=session)
+        return None if document is None else self._read(document)
+
+    async def find(
+        self,
+        plan_id: str,
+        *,
+        numbers: Several[int] | None = None,
+        outcomes: Several[Outcome | None] | None = None,
+        after: int = -1,
+        before: int | None = None,
+        limit: int,
+    ) -> list[PlannedMove]:
+        condition: dict[str, Any] = {"plan": plan_id, "number": {"$gt": after}}
+        if before is not None:
+            condition["number"]["$lt"] = before
+        if numbers is not None:
+            condition["number"]["$in"] = list(numbers)
+        if outcomes is not None:
+            condition["outcome"] = {"$in": [outcome and outcome.value for outcome in outcomes]}
+        if limit < 1:
+            return []  # MongoDB takes 0 for "no limit"
+        async with self._store.conversation() as session:
+            cursor = self._stored.find(condition, sort=[("number", 1)], limit=limit, session=session)
+            documents = await cursor.to_list()
+        return [self._read(document) for document in documents]
+
+    async def end(self, plan_id: str, endings: Several[Ending]) -> None:
+        if endings:
+            async with self._store.conversation() as session:
+                updates = [_ended(plan_id, ending) for ending in endings]
+                await self._stored.bulk_write(updates, ordered=False, session=session)
+
+    async def insert(self, moves: Several[PlannedMove]) -> None:
+        """Store those that are not there yet."""
+        documents = [planned_move_document(move) for move in moves]
+        for first in range(0, len(documents), _BATCH):
+            async with self._store.conversation(BATCH_TIMEOUT) as session:
+                try:
+                    await self._stored.insert_many(documents[first : first + _BATCH], ordered=False, session=session)
+                except BulkWriteError as error:
+                    if any(failed["code"] != _DUPLICATE_KEY for failed in error.details["writeErrors"]):
+                        raise
+
+    async def remove_all(self, plan_id: str) -> None:
+        """Remove those of a plan."""
+        async with self._store.conversation(BATCH_TIMEOUT) as session:
+            await self._stored.delete_many({"plan": plan_id}, session=session)
+
+    async def plans(self) -> set[str]:
+        """Return the ids of the plans that have any."""
+        async with self._store.conversation(BATCH_TIMEOUT) as session:
+            # By the first field of an index: one step for each plan.
+            return set(await self._stored.distinct("plan", session=session))
+
+    def _read(self, document: Mapping[str, Any]) -> PlannedMove:
         try:
             return read(read_planned_move, document)
         except ValueError as error:

@@ -16,7 +16,7 @@ from catalog.mongodb import mark
 from catalog.mongodb.partitions import claim_addresses
 
 if TYPE_CHECKING:
-    from catalog.mongodb.plans import Plans
+    from catalog.mongodb.plans import MongoDBPlans
     from catalog.mongodb.store import Session, Store
 
 _ID = "schema"
@@ -135,7 +135,7 @@ async def identity(store: Store) -> str:
     return str(document["token"])
 
 
-async def init(store: Store, plans: Plans) -> None:
+async def init(store: Store, plans: MongoDBPlans) -> None:
     """Create collections, indexes and the schema version, in this order: where the version is, the others are.
 
     A crash leaves some of them; the next ``init`` makes the rest. Of an earlier version the documents are left as they
@@ -153,7 +153,7 @@ async def init(store: Store, plans: Plans) -> None:
     _refuse_others(store, version)
 
 
-async def _bring_up_to_date(store: Store, plans: Plans) -> None:
+async def _bring_up_to_date(store: Store, plans: MongoDBPlans) -> None:
     async with store.conversation(_INDEX_TIMEOUT) as session:
         for collection in _COLLECTIONS:
             await _create(store, collection, session)

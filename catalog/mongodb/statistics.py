@@ -5,36 +5,39 @@ The ``_id`` of statistics is their subject, NUL, and the name: those of one subj
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection as Several
 from typing import TYPE_CHECKING, Any
 
 from pymongo import ReplaceOne
 
-from catalog.errors import WalkHeld, WalkNotHeld
-from catalog.model import Holder, Statistics, StatisticsSubject, Walk
+from catalog.interface.statistics import StatisticsStore
+from catalog.model import Statistics, StatisticsSubject, Walk
 from catalog.mongodb.documents import read
-from catalog.mongodb.held import Held
+from catalog.mongodb.lock import MongoDBLockedValue
+from catalog.mongodb.store import finished
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Collection, Session, Store
+    from catalog.mongodb.store import Collection, Store
 
 # In one message to the server, at most.
 _BATCH = 1000
 
 
-class StatisticsStore:
-    """The verbs of the interface that concern statistics and the walk."""
+class MongoDBStatistics(StatisticsStore):
+    """``Catalog.statistics``."""
+
+    walk: MongoDBLockedValue[Walk]
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._stored: Collection = store.database["statistics"]
-        self._walk = Held(store, "walk", Walk.from_json)
+        self.walk = MongoDBLockedValue(store, "walk", "the walk of statistics", Walk(), Walk.from_json)
 
-    async def put(self, subject: StatisticsSubject, found: Iterable[Statistics], since: str, until: str | None) -> None:
-        """Replace what there is of a range of names, as ``Catalog.put_statistics``.
-
-        Writes first, and removes what is left over then: what a crash leaves is shown as of earlier, never missing.
-        """
+    @finished
+    async def put(
+        self, subject: StatisticsSubject, found: Several[Statistics], *, since: str, until: str | None
+    ) -> None:
+        # Writes first, and removes what is left over then: what a crash leaves is shown as of earlier, never missing.
         wanted = [{"_id": _id(subject, one.name), **one.to_json()} for one in found]
         end = _end(subject) if until is None else _id(subject, until)
         async with self._store.conversation() as session:
@@ -50,8 +53,7 @@ class StatisticsStore:
             document = await self._stored.find_one({"_id": _id(subject, name)}, session=session)
         return None if document is None else self._read(document)
 
-    async def list_all(self, subject: StatisticsSubject, after: str | None, limit: int) -> list[Statistics]:
-        """Return them by name, as ``Catalog.list_statistics``."""
+    async def find(self, subject: StatisticsSubject, *, after: str | None = None, limit: int) -> list[Statistics]:
         # No project is the empty name.
         bounds = {"$gte": _id(subject, "")} if after is None else {"$gt": _id(subject, after)}
         if limit < 1:
@@ -61,30 +63,6 @@ class StatisticsStore:
             cursor = self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session)
             documents = await cursor.to_list()
         return [self._read(document) for document in documents]
-
-    async def walk(self) -> Walk:
-        """Return how far the walk is."""
-        return await self._walk.read() or Walk()
-
-    async def take(self, holder: str, seconds: float, over: Holder | None) -> Walk:
-        """Begin a hold, as ``Catalog.take_walk``."""
-        taken = await self._walk.take(holder, seconds, over, Walk().to_json())
-        if isinstance(taken, Holder):
-            raise WalkHeld(taken)
-        return taken
-
-    async def save(self, walk: Walk, token: int, seconds: float) -> None:
-        """Save how far it is, as ``Catalog.save_walk``."""
-        if not await self._walk.save(walk.to_json(), token, seconds):
-            raise WalkNotHeld(token)
-
-    async def release(self, token: int) -> None:
-        """End a hold, as ``Catalog.release_walk``."""
-        await self._walk.release(token)
-
-    async def forget_walk(self, session: Session) -> None:
-        """Let the next walk begin at the beginning, and end the hold of who walks: what it has summed up is gone."""
-        await self._walk.reset(Walk().to_json(), session)
 
     def _read(self, document: dict[str, Any]) -> Statistics:
         try:

@@ -23,9 +23,10 @@ from __future__ import annotations
 import asyncio
 import re
 import warnings
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pymongo
 from bson import Timestamp
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     Session = AsyncClientSession
     Collection = AsyncCollection[dict[str, Any]]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 # What pymongo raises for a URI; InvalidURI and InvalidName are among these, OSError is for files of TLS.
@@ -188,3 +190,21 @@ class Store:
         await self._client.close()
         if self._abandoned:  # they have no connections any more
             await asyncio.wait(set(self._abandoned), timeout=1.0)
+
+
+class _Noun(Protocol):
+    _store: Store
+
+
+N = TypeVar("N", bound=_Noun)
+Verb = Callable[Concatenate[N, P], Coroutine[Any, Any, T]]
+
+
+def finished(verb: Verb[N, P, T]) -> Verb[N, P, T]:
+    """Have a verb of several steps run to its end, as ``Store.finish``."""
+
+    @wraps(verb)
+    async def whole(noun: N, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await noun._store.finish(verb(noun, *args, **kwargs))
+
+    return whole

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from catalog.interface.tenants import TenantStore
 from catalog.model import Tenant
 from catalog.mongodb.documents import read, read_tenant, tenant_document
 
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from catalog.mongodb.store import Collection, Store
 
 
-class Tenants:
-    """The verbs of the interface that concern tenants."""
+class MongoDBTenants(TenantStore):
+    """``Catalog.tenants``."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -26,8 +27,9 @@ class Tenants:
             document = await self._stored.find_one({"_id": project}, session=session)
         return None if document is None else self._read(document)
 
-    async def list_all(self, pinned: str | None, spread: int | None, after: str | None, limit: int) -> list[Tenant]:
-        """Return those that pass every filter, as ``Catalog.list_tenants``."""
+    async def find(
+        self, *, pinned: str | None = None, spread: int | None = None, after: str | None = None, limit: int
+    ) -> list[Tenant]:
         filters = {"pinned": pinned, "spread": spread}
         condition: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
         if after is not None:
@@ -47,8 +49,7 @@ class Tenants:
                 {"_id": tenant.project}, tenant_document(tenant), upsert=True, session=session
             )
 
-    async def change(self, project: str, members: Mapping[str, Any]) -> None:
-        """Give it these members, as ``Catalog.change_tenant``."""
+    async def change(self, project: str, *, members: Mapping[str, Any]) -> None:
         document = tenant_document(replace(Tenant(project), **members))
         changed = {member: document.pop(member) for member in members}
         async with self._store.conversation() as session:

@@ -1,20 +1,171 @@
-"""Transactions on placements. Each function runs inside a transaction that its caller begins and ends."""
+"""The tables of placements.
+
+What is listed is a merge of ranges, each of which SQLite walks in the order of keys: of the primary key; of ``placed``,
+for a partition; or of the index of rare states, for one of them. A cursor reads a row when it is asked for one, so a
+page of ten costs ten rows and one for each range.
+
+Statements are put together from the fixed pieces in this module only; every value is bound.
+"""
 
 from __future__ import annotations
 
+import heapq
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack, closing
+from itertools import groupby, islice
+from typing import NamedTuple
 
 from catalog.errors import Conflict, PartitionUnknown
-from catalog.model import ChangeSubject, Placement, QueueKey
+from catalog.interface.placements import PlacementStore
+from catalog.model import LISTED_STATES, RARE_STATES, ChangeSubject, Placement, PlacementState, QueueKey
 from catalog.sqlite import changes
+from catalog.sqlite.file import Noun, counting, reading, writing
 from catalog.sqlite.translation import unavailable
 
 COLUMNS = "p.project, p.queue, p.epoch, p.state, p.document"
 Row = tuple[str, str, int, str, str]
 
 _GET = f"SELECT {COLUMNS} FROM placements p WHERE project = ? AND queue = ?"  # noqa: S608
+_LISTED = ", ".join(f"'{state.value}'" for state in sorted(LISTED_STATES))
+_QUEUES = f"FROM placements p WHERE project = ? AND queue > ? AND queue < ? AND state IN ({_LISTED})"
+_LIST_QUEUES = f"SELECT {COLUMNS} {_QUEUES} ORDER BY queue LIMIT ?"
+# So many rows a search looks at first: often that will do.
+_FIRST_LOOK = 1000
+# The name at which it ends that looks at so many rows.
+_NTH_QUEUE = (
+    "SELECT queue FROM placements WHERE project = ? AND queue > ? AND queue < ? ORDER BY queue LIMIT 1 OFFSET ?"
+)
+_SEARCH_QUEUES = (
+    f"SELECT {COLUMNS} FROM placements p WHERE project = ? AND queue > ? AND queue < ? AND queue <= ? "  # noqa: S608
+    f"AND state IN ({_LISTED}) AND instr(queue, ?) ORDER BY queue LIMIT ?"
+)
+_COUNT_QUEUES = f"SELECT count(*) {_QUEUES}"
+# CROSS JOIN is SQLite's way of fixing which table is the outer one.
+_PLACED = "placed k CROSS JOIN placements p ON p.project = k.project AND p.queue = k.queue"
+
+
+class _Range(NamedTuple):
+    """``key`` is the table whose key is walked: ``p`` or ``k``."""
+
+    source: str
+    key: str
+    where: str
+    values: tuple[str, ...]
+
+
+class SQLitePlacements(Noun, PlacementStore):
+    """``Catalog.placements``."""
+
+    @reading
+    def get(self, connection: sqlite3.Connection, key: QueueKey) -> Placement | None:
+        return _get(connection, key, self._path)
+
+    @writing
+    def insert(self, connection: sqlite3.Connection, placement: Placement) -> tuple[Placement, bool]:
+        return insert(connection, placement, self._path)
+
+    @writing
+    def insert_many(self, connection: sqlite3.Connection, wanted: Sequence[Placement]) -> list[Placement]:
+        for placement in wanted:
+            _require_born(placement)
+        return [insert(connection, placement, self._path)[0] for placement in wanted]
+
+    @writing
+    def replace(self, connection: sqlite3.Connection, placement: Placement) -> None:
+        stored = _get(connection, placement.key, self._path)
+        if stored == placement:
+            return
+        if stored is None or (stored.epoch, stored.born) != (placement.epoch - 1, placement.born):
+            raise Conflict(stored)
+        before, now = _partitions(stored), _partitions(placement)
+        _name(connection, placement, now - before)
+        _unname(connection, placement.key, before - now)
+        connection.execute(
+            "UPDATE placements SET epoch = ?, state = ?, document = ? WHERE project = ? AND queue = ?",
+            _encode(placement),
+        )
+        changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born)
+
+    @writing
+    def remove(self, connection: sqlite3.Connection, key: QueueKey, epoch: int, born: str) -> None:
+        stored = _get(connection, key, self._path)
+        if stored is None:
+            return
+        if (stored.epoch, stored.born) != (epoch, born):
+            raise Conflict(stored)
+        _unname(connection, key, _partitions(stored))
+        connection.execute("DELETE FROM placements WHERE project = ? AND queue = ?", key)
+        changes.append(connection, ChangeSubject.PLACEMENT, key)
+
+    @reading
+    def list_queues(
+        self, connection: sqlite3.Connection, project: str, after: str, before: str, limit: int
+    ) -> list[Placement]:
+        rows = connection.execute(_LIST_QUEUES, (project, after, before, max(limit, 0)))
+        return [decode(row, self._path) for row in rows]
+
+    @reading
+    def search_queues(
+        self,
+        connection: sqlite3.Connection,
+        project: str,
+        after: str,
+        before: str,
+        limit: int,
+        *,
+        containing: str,
+        examine: int,
+    ) -> tuple[list[Placement], str | None]:
+        found: list[Placement] = []
+        for rows in (min(examine, _FIRST_LOOK), examine - _FIRST_LOOK):
+            if rows > 0:
+                row = connection.execute(_NTH_QUEUE, (project, after, before, rows - 1)).fetchone()
+                values = (project, after, before, row[0] if row else before, containing, limit - len(found))
+                found += [decode(one, self._path) for one in connection.execute(_SEARCH_QUEUES, values)]
+                if len(found) == limit:
+                    return found, found[-1].queue
+                if row is None:
+                    return found, None
+                after = str(row[0])
+        return found, after
+
+    @counting
+    def count_queues(self, connection: sqlite3.Connection, project: str, after: str, before: str) -> int:
+        (number,) = connection.execute(_COUNT_QUEUES, (project, after, before)).fetchone()
+        return int(number)
+
+    @reading
+    def find(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        project: str | None = None,
+        partitions: Collection[str] | None = None,
+        states: Collection[PlacementState] | None = None,
+        after: QueueKey | None = None,
+        limit: int,
+    ) -> list[Placement]:
+        with ExitStack() as walks:
+            rows = [
+                walks.enter_context(closing(_walk(connection, one, limit)))
+                for one in _ranges(project, partitions, states, after)
+            ]
+            # A queue with history is in the ranges of several partitions.
+            found = (next(same) for _, same in groupby(heapq.merge(*rows, key=_key), key=_key))
+            return [decode(row, self._path) for row in islice(found, max(limit, 0))]
+
+    @counting
+    def count(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        project: str | None = None,
+        partitions: Collection[str] | None = None,
+        states: Collection[PlacementState] | None = None,
+    ) -> int:
+        return count(connection, project, partitions, states)
 
 
 def decode(row: Row, path: str) -> Placement:
@@ -27,16 +178,15 @@ def decode(row: Row, path: str) -> Placement:
         raise unavailable(path, f"the placement of {queue!r} in project {project!r} is damaged ({error})") from error
 
 
-def get(connection: sqlite3.Connection, key: QueueKey, path: str) -> Placement | None:
-    """Return the placement, None if there is none."""
+def _get(connection: sqlite3.Connection, key: QueueKey, path: str) -> Placement | None:
     row = connection.execute(_GET, key).fetchone()
     return decode(row, path) if row else None
 
 
 def insert(connection: sqlite3.Connection, placement: Placement, path: str) -> tuple[Placement, bool]:
-    """Insert-or-get, as ``Catalog.insert_placement``."""
+    """Insert-or-get, as ``PlacementStore.insert``."""
     _require_born(placement)
-    stored = get(connection, placement.key, path)
+    stored = _get(connection, placement.key, path)
     if stored is not None:
         return stored, stored == placement
     store(connection, placement)
@@ -53,40 +203,106 @@ def store(connection: sqlite3.Connection, placement: Placement) -> None:
     )
 
 
-def insert_many(connection: sqlite3.Connection, placements: Sequence[Placement], path: str) -> list[Placement]:
-    """Insert-or-get of many, as ``Catalog.insert_placements``: all of them, or none."""
-    for placement in placements:
-        _require_born(placement)
-    return [insert(connection, placement, path)[0] for placement in placements]
+def count(
+    connection: sqlite3.Connection,
+    project: str | None,
+    partitions: Collection[str] | None,
+    states: Collection[PlacementState] | None,
+) -> int:
+    """Count what ``PlacementStore.find`` would show in all."""
+    if partitions is not None and len(set(partitions)) > 1 and not _rare(states):
+        return _count_distinct(connection, project, partitions, states)
+    total = 0
+    for one in _ranges(project, partitions, states, None):
+        # Nothing is looked up in the other table that need not be.
+        source = "placed k" if one.key == "k" and states is None else one.source
+        statement = f"SELECT count(*) FROM {source} WHERE {one.where}"  # noqa: S608
+        (number,) = connection.execute(statement, one.values).fetchone()
+        total += int(number)
+    return total
 
 
-def replace(connection: sqlite3.Connection, placement: Placement, path: str) -> None:
-    """Compare-and-set, as ``Catalog.replace_placement``."""
-    stored = get(connection, placement.key, path)
-    if stored == placement:
-        return
-    if stored is None or (stored.epoch, stored.born) != (placement.epoch - 1, placement.born):
-        raise Conflict(stored)
-    before, now = _partitions(stored), _partitions(placement)
-    _name(connection, placement, now - before)
-    _unname(connection, placement.key, before - now)
-    connection.execute(
-        "UPDATE placements SET epoch = ?, state = ?, document = ? WHERE project = ? AND queue = ?",
-        _encode(placement),
+def _count_distinct(
+    connection: sqlite3.Connection,
+    project: str | None,
+    partitions: Collection[str],
+    states: Collection[PlacementState] | None,
+) -> int:
+    where, values, source = *_keys("k", project, None), "placed k"
+    if states is not None:
+        source, where, values = _PLACED, f"{where} AND p.state IN ({_marks(states)})", values + _words(states)
+    names = sorted(set(partitions))
+    distinct = f"SELECT DISTINCT k.project, k.queue FROM {source} WHERE k.partition IN ({_marks(names)}) AND {where}"  # noqa: S608
+    (number,) = connection.execute(f"SELECT count(*) FROM ({distinct})", (*names, *values)).fetchone()  # noqa: S608
+    return int(number)
+
+
+def _walk(connection: sqlite3.Connection, one: _Range, limit: int) -> sqlite3.Cursor:
+    return connection.execute(
+        f"SELECT {COLUMNS} FROM {one.source} WHERE {one.where} ORDER BY {one.key}.project, {one.key}.queue LIMIT ?",  # noqa: S608
+        (*one.values, max(limit, 0)),
     )
-    changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born)
 
 
-def remove(connection: sqlite3.Connection, key: QueueKey, epoch: int, born: str, path: str) -> None:
-    """Remove that of this epoch and life, as ``Catalog.remove_placement``."""
-    stored = get(connection, key, path)
-    if stored is None:
-        return
-    if (stored.epoch, stored.born) != (epoch, born):
-        raise Conflict(stored)
-    _unname(connection, key, _partitions(stored))
-    connection.execute("DELETE FROM placements WHERE project = ? AND queue = ?", key)
-    changes.append(connection, ChangeSubject.PLACEMENT, key)
+def _key(row: Row) -> tuple[str, str]:
+    return row[:2]
+
+
+def _rare(states: Collection[PlacementState] | None) -> bool:
+    return states is not None and RARE_STATES.issuperset(states)
+
+
+def _ranges(
+    project: str | None,
+    partitions: Collection[str] | None,
+    states: Collection[PlacementState] | None,
+    after: QueueKey | None,
+) -> list[_Range]:
+    names = None if partitions is None else sorted(set(partitions))
+    kept = None if states is None else sorted(set(states))
+    if kept is not None and _rare(kept):
+        where, values = _keys("p", project, after)
+        there, named = ("", ()) if names is None else (f" AND {_names_any(names)}", tuple(names))
+        # SQLite takes a partial index only where its condition is repeated.
+        return [
+            _Range(
+                "placements p INDEXED BY placements_in_rare_states",
+                "p",
+                f"p.state = ? AND p.state <> 'open' AND {where}{there}",
+                (state.value, *values, *named),
+            )
+            for state in kept
+        ]
+    among, wanted = ("", ()) if kept is None else (f" AND p.state IN ({_marks(kept)})", _words(kept))
+    if names is None:
+        where, values = _keys("p", project, after)
+        return [_Range("placements p", "p", where + among, values + wanted)]
+    where, values = _keys("k", project, after)
+    return [_Range(_PLACED, "k", f"k.partition = ? AND {where}{among}", (name, *values, *wanted)) for name in names]
+
+
+def _keys(key: str, project: str | None, after: QueueKey | None) -> tuple[str, tuple[str, ...]]:
+    """Return the condition on the table ``key``, and its values: always one range of its primary key."""
+    start = after or QueueKey("", "")  # no queue name is empty, so this is before the first of all
+    if project is None:
+        return f"({key}.project, {key}.queue) > (?, ?)", start
+    if start.project > project:
+        return f"{key}.project = ? AND 0", (project,)
+    queue = start.queue if start.project == project else ""
+    return f"{key}.project = ? AND {key}.queue > ?", (project, queue)
+
+
+def _names_any(names: Collection[str]) -> str:
+    there = f"n.partition IN ({_marks(names)}) AND n.project = p.project AND n.queue = p.queue"
+    return f"EXISTS (SELECT 1 FROM placed n WHERE {there})"  # noqa: S608
+
+
+def _words(states: Collection[PlacementState]) -> tuple[str, ...]:
+    return tuple(state.value for state in states)
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _require_born(placement: Placement) -> None:

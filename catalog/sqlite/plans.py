@@ -1,17 +1,24 @@
-"""Transactions on plans. Each function runs inside a transaction that its caller begins and ends."""
+"""The tables of plans, and of the moves that they plan."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection
+from typing import TypeVar
 
 from catalog.errors import CatalogUnavailable, PlanConflict
-from catalog.model import ChangeSubject, Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey
+from catalog.interface.plans import PlannedMoveStore, PlanStore
+from catalog.model import ChangeSubject, Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey, WholePlan
 from catalog.model.plan import from_version_3
 from catalog.sqlite import changes
+from catalog.sqlite.file import Noun, counting, reading, writing
 from catalog.sqlite.translation import unavailable
 
+T = TypeVar("T")
+
+# How many moves of a plan are stored at a time: other writes, of seals too, take turns with these.
+_BATCH = 500
 COLUMNS = "id, version, state, document, progress"
 MOVE_COLUMNS = "plan, number, project, queue, document, ending"
 _Row = tuple[str, int, str, str, str | None]
@@ -19,6 +26,145 @@ _Row = tuple[str, int, str, str, str | None]
 
 class OfBefore(CatalogUnavailable):
     """A plan of schema version 3 is to be carried over before it can be read."""
+
+
+class SQLitePlans(Noun, PlanStore):
+    """``Catalog.plans``."""
+
+    async def get(self, plan_id: str) -> Plan | None:
+        return await self._read(lambda connection: _get(connection, plan_id, self._path))
+
+    @reading
+    def exists(self, connection: sqlite3.Connection, plan_id: str) -> bool:
+        return connection.execute("SELECT 1 FROM plans WHERE id = ?", (plan_id,)).fetchone() is not None
+
+    @writing
+    def remove(self, connection: sqlite3.Connection, plan_id: str, version: int) -> None:
+        stored = _current(connection, plan_id, self._path)
+        if stored is not None and stored.version != version:
+            raise PlanConflict(plan_id, stored)
+        connection.execute("DELETE FROM planned_moves WHERE plan = ?", (plan_id,))
+        if connection.execute("DELETE FROM plans WHERE id = ?", (plan_id,)).rowcount:
+            changes.append(connection, ChangeSubject.PLAN, (plan_id,))
+
+    @counting
+    def orphaned(self, connection: sqlite3.Connection) -> list[str]:
+        # DISTINCT would read all moves; each step of this is one search in the index.
+        rows = connection.execute(
+            "WITH RECURSIVE named (id) AS (SELECT min(plan) FROM planned_moves UNION ALL"
+            " SELECT (SELECT min(plan) FROM planned_moves WHERE plan > named.id) FROM named WHERE named.id IS NOT NULL)"
+            " SELECT id FROM named WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM plans) ORDER BY id"
+        )
+        return [str(plan_id) for (plan_id,) in rows]
+
+    async def insert(self, whole: WholePlan) -> None:
+        # Not all in one transaction: 20,000 would have seals and renewals wait for half a second.
+        for first in range(0, len(whole.moves), _BATCH):
+            await self._file.write(insert_moves, whole.moves[first : first + _BATCH])
+        await self._insert(whole.plan)
+
+    @writing
+    def _insert(self, connection: sqlite3.Connection, plan: Plan) -> None:
+        stored = _current(connection, plan.id, self._path)
+        if stored == plan:
+            return
+        if stored is not None:
+            raise PlanConflict(plan.id, stored)
+        store(connection, plan)
+        changes.append(connection, ChangeSubject.PLAN, (plan.id,), plan.version)
+
+    @writing
+    def replace(self, connection: sqlite3.Connection, plan: Plan) -> None:
+        stored = _current(connection, plan.id, self._path)
+        if stored == plan:
+            return
+        if stored is None or stored.version != plan.version - 1:
+            raise PlanConflict(plan.id, stored)
+        connection.execute(
+            "UPDATE plans SET version = ?, state = ?, progress = ?, active = ? WHERE id = ?",
+            (*_changing(plan), plan.id),
+        )
+        changes.append(connection, ChangeSubject.PLAN, (plan.id,), plan.version)
+
+    async def find(
+        self,
+        *,
+        states: Collection[PlanState] | None = None,
+        active: bool = False,
+        after: str | None = None,
+        limit: int,
+    ) -> list[Plan]:
+        wanted = list(PlanState) if states is None else list(states)
+        statement = (
+            f"SELECT {COLUMNS} FROM plans WHERE id > ? AND state IN ({', '.join('?' * len(wanted))})"  # noqa: S608
+            f"{' AND active' if active else ''} ORDER BY id LIMIT ?"
+        )
+        values = (after or "", *(state.value for state in wanted), max(limit, 0))  # no id is empty
+        return await self._read(
+            lambda connection: [decode(row, self._path) for row in connection.execute(statement, values)]
+        )
+
+    async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._file.reading.transact(function)
+        except OfBefore:
+            await self._file.write(carry_over)
+            return await self._file.reading.transact(function)
+
+
+class SQLitePlannedMoves(Noun, PlannedMoveStore):
+    """``Catalog.planned_moves``."""
+
+    @reading
+    def get(self, connection: sqlite3.Connection, plan_id: str, key: QueueKey) -> PlannedMove | None:
+        row = connection.execute(
+            f"SELECT {MOVE_COLUMNS} FROM planned_moves WHERE plan = ? AND project = ? AND queue = ?",  # noqa: S608
+            (plan_id, *key),
+        ).fetchone()
+        return decode_move(row, self._path) if row else None
+
+    @reading
+    def find(
+        self,
+        connection: sqlite3.Connection,
+        plan_id: str,
+        *,
+        numbers: Collection[int] | None = None,
+        outcomes: Collection[Outcome | None] | None = None,
+        after: int = -1,
+        before: int | None = None,
+        limit: int,
+    ) -> list[PlannedMove]:
+        conditions = ["plan = ?", "number > ?"]
+        values: list[object] = [plan_id, after]
+        if before is not None:
+            conditions.append("number < ?")
+            values.append(before)
+        if numbers is not None:
+            conditions.append(f"number IN ({', '.join('?' * len(numbers))})")
+            values += numbers
+        index = ""
+        if outcomes is not None:
+            words = [outcome.value for outcome in outcomes if outcome is not None]
+            either = [f"outcome IN ({', '.join('?' * len(words))})"] if words else []
+            either += ["outcome IS NULL"] if None in outcomes else []
+            conditions.append(f"({' OR '.join(either) or 'FALSE'})")
+            values += words
+            # SQLite would walk all moves of the plan rather than sort a few.
+            index = "INDEXED BY planned_moves_by_outcome" if len(either) == 1 else ""
+        wanted = f"{index} WHERE {' AND '.join(conditions)} ORDER BY number LIMIT ?"
+        rows = connection.execute(
+            f"SELECT {MOVE_COLUMNS} FROM planned_moves {wanted}",  # noqa: S608
+            (*values, max(limit, 0)),
+        )
+        return [decode_move(row, self._path) for row in rows]
+
+    @writing
+    def end(self, connection: sqlite3.Connection, plan_id: str, endings: Collection[Ending]) -> None:
+        connection.executemany(
+            "UPDATE planned_moves SET outcome = ?, ending = ? WHERE plan = ? AND number = ? AND outcome IS NULL",
+            [(ending.outcome.value, json.dumps(ending.to_json()), plan_id, ending.number) for ending in endings],
+        )
 
 
 def decode(row: _Row, path: str) -> Plan:
@@ -44,49 +190,6 @@ def decode_move(row: tuple[str, int, str, str, str, str | None], path: str) -> P
         raise unavailable(path, f"move {number} of plan {plan!r} is damaged ({error})") from error
 
 
-def get(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | None:
-    """Return the plan, None if there is none."""
-    row = connection.execute(f"SELECT {COLUMNS} FROM plans WHERE id = ?", (plan_id,)).fetchone()  # noqa: S608
-    return decode(row, path) if row else None
-
-
-def there(connection: sqlite3.Connection, plan_id: str) -> bool:
-    """Return whether the plan exists."""
-    return connection.execute("SELECT 1 FROM plans WHERE id = ?", (plan_id,)).fetchone() is not None
-
-
-def remove(connection: sqlite3.Connection, plan_id: str, version: int, path: str) -> None:
-    """Remove one of this version, as ``Catalog.remove_plan``."""
-    stored = _current(connection, plan_id, path)
-    if stored is not None and stored.version != version:
-        raise PlanConflict(plan_id, stored)
-    connection.execute("DELETE FROM planned_moves WHERE plan = ?", (plan_id,))
-    if connection.execute("DELETE FROM plans WHERE id = ?", (plan_id,)).rowcount:
-        changes.append(connection, ChangeSubject.PLAN, (plan_id,))
-
-
-def orphaned(connection: sqlite3.Connection) -> list[str]:
-    """Return the ids of plans that there are not and that have moves, as ``Catalog.orphaned_plans``."""
-    # DISTINCT would read all moves; each step of this is one search in the index.
-    rows = connection.execute(
-        "WITH RECURSIVE named (id) AS (SELECT min(plan) FROM planned_moves UNION ALL"
-        " SELECT (SELECT min(plan) FROM planned_moves WHERE plan > named.id) FROM named WHERE named.id IS NOT NULL)"
-        " SELECT id FROM named WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM plans) ORDER BY id"
-    )
-    return [str(plan_id) for (plan_id,) in rows]
-
-
-def insert(connection: sqlite3.Connection, plan: Plan, path: str) -> None:
-    """Store a new one whose moves are stored, as ``Catalog.insert_plan``."""
-    stored = _current(connection, plan.id, path)
-    if stored == plan:
-        return
-    if stored is not None:
-        raise PlanConflict(plan.id, stored)
-    store(connection, plan)
-    changes.append(connection, ChangeSubject.PLAN, (plan.id,), plan.version)
-
-
 def store(connection: sqlite3.Connection, plan: Plan) -> None:
     """Store one that is not there."""
     connection.execute(
@@ -103,89 +206,6 @@ def insert_moves(connection: sqlite3.Connection, moves: Collection[PlannedMove])
 def store_move(connection: sqlite3.Connection, move: PlannedMove) -> None:
     """Store one that is not there."""
     _insert_moves(connection, [move], "INSERT")
-
-
-def replace(connection: sqlite3.Connection, plan: Plan, path: str) -> None:
-    """Compare-and-set, as ``Catalog.replace_plan``."""
-    stored = _current(connection, plan.id, path)
-    if stored == plan:
-        return
-    if stored is None or stored.version != plan.version - 1:
-        raise PlanConflict(plan.id, stored)
-    connection.execute(
-        "UPDATE plans SET version = ?, state = ?, progress = ?, active = ? WHERE id = ?", (*_changing(plan), plan.id)
-    )
-    changes.append(connection, ChangeSubject.PLAN, (plan.id,), plan.version)
-
-
-def list_all(
-    connection: sqlite3.Connection,
-    states: Collection[PlanState] | None,
-    active: bool,
-    after: str | None,
-    limit: int,
-    path: str,
-) -> list[Plan]:
-    """Return those in one of the states, as ``Catalog.list_plans``."""
-    wanted = list(PlanState) if states is None else list(states)
-    rows = connection.execute(
-        f"SELECT {COLUMNS} FROM plans WHERE id > ? AND state IN ({', '.join('?' * len(wanted))})"  # noqa: S608
-        f"{' AND active' if active else ''} ORDER BY id LIMIT ?",
-        (after or "", *(state.value for state in wanted), max(limit, 0)),  # no id is empty
-    )
-    return [decode(row, path) for row in rows]
-
-
-def get_move(connection: sqlite3.Connection, plan_id: str, key: QueueKey, path: str) -> PlannedMove | None:
-    """Return the move of a queue that the plan has, None if it has none."""
-    row = connection.execute(
-        f"SELECT {MOVE_COLUMNS} FROM planned_moves WHERE plan = ? AND project = ? AND queue = ?",  # noqa: S608
-        (plan_id, *key),
-    ).fetchone()
-    return decode_move(row, path) if row else None
-
-
-def list_moves(
-    connection: sqlite3.Connection,
-    plan_id: str,
-    numbers: Collection[int] | None,
-    outcomes: Collection[Outcome | None] | None,
-    after: int,
-    before: int | None,
-    limit: int,
-    path: str,
-) -> list[PlannedMove]:
-    """Return those that pass every filter, as ``Catalog.list_planned_moves``."""
-    conditions = ["plan = ?", "number > ?"]
-    values: list[object] = [plan_id, after]
-    if before is not None:
-        conditions.append("number < ?")
-        values.append(before)
-    if numbers is not None:
-        conditions.append(f"number IN ({', '.join('?' * len(numbers))})")
-        values += numbers
-    index = ""
-    if outcomes is not None:
-        words = [outcome.value for outcome in outcomes if outcome is not None]
-        either = [f"outcome IN ({', '.join('?' * len(words))})"] if words else []
-        either += ["outcome IS NULL"] if None in outcomes else []
-        conditions.append(f"({' OR '.join(either) or 'FALSE'})")
-        values += words
-        # SQLite would walk all moves of the plan rather than sort a few.
-        index = "INDEXED BY planned_moves_by_outcome" if len(either) == 1 else ""
-    rows = connection.execute(
-        f"SELECT {MOVE_COLUMNS} FROM planned_moves {index} WHERE {' AND '.join(conditions)} ORDER BY number LIMIT ?",  # noqa: S608
-        (*values, max(limit, 0)),
-    )
-    return [decode_move(row, path) for row in rows]
-
-
-def end_moves(connection: sqlite3.Connection, plan_id: str, endings: Iterable[Ending]) -> None:
-    """Write down how moves ended, as ``Catalog.end_planned_moves``."""
-    connection.executemany(
-        "UPDATE planned_moves SET outcome = ?, ending = ? WHERE plan = ? AND number = ? AND outcome IS NULL",
-        [(ending.outcome.value, json.dumps(ending.to_json()), plan_id, ending.number) for ending in endings],
-    )
 
 
 def carry_over(connection: sqlite3.Connection) -> None:
@@ -205,12 +225,17 @@ def carry_over(connection: sqlite3.Connection) -> None:
         changes.append(connection, ChangeSubject.PLAN, (plan.id,), plan.version)
 
 
+def _get(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | None:
+    row = connection.execute(f"SELECT {COLUMNS} FROM plans WHERE id = ?", (plan_id,)).fetchone()  # noqa: S608
+    return decode(row, path) if row else None
+
+
 def _current(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | None:
     try:
-        return get(connection, plan_id, path)
+        return _get(connection, plan_id, path)
     except OfBefore:
         carry_over(connection)
-        return get(connection, plan_id, path)
+        return _get(connection, plan_id, path)
 
 
 def _unchanging(plan: Plan) -> str:

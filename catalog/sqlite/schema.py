@@ -9,9 +9,9 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from catalog.errors import NotInitialised, WrongSchema
+from catalog.errors import LoadUnfinished, NotInitialised, WrongSchema
 from catalog.interface import SCHEMA_VERSION
-from catalog.sqlite import loading, plans
+from catalog.sqlite import plans
 from catalog.sqlite.lane import BUSY_TIMEOUT
 from catalog.sqlite.translation import unavailable
 
@@ -211,7 +211,17 @@ def check(connection: sqlite3.Connection, path: str) -> None:
         raise NotInitialised(f"catalog {path} is empty: it was never initialised")
     if version < SCHEMA_VERSION:
         raise WrongSchema(f"{_wrong(path, version)}; marconi-proxy catalog init brings it up to date")
-    loading.refuse_half(connection, path)
+    _refuse_half(connection, path)
+
+
+def _refuse_half(connection: sqlite3.Connection, path: str) -> None:
+    """Raise LoadUnfinished if the catalog is being loaded."""
+    row = connection.execute("SELECT strftime('%Y-%m-%dT%H:%M:%SZ', since) FROM loading").fetchone()
+    if row is not None:
+        raise LoadUnfinished(
+            f"catalog {path} is being loaded from a backup since {row[0]}, or that was broken off: "
+            "run marconi-proxy catalog import again if it is not running"
+        )
 
 
 def identity(connection: sqlite3.Connection, path: str) -> str:
@@ -220,6 +230,11 @@ def identity(connection: sqlite3.Connection, path: str) -> str:
         raise unavailable(path, "it has no identity yet: marconi-proxy catalog init gives it one")
     (token,) = connection.execute("SELECT token FROM identity").fetchone()
     return str(token)
+
+
+def ping(connection: sqlite3.Connection) -> None:
+    """Write a row that is never read."""
+    connection.execute("INSERT OR REPLACE INTO pings (id, at) VALUES (1, julianday('now'))")
 
 
 def init(connection: sqlite3.Connection, path: str) -> None:

@@ -21,7 +21,7 @@ class Audit:
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         parameters(req, ())
-        audit = await self._catalog.get_audit()
+        audit = await self._catalog.audit.get()
         never = audit.ended is None
         # Every kind, so that a figure that becomes 0 is seen to; and those of another release.
         findings = None if never else {**{str(kind): 0 for kind in Kind}, **audit.findings}

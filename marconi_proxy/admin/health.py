@@ -34,7 +34,7 @@ class Health:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._catalog.ping()
-                partitions = await self._catalog.list_partitions()
+                partitions = await self._catalog.partitions.all()
                 members = await self._roll.read()
         except (CatalogError, TimeoutError):
             reachable = False

@@ -46,7 +46,7 @@ class MemberRoll:
     async def read(self) -> list[Observed]:
         """Return them by id. Raises CatalogError."""
         asked = self._watched.now()
-        members = await self._catalog.list_members()
+        members = await self._catalog.members.all()
         ids = {member.id for member in members}
         self._watched.keep(lambda id_: id_ in ids)
         return [Observed(member, self._watched.seen(member.id, member.stamp, asked)) for member in members]
@@ -76,7 +76,7 @@ class Members:
     async def evict(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, member: str) -> None:
         name = from_url(member)
         observed = next((one for one in await self._roll.read() if one.member.id == name), None)
-        if observed is not None and (observed.may_write_for or not await self._catalog.expire_member(observed.member)):
+        if observed is not None and (observed.may_write_for or not await self._catalog.members.expire(observed.member)):
             raise falcon.HTTPConflict(
                 title="It may still write",
                 description=f"Worker {name} may write to queues: the admin API has seen no renewal of its lease for "

@@ -18,7 +18,7 @@ class Metrics:
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         parameters(req, ())
-        audit = await self._catalog.get_audit()
+        audit = await self._catalog.audit.get()
         partitions = await of_partitions(self._catalog)
         found = [sums for sums in partitions.values() if sums is not None]
         resp.content_type = CONTENT_TYPE

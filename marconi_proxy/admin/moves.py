@@ -121,7 +121,7 @@ class Moves:
             project = project_named(found["project"]) if "project" in found else None
         except ValueError as error:
             raise _bad_parameter(f"project: {error}.") from error
-        moves = await self._catalog.list_moves(
+        moves = await self._catalog.moves.find(
             project=project,
             queue=found.get("queue"),
             partition=found.get("partition"),
@@ -203,7 +203,7 @@ class Moves:
         done: list[Move] = []
         for move in reversed(moves):
             try:
-                await self._catalog.insert_move(move)
+                await self._catalog.moves.insert(move)
             except (MoveUnderWay, MoveConflict) as error:
                 for inserted in done:
                     await self._change(inserted, Event.CANCEL)
@@ -280,7 +280,7 @@ class Moves:
     async def _decide(self, resp: falcon.asgi.Response, move_id: str, event: Event) -> None:
         """Do to a move, and to those that must go with it, what an operator decided."""
         move = await self._found(move_id)
-        mates = [await self._catalog.get_move(id_) for id_ in move.group]
+        mates = [await self._catalog.moves.get(id_) for id_ in move.group]
         number = next_number([move, *(mate for mate in mates if mate is not None)])
         try:
             if move.state in _ALREADY[event]:
@@ -302,7 +302,7 @@ class Moves:
         # Also if this one had been decided about: whoever did may have died before the others.
         toward = changed.toward if event is Event.REVERSE else None
         for other_id in () if changed.finished else move.group:
-            other = await self._catalog.get_move(other_id)
+            other = await self._catalog.moves.get(other_id)
             if other is None or other.state in _ALREADY[event]:
                 continue
             if event in offers(other.state) or TABLE[other.state].holds_writes:
@@ -315,7 +315,7 @@ class Moves:
 
     async def _check_goes_back(self, move: Move) -> None:
         """Raise Refused if it goes on instead."""
-        placement = await self._catalog.get_placement(move.key)
+        placement = await self._catalog.placements.get(move.key)
         if placement is not None:
             check_not_sent_on(move, placement)
 
@@ -357,7 +357,7 @@ class Moves:
                 # What was seen before the decision does not tell what is waited for now, nor when to give up.
                 entered = replace(entered, facts={k: v for k, v in move.facts.items() if k not in _BEFORE})
             try:
-                await self._catalog.replace_move(entered, None)
+                await self._catalog.moves.replace(entered, None)
             except MoveConflict as conflict:
                 # Each turn means that somebody else's change succeeded; the machine brings that to an end.
                 if conflict.current is None:
@@ -367,7 +367,7 @@ class Moves:
                 return entered
 
     async def _found(self, move_id: str) -> Move:
-        move = await self._catalog.get_move(move_id)
+        move = await self._catalog.moves.get(move_id)
         if move is None:
             raise _not_found(move_id)
         return move

@@ -27,7 +27,7 @@ class Partitions:
         self._prober = prober
 
     async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        partitions = await self._catalog.list_partitions()
+        partitions = await self._catalog.partitions.all()
         if partitions:
             shared = sharing(partitions)
             resp.media = [partition_json.shown(p, shared, name=True) for p in partitions]
@@ -35,21 +35,21 @@ class Partitions:
             resp.status = falcon.HTTP_204
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
-        partition = await self._catalog.get_partition(from_url(name))
+        partition = await self._catalog.partitions.get(from_url(name))
         if partition is None:
             raise _not_found(from_url(name))
-        shared = sharing(await self._catalog.list_partitions())
+        shared = sharing(await self._catalog.partitions.all())
         resp.media = partition_json.shown(partition, shared, name=False)
 
     async def register(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
         document = await read_object(req)
         refuse_unknown(document, partition_json.MEMBERS)
         partition = partition_json.parsed(from_url(name), document)
-        stored = await self._catalog.get_partition(partition.name)
+        stored = await self._catalog.partitions.get(partition.name)
         if stored is None:
             partition = await self._looked_at(partition)
             try:
-                await self._catalog.insert_partition(partition)
+                await self._catalog.partitions.insert(partition)
             except HostTaken as taken:
                 raise _taken(taken) from taken
             except PartitionConflict as conflict:
@@ -69,7 +69,7 @@ class Partitions:
             )
         try:
             # Written although nothing differs: this revives a partition whose removal was interrupted half-way.
-            await self._catalog.replace_partition(replace(stored, version=stored.version + 1))
+            await self._catalog.partitions.replace(replace(stored, version=stored.version + 1))
         except PartitionConflict as conflict:
             raise _changing(partition.name) from conflict
         resp.status = falcon.HTTP_204
@@ -81,11 +81,11 @@ class Partitions:
                 title="Invalid partition",
                 description=f"The body must have at least one of {', '.join(partition_json.MEMBERS)}.",
             )
-        stored = await self._catalog.get_partition(from_url(name))
+        stored = await self._catalog.partitions.get(from_url(name))
         while stored is not None:
             patched = await self._patched(stored, document)
             try:
-                await self._catalog.replace_partition(patched)
+                await self._catalog.partitions.replace(patched)
             except HostTaken as taken:
                 raise _taken(taken) from taken
             except PartitionConflict as conflict:
@@ -114,12 +114,12 @@ class Partitions:
         # Nothing is pinned elsewhere for a partition that stays: then the catalog refuses, and says why.
         changed = None
         if not (
-            await self._catalog.list_placements(partitions=[partition], limit=1)
-            or await self._catalog.list_moves(partition=partition, states=COMING_STATES, limit=1)
+            await self._catalog.placements.find(partitions=[partition], limit=1)
+            or await self._catalog.moves.find(partition=partition, states=COMING_STATES, limit=1)
         ):
             changed = await self._clear_pins(partition, repin)
         try:
-            await self._catalog.remove_partition(partition)
+            await self._catalog.partitions.remove(partition)
         except PartitionInUse as error:
             until = "when it has none" if error.placements else "when that is done or cancelled"
             words = f"{error}"
@@ -138,7 +138,7 @@ class Partitions:
         """
         if repin is not None:
             return await pins.change(self._catalog, name, repin)
-        found = await self._catalog.list_tenants(pinned=name, limit=pins.NAMED + 1)
+        found = await self._catalog.tenants.find(pinned=name, limit=pins.NAMED + 1)
         if found:
             raise falcon.HTTPConflict(
                 title="Tenants are pinned",
@@ -149,7 +149,7 @@ class Partitions:
 
     async def _check_takes(self, member: str, name: str, other: str) -> None:
         """Raise HTTPBadRequest unless tenants may be pinned to partition ``name`` in place of ``other``."""
-        partition = await self._catalog.get_partition(name)
+        partition = await self._catalog.partitions.get(name)
         if partition is None:
             raise _invalid_repin(member, f"{name} is not a registered partition")
         if name == other or not takes(partition):
@@ -181,7 +181,7 @@ class Partitions:
                 description=f"hosts: {host} is a front door over this catalog, not a partition: calls would go in "
                 "circles. Nothing was changed; name the servers of the partition itself.",
             )
-        others = await self._catalog.list_partitions() if found.store is not None else []
+        others = await self._catalog.partitions.all() if found.store is not None else []
         for other in others:
             if other.store == found.store and other.name != found.name:
                 raise falcon.HTTPConflict(

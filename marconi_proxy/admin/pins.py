@@ -22,7 +22,7 @@ async def stranded(catalog: Catalog, partition: Partition) -> dict[str, object]:
     """
     if takes(partition):
         return {"pinned": [], "more": False}
-    found = await catalog.list_tenants(pinned=partition.name, limit=NAMED + 1)
+    found = await catalog.tenants.find(pinned=partition.name, limit=NAMED + 1)
     return {"pinned": [shown_project(tenant.project) for tenant in found[:NAMED]], "more": len(found) > NAMED}
 
 
@@ -42,8 +42,8 @@ async def change(catalog: Catalog, name: str, to: str) -> int:
     """
     changed = 0
     async for tenant in all_tenants(catalog, pinned=name):
-        now = await catalog.get_tenant(tenant.project)
+        now = await catalog.tenants.get(tenant.project)
         if now is not None and now.pinned == name:
-            await catalog.change_tenant(tenant.project, members={"pinned": to})
+            await catalog.tenants.change(tenant.project, members={"pinned": to})
             changed += 1
     return changed

@@ -35,7 +35,7 @@ class Placements:
     async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         found = parameters(req, (*FILTERS, "marker", "limit"))
         limit = integer(found, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-        placements = await self._catalog.list_placements(
+        placements = await self._catalog.placements.find(
             project=_project(found),
             partitions=await self._partitions(found),
             states=_states(found),
@@ -56,7 +56,7 @@ class Placements:
         partitions = await self._partitions(found)
         try:
             async with asyncio.timeout(self._count_timeout):
-                count = await self._catalog.count_placements(project=project, partitions=partitions, states=states)
+                count = await self._catalog.placements.count(project=project, partitions=partitions, states=states)
         except TimeoutError:
             raise falcon.HTTPServiceUnavailable(
                 title="Too many to count",
@@ -73,7 +73,7 @@ class Placements:
         region = shown(found["region"]) if "region" in found else None  # regions are stored as they were written
         if name is None and region is None:
             return None
-        partitions = await self._catalog.list_partitions()
+        partitions = await self._catalog.partitions.all()
         if name is not None and name not in {partition.name for partition in partitions}:
             raise _bad_parameter(f"partition: there is no partition {shown(name)}.")
         if region is not None and region not in {partition.region for partition in partitions}:
@@ -81,7 +81,7 @@ class Placements:
         return [p.name for p in partitions if name in (None, p.name) and region in (None, p.region)]
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str, queue: str) -> None:
-        placement = await self._catalog.get_placement(QueueKey(parsed_project(project), from_url(queue)))
+        placement = await self._catalog.placements.get(QueueKey(parsed_project(project), from_url(queue)))
         if placement is None:
             raise falcon.HTTPNotFound(
                 title="Not found",

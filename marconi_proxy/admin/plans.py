@@ -79,7 +79,7 @@ class Plans:
                     description=f"state: must be words of {', '.join(PlanState)}, with commas between them.",
                 )
             states = {PlanState(word) for word in words}
-        plans = await self._catalog.list_plans(states=states, after=found.get("marker"), limit=limit)
+        plans = await self._catalog.plans.find(states=states, after=found.get("marker"), limit=limit)
         links = []
         if plans:
             kept = found | {"marker": plans[-1].id, "limit": str(limit)}
@@ -102,7 +102,7 @@ class Plans:
             raise error(title="No plan", description=f"{reason} Nothing was changed.") from refused
         except ValueError as error:
             raise falcon.HTTPBadRequest(title="Invalid plan", description=f"{error}.") from error
-        await self._catalog.insert_plan(made)
+        await self._catalog.plans.insert(made)
         resp.status = falcon.HTTP_201
         resp.location = f"/v1/plans/{to_url(plan_id)}"
         await self._shown(resp, made)
@@ -114,12 +114,12 @@ class Plans:
         found = await self._found(from_url(plan))
         moves = [move async for move in all_moves(self._catalog, plan=found.id, states=UNFINISHED)]
         others = set(Outcome) - {Outcome.DONE}
-        badly = await self._catalog.list_planned_moves(found.id, outcomes=others, limit=plan_json.TOLD)
+        badly = await self._catalog.planned_moves.find(found.id, outcomes=others, limit=plan_json.TOLD)
         # What is counted and was not written down yet, too.
         numbers = [ending.number for ending in found.progress.endings if ending.outcome in others]
         if numbers:
             endings = {ending.number: ending for ending in found.progress.endings}
-            late = await self._catalog.list_planned_moves(found.id, numbers=numbers, limit=len(numbers))
+            late = await self._catalog.planned_moves.find(found.id, numbers=numbers, limit=len(numbers))
             known = {move.number for move in badly}
             badly += [replace(move, ending=endings[move.number]) for move in late if move.number not in known]
         badly.sort(key=lambda move: move.number)
@@ -179,7 +179,7 @@ class Plans:
                 )
             changed = replace(found, state=following, version=found.version + 1)
             try:
-                await self._catalog.replace_plan(changed)
+                await self._catalog.plans.replace(changed)
             except PlanConflict as conflict:
                 # Each turn means that somebody else's change succeeded: an executor's, which come to an end.
                 if conflict.current is None:
@@ -190,11 +190,11 @@ class Plans:
         return found
 
     async def _cordon(self, name: str) -> None:
-        partition = await self._catalog.get_partition(name)
+        partition = await self._catalog.partitions.get(name)
         while partition is not None and partition.state is PartitionState.ENABLED:
             cordoned = replace(partition, state=PartitionState.CORDONED, version=partition.version + 1)
             try:
-                await self._catalog.replace_partition(cordoned)
+                await self._catalog.partitions.replace(cordoned)
             except PartitionConflict as conflict:
                 partition = conflict.current
             else:
@@ -207,7 +207,7 @@ class Plans:
         if repin is None:
             return {}
         if selection["kind"] == Kind.TENANT:
-            await self._catalog.change_tenant(selection["subject"], members={"pinned": repin})
+            await self._catalog.tenants.change(selection["subject"], members={"pinned": repin})
             return {"repinned": 1}
         return {"repinned": sum([await pins.change(self._catalog, n, repin) for n in found.preconditions["emptied"]])}
 
@@ -216,7 +216,7 @@ class Plans:
         resp.media = plan_json.whole(found, hold_max=self._hold_max, seal_timeout=self._seal_timeout, measured=measured)
 
     async def _found(self, plan_id: str) -> Plan:
-        found = await self._catalog.get_plan(plan_id)
+        found = await self._catalog.plans.get(plan_id)
         if found is None:
             raise _not_found(plan_id)
         return found

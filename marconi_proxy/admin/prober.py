@@ -81,7 +81,7 @@ class Prober:
 
     async def round(self) -> None:
         """Ask every host of every partition once, all at a time. Raises CatalogError."""
-        partitions = await self._catalog.list_partitions()
+        partitions = await self._catalog.partitions.all()
         self.partitions = partitions
         async with asyncio.TaskGroup() as group:
             probes = [group.create_task(self._probe(partition)) for partition in partitions]
@@ -111,7 +111,7 @@ class Prober:
         if found == partition:
             return partition
         try:
-            await self._catalog.replace_partition(replace(found, version=partition.version + 1))
+            await self._catalog.partitions.replace(replace(found, version=partition.version + 1))
         except PartitionConflict:
             # Changed meanwhile, perhaps by another prober with the same news. The next round sees.
             return partition

@@ -42,11 +42,11 @@ class Statistics:
         limit = integer(given, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         links = []
         if "project" in given:
-            one = await self._catalog.get_statistics(StatisticsSubject.PROJECT, _named("project", given["project"]))
+            one = await self._catalog.statistics.get(StatisticsSubject.PROJECT, _named("project", given["project"]))
             found = [] if one is None else [one]
         else:
             after = _named("marker", given["marker"]) if "marker" in given else None
-            found = await self._catalog.list_statistics(StatisticsSubject.PROJECT, after=after, limit=limit)
+            found = await self._catalog.statistics.find(StatisticsSubject.PROJECT, after=after, limit=limit)
             # A next link after every page that is not empty: an empty page is the end, as in all lists.
             if found:
                 marker = to_url(f"{_LITERAL}{found[-1].name}" if found[-1].name else "-")
@@ -73,7 +73,7 @@ class Statistics:
 
     async def _walk(self) -> dict[str, Any]:
         """Return when the walk over all queues began and ended, null for what has not been; and who walks."""
-        walk: Walk = await self._catalog.get_walk()
+        walk: Walk = await self._catalog.statistics.walk.get()
         return {
             "begun": None if walk.begun is None else iso(walk.begun),
             "ended": None if walk.ended is None else iso(walk.ended),
@@ -87,10 +87,10 @@ class Statistics:
 
 async def of_partitions(catalog: Catalog) -> dict[str, Sums | None]:
     """Return what each partition holds that is registered, by name; None if nothing was computed of it yet."""
-    registered = await catalog.list_partitions()
+    registered = await catalog.partitions.all()
     found: dict[str, Sums] = {}
     after: str | None = None
-    while page := await catalog.list_statistics(StatisticsSubject.PARTITION, after=after, limit=MAX_LIMIT):
+    while page := await catalog.statistics.find(StatisticsSubject.PARTITION, after=after, limit=MAX_LIMIT):
         found |= {one.name: one for one in page}
         after = page[-1].name
     return {partition.name: found.get(partition.name) for partition in registered}

@@ -28,7 +28,7 @@ class Tenants:
         found = parameters(req, ("pinned", "spread", "marker", "limit"))
         limit = integer(found, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         pinned = found.get("pinned")
-        tenants = await self._catalog.list_tenants(
+        tenants = await self._catalog.tenants.find(
             pinned=pinned,
             spread=integer(found, "spread", 1, 1, MAX_SPREAD) if "spread" in found else None,
             after=parsed_project(found["marker"]) if "marker" in found else None,
@@ -47,7 +47,7 @@ class Tenants:
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str) -> None:
         name = parsed_project(project)
-        tenant = await self._catalog.get_tenant(name)
+        tenant = await self._catalog.tenants.get(name)
         shown = tenant or Tenant(name)
         resp.media = {
             "project": shown_project(name),
@@ -58,7 +58,7 @@ class Tenants:
 
     async def put(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str) -> None:
         tenant = await self._parsed(parsed_project(project), await read_object(req))
-        await self._catalog.put_tenant(tenant)
+        await self._catalog.tenants.put(tenant)
         resp.status = falcon.HTTP_204
 
     async def change(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str) -> None:
@@ -67,11 +67,11 @@ class Tenants:
         await self._parsed(name, document)
         if not document:
             raise _invalid(f"The body must have at least one of {', '.join(MEMBERS)}.")
-        await self._catalog.change_tenant(name, members=document)
+        await self._catalog.tenants.change(name, members=document)
         resp.status = falcon.HTTP_204
 
     async def remove(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str) -> None:
-        await self._catalog.remove_tenant(parsed_project(project))
+        await self._catalog.tenants.remove(parsed_project(project))
         resp.status = falcon.HTTP_204
 
     async def _parsed(self, project: str, document: dict[str, Any]) -> Tenant:
@@ -85,7 +85,7 @@ class Tenants:
         except ValueError as error:
             raise _invalid(f"{error}.") from error
         # Checked for the operator's sake only: the partition may be removed the moment after.
-        if tenant.pinned is not None and await self._catalog.get_partition(tenant.pinned) is None:
+        if tenant.pinned is not None and await self._catalog.partitions.get(tenant.pinned) is None:
             raise _invalid(f"pinned: {tenant.pinned} is not a registered partition.")
         return tenant
 

@@ -24,7 +24,6 @@ from catalog.errors import Conflict as Changed
 from catalog.errors import MoveConflict, MoveUnderWay, PartitionUnknown
 from catalog.interface import Catalog
 from catalog.model import (
-    FINISHED_STATES,
     TOPIC_PREFIX,
     LogEntry,
     Move,
@@ -44,7 +43,6 @@ from marconi_proxy.moving.protocol.machine import Event, after
 from marconi_proxy.moving.protocol.suspended import suspended
 from marconi_proxy.partition_client.upstreams import Open
 
-_UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _AT_ONCE = 16
 _ROUNDS = 10
 
@@ -106,10 +104,10 @@ class Applying:
 
     async def run(self, plan: Plan, done: Callable[[], None]) -> None:
         """Apply every entry; ``done`` is called after each. Raises Stopped, CatalogError, BadPlan, OSError."""
-        ways = {p.name: self._open_upstream(p) for p in await self._catalog.list_partitions()}
+        ways = {p.name: self._open_upstream(p) for p in await self._catalog.partitions.all()}
         self._presence = Presence(ways, self._rate)
         if plan.conflicts:
-            lacking = incapable(await self._catalog.list_members(), CHAINS)
+            lacking = incapable(await self._catalog.members.all(), CHAINS)
             if lacking:
                 raise Stopped(f"of a release that cannot serve a chain: member {', '.join(lacking)}; nothing was done")
         todo = batches(plan.entries())
@@ -163,7 +161,7 @@ class Applying:
         there = await self._presence.existing([single.key for single in wanted], wanted[0].partition)
         clear = [single for single in wanted if single.key in there and await self._about_to_go(single.key) is None]
         placements = [self._single_placement(plan_id, single) for single in clear]
-        stored = await self._catalog.insert_placements(placements)
+        stored = await self._catalog.placements.insert_many(placements)
         return {new.key: _Placed(found, found == new) for new, found in zip(placements, stored, strict=True)}
 
     async def _single(self, plan_id: str, wanted: Single, placed: _Placed | None = None) -> Outcome:
@@ -182,7 +180,7 @@ class Applying:
             if settled is None:
                 return Outcome.THERE
             try:
-                await self._catalog.replace_placement(settled)
+                await self._catalog.placements.replace(settled)
             except Changed as conflict:
                 if conflict.current is None:
                     raise _Met("it was deleted just now") from conflict
@@ -193,7 +191,7 @@ class Applying:
 
     async def _alone(self, plan_id: str, wanted: Single) -> _Placed | None:
         """Return None if the queue is gone, and was not placed by this plan before."""
-        known = await self._catalog.get_placement(wanted.key)
+        known = await self._catalog.placements.get(wanted.key)
         if known is not None and known.born.startswith(_origin(plan_id, wanted.key)):
             return _Placed(known, new=False)
         if not await self._presence.exists(wanted.key, wanted.partition):
@@ -202,7 +200,7 @@ class Applying:
             # Before its source, as the front door does: a crash leaves a reservation, which shows to nobody.
             await self._bind(plan_id, wanted.key, wanted.dead_letters, wanted.partition)
         await self._check_cleared(wanted.key)
-        return _Placed(*await self._catalog.insert_placement(self._single_placement(plan_id, wanted)))
+        return _Placed(*await self._catalog.placements.insert(self._single_placement(plan_id, wanted)))
 
     def _settled(self, stored: Placement, wanted: Single) -> Placement | None:
         """Return what a stored placement has to become for a plan to be true, None if it is. Raises _Met."""
@@ -226,10 +224,10 @@ class Applying:
         reserved = self._placement(
             plan_id, key, (Segment(0, partition, dead_letters),), group=source.queue, state=PlacementState.RESERVED
         )
-        stored = await self._catalog.get_placement(key)
+        stored = await self._catalog.placements.get(key)
         if stored is None:
             await self._check_cleared(key)
-            stored, _ = await self._catalog.insert_placement(reserved)
+            stored, _ = await self._catalog.placements.insert(reserved)
         for _ in range(_ROUNDS):
             if stored.partition != partition:
                 raise _Met(f"{dead_letters}, which takes its dead letters, is on {stored.partition} by now")
@@ -238,7 +236,7 @@ class Applying:
             if stored.state is not PlacementState.OPEN or stored.segments[-1].physical != dead_letters:
                 raise _Met(f"{dead_letters}, which is to take its dead letters, is {stored.state} just now")
             try:
-                await self._catalog.replace_placement(replace(stored, epoch=stored.epoch + 1, group=source.queue))
+                await self._catalog.placements.replace(replace(stored, epoch=stored.epoch + 1, group=source.queue))
             except Changed as conflict:
                 if conflict.current is None:
                     raise _Met(f"{dead_letters}, which takes its dead letters, was deleted just now") from conflict
@@ -251,7 +249,7 @@ class Applying:
 
     async def _chain(self, plan_id: str, name: str, wanted: Conflict) -> Outcome:
         """``name``: how the id of its move begins, and no other's."""
-        stored = await self._catalog.get_placement(wanted.key)
+        stored = await self._catalog.placements.get(wanted.key)
         if stored is not None and stored.move is not None and stored.move.startswith(name):
             # Made before, and perhaps without its move.
             await self._record(stored.move, stored)
@@ -285,7 +283,7 @@ class Applying:
             placement = self._placement(
                 plan_id, wanted.key, _segments(wanted.queue, names), group=last.group, move=move_id
             )
-            stored, inserted = await self._catalog.insert_placement(placement)
+            stored, inserted = await self._catalog.placements.insert(placement)
             if not inserted and stored.move is not None and stored.move.startswith(name):
                 # By somebody else who applies the same plan.
                 await self._record(stored.move, stored)
@@ -328,7 +326,7 @@ class Applying:
             move=move_id,
         )
         try:
-            await self._catalog.replace_placement(chained)
+            await self._catalog.placements.replace(chained)
         except Changed as conflict:
             raise _Met("it was changed just now; apply the plan again") from conflict
         return chained
@@ -338,14 +336,14 @@ class Applying:
         if placement.move != move_id:
             return
         now = self._clock.now()
-        move = await self._catalog.get_move(move_id)
+        move = await self._catalog.moves.get(move_id)
         if move is None:
             older = ", ".join(segment.partition for segment in placement.segments[:-1])
             until = f"until no client writes to {older} directly"
             waits = f"{until}: then apply the plan of its adoption again, with --retire"
             move = suspended(move_id, placement, now, "adopted: it was on several partitions", waits)
             try:
-                await self._catalog.insert_move(move)
+                await self._catalog.moves.insert(move)
             except MoveConflict as conflict:
                 # Written by somebody else who applies the same plan.
                 move = conflict.current or move
@@ -356,7 +354,7 @@ class Applying:
             state = after(move.state, Event.RESUME)
             entry = LogEntry(now, state, f"{OPERATOR}no client writes to its older places directly any more")
             try:
-                await self._catalog.replace_move(
+                await self._catalog.moves.replace(
                     replace(move.entered(entry), due=0.0, facts={**move.facts, "waits": "", "failures": 0}), None
                 )
             except MoveConflict as conflict:
@@ -395,8 +393,8 @@ class Applying:
 
     async def _about_to_go(self, key: QueueKey) -> Move | None:
         """Return a move that goes on deleting queues of this name, of which the catalog knows nothing any more."""
-        left = await self._catalog.list_moves(project=key.project, queue=key.queue, states=_UNFINISHED, limit=1)
-        return left[0] if left and await self._catalog.get_placement(key) is None else None
+        left = await self._catalog.moves.under_way(key)
+        return left if left is not None and await self._catalog.placements.get(key) is None else None
 
 
 def _segments(queue: str, names: list[str]) -> tuple[Segment, ...]:

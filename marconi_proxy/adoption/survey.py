@@ -47,7 +47,7 @@ class Survey:
     ) -> None:
         """``add`` every entry of the plan; ``read`` is told how many queues each project that was read had. Raises
         CannotList, CatalogError."""
-        registered = {partition.name: partition for partition in await self.catalog.list_partitions()}
+        registered = {partition.name: partition for partition in await self.catalog.partitions.all()}
         # Those that are read come first, in the order in which they were named.
         partitions = {name: registered[name] for name in names} | registered
         async for project, found in self._projects([partitions[name] for name in names], projects):
@@ -99,7 +99,7 @@ class Survey:
     async def _placements(self, project: str) -> AsyncIterator[Placement]:
         after: QueueKey | None = None
         while True:
-            page = await self.catalog.list_placements(project=project, after=after, limit=_PAGE)
+            page = await self.catalog.placements.find(project=project, after=after, limit=_PAGE)
             for placement in page:
                 yield placement
             if len(page) < _PAGE:
@@ -109,7 +109,7 @@ class Survey:
     async def _moves(self, project: str) -> AsyncIterator[Move]:
         after: str | None = None
         while True:
-            page = await self.catalog.list_moves(project=project, states=_UNFINISHED, after=after, limit=_PAGE)
+            page = await self.catalog.moves.find(project=project, states=_UNFINISHED, after=after, limit=_PAGE)
             for move in page:
                 yield move
             if len(page) < _PAGE:

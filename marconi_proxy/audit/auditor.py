@@ -13,7 +13,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from catalog.errors import AuditHeld, AuditNotHeld, CatalogError
+from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import Audit, Holder
 from catalog.unchanged import Unchanged
@@ -52,14 +52,14 @@ class Auditor:
 
     async def run(self) -> None:
         """Go on for ever."""
-        await take_turns(self.visit, AuditHeld, AuditNotHeld, self._clock, self._chance, LOG)
+        await take_turns(self.visit, self._clock, self._chance, LOG)
 
     async def visit(self) -> float:
         """Do a round if it is time to; return after how many seconds to look again. Raises CatalogError."""
-        wait = self._due.left((await self._catalog.get_audit()).ended)
+        wait = self._due.left((await self._catalog.audit.get()).ended)
         if wait > 0:
             return min(wait, LOOK)
-        audit = await take_lock(self._watched, "audit", self._take, AuditHeld)
+        audit = await take_lock(self._watched, "audit", self._take)
         assert audit.holder is not None
         token = audit.holder.token
         try:
@@ -68,18 +68,18 @@ class Auditor:
                 audit = await self._round(audit, token)
         finally:
             with contextlib.suppress(CatalogError):
-                await self._catalog.release_audit(token)
+                await self._catalog.audit.release(token)
         # Counted from now on, if this process has just done it.
         return min(self._due.left(audit.ended), LOOK)
 
     async def _take(self, over: Holder | None) -> Audit:
-        return await self._catalog.take_audit(self._name, HOLD, over=over)
+        return await self._catalog.audit.acquire(self._name, HOLD, over=over)
 
     async def _round(self, audit: Audit, token: int) -> Audit:
         """Do a round; return what was found."""
         begun = self._clock.now()
         under_way = replace(audit, since=begun)
-        await self._catalog.save_audit(under_way, token, HOLD)
+        await self._catalog.audit.save(under_way, token, HOLD)
         self._told = 0
         round_ = asyncio.ensure_future(self._run_round(self._tell, lambda summary: None))
         renewing = asyncio.create_task(self._renew(under_way, token))
@@ -99,7 +99,7 @@ class Auditor:
             findings={str(kind): count for kind, count in found.findings.items()},
             unseen=found.unseen,
         )
-        await self._catalog.save_audit(over, token, HOLD)
+        await self._catalog.audit.save(over, token, HOLD)
         counts = ", ".join(f"{count} {kind}" for kind, count in over.findings.items()) or "nothing wrong"
         LOG.info("audit: %d queues compared: %s; %d could not be asked for", found.queues, counts, found.untold)
         for name, why in over.unseen.items():
@@ -109,7 +109,7 @@ class Auditor:
     async def _renew(self, audit: Audit, token: int) -> None:
         while True:
             await self._clock.sleep(_RENEWED)
-            await self._catalog.save_audit(audit, token, HOLD)
+            await self._catalog.audit.save(audit, token, HOLD)
 
     async def _tell(self, finding: Finding) -> None:
         self._told += 1

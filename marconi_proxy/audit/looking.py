@@ -15,10 +15,8 @@ from typing import Any, NamedTuple
 
 from catalog.interface import Catalog
 from catalog.model import (
-    FINISHED_STATES,
     TOPIC_PREFIX,
     Move,
-    MoveState,
     Partition,
     PartitionState,
     Placement,
@@ -36,7 +34,6 @@ from marconi_proxy.partition_client.outcome import CALL, Unready
 from marconi_proxy.partition_client.queue_calls import QueueCalls
 from marconi_proxy.partition_client.upstreams import Paced
 
-UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _HIDDEN = re.compile(r"-(\d{1,9})-[0-9a-f]{12}")
 _LONGEST = 64
 _PAGE = 100
@@ -96,13 +93,12 @@ class Looker:
         return Sight(key, now, placement, move, there, parts, dead_letters, tuple(found))
 
     async def _stored(self, key: QueueKey) -> tuple[Placement | None, Move | None]:
-        placement = await self._catalog.get_placement(key)
-        moves = await self._catalog.list_moves(project=key.project, queue=key.queue, states=UNFINISHED, limit=1)
-        return placement, moves[0] if moves else None
+        placement = await self._catalog.placements.get(key)
+        return placement, await self._catalog.moves.under_way(key)
 
     async def calls(self, key: QueueKey, segment: Segment) -> QueueCalls:
         """Return the way to the queue of a segment. Raises NotSeen, CatalogError."""
-        partition = await self._catalog.get_partition(segment.partition)
+        partition = await self._catalog.partitions.get(segment.partition)
         if partition is None:
             raise NotSeen(segment.partition, "it is not registered")
         return self._calls(key, partition, segment.physical)
@@ -144,7 +140,7 @@ class Looker:
             return False
         for part in parts:
             if part.age is not None and now - part.age > since + self._late:
-                others = await self._catalog.list_placements(
+                others = await self._catalog.placements.find(
                     project=placement.project, partitions=[part.partition], limit=SOURCES + 1
                 )
                 if len(others) > SOURCES:
@@ -165,7 +161,7 @@ class Looker:
         physical = own_name(key.queue)
         if _names(placement, name, physical) or _uses(move, name, physical):
             return None
-        partition = await self._catalog.get_partition(name)
+        partition = await self._catalog.partitions.get(name)
         if partition is None:
             return None
         before = await self._owner(key, name)
@@ -195,7 +191,7 @@ class Looker:
                 return _Owned(in_use=True)
             after: str | None = None
             moves: list[Move] = []
-            while page := await self._catalog.list_moves(project=key.project, queue=queue, after=after, limit=_PAGE):
+            while page := await self._catalog.moves.find(project=key.project, queue=queue, after=after, limit=_PAGE):
                 moves += page
                 after = page[-1].id
             if any(not move.finished and _uses(move, partition, physical) for move in moves):
@@ -217,17 +213,17 @@ class Looker:
         topic = TOPIC_PREFIX if key.queue.startswith(TOPIC_PREFIX) else ""
         start = f"{topic}{prefix}"
         if not cut:
-            yield start, await self._catalog.get_placement(QueueKey(key.project, start))
+            yield start, await self._catalog.placements.get(QueueKey(key.project, start))
             return
         after: QueueKey | None = QueueKey(key.project, topic + just_before(prefix))
         while after is not None:
-            page = await self._catalog.list_placements(project=key.project, after=after, limit=_PAGE)
+            page = await self._catalog.placements.find(project=key.project, after=after, limit=_PAGE)
             for placement in page:
                 if placement.queue.startswith(start):
                     yield placement.queue, placement
             full = len(page) == _PAGE and page[-1].queue.startswith(start)
             after = page[-1].key if full else None
-        if await self._catalog.get_placement(QueueKey(key.project, start)) is None:
+        if await self._catalog.placements.get(QueueKey(key.project, start)) is None:
             yield start, None  # it may be gone, and not cut at all
 
 
@@ -274,7 +270,7 @@ async def projects_of(catalog: Catalog, partitions: Collection[str]) -> list[str
     """Return all projects that have placements on these partitions: a question for each."""
     found: list[str] = []
     after: QueueKey | None = None
-    while page := await catalog.list_placements(partitions=partitions, after=after, limit=1):
+    while page := await catalog.placements.find(partitions=partitions, after=after, limit=1):
         found.append(page[0].project)
         # No name of a queue or topic comes after this.
         after = QueueKey(page[0].project, "\x7f")

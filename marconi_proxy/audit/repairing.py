@@ -157,7 +157,7 @@ class Repairing:
         done before there was anything to delete."""
         until = self._clock.monotonic() + self._bounds.unfinished
         while True:
-            now = await self._catalog.get_placement(placement.key)
+            now = await self._catalog.placements.get(placement.key)
             if now is None or now.born != placement.born:
                 return True
             if now.state is not PlacementState.DELETING or self._clock.monotonic() > until:
@@ -181,19 +181,19 @@ class Repairing:
         """First the placement, then the record: a crash between leaves what was found."""
         now = self._clock.now()
         if len(placement.segments) == 1:
-            await self._catalog.replace_placement(replace(placement, epoch=placement.epoch + 1, since=now, move=None))
+            await self._catalog.placements.replace(replace(placement, epoch=placement.epoch + 1, since=now, move=None))
             return "made it forget the move"
-        if placement.move is None or await self._catalog.get_move(placement.move) is not None:
+        if placement.move is None or await self._catalog.moves.get(placement.move) is not None:
             # A record that has ended is never taken up again.
             name = sha256(f"{placement.born}\0{placement.epoch}".encode()).hexdigest()[:24]
             placement = replace(placement, epoch=placement.epoch + 1, since=now, move=f"found-{name}")
-            await self._catalog.replace_placement(placement)
+            await self._catalog.placements.replace(placement)
         assert placement.move is not None
         reason = "audit: the queue had older parts, and no move"
         waits = "until no client writes to its older parts directly: then resume it"
         move = suspended(placement.move, placement, now, reason, waits)
         try:
-            await self._catalog.insert_move(move)
+            await self._catalog.moves.insert(move)
         except (MoveConflict, MoveUnderWay) as error:
             raise Unready(str(error)) from error
         return f"gave it move {move.id}, which is suspended: marconi-proxy move resume {move.id}"
@@ -205,13 +205,13 @@ class Repairing:
         while True:
             if placement.state is not PlacementState.SEALING:
                 await self._settle(placement.key, placement.segments)
-            now = await self._catalog.get_placement(placement.key)
+            now = await self._catalog.placements.get(placement.key)
             if now is None or (now.born, now.epoch) != (placement.born, placement.epoch):
                 break
             if self._clock.monotonic() > until:
                 if placement.state is not PlacementState.SEALING:
                     break
-                await self._catalog.replace_placement(transitions.abort(placement, self._clock.now()))
+                await self._catalog.placements.replace(transitions.abort(placement, self._clock.now()))
                 return "took the seal back"
             await self._clock.sleep(_AGAIN)
         became = "removed from the catalog" if now is None else f"found to be {now.state}"

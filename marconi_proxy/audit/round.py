@@ -103,7 +103,7 @@ class Round:
 
     async def run(self, scope: Scope) -> Summary:
         """Raises CatalogError."""
-        registered = {partition.name: partition for partition in await self._catalog.list_partitions()}
+        registered = {partition.name: partition for partition in await self._catalog.partitions.all()}
         asked = set(registered if scope.partitions is None else scope.partitions)
         listed: set[str] = set()
         for name in sorted(asked):
@@ -159,7 +159,7 @@ class Round:
     async def _placements(self, scope: Scope) -> AsyncGenerator[Placement, None]:
         for project in [None] if scope.projects is None else sorted(set(scope.projects)):
             after: QueueKey | None = None
-            while page := await self._catalog.list_placements(
+            while page := await self._catalog.placements.find(
                 project=project, partitions=scope.partitions, after=after, limit=_PAGE
             ):
                 for placement in page:
@@ -171,7 +171,7 @@ class Round:
         ``registered`` is what there was at the beginning, and grows."""
         for segment in placement.segments:
             if segment.partition not in registered and segment.partition not in self.summary.unseen:
-                partition = await self._catalog.get_partition(segment.partition)
+                partition = await self._catalog.partitions.get(segment.partition)
                 if partition is None:
                     self.summary.unseen[segment.partition] = "it is not registered"
                 else:

@@ -187,7 +187,7 @@ class Plan(_Adopting):
         from marconi_proxy.partition_client.inventory import Inventory
 
         names = list(dict.fromkeys(parsed_args.partitions))
-        registered = {partition.name: partition for partition in await catalog.list_partitions()}
+        registered = {partition.name: partition for partition in await catalog.partitions.all()}
         for name in names:
             if name not in registered:
                 raise CommandError(f"PARTITION: {name} is not registered", Exit.USAGE)

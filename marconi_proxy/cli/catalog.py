@@ -234,7 +234,7 @@ async def _export(uri: str, stream: BinaryIO, counting: Counting) -> dict[str, i
 async def _placements(catalog: Catalog) -> int | None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_COUNT_TIMEOUT):
-            return await catalog.count_placements()
+            return await catalog.placements.count()
     return None
 
 

@@ -179,7 +179,7 @@ class _Verifying:
 
 
 async def _check_partitions(catalog: Catalog, scope: Scope) -> None:
-    registered = {partition.name for partition in await catalog.list_partitions()}
+    registered = {partition.name for partition in await catalog.partitions.all()}
     for name in scope.partitions or ():
         if name not in registered:
             raise CommandError(f"--partition: {name} is not registered", Exit.USAGE)

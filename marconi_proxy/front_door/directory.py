@@ -156,7 +156,7 @@ class Directory:
     async def look(self, key: QueueKey) -> Placement | None:
         """Return what the catalog has now, for the placement that is known looks old. Raises CatalogUnavailable, and
         what is known goes on being known."""
-        placement = await self._catalog.get_placement(key)
+        placement = await self._catalog.placements.get(key)
         known = self._placements.get(key)
         if known is not None and known != placement:
             # A read that is under way may be older than this one.
@@ -177,7 +177,7 @@ class Directory:
     async def _read(self, key: QueueKey) -> Placement | None:
         this = asyncio.current_task()
         try:
-            placement = await self._catalog.get_placement(key)
+            placement = await self._catalog.placements.get(key)
             # A change that came in meanwhile took this read off the list: what was read may be from before it.
             if placement is not None and self.synced and self._reads.get(key) is this:
                 self._placements.put(key, placement)
@@ -213,7 +213,7 @@ class Directory:
         if project in self._tenants:
             return self._tenants[project]
         changes = self._changes
-        tenant = await self._catalog.get_tenant(project)
+        tenant = await self._catalog.tenants.get(project)
         if self.synced and self._changes == changes:
             self._tenants[project] = tenant
         return tenant
@@ -221,7 +221,7 @@ class Directory:
     async def _load_partitions(self) -> None:
         # One at a time, so that an older reading never overwrites a newer one.
         async with self._loading:
-            partitions = await self._catalog.list_partitions()
+            partitions = await self._catalog.partitions.all()
             for partition in partitions:
                 self._upstreams.of(partition)
             for gone in self._upstreams.keys() - {p.name for p in partitions}:
@@ -270,7 +270,7 @@ class Directory:
     async def _load_seals(self) -> None:
         """Take in the seals that are in force: the feed shows those that come after its beginning."""
         after = None
-        while page := await self._catalog.list_placements(states=[PlacementState.SEALING], after=after, limit=_PAGE):
+        while page := await self._catalog.placements.find(states=[PlacementState.SEALING], after=after, limit=_PAGE):
             for placement in page:
                 # No await in here, as in ``_take_in_placement``: a read that is in flight may be older than the seal.
                 self.forget(placement.key)

@@ -121,7 +121,7 @@ class Inquiry:
     async def _elsewhere(self, placement: Placement) -> Placement | None:
         """Return the placement as it is now, None if its queue is not there or where it was."""
         async with self._turn:
-            now = await self._catalog.get_placement(placement.key)
+            now = await self._catalog.placements.get(placement.key)
         if now is None or now.state not in LISTED_STATES or now.segments[-1] == placement.segments[-1]:
             return None
         return now

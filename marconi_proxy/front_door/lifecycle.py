@@ -37,7 +37,7 @@ from catalog.model import Placement, PlacementState, QueueKey, Segment
 from catalog.unchanged import Unchanged
 from marconi_proxy.background import ended
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.placing import ROUNDS, UNFINISHED, Placing
+from marconi_proxy.front_door.placing import ROUNDS, Placing
 from marconi_proxy.front_door.refusals import ClientGone, Refused, unavailable
 from marconi_proxy.front_door.writing import Write, awake_or_not
 from marconi_proxy.partition_client.existence import delete as delete_from
@@ -193,7 +193,7 @@ class Lifecycle:
         """Return (the placement in state creating under an epoch of our own, whether nobody began before us), None if
         the queue is open."""
         for _ in range(ROUNDS):
-            current = await self._catalog.get_placement(key)
+            current = await self._catalog.placements.get(key)
             if current is None:
                 placement, inserted = await self.placing.insert(key, version, dead_letter)
                 if inserted:
@@ -210,7 +210,7 @@ class Lifecycle:
                 await self.placing.tie(current, dead_letter)
             ours = replace(current, epoch=current.epoch + 1, state=PlacementState.CREATING, since=self._wall())
             try:
-                await self._catalog.replace_placement(ours)
+                await self._catalog.placements.replace(ours)
             except Conflict:
                 continue
             return ours, current.state is PlacementState.RESERVED
@@ -235,7 +235,7 @@ class Lifecycle:
         current = placement
         for _ in range(ROUNDS):
             try:
-                await self._catalog.replace_placement(
+                await self._catalog.placements.replace(
                     replace(current, epoch=current.epoch + 1, state=PlacementState.OPEN, since=self._wall())
                 )
                 return
@@ -264,9 +264,9 @@ class Lifecycle:
         reserved: that of its last segment, which keeps its number, so that no old id ever means a new message. Raises
         Conflict, CatalogUnavailable."""
         if placement.group is None:
-            await self._catalog.remove_placement(placement.key, placement.epoch, placement.born)
+            await self._catalog.placements.remove(placement.key, placement.epoch, placement.born)
         else:
-            await self._catalog.replace_placement(
+            await self._catalog.placements.replace(
                 replace(
                     placement,
                     epoch=placement.epoch + 1,
@@ -303,7 +303,7 @@ class Lifecycle:
     async def settle(self, key: QueueKey, segment: Segment) -> None:
         """Bring catalog and partition in line, for a queue last seen as ``segment``. Raises as ``create``."""
         async with self._turn(key):
-            placement = await self._catalog.get_placement(key)
+            placement = await self._catalog.placements.get(key)
             if placement is None:
                 await self._adopt(Placement(key.project, key.queue, 1, PlacementState.CREATING, (segment,)))
             elif placement.state is PlacementState.CREATING:
@@ -334,8 +334,7 @@ class Lifecycle:
         Not while a move of the queue has to clear up: then it is what the move left of the queue that was deleted.
         """
         if await self._is_there(seen):
-            key = seen.key
-            if await self._catalog.list_moves(project=key.project, queue=key.queue, states=UNFINISHED, limit=1):
+            if await self._catalog.moves.under_way(seen.key) is not None:
                 return
             await self.placing.insert_at(seen.key, seen.partition, PlacementState.OPEN, segment=seen.segments[-1])
 
@@ -358,7 +357,7 @@ class Lifecycle:
             if not wanted():
                 raise ClientGone
             for _ in range(ROUNDS):
-                current = await self._catalog.get_placement(key)
+                current = await self._catalog.placements.get(key)
                 if current is None:
                     # Deleted by another worker a moment ago; the news is on its way.
                     self._directory.forget(key)
@@ -368,7 +367,7 @@ class Lifecycle:
                 begun = self._clock()
                 ours = replace(current, epoch=current.epoch + 1, state=PlacementState.DELETING, since=self._wall())
                 try:
-                    await self._catalog.replace_placement(ours)
+                    await self._catalog.placements.replace(ours)
                 except Conflict:
                     continue
                 return await self._delete(current, ours, begun, send, guard)
@@ -415,13 +414,13 @@ class Lifecycle:
 
     async def _revert(self, before: Placement, ours: Placement) -> None:
         """Restore the state before, for nothing was deleted; from a seal the queue becomes open, as in
-        ``moving.protocol.transitions.abort``."""
+        ``fencing.transitions.abort``."""
         ended = before.state in (PlacementState.DELETING, PlacementState.SEALING)
         state = PlacementState.OPEN if ended else before.state
         move = ours.move if len(ours.segments) > 1 else None
         back = replace(ours, epoch=ours.epoch + 1, state=state, since=self._wall(), move=move)
         try:
-            await self._catalog.replace_placement(back)
+            await self._catalog.placements.replace(back)
         except (Conflict, CatalogUnavailable) as error:
             LOG.warning("a placement on %s stays in state deleting: %s", ours.partition, error)
 
@@ -456,7 +455,7 @@ class Lifecycle:
         in_time = _InTime(self._clock, self._clock() + self.deletion_limit)
         ours = replace(placement, epoch=placement.epoch + 1, since=self._wall())
         try:
-            await self._catalog.replace_placement(ours)
+            await self._catalog.placements.replace(ours)
             for segment in ours.segments:
                 upstream = await self.placing.upstream(segment)
                 within = in_time.left()

@@ -112,7 +112,7 @@ class Listing:
         document: dict[str, Any] = {namespace.member: entries, "links": links}
         # The number of all queues, whatever the page; left out when it is 0 (API section 4.2).
         if query.counted:
-            count = await self._catalog.count_queues(call.project, namespace.prefix, namespace.end)
+            count = await self._catalog.placements.count_queues(call.project, namespace.prefix, namespace.end)
             document |= {"count": count} if count else {}
         resp.text = json.dumps(document)
         if version == "v1":

@@ -91,7 +91,7 @@ class Membership:
             LOG.info("member %s stops with writes that may still be done, and lets its lease lapse", self.id)
             return
         try:
-            await self._catalog.remove_member(self.id)
+            await self._catalog.members.remove(self.id)
         except CatalogError as error:
             LOG.info("could not sign off as member %s: %s", self.id, error)
 
@@ -128,14 +128,14 @@ class Membership:
         member = self._member()
         if self._registered:
             try:
-                await self._catalog.renew_member(member)
+                await self._catalog.members.renew(member)
             except NotRegistered:
                 # A mover has watched this worker in silence for its lease. It may write again in a new term.
                 writing.lease.revoke()
                 self._registered = False
         if not self._registered:
             async with self._registering:
-                await self._catalog.register_member(member)
+                await self._catalog.members.register(member)
             self._registered = True
         self._sent = member.acks
         if writing.lease.confirmed(renewal, writing.clock()):
@@ -174,7 +174,7 @@ class Membership:
             await asyncio.sleep(_REPORT_INTERVAL)
             try:
                 if found := self._holding.report(self.id):
-                    await self._catalog.put_held_writes(found)
+                    await self._catalog.held_writes.put(found)
                     self._holding.reported(found)
             except CatalogError as error:
                 LOG.debug("could not store the counts of held writes: %s", error)
@@ -200,9 +200,9 @@ class Membership:
     async def _sweep(self) -> None:
         """Remove members that this worker has watched in silence for so long."""
         asked = self._others.now()
-        members = await self._catalog.list_members()
+        members = await self._catalog.members.all()
         for member in members:
             if self._others.seen(member.id, member.stamp, asked) > max(FORGOTTEN_AFTER, member.patience):
-                await self._catalog.expire_member(member)
+                await self._catalog.members.expire(member)
         ids = {member.id for member in members}
         self._others.keep(lambda id_: id_ in ids)

@@ -89,10 +89,10 @@ class Pages:
         """Return what may be on the page, and the name after which there may be more; None if there is no more."""
         limit = max(query.limit, self._limits.ask) if query.filters else query.limit
         if query.name:
-            return await self._catalog.search_queues(
+            return await self._catalog.placements.search_queues(
                 project, after, before, limit, containing=query.name, examine=self._limits.scan
             )
-        found = await self._catalog.list_queues(project, after, before, limit)
+        found = await self._catalog.placements.list_queues(project, after, before, limit)
         return found, found[-1].queue if len(found) == limit else None
 
     async def _entries(

@@ -17,9 +17,7 @@ from cachetools import TTLCache
 from catalog.errors import Conflict, PartitionUnknown
 from catalog.interface import Catalog
 from catalog.model import (
-    FINISHED_STATES,
     TOPIC_PREFIX,
-    MoveState,
     Partition,
     Placement,
     PlacementState,
@@ -36,7 +34,6 @@ from marconi_proxy.upstream.exchange import Upstream
 
 # How often a compare-and-set is tried anew against others before the call is refused (503).
 ROUNDS = 10
-UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 # For so many tenants it is known that their refused queues were logged, and for so many seconds.
 _LOGGED = 1000
 _LOGGED_FOR = 600.0
@@ -115,7 +112,7 @@ class Placing:
                 segment = Segment(1, partition, hidden_name(key.project, key.queue, born, 1))
         placement = Placement(key.project, key.queue, 1, state, (segment,), since=self._clock(), group=group, born=born)
         try:
-            return await self._catalog.insert_placement(placement)
+            return await self._catalog.placements.insert(placement)
         except PartitionUnknown:
             # It was removed a moment ago, and the news is on its way to this worker.
             raise unavailable("The queue's partition was just removed. Nothing was done.") from None
@@ -126,7 +123,7 @@ class Placing:
         One of the same name on the same partition might be deleted too, by a call that is under way. No move of it can
         begin anew, for that needs a placement.
         """
-        return bool(await self._catalog.list_moves(project=key.project, queue=key.queue, states=UNFINISHED, limit=1))
+        return await self._catalog.moves.under_way(key) is not None
 
     async def _reserve(self, source: QueueKey, dead_letter: str, partition: Partition, version: str) -> str:
         """Return the name of the partition where the dead-letter queue is, or will be once it is created.
@@ -144,7 +141,7 @@ class Placing:
     async def _group(self, source: QueueKey, dead_letter: str, partition: str) -> str:
         """Bind a dead-letter queue to ``source``, reserving ``partition`` if it is not placed; return its partition."""
         key = QueueKey(source.project, dead_letter)
-        placement = await self._catalog.get_placement(key)
+        placement = await self._catalog.placements.get(key)
         if placement is None:
             if await self._is_cleared_up(key):
                 # Stores put dead letters into the queue that the metadata names: it can have no other name.
@@ -160,7 +157,9 @@ class Placing:
                 # Stores put dead letters into the queue that the metadata names.
                 raise _apart(dead_letter)
             try:
-                await self._catalog.replace_placement(replace(placement, epoch=placement.epoch + 1, group=source.queue))
+                await self._catalog.placements.replace(
+                    replace(placement, epoch=placement.epoch + 1, group=source.queue)
+                )
             except Conflict as conflict:
                 if conflict.current is None:
                     return await self._group(source, dead_letter, partition)
@@ -173,7 +172,7 @@ class Placing:
         """Reserve the place of a dead-letter queue where its source is by now; return whether that was to be done:
         then the placement is another one than ``reserved``. Raises Refused, CatalogError."""
         source = None if reserved.group is None else QueueKey(reserved.project, reserved.group)
-        placement = None if source is None else await self._catalog.get_placement(source)
+        placement = None if source is None else await self._catalog.placements.get(source)
         if placement is None or source is None:
             return False
         if placement.state is PlacementState.SEALING:
@@ -182,13 +181,13 @@ class Placing:
             )
         if placement.state is not PlacementState.OPEN or placement.partition == reserved.partition:
             return False
-        moves = await self._catalog.list_moves(project=source.project, queue=source.queue, states=UNFINISHED, limit=1)
-        if any(move.toward == reserved.partition for move in moves):
+        move = await self._catalog.moves.under_way(source)
+        if move is not None and move.toward == reserved.partition:
             # It was found where its source goes, and the source is on its way.
             return False
         # On a conflict somebody was faster: the caller reads anew.
         with suppress(Conflict):
-            await self._catalog.replace_placement(transitions.rehome(reserved, placement.partition, self._clock()))
+            await self._catalog.placements.replace(transitions.rehome(reserved, placement.partition, self._clock()))
         return True
 
     async def tie(self, placement: Placement, dead_letter: str) -> None:

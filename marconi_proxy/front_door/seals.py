@@ -91,9 +91,9 @@ class Seals:
 
     async def _abort(self, key: QueueKey, seal: _Seal) -> None:
         try:
-            placement = await self._catalog.get_placement(key)
+            placement = await self._catalog.placements.get(key)
             if placement is not None and (placement.epoch, placement.born) == (seal.epoch, seal.born):
-                await self._catalog.replace_placement(abort(placement, self._clock()))
+                await self._catalog.placements.replace(abort(placement, self._clock()))
                 LOG.warning("aborted the seal of move %s, which nobody ended in %g s", placement.move, self._overdue)
         except Conflict:
             pass  # somebody else has just ended it

@@ -72,18 +72,18 @@ class Keeping:
         there: dict[str, bool] = {}
         waiting: dict[str, set[str]] = defaultdict(set)
         removed = stayed = 0
-        while page := await self._catalog.list_ended_moves(keep=self._keep, skip=stayed, limit=_BATCH):
+        while page := await self._catalog.moves.find_ended(keep=self._keep, skip=stayed, limit=_BATCH):
             old = [move for move in page if move.last_at < before]
             going = []
             for move in old:
                 if move.plan is not None and move.plan not in there:
-                    there[move.plan] = await self._catalog.has_plan(move.plan)
+                    there[move.plan] = await self._catalog.plans.exists(move.plan)
                 if move.plan is not None and there[move.plan]:
                     waiting[move.plan].add(move.id)
                 else:
                     going.append(move.id)
             if going:
-                await self._catalog.remove_moves(going)
+                await self._catalog.moves.remove(going)
             removed += len(going)
             stayed += len(page) - len(going)
             if not old:
@@ -96,7 +96,7 @@ class Keeping:
         those made before ``before``. Return how many."""
         known: list[tuple[str, int, int, bool, bool]] = []
         after: str | None = None
-        while page := await self._catalog.list_plans(after=after, limit=_PLANS):
+        while page := await self._catalog.plans.find(after=after, limit=_PLANS):
             known += ((plan.id, plan.version, plan.size, plan.active, plan.created < before) for plan in page)
             after = page[-1].id
         removed = later = 0
@@ -117,7 +117,7 @@ class Keeping:
     async def _remove_plan(self, plan_id: str, version: int) -> bool:
         await self._clock.sleep(_PAUSE)
         try:
-            await self._catalog.remove_plan(plan_id, version)
+            await self._catalog.plans.remove(plan_id, version)
         except PlanConflict:
             return False  # it was applied meanwhile
         return True
@@ -127,7 +127,7 @@ class Keeping:
 
         So none of a plan that is just being stored; if that was frozen for as long, the plan is refused as damaged.
         """
-        orphaned = frozenset(await self._catalog.orphaned_plans())
+        orphaned = frozenset(await self._catalog.plans.orphaned())
         for plan_id in sorted(orphaned & self._orphaned):
             if await self._remove_plan(plan_id, _NO_VERSION):
                 LOG.warning("removed what was left of plan %s: storing or removing it was broken off", plan_id)

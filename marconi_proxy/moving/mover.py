@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
 
-from catalog.errors import CatalogError, MoveConflict, MoveHeld, MoveNotHeld
+from catalog.errors import CatalogError, LockHeld, LockLost, MoveConflict
 from catalog.interface import Catalog
 from catalog.model import Holder, Move, MoveState
 from catalog.unchanged import Unchanged
@@ -147,7 +147,7 @@ class Mover:
         found: dict[str, Move] = {}
         after: str | None = None
         while True:
-            page = await self._catalog.list_moves(states=_UNFINISHED, after=after, limit=_PAGE)
+            page = await self._catalog.moves.find(states=_UNFINISHED, after=after, limit=_PAGE)
             found |= {move.id: move for move in page}
             if len(page) < _PAGE:
                 break
@@ -193,7 +193,7 @@ class Mover:
         """Take hold of a move and its group, go on with it, and plan the next visit."""
         wait = self._jitter(1.0)
         try:
-            move = await self._catalog.get_move(id_)
+            move = await self._catalog.moves.get(id_)
             if move is None or move.finished:
                 self._forget(id_)
                 return
@@ -209,16 +209,14 @@ class Mover:
             # From before the first is taken: others count from later.
             limit = asyncio.timeout_at(self._lost_at())
             try:
-                await self._take(ids, held)
-                if held:
+                later = await self._take(ids, held)
+                if later is not None:
+                    wait = later
+                elif held:
                     wait = await self._held(held, limit)
-            except MoveHeld as error:
-                LOG.debug("%s", error)
-                watched = self._watched.seen((error.move_id, "lock"), error.holder, self._watched.now())
-                wait = max(_SHORTLY, error.holder.patience - watched) * self._chance.uniform(1.0, 1.1)
             finally:
                 await self._release(held)
-        except MoveNotHeld as error:
+        except LockLost as error:
             LOG.warning("%s: another mover goes on with it", error)
         except CatalogError as error:
             LOG.info("move %s waits: %s", id_, error)
@@ -227,31 +225,37 @@ class Mover:
     async def _first(self, ids: Iterable[str]) -> str:
         """Return the first of the moves of a group that is not finished. Raises CatalogError."""
         for id_ in ids:
-            move = await self._catalog.get_move(id_)
+            move = await self._catalog.moves.get(id_)
             if move is not None and not move.finished:
                 return id_
         raise MoveConflict(next(iter(ids)), None)
 
-    async def _take(self, ids: Iterable[str], held: list[_Held]) -> None:
-        """Take hold of all of them, in the order in which every mover does. Raises MoveHeld, CatalogError."""
+    async def _take(self, ids: Iterable[str], held: list[_Held]) -> float | None:
+        """Take hold of all of them, in the order in which every mover does. If another mover has one of them, return
+        the seconds after which to try again. Raises CatalogError."""
         for id_ in ids:
             take = partial(self._take_move, id_)
             try:
-                move = await take_lock(self._watched, (id_, "lock"), take, MoveHeld)
+                move = await take_lock(self._watched, (id_, "lock"), take)
             except MoveConflict:
                 continue  # there is no such move
+            except LockHeld as error:
+                LOG.debug("%s", error)
+                watched = self._watched.seen((id_, "lock"), error.holder, self._watched.now())
+                return max(_SHORTLY, error.holder.patience - watched) * self._chance.uniform(1.0, 1.1)
             assert move.holder is not None
             held.append(_Held(move, move.holder.token))
+        return None
 
     async def _take_move(self, id_: str, over: Holder | None) -> Move:
         if over is not None:
             LOG.info("move %s is taken over from %s, which has not renewed its lock", id_, over.name)
-        return await self._catalog.take_move(id_, self.name, self._pace.hold, over=over)
+        return await self._catalog.moves.lock(id_).acquire(self.name, self._pace.hold, over=over)
 
     async def _release(self, held: list[_Held]) -> None:
         for move, token in held:
             with contextlib.suppress(CatalogError):
-                await self._catalog.release_move(move.id, token)
+                await self._catalog.moves.lock(move.id).release(token)
 
     def _lost_at(self) -> float:
         """Return when a hold that is taken or renewed now may have ended, in the loop's time."""
@@ -275,7 +279,7 @@ class Mover:
                 async with limit:
                     await asyncio.wait({going, keeping}, return_when=asyncio.FIRST_COMPLETED)
             except TimeoutError:
-                raise MoveNotHeld(held[0].move.id, held[0].token) from None
+                raise LockLost(f"move {held[0].move.id}", held[0].token) from None
             if going.done():
                 return going.result()
             # It ends by an error only: the hold is lost.
@@ -292,7 +296,7 @@ class Mover:
             try:
                 wait = await convoy.step()
                 troubles = 0
-            except MoveNotHeld:
+            except LockLost:
                 raise
             except CatalogError as error:
                 # The next step finds out what became of this one.
@@ -310,15 +314,15 @@ class Mover:
                 await self._clock.sleep(wait)
 
     async def _keep(self, held: list[_Held], limit: asyncio.Timeout) -> None:
-        """Renew holds for ever, and put off ``limit`` each time. Raises MoveNotHeld when one of them is lost."""
+        """Renew holds for ever, and put off ``limit`` each time. Raises LockLost when one of them is lost."""
         share = _RENEWED
         while True:
             await self._clock.sleep(self._pace.hold * share)
             lost_at = self._lost_at()
             try:
                 for move, token in held:
-                    await self._catalog.renew_move(move.id, token, self._pace.hold)
-            except MoveNotHeld:
+                    await self._catalog.moves.lock(move.id).renew(token, self._pace.hold)
+            except LockLost:
                 raise
             except CatalogError as error:
                 LOG.debug("%s", error)

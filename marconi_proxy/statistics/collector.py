@@ -14,7 +14,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from catalog.errors import CatalogError, WalkHeld, WalkNotHeld
+from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import LISTED_STATES, Holder, Partition, Placement, QueueKey, Segment, StatisticsSubject, Walk
 from catalog.unchanged import Unchanged
@@ -68,15 +68,15 @@ class Collector:
 
     async def run(self) -> None:
         """Go on for ever."""
-        await take_turns(self.visit, WalkHeld, WalkNotHeld, self._clock, self._chance, LOG)
+        await take_turns(self.visit, self._clock, self._chance, LOG)
 
     async def visit(self) -> float:
         """Walk to the end if it is time to; return after how many seconds to look again. Raises CatalogError."""
-        walk = await self._catalog.get_walk()
+        walk = await self._catalog.statistics.walk.get()
         wait = self._due.left(walk.ended)
         if wait > 0:
             return min(wait, LOOK)
-        walk = await take_lock(self._watched, "walk", self._take, WalkHeld)
+        walk = await take_lock(self._watched, "walk", self._take)
         assert walk.holder is not None
         token = walk.holder.token
         try:
@@ -84,21 +84,21 @@ class Collector:
                 walk = await self._walk(walk if walk.under_way else Walk(begun=self._clock.now()), token)
         finally:
             with contextlib.suppress(CatalogError):
-                await self._catalog.release_walk(token)
+                await self._catalog.statistics.walk.release(token)
         # Counted from now on, if this process has just done it.
         return min(self._due.left(walk.ended), LOOK)
 
     async def _take(self, over: Holder | None) -> Walk:
-        return await self._catalog.take_walk(self._name, HOLD, over=over)
+        return await self._catalog.statistics.walk.acquire(self._name, HOLD, over=over)
 
     async def _walk(self, walk: Walk, token: int) -> Walk:
         """Walk to the end; return the walk as it ended."""
         while walk.ended is None:
-            page = await self._catalog.list_placements(after=walk.after, limit=self._page)
+            page = await self._catalog.placements.find(after=walk.after, limit=self._page)
             requests = sum(len(placement.segments) for placement in page)
             # Where it has come to, for the page before is stored; and for as long as this one takes.
-            await self._catalog.save_walk(walk, token, HOLD + 2.0 * requests / self._per_second)
-            partitions = {partition.name: partition for partition in await self._catalog.list_partitions()}
+            await self._catalog.statistics.walk.save(walk, token, HOLD + 2.0 * requests / self._per_second)
+            partitions = {partition.name: partition for partition in await self._catalog.partitions.all()}
             begun = self._clock.now()
             asked = await self._asked(page, partitions)
             step = advance(walk, asked, begun, self._clock.now())
@@ -106,13 +106,13 @@ class Collector:
             if len(page) < self._page:
                 step, found = finish(step, partitions, self._clock.now())
             if step.since != step.until:
-                await self._catalog.put_statistics(
+                await self._catalog.statistics.put(
                     StatisticsSubject.PROJECT, step.complete, since=step.since, until=step.until
                 )
             if found is not None:
-                await self._catalog.put_statistics(StatisticsSubject.PARTITION, found, since="", until=None)
+                await self._catalog.statistics.put(StatisticsSubject.PARTITION, found, since="", until=None)
                 # Last, for then nobody goes on with this walk.
-                await self._catalog.save_walk(step.walk, token, HOLD)
+                await self._catalog.statistics.walk.save(step.walk, token, HOLD)
                 unknown, queues = sum(one.unknown for one in found), sum(one.queues for one in found)
                 LOG.info("statistics: asked of %d queues, of which %d did not tell", queues, unknown)
             walk = step.walk

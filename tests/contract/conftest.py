@@ -54,7 +54,7 @@ async def catalog(open_again: OpenAgain) -> AsyncIterator[Catalog]:
     catalog = await open_again()
     await catalog.init()
     for name in ("p1", "p2", "p3"):
-        await catalog.insert_partition(partition(name))
+        await catalog.partitions.insert(partition(name))
     yield catalog
     await catalog.close()
 

@@ -84,7 +84,7 @@ async def store(catalog: Catalog, *placements: Placement) -> None:
 
     async def insert(one: Placement) -> None:
         async with turns:
-            assert await catalog.insert_placement(one) == (one, True)
+            assert await catalog.placements.insert(one) == (one, True)
 
     async with asyncio.TaskGroup() as group:
         for one in placements:
@@ -94,7 +94,7 @@ async def store(catalog: Catalog, *placements: Placement) -> None:
 async def pages(catalog: Catalog, project: str, limit: int) -> list[str]:
     """All queues of a project, listed page by page."""
     names: list[str] = []
-    while page := await catalog.list_queues(project, names[-1] if names else "", "~", limit):
+    while page := await catalog.placements.list_queues(project, names[-1] if names else "", "~", limit):
         assert len(page) <= limit
         names += [p.queue for p in page]
     return names
@@ -102,8 +102,8 @@ async def pages(catalog: Catalog, project: str, limit: int) -> list[str]:
 
 async def dangling(catalog: Catalog) -> list[QueueKey]:
     """The placements that name a partition that is not registered."""
-    registered = {p.name for p in await catalog.list_partitions()}
-    placements = await catalog.list_placements(limit=100_000)
+    registered = {p.name for p in await catalog.partitions.all()}
+    placements = await catalog.placements.find(limit=100_000)
     return [p.key for p in placements if not {s.partition for s in p.segments} <= registered]
 
 

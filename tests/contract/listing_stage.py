@@ -197,7 +197,7 @@ class Tenant:
             self._walk.ever.setdefault(life.placement.queue, []).append(life.metadata)
 
     async def _store(self, life: Life, placement: Placement) -> None:
-        await self._catalog.replace_placement(placement)
+        await self._catalog.placements.replace(placement)
         life.placement = placement
 
     async def _create(self, name: str) -> None:
@@ -216,7 +216,7 @@ class Tenant:
             (Segment(0, where, _plain(name)),),
             born=f"{self._born:016x}",
         )
-        assert await self._catalog.insert_placement(placement) == (placement, True)
+        assert await self._catalog.placements.insert(placement) == (placement, True)
         life = self._lives[name] = Life(placement, metadata)
 
         async def make() -> None:
@@ -242,7 +242,7 @@ class Tenant:
             life.later = forget
 
         async def forget() -> None:
-            await self._catalog.remove_placement(placement.key, life.placement.epoch, placement.born)
+            await self._catalog.placements.remove(placement.key, life.placement.epoch, placement.born)
             del self._lives[placement.queue]
 
         life.later = remove

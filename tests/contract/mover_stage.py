@@ -94,9 +94,9 @@ class FakeMember:
             member = Member(self.name, beat, self.applied, self.applied > 0, acks, (CHAINS,), 30.0)
             with suppress(CatalogError):
                 try:
-                    await self._catalog.renew_member(member)
+                    await self._catalog.members.renew(member)
                 except NotRegistered:
-                    await self._catalog.register_member(member)
+                    await self._catalog.members.register(member)
             with suppress(TimeoutError):
                 # Not wait_for, which loses a cancellation now and then.
                 async with asyncio.timeout(0.2):
@@ -115,15 +115,15 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         for name, host in self.hosts.items():
-            known = await self.catalog.get_partition(name)
+            known = await self.catalog.partitions.get(name)
             versions = ("v1", "v1.1", "v2")
             if known is None:
-                await self.catalog.insert_partition(Partition(name, (host.url,), api_versions=versions, fences=True))
+                await self.catalog.partitions.insert(Partition(name, (host.url,), api_versions=versions, fences=True))
             else:
                 partition = replace(
                     known, hosts=(host.url,), api_versions=versions, fences=True, version=known.version + 1
                 )
-                await self.catalog.replace_partition(partition)
+                await self.catalog.partitions.replace(partition)
         for name in ("w1", "w2"):
             self.members.append(await self._stack.enter_async_context(FakeMember(self.catalog, name)))
         return self
@@ -155,7 +155,7 @@ class Stage:
         placement = Placement(
             PROJECT, queue, 1, PlacementState.OPEN, (Segment(0, where, queue),), born=secrets.token_hex(8)
         )
-        await self.catalog.insert_placement(placement)
+        await self.catalog.placements.insert(placement)
         store = self.hosts[where].store
         store._ensure(PROJECT, queue, {"colour": "red"})
         for number, body in enumerate(bodies):
@@ -164,12 +164,12 @@ class Stage:
 
     async def order(self, id_: str, queue: str, target: str = "p2", group: tuple[str, ...] = ()) -> Move:
         """Order a move."""
-        placement = await self.catalog.get_placement(QueueKey(PROJECT, queue))
+        placement = await self.catalog.placements.get(QueueKey(PROJECT, queue))
         assert placement is not None
         move = Move(
             id_, PROJECT, queue, placement.partition, target, created=time.time(), born=placement.born, group=group
         )
-        await self.catalog.insert_move(move)
+        await self.catalog.moves.insert(move)
         return move
 
     async def decide(self, id_: str, event: Event) -> None:
@@ -177,14 +177,14 @@ class Stage:
         move = await self.move(id_)
         try:
             entry = LogEntry(time.time(), after(move.state, event), f"an operator: {event}")
-            await self.catalog.replace_move(move.entered(entry), None)
+            await self.catalog.moves.replace(move.entered(entry), None)
         except (NotNow, MoveConflict):
             # The mover is in the middle of a step: operators try again.
             await asyncio.sleep(_TICK)
             await self.decide(id_, event)
 
     async def move(self, id_: str) -> Move:
-        found = await self.catalog.get_move(id_)
+        found = await self.catalog.moves.get(id_)
         assert found is not None
         return found
 
@@ -213,7 +213,7 @@ class Stage:
         return [segment.partition for segment in await self.segments(queue)]
 
     async def segments(self, queue: str) -> tuple[Segment, ...]:
-        placement = await self.catalog.get_placement(QueueKey(PROJECT, queue))
+        placement = await self.catalog.placements.get(QueueKey(PROJECT, queue))
         assert placement is not None
         return placement.segments
 

@@ -43,13 +43,13 @@ class Clock:
 
 async def furnish(catalog: Catalog, queues: Iterable[str], names: Iterable[str] = ("p1", "p2")) -> None:
     """Have partitions that speak all versions, and queues of project ``a`` on p1."""
-    there = {partition.name: partition for partition in await catalog.list_partitions()}
+    there = {partition.name: partition for partition in await catalog.partitions.all()}
     for name in names:
         wanted = Partition(name, (f"http://{name}.example:8888",), api_versions=VERSIONS)
         if name in there:
-            await catalog.replace_partition(replace(wanted, version=there[name].version + 1))
+            await catalog.partitions.replace(replace(wanted, version=there[name].version + 1))
         else:
-            await catalog.insert_partition(wanted)
+            await catalog.partitions.insert(wanted)
     for queue in queues:
         await place(catalog, queue)
 
@@ -64,7 +64,7 @@ async def place(
 ) -> Placement:
     segments = (Segment(0, "p1", queue),)
     placement = Placement("a", queue, 1, state, segments, group=group, born=born)
-    await catalog.insert_placement(placement)
+    await catalog.placements.insert(placement)
     return placement
 
 
@@ -79,7 +79,7 @@ async def running(
     layout = await layout_for(catalog, selection, LONGEST)
     made = plan(selection, layout, budgets or Budgets(), plan_id="plan", created=0.0)
     made = WholePlan(replace(made.plan, state=state), made.moves)
-    await catalog.insert_plan(made)
+    await catalog.plans.insert(made)
     return made
 
 
@@ -88,14 +88,14 @@ def executor(catalog: Catalog, clock: Clock, believed: float = 0.0) -> Executor:
 
 
 async def progress(catalog: Catalog) -> Progress:
-    stored = await catalog.get_plan("plan")
+    stored = await catalog.plans.get("plan")
     assert stored is not None
     return stored.progress
 
 
 async def endings(catalog: Catalog) -> dict[int, Ending]:
     """How moves of the plan ended, as is written down at them or will be."""
-    moves = await catalog.list_planned_moves("plan", limit=100_000)
+    moves = await catalog.planned_moves.find("plan", limit=100_000)
     late = (await progress(catalog)).endings
     return {e.number: e for e in (*late, *(move.ending for move in moves if move.ending is not None))}
 
@@ -105,21 +105,21 @@ async def outcomes(catalog: Catalog) -> dict[int, Outcome]:
 
 
 async def state(catalog: Catalog) -> PlanState:
-    stored = await catalog.get_plan("plan")
+    stored = await catalog.plans.get("plan")
     assert stored is not None
     return stored.state
 
 
 async def records(catalog: Catalog) -> list[Move]:
-    return await catalog.list_moves(plan="plan", limit=1000)
+    return await catalog.moves.find(plan="plan", limit=1000)
 
 
 async def enter(catalog: Catalog, move: Move, state: MoveState, reason: str = "it is so", **members: object) -> None:
     """Bring a move into a state, and its placement with it once it is switched or done."""
     entered = move.entered(LogEntry(0.0, state, reason))
-    await catalog.replace_move(replace(entered, **members), None)  # type: ignore[arg-type]
+    await catalog.moves.replace(replace(entered, **members), None)  # type: ignore[arg-type]
     if state in (MoveState.DRAINING, MoveState.DONE):
-        placement = await catalog.get_placement(move.key)
+        placement = await catalog.placements.get(move.key)
         assert placement is not None
         segments = placement.segments
         if segments[-1].partition != move.toward:
@@ -127,7 +127,7 @@ async def enter(catalog: Catalog, move: Move, state: MoveState, reason: str = "i
         if state is MoveState.DONE:
             segments = segments[-1:]
         ours = move.id if len(segments) > 1 else None
-        await catalog.replace_placement(replace(placement, epoch=placement.epoch + 1, segments=segments, move=ours))
+        await catalog.placements.replace(replace(placement, epoch=placement.epoch + 1, segments=segments, move=ours))
 
 
 async def finish(catalog: Catalog, pause_ms: float = 20.0) -> int:

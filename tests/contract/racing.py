@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from catalog import open_catalog
-from catalog.errors import Conflict, MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay
+from catalog.errors import Conflict, LockHeld, LockLost, MoveConflict, MoveUnderWay
 from catalog.model import Holder, LogEntry, MoveState, Placement, QueueKey
 from tests.contract.examples import move, placement
 
@@ -56,7 +56,7 @@ def place_all(uri: str, queues: list[str]) -> None:
     async def run() -> None:
         catalog = await open_catalog(uri)
         for queue in queues:
-            await catalog.insert_placement(placement(queue))
+            await catalog.placements.insert(placement(queue))
         await catalog.close()
 
     asyncio.run(run())
@@ -67,12 +67,12 @@ def race(uri: str, queues: list[str], tasks: int, n: int) -> list[tuple[Placemen
 
     async def run() -> list[tuple[Placement, bool]]:
         catalog = await open_catalog(uri)
-        await catalog.list_partitions()  # connected
+        await catalog.partitions.all()  # connected
         _gate.wait(240)
         results = []
         for queue in queues:
             candidates = [placement(queue, f"p{(n + t) % 3 + 1}", since=n + t / 1000) for t in range(tasks)]
-            results += await asyncio.gather(*(catalog.insert_placement(c) for c in candidates))
+            results += await asyncio.gather(*(catalog.placements.insert(c) for c in candidates))
         await catalog.close()
         return results
 
@@ -84,7 +84,7 @@ def increment(uri: str, key: QueueKey, times: int, n: int) -> int:
 
     async def run() -> int:
         catalog = await open_catalog(uri)
-        current = await catalog.get_placement(key)
+        current = await catalog.placements.get(key)
         _gate.wait(240)
         attempts = done = 0
         chance = random.Random(n)
@@ -93,7 +93,7 @@ def increment(uri: str, key: QueueKey, times: int, n: int) -> int:
             attempts += 1
             candidate = placement(key.queue, epoch=current.epoch + 1, since=n + chance.random())
             try:
-                await catalog.replace_placement(candidate)
+                await catalog.placements.replace(candidate)
                 current = candidate
                 done += 1
             except Conflict as conflict:
@@ -109,12 +109,12 @@ def begin_moves(uri: str, queues: list[str], tasks: int, n: int) -> list[tuple[s
 
     async def run() -> list[tuple[str, bool, str]]:
         catalog = await open_catalog(uri)
-        await catalog.list_partitions()  # connected
+        await catalog.partitions.all()  # connected
 
         async def begin(queue: str, t: int) -> tuple[str, bool, str]:
             candidate = move(f"{queue}-{n}-{t}", queue)
             try:
-                await catalog.insert_move(candidate)
+                await catalog.moves.insert(candidate)
             except MoveUnderWay as refused:
                 return queue, False, refused.current.id
             return queue, True, candidate.id
@@ -138,7 +138,7 @@ def drive(uri: str, move_id: str, times: int, n: int) -> tuple[list[tuple[int, i
 
     async def run() -> tuple[list[tuple[int, int]], Counter[str]]:
         catalog = await open_catalog(uri)
-        await catalog.list_partitions()  # connected
+        await catalog.partitions.all()  # connected
         chance = random.Random(n)
         done: list[tuple[int, int]] = []
         answers: Counter[str] = Counter()
@@ -146,23 +146,23 @@ def drive(uri: str, move_id: str, times: int, n: int) -> tuple[list[tuple[int, i
         _gate.wait(240)
         while len(done) < times:
             try:
-                current = await catalog.take_move(move_id, f"mover-{n}", 60.0, over=watched)
+                current = await catalog.moves.lock(move_id).acquire(f"mover-{n}", 60.0, over=watched)
                 assert current.holder is not None
                 token = current.holder.token
                 for _ in range(chance.randint(1, 4)):
                     await asyncio.sleep(chance.random() * 0.01)  # as its calls to partitions take
                     entry = LogEntry(float(token), MoveState.PREPARING, f"by mover-{n}", (("token", token),))
                     changed = current.entered(entry)
-                    await catalog.replace_move(changed, token)
+                    await catalog.moves.replace(changed, token)
                     done.append((changed.version, token))
                     current = changed
                     if chance.random() < 0.3:
-                        await catalog.renew_move(move_id, token, 60.0)
+                        await catalog.moves.lock(move_id).renew(token, 60.0)
                 if chance.random() < 0.5:
-                    await catalog.release_move(move_id, token)
-            except (MoveHeld, MoveNotHeld, MoveConflict) as refused:
+                    await catalog.moves.lock(move_id).release(token)
+            except (LockHeld, LockLost, MoveConflict) as refused:
                 answers[type(refused).__name__] += 1
-                watched = refused.holder if isinstance(refused, MoveHeld) and chance.random() < 0.7 else None
+                watched = refused.holder if isinstance(refused, LockHeld) and chance.random() < 0.7 else None
                 await asyncio.sleep(chance.random() * 0.004)  # as a mover waits for its turn
         await catalog.close()
         return done, answers

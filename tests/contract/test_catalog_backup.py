@@ -18,14 +18,12 @@ from catalog import Catalog, open_catalog
 from catalog.backup import importing
 from catalog.backup.exporting import export
 from catalog.errors import (
-    AuditNotHeld,
     CatalogInUse,
     CatalogUnavailable,
     LoadRefused,
     LoadUnfinished,
-    MoveNotHeld,
+    LockLost,
     NotEmpty,
-    WalkNotHeld,
 )
 from catalog.model import (
     Audit,
@@ -45,6 +43,7 @@ from catalog.model import (
     Walk,
 )
 from catalog.mongodb.driver import MongoDBCatalog
+from tests.catalog_wraps import Instead
 from tests.contract.conftest import OpenAgain
 from tests.contract.examples import Feed, move, partition, placement, plan, store, whole_plan
 from tests.servers.mongod import with_database
@@ -80,14 +79,14 @@ def everything() -> list[Kept]:
 
 async def taken(catalog: Catalog) -> list[Kept]:
     """What a snapshot has in it."""
-    return [value async for batch in catalog.snapshot() for value in batch]
+    return [value async for batch in catalog.backups.snapshot() for value in batch]
 
 
 async def load(catalog: Catalog, values: Sequence[Kept], *, replace: bool = False) -> None:
-    token = await catalog.begin_load(replace=replace)
+    token = await catalog.backups.begin_load(replace=replace)
     for n in range(0, len(values), 3):
-        await catalog.load(token, values[n : n + 3])
-    await catalog.end_load(token)
+        await catalog.backups.load(token, values[n : n + 3])
+    await catalog.backups.end_load(token)
 
 
 @pytest.fixture
@@ -108,13 +107,13 @@ async def test_what_was_loaded_is_in_the_snapshot_and_is_found(full: Catalog) ->
     assert kept == everything()
     assert [value.version for value in kept if isinstance(value, Partition)] == [7, 1]
     await full.check()
-    assert await full.list_placements(limit=9) == PLACEMENTS
-    assert await full.list_placements(partitions=["p1"], limit=9) == [PLACEMENTS[0], PLACEMENTS[2]]
-    assert await full.list_placements(states=[PlacementState.SEALING], limit=9) == [PLACEMENTS[2]]
-    assert await full.list_moves(partition="p2", limit=9) == MOVES
-    assert await full.get_plan("plan-1") == PLANS[0]
-    assert await full.list_planned_moves("plan-1", limit=9) == list(WHOLE.moves)
-    assert await full.get_tenant("") == TENANTS[0]
+    assert await full.placements.find(limit=9) == PLACEMENTS
+    assert await full.placements.find(partitions=["p1"], limit=9) == [PLACEMENTS[0], PLACEMENTS[2]]
+    assert await full.placements.find(states=[PlacementState.SEALING], limit=9) == [PLACEMENTS[2]]
+    assert await full.moves.find(partition="p2", limit=9) == MOVES
+    assert await full.plans.get("plan-1") == PLANS[0]
+    assert await full.planned_moves.find("plan-1", limit=9) == list(WHOLE.moves)
+    assert await full.tenants.get("") == TENANTS[0]
     await full.close()
 
 
@@ -134,54 +133,54 @@ async def test_moves_of_a_plan_that_is_still_being_stored_are_not_in_the_snapsho
 
 async def test_statistics_of_before_a_load_are_not_shown_after_it(full: Catalog) -> None:
     found = Statistics(StatisticsSubject.PROJECT, "project", 3, begun=1.0, ended=2.0)
-    await full.put_statistics(StatisticsSubject.PROJECT, [found], since="", until=None)
+    await full.statistics.put(StatisticsSubject.PROJECT, [found], since="", until=None)
     await load(full, everything(), replace=True)
-    assert await full.list_statistics(StatisticsSubject.PROJECT, limit=9) == []
+    assert await full.statistics.find(StatisticsSubject.PROJECT, limit=9) == []
     await full.close()
 
 
 async def test_a_walk_of_before_a_load_does_not_go_on_after_it(full: Catalog) -> None:
-    held = (await full.take_walk("host/1/boot", 60.0)).holder
+    held = (await full.statistics.walk.acquire("host/1/boot", 60.0)).holder
     assert held is not None
     sums = Statistics(StatisticsSubject.PARTITION, "p1", 3, begun=1.0, ended=2.0)
     walk = Walk(begun=1.0, after=QueueKey("project", "news"), partitions=(sums,))
-    await full.save_walk(walk, held.token, 60.0)
+    await full.statistics.walk.save(walk, held.token, 60.0)
     await load(full, everything(), replace=True)
-    assert await full.get_walk() == Walk()
-    with pytest.raises(WalkNotHeld):
-        await full.save_walk(walk, held.token, 60.0)
-    taken_anew = (await full.take_walk("host/2/boot", 60.0)).holder
+    assert await full.statistics.walk.get() == Walk()
+    with pytest.raises(LockLost):
+        await full.statistics.walk.save(walk, held.token, 60.0)
+    taken_anew = (await full.statistics.walk.acquire("host/2/boot", 60.0)).holder
     assert taken_anew is not None
     assert taken_anew.token > held.token
     await full.close()
 
 
 async def test_an_audit_of_before_a_load_is_not_shown_after_it(full: Catalog) -> None:
-    held = (await full.take_audit("host/1/boot", 60.0)).holder
+    held = (await full.audit.acquire("host/1/boot", 60.0)).holder
     assert held is not None
     audit = Audit(begun=1.0, ended=2.0)
-    await full.save_audit(audit, held.token, 60.0)
+    await full.audit.save(audit, held.token, 60.0)
     await load(full, everything(), replace=True)
-    assert await full.get_audit() == Audit()
-    with pytest.raises(AuditNotHeld):
-        await full.save_audit(audit, held.token, 60.0)
+    assert await full.audit.get() == Audit()
+    with pytest.raises(LockLost):
+        await full.audit.save(audit, held.token, 60.0)
     await full.close()
 
 
 async def test_a_snapshot_is_of_one_instant_and_nobody_waits_for_it(catalog: Catalog, other: Catalog) -> None:
     first = [placement(f"queue-{n:04}") for n in range(1200)]
-    await catalog.insert_placements(first)
-    await catalog.put_tenant(Tenant("project"))
-    await catalog.insert_move(move("m-1"))
-    snapshot = catalog.snapshot()
+    await catalog.placements.insert_many(first)
+    await catalog.tenants.put(Tenant("project"))
+    await catalog.moves.insert(move("m-1"))
+    snapshot = catalog.backups.snapshot()
     kept: list[Kept] = list(await anext(snapshot))
-    await other.insert_placement(placement("aaa"))
-    await other.replace_placement(replace(first[-1], epoch=2))
-    await other.remove_placement(first[-2].key, 1, first[-2].born)
-    await other.put_tenant(Tenant("project", spread=2))
-    await other.insert_partition(partition("p4"))
-    await other.take_move("m-1", "mover", 60.0)
-    await other.insert_plan(whole_plan("plan-1"))
+    await other.placements.insert(placement("aaa"))
+    await other.placements.replace(replace(first[-1], epoch=2))
+    await other.placements.remove(first[-2].key, 1, first[-2].born)
+    await other.tenants.put(Tenant("project", spread=2))
+    await other.partitions.insert(partition("p4"))
+    await other.moves.lock("m-1").acquire("mover", 60.0)
+    await other.plans.insert(whole_plan("plan-1"))
     async for batch in snapshot:
         assert len(batch) <= 500
         kept += batch
@@ -190,10 +189,10 @@ async def test_a_snapshot_is_of_one_instant_and_nobody_waits_for_it(catalog: Cat
 
 async def test_a_snapshot_that_is_not_read_to_its_end(catalog: Catalog) -> None:
     await store(catalog, placement("orders"))
-    snapshot = catalog.snapshot()
+    snapshot = catalog.backups.snapshot()
     await anext(snapshot)
     await snapshot.aclose()
-    broken_off = catalog.snapshot()
+    broken_off = catalog.backups.snapshot()
     await anext(broken_off)
     await catalog.close()
     with pytest.raises(CatalogUnavailable):
@@ -201,14 +200,14 @@ async def test_a_snapshot_that_is_not_read_to_its_end(catalog: Catalog) -> None:
 
 
 async def test_who_holds_a_move_is_not_kept_and_tokens_go_on_growing(full: Catalog) -> None:
-    held = await full.take_move("m-2", "mover", 60.0)
+    held = await full.moves.lock("m-2").acquire("mover", 60.0)
     assert held.holder is not None
     before = await taken(full)
     assert [value.holder for value in before if isinstance(value, type(held))] == [None, None]
     for _ in range(2):
-        await full.release_move("m-2", held.holder.token)
+        await full.moves.lock("m-2").release(held.holder.token)
         await load(full, before, replace=True)
-        again = await full.take_move("m-2", "another", 60.0)
+        again = await full.moves.lock("m-2").acquire("another", 60.0)
         assert again.holder is not None
         assert again.holder.token > held.holder.token
         held = again
@@ -220,16 +219,16 @@ async def test_a_catalog_that_holds_anything_is_left_alone(empty: Catalog, value
     if value == "placement":
         await load(empty, [partition("p1"), placement("orders")])
     elif value == "move":
-        await empty.insert_move(move("m-1"))
+        await empty.moves.insert(move("m-1"))
     elif isinstance(value, Partition):
-        await empty.insert_partition(replace(value, version=1))
+        await empty.partitions.insert(replace(value, version=1))
     elif isinstance(value, Tenant):
-        await empty.put_tenant(value)
+        await empty.tenants.put(value)
     else:
-        await empty.insert_plan(WHOLE)
+        await empty.plans.insert(WHOLE)
     before = await taken(empty)
     with pytest.raises(NotEmpty, match=r"not empty: it has (partitions|tenants|moves|plans)"):
-        await empty.begin_load(replace=False)
+        await empty.backups.begin_load(replace=False)
     await empty.check()
     assert await taken(empty) == before
     await load(empty, everything(), replace=True)
@@ -238,41 +237,41 @@ async def test_a_catalog_that_holds_anything_is_left_alone(empty: Catalog, value
 
 
 async def test_not_while_workers_serve_from_it(full: Catalog) -> None:
-    await full.register_member(Member("host/1/boot", lease=30.0))
-    await full.register_member(Member("host/2/boot", lease=0.000001))  # silent or not: that is for others to judge
+    await full.members.register(Member("host/1/boot", lease=30.0))
+    await full.members.register(Member("host/2/boot", lease=0.000001))  # silent or not: that is for others to judge
     with pytest.raises(CatalogInUse, match="2 front-door workers registered: host/1/boot, host/2/boot"):
-        await full.begin_load(replace=True)
+        await full.backups.begin_load(replace=True)
     await full.check()
     assert await taken(full) == everything()
-    await full.remove_member("host/1/boot")
-    await full.remove_member("host/2/boot")
-    token = await full.begin_load(replace=True)
+    await full.members.remove("host/1/boot")
+    await full.members.remove("host/2/boot")
+    token = await full.backups.begin_load(replace=True)
     with pytest.raises(CatalogUnavailable, match="being loaded"):
-        await full.register_member(Member("late"))
-    assert await full.list_members() == []
-    await full.load(token, everything())
-    await full.end_load(token)
-    await full.register_member(Member("late"))
+        await full.members.register(Member("late"))
+    assert await full.members.all() == []
+    await full.backups.load(token, everything())
+    await full.backups.end_load(token)
+    await full.members.register(Member("late"))
     await full.close()
 
 
 async def test_not_while_movers_hold_moves(full: Catalog) -> None:
-    held = (await full.take_move("m-2", "host/3/boot", 60.0)).holder
+    held = (await full.moves.lock("m-2").acquire("host/3/boot", 60.0)).holder
     assert held is not None
     with pytest.raises(CatalogInUse, match="1 mover at work: host/3/boot"):
-        await full.begin_load(replace=True)
+        await full.backups.begin_load(replace=True)
     await full.check()
     assert await taken(full) == everything()
-    await full.release_move("m-2", held.token)
-    await full.take_move("m-1", "host/3/boot", 60.0)  # it is finished: there is nothing to hold it for
+    await full.moves.lock("m-2").release(held.token)
+    await full.moves.lock("m-1").acquire("host/3/boot", 60.0)  # it is finished: there is nothing to hold it for
     await load(full, everything(), replace=True)
     await full.close()
 
 
 async def test_held_writes_of_before_a_load_are_gone(full: Catalog) -> None:
-    await full.put_held_writes({"m-2": HeldWrites("host/1/boot", 1)})
+    await full.held_writes.put({"m-2": HeldWrites("host/1/boot", 1)})
     await load(full, everything(), replace=True)
-    assert await full.list_held_writes("m-2") == []
+    assert await full.held_writes.find("m-2") == []
     await full.close()
 
 
@@ -305,16 +304,16 @@ async def test_nothing_is_waited_for_if_nothing_is_registered(full: Catalog) -> 
 
 
 async def test_the_silent_are_removed_when_they_have_been_silent_for_what_they_promised(full: Catalog) -> None:
-    await full.register_member(Member("host/1/boot", lease=30.0))
-    await full.register_member(Member("host/2/boot", lease=5.0))
-    lost = (await full.take_move("m-2", "host/3/boot", 12.0)).holder
+    await full.members.register(Member("host/1/boot", lease=30.0))
+    await full.members.register(Member("host/2/boot", lease=5.0))
+    lost = (await full.moves.lock("m-2").acquire("host/3/boot", 12.0)).holder
     assert lost is not None
     there: dict[float, tuple[list[str], bool]] = {}
 
     async def note() -> None:
-        move = await full.get_move("m-2")
+        move = await full.moves.get("m-2")
         assert move is not None
-        there[watching.now] = [member.id for member in await full.list_members()], move.holder is not None
+        there[watching.now] = [member.id for member in await full.members.all()], move.holder is not None
 
     watching = Watching(full, note)
     await watching.run()
@@ -325,99 +324,106 @@ async def test_the_silent_are_removed_when_they_have_been_silent_for_what_they_p
     assert there[14.0] == (["host/1/boot"], False)
     assert there[31.0] == (["host/1/boot"], False)
     assert watching.now == 31.0
-    assert await full.list_members() == []
+    assert await full.members.all() == []
     assert watching.left[0] == 30.0
     assert watching.left == sorted(watching.left, reverse=True)
-    with pytest.raises(MoveNotHeld):
-        await full.renew_move("m-2", lost.token, 12.0)
+    with pytest.raises(LockLost):
+        await full.moves.lock("m-2").renew(lost.token, 12.0)
     await load(full, everything(), replace=True)
     await full.close()
 
 
 @pytest.mark.parametrize("sign", ["renews", "registers", "renews its hold", "takes a move", "takes its move again"])
 async def test_what_lives_is_left_alone_and_not_waited_for(full: Catalog, sign: str) -> None:
-    await full.register_member(Member("silent", 1, lease=300.0))
-    await full.register_member(Member("living", 1, lease=300.0))
-    held = (await full.take_move("m-2", "mover", 300.0)).holder
+    await full.members.register(Member("silent", 1, lease=300.0))
+    await full.members.register(Member("living", 1, lease=300.0))
+    held = (await full.moves.lock("m-2").acquire("mover", 300.0)).holder
     assert held is not None
     if sign == "takes a move":
-        await full.release_move("m-2", held.token)
+        await full.moves.lock("m-2").release(held.token)
 
     async def live() -> None:
         if watching.now == 3.0:
             await {
-                "renews": partial(full.renew_member, Member("living", 2, lease=300.0)),
-                "registers": partial(full.register_member, Member("new", 1, lease=300.0)),
-                "renews its hold": partial(full.renew_move, "m-2", held.token, 300.0),
-                "takes a move": partial(full.take_move, "m-2", "mover", 300.0),
-                "takes its move again": partial(full.take_move, "m-2", "mover", 300.0),
+                "renews": partial(full.members.renew, Member("living", 2, lease=300.0)),
+                "registers": partial(full.members.register, Member("new", 1, lease=300.0)),
+                "renews its hold": partial(full.moves.lock("m-2").renew, held.token, 300.0),
+                "takes a move": partial(full.moves.lock("m-2").acquire, "mover", 300.0),
+                "takes its move again": partial(full.moves.lock("m-2").acquire, "mover", 300.0),
             }[sign]()
 
     watching = Watching(full, live)
     await watching.run()
     assert watching.now == 3.0
     with pytest.raises(CatalogInUse, match="living"):
-        await full.begin_load(replace=True)
+        await full.backups.begin_load(replace=True)
     await full.close()
 
 
 async def test_what_renews_just_when_it_is_to_be_removed_stays(full: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is compared when it is removed, and not only when it is read."""
-    await full.register_member(Member("host/1/boot", 1, lease=2.0))
-    held = (await full.take_move("m-2", "mover", 2.0)).holder
+    await full.members.register(Member("host/1/boot", 1, lease=2.0))
+    held = (await full.moves.lock("m-2").acquire("mover", 2.0)).holder
     assert held is not None
-    expire, take = full.expire_member, full.take_move
+    expire = full.members.expire
 
     async def renewed_before(member: Member) -> bool:
-        await full.renew_member(Member("host/1/boot", 2, lease=2.0))
+        await full.members.renew(Member("host/1/boot", 2, lease=2.0))
         return await expire(member)
 
-    async def held_before(*args: Any, **kwargs: Any) -> Move:
-        await full.renew_move("m-2", held.token, 2.0)
-        return await take(*args, **kwargs)
+    real = full.moves.lock
 
-    monkeypatch.setattr(full, "expire_member", renewed_before)
-    monkeypatch.setattr(full, "take_move", held_before)
+    def held_before(move_id: str) -> Any:
+        lock = real(move_id)
+
+        async def acquire(*args: Any, **kwargs: Any) -> Move:
+            await lock.renew(held.token, 2.0)
+            return await lock.acquire(*args, **kwargs)
+
+        return Instead(lock, acquire=acquire)
+
+    monkeypatch.setattr(full.members, "expire", renewed_before)
+    monkeypatch.setattr(full.moves, "lock", held_before)
     await Watching(full).run()
     with pytest.raises(CatalogInUse, match="host/1/boot"):
-        await full.begin_load(replace=True)
-    await full.renew_move("m-2", held.token, 2.0)
+        await full.backups.begin_load(replace=True)
+    await real("m-2").renew(held.token, 2.0)
     await full.close()
 
 
 async def test_a_load_that_was_cut_off_is_told_until_it_is_done_again(full: Catalog, open_again: OpenAgain) -> None:
     other = await open_again()
-    token = await full.begin_load(replace=True)
-    await full.load(token, everything()[:4])
+    token = await full.backups.begin_load(replace=True)
+    await full.backups.load(token, everything()[:4])
     await full.close()
     with pytest.raises(LoadUnfinished, match="marconi-proxy catalog import again"):
         await other.check()
     with pytest.raises(CatalogUnavailable, match="being loaded"):
-        await other.register_member(Member("host/1/boot", lease=30.0))
-    assert await other.list_members() == []
+        await other.members.register(Member("host/1/boot", lease=30.0))
+    assert await other.members.all() == []
     await other.init()
     with pytest.raises(LoadUnfinished):
         await other.check()
     await load(other, everything())  # what is there is not worth anything
     await other.check()
-    await other.register_member(Member("host/1/boot", lease=30.0))
+    await other.members.register(Member("host/1/boot", lease=30.0))
     assert await taken(other) == everything()
     await other.close()
 
 
 async def test_another_load_ends_the_first_one(empty: Catalog) -> None:
-    first = await empty.begin_load(replace=False)
-    await empty.load(first, everything()[:3])
-    second = await empty.begin_load(replace=False)
+    first = await empty.backups.begin_load(replace=False)
+    await empty.backups.load(first, everything()[:3])
+    second = await empty.backups.begin_load(replace=False)
     assert await taken(empty) == []
-    for call in (empty.load(first, everything()[3:4]), empty.end_load(first)):
+    for call in (empty.backups.load(first, everything()[3:4]), empty.backups.end_load(first)):
         with pytest.raises(LoadRefused, match="another load"):
             await call
-    await empty.load(second, everything())
-    await empty.end_load(second)
+    await empty.backups.load(second, everything())
+    await empty.backups.end_load(second)
     assert await taken(empty) == everything()
     with pytest.raises(LoadRefused):
-        await empty.load(second, [Tenant("late")])
+        await empty.backups.load(second, [Tenant("late")])
     await empty.close()
 
 
@@ -435,10 +441,10 @@ async def test_another_load_ends_the_first_one(empty: Catalog) -> None:
     ],
 )
 async def test_what_contradicts_what_was_loaded_is_refused(empty: Catalog, contradiction: Kept) -> None:
-    token = await empty.begin_load(replace=False)
-    await empty.load(token, everything())
+    token = await empty.backups.begin_load(replace=False)
+    await empty.backups.load(token, everything())
     with pytest.raises(LoadRefused):
-        await empty.load(token, [contradiction])
+        await empty.backups.load(token, [contradiction])
     with pytest.raises(LoadUnfinished):
         await empty.check()
     await empty.close()
@@ -456,7 +462,7 @@ async def test_feeds_are_told(full: Catalog, open_again: OpenAgain) -> None:
                 or any(change.name == ("",) for change in feed.changes)
             )
         )
-    assert await other.get_placement(QueueKey("project", "new")) == placement("new")
+    assert await other.placements.get(QueueKey("project", "new")) == placement("new")
     await other.close()
     await full.close()
 
@@ -465,10 +471,10 @@ async def test_many_values(empty: Catalog) -> None:
     placements = [placement(f"queue-{n:05}", "p1", project=f"project-{n % 7}") for n in range(6001)]
     values: list[Kept] = [partition("p1"), *sorted(placements, key=lambda p: p.key)]
     for replaced in (False, True):
-        token = await empty.begin_load(replace=replaced)
+        token = await empty.backups.begin_load(replace=replaced)
         for n in range(0, len(values), 700):
-            await empty.load(token, values[n : n + 700])
-        await empty.end_load(token)
+            await empty.backups.load(token, values[n : n + 700])
+        await empty.backups.end_load(token)
         assert await taken(empty) == values
     await empty.close()
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import pytest
 
 from catalog import Catalog, open_catalog
-from catalog.errors import CatalogUnavailable, Conflict, MoveNotHeld, MoveUnderWay
+from catalog.errors import CatalogUnavailable, Conflict, LockLost, MoveUnderWay
 from catalog.model import Member, Move, Placement, Plan, QueueKey, Synced
 from catalog.mongodb import store
 from tests.conftest import FORGOTTEN_SOCKETS
@@ -42,8 +42,8 @@ def step_down(replica_set: ReplicaSet) -> Callable[[], None]:
 async def catalog(replica_set: ReplicaSet, request: pytest.FixtureRequest) -> AsyncIterator[Catalog]:
     catalog = await open_catalog(replica_set.uri(f"test_{abs(hash(request.node.name))}"))
     await catalog.init()
-    await catalog.insert_partition(partition("p1"))
-    await catalog.insert_partition(partition("p2"))
+    await catalog.partitions.insert(partition("p1"))
+    await catalog.partitions.insert(partition("p2"))
     yield catalog
     await catalog.close()
 
@@ -100,13 +100,13 @@ class PlacementWriter(Writer[Placement]):
         return placement(self.name, "p1", epoch=number, since=float(number))
 
     async def _insert(self, candidate: Placement) -> None:
-        assert await self._catalog.insert_placement(candidate) == (candidate, True)
+        assert await self._catalog.placements.insert(candidate) == (candidate, True)
 
     async def _replace(self, candidate: Placement) -> None:
-        await self._catalog.replace_placement(candidate)
+        await self._catalog.placements.replace(candidate)
 
     async def found(self, catalog: Catalog) -> Placement | None:
-        return await catalog.get_placement(self.key)
+        return await catalog.placements.get(self.key)
 
 
 class MoveWriter(Writer[Move]):
@@ -118,23 +118,23 @@ class MoveWriter(Writer[Move]):
         return move(self.name, self.name, version=number, created=float(number))
 
     async def _insert(self, candidate: Move) -> None:
-        await self._catalog.insert_move(candidate)
+        await self._catalog.moves.insert(candidate)
 
     async def _replace(self, candidate: Move) -> None:
         if self.token is None:
-            taken = await self._catalog.take_move(self.name, "mover", 60.0)
+            taken = await self._catalog.moves.lock(self.name).acquire("mover", 60.0)
             assert taken.holder is not None
             assert taken.version in (candidate.version - 1, candidate.version)
             self.token = taken.holder.token
         try:
-            await self._catalog.renew_move(self.name, self.token, 60.0)
-            await self._catalog.replace_move(candidate, self.token)
-        except MoveNotHeld:
+            await self._catalog.moves.lock(self.name).renew(self.token, 60.0)
+            await self._catalog.moves.replace(candidate, self.token)
+        except LockLost:
             self.token = None
             await self._replace(candidate)
 
     async def found(self, catalog: Catalog) -> Move | None:
-        return await catalog.get_move(self.name)
+        return await catalog.moves.get(self.name)
 
 
 class MemberWriter(Writer[Member]):
@@ -142,13 +142,13 @@ class MemberWriter(Writer[Member]):
         return Member(self.name, number)
 
     async def _insert(self, candidate: Member) -> None:
-        await self._catalog.register_member(candidate)
+        await self._catalog.members.register(candidate)
 
     async def _replace(self, candidate: Member) -> None:
-        await self._catalog.renew_member(candidate)
+        await self._catalog.members.renew(candidate)
 
     async def found(self, catalog: Catalog) -> Member | None:
-        return next((member for member in await catalog.list_members() if member.id == self.name), None)
+        return next((member for member in await catalog.members.all() if member.id == self.name), None)
 
 
 class PlanWriter(Writer[Plan]):
@@ -156,13 +156,13 @@ class PlanWriter(Writer[Plan]):
         return plan(self.name, version=number)
 
     async def _insert(self, candidate: Plan) -> None:
-        await self._catalog.insert_plan(whole_plan(self.name))
+        await self._catalog.plans.insert(whole_plan(self.name))
 
     async def _replace(self, candidate: Plan) -> None:
-        await self._catalog.replace_plan(candidate)
+        await self._catalog.plans.replace(candidate)
 
     async def found(self, catalog: Catalog) -> Plan | None:
-        return await catalog.get_plan(self.name)
+        return await catalog.plans.get(self.name)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -192,8 +192,8 @@ async def test_every_write_ends_in_success_or_doubt_that_a_repetition_resolves(
         # No conflict was met on the way, so every version was stored exactly once; and the last one is there.
         assert writer.stored is not None
         assert await writer.found(fresh) == writer.stored == writer._version(writer.written)
-    assert await fresh.count_placements() == kinds.count(PlacementWriter)
-    assert len(await fresh.list_moves(limit=100)) == kinds.count(MoveWriter)
+    assert await fresh.placements.count() == kinds.count(PlacementWriter)
+    assert len(await fresh.moves.find(limit=100)) == kinds.count(MoveWriter)
     await fresh.close()
     await asyncio.to_thread(repair)
     await asyncio.to_thread(replica_set.wait_for_secondaries)
@@ -214,7 +214,7 @@ async def test_a_feed_shows_every_write_or_says_that_it_cannot(
                 async for item in catalog.watch():
                     if isinstance(item, Synced):
                         if item.fresh:  # drop what is known, and read anew
-                            stored = await catalog.get_placement(writer.key)
+                            stored = await catalog.placements.get(writer.key)
                             known["orders"] = stored.epoch if stored else 0
                     elif item.epoch is not None and item.epoch > known["orders"]:
                         if item.epoch != known["orders"] + 1:
@@ -250,7 +250,7 @@ async def test_racing_for_queues_while_the_primary_is_lost(catalog: Catalog, rep
         candidate = placement(queue, f"p{n % 2 + 1}", since=float(n))
         while True:
             try:
-                answer = await contenders[n].insert_placement(candidate)
+                answer = await contenders[n].placements.insert(candidate)
                 started.set()
                 return answer
             except CatalogUnavailable:
@@ -267,7 +267,7 @@ async def test_racing_for_queues_while_the_primary_is_lost(catalog: Catalog, rep
     for round_ in zip(*answers, strict=True):
         assert len({stored for stored, _ in round_}) == 1
         assert sum(inserted for _, inserted in round_) == 1
-    assert await catalog.list_placements(limit=1000) == [stored for stored, _ in answers[0]]
+    assert await catalog.placements.find(limit=1000) == [stored for stored, _ in answers[0]]
     assert await dangling(catalog) == []
     for other in others:
         await other.close()
@@ -285,7 +285,7 @@ async def test_racing_to_move_queues_while_the_primary_is_lost(catalog: Catalog,
         candidate = move(f"{queue}-{n}", queue)
         while True:
             try:
-                await contenders[n].insert_move(candidate)
+                await contenders[n].moves.insert(candidate)
             except CatalogUnavailable:
                 continue
             except MoveUnderWay as refused:
@@ -306,7 +306,7 @@ async def test_racing_to_move_queues_while_the_primary_is_lost(catalog: Catalog,
         [winner] = [id_ for ours, id_ in round_ if ours]
         assert {id_ for _, id_ in round_} == {winner}
         begun.append(winner)
-    assert [one.id for one in await catalog.list_moves(limit=1000)] == begun
+    assert [one.id for one in await catalog.moves.find(limit=1000)] == begun
     for other in others:
         await other.close()
     await asyncio.to_thread(repair)
@@ -316,23 +316,23 @@ async def test_racing_to_move_queues_while_the_primary_is_lost(catalog: Catalog,
 async def test_without_a_majority_nothing_is_acknowledged(
     catalog: Catalog, replica_set: ReplicaSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await catalog.insert_placement(placement("orders"))
-    await catalog.insert_move(move("m-1"))
-    await catalog.register_member(Member("host/1/boot"))
-    [seen] = await catalog.list_members()
+    await catalog.placements.insert(placement("orders"))
+    await catalog.moves.insert(move("m-1"))
+    await catalog.members.register(Member("host/1/boot"))
+    [seen] = await catalog.members.all()
     monkeypatch.setattr(store, "VERB_TIMEOUT", 1.0)
     first = await asyncio.to_thread(replica_set.kill_primary)
     second = await asyncio.to_thread(replica_set.kill_primary)
     for call in (
         catalog.ping(),
-        catalog.replace_placement(placement("orders", epoch=2)),
-        catalog.get_placement(QueueKey("project", "orders")),
-        catalog.take_move("m-1", "mover", 3600.0),
-        catalog.insert_move(move("m-2", "elsewhere")),
-        catalog.insert_plan(whole_plan("plan-1")),
-        catalog.register_member(Member("host/1/boot")),
-        catalog.renew_member(Member("host/1/boot", 1)),
-        catalog.expire_member(seen),
+        catalog.placements.replace(placement("orders", epoch=2)),
+        catalog.placements.get(QueueKey("project", "orders")),
+        catalog.moves.lock("m-1").acquire("mover", 3600.0),
+        catalog.moves.insert(move("m-2", "elsewhere")),
+        catalog.plans.insert(whole_plan("plan-1")),
+        catalog.members.register(Member("host/1/boot")),
+        catalog.members.renew(Member("host/1/boot", 1)),
+        catalog.members.expire(seen),
     ):
         with pytest.raises(CatalogUnavailable, match=r"MongoDB catalog 127\.0\.0\.1"):
             await call
@@ -341,7 +341,7 @@ async def test_without_a_majority_nothing_is_acknowledged(
     await asyncio.to_thread(second.start)
     await asyncio.to_thread(replica_set.wait_for_primary)
     await asyncio.to_thread(replica_set.wait_for_secondaries)
-    await catalog.replace_placement(placement("orders", epoch=2))
-    assert await catalog.get_placement(QueueKey("project", "orders")) == placement("orders", epoch=2)
+    await catalog.placements.replace(placement("orders", epoch=2))
+    assert await catalog.placements.get(QueueKey("project", "orders")) == placement("orders", epoch=2)
     with pytest.raises(Conflict):
-        await catalog.replace_placement(placement("orders", "p2", epoch=2))
+        await catalog.placements.replace(placement("orders", "p2", epoch=2))

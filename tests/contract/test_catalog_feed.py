@@ -15,12 +15,12 @@ from tests.contract.examples import BORN, Feed, move, partition, placement, plan
 
 
 async def test_the_first_item_says_that_all_before_is_to_be_dropped(catalog: Catalog) -> None:
-    await catalog.insert_placement(placement("before"))
+    await catalog.placements.insert(placement("before"))
     async with Feed(catalog) as feed:
         first = feed.items[0]
         assert isinstance(first, Synced)
         assert first.fresh
-        await catalog.insert_placement(placement("after"))
+        await catalog.placements.insert(placement("after"))
         await feed.until(lambda: bool(feed.changes))
         assert [change.name for change in feed.changes] == [("project", "after")]
         assert sum(isinstance(item, Synced) and item.fresh for item in feed.items) == 1
@@ -28,22 +28,22 @@ async def test_the_first_item_says_that_all_before_is_to_be_dropped(catalog: Cat
 
 async def test_every_kind_of_write_is_shown_in_order(catalog: Catalog, other: Catalog) -> None:
     async with Feed(catalog) as own, Feed(other) as others:
-        await catalog.insert_placement(placement("orders", project="a/\xff"))
-        await catalog.replace_placement(placement("orders", "p1", "p2", project="a/\xff", epoch=2))
-        await catalog.insert_partition(partition("p4"))
-        await catalog.put_tenant(Tenant("", spread=2))
-        await catalog.remove_placement(placement("orders", project="a/\xff").key, 2, BORN)
-        await catalog.replace_partition(partition("p4", version=2))
-        await catalog.put_tenant(Tenant("", spread=3))
-        await catalog.remove_tenant("")
-        await catalog.replace_partition(partition("p3", version=2))
-        await catalog.insert_move(move("m-1"))
-        await catalog.insert_plan(whole_plan("plan-1"))
-        taken = await catalog.take_move("m-1", "mover", 3600.0)
+        await catalog.placements.insert(placement("orders", project="a/\xff"))
+        await catalog.placements.replace(placement("orders", "p1", "p2", project="a/\xff", epoch=2))
+        await catalog.partitions.insert(partition("p4"))
+        await catalog.tenants.put(Tenant("", spread=2))
+        await catalog.placements.remove(placement("orders", project="a/\xff").key, 2, BORN)
+        await catalog.partitions.replace(partition("p4", version=2))
+        await catalog.tenants.put(Tenant("", spread=3))
+        await catalog.tenants.remove("")
+        await catalog.partitions.replace(partition("p3", version=2))
+        await catalog.moves.insert(move("m-1"))
+        await catalog.plans.insert(whole_plan("plan-1"))
+        taken = await catalog.moves.lock("m-1").acquire("mover", 3600.0)
         assert taken.holder is not None
-        await catalog.replace_move(move("m-1", version=2, state=MoveState.PREPARING), taken.holder.token)
-        await catalog.replace_plan(plan("plan-1", version=2))
-        await catalog.insert_placement(placement("~last", project=""))
+        await catalog.moves.replace(move("m-1", version=2, state=MoveState.PREPARING), taken.holder.token)
+        await catalog.plans.replace(plan("plan-1", version=2))
+        await catalog.placements.insert(placement("~last", project=""))
         for feed in (own, others):
             await feed.until(lambda feed=feed: feed.epochs("~last") == [1])
             shown = [(change.subject, change.name, change.epoch) for change in feed.changes]
@@ -74,7 +74,7 @@ async def test_every_kind_of_write_is_shown_in_order(catalog: Catalog, other: Ca
 
 async def test_the_removal_of_a_partition_is_shown(catalog: Catalog) -> None:
     async with Feed(catalog) as feed:
-        await catalog.remove_partition("p3")
+        await catalog.partitions.remove("p3")
         await feed.until(lambda: bool(feed.changes))
         assert {(change.subject, change.name) for change in feed.changes} == {(ChangeSubject.PARTITION, ("p3",))}
 
@@ -83,7 +83,7 @@ async def test_silence_proves_life_and_goes_on(catalog: Catalog) -> None:
     async with Feed(catalog) as feed:
         await feed.until(lambda: len(feed.silences) >= 3)
         assert feed.changes == []
-        await catalog.insert_placement(placement("orders"))
+        await catalog.placements.insert(placement("orders"))
         await feed.until(lambda: bool(feed.changes))
         reached = feed.changes[0].position
         await feed.until(lambda: feed.silences[-1].position >= reached)
@@ -92,34 +92,34 @@ async def test_silence_proves_life_and_goes_on(catalog: Catalog) -> None:
 
 
 async def test_writes_that_change_nothing_are_not_shown(catalog: Catalog) -> None:
-    await catalog.insert_placement(placement("orders", since=1.0))
-    await catalog.insert_move(move("m-1"))
+    await catalog.placements.insert(placement("orders", since=1.0))
+    await catalog.moves.insert(move("m-1"))
     async with Feed(catalog) as feed:
-        await catalog.insert_placement(placement("orders", since=2.0))
-        await catalog.remove_placement(placement("nothing").key, 1, BORN)
-        await catalog.remove_partition("nothing")
-        await catalog.remove_tenant("nothing")
-        await catalog.register_member(Member("nobody's business", 1))
-        await catalog.renew_member(Member("nobody's business", 2))
-        [member] = await catalog.list_members()
-        await catalog.expire_member(member)
-        await catalog.put_held_writes({"m-1": HeldWrites("nobody's business", 1)})
-        await catalog.remove_held_writes("m-1")
-        await catalog.insert_placement(placement("last"))
+        await catalog.placements.insert(placement("orders", since=2.0))
+        await catalog.placements.remove(placement("nothing").key, 1, BORN)
+        await catalog.partitions.remove("nothing")
+        await catalog.tenants.remove("nothing")
+        await catalog.members.register(Member("nobody's business", 1))
+        await catalog.members.renew(Member("nobody's business", 2))
+        [member] = await catalog.members.all()
+        await catalog.members.expire(member)
+        await catalog.held_writes.put({"m-1": HeldWrites("nobody's business", 1)})
+        await catalog.held_writes.remove("m-1")
+        await catalog.placements.insert(placement("last"))
         await feed.until(lambda: bool(feed.changes))
         assert [change.name for change in feed.changes] == [("project", "last")]
 
 
 async def test_who_holds_a_move_is_not_shown(catalog: Catalog) -> None:
-    await catalog.insert_move(move("m-1"))
+    await catalog.moves.insert(move("m-1"))
     async with Feed(catalog) as feed:
-        taken = await catalog.take_move("m-1", "mover", 3600.0)
+        taken = await catalog.moves.lock("m-1").acquire("mover", 3600.0)
         assert taken.holder is not None
-        await catalog.renew_move("m-1", taken.holder.token, 3600.0)
-        await catalog.insert_move(move("m-1"))
-        await catalog.release_move("m-1", taken.holder.token)
-        await catalog.take_move("m-1", "mover", 3600.0)
-        await catalog.insert_placement(placement("last"))
+        await catalog.moves.lock("m-1").renew(taken.holder.token, 3600.0)
+        await catalog.moves.insert(move("m-1"))
+        await catalog.moves.lock("m-1").release(taken.holder.token)
+        await catalog.moves.lock("m-1").acquire("mover", 3600.0)
+        await catalog.placements.insert(placement("last"))
         await feed.until(lambda: bool(feed.changes))
         assert [change.name for change in feed.changes] == [("project", "last")]
 
@@ -127,11 +127,11 @@ async def test_who_holds_a_move_is_not_shown(catalog: Catalog) -> None:
 async def test_a_seal_is_shown_as_what_members_acknowledge(catalog: Catalog, other: Catalog) -> None:
     """It is the one change of this name, epoch and life, however often the queue lived before."""
     for born in ("first", "second"):
-        await other.insert_placement(placement("orders", born=born))
+        await other.placements.insert(placement("orders", born=born))
         async with Feed(catalog) as feed:
             seal = placement("orders", epoch=2, state=PlacementState.SEALING, born=born)
-            await catalog.replace_placement(seal)
-            await other.put_tenant(Tenant(f"after {born}"))
+            await catalog.placements.replace(seal)
+            await other.tenants.put(Tenant(f"after {born}"))
             await feed.until(lambda feed=feed, born=born: any(c.name == (f"after {born}",) for c in feed.changes))
             [own] = [c for c in feed.changes if (c.name, c.epoch, c.born) == (seal.key, 2, born)]
             assert feed.items[0].position < own.position < feed.changes[-1].position
@@ -139,17 +139,17 @@ async def test_a_seal_is_shown_as_what_members_acknowledge(catalog: Catalog, oth
         # Whoever comes later has a position that is not before it.
         async with Feed(other) as late:
             assert late.items[0].position >= own.position
-        await other.remove_placement(seal.key, 2, born)
+        await other.placements.remove(seal.key, 2, born)
 
 
 async def test_a_feed_begins_at_or_after_what_was_read_before_it(catalog: Catalog, other: Catalog) -> None:
     """Two watch; whatever one of them has read when the other one's feed begins is not after its first Synced."""
-    await catalog.insert_placement(placement("orders"))
+    await catalog.placements.insert(placement("orders"))
     position_of: dict[int, int] = {}
     async with Feed(catalog) as feed:
         for epoch in range(2, 30):
-            await catalog.replace_placement(placement("orders", epoch=epoch))
-            stored = await other.get_placement(placement("orders").key)
+            await catalog.placements.replace(placement("orders", epoch=epoch))
+            stored = await other.placements.get(placement("orders").key)
             assert stored is not None
             async with Feed(other) as late:
                 began = late.items[0].position
@@ -159,13 +159,13 @@ async def test_a_feed_begins_at_or_after_what_was_read_before_it(catalog: Catalo
 
 
 async def test_a_read_never_lags_behind_the_feed(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_placement(placement("orders"))
+    await catalog.placements.insert(placement("orders"))
     watching = other.watch()
     await anext(watching)
 
     async def write() -> None:
         for epoch in range(2, 60):
-            await catalog.replace_placement(placement("orders", epoch=epoch))
+            await catalog.placements.replace(placement("orders", epoch=epoch))
 
     async with asyncio.TaskGroup() as group:
         group.create_task(write())
@@ -176,7 +176,7 @@ async def test_a_read_never_lags_behind_the_feed(catalog: Catalog, other: Catalo
                 continue
             assert item.epoch is not None
             shown = item.epoch
-            stored = await other.get_placement(placement("orders").key)
+            stored = await other.placements.get(placement("orders").key)
             assert stored is not None
             assert stored.epoch >= shown
     await watching.aclose()
@@ -184,14 +184,14 @@ async def test_a_read_never_lags_behind_the_feed(catalog: Catalog, other: Catalo
 
 async def test_every_write_that_returns_is_shown_also_to_feeds_that_begin_meanwhile(catalog: Catalog) -> None:
     """Feeds begin while a writer is at it: each shows every write that began after its first Synced, without gaps."""
-    await catalog.insert_placement(placement("orders"))
+    await catalog.placements.insert(placement("orders"))
     written = 1
     stop = False
 
     async def write() -> None:
         nonlocal written
         while not stop:
-            await catalog.replace_placement(placement("orders", epoch=written + 1))
+            await catalog.placements.replace(placement("orders", epoch=written + 1))
             written += 1
 
     async def follow() -> None:
@@ -222,7 +222,7 @@ async def test_a_reader_who_pauses_misses_nothing(catalog: Catalog) -> None:
     watching = catalog.watch()
     await anext(watching)
     for n in range(700):
-        await catalog.put_tenant(Tenant(f"project-{n}"))
+        await catalog.tenants.put(Tenant(f"project-{n}"))
     names: list[str] = []
     while len(names) < 700:
         item = await anext(watching)
@@ -236,7 +236,7 @@ async def test_leaving_a_feed_does_not_disturb_others(catalog: Catalog) -> None:
     async with Feed(catalog) as stays:
         for n in range(3):
             async with Feed(catalog):
-                await catalog.put_tenant(Tenant(f"project-{n}"))
+                await catalog.tenants.put(Tenant(f"project-{n}"))
         await stays.until(lambda: len(stays.changes) == 3)
     with pytest.raises(CatalogError):
-        await catalog.replace_placement(replace(placement("nothing"), epoch=2))
+        await catalog.placements.replace(replace(placement("nothing"), epoch=2))

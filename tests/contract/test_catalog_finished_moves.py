@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Collection
-from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,11 +12,11 @@ from pymongo import MongoClient
 
 from catalog import Catalog, open_catalog
 from catalog.errors import PartitionInUse
-from catalog.model import COMING_STATES, UNFINISHED_STATES, ChangeSubject, Move, MoveState, Partition
-from catalog.sqlite import moves
+from catalog.model import COMING_STATES, UNFINISHED_STATES, ChangeSubject, MoveState, Partition
 from marconi_proxy.moving.driving.steps.interface import BUSY
 from tests.contract import version_3
 from tests.contract.examples import Feed, move
+from tests.contract.sqlite_work import steps, ways
 
 ENDS = (MoveState.DONE, MoveState.CANCELLED, MoveState.VOID)
 
@@ -26,21 +24,21 @@ ENDS = (MoveState.DONE, MoveState.CANCELLED, MoveState.VOID)
 async def end(catalog: Catalog, *ids: str) -> None:
     """Insert moves that wait, then finish them in this order."""
     for id_ in ids:
-        await catalog.insert_move(move(id_, f"queue-{id_}"))
+        await catalog.moves.insert(move(id_, f"queue-{id_}"))
     for n, id_ in enumerate(ids):
-        stored = await catalog.get_move(id_)
+        stored = await catalog.moves.get(id_)
         assert stored is not None
-        await catalog.replace_move(replace(stored, state=ENDS[n % len(ENDS)], version=2), None)
+        await catalog.moves.replace(replace(stored, state=ENDS[n % len(ENDS)], version=2), None)
 
 
 async def ended(catalog: Catalog, *, keep: int = 0, skip: int = 0, limit: int = 100) -> list[str]:
-    return [one.id for one in await catalog.list_ended_moves(keep=keep, skip=skip, limit=limit)]
+    return [one.id for one in await catalog.moves.find_ended(keep=keep, skip=skip, limit=limit)]
 
 
 async def test_they_are_in_the_order_in_which_they_ended(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_move(move("m-0", "waits"))
+    await catalog.moves.insert(move("m-0", "waits"))
     await end(catalog, "m-3", "m-1", "m-5", "m-2")
-    await catalog.insert_move(move("m-4", "past", state=MoveState.DONE))
+    await catalog.moves.insert(move("m-4", "past", state=MoveState.DONE))
     assert await ended(other) == ["m-3", "m-1", "m-5", "m-2", "m-4"]
     assert await ended(other, keep=2) == ["m-3", "m-1", "m-5"]
     assert await ended(other, keep=1, skip=2) == ["m-5", "m-2"]
@@ -52,53 +50,55 @@ async def test_they_are_in_the_order_in_which_they_ended(catalog: Catalog, other
 async def test_the_order_does_not_depend_on_a_clock(catalog: Catalog) -> None:
     await end(catalog, "m-1", "m-2")
     # By a mover whose clock is years behind.
-    await catalog.insert_move(replace(move("m-0", "behind", state=MoveState.DONE), created=1.0))
+    await catalog.moves.insert(replace(move("m-0", "behind", state=MoveState.DONE), created=1.0))
     assert await ended(catalog, keep=1) == ["m-1", "m-2"]
 
 
 async def test_removed_ones_are_gone_and_others_stay(catalog: Catalog, other: Catalog) -> None:
     await end(catalog, "m-1", "m-2", "m-3")
-    await catalog.insert_move(move("m-4", "waits"))
+    await catalog.moves.insert(move("m-4", "waits"))
     async with Feed(other) as feed:
-        await catalog.remove_moves(["m-1", "m-3", "m-4", "m-9"])
-        await catalog.remove_moves(["m-1", "m-3"])  # a repeated write
-        await catalog.remove_moves([])
+        await catalog.moves.remove(["m-1", "m-3", "m-4", "m-9"])
+        await catalog.moves.remove(["m-1", "m-3"])  # a repeated write
+        await catalog.moves.remove([])
         await feed.until(lambda: len(feed.changes) == 2)
         assert {(one.subject, one.name, one.epoch) for one in feed.changes} == {
             (ChangeSubject.MOVE, (id_,), None) for id_ in ("m-1", "m-3")
         }
-    assert await other.get_move("m-1") is None
-    assert [one.id for one in await other.list_moves(limit=9)] == ["m-2", "m-4"]
+    assert await other.moves.get("m-1") is None
+    assert [one.id for one in await other.moves.find(limit=9)] == ["m-2", "m-4"]
     assert await ended(other) == ["m-2"]
-    await other.insert_move(move("m-5", "queue-m-1"))
+    await other.moves.insert(move("m-5", "queue-m-1"))
 
 
 async def test_one_that_goes_on_after_all_is_not_removed(catalog: Catalog) -> None:
     await end(catalog, "m-1", "m-2")
-    stored = await catalog.get_move("m-1")
+    stored = await catalog.moves.get("m-1")
     assert stored is not None
-    await catalog.replace_move(replace(stored, state=MoveState.DRAINING, version=3), None)
-    await catalog.remove_moves(["m-1"])
+    await catalog.moves.replace(replace(stored, state=MoveState.DRAINING, version=3), None)
+    await catalog.moves.remove(["m-1"])
     assert await ended(catalog) == ["m-2"]
-    assert await catalog.get_move("m-1") is not None
+    assert await catalog.moves.get("m-1") is not None
 
 
 async def test_two_remove_the_same(catalog: Catalog, other: Catalog) -> None:
     ids = [f"m-{n}" for n in range(20)]
     await end(catalog, *ids)
-    await asyncio.gather(*(one.remove_moves(ids[n : n + 8]) for n in (0, 4, 8, 12) for one in (catalog, other)))
+    await asyncio.gather(*(one.moves.remove(ids[n : n + 8]) for n in (0, 4, 8, 12) for one in (catalog, other)))
     assert await ended(catalog) == []
-    assert await catalog.list_moves(limit=9) == []
+    assert await catalog.moves.find(limit=9) == []
 
 
 async def test_those_of_a_backup_come_first(catalog: Catalog) -> None:
-    token = await catalog.begin_load(replace=True)
-    await catalog.load(token, [Partition("p1", ("http://p1.example",)), Partition("p2", ("http://p2.example",))])
-    await catalog.load(token, [move(f"m-{n}", state=MoveState.DONE) for n in (4, 6, 8)])
-    await catalog.end_load(token)
+    token = await catalog.backups.begin_load(replace=True)
+    await catalog.backups.load(
+        token, [Partition("p1", ("http://p1.example",)), Partition("p2", ("http://p2.example",))]
+    )
+    await catalog.backups.load(token, [move(f"m-{n}", state=MoveState.DONE) for n in (4, 6, 8)])
+    await catalog.backups.end_load(token)
     await end(catalog, "m-5")
     assert await ended(catalog) == ["m-4", "m-6", "m-8", "m-5"]
-    await catalog.begin_load(replace=True)
+    await catalog.backups.begin_load(replace=True)
     assert await ended(catalog) == []
 
 
@@ -112,8 +112,8 @@ async def test_those_of_version_3_come_first(catalog_uri: str) -> None:
     # By a mover of that release, which still runs.
     await asyncio.to_thread(version_3.finish_move, catalog_uri, "m-2")
     assert await ended(catalog, keep=1) == [version_3.DONE.id, "m-2"][:: 1 if catalog_uri.startswith("mongo") else -1]
-    await catalog.remove_moves(["m-2"])
-    assert await catalog.get_move("m-2") is None
+    await catalog.moves.remove(["m-2"])
+    assert await catalog.moves.get("m-2") is None
     await catalog.close()
 
 
@@ -136,27 +136,31 @@ QUERIES: list[dict[str, Any]] = [
 @pytest.fixture
 async def many(catalog: Catalog) -> None:
     """Thousands of finished moves of one partition, plan and project, and three that are not."""
-    token = await catalog.begin_load(replace=True)
-    await catalog.load(token, [Partition("p1", ("http://p1.example",)), Partition("p2", ("http://p2.example",))])
+    token = await catalog.backups.begin_load(replace=True)
+    await catalog.backups.load(
+        token, [Partition("p1", ("http://p1.example",)), Partition("p2", ("http://p2.example",))]
+    )
     past = [move(f"m-{n:04}", f"queue-{n % 10}", state=ENDS[n % 3], plan="plan-1") for n in range(FINISHED)]
     for n in range(0, FINISHED, 500):
-        await catalog.load(token, past[n : n + 500])
+        await catalog.backups.load(token, past[n : n + 500])
     states = (MoveState.PREPARING, MoveState.SEALING, MoveState.DRAINING)
-    await catalog.load(token, [move(f"n-{n}", f"queue-{n}", state=s, plan="plan-1") for n, s in enumerate(states)])
-    await catalog.end_load(token)
+    await catalog.backups.load(
+        token, [move(f"n-{n}", f"queue-{n}", state=s, plan="plan-1") for n, s in enumerate(states)]
+    )
+    await catalog.backups.end_load(token)
 
 
 async def test_every_query_of_unfinished_moves_passes_over_finished_ones(
     catalog: Catalog, catalog_uri: str, many: None
 ) -> None:
     for query in QUERIES:
-        found = await catalog.list_moves(**query, limit=10)
+        found = await catalog.moves.find(**query, limit=10)
         assert [one.id for one in found] == _expected(query), query
         if catalog_uri.startswith("sqlite"):
-            steps = _sqlite_steps(catalog, query)
-            assert steps < 100, (query, steps)
+            taken = await steps(catalog, partial(catalog.moves.find, **query, limit=10))  # type: ignore[arg-type]
+            assert taken < 100, (query, taken)
     if catalog_uri.startswith("sqlite"):
-        assert _sqlite_plan(catalog, QUERIES[6]) >= {"unfinished_moves_by_source", "unfinished_moves_by_target"}
+        assert await _sqlite_plan(catalog, QUERIES[6]) >= {"unfinished_moves_by_source", "unfinished_moves_by_target"}
     else:
         examined = await _mongodb_examined(catalog, catalog_uri)
         assert len(examined) == len(QUERIES) + 1
@@ -170,35 +174,10 @@ def _expected(query: dict[str, Any]) -> list[str]:
     ]
 
 
-def _run(connection: sqlite3.Connection, query: dict[str, Any], path: str) -> list[Move]:
-    filters = [query.get(name) for name in ("project", "queue", "partition", "states", "plan", "ids", "after")]
-    states: Collection[MoveState] | None = query["states"]
-    return moves.list_all(connection, *filters[:3], states, *filters[4:], 10, path)
-
-
-def _sqlite_steps(catalog: Any, query: dict[str, Any]) -> int:
-    """How many times ten instructions of SQLite's machine the query takes: thousands of rows are thousands of steps."""
-    steps = 0
-
-    def step() -> int:
-        nonlocal steps
-        steps += 1
-        return 0
-
-    with closing(sqlite3.connect(catalog._path)) as connection:
-        connection.set_progress_handler(step, 10)
-        _run(connection, query, catalog._path)
-    return steps
-
-
-def _sqlite_plan(catalog: Any, query: dict[str, Any]) -> set[str]:
+async def _sqlite_plan(catalog: Any, query: dict[str, Any]) -> set[str]:
     """The words of how SQLite runs the query. Fails if it reads a table or an index from end to end."""
-    with closing(sqlite3.connect(catalog._path)) as connection:
-        statements: list[str] = []
-        connection.set_trace_callback(statements.append)
-        _run(connection, query, catalog._path)
-        connection.set_trace_callback(None)
-        rows = [row[3] for statement in statements for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    rows = [row for way in await ways(catalog, lambda: catalog.moves.find(**query, limit=10)) for row in way]
+    assert rows
     assert not [row for row in rows if row.startswith("SCAN moves")], rows
     return {word for row in rows for word in row.split()}
 
@@ -209,9 +188,9 @@ async def _mongodb_examined(catalog: Catalog, uri: str) -> list[int]:
         database = client.get_default_database()
         database.command("profile", 2)
         for query in QUERIES:
-            await catalog.list_moves(**query, limit=10)
+            await catalog.moves.find(**query, limit=10)
         with pytest.raises(PartitionInUse):
-            await catalog.remove_partition("p1")
+            await catalog.partitions.remove("p1")
         database.command("profile", 0)
         profiles = list(database["system.profile"].find({"ns": f"{database.name}.moves"}))
     return [max(profile["docsExamined"], profile["keysExamined"]) for profile in profiles]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import sqlite3
-from contextlib import closing
 from itertools import product
 from typing import Any
 
@@ -14,8 +12,8 @@ from pymongo import MongoClient
 
 from catalog import Catalog
 from catalog.model import RARE_STATES, Placement, PlacementState, QueueKey
-from catalog.sqlite import listing
 from tests.contract.examples import pages, partition, placement, store
+from tests.contract.sqlite_work import ways
 
 pytestmark = pytest.mark.slow
 
@@ -39,40 +37,40 @@ async def everything(catalog: Catalog) -> list[Placement]:
 
 async def test_queues_of_one_project_by_name(catalog: Catalog, everything: list[Placement]) -> None:
     for project in PROJECTS:
-        listed = await catalog.list_queues(project, "", "\x7f", 100)
+        listed = await catalog.placements.list_queues(project, "", "\x7f", 100)
         assert listed == [p for p in everything if p.project == project]
         assert [p.queue for p in listed] == QUEUES
 
 
 async def test_both_ends_of_a_range_are_exclusive(catalog: Catalog, everything: list[Placement]) -> None:
-    listed = await catalog.list_queues("a", "A", "aa", 100)
+    listed = await catalog.placements.list_queues("a", "A", "aa", 100)
     assert [p.queue for p in listed] == ["Z", "_", "a", "a-b"]
-    assert await catalog.count_queues("a", "A", "aa") == 4
-    assert [p.queue for p in await catalog.list_queues("a", "", "~", 100)] == QUEUES[:8]
-    assert [p.queue for p in await catalog.list_queues("a", "~", "\x7f", 100)] == ["~a", "~z"]
-    assert await catalog.list_queues("a", "z", "a", 100) == []
-    assert await catalog.list_queues("a", "", "", 100) == []
-    assert await catalog.list_queues("nobody", "", "\x7f", 100) == []
+    assert await catalog.placements.count_queues("a", "A", "aa") == 4
+    assert [p.queue for p in await catalog.placements.list_queues("a", "", "~", 100)] == QUEUES[:8]
+    assert [p.queue for p in await catalog.placements.list_queues("a", "~", "\x7f", 100)] == ["~a", "~z"]
+    assert await catalog.placements.list_queues("a", "z", "a", 100) == []
+    assert await catalog.placements.list_queues("a", "", "", 100) == []
+    assert await catalog.placements.list_queues("nobody", "", "\x7f", 100) == []
 
 
 @pytest.mark.parametrize("limit", [0, 1, 3, 100])
 async def test_limits(catalog: Catalog, everything: list[Placement], limit: int) -> None:
-    assert [p.queue for p in await catalog.list_queues("a", "", "\x7f", limit)] == QUEUES[:limit]
-    assert await catalog.list_placements(limit=limit) == everything[:limit]
+    assert [p.queue for p in await catalog.placements.list_queues("a", "", "\x7f", limit)] == QUEUES[:limit]
+    assert await catalog.placements.find(limit=limit) == everything[:limit]
 
 
 async def test_a_marker_need_not_exist(catalog: Catalog, everything: list[Placement]) -> None:
-    assert [p.queue for p in await catalog.list_queues("a", "a-", "~", 2)] == ["a-b", "aa"]
-    assert await catalog.list_placements(after=QueueKey("a/a", ""), limit=1) == [
+    assert [p.queue for p in await catalog.placements.list_queues("a", "a-", "~", 2)] == ["a-b", "aa"]
+    assert await catalog.placements.find(after=QueueKey("a/a", ""), limit=1) == [
         next(p for p in everything if p.project == "a/b")
     ]
 
 
 async def test_only_queues_that_exist_for_users_are_listed(catalog: Catalog) -> None:
     await store(catalog, *(placement(state.value, state=state) for state in PlacementState))
-    assert [p.queue for p in await catalog.list_queues("project", "", "~", 10)] == ["open", "sealing"]
-    assert await catalog.count_queues("project", "", "~") == 2
-    listed = await catalog.list_placements(project="project", limit=10)
+    assert [p.queue for p in await catalog.placements.list_queues("project", "", "~", 10)] == ["open", "sealing"]
+    assert await catalog.placements.count_queues("project", "", "~") == 2
+    listed = await catalog.placements.find(project="project", limit=10)
     assert [p.queue for p in listed] == ["creating", "deleting", "open", "reserved", "sealing"]
 
 
@@ -89,25 +87,27 @@ async def test_filters_and_pages_of_placements(
     ]
     listed: list[Placement] = []
     partitions = None if partition is None else [partition]
-    while page := await catalog.list_placements(
+    while page := await catalog.placements.find(
         project=project, partitions=partitions, after=listed[-1].key if listed else None, limit=7
     ):
         listed += page
     assert listed == expected
-    assert await catalog.count_placements(project=project, partitions=partitions) == len(expected)
+    assert await catalog.placements.count(project=project, partitions=partitions) == len(expected)
 
 
 async def test_after_a_key_of_another_project(catalog: Catalog, everything: list[Placement]) -> None:
     of_a = [p for p in everything if p.project == "a"]
-    assert await catalog.list_placements(project="a", after=QueueKey("", "z"), limit=100) == of_a
-    assert await catalog.list_placements(project="a", after=QueueKey("b", "0"), limit=100) == []
-    assert await catalog.list_placements(project="a", partitions=["p1"], after=QueueKey("b", "0"), limit=100) == []
+    assert await catalog.placements.find(project="a", after=QueueKey("", "z"), limit=100) == of_a
+    assert await catalog.placements.find(project="a", after=QueueKey("b", "0"), limit=100) == []
+    assert await catalog.placements.find(project="a", partitions=["p1"], after=QueueKey("b", "0"), limit=100) == []
 
 
 async def search(
     catalog: Catalog, containing: str, *, after: str = "", before: str = "\x7f", limit: int = 100, examine: int = 100
 ) -> tuple[list[str], str | None]:
-    found, reached = await catalog.search_queues("a", after, before, limit, containing=containing, examine=examine)
+    found, reached = await catalog.placements.search_queues(
+        "a", after, before, limit, containing=containing, examine=examine
+    )
     return [p.queue for p in found], reached
 
 
@@ -118,7 +118,7 @@ async def test_a_search_finds_names_by_a_part_of_them(catalog: Catalog, everythi
     assert await search(catalog, "") == (QUEUES, None)
     assert await search(catalog, "a", after="a", before="aa") == (["a-b"], None)
     assert await search(catalog, "a", after="z", before="a") == ([], None)
-    found, _ = await catalog.search_queues("a", "", "~", 1, containing="z", examine=100)
+    found, _ = await catalog.placements.search_queues("a", "", "~", 1, containing="z", examine=100)
     assert found == [p for p in everything if p.key == ("a", "z")]
 
 
@@ -152,9 +152,9 @@ async def test_whatever_its_bounds_a_search_that_goes_on_finds_all(
 
 async def test_a_search_looks_at_queues_that_it_does_not_show(catalog: Catalog) -> None:
     await store(catalog, *(placement(state.value, state=state) for state in PlacementState))
-    found, reached = await catalog.search_queues("project", "", "~", 10, containing="e", examine=3)
+    found, reached = await catalog.placements.search_queues("project", "", "~", 10, containing="e", examine=3)
     assert ([p.queue for p in found], reached) == (["open"], "open")
-    found, reached = await catalog.search_queues("project", "open", "~", 10, containing="e", examine=3)
+    found, reached = await catalog.placements.search_queues("project", "open", "~", 10, containing="e", examine=3)
     assert ([p.queue for p in found], reached) == (["sealing"], None)
 
 
@@ -163,7 +163,7 @@ async def test_pages_of_many_queues(catalog: Catalog) -> None:
     await store(catalog, *(placement(name, random.Random(name).choice(["p1", "p2", "p3"])) for name in names))
     assert await pages(catalog, "project", 100) == names
     assert await pages(catalog, "project", 1000) == names
-    assert await catalog.count_placements(project="project") == 1200
+    assert await catalog.placements.count(project="project") == 1200
     for examine, limit, found, reached in (
         (1000, 5, [], "queue-0999"),
         (1001, 5, [], "queue-1000"),
@@ -172,7 +172,7 @@ async def test_pages_of_many_queues(catalog: Catalog) -> None:
         (1200, 50, names[1110:1120], "queue-1199"),
         (1201, 50, names[1110:1120], None),
     ):
-        searched = await catalog.search_queues("project", "", "~", limit, containing="-111", examine=examine)
+        searched = await catalog.placements.search_queues("project", "", "~", limit, containing="-111", examine=examine)
         assert ([p.queue for p in searched[0]], searched[1]) == (found, reached)
 
 
@@ -217,7 +217,7 @@ async def test_partitions_and_states_together(catalog: Catalog, mixed: list[Plac
             and (states is None or p.state in states)
         ]
         listed: list[Placement] = []
-        while page := await catalog.list_placements(
+        while page := await catalog.placements.find(
             project=project,
             partitions=partitions,
             states=states,
@@ -227,28 +227,28 @@ async def test_partitions_and_states_together(catalog: Catalog, mixed: list[Plac
             assert len(page) <= 9
             listed += page
         assert listed == expected, (project, partitions, states)
-        assert len(expected) == await catalog.count_placements(project=project, partitions=partitions, states=states)
+        assert len(expected) == await catalog.placements.count(project=project, partitions=partitions, states=states)
 
 
 async def test_a_placement_changes_its_state(catalog: Catalog) -> None:
     await store(catalog, placement("orders", "p1", "p2"))
     sealing = {"states": [PlacementState.SEALING], "partitions": ["p1", "p2"]}
-    await catalog.replace_placement(placement("orders", "p1", "p2", epoch=2, state=PlacementState.SEALING))
-    assert [p.queue for p in await catalog.list_placements(limit=9, **sealing)] == ["orders"]
-    assert await catalog.count_placements(**sealing) == 1
-    await catalog.replace_placement(placement("orders", "p2", epoch=3))
-    assert await catalog.list_placements(limit=9, **sealing) == []
-    assert await catalog.count_placements(**sealing) == 0
+    await catalog.placements.replace(placement("orders", "p1", "p2", epoch=2, state=PlacementState.SEALING))
+    assert [p.queue for p in await catalog.placements.find(limit=9, **sealing)] == ["orders"]
+    assert await catalog.placements.count(**sealing) == 1
+    await catalog.placements.replace(placement("orders", "p2", epoch=3))
+    assert await catalog.placements.find(limit=9, **sealing) == []
+    assert await catalog.placements.count(**sealing) == 0
 
 
 async def test_more_partitions_than_a_server_merges(catalog: Catalog) -> None:
     names = [f"q{n:03}" for n in range(120)]
     for name in names:
-        await catalog.insert_partition(partition(name))
+        await catalog.partitions.insert(partition(name))
     placements = [placement(f"queue-{n:03}", name, names[n - 60]) for n, name in enumerate(names)]
     await store(catalog, *placements)
-    assert await catalog.list_placements(partitions=names, limit=10) == placements[:10]
-    assert await catalog.count_placements(partitions=names) == 120
+    assert await catalog.placements.find(partitions=names, limit=10) == placements[:10]
+    assert await catalog.placements.count(partitions=names) == 120
 
 
 Call = tuple[list[str] | None, list[PlacementState] | None]
@@ -285,25 +285,21 @@ async def many(catalog: Catalog) -> None:
     )
 
 
-def _sqlite_plans(catalog: Any) -> list[str]:
+async def _sqlite_plans(catalog: Any) -> list[str]:
     """How SQLite runs the statements of every listing and count."""
-    plans = []
-    path = catalog._path
-    with closing(sqlite3.connect(path)) as connection:
-        statements: list[str] = []
-        connection.set_trace_callback(statements.append)
+
+    async def all_of_them() -> None:
         after = QueueKey("a", "queue-0100")
-        listing.list_queues(connection, "a", "b", "c", PAGE, path)
-        listing.search_queues(connection, "a", "b", "c", PAGE, "b", 5, path)
+        await catalog.placements.list_queues("a", "b", "c", PAGE)
+        await catalog.placements.search_queues("a", "b", "c", PAGE, containing="b", examine=5)
         for project in ("a", None):
             for partitions, states in CALLS:
-                listing.list_all(connection, project, partitions, states, after, PAGE, path)
+                where = {"project": project, "partitions": partitions, "states": states}
+                await catalog.placements.find(**where, after=after, limit=PAGE)
                 if partitions is None or len(partitions) == 1:  # else the same placements must be told apart
-                    listing.count(connection, project, partitions, states)
-        connection.set_trace_callback(None)
-        for statement in statements:
-            plans += [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
-    return plans
+                    await catalog.placements.count(**where)
+
+    return [row for way in await ways(catalog, all_of_them) for row in way]
 
 
 async def _mongodb_profiles(catalog: Catalog, uri: str) -> list[dict[str, Any]]:
@@ -312,21 +308,21 @@ async def _mongodb_profiles(catalog: Catalog, uri: str) -> list[dict[str, Any]]:
         database = client.get_default_database()
         database.command("profile", 2)
         after = QueueKey("a", "queue-0100")
-        await catalog.list_queues("a", "b", "c", PAGE)
-        await catalog.search_queues("a", "", "\x7f", PAGE, containing="a", examine=5)
+        await catalog.placements.list_queues("a", "b", "c", PAGE)
+        await catalog.placements.search_queues("a", "", "\x7f", PAGE, containing="a", examine=5)
         for project in ("a", None):
             for partitions, states in CALLS:
-                await catalog.list_placements(
+                await catalog.placements.find(
                     project=project, partitions=partitions, states=states, after=after, limit=PAGE
                 )
-                await catalog.count_placements(project=project, partitions=partitions, states=states)
+                await catalog.placements.count(project=project, partitions=partitions, states=states)
         database.command("profile", 0)
         return list(database["system.profile"].find({"ns": f"{database.name}.placements"}))
 
 
 async def test_every_listing_is_ranges_of_an_index(catalog: Catalog, catalog_uri: str, many: None) -> None:
     if catalog_uri.startswith("sqlite"):
-        plans = _sqlite_plans(catalog)
+        plans = await _sqlite_plans(catalog)
         assert plans
         for plan in plans:
             # Neither a SCAN nor a sort.

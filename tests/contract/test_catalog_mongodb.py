@@ -46,7 +46,7 @@ async def catalog(mongodb_database_uri: str) -> AsyncIterator[MongoDBCatalog]:
     catalog = await MongoDBCatalog.open(mongodb_database_uri)
     await catalog.init()
     for name in ("p1", "p2"):
-        await catalog.insert_partition(partition(name))
+        await catalog.partitions.insert(partition(name))
     yield catalog
     await catalog.close()
 
@@ -64,31 +64,31 @@ def database(catalog: MongoDBCatalog, mongodb_database_uri: str) -> Any:
 async def test_an_interrupted_removal_lists_the_partition_and_takes_no_placements(
     catalog: MongoDBCatalog, database: Any
 ) -> None:
-    await catalog.insert_placement(placement("old", "p1"))
+    await catalog.placements.insert(placement("old", "p1"))
     database["partitions"].update_one({"_id": "p1"}, {"$set": {"leaving": "by one who died"}})
-    assert partition("p1") in await catalog.list_partitions()
+    assert partition("p1") in await catalog.partitions.all()
     with pytest.raises(PartitionUnknown):
-        await catalog.insert_placement(placement("orders", "p1"))
-    assert await catalog.get_placement(KEY) is None
-    await catalog.insert_placement(placement("other", "p2"))
+        await catalog.placements.insert(placement("orders", "p1"))
+    assert await catalog.placements.get(KEY) is None
+    await catalog.placements.insert(placement("other", "p2"))
     with pytest.raises(PartitionUnknown):
-        await catalog.replace_placement(placement("other", "p2", "p1", epoch=2))
+        await catalog.placements.replace(placement("other", "p2", "p1", epoch=2))
     # What is there already lives on.
-    await catalog.replace_placement(placement("old", "p1", epoch=2))
+    await catalog.placements.replace(placement("old", "p1", epoch=2))
     with pytest.raises(PartitionConflict):
-        await catalog.insert_partition(partition("p1"))
+        await catalog.partitions.insert(partition("p1"))
 
 
 async def test_replacing_revives_a_partition(catalog: MongoDBCatalog, database: Any) -> None:
     database["partitions"].update_one({"_id": "p1"}, {"$set": {"leaving": "by one who died"}})
-    await catalog.replace_partition(partition("p1", version=2))
-    assert (await catalog.insert_placement(placement("orders", "p1")))[1]
+    await catalog.partitions.replace(partition("p1", version=2))
+    assert (await catalog.placements.insert(placement("orders", "p1")))[1]
 
 
 async def test_a_removal_can_be_repeated(catalog: MongoDBCatalog, database: Any) -> None:
     database["partitions"].update_one({"_id": "p1"}, {"$set": {"leaving": "by one who died"}})
-    await catalog.remove_partition("p1")
-    assert await catalog.get_partition("p1") is None
+    await catalog.partitions.remove("p1")
+    assert await catalog.partitions.get("p1") is None
 
 
 class Interruption:
@@ -114,11 +114,11 @@ async def test_a_removal_between_the_first_look_and_the_insert(
     catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remover = await MongoDBCatalog.open(mongodb_database_uri)
-    looks = Interruption(monkeypatch, catalog._partitions, "unfit", lambda: remover.remove_partition("p1"))
+    looks = Interruption(monkeypatch, catalog.partitions, "unfit", lambda: remover.partitions.remove("p1"))
     with pytest.raises(PartitionUnknown):
-        await catalog.insert_placement(placement("orders", "p1"))
+        await catalog.placements.insert(placement("orders", "p1"))
     assert looks.times == 2
-    assert await catalog.get_placement(KEY) is None
+    assert await catalog.placements.get(KEY) is None
     await remover.close()
 
 
@@ -126,14 +126,16 @@ async def test_a_removal_between_the_first_look_and_the_insert_of_many(
     catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remover = await MongoDBCatalog.open(mongodb_database_uri)
-    await catalog.insert_placement(placement("there", "p2"))
-    looks = Interruption(monkeypatch, catalog._partitions, "unfit", lambda: remover.remove_partition("p1"))
+    await catalog.placements.insert(placement("there", "p2"))
+    looks = Interruption(monkeypatch, catalog.partitions, "unfit", lambda: remover.partitions.remove("p1"))
     with pytest.raises(PartitionUnknown) as refused:
-        await catalog.insert_placements([placement("orders", "p1"), placement("other", "p2"), placement("there", "p1")])
+        await catalog.placements.insert_many(
+            [placement("orders", "p1"), placement("other", "p2"), placement("there", "p1")]
+        )
     assert refused.value.name == "p1"
     assert looks.times == 2
     assert await dangling(catalog) == []
-    assert await catalog.get_placement(KEY) is None
+    assert await catalog.placements.get(KEY) is None
     await remover.close()
 
 
@@ -142,32 +144,32 @@ async def test_one_of_many_removed_between_the_insert_and_the_read(
 ) -> None:
     remover = await MongoDBCatalog.open(mongodb_database_uri)
     old = placement("orders", "p2", born="old")
-    await catalog.insert_placement(old)
-    Interruption(monkeypatch, catalog._placements, "_taken", lambda: remover.remove_placement(KEY, 1, "old"))
+    await catalog.placements.insert(old)
+    Interruption(monkeypatch, catalog.placements, "_taken", lambda: remover.placements.remove(KEY, 1, "old"))
     wanted = [placement("orders", "p1"), placement("other", "p1")]
-    assert await catalog.insert_placements(wanted) == wanted
-    assert await catalog.list_placements(limit=10) == wanted
+    assert await catalog.placements.insert_many(wanted) == wanted
+    assert await catalog.placements.find(limit=10) == wanted
     await remover.close()
 
 
 async def test_an_interrupted_removal_takes_none_of_many(catalog: MongoDBCatalog, database: Any) -> None:
     database["partitions"].update_one({"_id": "p1"}, {"$set": {"leaving": "by one who died"}})
     with pytest.raises(PartitionUnknown):
-        await catalog.insert_placements([placement("other", "p2"), placement("orders", "p1")])
-    assert await catalog.count_placements() == 0
+        await catalog.placements.insert_many([placement("other", "p2"), placement("orders", "p1")])
+    assert await catalog.placements.count() == 0
 
 
 async def test_a_removal_between_the_first_look_and_the_replacement(
     catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await catalog.insert_placement(placement("orders", "p2"))
+    await catalog.placements.insert(placement("orders", "p2"))
     remover = await MongoDBCatalog.open(mongodb_database_uri)
-    looks = Interruption(monkeypatch, catalog._partitions, "unfit", lambda: remover.remove_partition("p1"))
+    looks = Interruption(monkeypatch, catalog.partitions, "unfit", lambda: remover.partitions.remove("p1"))
     with pytest.raises(PartitionUnknown):
-        await catalog.replace_placement(placement("orders", "p2", "p1", epoch=2))
+        await catalog.placements.replace(placement("orders", "p2", "p1", epoch=2))
     assert looks.times == 2
     # What it said before, at an epoch that was never used for anything else.
-    assert await catalog.get_placement(KEY) == placement("orders", "p2", epoch=3)
+    assert await catalog.placements.get(KEY) == placement("orders", "p2", epoch=3)
     await remover.close()
 
 
@@ -175,29 +177,29 @@ async def test_a_switch_is_not_taken_back_when_its_partition_is_being_removed(
     catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workers have seen it, and clients have written there."""
-    await catalog.insert_placement(placement("orders", "p2"))
+    await catalog.placements.insert(placement("orders", "p2"))
     remover = await MongoDBCatalog.open(mongodb_database_uri)
     counted, switched = asyncio.Event(), asyncio.Event()
     removing: list[asyncio.Task[None]] = []
 
     async def remove_until_counted() -> None:
-        removing.append(asyncio.create_task(remover.remove_partition("p1")))
+        removing.append(asyncio.create_task(remover.partitions.remove("p1")))
         await counted.wait()
 
     async def wait_for_the_switch() -> None:
         counted.set()
         await switched.wait()
 
-    Interruption(monkeypatch, catalog._partitions, "unfit", remove_until_counted)
-    Interruption(monkeypatch, remover._partitions, "_count", wait_for_the_switch)
+    Interruption(monkeypatch, catalog.partitions, "unfit", remove_until_counted)
+    Interruption(monkeypatch, remover.partitions, "_count", wait_for_the_switch)
     chain = placement("orders", "p2", "p1", epoch=2)
-    await catalog.replace_placement(chain)
+    await catalog.placements.replace(chain)
     switched.set()
     with pytest.raises(PartitionInUse):
         await removing[0]
-    assert await catalog.get_placement(KEY) == chain
+    assert await catalog.placements.get(KEY) == chain
     assert await dangling(catalog) == []
-    assert (await catalog.insert_placement(placement("more", "p1")))[1]  # no mark is left
+    assert (await catalog.placements.insert(placement("more", "p1")))[1]  # no mark is left
     await remover.close()
 
 
@@ -207,12 +209,12 @@ async def test_a_placement_met_by_the_second_count_brings_the_partition_back(
     async def somebody_inserts() -> None:
         await asyncio.to_thread(database["placements"].insert_one, placement_document(placement("orders", "p1")))
 
-    counts = Interruption(monkeypatch, catalog._partitions, "_count", somebody_inserts)
+    counts = Interruption(monkeypatch, catalog.partitions, "_count", somebody_inserts)
     with pytest.raises(PartitionInUse):
-        await catalog.remove_partition("p1")
+        await catalog.partitions.remove("p1")
     assert counts.times == 2
     assert await dangling(catalog) == []
-    assert (await catalog.insert_placement(placement("more", "p1")))[1]  # no mark is left
+    assert (await catalog.placements.insert(placement("more", "p1")))[1]  # no mark is left
 
 
 async def test_a_revival_during_the_removal_is_not_deleted_unseen(
@@ -221,12 +223,12 @@ async def test_a_revival_during_the_removal_is_not_deleted_unseen(
     reviver = await MongoDBCatalog.open(mongodb_database_uri)
 
     async def revive_and_use() -> None:
-        await reviver.replace_partition(partition("p1", version=2))
-        await reviver.insert_placement(placement("orders", "p1"))
+        await reviver.partitions.replace(partition("p1", version=2))
+        await reviver.placements.insert(placement("orders", "p1"))
 
-    Interruption(monkeypatch, catalog._partitions, "_count", revive_and_use)
+    Interruption(monkeypatch, catalog.partitions, "_count", revive_and_use)
     with pytest.raises(PartitionInUse):
-        await catalog.remove_partition("p1")
+        await catalog.partitions.remove("p1")
     assert await dangling(catalog) == []
     await reviver.close()
 
@@ -237,15 +239,15 @@ async def test_a_cancelled_insert_still_looks_again(
     remover = await MongoDBCatalog.open(mongodb_database_uri)
 
     async def remove_and_cancel() -> None:
-        await remover.remove_partition("p1")
+        await remover.partitions.remove("p1")
         inserting.cancel()
 
-    Interruption(monkeypatch, catalog._partitions, "unfit", remove_and_cancel)
-    inserting = asyncio.create_task(catalog.insert_placement(placement("orders", "p1")))
+    Interruption(monkeypatch, catalog.partitions, "unfit", remove_and_cancel)
+    inserting = asyncio.create_task(catalog.placements.insert(placement("orders", "p1")))
     with pytest.raises(asyncio.CancelledError):
         await inserting
     await catalog.close()  # waits for what was begun
-    assert await remover.get_placement(KEY) is None
+    assert await remover.placements.get(KEY) is None
     await remover.close()
 
 
@@ -267,35 +269,35 @@ async def test_a_cancelled_insert_still_looks_again(
 async def test_a_damaged_placement_is_refused_by_name(
     catalog: MongoDBCatalog, database: Any, damage: dict[str, Any]
 ) -> None:
-    await catalog.insert_placement(placement("orders"))
+    await catalog.placements.insert(placement("orders"))
     database["placements"].update_one({}, damage)
     with pytest.raises(CatalogUnavailable, match=r"orders.*damaged"):
-        await catalog.get_placement(KEY)
+        await catalog.placements.get(KEY)
     with pytest.raises(CatalogUnavailable, match="damaged"):
-        await catalog.list_placements(limit=10)
+        await catalog.placements.find(limit=10)
 
 
 async def test_other_damaged_documents_are_refused(catalog: MongoDBCatalog, database: Any) -> None:
-    await catalog.put_tenant(Tenant("project"))
+    await catalog.tenants.put(Tenant("project"))
     database["partitions"].update_one({"_id": "p1"}, {"$set": {"weight": -1}})
     database["tenants"].update_one({}, {"$set": {"spread": "wide"}})
     database["members"].insert_one({"_id": "one"})
-    await catalog.insert_move(move("m-1"))
-    await catalog.insert_plan(whole_plan("plan-1"))
+    await catalog.moves.insert(move("m-1"))
+    await catalog.plans.insert(whole_plan("plan-1"))
     database["moves"].update_one({}, {"$set": {"state": "nowhere"}})
     database["plans"].update_one({}, {"$set": {"title": ""}})
     database["planned_moves"].update_one({}, {"$set": {"target": "p1"}})
     for call in (
-        catalog.list_partitions(),
-        catalog.get_tenant("project"),
-        catalog.list_members(),
-        catalog.get_move("m-1"),
-        catalog.take_move("m-1", "mover", 1.0),
-        catalog.list_moves(limit=1),
-        catalog.get_plan("plan-1"),
-        catalog.list_plans(limit=1),
-        catalog.list_planned_moves("plan-1", limit=1),
-        catalog.list_tenants(limit=1),
+        catalog.partitions.all(),
+        catalog.tenants.get("project"),
+        catalog.members.all(),
+        catalog.moves.get("m-1"),
+        catalog.moves.lock("m-1").acquire("mover", 1.0),
+        catalog.moves.find(limit=1),
+        catalog.plans.get("plan-1"),
+        catalog.plans.find(limit=1),
+        catalog.planned_moves.find("plan-1", limit=1),
+        catalog.tenants.find(limit=1),
     ):
         with pytest.raises(CatalogUnavailable, match="damaged"):
             await call
@@ -303,7 +305,7 @@ async def test_other_damaged_documents_are_refused(catalog: MongoDBCatalog, data
 
 @pytest.mark.parametrize("disaster", ["drop", "rename", "drop database"])
 async def test_a_feed_ends_when_its_collections_go(catalog: MongoDBCatalog, database: Any, disaster: str) -> None:
-    await catalog.insert_placement(placement("orders"))
+    await catalog.placements.insert(placement("orders"))
     feed = catalog.watch()
     await anext(feed)
     if disaster == "drop":
@@ -318,7 +320,7 @@ async def test_a_feed_ends_when_its_collections_go(catalog: MongoDBCatalog, data
 
 
 async def test_an_edit_by_hand_is_shown(catalog: MongoDBCatalog, database: Any) -> None:
-    await catalog.insert_placement(placement("orders"))
+    await catalog.placements.insert(placement("orders"))
     async with Feed(catalog) as feed:
         database["placements"].update_one({}, {"$inc": {"epoch": 1}})
         await feed.until(lambda: feed.epochs("orders") == [2])
@@ -348,10 +350,10 @@ async def test_a_snapshot_that_takes_longer_than_the_server_remembers() -> None:
     with mongod_replica_set() as replica_set:
         catalog = await open_catalog(replica_set.uri("catalog"))
         await catalog.init()
-        await catalog.insert_partition(partition("p1"))
+        await catalog.partitions.insert(partition("p1"))
         with MongoClient(replica_set.uri(), w="majority") as client:
             client.admin.command("setParameter", 1, minSnapshotHistoryWindowInSeconds=0)
-            snapshot = catalog.snapshot()
+            snapshot = catalog.backups.snapshot()
             await anext(snapshot)
             with pytest.raises(SnapshotTooOld, match="minSnapshotHistoryWindowInSeconds"):  # noqa: PT012 -- when is up to it
                 while True:
@@ -364,7 +366,7 @@ async def _older(catalog: Catalog, snapshot: AsyncGenerator[list[Kept], None]) -
     """Read on; return the next snapshot, one batch of it read, if this one could be read to its end."""
     async for _ in snapshot:
         pass
-    following = catalog.snapshot()
+    following = catalog.backups.snapshot()
     await anext(following)
     return following
 
@@ -377,12 +379,12 @@ async def test_a_load_that_died_before_it_removed_anything_leaves_a_mark_for_ini
     with pytest.raises(LoadUnfinished, match=r"has removed nothing.*marconi-proxy catalog init"):
         await catalog.check()
     with pytest.raises(NotEmpty):  # what is there is worth as much as before
-        await catalog.begin_load(replace=False)
+        await catalog.backups.begin_load(replace=False)
     await catalog.check()
     database["catalog"].insert_one(mark)
     await catalog.init()
     await catalog.check()
-    assert await catalog.get_partition("p1") == partition("p1")
+    assert await catalog.partitions.get("p1") == partition("p1")
 
 
 async def test_a_worker_that_registers_while_a_load_begins(
@@ -394,13 +396,13 @@ async def test_a_worker_that_registers_while_a_load_begins(
 
     async def register() -> None:
         with pytest.raises(CatalogUnavailable, match="being loaded"):
-            await worker.register_member(Member("host/1/boot", lease=30.0))
+            await worker.members.register(Member("host/1/boot", lease=30.0))
         refused.append(True)
 
-    Interruption(monkeypatch, catalog._members, "list_all", register, at=2)
-    await catalog.begin_load(replace=True)
+    Interruption(monkeypatch, catalog.members, "all", register, at=2)
+    await catalog.backups.begin_load(replace=True)
     assert refused
-    assert await worker.list_members() == []
+    assert await worker.members.all() == []
     await worker.close()
 
 
@@ -414,31 +416,31 @@ async def test_a_worker_that_renews_while_a_load_begins_stays_listed(
     renewed = []
 
     async def renew() -> None:
-        await worker.register_member(member)
+        await worker.members.register(member)
         with monkeypatch.context() as marked:
             marked.setattr("catalog.mongodb.members.is_marked", AsyncMock(return_value=True))
             with pytest.raises(CatalogUnavailable, match="being loaded"):
-                await worker.register_member(replace(member, beat=2))
-            await worker.renew_member(latest)
+                await worker.members.register(replace(member, beat=2))
+            await worker.members.renew(latest)
         renewed.append(True)
 
-    Interruption(monkeypatch, catalog._members, "list_all", renew)
+    Interruption(monkeypatch, catalog.members, "all", renew)
     with pytest.raises(CatalogInUse, match="host/1/boot"):
-        await catalog.begin_load(replace=True)
+        await catalog.backups.begin_load(replace=True)
     assert renewed
-    assert await worker.list_members() == [latest]
+    assert await worker.members.all() == [latest]
     await catalog.check()
-    await worker.renew_member(replace(member, beat=4))
+    await worker.members.renew(replace(member, beat=4))
     await worker.close()
 
 
 async def test_a_load_that_is_refused_disturbs_no_worker(
     catalog: MongoDBCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await catalog.register_member(Member("host/1/boot", lease=30.0))
-    marks = Interruption(monkeypatch, catalog._loading._marks, "find_one_and_update", None, at=0)
+    await catalog.members.register(Member("host/1/boot", lease=30.0))
+    marks = Interruption(monkeypatch, catalog.backups._marks, "find_one_and_update", None, at=0)
     with pytest.raises(CatalogInUse):
-        await catalog.begin_load(replace=True)
+        await catalog.backups.begin_load(replace=True)
     assert not marks.times
 
 
@@ -460,7 +462,7 @@ async def test_messages_name_hosts_and_database_but_no_password(
     port = free_port()
     catalog = await open_catalog(uri.replace("PORT", str(port)))
     with pytest.raises(CatalogUnavailable) as refused:
-        await catalog.list_partitions()
+        await catalog.partitions.all()
     assert f"127.0.0.1:{port}/catalog" in str(refused.value)
     whole = "".join(traceback.format_exception(refused.value)) + repr(catalog) + caplog.text
     assert SECRET not in whole
@@ -518,20 +520,20 @@ async def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) ->
     with mongod_replica_set() as replica_set:
         catalog = await open_catalog(replica_set.uri("catalog"))
         await catalog.init()
-        await catalog.insert_partition(partition("p1"))
+        await catalog.partitions.insert(partition("p1"))
         async with Feed(catalog) as feed:
             server = replica_set.wait_for_primary()
             monkeypatch.setattr(store, "VERB_TIMEOUT", 0.5)
             monkeypatch.setattr("catalog.mongodb.feed._SILENCE_TIMEOUT", 1.0)
             server.suspend()
-            for call in (catalog.ping(), catalog.get_placement(KEY), catalog.insert_placement(placement("orders"))):
+            for call in (catalog.ping(), catalog.placements.get(KEY), catalog.placements.insert(placement("orders"))):
                 with pytest.raises(CatalogUnavailable, match="/catalog"):
                     await call
             await feed.ends()
             assert isinstance(feed.ended, CatalogUnavailable)
             server.wake()
             monkeypatch.undo()
-        stored, inserted = await catalog.insert_placement(placement("orders"))
+        stored, inserted = await catalog.placements.insert(placement("orders"))
         assert (stored, inserted) == (placement("orders"), True)
         await catalog.close()
 
@@ -540,21 +542,21 @@ async def test_batches_of_a_backup_may_take_longer_than_what_servers_wait_for(
     catalog: MongoDBCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values: list[Kept] = [partition("p1"), placement("orders", "p1")]
-    token = await catalog.begin_load(replace=True)
+    token = await catalog.backups.begin_load(replace=True)
     monkeypatch.setattr(store, "VERB_TIMEOUT", 0.00001)
     with pytest.raises(CatalogUnavailable):
-        await catalog.list_partitions()
-    await catalog.load(token, values)
-    await catalog.end_load(token)
-    assert [value async for batch in catalog.snapshot() for value in batch] == values
+        await catalog.partitions.all()
+    await catalog.backups.load(token, values)
+    await catalog.backups.end_load(token)
+    assert [value async for batch in catalog.backups.snapshot() for value in batch] == values
 
 
 async def test_a_renewal_is_one_command(catalog: MongoDBCatalog, database: Any) -> None:
     """Some hundred workers send it every few seconds, and while writes wait for a move."""
     member = Member("host/1/boot", 1, lease=30.0)
-    await catalog.register_member(member)
+    await catalog.members.register(member)
     database.command("profile", 2)
-    await catalog.renew_member(replace(member, beat=2))
+    await catalog.members.renew(replace(member, beat=2))
     database.command("profile", 0)
     ours = {"appName": "marconi-proxy", "ns": {"$ne": f"{database.name}.system.profile"}}
     assert [entry["op"] for entry in database["system.profile"].find(ours)] == ["update"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 from pymongo import MongoClient
 
 from catalog import Catalog
-from catalog.errors import MoveConflict, MoveHeld, MoveNotHeld, MoveUnderWay, PlanConflict
+from catalog.errors import LockLost, MoveConflict, MoveUnderWay, PlanConflict
 from catalog.model import (
     FINISHED_STATES,
     ChangeSubject,
@@ -32,6 +30,7 @@ from catalog.mongodb.driver import MongoDBCatalog
 from catalog.sqlite import plans as sqlite_plans
 from catalog.sqlite.driver import SQLiteCatalog
 from tests.contract.examples import Feed, move, plan, whole_plan
+from tests.contract.sqlite_work import steps
 from tests.simulation.memory_catalog import MemoryCatalog
 
 HOUR = 3600.0
@@ -39,7 +38,7 @@ HOUR = 3600.0
 
 async def holder_of(catalog: Catalog, move_id: str) -> Holder:
     """The holder of a move that is held."""
-    seen = await catalog.get_move(move_id)
+    seen = await catalog.moves.get(move_id)
     assert seen is not None
     assert seen.holder is not None
     return seen.holder
@@ -51,7 +50,7 @@ def next_of(one: Move, state: MoveState = MoveState.PREPARING) -> Move:
 
 async def token(catalog: Catalog, move_id: str, holder: str = "mover", over: Holder | None = None) -> int:
     """Take the move; return the token."""
-    taken = await catalog.take_move(move_id, holder, HOUR, over=over)
+    taken = await catalog.moves.lock(move_id).acquire(holder, HOUR, over=over)
     assert taken.holder is not None
     assert taken.holder.name == holder
     return taken.holder.token
@@ -92,75 +91,92 @@ async def token(catalog: Catalog, move_id: str, holder: str = "mover", over: Hol
     ids=lambda one: one.id,
 )
 async def test_what_is_stored_comes_back_whole(catalog: Catalog, other: Catalog, stored: Move) -> None:
-    await catalog.insert_move(stored)
-    found = await other.get_move(stored.id)
+    await catalog.moves.insert(stored)
+    found = await other.moves.get(stored.id)
     assert found == stored
     assert found.to_json() == stored.to_json()
-    assert await other.list_moves(limit=10) == [stored]
+    assert await other.moves.find(limit=10) == [stored]
     changed = replace(next_of(stored), certificate={"only": "this"}, group=())
-    await other.replace_move(changed, None)
-    assert await catalog.get_move(stored.id) == changed
+    await other.moves.replace(changed, None)
+    assert await catalog.moves.get(stored.id) == changed
+
+
+async def test_the_move_that_is_under_way(catalog: Catalog, other: Catalog) -> None:
+    orders = move("m-2").key
+    assert await other.moves.under_way(orders) is None
+    await catalog.moves.insert(move("m-1", state=MoveState.DONE))
+    await catalog.moves.insert(move("m-3", "other"))
+    await catalog.moves.insert(replace(move("m-4"), project="another"))
+    assert await other.moves.under_way(orders) is None
+    await catalog.moves.insert(move("m-2"))
+    held = await token(catalog, "m-2")
+    found = await other.moves.under_way(orders)
+    assert found == move("m-2")
+    assert found.holder is not None
+    assert found.holder.token == held
+    await catalog.moves.replace(next_of(move("m-2"), MoveState.CANCELLED), held)
+    assert await other.moves.under_way(orders) is None
 
 
 async def test_nothing_is_there_before_it_is_inserted(catalog: Catalog) -> None:
-    assert await catalog.get_move("m-1") is None
-    assert await catalog.list_moves(limit=10) == []
+    assert await catalog.moves.get("m-1") is None
+    assert await catalog.moves.find(limit=10) == []
     with pytest.raises(MoveConflict) as conflict:
-        await catalog.replace_move(move("m-1", version=2), None)
+        await catalog.moves.replace(move("m-1", version=2), None)
     assert conflict.value.current is None
     with pytest.raises(MoveConflict):
-        await catalog.replace_move(move("m-1", version=2), 1)
+        await catalog.moves.replace(move("m-1", version=2), 1)
     with pytest.raises(MoveConflict):
-        await catalog.take_move("m-1", "mover", HOUR)
-    with pytest.raises(MoveNotHeld):
-        await catalog.renew_move("m-1", 1, HOUR)
-    await catalog.release_move("m-1", 1)
+        await catalog.moves.lock("m-1").acquire("mover", HOUR)
+    with pytest.raises(LockLost):
+        await catalog.moves.lock("m-1").renew(1, HOUR)
+    await catalog.moves.lock("m-1").release(1)
 
 
 async def test_an_id_is_taken_once(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_move(move("m-1"))
-    await other.insert_move(move("m-1"))  # a repeated write
+    await catalog.moves.insert(move("m-1"))
+    await other.moves.insert(move("m-1"))  # a repeated write
     for different in (move("m-1", created=1.0), move("m-1", "elsewhere")):
         with pytest.raises(MoveConflict) as conflict:
-            await other.insert_move(different)
+            await other.moves.insert(different)
         assert conflict.value.current == move("m-1")
-    assert await catalog.list_moves(limit=10) == [move("m-1")]
+    assert await catalog.moves.find(limit=10) == [move("m-1")]
 
 
 @pytest.mark.parametrize("state", MoveState)
 async def test_a_queue_has_one_unfinished_move(catalog: Catalog, other: Catalog, state: MoveState) -> None:
-    await catalog.insert_move(move("m-1"))
+    await catalog.moves.insert(move("m-1"))
     now = move("m-1", state=state, version=2)
-    await catalog.replace_move(now, None)
+    await catalog.moves.replace(now, None)
     if state in FINISHED_STATES:
-        await other.insert_move(move("m-2"))
+        await other.moves.insert(move("m-2"))
         # And a finished one cannot come back beside another.
         with pytest.raises(MoveUnderWay) as refused:
-            await catalog.replace_move(move("m-1", state=MoveState.DRAINING, version=3), None)
+            await catalog.moves.replace(move("m-1", state=MoveState.DRAINING, version=3), None)
         assert refused.value.current == move("m-2")
-        assert await other.get_move("m-1") == now
-        await catalog.replace_move(replace(now, version=3, plan="p"), None)
+        assert await other.moves.get("m-1") == now
+        await catalog.moves.replace(replace(now, version=3, plan="p"), None)
     else:
         with pytest.raises(MoveUnderWay) as refused:
-            await other.insert_move(move("m-2"))
+            await other.moves.insert(move("m-2"))
         assert refused.value.current == now
-        assert await catalog.get_move("m-2") is None
+        assert await catalog.moves.get("m-2") is None
     # Other queues, the same name in another project among them, have nothing to do with it.
-    await other.insert_move(move("m-3", "elsewhere"))
-    await other.insert_move(move("m-4", project=""))
+    await other.moves.insert(move("m-3", "elsewhere"))
+    await other.moves.insert(move("m-4", project=""))
 
 
 async def test_replace_is_a_compare_and_set(catalog: Catalog, other: Catalog) -> None:
     first = move("m-1")
-    await catalog.insert_move(first)
+    await catalog.moves.insert(first)
     second = next_of(first)
-    await catalog.replace_move(second, None)
-    await other.replace_move(second, None)  # a repeated write
+    await catalog.moves.replace(second, None)
+    await other.moves.replace(second, None)  # a repeated write
     for stale in (next_of(first, MoveState.CANCELLED), first, next_of(next_of(second))):
         with pytest.raises(MoveConflict) as conflict:
-            await other.replace_move(stale, None)
+            await other.moves.replace(stale, None)
         assert conflict.value.current == second
-    assert await catalog.get_move("m-1") == second
+    assert await catalog.moves.get("m-1") == second
 
 
 async def test_filters_and_pages(catalog: Catalog) -> None:
@@ -175,7 +191,7 @@ async def test_filters_and_pages(catalog: Catalog) -> None:
             state=list(MoveState)[n % 5],
             plan=("plan-1", None)[n % 2],
         )
-        await catalog.insert_move(one)
+        await catalog.moves.insert(one)
         everything.append(one)
     filters = {
         "project": ("a", "", "nobody"),
@@ -206,177 +222,82 @@ async def test_filters_and_pages(catalog: Catalog) -> None:
     for given in chosen:
         expected = [one for one in everything if passes(one, given)]
         listed: list[Move] = []
-        while page := await catalog.list_moves(**given, after=listed[-1].id if listed else None, limit=2):
+        while page := await catalog.moves.find(**given, after=listed[-1].id if listed else None, limit=2):
             assert len(page) <= 2
             listed += page
         assert listed == expected, given
-    assert await catalog.list_moves(limit=0) == []
-    assert await catalog.list_moves(after="m-05x", limit=1) == [everything[6]]
+    assert await catalog.moves.find(limit=0) == []
+    assert await catalog.moves.find(after="m-05x", limit=1) == [everything[6]]
 
 
 # -- who holds a move -------------------------------------------------------------------------------------------------
 
 
 async def test_one_holds_it(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_move(move("m-1"))
-    taken = await catalog.take_move("m-1", "one", HOUR)
+    await catalog.moves.insert(move("m-1"))
+    taken = await catalog.moves.lock("m-1").acquire("one", HOUR)
     assert taken == move("m-1")
     assert taken.holder is not None
     assert taken.holder == Holder("one", taken.holder.token, 0, HOUR)
     assert await holder_of(other, "m-1") == taken.holder
-    assert [listed.holder for listed in await other.list_moves(limit=1)] == [taken.holder]
-    with pytest.raises(MoveHeld) as held:
-        await other.take_move("m-1", "two", HOUR)
-    assert held.value.holder == taken.holder
+    assert [listed.holder for listed in await other.moves.find(limit=1)] == [taken.holder]
 
 
 async def test_the_holder_changes_the_move(catalog: Catalog) -> None:
-    await catalog.insert_move(move("m-1"))
+    await catalog.moves.insert(move("m-1"))
     held = await token(catalog, "m-1")
     second = next_of(move("m-1"))
-    await catalog.replace_move(second, held)
-    await catalog.replace_move(second, held)  # a repeated write
+    await catalog.moves.replace(second, held)
+    await catalog.moves.replace(second, held)  # a repeated write
     with pytest.raises(MoveConflict):
-        await catalog.replace_move(next_of(move("m-1"), MoveState.ARMED), held)
-    found = await catalog.get_move("m-1")
+        await catalog.moves.replace(next_of(move("m-1"), MoveState.ARMED), held)
+    found = await catalog.moves.get("m-1")
     assert found == second
     assert found.holder is not None  # it holds it still
     assert found.holder.token == held
 
 
-async def test_tokens_grow_whoever_takes_it_and_however_it_ended(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_move(move("m-1"))
-    tokens = [await token(catalog, "m-1", "one")]
-    tokens.append(await token(other, "m-1", "one"))  # a repeated write
-    await catalog.release_move("m-1", tokens[-1])
-    tokens.append(await token(other, "m-1", "two"))
-    tokens.append(await token(catalog, "m-1", "one", await holder_of(catalog, "m-1")))
-    assert tokens == sorted(set(tokens))
-
-
 @pytest.mark.parametrize("end", ["released", "taken over", "taken again"])
 async def test_who_lost_it_changes_nothing_any_more(catalog: Catalog, other: Catalog, end: str) -> None:
-    await catalog.insert_move(move("m-1"))
+    await catalog.moves.insert(move("m-1"))
     lost = await token(catalog, "m-1", "one")
     if end == "released":
-        await catalog.release_move("m-1", lost)
-        await catalog.release_move("m-1", lost)
+        await catalog.moves.lock("m-1").release(lost)
+        await catalog.moves.lock("m-1").release(lost)
     elif end == "taken over":
         await token(other, "m-1", "two", await holder_of(other, "m-1"))
     elif end == "taken again":
         await token(other, "m-1", "one")
-    before = await other.get_move("m-1")
+    before = await other.moves.get("m-1")
     assert before is not None
-    for call in (
-        catalog.replace_move(next_of(move("m-1")), lost),
-        catalog.renew_move("m-1", lost, HOUR),
-        catalog.replace_move(next_of(move("m-1")), lost),
-    ):
-        with pytest.raises(MoveNotHeld) as refused:
-            await call
-        assert (refused.value.move_id, refused.value.token) == ("m-1", lost)
-    await catalog.release_move("m-1", lost)
-    after = await other.get_move("m-1")
+    for _ in range(2):
+        with pytest.raises(LockLost) as refused:
+            await catalog.moves.replace(next_of(move("m-1")), lost)
+        assert (refused.value.what, refused.value.token) == ("move m-1", lost)
+    await catalog.moves.lock("m-1").release(lost)
+    after = await other.moves.get("m-1")
     assert after == before == move("m-1")
     assert after.holder == before.holder
     assert (after.holder is None) == (end == "released")
 
 
-async def test_each_renewal_shows_and_promises_anew(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_move(move("m-1"))
-    held = await token(catalog, "m-1", "one")
-    for beat in (1, 2, 3):
-        await catalog.renew_move("m-1", held, HOUR + beat)
-        assert await holder_of(other, "m-1") == Holder("one", held, beat, HOUR + beat)
-    # Another hold begins anew to count.
-    again = await token(other, "m-1", "one")
-    assert await holder_of(other, "m-1") == Holder("one", again, 0, HOUR)
-
-
-async def test_a_hold_does_not_end_by_itself(catalog: Catalog, other: Catalog) -> None:
-    """The seconds are a promise, for those who watch; no clock of the store is asked."""
-    await catalog.insert_move(move("m-1"))
-    taken = await catalog.take_move("m-1", "one", 0.0)
+async def test_a_hold_without_a_promise_does_not_end_by_itself(catalog: Catalog, other: Catalog) -> None:
+    await catalog.moves.insert(move("m-1"))
+    taken = await catalog.moves.lock("m-1").acquire("one", 0.0)
     assert taken.holder is not None
-    await catalog.renew_move("m-1", taken.holder.token, 0.0)
-    with pytest.raises(MoveHeld):
-        await other.take_move("m-1", "two", HOUR)
-    await catalog.replace_move(next_of(move("m-1")), taken.holder.token)
+    await catalog.moves.replace(next_of(move("m-1")), taken.holder.token)
     assert (await holder_of(other, "m-1")).name == "one"
 
 
-async def test_a_holder_that_was_watched_is_taken_over(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_move(move("m-1"))
-    first = await token(catalog, "m-1", "one")
-    await catalog.renew_move("m-1", first, HOUR)
-    watched = await holder_of(other, "m-1")
-    second = await token(other, "m-1", "two", watched)
-    assert second > first
-    assert await holder_of(catalog, "m-1") == Holder("two", second, 0, HOUR)
-    with pytest.raises(MoveNotHeld):
-        await catalog.renew_move("m-1", first, HOUR)
-
-
-@pytest.mark.parametrize("news", ["renewed", "taken by another", "taken again"])
-async def test_a_holder_is_not_taken_over_by_an_old_reading(catalog: Catalog, other: Catalog, news: str) -> None:
-    await catalog.insert_move(move("m-1"))
-    held = await token(catalog, "m-1", "one")
-    watched = await holder_of(other, "m-1")
-    if news == "renewed":
-        await catalog.renew_move("m-1", held, HOUR)
-    elif news == "taken by another":
-        await token(other, "m-1", "three", watched)
-    else:
-        await token(catalog, "m-1", "one")
-    now = await holder_of(catalog, "m-1")
-    with pytest.raises(MoveHeld) as refused:
-        await other.take_move("m-1", "two", HOUR, over=watched)
-    assert refused.value.holder == now
-    assert await holder_of(other, "m-1") == now
-
-
-async def test_a_move_that_was_released_is_taken_whatever_was_watched(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_move(move("m-1"))
-    held = await token(catalog, "m-1", "one")
-    watched = await holder_of(other, "m-1")
-    await catalog.release_move("m-1", held)
-    assert await token(other, "m-1", "two", watched) > held
-
-
-async def test_of_many_who_take_it_over_one_has_it(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_move(move("m-1"))
-    await token(catalog, "m-1", "one")
-    watched = await holder_of(other, "m-1")
-    answers = await asyncio.gather(
-        *((catalog, other)[n % 2].take_move("m-1", f"mover-{n}", HOUR, over=watched) for n in range(20)),
-        return_exceptions=True,
-    )
-    [taken] = [answer for answer in answers if isinstance(answer, Move)]
-    assert sum(isinstance(answer, MoveHeld) for answer in answers) == 19
-    assert await holder_of(catalog, "m-1") == taken.holder
-
-
 async def test_what_an_operator_decides_meets_the_holder_as_a_conflict(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_move(move("m-1"))
+    await catalog.moves.insert(move("m-1"))
     held = await token(catalog, "m-1")
     cancelled = next_of(move("m-1"), MoveState.UNDOING)
-    await other.replace_move(cancelled, None)
+    await other.moves.replace(cancelled, None)
     with pytest.raises(MoveConflict) as conflict:
-        await catalog.replace_move(next_of(move("m-1"), MoveState.ARMED), held)
+        await catalog.moves.replace(next_of(move("m-1"), MoveState.ARMED), held)
     assert conflict.value.current == cancelled
-    await catalog.replace_move(next_of(cancelled, MoveState.CANCELLED), held)
-
-
-async def test_two_movers_race_for_a_move(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_move(move("m-1"))
-    answers = await asyncio.gather(
-        *((catalog, other)[n % 2].take_move("m-1", f"mover-{n}", HOUR) for n in range(20)), return_exceptions=True
-    )
-    [taken] = [answer for answer in answers if isinstance(answer, Move)]
-    refusals = [answer for answer in answers if isinstance(answer, MoveHeld)]
-    assert len(refusals) == 19
-    assert taken.holder is not None
-    assert {refusal.holder.name for refusal in refusals} == {taken.holder.name}
+    await catalog.moves.replace(next_of(cancelled, MoveState.CANCELLED), held)
 
 
 # -- the writes that waited for a move --------------------------------------------------------------------------------
@@ -384,72 +305,72 @@ async def test_two_movers_race_for_a_move(catalog: Catalog, other: Catalog) -> N
 
 async def test_held_writes_are_kept_by_move_and_member(catalog: Catalog, other: Catalog) -> None:
     for id_ in ("m-1", "m-2", "m-10"):
-        await catalog.insert_move(move(id_, f"queue-{id_}"))
-    assert await catalog.list_held_writes("m-1") == []
+        await catalog.moves.insert(move(id_, f"queue-{id_}"))
+    assert await catalog.held_writes.find("m-1") == []
     one, two = HeldWrites("host/1/$boot", 3, 1, 250), HeldWrites("host/2/boot", 1)
-    await catalog.put_held_writes({"m-2": two, "m-1": two, "m-10": one})
-    await other.put_held_writes({"m-1": one})
-    assert await other.list_held_writes("m-1") == [one, two]
+    await catalog.held_writes.put({"m-2": two, "m-1": two, "m-10": one})
+    await other.held_writes.put({"m-1": one})
+    assert await other.held_writes.find("m-1") == [one, two]
     latest = HeldWrites("host/1/$boot", 2**40, 2, 300)
-    await catalog.put_held_writes({"m-1": latest})
-    await catalog.put_held_writes({})
-    assert await other.list_held_writes("m-1") == [latest, two]
-    await other.remove_held_writes("m-1")
-    await other.remove_held_writes("m-1")
-    assert await catalog.list_held_writes("m-1") == []
-    assert await catalog.list_held_writes("m-2") == [two]
-    assert await catalog.list_held_writes("m-10") == [one]
+    await catalog.held_writes.put({"m-1": latest})
+    await catalog.held_writes.put({})
+    assert await other.held_writes.find("m-1") == [latest, two]
+    await other.held_writes.remove("m-1")
+    await other.held_writes.remove("m-1")
+    assert await catalog.held_writes.find("m-1") == []
+    assert await catalog.held_writes.find("m-2") == [two]
+    assert await catalog.held_writes.find("m-10") == [one]
 
 
 async def test_held_writes_of_moves_that_are_finished_or_unknown_are_dropped(catalog: Catalog) -> None:
-    await catalog.insert_move(move("m-1", "goes", state=MoveState.SEALING))
-    await catalog.insert_move(move("m-2", "went", state=MoveState.DONE))
+    await catalog.moves.insert(move("m-1", "goes", state=MoveState.SEALING))
+    await catalog.moves.insert(move("m-2", "went", state=MoveState.DONE))
     held = HeldWrites("host/1/boot", 3)
-    await catalog.put_held_writes(dict.fromkeys(("m-1", "m-2", "m-3"), held))
-    assert [await catalog.list_held_writes(f"m-{n}") for n in (1, 2, 3)] == [[held], [], []]
-    await catalog.put_held_writes({"m-3": held})
-    assert await catalog.list_held_writes("m-3") == []
+    await catalog.held_writes.put(dict.fromkeys(("m-1", "m-2", "m-3"), held))
+    assert [await catalog.held_writes.find(f"m-{n}") for n in (1, 2, 3)] == [[held], [], []]
+    await catalog.held_writes.put({"m-3": held})
+    assert await catalog.held_writes.find("m-3") == []
 
 
 async def test_held_writes_go_with_the_record_and_stay_with_a_move_that_stays(catalog: Catalog) -> None:
     for n in (1, 2):
-        await catalog.insert_move(move(f"m-{n}", f"queue-{n}"))
+        await catalog.moves.insert(move(f"m-{n}", f"queue-{n}"))
     held = HeldWrites("host/1/boot", 3)
-    await catalog.put_held_writes({"m-1": held, "m-2": held})
-    await catalog.replace_move(replace(move("m-1", "queue-1", state=MoveState.DONE), version=2), None)
-    await catalog.remove_moves(["m-1", "m-2"])
-    assert await catalog.list_held_writes("m-1") == []
-    assert await catalog.list_held_writes("m-2") == [held]
+    await catalog.held_writes.put({"m-1": held, "m-2": held})
+    await catalog.moves.replace(replace(move("m-1", "queue-1", state=MoveState.DONE), version=2), None)
+    await catalog.moves.remove(["m-1", "m-2"])
+    assert await catalog.held_writes.find("m-1") == []
+    assert await catalog.held_writes.find("m-2") == [held]
 
 
 # -- plans ------------------------------------------------------------------------------------------------------------
 
 
 async def test_plans(catalog: Catalog, other: Catalog) -> None:
-    assert await catalog.get_plan("plan-1") is None
+    assert await catalog.plans.get("plan-1") is None
     whole = whole_plan("plan-1", "orders", "~t", "\xe9")
     first = replace(whole.plan, hash="", preconditions={"epochs": [1, 2]}, created=1700000000.25)
     whole = WholePlan(first, whole.moves)
     first = whole.plan
-    await catalog.insert_plan(whole)
-    await other.insert_plan(whole)  # a repeated write
-    found = await other.get_plan("plan-1")
+    await catalog.plans.insert(whole)
+    await other.plans.insert(whole)  # a repeated write
+    found = await other.plans.get("plan-1")
     assert found == first
     assert found.to_json() == first.to_json()
     second = replace(first, version=2, state=PlanState.RUNNING, progress=PROGRESS)
-    await other.replace_plan(second)
-    await other.replace_plan(second)  # a repeated write
-    assert await catalog.get_plan("plan-1") == second
+    await other.plans.replace(second)
+    await other.plans.replace(second)  # a repeated write
+    assert await catalog.plans.get("plan-1") == second
     for call in (
-        catalog.insert_plan(whole),
-        catalog.replace_plan(replace(first, version=2)),
-        catalog.replace_plan(replace(first, version=4)),
+        catalog.plans.insert(whole),
+        catalog.plans.replace(replace(first, version=2)),
+        catalog.plans.replace(replace(first, version=4)),
     ):
         with pytest.raises(PlanConflict) as conflict:
             await call
         assert conflict.value.current == second
     with pytest.raises(PlanConflict) as conflict:
-        await catalog.replace_plan(plan("plan-2", version=2))
+        await catalog.plans.replace(plan("plan-2", version=2))
     assert conflict.value.current is None
 
 
@@ -466,77 +387,68 @@ PROGRESS = Progress(
 
 
 async def test_a_plan_is_removed_if_it_has_not_changed(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_plan(whole_plan("plan-1"))
+    await catalog.plans.insert(whole_plan("plan-1"))
     changed = plan("plan-1", version=2, state=PlanState.RUNNING)
-    await catalog.replace_plan(changed)
-    await catalog.insert_plan(whole_plan("plan-2"))
-    assert await other.has_plan("plan-1")
+    await catalog.plans.replace(changed)
+    await catalog.plans.insert(whole_plan("plan-2"))
+    assert await other.plans.exists("plan-1")
     with pytest.raises(PlanConflict) as conflict:
-        await catalog.remove_plan("plan-1", 1)
+        await catalog.plans.remove("plan-1", 1)
     assert conflict.value.current == changed
-    assert await other.has_plan("plan-1")
-    assert len(await other.list_planned_moves("plan-1", limit=9)) == 1
+    assert await other.plans.exists("plan-1")
+    assert len(await other.planned_moves.find("plan-1", limit=9)) == 1
     async with Feed(other) as feed:
-        await catalog.remove_plan("plan-1", 2)
-        await catalog.remove_plan("plan-1", 2)  # a repeated write
+        await catalog.plans.remove("plan-1", 2)
+        await catalog.plans.remove("plan-1", 2)  # a repeated write
         await feed.until(lambda: bool(feed.changes))
         assert [(one.subject, one.name, one.epoch) for one in feed.changes] == [(ChangeSubject.PLAN, ("plan-1",), None)]
-    assert not await other.has_plan("plan-1")
-    assert await other.get_plan("plan-1") is None
-    assert await other.list_planned_moves("plan-1", limit=9) == []
-    assert await other.list_plans(limit=9) == [plan("plan-2")]
+    assert not await other.plans.exists("plan-1")
+    assert await other.plans.get("plan-1") is None
+    assert await other.planned_moves.find("plan-1", limit=9) == []
+    assert await other.plans.find(limit=9) == [plan("plan-2")]
     with pytest.raises(PlanConflict) as conflict:
-        await catalog.replace_plan(replace(changed, version=3))
+        await catalog.plans.replace(replace(changed, version=3))
     assert conflict.value.current is None
 
 
 async def strand(catalog: Catalog, whole: WholePlan) -> None:
     """Store the moves of a plan, and not the plan: as an insertion, or on MongoDB a removal, that dies half-way."""
     if isinstance(catalog, SQLiteCatalog):
-        await catalog._writing.transact(sqlite_plans.insert_moves, whole.moves)
+        await catalog._file.write(sqlite_plans.insert_moves, whole.moves)
     elif isinstance(catalog, MongoDBCatalog):
-        await catalog._plans._insert_moves(whole.moves)
+        await catalog.planned_moves.insert(whole.moves)
     else:
         assert isinstance(catalog, MemoryCatalog)
-        catalog._store.planned_moves.update(((move.plan, move.number), move) for move in whole.moves)
+        catalog._process.store.planned_moves.update(((move.plan, move.number), move) for move in whole.moves)
 
 
 async def test_moves_without_their_plan_are_found_and_removed(catalog: Catalog, other: Catalog) -> None:
-    assert await other.orphaned_plans() == []
-    await catalog.insert_plan(whole_plan("plan-2"))
+    assert await other.plans.orphaned() == []
+    await catalog.plans.insert(whole_plan("plan-2"))
     for id_ in ("plan-3", "plan-1"):
         await strand(catalog, whole_plan(id_, "a", "b"))
-    assert await other.orphaned_plans() == ["plan-1", "plan-3"]
-    await other.remove_plan("plan-1", 0)
-    assert await catalog.list_planned_moves("plan-1", limit=9) == []
-    assert await catalog.orphaned_plans() == ["plan-3"]
-    await other.insert_plan(whole_plan("plan-3", "a", "b"))  # the insertion goes on
-    assert await catalog.orphaned_plans() == []
-    assert [one.id for one in await catalog.list_plans(limit=9)] == ["plan-2", "plan-3"]
+    assert await other.plans.orphaned() == ["plan-1", "plan-3"]
+    await other.plans.remove("plan-1", 0)
+    assert await catalog.planned_moves.find("plan-1", limit=9) == []
+    assert await catalog.plans.orphaned() == ["plan-3"]
+    await other.plans.insert(whole_plan("plan-3", "a", "b"))  # the insertion goes on
+    assert await catalog.plans.orphaned() == []
+    assert [one.id for one in await catalog.plans.find(limit=9)] == ["plan-2", "plan-3"]
 
 
 async def test_looking_for_moves_without_a_plan_costs_as_much_as_there_are_plans(
     catalog: Catalog, catalog_uri: str
 ) -> None:
     for n in range(3):
-        await catalog.insert_plan(whole_plan(f"plan-{n}", *(f"queue-{number:04}" for number in range(2000))))
+        await catalog.plans.insert(whole_plan(f"plan-{n}", *(f"queue-{number:04}" for number in range(2000))))
     if isinstance(catalog, SQLiteCatalog):
-        steps = 0
-
-        def step() -> int:
-            nonlocal steps
-            steps += 1
-            return 0
-
-        with closing(sqlite3.connect(catalog._path)) as connection:
-            connection.set_progress_handler(step, 10)
-            assert sqlite_plans.orphaned(connection) == []
-        assert steps < 100
+        assert await catalog.plans.orphaned() == []
+        assert await steps(catalog, catalog.plans.orphaned) < 100
         return
     with MongoClient[dict[str, Any]](catalog_uri) as client:
         database = client.get_default_database()
         database.command("profile", 2)
-        assert await catalog.orphaned_plans() == []
+        assert await catalog.plans.orphaned() == []
         database.command("profile", 0)
         (profile,) = database["system.profile"].find({"ns": f"{database.name}.planned_moves"})
     assert max(profile["docsExamined"], profile["keysExamined"]) < 20
@@ -545,14 +457,14 @@ async def test_looking_for_moves_without_a_plan_costs_as_much_as_there_are_plans
 async def test_plans_are_listed_by_id(catalog: Catalog) -> None:
     plans = [whole_plan(f"plan-{n}", state=list(PlanState)[n % 3]) for n in range(6)]
     for one in reversed(plans):
-        await catalog.insert_plan(one)
+        await catalog.plans.insert(one)
     heads = [one.plan for one in plans]
-    assert await catalog.list_plans(limit=100) == heads
-    assert await catalog.list_plans(after="plan-1", limit=2) == heads[2:4]
-    assert await catalog.list_plans(states=[PlanState.PLANNED], limit=100) == [heads[0], heads[3]]
-    assert await catalog.list_plans(states={PlanState.RUNNING, PlanState.PAUSED}, after="plan-2", limit=9) == heads[4:]
-    assert await catalog.list_plans(states=[], limit=100) == []
-    assert await catalog.list_plans(limit=0) == []
+    assert await catalog.plans.find(limit=100) == heads
+    assert await catalog.plans.find(after="plan-1", limit=2) == heads[2:4]
+    assert await catalog.plans.find(states=[PlanState.PLANNED], limit=100) == [heads[0], heads[3]]
+    assert await catalog.plans.find(states={PlanState.RUNNING, PlanState.PAUSED}, after="plan-2", limit=9) == heads[4:]
+    assert await catalog.plans.find(states=[], limit=100) == []
+    assert await catalog.plans.find(limit=0) == []
 
 
 async def test_plans_about_which_there_is_something_to_do(catalog: Catalog) -> None:
@@ -570,69 +482,69 @@ async def test_plans_about_which_there_is_something_to_do(catalog: Catalog) -> N
     }
     for name, (state, progress, _) in states.items():
         whole = whole_plan(name)
-        await catalog.insert_plan(whole)
-        await catalog.replace_plan(replace(whole.plan, version=2, state=state, progress=progress))
-    found = [one.id for one in await catalog.list_plans(active=True, limit=9)]
+        await catalog.plans.insert(whole)
+        await catalog.plans.replace(replace(whole.plan, version=2, state=state, progress=progress))
+    found = [one.id for one in await catalog.plans.find(active=True, limit=9)]
     assert found == sorted(name for name, (_, _, active) in states.items() if active)
-    assert [one.id for one in await catalog.list_plans(active=True, after="done-1", limit=1)] == ["paused"]
-    assert await catalog.list_plans(active=True, states=[PlanState.PLANNED], limit=9) == []
+    assert [one.id for one in await catalog.plans.find(active=True, after="done-1", limit=1)] == ["paused"]
+    assert await catalog.plans.find(active=True, states=[PlanState.PLANNED], limit=9) == []
 
 
 async def test_two_race_to_change_a_plan(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_plan(whole_plan("plan-1"))
+    await catalog.plans.insert(whole_plan("plan-1"))
     candidates = [replace(plan("plan-1", version=2), progress=Progress(note=f"by {n}")) for n in range(20)]
     answers = await asyncio.gather(
-        *((catalog, other)[n % 2].replace_plan(one) for n, one in enumerate(candidates)), return_exceptions=True
+        *((catalog, other)[n % 2].plans.replace(one) for n, one in enumerate(candidates)), return_exceptions=True
     )
     [winner] = [one for one, answer in zip(candidates, answers, strict=True) if answer is None]
     refusals = [answer for answer in answers if answer is not None]
     assert all(isinstance(refusal, PlanConflict) and refusal.current == winner for refusal in refusals)
-    assert await catalog.get_plan("plan-1") == winner
+    assert await catalog.plans.get("plan-1") == winner
 
 
 async def test_a_plan_of_many_moves(catalog: Catalog) -> None:
     large = whole_plan("plan-1", *(f"{'queue' * 11}-{n:05}" for n in range(20_000)))
-    await catalog.insert_plan(large)
-    assert await catalog.get_plan("plan-1") == large.plan
+    await catalog.plans.insert(large)
+    assert await catalog.plans.get("plan-1") == large.plan
     found = []
-    while page := await catalog.list_planned_moves("plan-1", after=len(found) - 1, limit=5000):
+    while page := await catalog.planned_moves.find("plan-1", after=len(found) - 1, limit=5000):
         found += page
     assert found == list(large.moves)
 
 
 async def test_moves_of_a_plan_are_listed_by_number_and_end_once(catalog: Catalog, other: Catalog) -> None:
     whole = whole_plan("plan-1", *"abcdef")
-    await catalog.insert_plan(whole)
-    await catalog.insert_plan(whole_plan("plan-1-b", "a"))
+    await catalog.plans.insert(whole)
+    await catalog.plans.insert(whole_plan("plan-1-b", "a"))
     moves = list(whole.moves)
-    assert await other.get_planned_move("plan-1", QueueKey("project", "c")) == moves[2]
-    assert await catalog.get_planned_move("plan-1", QueueKey("project", "z")) is None
-    assert await catalog.list_planned_moves("plan-1", limit=9) == moves
-    assert await catalog.list_planned_moves("plan-1", after=1, before=4, limit=9) == moves[2:4]
-    assert await catalog.list_planned_moves("plan-1", after=1, limit=1) == moves[2:3]
-    assert await catalog.list_planned_moves("plan-1", numbers=[9, 4, 0], limit=9) == [moves[0], moves[4]]
-    assert await catalog.list_planned_moves("plan-1", numbers=[], limit=9) == []
-    assert await catalog.list_planned_moves("plan-1", limit=0) == []
-    assert await catalog.list_planned_moves("none", limit=9) == []
+    assert await other.planned_moves.get("plan-1", QueueKey("project", "c")) == moves[2]
+    assert await catalog.planned_moves.get("plan-1", QueueKey("project", "z")) is None
+    assert await catalog.planned_moves.find("plan-1", limit=9) == moves
+    assert await catalog.planned_moves.find("plan-1", after=1, before=4, limit=9) == moves[2:4]
+    assert await catalog.planned_moves.find("plan-1", after=1, limit=1) == moves[2:3]
+    assert await catalog.planned_moves.find("plan-1", numbers=[9, 4, 0], limit=9) == [moves[0], moves[4]]
+    assert await catalog.planned_moves.find("plan-1", numbers=[], limit=9) == []
+    assert await catalog.planned_moves.find("plan-1", limit=0) == []
+    assert await catalog.planned_moves.find("none", limit=9) == []
     done, failed = Ending(1, Outcome.DONE, "", 20.5), Ending(3, Outcome.FAILED, "it was tried 20 times")
-    await other.end_planned_moves("plan-1", [done, failed])
-    await catalog.end_planned_moves("plan-1", [Ending(1, Outcome.GONE), Ending(99, Outcome.GONE)])
-    await catalog.end_planned_moves("plan-1", [])
+    await other.planned_moves.end("plan-1", [done, failed])
+    await catalog.planned_moves.end("plan-1", [Ending(1, Outcome.GONE), Ending(99, Outcome.GONE)])
+    await catalog.planned_moves.end("plan-1", [])
     moves[1], moves[3] = replace(moves[1], ending=done), replace(moves[3], ending=failed)
-    assert await catalog.list_planned_moves("plan-1", limit=9) == moves
-    assert await catalog.list_planned_moves("plan-1", outcomes=[None], after=0, limit=9) == [moves[2], *moves[4:]]
-    assert await catalog.list_planned_moves("plan-1", outcomes=[Outcome.FAILED, None], after=2, limit=2) == moves[3:5]
-    assert await catalog.list_planned_moves("plan-1", outcomes={Outcome.DONE}, limit=9) == moves[1:2]
-    assert await catalog.list_planned_moves("plan-1", outcomes=[], limit=9) == []
-    assert await catalog.list_planned_moves("plan-1", outcomes=[None], numbers=[1, 2], limit=9) == moves[2:3]
+    assert await catalog.planned_moves.find("plan-1", limit=9) == moves
+    assert await catalog.planned_moves.find("plan-1", outcomes=[None], after=0, limit=9) == [moves[2], *moves[4:]]
+    assert await catalog.planned_moves.find("plan-1", outcomes=[Outcome.FAILED, None], after=2, limit=2) == moves[3:5]
+    assert await catalog.planned_moves.find("plan-1", outcomes={Outcome.DONE}, limit=9) == moves[1:2]
+    assert await catalog.planned_moves.find("plan-1", outcomes=[], limit=9) == []
+    assert await catalog.planned_moves.find("plan-1", outcomes=[None], numbers=[1, 2], limit=9) == moves[2:3]
 
 
 async def test_moves_are_listed_by_ids_and_by_plan_and_state(catalog: Catalog) -> None:
     moves = [move(f"m-{n}", f"q{n}", plan="plan-1" if n else None) for n in range(5)]
     moves[2] = replace(moves[2], state=MoveState.DONE)
     for one in moves:
-        await catalog.insert_move(one)
-    assert await catalog.list_moves(ids=["m-3", "m-1", "m-9"], limit=9) == [moves[1], moves[3]]
-    assert await catalog.list_moves(ids=["m-3", "m-1"], after="m-1", limit=9) == [moves[3]]
-    assert await catalog.list_moves(ids=[], limit=9) == []
-    assert await catalog.list_moves(plan="plan-1", states=[MoveState.PLANNED], limit=2) == [moves[1], moves[3]]
+        await catalog.moves.insert(one)
+    assert await catalog.moves.find(ids=["m-3", "m-1", "m-9"], limit=9) == [moves[1], moves[3]]
+    assert await catalog.moves.find(ids=["m-3", "m-1"], after="m-1", limit=9) == [moves[3]]
+    assert await catalog.moves.find(ids=[], limit=9) == []
+    assert await catalog.moves.find(plan="plan-1", states=[MoveState.PLANNED], limit=2) == [moves[1], moves[3]]

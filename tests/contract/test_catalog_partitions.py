@@ -32,108 +32,108 @@ from tests.contract.examples import BORN, move, partition, placement
     ],
 )
 async def test_what_is_stored_comes_back_whole(catalog: Catalog, other: Catalog, stored: Partition) -> None:
-    await catalog.insert_partition(stored)
-    found = await other.get_partition(stored.name)
+    await catalog.partitions.insert(stored)
+    found = await other.partitions.get(stored.name)
     assert found == stored
     assert found.version == 1
-    assert stored in await other.list_partitions()
+    assert stored in await other.partitions.all()
 
 
 async def test_partitions_are_listed_by_name(catalog: Catalog) -> None:
     for n, name in enumerate(("zebra", "Alpha", "p10", "alpha")):
-        await catalog.insert_partition(Partition(name, (f"http://host-{n}.example",)))
-    names = [p.name for p in await catalog.list_partitions()]
+        await catalog.partitions.insert(Partition(name, (f"http://host-{n}.example",)))
+    names = [p.name for p in await catalog.partitions.all()]
     assert names == ["Alpha", "alpha", "p1", "p10", "p2", "p3", "zebra"]
 
 
 async def test_nothing_is_there_before_it_is_registered(catalog: Catalog) -> None:
-    assert await catalog.get_partition("p4") is None
+    assert await catalog.partitions.get("p4") is None
 
 
 async def test_a_name_is_registered_once(catalog: Catalog, other: Catalog) -> None:
     with pytest.raises(PartitionConflict) as conflict:
-        await other.insert_partition(partition("p1", weight=7))
+        await other.partitions.insert(partition("p1", weight=7))
     assert conflict.value.current == partition("p1")
-    assert await catalog.get_partition("p1") == partition("p1")
+    assert await catalog.partitions.get("p1") == partition("p1")
 
 
 async def test_a_repeated_registration_is_success_until_it_was_changed(catalog: Catalog) -> None:
-    await catalog.insert_partition(partition("p1"))
-    await catalog.replace_partition(partition("p1", version=2))
+    await catalog.partitions.insert(partition("p1"))
+    await catalog.partitions.replace(partition("p1", version=2))
     with pytest.raises(PartitionConflict):
-        await catalog.insert_partition(partition("p1"))
+        await catalog.partitions.insert(partition("p1"))
 
 
 async def test_replace_is_a_compare_and_set(catalog: Catalog, other: Catalog) -> None:
     second = partition("p1", version=2, weight=5)
-    await catalog.replace_partition(second)
-    await catalog.replace_partition(second)  # a repeated write
+    await catalog.partitions.replace(second)
+    await catalog.partitions.replace(second)  # a repeated write
     for stale in (partition("p1", version=2, weight=6), partition("p1", version=4), partition("p1", version=1)):
         with pytest.raises(PartitionConflict) as conflict:
-            await other.replace_partition(stale)
+            await other.partitions.replace(stale)
         assert conflict.value.current == second
         assert conflict.value.current.version == 2
-    await other.replace_partition(partition("p1", version=3, weight=6))
-    found = await catalog.get_partition("p1")
+    await other.partitions.replace(partition("p1", version=3, weight=6))
+    found = await catalog.partitions.get("p1")
     assert found is not None
     assert (found.version, found.weight) == (3, 6)
 
 
 async def test_replace_of_nothing_is_a_conflict_with_nothing(catalog: Catalog) -> None:
     with pytest.raises(PartitionConflict) as conflict:
-        await catalog.replace_partition(partition("p4", version=2))
+        await catalog.partitions.replace(partition("p4", version=2))
     assert conflict.value.current is None
-    assert await catalog.get_partition("p4") is None
+    assert await catalog.partitions.get("p4") is None
 
 
 async def test_remove(catalog: Catalog, other: Catalog) -> None:
-    await catalog.remove_partition("p1")
-    await catalog.remove_partition("p1")  # nothing to remove is success
-    assert await other.get_partition("p1") is None
-    await other.insert_partition(partition("p1", weight=3))
-    assert await catalog.insert_placement(placement("orders", "p1")) == (placement("orders", "p1"), True)
+    await catalog.partitions.remove("p1")
+    await catalog.partitions.remove("p1")  # nothing to remove is success
+    assert await other.partitions.get("p1") is None
+    await other.partitions.insert(partition("p1", weight=3))
+    assert await catalog.placements.insert(placement("orders", "p1")) == (placement("orders", "p1"), True)
 
 
 async def test_a_partition_in_use_stays(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_placement(placement("one", "p1", "p2"))
-    await catalog.insert_placement(placement("two", "p2"))
+    await catalog.placements.insert(placement("one", "p1", "p2"))
+    await catalog.placements.insert(placement("two", "p2"))
     with pytest.raises(PartitionInUse) as refused:
-        await other.remove_partition("p2")
+        await other.partitions.remove("p2")
     assert refused.value.placements == 2
     with pytest.raises(PartitionInUse):
-        await other.remove_partition("p1")  # named by a sealed segment only
-    assert await catalog.get_partition("p2") == partition("p2")
+        await other.partitions.remove("p1")  # named by a sealed segment only
+    assert await catalog.partitions.get("p2") == partition("p2")
     # It goes on as if nothing had been tried.
-    assert (await catalog.insert_placement(placement("three", "p2")))[1]
-    await catalog.replace_placement(placement("two", "p2", "p1", epoch=2))
+    assert (await catalog.placements.insert(placement("three", "p2")))[1]
+    await catalog.placements.replace(placement("two", "p2", "p1", epoch=2))
     for queue, epoch in (("one", 1), ("two", 2), ("three", 1)):
-        await catalog.remove_placement(placement(queue).key, epoch, BORN)
-    await other.remove_partition("p2")
-    assert [p.name for p in await catalog.list_partitions()] == ["p1", "p3"]
+        await catalog.placements.remove(placement(queue).key, epoch, BORN)
+    await other.partitions.remove("p2")
+    assert [p.name for p in await catalog.partitions.all()] == ["p1", "p3"]
 
 
 async def test_a_partition_that_a_move_may_bring_a_queue_stays(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_placement(placement("orders", "p1"))
+    await catalog.placements.insert(placement("orders", "p1"))
     one = move("m-1")
-    await catalog.insert_move(one)
+    await catalog.moves.insert(one)
     states = [MoveState.PREPARING, MoveState.PAUSED, MoveState.BACK_ARMED]
     for version, state in enumerate(states, start=2):
         with pytest.raises(PartitionInUse, match="move m-1") as refused:
-            await other.remove_partition("p2")
+            await other.partitions.remove("p2")
         assert refused.value.placements == 0
         one = replace(one, state=state, version=version)
-        await catalog.replace_move(one, None)
+        await catalog.moves.replace(one, None)
     # It still has to delete what it has left there; but what is gone needs no deletion.
-    await catalog.replace_move(replace(one, state=MoveState.UNDOING, version=5), None)
-    await other.remove_partition("p2")
-    assert await catalog.get_partition("p2") is None
+    await catalog.moves.replace(replace(one, state=MoveState.UNDOING, version=5), None)
+    await other.partitions.remove("p2")
+    assert await catalog.partitions.get("p2") is None
 
 
 async def test_refused_removal_keeps_the_version(catalog: Catalog) -> None:
-    await catalog.insert_placement(placement("orders", "p1"))
+    await catalog.placements.insert(placement("orders", "p1"))
     with pytest.raises(PartitionInUse):
-        await catalog.remove_partition("p1")
-    await catalog.replace_partition(replace(partition("p1"), version=2))
+        await catalog.partitions.remove("p1")
+    await catalog.partitions.replace(replace(partition("p1"), version=2))
 
 
 # -- a host is of one partition --------------------------------------------------------------------------------------
@@ -152,46 +152,46 @@ async def test_a_host_is_of_one_partition_in_every_spelling(
     catalog: Catalog, other: Catalog, one: str, another: str
 ) -> None:
     first = Partition("first", (one, "http://more.example"))
-    await catalog.insert_partition(first)
-    await other.insert_partition(first)  # a repeated write
+    await catalog.partitions.insert(first)
+    await other.partitions.insert(first)  # a repeated write
     second = Partition("second", ("http://else.example", another))
     with pytest.raises(HostTaken) as taken:
-        await other.insert_partition(second)
+        await other.partitions.insert(second)
     assert (taken.value.host, taken.value.other) == (second.hosts[1], "first")
-    assert await catalog.get_partition("second") is None
-    await catalog.insert_partition(replace(second, hosts=second.hosts[:1]))
+    assert await catalog.partitions.get("second") is None
+    await catalog.partitions.insert(replace(second, hosts=second.hosts[:1]))
     with pytest.raises(HostTaken):
-        await catalog.replace_partition(replace(second, version=2))
+        await catalog.partitions.replace(replace(second, version=2))
     # Its own it may spell otherwise; and what it lets go of is free.
-    await catalog.replace_partition(replace(first, hosts=(another,), version=2))
-    await catalog.replace_partition(replace(first, hosts=("http://new.example",), version=3))
-    await catalog.replace_partition(replace(second, version=2))
-    await catalog.remove_partition("second")
-    await catalog.insert_partition(Partition("third", second.hosts))
+    await catalog.partitions.replace(replace(first, hosts=(another,), version=2))
+    await catalog.partitions.replace(replace(first, hosts=("http://new.example",), version=3))
+    await catalog.partitions.replace(replace(second, version=2))
+    await catalog.partitions.remove("second")
+    await catalog.partitions.insert(Partition("third", second.hosts))
 
 
 async def test_of_two_that_register_a_host_at_once_one_is_refused(catalog: Catalog, other: Catalog) -> None:
     for n in range(10):
         hosts = (f"http://host-{n}.example:8888",)
         outcomes = await asyncio.gather(
-            catalog.insert_partition(Partition(f"one-{n}", hosts)),
-            other.insert_partition(Partition(f"two-{n}", hosts)),
+            catalog.partitions.insert(Partition(f"one-{n}", hosts)),
+            other.partitions.insert(Partition(f"two-{n}", hosts)),
             return_exceptions=True,
         )
         assert sorted(type(outcome) for outcome in outcomes if outcome) == [HostTaken]
 
 
 async def test_a_host_in_a_backup_is_taken_too(catalog: Catalog) -> None:
-    token = await catalog.begin_load(replace=True)
+    token = await catalog.backups.begin_load(replace=True)
     shared = ("http://shared.example",)
     loaded = [Partition("a", ("http://a.example",)), Partition("b", shared), Partition("c", shared)]
-    await catalog.load(token, loaded)
-    await catalog.end_load(token)
+    await catalog.backups.load(token, loaded)
+    await catalog.backups.end_load(token)
     with pytest.raises(HostTaken):
-        await catalog.insert_partition(Partition("d", loaded[0].hosts))
+        await catalog.partitions.insert(Partition("d", loaded[0].hosts))
     # What two had in common before, they may keep.
     for one in loaded[1:]:
-        await catalog.replace_partition(replace(one, weight=1, version=2))
+        await catalog.partitions.replace(replace(one, weight=1, version=2))
 
 
 async def test_a_catalog_keeps_its_identity(catalog: Catalog, other: Catalog) -> None:
@@ -199,5 +199,5 @@ async def test_a_catalog_keeps_its_identity(catalog: Catalog, other: Catalog) ->
     assert len(identity) == 16
     int(identity, 16)
     await catalog.init()
-    await catalog.end_load(await catalog.begin_load(replace=True))
+    await catalog.backups.end_load(await catalog.backups.begin_load(replace=True))
     assert await other.identity() == identity

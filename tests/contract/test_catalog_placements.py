@@ -41,83 +41,83 @@ KEY = QueueKey("project", "orders")
     ],
 )
 async def test_what_is_stored_comes_back_whole(catalog: Catalog, other: Catalog, stored: Placement) -> None:
-    assert await catalog.insert_placement(stored) == (stored, True)
-    assert await catalog.get_placement(stored.key) == stored
-    assert await other.get_placement(stored.key) == stored
-    assert await other.list_placements(limit=10) == [stored]
+    assert await catalog.placements.insert(stored) == (stored, True)
+    assert await catalog.placements.get(stored.key) == stored
+    assert await other.placements.get(stored.key) == stored
+    assert await other.placements.find(limit=10) == [stored]
 
 
 @pytest.mark.parametrize("state", list(PlacementState))
 async def test_every_state_can_be_stored(catalog: Catalog, state: PlacementState) -> None:
-    await catalog.insert_placement(placement("orders", state=state))
-    stored = await catalog.get_placement(KEY)
+    await catalog.placements.insert(placement("orders", state=state))
+    stored = await catalog.placements.get(KEY)
     assert stored is not None
     assert stored.state is state
 
 
 async def test_nothing_is_there_before_it_is_inserted(catalog: Catalog) -> None:
-    assert await catalog.get_placement(KEY) is None
+    assert await catalog.placements.get(KEY) is None
 
 
 async def test_keys_do_not_collide(catalog: Catalog) -> None:
     keys = [("", "b"), ("b", "b"), ("a", "b"), ("a", "~b"), ("a ", "b"), ("a/b", "b"), ("A", "b"), ("a", "B")]
     for project, queue in keys:
-        _, inserted = await catalog.insert_placement(placement(queue, project=project))
+        _, inserted = await catalog.placements.insert(placement(queue, project=project))
         assert inserted
-    assert await catalog.count_placements() == len(keys)
+    assert await catalog.placements.count() == len(keys)
 
 
 async def test_insert_returns_the_winner(catalog: Catalog, other: Catalog) -> None:
     first, second = placement("orders", "p1", since=1.0), placement("orders", "p2", since=2.0)
-    assert await catalog.insert_placement(first) == (first, True)
-    assert await other.insert_placement(second) == (first, False)
-    assert await other.get_placement(KEY) == first
+    assert await catalog.placements.insert(first) == (first, True)
+    assert await other.placements.insert(second) == (first, False)
+    assert await other.placements.get(KEY) == first
 
 
 async def test_a_repeated_insert_tells_that_the_first_one_succeeded(catalog: Catalog) -> None:
     once = placement("orders", since=1.5)
-    assert await catalog.insert_placement(once) == (once, True)
-    assert await catalog.insert_placement(once) == (once, True)
-    await catalog.replace_placement(replace(once, epoch=2))
-    assert await catalog.insert_placement(once) == (replace(once, epoch=2), False)
+    assert await catalog.placements.insert(once) == (once, True)
+    assert await catalog.placements.insert(once) == (once, True)
+    await catalog.placements.replace(replace(once, epoch=2))
+    assert await catalog.placements.insert(once) == (replace(once, epoch=2), False)
 
 
 async def test_insert_refuses_unknown_partitions(catalog: Catalog) -> None:
     with pytest.raises(PartitionUnknown) as refused:
-        await catalog.insert_placement(placement("orders", "p1", "nowhere", "p2"))
+        await catalog.placements.insert(placement("orders", "p1", "nowhere", "p2"))
     assert refused.value.name == "nowhere"
-    assert await catalog.get_placement(KEY) is None
-    assert await catalog.count_placements(partitions=["p1"]) == 0
+    assert await catalog.placements.get(KEY) is None
+    assert await catalog.placements.count(partitions=["p1"]) == 0
 
 
 async def test_insert_returns_what_is_stored_whatever_partitions_ours_names(catalog: Catalog) -> None:
-    await catalog.insert_placement(placement("orders", "p1"))
-    assert await catalog.insert_placement(placement("orders", "nowhere")) == (placement("orders", "p1"), False)
+    await catalog.placements.insert(placement("orders", "p1"))
+    assert await catalog.placements.insert(placement("orders", "nowhere")) == (placement("orders", "p1"), False)
 
 
 async def test_many_are_inserted_or_got(catalog: Catalog, other: Catalog) -> None:
     there, later = placement("b", "p1", since=1.0), placement("c", "p1", epoch=3)
-    await catalog.insert_placement(there)
-    await catalog.insert_placement(later)
+    await catalog.placements.insert(there)
+    await catalog.placements.insert(later)
     wanted = [placement("d", "p3"), placement("b", "p2"), later, placement("a", "p1", "p2"), placement("d", "p1")]
     stored = [wanted[0], there, later, wanted[3], wanted[0]]
-    assert await other.insert_placements(wanted) == stored
-    assert await catalog.insert_placements(wanted) == stored  # repeated
-    assert await catalog.list_placements(limit=10) == [wanted[3], there, later, wanted[0]]
-    assert [await catalog.count_placements(partitions=[p]) for p in ("p1", "p2", "p3")] == [3, 1, 1]
-    assert await catalog.insert_placements([]) == []
+    assert await other.placements.insert_many(wanted) == stored
+    assert await catalog.placements.insert_many(wanted) == stored  # repeated
+    assert await catalog.placements.find(limit=10) == [wanted[3], there, later, wanted[0]]
+    assert [await catalog.placements.count(partitions=[p]) for p in ("p1", "p2", "p3")] == [3, 1, 1]
+    assert await catalog.placements.insert_many([]) == []
 
 
 async def test_more_than_a_batch_of_them(catalog: Catalog) -> None:
     wanted = [placement(f"queue-{n:04}") for n in range(2300)]
-    assert await catalog.insert_placements(wanted[:1500:2]) == wanted[:1500:2]
-    assert await catalog.insert_placements(wanted[::-1]) == wanted[::-1]
-    assert await catalog.count_placements() == 2300
+    assert await catalog.placements.insert_many(wanted[:1500:2]) == wanted[:1500:2]
+    assert await catalog.placements.insert_many(wanted[::-1]) == wanted[::-1]
+    assert await catalog.placements.count() == 2300
 
 
 async def test_many_are_shown_by_the_feed(catalog: Catalog) -> None:
     async with Feed(catalog) as feed:
-        await catalog.insert_placements([placement("a"), placement("b")])
+        await catalog.placements.insert_many([placement("a"), placement("b")])
         await feed.until(lambda: len(feed.changes) == 2)
     assert {(change.name, change.epoch, change.born) for change in feed.changes} == {
         (("project", "a"), 1, BORN),
@@ -126,123 +126,123 @@ async def test_many_are_shown_by_the_feed(catalog: Catalog) -> None:
 
 
 async def test_of_many_none_on_an_unknown_partition_is_stored(catalog: Catalog) -> None:
-    await catalog.insert_placement(placement("there", "p1"))
+    await catalog.placements.insert(placement("there", "p1"))
     with pytest.raises(PartitionUnknown) as refused:
-        await catalog.insert_placements([placement("a", "p1"), placement("b", "p1", "nowhere")])
+        await catalog.placements.insert_many([placement("a", "p1"), placement("b", "p1", "nowhere")])
     assert refused.value.name == "nowhere"
-    assert await catalog.get_placement(QueueKey("project", "b")) is None
+    assert await catalog.placements.get(QueueKey("project", "b")) is None
     assert await dangling(catalog) == []
-    assert await catalog.insert_placements([placement("there", "nowhere")]) == [placement("there", "p1")]
+    assert await catalog.placements.insert_many([placement("there", "nowhere")]) == [placement("there", "p1")]
 
 
 async def test_many_need_tokens_of_life(catalog: Catalog) -> None:
     with pytest.raises(ValueError, match="born"):
-        await catalog.insert_placements([placement("a"), placement("b", born="")])
-    assert await catalog.count_placements() == 0
+        await catalog.placements.insert_many([placement("a"), placement("b", born="")])
+    assert await catalog.placements.count() == 0
 
 
 async def test_replace_stores_the_next_epoch(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_placement(placement("orders"))
+    await catalog.placements.insert(placement("orders"))
     moved = placement("orders", "p1", "p2", epoch=2)
-    await catalog.replace_placement(moved)
-    assert await other.get_placement(KEY) == moved
+    await catalog.placements.replace(moved)
+    assert await other.placements.get(KEY) == moved
     back = placement("orders", "p3", epoch=3)
-    await other.replace_placement(back)
-    assert await catalog.get_placement(KEY) == back
-    assert [await catalog.count_placements(partitions=[p]) for p in ("p1", "p2", "p3")] == [0, 0, 1]
+    await other.placements.replace(back)
+    assert await catalog.placements.get(KEY) == back
+    assert [await catalog.placements.count(partitions=[p]) for p in ("p1", "p2", "p3")] == [0, 0, 1]
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 4, 5])
 async def test_replace_meets_another_epoch(catalog: Catalog, epoch: int) -> None:
     stored = placement("orders", epoch=2)
-    await catalog.insert_placement(stored)
+    await catalog.placements.insert(stored)
     with pytest.raises(Conflict) as conflict:
-        await catalog.replace_placement(placement("orders", "p2", epoch=epoch))
+        await catalog.placements.replace(placement("orders", "p2", epoch=epoch))
     assert conflict.value.current == stored
-    assert await catalog.get_placement(KEY) == stored
+    assert await catalog.placements.get(KEY) == stored
 
 
 async def test_replace_of_nothing_is_a_conflict_with_nothing(catalog: Catalog) -> None:
     with pytest.raises(Conflict) as conflict:
-        await catalog.replace_placement(placement("orders", epoch=2))
+        await catalog.placements.replace(placement("orders", epoch=2))
     assert conflict.value.current is None
-    assert await catalog.get_placement(KEY) is None
+    assert await catalog.placements.get(KEY) is None
 
 
 async def test_a_repeated_replace_is_success(catalog: Catalog) -> None:
-    await catalog.insert_placement(placement("orders"))
+    await catalog.placements.insert(placement("orders"))
     second = placement("orders", "p1", "p2", epoch=2)
-    await catalog.replace_placement(second)
-    await catalog.replace_placement(second)
-    assert await catalog.get_placement(KEY) == second
+    await catalog.placements.replace(second)
+    await catalog.placements.replace(second)
+    assert await catalog.placements.get(KEY) == second
 
 
 async def test_replace_refuses_unknown_partitions(catalog: Catalog) -> None:
     stored = placement("orders")
-    await catalog.insert_placement(stored)
+    await catalog.placements.insert(stored)
     with pytest.raises(PartitionUnknown) as refused:
-        await catalog.replace_placement(placement("orders", "p1", "nowhere", epoch=2))
+        await catalog.placements.replace(placement("orders", "p1", "nowhere", epoch=2))
     assert refused.value.name == "nowhere"
-    assert await catalog.get_placement(KEY) == stored
+    assert await catalog.placements.get(KEY) == stored
 
 
 async def test_remove_at_the_epoch(catalog: Catalog, other: Catalog) -> None:
-    await catalog.insert_placement(placement("orders", "p1", "p2", epoch=3))
-    await catalog.remove_placement(KEY, 3, BORN)
-    assert await other.get_placement(KEY) is None
-    assert await catalog.count_placements(partitions=["p1"]) == 0
-    await catalog.remove_placement(KEY, 3, BORN)  # nothing to remove is success
+    await catalog.placements.insert(placement("orders", "p1", "p2", epoch=3))
+    await catalog.placements.remove(KEY, 3, BORN)
+    assert await other.placements.get(KEY) is None
+    assert await catalog.placements.count(partitions=["p1"]) == 0
+    await catalog.placements.remove(KEY, 3, BORN)  # nothing to remove is success
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 4])
 async def test_remove_meets_another_epoch(catalog: Catalog, epoch: int) -> None:
     stored = placement("orders", epoch=3)
-    await catalog.insert_placement(stored)
+    await catalog.placements.insert(stored)
     with pytest.raises(Conflict) as conflict:
-        await catalog.remove_placement(KEY, epoch, BORN)
+        await catalog.placements.remove(KEY, epoch, BORN)
     assert conflict.value.current == stored
-    assert await catalog.get_placement(KEY) == stored
+    assert await catalog.placements.get(KEY) == stored
 
 
 async def test_a_removed_queue_can_be_placed_anew(catalog: Catalog) -> None:
-    await catalog.insert_placement(placement("orders", "p1"))
-    await catalog.remove_placement(KEY, 1, BORN)
+    await catalog.placements.insert(placement("orders", "p1"))
+    await catalog.placements.remove(KEY, 1, BORN)
     anew = placement("orders", "p2", since=9.0)
-    assert await catalog.insert_placement(anew) == (anew, True)
+    assert await catalog.placements.insert(anew) == (anew, True)
 
 
 async def test_a_later_life_at_the_same_epoch_is_another_placement(catalog: Catalog, other: Catalog) -> None:
     """Deleted and created anew, a queue comes to the epochs it had: whoever knew the one must not change the other."""
     seen = placement("orders", "p1", born="first")
-    await catalog.insert_placement(seen)
-    await other.remove_placement(KEY, 1, "first")
+    await catalog.placements.insert(seen)
+    await other.placements.remove(KEY, 1, "first")
     anew = placement("orders", "p2", born="second")
-    assert await other.insert_placement(anew) == (anew, True)
+    assert await other.placements.insert(anew) == (anew, True)
     for call in (
-        catalog.replace_placement(replace(seen, epoch=2, state=PlacementState.SEALING)),
-        catalog.remove_placement(KEY, 1, "first"),
-        catalog.remove_placement(KEY, 1, ""),
+        catalog.placements.replace(replace(seen, epoch=2, state=PlacementState.SEALING)),
+        catalog.placements.remove(KEY, 1, "first"),
+        catalog.placements.remove(KEY, 1, ""),
     ):
         with pytest.raises(Conflict) as conflict:
             await call
         assert conflict.value.current == anew
-    assert await catalog.insert_placement(seen) == (anew, False)
-    assert await other.get_placement(KEY) == anew
-    await catalog.replace_placement(replace(anew, epoch=2))
-    await catalog.remove_placement(KEY, 2, "second")
-    assert await other.get_placement(KEY) is None
+    assert await catalog.placements.insert(seen) == (anew, False)
+    assert await other.placements.get(KEY) == anew
+    await catalog.placements.replace(replace(anew, epoch=2))
+    await catalog.placements.remove(KEY, 2, "second")
+    assert await other.placements.get(KEY) is None
 
 
 async def test_a_new_placement_needs_a_token_of_its_own(catalog: Catalog) -> None:
     with pytest.raises(ValueError, match=r"^born: "):
-        await catalog.insert_placement(placement("orders", born=""))
-    assert await catalog.get_placement(KEY) is None
+        await catalog.placements.insert(placement("orders", born=""))
+    assert await catalog.placements.get(KEY) is None
 
 
 async def test_a_placement_may_name_a_partition_twice(catalog: Catalog) -> None:
     there_and_back = placement("orders", "p1", "p2", "p1")
-    await catalog.insert_placement(there_and_back)
-    assert await catalog.list_placements(partitions=["p1"], limit=10) == [there_and_back]
-    await catalog.replace_placement(placement("orders", "p2", "p1", epoch=2))
-    assert await catalog.count_placements(partitions=["p1"]) == 1
-    assert await catalog.list_partitions() == [partition("p1"), partition("p2"), partition("p3")]
+    await catalog.placements.insert(there_and_back)
+    assert await catalog.placements.find(partitions=["p1"], limit=10) == [there_and_back]
+    await catalog.placements.replace(placement("orders", "p2", "p1", epoch=2))
+    assert await catalog.placements.count(partitions=["p1"]) == 1
+    assert await catalog.partitions.all() == [partition("p1"), partition("p2"), partition("p3")]

@@ -14,10 +14,11 @@ import pytest
 from catalog import open_catalog
 from catalog.errors import CatalogUnavailable, LoadUnfinished, NotInitialised, WrongSchema
 from catalog.model import Member, MoveState, Outcome, Synced, Tenant
-from catalog.sqlite import changes, lane, moves, plans, tenants
+from catalog.sqlite import changes, lane
 from catalog.sqlite.driver import SQLiteCatalog
 from catalog.sqlite.translation import translate
 from tests.contract.examples import Feed, move, partition, placement, whole_plan
+from tests.contract.sqlite_work import ways
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def catalog(path: Path) -> AsyncIterator[SQLiteCatalog]:
     catalog = await SQLiteCatalog.open(str(path))
-    await catalog.insert_partition(partition("p1"))
+    await catalog.partitions.insert(partition("p1"))
     yield catalog
     await catalog.close()
 
@@ -46,10 +47,10 @@ def execute(path: Path, statement: str) -> None:
 async def test_opening_initialises_a_new_file(path: Path) -> None:
     catalog = await open_catalog(f"sqlite:///{path}")
     await catalog.check()
-    await catalog.insert_partition(partition("p1"))
+    await catalog.partitions.insert(partition("p1"))
     await catalog.close()
     again = await open_catalog(f"sqlite:///{path}")
-    assert await again.list_partitions() == [partition("p1")]
+    assert await again.partitions.all() == [partition("p1")]
     await again.close()
 
 
@@ -59,19 +60,19 @@ async def test_emptying_a_catalog_may_take_longer_than_other_calls(
     monkeypatch.setattr(lane, "ANSWER_TIMEOUT", 0.0)
     impatient = SQLiteCatalog(str(path))
     with pytest.raises(CatalogUnavailable, match="no answer within 0 s"):
-        await impatient.list_partitions()
-    await impatient.begin_load(replace=True)
+        await impatient.partitions.all()
+    await impatient.backups.begin_load(replace=True)
     await impatient.close()
-    assert await catalog.list_partitions() == []
+    assert await catalog.partitions.all() == []
     with pytest.raises(LoadUnfinished):
         await catalog.check()
 
 
 async def test_many_open_a_new_file_at_once(path: Path) -> None:
     catalogs = await asyncio.gather(*(SQLiteCatalog.open(str(path)) for _ in range(8)))
-    await asyncio.gather(*(c.insert_partition(partition(f"p{n}")) for n, c in enumerate(catalogs)))
+    await asyncio.gather(*(c.partitions.insert(partition(f"p{n}")) for n, c in enumerate(catalogs)))
     for catalog in catalogs:
-        assert len(await catalog.list_partitions()) == 8
+        assert len(await catalog.partitions.all()) == 8
         await catalog.close()
 
 
@@ -80,9 +81,9 @@ async def test_commits_are_synced_and_kept_in_a_write_ahead_log(catalog: SQLiteC
         names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 
-    assert await catalog._writing.call(pragmas) == ["wal", 2, 1, 5000]
+    assert await catalog._file.writing.call(pragmas) == ["wal", 2, 1, 5000]
     # No member outlives a power cut: its renewals need no sync.
-    assert await catalog._registering.call(pragmas) == ["wal", 1, 1, 5000]
+    assert await catalog._file.registering.call(pragmas) == ["wal", 1, 1, 5000]
 
 
 async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ async def test_a_database_of_something_else_is_left_alone(path: Path) -> None:
         with pytest.raises(WrongSchema, match="something else"):
             await verb()
     with pytest.raises(NotInitialised, match=str(path)):
-        await catalog.list_partitions()
+        await catalog.partitions.all()
     await catalog.close()
     assert content_of(path) == content
 
@@ -143,21 +144,21 @@ async def test_a_write_that_finds_no_room_changes_nothing(catalog: SQLiteCatalog
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count={pages}")
 
-    await catalog._writing.call(use_no_more_pages)
+    await catalog._file.writing.call(use_no_more_pages)
     stored = []
     with pytest.raises(CatalogUnavailable, match=f"{path}: the disk is full"):  # noqa: PT012 -- when is up to SQLite
         for n in range(1000):
-            stored.append((await catalog.insert_placement(placement(f"queue-{n:04}")))[0])
+            stored.append((await catalog.placements.insert(placement(f"queue-{n:04}")))[0])
     assert stored
-    assert await catalog.list_placements(limit=2000) == stored
-    assert await catalog.count_placements(partitions=["p1"]) == len(stored)
+    assert await catalog.placements.find(limit=2000) == stored
+    assert await catalog.placements.count(partitions=["p1"]) == len(stored)
 
 
 async def test_readers_do_not_wait_for_a_writer(catalog: SQLiteCatalog, path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM partitions")
-        assert await catalog.list_partitions() == [partition("p1")]
+        assert await catalog.partitions.all() == [partition("p1")]
         writer.execute("ROLLBACK")
 
 
@@ -190,19 +191,19 @@ async def test_a_lock_that_is_never_released(
     ],
 )
 async def test_a_damaged_placement_is_refused_by_name(catalog: SQLiteCatalog, path: Path, damage: str) -> None:
-    await catalog.insert_placement(placement("orders"))
+    await catalog.placements.insert(placement("orders"))
     execute(path, damage)
     with pytest.raises(CatalogUnavailable, match=f"{path}: .*'orders'.*damaged"):
-        await catalog.get_placement(placement("orders").key)
+        await catalog.placements.get(placement("orders").key)
     with pytest.raises(CatalogUnavailable, match="damaged"):
-        await catalog.list_placements(limit=10)
+        await catalog.placements.find(limit=10)
 
 
 async def test_other_damaged_rows_are_refused(catalog: SQLiteCatalog, path: Path) -> None:
-    await catalog.put_tenant(Tenant("project"))
-    await catalog.register_member(Member("one"))
-    await catalog.insert_move(move("m-1"))
-    await catalog.insert_plan(whole_plan("plan-1"))
+    await catalog.tenants.put(Tenant("project"))
+    await catalog.members.register(Member("one"))
+    await catalog.moves.insert(move("m-1"))
+    await catalog.plans.insert(whole_plan("plan-1"))
     execute(path, "UPDATE moves SET state = 'nowhere'")
     execute(path, "UPDATE plans SET document = json_set(document, '$.title', '')")
     execute(path, "UPDATE planned_moves SET document = json_set(document, '$.target', 'p1')")
@@ -210,16 +211,16 @@ async def test_other_damaged_rows_are_refused(catalog: SQLiteCatalog, path: Path
     execute(path, "UPDATE tenants SET document = 'null'")
     execute(path, "UPDATE members SET applied = 'much'")
     for call in (
-        catalog.list_partitions(),
-        catalog.get_tenant("project"),
-        catalog.list_members(),
-        catalog.get_move("m-1"),
-        catalog.take_move("m-1", "mover", 1.0),
-        catalog.list_moves(limit=1),
-        catalog.get_plan("plan-1"),
-        catalog.list_plans(limit=1),
-        catalog.list_planned_moves("plan-1", limit=1),
-        catalog.list_tenants(limit=1),
+        catalog.partitions.all(),
+        catalog.tenants.get("project"),
+        catalog.members.all(),
+        catalog.moves.get("m-1"),
+        catalog.moves.lock("m-1").acquire("mover", 1.0),
+        catalog.moves.find(limit=1),
+        catalog.plans.get("plan-1"),
+        catalog.plans.find(limit=1),
+        catalog.planned_moves.find("plan-1", limit=1),
+        catalog.tenants.find(limit=1),
     ):
         with pytest.raises(CatalogUnavailable, match="damaged"):
             await call
@@ -230,7 +231,7 @@ async def test_a_feed_that_fell_behind_is_told(catalog: SQLiteCatalog, monkeypat
     slow = catalog.watch()
     await anext(slow)
     for n in range(11):
-        await catalog.put_tenant(Tenant(f"project-{n}"))
+        await catalog.tenants.put(Tenant(f"project-{n}"))
     with pytest.raises(CatalogUnavailable, match="change log no longer has"):
         await anext(slow)
 
@@ -242,14 +243,14 @@ async def test_a_feed_that_is_just_in_time_misses_nothing(
     slow = catalog.watch()
     await anext(slow)
     for n in range(10):
-        await catalog.put_tenant(Tenant(f"project-{n}"))
+        await catalog.tenants.put(Tenant(f"project-{n}"))
     shown = [await anext(slow) for _ in range(10)]
     assert [item.name for item in shown if not isinstance(item, Synced)] == [(f"project-{n}",) for n in range(10)]
     await slow.aclose()
 
 
 async def test_a_feed_notices_an_older_copy_of_the_file(catalog: SQLiteCatalog, path: Path) -> None:
-    await catalog.put_tenant(Tenant("project"))
+    await catalog.tenants.put(Tenant("project"))
     feed = catalog.watch()
     await anext(feed)
     execute(path, "DELETE FROM changes")
@@ -261,15 +262,15 @@ async def test_a_feed_notices_an_older_copy_of_the_file(catalog: SQLiteCatalog, 
 async def test_own_writes_are_shown_without_waiting_for_the_poll(path: Path) -> None:
     catalog = await SQLiteCatalog.open(str(path), poll=3600.0)
     async with Feed(catalog) as feed:
-        await catalog.put_tenant(Tenant("project"))
+        await catalog.tenants.put(Tenant("project"))
         await feed.until(lambda: bool(feed.changes))
     await catalog.close()
 
 
 async def test_the_file_alone_keeps_the_invariants(catalog: SQLiteCatalog, path: Path) -> None:
-    await catalog.insert_placement(placement("orders"))
-    await catalog.insert_move(move("m-1", "one"))
-    await catalog.insert_move(move("m-2", "two"))
+    await catalog.placements.insert(placement("orders"))
+    await catalog.moves.insert(move("m-1", "one"))
+    await catalog.moves.insert(move("m-2", "two"))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA foreign_keys=ON")
         with pytest.raises(sqlite3.IntegrityError):
@@ -281,22 +282,18 @@ async def test_the_file_alone_keeps_the_invariants(catalog: SQLiteCatalog, path:
 
 
 async def test_moves_of_a_plan_in_some_states_or_with_some_ends_are_index_ranges(
-    catalog: SQLiteCatalog, path: Path
+    catalog: SQLiteCatalog,
 ) -> None:
-    asked: list[str] = []
-    connection = sqlite3.connect(path)
-    connection.set_trace_callback(asked.append)
-    moves.list_all(connection, None, None, None, [MoveState.PLANNED, MoveState.ARMED], "plan-1", None, None, 9, "")
-    plans.list_moves(connection, "plan-1", None, [None], -1, 7, 9, "")
-    plans.list_moves(connection, "plan-1", None, [Outcome.GONE, Outcome.FAILED], -1, None, 9, "")
-    plans.list_all(connection, None, True, None, 9, "")
-    tenants.list_all(connection, "p1", None, "a", 9, "")
-    tenants.list_all(connection, None, 3, None, 9, "")
-    connection.set_trace_callback(None)
-    ways = [[row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")] for sql in asked]
-    connection.close()
+    async def all_of_them() -> None:
+        await catalog.moves.find(states=[MoveState.PLANNED, MoveState.ARMED], plan="plan-1", limit=9)
+        await catalog.planned_moves.find("plan-1", outcomes=[None], before=7, limit=9)
+        await catalog.planned_moves.find("plan-1", outcomes=[Outcome.GONE, Outcome.FAILED], limit=9)
+        await catalog.plans.find(active=True, limit=9)
+        await catalog.tenants.find(pinned="p1", after="a", limit=9)
+        await catalog.tenants.find(spread=3, limit=9)
+
     for way, index in zip(
-        ways,
+        await ways(catalog, all_of_them),
         (
             "moves_by_plan_and_state (plan=? AND state=? AND id>?)",
             "planned_moves_by_outcome (plan=? AND outcome=? AND number>? AND number<?)",
@@ -324,7 +321,7 @@ async def test_a_writer_does_not_back_off_from_another_one(
             other.execute("COMMIT")
 
     monkeypatch.setattr("catalog.sqlite.lane.time.sleep", nap)
-    await catalog.insert_partition(partition("p1"))
+    await catalog.partitions.insert(partition("p1"))
     assert len(naps) == 5
     assert max(naps) <= 0.005
     other.close()
@@ -337,5 +334,5 @@ async def test_a_writer_that_is_never_done_is_not_waited_for(
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(CatalogUnavailable, match="locked for too long"):
-        await catalog.insert_partition(partition("p1"))
+        await catalog.partitions.insert(partition("p1"))
     other.close()

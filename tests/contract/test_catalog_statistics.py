@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
 
 from catalog import Catalog
-from catalog.errors import WalkHeld, WalkNotHeld
-from catalog.model import Holder, QueueKey, Statistics, StatisticsSubject, Tenant, Walk
+from catalog.errors import LockHeld, LockLost
+from catalog.model import QueueKey, Statistics, StatisticsSubject, Tenant, Walk
 from tests.contract.examples import Feed
 
 PARTITION, PROJECT = StatisticsSubject
@@ -24,59 +23,59 @@ def partition(name: str, queues: int = 1) -> Statistics:
 
 
 async def names(catalog: Catalog, subject: StatisticsSubject = PROJECT) -> list[str]:
-    return [found.name for found in await catalog.list_statistics(subject, limit=1000)]
+    return [found.name for found in await catalog.statistics.find(subject, limit=1000)]
 
 
 async def test_there_are_none_at_first(catalog: Catalog) -> None:
-    assert await catalog.get_statistics(PROJECT, "project") is None
-    assert await catalog.list_statistics(PARTITION, limit=10) == []
-    assert await catalog.get_walk() == Walk()
-    assert (await catalog.get_walk()).holder is None
+    assert await catalog.statistics.get(PROJECT, "project") is None
+    assert await catalog.statistics.find(PARTITION, limit=10) == []
+    assert await catalog.statistics.walk.get() == Walk()
+    assert (await catalog.statistics.walk.get()).holder is None
 
 
 @pytest.mark.parametrize("name", ["", "project", "a/b c", "\xe9\xff", "$set", "partition"])
 async def test_what_was_put_is_there(catalog: Catalog, other: Catalog, name: str) -> None:
     first, second = project(name, 5, free=7, claimed=2, oldest=1.7e9, unknown=1), project(name, 6)
-    await catalog.put_statistics(PROJECT, [first], since="", until=None)
-    assert await other.get_statistics(PROJECT, name) == first
-    assert await other.list_statistics(PROJECT, limit=10) == [first]
-    assert await other.get_statistics(PARTITION, name) is None
-    assert await other.list_statistics(PARTITION, limit=10) == []
-    await other.put_statistics(PROJECT, [second], since="", until=None)
-    await other.put_statistics(PROJECT, [second], since="", until=None)
-    assert await catalog.list_statistics(PROJECT, limit=10) == [second]
+    await catalog.statistics.put(PROJECT, [first], since="", until=None)
+    assert await other.statistics.get(PROJECT, name) == first
+    assert await other.statistics.find(PROJECT, limit=10) == [first]
+    assert await other.statistics.get(PARTITION, name) is None
+    assert await other.statistics.find(PARTITION, limit=10) == []
+    await other.statistics.put(PROJECT, [second], since="", until=None)
+    await other.statistics.put(PROJECT, [second], since="", until=None)
+    assert await catalog.statistics.find(PROJECT, limit=10) == [second]
 
 
 async def test_of_a_range_what_was_not_found_again_is_forgotten(catalog: Catalog) -> None:
-    await catalog.put_statistics(PROJECT, [project(name) for name in ("", "a", "b", "c", "d")], since="", until=None)
-    await catalog.put_statistics(PARTITION, [partition("b")], since="", until=None)
-    await catalog.put_statistics(PROJECT, [project("bb")], since="b", until="d")
+    await catalog.statistics.put(PROJECT, [project(name) for name in ("", "a", "b", "c", "d")], since="", until=None)
+    await catalog.statistics.put(PARTITION, [partition("b")], since="", until=None)
+    await catalog.statistics.put(PROJECT, [project("bb")], since="b", until="d")
     assert await names(catalog) == ["", "a", "bb", "d"]
-    await catalog.put_statistics(PROJECT, [], since="bb", until=None)
+    await catalog.statistics.put(PROJECT, [], since="bb", until=None)
     assert await names(catalog) == ["", "a"]
-    await catalog.put_statistics(PROJECT, [], since="", until="a")
+    await catalog.statistics.put(PROJECT, [], since="", until="a")
     assert await names(catalog) == ["a"]
-    await catalog.put_statistics(PARTITION, [], since="a", until="b")
-    assert await catalog.list_statistics(PARTITION, limit=10) == [partition("b")]
+    await catalog.statistics.put(PARTITION, [], since="a", until="b")
+    assert await catalog.statistics.find(PARTITION, limit=10) == [partition("b")]
 
 
 async def test_they_are_listed_by_name_in_pages(catalog: Catalog) -> None:
     wanted = ["", "A", "a", "a-", "a0", "b", "~", "\xe9"]
-    await catalog.put_statistics(PROJECT, [project(name) for name in wanted], since="", until=None)
+    await catalog.statistics.put(PROJECT, [project(name) for name in wanted], since="", until=None)
     found: list[str] = []
     after = None
-    while page := await catalog.list_statistics(PROJECT, after=after, limit=3):
+    while page := await catalog.statistics.find(PROJECT, after=after, limit=3):
         assert len(page) <= 3
         found += [one.name for one in page]
         after = found[-1]
     assert found == sorted(wanted) == wanted
-    assert await catalog.list_statistics(PROJECT, limit=0) == []
+    assert await catalog.statistics.find(PROJECT, limit=0) == []
 
 
 async def test_more_than_fit_into_one_message(catalog: Catalog) -> None:
     many = [project(f"project-{n:05}", n) for n in range(2500)]
-    await catalog.put_statistics(PROJECT, many, since="", until=None)
-    assert await catalog.list_statistics(PROJECT, limit=10_000) == many
+    await catalog.statistics.put(PROJECT, many, since="", until=None)
+    assert await catalog.statistics.find(PROJECT, limit=10_000) == many
 
 
 # -- the walk ----------------------------------------------------------------------------------------------------------
@@ -90,7 +89,7 @@ AT = Walk(
 
 
 async def taken(catalog: Catalog, holder: str = "mover", seconds: float = 60.0) -> int:
-    walk = await catalog.take_walk(holder, seconds)
+    walk = await catalog.statistics.walk.acquire(holder, seconds)
     assert walk.holder is not None
     assert walk.holder.name == holder
     return walk.holder.token
@@ -98,77 +97,32 @@ async def taken(catalog: Catalog, holder: str = "mover", seconds: float = 60.0) 
 
 async def test_a_walk_is_saved_by_who_holds_it(catalog: Catalog, other: Catalog) -> None:
     token = await taken(catalog)
-    await catalog.save_walk(AT, token, 60)
-    found = await other.get_walk()
+    await catalog.statistics.walk.save(AT, token, 60)
+    found = await other.statistics.walk.get()
     assert found == AT
     assert found.holder is not None
     assert found.holder.name == "mover"
-    with pytest.raises(WalkHeld, match="by mover") as held:
-        await other.take_walk("another", 60)
+    with pytest.raises(LockHeld, match="by mover") as held:
+        await other.statistics.walk.acquire("another", 60)
     assert held.value.holder.token == token
     done = replace(AT, ended=3.5, after=QueueKey("project", "queue"), project=None, partitions=())
-    await catalog.save_walk(done, token, 60)
-    await catalog.save_walk(done, token, 60)
-    await catalog.release_walk(token)
-    await catalog.release_walk(token)
-    found = await other.get_walk()
+    await catalog.statistics.walk.save(done, token, 60)
+    await catalog.statistics.walk.save(done, token, 60)
+    await catalog.statistics.walk.release(token)
+    await catalog.statistics.walk.release(token)
+    found = await other.statistics.walk.get()
     assert found == done
     assert found.holder is None
-    with pytest.raises(WalkNotHeld):
-        await catalog.save_walk(AT, token, 60)
-    assert await catalog.get_walk() == done
-
-
-async def test_who_is_taken_over_saves_nothing(catalog: Catalog, other: Catalog) -> None:
-    first = await taken(catalog)
-    await catalog.save_walk(AT, first, 60)
-    walk = await other.take_walk("mover", 60)
-    assert walk == AT
-    assert walk.holder is not None
-    assert walk.holder.token > first
-    with pytest.raises(WalkNotHeld):
-        await catalog.save_walk(Walk(), first, 60)
-    await catalog.release_walk(first)
-    with pytest.raises(WalkHeld):
-        await catalog.take_walk("another", 60)
-
-
-async def test_who_was_watched_without_a_renewal_is_taken_over(catalog: Catalog, other: Catalog) -> None:
-    before = await taken(catalog, "first", 0.0)
-    watched = (await other.get_walk()).holder
-    assert watched == Holder("first", before, 0, 0.0)
-    await catalog.save_walk(AT, before, 0.0)  # which renews it
-    renewed = (await other.get_walk()).holder
-    assert renewed == Holder("first", before, 1, 0.0)
-    with pytest.raises(WalkHeld) as held:
-        await other.take_walk("second", 60.0, over=watched)
-    assert held.value.holder == renewed
-    with pytest.raises(WalkHeld):
-        await other.take_walk("second", 60.0)  # a hold does not end by itself
-    after = await other.take_walk("second", 60.0, over=renewed)
-    assert after == AT
-    assert after.holder is not None
-    assert after.holder.token > before
-    with pytest.raises(WalkNotHeld):
-        await catalog.save_walk(AT, before, 60.0)
-    with pytest.raises(WalkHeld):
-        await catalog.take_walk("third", 60.0, over=renewed)
-
-
-async def test_of_many_who_take_it_at_once_one_has_it(catalog: Catalog, other: Catalog) -> None:
-    tried = await asyncio.gather(
-        *((catalog, other)[n % 2].take_walk(f"mover-{n}", 60) for n in range(8)), return_exceptions=True
-    )
-    won = [walk for walk in tried if isinstance(walk, Walk)]
-    assert len(won) == 1
-    assert all(isinstance(lost, WalkHeld) for lost in tried if lost is not won[0])
+    with pytest.raises(LockLost):
+        await catalog.statistics.walk.save(AT, token, 60)
+    assert await catalog.statistics.walk.get() == done
 
 
 async def test_the_feed_shows_nothing_of_it(catalog: Catalog, other: Catalog) -> None:
     async with Feed(other) as feed:
         token = await taken(catalog)
-        await catalog.save_walk(AT, token, 60)
-        await catalog.put_statistics(PROJECT, [project("a")], since="", until=None)
-        await catalog.put_tenant(Tenant("z"))
+        await catalog.statistics.walk.save(AT, token, 60)
+        await catalog.statistics.put(PROJECT, [project("a")], since="", until=None)
+        await catalog.tenants.put(Tenant("z"))
         await feed.until(lambda: bool(feed.changes))
         assert [change.name for change in feed.changes] == [("z",)]

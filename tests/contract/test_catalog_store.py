@@ -34,19 +34,19 @@ async def test_check_accepts_what_init_prepared(catalog_uri: str) -> None:
 
 
 async def test_init_is_idempotent_and_keeps_what_is_stored(catalog: Catalog) -> None:
-    await catalog.insert_placement(placement("orders"))
+    await catalog.placements.insert(placement("orders"))
     await catalog.init()
-    assert await catalog.get_placement(placement("orders").key) == placement("orders")
-    assert len(await catalog.list_partitions()) == 3
+    assert await catalog.placements.get(placement("orders").key) == placement("orders")
+    assert len(await catalog.partitions.all()) == 3
 
 
 async def test_init_by_many_at_once(catalog_uri: str) -> None:
     catalogs = [await open_catalog(catalog_uri) for _ in range(6)]
     await asyncio.gather(*(catalog.init() for catalog in catalogs))
-    await catalogs[0].insert_partition(partition("p1"))
+    await catalogs[0].partitions.insert(partition("p1"))
     for catalog in catalogs:
         await catalog.check()
-        assert await catalog.get_partition("p1") == partition("p1")
+        assert await catalog.partitions.get("p1") == partition("p1")
         await catalog.close()
 
 
@@ -89,9 +89,9 @@ async def test_close_is_idempotent_and_final(catalog: Catalog) -> None:
     await catalog.close()
     await catalog.close()
     with pytest.raises(CatalogUnavailable):
-        await catalog.get_placement(placement("orders").key)
+        await catalog.placements.get(placement("orders").key)
     with pytest.raises(CatalogUnavailable):
-        await catalog.insert_placement(placement("orders"))
+        await catalog.placements.insert(placement("orders"))
 
 
 async def test_closing_ends_feeds(catalog: Catalog) -> None:

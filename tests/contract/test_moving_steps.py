@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from catalog import Catalog
-from catalog.errors import Conflict, MoveConflict, MoveNotHeld
+from catalog.errors import Conflict, LockLost, MoveConflict
 from catalog.model import LogEntry, Member, Move, MoveState, Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.fencing.barrier import Sighting
 from marconi_proxy.moving.driving.steps.interface import Steps
@@ -45,7 +45,7 @@ async def subject(request: pytest.FixtureRequest, catalog: Catalog) -> AsyncIter
         stage = await stack.enter_async_context(Stage(catalog, hosts))
 
         async def take(id_: str) -> int:
-            holder = (await catalog.take_move(id_, "me", 60.0)).holder
+            holder = (await catalog.moves.lock(id_).acquire("me", 60.0)).holder
             assert holder is not None
             return holder.token
 
@@ -96,7 +96,7 @@ async def test_a_record_is_stored_by_its_holder_only_and_once(subject: Subject) 
     move = await subject.order("m1", "orders")
     token = await subject.take("m1")
     changed = move.entered(LogEntry(1.0, MoveState.PREPARING, "its turn came"))
-    with pytest.raises(MoveNotHeld):
+    with pytest.raises(LockLost):
         await subject.steps.record(changed, token - 1)
     await subject.steps.record(changed, token)
     await subject.steps.record(changed, token)

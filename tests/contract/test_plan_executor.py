@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from catalog.model import MoveState, Outcome, PartitionState, PlanState
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.planning import Kind, Selection
 from marconi_proxy.moving.protocol.machine import before_switch
+from tests.catalog_wraps import Passing
 from tests.contract.plan_stage import (
     Clock,
     endings,
@@ -31,46 +33,36 @@ from tests.contract.plan_stage import (
 )
 
 
-class Dying:
+class Dying(Passing):
     """A catalog whose user dies at its nth call: before it is made, or after, when nobody hears the answer."""
 
     def __init__(self, catalog: Catalog, after: int, *, heard: bool) -> None:
-        self._catalog = catalog
+        super().__init__(catalog, self._called)
         self.left = after
         self._heard = heard
 
-    def __getattr__(self, verb: str) -> Any:
-        method = getattr(self._catalog, verb)
-
-        async def called(*args: Any, **kwargs: Any) -> Any:
-            self.left -= 1
-            if self.left < 0 or (not self.left and self._heard):
-                raise CatalogUnavailable("dead")
-            answer = await method(*args, **kwargs)
-            if not self.left:
-                raise CatalogUnavailable("dead")
-            return answer
-
-        return called
+    async def _called(self, verb: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        self.left -= 1
+        if self.left < 0 or (not self.left and self._heard):
+            raise CatalogUnavailable("dead")
+        answer = await call()
+        if not self.left:
+            raise CatalogUnavailable("dead")
+        return answer
 
 
-class Shuffled:
+class Shuffled(Passing):
     """A catalog whose calls begin and end in an order of their own, so that its users overtake each other anywhere."""
 
     def __init__(self, catalog: Catalog, chance: random.Random) -> None:
-        self._catalog = catalog
+        super().__init__(catalog, self._called)
         self._chance = chance
 
-    def __getattr__(self, verb: str) -> Any:
-        method = getattr(self._catalog, verb)
-
-        async def called(*args: Any, **kwargs: Any) -> Any:
-            await self._turns()
-            answer = await method(*args, **kwargs)
-            await self._turns()
-            return answer
-
-        return called
+    async def _called(self, verb: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        await self._turns()
+        answer = await call()
+        await self._turns()
+        return answer
 
     async def _turns(self) -> None:
         for _ in range(self._chance.randrange(8)):
@@ -96,8 +88,8 @@ async def test_a_plan_is_begun_within_its_budget_and_done_when_all_has_ended(cat
     assert {ending.pause_ms for ending in (await endings(catalog)).values()} == {20.0}
     await one.round()
     assert (await progress(catalog)).endings == ()
-    assert await catalog.list_plans(active=True, limit=9) == []
-    moved = await catalog.list_placements(partitions=["p2"], limit=9)
+    assert await catalog.plans.find(active=True, limit=9) == []
+    moved = await catalog.placements.find(partitions=["p2"], limit=9)
     assert {p.key for p in moved} == {m.key for m in made.moves}
 
 
@@ -155,19 +147,19 @@ async def test_executors_at_once_are_harmless(catalog: Catalog, other: Catalog, 
 async def test_a_drained_partition_is_called_so_and_can_be_removed(catalog: Catalog) -> None:
     clock = Clock()
     await furnish(catalog, ["a", "b"], ("p1", "p2", "p3"))
-    partition = await catalog.get_partition("p1")
+    partition = await catalog.partitions.get("p1")
     assert partition is not None
     await running(catalog, selection=Selection(Kind.DRAIN, "p1"))
     cordoned = replace(partition, state=PartitionState.CORDONED, version=partition.version + 1)
-    await catalog.replace_partition(cordoned)
+    await catalog.partitions.replace(cordoned)
     one = executor(catalog, clock)
     await one.round()
     assert await finish(catalog) == 2
     await one.round()
     assert await state(catalog) is PlanState.DONE
     assert (await progress(catalog)).note is None
-    drained = await catalog.get_partition("p1")
+    drained = await catalog.partitions.get("p1")
     assert drained is not None
     assert drained.state is PartitionState.DRAINED
-    await catalog.remove_partition("p1")
-    assert await catalog.get_partition("p1") is None
+    await catalog.partitions.remove("p1")
+    assert await catalog.partitions.get("p1") is None

@@ -32,7 +32,7 @@ def collector(catalog: Catalog, stack: AsyncExitStack, name: str) -> Collector:
 
 
 async def sums(catalog: Catalog, subject: StatisticsSubject) -> dict[str, tuple[int, int, int]]:
-    found = await catalog.list_statistics(subject, limit=100)
+    found = await catalog.statistics.find(subject, limit=100)
     return {one.name: (one.queues, one.free, one.unknown) for one in found}
 
 
@@ -67,11 +67,11 @@ async def test_of_two_one_asks(catalog: Catalog, other: Catalog) -> None:
         with hosts["p1"].hold("GET", ".*/stats") as held:
             first = asyncio.create_task(collector(catalog, stack, "first").visit())
             await asyncio.to_thread(held.wait)
-            holder = (await other.get_walk()).holder
+            holder = (await other.statistics.walk.get()).holder
             assert holder is not None
             assert holder.name == "first"
             ended = await asyncio.gather(collector(other, stack, "second").visit(), return_exceptions=True)
-            assert type(ended[0]).__name__ == "WalkHeld"
+            assert type(ended[0]).__name__ == "LockHeld"
         await first
-        assert (await other.get_walk()).holder is None
+        assert (await other.statistics.walk.get()).holder is None
         assert await sums(other, StatisticsSubject.PROJECT) == {PROJECT: (1, 1, 0)}

@@ -7,11 +7,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from catalog.errors import (
-    AuditHeld,
-    AuditNotHeld,
     CatalogError,
     CatalogInUse,
     CatalogUnavailable,
@@ -19,9 +17,9 @@ from catalog.errors import (
     HostTaken,
     LoadRefused,
     LoadUnfinished,
+    LockHeld,
+    LockLost,
     MoveConflict,
-    MoveHeld,
-    MoveNotHeld,
     MoveUnderWay,
     NotEmpty,
     NotRegistered,
@@ -29,14 +27,22 @@ from catalog.errors import (
     PartitionInUse,
     PartitionUnknown,
     PlanConflict,
-    WalkHeld,
-    WalkNotHeld,
 )
 from catalog.interface import Catalog
+from catalog.interface.backups import BackupStore
+from catalog.interface.lock import Lock, LockedValue
+from catalog.interface.members import MemberStore
+from catalog.interface.moves import HeldWritesStore, MoveStore
+from catalog.interface.partitions import PartitionStore
+from catalog.interface.placements import PlacementStore
+from catalog.interface.plans import PlannedMoveStore, PlanStore
+from catalog.interface.statistics import StatisticsStore
+from catalog.interface.tenants import TenantStore
 from catalog.model import (
     COMING_STATES,
     KINDS,
     LISTED_STATES,
+    UNFINISHED_STATES,
     Audit,
     Change,
     ChangeSubject,
@@ -65,6 +71,7 @@ from catalog.model import (
 )
 
 T = TypeVar("T")
+H = TypeVar("H", Walk, Audit)
 
 # Seconds of silence after which a feed proves that it is alive.
 PROOF_OF_LIFE = 0.5
@@ -95,6 +102,36 @@ class Line:
 
 
 @dataclass
+class Locked(Generic[H]):
+    """The only value of its kind, and its lock. ``acquired``: how often it was, the last token."""
+
+    what: str
+    value: H
+    acquired: int = 0
+
+    def acquire(self, holder: str, seconds: float, over: Holder | None = None) -> H:
+        current = self.value.holder
+        if current is not None and current.name != holder and current != over:
+            raise LockHeld(self.what, current)
+        self.acquired += 1
+        self.value = replace(self.value, holder=Holder(holder, self.acquired, 0, seconds))
+        return self.value
+
+    def renew(self, token: int, seconds: float) -> None:
+        self.save(self.value, token, seconds)
+
+    def save(self, value: H, token: int, seconds: float) -> None:
+        holder = self.value.holder
+        if holder is None or holder.token != token:
+            raise LockLost(self.what, token)
+        self.value = replace(value, holder=replace(holder, beat=holder.beat + 1, seconds=seconds))
+
+    def release(self, token: int) -> None:
+        if self.value.holder is not None and self.value.holder.token == token:
+            self.value = replace(self.value, holder=None)
+
+
+@dataclass
 class Store:
     """What a catalog holds. Each method is one step. ``clock``: seconds since 1970.
 
@@ -120,10 +157,8 @@ class Store:
     plans: dict[str, Plan] = field(default_factory=dict)
     planned_moves: dict[tuple[str, int], PlannedMove] = field(default_factory=dict)
     statistics: dict[tuple[str, str], Statistics] = field(default_factory=dict)
-    walk: Walk = field(default_factory=Walk)
-    walks: int = 0
-    audit: Audit = field(default_factory=Audit)
-    audits: int = 0
+    walk: Locked[Walk] = field(default_factory=lambda: Locked("the walk of statistics", Walk()))
+    audit: Locked[Audit] = field(default_factory=lambda: Locked("the audit", Audit()))
     log: list[Change] = field(default_factory=list)
     placed: list[Placement] = field(default_factory=list)
     shards: int = 1
@@ -373,7 +408,7 @@ class Store:
         if stored is None:
             raise MoveConflict(move.id, None)
         if token is not None and (stored.holder is None or stored.holder.token != token):
-            raise MoveNotHeld(move.id, token)
+            raise LockLost(f"move {move.id}", token)
         if stored.version != move.version - 1:
             raise MoveConflict(move.id, stored)
         self._put_move(move)
@@ -419,7 +454,7 @@ class Store:
         other = stored.holder is not None and stored.holder.name != holder
         if other and stored.holder != over:
             assert stored.holder is not None
-            raise MoveHeld(move_id, stored.holder)
+            raise LockHeld(f"move {move_id}", stored.holder)
         self.takeovers += other
         token = self.tokens[move_id] = self.tokens.get(move_id, 0) + 1
         held = self.holders[move_id] = Holder(holder, token, 0, seconds)
@@ -428,7 +463,7 @@ class Store:
     def renew_move(self, move_id: str, token: int, seconds: float) -> None:
         holder = self.holders.get(move_id)
         if holder is None or holder.token != token:
-            raise MoveNotHeld(move_id, token)
+            raise LockLost(f"move {move_id}", token)
         self.holders[move_id] = replace(holder, beat=holder.beat + 1, seconds=seconds)
 
     def release_move(self, move_id: str, token: int) -> None:
@@ -549,8 +584,8 @@ class Store:
             self.ended,
         ):
             values.clear()
-        self.walk = Walk()
-        self.audit = Audit()
+        self.walk.value = Walk()
+        self.audit.value = Audit()
         self.loading = f"load-{len(self.log)}"
         self.note(ChangeSubject.TENANT, ("",))
         return self.loading
@@ -599,44 +634,6 @@ class Store:
             if kind == subject.value and (after is None or name > after)
         ]
 
-    def take_walk(self, holder: str, seconds: float, over: Holder | None) -> Walk:
-        current = self.walk.holder
-        if current is not None and current.name != holder and current != over:
-            raise WalkHeld(current)
-        self.walks += 1
-        self.walk = replace(self.walk, holder=Holder(holder, self.walks, 0, seconds))
-        return self.walk
-
-    def save_walk(self, walk: Walk, token: int, seconds: float) -> None:
-        holder = self.walk.holder
-        if holder is None or holder.token != token:
-            raise WalkNotHeld(token)
-        self.walk = replace(walk, holder=replace(holder, beat=holder.beat + 1, seconds=seconds))
-
-    def release_walk(self, token: int) -> None:
-        if self.walk.holder is not None and self.walk.holder.token == token:
-            self.walk = replace(self.walk, holder=None)
-
-    # -- the audit ---------------------------------------------------------------------------------------------------
-
-    def take_audit(self, holder: str, seconds: float, over: Holder | None) -> Audit:
-        current = self.audit.holder
-        if current is not None and current.name != holder and current != over:
-            raise AuditHeld(current)
-        self.audits += 1
-        self.audit = replace(self.audit, holder=Holder(holder, self.audits, 0, seconds))
-        return self.audit
-
-    def save_audit(self, found: Audit, token: int, seconds: float) -> None:
-        holder = self.audit.holder
-        if holder is None or holder.token != token:
-            raise AuditNotHeld(token)
-        self.audit = replace(found, holder=replace(holder, beat=holder.beat + 1, seconds=seconds))
-
-    def release_audit(self, token: int) -> None:
-        if self.audit.holder is not None and self.audit.holder.token == token:
-            self.audit = replace(self.audit, holder=None)
-
 
 def _key(value: Kept) -> Any:
     if isinstance(value, Tenant):
@@ -654,85 +651,116 @@ def _first(found: Iterable[T], limit: int) -> list[T]:
     return list(found)[: max(limit, 0)]
 
 
-class MemoryCatalog(Catalog):
+class Process:
     """One process's way to a ``Store``, over a ``Line`` of its own."""
 
-    def __init__(self, store: Store, line: Line | None = None) -> None:
-        self._store = store
-        self._line = line or Line()
-        self._closed = False
+    def __init__(self, store: Store, line: Line) -> None:
+        self.store = store
+        self.line = line
+        self.closed = False
         # How far this process has learnt of what is stored, by its own calls and its feed.
-        self._seen = 0
+        self.seen = 0
 
-    async def _do(self, verb: str, function: Callable[..., T], *args: Any) -> T:
-        self._check()
-        await self._line.there(verb, *args)
-        self._check()
-        before = self._store.position
+    async def do(self, verb: str, function: Callable[..., T], *args: Any) -> T:
+        self.check()
+        await self.line.there(verb, *args)
+        self.check()
+        before = self.store.position
         try:
             result = function(*args)
         except CatalogError:
-            await self._line.back(verb, *args)
+            await self.line.back(verb, *args)
             raise
-        if verb == "renew_member" or self._store.position > before:
-            self._seen = self._store.position
-        await self._line.back(verb, *args)
+        if verb == "members.renew" or self.store.position > before:
+            self.seen = self.store.position
+        await self.line.back(verb, *args)
         return result
 
-    def _placement(self, key: QueueKey) -> Placement | None:
-        newest = self._store.position
-        position = self._line.shown(self._seen, newest)
-        self._seen = max(self._seen, position)
-        return self._store.placements.get(key) if position == newest else self._store.placement_at(key, position)
+    def placement(self, key: QueueKey) -> Placement | None:
+        newest = self.store.position
+        position = self.line.shown(self.seen, newest)
+        self.seen = max(self.seen, position)
+        return self.store.placements.get(key) if position == newest else self.store.placement_at(key, position)
 
-    def _check(self) -> None:
-        if self._closed:
+    def check(self) -> None:
+        if self.closed:
             raise CatalogUnavailable("the catalog was closed")
 
-    async def init(self) -> None:
-        await self._do("init", lambda: None)
 
-    async def check(self) -> None:
-        await self._do("check", self._store.check)
+class _Noun:
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._store = process.store
+        self._do = process.do
 
-    async def ping(self) -> None:
-        await self._do("ping", lambda: None)
 
-    async def close(self) -> None:
-        self._closed = True
-        self._store.ring()
+class MemoryLock(Lock[Move]):
+    def __init__(self, process: Process, move_id: str) -> None:
+        self._store = process.store
+        self._do = process.do
+        self._id = move_id
 
-    async def identity(self) -> str:
-        return await self._do("identity", lambda: self._store.identity)
+    async def acquire(self, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
+        return await self._do("moves.lock.acquire", self._store.take_move, self._id, holder, seconds, over)
 
-    async def get_placement(self, key: QueueKey) -> Placement | None:
-        return await self._do("get_placement", self._placement, key)
+    async def renew(self, token: int, seconds: float) -> None:
+        await self._do("moves.lock.renew", self._store.renew_move, self._id, token, seconds)
 
-    async def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
-        return await self._do("insert_placement", self._store.insert_placement, placement)
+    async def release(self, token: int) -> None:
+        await self._do("moves.lock.release", self._store.release_move, self._id, token)
 
-    async def insert_placements(self, wanted: Sequence[Placement]) -> list[Placement]:
-        return await self._do("insert_placements", self._store.insert_placements, wanted)
 
-    async def replace_placement(self, placement: Placement) -> None:
-        await self._do("replace_placement", self._store.replace_placement, placement)
+class MemoryLockedValue(LockedValue[H]):
+    def __init__(self, process: Process, name: str, locked: Locked[H]) -> None:
+        self._do = process.do
+        self._name = name
+        self._locked = locked
 
-    async def remove_placement(self, key: QueueKey, epoch: int, born: str) -> None:
-        await self._do("remove_placement", self._store.remove_placement, key, epoch, born)
+    async def get(self) -> H:
+        return await self._do(f"{self._name}.get", lambda: self._locked.value)
+
+    async def acquire(self, holder: str, seconds: float, *, over: Holder | None = None) -> H:
+        return await self._do(f"{self._name}.acquire", self._locked.acquire, holder, seconds, over)
+
+    async def renew(self, token: int, seconds: float) -> None:
+        await self._do(f"{self._name}.renew", self._locked.renew, token, seconds)
+
+    async def save(self, value: H, token: int, seconds: float) -> None:
+        await self._do(f"{self._name}.save", self._locked.save, value, token, seconds)
+
+    async def release(self, token: int) -> None:
+        await self._do(f"{self._name}.release", self._locked.release, token)
+
+
+class MemoryPlacements(_Noun, PlacementStore):
+    async def get(self, key: QueueKey) -> Placement | None:
+        return await self._do("placements.get", self._process.placement, key)
+
+    async def insert(self, placement: Placement) -> tuple[Placement, bool]:
+        return await self._do("placements.insert", self._store.insert_placement, placement)
+
+    async def insert_many(self, wanted: Sequence[Placement]) -> list[Placement]:
+        return await self._do("placements.insert_many", self._store.insert_placements, wanted)
+
+    async def replace(self, placement: Placement) -> None:
+        await self._do("placements.replace", self._store.replace_placement, placement)
+
+    async def remove(self, key: QueueKey, epoch: int, born: str) -> None:
+        await self._do("placements.remove", self._store.remove_placement, key, epoch, born)
 
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
-        return _first(await self._do("list_queues", self._store.listed, project, after, before), limit)
+        return _first(await self._do("placements.list_queues", self._store.listed, project, after, before), limit)
 
     async def search_queues(
         self, project: str, after: str, before: str, limit: int, *, containing: str, examine: int
     ) -> tuple[list[Placement], str | None]:
         arguments = (project, after, before, limit, containing, examine)
-        return await self._do("search_queues", self._store.searched, *arguments)
+        return await self._do("placements.search_queues", self._store.searched, *arguments)
 
     async def count_queues(self, project: str, after: str, before: str) -> int:
-        return len(await self._do("count_queues", self._store.listed, project, after, before))
+        return len(await self._do("placements.count_queues", self._store.listed, project, after, before))
 
-    async def list_placements(
+    async def find(
         self,
         *,
         project: str | None = None,
@@ -741,76 +769,84 @@ class MemoryCatalog(Catalog):
         after: QueueKey | None = None,
         limit: int,
     ) -> list[Placement]:
-        found = await self._do("list_placements", self._store.all_placements, project, partitions, states, after)
+        found = await self._do("placements.find", self._store.all_placements, project, partitions, states, after)
         return _first(found, limit)
 
-    async def count_placements(
+    async def count(
         self,
         *,
         project: str | None = None,
         partitions: Collection[str] | None = None,
         states: Collection[PlacementState] | None = None,
     ) -> int:
-        return len(await self._do("count_placements", self._store.all_placements, project, partitions, states, None))
+        return len(await self._do("placements.count", self._store.all_placements, project, partitions, states, None))
 
-    async def get_partition(self, name: str) -> Partition | None:
-        return await self._do("get_partition", self._store.partitions.get, name)
 
-    async def list_partitions(self) -> list[Partition]:
-        found = await self._do("list_partitions", lambda: sorted(self._store.partitions.items()))
+class MemoryPartitions(_Noun, PartitionStore):
+    async def get(self, name: str) -> Partition | None:
+        return await self._do("partitions.get", self._store.partitions.get, name)
+
+    async def all(self) -> list[Partition]:
+        found = await self._do("partitions.all", lambda: sorted(self._store.partitions.items()))
         return [partition for _, partition in found]
 
-    async def insert_partition(self, partition: Partition) -> None:
-        await self._do("insert_partition", self._store.insert_partition, partition)
+    async def insert(self, partition: Partition) -> None:
+        await self._do("partitions.insert", self._store.insert_partition, partition)
 
-    async def replace_partition(self, partition: Partition) -> None:
-        await self._do("replace_partition", self._store.replace_partition, partition)
+    async def replace(self, partition: Partition) -> None:
+        await self._do("partitions.replace", self._store.replace_partition, partition)
 
-    async def remove_partition(self, name: str) -> None:
-        await self._do("remove_partition", self._store.remove_partition, name)
+    async def remove(self, name: str) -> None:
+        await self._do("partitions.remove", self._store.remove_partition, name)
 
-    async def get_tenant(self, project: str) -> Tenant | None:
-        return await self._do("get_tenant", self._store.tenants.get, project)
 
-    async def list_tenants(
+class MemoryTenants(_Noun, TenantStore):
+    async def get(self, project: str) -> Tenant | None:
+        return await self._do("tenants.get", self._store.tenants.get, project)
+
+    async def find(
         self, *, pinned: str | None = None, spread: int | None = None, after: str | None = None, limit: int
     ) -> list[Tenant]:
-        return _first(await self._do("list_tenants", self._store.list_tenants, pinned, spread, after), limit)
+        return _first(await self._do("tenants.find", self._store.list_tenants, pinned, spread, after), limit)
 
-    async def put_tenant(self, tenant: Tenant) -> None:
-        await self._do("put_tenant", self._store.put_tenant, tenant)
+    async def put(self, tenant: Tenant) -> None:
+        await self._do("tenants.put", self._store.put_tenant, tenant)
 
-    async def change_tenant(self, project: str, *, members: Mapping[str, Any]) -> None:
-        await self._do("change_tenant", self._store.change_tenant, project, members)
+    async def change(self, project: str, *, members: Mapping[str, Any]) -> None:
+        await self._do("tenants.change", self._store.change_tenant, project, members)
 
-    async def remove_tenant(self, project: str) -> None:
-        await self._do("remove_tenant", self._store.remove_tenant, project)
+    async def remove(self, project: str) -> None:
+        await self._do("tenants.remove", self._store.remove_tenant, project)
 
-    async def register_member(self, member: Member) -> None:
-        await self._do("register_member", self._store.register_member, member)
 
-    async def renew_member(self, member: Member) -> None:
-        await self._do("renew_member", self._store.renew_member, member)
+class MemoryMembers(_Noun, MemberStore):
+    async def register(self, member: Member) -> None:
+        await self._do("members.register", self._store.register_member, member)
 
-    async def list_members(self) -> list[Member]:
-        return await self._do("list_members", lambda: [m for _, m in sorted(self._store.members.items())])
+    async def renew(self, member: Member) -> None:
+        await self._do("members.renew", self._store.renew_member, member)
 
-    async def remove_member(self, member_id: str) -> None:
-        await self._do("remove_member", self._store.members.pop, member_id, None)
+    async def all(self) -> list[Member]:
+        return await self._do("members.all", lambda: [m for _, m in sorted(self._store.members.items())])
 
-    async def expire_member(self, member: Member) -> bool:
-        return await self._do("expire_member", self._store.expire_member, member)
+    async def remove(self, member_id: str) -> None:
+        await self._do("members.remove", self._store.members.pop, member_id, None)
 
-    async def get_move(self, move_id: str) -> Move | None:
-        return await self._do("get_move", self._store.move, move_id)
+    async def expire(self, member: Member) -> bool:
+        return await self._do("members.expire", self._store.expire_member, member)
 
-    async def insert_move(self, move: Move) -> None:
-        await self._do("insert_move", self._store.insert_move, move)
 
-    async def replace_move(self, move: Move, token: int | None) -> None:
-        await self._do("replace_move", self._store.replace_move, move, token)
+class MemoryMoves(_Noun, MoveStore):
+    async def get(self, move_id: str) -> Move | None:
+        return await self._do("moves.get", self._store.move, move_id)
 
-    async def list_moves(
+    async def insert(self, move: Move) -> None:
+        await self._do("moves.insert", self._store.insert_move, move)
+
+    async def replace(self, move: Move, token: int | None) -> None:
+        await self._do("moves.replace", self._store.replace_move, move, token)
+
+    async def find(
         self,
         *,
         project: str | None = None,
@@ -823,51 +859,53 @@ class MemoryCatalog(Catalog):
         limit: int,
     ) -> list[Move]:
         filters = (project, queue, partition, states, plan, ids, after)
-        return _first(await self._do("list_moves", self._store.list_moves, *filters), limit)
+        return _first(await self._do("moves.find", self._store.list_moves, *filters), limit)
 
-    async def list_ended_moves(self, *, keep: int, skip: int, limit: int) -> list[Move]:
-        return _first(await self._do("list_ended_moves", self._store.list_ended_moves, keep, skip), limit)
+    async def under_way(self, key: QueueKey) -> Move | None:
+        filters = (key.project, key.queue, None, UNFINISHED_STATES, None, None, None)
+        return next(iter(await self._do("moves.under_way", self._store.list_moves, *filters)), None)
 
-    async def remove_moves(self, ids: Collection[str]) -> None:
-        await self._do("remove_moves", self._store.remove_moves, ids)
+    async def find_ended(self, *, keep: int, skip: int, limit: int) -> list[Move]:
+        return _first(await self._do("moves.find_ended", self._store.list_ended_moves, keep, skip), limit)
 
-    async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
-        return await self._do("take_move", self._store.take_move, move_id, holder, seconds, over)
+    async def remove(self, ids: Collection[str]) -> None:
+        await self._do("moves.remove", self._store.remove_moves, ids)
 
-    async def renew_move(self, move_id: str, token: int, seconds: float) -> None:
-        await self._do("renew_move", self._store.renew_move, move_id, token, seconds)
+    def lock(self, move_id: str) -> Lock[Move]:
+        return MemoryLock(self._process, move_id)
 
-    async def release_move(self, move_id: str, token: int) -> None:
-        await self._do("release_move", self._store.release_move, move_id, token)
 
-    async def put_held_writes(self, found: Mapping[str, HeldWrites]) -> None:
-        await self._do("put_held_writes", self._store.put_held_writes, found)
+class MemoryHeldWrites(_Noun, HeldWritesStore):
+    async def put(self, found: Mapping[str, HeldWrites]) -> None:
+        await self._do("held_writes.put", self._store.put_held_writes, found)
 
-    async def list_held_writes(self, move_id: str) -> list[HeldWrites]:
-        return await self._do("list_held_writes", self._store.list_held_writes, move_id)
+    async def find(self, move_id: str) -> list[HeldWrites]:
+        return await self._do("held_writes.find", self._store.list_held_writes, move_id)
 
-    async def remove_held_writes(self, move_id: str) -> None:
-        await self._do("remove_held_writes", self._store.remove_held_writes, move_id)
+    async def remove(self, move_id: str) -> None:
+        await self._do("held_writes.remove", self._store.remove_held_writes, move_id)
 
-    async def get_plan(self, plan_id: str) -> Plan | None:
-        return await self._do("get_plan", self._store.plans.get, plan_id)
 
-    async def has_plan(self, plan_id: str) -> bool:
-        return await self._do("has_plan", self._store.plans.__contains__, plan_id)
+class MemoryPlans(_Noun, PlanStore):
+    async def get(self, plan_id: str) -> Plan | None:
+        return await self._do("plans.get", self._store.plans.get, plan_id)
 
-    async def remove_plan(self, plan_id: str, version: int) -> None:
-        await self._do("remove_plan", self._store.remove_plan, plan_id, version)
+    async def exists(self, plan_id: str) -> bool:
+        return await self._do("plans.exists", self._store.plans.__contains__, plan_id)
 
-    async def orphaned_plans(self) -> list[str]:
-        return await self._do("orphaned_plans", self._store.orphaned_plans)
+    async def remove(self, plan_id: str, version: int) -> None:
+        await self._do("plans.remove", self._store.remove_plan, plan_id, version)
 
-    async def insert_plan(self, whole: WholePlan) -> None:
-        await self._do("insert_plan", self._store.insert_plan, whole)
+    async def orphaned(self) -> list[str]:
+        return await self._do("plans.orphaned", self._store.orphaned_plans)
 
-    async def replace_plan(self, plan: Plan) -> None:
-        await self._do("replace_plan", self._store.replace_plan, plan)
+    async def insert(self, whole: WholePlan) -> None:
+        await self._do("plans.insert", self._store.insert_plan, whole)
 
-    async def list_plans(
+    async def replace(self, plan: Plan) -> None:
+        await self._do("plans.replace", self._store.replace_plan, plan)
+
+    async def find(
         self,
         *,
         states: Collection[PlanState] | None = None,
@@ -875,13 +913,15 @@ class MemoryCatalog(Catalog):
         after: str | None = None,
         limit: int,
     ) -> list[Plan]:
-        return _first(await self._do("list_plans", self._store.list_plans, states, active, after), limit)
+        return _first(await self._do("plans.find", self._store.list_plans, states, active, after), limit)
 
-    async def get_planned_move(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
-        found = await self._do("get_planned_move", self._store.moves_of, plan_id)
+
+class MemoryPlannedMoves(_Noun, PlannedMoveStore):
+    async def get(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
+        found = await self._do("planned_moves.get", self._store.moves_of, plan_id)
         return next((move for move in found if move.key == key), None)
 
-    async def list_planned_moves(
+    async def find(
         self,
         plan_id: str,
         *,
@@ -892,70 +932,87 @@ class MemoryCatalog(Catalog):
         limit: int,
     ) -> list[PlannedMove]:
         filters = (plan_id, numbers, outcomes, after, before)
-        return _first(await self._do("list_planned_moves", self._store.list_planned_moves, *filters), limit)
+        return _first(await self._do("planned_moves.find", self._store.list_planned_moves, *filters), limit)
 
-    async def end_planned_moves(self, plan_id: str, endings: Collection[Ending]) -> None:
-        await self._do("end_planned_moves", self._store.end_planned_moves, plan_id, endings)
+    async def end(self, plan_id: str, endings: Collection[Ending]) -> None:
+        await self._do("planned_moves.end", self._store.end_planned_moves, plan_id, endings)
 
-    async def snapshot(self) -> AsyncGenerator[list[Kept], None]:
-        kept = await self._do("snapshot", self._store.kept)
-        for n in range(0, len(kept), 500):
-            yield kept[n : n + 500]
-            self._check()
 
-    async def begin_load(self, *, replace: bool) -> str:
-        return await self._do("begin_load", self._store.begin_load, replace)
+class MemoryStatistics(_Noun, StatisticsStore):
+    def __init__(self, process: Process) -> None:
+        super().__init__(process)
+        self.walk = MemoryLockedValue(process, "statistics.walk", process.store.walk)
 
-    async def load(self, token: str, values: Sequence[Kept]) -> None:
-        await self._do("load", self._store.load, token, values)
-
-    async def end_load(self, token: str) -> None:
-        await self._do("end_load", self._store.end_load, token)
-
-    async def put_statistics(
+    async def put(
         self, subject: StatisticsSubject, found: Collection[Statistics], *, since: str, until: str | None
     ) -> None:
-        await self._do("put_statistics", self._store.put_statistics, subject, found, since, until)
+        await self._do("statistics.put", self._store.put_statistics, subject, found, since, until)
 
-    async def get_statistics(self, subject: StatisticsSubject, name: str) -> Statistics | None:
-        return await self._do("get_statistics", self._store.statistics.get, (subject.value, name))
+    async def get(self, subject: StatisticsSubject, name: str) -> Statistics | None:
+        return await self._do("statistics.get", self._store.statistics.get, (subject.value, name))
 
-    async def list_statistics(
-        self, subject: StatisticsSubject, *, after: str | None = None, limit: int
-    ) -> list[Statistics]:
-        return _first(await self._do("list_statistics", self._store.list_statistics, subject, after), limit)
+    async def find(self, subject: StatisticsSubject, *, after: str | None = None, limit: int) -> list[Statistics]:
+        return _first(await self._do("statistics.find", self._store.list_statistics, subject, after), limit)
 
-    async def get_walk(self) -> Walk:
-        return await self._do("get_walk", lambda: self._store.walk)
 
-    async def take_walk(self, holder: str, seconds: float, *, over: Holder | None = None) -> Walk:
-        return await self._do("take_walk", self._store.take_walk, holder, seconds, over)
+class MemoryBackups(_Noun, BackupStore):
+    async def snapshot(self) -> AsyncGenerator[list[Kept], None]:
+        kept = await self._do("backups.snapshot", self._store.kept)
+        for n in range(0, len(kept), 500):
+            yield kept[n : n + 500]
+            self._process.check()
 
-    async def save_walk(self, walk: Walk, token: int, seconds: float) -> None:
-        await self._do("save_walk", self._store.save_walk, walk, token, seconds)
+    async def begin_load(self, *, replace: bool) -> str:
+        return await self._do("backups.begin_load", self._store.begin_load, replace)
 
-    async def release_walk(self, token: int) -> None:
-        await self._do("release_walk", self._store.release_walk, token)
+    async def load(self, token: str, values: Sequence[Kept]) -> None:
+        await self._do("backups.load", self._store.load, token, values)
 
-    async def get_audit(self) -> Audit:
-        return await self._do("get_audit", lambda: self._store.audit)
+    async def end_load(self, token: str) -> None:
+        await self._do("backups.end_load", self._store.end_load, token)
 
-    async def take_audit(self, holder: str, seconds: float, *, over: Holder | None = None) -> Audit:
-        return await self._do("take_audit", self._store.take_audit, holder, seconds, over)
 
-    async def save_audit(self, found: Audit, token: int, seconds: float) -> None:
-        await self._do("save_audit", self._store.save_audit, found, token, seconds)
+class MemoryCatalog(Catalog):
+    """One process's way to a ``Store``, over a ``Line`` of its own."""
 
-    async def release_audit(self, token: int) -> None:
-        await self._do("release_audit", self._store.release_audit, token)
+    def __init__(self, store: Store, line: Line | None = None) -> None:
+        process = self._process = Process(store, line or Line())
+        self.placements = MemoryPlacements(process)
+        self.partitions = MemoryPartitions(process)
+        self.tenants = MemoryTenants(process)
+        self.members = MemoryMembers(process)
+        self.moves = MemoryMoves(process)
+        self.held_writes = MemoryHeldWrites(process)
+        self.plans = MemoryPlans(process)
+        self.planned_moves = MemoryPlannedMoves(process)
+        self.statistics = MemoryStatistics(process)
+        self.backups = MemoryBackups(process)
+        self.audit = MemoryLockedValue(process, "audit", store.audit)
+
+    async def init(self) -> None:
+        await self._process.do("init", lambda: None)
+
+    async def check(self) -> None:
+        await self._process.do("check", self._process.store.check)
+
+    async def ping(self) -> None:
+        await self._process.do("ping", lambda: None)
+
+    async def close(self) -> None:
+        self._process.closed = True
+        self._process.store.ring()
+
+    async def identity(self) -> str:
+        return await self._process.do("identity", lambda: self._process.store.identity)
 
     async def watch(self) -> AsyncGenerator[Change | Synced, None]:
-        self._check()
-        await self._line.there("watch")
-        self._check()
-        store, clock = self._store, asyncio.get_running_loop().time
+        process, line = self._process, self._process.line
+        process.check()
+        await line.there("watch")
+        process.check()
+        store, clock = process.store, asyncio.get_running_loop().time
         taken = len(store.log)
-        position = self._seen = store.position
+        position = process.seen = store.position
         # What is under way, by shard, each change with when it is shown.
         coming: list[deque[tuple[float, Change]]] = [deque() for _ in range(store.shards)]
         bell = asyncio.Event()
@@ -965,12 +1022,12 @@ class MemoryCatalog(Catalog):
             while True:
                 due = min((shard[0][0] for shard in coming if shard), default=clock() + PROOF_OF_LIFE)
                 await _rung(bell, due)
-                self._check()
-                self._line.feed()
+                process.check()
+                line.feed()
                 bell.clear()
                 for change in store.log[taken:]:
                     shard = coming[store.shard(change.name)]
-                    when = clock() + self._line.delay(store.shard(change.name))
+                    when = clock() + line.delay(store.shard(change.name))
                     shard.append((max(when, shard[-1][0]) if shard else when, change))
                 taken = len(store.log)
                 if not any(coming):
@@ -979,7 +1036,7 @@ class MemoryCatalog(Catalog):
                     while shard and shard[0][0] <= clock():
                         change = shard.popleft()[1]
                         position = max(position, change.position)
-                        self._seen = max(self._seen, change.position)
+                        process.seen = max(process.seen, change.position)
                         yield change
         finally:
             store.bells.remove(bell)

@@ -108,7 +108,7 @@ def test_a_stale_reading_is_never_from_before_what_the_process_has_learnt() -> N
     key = QueueKey("t", "a")
 
     async def epoch() -> int:
-        placement = await catalog.get_placement(key)
+        placement = await catalog.placements.get(key)
         assert placement is not None
         return placement.epoch
 
@@ -122,7 +122,7 @@ def test_a_stale_reading_is_never_from_before_what_the_process_has_learnt() -> N
         assert await epoch() == 2
         # What it has written itself, it has learnt.
         again(store, "a")
-        await catalog.replace_placement(replace(store.placements[key], epoch=4))
+        await catalog.placements.replace(replace(store.placements[key], epoch=4))
         assert await epoch() == 4
         # And what its feed has shown.
         async with aclosing(catalog.watch()) as feed:

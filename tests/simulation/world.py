@@ -103,6 +103,8 @@ PARTITIONS = ("north", "south", "west")
 RATES = 0.04
 # The longest (seconds) for which a primary that was deposed, or was just elected, answers readings.
 ELECTION = 0.5
+# The verbs of the catalog's nouns that a primary answers which was deposed and does not know it.
+READING = frozenset({"get", "find", "find_ended", "under_way", "all", "list_queues"})
 
 
 @dataclass
@@ -179,7 +181,7 @@ class WorldLine(Line):
         held = self._world.reached(self._actor, verb, args) if self._world.ambushes else 0.0
         await asyncio.sleep(self._chance.uniform(0.0005, weather.answers) + held)
         self._check()
-        if self.deposed is not None and not verb.startswith(("get_", "list_")):
+        if self.deposed is not None and verb.rpartition(".")[2] not in READING:
             raise CatalogUnavailable("the catalog's primary was deposed")
         if weather.away and self._chance.random() < weather.away:
             self._world.counts["catalog away"] += 1
@@ -191,10 +193,10 @@ class WorldLine(Line):
         weather = self._world.weather
         if weather.dying:
             self._may_die(verb, "after")
-        more = self.slow + self.dim if verb == "get_placement" else self.slow
+        more = self.slow + self.dim if verb == "placements.get" else self.slow
         await asyncio.sleep(self._chance.uniform(0.0005, weather.answers) + more)
         self._check()
-        if self.last is not None and verb == "renew_member":
+        if self.last is not None and verb == "members.renew":
             self.cut = True
             self.last.set()
         if weather.forgotten and self._chance.random() < weather.forgotten:
@@ -373,16 +375,16 @@ class World:
         before they are stored, each with ``done`` after it; ``counting``, of the members for a seal; and ``resuming``,
         of a worker that asks which queues are sealed when its feed begins anew.
         """
-        if verb == "replace_placement":
+        if verb == "placements.replace":
             return self._spring(_change(self.store.placements.get(args[0].key), args[0]), actor, args[0].key)
-        if verb == "replace_move":
+        if verb == "moves.replace":
             move: Move = args[0]
             arming = move.state in (MoveState.ARMED, MoveState.BACK_ARMED)
             if arming and self.store.moves[move.id].state is not move.state:
                 return self._spring("arming", actor, move.key)
-        if verb == "list_placements" and actor.name.startswith("worker"):
+        if verb == "placements.find" and actor.name.startswith("worker"):
             return self._spring("resuming", actor, QueueKey(PROJECT, ""))
-        if verb == "list_members" and actor.name.startswith("mover"):
+        if verb == "members.all" and actor.name.startswith("mover"):
             for key, placement in self.store.placements.items():
                 if placement.state is PlacementState.SEALING:
                     return self._spring("counting", actor, key)

@@ -85,12 +85,12 @@ async def _living(application: Any) -> AsyncIterator[None]:
 
 async def put_partition(catalog: Catalog, name: str, *hosts: str) -> Partition:
     partition = Partition(name, hosts or (f"http://{name}:8888",))
-    await catalog.insert_partition(partition)
+    await catalog.partitions.insert(partition)
     return partition
 
 
 async def put_placement(catalog: Catalog, project: str, queue: str, partition: str) -> Placement:
     segments = (Segment(0, partition, queue),)
     placement = Placement(project, queue, 1, PlacementState.OPEN, segments, since=1700000000.5, born=BORN)
-    await catalog.insert_placement(placement)
+    await catalog.placements.insert(placement)
     return placement

@@ -11,6 +11,7 @@ from typing import Any
 from catalog.errors import CatalogUnavailable
 from catalog.model import Change, Partition, PartitionState, Placement, PlacementState, QueueKey, Segment, Synced
 from catalog.sqlite.driver import SQLiteCatalog
+from tests.catalog_wraps import Passing
 
 PROJECT = "project"
 # The token of life of every placement here, unless a test says otherwise.
@@ -49,7 +50,7 @@ def key(queue: str) -> QueueKey:
 
 
 class Staged:
-    """The catalog, with a count of ``calls`` by verb; ``before`` and ``instead`` run at the next call of a verb.
+    """The catalog, with a count of ``calls`` by verb, as ``"placements.get"``; ``before`` runs at the next call of it.
 
     With ``hold_feed`` the feed shows only what the test puts into ``feed``: an exception cuts it.
     """
@@ -101,13 +102,11 @@ class Staged:
         actions = self._before.get(verb)
         return [actions.popleft()] if actions else []
 
-    def __getattr__(self, verb: str) -> Any:
-        method = getattr(self.real, verb)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(Passing(self.real, self._through), name)
 
-        async def staged(*args: Any, **kwargs: Any) -> Any:
-            self.calls[verb] += 1
-            for action in self._next(verb):
-                await action()
-            return await method(*args, **kwargs)
-
-        return staged
+    async def _through(self, verb: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        self.calls[verb] += 1
+        for action in self._next(verb):
+            await action()
+        return await call()

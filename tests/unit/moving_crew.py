@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
-from catalog.errors import CatalogError, MoveNotHeld
+from catalog.errors import CatalogError, LockLost
 from catalog.unchanged import Unchanged
 from marconi_proxy.moving.driving.convoy import Convoy
 from marconi_proxy.moving.driving.drive import Drive
@@ -58,7 +58,7 @@ class Crew:
         for _ in range(_MOST):
             try:
                 wait = await convoy.step()
-            except (Died, MoveNotHeld):
+            except (Died, LockLost):
                 convoy = self.mover()
             except CatalogError:
                 pass

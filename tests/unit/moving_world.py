@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from catalog.errors import Conflict, MoveConflict, MoveNotHeld
+from catalog.errors import Conflict, LockLost, MoveConflict
 from catalog.model import (
     HeldWrites,
     Holder,
@@ -210,7 +210,7 @@ class World(Steps):
         if stored == move:
             return
         if token != self.tokens.get(move.id):
-            raise MoveNotHeld(move.id, token)
+            raise LockLost(f"move {move.id}", token)
         if move.version != stored.version + 1:
             raise MoveConflict(move.id, stored)
         self._store(move)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.sqlite.driver import SQLiteCatalog
+from catalog.sqlite.partitions import SQLitePartitions
 from marconi_proxy import options
 from marconi_proxy.admin.application import build
 from marconi_proxy.admin.policy import require_protection, rules
@@ -86,7 +86,7 @@ async def test_a_failure_that_nobody_foresaw_is_503_and_logged(api, monkeypatch,
     async def fail(*_):
         raise RuntimeError("the stars are wrong")
 
-    monkeypatch.setattr(SQLiteCatalog, "list_partitions", fail)
+    monkeypatch.setattr(SQLitePartitions, "all", fail)
     response = await api.client.get("/v1/partitions")
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert response.json().keys() == {"title", "description"}

@@ -35,9 +35,9 @@ async def test_there_was_no_round_yet(api):
 
 
 async def test_the_last_round_is_shown_while_the_next_is_under_way(api):
-    holder = (await api.catalog.take_audit("host/1/a", 60)).holder
+    holder = (await api.catalog.audit.acquire("host/1/a", 60)).holder
     found = Audit(NOW - 300, NOW - 200, NOW - 100, 7, 2, 1, {"ghost": 3, "of-a-later-release": 1}, {"north": "away"})
-    await api.catalog.save_audit(found, holder.token, 60)
+    await api.catalog.audit.save(found, holder.token, 60)
     assert (await api.client.get("/v1/audit")).json() == {
         "begun": "2023-11-14T22:18:20.000Z",
         "ended": "2023-11-14T22:20:00.000Z",
@@ -53,9 +53,9 @@ async def test_the_last_round_is_shown_while_the_next_is_under_way(api):
 
 
 async def test_a_mover_that_is_gone_is_not_at_it(api):
-    holder = (await api.catalog.take_audit("host/1/a", 60)).holder
-    await api.catalog.save_audit(Audit(NOW - 300, NOW - 200, NOW - 100), holder.token, 60)
-    await api.catalog.release_audit(holder.token)
+    holder = (await api.catalog.audit.acquire("host/1/a", 60)).holder
+    await api.catalog.audit.save(Audit(NOW - 300, NOW - 200, NOW - 100), holder.token, 60)
+    await api.catalog.audit.release(holder.token)
     answer = (await api.client.get("/v1/audit")).json()
     assert (answer["since"], answer["holder"], answer["queues"]) == (None, None, 0)
 

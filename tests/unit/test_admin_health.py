@@ -47,7 +47,7 @@ async def test_a_host_that_was_not_probed_yet(tmp_path):
 
 
 async def test_members_and_how_old_their_news_is(api):
-    await api.catalog.register_member(Member("host/1/x", applied=3, synced=True))
+    await api.catalog.members.register(Member("host/1/x", applied=3, synced=True))
     (member,) = (await api.client.get("/v1/health")).json()["members"]
     assert member.pop("age") + member.pop("may_write_for") == pytest.approx(600, abs=0.01)
     assert member.pop("renewed").endswith("Z")
@@ -64,7 +64,7 @@ async def test_members_and_how_old_their_news_is(api):
 
 
 async def test_a_member_whose_feed_is_cut_is_not_fresh(api):
-    await api.catalog.register_member(Member("host/1/x", applied=3, synced=False))
+    await api.catalog.members.register(Member("host/1/x", applied=3, synced=False))
     (member,) = (await api.client.get("/v1/health")).json()["members"]
     assert (member["synced"], member["fresh"]) == (False, False)
 
@@ -75,7 +75,7 @@ async def test_a_member_that_is_overdue_is_not_fresh(tmp_path, promised, monkeyp
     build = MemberRoll.__init__
     monkeypatch.setattr(MemberRoll, "__init__", lambda self, catalog: build(self, catalog, lambda: now))
     async with admin_api(tmp_path, directory__lease=1, directory__member_interval=0.1) as api:
-        await api.catalog.register_member(Member("host/1/x", synced=True, lease=promised))
+        await api.catalog.members.register(Member("host/1/x", synced=True, lease=promised))
         fresh = [(await api.client.get("/v1/health")).json()["members"][0]["fresh"]]
         now = 1.0
         fresh.append((await api.client.get("/v1/health")).json()["members"][0]["fresh"])

@@ -6,7 +6,7 @@ import pytest
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import Member
-from catalog.sqlite.driver import SQLiteCatalog
+from catalog.sqlite.members import SQLiteMembers
 from marconi_proxy.admin.members import MemberRoll, Observed
 from tests.unit.admin_api import admin_api
 
@@ -39,7 +39,7 @@ async def api(tmp_path, clock):
 
 
 async def test_members_say_how_long_they_may_write(api, clock):
-    await api.catalog.register_member(
+    await api.catalog.members.register(
         Member(ID, beat=5, applied=3, synced=True, capabilities=("chains-2",), lease=30.0, late_writes=2)
     )
     assert (await api.client.get("/v1/members")).json()["members"][0]["age"] == 0.0
@@ -61,7 +61,7 @@ async def test_members_say_how_long_they_may_write(api, clock):
 
 
 async def test_a_member_that_may_still_write_is_not_evicted(api, clock):
-    await api.catalog.register_member(Member(ID, lease=30.0))
+    await api.catalog.members.register(Member(ID, lease=30.0))
     await api.client.get("/v1/members")
     clock.now += 29.0
     response = await api.client.delete(PATH)
@@ -70,49 +70,49 @@ async def test_a_member_that_may_still_write_is_not_evicted(api, clock):
     assert description.startswith(f"Worker {ID} may write to queues")
     assert "for 29.0 s" in description
     assert "after another 1.0 s" in description
-    assert len(await api.catalog.list_members()) == 1
+    assert len(await api.catalog.members.all()) == 1
 
 
 async def test_a_silent_member_is_not_evicted_by_a_process_that_has_just_begun_to_watch(api, monkeypatch):
     """However long ago it renewed by any clock on the wall."""
-    await api.catalog.register_member(Member(ID, lease=30.0))
-    listed = SQLiteCatalog.list_members
+    await api.catalog.members.register(Member(ID, lease=30.0))
+    listed = SQLiteMembers.all
 
     async def long_ago(self):
         return [Member.from_json(m.to_json(), renewed=5.0, stamp=m.stamp) for m in await listed(self)]
 
-    monkeypatch.setattr(SQLiteCatalog, "list_members", long_ago)
+    monkeypatch.setattr(SQLiteMembers, "all", long_ago)
     assert (await api.client.delete(PATH)).status_code == 409
 
 
 async def test_a_member_that_is_gone_is_removed_and_again(api, clock):
-    await api.catalog.register_member(Member(ID, lease=30.0))
+    await api.catalog.members.register(Member(ID, lease=30.0))
     assert (await api.client.delete(PATH)).status_code == 409
     clock.now += 30.0
     for _ in range(2):
         assert (await api.client.delete(PATH)).status_code == 204
-    assert await api.catalog.list_members() == []
+    assert await api.catalog.members.all() == []
 
 
 async def test_a_member_that_renews_while_it_is_evicted_stays(api, clock, monkeypatch):
-    await api.catalog.register_member(Member(ID, beat=1, lease=30.0))
+    await api.catalog.members.register(Member(ID, beat=1, lease=30.0))
     await api.client.get("/v1/members")
     clock.now += 31.0
-    expire = SQLiteCatalog.expire_member
+    expire = SQLiteMembers.expire
 
     async def late(self, member):
-        await api.catalog.renew_member(Member(ID, beat=2, lease=30.0))
+        await api.catalog.members.renew(Member(ID, beat=2, lease=30.0))
         return await expire(self, member)
 
-    monkeypatch.setattr(SQLiteCatalog, "expire_member", late)
+    monkeypatch.setattr(SQLiteMembers, "expire", late)
     assert (await api.client.delete(PATH)).status_code == 409
-    assert len(await api.catalog.list_members()) == 1
+    assert len(await api.catalog.members.all()) == 1
 
 
 async def test_the_admin_api_watches_all_the_time(tmp_path, clock):
     """So that a member that was killed need not be looked at twice."""
     async with admin_api(tmp_path) as api:
-        await api.catalog.register_member(Member(ID, lease=30.0))
+        await api.catalog.members.register(Member(ID, lease=30.0))
         roll = MemberRoll(api.catalog)
 
         async def sleep(seconds: float) -> None:
@@ -129,7 +129,7 @@ async def test_the_admin_api_watches_all_the_time(tmp_path, clock):
 
 async def test_watching_goes_on_when_the_catalog_was_away(tmp_path, clock, monkeypatch):
     async with admin_api(tmp_path) as api:
-        listed, failures = SQLiteCatalog.list_members, [CatalogUnavailable("away")]
+        listed, failures = SQLiteMembers.all, [CatalogUnavailable("away")]
 
         async def failing(self):
             if failures:
@@ -137,7 +137,7 @@ async def test_watching_goes_on_when_the_catalog_was_away(tmp_path, clock, monke
             return await listed(self)
 
         roll, slept = MemberRoll(api.catalog), []
-        monkeypatch.setattr(SQLiteCatalog, "list_members", failing)
+        monkeypatch.setattr(SQLiteMembers, "all", failing)
 
         async def sleep(seconds: float) -> None:
             slept.append(seconds)
@@ -160,5 +160,5 @@ async def test_a_catalog_that_is_away_is_503(api, monkeypatch):
     async def fail(*_, **__):
         raise CatalogUnavailable("away")
 
-    monkeypatch.setattr(SQLiteCatalog, "list_members", fail)
+    monkeypatch.setattr(SQLiteMembers, "all", fail)
     assert (await api.client.delete("/v1/members/x")).status_code == 503

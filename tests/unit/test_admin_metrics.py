@@ -6,7 +6,9 @@ import pytest
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import Audit, Statistics, StatisticsSubject
-from catalog.sqlite.driver import SQLiteCatalog
+from catalog.sqlite.lock import SQLiteLockedValue
+from catalog.sqlite.partitions import SQLitePartitions
+from catalog.sqlite.statistics import SQLiteStatistics
 from tests.unit.admin_api import admin_api, put_partition
 from tests.unit.test_metrics import BEGUN, ENDED, ENDED_ONCE, SINCE, partition, read
 
@@ -37,10 +39,10 @@ async def test_before_anything_was_looked_at_there_is_no_sample(api):
 
 
 async def test_the_audit(api):
-    holder = (await api.catalog.take_audit("host/1/a", 60)).holder
-    await api.catalog.save_audit(Audit(since=SINCE), holder.token, 60)
+    holder = (await api.catalog.audit.acquire("host/1/a", 60)).holder
+    await api.catalog.audit.save(Audit(since=SINCE), holder.token, 60)
     assert await scrape(api) == {("marconi_audit_under_way_started_timestamp_seconds",): SINCE}
-    await api.catalog.save_audit(ENDED_ONCE, holder.token, 60)
+    await api.catalog.audit.save(ENDED_ONCE, holder.token, 60)
     found = await scrape(api)
     assert found["marconi_audit_findings", "ghost"] == 3
     assert found["marconi_audit_findings", "orphan"] == 0
@@ -51,7 +53,7 @@ async def test_partitions_are_those_that_are_registered(api):
     for name in ("north", "south"):
         await put_partition(api.catalog, name)
     sums = [partition("north", BEGUN), partition("gone", BEGUN)]
-    await api.catalog.put_statistics(StatisticsSubject.PARTITION, sums, since="", until=None)
+    await api.catalog.statistics.put(StatisticsSubject.PARTITION, sums, since="", until=None)
     found = await scrape(api)
     assert {key[1] for key in found} == {"north"}
     assert found["marconi_partition_messages", "north", "free"] == 12
@@ -59,16 +61,18 @@ async def test_partitions_are_those_that_are_registered(api):
 
 async def test_projects_are_never_shown(api):
     sums = [Statistics(StatisticsSubject.PROJECT, "secret", 3, begun=BEGUN, ended=ENDED)]
-    await api.catalog.put_statistics(StatisticsSubject.PROJECT, sums, since="", until=None)
+    await api.catalog.statistics.put(StatisticsSubject.PROJECT, sums, since="", until=None)
     assert "secret" not in (await api.client.get("/metrics")).text
 
 
-@pytest.mark.parametrize("verb", ["get_audit", "list_partitions", "list_statistics"])
-async def test_without_the_catalog_it_is_503_and_no_figures(api, monkeypatch, verb):
+@pytest.mark.parametrize(
+    ("noun", "verb"), [(SQLiteLockedValue, "get"), (SQLitePartitions, "all"), (SQLiteStatistics, "find")]
+)
+async def test_without_the_catalog_it_is_503_and_no_figures(api, monkeypatch, noun, verb):
     async def away(*_, **__):
         raise CatalogUnavailable("gone")
 
-    monkeypatch.setattr(SQLiteCatalog, verb, away)
+    monkeypatch.setattr(noun, verb, away)
     answer = await api.client.get("/metrics")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.headers["content-type"] == "application/json"

@@ -11,7 +11,7 @@ import pytest
 
 from catalog.errors import CatalogUnavailable, MoveConflict
 from catalog.model import Holder, LogEntry, Move, MoveState, PlacementState, QueueKey
-from catalog.sqlite.driver import SQLiteCatalog
+from catalog.sqlite.moves import SQLiteMoves
 from marconi_proxy import options
 from marconi_proxy.admin import moves as admin_moves
 from marconi_proxy.admin.application import build
@@ -66,7 +66,7 @@ async def test_an_order_becomes_a_record_that_a_mover_finds(api):
     (move,) = response.json()["moves"]
     assert response.headers["location"] == f"/v1/moves/{move['id']}"
     assert re.fullmatch(r"\d{8}T\d{6}-m[0-9a-f]{6}", move["id"])
-    stored = await api.catalog.get_move(move["id"])
+    stored = await api.catalog.moves.get(move["id"])
     assert (stored.state, stored.key, stored.source, stored.target) == (MoveState.PLANNED, ("a", "q"), "p1", "p2")
     assert (stored.born, stored.max_pause_ms, stored.holder) == (BORN, 100, None)
     assert (move["project"], move["state"], move["can"]) == ("a", "planned", ["pause", "cancel"])
@@ -82,21 +82,21 @@ async def test_a_dead_letter_queue_goes_along(api):
     assert moves[0]["group"] == [moves[1]["id"]]
     assert moves[1]["group"] == [moves[0]["id"]]
     assert moves[1]["id"] == moves[0]["id"] + "-1"
-    assert {m.id for m in await api.catalog.list_moves(limit=9)} == {m["id"] for m in moves}
+    assert {m.id for m in await api.catalog.moves.find(limit=9)} == {m["id"] for m in moves}
 
 
 async def test_a_group_that_cannot_be_ordered_whole_is_taken_back(api, monkeypatch):
     await place(api.catalog, "dead", group="q")
-    insert = SQLiteCatalog.insert_move
+    insert = SQLiteMoves.insert
 
     async def taken(self, move):
         if move.queue == "q":
             raise MoveConflict(move.id, move)
         await insert(self, move)
 
-    monkeypatch.setattr(SQLiteCatalog, "insert_move", taken)
+    monkeypatch.setattr(SQLiteMoves, "insert", taken)
     await refused(await api.client.post("/v1/moves", json=ORDER), 409, "Queue q is not moved: ")
-    (left,) = await api.catalog.list_moves(limit=9)
+    (left,) = await api.catalog.moves.find(limit=9)
     assert (left.queue, left.state) == ("dead", MoveState.UNDOING)
 
 
@@ -121,7 +121,7 @@ async def test_a_group_that_cannot_be_ordered_whole_is_taken_back(api, monkeypat
 )
 async def test_a_wrong_order_names_the_member_at_fault(api, body, start):
     await refused(await api.client.post("/v1/moves", json=body), 400, start)
-    assert await api.catalog.list_moves(limit=1) == []
+    assert await api.catalog.moves.find(limit=1) == []
 
 
 async def test_a_queue_that_is_not_there_is_404(api):
@@ -136,20 +136,20 @@ async def test_what_cannot_be_moved_is_409_with_the_reason_and_what_can_be_done(
 
 
 async def test_a_queue_of_no_project_and_of_any_bytes(api):
-    placement = await api.catalog.get_placement(QueueKey("a", "q"))
+    placement = await api.catalog.placements.get(QueueKey("a", "q"))
     for written, stored in (("null", ""), ('"\\u00e9"', "\u00c3\u00a9"), ('"\\udcff"', "\u00ff")):
-        await api.catalog.insert_placement(replace(placement, project=stored))
+        await api.catalog.placements.insert(replace(placement, project=stored))
         body = '{"project": %s, "queue": "q", "to": "p2"}' % written  # noqa: UP031
         response = await api.client.post("/v1/moves", content=body)
         assert response.status_code == 201, response.text
-        (move,) = await api.catalog.list_moves(project=stored, limit=9)
+        (move,) = await api.catalog.moves.find(project=stored, limit=9)
         assert move.queue == "q"
 
 
 async def test_a_dry_run_of_what_the_catalog_forbids_asks_nobody_else(api):
     document = (await api.client.post("/v1/moves", json=ORDER | {"to": "p1", "dry_run": True})).json()
     assert document == {"moves": [], "problems": ["it is on partition p1 already."], "would": [], "rehearsed": False}
-    assert await api.catalog.list_moves(limit=1) == []
+    assert await api.catalog.moves.find(limit=1) == []
 
 
 async def test_a_dry_run_asks_whoever_can_rehearse(api):
@@ -174,20 +174,20 @@ async def test_a_dry_run_asks_whoever_can_rehearse(api):
         answer.problems.append("partition p2 does not answer.")
         document = (await client.post("/v1/moves", json=ORDER | {"dry_run": True})).json()
         assert (document["problems"], document["would"]) == (["partition p2 does not answer."], [])
-    assert await api.catalog.list_moves(limit=1) == []
+    assert await api.catalog.moves.find(limit=1) == []
 
 
 async def stored(api, state, queue="q", **members):
     """A move in any state, with the placement as it is then, as far as the API looks at it."""
     move = Move(f"m-{queue}-{state}", "a", queue, "p1", "p2", born=BORN, created=5.0)
-    await api.catalog.insert_move(move)
+    await api.catalog.moves.insert(move)
     if state in (MoveState.DRAINING, MoveState.SUSPENDED, MoveState.LINGERING):
         await enter(api.catalog, move, MoveState.DRAINING)
-        move = await api.catalog.get_move(move.id)
+        move = await api.catalog.moves.get(move.id)
     if state is not move.state:
         entry = LogEntry(6.0, state, "somehow")
-        await api.catalog.replace_move(replace(move.entered(entry), **members), None)
-    return await api.catalog.get_move(move.id)
+        await api.catalog.moves.replace(replace(move.entered(entry), **members), None)
+    return await api.catalog.moves.get(move.id)
 
 
 @pytest.mark.parametrize(
@@ -204,11 +204,11 @@ async def stored(api, state, queue="q", **members):
 )
 async def test_operators_decide_by_the_table(api, state, verb, follows):
     move = await stored(api, state)
-    held = await api.catalog.take_move(move.id, "mover", 60)
+    held = await api.catalog.moves.lock(move.id).acquire("mover", 60)
     response = await api.client.post(f"/v1/moves/{move.id}/{verb}")
     assert response.status_code == 200, response.text
     assert response.json()["state"] == follows
-    after = await api.catalog.get_move(move.id)
+    after = await api.catalog.moves.get(move.id)
     assert (after.state, after.version) == (follows, move.version + 1)
     assert (after.log[-1].state, after.log[-1].reason) == (follows, f"an operator: {verb}")
     assert after.holder.token == held.holder.token
@@ -256,7 +256,7 @@ async def test_no_decision_waits_for_longer_than_a_seal_takes(api, naps):
 async def test_a_reverse_turns_round_and_forgets_what_was_to_be_sealed(api):
     move = await stored(api, MoveState.LINGERING, tail=0, physical="q.1", due=99.0, facts={"waits": "old", "left": 3})
     await api.client.post(f"/v1/moves/{move.id}/reverse")
-    after = await api.catalog.get_move(move.id)
+    after = await api.catalog.moves.get(move.id)
     assert (after.toward, after.tail, after.physical, after.due) == ("p1", None, None, 0.0)
     assert after.facts == {"left": 3}
 
@@ -269,23 +269,23 @@ async def test_an_order_for_a_queue_whose_older_places_are_not_empty_sends_its_m
     assert [(m["id"], m["state"], m["toward"]) for m in rehearsed.json()["moves"]] == [
         (move.id, "back-preparing", "p3")
     ]
-    assert await api.catalog.get_move(move.id) == move
+    assert await api.catalog.moves.get(move.id) == move
     response = await api.client.post("/v1/moves", json=ORDER | {"to": "p3", "max_pause_ms": 70})
     assert response.status_code == 200, response.text
     assert response.headers["location"] == f"/v1/moves/{move.id}"
-    after = await api.catalog.get_move(move.id)
+    after = await api.catalog.moves.get(move.id)
     assert [m["id"] for m in response.json()["moves"]] == [move.id]
     assert (after.state, after.source, after.target, after.toward) == (MoveState.BACK_PREPARING, "p2", "p3", "p3")
     assert (after.tail, after.physical, after.max_pause_ms, after.facts) == (None, None, 70, {"left": 3})
     assert after.log[-1].reason == "an operator: onward to p3"
-    assert len(await api.catalog.list_moves(limit=9)) == 1
+    assert len(await api.catalog.moves.find(limit=9)) == 1
 
 
 async def test_an_order_back_to_where_writes_went_before_is_a_reverse(api):
     move = await stored(api, MoveState.DRAINING)
     response = await api.client.post("/v1/moves", json=ORDER | {"to": "p1"})
     assert response.status_code == 200, response.text
-    after = await api.catalog.get_move(move.id)
+    after = await api.catalog.moves.get(move.id)
     assert (after.source, after.target, after.toward) == ("p1", "p2", "p1")
     assert after.log[-1].reason == "an operator: reverse to p1"
 
@@ -293,22 +293,22 @@ async def test_an_order_back_to_where_writes_went_before_is_a_reverse(api):
 async def test_a_group_is_sent_on_as_one_or_not_at_all(api, monkeypatch):
     for queue, other in (("q", "r"), ("r", "q")):
         move = Move(f"m-{queue}", "a", queue, "p1", "p2", born=BORN, group=(f"m-{other}",))
-        await api.catalog.insert_move(move)
+        await api.catalog.moves.insert(move)
         await enter(api.catalog, move, MoveState.DRAINING)
-    dead = await api.catalog.get_placement(QueueKey("a", "r"))
-    await api.catalog.replace_placement(replace(dead, epoch=dead.epoch + 1, group="q"))
-    replace_move = SQLiteCatalog.replace_move
+    dead = await api.catalog.placements.get(QueueKey("a", "r"))
+    await api.catalog.placements.replace(replace(dead, epoch=dead.epoch + 1, group="q"))
+    replace_move = SQLiteMoves.replace
 
     async def late(catalog, move, token):
         if move.id == "m-q" and move.state is MoveState.BACK_PREPARING:
-            stored = await catalog.get_move("m-q")
+            stored = await catalog.get("m-q")
             await replace_move(catalog, stored.entered(LogEntry(7.0, MoveState.RETIRED, "meanwhile")), None)
         await replace_move(catalog, move, token)
 
-    monkeypatch.setattr(SQLiteCatalog, "replace_move", late)
+    monkeypatch.setattr(SQLiteMoves, "replace", late)
     response = await api.client.post("/v1/moves", json=ORDER | {"to": "p3"})
     await refused(response, 409, "Queue q is not moved: move m-q is retired by now.")
-    assert (await api.catalog.get_move("m-r")).state is MoveState.BACK_UNDOING
+    assert (await api.catalog.moves.get("m-r")).state is MoveState.BACK_UNDOING
 
 
 @pytest.mark.parametrize(
@@ -318,16 +318,16 @@ async def test_a_group_is_sent_on_as_one_or_not_at_all(api, monkeypatch):
 async def test_failures_before_an_order_do_not_count_after_it(api, state, verb):
     move = await stored(api, state)
     facts = {"failures": 20, "waits": "p2 is away", "left": 3}
-    await api.catalog.replace_move(replace(move, version=move.version + 1, facts=facts), None)
+    await api.catalog.moves.replace(replace(move, version=move.version + 1, facts=facts), None)
     assert (await api.client.post(f"/v1/moves/{move.id}/{verb}")).status_code == 200
-    assert (await api.catalog.get_move(move.id)).facts == {"left": 3}
+    assert (await api.catalog.moves.get(move.id)).facts == {"left": 3}
 
 
 async def test_a_pause_forgets_nothing(api):
     facts = {"failures": 20, "waits": "p2 is away"}
     move = await stored(api, MoveState.ARMED, facts=facts)
     await api.client.post(f"/v1/moves/{move.id}/pause")
-    assert (await api.catalog.get_move(move.id)).facts == facts
+    assert (await api.catalog.moves.get(move.id)).facts == facts
 
 
 @pytest.mark.parametrize("state", [MoveState.BACK_PREPARING, MoveState.BACK_ARMED, MoveState.BACK_SEALING])
@@ -335,11 +335,11 @@ async def test_a_move_that_is_being_sent_on_is_not_reversed_by_that(api, state):
     move = await stored(api, MoveState.DRAINING)
     entry = LogEntry(6.0, state, "somehow")
     again = replace(move.entered(entry), tail=1)
-    await api.catalog.replace_move(replace(again, source="p2", target="p3", toward="p3"), None)
+    await api.catalog.moves.replace(replace(again, source="p2", target="p3", toward="p3"), None)
     description = await refused(await api.client.post(f"/v1/moves/{move.id}/reverse"), 409)
     assert description == f"Move {move.id} cannot be reversed: it is being sent on to p3; cancel that first."
     back = replace(again, version=again.version + 1, toward="p1")
-    await api.catalog.replace_move(back, None)
+    await api.catalog.moves.replace(back, None)
     response = await api.client.post(f"/v1/moves/{move.id}/reverse")
     assert (response.status_code, response.json()["version"]) == (200, back.version)
 
@@ -347,7 +347,7 @@ async def test_a_move_that_is_being_sent_on_is_not_reversed_by_that(api, state):
 @pytest.fixture
 def dies_at(monkeypatch):
     """Let the catalog fail at the next change of a move with the id that is put here."""
-    failing, replace_move = [], SQLiteCatalog.replace_move
+    failing, replace_move = [], SQLiteMoves.replace
 
     async def failed(catalog, move, token):
         if move.id in failing:
@@ -355,7 +355,7 @@ def dies_at(monkeypatch):
             raise CatalogUnavailable("away")
         await replace_move(catalog, move, token)
 
-    monkeypatch.setattr(SQLiteCatalog, "replace_move", failed)
+    monkeypatch.setattr(SQLiteMoves, "replace", failed)
     return failing
 
 
@@ -366,10 +366,10 @@ async def test_a_decision_asked_for_again_reaches_whom_it_had_not_come_to(api, d
     dies_at.append("m-r")
     assert (await api.client.post(f"/v1/moves/m-q/{verb}")).status_code == 503
     follows = MoveState.SUSPENDED if verb == "pause" else MoveState.BACK_PREPARING
-    assert (await api.catalog.get_move("m-q")).state is follows
-    assert (await api.catalog.get_move("m-r")).state is MoveState.DRAINING
+    assert (await api.catalog.moves.get("m-q")).state is follows
+    assert (await api.catalog.moves.get("m-r")).state is MoveState.DRAINING
     assert (await api.client.post(f"/v1/moves/{asked}/{verb}")).status_code == 200
-    moves = await api.catalog.list_moves(limit=9)
+    moves = await api.catalog.moves.find(limit=9)
     assert {(m.state, m.version) for m in moves} == {(follows, moves[0].version)}
     assert verb == "pause" or {m.toward for m in moves} == {"p1"}
 
@@ -377,10 +377,10 @@ async def test_a_decision_asked_for_again_reaches_whom_it_had_not_come_to(api, d
 async def test_a_reverse_asked_for_again_turns_nobody_away_who_went_back_by_now(api):
     await grouped(api, "r", None)
     await api.client.post("/v1/moves/m-q/reverse")
-    await enter(api.catalog, await api.catalog.get_move("m-r"), MoveState.DRAINING)
-    there = await api.catalog.get_move("m-r")
+    await enter(api.catalog, await api.catalog.moves.get("m-r"), MoveState.DRAINING)
+    there = await api.catalog.moves.get("m-r")
     assert (await api.client.post("/v1/moves/m-q/reverse")).status_code == 200
-    assert await api.catalog.get_move("m-r") == there
+    assert await api.catalog.moves.get("m-r") == there
 
 
 @pytest.mark.parametrize("asked", ["q", "dead"])
@@ -389,12 +389,12 @@ async def test_an_order_onward_asked_for_again_reaches_whom_it_had_not_come_to(a
     dies_at.append("m-q")
     onward = ORDER | {"to": "p3"}
     assert (await api.client.post("/v1/moves", json=onward)).status_code == 503
-    assert (await api.catalog.get_move("m-dead")).state is MoveState.BACK_PREPARING
+    assert (await api.catalog.moves.get("m-dead")).state is MoveState.BACK_PREPARING
     for _ in range(2):
         response = await api.client.post("/v1/moves", json=onward | {"queue": asked})
         assert response.status_code == 200, response.text
         assert response.json()["moves"][0]["queue"] == asked
-        moves = await api.catalog.list_moves(limit=9)
+        moves = await api.catalog.moves.find(limit=9)
         assert {(m.state, m.toward) for m in moves} == {(MoveState.BACK_PREPARING, "p3")}
         assert len({m.version for m in moves}) == 1
 
@@ -405,7 +405,7 @@ async def grouped(api, other="dead", group="q"):
         await place(api.catalog, other, group=group)
     for queue, mate in (("q", other), (other, "q")):
         move = Move(f"m-{queue}", "a", queue, "p1", "p2", born=BORN, group=(f"m-{mate}",))
-        await api.catalog.insert_move(move)
+        await api.catalog.moves.insert(move)
         await enter(api.catalog, move, MoveState.DRAINING)
 
 
@@ -414,14 +414,14 @@ async def test_a_group_that_cannot_be_reversed_whole_is_let_be(api, asked):
     await grouped(api)
     description = await refused(await api.client.post(f"/v1/moves/{asked}/reverse"), 409, f"Move {asked} cannot be ")
     assert "it takes dead letters, so it keeps its name" in description
-    assert {m.state for m in await api.catalog.list_moves(limit=9)} == {MoveState.DRAINING}
+    assert {m.state for m in await api.catalog.moves.find(limit=9)} == {MoveState.DRAINING}
 
 
 async def test_a_reverse_that_cannot_be_is_409(api):
     move = await stored(api, MoveState.DRAINING)
-    placement = await api.catalog.get_placement(move.key)
-    await api.catalog.replace_placement(replace(placement, epoch=placement.epoch + 1, state=PlacementState.DELETING))
-    await api.catalog.remove_placement(move.key, placement.epoch + 1, placement.born)
+    placement = await api.catalog.placements.get(move.key)
+    await api.catalog.placements.replace(replace(placement, epoch=placement.epoch + 1, state=PlacementState.DELETING))
+    await api.catalog.placements.remove(move.key, placement.epoch + 1, placement.born)
     description = await refused(await api.client.post(f"/v1/moves/{move.id}/reverse"), 409)
     assert description == f"Move {move.id} cannot be reversed: the queue was deleted."
 
@@ -434,7 +434,7 @@ VERBS = {"pause": Event.PAUSE, "resume": Event.RESUME, "cancel": Event.CANCEL, "
 async def test_what_the_table_does_not_allow_is_409_with_what_can_be_done_or_was_done_already(api, state, verb):
     move = await stored(api, state)
     response = await api.client.post(f"/v1/moves/{move.id}/{verb}")
-    after = await api.catalog.get_move(move.id)
+    after = await api.catalog.moves.get(move.id)
     if VERBS[verb] in TABLE[state].next:
         assert response.status_code == 200
         assert after.version == move.version + 1
@@ -462,24 +462,24 @@ async def test_asking_again_is_no_mistake(api, state, verb):
 async def test_a_decision_is_for_the_whole_group(api):
     await place(api.catalog, "dead", group="q")
     await api.client.post("/v1/moves", json=ORDER)
-    _, other = await api.catalog.list_moves(limit=9)
+    _, other = await api.catalog.moves.find(limit=9)
     response = await api.client.post(f"/v1/moves/{other.id}/cancel")
     assert response.status_code == 200
-    assert {m.state for m in await api.catalog.list_moves(limit=9)} == {MoveState.UNDOING}
+    assert {m.state for m in await api.catalog.moves.find(limit=9)} == {MoveState.UNDOING}
 
 
 async def test_a_decision_that_meets_a_mover_is_made_on_what_is_there_then(api, monkeypatch):
     move = await ordered(api)
-    real, met = SQLiteCatalog.replace_move, []
+    real, met = SQLiteMoves.replace, []
 
     async def overtaken(self, changed, token):
         if not met:
             met.append(1)
-            now = await self.get_move(changed.id)
+            now = await self.get(changed.id)
             await real(self, now.entered(LogEntry(1.0, MoveState.PREPARING, "its turn came")), None)
         await real(self, changed, token)
 
-    monkeypatch.setattr(SQLiteCatalog, "replace_move", overtaken)
+    monkeypatch.setattr(SQLiteMoves, "replace", overtaken)
     response = await api.client.post(f"/v1/moves/{move['id']}/cancel")
     assert response.status_code == 200
     assert [e["state"] for e in response.json()["log"]] == ["preparing", "undoing"]
@@ -533,8 +533,8 @@ async def test_lists_are_whole_when_asked(api):
 async def test_a_certificate_is_there_when_the_move_is_done(api):
     move = await ordered(api)
     await refused(await api.client.get(f"/v1/moves/{move['id']}/certificate"), 404, f"Move {move['id']} is planned; ")
-    found = await api.catalog.get_move(move["id"])
-    await api.catalog.replace_move(replace(found, version=2, state=MoveState.DONE, certificate={"pause_ms": 12}), None)
+    found = await api.catalog.moves.get(move["id"])
+    await api.catalog.moves.replace(replace(found, version=2, state=MoveState.DONE, certificate={"pause_ms": 12}), None)
     assert (await api.client.get(f"/v1/moves/{move['id']}/certificate")).json() == {"pause_ms": 12}
 
 

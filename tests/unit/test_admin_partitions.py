@@ -8,7 +8,8 @@ import pytest
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import Move, PartitionState, Tenant
-from catalog.sqlite.driver import SQLiteCatalog
+from catalog.sqlite.partitions import SQLitePartitions
+from catalog.sqlite.tenants import SQLiteTenants
 from marconi_proxy.admin import pins
 from tests.unit.admin_api import admin_api, our_node, put_partition, put_placement, versions
 
@@ -84,7 +85,7 @@ async def test_hosts_that_do_not_tell_leave_the_versions_unknown(api, host):
 async def test_versions_that_are_given_are_not_asked_for(api):
     members = {"region": "eu", "labels": ["b", "a"], "state": "cordoned", "api_versions": ["v1"]}
     assert (await api.client.put("/v1/partitions/p", json=ONE | members)).status_code == 201
-    stored = await api.catalog.get_partition("p")
+    stored = await api.catalog.partitions.get("p")
     assert (stored.region, stored.labels, stored.state) == ("eu", ("a", "b"), PartitionState.CORDONED)
     assert (stored.api_versions, stored.api_versions_set) == (("v1",), True)
 
@@ -93,11 +94,11 @@ async def test_registering_the_same_again_is_204_whatever_changed_in_operation(a
     members = ONE | {"hosts": ["http://one:8888", "http://two"], "labels": ["a", "b"]}
     await api.client.put("/v1/partitions/p", json=members)
     await api.client.patch("/v1/partitions/p", json={"state": "cordoned", "api_versions": ["v2"]})
-    before = await api.catalog.get_partition("p")
+    before = await api.catalog.partitions.get("p")
     again = members | {"hosts": ["http://two", "http://one:8888"], "labels": ["b", "a"]}
     response = await api.client.put("/v1/partitions/p", json=again)
     assert (response.status_code, response.content) == (204, b"")
-    assert await api.catalog.get_partition("p") == before
+    assert await api.catalog.partitions.get("p") == before
 
 
 @pytest.mark.parametrize(
@@ -160,22 +161,22 @@ async def test_a_patch_changes_what_it_has_and_ignores_what_it_does_not_know(api
     await put_partition(api.catalog, "p", "http://old:8888")  # of which the prober learns nothing
     response = await api.client.patch("/v1/partitions/p", json={"weight": 7, "labels": ["x"], "colour": "red"})
     assert (response.status_code, response.content) == (200, b"")
-    stored = await api.catalog.get_partition("p")
+    stored = await api.catalog.partitions.get("p")
     assert (stored.weight, stored.labels, stored.hosts, stored.version) == (7, ("x",), ("http://old:8888",), 2)
 
 
 async def test_a_patch_of_the_hosts_learns_their_versions(api):
     await put_partition(api.catalog, "p")
     await api.client.patch("/v1/partitions/p", json={"hosts": ["http://two"]})
-    assert (await api.catalog.get_partition("p")).api_versions == ("v1.1", "v2")
+    assert (await api.catalog.partitions.get("p")).api_versions == ("v1.1", "v2")
     await api.client.patch("/v1/partitions/p", json={"hosts": ["http://nowhere"]})
-    assert (await api.catalog.get_partition("p")).api_versions == ("v1.1", "v2")
+    assert (await api.catalog.partitions.get("p")).api_versions == ("v1.1", "v2")
 
 
 async def test_an_empty_list_of_versions_hands_them_back_to_the_prober(api):
     await api.client.put("/v1/partitions/p", json=ONE | {"hosts": ["http://old:8888"], "api_versions": ["v1"]})
     await api.client.patch("/v1/partitions/p", json={"api_versions": []})
-    stored = await api.catalog.get_partition("p")
+    stored = await api.catalog.partitions.get("p")
     assert (stored.api_versions, stored.api_versions_set) == ((), False)
 
 
@@ -189,7 +190,7 @@ async def test_patches_at_the_same_time_all_count(api):
     bodies = [{"weight": 7}, {"region": "eu"}, {"labels": ["x"]}, {"state": "cordoned"}, {"api_versions": ["v2"]}]
     answers = await asyncio.gather(*(api.client.patch("/v1/partitions/p", json=body) for body in bodies))
     assert {a.status_code for a in answers} == {200}
-    stored = await api.catalog.get_partition("p")
+    stored = await api.catalog.partitions.get("p")
     assert (stored.weight, stored.region, stored.labels, stored.state) == (7, "eu", ("x",), "cordoned")
     assert (stored.api_versions, stored.version) == (("v2",), 6)
 
@@ -197,7 +198,7 @@ async def test_patches_at_the_same_time_all_count(api):
 async def test_registrations_at_the_same_time_register_one(api):
     bodies = [ONE | {"weight": weight} for weight in (1, 2, 1, 2)]
     answers = await asyncio.gather(*(api.client.put("/v1/partitions/p", json=body) for body in bodies))
-    won = (await api.catalog.get_partition("p")).weight
+    won = (await api.catalog.partitions.get("p")).weight
     # Equal ones are one registration repeated: created, or there already.
     assert all(
         a.status_code in ((201, 204) if b["weight"] == won else (409,)) for a, b in zip(answers, bodies, strict=False)
@@ -214,7 +215,7 @@ async def test_deleting_is_204_always(api):
     for _ in range(2):
         response = await api.client.delete("/v1/partitions/p")
         assert (response.status_code, response.content) == (204, b"")
-    assert await api.catalog.list_partitions() == []
+    assert await api.catalog.partitions.all() == []
 
 
 async def test_deleting_a_partition_in_use_is_409_and_counts(api):
@@ -222,16 +223,16 @@ async def test_deleting_a_partition_in_use_is_409_and_counts(api):
     await put_placement(api.catalog, "a", "q", "p")
     await put_placement(api.catalog, "", "q", "p")
     assert "2 placements" in await refused(await api.client.delete("/v1/partitions/p"), 409)
-    assert len(await api.catalog.list_partitions()) == 1
+    assert len(await api.catalog.partitions.all()) == 1
 
 
 async def test_deleting_a_partition_that_a_move_goes_to_is_409_and_names_it(api):
     await put_partition(api.catalog, "p")
-    await api.catalog.insert_move(Move("m-1", "a", "q", "o", "p", created=1.0))
+    await api.catalog.moves.insert(Move("m-1", "a", "q", "o", "p", created=1.0))
     description = await refused(await api.client.delete("/v1/partitions/p"), 409)
     assert "move m-1" in description
     assert "cancelled" in description
-    assert len(await api.catalog.list_partitions()) == 1
+    assert len(await api.catalog.partitions.all()) == 1
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST"])
@@ -246,7 +247,7 @@ async def test_an_unavailable_catalog_is_503_to_be_tried_again(api, monkeypatch)
     async def fail(*_):
         raise CatalogUnavailable("gone")
 
-    monkeypatch.setattr(SQLiteCatalog, "list_partitions", fail)
+    monkeypatch.setattr(SQLitePartitions, "all", fail)
     response = await api.client.get("/v1/partitions")
     await refused(response, 503)
     assert int(response.headers["retry-after"]) > 0
@@ -254,11 +255,11 @@ async def test_an_unavailable_catalog_is_503_to_be_tried_again(api, monkeypatch)
 
 async def test_registering_again_revives_a_partition_whose_removal_was_interrupted(api):
     await api.client.put("/v1/partitions/p", json=ONE)
-    before = await api.catalog.get_partition("p")
+    before = await api.catalog.partitions.get("p")
     await api.client.put("/v1/partitions/p", json=ONE)
     # Any replacement revives (catalog interface); the version shows that there was one.
-    assert await api.catalog.get_partition("p") == replace(before, version=2)
-    assert (await api.catalog.get_partition("p")).version == 2
+    assert await api.catalog.partitions.get("p") == replace(before, version=2)
+    assert (await api.catalog.partitions.get("p")).version == 2
 
 
 @pytest.fixture
@@ -314,7 +315,7 @@ async def test_a_partition_fences_if_all_its_hosts_do(nodes, hosts, fences):
 async def test_one_store_that_was_registered_twice_is_shown(nodes):
     """The second one did not answer when it was registered."""
     partition = await put_partition(nodes.catalog, "second", "http://alias")
-    await nodes.catalog.replace_partition(replace(partition, store="0a", version=2))
+    await nodes.catalog.partitions.replace(replace(partition, store="0a", version=2))
     assert await shown(nodes) == (True, "0a", ["second"])
     listed = (await nodes.client.get("/v1/partitions")).json()
     assert [entry["same_store"] for entry in listed] == [["second"], ["first"]]
@@ -328,8 +329,8 @@ async def pinned(api):
     for name in ("p", "q"):
         await put_partition(api.catalog, name)
     for project in ("a", "", "Gr\u00c3\u00bc"):
-        await api.catalog.put_tenant(Tenant(project, spread=3, pinned="p"))
-    await api.catalog.put_tenant(Tenant("z", pinned="q"))
+        await api.catalog.tenants.put(Tenant(project, spread=3, pinned="p"))
+    await api.catalog.tenants.put(Tenant("z", pinned="q"))
 
 
 @pytest.mark.parametrize("change", [{"state": "cordoned"}, {"state": "drained"}, {"weight": 0}, {"state": "disabled"}])
@@ -348,8 +349,8 @@ async def test_of_many_pinned_tenants_some_are_named(api, pinned, monkeypatch):
 async def test_tenants_are_pinned_to_another_partition(api, pinned):
     response = await api.client.post("/v1/partitions/p/repin", json={"to": "q"})
     assert (response.status_code, response.json()) == (200, {"tenants": 3})
-    assert await api.catalog.list_tenants(pinned="p", limit=9) == []
-    assert await api.catalog.get_tenant("a") == Tenant("a", 3, "q")
+    assert await api.catalog.tenants.find(pinned="p", limit=9) == []
+    assert await api.catalog.tenants.get("a") == Tenant("a", 3, "q")
     assert (await api.client.post("/v1/partitions/p/repin", json={"to": "q"})).json() == {"tenants": 0}
 
 
@@ -367,7 +368,7 @@ async def test_where_no_tenant_can_be_pinned(api, pinned, body, said):
     await put_partition(api.catalog, "o")
     await api.client.patch("/v1/partitions/o", json={"state": "cordoned"})
     assert said in await refused(await api.client.post("/v1/partitions/p/repin", json=body))
-    assert len(await api.catalog.list_tenants(pinned="p", limit=9)) == 3
+    assert len(await api.catalog.tenants.find(pinned="p", limit=9)) == 3
 
 
 async def test_a_partition_that_tenants_are_pinned_to_is_not_deleted_unless_they_are_pinned_elsewhere(api, pinned):
@@ -377,23 +378,23 @@ async def test_a_partition_that_tenants_are_pinned_to_is_not_deleted_unless_they
     await refused(await api.client.delete("/v1/partitions/p?repin=p"))
     await put_placement(api.catalog, "a", "q", "p")
     await refused(await api.client.delete("/v1/partitions/p?repin=q"), 409)
-    assert len(await api.catalog.list_tenants(pinned="p", limit=9)) == 3, "it stays, and so do they"
-    placement = (await api.catalog.list_placements(limit=1))[0]
-    await api.catalog.remove_placement(placement.key, placement.epoch, placement.born)
+    assert len(await api.catalog.tenants.find(pinned="p", limit=9)) == 3, "it stays, and so do they"
+    placement = (await api.catalog.placements.find(limit=1))[0]
+    await api.catalog.placements.remove(placement.key, placement.epoch, placement.born)
     response = await api.client.delete("/v1/partitions/p?repin=q")
     assert (response.status_code, response.json()) == (200, {"tenants": 3})
-    assert [p.name for p in await api.catalog.list_partitions()] == ["q"]
-    assert len(await api.catalog.list_tenants(pinned="q", limit=9)) == 4
+    assert [p.name for p in await api.catalog.partitions.all()] == ["q"]
+    assert len(await api.catalog.tenants.find(pinned="q", limit=9)) == 4
 
 
 async def test_one_tenant_whose_pin_changes_meanwhile_is_left_alone(api, pinned, monkeypatch):
-    real = SQLiteCatalog.get_tenant
+    real = SQLiteTenants.get
 
     async def overtaken(self, project):
         if project == "a":
-            await self.change_tenant("a", members={"pinned": None})
+            await self.change("a", members={"pinned": None})
         return await real(self, project)
 
-    monkeypatch.setattr(SQLiteCatalog, "get_tenant", overtaken)
+    monkeypatch.setattr(SQLiteTenants, "get", overtaken)
     assert (await api.client.post("/v1/partitions/p/repin", json={"to": "q"})).json() == {"tenants": 2}
-    assert await real(api.catalog, "a") == Tenant("a", 3)
+    assert await real(api.catalog.tenants, "a") == Tenant("a", 3)

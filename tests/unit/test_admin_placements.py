@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from catalog.model import Partition, PlacementState
-from catalog.sqlite.driver import SQLiteCatalog
+from catalog.sqlite.placements import SQLitePlacements
 from tests.unit.admin_api import admin_api, put_placement
 from tests.unit.catalog_stage import BORN
 
@@ -17,8 +17,8 @@ ALL = [("", "~t"), ("", "z"), ("a", "q1"), ("a", "q2"), ("a/b", "q"), ("\u00c3\u
 @pytest.fixture
 async def api(tmp_path):
     async with admin_api(tmp_path) as api:
-        await api.catalog.insert_partition(Partition("p", ("http://p:8888",), region="n\u00f6rd"))
-        await api.catalog.insert_partition(Partition("other", ("http://other:8888",), region="north"))
+        await api.catalog.partitions.insert(Partition("p", ("http://p:8888",), region="n\u00f6rd"))
+        await api.catalog.partitions.insert(Partition("other", ("http://other:8888",), region="north"))
         for project, queue in ALL:
             await put_placement(api.catalog, project, queue, "other" if queue == "q2" else "p")
         yield api
@@ -110,7 +110,7 @@ async def test_filters_hold_over_pages(api, query, expected):
 
 async def test_rare_states_are_found(api):
     deleting = replace(await put_placement(api.catalog, "a", "gone", "other"), epoch=2, state=PlacementState.DELETING)
-    await api.catalog.replace_placement(deleting)
+    await api.catalog.placements.replace(deleting)
     for query in ("state=deleting", "state=deleting,sealing&region=north", "state=deleting&partition=other&project=a"):
         found, _ = await pages(api, f"/v1/placements?{query}&limit=1")
         assert found == [("a", "gone")]
@@ -138,7 +138,7 @@ async def test_a_count_that_takes_too_long_says_what_to_do(tmp_path, monkeypatch
     async def never(self, **filters):
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(SQLiteCatalog, "count_placements", never)
+    monkeypatch.setattr(SQLitePlacements, "count", never)
     async with admin_api(tmp_path, admin__count_timeout=0.05) as api:
         response = await api.client.get("/v1/placements/count")
         assert response.status_code == 503

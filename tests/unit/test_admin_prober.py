@@ -38,18 +38,18 @@ async def test_a_round_learns_versions(catalog, prober):
     await put_partition(catalog, "p", "http://one", "http://two")
     prober.hosts |= {"one": versions("1", "2"), "two": versions("1", "1.1", "2", "9")}
     await prober.round()
-    stored = await catalog.get_partition("p")
+    stored = await catalog.partitions.get("p")
     assert (stored.api_versions, stored.api_versions_set, stored.version) == (("v1", "v2"), False, 2)
     await prober.round()
-    assert (await catalog.get_partition("p")).version == 2
+    assert (await catalog.partitions.get("p")).version == 2
 
 
 async def test_versions_that_an_operator_set_stay(catalog, prober):
     partition = await put_partition(catalog, "p", "http://one")
-    await catalog.replace_partition(replace(partition, api_versions=("v1",), api_versions_set=True, version=2))
+    await catalog.partitions.replace(replace(partition, api_versions=("v1",), api_versions_set=True, version=2))
     prober.hosts["one"] = versions("2")
     await prober.round()
-    assert (await catalog.get_partition("p")).api_versions == ("v1",)
+    assert (await catalog.partitions.get("p")).api_versions == ("v1",)
 
 
 async def test_versions_stay_when_no_host_tells(catalog, prober):
@@ -58,12 +58,12 @@ async def test_versions_stay_when_no_host_tells(catalog, prober):
     await prober.round()
     prober.hosts["one"] = lambda request: httpx.Response(200, text="hello")
     await prober.round()
-    assert (await catalog.get_partition("p")).api_versions == ("v2",)
+    assert (await catalog.partitions.get("p")).api_versions == ("v2",)
 
 
 async def test_a_round_learns_the_store_and_its_fences(catalog, prober):
     async def stored():
-        partition = await catalog.get_partition("p")
+        partition = await catalog.partitions.get("p")
         return partition.fences, partition.store
 
     await put_partition(catalog, "p", "http://one", "http://two")
@@ -111,7 +111,7 @@ async def test_hosts_over_different_stores_are_logged_and_nothing_is_learned(cat
     prober.hosts |= {"one": our_node("0a"), "two": our_node("0b")}
     await prober.round()
     assert "hosts of partition p serve different stores: 0a, 0b" in caplog.text
-    assert (await catalog.get_partition("p")).store is None
+    assert (await catalog.partitions.get("p")).store is None
 
 
 @pytest.mark.parametrize("told", ["", "x" * 65, "a b"])
@@ -119,7 +119,7 @@ async def test_what_is_no_name_of_a_store(catalog, prober, told):
     await put_partition(catalog, "p", "http://one")
     prober.hosts["one"] = our_node(told)
     await prober.round()
-    assert (await catalog.get_partition("p")).store is None
+    assert (await catalog.partitions.get("p")).store is None
 
 
 @pytest.mark.parametrize(
@@ -165,12 +165,12 @@ async def test_a_stuck_host_delays_no_other(catalog):
     async with make_client(60, httpx.MockTransport(answer)) as client:
         prober = Prober(catalog, client, interval=1, timeout=60)
         probing = asyncio.create_task(prober.round())
-        while (await catalog.get_partition("b")).api_versions != ("v2",):  # noqa: ASYNC110
+        while (await catalog.partitions.get("b")).api_versions != ("v2",):  # noqa: ASYNC110
             await asyncio.sleep(0)
         assert not probing.done()
         learned.set()
         await probing
-    assert (await catalog.get_partition("a")).api_versions == ("v2",)
+    assert (await catalog.partitions.get("a")).api_versions == ("v2",)
 
 
 async def test_a_host_that_never_answers_is_given_up(catalog):
@@ -207,7 +207,7 @@ async def test_only_crossings_are_logged(catalog, prober, caplog):
 async def test_hosts_that_are_gone_are_forgotten(catalog, prober):
     partition = await put_partition(catalog, "p", "http://one")
     await prober.round()
-    await catalog.replace_partition(replace(partition, hosts=("http://two",), version=2))
+    await catalog.partitions.replace(replace(partition, hosts=("http://two",), version=2))
     await prober.round()
     assert prober.latest.keys() == {"http://two"}
 
@@ -216,7 +216,7 @@ async def test_a_catalog_that_fails_ends_no_probing(catalog, prober, monkeypatch
     """The first round fails, the second one works."""
     await put_partition(catalog, "p", "http://one")
     prober.hosts["one"] = versions("2")
-    work = catalog.list_partitions
+    work = catalog.partitions.all
     failures = iter([CatalogUnavailable("gone"), RuntimeError("a bug")])
 
     async def list_partitions():
@@ -224,7 +224,7 @@ async def test_a_catalog_that_fails_ends_no_probing(catalog, prober, monkeypatch
             raise failure
         return await work()
 
-    monkeypatch.setattr(catalog, "list_partitions", list_partitions)
+    monkeypatch.setattr(catalog.partitions, "all", list_partitions)
     rounds = []
 
     async def sleep(seconds):

@@ -52,15 +52,15 @@ NEVER = {"begun": None, "ended": None, "holder": None}
 
 
 async def save(api, walk: Walk) -> None:
-    holder = (await api.catalog.take_walk("host/1/a", 60)).holder
+    holder = (await api.catalog.statistics.walk.acquire("host/1/a", 60)).holder
     assert holder is not None
-    await api.catalog.save_walk(walk, holder.token, 60)
+    await api.catalog.statistics.walk.save(walk, holder.token, 60)
 
 
 async def test_partitions_are_those_that_are_registered(api):
     for name in ("p1", "p2"):
         await put_partition(api.catalog, name)
-    await api.catalog.put_statistics(PARTITION, [sums(PARTITION, "p1"), sums(PARTITION, "p0")], since="", until=None)
+    await api.catalog.statistics.put(PARTITION, [sums(PARTITION, "p1"), sums(PARTITION, "p0")], since="", until=None)
     found = (await api.client.get("/v1/statistics/partitions")).json()
     assert found == {
         "partitions": [{"partition": "p1"} | SHOWN, {"partition": "p2"} | dict.fromkeys(SHOWN)],
@@ -82,7 +82,7 @@ JSON_NAMES = [None, "-", "a/b c", "id:x", "proj\u00e9ct", "\xff"]
 
 @pytest.mark.parametrize("limit", [1, 2, 1000])
 async def test_projects_come_in_pages(api, limit):
-    await api.catalog.put_statistics(PROJECT, [sums(PROJECT, name) for name in NAMES], since="", until=None)
+    await api.catalog.statistics.put(PROJECT, [sums(PROJECT, name) for name in NAMES], since="", until=None)
     found, path = [], f"/v1/statistics/projects?limit={limit}"
     while True:
         document = (await api.client.get(path)).json()
@@ -99,7 +99,7 @@ async def test_projects_come_in_pages(api, limit):
     ("written", "name"), [("-", ""), ("id:-", "-"), ("a%2Fb%20c", "a/b c"), ("proj%C3%A9ct", "proj\xc3\xa9ct")]
 )
 async def test_one_project(api, written, name):
-    await api.catalog.put_statistics(PROJECT, [sums(PROJECT, name), sums(PROJECT, "zz")], since="", until=None)
+    await api.catalog.statistics.put(PROJECT, [sums(PROJECT, name), sums(PROJECT, "zz")], since="", until=None)
     document = (await api.client.get(f"/v1/statistics/projects?project={written}")).json()
     assert [one["queues"] for one in document["projects"]] == [3]
     assert document["projects"][0]["project"] != "zz"
@@ -129,7 +129,7 @@ async def test_what_cannot_be_asked(api, query, named):
 
 async def test_an_age_is_never_negative(api):
     late = Statistics(PROJECT, "p", begun=NOW, ended=NOW + 5)
-    await api.catalog.put_statistics(PROJECT, [late], since="", until=None)
+    await api.catalog.statistics.put(PROJECT, [late], since="", until=None)
     assert (await api.client.get("/v1/statistics/projects")).json()["projects"][0]["age"] == 0
 
 
@@ -146,7 +146,7 @@ async def test_partitions_are_shown_with_their_age(api, run):
     assert ended.out.count("not yet computed") == 2
     await save(api, Walk(begun=NOW - 300))
     assert "and does so since 2023-11-14T22:18:20" in (await run("stats", "partitions")).err
-    await api.catalog.put_statistics(PARTITION, [sums(PARTITION, "p1")], since="", until=None)
+    await api.catalog.statistics.put(PARTITION, [sums(PARTITION, "p1")], since="", until=None)
     ended = await run("stats", "partitions")
     assert "3 min ago" in ended.out
     assert "not yet computed" in ended.out
@@ -165,7 +165,7 @@ async def test_partitions_are_shown_with_their_age(api, run):
 
 
 async def test_projects_are_shown_to_the_limit(api, run):
-    await api.catalog.put_statistics(PROJECT, [sums(PROJECT, name) for name in NAMES], since="", until=None)
+    await api.catalog.statistics.put(PROJECT, [sums(PROJECT, name) for name in NAMES], since="", until=None)
     ended = await run("stats", "projects", "--limit", "2", "-f", "json")
     assert [one["project"] for one in ended.json] == [None, "-"]
     assert "--marker id:-" in ended.err

@@ -23,7 +23,7 @@ async def test_a_tenant_is_set_and_unset(api):
     assert (await api.client.put("/v1/tenants/a", json={"spread": 3, "pinned": "p"})).status_code == 204
     assert (await api.client.get("/v1/tenants/a")).json() == {"project": "a", "spread": 3, "pinned": "p", "set": True}
     assert (await api.client.put("/v1/tenants/a", json={"spread": 2})).status_code == 204
-    assert await api.catalog.get_tenant("a") == Tenant("a", 2)
+    assert await api.catalog.tenants.get("a") == Tenant("a", 2)
     for _ in range(2):
         assert (await api.client.delete("/v1/tenants/a")).status_code == 204
     assert (await api.client.get("/v1/tenants/a")).json()["set"] is False
@@ -46,15 +46,15 @@ async def test_an_invalid_tenant_is_400_and_names_the_member(api, method, body, 
     response = await api.client.request(method, "/v1/tenants/a", json=body)
     assert response.status_code == 400
     assert response.json()["description"].startswith(f"{member}: ")
-    assert await api.catalog.get_tenant("a") is None
+    assert await api.catalog.tenants.get("a") is None
 
 
 async def test_what_a_change_does_not_name_stays_as_it_is(api):
     assert (await api.client.patch("/v1/tenants/a", json={"spread": 3})).status_code == 204
     assert (await api.client.patch("/v1/tenants/a", json={"pinned": "p"})).status_code == 204
-    assert await api.catalog.get_tenant("a") == Tenant("a", 3, "p")
+    assert await api.catalog.tenants.get("a") == Tenant("a", 3, "p")
     assert (await api.client.patch("/v1/tenants/a", json={"pinned": None})).status_code == 204
-    assert await api.catalog.get_tenant("a") == Tenant("a", 3)
+    assert await api.catalog.tenants.get("a") == Tenant("a", 3)
 
 
 async def test_a_change_of_nothing_is_400(api):
@@ -76,7 +76,7 @@ async def test_a_change_of_nothing_is_400(api):
 )
 async def test_projects_of_all_spellings(api, path, stored, shown):
     assert (await api.client.put(f"/v1/tenants/{path}", json={"spread": 5})).status_code == 204
-    assert await api.catalog.get_tenant(stored) == Tenant(stored, 5)
+    assert await api.catalog.tenants.get(stored) == Tenant(stored, 5)
     assert (await api.client.get(f"/v1/tenants/{path}")).json()["project"] == shown
 
 
@@ -92,7 +92,7 @@ async def test_a_slash_that_is_not_encoded_is_another_path(api):
 async def test_tenants_are_listed_in_pages_and_by_pin_and_spread(api):
     await put_partition(api.catalog, "q")
     for tenant in (Tenant("", pinned="p"), Tenant("-", 2), Tenant("a/b", 2, "q"), Tenant("\u00c3\u00a9", pinned="p")):
-        await api.catalog.put_tenant(tenant)
+        await api.catalog.tenants.put(tenant)
     found, path = [], "/v1/tenants?limit=1"
     while page := (await api.client.get(path)).json()["tenants"]:
         found += page

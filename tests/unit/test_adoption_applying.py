@@ -27,6 +27,7 @@ from marconi_proxy.upstream.exchange import Call
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey as Key
 from partition.model.subscription import NewSubscription
+from tests.catalog_wraps import Instead
 from tests.unit.node_upstream import CLIENT, Given, Nodes, nodes
 from tests.unit.test_partition_client_inventory import FakeClock
 
@@ -66,7 +67,7 @@ class Stage:
         await self.nodes.nodes[name].storage.post(key, new, CLIENT)
 
     async def placement(self, queue: str, project: str = P) -> Placement:
-        found = await self.catalog.get_placement(QueueKey(project, queue))
+        found = await self.catalog.placements.get(QueueKey(project, queue))
         assert found is not None
         return found
 
@@ -75,7 +76,7 @@ class Stage:
         segments = members.pop("segments", (Segment(0, partition, queue),))
         state = members.pop("state", PlacementState.OPEN)
         placed = Placement(P, queue, 1, state, segments, born="front-door", **members)
-        await self.catalog.insert_placement(placed)
+        await self.catalog.placements.insert(placed)
         return placed
 
     async def on(self, queue: str) -> list[tuple[int, str, bool]]:
@@ -86,7 +87,7 @@ class Stage:
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with nodes(tmp_path, "north", "south") as here, _catalog(tmp_path) as catalog:
         for name in ("north", "south"):
-            await catalog.insert_partition(here.partition(name, inventory=f"http://{name}:8890"))
+            await catalog.partitions.insert(here.partition(name, inventory=f"http://{name}:8890"))
         yield Stage(here, catalog, tmp_path)
 
 
@@ -134,7 +135,7 @@ async def test_what_is_gone_is_not_placed(stage: Stage) -> None:
     plan = await stage.plan()
     await stage.nodes.nodes["north"].storage.delete_queue(Key(P, "a"))
     assert (await stage.apply(plan)).outcomes == {ADOPTED: 1, Outcome.GONE: 1}
-    assert await stage.catalog.get_placement(QueueKey(P, "a")) is None
+    assert await stage.catalog.placements.get(QueueKey(P, "a")) is None
 
 
 async def test_what_the_front_door_placed_there_is_there(stage: Stage) -> None:
@@ -172,7 +173,7 @@ async def test_what_was_adopted_may_be_moved_before_the_plan_is_applied_again(
     plan = await stage.plan()
     await stage.apply(plan)
     placed = await stage.placement("a")
-    await stage.catalog.replace_placement(replace(placed, epoch=2, segments=(Segment(1, "south", "a"),)))
+    await stage.catalog.placements.replace(replace(placed, epoch=2, segments=(Segment(1, "south", "a"),)))
     if not left:
         await stage.nodes.nodes["north"].storage.delete_queue(Key(P, "a"))
     assert (await stage.apply(plan)).outcomes == {THERE: 1 + len(others)}
@@ -182,7 +183,7 @@ async def test_what_was_adopted_may_be_moved_before_the_plan_is_applied_again(
 async def test_what_a_move_is_about_to_delete_is_not_adopted(stage: Stage, others: tuple[str, ...]) -> None:
     await stage.nodes.put("north", P, "a", *others)
     plan = await stage.plan()
-    await stage.catalog.insert_move(Move("m", P, "a", "north", "south", MoveState.RETIRED))
+    await stage.catalog.moves.insert(Move("m", P, "a", "north", "south", MoveState.RETIRED))
     summary = await stage.apply(plan)
     assert summary.outcomes == Counter({Outcome.CONFLICT: 1, ADOPTED: len(others)})
     assert [why for _, _, why in summary.conflicts] == ["move m is about to delete it, for the queue was deleted"]
@@ -243,7 +244,7 @@ async def test_a_partition_that_is_down_stops_it_and_what_is_done_stays(stage: S
 async def test_a_partition_that_was_removed_stops_it(stage: Stage) -> None:
     await stage.nodes.put("north", P, "a")
     plan = await stage.plan()
-    await stage.catalog.remove_partition("north")
+    await stage.catalog.partitions.remove("north")
     with pytest.raises(Stopped, match="partition north is not registered any more"):
         await stage.apply(plan)
 
@@ -291,7 +292,7 @@ async def test_a_source_whose_dead_letters_went_elsewhere_meanwhile_is_a_conflic
     await stage.place("d", "south")
     summary = await stage.apply(plan)
     assert [why for _, _, why in summary.conflicts] == ["d, which takes its dead letters, is on south by now"]
-    assert await stage.catalog.get_placement(QueueKey(P, "a")) is None
+    assert await stage.catalog.placements.get(QueueKey(P, "a")) is None
 
 
 # -- several places ----------------------------------------------------------------------------------------------------
@@ -308,7 +309,7 @@ async def test_a_chain_is_read_from_the_oldest_and_suspended(stage: Stage) -> No
     assert (summary.outcomes, summary.chains, summary.retiring) == ({ADOPTED: 1}, 1, 0)
     assert await stage.on("a") == [(0, "north", True), (1, "south", False)]
     placement = await stage.placement("a")
-    move = await stage.catalog.get_move(str(placement.move))
+    move = await stage.catalog.moves.get(str(placement.move))
     assert move is not None
     assert (move.state, move.source, move.target, move.born) == (
         MoveState.SUSPENDED,
@@ -321,23 +322,19 @@ async def test_a_chain_is_read_from_the_oldest_and_suspended(stage: Stage) -> No
     assert (await stage.apply(plan)).outcomes == {THERE: 1}
     retired = await stage.apply(plan, retire=True)
     assert (retired.outcomes, retired.retiring) == ({THERE: 1}, 1)
-    assert (await stage.catalog.get_move(move.id)).state is MoveState.DRAINING  # type: ignore[union-attr]
+    assert (await stage.catalog.moves.get(move.id)).state is MoveState.DRAINING  # type: ignore[union-attr]
     assert (await stage.apply(plan, retire=True)).retiring == 0
     again = await stage.plan()
     assert (again.singles, again.conflicts) == (0, 0)
 
 
-class WithoutMoves:
-    """A catalog that is gone when the first move is to be written."""
+def without_moves(catalog: Catalog) -> Any:
+    """Return a catalog that is gone when the first move is to be written."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._catalog, name)
-
-    async def insert_move(self, move: Move) -> None:
+    async def insert(move: Move) -> None:
         raise CatalogUnavailable("gone")
+
+    return Instead(catalog, moves=Instead(catalog.moves, insert=insert))
 
 
 async def test_a_chain_whose_move_was_never_written_gets_it_when_applied_again(stage: Stage) -> None:
@@ -345,12 +342,12 @@ async def test_a_chain_whose_move_was_never_written_gets_it_when_applied_again(s
         await stage.post(name, "a", 1)
     plan = await stage.plan()
     with pytest.raises(CatalogUnavailable):
-        await stage.apply(plan, catalog=WithoutMoves(stage.catalog))  # type: ignore[arg-type]
+        await stage.apply(plan, catalog=without_moves(stage.catalog))
     placement = await stage.placement("a")
-    assert await stage.catalog.get_move(str(placement.move)) is None
+    assert await stage.catalog.moves.get(str(placement.move)) is None
     summary = await stage.apply(plan)
     assert (summary.outcomes, summary.chains) == ({THERE: 1}, 1)
-    assert await stage.catalog.get_move(str(placement.move)) is not None
+    assert await stage.catalog.moves.get(str(placement.move)) is not None
 
 
 async def test_a_chain_that_was_retired_is_not_made_again(stage: Stage) -> None:
@@ -359,7 +356,7 @@ async def test_a_chain_that_was_retired_is_not_made_again(stage: Stage) -> None:
     plan = await stage.plan()
     await stage.apply(plan)
     chain = await stage.placement("a")
-    await stage.catalog.replace_placement(replace(chain, epoch=2, segments=chain.segments[1:], move=None))
+    await stage.catalog.placements.replace(replace(chain, epoch=2, segments=chain.segments[1:], move=None))
     assert (await stage.apply(plan, retire=True)).outcomes == {THERE: 1}
     assert len((await stage.placement("a")).segments) == 1
 
@@ -372,7 +369,7 @@ async def test_two_may_apply_the_same_plan_at_the_same_time(stage: Stage) -> Non
     one, other = await asyncio.gather(stage.apply(plan), stage.apply(plan))
     total = one.outcomes + other.outcomes
     assert total == {ADOPTED: 21, THERE: 21}
-    assert len(await stage.catalog.list_moves(limit=10)) == 1
+    assert len(await stage.catalog.moves.find(limit=10)) == 1
 
 
 async def test_a_queue_that_is_deleted_and_made_anew_begins_another_life(stage: Stage) -> None:
@@ -386,11 +383,11 @@ async def test_a_queue_that_is_deleted_and_made_anew_begins_another_life(stage: 
         chain, single = await stage.placement("a"), await stage.placement("b")
         lives.append((chain.born, chain.move, single.born))
         for placement in (chain, single):
-            await stage.catalog.remove_placement(placement.key, placement.epoch, placement.born)
-        move = await stage.catalog.get_move(str(chain.move))
+            await stage.catalog.placements.remove(placement.key, placement.epoch, placement.born)
+        move = await stage.catalog.moves.get(str(chain.move))
         assert move is not None
         ended = LogEntry(0.0, MoveState.VOID, "the queue was deleted")
-        await stage.catalog.replace_move(move.entered(ended), None)
+        await stage.catalog.moves.replace(move.entered(ended), None)
     assert all(one != other for one, other in zip(*lives, strict=True))
 
 
@@ -408,7 +405,7 @@ async def test_rules_that_were_edited_are_kept_to(stage: Stage) -> None:
         await stage.post(name, "a", 1)
     await stage.plan()
     assert (await stage.apply(await edit(stage, rule="skip"))).outcomes == {Outcome.SKIPPED: 1}
-    assert await stage.catalog.get_placement(QueueKey(P, "a")) is None
+    assert await stage.catalog.placements.get(QueueKey(P, "a")) is None
     assert (await stage.apply(await edit(stage, rule="prefer", keep="north"))).outcomes == {ADOPTED: 1}
     assert await stage.on("a") == [(0, "north", False)]
 
@@ -454,11 +451,11 @@ async def test_what_changed_since_is_not_chained(stage: Stage, change: str) -> N
     placed = await stage.place("a", "south")
     plan = await stage.plan()
     if change == "deleted":
-        await stage.catalog.remove_placement(placed.key, 1, placed.born)
+        await stage.catalog.placements.remove(placed.key, 1, placed.born)
     elif change == "moved":
-        await stage.catalog.replace_placement(replace(placed, epoch=2, segments=(Segment(1, "south", "a"),)))
+        await stage.catalog.placements.replace(replace(placed, epoch=2, segments=(Segment(1, "south", "a"),)))
     else:
-        await stage.catalog.replace_placement(replace(placed, epoch=2, state=PlacementState.SEALING, move="m"))
+        await stage.catalog.placements.replace(replace(placed, epoch=2, state=PlacementState.SEALING, move="m"))
     summary = await stage.apply(plan)
     assert summary.outcomes == {Outcome.CONFLICT: 1}
     assert "since the plan was made" in summary.conflicts[0][2]
@@ -469,10 +466,10 @@ async def test_chains_wait_until_every_worker_can_serve_them(stage: Stage) -> No
     for name in ("north", "south"):
         await stage.post(name, "a", 1)
     plan = await stage.plan()
-    await stage.catalog.register_member(Member("old/1/boot", synced=True, capabilities=("chains-1",), lease=30.0))
+    await stage.catalog.members.register(Member("old/1/boot", synced=True, capabilities=("chains-1",), lease=30.0))
     with pytest.raises(Stopped, match="cannot serve a chain: member old/1/boot; nothing was done"):
         await stage.apply(plan)
-    assert await stage.catalog.list_placements(limit=10) == []
+    assert await stage.catalog.placements.find(limit=10) == []
 
 
 async def test_subscriptions_are_counted_and_left(stage: Stage) -> None:

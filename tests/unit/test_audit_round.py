@@ -34,6 +34,7 @@ from marconi_proxy.upstream.errors import Withdrawn
 from marconi_proxy.upstream.exchange import Guard
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey as Key
+from tests.catalog_wraps import Instead
 from tests.unit.node_upstream import CLIENT, Call, Given, Nodes, nodes
 from tests.unit.test_partition_client_inventory import FakeClock
 
@@ -97,7 +98,7 @@ class Stage:
         )
         given = {"state": PlacementState.OPEN, "born": f"born-{queue.removeprefix('~')}", "since": PAST} | members
         placement = Placement(project, queue, 1, segments=segments, **given)
-        await self.catalog.insert_placement(placement)
+        await self.catalog.placements.insert(placement)
         if made:
             for segment in segments:
                 mark = "~" if queue.startswith("~") else ""
@@ -117,7 +118,7 @@ class Stage:
         move = Move(
             f"move-{placement.queue[:50]}", *key, source, target, state, log=log, born=placement.born, **members
         )
-        await self.catalog.insert_move(move)
+        await self.catalog.moves.insert(move)
 
     async def post(self, name: str, queue: str, project: str = P) -> None:
         await self.nodes.nodes[name].storage.post(Key(project, queue), [NewMessage(300, '"x"', 0)], CLIENT)
@@ -131,7 +132,7 @@ class Stage:
         return dict(found.metadata)
 
     async def stored(self, queue: str) -> Placement | None:
-        return await self.catalog.get_placement(QueueKey(P, queue))
+        return await self.catalog.placements.get(QueueKey(P, queue))
 
 
 @pytest.fixture
@@ -142,8 +143,8 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         catalog = await open_catalog(uri)
         await catalog.init()
         for name in ("north", "south"):
-            await catalog.insert_partition(here.partition(name, inventory=f"http://{name}:8890"))
-        await catalog.insert_partition(here.partition("west"))
+            await catalog.partitions.insert(here.partition(name, inventory=f"http://{name}:8890"))
+        await catalog.partitions.insert(here.partition("west"))
         yield Stage(here, catalog, Clock(), conf)
         await catalog.close()
 
@@ -214,7 +215,7 @@ async def damage(stage: Stage, kind: str) -> tuple[str, str, str]:
             await stage.place(queue, "north", partition, move="lost")
         case "leftover":
             placed = await stage.place("left", "south", "north", made=False)
-            await stage.catalog.replace_placement(replace(placed, epoch=2, segments=placed.segments[1:]))
+            await stage.catalog.placements.replace(replace(placed, epoch=2, segments=placed.segments[1:]))
             await stage.nodes.put("north", P, "left")
             queue = hidden_name(P, "left", placed.born, 0)
             await stage.move(placed, MoveState.DONE, way=("south", "north"), facts={"touched": [[partition, queue]]})
@@ -308,7 +309,7 @@ async def test_what_looks_old_and_changes_while_it_is_watched_is_left_to_who_cha
     opened = replace(placed, epoch=2, state=PlacementState.OPEN, since=PAST + 1.0)
 
     async def go_on() -> None:
-        await stage.catalog.replace_placement(opened)
+        await stage.catalog.placements.replace(opened)
         await stage.nodes.put("north", P, "q")
 
     stage.clock.at_sleep = go_on
@@ -345,7 +346,7 @@ async def test_nothing_of_a_queue_that_is_moved_again_is_a_leftover_yet(stage: S
     await damage(stage, "leftover")
     placed = await stage.stored("left")
     assert placed is not None
-    await stage.catalog.insert_move(Move("again", P, "left", "north", "west", born=placed.born))
+    await stage.catalog.moves.insert(Move("again", P, "left", "north", "west", born=placed.born))
     assert await stage.kinds() == []
 
 
@@ -383,7 +384,7 @@ async def test_a_made_up_name_leads_to_its_queue_however_long_that_is(stage: Sta
     await stage.move(placed, MoveState.DONE, way=("south", "north"), facts={"touched": [["south", other]]})
     await stage.nodes.put("south", P, other)
     if gone:
-        await stage.catalog.remove_placement(placed.key, 1, placed.born)
+        await stage.catalog.placements.remove(placed.key, 1, placed.born)
         await stage.nodes.nodes["north"].storage.delete_queue(Key(P, other))
     # Of one that was cut off, nobody knows any more what it was called.
     kind = "orphan" if gone and length == 64 else "leftover"
@@ -395,7 +396,7 @@ async def test_a_made_up_name_leads_to_its_queue_however_long_that_is(stage: Sta
 async def test_a_repair_compares_with_what_was_found(stage: Stage) -> None:
     placement = await stage.place("ghost", "north", made=False)
     (finding,), _ = await stage.verify()
-    await stage.catalog.replace_placement(replace(placement, epoch=2))
+    await stage.catalog.placements.replace(replace(placement, epoch=2))
     said: list[str] = []
     repairing = stage.shop().repairing(lambda finding, text: said.append(text))
     assert await repairing.repair(finding) is Outcome.FAILED
@@ -407,14 +408,14 @@ async def test_a_repair_compares_with_what_was_found(stage: Stage) -> None:
 async def test_what_is_stranded_gets_a_move_that_is_suspended(stage: Stage, move: str | None) -> None:
     placement = await stage.place("q", "north", "west", "south", move=move)
     if move == "over":
-        await stage.catalog.insert_move(Move("over", P, "q", "north", "south", MoveState.DONE, born=placement.born))
+        await stage.catalog.moves.insert(Move("over", P, "q", "north", "south", MoveState.DONE, born=placement.born))
     assert await stage.repair() == {"q": Outcome.REPAIRED}
     now = await stage.stored("q")
     assert now is not None
     assert now.segments == placement.segments
     assert now.move is not None
     assert (now.move == "lost") == (move == "lost")
-    given = await stage.catalog.get_move(now.move)
+    given = await stage.catalog.moves.get(now.move)
     assert given is not None
     assert (given.state, given.source, given.toward, given.born) == (MoveState.SUSPENDED, "west", "south", now.born)
     # Clients may be writing directly to what it came from.
@@ -447,7 +448,7 @@ async def test_what_changes_at_each_look_is_not_said_to_be_right(stage: Stage) -
     async def changed_meanwhile(call: Call) -> Given:
         now = await stage.stored("ghost")
         assert now is not None
-        await stage.catalog.replace_placement(replace(now, epoch=now.epoch + 1))
+        await stage.catalog.placements.replace(replace(now, epoch=now.epoch + 1))
         return await inner(call)
 
     stage.nodes.handlers["http://north:8888"] = changed_meanwhile
@@ -506,11 +507,11 @@ async def test_a_ghost_that_is_being_deleted_while_it_is_made_leaves_no_orphan(s
     async def being_deleted(call: Call) -> Given:
         if call.method == b"PUT":
             deleting = replace(placement, epoch=2, state=PlacementState.DELETING, since=stage.clock.now())
-            await stage.catalog.replace_placement(deleting)
+            await stage.catalog.placements.replace(deleting)
         return await inner(call)
 
     async def deleted() -> None:
-        await stage.catalog.remove_placement(placement.key, 2, placement.born)
+        await stage.catalog.placements.remove(placement.key, 2, placement.born)
 
     stage.nodes.handlers["http://north:8888"] = being_deleted
     stage.clock.at_sleep = deleted
@@ -526,7 +527,7 @@ async def test_a_ghost_that_is_deleted_while_it_is_made_is_in_the_catalog_again(
 
     async def deleted_meanwhile(call: Call) -> Given:
         if call.method == b"PUT":
-            await stage.catalog.remove_placement(placement.key, 1, placement.born)
+            await stage.catalog.placements.remove(placement.key, 1, placement.born)
         return await inner(call)
 
     stage.nodes.handlers["http://north:8888"] = deleted_meanwhile
@@ -598,7 +599,7 @@ async def test_what_changes_all_the_time_is_looked_at_in_the_next_round(stage: S
     async def change() -> None:
         placement = await stage.stored("ghost")
         assert placement is not None
-        await stage.catalog.replace_placement(replace(placement, epoch=placement.epoch + 1))
+        await stage.catalog.placements.replace(replace(placement, epoch=placement.epoch + 1))
 
     stage.clock.meanwhile = change
     assert await stage.kinds() == []
@@ -613,7 +614,7 @@ async def test_a_change_within_a_look_makes_it_worthless(stage: Stage) -> None:
     async def changed_meanwhile(call: Call) -> Given:
         now = await stage.stored("ghost")
         assert now is not None
-        await stage.catalog.replace_placement(replace(placement, epoch=now.epoch + 1))
+        await stage.catalog.placements.replace(replace(placement, epoch=now.epoch + 1))
         return await inner(call)
 
     stage.nodes.handlers["http://north:8888"] = changed_meanwhile
@@ -623,8 +624,8 @@ async def test_a_change_within_a_look_makes_it_worthless(stage: Stage) -> None:
 
 async def test_that_a_mover_writes_down_how_far_it_has_come_changes_nothing(stage: Stage) -> None:
     await damage(stage, "foreign-writer")
-    (move,) = await stage.catalog.list_moves(project=P, limit=2)
-    held = await stage.catalog.take_move(move.id, "mover", 600.0)
+    (move,) = await stage.catalog.moves.find(project=P, limit=2)
+    held = await stage.catalog.moves.lock(move.id).acquire("mover", 600.0)
     assert held.holder is not None
     token = held.holder.token
     inner = stage.nodes.handlers["http://north:8888"]
@@ -633,9 +634,9 @@ async def test_that_a_mover_writes_down_how_far_it_has_come_changes_nothing(stag
     async def looked_at_meanwhile(call: Call) -> Given:
         nonlocal left
         left += 1
-        now = await stage.catalog.get_move(move.id)
+        now = await stage.catalog.moves.get(move.id)
         assert now is not None
-        await stage.catalog.replace_move(
+        await stage.catalog.moves.replace(
             replace(now, version=now.version + 1, facts={**now.facts, "left": left}), token
         )
         return await inner(call)
@@ -687,9 +688,9 @@ async def test_a_partition_that_goes_away_in_the_middle(stage: Stage) -> None:
 
 async def test_disabled_partitions_are_not_asked(stage: Stage) -> None:
     await stage.place("ghost", "north", made=False)
-    north = await stage.catalog.get_partition("north")
+    north = await stage.catalog.partitions.get("north")
     assert isinstance(north, Partition)
-    await stage.catalog.replace_partition(replace(north, state=PartitionState.DISABLED, version=2))
+    await stage.catalog.partitions.replace(replace(north, state=PartitionState.DISABLED, version=2))
     found, summary = await stage.verify()
     assert (found, summary.unseen) == ([], {"north": "it is disabled"})
 
@@ -700,19 +701,16 @@ async def test_a_partition_that_nobody_has_registered_is_told(stage: Stage) -> N
 
     real = stage.catalog
 
-    class Forgetful:
-        """A catalog that has lost a partition, as that of a store without foreign keys may; another is new to it."""
+    # A catalog that has lost a partition, as that of a store without foreign keys may; another is new to it.
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(real, name)
+    async def all_() -> list[Partition]:
+        return [one for one in await real.partitions.all() if one.name == "north"]
 
-        async def list_partitions(self) -> list[Partition]:
-            return [one for one in await real.list_partitions() if one.name == "north"]
+    async def get(name: str) -> Partition | None:
+        return None if name == "west" else await real.partitions.get(name)
 
-        async def get_partition(self, name: str) -> Partition | None:
-            return None if name == "west" else await real.get_partition(name)
-
-    stage = replace(stage, catalog=cast(Catalog, Forgetful()))
+    forgetful = Instead(real, partitions=Instead(real.partitions, all=all_, get=get))
+    stage = replace(stage, catalog=cast(Catalog, forgetful))
     found, summary = await stage.verify()
     assert (found, summary.unseen, summary.untold) == ([], {"west": "it is not registered"}, 1)
 

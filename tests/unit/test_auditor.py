@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from catalog.errors import AuditHeld, AuditNotHeld, CatalogUnavailable
+from catalog.errors import CatalogUnavailable, LockHeld, LockLost
 from catalog.model import Audit
 from marconi_proxy.audit.auditor import HOLD, LOOK, Auditor
 from marconi_proxy.audit.kinds import Kind
@@ -58,7 +58,7 @@ def world() -> World:
 async def test_what_a_round_found_is_kept_and_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
     begun = world.clock.now()
     assert await world.auditor().visit() == LOOK
-    found = world.store.audit
+    found = world.store.audit.value
     assert found == Audit(begun, world.clock.now(), None, 7, 1, 2, {"ghost": 1}, {"west": "away"})
     assert found.holder is None
     assert "ghost: p/q on north as q: open, and not there" in caplog.text
@@ -79,7 +79,7 @@ async def test_the_next_round_comes_after_the_interval(world: World) -> None:
 
 async def test_one_at_a_time(world: World) -> None:
     async def other() -> None:
-        with pytest.raises(AuditHeld):
+        with pytest.raises(LockHeld):
             await world.auditor("other").visit()
 
     world.meanwhile = other
@@ -94,7 +94,7 @@ async def test_another_auditor_that_has_just_started_knows_not_how_long_ago_it_w
     waits = []
     for seed in range(20):
         other = Auditor(MemoryCatalog(world.store), world.round, world.clock, random.Random(seed), "other", INTERVAL)
-        waits.append(other._due.left(world.store.audit.ended))
+        waits.append(other._due.left(world.store.audit.value.ended))
     assert min(waits) >= 0.0
     assert max(waits) <= INTERVAL
     assert max(waits) - min(waits) > INTERVAL / 2
@@ -102,13 +102,13 @@ async def test_another_auditor_that_has_just_started_knows_not_how_long_ago_it_w
 
 
 async def test_one_that_died_is_taken_over_when_it_was_watched_for_its_hold(world: World) -> None:
-    world.store.take_audit("dead", HOLD, None)
+    world.store.audit.acquire("dead", HOLD, None)
     auditor = world.auditor()
-    with pytest.raises(AuditHeld):
+    with pytest.raises(LockHeld):
         await auditor.visit()
     world.clock.set = 1e9
     await world.clock.sleep(HOLD)
-    with pytest.raises(AuditHeld):
+    with pytest.raises(LockHeld):
         await auditor.visit()
     await world.clock.sleep(1.0)
     await auditor.visit()
@@ -118,13 +118,13 @@ async def test_one_that_died_is_taken_over_when_it_was_watched_for_its_hold(worl
 async def test_who_has_lost_it_stops_and_keeps_nothing(world: World) -> None:
     async def lose() -> None:
         world.meanwhile = None
-        world.store.release_audit(world.store.audits)
-        world.store.take_audit("other", HOLD, None)
+        world.store.audit.release(world.store.audit.acquired)
+        world.store.audit.acquire("other", HOLD, None)
 
     world.meanwhile = lose
-    with pytest.raises(AuditNotHeld):
+    with pytest.raises(LockLost):
         await world.auditor().visit()
-    assert world.store.audit.ended is None
+    assert world.store.audit.value.ended is None
 
 
 async def test_a_round_that_fails_is_begun_anew(world: World) -> None:
@@ -135,9 +135,9 @@ async def test_a_round_that_fails_is_begun_anew(world: World) -> None:
     world.meanwhile = fail
     with pytest.raises(CatalogUnavailable):
         await world.auditor().visit()
-    assert world.store.audit.holder is None
+    assert world.store.audit.value.holder is None
     await world.auditor().visit()
-    assert (world.rounds, world.store.audit.queues) == (2, 7)
+    assert (world.rounds, world.store.audit.value.queues) == (2, 7)
 
 
 async def test_it_goes_on_whatever_happens(world: World) -> None:
@@ -149,6 +149,6 @@ async def test_it_goes_on_whatever_happens(world: World) -> None:
     while world.rounds < 3:
         await world.clock.sleep(1)
     world.meanwhile = None
-    while world.store.audit.ended is None:
+    while world.store.audit.value.ended is None:
         await world.clock.sleep(1)
     running.cancel()

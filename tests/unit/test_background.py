@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from catalog.errors import WalkHeld
+from catalog.errors import LockHeld
 from catalog.model import Holder
 from catalog.model.move import UNPROMISED_HOLD
 from catalog.unchanged import Unchanged
@@ -80,7 +80,7 @@ class Lock:
         self.clock.time += self.slow
         self.tries.append(over)
         if self.holder is not None and self.holder != over:
-            raise WalkHeld(self.holder)
+            raise LockHeld("the lock", self.holder)
         return "taken"
 
 
@@ -94,8 +94,8 @@ HOLDER = Holder("host/1/x", 7, 3, 15.0)
 
 async def tried(watched: Unchanged[str], lock: Lock) -> bool:
     try:
-        return await take_lock(watched, "lock", lock.take, WalkHeld) == "taken"
-    except WalkHeld:
+        return await take_lock(watched, "lock", lock.take) == "taken"
+    except LockHeld:
         return False
 
 

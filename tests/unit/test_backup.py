@@ -287,13 +287,13 @@ def of_schema_3(plan) -> list[bytes]:
 async def test_a_plan_of_a_backup_of_before_is_carried_over(catalog):
     counts = await load(catalog, stream(of_schema_3(OF_BEFORE)), AT, replace=False, seen=nothing)
     assert (counts["plan"], counts["planned_move"]) == (1, 0)
-    (plan,) = await catalog.list_plans(active=True, limit=9)
+    (plan,) = await catalog.plans.find(active=True, limit=9)
     progress = plan.progress
     assert (plan.size, plan.version, plan.hash) == (5, 8, OF_BEFORE["hash"])
     assert (progress.next, progress.ahead, progress.pending) == (1, (2, 3), (3,))
     assert (progress.counts, progress.pauses) == ({Outcome.DONE: 1, Outcome.FAILED: 1}, ((21.0, 1),))
     assert (progress.endings, progress.allowance, progress.note) == ((), 2.5, "a note")
-    moves = await catalog.list_planned_moves("plan-1", limit=9)
+    moves = await catalog.planned_moves.find("plan-1", limit=9)
     assert [move.group for move in moves] == [None, (1, 2), (1, 2), None, None]
     assert [move.ending for move in moves] == [
         Ending(0, Outcome.DONE, "", 21.0),
@@ -317,7 +317,7 @@ def test_a_plan_of_a_backup_of_before_that_was_changed_is_refused():
 
 
 async def test_what_is_wrong_at_once_changes_nothing(catalog):
-    await catalog.insert_partition(partition("p1"))
+    await catalog.partitions.insert(partition("p1"))
     before = await exported(catalog)
     with pytest.raises(BadBackup):
         await load(catalog, stream(damaged(0, weight=-1)), AT, replace=True, seen=nothing)
@@ -326,13 +326,11 @@ async def test_what_is_wrong_at_once_changes_nothing(catalog):
     assert await exported(catalog) == before
 
 
-class Unreachable(MemoryCatalog):
-    async def begin_load(self, *, replace: bool) -> str:
+async def test_nobody_knows_how_far_an_emptying_went_that_was_not_answered(catalog, monkeypatch):
+    async def begin_load(*, replace: bool) -> str:
         raise CatalogUnavailable("it cannot be reached")
 
-
-async def test_nobody_knows_how_far_an_emptying_went_that_was_not_answered():
-    catalog = Unreachable(Store(lambda: 1700000000.0))
+    monkeypatch.setattr(catalog.backups, "begin_load", begin_load)
     with pytest.raises(HalfLoaded, match="may have been emptied") as caught:
         await load(catalog, stream(backup()), AT, replace=True, seen=nothing)
     assert not caught.value.emptied
@@ -374,11 +372,11 @@ class Watch:
 
     async def ordered(self, id_, holder=None, seconds=15.0):
         for name in ("p1", "p2"):
-            await self.catalog.insert_partition(partition(name))
-        await self.catalog.insert_placement(placement("orders", "p1"))
-        await self.catalog.insert_move(move(id_))
+            await self.catalog.partitions.insert(partition(name))
+        await self.catalog.placements.insert(placement("orders", "p1"))
+        await self.catalog.moves.insert(move(id_))
         if holder is not None:
-            await self.catalog.take_move(id_, holder, seconds)
+            await self.catalog.moves.lock(id_).acquire(holder, seconds)
 
 
 @pytest.fixture
@@ -394,60 +392,60 @@ async def test_where_nothing_is_registered_there_is_nothing_to_wait_for(watch):
 
 
 async def test_those_that_were_killed_are_removed_when_they_were_watched_for_what_they_promised(watch):
-    await watch.catalog.register_member(Member("dead", lease=30.0))
-    await watch.catalog.register_member(Member("dead sooner", lease=5.0))
+    await watch.catalog.members.register(Member("dead", lease=30.0))
+    await watch.catalog.members.register(Member("dead sooner", lease=5.0))
     await watch.ordered("m-1", "mover", 15.0)
     watch.clock.set = 1e9  # however long ago they renewed by any clock on the wall
     await watch.let_lapse()
-    assert await watch.catalog.list_members() == []
-    assert (await watch.catalog.get_move("m-1")).holder is None
+    assert await watch.catalog.members.all() == []
+    assert (await watch.catalog.moves.get("m-1")).holder is None
     assert 30.0 < watch.clock.slept < 33.0
     assert watch.left[0] == 30.0
     assert watch.left == sorted(watch.left, reverse=True)
-    await watch.catalog.begin_load(replace=True)
+    await watch.catalog.backups.begin_load(replace=True)
 
 
 async def test_a_worker_that_lives_ends_the_wait_and_nothing_is_removed(watch):
     for name in ("lives", "dead"):
-        await watch.catalog.register_member(Member(name, lease=30.0))
-    watch.meanwhile[3.0] = lambda: watch.catalog.renew_member(Member("lives", 1, lease=30.0))
+        await watch.catalog.members.register(Member(name, lease=30.0))
+    watch.meanwhile[3.0] = lambda: watch.catalog.members.renew(Member("lives", 1, lease=30.0))
     await watch.let_lapse()
     assert watch.clock.slept < 5.0
-    assert len(await watch.catalog.list_members()) == 2
+    assert len(await watch.catalog.members.all()) == 2
 
 
 async def test_a_mover_that_lives_ends_the_wait(watch):
     await watch.ordered("m-1", "mover")
-    watch.meanwhile[3.0] = lambda: watch.catalog.renew_move("m-1", 1, 15.0)
+    watch.meanwhile[3.0] = lambda: watch.catalog.moves.lock("m-1").renew(1, 15.0)
     await watch.let_lapse()
     assert watch.clock.slept < 5.0
-    assert (await watch.catalog.get_move("m-1")).holder.name == "mover"
+    assert (await watch.catalog.moves.get("m-1")).holder.name == "mover"
 
 
 async def test_a_worker_that_registers_meanwhile_ends_the_wait(watch):
-    await watch.catalog.register_member(Member("dead", lease=30.0))
-    watch.meanwhile[3.0] = lambda: watch.catalog.register_member(Member("new", lease=30.0))
+    await watch.catalog.members.register(Member("dead", lease=30.0))
+    watch.meanwhile[3.0] = lambda: watch.catalog.members.register(Member("new", lease=30.0))
     await watch.let_lapse()
     assert watch.clock.slept < 5.0
-    assert len(await watch.catalog.list_members()) == 2
+    assert len(await watch.catalog.members.all()) == 2
 
 
 async def test_a_worker_that_signs_off_meanwhile_is_not_waited_for(watch):
-    await watch.catalog.register_member(Member("stops", lease=30.0))
-    watch.meanwhile[3.0] = lambda: watch.catalog.remove_member("stops")
+    await watch.catalog.members.register(Member("stops", lease=30.0))
+    watch.meanwhile[3.0] = lambda: watch.catalog.members.remove("stops")
     await watch.let_lapse()
     assert watch.clock.slept < 5.0
-    assert await watch.catalog.list_members() == []
+    assert await watch.catalog.members.all() == []
 
 
 async def test_a_worker_that_renews_just_before_it_is_removed_stays(watch):
-    await watch.catalog.register_member(Member("late", lease=30.0))
-    expire = watch.catalog.expire_member
+    await watch.catalog.members.register(Member("late", lease=30.0))
+    expire = watch.catalog.members.expire
 
     async def renewed(member):
-        await watch.catalog.renew_member(Member("late", 1, lease=30.0))
+        await watch.catalog.members.renew(Member("late", 1, lease=30.0))
         return await expire(member)
 
-    watch.catalog.expire_member = renewed
+    watch.catalog.members.expire = renewed
     await watch.let_lapse()
-    assert len(await watch.catalog.list_members()) == 1
+    assert len(await watch.catalog.members.all()) == 1

@@ -45,7 +45,7 @@ async def test_records_of_ended_moves_are_there_beforehand(tmp_path: Path) -> No
     catalog = await open_catalog(uri)
     try:
         await catalog.check()
-        assert len(await catalog.list_moves(states=FINISHED_STATES, limit=2 * BATCH)) == BATCH + 1
+        assert len(await catalog.moves.find(states=FINISHED_STATES, limit=2 * BATCH)) == BATCH + 1
     finally:
         await catalog.close()
 
@@ -62,14 +62,14 @@ async def test_a_crowd_acknowledges_what_it_is_shown(
     attending = asyncio.create_task(Crowd(3, 15.0).attend(uri))
     try:
         async with asyncio.timeout(PATIENCE):
-            while len(await catalog.list_members()) < 3:  # noqa: ASYNC110 - the store rings no bell
+            while len(await catalog.members.all()) < 3:  # noqa: ASYNC110 - the store rings no bell
                 await asyncio.sleep(0.01)
-            await catalog.insert_partition(partition("p1"))
+            await catalog.partitions.insert(partition("p1"))
             opened = placement("q")
-            await catalog.insert_placement(opened)
+            await catalog.placements.insert(opened)
             sealed = seal(opened, "m1", 0.0, 4)
-            await catalog.replace_placement(sealed)
-            while any(member.acks != {sealed.seal} for member in await catalog.list_members()):  # noqa: ASYNC110
+            await catalog.placements.replace(sealed)
+            while any(member.acks != {sealed.seal} for member in await catalog.members.all()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     finally:
         await ended([attending])

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from catalog.errors import (
     Conflict,
+    LockHeld,
+    LockLost,
     MoveConflict,
-    MoveHeld,
-    MoveNotHeld,
     MoveUnderWay,
     PartitionConflict,
     PartitionInUse,
@@ -589,8 +589,8 @@ def test_topics_sort_after_all_queues() -> None:
         (MoveConflict("m-1", None), "^no move m-1$"),
         (MoveConflict("m-1", MOVE), "m-1 was changed"),
         (MoveUnderWay(MOVE), "move m-1 to p2 is planned"),
-        (MoveHeld("m-1", Holder("host/1/boot", 1)), "m-1 is held by host/1/boot"),
-        (MoveNotHeld("m-1", 7), "m-1 is not held under token 7 any more"),
+        (LockHeld("move m-1", Holder("host/1/boot", 1)), "m-1 is held by host/1/boot"),
+        (LockLost("move m-1", 7), "m-1 is not held under token 7 any more"),
         (PlanConflict("plan-1", None), "^no plan plan-1$"),
         (PlanConflict("plan-1", PLAN), "plan-1 was changed"),
     ],

@@ -108,7 +108,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         for n, one in enumerate(partitions):
             await stack.enter_async_context(one.host)
-            await catalog.insert_partition(partition(f"p{n}", one.host.url))
+            await catalog.partitions.insert(partition(f"p{n}", one.host.url))
         directory = Directory(
             catalog, lambda opened: Upstream(opened, pool, Limits(deadline=PATIENCE), random.Random(1)), cache_size=10
         )

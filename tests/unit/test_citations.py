@@ -288,7 +288,7 @@ def test_wrong_citation_is_found(citation: str) -> None:
         "``setup.cfg``",
         "``etc/*.conf.sample``",
         "``test_citations``",
-        "``moving.protocol.fence``",
+        "``fencing.fence``",
         "``upstream.exchange.Guard``",
         "``route.ROUTES``",
         "``Catalog.watch``",

@@ -240,7 +240,7 @@ async def test_placements_are_listed_across_pages(run, api, monkeypatch):
 
 
 async def test_placements_are_listed_and_counted_by_region_and_state(run, api):
-    await api.catalog.insert_partition(Partition("p", ("http://p:8888",), region="\u00fcber"))
+    await api.catalog.partitions.insert(Partition("p", ("http://p:8888",), region="\u00fcber"))
     await put_partition(api.catalog, "q")
     for queue, partition in [("a", "p"), ("b", "p"), ("c", "q")]:
         await put_placement(api.catalog, "project", queue, partition)
@@ -303,7 +303,7 @@ def test_the_default_admin_url():
 async def test_tenants_are_listed_by_pin_and_spread(run, api):
     await put_partition(api.catalog, "p")
     for tenant in (Tenant("", pinned="p"), Tenant("a", 3), Tenant("b", 3, "p")):
-        await api.catalog.put_tenant(tenant)
+        await api.catalog.tenants.put(tenant)
     ended = await run("tenant", "list", "-f", "json")
     assert ended.json == [
         {"project": None, "spread": 1, "pinned": "p"},
@@ -322,7 +322,7 @@ async def test_a_cordon_names_tenants_that_are_pinned_there_or_pins_them_elsewhe
     for name in ("p", "q"):
         await put_partition(api.catalog, name)
     for project in ("", "a", *(f"t{n}" for n in range(12))):
-        await api.catalog.put_tenant(Tenant(project, pinned="p"))
+        await api.catalog.tenants.put(Tenant(project, pinned="p"))
     ended = await run("partition", "cordon", "p", "-f", "value", "-c", "state")
     assert (ended.status, ended.out) == (0, "cordoned\n")
     assert "New queues of tenants that are pinned to p are refused now: -, a, t0, t1, t10, t11, t2, " in ended.err
@@ -333,17 +333,17 @@ async def test_a_cordon_names_tenants_that_are_pinned_there_or_pins_them_elsewhe
     ended = await run("partition", "cordon", "p", "--repin", "q")
     assert ended.status == 0
     assert ended.err.startswith("Tenants pinned to q instead of p: 14.\nPartition p is cordoned.\nNext: ")
-    assert len(await api.catalog.list_tenants(pinned="q", limit=99)) == 14
+    assert len(await api.catalog.tenants.find(pinned="q", limit=99)) == 14
 
 
 async def test_a_partition_that_tenants_are_pinned_to_is_deleted_with_their_pins_changed(run, api):
     for name in ("p", "q"):
         await put_partition(api.catalog, name)
-    await api.catalog.put_tenant(Tenant("a", pinned="p"))
+    await api.catalog.tenants.put(Tenant("a", pinned="p"))
     ended = await run("partition", "delete", "p")
     assert ended.status == 3
     assert "tenant a is pinned to it" in ended.err
     ended = await run("partition", "delete", "p", "--repin", "q")
     assert ended.status == 0
     assert ended.err.startswith("Tenants pinned to q instead of p: 1.\nThere is no partition p any more.")
-    assert (await api.catalog.get_tenant("a")).pinned == "q"
+    assert (await api.catalog.tenants.get("a")).pinned == "q"

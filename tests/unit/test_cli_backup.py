@@ -20,7 +20,8 @@ from catalog import open_catalog
 from catalog.backup import importing
 from catalog.errors import CatalogUnavailable, LoadUnfinished
 from catalog.model import Member
-from catalog.sqlite.driver import SQLiteCatalog
+from catalog.sqlite.backups import SQLiteBackups
+from catalog.sqlite.members import SQLiteMembers
 from marconi_proxy.cli.bars import CountBar
 from marconi_proxy.cli.counting import CountLines
 from marconi_proxy.cli.main import main
@@ -55,8 +56,8 @@ def uri(tmp_path):
     uri = f"sqlite:///{tmp_path}/catalog.db"
 
     async def fill(catalog):
-        await catalog.insert_partition(partition("p1"))
-        await catalog.insert_placements([placement(f"queue-{n:04}") for n in range(1200)])
+        await catalog.partitions.insert(partition("p1"))
+        await catalog.placements.insert_many([placement(f"queue-{n:04}") for n in range(1200)])
 
     do(uri, fill)
     return uri
@@ -79,7 +80,7 @@ def backup(uri, tmp_path, capsys):
 
 
 def count(uri):
-    return do(uri, lambda catalog: catalog.count_placements())
+    return do(uri, lambda catalog: catalog.placements.count())
 
 
 def test_a_backup_is_a_file_for_its_owner_and_fills_another_catalog(backup, other, tmp_path, capsys):
@@ -96,7 +97,7 @@ def test_a_backup_is_a_file_for_its_owner_and_fills_another_catalog(backup, othe
 
 
 def test_a_catalog_that_is_not_empty_is_left_alone_unless_it_is_replaced(backup, uri, capsys):
-    do(uri, lambda catalog: catalog.insert_placement(ORDERS))
+    do(uri, lambda catalog: catalog.placements.insert(ORDERS))
     assert main(["catalog", "import", "--catalog", uri, str(backup)]) == 3
     err = capsys.readouterr().err
     assert "not empty: it has partitions, placements; --replace removes that first. Nothing was changed." in err
@@ -106,14 +107,14 @@ def test_a_catalog_that_is_not_empty_is_left_alone_unless_it_is_replaced(backup,
 
 
 def test_not_while_workers_serve(backup, uri, capsys, monkeypatch):
-    do(uri, lambda catalog: catalog.register_member(Member("host/1/boot", lease=30.0)))
-    listed, beats = SQLiteCatalog.list_members, itertools.count(1)
+    do(uri, lambda catalog: catalog.members.register(Member("host/1/boot", lease=30.0)))
+    listed, beats = SQLiteMembers.all, itertools.count(1)
 
     async def renewed(self):
-        await self.renew_member(Member("host/1/boot", next(beats), lease=30.0))
+        await self.renew(Member("host/1/boot", next(beats), lease=30.0))
         return await listed(self)
 
-    monkeypatch.setattr(SQLiteCatalog, "list_members", renewed)
+    monkeypatch.setattr(SQLiteMembers, "all", renewed)
     assert main(["catalog", "import", "--catalog", uri, "--replace", str(backup)]) == 3
     err = capsys.readouterr().err
     for words in (
@@ -127,9 +128,9 @@ def test_not_while_workers_serve(backup, uri, capsys, monkeypatch):
 
 def test_workers_that_were_killed_are_waited_for(backup, uri, capsys, monkeypatch):
     monkeypatch.setattr(importing, "_GLANCE", 0.01)
-    do(uri, lambda catalog: catalog.register_member(Member("host/1/boot", lease=0.2)))
+    do(uri, lambda catalog: catalog.members.register(Member("host/1/boot", lease=0.2)))
     assert main(["catalog", "import", "--catalog", uri, "--replace", str(backup)]) == 0
-    assert do(uri, lambda catalog: catalog.list_members()) == []
+    assert do(uri, lambda catalog: catalog.members.all()) == []
     assert count(uri) == 1200
 
 
@@ -153,7 +154,7 @@ def test_a_store_that_fails_in_the_middle_is_no_refusal(backup, other, monkeypat
     async def load(self, token, values):
         raise CatalogUnavailable("the disk is full")
 
-    monkeypatch.setattr(SQLiteCatalog, "load", load)
+    monkeypatch.setattr(SQLiteBackups, "load", load)
     assert main(["catalog", "import", "--catalog", other, str(backup)]) == 1
     err = capsys.readouterr().err
     assert "the disk is full" in err

@@ -21,7 +21,7 @@ from catalog.model import (
     Tenant,
     WholePlan,
 )
-from catalog.sqlite.driver import SQLiteCatalog
+from catalog.sqlite.moves import SQLiteMoves
 from marconi_proxy.admin import application
 from marconi_proxy.admin.members import Observed
 from marconi_proxy.admin.moves import Moves
@@ -96,7 +96,7 @@ def mover(api, *states):
     ahead = list(states)
 
     async def step():
-        (move,) = [m for m in await api.catalog.list_moves(limit=9) if not m.finished]
+        (move,) = [m for m in await api.catalog.moves.find(limit=9) if not m.finished]
         state = ahead.pop(0)
         reason = "it is so"
         if state in (MoveState.DRAINING, MoveState.DONE):
@@ -114,7 +114,7 @@ async def everything(api):
 
     async def step():
         await executor.round()
-        for move in await api.catalog.list_moves(limit=100):
+        for move in await api.catalog.moves.find(limit=100):
             if not move.finished:
                 await enter(api.catalog, move, MoveState.DONE, pause_ms=20.0)
 
@@ -130,7 +130,7 @@ async def test_a_queue_whose_older_places_are_not_empty_is_moved_once_more(run, 
     between(mover(api, MoveState.BACK_ARMED, MoveState.BACK_SEALING, MoveState.DRAINING))
     ended = await run("move", "start", "a", "q", "--to", "p3", "--wait", "switch")
     assert ended.status == 0, ended.err
-    (move,) = await api.catalog.list_moves(limit=9)
+    (move,) = await api.catalog.moves.find(limit=9)
     assert f"are not empty yet: move {move.id} goes on there" in ended.err
     assert "Writes go to p3." in ended.err
 
@@ -141,7 +141,7 @@ async def test_a_queue_that_is_not_sent_on_after_all_ends_with_the_reason(run, a
     await mover(api, MoveState.DRAINING)()
 
     async def step():
-        (move,) = await api.catalog.list_moves(limit=9)
+        (move,) = await api.catalog.moves.find(limit=9)
         if move.state is MoveState.BACK_PREPARING:
             await enter(api.catalog, move, MoveState.BACK_UNDOING, "p3 is on fire")
         else:
@@ -155,7 +155,7 @@ async def test_a_queue_that_is_not_sent_on_after_all_ends_with_the_reason(run, a
 async def test_a_move_is_ordered(run, api, between):
     ended = await run(*START, "--max-pause", "250", "-f", "json")
     assert ended.status == 0, ended.err
-    (move,) = await api.catalog.list_moves(limit=9)
+    (move,) = await api.catalog.moves.find(limit=9)
     assert ended.json["id"] == move.id
     assert (ended.json["project"], ended.json["state"], ended.json["target"]) == ("a", "planned", "p2")
     assert move.max_pause_ms == 250
@@ -187,7 +187,7 @@ async def test_a_dead_letter_queue_that_goes_along_is_waited_for_too(run, api, b
     ended = await run(*START, "--wait", "done")
     assert ended.status == 0
     assert "With it goes dead, of its dead-letter group" in ended.err
-    assert {m.state for m in await api.catalog.list_moves(limit=9)} == {MoveState.DONE}
+    assert {m.state for m in await api.catalog.moves.find(limit=9)} == {MoveState.DONE}
 
 
 @pytest.mark.parametrize("state", [MoveState.PAUSED, MoveState.UNDOING, MoveState.CANCELLED, MoveState.VOID])
@@ -202,7 +202,7 @@ async def test_why_a_move_does_not_come_to_the_switch_is_shown_meanwhile(run, ap
     ahead = iter([{"waits": "partition p2 does not answer"}])
 
     async def step():
-        (move,) = await api.catalog.list_moves(limit=9)
+        (move,) = await api.catalog.moves.find(limit=9)
         facts = next(ahead, None)
         if facts is None:
             await enter(api.catalog, move, MoveState.PAUSED, "failed 20 times in a row")
@@ -221,7 +221,7 @@ async def test_a_suspended_move_is_switched_but_will_not_be_done(run, api, betwe
         between(mover(api, MoveState.DRAINING, MoveState.SUSPENDED))
         ended = await run("move", "start", "a", {"switch": "q", "done": "r"}[wait], "--to", "p2", "--wait", wait)
         assert ended.status == status, ended.err
-        for move in await api.catalog.list_moves(limit=9):
+        for move in await api.catalog.moves.find(limit=9):
             if not move.finished:
                 await enter(api.catalog, move, MoveState.DONE)
 
@@ -236,7 +236,7 @@ async def test_looking_ends_in_time_with_4_and_the_move_goes_on(run, api, betwee
     between(nothing)
     ended = await run(*START, "--wait", "done", "--timeout", "5")
     assert ended.status == 4
-    (move,) = await api.catalog.list_moves(limit=9)
+    (move,) = await api.catalog.moves.find(limit=9)
     assert move.state is MoveState.PLANNED
     assert f"it goes on; look again with: marconi-proxy move watch {move.id}" in ended.err
 
@@ -249,7 +249,7 @@ async def test_ctrl_c_stops_looking_and_nothing_else(run, api, monkeypatch):
     ended = await run(*START, "--wait", "done")
     assert ended.status == 4
     assert "it goes on; look again with: marconi-proxy move watch " in ended.err
-    (move,) = await api.catalog.list_moves(limit=9)
+    (move,) = await api.catalog.moves.find(limit=9)
     assert move.state is MoveState.PLANNED
 
 
@@ -267,7 +267,7 @@ async def test_a_dry_run_changes_nothing(run, api, between):
     assert ended.json["would"] == ["hold writes"]
     assert "Nothing stands in the way, says catalog, partitions and workers." in ended.err
     assert "It would:\n  hold writes\n" in ended.err
-    assert await api.catalog.list_moves(limit=1) == []
+    assert await api.catalog.moves.find(limit=1) == []
 
 
 @pytest.mark.parametrize("how", [("--dry-run",), ("--wait", "switch"), ("--wait", "done")])
@@ -276,17 +276,17 @@ async def test_what_partitions_say_against_it_ends_with_3_and_nothing_is_ordered
     ended = await run(*START, *how)
     assert (ended.status, ended.out) == (3, "")
     assert "partition p2 does not answer" in ended.err
-    assert await api.catalog.list_moves(limit=1) == []
+    assert await api.catalog.moves.find(limit=1) == []
 
 
 @pytest.mark.parametrize("project", ["-", "id:-", "\udcff", "Gr\u00fc\u00dfe"])
 async def test_projects_of_all_spellings(run, api, between, project):
     stored = {"-": "", "id:-": "-", "\udcff": "\u00ff"}.get(project, "Gr\u00c3\u00bc\u00c3\u009fe")
-    placement = await api.catalog.get_placement(QueueKey("a", "q"))
-    await api.catalog.insert_placement(replace(placement, project=stored))
+    placement = await api.catalog.placements.get(QueueKey("a", "q"))
+    await api.catalog.placements.insert(replace(placement, project=stored))
     assert (await run("move", "start", project, "q", "--to", "p2")).status == 0
     assert (await run("move", "list", "--project", project, "-f", "json")).json[0]["queue"] == "q"
-    assert [m.project for m in await api.catalog.list_moves(limit=9)] == [stored]
+    assert [m.project for m in await api.catalog.moves.find(limit=9)] == [stored]
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ async def test_what_is_not_there_ends_with_1(run, between, arguments):
 
 async def test_a_move_is_shown_with_why_it_is_not_done_and_what_happened(run, api, between):
     move_id = (await run(*START, "-f", "json")).json["id"]
-    move = await api.catalog.get_move(move_id)
+    move = await api.catalog.moves.get(move_id)
     await enter(api.catalog, move, MoveState.DRAINING, "it is so", facts={"left": 3, "waits": "3 free on p1."})
     ended = await run("move", "show", move_id, "-f", "json")
     assert (ended.json["waits"], ended.json["can"], ended.json["left"]) == ("3 free on p1.", ["pause", "reverse"], 3)
@@ -368,12 +368,12 @@ async def test_operators_decide(run, api, between):
 async def test_where_writes_go_is_shown_everywhere(run, api, between):
     move_id = (await run(*START, "-f", "json")).json["id"]
     assert (await run("move", "show", move_id, "-f", "json")).json["writes_to"] == "p1"
-    move = await api.catalog.get_move(move_id)
+    move = await api.catalog.moves.get(move_id)
     await enter(api.catalog, move, MoveState.DRAINING, facts={"switched_to": "p2"})
     assert (await run("move", "list", "-f", "json")).json[0]["writes_to"] == "p2"
 
     async def back():
-        now = await api.catalog.get_move(move_id)
+        now = await api.catalog.moves.get(move_id)
         if now.toward == "p2":
             await enter(api.catalog, replace(now, toward="p1"), MoveState.BACK_SEALING)
         else:
@@ -390,7 +390,7 @@ async def test_where_writes_go_is_shown_everywhere(run, api, between):
 async def test_finished_moves_are_exported(run, api, between, tmp_path):
     proof = {"switched_at": 1.5}
     await run("move", "start", "a", "r", "--to", "p2")
-    done = await api.catalog.get_move((await run(*START, "-f", "json")).json["id"])
+    done = await api.catalog.moves.get((await run(*START, "-f", "json")).json["id"])
     await enter(api.catalog, done, MoveState.DONE, certificate=proof)
     path = tmp_path / "moves.jsonl"
     ended = await run("move", "export", "-o", str(path))
@@ -421,9 +421,9 @@ async def test_a_broken_export_leaves_the_file_as_it_was(run, api, between, tmp_
 async def test_a_certificate_is_shown(run, api, between):
     move_id = (await run(*START, "-f", "json")).json["id"]
     assert (await run("move", "certificate", move_id)).status == 1
-    move = await api.catalog.get_move(move_id)
+    move = await api.catalog.moves.get(move_id)
     proof = {"pause_ms": 12.5, "members": ["w"], "checks": [{"free": 0}]}
-    await api.catalog.replace_move(replace(move, version=2, state=MoveState.DONE, certificate=proof), None)
+    await api.catalog.moves.replace(replace(move, version=2, state=MoveState.DONE, certificate=proof), None)
     assert (await run("move", "certificate", move_id, "-f", "json")).json == proof
     assert '[{"free": 0}]' in (await run("move", "certificate", move_id)).out
 
@@ -459,7 +459,7 @@ async def test_a_move_that_waits_for_an_operator_is_not_watched_for_ever(run, ap
 
 async def test_an_admin_api_that_is_away_for_a_while_does_not_end_a_watch(run, api, between, monkeypatch):
     move_id = (await run(*START, "-f", "json")).json["id"]
-    get, calls = SQLiteCatalog.get_move, []
+    get, calls = SQLiteMoves.get, []
 
     async def shaky(self, which):
         calls.append(1)
@@ -468,7 +468,7 @@ async def test_an_admin_api_that_is_away_for_a_while_does_not_end_a_watch(run, a
         return await get(self, which)
 
     step = mover(api, *STATES)
-    monkeypatch.setattr(SQLiteCatalog, "get_move", shaky)
+    monkeypatch.setattr(SQLiteMoves, "get", shaky)
     between(step)
     assert (await run("move", "watch", move_id, "-f", "json")).json["state"] == "done"
     assert len(calls) > 3
@@ -491,13 +491,13 @@ async def test_a_tenant_moves_by_one_command(run, api, between):
     assert "Asks for 1 at a time of each partition and 10 begun per second; a mover does no more " in ended.err
     assert "Begins moves: at any time; stops after failures: 10." in ended.err
     assert "move tenant a to p2: 2/2 switched; done, 2 done; 0 messages left; pauses: median 20 ms" in ended.err
-    assert {p.queue for p in await api.catalog.list_placements(partitions=["p2"], limit=9)} == {"q", "r"}
+    assert {p.queue for p in await api.catalog.placements.find(partitions=["p2"], limit=9)} == {"q", "r"}
 
 
 async def test_a_tenants_new_queues_go_there_too_if_that_is_wanted(run, api, between):
     between(await everything(api))
     assert (await run(*TENANT, "--yes", "--pin")).status == 0
-    assert (await api.catalog.get_tenant("a")).pinned == "p2"
+    assert (await api.catalog.tenants.get("a")).pinned == "p2"
 
 
 @pytest.mark.parametrize(
@@ -507,9 +507,9 @@ async def test_nothing_is_pinned_by_a_command_that_moves_nothing(run, api, betwe
     monkeypatch.setattr("sys.stdin.isatty", lambda: False)
     if status == 3:
         for queue in ("q", "r"):
-            await api.catalog.remove_placement(QueueKey("a", queue), 1, BORN)
+            await api.catalog.placements.remove(QueueKey("a", queue), 1, BORN)
     assert (await run(*TENANT, "--pin", *arguments)).status == status
-    assert await api.catalog.get_tenant("a") is None
+    assert await api.catalog.tenants.get("a") is None
 
 
 async def test_interrupting_the_command_does_not_stop_the_plan_and_watch_picks_it_up(run, api, between, monkeypatch):
@@ -520,7 +520,7 @@ async def test_interrupting_the_command_does_not_stop_the_plan_and_watch_picks_i
         patch.setattr(watching, "nap", interrupt)
         ended = await run(*TENANT, "--yes")
     assert ended.status == 4
-    (plan,) = await api.catalog.list_plans(limit=9)
+    (plan,) = await api.catalog.plans.find(limit=9)
     assert plan.state is PlanState.RUNNING
     assert f"marconi-proxy move watch {plan.id}" in ended.err
     between(await everything(api))
@@ -539,7 +539,7 @@ async def test_a_plan_that_waits_for_an_operator_is_not_watched_for_ever(run, ap
     between(await everything(api))
     ended = await run("move", "watch", plan_id)
     assert ended.status == 3
-    (move,) = await api.catalog.list_moves(limit=9)
+    (move,) = await api.catalog.moves.find(limit=9)
     assert move.state is MoveState.DONE, "what is begun is followed to its end"
     assert f"is paused. Next: marconi-proxy plan resume {plan_id} or marconi-proxy plan stop {plan_id}" in ended.err
 
@@ -563,8 +563,8 @@ async def test_people_are_asked(run, api, between, monkeypatch, answer, status):
     ended = await run("partition", "drain", "p1", "--no-wait")
     assert ended.status == status
     assert "Carry it out? [y/N]" in ended.err
-    (plan,) = await api.catalog.list_plans(limit=9)
-    partition = await api.catalog.get_partition("p1")
+    (plan,) = await api.catalog.plans.find(limit=9)
+    partition = await api.catalog.partitions.get("p1")
     if status:
         assert (plan.state, partition.state) == (PlanState.STOPPED, PartitionState.ENABLED)
         assert "Partition p1 takes new queues again." in ended.err
@@ -576,11 +576,11 @@ async def test_people_are_asked(run, api, between, monkeypatch, answer, status):
 async def test_people_are_asked_also_if_there_is_nothing_to_move(run, api, between, monkeypatch, answer, status):
     monkeypatch.setattr("sys.stdin.isatty", lambda: answer is not None)
     monkeypatch.setattr("sys.stdin.readline", lambda: answer)
-    await api.catalog.put_tenant(Tenant("z", pinned="p3"))
+    await api.catalog.tenants.put(Tenant("z", pinned="p3"))
     ended = await run("partition", "drain", "p3", "--repin", "p2")
     assert ended.status == status, ended.err
     assert "There is nothing to move. Tenants that are pinned to p3 get pinned to p2.\n" in ended.err
-    partition, tenant = await api.catalog.get_partition("p3"), await api.catalog.get_tenant("z")
+    partition, tenant = await api.catalog.partitions.get("p3"), await api.catalog.tenants.get("z")
     if status:
         assert (partition.state, tenant.pinned) == (PartitionState.ENABLED, "p3")
         assert "Partition p3 takes new queues again." in ended.err
@@ -598,7 +598,7 @@ async def test_where_nobody_can_be_asked_nothing_is_moved(run, api, between, mon
     ended = await run(*TENANT)
     assert (ended.status, ended.out) == (2, "")
     assert "stdin is not a terminal; pass --yes" in ended.err
-    (plan,) = await api.catalog.list_plans(limit=9)
+    (plan,) = await api.catalog.plans.find(limit=9)
     assert plan.state is PlanState.STOPPED
 
 
@@ -610,7 +610,7 @@ async def test_a_partition_is_drained_and_then_deleted(run, api, between):
     assert ended.err.endswith("Next: marconi-proxy partition delete p1\n")
     assert (await run("partition", "show", "p1", "-f", "value", "-c", "state")).out == "drained\n"
     assert (await run("partition", "delete", "p1")).status == 0
-    assert {p.partition for p in await api.catalog.list_placements(limit=9)} == {"p3"}
+    assert {p.partition for p in await api.catalog.placements.find(limit=9)} == {"p3"}
 
 
 async def test_a_partition_that_is_not_empty_in_the_end_is_said_to_be(run, api, between):
@@ -623,15 +623,15 @@ async def test_a_partition_that_is_not_empty_in_the_end_is_said_to_be(run, api, 
 
 
 async def test_queues_are_called_by_their_projects(run, api, between):
-    q = await api.catalog.get_placement(QueueKey("a", "q"))
+    q = await api.catalog.placements.get(QueueKey("a", "q"))
     for project, queue, state in (("", "q", PlacementState.OPEN), ("Gr\u00c3\u00bc", "new", PlacementState.CREATING)):
-        await api.catalog.insert_placement(replace(q, project=project, queue=queue, state=state))
+        await api.catalog.placements.insert(replace(q, project=project, queue=queue, state=state))
     ended = await run("partition", "drain", "p1", "--to", "p2", "--yes", "--no-wait", "-f", "json")
     assert "    Gr\u00fc/new: it is being created" in ended.err
     ended = await run("plan", "show", ended.json["id"], "-f", "json")
     assert ended.json["queues"] == ["-/q:p1->p2", "a/q:p1->p2", "a/r:p1->p2"]
     for key in (("", "q"), ("a", "q"), ("a", "r")):
-        await api.catalog.remove_placement(QueueKey(*key), 1, BORN)
+        await api.catalog.placements.remove(QueueKey(*key), 1, BORN)
     ended = await run("partition", "drain", "p1", "--to", "p2", "--yes")
     assert ended.status == 3
     assert "nothing to move; Gr\u00fc/new: it is being created" in ended.err
@@ -642,11 +642,11 @@ async def test_a_region_with_a_partition_that_nothing_can_leave_is_not_said_to_b
     run, api, between, tmp_path, how
 ):
     for name in ("p1", "p2"):
-        partition = await api.catalog.get_partition(name)
-        await api.catalog.replace_partition(replace(partition, region="eu", version=partition.version + 1))
+        partition = await api.catalog.partitions.get(name)
+        await api.catalog.partitions.replace(replace(partition, region="eu", version=partition.version + 1))
     stuck = await place(api.catalog, "stuck", PlacementState.CREATING)
-    await api.catalog.remove_placement(stuck.key, 1, stuck.born)
-    await api.catalog.insert_placement(replace(stuck, segments=(replace(stuck.segments[0], partition="p2"),)))
+    await api.catalog.placements.remove(stuck.key, 1, stuck.born)
+    await api.catalog.placements.insert(replace(stuck, segments=(replace(stuck.segments[0], partition="p2"),)))
     if how == "command":
         arguments = ("region", "evacuate", "eu", "--yes")
     else:
@@ -661,7 +661,7 @@ async def test_a_region_with_a_partition_that_nothing_can_leave_is_not_said_to_b
     assert ended.status == 1
     assert "is done; 1 queue was left out; partition p2 still has 1 placement. Next: " in ended.err
     assert "All of it is moved" not in ended.err
-    states = {p.name: p.state for p in await api.catalog.list_partitions()}
+    states = {p.name: p.state for p in await api.catalog.partitions.all()}
     assert (states["p1"], states["p2"]) == (PartitionState.DRAINED, PartitionState.CORDONED)
 
 
@@ -677,21 +677,21 @@ async def test_an_empty_partition_is_drained_at_once(run, api, between):
     ended = await run("partition", "drain", "p3", "--yes")
     assert ended.status == 0
     assert "There is nothing to move." in ended.err
-    assert (await api.catalog.get_partition("p3")).state is PartitionState.DRAINED
+    assert (await api.catalog.partitions.get("p3")).state is PartitionState.DRAINED
 
 
 async def test_a_disabled_partition_that_is_empty_stays_disabled(run, api, between):
-    partition = await api.catalog.get_partition("p3")
+    partition = await api.catalog.partitions.get("p3")
     disabled = replace(partition, state=PartitionState.DISABLED, version=partition.version + 1)
-    await api.catalog.replace_partition(disabled)
+    await api.catalog.partitions.replace(disabled)
     assert (await run("partition", "drain", "p3", "--yes")).status == 0
-    assert (await api.catalog.get_partition("p3")).state is PartitionState.DISABLED
+    assert (await api.catalog.partitions.get("p3")).state is PartitionState.DISABLED
 
 
 @pytest.mark.parametrize("to", [("--to", "p1", "p3"), ("--to", "p1", "--to", "p3")])
 @pytest.mark.parametrize("command", [("partition", "drain", "p1"), ("rebalance",)])
 async def test_targets_are_named_together_or_one_by_one(run, api, between, command, to):
-    await api.catalog.put_tenant(Tenant("a", spread=3))
+    await api.catalog.tenants.put(Tenant("a", spread=3))
     ended = await run(*command, *to, "--dry-run", "-f", "json")
     assert ended.status == 0, ended.err
     assert ended.json["title"].endswith(" to p1, p3")
@@ -700,26 +700,26 @@ async def test_targets_are_named_together_or_one_by_one(run, api, between, comma
 async def test_a_drain_that_cannot_be_planned_lets_new_queues_in_again(run, api, between):
     ended = await run("partition", "drain", "p1", "--to", "p1", "--yes")
     assert ended.status == 3
-    assert (await api.catalog.get_partition("p1")).state is PartitionState.ENABLED
+    assert (await api.catalog.partitions.get("p1")).state is PartitionState.ENABLED
 
 
 async def test_a_region_is_evacuated(run, api, between):
     for name in ("p1", "p2"):
-        partition = await api.catalog.get_partition(name)
-        await api.catalog.replace_partition(replace(partition, region="eu", version=partition.version + 1))
+        partition = await api.catalog.partitions.get(name)
+        await api.catalog.partitions.replace(replace(partition, region="eu", version=partition.version + 1))
     between(await everything(api))
     ended = await run("region", "evacuate", "eu", "--yes")
     assert ended.status == 0, ended.err
-    assert {p.partition for p in await api.catalog.list_placements(limit=9)} == {"p3"}
-    assert (await api.catalog.get_partition("p1")).state is PartitionState.DRAINED
+    assert {p.partition for p in await api.catalog.placements.find(limit=9)} == {"p3"}
+    assert (await api.catalog.partitions.get("p1")).state is PartitionState.DRAINED
 
 
 async def test_a_rebalance_is_shown_and_carried_out(run, api, between):
-    await api.catalog.put_tenant(Tenant("a", spread=3))
+    await api.catalog.tenants.put(Tenant("a", spread=3))
     ended = await run("rebalance", "--dry-run", "-f", "json")
     assert (ended.status, ended.json["moves"], ended.json["state"]) == (0, 1, "planned")
     assert "Nothing was moved." in ended.err
-    assert await api.catalog.list_moves(limit=1) == []
+    assert await api.catalog.moves.find(limit=1) == []
     between(await everything(api))
     assert (await run("rebalance", "--yes")).status == 0
     ended = await run("rebalance", "--yes")
@@ -728,21 +728,21 @@ async def test_a_rebalance_is_shown_and_carried_out(run, api, between):
 
 
 async def test_a_rebalance_that_would_break_a_pin_needs_a_flag(run, api, between):
-    await api.catalog.put_tenant(Tenant("a", pinned="p1"))
+    await api.catalog.tenants.put(Tenant("a", pinned="p1"))
     ended = await run("rebalance", "--yes")
     assert ended.status == 3
     assert "tenant a is pinned to p1. Change that with marconi-proxy tenant set, give" in ended.err
-    assert await api.catalog.list_plans(limit=1) == []
+    assert await api.catalog.plans.find(limit=1) == []
     ended = await run("rebalance", "--break-pins", "--yes", "--no-wait", "-f", "json")
     assert (ended.status, ended.json["moves"]) == (0, 1)
     assert "  BREAKS pins and spreads of tenants: 1\n    a is pinned to p1\n" in ended.err
 
 
 async def test_what_a_rebalance_keeps_is_said(run, api, between):
-    await api.catalog.put_tenant(Tenant("a", pinned="p1"))
-    q = await api.catalog.get_placement(QueueKey("a", "q"))
-    await api.catalog.put_tenant(Tenant("b", spread=3))
-    await api.catalog.insert_placement(replace(q, project="b", queue="z"))
+    await api.catalog.tenants.put(Tenant("a", pinned="p1"))
+    q = await api.catalog.placements.get(QueueKey("a", "q"))
+    await api.catalog.tenants.put(Tenant("b", spread=3))
+    await api.catalog.placements.insert(replace(q, project="b", queue="z"))
     ended = await run("rebalance", "--dry-run", "-f", "json")
     assert (ended.status, ended.json["moves"]) == (0, 1)
     assert "  Tenants whose queues stay, for their pins and spreads: 1\n    a is pinned to p1\n" in ended.err
@@ -750,7 +750,7 @@ async def test_what_a_rebalance_keeps_is_said(run, api, between):
 
 async def test_a_drain_names_tenants_that_are_pinned_there_and_moves_their_pins(run, api, between):
     for project in ("a", "z"):
-        await api.catalog.put_tenant(Tenant(project, pinned="p1"))
+        await api.catalog.tenants.put(Tenant(project, pinned="p1"))
     ended = await run("partition", "drain", "p1", "--yes")
     assert ended.status == 3
     assert (
@@ -759,41 +759,41 @@ async def test_a_drain_names_tenants_that_are_pinned_there_and_moves_their_pins(
     )
     assert "with --repin TO, or --break-pins" in ended.err
     assert "takes no new queues" not in ended.err
-    assert (await api.catalog.get_partition("p1")).state is PartitionState.ENABLED
+    assert (await api.catalog.partitions.get("p1")).state is PartitionState.ENABLED
     between(await everything(api))
     ended = await run("partition", "drain", "p1", "--repin", "p3", "--yes")
     assert ended.status == 0, ended.err
     assert "pinned to p3.\n" in ended.err
     assert "Tenants pinned elsewhere, so that their new queues go there: 2.\n" in ended.err
-    assert {p.partition for p in await api.catalog.list_placements(limit=9)} == {"p3"}
-    assert [t.project for t in await api.catalog.list_tenants(pinned="p3", limit=9)] == ["a", "z"]
+    assert {p.partition for p in await api.catalog.placements.find(limit=9)} == {"p3"}
+    assert [t.project for t in await api.catalog.tenants.find(pinned="p3", limit=9)] == ["a", "z"]
 
 
 async def test_pins_of_a_partition_that_is_empty_are_moved_too(run, api, between):
-    await api.catalog.put_tenant(Tenant("z", pinned="p3"))
+    await api.catalog.tenants.put(Tenant("z", pinned="p3"))
     ended = await run("partition", "drain", "p3", "--yes")
     assert ended.status == 3
     assert "tenants are pinned to p3, and their new queues would be refused: z. Next: " in ended.err
-    assert (await api.catalog.get_partition("p3")).state is PartitionState.ENABLED
+    assert (await api.catalog.partitions.get("p3")).state is PartitionState.ENABLED
     ended = await run("partition", "drain", "p3", "--repin", "p2", "--yes")
     assert ended.status == 0
     assert "Tenants pinned to p2 instead of p3: 1." in ended.err
-    assert (await api.catalog.get_tenant("z")).pinned == "p2"
-    assert (await api.catalog.get_partition("p3")).state is PartitionState.DRAINED
-    await api.catalog.put_tenant(Tenant("z", pinned="p3"))
+    assert (await api.catalog.tenants.get("z")).pinned == "p2"
+    assert (await api.catalog.partitions.get("p3")).state is PartitionState.DRAINED
+    await api.catalog.tenants.put(Tenant("z", pinned="p3"))
     ended = await run("partition", "drain", "p3", "--break-pins", "--yes")
     assert ended.status == 0
     assert "New queues of tenants that are pinned to p3 will be refused: z." in ended.err
 
 
 async def test_a_pinned_tenant_is_moved_with_its_pin_or_not_at_all(run, api, between):
-    await api.catalog.put_tenant(Tenant("a", pinned="p1"))
+    await api.catalog.tenants.put(Tenant("a", pinned="p1"))
     ended = await run(*TENANT, "--yes")
     assert ended.status == 3
     assert "tenant a is pinned to p1." in ended.err
     between(await everything(api))
     assert (await run(*TENANT, "--yes", "--pin")).status == 0
-    assert (await api.catalog.get_tenant("a")).pinned == "p2"
+    assert (await api.catalog.tenants.get("a")).pinned == "p2"
 
 
 async def test_failures_are_listed_and_end_with_1(run, api, between):
@@ -801,7 +801,7 @@ async def test_failures_are_listed_and_end_with_1(run, api, between):
 
     async def step():
         await executor.round()
-        for move in await api.catalog.list_moves(states=[MoveState.PLANNED], limit=9):
+        for move in await api.catalog.moves.find(states=[MoveState.PLANNED], limit=9):
             await enter(api.catalog, move, MoveState.PAUSED, "gave up after 20 seals")
 
     between(step)
@@ -817,7 +817,7 @@ async def test_a_plan_that_is_overtaken_is_made_anew(run, api, between, monkeypa
     def overtaking(summary):
         shown.append(summary["moves"])
         if len(shown) == 1:
-            removed = api.catalog.remove_placement(QueueKey("a", "q"), 1, BORN)
+            removed = api.catalog.placements.remove(QueueKey("a", "q"), 1, BORN)
             asyncio.run_coroutine_threadsafe(removed, loop).result()
         return described(summary)
 
@@ -833,7 +833,7 @@ async def test_a_plan_is_written_and_applied_exactly_so(run, api, between, tmp_p
     ended = await run("move", "plan", "drain", "p1", "--to", "p2", "--stop-after", "3", "-o", path, "-f", "json")
     assert (ended.status, ended.json["moves"]) == (0, 2)
     assert f"Next: marconi-proxy move apply {path}" in ended.err
-    assert (await api.catalog.get_partition("p1")).state is PartitionState.ENABLED
+    assert (await api.catalog.partitions.get("p1")).state is PartitionState.ENABLED
     between(await everything(api))
     ended = await run("move", "apply", path, "-f", "json")
     assert (ended.status, ended.json["done"]) == (0, 2)
@@ -851,7 +851,7 @@ async def test_a_file_that_was_changed_is_refused(run, api, between, tmp_path):
     ended = await run("move", "apply", str(path))
     assert ended.status == 3
     assert "is not the plan that was written: hash: " in ended.err
-    assert await api.catalog.list_plans(states=[PlanState.RUNNING], limit=9) == []
+    assert await api.catalog.plans.find(states=[PlanState.RUNNING], limit=9) == []
 
 
 _DEEP = "[" * 100_000
@@ -895,11 +895,11 @@ async def test_a_plan_of_another_catalog_is_refused(run, between, tmp_path):
 
 
 async def test_a_plan_whose_ground_has_changed_is_refused_and_says_what_has(run, api, between, tmp_path):
-    await api.catalog.put_tenant(Tenant("a", spread=3))
+    await api.catalog.tenants.put(Tenant("a", spread=3))
     path = str(tmp_path / "plan.json")
     await run("move", "plan", "rebalance", "--to", "p1", "--to", "p2", "-o", path)
     for queue in ("q", "r"):
-        await api.catalog.remove_placement(QueueKey("a", queue), 1, BORN)
+        await api.catalog.placements.remove(QueueKey("a", queue), 1, BORN)
     ended = await run("move", "apply", path)
     assert ended.status == 3
     assert "is not on p1 any more. Make a new one" in ended.err
@@ -924,7 +924,9 @@ async def test_plans_are_listed_shown_paused_resumed_and_stopped(run, api, betwe
 
 async def test_members_are_listed_and_evicted_when_they_are_gone(run, api, between, monkeypatch):
     assert (await run("member", "list", "-f", "json")).json == []
-    await api.catalog.register_member(Member("h/1/x", applied=2, capabilities=("chains-2",), lease=30.0, late_writes=4))
+    await api.catalog.members.register(
+        Member("h/1/x", applied=2, capabilities=("chains-2",), lease=30.0, late_writes=4)
+    )
     (member,) = (await run("member", "list", "-f", "json")).json
     assert (member["id"], member["lease"], member["capabilities"]) == ("h/1/x", 30.0, ["chains-2"])
     assert member["late_writes"] == 4
@@ -934,4 +936,4 @@ async def test_members_are_listed_and_evicted_when_they_are_gone(run, api, betwe
     assert "it can be evicted after another" in ended.err
     monkeypatch.setattr(Observed, "may_write_for", 0.0)
     assert (await run("member", "evict", "h/1/x")).status == 0
-    assert await api.catalog.list_members() == []
+    assert await api.catalog.members.all() == []

@@ -43,9 +43,9 @@ async def catalog(tmp_path: Path) -> AsyncIterator[Staged]:
     """A catalog with p1, p2 and the queues q1, q2, q3 on p1."""
     real = await SQLiteCatalog.open(str(tmp_path / "catalog.db"))
     for name in ("p1", "p2"):
-        await real.insert_partition(partition(name))
+        await real.partitions.insert(partition(name))
     for queue in ("q1", "q2", "q3"):
-        await real.insert_placement(placement(queue))
+        await real.placements.insert(placement(queue))
     yield Staged(real)
     await real.close()
 
@@ -127,7 +127,7 @@ async def test_a_catalog_that_cannot_be_reached_at_start(
 
 
 async def test_not_in_step_until_partitions_are_known(catalog: Staged, directory: Directory) -> None:
-    catalog.fail("list_partitions", 2)
+    catalog.fail("partitions.all", 2)
     await directory.start(PATIENCE)
     assert directory.synced
     assert catalog.calls["watch"] == 3
@@ -149,36 +149,36 @@ async def test_a_placement_is_read_once(catalog: Staged, held: Directory) -> Non
     assert await held.find(key("q1")) == placement("q1")
     assert held.cached(key("q1")) == placement("q1")
     assert await held.find(key("q1")) is held.cached(key("q1"))
-    assert catalog.calls["get_placement"] == 1
+    assert catalog.calls["placements.get"] == 1
 
 
 async def test_many_who_ask_share_one_read(catalog: Staged, held: Directory) -> None:
     found = await asyncio.gather(*(held.find(key("q1")) for _ in range(50)))
     assert found == [placement("q1")] * 50
-    assert catalog.calls["get_placement"] == 1
+    assert catalog.calls["placements.get"] == 1
 
 
 async def test_that_there_is_no_placement_is_not_remembered(catalog: Staged, held: Directory) -> None:
     assert await held.find(key("new")) is None
-    await catalog.real.insert_placement(placement("new"))
+    await catalog.real.placements.insert(placement("new"))
     assert await held.find(key("new")) == placement("new")
 
 
 async def test_one_who_gives_up_does_not_take_the_answer_from_others(catalog: Staged, held: Directory) -> None:
     go = asyncio.Event()
-    catalog.before("get_placement", go.wait)
+    catalog.before("placements.get", go.wait)
     impatient, patient = (asyncio.create_task(held.find(key("q1"))) for _ in range(2))
-    await settled(lambda: catalog.calls["get_placement"])
+    await settled(lambda: catalog.calls["placements.get"])
     impatient.cancel()
     with pytest.raises(asyncio.CancelledError):
         await impatient
     go.set()
     assert await patient == placement("q1")
-    assert catalog.calls["get_placement"] == 1
+    assert catalog.calls["placements.get"] == 1
 
 
 async def test_a_read_that_fails_fails_for_all_and_is_tried_anew(catalog: Staged, held: Directory) -> None:
-    catalog.fail("get_placement")
+    catalog.fail("placements.get")
     results = await asyncio.gather(*(held.find(key("q1")) for _ in range(3)), return_exceptions=True)
     assert [type(result) for result in results] == [CatalogUnavailable] * 3
     assert await held.find(key("q1")) == placement("q1")
@@ -204,7 +204,7 @@ async def test_forgetting(catalog: Staged, held: Directory) -> None:
 async def test_looking_past_what_is_known(catalog: Staged, held: Directory) -> None:
     await held.find(key("q1"))
     newer = placement("q1", "p2", epoch=2)
-    await catalog.real.replace_placement(newer)
+    await catalog.real.placements.replace(newer)
     assert await held.look(key("q1")) == newer
     assert held.cached(key("q1")) is None
     assert await held.find(key("q1")) == newer
@@ -214,7 +214,7 @@ async def test_looking_past_what_is_known(catalog: Staged, held: Directory) -> N
 
 async def test_looking_while_the_store_is_away_forgets_nothing(catalog: Staged, held: Directory) -> None:
     known = await held.find(key("q1"))
-    catalog.fail("get_placement")
+    catalog.fail("placements.get")
     with pytest.raises(CatalogUnavailable):
         await held.look(key("q1"))
     assert held.cached(key("q1")) == known
@@ -224,7 +224,7 @@ async def test_a_removal_of_what_was_known_until_a_look_is_told_too(
     catalog: Staged, held: Directory, news: News, removed
 ) -> None:
     await held.find(key("q1"))
-    await catalog.real.remove_placement(key("q1"), 1, BORN)
+    await catalog.real.placements.remove(key("q1"), 1, BORN)
     assert await held.look(key("q1")) is None
     await news(ChangeSubject.PLACEMENT, PROJECT, "q1")
     assert removed == [(key("q1"), Segment(0, "p1", "q1"))]
@@ -232,9 +232,9 @@ async def test_a_removal_of_what_was_known_until_a_look_is_told_too(
 
 async def test_a_read_under_way_is_forgotten_too(catalog: Staged, held: Directory) -> None:
     go = asyncio.Event()
-    catalog.before("get_placement", go.wait)
+    catalog.before("placements.get", go.wait)
     reading = asyncio.create_task(held.find(key("q1")))
-    await settled(lambda: catalog.calls["get_placement"])
+    await settled(lambda: catalog.calls["placements.get"])
     held.forget(key("q1"))
     go.set()
     assert await reading == placement("q1")
@@ -318,16 +318,16 @@ async def test_a_read_under_way_when_a_change_comes_in_is_not_kept(
     catalog: Staged, held: Directory, news: News
 ) -> None:
     go = asyncio.Event()
-    catalog.before("get_placement", go.wait)
+    catalog.before("placements.get", go.wait)
     reading = asyncio.create_task(held.find(key("q1")))
-    await settled(lambda: catalog.calls["get_placement"])
+    await settled(lambda: catalog.calls["placements.get"])
     await news(ChangeSubject.PLACEMENT, PROJECT, "q1", epoch=2)
     go.set()
     assert await reading == placement("q1")
     assert held.cached(key("q1")) is None
     # Who asks now asks the catalog, and keeps the answer.
     await held.find(key("q1"))
-    assert catalog.calls["get_placement"] == 2
+    assert catalog.calls["placements.get"] == 2
     assert held.cached(key("q1")) is not None
 
 
@@ -335,7 +335,7 @@ async def test_who_asks_after_a_change_does_not_get_a_read_from_before_it(
     catalog: Staged, held: Directory, news: News
 ) -> None:
     read, go = asyncio.Event(), asyncio.Event()
-    original = catalog.real.get_placement
+    original = catalog.real.placements.get
 
     async def slow_to_answer(asked: QueueKey) -> Placement | None:
         found = await original(asked)
@@ -343,11 +343,11 @@ async def test_who_asks_after_a_change_does_not_get_a_read_from_before_it(
         await go.wait()
         return found
 
-    catalog.real.get_placement = slow_to_answer  # type: ignore[method-assign, assignment]
+    catalog.real.placements.get = slow_to_answer  # type: ignore[method-assign, assignment]
     early = asyncio.create_task(held.find(key("q1")))
     await read.wait()
-    catalog.real.get_placement = original  # type: ignore[method-assign]
-    await catalog.real.replace_placement(placement("q1", epoch=2, since=9.0))
+    catalog.real.placements.get = original  # type: ignore[method-assign]
+    await catalog.real.placements.replace(placement("q1", epoch=2, since=9.0))
     await news(ChangeSubject.PLACEMENT, PROJECT, "q1", epoch=2)
     late = await held.find(key("q1"))
     go.set()
@@ -359,8 +359,8 @@ async def test_who_asks_after_a_change_does_not_get_a_read_from_before_it(
 async def test_a_change_in_the_catalog_reaches_a_worker(catalog: Staged, directory: Directory) -> None:
     await directory.start(PATIENCE)
     await read_all(directory)
-    await catalog.real.replace_placement(placement("q1", epoch=2, since=9.0))
-    await catalog.real.remove_placement(key("q2"), 1, BORN)
+    await catalog.real.placements.replace(placement("q1", epoch=2, since=9.0))
+    await catalog.real.placements.remove(key("q2"), 1, BORN)
     await settled(lambda: known(directory) == [False, False, True])
     assert await directory.find(key("q1")) == placement("q1", epoch=2, since=9.0)
     assert await directory.find(key("q2")) is None
@@ -379,20 +379,20 @@ async def test_while_the_feed_is_cut_what_is_known_is_served_and_nothing_is_adde
     assert held.cached(key("q1")) == placement("q1")
     assert await held.find(key("q1")) == placement("q1")
     await held.tenant("known")
-    assert catalog.calls["get_placement"] == catalog.calls["get_tenant"] == 0
+    assert catalog.calls["placements.get"] == catalog.calls["tenants.get"] == 0
     for _ in range(2):
         assert await held.find(key("q2")) == placement("q2")
         assert await held.tenant("unknown") is None
     assert held.cached(key("q2")) is None
-    assert catalog.calls["get_placement"] == catalog.calls["get_tenant"] == 2
+    assert catalog.calls["placements.get"] == catalog.calls["tenants.get"] == 2
     assert {p.name for p in held.partitions} == {"p1", "p2"}
 
 
 async def test_a_read_under_way_when_the_feed_is_cut_is_not_kept(catalog: Staged, held: Directory) -> None:
     go = asyncio.Event()
-    catalog.before("get_placement", go.wait)
+    catalog.before("placements.get", go.wait)
     reading = asyncio.create_task(held.find(key("q1")))
-    await settled(lambda: catalog.calls["get_placement"])
+    await settled(lambda: catalog.calls["placements.get"])
     await cut(catalog, held)
     go.set()
     await reading
@@ -401,8 +401,8 @@ async def test_a_read_under_way_when_the_feed_is_cut_is_not_kept(catalog: Staged
 
 async def test_when_the_feed_is_back_everything_is_forgotten(catalog: Staged, held: Directory) -> None:
     await read_all(held)
-    await catalog.real.put_tenant(Tenant(PROJECT, spread=2))
-    await catalog.real.insert_partition(partition("p3"))
+    await catalog.real.tenants.put(Tenant(PROJECT, spread=2))
+    await catalog.real.partitions.insert(partition("p3"))
     catalog.position = 40
     catalog.show(AWAY)
     await settled(lambda: held.applied == 40 and held.synced)
@@ -413,9 +413,9 @@ async def test_when_the_feed_is_back_everything_is_forgotten(catalog: Staged, he
 
 async def test_a_read_under_way_over_a_cut_is_not_kept(catalog: Staged, held: Directory) -> None:
     go = asyncio.Event()
-    catalog.before("get_placement", go.wait)
+    catalog.before("placements.get", go.wait)
     reading = asyncio.create_task(held.find(key("q1")))
-    await settled(lambda: catalog.calls["get_placement"])
+    await settled(lambda: catalog.calls["placements.get"])
     catalog.position = 40
     catalog.show(AWAY)
     await settled(lambda: held.applied == 40 and held.synced)
@@ -455,35 +455,35 @@ async def test_a_proof_of_life_forgets_nothing(catalog: Staged, held: Directory)
 
 
 async def test_a_tenant_is_read_once_whether_there_is_one_or_not(catalog: Staged, held: Directory) -> None:
-    await catalog.real.put_tenant(Tenant("a", spread=3))
+    await catalog.real.tenants.put(Tenant("a", spread=3))
     for _ in range(3):
         assert await held.tenant("a") == Tenant("a", spread=3)
         assert await held.tenant("b") is None
-    assert catalog.calls["get_tenant"] == 2
+    assert catalog.calls["tenants.get"] == 2
 
 
 async def test_a_change_of_a_tenant(catalog: Staged, held: Directory, news: News) -> None:
     await read_all(held)
     await held.tenant("other")
-    await catalog.real.put_tenant(Tenant(PROJECT, pinned="p2"))
+    await catalog.real.tenants.put(Tenant(PROJECT, pinned="p2"))
     await news(ChangeSubject.TENANT, PROJECT)
     catalog.calls.clear()
     assert await held.tenant(PROJECT) == Tenant(PROJECT, pinned="p2")
     assert await held.tenant("other") is None
-    assert catalog.calls["get_tenant"] == 1
+    assert catalog.calls["tenants.get"] == 1
     assert known(held) == [True, True, True]
 
 
 async def test_a_tenant_read_while_something_changed_is_not_kept(catalog: Staged, held: Directory, news: News) -> None:
     go = asyncio.Event()
-    catalog.before("get_tenant", go.wait)
+    catalog.before("tenants.get", go.wait)
     reading = asyncio.create_task(held.tenant(PROJECT))
-    await settled(lambda: catalog.calls["get_tenant"])
+    await settled(lambda: catalog.calls["tenants.get"])
     await news(ChangeSubject.TENANT, PROJECT)
     go.set()
     assert await reading is None
     await held.tenant(PROJECT)
-    assert catalog.calls["get_tenant"] == 2
+    assert catalog.calls["tenants.get"] == 2
 
 
 # -- partitions --------------------------------------------------------------------------------------------------------
@@ -503,7 +503,7 @@ async def test_moves_and_plans_are_no_concern_of_the_directory(
 async def test_a_changed_partition_keeps_its_upstream(catalog: Staged, held: Directory, news: News) -> None:
     before = held.known_upstream("p1")
     changed = partition("p1", state=PartitionState.CORDONED, weight=7, version=2)
-    await catalog.real.replace_partition(changed)
+    await catalog.real.partitions.replace(changed)
     await news(ChangeSubject.PARTITION, "p1")
     assert held.known_upstream("p1") is before
     assert before is not None
@@ -512,34 +512,34 @@ async def test_a_changed_partition_keeps_its_upstream(catalog: Staged, held: Dir
 
 
 async def test_partitions_come_and_go(catalog: Staged, held: Directory, news: News) -> None:
-    await catalog.real.insert_partition(partition("p3"))
+    await catalog.real.partitions.insert(partition("p3"))
     await news(ChangeSubject.PARTITION, "p3")
     assert {p.name for p in held.partitions} == {"p1", "p2", "p3"}
-    await catalog.real.remove_partition("p2")
+    await catalog.real.partitions.remove("p2")
     await news(ChangeSubject.PARTITION, "p2")
     assert {p.name for p in held.partitions} == {"p1", "p3"}
     assert held.known_upstream("p2") is None
     with pytest.raises(PartitionInUse):
-        await catalog.real.remove_partition("p1")
+        await catalog.real.partitions.remove("p1")
 
 
 async def test_a_partition_that_is_not_known_yet_is_asked_for(catalog: Staged, held: Directory) -> None:
-    await catalog.real.insert_partition(partition("p3"))
+    await catalog.real.partitions.insert(partition("p3"))
     assert held.known_upstream("p3") is None
     found = await held.upstream("p3")
     assert found is not None
     assert found.partition == partition("p3")
     assert await held.upstream("p3") is found
-    assert catalog.calls["list_partitions"] == 2
+    assert catalog.calls["partitions.all"] == 2
     assert await held.upstream("p4") is None
 
 
 async def test_an_older_reading_of_partitions_never_overwrites_a_newer_one(catalog: Staged, held: Directory) -> None:
     go = asyncio.Event()
-    catalog.before("list_partitions", go.wait)
+    catalog.before("partitions.all", go.wait)
     first = asyncio.create_task(held.upstream("p3"))
-    await settled(lambda: catalog.calls["list_partitions"] == 2)
-    await catalog.real.insert_partition(partition("p3"))
+    await settled(lambda: catalog.calls["partitions.all"] == 2)
+    await catalog.real.partitions.insert(partition("p3"))
     second = asyncio.create_task(held.upstream("p3"))
     go.set()
     assert await first is await second is not None
@@ -603,7 +603,7 @@ async def test_of_a_change_that_is_known_already_the_fence_is_told_too(
     directory, fence, _ = fenced
     write = fence.begin(key("q1"))
     sealed = placement("q1", state=PlacementState.SEALING, epoch=2)
-    await catalog.real.replace_placement(sealed)
+    await catalog.real.placements.replace(sealed)
     assert await directory.find(key("q1")) == sealed
     catalog.show(seal_of("q1"))
     await settled(lambda: directory.applied == 1)
@@ -614,10 +614,10 @@ async def test_of_a_change_that_is_known_already_the_fence_is_told_too(
 
 async def test_a_seal_that_is_read_is_seen(catalog: Staged, fenced: tuple[Directory, Fence, Seals]) -> None:
     directory, _, seals = fenced
-    await catalog.real.replace_placement(placement("q1", state=PlacementState.SEALING, epoch=2))
+    await catalog.real.placements.replace(placement("q1", state=PlacementState.SEALING, epoch=2))
     await directory.find(key("q1"))
     assert len(seals) == 1
-    await catalog.real.replace_placement(placement("q2", state=PlacementState.SEALING, epoch=2))
+    await catalog.real.placements.replace(placement("q2", state=PlacementState.SEALING, epoch=2))
     await directory.look(key("q2"))
     assert len(seals) == 2
 
@@ -642,7 +642,7 @@ async def test_after_a_cut_the_seals_in_force_are_read_and_all_that_is_under_way
     hurries: list[int] = []
     directory.on_seal = lambda: hurries.append(1)
     for queue in ("q1", "q3"):
-        await catalog.real.replace_placement(placement(queue, state=PlacementState.SEALING, epoch=2))
+        await catalog.real.placements.replace(placement(queue, state=PlacementState.SEALING, epoch=2))
     await feed_is_back(catalog, directory)
     assert write.overtaken
     # The seal of q2 is over.
@@ -658,10 +658,10 @@ async def test_while_seals_are_read_the_feed_counts_as_cut(
     catalog: Staged, fenced: tuple[Directory, Fence, Seals]
 ) -> None:
     directory, fence, _ = fenced
-    await catalog.real.replace_placement(placement("q1", state=PlacementState.SEALING, epoch=2))
-    catalog.fail("list_placements", 2)
+    await catalog.real.placements.replace(placement("q1", state=PlacementState.SEALING, epoch=2))
+    catalog.fail("placements.find", 2)
     await feed_is_back(catalog, directory)
-    assert catalog.calls["list_placements"] >= 4
+    assert catalog.calls["placements.find"] >= 4
     assert fence.acks(0.0) == {sealed_as("q1")}
 
 
@@ -676,12 +676,12 @@ async def test_a_write_after_a_seal_was_read_does_not_share_a_reading_from_befor
         listing.set()
         await go.wait()
 
-    catalog.before("list_placements", stop_there)
+    catalog.before("placements.find", stop_there)
     catalog.position = 40
     catalog.show(AWAY)
     await listing.wait()
     read, answer = asyncio.Event(), asyncio.Event()
-    original = catalog.real.get_placement
+    original = catalog.real.placements.get
 
     async def slow_to_answer(asked: QueueKey) -> Placement | None:
         found = await original(asked)
@@ -689,13 +689,13 @@ async def test_a_write_after_a_seal_was_read_does_not_share_a_reading_from_befor
         await answer.wait()
         return found
 
-    catalog.real.get_placement = slow_to_answer  # type: ignore[method-assign, assignment]
+    catalog.real.placements.get = slow_to_answer  # type: ignore[method-assign, assignment]
     before = fence.begin(key("q1"))
     early = asyncio.create_task(directory.find(key("q1")))
     await read.wait()
-    catalog.real.get_placement = original  # type: ignore[method-assign]
+    catalog.real.placements.get = original  # type: ignore[method-assign]
     sealed = placement("q1", state=PlacementState.SEALING, epoch=2)
-    await catalog.real.replace_placement(sealed)
+    await catalog.real.placements.replace(sealed)
     go.set()
     await settled(lambda: directory.synced)
     fence.end(before, 0.0)
@@ -711,7 +711,7 @@ async def test_a_write_after_a_seal_was_read_does_not_share_a_reading_from_befor
 async def test_writes_that_begin_before_the_feed_does_are_waited_for(catalog: Staged, pool: Pool) -> None:
     fence = Fence(60.0)
     directory = Directory(catalog, lambda p: Upstream(p, pool, Limits(), random.Random(1)), 100, fence)  # type: ignore[arg-type]
-    await catalog.real.replace_placement(placement("q1", state=PlacementState.SEALING, epoch=2))
+    await catalog.real.placements.replace(placement("q1", state=PlacementState.SEALING, epoch=2))
     write = fence.begin(key("q1"))
     await directory.start(PATIENCE)
     assert fence.acks(0.0) == frozenset()

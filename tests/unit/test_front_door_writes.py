@@ -151,7 +151,7 @@ class Stage:
 
     async def put(self, changed: Placement, *, show: bool = True) -> None:
         """Store a placement, and have it shown."""
-        await self.catalog.real.replace_placement(changed)
+        await self.catalog.real.placements.replace(changed)
         if show:
             await self.show(changed)
 
@@ -165,16 +165,16 @@ class Stage:
     async def fence(self) -> None:
         """Let the catalog say, and the feed show, that both partitions fence."""
         for name in ("p1", "p2"):
-            known = await self.catalog.real.get_partition(name)
+            known = await self.catalog.real.partitions.get(name)
             assert known is not None
-            await self.catalog.real.replace_partition(replace(known, fences=True, version=known.version + 1))
+            await self.catalog.real.partitions.replace(replace(known, fences=True, version=known.version + 1))
             self._position += 1
             self.catalog.show(Change(self._position, ChangeSubject.PARTITION, (name,)))
         await settled(lambda: self.door._directory.applied == self._position)
         self.p1.epochs.clear()
 
     async def acks(self) -> frozenset[Seal]:
-        (member,) = await self.catalog.real.list_members()
+        (member,) = await self.catalog.real.members.all()
         return member.acks
 
     async def acknowledged(self, sealed: Placement) -> None:
@@ -219,9 +219,9 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     async with AsyncExitStack() as stack:
         for name, one in (("p1", p1), ("p2", p2)):
             await stack.enter_async_context(one.host)
-            await real.insert_partition(partition(name, one.host.url))
-        await real.put_tenant(Tenant(PROJECT, pinned="p1"))
-        await real.insert_placement(OPEN)
+            await real.partitions.insert(partition(name, one.host.url))
+        await real.tenants.put(Tenant(PROJECT, pinned="p1"))
+        await real.placements.insert(OPEN)
         door = FrontDoor(Settings.from_options(conf))
         await door.start()
         stage = Stage(door, catalog, p1, p2, clock)
@@ -298,15 +298,15 @@ async def test_reads_of_a_queue_that_was_moved_ask_the_catalog_when_movers_stop_
     assert call.status != 503
     seen = len(stage.p1.log + stage.p2.log)
     stage.clock.now += 0.1
-    stage.catalog.fail("get_placement")
+    stage.catalog.fail("placements.get")
     call = await stage.call("GET", f"{QUEUE}/stats", offer=offer).ended()
     assert call.status == 503
     assert b"Nothing was done" in call.answer
     assert len(stage.p1.log + stage.p2.log) == seen
     # The feed is cut, and the catalog is not.
-    asked = stage.catalog.calls["get_placement"]
+    asked = stage.catalog.calls["placements.get"]
     assert await stage.ask("GET", f"{QUEUE}/stats", offer=offer) != 503
-    assert stage.catalog.calls["get_placement"] == asked + 1
+    assert stage.catalog.calls["placements.get"] == asked + 1
     # A proof of life is enough.
     stage.catalog.show(Synced(900, fresh=False))
     await settled(lambda: stage.door._directory.applied == 900)
@@ -365,7 +365,7 @@ async def test_a_late_deletion_concludes_nothing(stage: Stage) -> None:
 
     stage.p1.replies.append(freeze)
     assert await stage.ask("DELETE", QUEUE) == 503
-    found = await stage.catalog.real.get_placement(Q)
+    found = await stage.catalog.real.placements.get(Q)
     assert found is not None
     assert found.state.value == "deleting"  # for whoever finishes it
 
@@ -485,15 +485,15 @@ async def test_a_held_client_that_leaves_is_let_go(stage: Stage) -> None:
 async def test_a_switch_that_is_shown_while_the_seal_is_read_is_not_waited_for(stage: Stage) -> None:
     """What was read is from before it: nothing else would come to wake the call."""
     await stage.put(SEALED)
-    original = stage.catalog.real.get_placement
+    original = stage.catalog.real.placements.get
 
     async def overtaken(asked: Any) -> Placement | None:
         found = await original(asked)
-        stage.catalog.real.get_placement = original  # type: ignore[method-assign]
+        stage.catalog.real.placements.get = original  # type: ignore[method-assign]
         await stage.put(SWITCHED)
         return found
 
-    stage.catalog.real.get_placement = overtaken  # type: ignore[method-assign]
+    stage.catalog.real.placements.get = overtaken  # type: ignore[method-assign]
     assert await stage.ask(*POST, {"messages": []}) == 201
     assert stage.p2.log == [f"POST {QUEUE}/messages"]
 
@@ -502,7 +502,7 @@ async def test_a_held_write_whose_queue_is_deleted_goes_where_the_queue_would_be
     await stage.put(SEALED)
     write = stage.call("POST", "/v1/queues/q/messages", [])
     await settled(lambda: stage.door._holding.waiting == 1)
-    await stage.catalog.real.remove_placement(Q, SEALED.epoch, SEALED.born)
+    await stage.catalog.real.placements.remove(Q, SEALED.epoch, SEALED.born)
     stage.catalog.show(Change(200, ChangeSubject.PLACEMENT, Q))
     # As any call to a queue that is not there: where it would be.
     await write.ended()
@@ -545,9 +545,9 @@ async def test_the_second_seal_holds_as_the_first_did(stage: Stage) -> None:
 
 async def test_a_queue_that_is_created_under_a_hidden_name_is_used_by_it(stage: Stage) -> None:
     """A move of an earlier queue of its name has not cleared up."""
-    await stage.catalog.real.insert_move(Move("m-1", PROJECT, "r", "p1", "p2", MoveState.RETIRED, created=1.0))
+    await stage.catalog.real.moves.insert(Move("m-1", PROJECT, "r", "p1", "p2", MoveState.RETIRED, created=1.0))
     assert (await stage.call("PUT", "/v2/queues/r").ended()).status == 201
-    made = await stage.catalog.real.get_placement(key("r"))
+    made = await stage.catalog.real.placements.get(key("r"))
     assert made is not None
     name = made.segments[-1].physical
     assert name != "r"
@@ -580,7 +580,7 @@ async def test_consumers_calls_carry_no_epoch(stage: Stage, call: tuple[str, str
 async def test_the_first_call_to_a_queue_carries_its_epoch(stage: Stage) -> None:
     await stage.fence()
     assert await stage.ask("PUT", "/v2/queues/new") == 201
-    made = await stage.catalog.real.get_placement(key("new"))
+    made = await stage.catalog.real.placements.get(key("new"))
     assert made is not None
     # That of the placement as it was inserted, before the queue was there.
     assert stage.p1.epochs == [f"{made.born}/1"]
@@ -633,14 +633,14 @@ async def test_that_a_host_fences_is_known_on_until_the_partition_has_other_host
     await stage.put(abort(SEALED, 6.0), show=False)
     stage.p1.replies.append(closed)
     assert await stage.ask(*POST, {"messages": []}) == 201
-    known = await stage.catalog.real.get_partition("p1")
+    known = await stage.catalog.real.partitions.get("p1")
     assert known is not None
     (host,) = known.hosts
     for version, changes, epoch in (
         (2, {"weight": 7}, f"{BORN}/3"),
         (3, {"hosts": (host, "http://127.0.0.1:1")}, None),
     ):
-        await stage.catalog.real.replace_partition(replace(known, **changes, version=version))
+        await stage.catalog.real.partitions.replace(replace(known, **changes, version=version))
         stage.catalog.show(Change(900 + version, ChangeSubject.PARTITION, ("p1",)))
         await settled(lambda version=version: stage.door._directory.applied == 900 + version)
         assert await stage.ask(*POST, {"messages": []}) == 201

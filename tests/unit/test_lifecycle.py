@@ -162,7 +162,7 @@ class Stage:
         return Upstream(opened, self.pool, Limits(deadline=PATIENCE), random.Random(1))
 
     async def stored(self, queue: str = "q") -> Placement | None:
-        return await self.catalog.real.get_placement(key(queue))
+        return await self.catalog.real.placements.get(key(queue))
 
     async def state(self, queue: str = "q") -> tuple[PlacementState, str] | None:
         found = await self.stored(queue)
@@ -170,7 +170,7 @@ class Stage:
 
     async def put(self, *placements: Placement) -> None:
         for one in placements:
-            _, inserted = await self.catalog.real.insert_placement(one)
+            _, inserted = await self.catalog.real.placements.insert(one)
             assert inserted
 
 
@@ -230,8 +230,8 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         for name, one in partitions.items():
             await stack.enter_async_context(one.host)
-            await catalog.insert_partition(partition(name, one.host.url))
-        await catalog.put_tenant(Tenant(PROJECT, pinned="p1"))
+            await catalog.partitions.insert(partition(name, one.host.url))
+        await catalog.tenants.put(Tenant(PROJECT, pinned="p1"))
         yield Stage(Staged(catalog), partitions, pool, Clock())
         await catalog.close()
         pool.close()
@@ -320,7 +320,7 @@ async def test_first_calls_of_other_queues_do_not_wait(stage: Stage, worker: Wor
 async def test_first_calls_through_two_workers_agree(
     stage: Stage, worker: Worker, p1: Partition, p2: Partition
 ) -> None:
-    await stage.catalog.real.put_tenant(Tenant(PROJECT, spread=2))
+    await stage.catalog.real.tenants.put(Tenant(PROJECT, spread=2))
     other = Worker(stage, Staged(stage.catalog.real))
     await other.directory.start(PATIENCE)
     statuses = await asyncio.gather(*(w.create(POST) for _ in range(25) for w in (worker, other)))
@@ -372,7 +372,7 @@ async def test_a_refused_post_that_created_the_queue_opens_it(
 
 
 async def test_a_creation_that_was_not_sent_is_withdrawn(stage: Stage, worker: Worker) -> None:
-    await stage.catalog.real.replace_partition(partition("p1", f"http://127.0.0.1:{unused_port()}", version=2))
+    await stage.catalog.real.partitions.replace(partition("p1", f"http://127.0.0.1:{unused_port()}", version=2))
     await settled(lambda: all(u.partition.version == 2 for u in worker.directory.upstreams if u.partition.name == "p1"))
     with pytest.raises(ConnectFailed):
         await worker.create()
@@ -416,7 +416,7 @@ async def test_a_creation_that_nobody_knows_the_end_of_stays_until_the_next_call
         with pytest.raises(outcome):
             await worker.create(POST)
     assert await stage.state() == (CREATING, "p1")
-    assert await stage.catalog.real.list_queues(PROJECT, "", "~", 10) == []
+    assert await stage.catalog.real.placements.list_queues(PROJECT, "", "~", 10) == []
     assert await worker.create(POST) == 201
     assert await stage.state() == (OPEN, "p1")
 
@@ -450,7 +450,7 @@ async def test_a_creation_given_up_by_its_client_stays_until_the_next_call(
 
 
 async def test_a_store_that_goes_away_does_not_spoil_a_creation(stage: Stage, worker: Worker) -> None:
-    stage.catalog.fail("replace_placement")
+    stage.catalog.fail("placements.replace")
     assert await worker.create() == 201
     assert await stage.state() == (CREATING, "p1")
     assert await worker.create() == 201
@@ -459,7 +459,7 @@ async def test_a_store_that_goes_away_does_not_spoil_a_creation(stage: Stage, wo
 
 async def test_without_the_store_nothing_is_created(stage: Stage, worker: Worker, p1: Partition) -> None:
     await worker.directory.tenant(PROJECT)
-    for verb in ("get_placement", "insert_placement"):
+    for verb in ("placements.get", "placements.insert"):
         stage.catalog.fail(verb)
         with pytest.raises(CatalogUnavailable):
             await worker.create()
@@ -487,7 +487,7 @@ async def test_a_pinned_project_without_its_partition(
     retry_after: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    await stage.catalog.real.replace_partition(pinned)
+    await stage.catalog.real.partitions.replace(pinned)
     await settled(lambda: pinned in worker.directory.partitions)
     for _ in range(3):
         with pytest.raises(Refused) as caught:
@@ -508,7 +508,7 @@ async def test_a_version_that_no_partition_speaks(
     stage: Stage, worker: Worker, versions: tuple[str, ...], status: int
 ) -> None:
     for name in ("p1", "p2"):
-        await stage.catalog.real.replace_partition(partition(name, versions=versions, version=2))
+        await stage.catalog.real.partitions.replace(partition(name, versions=versions, version=2))
     await settled(lambda: {p.api_versions for p in worker.directory.partitions} == {versions})
     with pytest.raises(Refused) as caught:
         await worker.create()
@@ -520,7 +520,7 @@ async def test_a_partition_removed_a_moment_ago(stage: Stage, p1: Partition) -> 
     stage.catalog.hold_feed()
     behind = Worker(stage, stage.catalog)
     await behind.directory.start(PATIENCE)
-    await stage.catalog.real.remove_partition("p1")
+    await stage.catalog.real.partitions.remove("p1")
     with pytest.raises(Refused) as caught:
         await behind.create()
     assert caught.value.status == 503
@@ -535,9 +535,9 @@ async def test_a_queue_that_another_worker_opens_meanwhile(stage: Stage, worker:
     await stage.put(placement("q", "p1", CREATING))
 
     async def open_it() -> None:
-        await stage.catalog.real.replace_placement(placement("q", "p1", OPEN, epoch=2))
+        await stage.catalog.real.placements.replace(placement("q", "p1", OPEN, epoch=2))
 
-    stage.catalog.before("replace_placement", open_it)
+    stage.catalog.before("placements.replace", open_it)
     assert await worker.create() is None
     assert p1.log == []
 
@@ -548,7 +548,7 @@ async def test_a_queue_that_another_worker_inserts_first(
     async def insert() -> None:
         await stage.put(placement("q", "p2", CREATING))
 
-    stage.catalog.before("insert_placement", insert)
+    stage.catalog.before("placements.insert", insert)
     assert await worker.create() == 201
     assert await stage.state() == (OPEN, "p2")
     assert (p1.log, p2.log) == ([], ["PUT /v2/queues/q"])
@@ -558,7 +558,7 @@ async def test_a_queue_that_another_worker_stamps_while_we_create_it(
     stage: Stage, worker: Worker, p1: Partition
 ) -> None:
     async def stamp(request: Request) -> bytes:
-        await stage.catalog.real.replace_placement(placement("q", "p1", CREATING, epoch=2, since=7.0))
+        await stage.catalog.real.placements.replace(placement("q", "p1", CREATING, epoch=2, since=7.0))
         return await p1.do(request)
 
     p1.reply("PUT", stamp)
@@ -572,7 +572,7 @@ async def test_a_refused_creation_that_another_worker_stamped_is_left_to_it(
     theirs = placement("q", "p1", CREATING, epoch=2, since=7.0)
 
     async def stamp(_: Request) -> bytes:
-        await stage.catalog.real.replace_placement(theirs)
+        await stage.catalog.real.placements.replace(theirs)
         return answer(400, b"{}")
 
     p1.reply("PUT", stamp)
@@ -585,7 +585,7 @@ async def test_a_queue_that_was_deleted_while_we_created_it(
     stage: Stage, worker: Worker, p1: Partition, there: bool
 ) -> None:
     async def remove(request: Request) -> bytes:
-        await stage.catalog.real.remove_placement(Q, 1, BORN)
+        await stage.catalog.real.placements.remove(Q, 1, BORN)
         return await p1.do(request) if there else answer(201)
 
     p1.reply("PUT", remove)
@@ -604,7 +604,7 @@ async def test_a_queue_of_a_later_life_is_left_to_who_creates_it(
     async def delete_and_create_anew(request: Request) -> bytes:
         reply = await p1.do(request)
         p1.queues.clear()
-        await stage.catalog.real.remove_placement(Q, 1, BORN)
+        await stage.catalog.real.placements.remove(Q, 1, BORN)
         await stage.put(theirs)
         return reply
 
@@ -619,7 +619,7 @@ async def test_a_failed_deletion_does_not_touch_a_later_life(stage: Stage, worke
     theirs = placement("q", "p2", DELETING, epoch=2, born="later")
 
     async def finish_and_create_anew(_: Request) -> bytes:
-        await stage.catalog.real.remove_placement(Q, 2, BORN)
+        await stage.catalog.real.placements.remove(Q, 2, BORN)
         await stage.put(theirs)
         return NO_CONTENT
 
@@ -635,7 +635,7 @@ async def test_a_queue_that_went_on_to_another_state_while_we_created_it(
     theirs = placement("q", "p1", state, epoch=2)
 
     async def change(request: Request) -> bytes:
-        await stage.catalog.real.replace_placement(theirs)
+        await stage.catalog.real.placements.replace(theirs)
         return await p1.do(request)
 
     p1.reply("PUT", change)
@@ -651,9 +651,9 @@ async def test_a_queue_that_is_changed_again_and_again_is_refused_in_the_end(
     async def stamp() -> None:
         current = await stage.stored()
         assert current is not None
-        await stage.catalog.real.replace_placement(placement("q", "p1", CREATING, epoch=current.epoch + 1, since=1.0))
+        await stage.catalog.real.placements.replace(placement("q", "p1", CREATING, epoch=current.epoch + 1, since=1.0))
 
-    stage.catalog.before("replace_placement", *[stamp] * 100)
+    stage.catalog.before("placements.replace", *[stamp] * 100)
     with pytest.raises(Refused) as caught:
         await worker.create()
     assert caught.value.status == 503
@@ -666,7 +666,7 @@ async def test_what_a_worker_believes_creating_and_is_open(stage: Stage) -> None
     await behind.directory.start(PATIENCE)
     await stage.put(placement("q", "p1", CREATING))
     await behind.directory.find(Q)
-    await stage.catalog.real.replace_placement(placement("q", "p1", OPEN, epoch=2))
+    await stage.catalog.real.placements.replace(placement("q", "p1", OPEN, epoch=2))
     assert await behind.create() is None
     # Else the caller decides by what is old, and comes back here until it gives up.
     assert await behind.directory.find(Q) == placement("q", "p1", OPEN, epoch=2)
@@ -703,7 +703,7 @@ async def test_what_a_worker_believes_open_and_is_gone(stage: Stage) -> None:
     await behind.directory.start(PATIENCE)
     await stage.put(placement("q", "p1"))
     await behind.directory.find(Q)
-    await stage.catalog.real.remove_placement(Q, 1, BORN)
+    await stage.catalog.real.placements.remove(Q, 1, BORN)
     assert await behind.delete() is None
     assert await behind.directory.find(Q) is None
     await behind.stop()
@@ -731,7 +731,7 @@ async def test_a_refused_deletion_of_a_sealed_queue_ends_the_seal(
     assert await worker.delete() == status
     assert await stage.stored() == placement("q", "p1", OPEN, epoch=4, since=stage.clock.now)
     with pytest.raises(Conflict):
-        await stage.catalog.real.replace_placement(switch(sealed, "m-1", "p2", "q", 6.0))
+        await stage.catalog.real.placements.replace(switch(sealed, "m-1", "p2", "q", 6.0))
 
 
 async def test_a_refused_deletion_of_a_moved_queue_leaves_its_move(stage: Stage, worker: Worker, p2: Partition) -> None:
@@ -753,7 +753,7 @@ async def test_a_switch_that_comes_after_the_deletion_has_begun_can_not_be(
 
     async def switched(request: Request) -> bytes:
         with pytest.raises(Conflict):
-            await stage.catalog.real.replace_placement(switch(sealed, "m-1", "p2", "q", 6.0))
+            await stage.catalog.real.placements.replace(switch(sealed, "m-1", "p2", "q", 6.0))
         return await p1.do(request)
 
     p1.reply("DELETE", switched)
@@ -766,12 +766,12 @@ async def test_a_switch_that_comes_after_the_deletion_has_begun_can_not_be(
 async def test_what_a_move_left_is_no_queue_that_was_forgotten(stage: Stage, worker: Worker, p1: Partition) -> None:
     """Its user has deleted it; the mover still has to delete what is on the partition that it came from."""
     p1.queues.add("q")
-    await stage.catalog.real.insert_move(Move("m-1", PROJECT, "q", "p1", "p2", MoveState.RETIRED, created=1.0))
+    await stage.catalog.real.moves.insert(Move("m-1", PROJECT, "q", "p1", "p2", MoveState.RETIRED, created=1.0))
     await worker.lifecycle.settle(Q, Segment(0, "p1", "q"))
     assert await stage.stored() is None
-    found = await stage.catalog.real.get_move("m-1")
+    found = await stage.catalog.real.moves.get("m-1")
     assert found is not None
-    await stage.catalog.real.replace_move(replace(found, version=2, state=MoveState.VOID), None)
+    await stage.catalog.real.moves.replace(replace(found, version=2, state=MoveState.VOID), None)
     await worker.lifecycle.settle(Q, Segment(0, "p1", "q"))
     assert await stage.state() == (OPEN, "p1")
 
@@ -781,7 +781,7 @@ async def test_a_queue_is_created_beside_what_a_move_of_an_earlier_one_has_left(
 ) -> None:
     """A deletion of that may be under way: by another name it does no harm."""
     p1.queues.add("q")
-    await stage.catalog.real.insert_move(Move("m-1", PROJECT, "q", "p1", "p2", MoveState.RETIRED, created=1.0))
+    await stage.catalog.real.moves.insert(Move("m-1", PROJECT, "q", "p1", "p2", MoveState.RETIRED, created=1.0))
     assert await worker.create() == 201
     made = await stage.stored()
     assert made is not None
@@ -795,7 +795,7 @@ async def test_a_dead_letter_queue_waits_until_a_move_of_an_earlier_one_has_clea
     stage: Stage, worker: Worker, p1: Partition
 ) -> None:
     """Stores put dead letters into the queue that the metadata names: it can have no other name."""
-    await stage.catalog.real.insert_move(Move("m-1", PROJECT, "dead", "p1", "p2", MoveState.UNDOING, created=1.0))
+    await stage.catalog.real.moves.insert(Move("m-1", PROJECT, "dead", "p1", "p2", MoveState.UNDOING, created=1.0))
     with pytest.raises(Refused) as caught:
         await worker.create(dead_letter="dead")
     assert caught.value.status == 503
@@ -908,7 +908,7 @@ async def left_deleting(stage: Stage, worker: Worker, p1: Partition) -> None:
     """The partition has deleted the queue, and the worker died before it could tell the catalog."""
     await stage.put(placement("q", "p1"))
     p1.queues.add("q")
-    stage.catalog.fail("remove_placement")
+    stage.catalog.fail("placements.remove")
     assert await worker.delete() == 204
     assert p1.queues == set()
     assert await stage.stored() == placement("q", "p1", DELETING, epoch=2, since=stage.clock.now)
@@ -953,7 +953,7 @@ async def test_an_abandoned_deletion_does_not_bind_the_new_queue_to_its_partitio
     stage: Stage, worker: Worker, p1: Partition, p2: Partition
 ) -> None:
     await left_deleting(stage, worker, p1)
-    await stage.catalog.real.put_tenant(Tenant(PROJECT, pinned="p2"))
+    await stage.catalog.real.tenants.put(Tenant(PROJECT, pinned="p2"))
     await abandoned(stage, worker)
     assert await worker.create() == 201
     assert await stage.state() == (OPEN, "p2")
@@ -982,11 +982,11 @@ async def test_a_deletion_that_goes_on_is_watched_anew(stage: Stage, worker: Wor
     """Each change is a sign of life, also one of a later life of the queue."""
     await stage.put(placement("q", "p1", DELETING))
     await abandoned(stage, worker)
-    await stage.catalog.real.replace_placement(placement("q", "p1", DELETING, epoch=2))
+    await stage.catalog.real.placements.replace(placement("q", "p1", DELETING, epoch=2))
     with pytest.raises(Refused):
         await worker.create()
     stage.clock.now += TAKEOVER_AFTER + 1
-    await stage.catalog.real.remove_placement(Q, 2, BORN)
+    await stage.catalog.real.placements.remove(Q, 2, BORN)
     await stage.put(placement("q", "p1", DELETING, epoch=2, born="later"))
     with pytest.raises(Refused):
         await worker.create()
@@ -1113,9 +1113,9 @@ async def test_an_abandoned_deletion_that_another_worker_takes_over_first(
     await abandoned(stage, worker)
 
     async def take_over() -> None:
-        await stage.catalog.real.replace_placement(placement("q", "p1", DELETING, epoch=3, since=stage.clock.now - 1))
+        await stage.catalog.real.placements.replace(placement("q", "p1", DELETING, epoch=3, since=stage.clock.now - 1))
 
-    stage.catalog.before("replace_placement", take_over)
+    stage.catalog.before("placements.replace", take_over)
     with pytest.raises(Refused) as caught:
         await worker.create()
     assert caught.value.status == 503
@@ -1261,7 +1261,7 @@ async def test_a_dead_letter_queue_that_is_not_there_is_reserved_beside_its_sour
     assert await worker.create(dead_letter="dlq") == 201
     assert await stage.state() == (OPEN, "p1")
     assert await stage.stored("dlq") == placement("dlq", "p1", RESERVED, since=stage.clock.now, group="q")
-    listed = await stage.catalog.real.list_queues(PROJECT, "", "~", 10)
+    listed = await stage.catalog.real.placements.list_queues(PROJECT, "", "~", 10)
     assert [one.queue for one in listed] == ["q"]
     assert p1.log == ["PUT /v2/queues/q"]
 
@@ -1272,7 +1272,7 @@ async def test_a_reservation_comes_before_its_source(stage: Stage, worker: Worke
     async def look() -> None:
         order.append(f"q is {await stage.state('q')}, dlq is {await stage.state('dlq')}")
 
-    stage.catalog.before("insert_placement", look, look)
+    stage.catalog.before("placements.insert", look, look)
     await worker.create(dead_letter="dlq")
     assert order == ["q is None, dlq is None", "q is None, dlq is (<PlacementState.RESERVED: 'reserved'>, 'p1')"]
 
@@ -1294,7 +1294,7 @@ async def test_a_source_goes_where_its_dead_letter_queue_is(
 
 async def test_two_sources_share_a_dead_letter_queue(stage: Stage, worker: Worker) -> None:
     await worker.create(dead_letter="dlq")
-    await stage.catalog.real.put_tenant(Tenant(PROJECT, pinned="p2"))
+    await stage.catalog.real.tenants.put(Tenant(PROJECT, pinned="p2"))
     await settled(lambda: PROJECT not in worker.directory._tenants)
     assert await worker.create(PUT._replace(target=b"/v2/queues/r"), key("r"), dead_letter="dlq") == 201
     assert await stage.state("r") == (OPEN, "p1")
@@ -1316,7 +1316,7 @@ async def test_a_source_that_cannot_go_where_its_dead_letter_queue_is(
     stage: Stage, worker: Worker, p1: Partition, home: Any
 ) -> None:
     await stage.put(placement("dlq", "p2"))
-    await stage.catalog.real.replace_partition(home)
+    await stage.catalog.real.partitions.replace(home)
     await settled(lambda: home in worker.directory.partitions)
     with pytest.raises(Refused) as caught:
         await worker.create(dead_letter="dlq")
@@ -1366,7 +1366,7 @@ async def test_a_reserved_queue_is_created_where_its_source_is_going(
 ) -> None:
     """What was found beside the target when the move was prepared, stays there."""
     await stage.put(placement("source", "p1"), placement("q", "p2", RESERVED, group="source"))
-    await stage.catalog.real.insert_move(Move("m1", PROJECT, "source", "p1", toward, created=1.0, born=BORN))
+    await stage.catalog.real.moves.insert(Move("m1", PROJECT, "source", "p1", toward, created=1.0, born=BORN))
     assert await worker.create() == 201
     assert await stage.state() == (OPEN, where)
 
@@ -1378,9 +1378,9 @@ async def test_a_reserved_queue_that_others_change_meanwhile_is_looked_at_anew(
     await stage.put(placement("source", "p1"), reserved)
 
     async def follow() -> None:
-        await stage.catalog.real.replace_placement(rehome(reserved, "p1", 5.0))
+        await stage.catalog.real.placements.replace(rehome(reserved, "p1", 5.0))
 
-    stage.catalog.before("replace_placement", follow)
+    stage.catalog.before("placements.replace", follow)
     assert await worker.create() == 201
     found = await stage.stored()
     assert found is not None
@@ -1486,9 +1486,9 @@ async def test_a_dead_letter_queue_that_is_changed_while_it_is_tied(stage: Stage
     await stage.put(placement("q", "p1"), placement("dlq", "p1", CREATING))
 
     async def open_it() -> None:
-        await stage.catalog.real.replace_placement(placement("dlq", "p1", OPEN, epoch=2))
+        await stage.catalog.real.placements.replace(placement("dlq", "p1", OPEN, epoch=2))
 
-    stage.catalog.before("replace_placement", open_it)
+    stage.catalog.before("placements.replace", open_it)
     await worker.lifecycle.placing.tie(placement("q", "p1"), "dlq")
     assert await stage.stored("dlq") == placement("dlq", "p1", OPEN, epoch=3, group="q")
 
@@ -1497,9 +1497,9 @@ async def test_a_dead_letter_queue_that_is_deleted_while_it_is_tied(stage: Stage
     await stage.put(placement("q", "p1"), placement("dlq", "p1"))
 
     async def remove() -> None:
-        await stage.catalog.real.remove_placement(key("dlq"), 1, BORN)
+        await stage.catalog.real.placements.remove(key("dlq"), 1, BORN)
 
-    stage.catalog.before("replace_placement", remove)
+    stage.catalog.before("placements.replace", remove)
     await worker.lifecycle.placing.tie(placement("q", "p1"), "dlq")
     assert await stage.stored("dlq") == placement("dlq", "p1", RESERVED, since=stage.clock.now, group="q")
 

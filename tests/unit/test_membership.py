@@ -69,14 +69,14 @@ async def worker(catalog: Staged) -> AsyncIterator[Worker]:
     worker = Worker(catalog)
     await worker.directory.start(PATIENCE)
     await worker.beating.start(PATIENCE)
-    await settled(lambda: catalog.calls["list_members"] == 1)
+    await settled(lambda: catalog.calls["members.all"] == 1)
     yield worker
     await worker.beating.stop()
     await worker.directory.stop()
 
 
 async def members(catalog: Staged) -> list[Member]:
-    found: list[Member] = await catalog.real.list_members()
+    found: list[Member] = await catalog.real.members.all()
     return found
 
 
@@ -102,7 +102,7 @@ def change(position: int, queue: str = "q", *, sealing: bool = False) -> Change:
 
 async def test_a_worker_says_what_it_has_taken_in_and_what_it_promises(catalog: Staged, worker: Worker) -> None:
     assert await members(catalog) == [Member(worker.beating.id, 1, 7, True, frozenset(), CAPABILITIES, LEASE)]
-    assert (catalog.calls["register_member"], catalog.calls["renew_member"]) == (1, 0)
+    assert (catalog.calls["members.register"], catalog.calls["members.renew"]) == (1, 0)
 
 
 async def test_a_worker_says_how_many_of_its_writes_came_late(catalog: Staged, worker: Worker) -> None:
@@ -116,7 +116,7 @@ async def test_a_worker_says_how_it_made_clients_wait(
     catalog: Staged, monkeypatch: pytest.MonkeyPatch, worker: Worker
 ) -> None:
     monkeypatch.setattr(membership, "_REPORT_INTERVAL", 0.0)
-    await catalog.real.insert_move(move("m-1"))
+    await catalog.real.moves.insert(move("m-1"))
     over = asyncio.get_running_loop().create_future()
 
     async def receive() -> dict[str, object]:
@@ -126,14 +126,14 @@ async def test_a_worker_says_how_it_made_clients_wait(
     await settled(lambda: worker.holding.waiting)
     worker.clock.now += 0.25
     over.set_result(None)
-    catalog.fail("put_held_writes")
+    catalog.fail("held_writes.put")
     await waiting
-    await settled(lambda: catalog.calls["put_held_writes"] == 2)
+    await settled(lambda: catalog.calls["held_writes.put"] == 2)
     await settled(lambda: worker.holding.report("") == {} or worker.holding.report(worker.beating.id) == {})
-    assert await catalog.real.list_held_writes("m-1") == [HeldWrites(worker.beating.id, 1, 0, 250)]
+    assert await catalog.real.held_writes.find("m-1") == [HeldWrites(worker.beating.id, 1, 0, 250)]
     # What has not changed is not stored again, and a renewal waits for none of it.
-    assert catalog.calls["put_held_writes"] == 2
-    assert catalog.calls["renew_member"] == 0
+    assert catalog.calls["held_writes.put"] == 2
+    assert catalog.calls["members.renew"] == 0
 
 
 # -- when it renews ----------------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ async def test_a_worker_says_how_it_made_clients_wait(
 async def test_a_seal_is_acknowledged_at_once(catalog: Staged, worker: Worker) -> None:
     catalog.show(change(8, sealing=True))
     await acknowledged(catalog, seal(8))
-    assert catalog.calls["renew_member"] == 1
+    assert catalog.calls["members.renew"] == 1
 
 
 async def test_other_changes_wait_for_the_next_heartbeat(catalog: Staged, worker: Worker) -> None:
@@ -151,7 +151,7 @@ async def test_other_changes_wait_for_the_next_heartbeat(catalog: Staged, worker
     await settled(lambda: worker.directory.applied == 19)
     catalog.show(change(20, sealing=True))
     await acknowledged(catalog, seal(20))
-    assert catalog.calls["renew_member"] == 1
+    assert catalog.calls["members.renew"] == 1
 
 
 async def test_a_seal_that_is_over_is_not_told_any_more(catalog: Staged, worker: Worker) -> None:
@@ -160,7 +160,7 @@ async def test_a_seal_that_is_over_is_not_told_any_more(catalog: Staged, worker:
     catalog.show(change(9))
     catalog.show(change(10, "another", sealing=True))
     await acknowledged(catalog, seal(10, "another"))
-    assert catalog.calls["renew_member"] == 2
+    assert catalog.calls["members.renew"] == 2
 
 
 async def test_a_seal_is_acknowledged_when_the_writes_before_it_have_ended(catalog: Staged, worker: Worker) -> None:
@@ -172,11 +172,11 @@ async def test_a_seal_is_acknowledged_when_the_writes_before_it_have_ended(catal
     # It holds up no other queue.
     catalog.show(change(9, "another", sealing=True))
     await acknowledged(catalog, seal(9, "another"))
-    assert catalog.calls["renew_member"] == 1
+    assert catalog.calls["members.renew"] == 1
     other.end()
     # A write that began later has seen the seal.
     await acknowledged(catalog, seal(8), seal(9, "another"))
-    assert catalog.calls["renew_member"] == 2
+    assert catalog.calls["members.renew"] == 2
     later.end()
 
 
@@ -184,16 +184,16 @@ async def test_one_renewal_serves_many_seals_and_one_follows_what_comes_meanwhil
     catalog: Staged, worker: Worker
 ) -> None:
     go = asyncio.Event()
-    catalog.before("renew_member", go.wait)
+    catalog.before("members.renew", go.wait)
     catalog.show(change(8, sealing=True))
-    await settled(lambda: catalog.calls["renew_member"] == 1)
+    await settled(lambda: catalog.calls["members.renew"] == 1)
     for position in range(9, 30):
         catalog.show(change(position, f"q{position}", sealing=True))
     await settled(lambda: worker.directory.applied == 29)
-    assert catalog.calls["renew_member"] == 1
+    assert catalog.calls["members.renew"] == 1
     go.set()
     await acknowledged(catalog, seal(8), *(seal(position, f"q{position}") for position in range(9, 30)))
-    assert catalog.calls["renew_member"] == 2
+    assert catalog.calls["members.renew"] == 2
 
 
 # -- the lease ---------------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def may_write(worker: Worker) -> bool:
 
 async def test_a_worker_that_is_not_registered_takes_no_writes(catalog: Staged) -> None:
     worker = Worker(catalog)
-    catalog.fail("register_member")
+    catalog.fail("members.register")
     await worker.beating.start(PATIENCE)
     assert not may_write(worker)
     assert worker.writing.fence.idle(0.0)
@@ -222,7 +222,7 @@ async def test_the_lease_counts_from_when_the_renewal_was_sent_less_a_margin(cat
     async def slow() -> None:
         worker.clock.now += 5.0
 
-    catalog.before("register_member", slow)
+    catalog.before("members.register", slow)
     await worker.beating.start(PATIENCE)
     worker.clock.now = 100.0 + LEASE * 0.9 - 0.01
     assert may_write(worker)
@@ -232,8 +232,8 @@ async def test_the_lease_counts_from_when_the_renewal_was_sent_less_a_margin(cat
 
 
 async def test_a_new_term_begins_with_nothing_known(catalog: Staged, worker: Worker) -> None:
-    await catalog.real.insert_partition(Partition("p1", ("http://p1",)))
-    await catalog.real.insert_placement(placement("q"))
+    await catalog.real.partitions.insert(Partition("p1", ("http://p1",)))
+    await catalog.real.placements.insert(placement("q"))
     known = await worker.directory.find(key("q"))
     assert worker.directory.cached(key("q")) is known is not None
     waiting = worker.directory.change(key("q"))
@@ -249,12 +249,12 @@ async def test_a_new_term_begins_with_nothing_known(catalog: Staged, worker: Wor
 
 
 async def test_what_is_being_read_when_a_term_begins_is_not_kept(catalog: Staged, worker: Worker) -> None:
-    await catalog.real.insert_partition(Partition("p1", ("http://p1",)))
-    await catalog.real.insert_placement(placement("q"))
+    await catalog.real.partitions.insert(Partition("p1", ("http://p1",)))
+    await catalog.real.placements.insert(placement("q"))
     go = asyncio.Event()
-    catalog.before("get_placement", go.wait)
+    catalog.before("placements.get", go.wait)
     reading = asyncio.create_task(worker.directory.find(key("q")))
-    await settled(lambda: catalog.calls["get_placement"])
+    await settled(lambda: catalog.calls["placements.get"])
     worker.clock.now += LEASE
     catalog.show(change(8, "other", sealing=True))
     await settled(lambda: may_write(worker))
@@ -266,10 +266,10 @@ async def test_what_is_being_read_when_a_term_begins_is_not_kept(catalog: Staged
 async def test_a_lapse_is_logged_once(catalog: Staged, caplog: pytest.LogCaptureFixture) -> None:
     worker = Worker(catalog, interval=0.0)
     await worker.beating.start(PATIENCE)
-    catalog.fail("renew_member", 10_000_000)
+    catalog.fail("members.renew", 10_000_000)
     worker.clock.now += LEASE
-    tries = catalog.calls["renew_member"]
-    await settled(lambda: catalog.calls["renew_member"] > tries + 5)
+    tries = catalog.calls["members.renew"]
+    await settled(lambda: catalog.calls["members.renew"] > tries + 5)
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert warnings == ["the lease of this worker could not be renewed in time: it takes no writes until it can"]
     await worker.beating.stop()
@@ -281,7 +281,7 @@ async def test_a_renewal_that_fails_in_an_unforeseen_way_is_not_the_last(
     async def mistake() -> None:
         raise RuntimeError("a mistake")
 
-    catalog.before("register_member", mistake)
+    catalog.before("members.register", mistake)
     worker = Worker(catalog, interval=0.0)
     await worker.beating.start(PATIENCE)
     await settled(lambda: may_write(worker))
@@ -295,13 +295,13 @@ async def test_a_renewal_that_fails_in_an_unforeseen_way_is_not_the_last(
 async def removed(catalog: Staged, worker: Worker) -> None:
     """Let a mover have watched the worker in silence for its lease."""
     (member,) = await members(catalog)
-    assert await catalog.real.expire_member(member)
+    assert await catalog.real.members.expire(member)
     worker.clock.now += LEASE
 
 
 async def test_a_worker_that_was_removed_registers_again_and_begins_a_new_term(catalog: Staged, worker: Worker) -> None:
-    await catalog.real.insert_partition(Partition("p1", ("http://p1",)))
-    await catalog.real.insert_placement(placement("q"))
+    await catalog.real.partitions.insert(Partition("p1", ("http://p1",)))
+    await catalog.real.placements.insert(placement("q"))
     await worker.directory.find(key("q"))
     term = worker.writing.lease.number
     await removed(catalog, worker)
@@ -310,7 +310,7 @@ async def test_a_worker_that_was_removed_registers_again_and_begins_a_new_term(c
     # No mover waited for it meanwhile: what it knew may be out of date.
     assert worker.directory.cached(key("q")) is None
     assert worker.writing.lease.number == term + 1
-    assert (catalog.calls["renew_member"], catalog.calls["register_member"]) == (1, 2)
+    assert (catalog.calls["members.renew"], catalog.calls["members.register"]) == (1, 2)
     assert [member.id for member in await members(catalog)] == [worker.beating.id]
 
 
@@ -319,13 +319,13 @@ async def test_a_worker_that_finds_itself_removed_writes_no_more_until_it_is_reg
 ) -> None:
     """Also if its lease is not over by its own clock: that may go slower than a mover's."""
     (member,) = await members(catalog)
-    assert await catalog.real.expire_member(member)
+    assert await catalog.real.members.expire(member)
     assert may_write(worker)
     go = asyncio.Event()
-    catalog.before("register_member", go.wait)
+    catalog.before("members.register", go.wait)
     term = worker.writing.lease.number
     catalog.show(change(8, "other", sealing=True))
-    await settled(lambda: catalog.calls["register_member"] == 2)
+    await settled(lambda: catalog.calls["members.register"] == 2)
     assert not may_write(worker)
     go.set()
     await settled(lambda: may_write(worker))
@@ -335,7 +335,7 @@ async def test_a_worker_that_finds_itself_removed_writes_no_more_until_it_is_reg
 async def test_a_write_of_the_term_before_is_not_sent_after_it(catalog: Staged, worker: Worker) -> None:
     write = worker.writing.begin(key("q"), lasting=True)
     (member,) = await members(catalog)
-    await catalog.real.expire_member(member)
+    await catalog.real.members.expire(member)
     catalog.show(change(8, "other", sealing=True))
     await acknowledged_again(catalog, seal(8, "other"))
     with pytest.raises(Withdrawn):
@@ -352,11 +352,11 @@ async def acknowledged_again(catalog: Staged, *seals: Seal) -> None:
 
 async def test_a_registration_that_fails_is_tried_again(catalog: Staged) -> None:
     worker = Worker(catalog, interval=0.0)
-    catalog.fail("register_member", 3)
+    catalog.fail("members.register", 3)
     await worker.beating.start(PATIENCE)
     await settled(lambda: may_write(worker))
-    await settled(lambda: catalog.calls["renew_member"])
-    assert catalog.calls["register_member"] == 4
+    await settled(lambda: catalog.calls["members.renew"])
+    assert catalog.calls["members.register"] == 4
     await worker.beating.stop()
 
 
@@ -372,19 +372,19 @@ async def test_a_worker_that_stops_signs_off_and_writes_no_more(catalog: Staged,
 async def test_a_registration_in_flight_when_the_worker_stops_does_not_outlive_it(catalog: Staged) -> None:
     """Neither does it come after the removal, nor does it give back the right to write."""
     go = asyncio.Event()
-    catalog.before("register_member", go.wait)
+    catalog.before("members.register", go.wait)
     worker = Worker(catalog)
     starting = asyncio.create_task(worker.beating.start(PATIENCE))
-    await settled(lambda: catalog.calls["register_member"])
+    await settled(lambda: catalog.calls["members.register"])
     stopping = asyncio.create_task(worker.beating.stop())
     wrote: list[bool] = []
 
     async def removing() -> None:
         wrote.append(may_write(worker))
 
-    catalog.before("remove_member", removing)
+    catalog.before("members.remove", removing)
     await asyncio.sleep(0)
-    assert not catalog.calls["remove_member"]
+    assert not catalog.calls["members.remove"]
     go.set()
     await stopping
     await starting
@@ -411,7 +411,7 @@ async def test_signing_off_while_the_catalog_is_away(catalog: Staged, worker: Wo
     async def away() -> None:
         raise CatalogUnavailable("the store is away")
 
-    catalog.before("remove_member", away)
+    catalog.before("members.remove", away)
     await worker.beating.stop()
     assert len(await members(catalog)) == 1
 
@@ -421,20 +421,20 @@ async def test_those_that_were_silent_for_long_while_it_watched_are_removed(
 ) -> None:
     monkeypatch.setattr(membership, "_RENEWALS_BETWEEN_SWEEPS", 2)
     for name, lease in (("killed", 0.5), ("patient", FORGOTTEN_AFTER * 2), ("lives", 0.5), ("renews", 0.5)):
-        await catalog.real.register_member(Member(name, lease=lease))
+        await catalog.real.members.register(Member(name, lease=lease))
     worker = Worker(catalog, interval=0.0)
     await worker.beating.start(PATIENCE)
-    await settled(lambda: catalog.calls["list_members"])
+    await settled(lambda: catalog.calls["members.all"])
     # However long they were silent before this worker began to watch.
     assert len(await members(catalog)) == 5
-    await catalog.real.renew_member(Member("lives", beat=1, lease=0.5))
+    await catalog.real.members.renew(Member("lives", beat=1, lease=0.5))
 
     async def renewed() -> None:
         # After it was read, and before it is removed.
-        await catalog.real.renew_member(Member("renews", beat=1, lease=0.5))
+        await catalog.real.members.renew(Member("renews", beat=1, lease=0.5))
 
-    catalog.before("expire_member", renewed)
+    catalog.before("members.expire", renewed)
     worker.clock.now += FORGOTTEN_AFTER + 1
-    await settled(lambda: catalog.calls["expire_member"] >= 2)
+    await settled(lambda: catalog.calls["members.expire"] >= 2)
     await worker.beating.stop()
     assert [member.id for member in await members(catalog)] == ["lives", "patient", "renews"]

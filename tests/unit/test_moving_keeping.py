@@ -53,14 +53,14 @@ async def ended(
     """Store a move that was ordered a day before it ended, so many days ago."""
     at = NOW - days * DAY
     finished = move(id_, f"queue-{id_}", state=state, plan=plan, created=at - DAY)
-    await catalog.insert_move(replace(finished, log=(LogEntry(at, state, "it is over"),)))
+    await catalog.moves.insert(replace(finished, log=(LogEntry(at, state, "it is over"),)))
 
 
 async def made(catalog: MemoryCatalog, id_: str, *queues: str, **changes: Any) -> Plan:
     """Store a plan as it is after these ``changes``."""
     whole = whole_plan(id_, *queues)
     plan = replace(whole.plan, **changes)
-    await catalog.insert_plan(replace(whole, plan=plan))
+    await catalog.plans.insert(replace(whole, plan=plan))
     return plan
 
 
@@ -69,13 +69,13 @@ def keeper(catalog: MemoryCatalog, clock: Clock, keep: int = 2, days: float = 30
 
 
 async def left(catalog: MemoryCatalog) -> list[str]:
-    return [one.id for one in await catalog.list_moves(limit=1000)]
+    return [one.id for one in await catalog.moves.find(limit=1000)]
 
 
 async def test_what_is_old_and_not_among_the_last_goes(catalog: MemoryCatalog, clock: Clock) -> None:
     for n, days in enumerate((50, 40, 35, 20, 10, 5)):
         await ended(catalog, f"m-{n}", days)
-    await catalog.insert_move(move("m-7", "waits"))
+    await catalog.moves.insert(move("m-7", "waits"))
     await keeper(catalog, clock, keep=4).round()
     assert await left(catalog) == ["m-2", "m-3", "m-4", "m-5", "m-7"]  # old, but among the last
     await keeper(catalog, clock, keep=0).round()
@@ -111,9 +111,9 @@ async def test_a_plan_goes_before_the_records_of_its_moves(catalog: MemoryCatalo
     running = await made(catalog, "plan-1", "queue-plan-1-00000", state=PlanState.RUNNING, created=created)
     await keeper(catalog, clock).round()
     assert await left(catalog) == ["m-2", "m-3", "plan-1-00000", "plan-1-00001", "plan-1-00002"]
-    await catalog.replace_plan(replace(running, state=PlanState.DONE, version=2))
+    await catalog.plans.replace(replace(running, state=PlanState.DONE, version=2))
     await keeper(catalog, clock).round()
-    assert not await catalog.has_plan("plan-1")
+    assert not await catalog.plans.exists("plan-1")
     assert len(await left(catalog)) == 5
     await keeper(catalog, clock).round()
     assert await left(catalog) == ["m-2", "m-3"]
@@ -126,18 +126,18 @@ async def test_a_plan_stays_while_one_of_its_moves_has_to(catalog: MemoryCatalog
     if other == "young":
         await ended(catalog, "plan-1-00001", 10, plan="plan-1")
     elif other == "unfinished":
-        await catalog.insert_move(move("plan-1-00001", "drains", state=MoveState.DRAINING, plan="plan-1"))
+        await catalog.moves.insert(move("plan-1-00001", "drains", state=MoveState.DRAINING, plan="plan-1"))
     for n in range(2 if other != "last" else 1):
         await ended(catalog, f"m-{n}", 1)
     if other == "last":
         await ended(catalog, "plan-1-00001", 60, plan="plan-1")
     await keeper(catalog, clock).round()
-    assert await catalog.has_plan("plan-1")
+    assert await catalog.plans.exists("plan-1")
     assert {"plan-1-00000", "plan-1-00001"} <= set(await left(catalog))
 
 
 async def plans(catalog: MemoryCatalog) -> list[str]:
-    return [one.id for one in await catalog.list_plans(limit=100)]
+    return [one.id for one in await catalog.plans.find(limit=100)]
 
 
 @pytest.mark.parametrize("state", [PlanState.PLANNED, PlanState.STOPPED, PlanState.DONE])
@@ -150,7 +150,7 @@ async def test_a_plan_that_has_no_records_of_moves_goes_in_time(
     assert await plans(catalog) == ["plan-1", "plan-2", "plan-3", "plan-4"]  # 8 moves are the last 7, and one
     await keeper(catalog, clock, keep=0).round()
     assert await plans(catalog) == ["plan-3", "plan-4"]
-    assert {plan_id for plan_id, _ in catalog._store.planned_moves} == {"plan-3", "plan-4"}
+    assert {plan_id for plan_id, _ in catalog._process.store.planned_moves} == {"plan-3", "plan-4"}
 
 
 async def test_a_plan_that_is_under_way_stays(catalog: MemoryCatalog, clock: Clock) -> None:
@@ -167,8 +167,8 @@ async def test_a_plan_that_is_applied_meanwhile_stays(catalog: MemoryCatalog, cl
 
     class Applying(Clock):
         async def sleep(self, seconds: float) -> None:
-            if catalog._store.plans["plan-2"].version == 1:
-                await catalog.replace_plan(replace(plan, state=PlanState.RUNNING, version=2))
+            if catalog._process.store.plans["plan-2"].version == 1:
+                await catalog.plans.replace(replace(plan, state=PlanState.RUNNING, version=2))
 
     await keeper(catalog, Applying(), keep=0).round()
     assert await plans(catalog) == ["plan-2"]
@@ -186,12 +186,12 @@ async def test_what_is_left_of_a_plan_goes_when_it_is_still_there_in_the_next_ro
     catalog: MemoryCatalog, clock: Clock
 ) -> None:
     await made(catalog, "plan-1", created=NOW)
-    there = dict(catalog._store.planned_moves)
+    there = dict(catalog._process.store.planned_moves)
 
     def left_of(*ids: str) -> set[str]:
         for id_ in ids:
-            catalog._store.planned_moves.update(((id_, n.number), n) for n in whole_plan(id_, "a", "b").moves)
-        return {plan_id for plan_id, _ in catalog._store.planned_moves}
+            catalog._process.store.planned_moves.update(((id_, n.number), n) for n in whole_plan(id_, "a", "b").moves)
+        return {plan_id for plan_id, _ in catalog._process.store.planned_moves}
 
     left_of("plan-2", "plan-3")
     keeping = keeper(catalog, clock)
@@ -203,19 +203,19 @@ async def test_what_is_left_of_a_plan_goes_when_it_is_still_there_in_the_next_ro
     assert left_of() == {"plan-1", "plan-3", "plan-4"}
     await keeping.round()
     assert left_of() == {"plan-1", "plan-3"}
-    assert there.items() <= catalog._store.planned_moves.items()
+    assert there.items() <= catalog._process.store.planned_moves.items()
 
 
 async def test_many_go_in_small_batches(catalog: MemoryCatalog, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "_BATCH", 10)
     batches: list[int] = []
-    remove = catalog.remove_moves
+    remove = catalog.moves.remove
 
     async def counted(ids: list[str]) -> None:
         batches.append(len(ids))
         await remove(ids)
 
-    monkeypatch.setattr(catalog, "remove_moves", counted)
+    monkeypatch.setattr(catalog.moves, "remove", counted)
     await made(catalog, "plan-1", state=PlanState.PAUSED)
     for n in range(95):
         await ended(catalog, f"m-{n:02}", 60, plan="plan-1" if n % 5 == 0 else None)
@@ -240,6 +240,6 @@ async def test_it_goes_on_when_the_catalog_is_there_again(
             raise Enough
         raise CatalogUnavailable("it is away") if len(rounds) == 1 else RuntimeError("something is wrong")
 
-    monkeypatch.setattr(catalog, "list_ended_moves", list_ended_moves)
+    monkeypatch.setattr(catalog.moves, "find_ended", list_ended_moves)
     with pytest.raises(Enough):
         await keeper(catalog, clock).run()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from catalog.errors import MoveHeld
+from catalog.errors import LockHeld
 from catalog.model import Holder, Move
 from catalog.model.move import UNPROMISED_HOLD
 from marconi_proxy.moving.driving.pace import Pace
@@ -27,11 +27,15 @@ class _Catalog:
         self.ordered: Any = None
         self.visited = asyncio.Event()
 
-    async def list_moves(self, **_: object) -> list[object]:
+    @property
+    def moves(self) -> _Catalog:
+        return self
+
+    async def find(self, **_: object) -> list[object]:
         self.ordered("m1", 1)
         return []
 
-    async def get_move(self, move_id: str) -> None:
+    async def get(self, move_id: str) -> None:
         assert move_id == "m1"
         self.visited.set()
 
@@ -59,22 +63,30 @@ class _Hanging:
         self._answered = answered
         self._now = now
 
-    async def list_moves(self, **_: object) -> list[Move]:
+    @property
+    def moves(self) -> _Hanging:
+        return self
+
+    async def find(self, **_: object) -> list[Move]:
         return list(self.world.moves.values())
 
-    async def get_move(self, move_id: str) -> Move:
+    async def get(self, move_id: str) -> Move:
         return self.world.moves[move_id]
 
-    async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
-        self.held.append(self._now())
-        return replace(self.world.moves[move_id], holder=Holder(holder, 1, 0, seconds))
+    def lock(self, move_id: str) -> _Hanging:
+        assert move_id == "m1"
+        return self
 
-    async def renew_move(self, move_id: str, token: int, seconds: float) -> None:
+    async def acquire(self, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
+        self.held.append(self._now())
+        return replace(self.world.moves["m1"], holder=Holder(holder, 1, 0, seconds))
+
+    async def renew(self, token: int, seconds: float) -> None:
         if len(self.held) > self._answered:
             await asyncio.Event().wait()
         self.held.append(self._now())
 
-    async def release_move(self, move_id: str, token: int) -> None: ...
+    async def release(self, token: int) -> None: ...
 
 
 class _Locked:
@@ -94,22 +106,30 @@ class _Locked:
     def _holder(self) -> Holder:
         return Holder("dead", 7, int(min(self._loop.time(), self._dies)), self._promised)
 
-    async def list_moves(self, **_: object) -> list[Move]:
-        return [replace(self.world.moves["m1"], holder=self._holder)]
+    @property
+    def moves(self) -> _Locked:
+        return self
 
-    async def get_move(self, move_id: str) -> Move:
-        return (await self.list_moves())[0]
+    async def find(self, **_: object) -> list[Move]:
+        return [await self.get("m1")]
 
-    async def take_move(self, move_id: str, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
+    async def get(self, move_id: str) -> Move:
+        return replace(self.world.moves[move_id], holder=self._holder)
+
+    def lock(self, move_id: str) -> _Locked:
+        assert move_id == "m1"
+        return self
+
+    async def acquire(self, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
         if over != self._holder:
-            raise MoveHeld(move_id, self._holder)
+            raise LockHeld("move m1", self._holder)
         self.taken.append((self._loop.time(), over))
         self._stop.set()
-        return replace(self.world.moves[move_id], holder=Holder(holder, 8, 0, seconds))
+        return replace(self.world.moves["m1"], holder=Holder(holder, 8, 0, seconds))
 
-    async def renew_move(self, move_id: str, token: int, seconds: float) -> None: ...
+    async def renew(self, token: int, seconds: float) -> None: ...
 
-    async def release_move(self, move_id: str, token: int) -> None: ...
+    async def release(self, token: int) -> None: ...
 
 
 @pytest.mark.parametrize("promised", [15.0, 0.0, 100.0])

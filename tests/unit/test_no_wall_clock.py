@@ -66,18 +66,19 @@ CLOCKS = {
 
 # 1. Where a wall clock is read, by module, and what becomes of what it shows.
 READ = {
+    "catalog/mongodb/backups.py": ({"MongoDBBackups.begin_load"}, "when a load began, for the message that refuses"),
     "catalog/mongodb/feed.py": ({"position_of"}, "the time of a timestamp of the store's log: none is read"),
-    "catalog/mongodb/loading.py": ({"Loading.begin"}, "when a load began, for the message that refuses"),
     "catalog/mongodb/members.py": (
         {""},
         "Member.renewed, for people; as a part of the stamp it is compared for equality",
     ),
     "catalog/mongodb/schema.py": ({"ping"}, "written, and never read"),
-    "catalog/sqlite/loading.py": ({"begin"}, "when a load began, for the message that refuses"),
+    "catalog/sqlite/backups.py": ({"SQLiteBackups._begin"}, "when a load began, for the message that refuses"),
     "catalog/sqlite/members.py": (
-        {"register", "renew", "ping"},
+        {"SQLiteMembers.register", "SQLiteMembers.renew"},
         "Member.renewed, for people; as a part of the stamp it is compared for equality",
     ),
+    "catalog/sqlite/schema.py": ({"ping"}, "written, and never read"),
     "marconi_proxy/admin/application.py": ({"build"}, "given to what shows ages"),
     "marconi_proxy/admin/audit.py": ({"Audit.show"}, "an age that is shown"),
     "marconi_proxy/admin/moves.py": (

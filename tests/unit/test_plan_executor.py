@@ -29,6 +29,7 @@ from marconi_proxy.moving.plans import progress as plan_progress
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.executor import run_plans, until_news
 from marconi_proxy.moving.plans.planning import Kind, Selection
+from tests.catalog_wraps import Passing
 from tests.contract.plan_stage import (
     Clock,
     endings,
@@ -60,8 +61,8 @@ def clock():
 
 
 async def change(catalog, **members):
-    plan = await catalog.get_plan("plan")
-    await catalog.replace_plan(replace(plan, version=plan.version + 1, **members))
+    plan = await catalog.plans.get("plan")
+    await catalog.plans.replace(replace(plan, version=plan.version + 1, **members))
 
 
 async def test_a_plan_that_was_not_applied_is_left_alone(catalog, clock):
@@ -170,7 +171,7 @@ async def test_a_queue_that_is_gone_or_anew_is_no_failure(catalog, clock):
     await furnish(catalog, ["a", "b"])
     await running(catalog, Budgets(stop_after=1))
     for queue in ("a", "b"):
-        await catalog.remove_placement(QueueKey("a", queue), 1, "0123456789abcdef")
+        await catalog.placements.remove(QueueKey("a", queue), 1, "0123456789abcdef")
     await place(catalog, "b", born="ffff")
     assert await ended(catalog, clock) == ({0: Outcome.GONE, 1: Outcome.GONE}, {})
     assert await state(catalog) is PlanState.DONE
@@ -180,19 +181,19 @@ async def test_a_queue_that_is_gone_or_anew_is_no_failure(catalog, clock):
 async def test_a_queue_that_is_being_deleted_is_waited_for(catalog, clock):
     await furnish(catalog, ["a"])
     await running(catalog)
-    placement = await catalog.get_placement(QueueKey("a", "a"))
+    placement = await catalog.placements.get(QueueKey("a", "a"))
     deleting = replace(placement, epoch=2, state=PlacementState.DELETING)
-    await catalog.replace_placement(deleting)
+    await catalog.placements.replace(deleting)
     assert await ended(catalog, clock) == ({}, {})
-    await catalog.remove_placement(placement.key, 2, placement.born)
+    await catalog.placements.remove(placement.key, 2, placement.born)
     assert await ended(catalog, clock) == ({0: Outcome.GONE}, {})
 
 
 async def test_a_target_that_takes_no_more_refuses_and_so_many_failures_stop_the_plan(catalog, clock):
     await furnish(catalog, ["a", "b", "c", "d"])
     await running(catalog, Budgets(at_once=1, stop_after=2))
-    target = await catalog.get_partition("p2")
-    await catalog.replace_partition(replace(target, state=PartitionState.CORDONED, version=target.version + 1))
+    target = await catalog.partitions.get("p2")
+    await catalog.partitions.replace(replace(target, state=PartitionState.CORDONED, version=target.version + 1))
     found, reasons = await ended(catalog, clock, 6)
     assert found == {0: Outcome.REFUSED, 1: Outcome.REFUSED}
     assert reasons[0] == "partition p2 is cordoned: it takes no more queues"
@@ -248,7 +249,7 @@ async def test_a_cancelled_move_of_a_deleted_queue_is_gone(catalog, clock):
     await executor(catalog, clock).round()
     (move,) = await records(catalog)
     await enter(catalog, move, MoveState.CANCELLED)
-    await catalog.remove_placement(move.key, 1, move.born)
+    await catalog.placements.remove(move.key, 1, move.born)
     assert (await ended(catalog, clock, 1))[0] == {0: Outcome.GONE}
 
 
@@ -262,10 +263,10 @@ async def test_a_kept_place_follows_its_source_once_that_has_gone(catalog, clock
     assert (move.queue, move.group) == ("q", ())
     await one.round()
     kept = QueueKey("a", "kept")
-    assert (await catalog.get_placement(kept)).partition == "p1"
+    assert (await catalog.placements.get(kept)).partition == "p1"
     await enter(catalog, move, MoveState.DRAINING)
     await one.round()
-    placement = await catalog.get_placement(kept)
+    placement = await catalog.placements.get(kept)
     assert (placement.partition, placement.state, placement.segments[0].n) == ("p2", PlacementState.RESERVED, 1)
     (move,) = await records(catalog)
     await enter(catalog, move, MoveState.DONE)
@@ -296,7 +297,7 @@ async def test_what_is_left_on_a_drained_partition_is_said(catalog, clock):
     await one.round()
     assert await state(catalog) is PlanState.DONE
     assert (await progress(catalog)).note == "partition p1 still has 1 placement"
-    assert (await catalog.get_partition("p1")).state is PartitionState.ENABLED
+    assert (await catalog.partitions.get("p1")).state is PartitionState.ENABLED
 
 
 async def test_rounds_go_on_whatever_happens(catalog, clock, monkeypatch, caplog):
@@ -309,7 +310,7 @@ async def test_rounds_go_on_whatever_happens(catalog, clock, monkeypatch, caplog
     async def sleep(seconds):
         assert seconds == 1.0
 
-    monkeypatch.setattr(catalog, "list_plans", list_plans)
+    monkeypatch.setattr(catalog.plans, "find", list_plans)
     with pytest.raises(asyncio.CancelledError):
         await run_plans(executor(catalog, clock), sleep=sleep)
     assert len(rounds) == 3
@@ -320,16 +321,16 @@ async def test_rounds_go_on_whatever_happens(catalog, clock, monkeypatch, caplog
 async def test_a_plan_that_an_operator_stops_meanwhile_begins_nothing(catalog, clock, monkeypatch):
     await furnish(catalog, ["a"])
     await running(catalog)
-    real, met = catalog.replace_plan, []
+    real, met = catalog.plans.replace, []
 
     async def overtaken(plan):
         if not met:
             met.append(1)
-            stored = await catalog.get_plan("plan")
+            stored = await catalog.plans.get("plan")
             await real(replace(stored, version=stored.version + 1, state=PlanState.STOPPED))
         await real(plan)
 
-    monkeypatch.setattr(catalog, "replace_plan", overtaken)
+    monkeypatch.setattr(catalog.plans, "replace", overtaken)
     await executor(catalog, clock).round()
     assert await records(catalog) == []
     assert await state(catalog) is PlanState.STOPPED
@@ -341,7 +342,7 @@ async def test_a_move_that_another_executor_has_begun_and_a_mover_sealed_meanwhi
     await furnish(catalog, ["a"])
     plan = await running(catalog)
     await change(catalog, progress=Progress().with_begun([0], 0.0))
-    real, met = catalog.get_placement, []
+    real, met = catalog.placements.get, []
 
     async def overtaken(key):
         if not met:
@@ -349,10 +350,10 @@ async def test_a_move_that_another_executor_has_begun_and_a_mover_sealed_meanwhi
             await executor(catalog, clock).round()
             placement = await real(key)
             sealed = replace(placement, epoch=2, state=PlacementState.SEALING, move=f"{plan.plan.id}-00000")
-            await catalog.replace_placement(sealed)
+            await catalog.placements.replace(sealed)
         return await real(key)
 
-    monkeypatch.setattr(catalog, "get_placement", overtaken)
+    monkeypatch.setattr(catalog.placements, "get", overtaken)
     await executor(catalog, clock).round()
     assert len(await records(catalog)) == 1
     assert (await progress(catalog)).open == 1
@@ -372,24 +373,19 @@ async def test_news_end_a_sleep_and_are_taken_in_by_it():
 # -- what a round costs ------------------------------------------------------------------------------------------------
 
 
-class Counting:
+class Counting(Passing):
     """A catalog that counts what is asked of it, and the values that it answers with, by verb."""
 
     def __init__(self, catalog):
-        self._catalog = catalog
+        super().__init__(catalog, self._counted)
         self.calls = Counter()
         self.values = Counter()
 
-    def __getattr__(self, verb):
-        method = getattr(self._catalog, verb)
-
-        async def counted(*args, **kwargs):
-            answer = await method(*args, **kwargs)
-            self.calls[verb] += 1
-            self.values[verb] += len(answer) if isinstance(answer, list) else answer is not None
-            return answer
-
-        return counted
+    async def _counted(self, verb, call):
+        answer = await call()
+        self.calls[verb] += 1
+        self.values[verb] += len(answer) if isinstance(answer, list) else answer is not None
+        return answer
 
 
 async def costs(size):
@@ -409,7 +405,7 @@ async def costs(size):
         ),
         moves,
     )
-    await catalog.insert_plan(whole)
+    await catalog.plans.insert(whole)
     counting = Counting(catalog)
     one = executor(counting, clock, believed=60.0)
     found = []
@@ -426,7 +422,7 @@ async def costs(size):
                 await enter(catalog, move, MoveState.DONE, pause_ms=float(turn))
                 one.changed(move.id)
         clock.now += 10.0
-    (plan,) = await catalog.list_plans(limit=1)
+    (plan,) = await catalog.plans.find(limit=1)
     return found, len(json.dumps(plan.to_json()))
 
 
@@ -436,7 +432,7 @@ async def test_a_round_costs_the_same_whatever_the_size_of_the_plan():
     assert small == large
     assert abs(size_of_large - size_of_small) < 10
     assert max(sum(values.values()) for _, values in large) < 300
-    assert large[2][0]["insert_move"] == 4, "there was something to do"
+    assert large[2][0]["moves.insert"] == 4, "there was something to do"
 
 
 async def test_what_one_executor_began_the_next_goes_on_with_at_no_greater_pace(catalog, clock):
@@ -466,10 +462,10 @@ async def test_a_stopped_plan_has_the_ends_of_its_moves_written_down(catalog, cl
     await finish(catalog)
     for _ in range(2):
         await one.round()
-    moves = await catalog.list_planned_moves("plan", limit=9)
+    moves = await catalog.planned_moves.find("plan", limit=9)
     assert [move.ending and move.ending.outcome for move in moves] == [Outcome.DONE, Outcome.DONE, None]
     assert await state(catalog) is PlanState.STOPPED
-    assert await catalog.list_plans(active=True, limit=9) == []
+    assert await catalog.plans.find(active=True, limit=9) == []
 
 
 async def test_a_stopped_plan_inserts_no_moves_that_were_begun_and_gives_them_up_after_a_while(catalog, clock):
@@ -485,7 +481,7 @@ async def test_a_stopped_plan_inserts_no_moves_that_were_begun_and_gives_them_up
         await one.round()
     assert {n: e.reason for n, e in (await endings(catalog)).items()} == {0: "the plan was stopped first"}
     assert await records(catalog) == []
-    assert await catalog.list_plans(active=True, limit=9) == []
+    assert await catalog.plans.find(active=True, limit=9) == []
 
 
 async def test_a_move_whose_record_was_removed_before_its_end_was_written_down(catalog, clock):
@@ -493,9 +489,9 @@ async def test_a_move_whose_record_was_removed_before_its_end_was_written_down(c
     plan = await running(catalog)
     # It was begun and its record was seen.
     await change(catalog, progress=replace(Progress().with_begun([0], 0.0), pending=()))
-    placement = await catalog.get_placement(plan.moves[0].key)
+    placement = await catalog.placements.get(plan.moves[0].key)
     there = (replace(placement.segments[0], partition="p2"),)
-    await catalog.replace_placement(replace(placement, epoch=2, segments=there))
+    await catalog.placements.replace(replace(placement, epoch=2, segments=there))
     assert (await ended(catalog, clock, 1))[0] == {0: Outcome.DONE}
     assert await records(catalog) == []
 
@@ -514,8 +510,8 @@ async def test_a_group_that_is_larger_than_what_a_round_looks_at_goes_as_a_whole
 async def test_a_kept_place_waits_for_a_source_that_leaves_another_partition(catalog, clock):
     await furnish(catalog, [], ("p1", "p2", "p3"))
     await place(catalog, "kept", PlacementState.RESERVED, group="q")
-    kept = await catalog.get_placement(QueueKey("a", "kept"))
-    await catalog.insert_placement(
+    kept = await catalog.placements.get(QueueKey("a", "kept"))
+    await catalog.placements.insert(
         replace(
             kept,
             queue="q",
@@ -527,8 +523,8 @@ async def test_a_kept_place_waits_for_a_source_that_leaves_another_partition(cat
     await running(catalog)
     for _ in range(3):
         await executor(catalog, clock).round()
-    assert (await catalog.get_placement(kept.key)).partition == "p1"
+    assert (await catalog.placements.get(kept.key)).partition == "p1"
     assert await outcomes(catalog) == {}
     assert await finish(catalog) == 1
     assert set((await ended(catalog, clock))[0].values()) == {Outcome.DONE}
-    assert (await catalog.get_placement(kept.key)).partition == "p2"
+    assert (await catalog.placements.get(kept.key)).partition == "p2"

@@ -34,17 +34,17 @@ class History:
 
     async def begin(self) -> None:
         for name in ("p1", "p2"):
-            await self.catalog.insert_partition(Partition(name, (f"http://{name}.example",)))
-        await self.catalog.insert_placement(placement("orders"))
+            await self.catalog.partitions.insert(Partition(name, (f"http://{name}.example",)))
+        await self.catalog.placements.insert(placement("orders"))
         await self.back_up()
 
     async def _put(self, changed: Placement) -> Placement:
-        await self.catalog.replace_placement(changed)
+        await self.catalog.placements.replace(changed)
         self.epochs.append(changed.epoch)
         return changed
 
     async def move(self) -> None:
-        stored = await self.catalog.get_placement(KEY)
+        stored = await self.catalog.placements.get(KEY)
         assert stored is not None
         sealed = await self._put(seal(stored, "m-1", self.now, 4))
         target = "p2" if stored.partition == "p1" else "p1"
@@ -88,7 +88,7 @@ async def test_a_restored_queue_is_moved_on_under_numbers_that_tags_can_hold() -
     history.now = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
     await history.restore(0)
     await history.move()
-    stored = await history.catalog.get_placement(KEY)
+    stored = await history.catalog.placements.get(KEY)
     assert stored is not None
     assert owner(stored, f"s{stored.segments[-1].n}-x") == stored.segments[-1]
 

@@ -52,7 +52,7 @@ class Stage:
         self.seals.shown(Q, Change(1, ChangeSubject.PLACEMENT, Q, placed.epoch, placed.born, is_seal))
 
     async def stored(self) -> Placement | None:
-        return await self.catalog.real.get_placement(Q)
+        return await self.catalog.real.placements.get(Q)
 
 
 OPEN = placement("q")
@@ -64,9 +64,9 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """A queue that is sealed."""
     real = await SQLiteCatalog.open(str(tmp_path / "catalog.db"))
     for name in ("p1", "p2"):
-        await real.insert_partition(partition(name))
-    await real.insert_placement(OPEN)
-    await real.replace_placement(SEALED)
+        await real.partitions.insert(partition(name))
+    await real.placements.insert(OPEN)
+    await real.placements.replace(SEALED)
     stage = Stage(Staged(real))
     yield stage
     await stage.seals.stop()
@@ -137,12 +137,12 @@ async def test_the_next_seal_has_its_own_time(stage: Stage) -> None:
 async def test_a_seal_that_has_ended_unseen_is_left_alone(stage: Stage, end: str) -> None:
     stage.show(SEALED)
     if end == "gone":
-        await stage.catalog.real.remove_placement(Q, SEALED.epoch, BORN)
+        await stage.catalog.real.placements.remove(Q, SEALED.epoch, BORN)
     elif end == "switched":
-        await stage.catalog.real.replace_placement(switch(SEALED, "m-1", "p2", "q", NOW))
+        await stage.catalog.real.placements.replace(switch(SEALED, "m-1", "p2", "q", NOW))
     else:
-        await stage.catalog.real.replace_placement(abort(SEALED, NOW))
-        await stage.catalog.real.replace_placement(seal(abort(SEALED, NOW), "m-2", NOW, 4))
+        await stage.catalog.real.placements.replace(abort(SEALED, NOW))
+        await stage.catalog.real.placements.replace(seal(abort(SEALED, NOW), "m-2", NOW, 4))
     before = await stage.stored()
     stage.timers[0].ring()
     await settled(lambda: not stage.seals)
@@ -154,16 +154,16 @@ async def test_a_switch_at_the_same_moment_wins(stage: Stage) -> None:
     switched = switch(SEALED, "m-1", "p2", "q", NOW)
 
     async def just_before() -> None:
-        await stage.catalog.real.replace_placement(switched)
+        await stage.catalog.real.placements.replace(switched)
 
-    stage.catalog.before("replace_placement", just_before)
+    stage.catalog.before("placements.replace", just_before)
     stage.timers[0].ring()
     await settled(lambda: not stage.seals)
     assert await stage.stored() == switched
     assert switched.segments[-1] == Segment(1, "p2", "q")
 
 
-@pytest.mark.parametrize("verb", ["get_placement", "replace_placement"])
+@pytest.mark.parametrize("verb", ["placements.get", "placements.replace"])
 async def test_while_the_catalog_is_away_it_is_tried_again(stage: Stage, verb: str) -> None:
     stage.show(SEALED)
     stage.catalog.fail(verb, 2)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from catalog.errors import CatalogUnavailable, WalkHeld, WalkNotHeld
+from catalog.errors import CatalogUnavailable, LockHeld, LockLost
 from catalog.model import (
     Partition,
     Placement,
@@ -96,7 +96,7 @@ async def test_everything_is_asked_and_summed_up(world: World) -> None:
     assert wait == LOOK
     assert world.sums(PARTITION) == {"p1": (2, 2, 0), "p2": (3, 3, 0), "p3": (0, 0, 0)}
     assert world.sums(PROJECT) == {"": (1, 1, 0), "a": (2, 3, 0), "c": (1, 1, 0)}
-    walk = world.store.walk
+    walk = world.store.walk.value
     assert walk.holder is None
     assert walk.ended == world.clock.now()
 
@@ -143,14 +143,14 @@ async def test_the_next_walk_begins_after_the_interval_and_forgets_what_is_gone(
 async def test_a_clock_that_is_set_changes_nothing(world: World, jump: float) -> None:
     collector = world.collector()
     await collector.visit()
-    ended = world.store.walk.ended
+    ended = world.store.walk.value.ended
     world.clock.set = jump
     world.clock.time += INTERVAL - 20
     assert await collector.visit() == pytest.approx(20)
-    assert world.store.walk.ended == ended
+    assert world.store.walk.value.ended == ended
     world.clock.time += 20
     await collector.visit()
-    assert world.store.walk.ended == world.clock.now()
+    assert world.store.walk.value.ended == world.clock.now()
 
 
 async def test_a_walk_of_another_process_counts_from_when_it_was_seen(world: World) -> None:
@@ -160,36 +160,36 @@ async def test_a_walk_of_another_process_counts_from_when_it_was_seen(world: Wor
     await other.visit()
     world.clock.time += INTERVAL
     await other.visit()
-    ended = world.store.walk.ended
+    ended = world.store.walk.value.ended
     assert await collector.visit() == LOOK
     world.clock.time += INTERVAL - 20
     assert await collector.visit() == pytest.approx(20)
-    assert world.store.walk.ended == ended
+    assert world.store.walk.value.ended == ended
 
 
 async def test_one_walks_at_a_time(world: World) -> None:
     world.fill(2, 1)
-    world.store.take_walk("another", HOLD, world.store.walk.holder)
-    with pytest.raises(WalkHeld):
+    world.store.walk.acquire("another", HOLD, world.store.walk.value.holder)
+    with pytest.raises(LockHeld):
         await world.collector().visit()
     assert world.asked == []
 
 
 async def test_one_that_died_is_taken_over_when_it_was_watched_for_its_hold(world: World) -> None:
     world.fill(2, 1)
-    world.store.take_walk("dead", HOLD, None)
+    world.store.walk.acquire("dead", HOLD, None)
     collector = world.collector()
-    with pytest.raises(WalkHeld):
+    with pytest.raises(LockHeld):
         await collector.visit()
     # A renewal is a sign of life; a clock on the wall that is set is none of death.
     world.clock.time += HOLD
-    world.store.save_walk(world.store.walk, 1, HOLD)
+    world.store.walk.save(world.store.walk.value, 1, HOLD)
     world.clock.set = 1e9
     for _ in range(2):
-        with pytest.raises(WalkHeld):
+        with pytest.raises(LockHeld):
             await collector.visit()
         world.clock.time += HOLD
-    with pytest.raises(WalkHeld):
+    with pytest.raises(LockHeld):
         await world.collector("another").visit()
     world.clock.time += 1
     await collector.visit()
@@ -212,7 +212,7 @@ async def test_another_one_goes_on_where_one_died(world: World, after: int) -> N
         await world.collector("first", per_second=0.2).visit()  # two placements to a page
     world.on_ask = lambda: None
     before = len(world.asked)
-    begun = world.store.walk.begun
+    begun = world.store.walk.value.begun
     world.clock.time += 1
     await world.collector("second", per_second=0.2).visit()
     assert world.sums(PARTITION) == {"p1": (6, 6, 0), "p2": (3, 3, 0), "p3": (3, 3, 0)}
@@ -231,13 +231,13 @@ async def test_who_has_lost_the_walk_stops(world: World) -> None:
         asked += 1
         if asked == 5:
             world.clock.time += 2 * HOLD
-            world.store.take_walk("another", HOLD, world.store.walk.holder)
+            world.store.walk.acquire("another", HOLD, world.store.walk.value.holder)
 
     world.on_ask = be_slow
-    with pytest.raises(WalkNotHeld):
+    with pytest.raises(LockLost):
         await world.collector(per_second=0.2).visit()
     assert len(world.asked) == 6
-    holder = world.store.walk.holder
+    holder = world.store.walk.value.holder
     assert holder is not None
     assert holder.name == "another"
 
@@ -271,7 +271,7 @@ async def test_the_catalog_may_fail_at_any_time(world: World, number: int, after
             await collector.visit()
         except CatalogUnavailable:
             world.clock.time += HOLD
-    assert world.store.walk.ended is not None
+    assert world.store.walk.value.ended is not None
     assert world.sums(PARTITION) == {"p1": (6, 6, 0), "p2": (3, 3, 0), "p3": (3, 3, 0)}
     assert list(world.sums(PROJECT).values()) == [(3, 3, 0)] * 4
 
@@ -293,19 +293,19 @@ async def test_it_goes_on_for_ever_whatever_happens(world: World, caplog: pytest
     with pytest.raises(asyncio.CancelledError):
         await running
     messages = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
-    assert messages[0] == "waits: the catalog is not available: get_walk"
+    assert messages[0] == "waits: the catalog is not available: statistics.walk.get"
     assert set(messages[1:]) == {"failed, and is tried again"}
 
 
 async def test_a_walk_that_was_begun_is_gone_on_with_and_not_begun_anew(world: World) -> None:
     world.fill(2, 2)
-    token = world.store.take_walk("first", HOLD, None).holder
+    token = world.store.walk.acquire("first", HOLD, None).holder
     assert token is not None
     project = Statistics(PROJECT, "project-000", 1, 7, begun=5.0, ended=6.0)
     sums = (Statistics(PARTITION, "p1", 1, 7, begun=5.0, ended=6.0),)
     walk = Walk(begun=5.0, after=QueueKey("project-000", "q0"), partitions=sums, project=project)
-    world.store.save_walk(walk, token.token, HOLD)
-    world.store.release_walk(token.token)
+    world.store.walk.save(walk, token.token, HOLD)
+    world.store.walk.release(token.token)
     await world.collector().visit()
     assert world.sums(PROJECT) == {"project-000": (2, 8, 0), "project-001": (2, 2, 0)}
     assert world.sums(PARTITION)["p1"] == (2, 8, 0)

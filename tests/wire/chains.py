@@ -40,11 +40,11 @@ class Chains:
     async def _changed(self, key: QueueKey, change: Callable[[Placement], Placement] | None) -> Placement:
         catalog = await open_catalog(self._door.proxy.catalog)
         try:
-            placement = await catalog.get_placement(key)
+            placement = await catalog.placements.get(key)
             assert placement is not None
             if change is not None:
                 placement = replace(change(placement), epoch=placement.epoch + 1)
-                await catalog.replace_placement(placement)
+                await catalog.placements.replace(placement)
             return placement
         finally:
             await catalog.close()

@@ -50,30 +50,30 @@ class Hand:
         return asyncio.run(done())
 
     def placement(self, project: str, queue: str) -> Placement:
-        found = self._do(lambda catalog: catalog.get_placement(QueueKey(project, queue)))
+        found = self._do(lambda catalog: catalog.placements.get(QueueKey(project, queue)))
         assert found is not None
         return found
 
     def members(self) -> list[Member]:
         """Those that are registered."""
-        return self._do(lambda catalog: catalog.list_members())
+        return self._do(lambda catalog: catalog.members.all())
 
     def order(self, project: str, queue: str, move: str, source: str, target: str) -> None:
         """Store a record of the move; for what is kept beside it."""
-        self._do(lambda catalog: catalog.insert_move(Move(move, project, queue, source, target)))
+        self._do(lambda catalog: catalog.moves.insert(Move(move, project, queue, source, target)))
 
     def held_writes(self, move: str) -> list[HeldWrites]:
         """What members say of the writes that waited for a move."""
-        return self._do(lambda catalog: catalog.list_held_writes(move))
+        return self._do(lambda catalog: catalog.held_writes.find(move))
 
     def seal(self, project: str, queue: str, move: str) -> Sealed:
         """Seal the queue, and then read whom to wait for."""
 
         async def sealed(catalog: Catalog) -> Sealed:
-            before = await catalog.get_placement(QueueKey(project, queue))
+            before = await catalog.placements.get(QueueKey(project, queue))
             assert before is not None
             placement = transitions.seal(before, move, time.time(), MAX_SEGMENTS)
-            await catalog.replace_placement(placement)
+            await catalog.placements.replace(placement)
             assert placement.seal is not None
             return Sealed(placement, Barrier.after_seal(placement.seal, await self._sightings(catalog), CHAINS))
 
@@ -82,9 +82,9 @@ class Hand:
     async def _sightings(self, catalog: Catalog) -> list[Sighting]:
         asked = self._watched.now()
         sightings = []
-        for member in await catalog.list_members():
+        for member in await catalog.members.all():
             silence = self._watched.seen(member.id, member.stamp, asked)
-            expired = silence > member.patience and await catalog.expire_member(member)
+            expired = silence > member.patience and await catalog.members.expire(member)
             sightings.append(Sighting(member, silence, expired=expired))
         return sightings
 
@@ -117,12 +117,12 @@ class Hand:
         before = sealed.placement
         assert before.move is not None
         switched = transitions.switch(before, before.move, partition, next_name(before), time.time())
-        self._do(lambda catalog: catalog.replace_placement(switched))
+        self._do(lambda catalog: catalog.placements.replace(switched))
 
     def abort(self, sealed: Sealed) -> None:
         """Have writes go on where they went."""
         aborted = transitions.abort(sealed.placement, time.time())
-        self._do(lambda catalog: catalog.replace_placement(aborted))
+        self._do(lambda catalog: catalog.placements.replace(aborted))
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def count(here: Estate, project: str) -> int:
     async def counted() -> int:
         catalog = await open_catalog(here.proxy.catalog)
         try:
-            return await catalog.count_placements(project=project)
+            return await catalog.placements.count(project=project)
         finally:
             await catalog.close()
 

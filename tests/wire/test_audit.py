@@ -170,7 +170,7 @@ def unfinished(audited: Audited, project: str, home: str, away: str) -> tuple[st
         project, "unfinished", 1, PlacementState.DELETING, (segment,), since=1.0, born=uuid.uuid4().hex
     )
     assert audited.directly(home, "PUT", "/v2/queues/unfinished", project).status == 201
-    audited.catalog(lambda catalog: catalog.insert_placement(placement))
+    audited.catalog(lambda catalog: catalog.placements.insert(placement))
     return "unfinished", home
 
 
@@ -198,7 +198,7 @@ def stranded(audited: Audited, project: str, home: str, away: str) -> tuple[str,
     chain = (Segment(0, home, "stranded", sealed=True), Segment(1, away, "stranded"))
     born = uuid.uuid4().hex
     placement = Placement(project, "stranded", 1, PlacementState.OPEN, chain, since=1.0, born=born, move=f"of-{born}")
-    audited.catalog(lambda catalog: catalog.insert_placement(placement))
+    audited.catalog(lambda catalog: catalog.placements.insert(placement))
     return "stranded", away
 
 
@@ -277,14 +277,14 @@ def test_a_partition_that_does_not_answer_is_told_and_has_no_ghosts(audited: Aud
     project = audited.project("south")
     audited.mover.door.register("http://127.0.0.1:9", name="down", api_versions=["v2"], weight=0)
     placement = Placement(project, "there", 1, PlacementState.OPEN, (Segment(0, "down", "there"),), born="born")
-    audited.catalog(lambda catalog: catalog.insert_placement(placement))
+    audited.catalog(lambda catalog: catalog.placements.insert(placement))
     try:
         assert audited.verify("--project", project, status=4) == []
         assert audited.verify("--project", project, "--partition", "south", status=0) == []
         ghost(audited, project, "south", "north")
         assert [one["kind"] for one in audited.verify("--project", project, status=3)] == ["ghost"]
     finally:
-        audited.catalog(lambda catalog: catalog.remove_placement(QueueKey(project, "there"), 1, "born"))
+        audited.catalog(lambda catalog: catalog.placements.remove(QueueKey(project, "there"), 1, "born"))
         status, _ = audited.mover.door.admin("DELETE", "/v1/partitions/down")
         assert status == 204
 

@@ -73,8 +73,8 @@ async def behind(uri: str, finding: dict[str, str]) -> list[object]:
     try:
         told: list[object] = []
         for queue in sorted({finding["queue"], finding["queue"].rsplit("-", 2)[0]}):
-            told.append(await catalog.get_placement(QueueKey(finding["project"], queue)))
-            told += await catalog.list_moves(project=finding["project"], queue=queue, limit=100)
+            told.append(await catalog.placements.get(QueueKey(finding["project"], queue)))
+            told += await catalog.moves.find(project=finding["project"], queue=queue, limit=100)
         return told
     finally:
         await catalog.close()

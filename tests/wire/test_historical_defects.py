@@ -467,7 +467,7 @@ async def test_limit_3_a_page_costs_the_same_wherever_it_is(
             for project in ("before", "many", "zz-after"):
                 for number in range(200):
                     segments = (Segment(0, name, "q"),)
-                    await catalog.insert_placement(
+                    await catalog.placements.insert(
                         Placement(project, f"queue-{number:04}", 1, PlacementState.OPEN, segments, born="b")
                     )
         database = uri.rpartition("/")[2].partition("?")[0]

@@ -34,7 +34,7 @@ def insert(door: Door, partition: Partition) -> None:
 
     async def done() -> None:
         catalog = await open_catalog(door.proxy.catalog)
-        await catalog.insert_partition(partition)
+        await catalog.partitions.insert(partition)
         await catalog.close()
 
     asyncio.run(done())

@@ -70,15 +70,15 @@ class Scene:
         placement = Placement(
             self.project, queue, 1, PlacementState.OPEN, (Segment(0, "north", queue),), born=secrets.token_hex(8)
         )
-        await self.catalog.insert_placement(placement)
+        await self.catalog.placements.insert(placement)
 
     async def order(self, id_: str, queue: str) -> None:
         placement = await self.placement(queue)
         move = Move(id_, self.project, queue, "north", "south", created=time.time(), born=placement.born)
-        await self.catalog.insert_move(move)
+        await self.catalog.moves.insert(move)
 
     async def placement(self, queue: str) -> Placement:
-        placement = await self.catalog.get_placement(QueueKey(self.project, queue))
+        placement = await self.catalog.placements.get(QueueKey(self.project, queue))
         assert placement is not None
         return placement
 
@@ -99,7 +99,7 @@ async def scene(nodes: Callable[[str, int], PartitionNode], tmp_path: Path, stac
     catalog = await open_catalog(uri)
     await catalog.init()
     for name, node in two.items():
-        await catalog.insert_partition(Partition(name, (node.url,), api_versions=("v1", "v1.1", "v2")))
+        await catalog.partitions.insert(Partition(name, (node.url,), api_versions=("v1", "v1.1", "v2")))
     async with AsyncExitStack() as members:
         members.push_async_callback(catalog.close)
         for name in ("w1", "w2"):

@@ -77,7 +77,7 @@ async def ends(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             versions = ("v2",) if "23" in name else ALL
             # No two partitions have the same host, by its name.
             host = "localhost" if name.endswith("-itself") else address
-            await catalog.insert_partition(Partition(name, (f"http://{host}:{port}",), api_versions=versions))
+            await catalog.partitions.insert(Partition(name, (f"http://{host}:{port}",), api_versions=versions))
         pool = Pool(connect_timeout=2.0, idle_timeout=5.0, max_head=65536)
         stack.callback(pool.close)
         steps = RealSteps(catalog, _opening(pool), SystemClock())
@@ -112,9 +112,9 @@ async def test_metadata_that_changed_are_set_in_v1_where_nothing_is_newer_than_v
     if "23" in ends.source.partition:
         assert (await _ask(ends, ends.source, "PUT", "", None, "v1.1")).status == 404  # it speaks v2 only
         return
-    for partition in await ends.catalog.list_partitions():
+    for partition in await ends.catalog.partitions.all():
         older = replace(partition, api_versions=("v1", "v1.1"), version=partition.version + 1)
-        await ends.catalog.replace_partition(older)
+        await ends.catalog.partitions.replace(older)
     await _ask(ends, ends.source, "PUT", "", {"colour": "red"}, "v1.1")
     await ends.bring()
     # It comes between the last look at the queue and what is done about it.

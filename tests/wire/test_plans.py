@@ -57,7 +57,7 @@ def _placements(uri: str) -> list[Placement]:
     async def read() -> list[Placement]:
         catalog = await open_catalog(uri)
         try:
-            return await catalog.list_placements(project=PROJECT, limit=10_000)
+            return await catalog.placements.find(project=PROJECT, limit=10_000)
         finally:
             await catalog.close()
 

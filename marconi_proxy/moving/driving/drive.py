@@ -66,7 +66,7 @@ NEVER = Next(math.inf)
 
 
 class Drive:
-    """``token`` is that of the hold of ``move``. Any step may raise CatalogError, MoveNotHeld among them: the mover
+    """``token`` is that of the hold of ``move``. Any step may raise CatalogError, LockLost among them: the mover
     must then let the move be. After any other error the next step goes on from what is stored.
 
     ``watched`` is what this process has seen of moves, by (id, subject). All waiting goes by it: for how long a record
@@ -556,7 +556,7 @@ class Drive:
 
     async def _make_sure(self, segment: Segment) -> None:
         """Make sure, as late as can be, that what is about to be deleted is this mover's to delete: it holds the move,
-        and the placement is what it was. Raises MoveNotHeld, MoveConflict, Conflict.
+        and the placement is what it was. Raises LockLost, MoveConflict, Conflict.
 
         With that it is written down what is about to be deleted: if that is found later, the fate of the deletion is
         not known.

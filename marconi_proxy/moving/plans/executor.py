@@ -117,9 +117,9 @@ class Executor:
         partitions: dict[str, Partition] | None = None
         active: list[str] = []
         after = None
-        while plans := await self._catalog.list_plans(active=True, after=after, limit=_PAGE):
+        while plans := await self._catalog.plans.find(active=True, after=after, limit=_PAGE):
             if partitions is None:
-                partitions = {partition.name: partition for partition in await self._catalog.list_partitions()}
+                partitions = {partition.name: partition for partition in await self._catalog.partitions.all()}
             for plan in plans:
                 agenda = self._agendas.of(plan.id)
                 await _Turn(self._catalog, plan, partitions, self._clock, self._longest, agenda).take()
@@ -142,7 +142,7 @@ class _Turn:
     async def take(self) -> None:
         progress = self.plan.progress
         if progress.endings:
-            await self.catalog.end_planned_moves(self.plan.id, progress.endings)
+            await self.catalog.planned_moves.end(self.plan.id, progress.endings)
         if (swept := self.agenda.sweep()) is not None:
             self.agenda.swept(await self._open(swept))
         self.agenda.add(progress.pending)
@@ -158,7 +158,7 @@ class _Turn:
         """Return moves after this number that are begun and have not ended, and in between some that wait."""
         progress = self.plan.progress
         before = max(progress.next, *(number + 1 for number in progress.ahead[-1:]), 0)
-        return await self.catalog.list_planned_moves(
+        return await self.catalog.planned_moves.find(
             self.plan.id, outcomes=[None], after=after, before=before, limit=LOOKED_AT
         )
 
@@ -183,7 +183,7 @@ class _Turn:
             return True
         changed = replace(self.plan, version=self.plan.version + 1, state=state, progress=after)
         try:
-            await self.catalog.replace_plan(changed)
+            await self.catalog.plans.replace(changed)
         except PlanConflict:
             # Another executor, or an operator: the next round decides by what is there then.
             return False
@@ -217,7 +217,7 @@ class _Turn:
                 ending = self._given_up(one, seconds) if stopped else await self._begin(one)
                 unrecorded += [one] if ending is None else []
             else:
-                ending = missing(one, await self.catalog.get_placement(one.key))
+                ending = missing(one, await self.catalog.placements.get(one.key))
             endings += [ending] if ending is not None else []
         waiting = {one.number for one in unrecorded}
         still = tuple(n for n in before.pending if n in waiting or n not in looked_at)
@@ -233,7 +233,7 @@ class _Turn:
     async def _ended(self, planned: PlannedMove, move: Move) -> Ending | None:
         if not move.finished and outcome_of(planned.number, move, planned.target, None) is None:
             return None
-        return outcome_of(planned.number, move, planned.target, await self.catalog.get_placement(move.key))
+        return outcome_of(planned.number, move, planned.target, await self.catalog.placements.get(move.key))
 
     async def _to_begin(self, unrecorded: list[PlannedMove], allowed: float) -> list[PlannedMove]:
         waiting = await self._planned(candidates(self.plan))
@@ -247,17 +247,17 @@ class _Turn:
     async def _planned(self, numbers: Collection[int]) -> list[PlannedMove]:
         if not numbers:
             return []
-        return await self.catalog.list_planned_moves(self.plan.id, numbers=numbers, limit=len(numbers))
+        return await self.catalog.planned_moves.find(self.plan.id, numbers=numbers, limit=len(numbers))
 
     async def _records(self, numbers: Collection[int]) -> dict[str, Move]:
         if not numbers:
             return {}
         ids = [self._id(number) for number in numbers]
-        return {move.id: move for move in await self.catalog.list_moves(ids=ids, limit=len(ids))}
+        return {move.id: move for move in await self.catalog.moves.find(ids=ids, limit=len(ids))}
 
     async def _begin(self, planned: PlannedMove) -> Ending | None:
         """Insert the move. Return its end if there is nothing to begin, None if it is begun or has to wait."""
-        placement = await self.catalog.get_placement(planned.key)
+        placement = await self.catalog.placements.get(planned.key)
         if placement is None or placement.born != planned.born:
             return Ending(planned.number, Outcome.GONE)
         if placement.state is PlacementState.DELETING:
@@ -276,10 +276,10 @@ class _Turn:
         wish = Wish(planned.key, planned.target, budgets.max_pause_ms, self.clock(), self.plan.id)
         try:
             check(placement, planned.target, situation)
-            await self.catalog.insert_move(made(wish, placement, id_, await self._others(planned)))
+            await self.catalog.moves.insert(made(wish, placement, id_, await self._others(planned)))
         except Refused as refused:
             # Another executor may have begun it since: then it is no refusal.
-            if await self.catalog.get_move(id_):
+            if await self.catalog.moves.get(id_):
                 return None
             return Ending(planned.number, Outcome.REFUSED, str(refused))
         except MoveConflict:
@@ -297,7 +297,7 @@ class _Turn:
             return []
         ids = []
         for other in await self._planned(range(planned.group[0], planned.group[1] + 1)):
-            placement = None if other == planned else await self.catalog.get_placement(other.key)
+            placement = None if other == planned else await self.catalog.placements.get(other.key)
             if placement is not None and placement.state is not PlacementState.RESERVED:
                 ids.append(self._id(other.number))
         return ids
@@ -308,15 +308,15 @@ class _Turn:
     async def _rehome(self, placement: Placement, planned: PlannedMove) -> Ending | None:
         """Keep the place of a dead-letter queue that does not exist yet where its source goes, once that has gone."""
         source = QueueKey(placement.project, placement.group or "")
-        leader = await self.catalog.get_placement(source) if placement.group else None
+        leader = await self.catalog.placements.get(source) if placement.group else None
         if leader is not None and leader.partition != planned.target:
-            going = await self.catalog.get_planned_move(self.plan.id, source)
+            going = await self.catalog.planned_moves.get(self.plan.id, source)
             known = {ending.number for ending in self.plan.progress.endings}
             if going is not None and going.ending is None and going.number not in known:
                 return None
             return Ending(planned.number, Outcome.CANCELLED, f"its source {source.queue} is on {leader.partition}")
         try:
-            await self.catalog.replace_placement(rehome(placement, planned.target, self.clock()))
+            await self.catalog.placements.replace(rehome(placement, planned.target, self.clock()))
         except Conflict:
             return None
         return Ending(planned.number, Outcome.DONE)
@@ -329,13 +329,13 @@ class _Turn:
         left = []
         for name in self.plan.preconditions["emptied"]:
             partition = self.partitions.get(name)
-            count = await self.catalog.count_placements(partitions=[name])
+            count = await self.catalog.placements.count(partitions=[name])
             if count:
                 left.append(f"partition {name} still has {count} placement{'s' if count != 1 else ''}")
             elif partition is not None and partition.state is PartitionState.CORDONED:
                 drained = replace(partition, state=PartitionState.DRAINED, version=partition.version + 1)
                 try:
-                    await self.catalog.replace_partition(drained)
+                    await self.catalog.partitions.replace(drained)
                 except PartitionConflict:
                     _log.info("partition %s was changed by somebody else: not called drained", name)
         return "; ".join(left) or None

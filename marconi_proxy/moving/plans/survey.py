@@ -39,7 +39,7 @@ async def all_placements(
     """Yield every placement of a project or partition, page by page."""
     after = None
     partitions = None if partition is None else [partition]
-    while page := await catalog.list_placements(project=project, partitions=partitions, after=after, limit=PAGE):
+    while page := await catalog.placements.find(project=project, partitions=partitions, after=after, limit=PAGE):
         for placement in page:
             yield placement
         after = page[-1].key
@@ -55,7 +55,7 @@ async def all_moves(
 ) -> AsyncIterator[Move]:
     """Yield every move of a project, queue or plan in one of the states, page by page."""
     after = None
-    while page := await catalog.list_moves(
+    while page := await catalog.moves.find(
         project=project, queue=queue, plan=plan, states=states, after=after, limit=PAGE
     ):
         for move in page:
@@ -66,7 +66,7 @@ async def all_moves(
 async def all_tenants(catalog: Catalog, *, pinned: str | None = None) -> AsyncIterator[Tenant]:
     """Yield every tenant for which anything was decided, or those pinned to a partition, page by page."""
     after = None
-    while page := await catalog.list_tenants(pinned=pinned, after=after, limit=PAGE):
+    while page := await catalog.tenants.find(pinned=pinned, after=after, limit=PAGE):
         for tenant in page:
             yield tenant
         after = page[-1].project
@@ -75,7 +75,7 @@ async def all_tenants(catalog: Catalog, *, pinned: str | None = None) -> AsyncIt
 async def whole_plan(catalog: Catalog, plan: Plan) -> WholePlan:
     """Return a plan with all its moves, verified by its hash. Raises CatalogUnavailable if they are damaged."""
     moves: list[PlannedMove] = []
-    while page := await catalog.list_planned_moves(plan.id, after=len(moves) - 1, limit=PAGE):
+    while page := await catalog.planned_moves.find(plan.id, after=len(moves) - 1, limit=PAGE):
         moves += page
     try:
         return await asyncio.to_thread(WholePlan, plan, tuple(moves))
@@ -88,7 +88,7 @@ async def situation_of(catalog: Catalog, key: QueueKey, longest: int) -> Situati
     placements = {p.key: p async for p in all_placements(catalog, project=key.project)}
     return Situation(
         placements,
-        {partition.name: partition for partition in await catalog.list_partitions()},
+        {partition.name: partition for partition in await catalog.partitions.all()},
         {move.key: move async for move in all_moves(catalog, project=key.project, states=UNFINISHED)},
         longest,
     )
@@ -96,7 +96,7 @@ async def situation_of(catalog: Catalog, key: QueueKey, longest: int) -> Situati
 
 async def layout_for(catalog: Catalog, selection: Selection, longest: int) -> Layout:
     """Return what a plan is made by. Raises ordering.Refused."""
-    partitions = {partition.name: partition for partition in await catalog.list_partitions()}
+    partitions = {partition.name: partition for partition in await catalog.partitions.all()}
     under_way = {move.key: move async for move in all_moves(catalog, states=UNFINISHED)}
     counts = await _counts(catalog, partitions, under_way.values())
     if selection.kind is Kind.TENANT:
@@ -111,7 +111,7 @@ async def layout_for(catalog: Catalog, selection: Selection, longest: int) -> La
 
 async def layout_of(catalog: Catalog, whole: WholePlan, longest: int) -> Layout:
     """Return what tells whether a plan still holds: what is there now of all that it is about."""
-    partitions = {partition.name: partition for partition in await catalog.list_partitions()}
+    partitions = {partition.name: partition for partition in await catalog.partitions.all()}
     placements: dict[QueueKey, Placement] = {}
     wanted = {move.key for move in whole.moves}
     for name in sorted({move.source for move in whole.moves}):
@@ -128,9 +128,9 @@ async def _counts(catalog: Catalog, partitions: Iterable[str], under_way: Iterab
 
     A queue with history is counted by the catalog on every partition that has a segment of it.
     """
-    counts = Counter({name: await catalog.count_placements(partitions=[name]) for name in partitions})
+    counts = Counter({name: await catalog.placements.count(partitions=[name]) for name in partitions})
     for move in under_way:
-        placement = await catalog.get_placement(move.key)
+        placement = await catalog.placements.get(move.key)
         if placement is not None:
             counts.subtract({segment.partition for segment in placement.segments})
             counts[move.toward] += 1
@@ -142,7 +142,7 @@ async def past_pauses(catalog: Catalog, now: float) -> dict[str, Any] | None:
 
     None if none was finished. At most a thousand of them, the older ones.
     """
-    moves = await catalog.list_moves(states=[MoveState.DONE], after=since(now, _WEEK), limit=_MEASURED)
+    moves = await catalog.moves.find(states=[MoveState.DONE], after=since(now, _WEEK), limit=_MEASURED)
     return pauses([move.pause_ms for move in moves if move.pause_ms is not None])
 
 

@@ -111,7 +111,7 @@ async def watch_placements(catalog: Catalog, histories: Mapping[str, History]) -
                     key = QueueKey(*event.name)
                     if key.queue not in histories:
                         continue
-                    placement = await catalog.get_placement(key)
+                    placement = await catalog.placements.get(key)
                     if placement is not None and placement.epoch > last.get(key.queue, 0):
                         last[key.queue] = placement.epoch
                         histories[key.queue].placements.append(placement)

@@ -156,7 +156,7 @@ class Stage:
                 group.create_task(self.director.run())
                 await self._ending.wait()
                 self.director.over = True
-            self.soak.moves = await catalog.list_moves(limit=10_000)
+            self.soak.moves = await catalog.moves.find(limit=10_000)
         finally:
             self.director.close()
             await catalog.close()

@@ -48,7 +48,7 @@ class Steps(ABC):
 
     @abstractmethod
     async def record(self, move: Move, token: int) -> None:
-        """Compare-and-set of the move, by its holder. Raises MoveConflict, MoveNotHeld."""
+        """Compare-and-set of the move, by its holder. Raises MoveConflict, LockLost."""
 
     @abstractmethod
     async def place(self, placement: Placement, what: str) -> None:

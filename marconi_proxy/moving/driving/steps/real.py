@@ -34,49 +34,49 @@ class RealSteps(Steps):
     def __init__(self, catalog: Catalog, open_upstream: Open, clock: Clock) -> None:
         self._catalog = catalog
         self._clock = clock
-        self.watch = MemberWatch(catalog.list_members, catalog.expire_member, clock)
+        self.watch = MemberWatch(catalog.members.all, catalog.members.expire, clock)
         self._upstreams = Upstreams(open_upstream)
 
     # -- the catalog -------------------------------------------------------------------------------------------------
 
     async def placement(self, key: QueueKey) -> Placement | None:
-        return await self._catalog.get_placement(key)
+        return await self._catalog.placements.get(key)
 
     async def move(self, move_id: str) -> Move | None:
-        return await self._catalog.get_move(move_id)
+        return await self._catalog.moves.get(move_id)
 
     async def has_plan(self, plan_id: str) -> bool:
-        return await self._catalog.has_plan(plan_id)
+        return await self._catalog.plans.exists(plan_id)
 
     async def partition(self, name: str) -> Partition | None:
-        return await self._catalog.get_partition(name)
+        return await self._catalog.partitions.get(name)
 
     async def members(self) -> list[Sighting]:
         return await self.watch.look()
 
     async def busy(self, partition: str, limit: int) -> int:
-        return len(await self._catalog.list_moves(partition=partition, states=BUSY, limit=limit))
+        return len(await self._catalog.moves.find(partition=partition, states=BUSY, limit=limit))
 
     async def record(self, move: Move, token: int) -> None:
-        await self._catalog.replace_move(move, token)
+        await self._catalog.moves.replace(move, token)
 
     async def place(self, placement: Placement, what: str) -> None:
         try:
-            await self._catalog.replace_placement(placement)
+            await self._catalog.placements.replace(placement)
         except PartitionUnknown as error:
             raise Unready(f"{error}") from error
 
     async def held_writes(self, move_id: str) -> list[HeldWrites]:
-        return await self._catalog.list_held_writes(move_id)
+        return await self._catalog.held_writes.find(move_id)
 
     async def forget_held_writes(self, move_id: str) -> None:
-        await self._catalog.remove_held_writes(move_id)
+        await self._catalog.held_writes.remove(move_id)
 
     # -- partitions --------------------------------------------------------------------------------------------------
 
     async def _calls(self, key: QueueKey, segment: Segment, within: float = CALL) -> QueueCalls | None:
         """Return the way to a segment's queue, None if its partition is not registered any more."""
-        partition = await self._catalog.get_partition(segment.partition)
+        partition = await self._catalog.partitions.get(segment.partition)
         if partition is None:
             self._upstreams.pop(segment.partition, None)
             return None
@@ -93,7 +93,7 @@ class RealSteps(Steps):
 
     async def source_of(self, key: QueueKey, partition: str) -> str | None:
         after: QueueKey | None = None
-        while page := await self._catalog.list_placements(
+        while page := await self._catalog.placements.find(
             project=key.project, partitions=[partition], after=after, limit=_AT_A_TIME
         ):
             after = page[-1].key

@@ -1,10 +1,15 @@
-"""Loading a backup, and the mark of a catalog that is being loaded.
+"""Backups: reading everything as of one instant, and loading it.
 
-A load writes the mark, *then* lists the members, and is refused if there is one. A worker that registers stores its
-member, *then* looks for the mark, and takes the member back if it finds it. All of these are writes and reads with
-majority in causally consistent sessions, so at least one of the two sees the other: no worker serves from a catalog
-that is being emptied. A member that was listed before stays listed and renews: until its lease is over its worker may
-write, and both loads and movers must see it. Then ``emptying`` is set in the mark, and only then is anything removed.
+*Reading* is a snapshot session: page by page and not with one cursor, so that each read has a deadline of its own and
+is repeated by the driver if the primary is lost. The server keeps the instant for
+``minSnapshotHistoryWindowInSeconds``.
+
+*Loading* has a mark. A load writes the mark, *then* lists the members, and is refused if there is one. A worker that
+registers stores its member, *then* looks for the mark, and takes the member back if it finds it. All of these are
+writes and reads with majority in causally consistent sessions, so at least one of the two sees the other: no worker
+serves from a catalog that is being emptied. A member that was listed before stays listed and renews: until its lease
+is over its worker may write, and both loads and movers must see it. Then ``emptying`` is set in the mark, and only
+then is anything removed.
 
 What a crash leaves: before ``emptying``, a mark that only refuses, which ``init`` takes away. After it, a catalog of
 which part is gone or part is there, and the mark says so until another load has come to its end.
@@ -12,36 +17,59 @@ which part is gone or part is there, and the mark says so until another load has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pymongo
 from pymongo import ReturnDocument
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, OperationFailure
 
-from catalog.errors import CatalogInUse, LoadRefused, NotEmpty
-from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, PlannedMove, Tenant, above_all
-from catalog.mongodb import lock
+from catalog.errors import CatalogInUse, LoadRefused, NotEmpty, SnapshotTooOld
+from catalog.interface.backups import BackupStore
+from catalog.model import (
+    AT_A_TIME,
+    KINDS,
+    Audit,
+    Kept,
+    Move,
+    Partition,
+    Placement,
+    Plan,
+    PlannedMove,
+    Tenant,
+    Walk,
+    above_all,
+)
 from catalog.mongodb.documents import (
     move_document,
     partition_document,
     placement_document,
     plan_document,
     planned_move_document,
+    read,
+    read_move,
+    read_partition,
+    read_placement,
+    read_plan,
+    read_planned_move,
+    read_tenant,
     tenant_document,
 )
+from catalog.mongodb.lock import FREE
 from catalog.mongodb.mark import MARK
 from catalog.mongodb.partitions import claim_addresses
-from catalog.mongodb.store import BATCH_TIMEOUT
+from catalog.mongodb.store import BATCH_TIMEOUT, finished
 
 if TYPE_CHECKING:
-    from catalog.mongodb.audit import AuditStore
-    from catalog.mongodb.members import Members
-    from catalog.mongodb.moves import Moves
-    from catalog.mongodb.statistics import StatisticsStore
+    from catalog.mongodb.lock import MongoDBLockedValue
+    from catalog.mongodb.members import MongoDBMembers
+    from catalog.mongodb.moves import MongoDBMoves
+    from catalog.mongodb.plans import MongoDBPlans
     from catalog.mongodb.store import Collection, Session, Store
 
 _DUPLICATE_KEY = 11000
+_SNAPSHOT_TOO_OLD = 239
 # How many documents are removed at a time.
 _BATCH = 5000
 
@@ -55,21 +83,61 @@ _DOCUMENTS: dict[type[Kept], Callable[[Any], dict[str, Any]]] = {
 }
 
 
-class Loading:
-    """The verbs of the interface that load backups."""
+def _free_move(document: Mapping[str, Any]) -> Kept:
+    return read_move({**document, "holder": None})
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any]], Kept]] = {
+    "partition": read_partition,
+    "tenant": read_tenant,
+    "placement": read_placement,
+    "move": _free_move,
+    "plan": read_plan,
+    "planned_move": read_planned_move,
+}
+
+
+class MongoDBBackups(BackupStore):
+    """``Catalog.backups``. A load forgets the walk and the audit too."""
 
     def __init__(
-        self, store: Store, members: Members, moves: Moves, statistics: StatisticsStore, audit: AuditStore
+        self,
+        store: Store,
+        members: MongoDBMembers,
+        moves: MongoDBMoves,
+        plans: MongoDBPlans,
+        walk: MongoDBLockedValue[Walk],
+        audit: MongoDBLockedValue[Audit],
     ) -> None:
         self._store = store
         self._members = members
         self._moves = moves
-        self._statistics = statistics
+        self._plans = plans
+        self._walk = walk
         self._audit = audit
         self._marks: Collection = store.database["catalog"]
 
-    async def begin(self, replace: bool) -> str:
-        """Empty the catalog, as ``Catalog.begin_load``."""
+    async def snapshot(self) -> AsyncGenerator[list[Kept], None]:
+        await self._plans.carry_over()
+        plans: set[str] = set()
+        async with self._store.snapshot() as session:
+            for kind in KINDS:
+                collection = self._store.database[f"{kind}s"]
+                condition: dict[str, Any] = {}
+                while documents := await _page(self._store, collection, condition, AT_A_TIME[kind], session):
+                    try:
+                        batch = [read(_READERS[kind], document) for document in documents]
+                    except ValueError as error:
+                        raise self._store.unavailable(f"{kind}s: {error}") from error
+                    plans.update(value.id for value in batch if isinstance(value, Plan))
+                    # Those of a plan that is still being stored, or removed, have no plan.
+                    batch = [value for value in batch if not isinstance(value, PlannedMove) or value.plan in plans]
+                    if batch:
+                        yield batch
+                    condition = {"_id": {"$gt": documents[-1]["_id"]}}
+
+    @finished
+    async def begin_load(self, *, replace: bool) -> str:
         await self._refuse_use()  # before the mark is there too, for under it none can register
         token = uuid4().hex
         began = {
@@ -94,7 +162,7 @@ class Loading:
         return token
 
     async def _refuse_use(self) -> None:
-        members = [member.id for member in await self._members.list_all()]
+        members = [member.id for member in await self._members.all()]
         movers = await self._moves.holders()
         if members or movers:
             raise CatalogInUse(members, movers)
@@ -117,7 +185,7 @@ class Loading:
             )
             if not marked.matched_count:
                 raise _over()
-            await self._statistics.forget_walk(session)
+            await self._walk.forget(session)
             await self._audit.forget(session)
         for name in ("statistics", "held_writes", *(f"{kind}s" for kind in reversed(KINDS))):
             collection = self._store.database[name]
@@ -128,8 +196,8 @@ class Loading:
                 if last is None:
                     break
 
+    @finished
     async def load(self, token: str, values: Sequence[Kept]) -> None:
-        """Store the values, as ``Catalog.load``."""
         async with self._store.conversation(BATCH_TIMEOUT) as session:
             mark = await self._marks.find_one({"_id": MARK, "token": token}, session=session)
             if mark is None:
@@ -137,7 +205,7 @@ class Loading:
             for kind, type_ in KINDS.items():
                 documents = [_DOCUMENTS[type_](value) for value in values if isinstance(value, type_)]
                 if type_ is Move:
-                    documents = [d | lock.FREE | {"token": mark["first_token"]} for d in documents]
+                    documents = [d | FREE | {"token": mark["first_token"]} for d in documents]
                 if documents:
                     await self._insert(kind, documents, session)
 
@@ -159,13 +227,28 @@ class Loading:
         if missing := wanted - {document["_id"] for document in await found.to_list()}:
             raise LoadRefused(f"a placement names partition {min(missing)}, which there is not")
 
-    async def end(self, token: str) -> None:
-        """Take the mark away, as ``Catalog.end_load``."""
+    async def end_load(self, token: str) -> None:
         async with self._store.conversation(BATCH_TIMEOUT) as session:
             await claim_addresses(self._store, session)
             ended = await self._marks.delete_one({"_id": MARK, "token": token}, session=session)
         if not ended.deleted_count:
             raise _over()
+
+
+async def _page(
+    store: Store, collection: Collection, condition: dict[str, Any], limit: int, session: Session
+) -> list[dict[str, Any]]:
+    with store.translated(), pymongo.timeout(BATCH_TIMEOUT):
+        try:
+            cursor = collection.find(condition, sort=[("_id", 1)], limit=limit, session=session)
+            return await cursor.to_list()
+        except OperationFailure as error:
+            if error.code != _SNAPSHOT_TOO_OLD:
+                raise
+            raise SnapshotTooOld(
+                f"{store.where} no longer knows the instant that was to be read: it took too long. Raise the server "
+                "parameter minSnapshotHistoryWindowInSeconds on every member of the replica set, and begin again"
+            ) from error
 
 
 def _over() -> LoadRefused:

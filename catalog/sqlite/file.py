@@ -1,0 +1,103 @@
+"""The file as the nouns of the catalog use it, and their verbs: each one transaction on one of a few lanes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from catalog.sqlite.lane import Lane
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class CatalogFile:
+    """The file ``path``, used by any number of processes at once.
+
+    Writes take turns on one lane and in ``BEGIN IMMEDIATE``, across processes too. Reads have another one and never
+    wait for a writer (write-ahead log); what walks an index, as counting does, has a third, so that reads need not wait
+    for it. ``bells``, with the lanes of their feeds, ring after every write of this process.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = os.path.abspath(path)
+        self.writing = Lane(self.path, "write", begin="BEGIN IMMEDIATE")
+        # The members are processes of this machine: when its power is cut, they have ended, too.
+        self.registering = Lane(self.path, "members", begin="BEGIN IMMEDIATE", durable=False)
+        self.reading = Lane(self.path, "read", begin="BEGIN")
+        self.counting = Lane(self.path, "count", begin="BEGIN")
+        self.bells: dict[asyncio.Event, Lane] = {}
+        self.snapshots: set[Lane] = set()
+
+    async def write(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run ``function(connection, ...)`` as a transaction that writes, as ``Lane.transact``."""
+        try:
+            return await self.writing.transact(function, *args, **kwargs)
+        finally:  # also when cancelled: the transaction may be done, and polling finds it if it is done later
+            for bell in self.bells:
+                bell.set()
+
+    async def close(self) -> None:
+        """Close all lanes. Idempotent."""
+        lanes = (self.writing, self.registering, self.reading, self.counting)
+        for lane in (*lanes, *self.bells.values(), *self.snapshots):
+            await lane.close()
+
+
+class Noun:
+    """What verbs are about, in a file."""
+
+    def __init__(self, file: CatalogFile) -> None:
+        self._file = file
+        self._path = file.path
+
+
+N = TypeVar("N", bound=Noun)
+Inside = Callable[Concatenate[N, sqlite3.Connection, P], T]
+Verb = Callable[Concatenate[N, P], Coroutine[Any, Any, T]]
+
+
+def writing(inside: Inside[N, P, T]) -> Verb[N, P, T]:
+    """Make a verb of what runs inside a transaction that writes."""
+
+    @wraps(inside)
+    async def verb(noun: N, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await noun._file.write(lambda connection: inside(noun, connection, *args, **kwargs))
+
+    return verb
+
+
+def registering(inside: Inside[N, P, T]) -> Verb[N, P, T]:
+    """Make a verb of what runs inside a transaction that writes and that need not survive a power cut."""
+
+    @wraps(inside)
+    async def verb(noun: N, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await noun._file.registering.transact(lambda connection: inside(noun, connection, *args, **kwargs))
+
+    return verb
+
+
+def reading(inside: Inside[N, P, T]) -> Verb[N, P, T]:
+    """Make a verb of what runs inside a transaction that reads."""
+
+    @wraps(inside)
+    async def verb(noun: N, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await noun._file.reading.transact(lambda connection: inside(noun, connection, *args, **kwargs))
+
+    return verb
+
+
+def counting(inside: Inside[N, P, T]) -> Verb[N, P, T]:
+    """Make a verb of what runs inside a transaction that reads for long."""
+
+    @wraps(inside)
+    async def verb(noun: N, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await noun._file.counting.transact(lambda connection: inside(noun, connection, *args, **kwargs))
+
+    return verb
