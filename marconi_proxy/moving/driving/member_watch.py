@@ -24,7 +24,7 @@ _INTERVAL = 1.0
 
 
 class MemberWatch:
-    """Belongs to one event loop. ``read`` and ``expire`` are the catalog's ``MemberStore.all`` and ``MemberStore.expire``.
+    """Belongs to one event loop. ``read`` and ``expire`` are those of ``Catalog.members``.
 
     ``look`` coalesces: all that ask while a reading is under way share the next one.
     """
