@@ -64,3 +64,13 @@ def test_every_rewritten_package_exists() -> None:
     names = {prose.group(path) for path in prose.files()}
     assert names >= {prose.DOCUMENTS, "catalog", "marconi_proxy/cli", "partition/api", "bench"}
     assert set(prose.REWRITTEN) <= names
+
+
+@pytest.mark.parametrize("name", [prose.DOCUMENTS, *prose.REWRITTEN])
+def test_prose_keeps_to_the_limits(name: str) -> None:
+    counts = prose.Counts()
+    for path in prose.files():
+        if prose.group(path) == name:
+            counts.add(prose.counts_of(path))
+    assert counts.words > 0
+    assert counts.excesses() == []
