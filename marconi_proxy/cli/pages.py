@@ -1,4 +1,4 @@
-"""Listing page by page, as the admin API does it."""
+"""Listing page by page, as the admin API pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from marconi_proxy.cli.exits import CommandError
 
 
 def query(parameters: Mapping[str, str | None]) -> str:
-    """Return them as the query of a URL, without those that are not given."""
+    """Return the parameters as the query of a URL, without empty ones."""
     return "&".join(f"{name}={part(value)}" for name, value in parameters.items() if value)
 
 
@@ -36,7 +36,7 @@ def page(
 def listed(
     admin: AdminClient, noun: str, filters: Mapping[str, str | None], marker: str | None, limit: int, size: int
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Return at most ``limit`` things from pages of ``size``; and the marker to go on with if there are more."""
+    """Return at most ``limit`` objects from pages of ``size``; and the marker to continue with if there are more."""
     found: list[dict[str, Any]] = []
     while len(found) < limit:
         more, marker = page(admin, noun, filters, marker, min(size, limit - len(found)))
@@ -47,7 +47,7 @@ def listed(
 
 
 def number(text: str) -> float:
-    """Return an option's value that is a number, which nan and inf are not. Raises ArgumentTypeError, ValueError."""
+    """Return a finite number from an option's text. Raises ArgumentTypeError, ValueError."""
     found = float(text)
     if not isfinite(found):
         raise argparse.ArgumentTypeError("must be a number")
@@ -55,7 +55,7 @@ def number(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """Return an option's value that is a number from 1. Raises ArgumentTypeError, ValueError."""
+    """Return an integer of at least 1 from an option's text. Raises ArgumentTypeError, ValueError."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
