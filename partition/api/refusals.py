@@ -58,7 +58,8 @@ class Faults:
         return error(
             503,
             "Service temporarily unavailable",
-            "The server failed; its log says how. What was asked for may have been done.",
+            "The server failed; its log has the cause. The request may have been processed; check before you repeat "
+            "it.",
             RETRY_AFTER,
         )
 
@@ -71,8 +72,8 @@ class Faults:
             return error(
                 409,
                 "Queue closed",
-                f"Queue {call.key.name} {where} was moved away from here, or was about to be, and takes no such writes "
-                "here any more. The request was not processed. Send it to the proxy.",
+                f"Queue {call.key.name} {where} was moved to another server, or was about to be, and refuses such "
+                "writes here. The request was not processed; send it to the proxy.",
                 (b"x-marconi-closed", b"%d" % fault.number),
             )
         if isinstance(fault, ClaimMissing):
@@ -83,11 +84,12 @@ class Faults:
             unique = "Subscriptions are unique by project + queue + subscriber URI."
             return error(409, "Resource conflict", f"Such subscription already exists. {unique}")
         self._log(str(fault))
-        done = " It may have been done nevertheless." if getattr(fault, "maybe_done", False) else ""
+        maybe_done = getattr(fault, "maybe_done", False)
+        outcome = "may have been processed; check before you repeat it" if maybe_done else "was not processed; retry it"
         return error(
             503,
             "Service temporarily unavailable",
-            f"The storage failed.{done} Please try again in a few seconds.",
+            f"The storage failed. The request {outcome}.",
             RETRY_AFTER,
         )
 

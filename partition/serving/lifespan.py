@@ -23,7 +23,7 @@ _PAUSE = 1.0
 _CLOSED = error(
     503,
     "Service temporarily unavailable",
-    "The storage cannot be opened. Please try again in a few seconds.",
+    "The storage cannot be opened. The request was not processed; retry in a few seconds.",
     RETRY_AFTER,
 )
 
