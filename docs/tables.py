@@ -1,4 +1,4 @@
-"""Sphinx directives that show verbs, commands and the states of moves from the tables that serve them."""
+"""Sphinx directives that show verbs, commands and the states of moves from the tables in the code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AdminRoutes(_Generated):
 
     def lines(self) -> Iterator[str]:
         rows = ((f"``{route.method} {route.path}``", route.policy, route.doc) for route in ROUTES)
-        return _table(("Verb", "Policy", "What it does"), rows)
+        return _table(("Verb", "Policy", "Purpose"), rows)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
@@ -44,7 +44,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
 
 
 class Commands(_Generated):
-    """``.. commands::``: what ``--help`` of every command prints."""
+    """``.. commands::``: the ``--help`` of every command."""
 
     def lines(self) -> Iterator[str]:
         app = MarconiProxy()
@@ -57,14 +57,14 @@ class Commands(_Generated):
 
 
 class AuditKinds(_Generated):
-    """``.. audit-kinds::``: what catalog and partitions may disagree about, and what is done about it."""
+    """``.. audit-kinds::``: the disagreements of catalog and partitions, and their repairs."""
 
     def lines(self) -> Iterator[str]:
         rows = (
             (f"``{kind}``", meaning.what, meaning.repair or "Nothing.", meaning.otherwise or "--")
             for kind, meaning in KINDS.items()
         )
-        return _table(("Kind", "What it is", "What ``--repair`` does", "What is for you to do"), rows)
+        return _table(("Kind", "Meaning", "Effect of ``--repair``", "Your action"), rows)
 
 
 class Metrics(_Generated):
@@ -75,22 +75,22 @@ class Metrics(_Generated):
             (f"``{metric.name}``", ", ".join(f"``{label}``" for label in metric.labels) or "--", metric.what)
             for metric in METRICS
         )
-        return _table(("Metric", "Labels", "What it is"), rows)
+        return _table(("Metric", "Labels", "Meaning"), rows)
 
 
 class MoveStates(_Generated):
-    """``.. move-states::``: what each state of a move means, and how it ends if nothing is done about it."""
+    """``.. move-states::``: the meaning of each state of a move, and its end without intervention."""
 
     def lines(self) -> Iterator[str]:
         rows = ((f"``{state}``", place.meaning, place.way_out or "(an end)") for state, place in TABLE.items())
-        return _table(("State", "What it means", "Way out"), rows)
+        return _table(("State", "Meaning", "Way out"), rows)
 
 
 class MoveEvents(_Generated):
-    """``.. move-events::``: what can happen to a move."""
+    """``.. move-events::``: the events of a move."""
 
     def lines(self) -> Iterator[str]:
-        return _table(("Event", "What it is"), ((f"``{event}``", words) for event, words in EVENTS.items()))
+        return _table(("Event", "Meaning"), ((f"``{event}``", words) for event, words in EVENTS.items()))
 
 
 class MovePicture(_Generated):
