@@ -1,4 +1,4 @@
-"""From what went wrong to an answer: the one place that knows status codes of faults (API section 1.8)."""
+"""From a fault to an answer: the one place with status codes of faults (API section 1.8)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _log = logging.getLogger("partition.api")
 
 RETRY_AFTER = (b"retry-after", b"2")
 
-# Milliseconds between two lines of log about the same trouble, and how many different ones are remembered.
+# Milliseconds between two log lines about the same fault, and the number of different faults remembered.
 _SILENCE = 10_000
 _REMEMBERED = 100
 
 
 class Faults:
-    """Answers faults, and logs those of the store: each reason once in a while, however many requests it hits."""
+    """Answers faults, and logs those of the store: each cause at most once per interval, for any number of requests."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -54,7 +54,7 @@ class Faults:
         if isinstance(fault, NotAcceptable):
             return error(406, "406 Not Acceptable")
         if not isinstance(fault, PartitionError):
-            _log.error("a fault of our own in %s %s", call.method, call.path, exc_info=fault)
+            _log.error("internal error in %s %s", call.method, call.path, exc_info=fault)
         return error(
             503,
             "Service temporarily unavailable",
@@ -95,7 +95,7 @@ class Faults:
 
     def _log(self, what: str) -> None:
         now = self._clock()
-        # Not before either: a clock that was set back does not make it silent for longer.
+        # Negative times count as elapsed: a clock that was set back does not prolong the silence.
         if 0 <= now - self._logged.get(what, now - _SILENCE) < _SILENCE:
             return
         if len(self._logged) >= _REMEMBERED:

@@ -102,7 +102,7 @@ async def test_a_fault_of_our_own_is_logged_and_not_told(caplog):
     answer = await Stage(Node(None)).call("GET", "/v2/queues")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert "NoneType" not in answer.text
-    assert "a fault of our own in GET /v2/queues" in caplog.text
+    assert "internal error in GET /v2/queues" in caplog.text
 
 
 # Framing
