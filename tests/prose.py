@@ -45,6 +45,7 @@ REWRITTEN = (
     "partition/api",
     "partition/model",
     "partition/serving",
+    "partition/storage",
     "partition/validation",
 )
 
