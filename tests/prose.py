@@ -40,6 +40,9 @@ LIMITS = {"who": 0.5, "somebody": 0.5, "told": 1.5}
 # "marconi_proxy/cli").
 REWRITTEN = (
     "marconi_proxy/cli",
+    "marconi_proxy/metrics",
+    "marconi_proxy/quickstart",
+    "marconi_proxy/serving",
     "partition",
     "partition/admin",
     "partition/api",
