@@ -6,8 +6,8 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """The contract with scripts. TIMED_OUT: no answer in time; what was asked for may go on, or be done. A
-    command that only looks ends so if a part of what it was to look at did not answer."""
+    """The contract with scripts. TIMED_OUT: no answer in time; the operation may continue, or may have been done. A
+    read-only command ends so if a part of its input did not answer."""
 
     DONE = 0
     FAILED = 1

@@ -1,4 +1,4 @@
-"""What can go wrong, named by whose fault it is. HTTP is not known here; ``api/refusals.py`` maps these to answers."""
+"""The faults, named by the party at fault. Independent of HTTP: ``api/refusals.py`` maps them to answers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ class StorageError(PartitionError):
 
 
 class BadStorageURI(StorageError):
-    """The operator's fault: the URI names no storage. The message quotes what is accepted, never a password."""
+    """The operator's fault: the URI names no storage. The message quotes the accepted forms, never a password."""
 
 
 class WrongStore(StorageError):
-    """The operator's fault: what the URI names is no store of ours, or one of another release."""
+    """The operator's fault: the URI names no store of ours, or one of another release."""
 
 
 class StorageUnavailable(StorageError):
-    """The store's fault: it did not do what it was asked. The message names the store.
+    """The store's fault: it failed. The message names the store.
 
     Unless ``maybe_done``, nothing was done.
     """
@@ -35,7 +35,7 @@ class QueueMissing(StorageError):
 
 
 class QueueChanged(StorageError):
-    """The queue is not the one, or has not the metadata, that the caller reasoned with. Nothing was done."""
+    """The caller's read of the queue is stale: another queue, or other metadata. Nothing was done."""
 
 
 class QueueClosed(StorageError):

@@ -21,7 +21,7 @@ _SEPARATOR = r"\n"
 
 
 class Grant(NamedTuple):
-    """What a signature allows: ``methods`` on ``paths`` in ``project`` until ``expires`` (UTC, as text)."""
+    """The scope of a signature: ``methods`` on ``paths`` in ``project`` until ``expires`` (UTC, as text)."""
 
     paths: tuple[str, ...]
     methods: tuple[str, ...]
@@ -39,7 +39,7 @@ def signature(secret: str, grant: Grant) -> str:
 
 
 def grant(document: dict[str, Any], queue_path: str, project: str, now: int) -> Grant:
-    """Return what the body of a share request asks for; ``now`` in seconds since 1970. Raises BadInput."""
+    """Return the grant that the body of a share request asks for; ``now`` in seconds since 1970. Raises BadInput."""
     unknown = sorted(document.keys() - _KNOWN)
     if unknown:
         raise bad_request(f"Unknown keys: {', '.join(unknown)}")
@@ -51,7 +51,7 @@ def grant(document: dict[str, Any], queue_path: str, project: str, now: int) -> 
     if not all(_METHOD.fullmatch(method) for method in methods):
         raise bad_request("`methods` should be a list of HTTP methods")
     if _SEPARATOR in project:
-        raise bad_request("What belongs to this project cannot be shared.")
+        raise bad_request("Resources of this project cannot be shared.")
     expires = document.get("expires")
     until = _expiry(expires) if expires is not None else datetime.fromtimestamp(now + _DAY, UTC)
     if until.timestamp() <= now:

@@ -175,7 +175,8 @@ async def _fault(
     _log.error("%s %s failed", req.method, req.path, exc_info=error)
     raise falcon.HTTPServiceUnavailable(
         title="Service temporarily unavailable",
-        description="The admin API failed. What was asked for may have been done.",
+        description="The admin API failed; its log has the cause. The request may have been processed; check before "
+        "you repeat it.",
         retry_after=5,
     )
 
@@ -186,6 +187,6 @@ async def _catalog_unavailable(
     _log.warning("%s %s: the catalog is not available: %s", req.method, req.path, error)
     raise falcon.HTTPServiceUnavailable(
         title="Catalog unavailable",
-        description="The catalog did not answer. What was asked for may have been done; repeating it is safe.",
+        description="The catalog did not answer. The request may have been processed; it is safe to repeat.",
         retry_after=1,
     )

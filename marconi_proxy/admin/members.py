@@ -81,7 +81,7 @@ class Members:
                 title="It may still write",
                 description=f"Worker {name} may write to queues: the admin API has seen no renewal of its lease for "
                 f"{observed.silence:.1f} s, and it can be evicted after another {observed.may_write_for:.1f} s of "
-                "silence. Stop its process first, or it goes on renewing.",
+                "silence. The request was not processed; stop the worker's process first, or it continues to renew.",
             )
         resp.status = falcon.HTTP_204
 

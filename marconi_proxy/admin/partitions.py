@@ -213,5 +213,6 @@ def _not_found(name: str) -> falcon.HTTPNotFound:
 def _changing(name: str) -> falcon.HTTPConflict:
     return falcon.HTTPConflict(
         title="Partition changed",
-        description=f"Partition {name} was just changed by somebody else; look and try again.",
+        description=f"Partition {name} was changed concurrently. The request was not processed; read the partition "
+        "again and retry.",
     )

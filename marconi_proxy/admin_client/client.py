@@ -1,4 +1,4 @@
-"""Calls of the admin API: paths in, JSON out, every failure a CommandError that says what to do."""
+"""Calls of the admin API: paths in, JSON out, every failure a CommandError with the action to take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 from marconi_proxy.exits import CommandError, Exit
 
 # httpx has a command line of its own, and imports it wherever click and rich are installed. That is a third of the time
-# in which one of our commands starts; httpx does without what cannot be imported.
+# in which one of our commands starts; httpx tolerates the failed import.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 import httpx  # noqa: E402
@@ -23,7 +23,7 @@ _STATUS_EXITS = {400: Exit.USAGE, 409: Exit.REFUSED}
 
 
 class NotFound(CommandError):
-    """The admin API says that there is no such thing."""
+    """The admin API answered 404: the object does not exist."""
 
 
 class AdminClient:
@@ -56,7 +56,8 @@ class AdminClient:
             raise CommandError(_unreachable(self._url, "no answer"), Exit.TIMED_OUT) from error
         except httpx.TimeoutException as error:
             raise CommandError(
-                f"the admin API at {self._url} did not answer within {_TIMEOUT:g} s; what was asked for may be done",
+                f"the admin API at {self._url} did not answer within {_TIMEOUT:g} s; the request may have been "
+                "processed",
                 Exit.TIMED_OUT,
             ) from error
         except httpx.ConnectError as error:

@@ -1,4 +1,4 @@
-"""Listing page by page, as the admin API does it."""
+"""Listing page by page, as the admin API pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from marconi_proxy.exits import CommandError
 
 
 def query(parameters: Mapping[str, str | None]) -> str:
-    """Return them as the query of a URL, without those that are not given."""
+    """Return the parameters as the query of a URL, without empty ones."""
     return "&".join(f"{name}={part(value)}" for name, value in parameters.items() if value)
 
 
@@ -34,7 +34,7 @@ def page(
 def listed(
     admin: AdminClient, noun: str, filters: Mapping[str, str | None], marker: str | None, limit: int, size: int
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Return at most ``limit`` things from pages of ``size``; and the marker to go on with if there are more."""
+    """Return at most ``limit`` objects from pages of ``size``; and the marker to continue with if there are more."""
     found: list[dict[str, Any]] = []
     while len(found) < limit:
         more, marker = page(admin, noun, filters, marker, min(size, limit - len(found)))

@@ -1,4 +1,4 @@
-"""``marconi-proxy catalog adopt``: queues that were on partitions before there was a catalog."""
+"""``marconi-proxy catalog adopt``: placing queues that are older than the catalog."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ T = TypeVar("T")
 
 PLAN_COLUMNS = ("id", "queues", "conflicts", "chain", "prefer", "skip", "sha256")
 APPLY_COLUMNS = ("id", "adopted", "there", "skipped", "gone", "conflicts", "chains", "retiring")
-# So many conflicts are named.
+# The most conflicts that are named.
 _NAMED = 20
-# Seconds between two looks of whoever watches.
+# Seconds between two updates of the display.
 _INTERVAL = 0.5
 
 
 class _Adopting(Verb, ShowOne):
-    """A command that works on a catalog, and asks partitions."""
+    """A command that works on a catalog, and sends requests to partitions."""
 
     @property
     def formatter_namespace(self) -> str:
@@ -51,7 +51,7 @@ class _Adopting(Verb, ShowOne):
         configuration.add_config_file(parser)
         configuration.add_catalog(parser)
         parser.add_argument(
-            "--rate", type=number, default=100.0, metavar="N", help="requests to partitions in a second; default: 100"
+            "--rate", type=number, default=100.0, metavar="N", help="requests to partitions per second; default: 100"
         )
         return parser
 
@@ -81,7 +81,7 @@ class _Adopting(Verb, ShowOne):
         except KeyboardInterrupt:
             raise CommandError(f"interrupted. {self.again}") from None
 
-    # What is so after a failure.
+    # The state after a failure, and the next step.
     again = ""
 
     def reporter(self) -> Reporter:
@@ -104,7 +104,7 @@ async def _opened(conf: cfg.ConfigOpts, work: Callable[[cfg.ConfigOpts, Catalog,
 
 
 class _Watched:
-    """Shows numbers now and then, and at the end."""
+    """Shows numbers at intervals, and at the end."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
@@ -117,10 +117,10 @@ class _Watched:
 
 
 class Plan(_Adopting):
-    """Find queues on partitions that the catalog does not know, and write what is to become of them to a file.
+    """Find queues on partitions that are unknown to the catalog, and write a plan for them to a file.
 
-    Nothing is changed. Queues that are in several places are conflicts: each has a line in the file with a rule, which
-    may be edited. Of a partition without an inventory (see 'partition set --inventory') the projects must be named.
+    Nothing is changed. A queue in several places is a conflict: its line in the file has a rule, which may be edited.
+    For a partition without an inventory (see 'partition set --inventory') the projects must be named.
     """
 
     examples = """
@@ -135,15 +135,19 @@ class Plan(_Adopting):
         parser.add_argument("partitions", metavar="PARTITION", nargs="+", help="a partition that has queues")
         named = parser.add_mutually_exclusive_group()
         named.add_argument("--project", metavar="P", action="append", help=f"{PROJECT_HELP}; may be repeated")
-        named.add_argument("--projects-file", metavar="FILE", help="a file with a project on each line, written so")
+        named.add_argument(
+            "--projects-file", metavar="FILE", help="a file with a project on each line, in the same form"
+        )
         parser.add_argument(
             "--rule",
             choices=("chain", "prefer", "skip"),
             default="chain",
-            help="what conflicts get where it is possible, skip otherwise: chain (all of it, older messages first), "
-            "prefer (one partition, the one that was written to last) or skip (nothing); default: chain",
+            help="the rule of conflicts where possible, skip otherwise: chain (all places, older messages first), "
+            "prefer (one partition, the last one written to) or skip (do nothing); default: chain",
         )
-        parser.add_argument("-o", "--output", metavar="FILE", required=True, help="where to write it; it is replaced")
+        parser.add_argument(
+            "-o", "--output", metavar="FILE", required=True, help="the file to write; an existing one is replaced"
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
@@ -165,7 +169,7 @@ class Plan(_Adopting):
             raise CommandError(f"--output: cannot write {path}: {error.strerror}") from error
         self.say(f"Queues to adopt: {writer.singles}. Conflicts: {writer.conflicts}. Nothing was changed.")
         if writer.conflicts:
-            self.say(f'Read them, and edit their rules: the lines of {path} with "conflict".')
+            self.say(f'Review them, and edit their rules: the lines of {path} with "conflict".')
         self.say(f"Next: marconi-proxy catalog adopt apply {path}, with the same catalog")
         counts = [rules[Rule(name)] for name in ("chain", "prefer", "skip")]
         return PLAN_COLUMNS, (header.id, writer.singles, writer.conflicts, *counts, digest)
@@ -225,12 +229,12 @@ class Plan(_Adopting):
 
 
 def _directory(path: str) -> str | None:
-    """Return where there is room for as much as will be in a file: beside it, unless it is a device or a pipe."""
+    """Return the directory for temporary data of a large file: beside it, unless it is a device or a pipe."""
     return None if os.path.exists(path) and not os.path.isfile(path) else os.path.dirname(os.path.realpath(path))
 
 
 def projects_named(parsed_args: argparse.Namespace) -> list[str] | None:
-    """Return the projects that were named, as they are stored; None if none were. Raises CommandError."""
+    """Return the named projects in stored form; None if none were named. Raises CommandError."""
     from marconi_proxy.project_text import from_json, project_named
 
     option, texts = "--project", parsed_args.project
@@ -256,15 +260,15 @@ def projects_named(parsed_args: argparse.Namespace) -> list[str] | None:
 class Apply(_Adopting):
     """Place the queues of a plan in the catalog, while they are in use. Nothing on partitions is changed.
 
-    It can be interrupted and given again: what is done is found done. What is not as in the plan any more is left alone
-    and named; then the status is 3, and a new plan tells how it is.
+    Safe to interrupt and rerun; finished items are skipped. Queues that no longer match the plan are left unchanged and
+    named; the status is then 3, and a new plan shows their present state.
     """
 
     examples = """
   marconi-proxy catalog adopt apply adoption.jsonl --catalog 'mongodb://db1,db2/marconi?replicaSet=rs0'
   marconi-proxy catalog adopt apply adoption.jsonl --retire
 """
-    again = "What is done stays done; give the command again to go on"
+    again = "Finished items remain. Next: the same command again"
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -272,8 +276,8 @@ class Apply(_Adopting):
         parser.add_argument(
             "--retire",
             action="store_true",
-            help="no client talks to these partitions directly any more: movers may remove the older places of chained "
-            "queues when they are empty",
+            help="allow movers to remove the older places of chained queues once they are empty; requires that no "
+            "client uses these partitions directly any more",
         )
         self._status = Exit.DONE
         return parser
@@ -298,11 +302,13 @@ class Apply(_Adopting):
             self.say(f"  and {len(summary.conflicts) - _NAMED} more")
         if summary.conflicts:
             self._status = Exit.REFUSED
-            self.say("They were left alone. Next: marconi-proxy catalog adopt plan, to see how they are now")
+            self.say(
+                "They were left unchanged. Next: marconi-proxy catalog adopt plan, which shows their present state"
+            )
         elif summary.chains and not parsed_args.retire:
             self.say(
-                f"{summary.chains} chained queues keep all their places. When no client talks to the partitions "
-                f"directly any more: marconi-proxy catalog adopt apply {parsed_args.file} --retire"
+                f"{summary.chains} chained queues keep all their places. Next, after the last client has stopped using "
+                f"the partitions directly: marconi-proxy catalog adopt apply {parsed_args.file} --retire"
             )
         counts = [summary.outcomes[outcome] for outcome in Outcome]
         return APPLY_COLUMNS, (plan.id, *counts, summary.chains, summary.retiring)

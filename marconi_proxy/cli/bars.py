@@ -14,7 +14,7 @@ from marconi_proxy.cli.watching import View, duration, told
 
 
 class Bars:
-    """A bar of what is done, one of the messages that are left with their rate and time, and the rest in words."""
+    """A bar of the completed part, a bar of the remaining messages with their rate and time, and the rest in words."""
 
     def __init__(self, stream: TextIO, width: int | None = None) -> None:
         console = Console(file=stream, force_terminal=True, width=width)
@@ -46,7 +46,7 @@ class Bars:
         self._words.plain = "\n".join(part for part in (told(view), view.pause) if part)
         if view.left is None:
             return
-        # More may be found than were seen first: more queues are switched, or late writes arrive.
+        # The number may grow: more queues are switched, or late writes arrive.
         self._most = max(self._most, view.left)
         time_left = f"; {rate:.0f}/s, about {duration(eta)}" if rate and eta is not None else ""
         self._progress.update(
@@ -59,7 +59,7 @@ class Bars:
 
 
 class CountBar:
-    """A bar of what is done of a count, or one that goes to and fro while nobody knows how much there is."""
+    """A bar of the completed part of a count, or a pulsing bar while the total is unknown."""
 
     def __init__(self, stream: TextIO, width: int | None = None, unit: str = "documents") -> None:
         console = Console(file=stream, force_terminal=True, width=width)

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from catalog import Catalog
     from catalog.backup.reading import Backup
 
-# Seconds to find out how much there is to export; it goes without.
+# Seconds for counting the placements to export; without a count the progress has no percentage.
 _COUNT_TIMEOUT = 5.0
 
 
 class Init(Verb):
-    """Prepare a catalog for use: once, before anything is served. Repeating it does no harm."""
+    """Prepare a catalog for use: once, before the first server starts. Safe to repeat."""
 
     examples = """
   marconi-proxy catalog init --catalog sqlite:////var/lib/marconi-proxy/catalog.db
@@ -65,7 +65,7 @@ async def _init(uri: str) -> None:
 
 
 class _BackupVerb(Verb):
-    """A command that goes through everything in a catalog."""
+    """A command over all content of a catalog."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -85,9 +85,10 @@ class _BackupVerb(Verb):
 
 
 class Export(_BackupVerb):
-    """Write everything in a catalog to a file, as of one instant, while it is in use.
+    """Write a snapshot of a catalog to a file, while it is in use.
 
-    Not in it: front-door workers, and who holds a move. The file is there whole or not at all, and for your eyes only.
+    It leaves out front-door workers and the locks of moves. The file appears whole or not at all, and only its owner
+    can read it.
     """
 
     examples = """
@@ -98,7 +99,11 @@ class Export(_BackupVerb):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            "-o", "--output", metavar="FILE", default="-", help="where to write it, it is replaced; default: - (stdout)"
+            "-o",
+            "--output",
+            metavar="FILE",
+            default="-",
+            help="the file to write, replacing an existing one; default: - (stdout)",
         )
         return parser
 
@@ -119,8 +124,8 @@ class Export(_BackupVerb):
 class Import(_BackupVerb):
     """Fill a catalog from a backup. Front-door workers, movers and admin API must not run on it.
 
-    A file is read to its end before anything is changed; a pipe cannot be. If an import is broken off, the catalog is
-    not served until it was run again.
+    A file is read and checked completely before any change; a pipe cannot be. After an interrupted import, servers
+    refuse the catalog until an import has completed.
     """
 
     examples = """
@@ -132,7 +137,7 @@ class Import(_BackupVerb):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("--replace", action="store_true", help="remove what the catalog holds first")
+        parser.add_argument("--replace", action="store_true", help="remove the present content of the catalog first")
         parser.add_argument("file", metavar="FILE", help="a backup; - is stdin")
         return parser
 
@@ -151,21 +156,25 @@ class Import(_BackupVerb):
         except BadBackup as error:
             raise CommandError(f"{parsed_args.file}: {error}. Nothing was changed.", Exit.REFUSED) from error
         except NotEmpty as error:
-            message = f"{where} is not filled: {error}; --replace removes that first. Nothing was changed."
-            raise CommandError(message, Exit.REFUSED) from error
+            following = "Next: the same command with --replace, which removes it"
+            raise CommandError(
+                f"{where} is not filled: {error}. Nothing was changed. {following}", Exit.REFUSED
+            ) from error
         except CatalogInUse as error:
             raise CommandError(
-                f"{where} is not filled: {error}. They go by what is in it now. Stop the front door, the movers and "
-                "the admin API, and begin again. Nothing was changed.",
+                f"{where} is not filled: {error}. Nothing was changed. Next: stop the front door, the movers and "
+                "the admin API, which depend on its present content, and repeat the import.",
                 Exit.REFUSED,
             ) from error
         except HalfLoaded as error:
             why = error.__cause__
             what = f"{parsed_args.file}: {why}" if isinstance(why, BadBackup) else str(why) or "interrupted"
-            state = "was emptied and is not whole: it is" if error.emptied else "may have been emptied; if so, it is"
+            state = (
+                "was emptied and is incomplete" if error.emptied else "may have been emptied; if so, it is incomplete"
+            )
             raise CommandError(
-                f"{what}. T{where[1:]} {state} not served until marconi-proxy catalog import was run again, to its "
-                "end.",
+                f"{what}. T{where[1:]} {state}, and servers refuse it until marconi-proxy catalog import has "
+                "completed.",
                 Exit.REFUSED if isinstance(why, BadBackup | LoadRefused) else Exit.FAILED,
             ) from error
         self.say(f"Imported {told(counts)}.")
@@ -196,7 +205,7 @@ def _require_file(uri: str) -> None:
     from catalog.opening import catalog_scheme
     from catalog.uri import split
 
-    # Opening it would make an empty one.
+    # Opening a missing file would create an empty catalog.
     if catalog_scheme(uri) == "sqlite" and not os.path.exists(split(uri).path[1:]):
         raise CommandError(f"there is no catalog {split(uri).path[1:]}")
 
@@ -254,7 +263,7 @@ async def _import(uri: str, stream: BinaryIO, replace: bool, counting: Counting)
         stream.seek(begin)
     catalog = await open_catalog(uri)
     try:
-        # Processes that were killed did not sign off.
+        # Killed processes did not sign off.
         await let_lapse(catalog, lambda left: counting.show(f"watching registered workers, {left:.0f} s left", 0, None))
         return await load(catalog, stream, time.time(), replace=replace, seen=lambda backup: show("importing", backup))
     finally:

@@ -1,4 +1,4 @@
-"""Every command, and the class that is it. A table, so that only the one that is run gets imported."""
+"""Every command and its class. A table, so that running a command imports no other one."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from marconi_proxy.exits import CommandError, Exit
 
 
 class Sample(Verb):
-    """Print a configuration file with every option, its default and what it does."""
+    """Print a configuration file with every option, its default and its help."""
 
     examples = """
   marconi-proxy config sample > /etc/marconi-proxy/marconi-proxy.conf

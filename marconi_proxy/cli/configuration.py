@@ -1,4 +1,4 @@
-"""Loading options for commands that run something: ``--config-file``, ``--catalog`` and friends."""
+"""Loading options for commands that run a service: ``--config-file``, ``--catalog`` and related options."""
 
 from __future__ import annotations
 

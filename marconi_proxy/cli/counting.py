@@ -1,4 +1,4 @@
-"""How far a long command is that counts what it does: in lines, or as a bar on a terminal (``bars``)."""
+"""The progress of a long command that counts its items: in lines, or as a bar on a terminal (``bars``)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Protocol, Self
 
 
 class Counting(Protocol):
-    """Shows how far something is. Used as a context manager."""
+    """Shows progress. Used as a context manager."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *args: object) -> None: ...
 
     def show(self, title: str, count: int, part: float | None) -> None:
-        """``part``: how much of all that there is, from 0 to 1; None if that is not known."""
+        """``part``: the completed fraction, from 0 to 1; None if unknown."""
         ...
 
 
@@ -44,5 +44,5 @@ class CountLines:
 
 
 def counted(count: int, part: float | None, unit: str = "documents") -> str:
-    """Return how far it is, in words."""
+    """Return the progress in words."""
     return f"{count:,} {unit}" + (f", {part:.0%}" if part is not None else "")

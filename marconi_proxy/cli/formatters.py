@@ -1,4 +1,4 @@
-"""Output formats where cliff has none: csv of one thing, and lists of words without Python's brackets and quotes."""
+"""Output formats missing in cliff: csv of one object, and lists of words without Python's brackets and quotes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Words(FormattableColumn[list[str]]):
 
 
 class CSV(CSVLister, SingleFormatter):
-    """A line of names, then one of values for each thing."""
+    """A line of names, then a line of values for each object."""
 
     def emit_list(
         self,

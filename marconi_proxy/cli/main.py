@@ -16,7 +16,9 @@ from marconi_proxy.cli.commands import Commands
 from marconi_proxy.cli.verb import AdminVerb, add_admin_url
 from marconi_proxy.exits import Exit
 
-_DESCRIPTION = "One endpoint in front of many Marconi and Zaqar deployments. 'marconi-proxy help NOUN VERB' tells more."
+_DESCRIPTION = (
+    "One endpoint in front of many Marconi and Zaqar deployments. 'marconi-proxy help NOUN VERB' shows the details."
+)
 
 
 class MarconiProxy(App):
@@ -33,15 +35,15 @@ class MarconiProxy(App):
     def build_option_parser(
         self, description: str | None, version: str | None, argparse_kwargs: dict[str, Any] | None = None
     ) -> argparse.ArgumentParser:
-        # Else it calls itself __main__.py, or whatever runs it.
-        # Nor may it take a command's --admin for its own --admin-url.
+        # By default argparse takes the program name from argv[0], which may be __main__.py. Abbreviations are off so
+        # that a command's --admin is not read as --admin-url.
         parser = super().build_option_parser(description, version, {"prog": self.NAME, "allow_abbrev": False})
         add_admin_url(parser)
         return parser
 
     def prepare_to_run_command(self, cmd: Command) -> None:
         if self.options.admin_url and not isinstance(cmd, AdminVerb | HelpCommand):
-            self.parser.error(f"--admin-url: '{cmd.cmd_name}' does not talk to an admin API")
+            self.parser.error(f"--admin-url: '{cmd.cmd_name}' does not use the admin API")
 
     def configure_logging(self) -> None:
         level = logging.WARNING if self.options.verbose_level < 2 else logging.DEBUG

@@ -16,7 +16,7 @@ Shown = tuple[Sequence[str], Iterable[Any]]
 
 
 class List(AdminLister):
-    """List the workers of all front doors, with how long each may go on writing if nothing more is heard of it."""
+    """List the workers of all front doors, with how long each may still write without another heartbeat."""
 
     examples = """
   marconi-proxy member list
@@ -33,9 +33,9 @@ class List(AdminLister):
 
 
 class Evict(AdminVerb):
-    """Forget a worker that was killed, so that moves do not wait for it.
+    """Remove a killed worker from the catalog, so that moves do not wait for it.
 
-    Refused with status 3, and how long to wait, while it may still write: stop its process first.
+    Refused with status 3, and the time to wait, while it may still write: stop its process first.
     """
 
     examples = """
@@ -50,4 +50,4 @@ class Evict(AdminVerb):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         with self.admin() as admin:
             admin.call("DELETE", f"/v1/members/{part(parsed_args.id)}")
-        self.say(f"There is no worker {parsed_args.id} any more. Next: marconi-proxy member list")
+        self.say(f"Evicted worker {parsed_args.id}. Next: marconi-proxy member list")

@@ -22,7 +22,7 @@ _PAGE = 100
 class Export(AdminVerb):
     """Write the records of finished moves to a file, a line of JSON each, with their logs and certificates.
 
-    Records are removed after a while ([moving] keep_finished and keep_finished_for). The file is there whole or not at
+    Records are removed after a while ([moving] keep_finished and keep_finished_for). The file appears whole or not at
     all.
     """
 
@@ -35,13 +35,13 @@ class Export(AdminVerb):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            "-o", "--output", metavar="FILE", default="-", help="where to write it; default: - (stdout)"
+            "-o", "--output", metavar="FILE", default="-", help="the file to write; default: - (stdout)"
         )
-        parser.add_argument("--force", action="store_true", help="replace the file if it is there already")
+        parser.add_argument("--force", action="store_true", help="replace an existing file")
         parser.add_argument("--project", metavar="P", help=PROJECT_HELP)
-        parser.add_argument("--queue", metavar="Q", help="those of queues of this name")
-        parser.add_argument("--partition", metavar="P", help="those that left or reached it")
-        parser.add_argument("--plan", metavar="ID", help="those of this plan")
+        parser.add_argument("--queue", metavar="Q", help="only queues of this name")
+        parser.add_argument("--partition", metavar="P", help="only moves from or to it")
+        parser.add_argument("--plan", metavar="ID", help="only moves of this plan")
         parser.add_argument("--marker", metavar="ID", help="begin after this one, which may have ended later")
         return parser
 

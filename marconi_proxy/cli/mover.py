@@ -12,8 +12,8 @@ from marconi_proxy.exits import CommandError
 class Mover(Verb):
     """Move queues from partition to partition as ordered. Runs until SIGTERM or SIGINT.
 
-    Any number may run over one catalog, on any machine that reaches the catalog and the partitions; each move is driven
-    by one of them at a time, and by another one if that dies. While none runs, moves wait, and clients notice nothing.
+    Any number may run over one catalog, on any machine that reaches the catalog and the partitions. One mover at a time
+    drives each move; if it dies, another one takes over. While none runs, moves wait, and clients are not affected.
     """
 
     examples = """

@@ -1,4 +1,4 @@
-"""``marconi-proxy move``: ordering the move of one queue, and looking after moves."""
+"""``marconi-proxy move``: ordering the move of one queue, and controlling moves."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Structure(FormattableColumn[Any]):
 
 
 class Log(FormattableColumn[list[dict[str, Any]]]):
-    """What happened to a move, a line each."""
+    """The events of a move, a line each."""
 
     def __str__(self) -> str:
         return json.dumps(self._value)
@@ -62,12 +62,12 @@ def row(move: dict[str, Any], columns: Sequence[str] = COLUMNS) -> tuple[Any, ..
 
 
 def project_in_json(text: str) -> str | None:
-    """Return what a body says for PROJECT as it is written on the command line. Raises CommandError."""
+    """Return the JSON value of PROJECT as written on the command line. Raises CommandError."""
     if text == "-":
         return None
     project = text.removeprefix("id:")
     if not project:
-        raise CommandError("PROJECT: is written as its id, as id: and its id, or as - for no project", Exit.USAGE)
+        raise CommandError("PROJECT: must be an id, id: followed by an id, or - for no project", Exit.USAGE)
     return project
 
 
@@ -76,12 +76,12 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         type=number,
         metavar="S",
-        help="look for at most so many seconds; it goes on all the same (status 4)",
+        help="follow it for at most so many seconds; it continues all the same (status 4)",
     )
 
 
 class Watcher(AdminShow):
-    """A command that may follow what it has begun."""
+    """A command that may follow the operation that it began."""
 
     def watch(self, admin: AdminClient, parsed_args: argparse.Namespace) -> Watch:
         return Watch(admin, self._reporter(), parsed_args.timeout, time.monotonic)
@@ -97,9 +97,9 @@ class Watcher(AdminShow):
 class Start(Watcher):
     """Move a queue to another partition while it is in use.
 
-    Nothing is copied: once it is switched, writes go to the target, and consumers empty what is left at the old place
-    first. Queues of its dead-letter group go with it. Refused with status 3, and the reason, if it cannot be moved now;
-    with --wait partitions and workers are asked first, and a move that is paused or cancelled ends with 3 too.
+    Nothing is copied: after the switch writes go to the target, and consumers empty the old place first. Queues of its
+    dead-letter group move with it. If it cannot be moved now, the command ends with status 3 and the reason. With
+    --wait partitions and workers are checked first, and a move that is paused or cancelled ends with 3 too.
     """
 
     examples = """
@@ -112,7 +112,7 @@ class Start(Watcher):
         parser = super().get_parser(prog_name)
         parser.add_argument("project", metavar="PROJECT", help=PROJECT_HELP)
         parser.add_argument("queue", metavar="QUEUE", help="a queue's name; ~NAME for a topic")
-        parser.add_argument("--to", metavar="PARTITION", required=True, help="where it is to go")
+        parser.add_argument("--to", metavar="PARTITION", required=True, help="the partition to move it to")
         parser.add_argument(
             "--wait",
             choices=("switch", "done"),
@@ -122,12 +122,12 @@ class Start(Watcher):
             "--max-pause",
             metavar="MS",
             type=number,
-            help="give up an attempt to switch the queue that has held writes for so long",
+            help="give up an attempt to switch the queue after it has held writes for so long",
         )
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help="only say what would be done and for how long writes may wait, or what stands in the way (status 3)",
+            help="only show the steps and the longest wait of writes, or the obstacles (status 3)",
         )
         add_timeout(parser)
         return parser
@@ -149,13 +149,13 @@ class Start(Watcher):
             status, document = admin.call("POST", "/v1/moves", body)
             move, *others = document["moves"]
             if status == 200:
-                self.say(f"The older places of this queue are not empty yet: move {move['id']} goes on there.")
+                self.say(f"The older places of this queue are not empty yet: move {move['id']} takes it on from there.")
             for other in others:
-                self.say(f"With it goes {other['queue']}, of its dead-letter group: move {other['id']}.")
+                self.say(f"Queue {other['queue']} of its dead-letter group moves with it: move {other['id']}.")
             if parsed_args.wait is None:
                 self.say(f"Ordered. Next: marconi-proxy move watch {move['id']}")
                 return COLUMNS, row(move)
-            # The one that was asked for last: what it tells is shown.
+            # The requested move is watched last, so that its record is the one shown.
             watch = self.watch(admin, parsed_args)
             for ordered in (*others, move):
                 move = watch.move(ordered["id"], parsed_args.wait, parsed_args.to)
@@ -167,9 +167,9 @@ class Start(Watcher):
 
     def _rehearsed(self, document: dict[str, Any]) -> Shown:
         asked = (
-            "catalog, partitions and workers" if document["rehearsed"] else "the catalog (partitions were not asked)"
+            "catalog, partitions and workers" if document["rehearsed"] else "the catalog (partitions were not checked)"
         )
-        self.say(f"Nothing stands in the way, says {asked}. Nothing was changed.")
+        self.say(f"The move is possible. Checked: {asked}. Nothing was changed.")
         if document["would"]:
             self.say("\n".join(["It would:", *(f"  {words}" for words in document["would"])]))
         values = row(document["moves"][0] | {"id": None, "waits": None})
@@ -177,7 +177,7 @@ class Start(Watcher):
 
 
 class List(AdminLister):
-    """List moves by id, which is by when they were ordered; all of them unless told otherwise."""
+    """List moves by id, which is the order of their creation; without options, all of them."""
 
     examples = """
   marconi-proxy move list --state unfinished
@@ -188,10 +188,10 @@ class List(AdminLister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("--project", metavar="P", help=PROJECT_HELP)
-        parser.add_argument("--queue", metavar="Q", help="those of queues of this name")
-        parser.add_argument("--partition", metavar="P", help="those that leave or reach it")
-        parser.add_argument("--state", metavar="S", help="states with commas between them, or unfinished, or finished")
-        parser.add_argument("--plan", metavar="ID", help="those of this plan")
+        parser.add_argument("--queue", metavar="Q", help="only queues of this name")
+        parser.add_argument("--partition", metavar="P", help="only moves from or to it")
+        parser.add_argument("--state", metavar="S", help="states separated by commas, or unfinished, or finished")
+        parser.add_argument("--plan", metavar="ID", help="only moves of this plan")
         parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
         parser.add_argument("--marker", metavar="ID", help="begin after this one")
         return parser
@@ -201,7 +201,7 @@ class List(AdminLister):
         with self.admin() as admin:
             found, marker = listed(admin, "moves", filters, parsed_args.marker, parsed_args.limit, PAGE)
         if marker is not None:
-            self.say(f"There are more: give a larger --limit, or go on with --marker {shlex.quote(marker)}")
+            self.say(f"There are more: give a larger --limit, or continue with --marker {shlex.quote(marker)}")
         return COLUMNS, [row(move) for move in found]
 
 
@@ -210,7 +210,7 @@ def _add_id(parser: argparse.ArgumentParser) -> None:
 
 
 class Show(AdminShow):
-    """Show one move: where it stands, why it is not done, what can be done, and all that happened."""
+    """Show one move: its state, why it is not done, the possible verbs, and its log."""
 
     examples = """
   marconi-proxy move show 20261121T080000-m3f9c2a
@@ -231,7 +231,7 @@ class Show(AdminShow):
 
 
 class Watching(Watcher):
-    """Follow a move or a plan until it has ended. Ctrl-C stops looking, and nothing else."""
+    """Follow a move or a plan until it has ended. Ctrl-C ends the watch, and nothing else."""
 
     examples = """
   marconi-proxy move watch 20261121T080000-m3f9c2a
@@ -259,7 +259,7 @@ class Watching(Watcher):
 
 
 class Certificate(AdminShow):
-    """Show what a finished move proves: each switch, its pause, writes that waited, who acknowledged, zero checks."""
+    """Show the certificate of a finished move: switches, pauses, held writes, acknowledgements, zero checks."""
 
     examples = """
   marconi-proxy move certificate 20261121T080000-m3f9c2a -f json
@@ -279,7 +279,7 @@ class Certificate(AdminShow):
 
 
 class Pause(AdminShow):
-    """Leave a move as it is, until it is resumed. Its queue works on, wherever its writes go."""
+    """Pause a move until it is resumed. Its queue stays in service, and writes go where they go now."""
 
     examples = """
   marconi-proxy move pause 20261121T080000-m3f9c2a
@@ -299,7 +299,7 @@ class Pause(AdminShow):
 
 
 class Resume(Pause):
-    """Go on with a move that is paused."""
+    """Resume a paused move."""
 
     examples = """
   marconi-proxy move resume 20261121T080000-m3f9c2a
@@ -308,7 +308,7 @@ class Resume(Pause):
 
 
 class Cancel(Pause):
-    """Leave the queue where it is: possible as long as writes have not gone to the target."""
+    """Cancel a move and leave the queue where it is: possible until writes go to the target."""
 
     examples = """
   marconi-proxy move cancel 20261121T080000-m3f9c2a
@@ -317,7 +317,7 @@ class Cancel(Pause):
 
 
 class Reverse(Pause):
-    """Let writes go to the old partition again: possible once they go to the target. It is the same switch again."""
+    """Send writes back to the old partition: possible after they go to the target. It is another switch."""
 
     examples = """
   marconi-proxy move reverse 20261121T080000-m3f9c2a

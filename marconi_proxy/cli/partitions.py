@@ -16,7 +16,7 @@ COLUMNS = (
     *("name", "weight", "hosts", "region", "labels", "state", "api_versions", "inventory"),
     *("fences", "store", "same_store"),
 )
-# So many tenants are named.
+# The most tenants that are named.
 _NAMED = 10
 STATES = ("enabled", "cordoned", "drained", "disabled")
 
@@ -48,7 +48,7 @@ def _add_members(parser: argparse.ArgumentParser, *, required: bool) -> None:
         metavar="N",
         help="its share of new queues, 0 to 4294967295; 0 takes none" + ("; default: 100" if required else ""),
     )
-    parser.add_argument("--region", metavar="R", help="where it is" + ("" if required else "; empty for none"))
+    parser.add_argument("--region", metavar="R", help="its region" + ("" if required else "; empty for none"))
     parser.add_argument(
         "--label",
         metavar="L",
@@ -59,8 +59,8 @@ def _add_members(parser: argparse.ArgumentParser, *, required: bool) -> None:
         "--api-version",
         metavar="V",
         action="append",
-        help="v1, v1.1 or v2; may be repeated; default: what its servers say"
-        + ("" if required else "; empty to believe its servers again"),
+        help="v1, v1.1 or v2; may be repeated; default: as its servers report"
+        + ("" if required else "; empty to use the report of its servers again"),
     )
     parser.add_argument(
         "--inventory",
@@ -89,9 +89,9 @@ def _members(parsed_args: argparse.Namespace) -> dict[str, Any]:
 
 
 class Register(AdminShow):
-    """Register a partition: servers over one store that are to take queues.
+    """Register a partition: servers over one store, for new queues.
 
-    Repeating it changes nothing; with other values it is refused, see 'partition set'.
+    A repetition changes nothing; with other values it is refused. Use 'partition set' to change them.
     """
 
     examples = """
@@ -112,7 +112,7 @@ class Register(AdminShow):
             columns, row = _shown(admin, name)
         self.say(f"Registered partition {name}." if status == 201 else f"Partition {name} was registered already.")
         if not parsed_args.api_version and not list(row)[COLUMNS.index("api_versions")].machine_readable():
-            self.say("Its API versions are not known yet, because no server of it answered; they are asked again.")
+            self.say("Its API versions are not known yet, because none of its servers answered; probes will retry.")
         self.say("Next: marconi-proxy partition list")
         return columns, row
 
@@ -151,7 +151,7 @@ class Show(AdminShow):
 
 
 class Set(AdminShow):
-    """Change a partition. What is not given stays as it is."""
+    """Change a partition. Values without an option stay as they are."""
 
     examples = """
   marconi-proxy partition set east-1 --weight 200
@@ -163,7 +163,7 @@ class Set(AdminShow):
         parser = super().get_parser(prog_name)
         parser.add_argument("name", metavar="NAME", help="the partition's name")
         _add_members(parser, required=False)
-        parser.add_argument("--state", choices=STATES, help="disabled: no call is forwarded to it any more")
+        parser.add_argument("--state", choices=STATES, help="disabled: no call is forwarded to it")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
@@ -180,10 +180,10 @@ class Set(AdminShow):
 
 
 class Cordon(Show):
-    """Let a partition take no new queues. Those it has are served as before.
+    """Close a partition to new queues. Its existing queues are served as before.
 
-    New queues of tenants that are pinned to it are refused from then on: they are named, and --repin pins them to
-    another one.
+    New queues of tenants that are pinned to it are refused from then on. These tenants are named, and --repin pins
+    them to another partition.
     """
 
     examples = """
@@ -212,11 +212,11 @@ class Cordon(Show):
 
 
 def add_repin(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repin", metavar="TO", help="pin tenants to this partition that are pinned to that one")
+    parser.add_argument("--repin", metavar="TO", help="pin the tenants of that partition to this one instead")
 
 
 def repin(verb: Verb, admin: AdminClient, name: str, to: str) -> None:
-    """Pin tenants that are pinned to partition ``name`` to another one, and say how many there were."""
+    """Pin the tenants of partition ``name`` to another one, and print their number."""
     _, changed = admin.call("POST", f"/v1/partitions/{part(name)}/repin", {"to": to})
     verb.say(f"Tenants pinned to {to} instead of {name}: {changed['tenants']}.")
 
@@ -225,12 +225,12 @@ def warn_stranded(verb: Verb, name: str, stranded: dict[str, Any]) -> None:
     """Name the tenants that are pinned to a partition which takes no new queues."""
     named = ", ".join(project or "-" for project in stranded["pinned"][:_NAMED])
     more = " and others" if len(stranded["pinned"]) > _NAMED or stranded["more"] else ""
-    verb.say(f"New queues of tenants that are pinned to {name} are refused now: {named}{more}.")
+    verb.say(f"New queues of tenants pinned to {name} are refused now: {named}{more}.")
     verb.say(f"Next: marconi-proxy partition cordon {name} --repin TO, or marconi-proxy tenant list --pinned {name}")
 
 
 class Uncordon(Show):
-    """Let a partition take new queues again."""
+    """Open a partition to new queues again."""
 
     examples = """
   marconi-proxy partition uncordon east-1
@@ -246,7 +246,7 @@ class Uncordon(Show):
 
 
 class Delete(AdminVerb):
-    """Remove a partition that holds no queue. Its servers are not touched.
+    """Remove a partition without queues from the catalog. Its servers are not changed.
 
     Refused with status 3 while a queue is placed on it, or a tenant is pinned to it.
     """
@@ -269,4 +269,4 @@ class Delete(AdminVerb):
             _, pinned = admin.call("DELETE", path)
         if pinned is not None:
             self.say(f"Tenants pinned to {parsed_args.repin} instead of {parsed_args.name}: {pinned['tenants']}.")
-        self.say(f"There is no partition {parsed_args.name} any more. Next: marconi-proxy partition list")
+        self.say(f"Removed partition {parsed_args.name}. Next: marconi-proxy partition list")

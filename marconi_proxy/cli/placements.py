@@ -38,10 +38,10 @@ def _row(placement: dict[str, Any]) -> tuple[Any, ...]:
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--project", metavar="P", help=PROJECT_HELP)
-    parser.add_argument("--partition", metavar="P", help="those with any part of their queue there")
-    parser.add_argument("--region", metavar="R", help="those with any part of it on a partition of this region")
+    parser.add_argument("--partition", metavar="P", help="only queues with any segment there")
+    parser.add_argument("--region", metavar="R", help="only queues with any segment on a partition of this region")
     parser.add_argument(
-        "--state", metavar="S", help="reserved, creating, open, sealing or deleting, or several with commas between"
+        "--state", metavar="S", help="reserved, creating, open, sealing or deleting, or several separated by commas"
     )
 
 
@@ -72,7 +72,7 @@ class Show(AdminShow):
 
 
 class List(AdminLister):
-    """List placements by project and queue, those of all projects and partitions unless told otherwise."""
+    """List placements by project and queue; without options, those of all projects and partitions."""
 
     examples = """
   marconi-proxy placement list --project 8f2c
@@ -94,14 +94,14 @@ class List(AdminLister):
                 admin, "placements", filters(parsed_args), parsed_args.marker, parsed_args.limit, PAGE
             )
         if marker is not None:
-            self.say(f"There are more: give a larger --limit, or go on with --marker {shlex.quote(marker)}")
+            self.say(f"There are more: give a larger --limit, or continue with --marker {shlex.quote(marker)}")
         return COLUMNS, [_row(placement) for placement in found]
 
 
 class Count(AdminShow):
-    """Count placements: of all projects and partitions unless told otherwise.
+    """Count placements; without options, those of all projects and partitions.
 
-    What would take long is refused: narrow it then.
+    A count that would take too long is refused: narrow it with options.
     """
 
     examples = """

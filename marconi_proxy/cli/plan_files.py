@@ -18,9 +18,9 @@ from marconi_proxy.exits import CommandError, Exit
 
 
 class Write(AdminShow):
-    """Write a plan to a file, to be read, and applied later. Nothing is moved.
+    """Write a plan to a file, to be reviewed, and applied later. Nothing is moved.
 
-    KIND says what NAME is: tenant PROJECT, drain PARTITION, evacuate REGION; rebalance takes none.
+    KIND determines NAME: tenant PROJECT, drain PARTITION, evacuate REGION; rebalance takes none.
     """
 
     examples = """
@@ -33,15 +33,15 @@ class Write(AdminShow):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         kinds = (*self._names, "rebalance")
-        parser.add_argument("kind", metavar="KIND", choices=kinds, help=f"what the plan does: {', '.join(kinds)}")
-        parser.add_argument(
-            "name", metavar="NAME", nargs="?", help="the project, partition or region that KIND is about"
-        )
+        parser.add_argument("kind", metavar="KIND", choices=kinds, help=f"the kind of plan: {', '.join(kinds)}")
+        parser.add_argument("name", metavar="NAME", nargs="?", help="the project, partition or region")
         add_to(parser)
         add_repin(parser)
         add_break_pins(parser)
         add_budgets(parser)
-        parser.add_argument("-o", "--output", metavar="FILE", required=True, help="where to write it; it is replaced")
+        parser.add_argument(
+            "-o", "--output", metavar="FILE", required=True, help="the file to write; an existing one is replaced"
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
@@ -66,7 +66,7 @@ class Write(AdminShow):
 
 
 class Apply(Watcher):
-    """Carry out exactly the plan in a file, or refuse with status 3, saying what has changed since it was made."""
+    """Apply exactly the plan in a file, or refuse with status 3 and the changes since it was made."""
 
     examples = """
   marconi-proxy move apply drain.json
@@ -75,8 +75,8 @@ class Apply(Watcher):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("file", metavar="FILE", help="as 'move plan' has written it")
-        parser.add_argument("--no-wait", action="store_true", help="return when it is begun")
+        parser.add_argument("file", metavar="FILE", help="a plan, from 'move plan'")
+        parser.add_argument("--no-wait", action="store_true", help="return when it has begun")
         add_timeout(parser)
         return parser
 
@@ -86,7 +86,9 @@ class Apply(Watcher):
             try:
                 _, applied = admin.call("POST", f"/v1/plans/{part(plan.id)}/apply", {"hash": plan.hash})
             except NotFound as error:
-                reason = f"this catalog has no plan {plan.id}: it was made over another one, or is removed by now"
+                reason = (
+                    f"this catalog has no plan {plan.id}: the plan was made over another catalog, or has been removed"
+                )
                 raise CommandError(reason, Exit.REFUSED) from error
             say_applied(self, applied)
             if parsed_args.no_wait:
@@ -115,5 +117,5 @@ def _read(path: str) -> WholePlan:
     except ValueError as error:
         raise CommandError(f"{path} is not the plan that was written: {error}", Exit.REFUSED) from error
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = f"{path} is not the plan that was written: it lacks something, or has it in another form"
+        reason = f"{path} is not the plan that was written: a member is missing, or has another type"
         raise CommandError(reason, Exit.REFUSED) from error

@@ -1,4 +1,4 @@
-"""What is said of a plan before it is made: how gently, where to, and what of its tenants."""
+"""The options of a plan: its budgets, its target partitions, and the pins of tenants."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def add_budgets(parser: argparse.ArgumentParser) -> None:
         "--window",
         str,
         "HH:MM-HH:MM",
-        "begin moves at that time of day only, in UTC; what is begun is tried again at any time",
+        "begin moves at that time of day only, in UTC; a move that has begun is retried at any time",
     )
-    add("--stop-after", int, "N", "give up after so many failures; default: 10")
+    add("--stop-after", int, "N", "stop after so many failures; default: 10")
     add(
         "--max-pause",
         number,
         "MS",
-        "give up an attempt to switch a queue that has held writes for so long",
+        "give up an attempt to switch a queue after it has held writes for so long",
     )
 
 
@@ -57,7 +57,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         metavar="PARTITION",
         action="extend",
         nargs="+",
-        help="may take queues; one or several, may be repeated; default: all that do",
+        help="partitions that may receive queues; may be repeated; default: all that take new queues",
     )
 
 
@@ -65,12 +65,12 @@ def add_break_pins(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--break-pins",
         action="store_true",
-        help="move queues also where pins and spreads of their tenants keep new ones from going",
+        help="move queues even against the pins and spreads of their tenants",
     )
 
 
 def pins(parsed_args: argparse.Namespace) -> dict[str, Any]:
-    """Return what the admin API takes of --repin and --break-pins."""
+    """Return the members of the request body for --repin and --break-pins."""
     chosen: dict[str, Any] = {"break_pins": True} if parsed_args.break_pins else {}
     if getattr(parsed_args, "repin", None) is not None:
         chosen["repin"] = parsed_args.repin

@@ -1,4 +1,4 @@
-"""Commands that move many queues: they make a plan, show it, ask, and have it carried out."""
+"""Commands that move many queues: they make a plan, show it, ask for confirmation, and apply it."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from marconi_proxy.cli.plans import PLAN_COLUMNS, Shown, described, ended, plan_
 from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.exits import CommandError, Exit
 
-# How often a plan is made anew when what it relies on changes before it is applied.
+# The most times that a plan is made, if a precondition changes before it is applied.
 _TIMES = 3
-# So many tenants that are pinned to a partition are named.
+# The most pinned tenants that are named.
 _NAMED = 10
 
 
 class Planning(Watcher):
-    """A command that makes a plan, shows it, asks, and has it carried out."""
+    """A command that makes a plan, shows it, asks for confirmation, and applies it."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         self.add_selection(parser)
         add_break_pins(parser)
         add_budgets(parser)
-        parser.add_argument("--yes", action="store_true", help="carry it out without asking")
+        parser.add_argument("--yes", action="store_true", help="do it without asking")
         parser.add_argument("--dry-run", action="store_true", help="only show the plan")
-        parser.add_argument("--no-wait", action="store_true", help="return when it is begun")
+        parser.add_argument("--no-wait", action="store_true", help="return when it has begun")
         add_timeout(parser)
         return parser
 
     @abstractmethod
     def add_selection(self, parser: argparse.ArgumentParser) -> None:
-        """Add the arguments that say what is to be planned."""
+        """Add the arguments that select the queues of the plan."""
 
     @abstractmethod
     def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
-        """Return what is to be planned, as the admin API takes it."""
+        """Return the body of the request that makes the plan."""
 
     def begin(self, admin: AdminClient, parsed_args: argparse.Namespace) -> list[str]:
-        """Do what must be done before planning; return the partitions that it cordoned."""
+        """Prepare for planning; return the partitions that this call cordoned."""
         return []
 
     def needless(self, admin: AdminClient, parsed_args: argparse.Namespace) -> bool:
-        """Return whether there is nothing to plan. If so, do the rest of the command first. Raises CommandError if the
+        """Return whether there is nothing to plan. If so, complete the command first. Raises CommandError if the
         operator does not confirm it."""
         return False
 
     def done(self, parsed_args: argparse.Namespace) -> None:
-        """Say what comes next, now that all of it is moved."""
+        """Print the next step, after all queues have moved."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         body = self.selection(parsed_args) | {"budgets": budgets(parsed_args)}
@@ -72,7 +72,7 @@ class Planning(Watcher):
                     return PLAN_COLUMNS, [None] * len(PLAN_COLUMNS)
                 plan = self._agreed(admin, body, parsed_args)
             except CommandError as error:
-                # Any other failure may have come after the plan was applied.
+                # Any other failure may have happened after the plan was applied.
                 if error.status in (Exit.REFUSED, Exit.USAGE):
                     self._uncordon(admin, cordoned)
                 raise
@@ -91,7 +91,7 @@ class Planning(Watcher):
             self.say(f"Partition {name} takes new queues again.")
 
     def _agreed(self, admin: AdminClient, body: dict[str, Any], parsed_args: argparse.Namespace) -> dict[str, Any]:
-        """Make a plan, show it, and apply it if that is wanted; return it."""
+        """Make a plan, show it, and apply it if the operator confirms; return it."""
         for turn in range(_TIMES):
             _, document = admin.call("POST", "/v1/plans", body)
             plan = document["plan"]
@@ -117,12 +117,12 @@ class Planning(Watcher):
             self.say(line)
 
     def confirm(self, parsed_args: argparse.Namespace) -> None:
-        """Ask whether to go on, unless --yes says so. Raises CommandError if not."""
+        """Ask for confirmation unless --yes is given. Raises CommandError if the answer is not yes."""
         if parsed_args.yes:
             return
         if not sys.stdin.isatty():
-            raise CommandError("nothing was moved: stdin is not a terminal; pass --yes to confirm", Exit.USAGE)
-        self.app.stderr.write("Carry it out? [y/N] ")
+            raise CommandError("Nothing was moved: stdin is not a terminal. Pass --yes to confirm.", Exit.USAGE)
+        self.app.stderr.write("Proceed? [y/N] ")
         self.app.stderr.flush()
         with suppress(KeyboardInterrupt):
             if sys.stdin.readline().strip().lower() in ("y", "yes"):
@@ -133,7 +133,7 @@ class Planning(Watcher):
 class Tenant(Planning):
     """Move all queues of a project to one partition.
 
-    Queues that it creates meanwhile go where they would anyway; --pin lets them go there too.
+    The placement of queues that it creates meanwhile does not change, unless --pin is given.
     """
 
     examples = """
@@ -143,8 +143,8 @@ class Tenant(Planning):
 
     def add_selection(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("project", metavar="PROJECT", help=PROJECT_HELP)
-        parser.add_argument("--to", metavar="PARTITION", required=True, help="where its queues are to go")
-        parser.add_argument("--pin", action="store_true", help="from now on its new queues go there, too")
+        parser.add_argument("--to", metavar="PARTITION", required=True, help="the partition to move its queues to")
+        parser.add_argument("--pin", action="store_true", help="also pin the project there, for its new queues")
 
     def selection(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
         pin = {"repin": parsed_args.to} if parsed_args.pin else {}
@@ -153,16 +153,16 @@ class Tenant(Planning):
 
 
 class _Emptying(Planning):
-    """Partitions are cordoned before the plan is made, so that it has all that they will ever have."""
+    """A plan that empties partitions. They are cordoned first, so that no queue is created on them after planning."""
 
     def cordon(self, admin: AdminClient, names: Iterable[str]) -> list[str]:
-        """Return those that were not cordoned before."""
+        """Cordon partitions; return those that were not cordoned before."""
         changed = []
         for name in names:
             _, partition = admin.call("GET", f"/v1/partitions/{part(name)}")
             if partition["state"] == "enabled":
                 admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "cordoned"})
-                self.say(f"Partition {name} takes no new queues from now on.")
+                self.say(f"Partition {name} is cordoned: it takes no new queues.")
                 changed.append(name)
         return changed
 
@@ -185,7 +185,7 @@ class _Emptying(Planning):
         if not names:
             return False
         to, those = parsed_args.repin, ", ".join(names)
-        pins = "" if to is None else f" Tenants that are pinned to {those} get pinned to {to}."
+        pins = "" if to is None else f" Tenants pinned to {those} get pinned to {to}."
         self.say(f"There is nothing to move.{pins}")
         self.confirm(parsed_args)
         for name in names:
@@ -197,7 +197,7 @@ class _Emptying(Planning):
         return True
 
     def _check_pins(self, admin: AdminClient, name: str, parsed_args: argparse.Namespace) -> None:
-        """Name the tenants that are pinned to a partition. Raises CommandError unless it is said what to do then."""
+        """Name the tenants that are pinned to a partition. Raises CommandError unless an option decides about them."""
         if parsed_args.repin is not None:
             return
         found, others = listed(admin, "tenants", {"pinned": name}, None, _NAMED, _NAMED)
@@ -205,21 +205,19 @@ class _Emptying(Planning):
             return
         names = ", ".join(tenant["project"] or "-" for tenant in found) + (" and others" if others else "")
         if not parsed_args.break_pins:
-            reason = (
-                f"nothing was changed: tenants are pinned to {name}, and their new queues would be refused: {names}"
-            )
+            reason = f"nothing was changed: new queues of tenants pinned to {name} would be refused: {names}"
             raise CommandError(f"{reason}. Next: the same command with --repin TO, or --break-pins", Exit.REFUSED)
-        self.say(f"New queues of tenants that are pinned to {name} will be refused: {names}.")
+        self.say(f"New queues of tenants pinned to {name} will be refused: {names}.")
 
     def done(self, parsed_args: argparse.Namespace) -> None:
-        self.say("All of it is moved.")
+        self.say("All queues are moved.")
 
 
 class Drain(_Emptying):
     """Move all queues of a partition to others, so that it can be deleted.
 
-    It takes no new queues from then on. Its queues go where new ones of their tenants go. Tenants that are pinned to
-    it are named, and nothing is moved, unless --repin pins them to another one.
+    The partition is cordoned first. Its queues go where new queues of their tenants go. If tenants are pinned to it,
+    they are named and nothing is moved, unless --repin pins them to another partition.
     """
 
     examples = """
@@ -230,7 +228,7 @@ class Drain(_Emptying):
 """
 
     def add_selection(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("name", metavar="NAME", help="the partition that is to be emptied")
+        parser.add_argument("name", metavar="NAME", help="the partition to empty")
         add_to(parser)
         add_repin(parser)
 
@@ -246,7 +244,7 @@ class Drain(_Emptying):
 
 
 class Evacuate(_Emptying):
-    """Move all queues of a region's partitions to partitions elsewhere. They take no new queues from then on."""
+    """Move all queues of a region's partitions to partitions elsewhere. The region's partitions are cordoned first."""
 
     examples = """
   marconi-proxy region evacuate eu-central
@@ -254,7 +252,7 @@ class Evacuate(_Emptying):
 """
 
     def add_selection(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("name", metavar="NAME", help="a region, as partitions were registered with")
+        parser.add_argument("name", metavar="NAME", help="a region, as given to 'partition register --region'")
         add_to(parser)
         add_repin(parser)
 
@@ -269,7 +267,7 @@ class Evacuate(_Emptying):
 class Rebalance(Planning):
     """Move as few queues as bring partitions to their shares by weight.
 
-    Queues go only where new ones of their tenants go: by pin and spread. --break-pins moves others, too.
+    Queues go only where new queues of their tenants go, by pin and spread. --break-pins also moves other queues.
     """
 
     examples = """

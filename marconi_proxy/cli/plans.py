@@ -1,4 +1,4 @@
-"""``marconi-proxy plan``: looking after plans; and how a plan is shown."""
+"""``marconi-proxy plan``: controlling plans; and how a plan is shown."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PLAN_COLUMNS = (
     *("refused", "failed", "note"),
 )
 PAGE = 1000
-# So many queues that are left out are named.
+# The most left-out queues that are named.
 _NAMED = 10
 
-# What a plan says of tenants.
+# The lines about tenants in a plan.
 _TENANTS = {
-    "kept": "Tenants whose queues stay, for their pins and spreads",
+    "kept": "Tenants with queues that stay, because of their pins and spreads",
     "broken": "BREAKS pins and spreads of tenants",
 }
 
@@ -42,7 +42,7 @@ def plan_row(plan: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def described(summary: dict[str, Any]) -> list[str]:
-    """Return what a plan will do, as lines."""
+    """Return the description of a plan, as lines."""
 
     def counts(found: dict[str, int]) -> str:
         return ", ".join(f"{name} {number}" for name, number in found.items())
@@ -53,22 +53,22 @@ def described(summary: dict[str, Any]) -> list[str]:
         f"; {measured['count']} moves of the last week took {measured['median_ms']:.0f} ms (median), "
         f"{measured['p99_ms']:.0f} ms (99 %)"
         if measured
-        else "; none was measured in the last week"
+        else "; no move was measured in the last week"
     )
     lines = [
         f"Plan {summary['id']}: {summary['title']}. Queues to move: {summary['moves']}, of projects: "
         f"{summary['projects']}.",
         f"  from  {counts(summary['from'])}",
         f"  to    {counts(summary['to'])}",
-        f"  While a queue is switched, each write to it waits for at most {pause['at_most_ms']:.0f} ms; one that would "
-        f"wait for longer is answered 503. An attempt is given up after {pause['attempt_ms']:.0f} ms{past}.",
-        f"  Asks for {budgets['at_once']} at a time of each partition and {budgets['seals_per_second']:g} begun per "
-        "second; a mover does no more than its own [moving] at_once and seals_per_second.",
+        f"  While a queue is switched, each write to it waits for at most {pause['at_most_ms']:.0f} ms; then it is "
+        f"answered 503. An attempt is given up after {pause['attempt_ms']:.0f} ms{past}.",
+        f"  Budgets: at most {budgets['at_once']} at a time per partition, {budgets['seals_per_second']:g} begun per "
+        "second; each mover also keeps to its own [moving] at_once and seals_per_second.",
         f"  Begins moves: {budgets['window'] or 'at any time'}{' UTC' if budgets['window'] else ''}; "
         f"stops after failures: {budgets['stop_after']}.",
     ]
     if summary["repin"] is not None:
-        lines.append(f"  Tenants that are pinned to what it empties, or this tenant: pinned to {summary['repin']}.")
+        lines.append(f"  Tenants pinned to an emptied partition, or this tenant, get pinned to {summary['repin']}.")
     for name, words in _TENANTS.items():
         if summary[f"{name}_count"]:
             lines.append(f"  {words}: {summary[f'{name}_count']}")
@@ -80,7 +80,7 @@ def described(summary: dict[str, Any]) -> list[str]:
 
 
 def ended(verb: Verb, plan: dict[str, Any], again: str = "make a new plan") -> None:
-    """Say how a plan ended; ``again`` is what to do about what it did not move. Raises CommandError if there is any."""
+    """Print how a plan ended. Raises CommandError, with ``again`` as the next step, if it did not move all queues."""
     for problem in plan["problems"][:_NAMED]:
         verb.say(f"  {named(problem)}: {problem['outcome']}{': ' if problem['reason'] else ''}{problem['reason']}")
     failed, left = plan["ended"]["failed"] + plan["ended"]["refused"], plan["left_out_count"]
@@ -95,12 +95,12 @@ def ended(verb: Verb, plan: dict[str, Any], again: str = "make a new plan") -> N
 
 def say_applied(verb: Verb, plan: dict[str, Any]) -> None:
     if "repinned" in plan:
-        verb.say(f"Tenants pinned elsewhere, so that their new queues go there: {plan['repinned']}.")
+        verb.say(f"Tenants pinned to another partition for their new queues: {plan['repinned']}.")
     verb.say(f"Plan {plan['id']} is under way.")
 
 
 class List(AdminLister):
-    """List plans by id, which is by when they were made."""
+    """List plans by id, which is the order of their creation."""
 
     examples = """
   marconi-proxy plan list
@@ -109,7 +109,7 @@ class List(AdminLister):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("--state", metavar="S", help="planned, running, paused, stopped, done; with commas between")
+        parser.add_argument("--state", metavar="S", help="planned, running, paused, stopped, done; separated by commas")
         parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
         parser.add_argument("--marker", metavar="ID", help="begin after this one")
         return parser
@@ -119,7 +119,7 @@ class List(AdminLister):
             filters = {"state": parsed_args.state}
             found, marker = listed(admin, "plans", filters, parsed_args.marker, parsed_args.limit, 100)
         if marker is not None:
-            self.say(f"There are more: give a larger --limit, or go on with --marker {marker}")
+            self.say(f"There are more: give a larger --limit, or continue with --marker {marker}")
         return PLAN_COLUMNS, [plan_row(plan) for plan in found]
 
 
@@ -128,7 +128,7 @@ def _add_id(parser: argparse.ArgumentParser) -> None:
 
 
 class Show(AdminShow):
-    """Show what a plan does, and how far it is."""
+    """Show the content and the progress of a plan."""
 
     examples = """
   marconi-proxy plan show 20261121T080000-p5b01dd
@@ -145,13 +145,13 @@ class Show(AdminShow):
             _, progress = admin.call("GET", f"/v1/plans/{part(parsed_args.id)}/progress")
         for line in described(document["summary"]):
             self.say(line)
-        # A plan is written as the catalog has it.
+        # The plan is shown as stored in the catalog.
         queues = Words([f"{shown(named(m))}:{m['source']}->{m['target']}" for m in document["plan"]["moves"]])
         return (*PLAN_COLUMNS, "hash", "queues"), (*plan_row(progress), progress["hash"], queues)
 
 
 class Pause(AdminShow):
-    """Begin no more moves of a plan until it is resumed. Those that are begun go on."""
+    """Begin no more moves of a plan until it is resumed. Moves that have begun continue."""
 
     examples = """
   marconi-proxy plan pause 20261121T080000-p5b01dd
@@ -171,7 +171,7 @@ class Pause(AdminShow):
 
 
 class Resume(Pause):
-    """Go on with a plan that is paused."""
+    """Resume a paused plan."""
 
     examples = """
   marconi-proxy plan resume 20261121T080000-p5b01dd
@@ -180,7 +180,7 @@ class Resume(Pause):
 
 
 class Stop(Pause):
-    """Give a plan up. Moves that are begun go on; see 'move list --plan', 'move cancel' and 'move reverse'."""
+    """Give a plan up. Moves that have begun continue; see 'move list --plan', 'move cancel' and 'move reverse'."""
 
     examples = """
   marconi-proxy plan stop 20261121T080000-p5b01dd

@@ -9,11 +9,11 @@ from marconi_proxy.exits import CommandError, Exit
 
 
 class Quickstart(Verb):
-    """Start a front door over partitions and a mover, show what they do, and keep them up until Ctrl-C.
+    """Start a front door over partitions and a mover, show a tour, and keep them up until Ctrl-C.
 
-    Without --partition, three small partitions of our own are started for it. Their messages and the catalog are kept
-    in a state directory ($XDG_STATE_HOME/marconi-proxy/quickstart), unless --catalog names another catalog. Every
-    process that it starts ends with it.
+    Without --partition, the command starts three small partitions of our own. A state directory
+    ($XDG_STATE_HOME/marconi-proxy/quickstart) keeps their messages and the catalog, unless --catalog names another
+    catalog. All processes that the command starts end with it.
     """
 
     examples = """
@@ -30,7 +30,7 @@ class Quickstart(Verb):
             action="append",
             default=[],
             help="a running partition, by the base URL of a host of it; repeat it for more partitions, or more hosts "
-            "of one; default: three that are started for the purpose",
+            "of one; default: three that the command starts",
         )
         parser.add_argument("--catalog", metavar="URI", help="sqlite:////absolute/path or mongodb://HOST:PORT/DATABASE")
         parser.add_argument("--public", metavar="HOST:PORT", default="127.0.0.1:8888", help="default: %(default)s")

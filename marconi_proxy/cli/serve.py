@@ -53,7 +53,7 @@ class Public(_Serve):
 
 
 class Admin(_Serve):
-    """Serve the admin API: what operators and this command line use. Runs until SIGTERM or SIGINT."""
+    """Serve the admin API, for operators and this command line. Runs until SIGTERM or SIGINT."""
 
     examples = """
   marconi-proxy serve admin --catalog sqlite:////var/lib/marconi-proxy/catalog.db

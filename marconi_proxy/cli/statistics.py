@@ -1,4 +1,4 @@
-"""``marconi-proxy stats``: what queues hold, summed up for each partition and project."""
+"""``marconi-proxy stats``: the contents of queues, summed up for each partition and project."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Shown = tuple[Sequence[str], Iterable[Any]]
 
 
 class Ago(FormattableColumn[str | None]):
-    """When something was computed, None if it was not yet; for people, how long ago, in seconds ``age``."""
+    """The time of a computation, None if there was none yet; for people, its ``age`` in seconds."""
 
     def __init__(self, when: str | None, age: float | None) -> None:
         super().__init__(when)
@@ -35,7 +35,7 @@ class Ago(FormattableColumn[str | None]):
 
 
 def ago(seconds: float) -> str:
-    """Return how long ago that is, in the largest unit of which there are two at least."""
+    """Return an age in the largest unit that fits at least twice."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit} ago"
@@ -44,23 +44,23 @@ def ago(seconds: float) -> str:
 
 class _Stats(AdminLister):
     def shown(self, noun: str, found: Sequence[dict[str, Any]], walk: dict[str, Any]) -> Shown:
-        """Return columns and rows, and say what there is to know about the figures."""
+        """Return columns and rows, and print the notes on the figures."""
         if not any(one["ended"] for one in found):
             if walk["ended"] is not None:
-                self.say(f"There was no queue when a mover had last asked all of them, at {walk['ended']}.")
+                self.say(f"There were no queues when a mover last polled them, at {walk['ended']}.")
             else:
-                began = "has not begun to" if walk["begun"] is None else f"does so since {walk['begun']}"
-                self.say(f"Not yet computed: a mover must ask all queues, one after the other, and {began}.")
+                began = "has not begun" if walk["begun"] is None else f"began at {walk['begun']}"
+                self.say(f"Not yet computed: a mover polls all queues, one after the other, and {began}.")
         elif any(one["unknown"] for one in found):
-            self.say("Unknown are queues that could not be asked: their messages are missing in the sums.")
+            self.say("Unknown queues could not be polled: their messages are missing in the sums.")
         rows = [(one[noun], *(one[column] for column in COLUMNS[:-1]), Ago(one["ended"], one["age"])) for one in found]
         return (noun, *COLUMNS), rows
 
 
 class Partitions(_Stats):
-    """Show how many queues and messages each partition has, as a mover last summed it up.
+    """Show how many queues and messages each partition has, as last computed by a mover.
 
-    Nothing is asked of partitions for it: the last column says how old the figures are.
+    The command sends no request to partitions: the last column shows the age of the figures.
     """
 
     examples = """
@@ -75,9 +75,9 @@ class Partitions(_Stats):
 
 
 class Projects(_Stats):
-    """Show how many queues and messages each project has, or one of them, as a mover last summed it up.
+    """Show how many queues and messages each project has, or one of them, as last computed by a mover.
 
-    Nothing is asked of partitions for it: the last column says how old the figures are.
+    The command sends no request to partitions: the last column shows the age of the figures.
     """
 
     examples = """

@@ -1,4 +1,4 @@
-"""``marconi-proxy tenant``: where projects' queues go that are still to be created."""
+"""``marconi-proxy tenant``: where new queues of projects are placed."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Show(AdminShow):
 
 
 class List(AdminLister):
-    """List tenants for which anything was decided, by project: those of all partitions unless told otherwise.
+    """List tenants with settings, by project; without options, those of all partitions.
 
-    The others have the defaults: spread 1, not pinned.
+    All other tenants have the defaults: spread 1, not pinned.
     """
 
     examples = """
@@ -52,8 +52,10 @@ class List(AdminLister):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("--pinned", metavar="PARTITION", help="those that are pinned to this partition")
-        parser.add_argument("--spread", type=count, metavar="N", help="those that spread over so many partitions")
+        parser.add_argument("--pinned", metavar="PARTITION", help="only tenants pinned to this partition")
+        parser.add_argument(
+            "--spread", type=count, metavar="N", help="only tenants that spread over so many partitions"
+        )
         parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
         parser.add_argument("--marker", metavar="PROJECT", help="begin after this one")
         return parser
@@ -64,14 +66,14 @@ class List(AdminLister):
         with self.admin() as admin:
             found, marker = listed(admin, "tenants", filters, parsed_args.marker, parsed_args.limit, PAGE)
         if marker is not None:
-            self.say(f"There are more: give a larger --limit, or go on with --marker {shlex.quote(marker)}")
+            self.say(f"There are more: give a larger --limit, or continue with --marker {shlex.quote(marker)}")
         return LIST_COLUMNS, [[tenant[column] for column in LIST_COLUMNS] for tenant in found]
 
 
 class Set(Show):
-    """Decide where a project's new queues go.
+    """Set where a project's new queues go.
 
-    What is not given stays as it is, and queues that exist stay where they are.
+    Settings without an option stay as they are, and existing queues stay where they are.
     """
 
     examples = """
@@ -100,13 +102,13 @@ class Set(Show):
         with self.admin() as admin:
             admin.call("PATCH", path, given)
             shown = _shown(admin, parsed_args.project)
-        self.say("This affects queues created from now on; those that exist stay where they are.")
+        self.say("This affects queues created from now on; existing queues stay where they are.")
         self.say(f"Next: marconi-proxy placement list --project {shlex.quote(parsed_args.project)}")
         return shown
 
 
 class Unset(AdminVerb):
-    """Go back to the defaults for a project's new queues: spread 1, not pinned."""
+    """Restore the defaults for a project's new queues: spread 1, not pinned."""
 
     examples = """
   marconi-proxy tenant unset 8f2c
@@ -120,7 +122,7 @@ class Unset(AdminVerb):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         with self.admin() as admin:
             admin.call("DELETE", f"/v1/tenants/{part(parsed_args.project)}")
-        self.say("This affects queues created from now on; those that exist stay where they are.")
+        self.say("This affects queues created from now on; existing queues stay where they are.")
         self.say(f"Next: marconi-proxy tenant show {shlex.quote(parsed_args.project)}")
 
 

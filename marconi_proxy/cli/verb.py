@@ -1,4 +1,4 @@
-"""What all commands share: help with examples, one-sentence errors, hints, ``--admin-url``, types of options."""
+"""The base classes of all commands: help with examples, one-sentence errors, hints, ``--admin-url``, option types."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_ADMIN_URL = "http://127.0.0.1:8889"
 
 
 class Verb(Command):
-    """A command. Subclasses say what they do in their docstring and show it in ``examples``."""
+    """A command. A subclass describes itself in its docstring and shows its use in ``examples``."""
 
     examples = ""
 
@@ -66,7 +66,7 @@ class AdminVerb(Verb):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        # For its help only: the application takes the option before this parser sees it, wherever it stands.
+        # For the help text only: the application consumes the option, at any position, before this parser sees it.
         add_admin_url(parser)
         return parser
 
@@ -79,7 +79,7 @@ class AdminVerb(Verb):
 
 
 class AdminLister(AdminVerb, Lister):
-    """A command that lists things."""
+    """A command that lists objects."""
 
     @property
     def formatter_namespace(self) -> str:
@@ -87,7 +87,7 @@ class AdminLister(AdminVerb, Lister):
 
 
 class AdminShow(AdminVerb, ShowOne):
-    """A command that shows one thing."""
+    """A command that shows one object."""
 
     @property
     def formatter_namespace(self) -> str:

@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 Shown = tuple[Sequence[str], Iterable[Any]]
 COLUMNS = ("kind", "project", "queue", "partition", "physical", "seen", "repair")
-# Findings that are shown; of the others only the number is told.
+# The most findings that are shown; beyond these, only their number is.
 _MOST = 10_000
 
 
 class Verify(Verb, Lister):
-    """Compare the catalog with what partitions have, both ways, and show what is wrong. Nothing is changed.
+    """Compare the catalog with the partitions, both ways, and show the findings. Nothing is changed.
 
-    All may be in use meanwhile. With --repair, what can be put right without a risk is, one by one, and looked at
-    again. The status is 0 if nothing is wrong (any more), 3 if something is, and 4 if nothing was found wrong but not
-    all partitions could be asked. If it is interrupted it shows what it has found, and ends with 1. Of a partition
-    without an inventory the queues of those projects are listed that the catalog has there, or that are named.
+    Both may be in use meanwhile. With --repair, findings with a safe repair are repaired, one by one, and checked
+    again. The status is 0 if there are no findings (any more), 3 if there are, and 4 if there are none but not all
+    partitions could be read. An interrupted run shows its findings, and ends with 1. On a partition without an
+    inventory, the command lists the queues of those projects that the catalog has there, or that are named.
     """
 
     examples = """
@@ -59,11 +59,11 @@ class Verify(Verb, Lister):
         named.add_argument(
             "--projects-file",
             metavar="FILE",
-            help="projects, written so, one on each line: to be looked for beside those that the catalog has",
+            help="a file with one project on each line, in the same form: searched in addition to those of the catalog",
         )
-        parser.add_argument("--repair", action="store_true", help="put right what can be without a risk")
+        parser.add_argument("--repair", action="store_true", help="repair findings that have a safe repair")
         parser.add_argument(
-            "--rate", type=number, default=20.0, metavar="N", help="requests in a second to each partition; default: 20"
+            "--rate", type=number, default=20.0, metavar="N", help="requests per second to each partition; default: 20"
         )
         self._status = Exit.DONE
         return parser
@@ -91,9 +91,9 @@ class Verify(Verb, Lister):
             if isinstance(error, CatalogError):
                 why = f"the catalog {redacted(conf.catalog.uri)}: {error}"
             if not verifying.rows:
-                raise CommandError(f"{why}; not all was compared, and nothing was found wrong until then") from None
+                raise CommandError(f"{why}; the comparison is incomplete, without a finding until then") from None
             # It may have taken hours.
-            self.say(f"{why}; not all was compared. What was found until then is shown; what was repaired stays so.")
+            self.say(f"{why}; the comparison is incomplete. Findings until then are shown; completed repairs remain.")
             self._status = Exit.FAILED
             return COLUMNS, verifying.rows
         self._conclude(summary, verifying, repair=parsed_args.repair)
@@ -101,27 +101,29 @@ class Verify(Verb, Lister):
 
     def _conclude(self, summary: Summary, verifying: _Verifying, *, repair: bool) -> None:
         for name, why in sorted(summary.unseen.items()):
-            self.say(f"Not looked at, or not all of it: partition {name}: {why}")
+            self.say(f"Not read, or not completely: partition {name}: {why}")
         if verifying.found > len(verifying.rows):
             self.say(f"{verifying.found - len(verifying.rows)} more findings are not shown.")
-        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(summary.findings.items())) or "nothing wrong"
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(summary.findings.items())) or "no findings"
         self.say(f"{summary.queues - summary.untold - summary.changed} queues compared: {counts}.")
         if summary.untold:
-            self.say(f"{summary.untold} more could not be asked for.")
+            self.say(f"{summary.untold} more could not be polled.")
         if summary.changed:
-            self.say(f"{summary.changed} more were changing at a look; they are compared in the next run.")
+            self.say(f"{summary.changed} more were changing during a check; the next run compares them.")
         if verifying.left:
             self._status = Exit.REFUSED
             if not repair and verifying.repairable:
                 self.say(f"{verifying.repairable} can be repaired. Next: marconi-proxy catalog verify --repair")
             else:
-                self.say("What is left is for you to decide; the operator guide says what each of them means.")
+                self.say(
+                    "The remaining findings need your decision. Next: the operator guide, section Checking the catalog."
+                )
         elif summary.unseen:
             self._status = Exit.TIMED_OUT
 
 
 class _Verifying:
-    """``rows`` are the findings; ``left`` is how many there still are, ``repairable`` how many of them could be."""
+    """``rows`` are the findings; ``left`` is how many remain, ``repairable`` how many of them have a repair."""
 
     def __init__(self, verb: Verb, *, repair: bool) -> None:
         self._verb = verb

@@ -1,6 +1,6 @@
-"""Following a move or a plan until it is where somebody wants it: what to say, when to stop, and how fast it goes.
+"""Following a move or a plan until it reaches a given state: the text to show, when to stop, and how fast it goes.
 
-Looking is all that is done here: whoever stops looking stops nothing.
+This module only reads: ending a watch stops neither the move nor the plan.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from marconi_proxy.admin_client.client import AdminClient, NotFound, part
 from marconi_proxy.exits import CommandError, Exit
 from marconi_proxy.moving.protocol.machine import UNDER_WAY_AGAIN, before_switch
 
-# Seconds between two looks: the first ones come soon, for most moves are switched by then.
+# Seconds between two polls. The first interval is short, because most moves switch within it.
 FIRST_INTERVAL = 0.05
 INTERVAL = 0.5
-# Longer after an answer that took its time: so many times as long.
+# After a slow answer the next poll waits for this multiple of the time that the answer took.
 _SHARE = 3.0
-# How often in a row the admin API may fail to answer before that is the end of it.
+# The number of consecutive failures of the admin API after which the watch gives up.
 _PATIENCE = 20
-# Looks over which a rate is measured.
+# The number of polls over which a rate is measured.
 _SAMPLES = 60
 
 
 def nap(seconds: float) -> None:
-    """Wait between two looks."""
+    """Wait between two polls."""
     time.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What there is to show: ``done`` of ``total`` (of a move, the steps behind it), ``words`` for what is news when it
-    changes, ``numbers`` for what changes all the time.
+    """The content to show: ``done`` of ``total`` (of a move, its completed steps), ``words`` for text that is news when
+    it changes, ``numbers`` for text that changes continually.
 
-    ``left``: messages that consumers must still take from older segments, None if nobody knows. ``pause``: how long
-    writes were held so far, in words.
+    ``left``: messages that consumers must still take from older segments, None if unknown. ``pause``: how long writes
+    were held so far, in words.
     """
 
     title: str
@@ -59,12 +59,12 @@ class Reporter(Protocol):
     def __exit__(self, *args: object) -> None: ...
 
     def show(self, view: View, rate: float, eta: float | None) -> None:
-        """``rate``: messages a second; ``eta``: seconds until none is left, None if it cannot be told."""
+        """``rate``: messages a second; ``eta``: seconds until none is left, None if unknown."""
         ...
 
 
 class Pace:
-    """How fast a number of messages gets smaller: ``seen`` takes a look in, and returns rate and remaining seconds."""
+    """How fast a number of messages falls: ``seen`` adds a sample, and returns rate and remaining seconds."""
 
     def __init__(self) -> None:
         self._looks: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
@@ -81,7 +81,7 @@ class Pace:
 
 
 class Lines:
-    """One line when something has changed; of mere numbers, at most every tenth look."""
+    """Print a line when words have changed; for mere numbers, at most at every tenth poll."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -114,19 +114,19 @@ def line(view: View, rate: float, eta: float | None) -> str:
 
 
 def told(view: View) -> str:
-    """Return what a view says in words."""
+    """Return the words and numbers of a view as text."""
     return ", ".join(part for part in (view.words, view.numbers) if part)
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them."""
+    """Return seconds in a unit that suits people."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 class Watch:
-    """Looks at one thing again and again. ``deadline``: give up after so many seconds (CommandError TIMED_OUT)."""
+    """Poll one object repeatedly. ``deadline``: give up after so many seconds (CommandError TIMED_OUT)."""
 
     def __init__(
         self, admin: AdminClient, reporter: Reporter, deadline: float | None, clock: Callable[[], float]
@@ -138,13 +138,13 @@ class Watch:
 
     def move(self, move_id: str, until: str, to: str | None = None) -> dict[str, Any]:
         """Return the move once it is switched (``until`` is ``switch``), ``to`` this partition if one is named, is done
-        (``done``) or has ended (``end``). Raises CommandError REFUSED with the reason if it will not come to that
-        unless an operator does something."""
+        (``done``) or has ended (``end``). Raises CommandError REFUSED with the reason if that needs an action of the
+        operator."""
         return self._follow(f"/v1/moves/{part(move_id)}", move_id, move_view, lambda move: _reached(move, until, to))
 
     def plan(self, plan_id: str) -> dict[str, Any]:
-        """Return the progress of the plan once it is done or stopped. Raises CommandError REFUSED if it will not come
-        to that unless an operator does something."""
+        """Return the progress of the plan once it is done or stopped. Raises CommandError REFUSED if that needs an
+        action of the operator."""
         return self._follow(f"/v1/plans/{part(plan_id)}/progress", plan_id, plan_view, _over)
 
     def _follow(
@@ -156,7 +156,7 @@ class Watch:
     ) -> dict[str, Any]:
         pace = Pace()
         interval = FIRST_INTERVAL
-        goes_on = f"it goes on; look again with: marconi-proxy move watch {name}"
+        goes_on = f"it continues. Follow it with: marconi-proxy move watch {name}"
         try:
             with self._reporter as reporter:
                 while True:
@@ -167,12 +167,12 @@ class Watch:
                     if reached(document):
                         return document
                     if self._ends is not None and self._clock() >= self._ends:
-                        raise CommandError(f"{name} has not come so far in time; {goes_on}", Exit.TIMED_OUT)
-                    # Of a long plan an answer costs the catalog something.
+                        raise CommandError(f"timed out waiting for {name}; {goes_on}", Exit.TIMED_OUT)
+                    # The progress of a long plan is expensive for the catalog.
                     nap(max(interval, _SHARE * (self._clock() - began)))
                     interval = min(INTERVAL, interval * 1.5)
         except KeyboardInterrupt:
-            raise CommandError(f"interrupted while looking at {name}; {goes_on}", Exit.TIMED_OUT) from None
+            raise CommandError(f"interrupted while following {name}; {goes_on}", Exit.TIMED_OUT) from None
 
     def _look(self, path: str) -> dict[str, Any]:
         failures = 0
@@ -191,7 +191,7 @@ class Watch:
                 return found
 
 
-# Where a move stays until an operator decides.
+# The states in which a move waits for a decision of the operator, with the possible verbs.
 _RESTING = {MoveState.PAUSED: ("resume", "cancel"), MoveState.SUSPENDED: ("resume", "reverse")}
 _FAILED = (MoveState.UNDOING, MoveState.CANCELLED, MoveState.VOID)
 
@@ -203,7 +203,7 @@ def _reached(move: Mapping[str, Any], until: str, to: str | None = None) -> bool
     if until == "switch" and state in UNDER_WAY_AGAIN:
         return False
     if to is not None and not before_switch(state) and state not in UNDER_WAY_AGAIN and move["toward"] != to:
-        raise CommandError(f"move {move['id']} does not go to {to} any more: {_given_up(move)}", Exit.REFUSED)
+        raise CommandError(f"move {move['id']} no longer goes to {to}: {_given_up(move)}", Exit.REFUSED)
     if until == "switch" and state is not MoveState.VOID and not before_switch(state):
         return True
     if state in _RESTING:
@@ -233,7 +233,7 @@ def _because(move: Mapping[str, Any]) -> str:
     return f": {move['log'][-1]['reason']}" if move.get("log") else ""
 
 
-# How far a move is in each state: the steps are prepared, switched, emptied, done.
+# The number of completed steps in each state: prepared, switched, emptied, done.
 _STEPS = {
     MoveState.ARMED: 1,
     MoveState.SEALING: 1,
@@ -244,16 +244,16 @@ _STEPS = {
 
 
 def named(thing: Mapping[str, Any]) -> str:
-    """Return what a queue is called in text: by its project, too."""
+    """Return the name of a queue in text: project/queue."""
     return f"{thing['project'] or '-'}/{thing['queue']}"
 
 
 def move_view(move: Mapping[str, Any]) -> View:
-    """Return what to show of a move."""
+    """Return the view of a move."""
     state = MoveState(move["state"])
     steps = _STEPS.get(state, 0 if before_switch(state) else 2)
     waits = f"waits: {move['waits']}" if move["waits"] else ""
-    # After the switch it waits for consumers, and what it says changes with each message that they take.
+    # After the switch it waits for consumers, and the text changes with each message that they take.
     words = f"{state}, {waits}" if waits and before_switch(state) else state.value
     # Reversed, it goes from its target to its source.
     leaves = move["target"] if move["toward"] == move["source"] else move["source"]
@@ -270,7 +270,7 @@ def move_view(move: Mapping[str, Any]) -> View:
 
 
 def plan_view(plan: Mapping[str, Any]) -> View:
-    """Return what to show of a plan's progress."""
+    """Return the view of a plan's progress."""
     ended = plan["ended"]
     states = [f"{count} {state}" for state, count in plan["states"].items()]
     badly = [f"{count} {outcome}" for outcome, count in ended.items() if count and outcome != "done"]

@@ -1,4 +1,4 @@
-"""A file that is there whole, or not at all: written beside, synced, and renamed."""
+"""A file that appears whole, or not at all: written under a temporary name, synced, and renamed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from marconi_proxy.exits import CommandError, Exit
 def destination(path: str, *, replace: bool = True) -> Iterator[BinaryIO]:
     """Give a stream to the file ``path``, as ``whole_file``, or to standard output if it is ``-``.
 
-    Raises CommandError if it cannot be written, or if it is a file that is there already and ``replace`` is False.
+    Raises CommandError if it cannot be written, or if the file exists and ``replace`` is False.
     """
     if path == "-":
         yield sys.stdout.buffer
         return
     if not replace and os.path.isfile(path):
-        raise CommandError(f"{path} is there already. Nothing was changed; --force replaces it.", Exit.REFUSED)
+        raise CommandError(
+            f"{path} exists already. Nothing was changed. Next: the same command with --force, which replaces it.",
+            Exit.REFUSED,
+        )
     try:
         with whole_file(path) as stream:
             yield stream
@@ -32,12 +35,11 @@ def destination(path: str, *, replace: bool = True) -> Iterator[BinaryIO]:
 
 @contextmanager
 def whole_file(path: str) -> Iterator[BinaryIO]:
-    """Give a stream; when the block ends well, what was written to it is the file ``path``, which only its owner reads.
+    """Give a stream; if the block succeeds, its content becomes the file ``path``, which only its owner can read.
 
-    If it does not, ``path`` is what it was before. What is no file (a device, a pipe) is simply written to. Raises
-    OSError.
+    If the block fails, ``path`` stays unchanged. A device or a pipe is written to directly. Raises OSError.
     """
-    # Before links are followed: that of a pipe (/dev/stdout, /dev/fd/63) leads nowhere.
+    # Checked before links are resolved: the link of a pipe (/dev/stdout, /dev/fd/63) has no target.
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb") as stream:
             yield stream

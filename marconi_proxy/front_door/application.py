@@ -35,7 +35,16 @@ from marconi_proxy.front_door.home import without_operator_routes
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.local import SCOPE_KEY, LocalCall, make_local_application
 from marconi_proxy.front_door.membership import Membership
-from marconi_proxy.front_door.refusals import ClientGone, Refused, bad_request, from_fault, not_found, unavailable
+from marconi_proxy.front_door.refusals import (
+    MAYBE_PROCESSED,
+    NOT_PROCESSED,
+    ClientGone,
+    Refused,
+    bad_request,
+    from_fault,
+    not_found,
+    unavailable,
+)
 from marconi_proxy.front_door.relay import Receive, Scope, Send, client_waits, read_body, relay, relay_whole, respond
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.settings import Settings
@@ -255,7 +264,7 @@ class FrontDoor:
             await self._refuse(scope, send, from_fault(error), request_id)
         except Exception:
             LOG.exception("%s failed", request_id.decode("latin-1"))
-            fault = unavailable("The front door failed. The call may have been done.")
+            fault = unavailable(f"The front door failed. {MAYBE_PROCESSED}")
             await self._refuse(scope, send, fault, request_id)
 
     # -- a call that nothing has to be waited for --------------------------------------------------------------------
@@ -561,7 +570,7 @@ class FrontDoor:
     async def _upstream(self, segment: Segment) -> Upstream:
         upstream = await self._directory.upstream(segment.partition)
         if upstream is None:
-            raise unavailable("The queue's partition is not registered any more.", 30)
+            raise unavailable(f"The queue's partition is not registered. {NOT_PROCESSED}", 30)
         return upstream
 
     async def _act(
@@ -622,10 +631,10 @@ class FrontDoor:
         if decision is Outcome.NOT_FOUND:
             raise not_found(show=accepts_json(head.get(b"accept")))
         if decision is Outcome.BAD_PATH:
-            raise bad_request("The path has a segment . or .., or a fragment.")
+            raise bad_request("The path has a segment . or .., or a fragment. The request was not processed.")
         if decision is Outcome.LOCAL:
             if isinstance(query, RepeatedFilter):
-                raise bad_request(f'The filter "{query.name}" is given more than once.')
+                raise bad_request(f'The filter "{query.name}" is given more than once. The request was not processed.')
             assert not isinstance(query, Unfit)
             scope[SCOPE_KEY] = LocalCall(route, project or "", request_id, query)
             await self._local(dict(scope), receive, send)
@@ -661,7 +670,7 @@ class FrontDoor:
             if serving and all(u.partition.api_versions for u in serving):
                 # What a server does with a version that is switched off (API section 1.1).
                 raise not_found()
-            raise unavailable("No partition can take this call.", 10)
+            raise unavailable(f"No partition can take this request. {NOT_PROCESSED}", 10)
         self._chance.shuffle(speaking)
         for upstream in speaking[:-1]:
             try:
@@ -682,7 +691,7 @@ async def _without_operator_routes(answer: Answer) -> Answer:
 
 
 def _too_many() -> Refused:
-    return unavailable("Too many calls change this queue at once. Nothing was done.")
+    return unavailable(f"Too many concurrent calls change this queue. {NOT_PROCESSED}")
 
 
 def _spare_garbage_collector() -> None:

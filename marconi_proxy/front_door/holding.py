@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from catalog.model import HeldWrites
-from marconi_proxy.front_door.refusals import ClientGone, Refused, unavailable
+from marconi_proxy.front_door.refusals import NOT_PROCESSED, ClientGone, Refused, unavailable
 
 # How long (seconds) the counts of a move are kept after its last call was held, and of how many moves.
 _KEPT_FOR = 120.0
@@ -73,7 +73,7 @@ class Holding:
 
     def _refuse(self, move: str | None, since: float) -> Refused:
         self._note(move, since).refused += 1
-        return unavailable("This queue is being moved. The request was not processed; retry after Retry-After seconds.")
+        return unavailable(f"This queue is being moved. {NOT_PROCESSED}")
 
     def _note(self, move: str | None, since: float) -> _Figures:
         figures = self._figures.setdefault(move or "", _Figures())

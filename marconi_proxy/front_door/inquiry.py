@@ -16,7 +16,7 @@ from urllib.parse import quote
 from catalog.interface import Catalog
 from catalog.model import LISTED_STATES, TOPIC_PREFIX, Placement
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.refusals import Refused, from_fault, unavailable
+from marconi_proxy.front_door.refusals import NOT_PROCESSED, Refused, from_fault, unavailable
 from marconi_proxy.partition_client.existence import MarkerIgnored, listed_of, metadata
 from marconi_proxy.routing.listing_query import Filter, admits
 from marconi_proxy.upstream.errors import BadAnswer, UpstreamError
@@ -133,11 +133,11 @@ class Inquiry:
             async with asyncio.timeout_at(self._until), self._turn:
                 upstream = await self._directory.upstream(name)
                 if upstream is None:
-                    raise unavailable("The queue's partition is not registered any more.", 30)
+                    raise unavailable(f"The queue's partition is not registered. {NOT_PROCESSED}", 30)
                 return await self._put(upstream, placements, filters)
         except TimeoutError:
             LOG.info("a page of a listing is refused: partition %s did not answer in time", name)
-            refused = unavailable("The queue's partition did not answer in time.", 5)
+            refused = unavailable(f"The queue's partition did not answer in time. {NOT_PROCESSED}", 5)
         except UpstreamError as error:
             LOG.info("a page of a listing is refused: %s", error)
             refused = from_fault(error)

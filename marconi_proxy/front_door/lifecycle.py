@@ -38,7 +38,7 @@ from catalog.unchanged import Unchanged
 from marconi_proxy.background import ended
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.placing import ROUNDS, Placing
-from marconi_proxy.front_door.refusals import ClientGone, Refused, unavailable
+from marconi_proxy.front_door.refusals import NOT_PROCESSED, ClientGone, Refused, unavailable
 from marconi_proxy.front_door.writing import Write, awake_or_not
 from marconi_proxy.partition_client.existence import delete as delete_from
 from marconi_proxy.partition_client.existence import exists
@@ -135,7 +135,9 @@ class Lifecycle:
             async with asyncio.timeout(self._deadline):
                 await lock.acquire()
         except TimeoutError:
-            raise unavailable("Other calls that create or delete this queue take too long. Nothing was done.") from None
+            raise unavailable(
+                f"Timed out behind other calls that create or delete this queue. {NOT_PROCESSED}"
+            ) from None
         try:
             yield
         finally:
@@ -214,7 +216,7 @@ class Lifecycle:
             except Conflict:
                 continue
             return ours, current.state is PlacementState.RESERVED
-        raise unavailable("Too many calls change this queue at once. Nothing was done.")
+        raise unavailable(f"Too many concurrent calls change this queue. {NOT_PROCESSED}")
 
     async def _settle_answer(self, placement: Placement, answer: Answer, *, anew: bool) -> None:
         """Write down what a creating call's answer says. Failing to is no failure of the call.
@@ -371,7 +373,7 @@ class Lifecycle:
                 except Conflict:
                     continue
                 return await self._delete(current, ours, begun, send, guard)
-        raise unavailable("Too many calls change this queue at once. Nothing was done.")
+        raise unavailable(f"Too many concurrent calls change this queue. {NOT_PROCESSED}")
 
     async def _delete(
         self, before: Placement, ours: Placement, begun: float, send: Sender, guard: Guard | None
@@ -408,7 +410,8 @@ class Lifecycle:
             except (UpstreamError, CatalogError) as error:
                 LOG.info("a deletion was done in part: %s", error)
                 raise unavailable(
-                    "The queue was deleted in part, for a partition of it cannot be reached. Repeat the deletion.",
+                    "The queue was deleted in part: one of its partitions cannot be reached. Repeat the deletion after "
+                    "Retry-After seconds.",
                     max(1, int(self._takeover_after)),
                 ) from error
 
@@ -446,7 +449,7 @@ class Lifecycle:
             self.settle_later(key, segment)
 
     def _being_deleted(self) -> Refused:
-        return unavailable("This queue is being deleted. Nothing was done.", max(1, int(self._takeover_after)))
+        return unavailable(f"This queue is being deleted. {NOT_PROCESSED}", max(1, int(self._takeover_after)))
 
     async def _finish_deletion(self, placement: Placement, guard: Guard | None) -> None:
         """Finish what another worker left. Raises Refused if that one may still be at it."""

@@ -28,7 +28,7 @@ from catalog.model import (
 from marconi_proxy.fencing import transitions
 from marconi_proxy.fencing.naming import hidden_name
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.refusals import Refused, not_found, unavailable
+from marconi_proxy.front_door.refusals import MAYBE_PROCESSED, NOT_PROCESSED, Refused, not_found, unavailable
 from marconi_proxy.routing.choice import Refusal, choose
 from marconi_proxy.upstream.exchange import Upstream
 
@@ -69,7 +69,7 @@ class Placing:
                 "your operator, or retry after Retry-After seconds.",
                 30,
             )
-        raise unavailable("No partition can take this call.", 10)
+        raise unavailable(f"No partition can take this request. {NOT_PROCESSED}", 10)
 
     def _log_refused(self, tenant: Tenant, version: str) -> None:
         """Log that queues of a tenant are refused: once in a while, and once for a pin."""
@@ -115,7 +115,7 @@ class Placing:
             return await self._catalog.placements.insert(placement)
         except PartitionUnknown:
             # It was removed a moment ago, and the news is on its way to this worker.
-            raise unavailable("The queue's partition was just removed. Nothing was done.") from None
+            raise unavailable(f"The queue's partition was removed. {NOT_PROCESSED}") from None
 
     async def _is_cleared_up(self, key: QueueKey) -> bool:
         """Tell whether a move goes on deleting queues of this name, of which the catalog knows nothing any more.
@@ -135,7 +135,9 @@ class Placing:
             return home
         upstream = await self._directory.upstream(home)
         if upstream is None or choose(source, None, version, [upstream.partition], new=True) != upstream.partition:
-            raise unavailable("The partition of the dead-letter queue takes no new queues of this version.", 30)
+            raise unavailable(
+                f"The partition of the dead-letter queue takes no new queues of {version}. {NOT_PROCESSED}", 30
+            )
         return home
 
     async def _group(self, source: QueueKey, dead_letter: str, partition: str) -> str:
@@ -145,12 +147,12 @@ class Placing:
         if placement is None:
             if await self._is_cleared_up(key):
                 # Stores put dead letters into the queue that the metadata names: it can have no other name.
-                raise unavailable("What a move has left of the dead-letter queue is just being deleted.", 30)
+                raise unavailable(f"The old place of the dead-letter queue is being deleted. {NOT_PROCESSED}", 30)
             placement, _ = await self.insert_at(key, partition, PlacementState.RESERVED, group=source.queue)
         for _ in range(ROUNDS):
             if placement.state is PlacementState.SEALING:
                 # Where it will be is not decided. A mover that sees the group before it seals, keeps them together.
-                raise unavailable("The dead-letter queue is just being moved. Nothing was done.")
+                raise unavailable(f"The dead-letter queue is being moved. {NOT_PROCESSED}")
             if placement.group is not None:
                 return placement.partition
             if placement.segments[-1].physical != dead_letter:
@@ -166,7 +168,7 @@ class Placing:
                 placement = conflict.current
             else:
                 return placement.partition
-        raise unavailable("Too many calls change the dead-letter queue at once. Nothing was done.")
+        raise unavailable(f"Too many concurrent calls change the dead-letter queue. {NOT_PROCESSED}")
 
     async def follow_source(self, reserved: Placement) -> bool:
         """Reserve the place of a dead-letter queue where its source is by now; return whether that was to be done:
@@ -176,9 +178,7 @@ class Placing:
         if placement is None or source is None:
             return False
         if placement.state is PlacementState.SEALING:
-            raise unavailable(
-                "The queue that this one takes the dead letters of is just being moved. Nothing was done."
-            )
+            raise unavailable(f"The source of this dead-letter queue is being moved. {NOT_PROCESSED}")
         if placement.state is not PlacementState.OPEN or placement.partition == reserved.partition:
             return False
         move = await self._catalog.moves.under_way(source)
@@ -201,7 +201,8 @@ class Placing:
         """Return the way to a segment's partition. Raises Refused, CatalogUnavailable."""
         upstream = await self._directory.upstream(segment.partition)
         if upstream is None:
-            raise unavailable("The queue's partition is not registered any more.", 30)
+            # A deletion may have reached other segments before this one.
+            raise unavailable(f"The queue's partition is not registered. {MAYBE_PROCESSED}", 30)
         return upstream
 
 
@@ -209,6 +210,6 @@ def _apart(dead_letter: str) -> Refused:
     return Refused(
         409,
         "Resource conflict",
-        f"Queue {dead_letter} lives apart from this queue and cannot take its dead letters. "
-        "Name a queue that does not exist yet, or create the two anew.",
+        f"Queue {dead_letter} is placed apart from this queue and cannot take its dead letters. The request was not "
+        "processed; name a queue that does not exist yet, or delete both queues and create them again.",
     )

@@ -13,6 +13,10 @@ from marconi_proxy.upstream.errors import Closed, NotSent, PartitionBusy, Upstre
 
 Headers = list[tuple[bytes, bytes]]
 
+# The two ends of a description, after the event: whether the request was processed, and the action to take.
+NOT_PROCESSED = "The request was not processed; retry after Retry-After seconds."
+MAYBE_PROCESSED = "The request may have been processed; check before you repeat it."
+
 
 class Refused(Exception):
     """The call is answered with this. ``retry_after`` (seconds) only with 503."""
@@ -60,13 +64,13 @@ def unavailable(description: str, retry_after: int = 1) -> Refused:
 def from_fault(error: Exception) -> Refused:
     """Return the refusal for what went wrong behind the front door."""
     if isinstance(error, PartitionBusy):
-        return unavailable("Too many calls to this queue's partition are under way. Nothing was done.")
+        return unavailable(f"Too many calls to this queue's partition are in flight. {NOT_PROCESSED}")
     if isinstance(error, Closed):
-        return unavailable("Where this queue takes writes is not known at the moment. Nothing was done.", 5)
+        return unavailable(f"The location of this queue is not known at the moment. {NOT_PROCESSED}", 5)
     if isinstance(error, NotSent):
-        return unavailable("The queue's partition cannot be reached. Nothing was done.", 5)
+        return unavailable(f"The queue's partition cannot be reached. {NOT_PROCESSED}", 5)
     if isinstance(error, UpstreamError):
-        return unavailable("The queue's partition did not answer properly. The call may have been done.", 5)
+        return unavailable(f"The queue's partition did not answer properly. {MAYBE_PROCESSED}", 5)
     if isinstance(error, CatalogError):
-        return unavailable("The catalog cannot be reached. Nothing was done.", 5)
+        return unavailable(f"The catalog cannot be reached. {NOT_PROCESSED}", 5)
     raise error

@@ -37,7 +37,9 @@ async def read_body(head: RequestHead, receive: Receive, max_body: int, seconds:
             else:
                 body = await _read_on(message, receive, max_body)
     except TimeoutError:
-        raise bad_request(f"The request's body did not arrive within {seconds:g} seconds.") from None
+        raise bad_request(
+            f"The request's body did not arrive within {seconds:g} seconds. The request was not processed."
+        ) from None
     if len(body) > max_body:
         raise _too_large(max_body)
     return body
@@ -57,7 +59,7 @@ async def _read_on(message: MutableMapping[str, Any], receive: Receive, max_body
 
 
 def _too_large(max_body: int) -> Exception:
-    return bad_request(f"The request's body is larger than {max_body} bytes.")
+    return bad_request(f"The request's body is larger than {max_body} bytes. The request was not processed.")
 
 
 def relay_whole(answer: Answer, scope: Scope, request_id: bytes) -> bool:

@@ -14,7 +14,7 @@ from functools import partial
 
 from catalog.model import QueueKey
 from marconi_proxy.fencing.fence import Fence, Lease, Ticket
-from marconi_proxy.front_door.refusals import Refused, unavailable
+from marconi_proxy.front_door.refusals import NOT_PROCESSED, Refused, unavailable
 from marconi_proxy.upstream.connection import Answer
 from marconi_proxy.upstream.errors import Unanswered, Withdrawn
 
@@ -70,7 +70,7 @@ class Writing:
 
     def refusal(self) -> Refused:
         """Return what a call is told that this worker must not do."""
-        return unavailable("This server has lost touch with the catalog and takes no writes. Nothing was done.")
+        return unavailable(f"This server cannot reach the catalog and takes no writes. {NOT_PROCESSED}")
 
     def holds(self, term: int) -> bool:
         """Tell whether what was looked up in this term is known still."""

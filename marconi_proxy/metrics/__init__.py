@@ -1,5 +1,5 @@
-"""Metrics in Prometheus' text format: values that were read already become samples, and samples text. No I/O, and
-nothing is kept between two scrapes.
+"""Metrics in Prometheus' text format: from values to samples, and from samples to text. No I/O, and no state between
+two scrapes.
 
-names: every metric there is, as a table. audit, statistics: samples of what the catalog keeps. exposition: the text.
+names: every metric, as a table. audit, statistics: samples of the catalog's figures. exposition: the text.
 """

@@ -1,4 +1,4 @@
-"""Samples of what the audit in the background has found. Pure."""
+"""Samples of the background audit's findings. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from marconi_proxy.metrics.names import Sample
 
 
 def audit_samples(audit: Audit) -> Iterator[Sample]:
-    """Yield none of a round that never was: zero would say that nothing is wrong, of which nobody knows."""
-    # Who died at it has left its beginning behind.
+    """Yield nothing before the first audit round; zeros would read as "healthy"."""
+    # A mover that died during the round has left its start time behind.
     if audit.since is not None and audit.holder is not None:
         yield Sample(names.AUDIT_UNDER_WAY, (), audit.since)
     if audit.begun is None or audit.ended is None:
         return
-    # Every kind, so that a figure that becomes 0 is seen to; and those of another release.
+    # Every kind, so that a figure that falls to 0 is exported; and kinds of another release.
     for kind, count in {**{str(kind): 0 for kind in Kind}, **audit.findings}.items():
         yield Sample(names.AUDIT_FINDINGS, (kind,), count)
     yield Sample(names.AUDIT_QUEUES, (), audit.queues)

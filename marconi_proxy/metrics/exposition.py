@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from marconi_proxy.metrics.names import METRICS, Sample
 
-# The format that every release of Prometheus reads, whatever newer ones the library speaks.
+# The format that every release of Prometheus reads, even if the library knows newer ones.
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 

@@ -1,5 +1,5 @@
-"""Every metric there is, in one table, which the documentation shows. Partitions are labels; projects and queues are
-too many to be."""
+"""Every metric, in one table, which the documentation shows. Partitions are labels; there are too many projects and
+queues for labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Metric(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """``labels`` are the values of those of ``metric``, in their order."""
+    """``labels`` are the values of the labels of ``metric``, in their order."""
 
     metric: Metric
     labels: tuple[str, ...]
@@ -23,55 +23,59 @@ class Sample(NamedTuple):
 
 
 AUDIT_FINDINGS = Metric(
-    "marconi_audit_findings", ("kind",), "What the last whole round of the audit found to be wrong, by kind."
+    "marconi_audit_findings", ("kind",), "Findings of the last complete round of the audit, by kind."
 )
-AUDIT_QUEUES = Metric("marconi_audit_queues", (), "Queues that the last whole round of the audit compared.")
+AUDIT_QUEUES = Metric("marconi_audit_queues", (), "Queues that the last complete round of the audit compared.")
 AUDIT_CHANGED = Metric(
     "marconi_audit_changed_queues",
     (),
-    "Those of them that were changing whenever that round looked, of which it found nothing therefore.",
+    "Queues of these that were changing at each check of that round, so that it has no finding for them.",
 )
 AUDIT_UNTOLD = Metric(
     "marconi_audit_untold_queues",
     (),
-    "Those of them that looked wrong and that their partitions could not be asked for.",
+    "Suspected queues of these that could not be read from their partitions.",
 )
 AUDIT_UNSEEN = Metric(
-    "marconi_audit_unseen_partitions", (), "Partitions that could not be asked in that round, or not for everything."
+    "marconi_audit_unseen_partitions", (), "Partitions that could not be read in that round, or not completely."
 )
 AUDIT_STARTED = Metric(
-    "marconi_audit_started_timestamp_seconds", (), "When the last whole round of the audit began, since 1970."
+    "marconi_audit_started_timestamp_seconds",
+    (),
+    "When the last complete round of the audit began, in seconds since 1970.",
 )
 AUDIT_FINISHED = Metric(
-    "marconi_audit_finished_timestamp_seconds", (), "When the last whole round of the audit ended, since 1970."
+    "marconi_audit_finished_timestamp_seconds",
+    (),
+    "When the last complete round of the audit ended, in seconds since 1970.",
 )
 AUDIT_UNDER_WAY = Metric(
     "marconi_audit_under_way_started_timestamp_seconds",
     (),
-    "When the round of the audit began that a mover is at, since 1970; no sample if none is.",
+    "When the present round of the audit began, in seconds since 1970; no sample if none is under way.",
 )
 PARTITION_QUEUES = Metric(
     "marconi_partition_queues",
     ("partition",),
-    "Queues and topics with any part on the partition, when all queues were asked last.",
+    "Queues and topics with any segment on the partition, when all queues were polled last.",
 )
 PARTITION_UNKNOWN = Metric(
     "marconi_partition_unknown_queues",
     ("partition",),
-    "Those of them that did not tell what they hold: their messages are not counted.",
+    "Queues of these that could not be polled: their messages are not counted.",
 )
 PARTITION_MESSAGES = Metric(
-    "marconi_partition_messages", ("partition", "state"), "Messages that they held then, free or claimed."
+    "marconi_partition_messages", ("partition", "state"), "Messages in these queues at that time, free or claimed."
 )
 PARTITION_OLDEST = Metric(
     "marconi_partition_oldest_message_timestamp_seconds",
     ("partition",),
-    "When the oldest of these messages was posted, since 1970; no sample if there was none.",
+    "When the oldest of these messages was posted, in seconds since 1970; no sample if there was none.",
 )
 PARTITION_FINISHED = Metric(
     "marconi_partition_statistics_finished_timestamp_seconds",
     ("partition",),
-    "When asking all queues came to its end, since 1970: how old the figures of the partition are.",
+    "When the last poll of all queues ended, in seconds since 1970: the age of the figures of the partition.",
 )
 
 METRICS = (

@@ -1,4 +1,4 @@
-"""Samples of what queues hold, of each partition. Pure."""
+"""Samples of the contents of queues, for each partition. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marconi_proxy.metrics.names import Sample
 
 
 def partition_samples(partitions: Iterable[Statistics]) -> Iterator[Sample]:
-    """Yield those of each of ``partitions``. Times and not ages: what was scraped before is right later, too."""
+    """Yield the samples of each of ``partitions``. Times and not ages: an earlier scrape stays correct."""
     for found in partitions:
         there = (found.name,)
         yield Sample(names.PARTITION_QUEUES, there, found.queues)

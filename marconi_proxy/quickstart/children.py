@@ -1,4 +1,4 @@
-"""Processes that live no longer than this one."""
+"""Child processes that end with this one."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def _end_with_parent(parent: int) -> None:
     """In the child: be sent SIGTERM when the parent is gone, even if that was killed outright (Linux, prctl(2))."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
-        # It had ended before this was said, as at a Ctrl-C.
+        # It had ended before this call, as at a Ctrl-C.
         os._exit(1)
 
 
 def program_of(package: str) -> list[str]:
-    """Return the command that runs a package, as this process would find it: what happens to lie in the working
-    directory under that name, or one that it imports, is run only if it would be here too."""
+    """Return the command that runs a package as this process would find it: a package of that name in the working
+    directory, or one that it imports, is run only if this process would import it too."""
     return [sys.executable, *([] if os.getcwd() in sys.path else ["-P"]), "-m", package]
 
 
 class Children:
-    """Use in a ``with`` statement, whose end ends them all, the last one started first."""
+    """Use in a ``with`` statement. Its exit ends all processes, the last one started first."""
 
     def __init__(self, directory: Path) -> None:
         """``directory`` takes their logs."""
@@ -52,7 +52,7 @@ class Children:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        # A second Ctrl-C must not leave half of them behind.
+        # A second Ctrl-C must not leave some of them running.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             for _, process, _ in reversed(self._running):
@@ -84,7 +84,7 @@ class Children:
         self._running.append((name, process, log))
 
     def says(self, name: str, pattern: re.Pattern[str]) -> str | None:
-        """Return the first group of the first match in what the child has said so far, None if there is none."""
+        """Return the first group of the first match in the child's output so far, None if there is none."""
         (log,) = (log for running, _, log in self._running if running == name)
         found = pattern.search(log.read_text(errors="replace"))
         return found and found[1]

@@ -1,4 +1,4 @@
-"""Partitions for those who have none: nodes of our own, each a process over a SQLite file."""
+"""Partitions of our own, for a quickstart without --partition: nodes, each a process over a SQLite file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def start(children: Children, directory: Path) -> dict[str, list[str]]:
 
     Raises ChildError.
     """
-    # Options in the environment are the proxy's; a partition would not know them.
+    # Options in the environment are for the proxy; a partition would refuse them.
     env = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
     program = [*program_of("partition"), "serve", "--config-file", os.devnull, "--bind", "127.0.0.1:0"]
     for name in NAMES:

@@ -1,8 +1,8 @@
-"""What became of messages posted and claimed while their queue was moved. Pure: what was seen in, figures out.
+"""The fate of messages posted and claimed while their queue was moved. Pure: observations in, figures out.
 
-A producer numbers its messages and posts one at a time. Claims overlap, so of two messages only this is known for sure:
-one was handed out before the other if the claim that brought it was answered before the other's claim was sent, or if
-it comes first in the same claim.
+A producer numbers its messages and posts one at a time. Claims overlap, so the order of two messages is known only in
+these cases: one was handed out before the other if the claim that brought it was answered before the other's claim was
+sent, or if it comes first in the same claim.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Claim:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """``lost``: acknowledged and never delivered. ``duplicated``: deliveries after the first. ``out_of_order``: first
-    deliveries that surely came after that of a later message of the same producer. ``strange``: deliveries of what was
-    never posted. ``longest_write``: seconds from the first try of a post to its acknowledgement."""
+    deliveries that surely came after that of a later message of the same producer. ``strange``: deliveries of messages
+    that were never posted. ``longest_write``: seconds from the first try of a post to its acknowledgement."""
 
     posted: int
     delivered: int

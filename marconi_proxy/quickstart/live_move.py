@@ -1,4 +1,4 @@
-"""The end of the tour: a queue is moved while it is in use, by the order that an operator would give."""
+"""The end of the tour: a queue is moved while it is in use, by an operator's command."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from marconi_proxy.moving.protocol.machine import before_switch
 from marconi_proxy.quickstart.errors import TourError
 from marconi_proxy.quickstart.traffic import CONSUMERS, PRODUCERS, Traffic
 
-# Seconds: between two looks; until a step must have come. A worker of an earlier session that was killed is waited for
+# Seconds between two polls, and until a step must be reached. The move waits for a killed worker of an earlier session
 # until its lease has ended.
 _INTERVAL = 0.05
 _PATIENCE = 90.0
-# Seconds without a delivery after which what was not delivered is lost; and for a move to be taken back.
+# Seconds without a delivery after which undelivered messages count as lost; and seconds for a move to be undone.
 _LAST = 10.0
-# Seconds after which it is said what a move waits for.
+# Seconds after which the condition that a move waits for is shown.
 _SILENCE = 3.0
 # Messages delivered before the order, and posted after the switch.
 _BEFORE = 60
@@ -33,8 +33,8 @@ _STUCK = frozenset({MoveState.PAUSED, MoveState.UNDOING, MoveState.CANCELLED, Mo
 
 
 def ways(versions: Mapping[str, list[str]]) -> dict[str, str]:
-    """Return to which partition a queue of each can be moved: it must speak every API version that the first speaks,
-    for clients may use any. ``versions`` by partition; without a way it is not in the answer."""
+    """Return for each partition a target for its queues, which must speak every API version of the source, because
+    clients may use any. ``versions`` by partition; a partition without a target is left out."""
     found = {}
     for source, spoken in versions.items():
         targets = [name for name, theirs in versions.items() if name != source and set(spoken) <= set(theirs)]
@@ -44,7 +44,7 @@ def ways(versions: Mapping[str, list[str]]) -> dict[str, str]:
 
 
 class LiveMove:
-    """``check`` raises if something that is needed has ended. ``say`` shows a line; ``patience`` in seconds."""
+    """``check`` raises if a required process has ended. ``say`` shows a line; ``patience`` in seconds."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class LiveMove:
             self._until(traffic, lambda: traffic.posted >= switched_at + _AFTER, "messages are posted")
             figures = traffic.finish(self._last)
         felt, measured = figures.longest_write * 1000.0, seen["pause_ms"]
-        held = "nobody knows for how long" if measured is None else f"for {measured:.0f} ms"
+        held = "for an unknown time" if measured is None else f"for {measured:.0f} ms"
         self._say(f"{figures}, longest write pause {felt:.0f} ms as clients felt it; the move held writes {held}")
         if not figures.clean:
             raise TourError(
@@ -95,7 +95,8 @@ class LiveMove:
             )
 
     def _order(self, traffic: Traffic, tenant: str, queue: str, target: str) -> str:
-        """Return the id of the move. Refused for now is possible: an earlier tour's move may not be wound up."""
+        """Return the id of the move. A temporary refusal is possible: the move of an earlier tour may not have
+        ended."""
         body = {"project": tenant, "queue": queue, "to": target}
         begun = self._clock()
         told = ""
@@ -114,7 +115,7 @@ class LiveMove:
             self._pause(traffic)
 
     def _watch(self, traffic: Traffic, move: str, there: Callable[[MoveState], bool], what: str) -> dict[str, Any]:
-        """Return the move once its state is ``there``; say what it waits for if that takes long. Raises TourError."""
+        """Return the move once its state is ``there``; show the reason if it waits for long. Raises TourError."""
         begun = self._clock()
         told = ""
         while True:
@@ -144,19 +145,20 @@ class LiveMove:
         self._sleep(_INTERVAL)
 
     def take_back(self) -> None:
-        """Before the queue is deleted: cancel the move, if writes never went to the target, and wait until nothing is
-        left of it there."""
+        """Before the queue is deleted: cancel the move, if writes never went to the target, and wait until it is undone
+        there."""
         self._until_finished("cancel", before_switch)
 
     def wind_up(self) -> None:
-        """After the queue was deleted: have the mover find out, and wait until it has cleared up.
+        """After the queue was deleted: make the mover notice it, and wait until it has cleaned up.
 
-        Else it would look again when it is due, and be gone by then; what an operator decides it takes in at once.
+        Otherwise the mover would check at the next due time, after its own end; an operator's decision takes effect at
+        once.
         """
         self._until_finished("pause", lambda state: True)
 
     def _until_finished(self, verb: str, wanted: Callable[[MoveState], bool]) -> None:
-        """Decide something about the move, while the state is one that it is ``wanted`` in, and wait for its end."""
+        """Apply a verb to the move while its state is in ``wanted``, and wait for its end."""
         if self._ordered is None:
             return
         path = f"/v1/moves/{part(self._ordered)}"
@@ -168,7 +170,7 @@ class LiveMove:
                 state = MoveState(seen["state"])
                 if state in FINISHED_STATES or not wanted(state):
                     return
-                # Refused while it is being switched, which is over in a moment.
+                # Refused during the switch, which takes only a moment.
                 with contextlib.suppress(CommandError):
                     self._admin.call("POST", f"{path}/{verb}")
                 self._sleep(_INTERVAL)

@@ -1,4 +1,4 @@
-"""The order of a quickstart: state, servers, partitions, tour, and then until Ctrl-C."""
+"""The sequence of a quickstart: state, servers, partitions, tour, and then waiting for Ctrl-C."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ from marconi_proxy.serving.listener import bind
 
 # Seconds for each of the servers to come up.
 _START = 30.0
-# As the reader of our hints has to call it: perhaps it is not on the PATH.
+# The command as the reader must type it, which may not be on the PATH.
 _PROGRAM = sys.argv[0] if sys.argv[0].endswith("/marconi-proxy") else "marconi-proxy"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked for. ``partitions`` maps names to base URLs of hosts, and without any some are started; ``catalog``
-    None is a file in the state directory; ``public`` and ``admin`` are HOST:PORT; ``leave`` ends after the tour."""
+    """The requested session. ``partitions`` maps names to base URLs of hosts; if empty, partitions are started;
+    ``catalog`` None is a file in the state directory; ``public`` and ``admin`` are HOST:PORT; ``leave`` ends after the
+    tour."""
 
     partitions: Mapping[str, Sequence[str]]
     catalog: str | None
@@ -45,17 +46,18 @@ class Plan:
 
 
 def state_directory() -> Path:
-    """Return where a quickstart keeps its catalog and logs, as the XDG Base Directory Specification has it."""
+    """Return the directory for catalog and logs, by the XDG Base Directory Specification."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "marconi-proxy" / "quickstart"
 
 
 class _Interrupted(BaseException):
-    """Somebody asked us to stop."""
+    """A signal requested the end."""
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> None:
-    """Do it. Returns when the tour is over (``leave``) or on SIGINT and SIGTERM, with nothing left running.
+    """Run the session. Returns when the tour is over (``leave``) or on SIGINT and SIGTERM, with no process left
+    running.
 
     Raises ChildError, TourError, CommandError.
     """
@@ -83,7 +85,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
             _start(plan, catalog, children, public, admin)
             say(f"The public API is at http://{plan.public}, the admin API at http://{plan.admin}")
             _register(plan, admin, say)
-            # Not before: it goes on with moves of an earlier quickstart, whose partitions were at other addresses.
+            # Not earlier: it continues moves of an earlier quickstart, with partitions at other addresses.
             children.start("mover", [*program_of("marconi_proxy"), "mover"], _environment(catalog))
             tour = Tour(public, admin, tuple(plan.partitions), lambda line: say(f"  {line}"), children.check)
             try:
@@ -106,7 +108,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
 
 
 def _locked(directory: Path) -> IO[bytes]:
-    """Return a file whose closing gives the directory to the next quickstart. Raises CommandError."""
+    """Return a file that locks the directory for this quickstart until it is closed. Raises CommandError."""
     lock = (directory / "lock").open("wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,8 +121,8 @@ def _locked(directory: Path) -> IO[bytes]:
 
 
 def _check_free(option: str, address: str) -> None:
-    """Raise CommandError unless we can listen at ``address``. Whoever listens there already would be taken for ours: a
-    Zaqar at its usual port 8888, which answers as the front door does."""
+    """Raise CommandError unless we can listen at ``address``. Another server there would be mistaken for ours: a Zaqar
+    at its usual port 8888 answers like the front door."""
     try:
         bind(AddressType()(address), option).close()
     except ValueError as error:
@@ -130,14 +132,14 @@ def _check_free(option: str, address: str) -> None:
 
 
 def _environment(catalog: str) -> dict[str, str]:
-    # Not as an argument: a URI may hold a password, and everybody on the machine can read arguments.
+    # Not as an argument: a URI may contain a password, and all users of the machine can read arguments.
     return {**os.environ, "OS_CATALOG__URI": catalog.replace("$", "$$")}
 
 
 def _start(plan: Plan, catalog: str, children: Children, public: httpx.Client, admin: AdminClient) -> None:
     program = program_of("marconi_proxy")
     env = _environment(catalog)
-    # Also one that was kept: it may be of a release before this one.
+    # Also an existing one: it may be of an earlier release.
     done = subprocess.run([*program, "catalog", "init"], env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ChildError(f"the catalog cannot be prepared: {done.stderr.strip()}")
@@ -155,7 +157,7 @@ def _answers(call: Callable[[], bool]) -> bool:
 
 
 def _register(plan: Plan, admin: AdminClient, say: Callable[[str], None]) -> None:
-    """Make the given partitions those that take new queues, and let the tour's tenants use them all."""
+    """Let exactly the given partitions take new queues, and the tour's tenants use them all."""
     _, known = admin.call("GET", "/v1/partitions")
     states = {partition["name"]: partition["state"] for partition in known or ()}
     for name, hosts in plan.partitions.items():
@@ -175,7 +177,7 @@ def _register(plan: Plan, admin: AdminClient, say: Callable[[str], None]) -> Non
                 )
             )
         say(f"Partition {name} at {', '.join(hosts)} speaks {', '.join(spoken)}")
-    # Of a catalog of our own. One that was named may be in use, and is not ours to change.
+    # Only for a catalog of our own. A named catalog may be in use, and must not be changed.
     for name in states.keys() - plan.partitions.keys():
         if plan.catalog is None and states[name] == "enabled":
             admin.call("PATCH", f"/v1/partitions/{part(name)}", {"state": "cordoned"})

@@ -1,4 +1,4 @@
-"""The tour: a short story told with real calls through the front door, each of them checked.
+"""The tour: a short demonstration with real calls through the front door, each of them checked.
 
 Everything is done as two tenants would do it, over the public API v2; only "where is it" asks the admin API, and the
 move at its end is ordered there.
@@ -21,17 +21,17 @@ from marconi_proxy.quickstart.live_move import LiveMove, ways
 # The queue that is moved is this one's, and its name begins with this.
 _MOVED = ("tour-blue", "parcels")
 TENANTS = {"tour-blue": ("orders", "payments", "invoices"), "tour-green": ("orders", "letters")}
-# Seconds that a call which may be repeated is repeated for.
+# Seconds for which a repeatable call is retried.
 _PATIENCE = 10.0
 _MESSAGES = 5
-# More queues than this on one of two partitions are no chance any more.
+# More queues than this on one of two partitions cannot be a coincidence.
 _MOST_QUEUES = 40
 _CLAIMED = 2
 
 
 class Tour:
     """``say`` is called with each line to show. ``public`` has a base URL. ``partitions``: those that take queues.
-    ``check`` raises if something that is needed has ended."""
+    ``check`` raises if a required process has ended."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Tour:
         for tenant, queues in self._queues.items():
             for queue in queues:
                 self._put(tenant, queue)
-        # Which partition takes a queue is decided by its name, and a few names may all decide for the same.
+        # The name of a queue determines its partition, and a few names may all have the same one.
         tenant, queues = next(iter(self._queues.items()))
         for number in range(2, _MOST_QUEUES):
             if len({self._place(tenant, queue) for queue in queues}) >= min(2, len(self._partitions)):
@@ -146,8 +146,8 @@ class Tour:
             self._say(f"No queue is moved: {reason}")
             return
         tenant, name = _MOVED
-        # Which partition takes a queue is decided by its name; from some there may be no way. A new name each time, for
-        # a tour that was killed may have left a move whose partitions are not there any more.
+        # The name of a queue determines its partition, and some partitions may have no target. The name is new each
+        # time, because a killed tour may have left a move between partitions that no longer exist.
         for _ in range(_MOST_QUEUES):
             queue = f"{name}-{secrets.token_hex(2)}"
             self._queues[tenant].append(queue)
@@ -172,7 +172,7 @@ class Tour:
                 response = self._public.request(method, path, json=body, headers=headers)
             except httpx.HTTPError as error:
                 raise TourError(f"{method} {path} as {tenant}: {error or type(error).__name__}") from error
-            # The partitions were registered a moment ago: workers that have not heard of them say 503, come again.
+            # The partitions were registered a moment ago: workers without that change answer 503 with Retry-After.
             if response.status_code != 503 or method == "POST" or time.monotonic() > deadline:
                 break
             time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Producers and claiming consumers of one queue, each a thread that does as a client does, and what they saw."""
+"""Producers and claiming consumers of one queue, each a thread that acts as a client, and their observations."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from marconi_proxy.quickstart.figures import Claim, Figures, Name, judge
 
 PRODUCERS = 3
 CONSUMERS = 3
-# Seconds between two posts of a producer, two claims of a consumer that found nothing, and two tries after a 503.
+# Seconds between two posts of a producer, two empty claims of a consumer, and two tries after a 503.
 _BETWEEN_POSTS = 0.02
 _BETWEEN_CLAIMS = 0.02
 _AGAIN = 0.1
-# Seconds: how long a call may take, and for how long one is tried again that is refused with 503.
+# Seconds for one call, and for the retries of a call refused with 503.
 _CALL = 15.0
 _PATIENCE = 30.0
 _TTL = 600
@@ -28,7 +28,7 @@ _AT_A_TIME = 5
 
 
 class Traffic:
-    """Goes on within a ``with`` statement. ``public`` has a base URL; threads share it. ``sleep`` gets seconds, and
+    """Runs within a ``with`` statement. ``public`` has a base URL; threads share it. ``sleep`` gets seconds, and
     ``clock`` returns them."""
 
     def __init__(
@@ -82,14 +82,14 @@ class Traffic:
             return len(self._delivered)
 
     def check(self) -> None:
-        """Raise TourError if a client was answered what it should not be."""
+        """Raise TourError if a client got a wrong answer."""
         with self._lock:
             if self._failure is not None:
                 raise TourError(str(self._failure)) from self._failure
 
     def finish(self, patience: float) -> Figures:
-        """Stop posting, let consumers take what is left, until nothing more has come for ``patience`` seconds; return
-        what it came to. Raises TourError."""
+        """Stop posting, and let consumers take the remaining messages until none has come for ``patience`` seconds;
+        return the figures. Raises TourError."""
         self._posting.clear()
         for thread in self._producers:
             thread.join()
@@ -99,7 +99,7 @@ class Traffic:
             self._sleep(_BETWEEN_CLAIMS)
             if self.delivered != delivered:
                 delivered, since = self.delivered, self._clock()
-        # What was delivered twice may come last.
+        # A duplicate may come last.
         self._ending.set()
         for thread in self._consumers:
             thread.join()
@@ -152,7 +152,8 @@ class Traffic:
                 self._call(client_id, "DELETE", message["href"], None, expect=(204,))
 
     def _call(self, client_id: str, method: str, path: str, body: Any, *, expect: tuple[int, ...]) -> Any:
-        """Do a call, again while it is refused for the moment, which says that it was not done. Raises TourError."""
+        """Make a call, and retry it while it is refused with 503, which means that it was not processed. Raises
+        TourError."""
         headers = {"Client-ID": client_id, "X-Project-Id": self._tenant}
         deadline = self._clock() + _PATIENCE
         while True:

@@ -1,4 +1,4 @@
 """From options to processes that answer: the listener, gunicorn's master, its workers and their HTTP protocol.
 
-``server`` is what the command line calls. Nothing here knows what is served: applications come from a factory.
+The command line calls ``server``. This package is independent of its applications, which come from a factory.
 """

@@ -1,9 +1,9 @@
 """Requests that an application may take before ASGI.
 
 For each request ASGI costs a scope, a task, an event and three awaited messages, which is more than forwarding costs.
-So a request that is there as a whole, on a connection with nothing else under way, is offered to the application first:
-``application.take(request: Direct) -> bool``. True: the application sees to its answer. False, or no ``take``: it comes
-as ASGI has it.
+So a request that has arrived completely, on a connection with no other request in flight, is offered to the application
+first: ``application.take(request: Direct) -> bool``. True: the application answers it. False, or no ``take``: it is
+passed on by ASGI.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class _NobodyWaits:
 
 
 class Direct:
-    """A whole request: its ``body``, and of its ASGI ``scope`` type, method, target, headers, client and scheme.
+    """A complete request: its ``body``, and of its ASGI ``scope`` type, method, target, headers, client and scheme.
 
-    Besides, it is what uvicorn calls a cycle, as far as uvicorn asks about the request in hand.
+    It also acts as uvicorn's cycle, as far as uvicorn uses the cycle of the current request.
     """
 
     __slots__ = ("_protocol", "body", "disconnected", "keep_alive", "scope")
 
-    # Once answered it is in hand no more.
+    # An answered request is no longer the current one.
     response_started = response_complete = False
     message_event = _NobodyWaits()
 
@@ -44,9 +44,9 @@ class Direct:
         self._protocol = protocol
 
     def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
-        """As ``Whole.respond``. If not done, the request is to be handed over."""
+        """As ``Whole.respond``. If it returns False, hand the request over."""
         protocol = self._protocol
-        # A broken request behind this one may have closed the connection, of which only the last request is told.
+        # A broken request behind this one may have closed the connection, and only the last request is notified.
         if self.disconnected or protocol.transport.is_closing():
             protocol.let_go(self)
             return True
@@ -64,5 +64,5 @@ class Direct:
         return True
 
     def hand_over(self, application: Application) -> None:
-        """Have an ASGI application answer it, which gets the request as if it had not been taken."""
+        """Let an ASGI application answer it, as if the request had not been taken."""
         self._protocol.answer_by_asgi(self, application)

@@ -1,7 +1,7 @@
-"""Why a listener did not start."""
+"""The reason for a failed start of a listener."""
 
 from __future__ import annotations
 
 
 class StartError(Exception):
-    """The operator can mend it: the message says what is wrong and what to do. Never holds a password."""
+    """A fault that the operator can fix, with a message that has the cause and the remedy, and never a password."""

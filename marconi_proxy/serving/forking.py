@@ -1,19 +1,19 @@
-"""Signals at the fork of a worker: none is lost between its birth and the moment it has handlers of its own."""
+"""Signals at the fork of a worker: none is lost between the fork and the installation of the worker's own handlers."""
 
 from __future__ import annotations
 
 import os
 import signal
 
-# What gunicorn's master ends a worker with, and what a terminal sends to all of a process group.
+# The signals with which gunicorn's master ends a worker, and a terminal ends a process group.
 _ENDING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 
 
 def end_newborns_by_signals() -> None:
-    """From now on, a forked child ends at once by a signal that means so, until it installs a handler. Call it once.
+    """Let a terminating signal end a forked child at once, until the child installs a handler. Call it once.
 
-    A child begins with its parent's handlers. gunicorn's master has some that only note the signal for its own loop,
-    which the child never runs: it would go on, and the master would wait for it as long as it waits for any worker.
+    A child begins with its parent's handlers. Some handlers of gunicorn's master only queue the signal for its own
+    loop, which the child never runs: the child would continue, and the master would wait for its full timeout.
     """
     os.register_at_fork(
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING),

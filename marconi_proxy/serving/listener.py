@@ -23,7 +23,7 @@ def bind(address: Address, option: str) -> socket.socket:
     except OSError as error:
         raise StartError(f"{option}: {address.host!r} is no address of this machine ({error.strerror})") from error
     try:
-        # Else a restart fails while connections of the process before are in TIME_WAIT.
+        # Without it a restart fails while connections of the previous process are in TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(target)
         listener.listen(BACKLOG)
@@ -34,6 +34,6 @@ def bind(address: Address, option: str) -> socket.socket:
 
 
 def bound(listener: socket.socket) -> Address:
-    """Return where ``listener`` really listens."""
+    """Return the actual address of ``listener``."""
     host, port = listener.getsockname()[:2]
     return Address(host, port)

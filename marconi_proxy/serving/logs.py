@@ -20,6 +20,6 @@ class GunicornLogger(glogging.Logger):
 def configure(level: str) -> None:
     """Log everything from ``level`` on to standard error, once per process."""
     logging.basicConfig(level=level.upper(), format=FORMAT, datefmt=TIME_FORMAT, force=True)
-    # One line per probe is of use to nobody.
+    # One line per probe is useless.
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -1,8 +1,8 @@
-"""The server's side of HTTP/1.1: uvicorn's httptools protocol, made fit to stand at a front door.
+"""The server's side of HTTP/1.1: uvicorn's httptools protocol, hardened for a front door.
 
-What it adds: the request target exactly as it was received; bounds on a request head's bytes and time; refusals in the
-API's own shape (``{"title", "description"}``; API section 1.8); nothing that another reader of the same bytes could
-take for another request. What a request means is none of its business.
+It adds the request target exactly as received; bounds on a request head's bytes and time; refusals in the API's own
+format (``{"title", "description"}``; API section 1.8). It refuses bytes that another parser could read as a different
+request. It does not interpret requests.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from uvicorn.server import ServerState
 from marconi_proxy.serving.direct import Application, Direct
 from marconi_proxy.serving.whole import LINGER, WHOLE, Whole
 
-# What the parser is in. A chunk of bytes may pass through all of them.
+# The states of the parser. A chunk of bytes may pass through all of them.
 _BETWEEN, _HEAD, _BODY = range(3)
 
 _BAD_REQUEST = "Bad request"
 _VERSIONS = ("1.1", "1.0")
 
-# The longest target (bytes) that httptools, and so uvicorn, takes apart rightly.
+# The longest target (bytes) that httptools, and so uvicorn, parses correctly.
 _MAX_TARGET = 65535
 
 
@@ -48,7 +48,7 @@ def _take_none(request: Direct) -> bool:
 
 
 class _HeadError(Exception):
-    """Raised inside a parser callback; the parser stops and hands it over as the context of its own error."""
+    """Raised inside a parser callback; the parser stops and passes it on as the context of its own error."""
 
 
 class FrontDoorProtocol(HttpToolsProtocol):
@@ -71,13 +71,13 @@ class FrontDoorProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_slack = 0
         self._chunk = 0
-        # Of a request whose head is complete: bytes that were not its body, and whether this chunk had some of it.
+        # For a request with a complete head: bytes outside of its body, and whether this chunk had part of the body.
         self._beside = 0
         self._bodied = False
         self._ended = False
         self._deaf = False
         self._timer: asyncio.TimerHandle | None = None
-        # Whether the application takes requests before ASGI; what of the body of such a one was in this chunk.
+        # Whether the application takes requests before ASGI; the part of the body of such a request in this chunk.
         self._take: Callable[[Direct], bool] = getattr(config.loaded_app, "take", _take_none)
         self._pieces: list[bytes] | None = None
         self._method = b""
@@ -89,9 +89,13 @@ class FrontDoorProtocol(HttpToolsProtocol):
         if len(self.connections) > self._limits.max_connections:
             self._deaf = True
             transport.write(
-                self._answer(503, "Too many connections", "This server has all the connections it may have.")
+                self._answer(
+                    503,
+                    "Too many connections",
+                    "This server has reached its limit of connections. The request was not processed; retry later.",
+                )
             )
-            # No lingering: it would hold exactly what there is too little of.
+            # No lingering: it would hold connections, which are exhausted.
             transport.close()
             return
         self._timer = self.loop.call_later(self._limits.head_timeout, self._head_timed_out)
@@ -105,8 +109,8 @@ class FrontDoorProtocol(HttpToolsProtocol):
             return
         cycle = self.cycle
         if cycle is not None and cycle.response_complete and not cycle.keep_alive:
-            # The last answer went out before all of its request was in: no further request is processed, for the client
-            # may be sending it elsewhere already (RFC 9112 section 9.6).
+            # The last answer was sent before its request was complete: no further request is processed, because the
+            # client may already send it elsewhere (RFC 9112 section 9.6).
             self._deaf = True
             return
         if self.timeout_keep_alive_task is not None:
@@ -128,13 +132,13 @@ class FrontDoorProtocol(HttpToolsProtocol):
                 if self._phase == _BODY:
                     self._pieces = None
                 else:
-                    # It is what follows that is broken.
+                    # The bytes after it are broken.
                     self.answer_by_asgi(self._direct(), self.app)
             cause = error.__context__
             self._refuse(str(cause) if isinstance(cause, _HeadError) else "This is not a valid HTTP/1.1 request.")
         else:
             if self._phase == _BODY and not self._bodied:
-                # Trailers or chunk extensions, which nobody gets: as bounded as a head.
+                # Trailers or chunk extensions, which are discarded: bounded like a head.
                 self._beside += len(data)
                 if self._beside > self._max_head:
                     self._refuse(f"The request has more than {self._max_head} bytes beside its body.")
@@ -145,7 +149,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         if self._pieces is not None:
-            # Another request in the same chunk. They are answered in turn, and that is uvicorn's business.
+            # Another request in the same chunk. uvicorn answers them in order.
             self.answer_by_asgi(self._direct(), self.app)
         self.url = b""
         self.headers = []
@@ -157,8 +161,8 @@ class FrontDoorProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._phase == _BODY:
-            # A trailer. Taken for a header, as uvicorn would, it could say whose request this is after everybody who
-            # could object has looked (RFC 9110 section 6.5.1: a recipient may ignore trailers).
+            # A trailer. uvicorn would treat it as a header: it could set the project after all checks of the headers
+            # (RFC 9110 section 6.5.1: a recipient may ignore trailers).
             self._beside += len(name) + len(value)
             if self._beside > self._max_head:
                 raise _HeadError(f"The request has more than {self._max_head} bytes of trailers.")
@@ -176,11 +180,11 @@ class FrontDoorProtocol(HttpToolsProtocol):
             self._pieces.append(body)
 
     def on_headers_complete(self) -> None:
-        # PERF: the sum is an upper bound that nearly every request passes; only above it is anything added up.
+        # PERF: the sum is an upper bound that nearly every request passes; the exact sum is computed only above it.
         if self._head_bytes + self._head_slack + self._chunk > self._max_head and self._head_size() > self._max_head:
             raise _HeadError(f"The request line and headers are larger than {self._max_head} bytes.")
         target = self.url
-        # RFC 9112 section 3.2: absolute-form and authority-form are for proxies that a client knows of.
+        # RFC 9112 section 3.2: absolute-form and authority-form are for proxies that a client was configured with.
         if target[:1] != b"/" and target != b"*":
             raise _HeadError("The request target must be a path that begins with a slash.")
         if len(target) > _MAX_TARGET:
@@ -202,7 +206,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
             self._take is not _take_none
             and not self.expect_100_continue
             and (cycle is None or cycle.response_complete)
-            # What a path may hold that begins so, uvicorn takes apart without complaint.
+            # uvicorn parses any path with this beginning without an error.
             and target.startswith(b"/v")
             and target.isascii()
             and self._plain()
@@ -221,7 +225,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
     # -- requests for the application --------------------------------------------------------------------------------
 
     def _plain(self) -> bool:
-        """Whether the request is of HTTP/1.1 and its connection stays what it is."""
+        """Whether the request is of HTTP/1.1 without an upgrade of its connection."""
         parser = self.parser
         return parser.get_http_version() == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
 
@@ -240,7 +244,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
             self.answer_by_asgi(request, self.app)
 
     def _direct(self) -> Direct:
-        """Make what has arrived the request in hand."""
+        """Make the arrived request the current one."""
         scope = {
             "type": "http",
             "method": self._method.decode("ascii"),
@@ -255,7 +259,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
         return request
 
     def _begin_asgi(self) -> None:
-        """Have uvicorn begin the request whose head is complete."""
+        """Let uvicorn begin the request with the complete head."""
         target, headers, expecting = self.url, self.headers, self.expect_100_continue
         # Makes the scope, and empties all three; the scope has the new list.
         super().on_message_begin()
@@ -269,7 +273,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
         self._pieces = None
 
     def answer_by_asgi(self, request: Direct, application: Application) -> None:
-        """Have an application answer a request that was offered. Others may have come in behind it meanwhile."""
+        """Let an application answer an offered request. Others may have arrived behind it meanwhile."""
         url = httptools.parse_url(request.scope["target"])
         scope = request.scope | {
             "asgi": {"version": self.config.asgi_version, "spec_version": "2.3"},
@@ -306,7 +310,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
         self.tasks.add(task)
 
     def let_go(self, request: Direct) -> None:
-        """Hold no longer what has been dealt with: its body may be large, and its connection idle for long."""
+        """Release a finished request: its body may be large, and its connection idle for long."""
         if self.cycle is request:  # type: ignore[comparison-overlap]
             self.cycle = None  # type: ignore[assignment]
 
@@ -324,7 +328,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
             if self._head_bytes > self._max_head:
                 self._refuse(f"The request line and headers are larger than {self._max_head} bytes.")
                 return
-        # Else the chunk held the end of another message too; on_message_begin remembered it as slack.
+        # Otherwise the chunk held the end of another message too; on_message_begin recorded it as slack.
         if self._timer is None:
             self._timer = self.loop.call_later(self._limits.head_timeout, self._head_timed_out)
 
@@ -338,7 +342,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
         elif self._head_bytes or self._head_slack or self._phase == _HEAD:
             self._refuse(f"The request line and headers did not arrive within {self._limits.head_timeout:g} seconds.")
         else:
-            # Connected and never said a word, as browsers do: nobody waits for an answer.
+            # Connected without sending a byte, as browsers do: no client waits for an answer.
             self.transport.close()
 
     def _stop_timer(self) -> None:
@@ -349,7 +353,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
     # -- refusing -----------------------------------------------------------------------------------------------
 
     def _refuse(self, description: str) -> None:
-        """Answer 400 as soon as nothing else is owed on this connection, read no more, and close it."""
+        """Answer 400 after all earlier answers of this connection, read no more, and close it."""
         self.logger.debug("refused a request of %s: %s", self.client, description)
         self._deaf = True
         self._stop_timer()
@@ -360,11 +364,11 @@ class FrontDoorProtocol(HttpToolsProtocol):
                 cycle.keep_alive = False
                 return
             if self.pipeline:
-                # The broken one is the newest in there. Those before it get their answers, and it gets its in its turn.
+                # The broken request is the newest of the pipeline. Earlier ones get their answers first, then this one.
                 cycle.keep_alive = False
                 self.pipeline[0] = (cycle, partial(self._refuse_by_asgi, description))
                 return
-            # The body of the request in hand is broken: as far as the application knows, its client has gone.
+            # The body of the current request is broken: for the application, its client has disconnected.
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started:

@@ -26,13 +26,13 @@ from marconi_proxy.serving.worker import WORKER_CLASS
 
 _log = logging.getLogger(__name__)
 
-# The modules whose make_application(conf) returns a service's ASGI application. Imported by the workers, not here.
+# Each module has a make_application(conf) that returns a service's ASGI application. The workers import them.
 SERVICES = {
     "public": "marconi_proxy.front_door.application",
     "admin": "marconi_proxy.admin.application",
 }
 
-# What gunicorn waits beyond graceful_timeout before it kills: a worker needs it to let go of the catalog.
+# Seconds beyond graceful_timeout before gunicorn kills a worker, which needs them to close the catalog.
 _CLOSING_TIME = 5
 
 Application = Callable[..., Any]
@@ -67,7 +67,7 @@ class Listener(BaseApplication):
             "logger_class": GunicornLogger,
             # The heartbeat is a file that each worker touches; on a disk it stalls whenever the disk does.
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108
-            # One more way in that nobody asked for. Releases before 25 have none.
+            # An additional control socket, which is not wanted here. Releases before 25 have none.
             "control_socket_disable": True,
         }
         for name, value in settings.items():
@@ -105,7 +105,7 @@ def serve(conf: cfg.ConfigOpts, service: str, factory: Factory | None = None) ->
         redacted(conf.catalog.uri),
     )
     if service == "public" and conf.auth.strategy == "noauth":
-        _log.warning("[auth] strategy is noauth: X-Project-Id is believed as sent, whoever sends it")
+        _log.warning("[auth] strategy is noauth: X-Project-Id is trusted as sent by any client")
     end_newborns_by_signals()
     Listener(conf, service, factory or _own_factory(service), target).run()
 
@@ -125,7 +125,7 @@ def _own_factory(service: str) -> Factory:
 
 
 async def check_catalog(uri: str) -> None:
-    """Open the catalog once and close it again, so that a wrong one stops the start and not every worker."""
+    """Open the catalog once and close it again, so that a wrong catalog fails the start instead of every worker."""
     try:
         catalog = await open_catalog(uri)
         try:
@@ -133,7 +133,7 @@ async def check_catalog(uri: str) -> None:
         finally:
             await catalog.close()
     except NotInitialised as error:
-        # The whole URI only if it can hold nothing secret.
+        # The complete URI only if it cannot contain a secret.
         rest = f" --catalog {shlex.quote(uri)}" if redacted(uri) == uri else ", with the same configuration"
         message = f"the catalog {redacted(uri)} was never initialised; run: marconi-proxy catalog init{rest}"
         raise StartError(message) from error

@@ -1,8 +1,8 @@
-"""Answers that are there as a whole go out in one write: an ASGI extension.
+"""Complete answers are sent in one write: an ASGI extension.
 
-ASGI has two messages for an answer, and uvicorn a write for each: a system call more, and a client that wakes up for a
-head whose body is not there yet. Forwarding is mostly that, so the protocol offers ``scope["extensions"][WHOLE]``, a
-``Whole``; an application that does not find it uses the two messages.
+ASGI has two messages for an answer, and uvicorn a write for each: an additional system call, and a client that wakes up
+for a head without its body. Forwarding consists mostly of this, so the protocol offers ``scope["extensions"][WHOLE]``,
+a ``Whole``; an application that does not find it uses the two messages.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 WHOLE = "marconi.whole"
 
-# How long (seconds) a refused client may go on sending. Closing with unread bytes makes the kernel reset the
-# connection, and the client loses the answer that says why.
+# Seconds for which a refused client may continue sending. Closing with unread bytes makes the kernel reset the
+# connection, and the client loses the answer with the reason.
 LINGER = 1.0
 
 _BODILESS = frozenset({204, 304})
@@ -28,7 +28,7 @@ def serialise(
     body: bytes,
     keep: bool,
 ) -> bytes | None:
-    """Return an answer as it goes out, None if its headers do not frame the body. ``keep``: the connection stays."""
+    """Return the bytes of an answer, None if its headers do not frame the body. ``keep``: the connection stays."""
     pieces = [STATUS_LINE[status]]
     for name, value in defaults:
         pieces += (name, b": ", value, b"\r\n")
@@ -54,19 +54,19 @@ class Whole:
 
     @property
     def client_gone(self) -> bool:
-        """Whether the client has closed the connection, so that nobody waits for an answer."""
+        """Whether the client has closed the connection, so that no answer is needed."""
         cycle = self._cycle
-        # A broken request behind this one may have closed the connection, of which only the last request is told.
+        # A broken request behind this one may have closed the connection, and only the last request is notified.
         cycle.disconnected = cycle.disconnected or cycle.transport.is_closing()
         return cycle.disconnected
 
     def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
-        """Send an answer that has not been started, and complete it; tell whether that was done.
+        """Send a complete answer, if none was started; return whether it was sent.
 
-        Not done, so that the two messages are needed, if the client reads slowly (its buffer is full) or if the headers
-        do not frame the body. ``headers`` have lower-case names, are valid (from a parser or from ourselves) and name
-        neither Connection nor Transfer-Encoding; a Content-Length is that of ``body``, or of what a GET would have got.
-        A request whose body has not been read to its end is the last one on its connection.
+        False, so that the two messages are needed, if the client reads slowly (its buffer is full) or if the headers do
+        not frame the body. ``headers`` have lower-case names, are valid (from a parser or from ourselves) and name
+        neither Connection nor Transfer-Encoding; a Content-Length is that of ``body``, or of the answer to a GET. A
+        request with an unread rest of its body is the last one on its connection.
         """
         cycle = self._cycle
         if self.client_gone:

@@ -36,7 +36,8 @@ class FrontDoorWorker(UvicornWorker):
     }
 
     def __init__(self, age: int, ppid: int, sockets: list[Any], app: Any, timeout: float, cfg: Any, log: Any) -> None:
-        # The base reads the attribute while it makes uvicorn's configuration; what differs by listener goes in here.
+        # The base reads the attribute while it makes uvicorn's configuration; the settings of a listener are added
+        # here.
         self.CONFIG_KWARGS = {  # type: ignore[misc]
             **type(self).CONFIG_KWARGS,
             "http": partial(FrontDoorProtocol, limits=app.limits),
@@ -49,7 +50,7 @@ class FrontDoorWorker(UvicornWorker):
         signal.raise_signal(signal.SIGTERM)
 
     async def callback_notify(self) -> None:
-        """Tell the master that this worker lives; stop if there is no master any more.
+        """Send the heartbeat to the master; stop if the master is dead.
 
         A master that was killed outright takes no worker with it, and one left over would hold the port for ever.
         """

@@ -114,7 +114,7 @@ class Collector:
                 # Last, for then nobody goes on with this walk.
                 await self._catalog.statistics.walk.save(step.walk, token, HOLD)
                 unknown, queues = sum(one.unknown for one in found), sum(one.queues for one in found)
-                LOG.info("statistics: asked of %d queues, of which %d did not tell", queues, unknown)
+                LOG.info("statistics: polled %d queues, %d failed", queues, unknown)
             walk = step.walk
         return walk
 

@@ -1,1 +1,1 @@
-"""What is for the operator alone, on a listener of its own. It names every project, and asks nobody who they are."""
+"""The API for the operator alone, on a separate listener. It lists every project, and has no authentication."""

@@ -1,4 +1,4 @@
-"""The ASGI application of the admin listener: its one route, and what is answered to anything else."""
+"""The ASGI application of the admin listener: its one route, and the refusal of all other requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AdminApplication:
 
     async def _answer(self, call: Call) -> Answer:
         if call.path != PATH:
-            return error(404, "404 Not Found", f"There is {PATH} here, and nothing else.")
+            return error(404, "404 Not Found", f"The only path here is {PATH}.")
         if call.method != "GET":
             return error(405, "405 Method Not Allowed", None, (b"allow", b"GET"))
         return await inventory.page(self._node, inventory.Query.of(call.raw_query))

@@ -1,8 +1,8 @@
-"""``GET /v1/inventory``: what queues and topics there are, of all projects, page by page.
+"""``GET /v1/inventory``: the queues and topics of all projects, page by page.
 
 A topic is written ``~name``, so that ``queue`` sorts as the pages do; no project is null. A project is the bytes of
 ``X-Project-Id`` as UTF-8; a byte that is not UTF-8 is a lone surrogate (``\\udcff``). ``marker`` is a project and a
-queue with a ``/`` between them, percent-encoded: of any spelling, for the queue need not exist.
+queue with a ``/`` between them, percent-encoded: in any spelling, because the queue need not exist.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from partition.model.queue import NO_PROJECT, Kind, Queue, QueueKey
 
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1000
-# With what can be large, or is counted queue by queue.
+# With members that can be large, or are counted queue by queue.
 LARGEST_FULL_PAGE = 100
 _TOPIC = "~"
 _KNOWN = ("marker", "limit", "metadata", "detailed")
@@ -28,7 +28,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 class Query(NamedTuple):
-    """What a page is to show: from where, how much, and whether with metadata and with what queues hold."""
+    """The content of a page: its start and size, and whether it has metadata and the contents of queues."""
 
     after: QueueKey | None = None
     limit: int = DEFAULT_PAGE
@@ -38,11 +38,11 @@ class Query(NamedTuple):
     @staticmethod
     def of(raw: bytes) -> Query:
         """Read a query string. Raises BadInput naming the parameter at fault."""
-        # Bytes become characters one by one, as those of the header do: a marker need not be UTF-8.
+        # Each byte becomes one character, as in the header: a marker need not be UTF-8.
         given = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True, encoding="latin-1"))
         unknown = sorted(given.keys() - set(_KNOWN))
         if unknown:
-            raise bad_request(f"{unknown[0]}: there is no such parameter; there are {', '.join(_KNOWN)}.")
+            raise bad_request(f"{unknown[0]}: is not a parameter here; known are {', '.join(_KNOWN)}.")
         metadata, detailed = (_boolean(given, name) for name in ("metadata", "detailed"))
         most = LARGEST_FULL_PAGE if metadata or detailed else LARGEST_PAGE
         text = given.get("limit", "") or str(DEFAULT_PAGE)
@@ -76,7 +76,7 @@ async def page(node: Node, query: Query) -> Answer:
         "queues": [await _entry(node, key, queue, query) for key, queue in shown],
         "links": [{"rel": "next", "href": _link(query, shown[-1][0])}] if more else [],
     }
-    # Escaped, for lone surrogates have no other spelling.
+    # Escaped, because lone surrogates have no other spelling.
     return Answer(200, (JSON,), json.dumps(document).encode())
 
 

@@ -1,4 +1,4 @@
-"""What goes back to the client, as one value."""
+"""The answer to a client, as one value."""
 
 from __future__ import annotations
 

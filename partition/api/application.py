@@ -17,7 +17,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Application:
-    """Serves ``node``. ASGI 3 for HTTP; the lifespan is somebody else's (``serving.lifespan``)."""
+    """Serves ``node``. ASGI 3 for HTTP; ``serving.lifespan`` has the lifespan."""
 
     def __init__(self, node: Node) -> None:
         self._node = node

@@ -30,14 +30,14 @@ class NotFound(PartitionError):
 
 
 class Disconnected(PartitionError):
-    """The client went away before its request was complete. Nobody is there to be answered."""
+    """The client disconnected before its request was complete. No answer is possible."""
 
 
 class Call:
     """One request.
 
     ``path`` is decoded, ``query`` parsed on demand. ``key`` names the queue or topic in the path; ``item`` is the
-    message, claim or subscription in it. ``client`` is what identifies the client, None if it did not say.
+    message, claim or subscription in it. ``client`` identifies the client, None without a Client-ID.
     """
 
     __slots__ = ("_query", "_receive", "client", "dialect", "headers", "item", "key", "method", "path", "raw_query")
@@ -103,7 +103,7 @@ class Call:
         return int(value)
 
     def check(self, node: Node, dialect: Dialect | None, kind: Kind, queue: str | None, item: str) -> None:
-        """Run the checks of API section 1.2, in their order, and note what they find out. ``dialect`` is None for /.
+        """Run the checks of API section 1.2, in their order, and keep their results. ``dialect`` is None for /.
 
         Raises NotFound, NotAcceptable, BadInput.
         """

@@ -33,7 +33,7 @@ async def post(node: Node, call: Call) -> Answer:
 
 
 async def get_one(node: Node, call: Call) -> Answer:
-    """Show a claim and what is still under it."""
+    """Show a claim and its remaining messages."""
     assert call.dialect is not None
     claim = await node.storage.get_claim(call.key, call.item)
     messages = message_text.claimed(call.dialect, call.collection, claim.messages, claim.id)
@@ -45,7 +45,7 @@ async def get_one(node: Node, call: Call) -> Answer:
 
 
 async def patch(node: Node, call: Call) -> Answer:
-    """Renew a claim. The body is judged before the claim is looked for."""
+    """Renew a claim. The body is validated before the claim is looked up."""
     document = await call.document(_MAX_BODY)
     if call.dialect and call.dialect.enveloped:
         lease = claim_body.lease(document, node.limits.default_claim_ttl, node.limits.default_claim_grace)

@@ -1,4 +1,4 @@
-"""What differs between the versions of the API, as data (API section 7)."""
+"""The differences between the versions of the API, as data (API section 7)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Dialect:
     ``strict``       Client-ID and X-Project-Id are needed on every route
     ``lazy``         a post creates its queue, a missing queue looks empty rather than missing
     ``enveloped``    lists of messages travel in an object, messages have an id, empty lists are documents
-    ``attributes``   reserved metadata has effects and is shown with defaults; and what came with it in v2
-    ``located``      answers to GET say Content-Location
+    ``attributes``   reserved metadata has effects and is shown with defaults; and the other features of v2
+    ``located``      answers to GET have Content-Location
     """
 
     prefix: str

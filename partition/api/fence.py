@@ -1,4 +1,4 @@
-"""Closing a queue or topic to writes of earlier epochs (docs/partition.rst, Fences): for the proxy that is in front."""
+"""Closing a queue or topic to writes of earlier epochs (docs/partition.rst, Fences): for the proxy in front."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _SUBSCRIPTION = _SUBSCRIPTIONS + "/{subscriptions_id}"
 
 
 class _Relation(NamedTuple):
-    """``limit`` says which limit a variable of that name is; ``also`` names variables that are not in the template."""
+    """``limit`` is the limit for a variable of that name; ``also`` names variables that are not in the template."""
 
     name: str
     versions: tuple[str, ...]

@@ -19,17 +19,17 @@ def one(dialect: Dialect, queue_path: str, message: Message, claim_id: str | Non
 
 
 def shown(dialect: Dialect, queue_path: str, message: Message) -> str:
-    """A message as reads show it: v1 never tells that it is claimed."""
+    """A message as reads show it: v1 never shows that it is claimed."""
     return one(dialect, queue_path, message, message.claim_id if dialect.enveloped else None)
 
 
 def array(dialect: Dialect, queue_path: str, messages: Iterable[Message]) -> str:
-    """What reads show of several."""
+    """Several messages as reads show them."""
     return f"[{', '.join([shown(dialect, queue_path, message) for message in messages])}]"
 
 
 def claimed(dialect: Dialect, queue_path: str, messages: Iterable[Message], claim_id: str) -> str:
-    """What a claim shows of its messages, in every dialect."""
+    """The messages of a claim, in every dialect."""
     return f"[{', '.join([one(dialect, queue_path, message, claim_id) for message in messages])}]"
 
 

@@ -14,7 +14,7 @@ from partition.model.queue import Metadata, Queue
 from partition.validation import json_document, message_post
 from partition.validation.query import check_messages_page, link
 
-# How often a post is judged anew because the queue was changed while it was judged.
+# The most times that a post is validated, if the queue changes during the validation.
 _ATTEMPTS = 5
 
 _UNDELETABLE = {
@@ -25,7 +25,7 @@ _UNDELETABLE = {
 
 
 async def post(node: Node, call: Call) -> Answer:
-    """Post messages. v2 judges them by the attributes of their queue, and creates that first (API section 4.6)."""
+    """Post messages. v2 validates them by their queue's attributes, and creates the queue first (API section 4.6)."""
     client = call.required_client()
     if call.dialect and call.dialect.attributes:
         ids = await _post_by_attributes(node, call, client)
@@ -69,7 +69,7 @@ async def _post_by_attributes(node: Node, call: Call, client: bytes) -> list[str
                 body = await call.body(node.limits.max_messages_post_size)
             new = _read(node, call, body, queue.metadata)
         except BadInput:
-            # What it was judged by may be old.
+            # The attributes of the validation may be stale.
             fresh = await _known(node, call)
             if fresh.version == queue.version:
                 raise
@@ -82,7 +82,7 @@ async def _post_by_attributes(node: Node, call: Call, client: bytes) -> list[str
 
 
 async def _known(node: Node, call: Call) -> Queue:
-    """Return the queue as it is now, made if it is missing."""
+    """Return the present queue; create it if it is missing."""
     queue = await node.storage.get_queue(call.key)
     while queue is None:
         await node.storage.create_queue(call.key, {}, call.epoch)
@@ -119,7 +119,7 @@ async def _list(node: Node, call: Call) -> Answer:
     if not page:
         return written('{"messages": [], "links": []}') if dialect.enveloped else no_content(*call.location)
     if dialect.attributes and queue is not None and not attributes.delay(queue.metadata):
-        delayed = True  # API section 4.7: said in the link, though the client did not
+        delayed = True  # API section 4.7: the link has it, though the request did not
     parameters: dict[str, int | bool | str | None] = {
         "limit": limit,
         "echo": echo,

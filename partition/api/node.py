@@ -1,4 +1,4 @@
-"""What every handler works with: the store, the limits, and the few things beside them."""
+"""The context of every handler: the store, the limits, and a few other objects."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from partition.storage.interface import Storage
 
 @dataclass(frozen=True)
 class Node:
-    """One process of the server. ``secret`` signs URLs; None refuses to. ``clock`` is for signatures only.
+    """One process of the server. ``secret`` signs URLs; None refuses sharing. ``clock`` is for signatures only.
 
-    ``known`` remembers queues for posting. What it says may be old: a post names the version that it was judged by.
+    ``known`` caches queues for posting. An entry may be stale: a post names the version of its validation.
     """
 
     storage: Storage

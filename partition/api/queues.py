@@ -70,7 +70,7 @@ def _shown(node: Node, call: Call, queue: Queue | None) -> dict[str, Any]:
 
 
 def _filters(query: Query, kind: Kind) -> tuple[tuple[str, int | str], ...]:
-    """Every parameter that is not known otherwise is a filter by metadata (API section 4.2). Raises BadInput."""
+    """Return unknown parameters as filters by metadata (API section 4.2). Raises BadInput."""
     known = _PAGING | {"with_count"} if kind is Kind.QUEUE else _PAGING
     filters: list[tuple[str, int | str]] = []
     for name in query.names():
@@ -87,7 +87,7 @@ def _filters(query: Query, kind: Kind) -> tuple[tuple[str, int | str], ...]:
 
 
 async def put(node: Node, call: Call) -> Answer:
-    """Create the queue. Metadata of one that exists is judged and then left as it is; v1 ignores the body."""
+    """Create the queue. For an existing queue, metadata is validated and then ignored; v1 ignores the body."""
     given: dict[str, Any] = {}
     if call.dialect and call.dialect.enveloped:
         metadata.check_size(call.length, node.limits)
@@ -158,7 +158,7 @@ async def patch(node: Node, call: Call) -> Answer:
         except BadInput as error:
             raise metadata.as_body_fault(error) from None
         try:
-            # Two patches at the same time: the second is done again on what the first has left.
+            # Of two concurrent patches, the second is applied again to the result of the first.
             await node.storage.replace_metadata(call.key, changed, queue.version, call.epoch)
         except QueueChanged:
             continue

@@ -1,4 +1,4 @@
-"""From what went wrong to an answer: the one place that knows status codes of faults (API section 1.8)."""
+"""From a fault to an answer: the one place with status codes of faults (API section 1.8)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _log = logging.getLogger("partition.api")
 
 RETRY_AFTER = (b"retry-after", b"2")
 
-# Milliseconds between two lines of log about the same trouble, and how many different ones are remembered.
+# Milliseconds between two log lines about the same fault, and the number of different faults remembered.
 _SILENCE = 10_000
 _REMEMBERED = 100
 
 
 class Faults:
-    """Answers faults, and logs those of the store: each reason once in a while, however many requests it hits."""
+    """Answers faults, and logs those of the store: each cause at most once per interval, for any number of requests."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -54,11 +54,12 @@ class Faults:
         if isinstance(fault, NotAcceptable):
             return error(406, "406 Not Acceptable")
         if not isinstance(fault, PartitionError):
-            _log.error("a fault of our own in %s %s", call.method, call.path, exc_info=fault)
+            _log.error("internal error in %s %s", call.method, call.path, exc_info=fault)
         return error(
             503,
             "Service temporarily unavailable",
-            "The server failed; its log says how. What was asked for may have been done.",
+            "The server failed; its log has the cause. The request may have been processed; check before you repeat "
+            "it.",
             RETRY_AFTER,
         )
 
@@ -71,8 +72,8 @@ class Faults:
             return error(
                 409,
                 "Queue closed",
-                f"Queue {call.key.name} {where} was moved away from here, or was about to be, and takes no such writes "
-                "here any more. The request was not processed. Send it to the proxy.",
+                f"Queue {call.key.name} {where} was moved to another server, or was about to be, and refuses such "
+                "writes here. The request was not processed; send it to the proxy.",
                 (b"x-marconi-closed", b"%d" % fault.number),
             )
         if isinstance(fault, ClaimMissing):
@@ -83,17 +84,18 @@ class Faults:
             unique = "Subscriptions are unique by project + queue + subscriber URI."
             return error(409, "Resource conflict", f"Such subscription already exists. {unique}")
         self._log(str(fault))
-        done = " It may have been done nevertheless." if getattr(fault, "maybe_done", False) else ""
+        maybe_done = getattr(fault, "maybe_done", False)
+        outcome = "may have been processed; check before you repeat it" if maybe_done else "was not processed; retry it"
         return error(
             503,
             "Service temporarily unavailable",
-            f"The storage failed.{done} Please try again in a few seconds.",
+            f"The storage failed. The request {outcome}.",
             RETRY_AFTER,
         )
 
     def _log(self, what: str) -> None:
         now = self._clock()
-        # Not before either: a clock that was set back does not make it silent for longer.
+        # Negative times count as elapsed: a clock that was set back does not prolong the silence.
         if 0 <= now - self._logged.get(what, now - _SILENCE) < _SILENCE:
             return
         if len(self._logged) >= _REMEMBERED:

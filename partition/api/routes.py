@@ -1,4 +1,4 @@
-"""The one table of what is served, and finding the row for a path.
+"""The one table of routes, and the lookup of the row for a path.
 
 Matching is exact, as in late releases of the reference (API section 1.1); only home documents may lack their slash.
 """
@@ -21,7 +21,7 @@ _LATE = (V1_1, V2)
 
 
 class Row(NamedTuple):
-    """``path`` is what follows the version; the first {} in it is the queue or topic, the second an identifier."""
+    """``path`` is the rest after the version; the first {} in it is the queue or topic, the second an identifier."""
 
     method: str
     path: str
@@ -62,7 +62,7 @@ ROWS: tuple[Row, ...] = (
     Row("PATCH", "/queues/{}/subscriptions/{}", (V2,), subscriptions.patch),
     Row("DELETE", "/queues/{}/subscriptions/{}", (V2,), subscriptions.delete_one),
     Row("PUT", "/queues/{}/subscriptions/{}/confirm", (V2,), subscriptions.confirm),
-    # Ours alone: the proxy in front calls it, and forwards no client's call of it.
+    # Not in the reference: the proxy in front calls it, and forwards no client's call of it.
     Row("PUT", "/queues/{}/fence", DIALECTS, fence.put),
     Row("PUT", "/topics/{}/fence", (V2,), fence.put),
     Row("GET", "/topics", (V2,), queues.list_all),
@@ -72,7 +72,7 @@ ROWS: tuple[Row, ...] = (
     Row("DELETE", "/topics/{}", (V2,), queues.delete),
     Row("GET", "/topics/{}/stats", (V2,), stats.get),
     Row("POST", "/topics/{}/purge", (V2,), purge.post),
-    # The reference fails on the following ones (API section 4.12); here they are what they would be for a queue.
+    # The reference fails on the following ones (API section 4.12); here they behave as for a queue.
     Row("POST", "/topics/{}/messages", (V2,), messages.post),
     Row("GET", "/topics/{}/messages", (V2,), messages.get),
     Row("DELETE", "/topics/{}/messages", (V2,), messages.delete),
@@ -88,7 +88,7 @@ ROWS: tuple[Row, ...] = (
 
 
 class Route(NamedTuple):
-    """A known path: what handles each method. ``dialect`` is None for the version document."""
+    """A known path, with the handler of each method. ``dialect`` is None for the version document."""
 
     dialect: Dialect | None
     kind: Kind
@@ -100,14 +100,14 @@ class Route(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A route, and what the path names: the queue or topic, and the identifier below it."""
+    """A route, with the names in the path: the queue or topic, and the identifier below it."""
 
     route: Route
     queue: str | None
     item: str
 
 
-# What tells paths apart: how many segments, and those that are words.
+# Paths differ by their number of segments, and by the segments that are words.
 _Shape = tuple[int, str, str, str, str]
 
 
@@ -140,7 +140,7 @@ _TABLE = _table()
 
 
 def match(path: str) -> Match | None:
-    """Return what ``path``, decoded, leads to; None if nothing does."""
+    """Return the match of the decoded ``path``; None if there is none."""
     parts = path.split("/")
     if len(parts) < 2:
         return None

@@ -1,4 +1,4 @@
-"""What names no queue: the version document, home documents, liveness (API sections 1.10-1.12)."""
+"""Routes without a queue: the version document, home documents, liveness (API sections 1.10-1.12)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _HOME_HEADERS = ((b"content-type", b"application/json-home"), (b"cache-control",
 
 
 async def versions(node: Node, call: Call) -> Answer:
-    """The version document. Headers tell a proxy which store this is, and that it heeds fences."""
+    """The version document. For a proxy, headers identify the store and announce fences."""
     ours = ((b"x-marconi-store", node.storage.identity.encode()), (b"x-marconi-fences", b"epoch"))
     return Answer(300, (JSON, *ours), _VERSIONS)
 

@@ -17,7 +17,9 @@ async def post(node: Node, call: Call) -> Answer:
     asked = await call.document(_MAX_BODY)
     grant = signing.grant(asked, call.collection, call.project, node.clock() // MILLISECONDS)
     if node.secret is None:
-        raise bad_request("This server has no key to sign with: its operator has not set [signed_url] secret_key.")
+        raise bad_request(
+            "This server has no key to sign with: [signed_url] secret_key is not set. The request was not processed."
+        )
     return document(
         {
             "paths": list(grant.paths),

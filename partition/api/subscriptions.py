@@ -40,7 +40,7 @@ async def get(node: Node, call: Call) -> Answer:
 
 
 async def post(node: Node, call: Call) -> Answer:
-    """Subscribe. The queue is made first, whatever is then thought of the body."""
+    """Subscribe. The queue is created first, even if the body is refused after that."""
     asked = await call.optional_document(_MAX_BODY)
     await node.storage.create_queue(call.key, {}, call.epoch)
     subscription, created = await node.storage.subscribe(call.key, subscription_body.new(asked or {}, node.limits))
@@ -71,7 +71,7 @@ async def delete_one(node: Node, call: Call) -> Answer:
 
 
 async def confirm(node: Node, call: Call) -> Answer:
-    """Confirm it, or take that back."""
+    """Confirm it, or revoke the confirmation."""
     confirmed = subscription_body.confirmation(await call.optional_document(_MAX_BODY) or {})
     await node.storage.confirm_subscription(call.key, call.item, confirmed)
     return no_content(location(call.path))

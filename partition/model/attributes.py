@@ -1,4 +1,4 @@
-"""Reserved metadata (API section 4.1): which keys mean something, what is shown for them, and what they do."""
+"""Reserved metadata (API section 4.1): its keys, the values shown for them, and their effects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RETRY_POLICY = "_retry_policy"
 
 
 def defaults(limits: Limits, kind: Kind) -> dict[str, Any]:
-    """What v2 shows for attributes that are absent or falsy, in the order in which it shows them."""
+    """The values that v2 shows for absent or falsy attributes, in the order of v2."""
     shown: dict[str, Any] = {
         POST_SIZE: limits.max_messages_post_size,
         MESSAGE_TTL: limits.default_message_ttl,
@@ -39,7 +39,7 @@ def filled_in(metadata: Metadata, limits: Limits, kind: Kind) -> dict[str, Any]:
 
 
 def of_posting(metadata: Metadata) -> Metadata:
-    """What of it a post is judged by: a few integers, however large the rest is."""
+    """The part of metadata that a post is validated by: a few integers, however large the rest is."""
     return {name: metadata[name] for name in (POST_SIZE, MESSAGE_TTL, DELAY) if name in metadata}
 
 
@@ -51,8 +51,8 @@ def delay(metadata: Metadata) -> int:
 def dead_letters(metadata: Metadata) -> tuple[str, int, int | None] | None:
     """(queue name, claims allowed, new ttl or None) if over-claimed messages are to be moved (API section 6.9).
 
-    Neither value is checked when it is set. A queue that nobody could ever read from gets no messages; and where less
-    than one claim is allowed nothing could ever be claimed, so that means the same as 0.
+    Neither value is checked when it is set. A queue with an unaddressable name gets no messages. If
+    less than one claim is allowed, no message could ever be claimed, so the value means the same as 0.
     """
     queue, count = metadata.get(DEAD_LETTER_QUEUE), metadata.get(MAX_CLAIM_COUNT)
     if not isinstance(queue, str) or not well_named(queue) or not count or count < 1:

@@ -9,7 +9,7 @@ from partition.model.message import Message
 
 
 class Lease(NamedTuple):
-    """What a claim or its renewal grants: ``ttl`` seconds, and ``grace`` seconds of life more for its messages."""
+    """The grant of a claim or its renewal: ``ttl`` seconds, and ``grace`` seconds of life more for its messages."""
 
     ttl: int
     grace: int

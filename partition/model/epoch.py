@@ -1,11 +1,11 @@
-"""Epochs: how recent the reading of the catalog is by which a proxy forwards a write."""
+"""Epochs: the age of the proxy's catalog read behind a forwarded write."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-# Lives of one queue whose marks are kept: only the last one can still be written to, but an old mover may come late.
+# The lives of one name with kept marks: only the last one takes writes, but an old mover may close late.
 LIVES = 8
 LARGEST = 2**63 - 1
 
@@ -13,7 +13,7 @@ _SPELLED = re.compile(rb"([A-Za-z0-9_-]{0,64})/([0-9]{1,19})")
 
 
 class Epoch(NamedTuple):
-    """``number`` grows with every change of where a queue lives; ``life`` is the token of one queue from its creation
+    """``number`` grows with every change of a queue's location; ``life`` is the token of one queue from its creation
     to its deletion, in which numbers are comparable ("" for one without a token)."""
 
     life: str

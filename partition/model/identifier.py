@@ -1,4 +1,4 @@
-"""Identifiers of messages, claims and subscriptions (API section 6.1): 24 hex digits that tell a client nothing.
+"""Identifiers of messages, claims and subscriptions (API section 6.1): 24 hex digits without meaning for a client.
 
 The first eleven digits are drawn once for each store, so that no two partitions ever give out the same identifier. The
 others hide a number that the store counts up: multiplied by a secret odd number modulo 2**52, which is a permutation.
@@ -18,7 +18,7 @@ MULTIPLIERS = 1 << _NUMBER_BITS
 
 
 def well_formed(identifier: str) -> bool:
-    """Whether some store could have given it out."""
+    """Whether some store could have issued it."""
     return _DIGITS.fullmatch(identifier) is not None
 
 
@@ -36,7 +36,7 @@ class Identifiers:
 
     @property
     def tag(self) -> str:
-        """What all of them begin with: it names the store, for no other one draws the same."""
+        """The common beginning of all of them, which identifies the store: no other store draws the same."""
         return self._prefix
 
     def identifier(self, number: int) -> str:
@@ -44,7 +44,7 @@ class Identifiers:
         return f"{self._prefix}{number * self._multiplier & _MASK:013x}"
 
     def number(self, identifier: str) -> int | None:
-        """What ``identifier`` stands for; None if this store cannot have given it out."""
+        """The number behind ``identifier``; None if this store cannot have issued it."""
         if not well_formed(identifier) or not identifier.startswith(self._prefix):
             return None
         return int(identifier[_TAG_DIGITS:], 16) * self._inverse & _MASK

@@ -17,7 +17,7 @@ LONGEST = 200_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a request may ask for, and what it gets when it does not say. Sizes in bytes, times in seconds."""
+    """The limits and the defaults of requests. Sizes in bytes, times in seconds."""
 
     max_queues_per_page: int = 20
     max_messages_per_page: int = 20

@@ -10,7 +10,7 @@ from partition.model.limits import DEFAULT_PAGE
 
 
 class NewMessage(NamedTuple):
-    """What a producer posts. Times in seconds."""
+    """A message as posted. Times in seconds."""
 
     ttl: int
     body: str
@@ -31,9 +31,9 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MessageQuery:
-    """A page of a list: what comes after ``marker`` (None: from the start), oldest first.
+    """A page of a list: the messages after ``marker`` (None: from the start), oldest first.
 
-    ``hidden_from`` is the client whose own messages are left out. Delayed messages are left out only if the queue has a
+    The own messages of client ``hidden_from`` are left out. Delayed messages are left out only if the queue has a
     default delay (API section 4.7), and not even then with ``include_delayed``.
     """
 
@@ -45,7 +45,7 @@ class MessageQuery:
 
 
 class Deletion(Enum):
-    """What became of a request to delete one message (API section 2.12)."""
+    """The result of a request to delete one message (API section 2.12)."""
 
     DONE = "there is no such message any more"
     CLAIMED = "it is claimed, and not by the claim that was named"

@@ -1,4 +1,4 @@
-"""Queues and topics: what names one, and what is known about one."""
+"""Queues and topics: their names and their attributes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-# v1 without X-Project-Id. No project can be called so: an empty header is refused (API section 1.2).
+# v1 without X-Project-Id. No project has this name: an empty header is refused (API section 1.2).
 NO_PROJECT = ""
 
 Metadata = Mapping[str, Any]
@@ -21,19 +21,19 @@ _UNREACHABLE = frozenset({".", ".."})
 
 
 def well_named(name: str) -> bool:
-    """Whether a queue or topic can be called so (API section 1.4)."""
+    """Whether a queue or topic can have this name (API section 1.4)."""
     return _NAME.fullmatch(name) is not None and name not in _UNREACHABLE
 
 
 class Kind(IntEnum):
-    """Two namespaces that know nothing of each other (API section 4.12). The numbers are stored."""
+    """Two independent namespaces (API section 4.12). The numbers are stored."""
 
     QUEUE = 0
     TOPIC = 1
 
 
 class QueueKey(NamedTuple):
-    """What names a queue (API section 1.3). ``project`` is NO_PROJECT or the header's text."""
+    """The key of a queue (API section 1.3). ``project`` is NO_PROJECT or the header's text."""
 
     project: str
     name: str
@@ -41,7 +41,7 @@ class QueueKey(NamedTuple):
 
 
 def place(key: QueueKey) -> tuple[str, Kind, str]:
-    """What inventories are sorted by."""
+    """The sort key of inventories."""
     return key.project, key.kind, key.name
 
 
@@ -51,7 +51,7 @@ def lower_bound(after: QueueKey | None, kind: Kind) -> tuple[str, str]:
         return "", ""
     if after.kind is kind:
         return after.project, after.name
-    # Queues come before topics: of the project's queues there is none left, and of its topics there are all.
+    # Queues come before topics: none of the project's queues is left, and all of its topics are.
     return after.project, _AFTER_NAMES if kind is Kind.QUEUE else ""
 
 
@@ -59,7 +59,7 @@ def lower_bound(after: QueueKey | None, kind: Kind) -> tuple[str, str]:
 class Queue:
     """A queue as it was at one moment.
 
-    ``version`` is opaque, and different whenever the metadata was changed or the queue was deleted and made again.
+    ``version`` is opaque, and different whenever the metadata was changed or the queue was deleted and created again.
     """
 
     name: str

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class NewSubscription:
-    """What a client asks for. ``ttl`` in seconds."""
+    """A requested subscription. ``ttl`` in seconds."""
 
     subscriber: str
     ttl: int
@@ -18,7 +18,7 @@ class NewSubscription:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionChange:
-    """What a client wants changed; None leaves a part as it is."""
+    """A requested change; None leaves a part as it is."""
 
     subscriber: str | None = None
     ttl: int | None = None

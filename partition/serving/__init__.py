@@ -1,1 +1,1 @@
-"""Running the server: options, sockets, processes, and the command line. The only package that knows all others."""
+"""Running the server: options, sockets, processes, and the command line. The only package that imports all others."""

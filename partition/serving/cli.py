@@ -30,7 +30,7 @@ _STORAGE_HELP = (
 
 
 class Exit(IntEnum):
-    """What the program's exit codes mean."""
+    """The exit codes of the program."""
 
     DONE = 0
     FAILED = 1
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     check = _command(
         commands,
         "check",
-        "verify a store: damage, and counts that do not add up; slow",
+        "verify a store: damage and inconsistent counts; slow",
         """
   marconi-partition check --storage sqlite:////var/lib/marconi-partition/messages.db
 """,
@@ -90,14 +90,14 @@ def _parser() -> argparse.ArgumentParser:
     reopen = _command(
         commands,
         "reopen",
-        "take posts again where a proxy has closed queues to earlier epochs: for when the proxy's catalog was restored "
-        "from a backup, or the proxy is gone",
+        "accept posts again for queues that a proxy has closed to earlier epochs: after a restore of the proxy's "
+        "catalog from a backup, or after the removal of the proxy",
         """
   marconi-partition reopen --storage sqlite:////var/lib/marconi-partition/messages.db
 """,
     )
     for command in (serve, check, reopen):
-        command.add_argument("--config-file", metavar="FILE", help=f"options; default: {DEFAULT_FILE} if there is one")
+        command.add_argument("--config-file", metavar="FILE", help=f"options; default: {DEFAULT_FILE} if it exists")
         command.add_argument("--storage", metavar="URI", help=_STORAGE_HELP)
     return parser
 
@@ -121,7 +121,7 @@ def _load(given: argparse.Namespace, **overrides: object) -> cfg.ConfigOpts:
 
 def _serve(given: argparse.Namespace) -> int:
     conf = _load(given, server__bind=given.bind, server__admin_bind=given.admin_bind, server__workers=given.workers)
-    # gunicorn and uvicorn are not needed for anything else.
+    # Only this command needs gunicorn and uvicorn.
     from partition.serving.server import serve
 
     serve(conf)
@@ -142,12 +142,12 @@ def _check(given: argparse.Namespace) -> int:
 def _reopen(given: argparse.Namespace) -> int:
     uri = _load(given).storage.uri
     count = asyncio.run(_with_store(uri, lambda storage: storage.reopen()))
-    sys.stdout.write(f"{redacted(uri)}: {count} queues were closed to earlier epochs, and none is any more\n")
+    sys.stdout.write(f"{redacted(uri)}: reopened {count} queues that were closed to earlier epochs\n")
     return Exit.DONE
 
 
 async def _with_store(uri: str, work: Callable[[Storage], Awaitable[T]]) -> T:
-    # Opening would prepare a new store, and a mistyped path would be in order.
+    # Opening would create a new store, and report a mistyped path as correct.
     if not await driver_of(uri).exists(uri):
         raise StartError(f"[storage] uri: there is nothing at {redacted(uri)}")
     storage = await open_storage(uri)

@@ -1,7 +1,7 @@
-"""Why the server did not start."""
+"""The reason for a failed start."""
 
 from __future__ import annotations
 
 
 class StartError(Exception):
-    """The operator can mend it: the message says what is wrong. Never holds a password."""
+    """A fault that the operator can fix, with a message that names it and never contains a password."""

@@ -23,7 +23,7 @@ _PAUSE = 1.0
 _CLOSED = error(
     503,
     "Service temporarily unavailable",
-    "The storage cannot be opened. Please try again in a few seconds.",
+    "The storage cannot be opened. The request was not processed; retry in a few seconds.",
     RETRY_AFTER,
 )
 
@@ -33,10 +33,10 @@ OpenNode = Callable[[], Awaitable[Node]]
 class Worker:
     """An ASGI application with a lifespan, around ``Application``. ``sweep_interval`` in seconds.
 
-    ``admin_port`` is that of the listener whose calls are the operator's; None if there is none.
+    ``admin_port`` is the port of the operator's listener; None if there is none.
 
-    If the store cannot be opened right now, everything is answered 503 until it can: a worker that ended because of it
-    would take the whole server down, since its master has no use for workers that do not start.
+    While the store cannot be opened, every request is answered 503: if the worker ended instead, the master would stop
+    the whole server, because it treats workers that do not start as fatal.
     """
 
     def __init__(self, open_node: OpenNode, sweep_interval: float, admin_port: int | None = None) -> None:
@@ -76,7 +76,7 @@ class Worker:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         while not working.done():
-            # More than once, for a call of pymongo that is just then answered returns its answer, and all goes on.
+            # More than once: a call of pymongo that gets its answer at that moment returns it, and the task continues.
             working.cancel()
             await asyncio.wait({working}, timeout=_PAUSE)
         with contextlib.suppress(asyncio.CancelledError):
@@ -110,7 +110,7 @@ async def sweep_for_ever(storage: Storage, interval: float) -> None:
             failed = False
         except StorageError as error:
             if not failed:
-                _log.error("the sweep stopped, and goes on when it can: %s", error)
+                _log.error("the sweep stopped, and will be retried: %s", error)
             failed, more = True, False
-        # Even then others get the store in between.
+        # Even then other callers get the store in between.
         await asyncio.sleep(interval / 20 if more else interval)

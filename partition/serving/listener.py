@@ -10,7 +10,7 @@ BACKLOG = 2048
 
 
 def bind(host: str, port: int, option: str = "bind") -> socket.socket:
-    """Return a socket that listens; port 0 becomes a free port. ``option`` is where the address is from. Raises
+    """Return a socket that listens; port 0 becomes a free port. ``option`` names the source of the address. Raises
     StartError."""
     try:
         family, kind, proto, _, target = socket.getaddrinfo(
@@ -20,7 +20,7 @@ def bind(host: str, port: int, option: str = "bind") -> socket.socket:
     except OSError as error:
         raise StartError(f"[server] {option}: {host!r} is no address of this machine ({error.strerror})") from error
     try:
-        # Else a restart fails while connections of the process before are in TIME_WAIT.
+        # Without it a restart fails while connections of the previous process are in TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(target)
         listener.listen(BACKLOG)
@@ -31,6 +31,6 @@ def bind(host: str, port: int, option: str = "bind") -> socket.socket:
 
 
 def url(listener: socket.socket) -> str:
-    """Where ``listener`` really listens."""
+    """The actual address of ``listener``."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,6 +1,6 @@
-"""Every option: its name, type, default, bounds, and what an operator must know to change it.
+"""Every option: its name, type, default, bounds, and the knowledge that an operator needs to change it.
 
-Limits have their upstream names, also the older ones (API section 1.7), so that a zaqar.conf says the same here.
+Limits have their upstream names, also the older ones (API section 1.7), so that a zaqar.conf means the same here.
 """
 
 from __future__ import annotations
@@ -50,18 +50,19 @@ _STORAGE = (
         "uri",
         secret=True,
         sample_default="sqlite:////var/lib/marconi-partition/messages.db",
-        help="Where messages are kept. The scheme names the driver: sqlite:////absolute/path is a file that the "
-        "processes of one machine share; mongodb://HOST:PORT[,HOST:PORT]/DATABASE[?options] is a database of its own "
-        "in a replica set, which any number of machines share. Must be set. It may hold a password, so it is never "
-        "logged whole; in this file a $ is written $$.",
+        help="Where messages are stored. The scheme names the driver: sqlite:////absolute/path is a file that the "
+        "processes of one machine share; mongodb://HOST:PORT[,HOST:PORT]/DATABASE[?options] is a separate database in "
+        "a replica set, which any number of machines share. Must be set. The URI may contain a password, so it is "
+        "never logged whole; in this file a $ is written $$.",
     ),
     cfg.FloatOpt(
         "sweep_interval",
         default=1.0,
         min=0.05,
         max=3600.0,
-        help="Seconds between two rounds in which each worker removes a bounded part of what has expired or was "
-        "deleted with its queue. No answer depends on it; longer, the store stays larger and stats count more.",
+        help="Seconds between two rounds in which each worker removes a bounded number of expired entries and of "
+        "entries of deleted queues. No answer depends on it; if it is long, the store stays larger and stats count "
+        "more.",
     ),
 )
 
@@ -70,39 +71,40 @@ _SERVER = (
         "bind",
         type=AddressType(),
         default="127.0.0.1:8888",
-        help="HOST:PORT of the API; [IPV6]:PORT for IPv6, port 0 for any free one. Whoever reaches it is believed to "
-        "be the project it names, so the default is reachable from this machine only.",
+        help="HOST:PORT of the API; [IPV6]:PORT for IPv6, port 0 for any free one. The project that a client names is "
+        "trusted, so the default is reachable from this machine only.",
     ),
     cfg.Opt(
         "admin_bind",
         type=AddressType(),
         help="HOST:PORT of a second listener, for the operator alone: GET /v1/inventory there shows all projects and "
-        "queues. Off unless it is set. Nobody is asked who they are, so it must be out of reach of tenants: 127.0.0.1, "
-        "or a network of operators. Its port must be another one than that of bind.",
+        "queues. Off unless it is set. This listener has no authentication, so it must be out of reach of tenants: "
+        "127.0.0.1, or a network of operators. Its port must differ from that of bind.",
     ),
     cfg.IntOpt(
         "workers",
         default=1,
         min=1,
         max=256,
-        help="Worker processes. Each uses one core for HTTP and JSON. With SQLite all write to one file in turns, "
-        "so beyond a few more of them add little.",
+        help="Worker processes. Each uses one core for HTTP and JSON. With SQLite all of them share one write lock, "
+        "so more than a few add little.",
     ),
     cfg.IntOpt(
         "keepalive",
         default=75,
         min=1,
         max=3600,
-        help="Seconds that a client's connection may stay idle between two requests before it is closed. Shorter than "
-        "what clients or a proxy in front keep theirs, some of their requests meet a closed connection.",
+        help="Seconds that a client's connection may stay idle between two requests before it is closed. If it is "
+        "shorter than the idle time of clients or of a proxy in front, some of their requests meet a closed "
+        "connection.",
     ),
     cfg.FloatOpt(
         "request_timeout",
         default=60.0,
         min=0.1,
         max=3600.0,
-        help="Seconds in which a request must have arrived whole, and in which a client must read on. A slower "
-        "connection is closed; otherwise a few slow clients would hold all the connections there may be.",
+        help="Seconds in which a request must have arrived completely, and in which a client must continue to read. A "
+        "slower connection is closed; otherwise a few slow clients would use up all connections.",
     ),
     cfg.IntOpt(
         "max_head",
@@ -110,15 +112,15 @@ _SERVER = (
         min=1024,
         max=16777216,
         help="Bytes of the largest request line and headers together; more is answered 400 and the connection closed. "
-        "It bounds the memory a client can take before its request is looked at. Bulk calls carry their ids in the "
-        "request line, so do not go below 8192.",
+        "This bounds the memory that a client can take before its request is parsed. Bulk calls carry their ids in "
+        "the request line, so do not go below 8192.",
     ),
     cfg.IntOpt(
         "graceful_timeout",
         default=30,
         min=1,
         max=3600,
-        help="Seconds that requests under way get to finish when the server is stopped.",
+        help="Seconds that requests in flight get to finish when the server is stopped.",
     ),
 )
 
@@ -126,8 +128,8 @@ _SIGNED_URL = (
     cfg.StrOpt(
         "secret_key",
         secret=True,
-        help="The key that signs shared URLs; the same on every server that is to accept them. Unset, nothing can be "
-        "shared, and requests with a signature are answered 404.",
+        help="The key that signs shared URLs; the same on every server that is to accept them. If unset, no URL can "
+        "be shared, and requests with a signature are answered 404.",
     ),
 )
 
@@ -169,8 +171,8 @@ _TRANSPORT = (
     ),
     _limit(
         "max_messages_post_size",
-        "Bytes of the largest body that posts messages; a larger one is answered 400. It is held in memory while its "
-        "request lasts. Many small messages in one body make an answer with a Location of hundreds of kilobytes.",
+        "Bytes of the largest body that posts messages; a larger one is answered 400. The body is held in memory "
+        "during its request. The answer to many small messages in one body has a Location of hundreds of kilobytes.",
         "message_size_uplimit",
         "max_message_size",
     ),
@@ -179,29 +181,31 @@ _TRANSPORT = (
     _limit("max_claim_ttl", "Seconds of the longest claim.", "claim_ttl_max", least=60),
     _limit("max_claim_grace", "Seconds of the longest grace of a claim.", "claim_grace_max", least=60),
     _limit(
-        "default_message_ttl", "Seconds that a message lives if neither it nor its queue says (v1.1, v2).", least=60
+        "default_message_ttl",
+        "Seconds that a message lives if neither the message nor its queue sets a TTL (v1.1, v2).",
+        least=60,
     ),
     _limit("default_message_delay", "Seconds of delay that v2 shows for a queue without a delay of its own.", least=0),
-    _limit("default_claim_ttl", "Seconds that a claim lasts if it does not say (v1.1, v2).", least=60),
-    _limit("default_claim_grace", "Seconds of grace of a claim that does not say (v1.1, v2).", least=60),
-    _limit("default_subscription_ttl", "Seconds that a subscription lasts if it does not say.", least=60),
+    _limit("default_claim_ttl", "Seconds that a claim lasts if it sets no TTL (v1.1, v2).", least=60),
+    _limit("default_claim_grace", "Seconds of grace of a claim that sets none (v1.1, v2).", least=60),
+    _limit("default_subscription_ttl", "Seconds that a subscription lasts if it sets no TTL.", least=60),
     cfg.ListOpt(
         "subscriber_types",
         default=[],
-        help="Schemes of subscribers that are accepted, such as http,https; others are refused with 400. "
-        "None, because this server keeps and shows subscriptions but does not deliver to subscribers yet: allow "
-        "schemes only if something else delivers.",
+        help="Schemes of subscribers that are accepted, such as http,https; others are refused with 400. The default "
+        "is none, because this server stores and shows subscriptions but does not deliver to subscribers yet: allow "
+        "schemes only if another service delivers.",
     ),
     cfg.BoolOpt(
         "message_delete_with_claim_id",
         default=_LIMITS.message_delete_with_claim_id,
-        help="Whether deleting messages by ids must name, in claim_ids, the claims that they are under (v1.1, v2).",
+        help="Whether deleting messages by ids must name, in claim_ids, the claims on them (v1.1, v2).",
     ),
     cfg.StrOpt(
         "client_id_uuid_safe",
         default=_LIMITS.client_id_uuid_safe,
         choices=[("strict", "Client-ID must be a UUID."), ("off", "Client-ID may be any text of allowed length.")],
-        help="What a Client-ID may be.",
+        help="The permitted form of a Client-ID.",
     ),
     _limit("min_length_client_id", "The shortest Client-ID with client_id_uuid_safe = off."),
     _limit("max_length_client_id", "The longest Client-ID with client_id_uuid_safe = off."),
@@ -212,7 +216,7 @@ _LOG = (
         "level",
         default="info",
         choices=["debug", "info", "warning", "error"],
-        help="What is logged to standard error. Requests are not logged at any level.",
+        help="The least severe messages that are logged, to standard error. Requests are not logged at any level.",
     ),
 )
 

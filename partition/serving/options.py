@@ -65,7 +65,7 @@ def _check_storage(conf: cfg.ConfigOpts) -> None:
 
 
 def limits(conf: cfg.ConfigOpts) -> Limits:
-    """Return the options of [transport] as the value that the server works with."""
+    """Return the options of [transport] as the server's Limits."""
     values = {field.name: conf.transport[field.name] for field in fields(Limits)}
     return Limits(**values | {"subscriber_types": tuple(conf.transport.subscriber_types)})
 

@@ -1,8 +1,7 @@
 """The server's side of HTTP/1.1: uvicorn's httptools protocol, which has no bounds of its own for slow or large peers.
 
-What it adds: a request is complete, and an answer taken, within a time; a head is bounded; trailers are nobody's
-headers; what cannot be read is refused in the API's own shape (API section 1.8). What a request means is none of its
-business.
+This module adds timeouts for complete requests and for reading answers, and a limit for heads. It ignores trailers, and
+refuses unparsable requests in the API's own format (API section 1.8). It does not interpret requests.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from uvicorn.server import ServerState
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """``seconds`` for a whole request to arrive, and for a client to read on; ``max_head`` bytes of the largest request
-    line and headers together."""
+    """``seconds`` for a complete request to arrive, and for a client to continue reading; ``max_head`` bytes of the
+    largest request line and headers together."""
 
     seconds: float
     max_head: int
@@ -31,7 +30,7 @@ class _HeadTooLarge(Exception):
 
 
 class PartitionProtocol(HttpToolsProtocol):
-    """One client connection. It is closed when the client is too slow: no answer fits a request that is not there."""
+    """One client connection. It is closed when the client is too slow, because an incomplete request has no answer."""
 
     def __init__(
         self,
@@ -74,9 +73,9 @@ class PartitionProtocol(HttpToolsProtocol):
                 self.send_400_response(f"The request line and headers are larger than {self._bounds.max_head} bytes.")
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no request, and close the connection: nobody knows where the next one would begin."""
+        """Answer an unparsable request, and close the connection: the start of the next request is unknown."""
         if self.cycle is not None and not self.cycle.response_complete:
-            # It would be taken for the answer to the request before, which may well be done.
+            # The client would take it for the answer to the previous request, which may have been processed.
             self.transport.close()
             return
         body = json.dumps({"title": "Bad request", "description": msg}).encode()
@@ -98,8 +97,8 @@ class PartitionProtocol(HttpToolsProtocol):
             self._since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # A trailer, taken for a header as uvicorn would, could say whose request this is after whoever stands in front
-        # has looked (RFC 9110 section 6.5.1: a recipient may ignore trailers).
+        # uvicorn would treat a trailer as a header: it could set the project after a service in front has checked the
+        # headers (RFC 9110 section 6.5.1: a recipient may ignore trailers).
         if self._in_head:
             super().on_header(name, value)
 

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 FORMAT = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
 
-# What gunicorn waits beyond graceful_timeout before it kills: a worker needs it to let go of the store.
+# Seconds beyond graceful_timeout before gunicorn kills a worker, which needs them to close the store.
 _CLOSING_TIME = 5
 
 
@@ -59,7 +59,7 @@ class Listener(BaseApplication):
             "logger_class": Logger,
             # The heartbeat is a file that each worker touches; on a disk it stalls whenever the disk does.
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108
-            # One more way in that nobody asked for. Releases before 25 have none.
+            # An additional control socket, which is not wanted here. Releases before 25 have none.
             "control_socket_disable": True,
         }
         for name, value in settings.items():
@@ -72,12 +72,12 @@ class Listener(BaseApplication):
 
     @property
     def bounds(self) -> Bounds:
-        """What a connection may take."""
+        """The bounds of a connection."""
         return Bounds(self._conf.server.request_timeout, self._conf.server.max_head)
 
     def load(self) -> Worker:
         """Return the application. Called in each worker, after fork."""
-        # The thread that writes waits for this long for the interpreter, while requests are being parsed.
+        # The writing thread waits for the interpreter for this long while requests are being parsed.
         sys.setswitchinterval(0.0005)
         return Worker(lambda: open_node(self._conf), self._conf.storage.sweep_interval, self._admin_port)
 
@@ -86,10 +86,10 @@ async def open_node(conf: cfg.ConfigOpts) -> Node:
     """Open the store, which ``serve`` has prepared, and put a node together. Raises StorageError."""
     uri = conf.storage.uri
     if not await driver_of(uri).exists(uri):
-        # Opening it would prepare a new one, beside workers that wait for the old one to be put back.
-        raise StorageUnavailable(f"storage {redacted(uri)}: there is nothing any more")
+        # Opening it would create a new store, while workers wait for the old one to be restored.
+        raise StorageUnavailable(f"storage {redacted(uri)}: there is no store any more")
     storage = await open_storage(uri)
-    # An empty key is none: everybody could sign with it.
+    # An empty key counts as unset, because every client could sign with it.
     return Node(storage, options.limits(conf), conf.signed_url.secret_key or None)
 
 
@@ -103,17 +103,17 @@ def serve(conf: cfg.ConfigOpts) -> None:
     _log.info(
         "listening on %s, workers: %d, storage: %s", url(listener), conf.server.workers, redacted(conf.storage.uri)
     )
-    _log.warning("X-Project-Id is believed as sent, whoever sends it")
+    _log.warning("X-Project-Id is trusted as sent by any client")
     admin_port = None
     if conf.server.admin_bind is not None:
         host, port = conf.server.admin_bind
         admin = bind(host, port, "admin_bind")
         admin_port = admin.getsockname()[1]
         if admin_port == listener.getsockname()[1]:
-            # It is by the port that a call is known to be the operator's.
+            # The port identifies calls of the operator.
             raise StartError("[server] admin_bind: must have another port than [server] bind")
         listeners.append(admin)
-        _log.warning("all projects and queues are shown to whoever reaches %s", url(admin))
+        _log.warning("all projects and queues are shown to every client of %s", url(admin))
     # gunicorn owns the descriptors from here on.
     targets = [f"fd://{each.detach()}" for each in listeners]
     end_newborns_by_signals()
@@ -121,14 +121,14 @@ def serve(conf: cfg.ConfigOpts) -> None:
 
 
 async def _try(uri: str) -> None:
-    """Open the store once and close it again, so that a wrong one stops the start and not every worker.
+    """Open the store once and close it again, so that a wrong store fails the start instead of every worker.
 
-    One that can only be read does not: it may have room again, or be unlocked, in a moment. Raises StorageError.
+    A store that is only readable does not: it may soon have space again, or be unlocked. Raises StorageError.
     """
     storage = await open_storage(uri)
     try:
         await storage.ping()
     except StorageUnavailable as error:
-        _log.error("nothing can be written, and as long as that lasts it is answered 503: %s", error)
+        _log.error("the storage cannot be written; writes are answered 503 until it can: %s", error)
     finally:
         await storage.close()

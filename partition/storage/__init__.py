@@ -1,1 +1,1 @@
-"""Where queues are kept: one interface, found by the scheme of a URI, and the drivers behind it."""
+"""The stores of queues: one interface, selected by the scheme of a URI, and the drivers behind it."""

@@ -1,8 +1,8 @@
-"""What a partition needs of a store. Semantics are those of API section 6; every driver passes one contract suite.
+"""The interface of a store. Semantics are those of API section 6; every driver passes one contract suite.
 
-Each method is one atomic step unless it says otherwise, and everything it did is on disk, or on a majority, when it
-returns. All may raise StorageUnavailable. Expired messages, claims and subscriptions are not there, whether or not they
-were swept.
+Each method is one atomic step unless its docstring states otherwise, and its effects are on disk, or on a majority,
+when it returns. All may raise StorageUnavailable. Expired messages, claims and subscriptions are invisible, whether or
+not they were swept.
 
 A driver is a class found by the entry point group ``marconi_partition.storage`` under the scheme of its URIs.
 """
@@ -30,29 +30,31 @@ class Storage(ABC):
 
     @classmethod
     async def exists(cls, uri: str) -> bool:
-        """Tell if there is something at ``uri`` to open. A driver that cannot tell says yes. Raises BadStorageURI."""
+        """Return whether a store exists at ``uri``. A driver that cannot find out returns True. Raises
+        BadStorageURI."""
         return True
 
     @property
     @abstractmethod
     def identity(self) -> str:
-        """What the store drew when it was made: the same for all that have it open, and for a copy of it."""
+        """The random identity that the store got when it was created: the same for all users of it, and for a copy."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish what was begun and let go of everything. Idempotent."""
+        """Finish calls in flight and release all resources. Idempotent."""
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return if the store can be written."""
+        """Return whether the store can be written."""
 
     @abstractmethod
     async def check(self) -> list[str]:
-        """Return what is wrong with the store, a sentence each; for operators, and slow. Raises WrongStore."""
+        """Return the faults of the store, a sentence each; for operators, and slow. Raises WrongStore."""
 
     @abstractmethod
     async def sweep(self) -> bool:
-        """Remove a bounded part of what has expired, or was deleted with its queue; tell if there may be more."""
+        """Remove a bounded number of entries that have expired, or were deleted with their queue; return whether there
+        may be more."""
 
     # Queues and topics
 
@@ -61,7 +63,7 @@ class Storage(ABC):
 
     @abstractmethod
     async def create_queue(self, key: QueueKey, metadata: Metadata, epoch: Epoch | None = None) -> bool:
-        """Return whether there was none; if there was, nothing is changed. Raises QueueClosed."""
+        """Return whether the queue is new; an existing one is not changed. Raises QueueClosed."""
 
     @abstractmethod
     async def replace_metadata(
@@ -82,10 +84,10 @@ class Storage(ABC):
 
     @abstractmethod
     async def inventory(self, after: QueueKey | None, limit: int) -> list[tuple[QueueKey, Queue]]:
-        """What there is after ``after``: by project, in it queues before topics, each by name, in the order of bytes.
+        """The queues after ``after``: by project, in it queues before topics, each by name, in the order of bytes.
 
-        A range of an index: the cost does not depend on where a page begins. Those that only dead letters brought about
-        are left out, as everywhere.
+        A range of an index: the cost does not depend on where a page begins. Queues that only dead letters created are
+        left out, as everywhere.
         """
 
     @abstractmethod
@@ -98,9 +100,9 @@ class Storage(ABC):
     async def fence(self, key: QueueKey, epoch: Epoch) -> None:
         """Close the queue, which need not exist, to writes of this life with an epoch below ``epoch.number``.
 
-        When it returns, no such post can be stored any more, also none that had begun. The mark only grows, and stays
+        When it returns, no such post can be stored any more, not even one in flight. The mark only grows, and stays
         when the queue is deleted. Besides, the queue is *shut*: posts without an epoch are refused as well, until one
-        with an epoch is let in, or the queue is deleted. Marks of the last LIVES lives are kept.
+        with an epoch is accepted, or the queue is deleted. Marks of the last LIVES lives are kept.
 
         ``post``, ``create_queue`` and ``replace_metadata`` raise QueueClosed by these marks, each in the step in which
         it would write; the latter two never without an epoch.
@@ -108,7 +110,7 @@ class Storage(ABC):
 
     @abstractmethod
     async def reopen(self) -> int:
-        """Remove the marks of all queues; return how many queues had some. What was refused is then let in."""
+        """Remove the marks of all queues; return how many queues had some. Refused writes are then accepted."""
 
     # Messages
 
@@ -123,13 +125,13 @@ class Storage(ABC):
     ) -> list[str]:
         """Return the identifiers, in the order of ``messages``, of which there is at least one.
 
-        No message becomes visible behind a marker that was handed out. Raises QueueClosed; QueueMissing; QueueChanged
-        if ``version`` is not None and not the queue's.
+        No message becomes visible behind a marker that was returned before. Raises QueueClosed; QueueMissing;
+        QueueChanged if ``version`` is not None and not the queue's.
         """
 
     @abstractmethod
     async def list_messages(self, key: QueueKey, query: MessageQuery) -> tuple[list[Message], Queue | None]:
-        """Return a page, and the queue it is from; a missing queue, or a marker that is none, gives an empty page."""
+        """Return a page, and the queue it is from; a missing queue, or an invalid marker, gives an empty page."""
 
     @abstractmethod
     async def get_messages(self, key: QueueKey, ids: Sequence[str]) -> list[Message]:
@@ -139,8 +141,8 @@ class Storage(ABC):
     async def delete_messages(self, key: QueueKey, ids: Sequence[str], claim_ids: Sequence[str] | None = None) -> bool:
         """Delete those that exist, claimed or not; with ``claim_ids`` only if each is under one of these live claims.
 
-        Return whether that was so; if not, nothing is deleted. Deletions of several messages are one step each in some
-        stores, and those whose claim ends in the meantime stay.
+        Return whether each was; if not, nothing is deleted. In some stores each deletion is a step of its own, and
+        messages stay if their claim ends in the meantime.
         """
 
     @abstractmethod
@@ -161,8 +163,8 @@ class Storage(ABC):
     async def claim(self, key: QueueKey, lease: Lease, limit: int) -> Claim | None:
         """Claim the oldest messages that are neither claimed nor delayed; None if there are none.
 
-        A message is never under two live claims. Those claimed too often go to the dead letter queue, if the queue has
-        one, instead of being handed out (API section 6.9).
+        A message is never under two live claims. Messages claimed too often go to the dead letter queue, if the queue
+        has one, instead of to the claim (API section 6.9).
         """
 
     @abstractmethod
@@ -171,7 +173,7 @@ class Storage(ABC):
 
     @abstractmethod
     async def renew_claim(self, key: QueueKey, claim_id: str, lease: Lease) -> None:
-        """Start it anew with another lease, message by message in some stores. Raises ClaimMissing."""
+        """Restart it with another lease, message by message in some stores. Raises ClaimMissing."""
 
     @abstractmethod
     async def release_claim(self, key: QueueKey, claim_id: str) -> None:
@@ -189,7 +191,7 @@ class Storage(ABC):
 
     @abstractmethod
     async def list_subscriptions(self, key: QueueKey, limit: int, marker: str | None) -> list[Subscription]:
-        """In the order in which they were made, after the identifier ``marker``."""
+        """In the order of their creation, after the identifier ``marker``."""
 
     @abstractmethod
     async def change_subscription(self, key: QueueKey, subscription_id: str, change: SubscriptionChange) -> None:

@@ -1,4 +1,4 @@
-"""From a storage URI to an open store. Only here are drivers looked up."""
+"""From a storage URI to an open store. The only place that looks up drivers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""URIs taken apart, without a word about what is in them.
+"""Splitting URIs, without interpreting their parts.
 
-The standard library's parser is no good here: MongoDB's authority is a list of hosts, and newer releases of it refuse a
-list in which an IPv6 literal is not the first.
+The standard library's parser is unsuitable here: MongoDB's authority is a list of hosts, and newer releases of it
+refuse a list in which an IPv6 literal is not the first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _URI = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.
 
 
 class Parts(NamedTuple):
-    """What is missing is an empty string. The scheme is in lower case."""
+    """A missing part is an empty string. The scheme is in lower case."""
 
     scheme: str
     authority: str
@@ -24,7 +24,7 @@ class Parts(NamedTuple):
 
 
 def split(uri: str) -> Parts:
-    """Take ``uri`` apart. Never fails."""
+    """Split ``uri``. Never fails."""
     found = _URI.fullmatch(uri)
     assert found is not None
     scheme, *others = (part or "" for part in found.groups())

@@ -1,4 +1,4 @@
-"""From what a client sent to values of the model, or to the refusal that the API prescribes.
+"""From a client's input to values of the model, or to the refusal that the API prescribes.
 
-Pure functions of bytes and limits. They raise BadInput and nothing else, whatever they are given.
+Pure functions of bytes and limits. For any input, they raise BadInput and nothing else.
 """

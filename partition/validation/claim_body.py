@@ -1,4 +1,4 @@
-"""What a worker asks for in a claim (API sections 2.13, 2.15, 3.7)."""
+"""The body of a claim (API sections 2.13, 2.15, 3.7)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def check_content_type(content_type: bytes | None, content_length: bytes | None)
         )
 
 
-# Bytes of the longest header value that is remembered: the rest of the memory is not a client's to fill.
+# Bytes of the longest header value that is cached, so that a client cannot fill the memory.
 _REMEMBERED = 100
 
 
@@ -67,7 +67,7 @@ def missing_client() -> BadInput:
 
 
 def client(value: bytes, limits: Limits) -> bytes:
-    """Return what identifies the client: two spellings of one UUID are the same bytes. Raises BadInput."""
+    """Return the identity of the client: two spellings of one UUID are the same bytes. Raises BadInput."""
     if limits.client_id_uuid_safe == "off":
         if not limits.min_length_client_id <= len(value) <= limits.max_length_client_id:
             raise bad_request(
@@ -101,7 +101,7 @@ def check_project(value: bytes | None, *, required: bool) -> None:
 
 
 def epoch(value: bytes | None) -> Epoch | None:
-    """Return the epoch that a proxy has sent along. Raises BadInput."""
+    """Return the epoch from a proxy's header. Raises BadInput."""
     if value is None:
         return None
     found = Epoch.read(value)

@@ -1,4 +1,4 @@
-"""JSON bodies (API section 1.5): what is a document at all, and how values become text again."""
+"""JSON bodies (API section 1.5): parsing documents, and writing values as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a producer posts (API sections 2.7, 3.2, 4.6)."""
+"""The body of a post (API sections 2.7, 3.2, 4.6)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def messages(
     """Return the messages of a post.
 
     ``default_ttl`` None makes the ttl required. With a ``default_delay`` of 0 delays are dropped unread (API section
-    4.6). Kinds are judged for all messages before ranges are. Raises BadInput.
+    4.6). Types are checked for all messages before ranges are. Raises BadInput.
     """
     for entry in entries:
         if not isinstance(entry, dict):

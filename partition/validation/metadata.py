@@ -28,20 +28,20 @@ def check_size(length: int | None, limits: Limits) -> None:
 
 
 def check_growth(before: Metadata, after: Metadata, limits: Limits) -> None:
-    """Raise BadInput if metadata became too large by small steps. What is too large already may shrink."""
+    """Raise BadInput if metadata became too large by small steps. Oversized metadata may shrink."""
     size = len(json_document.text(after).encode())
     if size > limits.max_queue_metadata and size > len(json_document.text(before).encode()):
         check_size(size, limits)
 
 
 def check_unreserved(metadata: dict[str, Any]) -> None:
-    """Raise BadInput if a key is reserved, which v1 does not let anybody set."""
+    """Raise BadInput if a key is reserved: v1 cannot set it."""
     if any(name.startswith("_") for name in metadata):
         raise bad_request('Reserved queue attributes in metadata (which names start with "_") can\'t be set in API v1.')
 
 
 def check_attributes(metadata: dict[str, Any], limits: Limits) -> None:
-    """Raise BadInput if a reserved attribute has a value that it cannot have."""
+    """Raise BadInput if a reserved attribute has an invalid value."""
     _check_integer(metadata, attributes.MESSAGE_TTL, MIN_MESSAGE_TTL, limits.max_message_ttl)
     _check_integer(metadata, attributes.POST_SIZE, 1, limits.max_messages_post_size)
     _check_integer(metadata, attributes.MAX_CLAIM_COUNT, None, None)
@@ -51,7 +51,7 @@ def check_attributes(metadata: dict[str, Any], limits: Limits) -> None:
     if encrypt is not None and not isinstance(encrypt, bool):
         raise bad_request(f"{attributes.ENCRYPT} must be boolean.")
     if encrypt:
-        # Rather than store in the clear what somebody believes to be encrypted.
+        # Refused rather than stored in the clear, because the client would believe it to be encrypted.
         raise bad_request(f"{attributes.ENCRYPT} is not supported by this server: it does not encrypt messages.")
     check_retry_policy(metadata.get(attributes.RETRY_POLICY))
 

@@ -15,7 +15,7 @@ _BAD_ESCAPE = re.compile(r"~(?![01])")
 
 
 class PatchConflict(PartitionError):
-    """An operation on a key that is not there. The message says so to the client."""
+    """An operation on a missing key. The message is for the client."""
 
 
 class Operation(NamedTuple):

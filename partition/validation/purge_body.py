@@ -1,4 +1,4 @@
-"""What is to be purged (API section 4.9)."""
+"""The body of a purge (API section 4.9)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RESOURCES = frozenset({"messages", "subscriptions"})
 
 
 def resources(document: dict[str, Any]) -> frozenset[str]:
-    """Return the kinds of things that a body names, a subset of RESOURCES. Raises BadInput."""
+    """Return the resource types in a body, a subset of RESOURCES. Raises BadInput."""
     if "resource_types" not in document:
         raise bad_request('Post body must contain key "resource_types".')
     named = document["resource_types"]

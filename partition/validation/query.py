@@ -86,7 +86,7 @@ def check_messages_page(limit: int | None, most: int) -> None:
 def link(path: str, parameters: dict[str, int | bool | str | None], marker: str, *, marker_first: bool) -> str:
     """Return ``path`` with the parameters that are not None and the marker: last, or first if the request had one.
 
-    Parameter order is that of the reference, whose links some clients compare.
+    Parameter order is that of the reference, because some clients compare its links.
     """
     pairs = [f"{name}={_encoded(value)}" for name, value in parameters.items() if value is not None]
     place = 0 if marker_first else len(pairs)

@@ -1,4 +1,4 @@
-"""What a client wants of a subscription (API section 4.11)."""
+"""The body of a subscription (API section 4.11)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST = 200_000_000_000
 
 
 def new(document: dict[str, Any], limits: Limits) -> NewSubscription:
-    """Return the subscription that a body asks for. Raises BadInput."""
+    """Return the requested subscription. Raises BadInput."""
     if "subscriber" not in document:
         raise bad_request("Missing parameter subscriber in body.")
     asked = change(document, limits)
@@ -26,7 +26,7 @@ def new(document: dict[str, Any], limits: Limits) -> NewSubscription:
 
 
 def change(document: dict[str, Any], limits: Limits) -> SubscriptionChange:
-    """Return the change that a body asks for. Raises BadInput."""
+    """Return the requested change. Raises BadInput."""
     subscriber, ttl, options = document.get("subscriber"), document.get("ttl"), document.get("options")
     if subscriber is None and ttl is None and options is None:
         raise bad_request("No subscription to create.")
@@ -41,7 +41,7 @@ def change(document: dict[str, Any], limits: Limits) -> SubscriptionChange:
 
 
 def confirmation(document: dict[str, Any]) -> bool:
-    """Return whether a body confirms or takes back. Raises BadInput."""
+    """Return whether a body confirms or revokes. Raises BadInput."""
     confirmed = document.get("confirmed")
     if not isinstance(confirmed, bool):
         raise bad_request("The 'confirmed' should be boolean.")
@@ -51,7 +51,7 @@ def confirmation(document: dict[str, Any]) -> bool:
 def _check_subscriber(subscriber: Any, limits: Limits) -> None:
     try:
         scheme = urlsplit(subscriber).scheme if isinstance(subscriber, str) else ""
-        # No URI has half of a surrogate pair, which JSON can escape and no store can keep.
+        # JSON can escape half of a surrogate pair, but no store can keep it, and no URI has one.
         str(subscriber).encode()
     except ValueError:
         scheme = ""

@@ -84,7 +84,7 @@ def start_partition(
     else:
         process = start(port)
         process.wait_until(lambda: ready(port))
-    shown = re.findall(r"shown to whoever reaches (\S+)", process.log.read_text())
+    shown = re.findall(r"shown to every client of (\S+)", process.log.read_text())
     return PartitionNode(port, storage, process, shown[-1] if shown else None)
 
 

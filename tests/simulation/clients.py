@@ -43,7 +43,7 @@ def outcome_of(answer: Answer | None) -> Outcome:
         return DONE
     if answer.status == 503:
         words = answer.json().get("description", "")
-        return REFUSED if "Nothing was done." in words or "was not processed" in words else UNKNOWN
+        return REFUSED if "was not processed" in words else UNKNOWN
     return REFUSED if answer.status < 500 else UNKNOWN
 
 

@@ -3,7 +3,7 @@
 A deletion does not wait for workers to hear of it, as a switch does. One that has not heard yet sends a post to where
 the queue was, and the partition creates it anew; until it has a placement, calls go there by rule. The next life of the
 queue takes that over, unless it begins elsewhere, which it does while a move of the last one has to clear up. Only then
-are the posts excused (docs/moves, Who may write).
+are the posts excused (docs/moves, Permission to write).
 """
 
 from __future__ import annotations

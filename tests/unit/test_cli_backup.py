@@ -100,7 +100,7 @@ def test_a_catalog_that_is_not_empty_is_left_alone_unless_it_is_replaced(backup,
     do(uri, lambda catalog: catalog.placements.insert(ORDERS))
     assert main(["catalog", "import", "--catalog", uri, str(backup)]) == 3
     err = capsys.readouterr().err
-    assert "not empty: it has partitions, placements; --replace removes that first. Nothing was changed." in err
+    assert "not empty: it has partitions, placements. Nothing was changed. Next: the same command with --replace" in err
     assert count(uri) == 1201
     assert main(["catalog", "import", "--catalog", uri, "--replace", str(backup)]) == 0
     assert count(uri) == 1200
@@ -119,7 +119,7 @@ def test_not_while_workers_serve(backup, uri, capsys, monkeypatch):
     err = capsys.readouterr().err
     for words in (
         "1 front-door worker registered: host/1/boot",
-        "Stop the front door, the movers",
+        "Next: stop the front door, the movers",
         "Nothing was changed.",
     ):
         assert words in err
@@ -158,7 +158,7 @@ def test_a_store_that_fails_in_the_middle_is_no_refusal(backup, other, monkeypat
     assert main(["catalog", "import", "--catalog", other, str(backup)]) == 1
     err = capsys.readouterr().err
     assert "the disk is full" in err
-    assert "was emptied and is not whole: it is not served until" in err
+    assert "was emptied and is incomplete, and servers refuse it until" in err
 
 
 def test_an_import_that_is_interrupted_while_it_reads_says_that_nothing_was_changed(backup, other, monkeypatch, capsys):
@@ -183,7 +183,9 @@ def test_a_pipe_that_breaks_off_leaves_the_mark_until_it_is_done_again(backup, o
     status, err = pipe(other, content[: len(content) // 2])
     assert status == 3
     assert "-: line " in err
-    assert "was emptied and is not whole: it is not served until marconi-proxy catalog import was run again" in err
+    assert (
+        "was emptied and is incomplete, and servers refuse it until marconi-proxy catalog import has completed" in err
+    )
     with pytest.raises(LoadUnfinished):
         do(other, lambda catalog: catalog.check())
     status, err = pipe(other, content)

@@ -131,7 +131,7 @@ async def test_a_queue_whose_older_places_are_not_empty_is_moved_once_more(run, 
     ended = await run("move", "start", "a", "q", "--to", "p3", "--wait", "switch")
     assert ended.status == 0, ended.err
     (move,) = await api.catalog.moves.find(limit=9)
-    assert f"are not empty yet: move {move.id} goes on there" in ended.err
+    assert f"are not empty yet: move {move.id} takes it on from there" in ended.err
     assert "Writes go to p3." in ended.err
 
 
@@ -149,7 +149,7 @@ async def test_a_queue_that_is_not_sent_on_after_all_ends_with_the_reason(run, a
 
     between(step)
     ended = await run("move", "start", "a", "q", "--to", "p3", "--wait", wait)
-    assert (ended.status, "does not go to p3 any more: p3 is on fire" in ended.err) == (3, True), ended.err
+    assert (ended.status, "no longer goes to p3: p3 is on fire" in ended.err) == (3, True), ended.err
 
 
 async def test_a_move_is_ordered(run, api, between):
@@ -186,7 +186,7 @@ async def test_a_dead_letter_queue_that_goes_along_is_waited_for_too(run, api, b
     between(await everything(api))
     ended = await run(*START, "--wait", "done")
     assert ended.status == 0
-    assert "With it goes dead, of its dead-letter group" in ended.err
+    assert "Queue dead of its dead-letter group moves with it" in ended.err
     assert {m.state for m in await api.catalog.moves.find(limit=9)} == {MoveState.DONE}
 
 
@@ -238,7 +238,7 @@ async def test_looking_ends_in_time_with_4_and_the_move_goes_on(run, api, betwee
     assert ended.status == 4
     (move,) = await api.catalog.moves.find(limit=9)
     assert move.state is MoveState.PLANNED
-    assert f"it goes on; look again with: marconi-proxy move watch {move.id}" in ended.err
+    assert f"it continues. Follow it with: marconi-proxy move watch {move.id}" in ended.err
 
 
 async def test_ctrl_c_stops_looking_and_nothing_else(run, api, monkeypatch):
@@ -248,7 +248,7 @@ async def test_ctrl_c_stops_looking_and_nothing_else(run, api, monkeypatch):
     monkeypatch.setattr(watching, "nap", interrupt)
     ended = await run(*START, "--wait", "done")
     assert ended.status == 4
-    assert "it goes on; look again with: marconi-proxy move watch " in ended.err
+    assert "it continues. Follow it with: marconi-proxy move watch " in ended.err
     (move,) = await api.catalog.moves.find(limit=9)
     assert move.state is MoveState.PLANNED
 
@@ -265,7 +265,7 @@ async def test_a_dry_run_changes_nothing(run, api, between):
     ended = await run(*START, "--dry-run", "-f", "json")
     assert (ended.status, ended.json["id"], ended.json["source"]) == (0, None, "p1")
     assert ended.json["would"] == ["hold writes"]
-    assert "Nothing stands in the way, says catalog, partitions and workers." in ended.err
+    assert "The move is possible. Checked: catalog, partitions and workers." in ended.err
     assert "It would:\n  hold writes\n" in ended.err
     assert await api.catalog.moves.find(limit=1) == []
 
@@ -402,7 +402,7 @@ async def test_finished_moves_are_exported(run, api, between, tmp_path):
     assert exported == (await api.client.get(f"/v1/moves/{done.id}")).json()
     ended = await run("move", "export", "-o", str(path), "--project", "8f2c")
     assert ended.status == 3
-    assert "is there already. Nothing was changed; --force replaces it." in ended.err
+    assert "exists already. Nothing was changed. Next: the same command with --force, which replaces it." in ended.err
     assert path.read_text() == f"{line}\n"
     ended = await run("move", "export", "-o", str(path), "--force", "--project", "8f2c")
     assert (ended.status, path.read_text()) == (0, "")
@@ -437,7 +437,7 @@ async def test_moves_are_listed_across_pages(run, api, between, monkeypatch):
     assert [m["queue"] for m in (await run("move", "list", "--partition", "p3", "-f", "json")).json] == ["r"]
     ended = await run("move", "list", "--limit", "1", "-f", "json")
     assert len(ended.json) == 1
-    assert f"go on with --marker {ended.json[0]['id']}" in ended.err
+    assert f"continue with --marker {ended.json[0]['id']}" in ended.err
 
 
 async def test_a_move_is_watched_until_it_has_ended_however(run, api, between):
@@ -487,8 +487,8 @@ async def test_a_tenant_moves_by_one_command(run, api, between):
     assert (ended.json["state"], ended.json["moves"], ended.json["done"], ended.json["failed"]) == ("done", 2, 2, 0)
     assert "Queues to move: 2, of projects: 1." in ended.err
     assert "  from  p1 2\n  to    p2 2\n" in ended.err
-    assert "An attempt is given up after 1500 ms; none was measured in the last week" in ended.err
-    assert "Asks for 1 at a time of each partition and 10 begun per second; a mover does no more " in ended.err
+    assert "An attempt is given up after 1500 ms; no move was measured in the last week" in ended.err
+    assert "Budgets: at most 1 at a time per partition, 10 begun per second; each mover also keeps to " in ended.err
     assert "Begins moves: at any time; stops after failures: 10." in ended.err
     assert "move tenant a to p2: 2/2 switched; done, 2 done; 0 messages left; pauses: median 20 ms" in ended.err
     assert {p.queue for p in await api.catalog.placements.find(partitions=["p2"], limit=9)} == {"q", "r"}
@@ -562,7 +562,7 @@ async def test_people_are_asked(run, api, between, monkeypatch, answer, status):
     monkeypatch.setattr("sys.stdin", Terminal())
     ended = await run("partition", "drain", "p1", "--no-wait")
     assert ended.status == status
-    assert "Carry it out? [y/N]" in ended.err
+    assert "Proceed? [y/N]" in ended.err
     (plan,) = await api.catalog.plans.find(limit=9)
     partition = await api.catalog.partitions.get("p1")
     if status:
@@ -579,7 +579,7 @@ async def test_people_are_asked_also_if_there_is_nothing_to_move(run, api, betwe
     await api.catalog.tenants.put(Tenant("z", pinned="p3"))
     ended = await run("partition", "drain", "p3", "--repin", "p2")
     assert ended.status == status, ended.err
-    assert "There is nothing to move. Tenants that are pinned to p3 get pinned to p2.\n" in ended.err
+    assert "There is nothing to move. Tenants pinned to p3 get pinned to p2.\n" in ended.err
     partition, tenant = await api.catalog.partitions.get("p3"), await api.catalog.tenants.get("z")
     if status:
         assert (partition.state, tenant.pinned) == (PartitionState.ENABLED, "p3")
@@ -597,7 +597,7 @@ async def test_where_nobody_can_be_asked_nothing_is_moved(run, api, between, mon
     monkeypatch.setattr("sys.stdin", Pipe())
     ended = await run(*TENANT)
     assert (ended.status, ended.out) == (2, "")
-    assert "stdin is not a terminal; pass --yes" in ended.err
+    assert "stdin is not a terminal. Pass --yes" in ended.err
     (plan,) = await api.catalog.plans.find(limit=9)
     assert plan.state is PlanState.STOPPED
 
@@ -606,7 +606,7 @@ async def test_a_partition_is_drained_and_then_deleted(run, api, between):
     between(await everything(api))
     ended = await run("partition", "drain", "p1", "--to", "p3", "--yes", "-f", "json")
     assert ended.status == 0, ended.err
-    assert ended.err.startswith("Partition p1 takes no new queues from now on.\n")
+    assert ended.err.startswith("Partition p1 is cordoned: it takes no new queues.\n")
     assert ended.err.endswith("Next: marconi-proxy partition delete p1\n")
     assert (await run("partition", "show", "p1", "-f", "value", "-c", "state")).out == "drained\n"
     assert (await run("partition", "delete", "p1")).status == 0
@@ -660,7 +660,7 @@ async def test_a_region_with_a_partition_that_nothing_can_leave_is_not_said_to_b
     ended = await run(*arguments)
     assert ended.status == 1
     assert "is done; 1 queue was left out; partition p2 still has 1 placement. Next: " in ended.err
-    assert "All of it is moved" not in ended.err
+    assert "All queues are moved" not in ended.err
     states = {p.name: p.state for p in await api.catalog.partitions.all()}
     assert (states["p1"], states["p2"]) == (PartitionState.DRAINED, PartitionState.CORDONED)
 
@@ -745,7 +745,7 @@ async def test_what_a_rebalance_keeps_is_said(run, api, between):
     await api.catalog.placements.insert(replace(q, project="b", queue="z"))
     ended = await run("rebalance", "--dry-run", "-f", "json")
     assert (ended.status, ended.json["moves"]) == (0, 1)
-    assert "  Tenants whose queues stay, for their pins and spreads: 1\n    a is pinned to p1\n" in ended.err
+    assert "  Tenants with queues that stay, because of their pins and spreads: 1\n    a is pinned to p1\n" in ended.err
 
 
 async def test_a_drain_names_tenants_that_are_pinned_there_and_moves_their_pins(run, api, between):
@@ -753,10 +753,7 @@ async def test_a_drain_names_tenants_that_are_pinned_there_and_moves_their_pins(
         await api.catalog.tenants.put(Tenant(project, pinned="p1"))
     ended = await run("partition", "drain", "p1", "--yes")
     assert ended.status == 3
-    assert (
-        "nothing was changed: tenants are pinned to p1, and their new queues would be refused: a, z. Next: "
-        in ended.err
-    )
+    assert "nothing was changed: new queues of tenants pinned to p1 would be refused: a, z. Next: " in ended.err
     assert "with --repin TO, or --break-pins" in ended.err
     assert "takes no new queues" not in ended.err
     assert (await api.catalog.partitions.get("p1")).state is PartitionState.ENABLED
@@ -764,7 +761,7 @@ async def test_a_drain_names_tenants_that_are_pinned_there_and_moves_their_pins(
     ended = await run("partition", "drain", "p1", "--repin", "p3", "--yes")
     assert ended.status == 0, ended.err
     assert "pinned to p3.\n" in ended.err
-    assert "Tenants pinned elsewhere, so that their new queues go there: 2.\n" in ended.err
+    assert "Tenants pinned to another partition for their new queues: 2.\n" in ended.err
     assert {p.partition for p in await api.catalog.placements.find(limit=9)} == {"p3"}
     assert [t.project for t in await api.catalog.tenants.find(pinned="p3", limit=9)] == ["a", "z"]
 
@@ -773,7 +770,7 @@ async def test_pins_of_a_partition_that_is_empty_are_moved_too(run, api, between
     await api.catalog.tenants.put(Tenant("z", pinned="p3"))
     ended = await run("partition", "drain", "p3", "--yes")
     assert ended.status == 3
-    assert "tenants are pinned to p3, and their new queues would be refused: z. Next: " in ended.err
+    assert "new queues of tenants pinned to p3 would be refused: z. Next: " in ended.err
     assert (await api.catalog.partitions.get("p3")).state is PartitionState.ENABLED
     ended = await run("partition", "drain", "p3", "--repin", "p2", "--yes")
     assert ended.status == 0
@@ -783,7 +780,7 @@ async def test_pins_of_a_partition_that_is_empty_are_moved_too(run, api, between
     await api.catalog.tenants.put(Tenant("z", pinned="p3"))
     ended = await run("partition", "drain", "p3", "--break-pins", "--yes")
     assert ended.status == 0
-    assert "New queues of tenants that are pinned to p3 will be refused: z." in ended.err
+    assert "New queues of tenants pinned to p3 will be refused: z." in ended.err
 
 
 async def test_a_pinned_tenant_is_moved_with_its_pin_or_not_at_all(run, api, between):
@@ -865,8 +862,8 @@ _DEEP = "[" * 100_000
         ("[]", 2, "is no plan: it has no object named plan"),
         ('{"plan": null}', 2, "is no plan: it has no object named plan"),
         (_DEEP, 2, "is no plan: it is nested too deeply"),
-        ('{"plan": {}}', 3, "it lacks something, or has it in another form\n"),
-        ("MOVES", 3, "it lacks something, or has it in another form\n"),
+        ('{"plan": {}}', 3, "a member is missing, or has another type\n"),
+        ("MOVES", 3, "a member is missing, or has another type\n"),
         ("STATE", 3, "is not the plan that was written: "),
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else None,
@@ -891,7 +888,7 @@ async def test_a_plan_of_another_catalog_is_refused(run, between, tmp_path):
     path.write_text(json.dumps({"plan": other.to_json()}))
     ended = await run("move", "apply", str(path))
     assert (ended.status, ended.out) == (3, "")
-    assert "this catalog has no plan other: it was made over another one" in ended.err
+    assert "this catalog has no plan other: the plan was made over another catalog" in ended.err
 
 
 async def test_a_plan_whose_ground_has_changed_is_refused_and_says_what_has(run, api, between, tmp_path):

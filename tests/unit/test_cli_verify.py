@@ -63,7 +63,7 @@ def verify(uri, monkeypatch, capsys):
 def test_nothing_wrong(verify):
     status, found, said = verify()
     assert (status, found) == (0, [])
-    assert "3 queues compared: nothing wrong." in said
+    assert "3 queues compared: no findings." in said
 
 
 def test_what_is_found_is_shown_and_is_a_refusal(verify):
@@ -82,13 +82,13 @@ def test_a_partition_that_could_not_be_asked_is_told(verify, found, expected):
     assert status == expected
     assert "partition west: away" in said
     assert "1 queues compared: " in said
-    assert "2 more could not be asked for." in said
+    assert "2 more could not be polled." in said
 
 
 def test_what_was_changing_is_told(verify):
     status, _, said = verify(summary=Summary(3, changed=2))
     assert status == 0
-    assert "2 more were changing at a look" in said
+    assert "2 more were changing during a check" in said
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_what_was_found_is_shown_though_it_was_broken_off(verify, end, says):
     status, found, said = verify(GHOST, end=end)
     assert (status, [one["queue"] for one in found]) == (1, ["q"])
     assert says in said
-    assert "not all was compared" in said
-    assert "nothing wrong" not in said
+    assert "the comparison is incomplete" in said
+    assert "no findings" not in said
 
 
 def test_what_was_broken_off_before_anything_was_found(verify):
     status, found, said = verify(end=KeyboardInterrupt())
     assert (status, found) == (1, None)
-    assert "interrupted; not all was compared" in said
+    assert "interrupted; the comparison is incomplete" in said

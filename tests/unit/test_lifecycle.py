@@ -1476,7 +1476,7 @@ async def test_a_dead_letter_queue_that_lives_apart_cannot_be_tied(
     stage: Stage, worker: Worker, state: PlacementState
 ) -> None:
     await stage.put(placement("q", "p1"), placement("dlq", "p2", state, group="other"))
-    with pytest.raises(Refused, match="lives apart") as caught:
+    with pytest.raises(Refused, match="is placed apart") as caught:
         await worker.lifecycle.placing.tie(placement("q", "p1"), "dlq")
     assert (caught.value.status, caught.value.title) == (409, "Resource conflict")
     assert await stage.stored("dlq") == placement("dlq", "p2", state, group="other")

@@ -47,7 +47,7 @@ async def test_writes_of_earlier_epochs_are_refused(node, method, path, body, he
 async def test_posts_without_an_epoch_are_refused_and_say_where_to_go(node):
     refused = await node.call("POST", f"{PATH}/messages", ONE)
     assert (refused.status_code, refused.headers["x-marconi-closed"]) == (409, "7")
-    assert "Send it to the proxy" in refused.json()["description"]
+    assert "send it to the proxy" in refused.json()["description"]
     assert (await node.call("GET", f"{PATH}/stats")).json()["messages"]["total"] == 0
 
 

@@ -136,7 +136,7 @@ def test_reopen_removes_all_marks(tmp_path, capsys):
     asyncio.run(close_a_queue())
     for count in (1, 0):
         assert main(["reopen", "--storage", uri]) == Exit.DONE
-        assert f"{count} queues were closed" in capsys.readouterr().out
+        assert f"reopened {count} queues that were closed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ async def test_an_empty_key_is_none(tmp_path):
 async def test_a_worker_makes_no_store(tmp_path):
     """Not even when the one it was started for is moved away: it may be put back."""
     conf = options.load(None, {"storage.uri": f"sqlite:///{tmp_path / 'store.db'}"})
-    with pytest.raises(StorageUnavailable, match=r"store\.db: there is nothing any more"):
+    with pytest.raises(StorageUnavailable, match=r"store\.db: there is no store any more"):
         await open_node(conf)
     assert list(tmp_path.iterdir()) == []
 

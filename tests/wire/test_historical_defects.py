@@ -221,7 +221,7 @@ def test_race_4_a_put_during_a_deletion_waits_for_its_end(
             until(lambda: other.ask("PUT", "/v1/queues/orders", project).status == 503, "the other worker knows")
             refused = [other.ask("PUT", "/v1/queues/orders", project) for _ in range(5)]
             assert statuses(refused) == [503] * 5
-            assert all(b"Nothing was done" in answer.body for answer in refused)
+            assert all(b"The request was not processed" in answer.body for answer in refused)
             waiting = together.submit(beside_one.ask, "PUT", "/v1/queues/orders", project)
         assert deletion.result().status == 204
         assert waiting.result().status == 201
@@ -636,7 +636,7 @@ def test_limit_6_a_host_that_never_answers_is_given_up(tmp_path: Path, monkeypat
         assert door.ask("PUT", "/v2/queues/orders", project).status == 201
         with host.hold("POST", ".*/messages") as held:
             answer = door.ask("POST", "/v2/queues/orders/messages", project, {"messages": [{"body": 1}]})
-            assert (answer.status, b"may have been done" in answer.body) == (503, True)
+            assert (answer.status, b"may have been processed" in answer.body) == (503, True)
             assert int(answer.header("Retry-After") or 0) > 0
             assert len(held.calls) == 1, "a post that may have been done was sent again"
             # Its trouble is its own.

@@ -360,7 +360,7 @@ def test_a_frozen_worker_delays_a_move_and_nobody_else(
                 assert placement is not None
                 there = placement["segments"][-1]["physical"]
         assert status in (201, 503)
-        assert [answer for answer in poster.refusals if b"Nothing was done." not in answer.body] == []
+        assert [answer for answer in poster.refusals if b"The request was not processed" not in answer.body] == []
         assert bodies(north) == before
         assert before[: len(warm)] == warm
         assert after_the_abort in before

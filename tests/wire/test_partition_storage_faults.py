@@ -157,7 +157,7 @@ def test_no_room_for_posts_that_wait_together(client: Client, node: PartitionNod
     def post(number: int) -> None:
         one = Client(node.url, _count=number)
         answer = one.post(LARGE)
-        if answer.status_code == 503 and "may have been done" not in answer.text:
+        if answer.status_code == 503 and "may have been processed" not in answer.text:
             refused.add(f"{number + 1} {LARGE}")
         else:
             client.acknowledged.extend(one.acknowledged)

@@ -84,7 +84,7 @@ def test_a_tenant_with_many_queues_moves_whether_its_operator_looks_on_or_not(tw
     until(lambda: re.search(rf": [1-9]\d*/{TENANT} switched", command.err), "some of the queues are switched")
     command.process.send_signal(signal.SIGINT)
     assert command.ended() == 4, command.err
-    (plan,) = re.findall(r"interrupted while looking at (\S+); it goes on; look again with: ", command.err)
+    (plan,) = re.findall(r"interrupted while following (\S+); it continues. Follow it with: ", command.err)
     assert f"look again with: marconi-proxy move watch {plan}" in command.err
     assert two.proxy.query("plan", "show", plan)["state"] == "running"
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from catalog.model import Placement, Segment
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.epochs import stamped
-from marconi_proxy.front_door.refusals import unavailable
+from marconi_proxy.front_door.refusals import MAYBE_PROCESSED, unavailable
 from marconi_proxy.routing import answer_text
 from marconi_proxy.routing.route import Route
 from marconi_proxy.routing.translation import Translation
@@ -76,7 +76,7 @@ class Asking:
         """Return the way to the segment. Raises Refused, CatalogUnavailable."""
         found = self._directory.known_upstream(segment.partition) or await self._directory.upstream(segment.partition)
         if found is None:
-            raise unavailable("A partition of this queue is not registered any more.", 30)
+            raise unavailable(f"A partition of this queue is not registered. {MAYBE_PROCESSED}", 30)
         return found
 
     async def send(self, segment: Segment, call: Call) -> Answer:

@@ -21,7 +21,11 @@ _FAULTS = (UpstreamError, CatalogError, Refused)
 
 
 def _done_in_part() -> Refused:
-    return unavailable("A partition of this queue cannot be reached. The call was done in part, or may have been.", 5)
+    return unavailable(
+        "A partition of this queue cannot be reached. The request was processed in part, or may have been; check "
+        "before you repeat it.",
+        5,
+    )
 
 
 async def tell_all(asking: Asking, segments: tuple[Segment, ...]) -> Answer:
@@ -80,4 +84,4 @@ async def _follow(asking: Asking, segment: Segment, call: Call) -> None:
     await answer.read()
     # 404: its queue was retired a moment ago, and has no metadata any more.
     if not 200 <= answer.status < 300 and answer.status != 404:
-        raise unavailable(f"A segment answered {answer.status} to metadata that the last one took.")
+        raise unavailable(f"A segment answered {answer.status} to metadata that the last segment accepted.")

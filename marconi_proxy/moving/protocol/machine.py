@@ -1,11 +1,11 @@
-"""The states of a move, what happens to it, and what it is then: one table, and the one function that applies it.
+"""The states and events of a move: one transition table, and the one function that applies it.
 
-The documentation shows this table and draws its picture from it. A move whose writes went to the target once can not
-be cancelled any more, only reversed, or sent on to yet another partition: that is why some states exist twice, the
-second time as ``back-…``, whichever of the two it is.
+The documentation shows this table and draws its picture from it. Once writes went to the target, a move can no longer
+be cancelled, only reversed, or sent on to another partition. Therefore some states exist twice, the second time as
+``back-…``, for a reversal and for an onward move alike.
 
-``switched`` may be met in states that nobody switches in: the one who did was frozen before it could say so, and others
-went on meanwhile. The placement is right, and the record follows it (``evidence``).
+``switched`` may occur in states without a switch: the mover that switched was frozen before it could record the switch,
+and others continued meanwhile. The placement is authoritative, and the record follows it (``evidence``).
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ class Event(StrEnum):
 
 
 EVENTS: Mapping[Event, str] = {
-    Event.START: "its turn came: its partitions have few enough other moves before their switch",
-    Event.PREPARED: "the queue is ready on the partition it goes to, and every live worker is capable",
-    Event.BACK_OFF: "something is not as it must be; it is tried again later",
-    Event.SEALED: "the placement says sealing: workers hold writes",
-    Event.ABORTED: "the seal was taken back, by the mover or by a worker that found it overdue",
+    Event.START: "the budgets of its partitions admit it: few enough of their other moves are before the switch",
+    Event.PREPARED: "the queue is ready on its destination, and every live worker is capable",
+    Event.BACK_OFF: "a precondition does not hold; the step is retried later",
+    Event.SEALED: "the placement is sealing: workers hold writes",
+    Event.ABORTED: "the seal was aborted, by the mover or by a worker that found it overdue",
     Event.SWITCHED: "the placement has the new segment: writes go there",
     Event.EMPTY: "the older segments were found empty, claimed messages included",
-    Event.NOT_EMPTY: "a later look at the older segments found something",
-    Event.RETIRED: "they were empty twice, and are not in the placement any more",
-    Event.CLEANED: "what the move leaves behind was deleted from partitions, or is left to its end",
-    Event.PAUSE: "an operator, or too many attempts before the switch: leave it as it is",
-    Event.RESUME: "an operator: go on",
-    Event.CANCEL: "an operator: leave the queue where it is; after the switch also too many attempts to go another way",
-    Event.REVERSE: "an operator: writes shall go to the partition again where they went before",
-    Event.ONWARD: "an operator: writes shall go on to yet another partition",
+    Event.NOT_EMPTY: "a later check of the older segments found a message",
+    Event.RETIRED: "they were empty twice, and are removed from the placement",
+    Event.CLEANED: "the leftovers of the move were deleted from partitions, or will be at its end",
+    Event.PAUSE: "by an operator, or after too many attempts before the switch",
+    Event.RESUME: "by an operator: continue",
+    Event.CANCEL: "by an operator: leave the queue where it is; for a second way also after too many attempts",
+    Event.REVERSE: "by an operator: send writes back to the previous partition",
+    Event.ONWARD: "by an operator: send writes on to another partition",
     Event.GONE: "the queue was deleted by its users",
 }
 
 
 class Place(NamedTuple):
-    """What a state means, how it ends if nothing is done about it, and what each event leads to.
+    """The meaning of a state, its end without intervention, and the next state for each event.
 
-    ``holds_writes``: how long it lasts is how long clients wait.
+    ``holds_writes``: clients wait for as long as this state lasts.
     """
 
     meaning: str
@@ -73,7 +73,7 @@ _E = Event
 
 TABLE: Mapping[MoveState, Place] = {
     _S.PLANNED: Place(
-        "Waits for its turn. Nothing was done.",
+        "Waits to be started. Nothing was changed.",
         "Starts when its partitions have few enough other moves before their switch; can be cancelled.",
         {
             _E.START: _S.PREPARING,
@@ -84,8 +84,8 @@ TABLE: Mapping[MoveState, Place] = {
         },
     ),
     _S.PREPARING: Place(
-        "The queue, its metadata and subscriptions are being created on the target; clients notice nothing.",
-        "Armed when all is there; back to planned, to be tried again, while it cannot be.",
+        "The queue, its metadata and subscriptions are being created on the target; clients are not affected.",
+        "Armed when all of them exist; back to planned, for a retry, if they cannot be created.",
         {
             _E.PREPARED: _S.ARMED,
             _E.BACK_OFF: _S.PLANNED,
@@ -97,7 +97,7 @@ TABLE: Mapping[MoveState, Place] = {
     ),
     _S.ARMED: Place(
         "Ready to seal. After an aborted seal it waits here for longer each time.",
-        "Seals when every live worker is fresh and capable; back to planned when the target is not ready any more.",
+        "Seals when every live worker is fresh and capable; back to planned when the target is no longer ready.",
         {
             _E.SEALED: _S.SEALING,
             _E.BACK_OFF: _S.PLANNED,
@@ -108,8 +108,8 @@ TABLE: Mapping[MoveState, Place] = {
         },
     ),
     _S.SEALING: Place(
-        "Writes are held until every worker has acknowledged that it has none under way to the old segment.",
-        "Switches when all have; aborts when they have not in time, by any worker if the mover is gone.",
+        "Writes are held until every worker has acknowledged that it has none in flight to the old segment.",
+        "Switches when all have acknowledged; aborts after a timeout, by any worker if the mover is dead.",
         {_E.SWITCHED: _S.DRAINING, _E.ABORTED: _S.ARMED, _E.GONE: _S.UNDOING},
         holds_writes=True,
     ),
@@ -125,7 +125,7 @@ TABLE: Mapping[MoveState, Place] = {
         },
     ),
     _S.LINGERING: Place(
-        "The older segments were empty; whatever may still be under way to them has time to arrive.",
+        "The older segments were empty; writes that may still be in flight to them have time to arrive.",
         "Retired if they are empty again later; back to draining if not; can be reversed or sent on.",
         {
             _E.RETIRED: _S.RETIRED,
@@ -138,24 +138,24 @@ TABLE: Mapping[MoveState, Place] = {
     ),
     _S.RETIRED: Place(
         "The queue has one segment again; the queues of the older ones are being deleted from their partitions.",
-        "Done when they are, also if the queue is deleted meanwhile. A new move takes it back.",
+        "Done when they are deleted, even if the queue is deleted meanwhile. A new move takes it back.",
         {_E.CLEANED: _S.DONE},
     ),
     _S.DONE: Place("The queue lives on the target; there is a certificate.", "", {}),
     _S.PAUSED: Place(
-        "An operator stopped it before the switch, or it failed too often. The queue works where it is.",
-        "`resume` begins again at planned; `cancel`.",
+        "Paused by an operator before the switch, or after too many failures. The queue stays in service where it is.",
+        "`resume` starts again at planned; `cancel`.",
         {_E.RESUME: _S.PLANNED, _E.SWITCHED: _S.SUSPENDED, _E.CANCEL: _S.UNDOING, _E.GONE: _S.UNDOING},
     ),
     _S.UNDOING: Place(
         "Cancelled, or the queue was deleted: the placement is barred, then what was created on the target is deleted.",
-        "Cancelled when it is; draining if the switch had been made already.",
+        "Cancelled when it is deleted; draining if the switch had already happened.",
         {_E.CLEANED: _S.CANCELLED, _E.SWITCHED: _S.DRAINING},
     ),
-    _S.CANCELLED: Place("It never came to the switch. The queue is where it was.", "", {}),
+    _S.CANCELLED: Place("It ended before the switch. The queue is where it was.", "", {}),
     _S.SUSPENDED: Place(
-        "An operator stopped it after the switch. Clients write and read as in draining; nothing is retired.",
-        "`resume` goes on draining; `reverse`; can be sent on.",
+        "Paused by an operator after the switch. Clients write and read as in draining; nothing is retired.",
+        "`resume` continues draining; `reverse`; can be sent on.",
         {
             _E.RESUME: _S.DRAINING,
             _E.REVERSE: _S.BACK_PREPARING,
@@ -164,8 +164,8 @@ TABLE: Mapping[MoveState, Place] = {
         },
     ),
     _S.BACK_PREPARING: Place(
-        "Reversed, or sent on: a queue for the new writes is being created on the partition that they are to go to.",
-        "As preparing; `cancel`, or too many attempts, go on draining.",
+        "Reversed, or sent on: a queue for the new writes is being created on their destination.",
+        "As preparing; `cancel`, or too many attempts, continue draining.",
         {
             _E.PREPARED: _S.BACK_ARMED,
             _E.SWITCHED: _S.DRAINING,
@@ -176,7 +176,7 @@ TABLE: Mapping[MoveState, Place] = {
     ),
     _S.BACK_ARMED: Place(
         "Reversed, or sent on: ready to seal.",
-        "As armed; `cancel`, or too many attempts, go on draining.",
+        "As armed; `cancel`, or too many attempts, continue draining.",
         {
             _E.SEALED: _S.BACK_SEALING,
             _E.BACK_OFF: _S.BACK_PREPARING,
@@ -193,15 +193,15 @@ TABLE: Mapping[MoveState, Place] = {
         holds_writes=True,
     ),
     _S.BACK_UNDOING: Place(
-        "The way back, or on, was cancelled: the placement is barred. What was created for it is deleted in the end.",
-        "Draining when it is, or if the switch had been made already.",
+        "The second way was cancelled: the placement is barred. The queue created for it is deleted at the end.",
+        "Draining when it is barred, or if the switch had already happened.",
         {_E.CLEANED: _S.DRAINING, _E.SWITCHED: _S.DRAINING, _E.GONE: _S.VOID},
     ),
-    _S.VOID: Place("The queue was deleted by its users after the switch: nothing is left to move.", "", {}),
+    _S.VOID: Place("The queue was deleted by its users after the switch: there is nothing left to move.", "", {}),
 }
 
 FIRST = MoveState.PLANNED
-# A move that was switched before is on its way to be switched once more.
+# States of a move that has switched before and is to switch again.
 UNDER_WAY_AGAIN = frozenset(
     {MoveState.BACK_PREPARING, MoveState.BACK_ARMED, MoveState.BACK_SEALING, MoveState.BACK_UNDOING}
 )
@@ -209,11 +209,11 @@ ENDS = frozenset(state for state, place in TABLE.items() if not place.next)
 
 
 class NotNow(ValueError):
-    """What was asked for, or is said to have happened, cannot be in this state."""
+    """The requested or reported event is impossible in this state."""
 
     def __init__(self, state: MoveState, event: Event) -> None:
-        allowed = ", ".join(TABLE[state].next) or "nothing: it is an end"
-        super().__init__(f"no {event} while {state}; what can be: {allowed}")
+        allowed = ", ".join(TABLE[state].next) or "none, it is an end"
+        super().__init__(f"no {event} while {state}; possible: {allowed}")
         self.state = state
         self.event = event
 
@@ -227,7 +227,7 @@ def after(state: MoveState, event: Event) -> MoveState:
 
 
 def before_switch(state: MoveState) -> bool:
-    """Tell whether writes never went to the target: such a move can be cancelled."""
+    """Return whether writes never went to the target: such a move can be cancelled."""
     return state in _BEFORE_SWITCH
 
 

@@ -1,8 +1,8 @@
 """Dead letters (API section 6.9): messages that were claimed too often, moved to another queue.
 
-A message is moved by one write of its document, so it is in one of the two queues whatever happens, and keeps its
-identifier. The positions are reserved like those of a post; what a crash leaves of them is settled like a post's, but
-messages that have arrived stay.
+A message is moved by one write of its document, so it is always in exactly one of the two queues, and keeps its
+identifier. The positions are reserved like those of a post; after a crash they are settled like those of a post, but
+arrived messages stay.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Burial:
         self._posting = posting
 
     async def bury(self, key: QueueKey, dead: list[Document], ttl: int | None, now: int, session: Session) -> None:
-        """Move messages to the queue ``key``, which comes about undeclared. A new ttl starts a new life there.
+        """Move messages to the queue ``key``, created undeclared if missing. A new ttl starts a new life there.
 
-        Those that somebody took meanwhile, or whose new place was taken, stay.
+        A message stays if another call took it meanwhile, or if its new place is occupied.
         """
         reserved = await self._posting.reserve_undeclared(key, len(dead), session)
         changes: dict[str, Any] = {"queue": reserved.queue, "until": 0, "claims": 0, "buried": True}

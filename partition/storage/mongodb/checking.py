@@ -1,4 +1,4 @@
-"""What an operator's check looks for: missing indexes, and documents that contradict one another. Slow."""
+"""The operator's check: missing indexes, and documents that contradict one another. Slow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from partition.storage.mongodb.schema import INDEXES
 if TYPE_CHECKING:
     from partition.storage.mongodb.store import Session, Store
 
-# As many documents are named of each kind.
+# The most documents that are named of each kind.
 _NAMED = 20
 
 _SHAPE = {
@@ -26,7 +26,7 @@ _SHAPE = {
     "gone": ("date",),
 }
 _MESSAGE: dict[str, Any] = {"expires": {"$exists": True}}
-# Of what only keeps a position from being used (``posting``).
+# Of documents that only block a position (``posting``).
 _BLOCK: dict[str, Any] = {"expires": {"$exists": False}}
 
 _RULES: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -44,7 +44,7 @@ _RULES: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 async def faults(store: Store, session: Session) -> list[str]:
-    """Return what is wrong, a sentence each."""
+    """Return the faults, a sentence each."""
     found = await _missing_indexes(store, session)
     for what, condition in _RULES:
         async for document in store.messages.find(condition, {"queue": 1}, limit=_NAMED, session=session):
@@ -65,7 +65,7 @@ async def _missing_indexes(store: Store, session: Session) -> list[str]:
 
 
 async def _of_queues(store: Store, session: Session) -> list[str]:
-    # In this order: messages that come later are of queues that come later, or beyond ``last`` as it was.
+    # In this order: later messages belong to later queues, or lie beyond the earlier ``last``.
     by_queue: list[dict[str, Any]] = [
         {"$match": {"queue": {"$exists": True}}},
         {"$group": {"_id": "$queue", "newest": {"$max": "$position"}}},
@@ -83,7 +83,7 @@ async def _of_queues(store: Store, session: Session) -> list[str]:
                 raise ValueError("no object")
         except (KeyError, TypeError, ValueError) as error:
             found.append(f"queue {number}: metadata is damaged ({error})")
-    # One that was deleted while this was read may have been swept too.
+    # A queue that was deleted during the check may have been swept too.
     for number in newest.keys() - dropped:
         if await store.messages.find_one({"queue": number}, {"_id": 1}, session=session) is not None:
             found.append(f"queue {number}: message of a queue that does not exist")

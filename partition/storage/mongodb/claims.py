@@ -1,4 +1,4 @@
-"""Claims (API section 6.5). A claim is the messages that have its number and are held ``until`` later than now."""
+"""Claims (API section 6.5). A claim consists of the messages with its number that are held ``until`` later than now."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LARGEST_BATCH = 400
 
 
 class Wanted(NamedTuple):
-    """A claim that somebody asked for."""
+    """A requested claim."""
 
     lease: Lease
     limit: int
@@ -102,7 +102,7 @@ class Claims:
         page = await self._pages.read(key, [Part(condition, {"position": 1})])
         if page is None or not page.messages:
             raise ClaimMissing(claim_id)
-        # They are the same for all, unless a renewal was interrupted.
+        # They are equal for all messages, unless a renewal was interrupted.
         ttl, until = max((document["lease"], document["until"]) for document in page.messages)
         messages = tuple(read_message(document, self._identifiers, now) for document in page.messages)
         return Claim(claim_id, ttl, age(until - ttl * MILLISECONDS, now), messages)
@@ -110,13 +110,13 @@ class Claims:
     async def renew(self, key: QueueKey, claim_id: str, lease: Lease) -> None:
         """Raises ClaimMissing. If the server is lost half-way, some messages may have the old lease."""
         now = self._clock()
-        # A worker that renews is at work: only claims that were let expire count (API section 6.9).
+        # A renewal proves a live worker: only expired claims count (API section 6.9).
         change = [{"$set": {"claims": 1, **_lease(lease, now)}}]
         if await self._change(key, claim_id, change, now) == 0:
             raise ClaimMissing(claim_id)
 
     async def release(self, key: QueueKey, claim_id: str) -> None:
-        """Free what is under it. If the server is lost half-way, some messages are free and the others claimed."""
+        """Free its messages. If the server is lost half-way, some messages are free and the others claimed."""
         await self._change(key, claim_id, [{"$set": {"until": 0, "claims": 0}}], self._clock())
 
     async def _change(self, key: QueueKey, claim_id: str, change: list[dict[str, Any]], now: int) -> int:
@@ -132,7 +132,7 @@ class Claims:
             result, again = await self._store.repeated(
                 lambda: self._store.messages.update_many(held, change, session=session)
             )
-            # The first attempt may have done it all, unheard.
+            # The first attempt may have succeeded without an answer.
             return max(result.matched_count, int(again))
 
 
@@ -142,7 +142,7 @@ def _claiming(number: int, lease: Lease, now: int) -> list[dict[str, Any]]:
 
 
 def _lease(lease: Lease, now: int) -> dict[str, Any]:
-    """What a lease sets: it lets messages outlive it, those that do so anyway are left as they are (API
+    """The changes of a lease: it extends messages that would expire before it, and leaves the others as they are (API
     section 6.5)."""
     until = now + lease.ttl * MILLISECONDS
     expires = until + lease.grace * MILLISECONDS
@@ -157,7 +157,7 @@ def _lease(lease: Lease, now: int) -> dict[str, Any]:
 
 
 def _claimed(document: Document, number: int, lease: Lease, now: int) -> dict[str, Any]:
-    """What ``_claiming`` makes of a message."""
+    """The message after ``_claiming``."""
     until = now + lease.ttl * MILLISECONDS
     claimed = {**document, "claim": number, "until": until, "claims": document["claims"] + 1}
     if document["expires"] < until:

@@ -1,4 +1,4 @@
-"""How queues and messages are spelled in MongoDB (``schema`` says what the fields mean). No I/O."""
+"""The form of queues and messages in MongoDB (``schema`` explains the fields). No I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Document = Mapping[str, Any]
 
 
 def prefix(project: str, kind: Kind) -> str:
-    """What the ``_id`` of all queues of this kind and project begin with, and no other's."""
+    """The common prefix of the ``_id`` of all queues of this kind and project, and of no other."""
     return f"{int(kind)}\0{project}\0"
 
 
@@ -26,17 +26,17 @@ def queue_id(key: QueueKey) -> str:
 
 
 def undeclared(key: QueueKey, number: int) -> dict[str, Any]:
-    """The document of a queue that nobody has created: it takes dead letters, or keeps marks."""
+    """The document of an undeclared queue: it takes dead letters, or keeps marks."""
     return {"_id": queue_id(key), "name": key.name, **emptied(number)}
 
 
 def emptied(number: int) -> dict[str, Any]:
-    """What such a document says, besides its name."""
+    """The fields of such a document, besides its name."""
     return {"queue": number, "declared": False, "revision": 0, "metadata": "{}", "last": 0, "pending": []}
 
 
 def read_key(document: Document) -> QueueKey:
-    """Read what names a queue."""
+    """Read the key of a queue."""
     kind, _, rest = document["_id"].partition("\0")
     project, _, name = rest.rpartition("\0")
     return QueueKey(project, name, Kind(int(kind)))
@@ -48,7 +48,7 @@ def version(document: Document) -> str:
 
 
 def at_version(wanted: str | None) -> dict[str, int]:
-    """The condition that a queue is at this version; of one that is none, a condition that never holds."""
+    """The condition that a queue is at this version; for an invalid version, a condition that never holds."""
     if wanted is None:
         return {}
     queue, _, revision = wanted.partition(".")
@@ -59,7 +59,7 @@ def at_version(wanted: str | None) -> dict[str, int]:
 
 @lru_cache(maxsize=1024)
 def parsed(metadata: str) -> Metadata:
-    """Return what was stored. The result is shared: nobody may change it."""
+    """Return the stored metadata. The result is shared and must not be changed."""
     result: Metadata = json.loads(metadata)
     return result
 
@@ -70,7 +70,7 @@ def read_queue(document: Document) -> Queue:
 
 
 def bound(document: Document) -> int:
-    """The position up to which the messages of a queue are all there (``posting``)."""
+    """The position up to which all messages of a queue are inserted (``posting``)."""
     pending = document["pending"]
     first: int = min(entry["first"] for entry in pending) - 1 if pending else document["last"]
     return first

@@ -1,9 +1,9 @@
-"""Marks: which writes a queue refuses, by the epoch that they carry.
+"""Marks: the writes that a queue refuses, by their epoch.
 
 They are in the document of the queue, ``closed``: one ``{life, epoch}`` for each of its last lives, the newest last;
-and ``shut`` while posts without an epoch are refused too. All that is refused by them goes through one conditional
-write of this document, so each comes before the mark or after it. A post that has reserved its positions before is
-waited for, or taken back (``Posting.wait_for_earlier``).
+and ``shut`` while posts without an epoch are refused too. Every write that marks can refuse includes one conditional
+write of this document, so it happens before the mark or after it. If a post has reserved its positions before, the mark
+waits for it, or takes it back (``Posting.wait_for_earlier``).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _RESERVED = {"_id": 0, "queue": 1, "last": 1}
 
 
 def admitting(epoch: Epoch | None) -> dict[str, Any]:
-    """The condition that no mark refuses what carries this epoch."""
+    """The condition that no mark refuses a write with this epoch."""
     if epoch is None:
         return {}
     return {"closed": {"$not": {"$elemMatch": {"life": epoch.life, "epoch": {"$gt": epoch.number}}}}}
@@ -43,7 +43,7 @@ def admitting_post(epoch: Epoch | None) -> dict[str, Any]:
 
 
 def refuse(key: QueueKey, document: Document | None, epoch: Epoch | None) -> None:
-    """Raise QueueClosed if it was by a mark that one of these conditions did not hold of the document."""
+    """Raise QueueClosed if a mark in the document made one of these conditions false."""
     marks = [] if document is None else document.get("closed", [])
     refusing = [
         mark["epoch"]
@@ -64,15 +64,15 @@ class Marks:
         self._posting = posting
 
     async def fence(self, key: QueueKey, epoch: Epoch) -> None:
-        """Set the mark, unless a higher one of its life is there; return when no post of before is under way."""
+        """Set the mark, unless its life has a higher one; return when no earlier post is in flight."""
         async with self._store.writing() as session:
-            # Before the first mark, so that none is ever in a store that earlier releases open.
+            # Before the first mark, so that a store with marks never opens in an earlier release.
             await self._set_version(FENCED, session)
             while True:
                 wanted: dict[str, Any] = {"_id": queue_id(key)}
                 known = await self._store.unsettled.find_one(wanted, {"closed": 1}, session=session)
                 if known is None:
-                    # No queue, and a mark nevertheless: late posts would create it.
+                    # A missing queue gets a mark too: otherwise late posts would create it.
                     blank = undeclared(key, await self._numbers.take(1, session))
                     with suppress(DuplicateKeyError):  # another process was faster
                         await self._store.queues.insert_one(blank, session=session)
@@ -83,7 +83,7 @@ class Marks:
                     others = [mark for mark in marks if mark["life"] != epoch.life]
                     mark = {"life": epoch.life, "epoch": epoch.number}
                     change = {"closed": [*others, mark][-LIVES:], "shut": True}
-                # Also if nothing changes: it is this write that tells which posts have begun.
+                # Also without a change: the order of this write separates earlier posts from later ones.
                 found = await self._store.queues.find_one_and_update(
                     wanted | {"closed": known.get("closed", {"$exists": False})},
                     {"$set": change},
@@ -93,7 +93,8 @@ class Marks:
                 )
                 if found is not None:
                     break
-            # Again: who reopens all queues may have set it back before this mark, and looked for marks before it.
+            # Again: a concurrent reopen of all queues may have reset it before this mark, and searched for marks before
+            # it.
             await self._set_version(FENCED, session)
             await self._posting.wait_for_earlier(found["queue"], found["last"], session)
 
@@ -106,7 +107,7 @@ class Marks:
             )
             await self._set_version(VERSION, session)
             if await self._store.queues.find_one({"closed": {"$exists": True}}, {"_id": 1}, session=session):
-                # A mark came meanwhile.
+                # A mark was set meanwhile.
                 await self._set_version(FENCED, session)
         return int(result.matched_count)
 

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 # Messages deleted by one write of a purge, and popped or deleted one by one in one batch.
 _PURGED_AT_A_TIME = 1000
 _LARGEST_BATCH = 400
-# Batches of deletions of one process that are under way at once.
+# Batches of deletions of one process in flight at once.
 _LANES = 2
-# How long a message is held between being won by a pop and being deleted, in milliseconds. After a crash in between it
-# is free again then, a delayed one as well; it was not delivered.
+# Milliseconds for which a pop holds a message before it deletes it. After a crash in between, the undelivered message
+# is free again then, even if it was delayed.
 _HELD = 60 * MILLISECONDS
 
 
 class Messages:
-    """Messages, as far as they are not posted or claimed."""
+    """Messages, except posting and claiming."""
 
     def __init__(self, store: Store, pages: Pages, numbers: Numbers, identifiers: Identifiers, clock: Clock) -> None:
         self._store = store
@@ -60,7 +60,7 @@ class Messages:
                 return [], None
             if query.include_delayed or _hides(page.queue) != delayed:
                 break
-            remembered = page.queue  # which has begun or ceased to hide what is delayed
+            remembered = page.queue  # which has begun or ceased to hide delayed messages
         messages = [read_message(document, self._identifiers, now) for document in page.messages[: query.limit]]
         return messages, read_queue(page.queue)
 
@@ -95,7 +95,8 @@ class Messages:
     # Deleting
 
     async def delete_many(self, key: QueueKey, ids: Sequence[str], claim_ids: Sequence[str] | None) -> bool:
-        """Delete them. With ``claim_ids``, those whose claim ends in the meantime stay, and the answer is False."""
+        """Delete them. With ``claim_ids``, a message stays if its claim ends in the meantime, and the result is
+        False."""
         now = self._clock()
         numbers = self._numbers_of(ids)
         if not numbers:
@@ -128,7 +129,8 @@ class Messages:
             return Deletion.DONE
         claim = None if claim_id is None else self._identifiers.number(claim_id)
         held = {"until": {"$lte": now}} if claim_id is None else {"claim": claim, "until": {"$gt": now}}
-        # What an old number finds is of a queue that is gone, and so gone anyway; a new one is looked up below.
+        # Documents under an old number belong to a deleted queue, and so are deleted anyway; a new number is looked up
+        # below.
         queue = self._pages.remembered(key)
         while True:
             if queue is not None and (claim_id is None or claim is not None):
@@ -141,10 +143,10 @@ class Messages:
             outcome = _refusal(page.messages[0], claim_id, claim, now)
             if outcome is not None:
                 return outcome
-            queue = page.queue  # or its claim has ended, or begun, just now
+            queue = page.queue  # or its claim has ended, or begun, concurrently
 
     async def _batch_of_deletions(self, lane: int, conditions: list[Condition]) -> list[bool]:
-        """Delete one message by each; return for all whether all were there. If not, each is to be looked for."""
+        """Delete one message by each; return for all whether all were found. If not, each must be looked up."""
         async with self._store.writing() as session:
             result = await self._store.messages.bulk_write(
                 [DeleteOne(condition) for condition in conditions], ordered=False, session=session
@@ -157,7 +159,7 @@ class Messages:
         return await self._pops.take(key, limit, limit)
 
     async def _batch_of_pops(self, key: QueueKey, limits: list[int]) -> list[list[Message]]:
-        """Win the messages, so that nobody else gets them; then delete them; then hand them out."""
+        """Win the messages, so that no other call gets them; then delete them; then return them."""
         async with self._store.writing() as session:
             now = self._clock()
             number = await self._numbers.take(len(limits), session)
@@ -186,7 +188,7 @@ class Messages:
         ]
 
     async def purge(self, key: QueueKey) -> None:
-        """Delete what is not claimed, of what is there now: else a purge beside a busy producer would never end."""
+        """Delete the unclaimed messages that exist now: otherwise a purge beside a busy producer would never end."""
         page = await self._pages.read(key, [])
         if page is None:
             return
@@ -210,7 +212,7 @@ def _hides(queue: Document | None) -> bool:
 
 
 def _refusal(found: Document, claim_id: str | None, claim: int | None, now: int) -> Deletion | None:
-    """Why a message may not be deleted; None if it may."""
+    """The reason to refuse the deletion of a message; None if it is allowed."""
     held: Any = found["claim"] if found["until"] > now else None
     if claim_id is None:
         return None if held is None else Deletion.CLAIMED

@@ -1,4 +1,4 @@
-"""Numbers that identifiers hide: counted up for the whole store, never given twice."""
+"""Numbers that identifiers hide: counted up for the whole store, never issued twice."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from partition.storage.mongodb.schema import STORE
 if TYPE_CHECKING:
     from partition.storage.mongodb.store import Session, Store
 
-# How many a process takes at once. What it does not use is never used: there are 2**52.
+# How many a process takes at once. Unused ones are lost, which is harmless: there are 2**52.
 _BLOCK = 10_000
 
 
 class Numbers:
-    """Hands out numbers of a block that this process has to itself."""
+    """Issues numbers of a block that belongs to this process alone."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

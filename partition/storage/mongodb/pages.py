@@ -1,8 +1,8 @@
 """Queues and some of their messages in one round trip.
 
-One aggregation reads the queue first, then its messages; ``posting`` says why in this order. Where messages come from
-several ranges of the index, those that may move to a later range by being tidied are read before it, so that none is
-missed on its way. What is read at the same time shares a round trip: most of the cost of a page is that of asking.
+One aggregation reads the queue first, then its messages; ``posting`` explains the order. Where messages come from
+several ranges of the index, tidying may move a message to a later range; earlier ranges are read first, so that no
+message is missed on its way. Concurrent reads share a round trip, which is most of the cost of a page.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 Condition = dict[str, Any]
 
-# Round trips of one process that are under way at once, so that a slow one holds up few others.
+# Round trips of one process in flight at once, so that a slow one delays few others.
 _LANES = 3
-# Pages that share one. Their messages are read into memory at once.
+# Pages that share a round trip. Their messages are read into memory at once.
 _LARGEST_BATCH = 8
 
 
 class Part(NamedTuple):
-    """Messages that fulfil ``condition``, of which the first ``limit`` in the order of ``sort`` are wanted."""
+    """The first ``limit`` messages in the order of ``sort`` that fulfil ``condition``."""
 
     condition: Condition
     sort: dict[str, int]
@@ -57,7 +57,7 @@ class _Wanted(NamedTuple):
 
 
 class Pages:
-    """Reads pages. Remembers queues as it last saw them; every page tells whether what was remembered was right."""
+    """Reads pages. Caches queues as last seen; every page reveals whether the cached queue was stale."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -68,11 +68,11 @@ class Pages:
         await self._turns.close()
 
     def remembered(self, key: QueueKey) -> Document | None:
-        """Return the queue as it once was, also one that was never declared."""
+        """Return a possibly stale queue, also an undeclared one."""
         return self._remembered.get(queue_id(key))
 
     async def number(self, key: QueueKey, session: Session) -> int | None:
-        """Return the number of the queue, also of one that was never declared."""
+        """Return the number of the queue, also of an undeclared one."""
         id_ = queue_id(key)
         queue = await self._store.queues.find_one({"_id": id_}, session=session)
         self._remember(id_, queue)
@@ -84,7 +84,7 @@ class Pages:
         return await self._turns.take(hash(id_) % _LANES, _Wanted(id_, parts))
 
     async def read_unsettled(self, key: QueueKey, parts: list[Part], session: Session) -> Page | None:
-        """The same, but a majority may not have it yet: for those who make sure of it by a conditional write."""
+        """The same without read concern majority: for callers that verify it by a conditional write."""
         return (await self._run(self._store.unsettled, [_Wanted(queue_id(key), parts)], session))[0]
 
     async def _batch(self, lane: int, wanted: list[_Wanted]) -> list[Page | None]:
@@ -95,7 +95,7 @@ class Pages:
         pages: dict[int, Page | None] = {}
         while len(pages) < len(wanted):
             left = [tag for tag in range(len(wanted)) if tag not in pages]
-            # As they were remembered when their messages were asked for.
+            # The cached queues at the time when their messages were requested.
             numbers = {tag: (self._remembered.get(wanted[tag].id) or {}).get("queue") for tag in left}
             queues, messages = await self._ask(collection, {tag: wanted[tag] for tag in left}, numbers, session)
             for tag in left:
@@ -143,7 +143,7 @@ def _in_order(messages: Iterable[Document], most: int) -> list[Document]:
     return [by_position[position] for position in sorted(by_position)]
 
 
-# Free messages are in the order of positions as they are; others have to be sorted, and are few: see ``sweeping``.
+# Free messages are stored in the order of positions; others must be sorted, and are few: see ``sweeping``.
 _FREE = {"until": 1, "position": 1}
 _SORTED = {"position": 1}
 

@@ -1,31 +1,33 @@
 """Putting messages into a queue so that no reader of markers ever misses one (API section 6.2).
 
 Many processes post to one queue at once, each with writes of its own. If positions were only counted up, a message at
-11 could appear before the one at 10, and who has read up to 11 would never see 10. Hence three steps, each one write:
+11 could appear before the one at 10, and a reader that has read up to 11 would never see 10. Hence three steps, each
+one write:
 
-1. *Reserve*: count up ``last`` of the queue, and in the same write note the range in ``pending``. The filter of this
-   write is also what judges the queue: that it exists, is at the version that the caller reasoned with, and is not
-   closed to the post (``marks``).
+1. *Reserve*: count up ``last`` of the queue, and in the same write record the range in ``pending``. The filter of this
+   write also validates the queue: that it exists, is at the version that the caller has read, and is not closed to the
+   post (``marks``).
 2. *Insert* the messages, in order, at these positions, which the index BY_POSITION makes exclusive.
 3. *Settle*: take the range from ``pending``. Then wait until no earlier range is pending, and only then answer.
 
-Readers see the queue first, then its messages, and show none beyond its ``bound``: the position before the first
+Readers read the queue first, then its messages, and return none beyond its ``bound``: the position before the first
 pending range, or ``last`` if there is none. The argument: of all positions up to the bound of a moment, none is in a
 pending range, and ranges are only ever added behind ``last``; so every message that will ever be at one of them was
-inserted before that moment, and is seen by whoever looks later. What a page shows is therefore followed by later
-positions only. What was acknowledged is within the bound, because of the waiting in step 3. All writes, and the reads
-of lists, are those of a majority, so none of this is undone by a lost primary.
+inserted before that moment, and every later reader sees it. Messages that become visible after a page are therefore at
+later positions only. Acknowledged messages are within the bound, because of the waiting in step 3. All writes, and the
+reads of lists, are those of a majority, so none of this is undone by a lost primary.
 
-What a crash leaves. After 1: a pending range without messages. During 2, if the primary dies as well: one with some of
-them. After 2: one with all of them. Nothing of it was acknowledged, or is shown. The next one to post waits for it in
-step 3, and settles it for the dead (``_settle_for``), as does the sweep: it puts something without ``expires`` at each
-position that is still unused. Whatever the poster, if it lives after all, sends from now on meets that and fails as a
-whole; it then posts anew. A range that turned out complete is kept. One that did not is taken back whole, so a post is
-all or nothing; nobody can have seen any of it. How long to wait before is thus a question of manners, not of truth, and
-no two clocks are compared.
+The state after a crash. After 1: a pending range without messages. During 2, if the primary dies as well: a range with
+some of them. After 2: a range with all of them. None of them was acknowledged or is visible. The next post waits for
+the range in step 3, and settles it for the dead process (``_settle_for``), as does the sweep: it puts a document
+without ``expires`` at each position that is still unused. If the first process is alive after all, its later writes
+meet these documents and fail as a whole; it then repeats the post. A complete range is kept. An incomplete one is taken
+back completely, so a post is all or nothing; no reader can have seen any of it. The time to wait before is thus a
+matter of efficiency, not of correctness, and no two clocks are compared.
 
-Why no transaction: one holds its documents until it ends, and that of a killed process lasts for a minute; nobody could
-post to the queue meanwhile. Posts of one process to one queue are joined (``turns``), so the three steps are shared.
+Why no transaction: a transaction locks its documents until it ends, and that of a killed process lasts for a minute, in
+which no post to the queue could proceed. Posts of one process to one queue are coalesced (``turns``), so they share the
+three steps.
 """
 
 from __future__ import annotations
@@ -54,26 +56,26 @@ if TYPE_CHECKING:
     from partition.storage.mongodb.numbers import Numbers
     from partition.storage.mongodb.store import Session, Store
 
-# Bytes of bodies in one batch, with something for what is around each.
+# Bytes of bodies in one batch, with an allowance for the rest of each document.
 _LARGEST_BATCH = 2_000_000
 _AROUND_A_BODY = 300
-# How often a post that others took back is made anew.
+# How often a post is repeated after others took it back.
 _ATTEMPTS = 5
-# Seconds between two looks at earlier ranges: twice as long each time, up to the last.
+# Seconds between two checks of earlier ranges: doubled each time, up to the last value.
 _FIRST_PAUSE = 0.002
 _LAST_PAUSE = 0.128
-# After so many looks the range of another is settled for it: about a second.
+# After so many checks this process settles the range of another one: about a second.
 _PATIENCE = 13
 # The same for the sweep, in milliseconds.
 _STUCK = 2000
-# How long a position is kept from being used, in milliseconds. No command is under way for so long.
+# Milliseconds for which a position is blocked. No command is in flight for so long.
 _BLOCKED = 86_400_000
 
 _DUPLICATE = 11000
 
 
 class Batch(NamedTuple):
-    """What may share its three steps: posts to one queue, judged by one version of it and by one epoch."""
+    """The posts that may share the three steps: to one queue, validated by one version of it and one epoch."""
 
     key: QueueKey
     version: str | None
@@ -180,7 +182,7 @@ class Posting:
     async def _reserve(
         self, wanted: dict[str, Any], size: int, session: Session, *, opens: bool = False
     ) -> Range | None:
-        """``opens``: a queue that was shut is not any more, for writes have come back, or it lives anew."""
+        """``opens``: a shut queue is opened, because writes have come back, or because it has a new life."""
         token = await self._numbers.take(1, session)
         document = await self._store.queues.find_one_and_update(
             wanted,
@@ -207,7 +209,7 @@ class Posting:
         return Range(document["queue"], token, document["last"] - size + 1, size)
 
     async def reserve_undeclared(self, key: QueueKey, size: int, session: Session) -> Range:
-        """Reserve positions of a queue for dead letters, which bring it about if there is none (API section 6.9)."""
+        """Reserve positions of a queue for dead letters; create it if there is none (API section 6.9)."""
         while True:
             reserved = await self._reserve({"_id": queue_id(key)}, size, session)
             if reserved is not None:
@@ -219,17 +221,17 @@ class Posting:
                 continue  # another process was faster
 
     async def _inserted(self, reserved: Range, documents: list[dict[str, Any]], session: Session) -> bool:
-        """Insert them all; or none, and return False, if somebody has settled the range."""
+        """Insert them all; or none, and return False, if another process has settled the range."""
         try:
             await self._store.messages.insert_many(documents, session=session)
         except BulkWriteError as error:
             if not only_duplicates(error):
                 raise
-            # The first part may be there: nobody has seen it, and the one who settled takes it back too.
+            # The first part may be inserted: it is invisible, and the process that settled the range takes it back too.
             await self._take_back([document["_id"] for document in documents], session)
             return False
         except (OperationFailure, BSONError) as error:
-            # Answered, so nothing of it is under way: nobody need wait for it.
+            # Answered, so nothing of it is in flight, and no other post needs to wait for it.
             whole = await self._settle_for(reserved, session)
             if whole is False:
                 raise self._store.unavailable(reason(error)) from error
@@ -257,7 +259,7 @@ class Posting:
 
     async def wait_for_earlier(self, queue: int, last: int, session: Session) -> None:
         """Return when no range up to the position ``last`` is pending any more."""
-        # As one that was reserved behind it, and has nothing in it: no range has the token 0.
+        # As for an empty range reserved behind it: no range has the token 0.
         await self.settle(Range(queue, 0, last + 1, 0), session)
 
     async def _unpend(self, reserved: Range, session: Session) -> list[dict[str, Any]]:
@@ -271,20 +273,20 @@ class Posting:
         return document["pending"] if document else []  # deleted meanwhile, with its messages
 
     async def _settle_for(self, reserved: Range, session: Session) -> bool | None:
-        """Settle a range that somebody else reserved, whatever became of them. May be done by several at once.
+        """Settle a range that another process reserved, dead or alive. Several processes may do so at once.
 
-        Return whether the post was whole; None if others settled it, so that nobody can tell any more.
+        Return whether the post was complete; None if others settled it, so that this is unknown.
         """
         there = {
             "queue": reserved.queue,
             "position": {"$gte": reserved.first, "$lt": reserved.first + reserved.size},
         }
         unused = await self._block(reserved, session)
-        # If it is pending still, then what was blocked was never used. Else somebody has settled it, and what was
-        # blocked may be the places of messages that were deleted since.
+        # If the range is still pending, the blocked positions were never used. Otherwise another process has settled
+        # it, and the blocked positions may be those of messages that were deleted since.
         pending = not unused or await self._is_pending(reserved, session)
         if unused and pending:
-            # Messages of a post, that is: dead letters are moved, not posted, and stay where they have come to.
+            # This applies to messages of a post: dead letters are moved, not posted, and stay where they have arrived.
             partial = await self._store.messages.find(
                 there | {"expires": {"$exists": True}, "buried": {"$exists": False}}, {"_id": 1}, session=session
             ).to_list()
@@ -297,7 +299,7 @@ class Posting:
         return await self._store.queues.find_one(wanted, {"_id": 1}, session=session) is not None
 
     async def _block(self, reserved: Range, session: Session) -> int:
-        """Occupy what is unused of a range, for good; return how many positions of it hold no message."""
+        """Block the unused positions of a range for good; return how many of its positions hold no message."""
         number = await self._numbers.take(reserved.size, session)
         until = DatetimeMS(system_clock() + _BLOCKED)
         blocks = [
@@ -309,7 +311,7 @@ class Posting:
         except BulkWriteError as error:
             if not only_duplicates(error):
                 raise
-        # Not how many were inserted just now: an earlier attempt to settle may have been interrupted after some.
+        # Not the number inserted by this call: an earlier attempt to settle may have been interrupted after some.
         return await self._store.messages.count_documents(
             {
                 "queue": reserved.queue,
@@ -340,6 +342,6 @@ def _range(queue: int, entry: dict[str, Any]) -> Range:
 
 
 def only_duplicates(error: BulkWriteError) -> bool:
-    """Whether all that failed are documents whose place is taken."""
+    """Whether all failures are documents with an occupied position."""
     details = error.details
     return {failure["code"] for failure in details["writeErrors"]} == {_DUPLICATE} and not details["writeConcernErrors"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from partition.storage.mongodb.numbers import Numbers
     from partition.storage.mongodb.store import Session, Store
 
-# Queues that a filtered page looks at in one go: filters are not indexed.
+# Queues that a filtered page reads at a time: filters are not indexed.
 _FILTER_CHUNK = 500
 # Messages of a deleted queue that one round of the sweep deletes.
 _DROPPED_AT_A_TIME = 1000
@@ -26,7 +26,7 @@ _SEEN = {"queue": 1, "name": 1, "revision": 1, "metadata": 1}
 
 
 class Queues:
-    """Queues and topics, as far as they are not their messages."""
+    """Queues and topics, without their messages."""
 
     def __init__(self, store: Store, numbers: Numbers) -> None:
         self._store = store
@@ -59,7 +59,7 @@ class Queues:
                     pass
                 else:
                     return True
-                # What dead letters brought about becomes a queue, with them in it.
+                # An undeclared queue of dead letters becomes a declared one, with them in it.
                 undeclared = {"_id": queue_id(key), "declared": False, **admitting(epoch)}
                 change = {"$set": {"declared": True, "metadata": stored}, "$inc": {"revision": 1}}
                 if (await self._store.queues.update_one(undeclared, change, session=session)).matched_count:
@@ -83,7 +83,8 @@ class Queues:
                 raise QueueMissing(key.name) if version is None else QueueChanged(key.name)
 
     async def delete(self, key: QueueKey) -> None:
-        """Note that it is to go, then let it go; its messages are the sweep's, which also ends what a crash left."""
+        """Record the deletion, then delete the queue; the sweep deletes its messages, and completes interrupted
+        deletions."""
         async with self._store.writing() as session:
             with self._store.translated(writing=False):
                 document = await self._store.queues.find_one({"_id": queue_id(key)}, {"queue": 1}, session=session)
@@ -93,7 +94,7 @@ class Queues:
                 await self._remove(document["queue"], session)
 
     async def _remove(self, queue: int, session: Session) -> None:
-        """Remove the document of a queue; where it has marks, all but those, under a number of a new queue."""
+        """Remove the document of a queue; if it has marks, keep only those, under the number of a new queue."""
         unmarked, marked = ({"queue": queue, "closed": {"$exists": exists}} for exists in (False, True))
         while True:
             if (await self._store.queues.delete_one(unmarked, session=session)).deleted_count:
@@ -105,7 +106,7 @@ class Queues:
                 return
 
     async def sweep(self, session: Session) -> bool:
-        """Remove some messages of a queue that was deleted, or is to be; tell if there may be more."""
+        """Remove some messages of a queue that was deleted, or is to be; return whether there may be more."""
         dropped = await self._store.dropped.find_one({}, session=session)
         if dropped is None:
             return False
@@ -117,12 +118,12 @@ class Queues:
         if found:
             await self._store.messages.delete_many({"_id": {"$in": [one["_id"] for one in found]}}, session=session)
         else:
-            # A post that was under way may come later still: MongoDB removes it when it has expired.
+            # A post in flight may arrive even later: MongoDB removes it when it has expired.
             await self._store.dropped.delete_one({"_id": queue}, session=session)
         return True
 
     async def list_page(self, query: QueueQuery) -> list[Queue]:
-        """Walk the names from ``query.after``; with filters, over as many as it takes to fill the page."""
+        """Walk the names from ``query.after``; with filters, until the page is full."""
         page: list[Queue] = []
         within = _within(query.project, query.kind)
         after = prefix(query.project, query.kind) + query.after
@@ -152,7 +153,7 @@ class Queues:
             return await self._store.queues.count_documents(wanted, session=session)
 
     async def inventory(self, after: QueueKey | None, limit: int) -> list[tuple[QueueKey, Queue]]:
-        """Take a page of each kind, and of both what comes first."""
+        """Read a page of each kind, and merge the two."""
         found = []
         async with self._store.reading() as session:
             for kind in Kind:

@@ -1,28 +1,28 @@
-"""The collections, preparing a new database, and judging a given one.
+"""The collections, preparing a new database, and verifying an existing one.
 
 ``store``: one document with ``version``, ``tag`` and ``multiplier`` (of identifiers) and ``last``, the last number
-given to a message, claim, queue or subscription.
+issued to a message, claim, queue or subscription.
 
 ``queues``: ``_id`` is kind, NUL, project, NUL, name, whose bytes sort as listings do. ``queue`` is a number that is
-never used again; ``declared`` is false if only dead letters brought it about (API section 6.9); ``revision`` counts
-changes of ``metadata``, which is JSON text, because its keys may be anything; ``last`` and ``pending`` are explained in
+never used again; ``declared`` is false if only dead letters created it (API section 6.9); ``revision`` counts changes
+of ``metadata``, which is JSON text, because its keys may be anything; ``last`` and ``pending`` are explained in
 ``posting``. ``closed`` and ``shut`` are the marks (``marks``); a queue that was deleted with such marks leaves them
 behind in a document that is not ``declared``.
 
-``messages``: ``_id`` is the number that the identifier hides. ``until`` says everything about claims and delays: 0 if
-the message is free, t > 0 if it is claimed until t, -t < 0 if it is delayed until t; so it can be taken now if
-``-now <= until <= now``, whether or not anybody wrote 0 there since. ``claim`` is the number of its last claim, which
-thereby tells whether it was claimed since it was read, and ``lease`` that claim's ttl: a claim is its messages, and has
-no document of its own. ``claims`` counts claims. Times are milliseconds since 1970, ttls seconds. One without
-``expires`` is no message but keeps a position from being used (``posting``).
+``messages``: ``_id`` is the number that the identifier hides. ``until`` encodes claims and delays: 0 if the message is
+free, t > 0 if it is claimed until t, -t < 0 if it is delayed until t; so it can be taken now if ``-now <= until <=
+now``, whether or not a sweep has written 0 there since. ``claim`` is the number of its last claim, which reveals a
+claim since the last read, and ``lease`` that claim's ttl: a claim consists of its messages, and has no document of its
+own. ``claims`` counts claims. Times are milliseconds since 1970, ttls seconds. A document without ``expires`` is no
+message, but blocks a position (``posting``).
 
 ``subscriptions``: ``scope`` is the ``_id`` of the queue that they belong to, which need not exist.
 
 ``dropped``: queues that are being deleted, for the sweep to remove their messages.
 
-``gone``, in messages and subscriptions, is for MongoDB's own removal of what has expired (a TTL index). It is by the
-clock of the machine, not by the one that decides, and SLACK later: no difference of clocks, or clock of a test, may
-make anything disappear early.
+``gone``, in messages and subscriptions, is for MongoDB's own removal of expired documents (a TTL index). It depends on
+the clock of the machine, not on the clock of decisions, and is SLACK later: no difference of clocks, or clock of a
+test, may remove a document early.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from partition.storage.mongodb.store import Session, Store
 
 VERSION = 1
-# Of a store with marks: releases that know only VERSION would not heed them, and refuse it.
+# The version of a store with marks: releases that know only VERSION would ignore marks, and refuse it.
 FENCED = 2
 STORE = "store"
 
-# Milliseconds by which MongoDB's removal comes later than ours.
+# Milliseconds by which MongoDB's removal is later than ours.
 SLACK = 600_000
 
 BY_POSITION = "by_position"
@@ -61,9 +61,9 @@ INDEXES = {
         IndexModel("pending.token", name="pending", sparse=True),
     ],
     "messages": [
-        # What makes positions exclusive, and the order of lists that show claimed messages.
+        # This index makes positions exclusive, and orders lists that show claimed messages.
         IndexModel([("queue", 1), ("position", 1)], name=BY_POSITION, unique=True),
-        # Free messages are one range of it, in order; what else hides a message is in it too.
+        # Free messages are one range of it, in order; it also covers the other reasons to hide a message.
         IndexModel([("queue", 1), ("until", 1), ("position", 1), ("expires", 1), ("client", 1)], name=BY_STATE),
         IndexModel([("queue", 1), ("expires", 1)], name=BY_EXPIRY),
         IndexModel("claim", name="claim", sparse=True),
@@ -83,7 +83,7 @@ INDEXES = {
 
 
 def gone(expires: int, now: int) -> DatetimeMS:
-    """When MongoDB may remove what expires at ``expires`` by the clock that says ``now``."""
+    """The time at which MongoDB may remove a document that expires at ``expires`` by the clock that reads ``now``."""
     return DatetimeMS(system_clock() + expires - now + SLACK)
 
 
@@ -111,7 +111,8 @@ async def verify(store: Store, session: Session) -> None:
 
 
 async def _prepare(store: Store, session: Session) -> dict[str, Any]:
-    """Make indexes, then the document: where it is, they are. After a crash, the next one makes the rest."""
+    """Create the indexes, then the document: its presence implies theirs. After a crash, the next start completes
+    them."""
     found = await _first_document(store, session)
     document = await store.store.find_one({"_id": STORE}, session=session)
     if document is not None:

@@ -1,4 +1,4 @@
-"""Stats (API section 6.7): nothing is tallied, so nothing can be wrong; counting walks ranges of indexes."""
+"""Stats (API section 6.7): no counters are stored, so none can be wrong; counting walks ranges of indexes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ async def of_queue(store: Store, pages: Pages, key: QueueKey, identifiers: Ident
     if not page.messages:
         return Stats(total, min(claimed, total))
     oldest, newest = (_edge(page.messages[end], identifiers, now) for end in (0, -1))
-    # Other calls may have come in between.
+    # Other calls may have happened in between.
     return Stats(total, min(claimed, total), oldest, newest)
 
 
 async def _count(store: Store, condition: dict[str, Any], index: str, session: Session) -> int:
-    # The command, and not an aggregation: it counts keys of the index without looking at them one by one.
+    # The command, and not an aggregation: it counts keys of the index without reading each of them.
     answer = await store.database.command(
         "count",
         store.messages.name,

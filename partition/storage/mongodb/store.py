@@ -1,12 +1,12 @@
-"""The connection to MongoDB, and the rules that every conversation with it keeps.
+"""The connection to MongoDB, and the rules for every session.
 
 *Writes* are acknowledged by a majority, and those of one document are retried by the driver under one transaction
 number: a primary that is lost between a write and its reply costs an election, not a doubt. Those of several documents
 are written so that they can be repeated (``Store.repeated``).
 
-*Reads* go to the primary with read concern ``majority``, so what is shown can never be rolled back, in a causally
-consistent session that starts at the newest time this process has seen: a new primary that does not know yet how far
-its predecessor's writes were committed makes such a read wait.
+*Reads* go to the primary with read concern ``majority``, so returned data can never be rolled back, in a causally
+consistent session that starts at the newest time this process has seen: on a new primary, such a read waits until the
+commit point of its predecessor is known.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What pymongo raises for a URI; InvalidURI and InvalidName are among these, OSError is for files of TLS.
+# The exceptions of pymongo for a URI; InvalidURI and InvalidName are among these, OSError is for files of TLS.
 _REFUSALS = (PyMongoError, ValueError, TypeError, OSError, Warning)
 
 # Seconds for one call of the storage, all its steps and repetitions together.
@@ -57,16 +57,16 @@ _GOOD = "a good one is mongodb://host1,host2/database?replicaSet=name"
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, on one line."""
+    """The message of an error, on one line."""
     text = str(error)
-    # What pymongo appends to many messages is long, and the topology repeats ``where``.
+    # The part that pymongo appends to many messages is long, and its topology repeats ``where``.
     for appendix in (", Timeout:", ", Topology Description:", ", full error:"):
         text = text.partition(appendix)[0]
     return f"{type(error).__name__}: {text}"
 
 
 def _fault(uri: str, error: Exception) -> str:
-    """Say what is wrong with a URI that pymongo refused with ``error``: of an option its name, and no secret."""
+    """Describe the fault of a URI that pymongo refused with ``error``: it names an option, and contains no secret."""
     options = uri.partition("?")[2]
     # With an "@" in it, this may begin inside a password whose reserved characters were not escaped.
     if options and "@" not in options and (wrong := _wrong_option(re.split("[&;]", options))):
@@ -108,7 +108,7 @@ class Store:
                     serverSelectionTimeoutMS=_SELECTION_TIMEOUT_MS,
                     connectTimeoutMS=_SELECTION_TIMEOUT_MS,
                 )
-                # Given here, so that options in the URI (w=1, readPreference=secondary) cannot weaken what is promised.
+                # Given here, so that options in the URI (w=1, readPreference=secondary) cannot weaken the guarantees.
                 self.database = self._client.get_default_database(
                     codec_options=CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS),
                     read_preference=ReadPreference.PRIMARY,
@@ -126,7 +126,7 @@ class Store:
         self.subscriptions: Collection = self.database["subscriptions"]
         self.dropped: Collection = self.database["dropped"]
         self.store: Collection = self.database["store"]
-        # For what a conditional write judges again: it may read what a majority does not have yet.
+        # For reads that a conditional write verifies: they may return data that a majority does not have yet.
         self.unsettled: Collection = self.queues.with_options(read_concern=ReadConcern("local"))
         self._newest: Timestamp | None = None
 
@@ -138,7 +138,7 @@ class Store:
     def translated(self, *, writing: bool, begun: bool = False) -> Iterator[None]:
         """Raise StorageUnavailable in place of what pymongo raises.
 
-        ``maybe_done`` says the truth: always true with ``begun``, never without ``writing``, else in doubt.
+        ``maybe_done`` is exact: always true with ``begun``, never without ``writing``, otherwise true if in doubt.
         """
         try:
             yield
@@ -148,14 +148,14 @@ class Store:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Session]:
-        """Have a session for one call that writes nothing, or nothing that matters."""
+        """Open a session for one call that writes nothing, or nothing of importance."""
         with self.translated(writing=False), pymongo.timeout(CALL_TIMEOUT):
             async with self._session() as session:
                 yield session
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Session]:
-        """Have a session for one call. What fails in it may have been done."""
+        """Open a session for one call. A failed call may have been done."""
         with self.translated(writing=True), pymongo.timeout(CALL_TIMEOUT):
             async with self._session() as session:
                 yield session
@@ -175,8 +175,8 @@ class Store:
     async def repeated(self, step: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
         """Return what ``step`` returned, and whether it took more than one attempt.
 
-        For writes of several documents, which the driver does not repeat when the primary is lost. ``step`` must be one
-        that does no harm done twice.
+        For writes of several documents, which the driver does not repeat when the primary is lost. ``step`` must be
+        idempotent.
         """
         for attempt in range(_REPETITIONS):
             try:

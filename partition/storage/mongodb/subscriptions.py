@@ -89,7 +89,7 @@ class Subscriptions:
                 ttl = current["ttl"] if wanted.ttl is None else wanted.ttl
                 options = json.loads(current["options"]) if wanted.options is None else wanted.options
                 life = {"subscriber": subscriber, **_life(ttl, options, now)}
-                # What is left out of the change is what was read: nobody may have changed it since.
+                # Parts outside of the change keep the values read before, so they must be unchanged since.
                 seen = {"ttl": current["ttl"], "options": current["options"], "subscriber": current["subscriber"]}
                 try:
                     if (await self._stored.update_one(one | seen, {"$set": life}, session=session)).matched_count:

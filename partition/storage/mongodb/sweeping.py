@@ -1,8 +1,8 @@
-"""Giving back the room of what has expired, and making true in the index what is true by the clock, part by part.
+"""Removing expired messages, and bringing the index in line with the clock, part by part.
 
-No answer depends on it. MongoDB removes by itself what has expired (``schema.gone``), but late; until then it would lie
-in the way of those who look for free messages. Claims that have ended and delays that have passed are few in the range
-in which they have to be sorted only as long as somebody moves them to the range of free messages.
+No answer depends on it. MongoDB itself removes expired messages (``schema.gone``), but late; until then they would slow
+the search for free messages. Messages with ended claims and passed delays must be sorted; the sweep keeps them few by
+moving them to the range of free messages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _AT_A_TIME = 1000
 
 
 async def sweep_expired(store: Store, now: int, session: Session) -> bool:
-    """Delete some messages that have expired; tell if there may be more."""
+    """Delete some expired messages; return whether there may be more."""
     expired = {"expires": {"$lte": now}}
     numbers = await _first(store, expired, "expires", session)
     if numbers:
@@ -27,12 +27,12 @@ async def sweep_expired(store: Store, now: int, session: Session) -> bool:
 
 
 async def sweep_held(store: Store, now: int, session: Session) -> bool:
-    """Free some messages whose claim has ended, or whose delay has passed; tell if there may be more."""
+    """Free some messages with an ended claim or a passed delay; return whether there may be more."""
     more = False
     for index, held in (("ended", {"$gt": 0, "$lte": now}), ("due", {"$lt": 0, "$gte": -now})):
         numbers = await _first(store, {"until": held}, index, session)
         if numbers:
-            # Those that were claimed again are held until later. ``claim`` stays: it tells who claimed it last.
+            # Messages that were claimed again are held until later. ``claim`` stays: it identifies the last claim.
             wanted = {"_id": {"$in": numbers}, "until": held}
             await store.messages.update_many(wanted, {"$set": {"until": 0}}, session=session)
         more |= len(numbers) == _AT_A_TIME

@@ -1,11 +1,11 @@
-"""Winning messages: what claims and pops have in common.
+"""Winning messages, for claims and pops.
 
-Candidates are read first, and then marked by a write whose filter repeats, for each message, everything that made it a
-candidate, and that nobody has claimed it since. MongoDB changes a document at once or not at all, so one of any number
-of takers wins it, whatever became of the others. What a taker of several did not win it looks for again: whoever won it
-has come further, so this ends.
+Candidates are read first, and then marked by a write. Its filter repeats, for each message, all conditions of a
+candidate, and that it was not claimed since. MongoDB changes a document atomically, so one of any number of takers wins
+it, regardless of the others. A taker searches again for messages that it did not win: another taker has made progress
+then, so this terminates.
 
-Takers of one process wait for each other (``turns``) and share both round trips; so only processes race.
+Takers of one process are coalesced (``turns``) and share both round trips; so only processes race.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Take:
 async def take(
     store: Store, takes: Iterable[Take], candidates: list[Document], now: int, session: Session, *, delayed: bool
 ) -> bool:
-    """Let the takers have the candidates, the first ones first; return whether they got all that was theirs to get.
+    """Assign the candidates to the takers, in order; return whether each got all that it could.
 
-    ``won`` holds the messages as they were before.
+    ``won`` holds the messages in their previous state.
     """
     left = iter(candidates)
     shares: list[tuple[Take, list[Document]]] = []
@@ -64,7 +64,7 @@ async def take(
 
 
 def _still(share: list[Document], now: int, *, delayed: bool) -> dict[str, Any]:
-    # A number is given to one claim only, so the same one means: not claimed since. None is: never.
+    # A number is issued to one claim only, so an equal number means: not claimed since. None means: never claimed.
     return {
         "_id": {"$in": [document["_id"] for document in share]},
         "queue": share[0]["queue"],

@@ -1,7 +1,7 @@
-"""Joining what is asked for at the same time: one batch per key under way, the next gathers meanwhile.
+"""Coalesce concurrent jobs into batches, one in flight per key; the next batch gathers meanwhile.
 
-It is what makes round trips few where they matter, and keeps the calls of one process from racing with each other. It
-knows nothing of what batches do.
+This reduces round trips where they matter, and keeps the calls of one process from racing with each other. It is
+independent of the work of batches.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class _Waiting(NamedTuple, Generic[J, R]):
 class Turns(Generic[K, J, R]):
     """Runs ``work(key, jobs)``, which returns one result per job or fails for all, one batch per key at a time.
 
-    A batch weighs at most ``most``, or is a single job. Once begun, it runs to its end whatever becomes of the callers.
+    A batch weighs at most ``most``, or is a single job. Once begun, it runs to its end even if the callers are
+    cancelled.
     """
 
     def __init__(self, work: Callable[[K, list[J]], Awaitable[list[R]]], most: int) -> None:
@@ -43,14 +44,14 @@ class Turns(Generic[K, J, R]):
             line.append(waiting)
         else:
             self._waiting[key] = [waiting]
-            # Not in the context of whoever happens to come first: it has a deadline of its own.
+            # Not in the context of the first caller, which has a deadline of its own.
             task = asyncio.create_task(self._run(key), context=contextvars.Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return await future
 
     async def close(self) -> None:
-        """Let everything that was asked for end."""
+        """Wait for the end of all jobs."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
@@ -61,12 +62,12 @@ class Turns(Generic[K, J, R]):
                 await self._one(key, batch)
         finally:
             del self._waiting[key]
-            # Something only if this was cancelled, as an event loop does at its end.
+            # Non-empty only if this was cancelled, as an event loop does at its end.
             for waiting in line:
                 waiting.future.cancel()
 
     def _batch(self, line: list[_Waiting[J, R]]) -> list[_Waiting[J, R]]:
-        # One that nobody waits for any more need not be done.
+        # A job without a waiting caller can be skipped.
         line[:] = [waiting for waiting in line if not waiting.future.done()]
         taken = weight = 0
         for waiting in line:

@@ -1,10 +1,10 @@
-"""What an operator's check looks for: damage that SQLite finds, and counts that do not add up. Slow."""
+"""The operator's check: damage that SQLite finds, and inconsistent counts. Slow."""
 
 from __future__ import annotations
 
 import sqlite3
 
-# Each query returns (queue, number of cases); none is good.
+# Each query returns (queue, number of cases); no row is the good result.
 _RULES = (
     (
         "total of its messages is wrong",
@@ -35,7 +35,7 @@ _RULES = (
 
 
 def faults(connection: sqlite3.Connection) -> list[str]:
-    """Return what is wrong, a sentence each."""
+    """Return the faults, a sentence each."""
     found = [text for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
     for what, query in _RULES:
         found += [f"queue {queue}: {what} ({detail})" for queue, detail in connection.execute(query)]

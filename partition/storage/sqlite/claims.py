@@ -1,4 +1,4 @@
-"""Claims, and the dead letters that too many of them make (API sections 6.5, 6.9)."""
+"""Claims, and dead letters after too many of them (API sections 6.5, 6.9)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from partition.storage.sqlite import messages, numbers, queues
 from partition.storage.sqlite.states import CLAIMED
 from partition.storage.sqlite.tidying import free
 
-# Messages that one claim may move to a dead letter queue in one go: others want to write too.
+# Messages that one claim may move to a dead letter queue at a time, so that other writers get their turn.
 BURIED_AT_A_TIME = 200
 
 
@@ -24,7 +24,7 @@ def create(
 ) -> tuple[Claim | None, bool]:
     """Claim up to ``limit`` messages. Writers take turns, so no two claims see one message free.
 
-    Without a claim, also tell whether dead letters were moved out of the way, behind which there may be others.
+    Without a claim, also return whether dead letters were moved, because there may be other messages behind them.
     """
     found = queues.find(connection, key)
     if found is None or not found.declared:
@@ -50,7 +50,7 @@ def create(
 
 
 def _extend(connection: sqlite3.Connection, claim: int, lease: Lease, expires: int) -> None:
-    """Let the messages of a claim outlive it (API section 6.5): those that do so anyway are left as they are."""
+    """Extend messages that would expire before their claim (API section 6.5); leave the others as they are."""
     connection.execute(
         "UPDATE message SET expires=?, ttl=? WHERE claim=? AND expires<?",
         (expires + lease.grace * MILLISECONDS, lease.ttl + lease.grace, claim, expires),
@@ -78,7 +78,7 @@ def _claimable(
 def _bury(
     connection: sqlite3.Connection, queue: int, key: QueueKey, rows: list[messages.Row], ttl: int | None, now: int
 ) -> None:
-    """Move messages to the dead letter queue, which comes about undeclared. A new ttl starts a new life there."""
+    """Move messages to the dead letter queue, created undeclared if missing. A new ttl starts a new life there."""
     target = queues.for_dead_letters(connection, key)
     first = numbers.take(connection, len(rows))
     moved = []
@@ -108,7 +108,7 @@ def renew(
     _, claim = _live(connection, key, claim_id, identifiers, now)
     expires = now + lease.ttl * MILLISECONDS
     connection.execute("UPDATE claim SET created=?, ttl=?, expires=? WHERE number=?", (now, lease.ttl, expires, claim))
-    # A worker that renews is at work: only claims that were let expire count (API section 6.9).
+    # A renewal proves a live worker: only expired claims count (API section 6.9).
     connection.execute("UPDATE message SET claims=1 WHERE claim=? AND claims!=1", (claim,))
     _extend(connection, claim, lease, expires)
 

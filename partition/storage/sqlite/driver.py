@@ -88,7 +88,7 @@ class SQLiteStorage(Storage):
         await self._reading.close()
 
     def _same_store(self, connection: sqlite3.Connection) -> None:
-        """Raise WrongStore if another one has taken its place: its numbers stand behind other identifiers."""
+        """Raise WrongStore if another store has taken its place: its numbers belong to other identifiers."""
         if schema.verify(connection, self._path).identifier(1) != self._identifiers.identifier(1):
             raise WrongStore(f"storage {self._path}: another store has taken its place; restart the server to use it")
 

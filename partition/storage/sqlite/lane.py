@@ -1,8 +1,8 @@
-"""One thread with one connection, on which whatever was asked for meanwhile runs in one transaction.
+"""One thread with one connection, which runs all waiting jobs in one transaction.
 
-A job is one synchronous function of the connection. Jobs of a group see each other's work in the order in which they
-were asked for, and none is answered before the group's COMMIT. A job that raises takes back only its own work. Once
-begun, a group runs to its end whatever becomes of the tasks that wait for it. A lane knows nothing of what jobs do.
+A job is one synchronous function of the connection. Jobs of a group see each other's work in the order of their
+submission, and none is answered before the group's COMMIT. A job that raises rolls back only its own work. Once begun,
+a group runs to its end even if the waiting tasks are cancelled. A lane is independent of the work of its jobs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 # How long one statement waits for a lock that another process holds, in seconds.
 BUSY_TIMEOUT = 5.0
-# How long a caller waits for its turn and its answer, in seconds: longer, so that the clearer message wins.
+# Seconds for which a caller waits for its turn and its answer: longer, so that the clearer message wins.
 ANSWER_TIMEOUT = 15.0
 # Jobs in one transaction. It bounds how long other processes wait for their turn to write.
 LARGEST_GROUP = 128
@@ -41,8 +41,8 @@ _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
 class Lane:
     """A connection to ``path`` on a thread of its own, for the event loop that made it.
 
-    ``begin`` starts the transactions; ``writing`` lanes isolate their jobs from one another. ``judge`` looks at each
-    new connection, and raises StorageError if it is not to be used. The file has to be there: it is never made here.
+    ``begin`` starts the transactions; ``writing`` lanes isolate their jobs from one another. ``judge`` checks each new
+    connection, and raises StorageError if it must not be used. The file must exist: it is never created here.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Lane:
         self._thread.start()
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what ``function(connection)`` returned, once that is committed.
+        """Return the result of ``function(connection)``, once it is committed.
 
         Raises StorageUnavailable and whatever ``function`` raises.
         """
@@ -84,7 +84,7 @@ class Lane:
             timer.cancel()
 
     async def close(self) -> None:
-        """Finish what was asked for and let go of the connection and the thread. Idempotent."""
+        """Finish all jobs and release the connection and the thread. Idempotent."""
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
@@ -92,7 +92,7 @@ class Lane:
 
     def _give_up(self, future: asyncio.Future[Any]) -> None:
         if not future.done():
-            # The job may have begun, and then nothing can take it back.
+            # The job may have begun, and is then irrevocable.
             reason = f"no answer within {ANSWER_TIMEOUT:g} s"
             future.set_exception(unavailable(self._path, reason, maybe_done=True))
 
@@ -107,7 +107,7 @@ class Lane:
                 if job is None:
                     ending = True
                     break
-                # One that nobody waits for any more need not be done.
+                # A job without a waiting caller can be skipped.
                 if not job.future.done():
                     group.append(job)
                 if len(group) == LARGEST_GROUP:
@@ -130,7 +130,8 @@ class Lane:
             with self._turn:
                 connection = self._connected()
                 connection.execute(self._begin)
-                # Getting here may have taken long. What was given up meanwhile was answered as a failure, so be it.
+                # This may have taken long. Jobs that were given up meanwhile were answered as failures, and must stay
+                # undone.
                 outcomes = [self._one(connection, job) for job in group if not job.future.done()]
                 committing = self._writing
                 connection.execute("COMMIT")
@@ -138,8 +139,8 @@ class Lane:
             failure: BaseException = unavailable(self._path, f"its lock cannot be used: {error.strerror}")
             return [(job.future, None, failure) for job in group]
         except FAULTS as error:
-            # The next group starts on a fresh connection, and so recovers by itself when what was wrong has been
-            # mended. If only syncing this one failed, that connection may find it whole and take it for good.
+            # The next group starts on a fresh connection, and so recovers by itself once the fault is repaired. If only
+            # the sync of this group failed, that connection may find the group complete and keep it.
             self._disconnect()
             failure = translate(error, self._path, maybe_done=committing)
             failure.__cause__ = error
@@ -173,7 +174,7 @@ class Lane:
     def _connected(self) -> sqlite3.Connection:
         identity = _identity(self._path)
         if identity != self._identity:
-            # Without this, what is acknowledged would go into a file that was removed, and be gone with this process.
+            # Without this, acknowledged writes would go into a removed file, and be lost with this process.
             self._disconnect()
         if self._connection is None:
             connection = sqlite3.connect(
@@ -188,7 +189,7 @@ class Lane:
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA temp_store=MEMORY")
                 connection.execute("PRAGMA cache_size=-32768")
-                # What a burst leaves behind.
+                # The size of the log after a burst.
                 connection.execute("PRAGMA journal_size_limit=67108864")
                 self._judge(connection)
             except BaseException:
@@ -205,7 +206,7 @@ class Lane:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Tell one file from another that has its name; None if there is none."""
+    """Return the identity of a file, to distinguish it from another one of its name; None if there is none."""
     try:
         found = os.stat(path)
     except OSError:

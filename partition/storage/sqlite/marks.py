@@ -1,6 +1,6 @@
-"""Marks: which writes a queue refuses, by the epoch that they carry. Functions run inside a transaction of a lane.
+"""Marks: the writes that a queue refuses, by their epoch. Functions run inside a transaction of a lane.
 
-Writers take turns, so a mark and the writes that it refuses cannot cross.
+Writers hold a lock, so a mark and the writes that it refuses cannot overlap.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _named(key: QueueKey) -> tuple[int, str, str]:
 
 
 def fence(connection: sqlite3.Connection, key: QueueKey, epoch: Epoch) -> None:
-    """Set the mark, unless a higher one of its life is there."""
+    """Set the mark, unless its life has a higher one."""
     connection.execute(f"PRAGMA user_version={FENCED}")
     connection.execute(
         "INSERT INTO mark (kind, project, name, life, epoch, shut) VALUES (?, ?, ?, ?, ?, 1)"
@@ -35,19 +35,19 @@ def fence(connection: sqlite3.Connection, key: QueueKey, epoch: Epoch) -> None:
 
 
 def check(connection: sqlite3.Connection, key: QueueKey, epoch: Epoch | None) -> None:
-    """Raise QueueClosed if a mark refuses what carries this epoch."""
+    """Raise QueueClosed if a mark refuses a write with this epoch."""
     if epoch is not None:
         _refuse(key, epoch, _marks(connection, key))
 
 
 def admit(connection: sqlite3.Connection, key: QueueKey, epoch: Epoch | None) -> None:
-    """Let a post in. Raises QueueClosed if a mark refuses it, or it has no epoch and the queue is shut."""
+    """Admit a post. Raises QueueClosed if a mark refuses it, or it has no epoch and the queue is shut."""
     marks = _marks(connection, key)
     shut = [number for _, number, is_shut in marks if is_shut]
     if epoch is not None:
         _refuse(key, epoch, marks)
         if shut:
-            # Writes have come back here: the queue was not moved after all, or lives anew.
+            # Writes have come back here: the queue was not moved after all, or has a new life.
             forget_shut(connection, key)
     elif shut:
         raise QueueClosed(key.name, max(shut))
@@ -64,7 +64,7 @@ def _refuse(key: QueueKey, epoch: Epoch, marks: list[tuple[str, int, int]]) -> N
 
 
 def forget_shut(connection: sqlite3.Connection, key: QueueKey) -> None:
-    """Let posts without an epoch in again."""
+    """Admit posts without an epoch again."""
     connection.execute(f"UPDATE mark SET shut=0 WHERE {_OF}", _named(key))  # noqa: S608
 
 

@@ -16,7 +16,7 @@ from partition.model.queue import Queue, QueueKey
 from partition.storage.sqlite import marks, numbers, queues, tidying
 from partition.storage.sqlite.states import CLAIMED, DELAYED, FREE, STORED
 
-# The first parameter of such a query is the time: a claim that has ended, and was not swept, is none.
+# The first parameter of such a query is the time: an ended claim counts as none, even before it is swept.
 COLUMNS = (
     "number, position, ttl, created, body, claim, claims,"
     " EXISTS (SELECT 1 FROM claim WHERE claim.number=message.claim AND claim.expires>?)"
@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 class Row(NamedTuple):
-    """A message as COLUMNS select it. ``claim`` may have ended; ``live`` tells."""
+    """A message as COLUMNS select it. ``claim`` may have ended; ``live`` is false then."""
 
     number: int
     position: int
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
     @property
     def holder(self) -> int | None:
-        """The live claim that it is under."""
+        """Its live claim."""
         return self.claim if self.live else None
 
 
@@ -75,7 +75,7 @@ def insert(
 ) -> None:
     """Append (number, client, created, ttl, expires, delay, body) to the queue, at positions never used before."""
     count = len(rows)
-    # Writers take turns, so positions become visible in their order: none appears behind a marker (API section 6.2).
+    # Writers hold a lock, so positions become visible in their order: none appears behind a marker (API section 6.2).
     (last,) = connection.execute(
         "UPDATE tally SET last=last+?, total=total+? WHERE queue=? RETURNING last", (count, count, queue)
     ).fetchone()
@@ -132,7 +132,7 @@ def list_page(
     return [rendered(row, identifiers, now) for row in rows], queue
 
 
-# Of claimed messages, those whose claim has ended; of delayed ones, those that are due. One parameter: the time.
+# Claimed messages with an ended claim, and delayed messages that are due. One parameter: the time.
 _ENDED = " AND EXISTS (SELECT 1 FROM claim WHERE claim.number=message.claim AND claim.expires<=?)"
 _DUE = " AND due<=?"
 
@@ -170,7 +170,7 @@ def available(
 ) -> list[Row]:
     """The first messages, by position, that may be taken; ``delayed`` ones too, whether or not they are due.
 
-    Tidies a bounded part first. Only if that leaves some, and they are needed, the claimed ones are looked through.
+    Tidies a bounded part first. Only if some remain, and they are needed, the claimed ones are searched.
     """
     more = tidying.tidy(connection, queue, now, tidying.ON_THE_WAY)
     late = (DELAYED, "") if delayed else (DELAYED, _DUE)
@@ -216,7 +216,7 @@ def remove(connection: sqlite3.Connection, queue: int, rows: Iterable[tuple[int,
 
 
 def detach(connection: sqlite3.Connection, queue: int, claims: list[int]) -> None:
-    """Count one message less under each of the claims; an empty one is forgotten."""
+    """Count one message less under each of the claims; an empty claim is deleted."""
     if not claims:
         return
     for claim, count in Counter(claims).items():
@@ -289,7 +289,7 @@ def purge_some(connection: sqlite3.Connection, key: QueueKey, up_to: int | None,
     if found is None:
         return None
     if up_to is None:
-        # Else a purge beside a busy producer would never end.
+        # Otherwise a purge beside a busy producer would never end.
         (up_to,) = connection.execute("SELECT last FROM tally WHERE queue=?", (found.queue,)).fetchone()
     more = tidying.tidy(connection, found.queue, now, tidying.ON_THE_WAY)
     rows = connection.execute(

@@ -1,4 +1,4 @@
-"""Numbers that identifiers hide: counted up for the whole store, never given twice."""
+"""Numbers that identifiers hide: counted up for the whole store, never issued twice."""
 
 from __future__ import annotations
 

@@ -12,14 +12,14 @@ from partition.model.epoch import Epoch
 from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery, lower_bound, place
 from partition.storage.sqlite import marks
 
-# Rows that a filtered page looks at in one go: filters are not indexed.
+# Rows that a filtered page reads at a time: filters are not indexed.
 _FILTER_CHUNK = 500
-# Characters of the largest metadata that is remembered as a value, which takes many times as much memory.
+# Characters of the largest metadata that is cached as a value, which takes many times as much memory.
 _REMEMBERED = 4096
 
 
 class Found(NamedTuple):
-    """A queue's row. ``declared`` is false for one that only dead letters brought about."""
+    """A queue's row. ``declared`` is false for one that only dead letters created."""
 
     queue: int
     declared: bool
@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 
 def find(connection: sqlite3.Connection, key: QueueKey) -> Found | None:
-    """Return the queue, also one that was never declared."""
+    """Return the queue, also an undeclared one."""
     row = connection.execute(
         "SELECT queue, created, revision, metadata FROM queue WHERE kind=? AND project=? AND name=?",
         (key.kind, key.project, key.name),
@@ -51,7 +51,7 @@ def declared(connection: sqlite3.Connection, key: QueueKey, version: str | None 
 
 
 def parsed(metadata: str) -> Metadata:
-    """Return what was stored. The result may be shared: nobody may change it."""
+    """Return the stored metadata. The result may be shared and must not be changed."""
     return _parsed(metadata) if len(metadata) <= _REMEMBERED else _parsed.__wrapped__(metadata)
 
 
@@ -77,7 +77,7 @@ def create(connection: sqlite3.Connection, key: QueueKey, metadata: str, epoch: 
         return True
     if found.declared:
         return False
-    # What dead letters brought about becomes a queue, with them in it.
+    # An undeclared queue of dead letters becomes a declared one, with them in it.
     connection.execute(
         "UPDATE queue SET created=?, revision=revision+1, metadata=? WHERE queue=?", (now, metadata, found.queue)
     )
@@ -85,7 +85,7 @@ def create(connection: sqlite3.Connection, key: QueueKey, metadata: str, epoch: 
 
 
 def for_dead_letters(connection: sqlite3.Connection, key: QueueKey) -> int:
-    """Return the number of the queue, made without being declared if there is none."""
+    """Return the number of the queue, created undeclared if there is none."""
     found = find(connection, key)
     return _insert(connection, key, "{}", created=0) if found is None else found.queue
 
@@ -120,7 +120,7 @@ def delete(connection: sqlite3.Connection, key: QueueKey) -> None:
 
 
 def list_page(connection: sqlite3.Connection, query: QueueQuery) -> list[Queue]:
-    """Walk the index of names from ``query.after``; with filters, over as many names as it takes to fill the page."""
+    """Walk the index of names from ``query.after``; with filters, until the page is full."""
     page: list[Queue] = []
     after = query.after
     selective = bool(query.name_part or query.filters)
@@ -142,7 +142,7 @@ def list_page(connection: sqlite3.Connection, query: QueueQuery) -> list[Queue]:
 
 
 def inventory(connection: sqlite3.Connection, after: QueueKey | None, limit: int) -> list[tuple[QueueKey, Queue]]:
-    """Take a page of each kind, and of both what comes first."""
+    """Read a page of each kind, and merge the two."""
     found = []
     for kind in Kind:
         rows = connection.execute(

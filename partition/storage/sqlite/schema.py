@@ -1,4 +1,4 @@
-"""The tables, preparing a new file, and judging a given one."""
+"""The tables, preparing a new file, and verifying an existing one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from partition.errors import WrongStore
 from partition.model.identifier import MULTIPLIERS, TAGS, Identifiers
 from partition.storage.sqlite.translation import unavailable
 
-# "MarP", so that nobody mistakes the file, and the catalog's is not taken for ours.
+# "MarP", so that the file is recognised, and a catalog's file is not taken for ours.
 APPLICATION_ID = 0x4D617250
 VERSION = 1
-# Of a store with marks: releases that know only VERSION would not heed them, and refuse it.
+# The version of a store with marks: releases that know only VERSION would ignore marks, and refuse it.
 FENCED = 2
 
 # Times are milliseconds since 1970; ttl and grace are seconds. A queue is named by a number that is never used again,
@@ -141,12 +141,12 @@ def verify(connection: sqlite3.Connection, path: str) -> Identifiers:
     try:
         return Identifiers(*row)
     except (TypeError, ValueError):
-        # None of what was ever written: a page of zeros has rows of this kind, and SQLite finds nothing wrong with it.
+        # No row ever written is like this, but a page of zeros has such rows, and SQLite reports no fault in it.
         raise unavailable(path, "it is damaged") from None
 
 
 def bytes_of(path: str) -> int:
-    """The size of a file, 0 if there is none. A directory has one too, and is then refused."""
+    """The size of a file, 0 if there is none. A directory has a size too, and is then refused."""
     try:
         return os.path.getsize(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Stats (API section 6.7): counts that are kept, and the two ends of a queue."""
+"""Stats (API section 6.7): stored counters, and the two ends of a queue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from partition.storage.sqlite.states import CLAIMED, DELAYED, FREE, STORED
 def of_queue(connection: sqlite3.Connection, key: QueueKey, identifiers: Identifiers, now: int) -> Stats:
     """Raises QueueMissing."""
     queue = queues.declared(connection, key).queue
-    # Counting only what has ended and was not swept yet, which the sweep keeps few.
+    # Only ended and unswept entries are counted here, which the sweep keeps few.
     total, claimed, expired, ended = connection.execute(
         "SELECT total, claimed, (SELECT count(*) FROM message WHERE queue=?1 AND expires<=?2),"
         " (SELECT total(size) FROM claim WHERE queue=?1 AND expires<=?2) FROM tally WHERE queue=?1",

@@ -1,6 +1,6 @@
-"""Giving back the room of what has expired or was deleted, a bounded part at a time.
+"""Freeing the space of expired and deleted entries, a bounded part at a time.
 
-No answer depends on it: what it removes is already invisible.
+No answer depends on it: the entries that it removes are already invisible.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ QUEUES_AT_A_TIME = 200
 def work(connection: sqlite3.Connection, after: int, now: int) -> tuple[list[int], int]:
     """Find up to QUEUES_AT_A_TIME queues after ``after`` and return those with something to sweep.
 
-    Also return where to go on; 0 when all queues were looked at.
+    Also return where to continue; 0 when all queues were checked.
     """
     numbers = [
         queue
@@ -37,7 +37,7 @@ def _expired(connection: sqlite3.Connection, queue: int, now: int, limit: int) -
 
 
 def sweep_queue(connection: sqlite3.Connection, queue: int, now: int) -> bool:
-    """Free some messages of claims that have ended, delete some that have expired; tell if there may be more."""
+    """Free some messages of ended claims, delete some expired ones; return whether there may be more."""
     more = tidy(connection, queue, now, IN_A_SWEEP)
     gone = _expired(connection, queue, now, ROWS_AT_A_TIME)
     messages.remove(connection, queue, gone)
@@ -49,7 +49,7 @@ def has_dropped(connection: sqlite3.Connection) -> bool:
 
 
 def sweep_dropped(connection: sqlite3.Connection) -> bool:
-    """Delete some rows of queues that are no more; tell if there may be more."""
+    """Delete some rows of deleted queues; return whether there may be more."""
     row = connection.execute("SELECT queue FROM dropped LIMIT 1").fetchone()
     if row is None:
         return False
@@ -65,7 +65,7 @@ def sweep_dropped(connection: sqlite3.Connection) -> bool:
 
 
 def sweep_subscriptions(connection: sqlite3.Connection, now: int) -> bool:
-    """Delete some expired subscriptions; tell if there may be more."""
+    """Delete some expired subscriptions; return whether there may be more."""
     gone = connection.execute(
         "DELETE FROM subscription WHERE number IN (SELECT number FROM subscription WHERE expires<=? LIMIT ?)",
         (now, ROWS_AT_A_TIME),

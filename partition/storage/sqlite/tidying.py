@@ -1,8 +1,8 @@
-"""Making true on disk what is true by the clock: claims that have ended, delays that have passed.
+"""Bringing the disk in line with the clock: ended claims, passed delays.
 
-Claims end by themselves (API section 6.5), but their messages stay in the wrong range of the index until somebody moves
-them. A hundred thousand may end in one second, so nobody waits for that: readers look through what is untidy, and
-writers tidy a bounded part of their queue on the way. The sweep does the rest.
+Claims end by themselves (API section 6.5), but their messages stay in the wrong range of the index until a writer moves
+them. A hundred thousand may end in one second, so no call waits for that: readers search the untidy range, and writers
+tidy a bounded part of their queue on the way. The sweep does the rest.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ IN_A_SWEEP = 200
 
 
 class Untidy(NamedTuple):
-    """What of a queue is in the wrong range: messages whose claim has ended, delayed messages that are due."""
+    """The messages of a queue in the wrong range: with an ended claim, or delayed and due."""
 
     ended: bool
     due: bool
 
 
 def untidy(connection: sqlite3.Connection, queue: int, now: int) -> Untidy:
-    """Tell what there is to tidy."""
+    """Return the untidy messages."""
     ended, due = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM claim WHERE queue=?1 AND expires<=?2),"
         " EXISTS (SELECT 1 FROM message WHERE queue=?1 AND due<=?2)",
@@ -35,7 +35,7 @@ def untidy(connection: sqlite3.Connection, queue: int, now: int) -> Untidy:
 
 
 def tidy(connection: sqlite3.Connection, queue: int, now: int, most: int) -> bool:
-    """Free messages of up to ``most`` claims that have ended, and ``most`` that are due; tell if there may be more."""
+    """Free messages of up to ``most`` ended claims, and ``most`` that are due; return whether there may be more."""
     wrong = untidy(connection, queue, now)
     more = False
     if wrong.ended:

@@ -1,4 +1,4 @@
-"""What sqlite3 raises, said in our words. The one place that looks at SQLite's result codes."""
+"""Translation of sqlite3's exceptions into ours. The one place that reads SQLite's result codes."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def unavailable(path: str, reason: str, *, maybe_done: bool = False) -> StorageU
     return StorageUnavailable(f"storage {path}: {reason}", maybe_done=maybe_done)
 
 
-# The second: in a damaged file, what SQLite complains about may be no text, and then Python cannot say what it is.
+# The second: in a damaged file, SQLite's message may be no text, and Python cannot decode it.
 FAULTS = (sqlite3.Error, UnicodeDecodeError)
 
 
 def translate(error: sqlite3.Error | UnicodeDecodeError, path: str, *, maybe_done: bool = False) -> StorageError:
     """Return our error for ``error``, met while using the file ``path``.
 
-    ``maybe_done`` says that it was met while committing. A full disk has no room for the end of a commit, without which
-    there is none.
+    ``maybe_done``: it was met while committing. A full disk has no space for the end of a commit, so there was no
+    commit.
     """
     if isinstance(error, UnicodeDecodeError):
         return unavailable(path, _REASONS[sqlite3.SQLITE_CORRUPT])

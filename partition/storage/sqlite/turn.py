@@ -1,8 +1,8 @@
-"""Taking turns at writing with the other processes of the machine, without polling.
+"""A write lock among the processes of the machine, without polling.
 
-SQLite's own way to wait for a writer is to sleep and try again, ever longer, while a busy process takes the lock over
-and over: with two busy workers some posts waited for a second. Waiting for a file lock, a process is woken. It decides
-nothing: SQLite's lock still keeps writers apart, also those that know nothing of turns.
+SQLite itself waits for a writer by sleeping and retrying with growing delays, while a busy process takes the lock again
+and again: with two busy workers some posts waited for a second. A process that waits for a file lock is woken.
+Correctness does not depend on it: SQLite's lock still separates writers, even those without this lock.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ SUFFIX = "-turn"
 
 
 class Turn:
-    """``with turn:`` waits for this process's turn and gives it on at the end. For one thread.
+    """``with turn:`` waits for this process's turn and releases it at the end. For one thread.
 
-    The kernel gives on the turn of a process that dies. Raises OSError if the lock's file cannot be made.
+    The kernel releases the turn of a process that dies. Raises OSError if the lock file cannot be created.
     """
 
     def __init__(self, path: str) -> None:
@@ -37,7 +37,7 @@ class Turn:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of the file. Idempotent."""
+        """Release the file. Idempotent."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

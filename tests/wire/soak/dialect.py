@@ -56,4 +56,4 @@ def next_page(reply: Reply) -> str | None:
 
 def nothing_was_done(reply: Reply) -> bool:
     """Whether a refusal promises that."""
-    return b"Nothing was done." in reply.body
+    return b"The request was not processed" in reply.body
