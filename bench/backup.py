@@ -91,21 +91,23 @@ sys.exit(status if status >= 0 else 1)
 
 def lived(one: Placement, number: int) -> tuple[Placement, Move | None]:
     """Return the placement as it is after a while, and its move if it has one. Each has a number of its own."""
-    rest, (first,), born = number % RARE, one.segments, f"{number:016x}"
-    one = replace(one, born=born)
+    rest, (first,), incarnation = number % RARE, one.segments, f"{number:016x}"
+    one = replace(one, incarnation=incarnation)
     if rest == 2:
         return replace(one, state=PlacementState.RESERVED, group=f"{one.queue}-source"), None
     if rest > 1:
         return one, None
     target = f"p{(int(first.partition[1:]) + 1) % PARTITIONS}"
-    state, id_ = (MoveState.DRAINING if rest == 0 else MoveState.DONE), f"m-{born}"
+    state, id_ = (MoveState.DRAINING if rest == 0 else MoveState.DONE), f"m-{incarnation}"
     entries = tuple(LogEntry(_NOW + n, s, "bench", (("attempt", 1),)) for n, s in enumerate((MoveState.ARMED, state)))
     move = Move(id_, one.project, one.queue, first.partition, target, state, 3, 1, _NOW, entries, 250, 31.5)
     last = Segment(1, target, one.queue)
     if rest == 1:
-        return replace(one, epoch=4, segments=(last,)), replace(move, born=born, certificate={"posts": number})
+        return replace(one, epoch=4, segments=(last,)), replace(
+            move, incarnation=incarnation, certificate={"posts": number}
+        )
     sealed = replace(first, sealed=True)
-    return replace(one, epoch=3, segments=(sealed, last), move=id_), replace(move, born=born, tail=0)
+    return replace(one, epoch=3, segments=(sealed, last), move=id_), replace(move, incarnation=incarnation, tail=0)
 
 
 @dataclass
@@ -156,7 +158,7 @@ async def _fill_others(catalog: Catalog, filled: Filled) -> None:
         await catalog.moves.insert(move)
         filled.add("move", move)
     planned = tuple(
-        PlannedMove(m.project, m.queue, m.source, m.target, "bench", number, m.born)
+        PlannedMove(m.project, m.queue, m.source, m.target, "bench", number, m.incarnation)
         for number, m in enumerate(filled.moves[:PLANNED])
     )
     plan = Plan("bench", "some of them", created=_NOW, state=PlanState.RUNNING, budgets={"at_once": 2})

@@ -87,8 +87,8 @@ def say(line: str) -> None:
 
 def placement(project: str, queue: str, number: int) -> Placement:
     segments = (Segment(0, f"p{number % PARTITIONS}", queue),)
-    born = f"{number:016x}"
-    return Placement(project, queue, 1, PlacementState.OPEN, segments, since=1700000000.0, born=born)
+    incarnation = f"{number:016x}"
+    return Placement(project, queue, 1, PlacementState.OPEN, segments, since=1700000000.0, incarnation=incarnation)
 
 
 def big_queue(number: int) -> str:

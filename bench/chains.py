@@ -53,7 +53,7 @@ async def place(uri: str) -> None:
     """Place the queues."""
     catalog = await open_catalog(uri)
     for name, segments in CHAINS.items():
-        placement = Placement(HEADERS["X-Project-Id"], name, 1, PlacementState.OPEN, segments, born=name)
+        placement = Placement(HEADERS["X-Project-Id"], name, 1, PlacementState.OPEN, segments, incarnation=name)
         await catalog.placements.insert(placement)
     await catalog.close()
 

@@ -170,7 +170,9 @@ class Bench:
             if reply is None or reply.status != 201:
                 raise RuntimeError(f"a queue was not created: {reply}")
         node.close()
-        placements = [Placement(PROJECT, n, 1, PlacementState.OPEN, (Segment(0, source, n),), born=BORN) for n in names]
+        placements = [
+            Placement(PROJECT, n, 1, PlacementState.OPEN, (Segment(0, source, n),), incarnation=BORN) for n in names
+        ]
         for start in range(0, len(placements), BATCH):
             await catalog.placements.insert_many(placements[start : start + BATCH])
         proxy = self._system.doors[0]
@@ -318,8 +320,8 @@ def ended_move(number: int, source: str, target: str) -> Move:
         log=log,
         pause_ms=50.0,
         certificate=certificate,
-        born=BORN,
-        toward=target,
+        incarnation=BORN,
+        destination=target,
     )
 
 

@@ -36,8 +36,10 @@ def of(count: int, of_each: int) -> Iterator[Placement]:
         project = hashlib.md5(str(number // of_each).encode(), usedforsecurity=False).hexdigest()
         queue = f"invoices-europe-{number:08}"
         segment = Segment(0, _PARTITIONS[number // of_each % len(_PARTITIONS)].name, queue)
-        born = hashlib.md5(queue.encode(), usedforsecurity=False).hexdigest()
-        yield Placement(project, queue, 2, PlacementState.OPEN, (segment,), since=1.76e9 + number, born=born)
+        incarnation = hashlib.md5(queue.encode(), usedforsecurity=False).hexdigest()
+        yield Placement(
+            project, queue, 2, PlacementState.OPEN, (segment,), since=1.76e9 + number, incarnation=incarnation
+        )
 
 
 def _batches(found: Iterator[Placement]) -> Iterator[list[Placement]]:

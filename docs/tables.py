@@ -177,7 +177,7 @@ def move_states() -> Lines:
     yield from heading("States of a move", "=")
     yield from paragraph(
         "From the table ``TABLE`` of ``marconi_proxy/moving/protocol/machine.py``, which the mover goes by. "
-        ":doc:`../moves` says how a move goes on; architecture section 8 draws the table."
+        ":doc:`../moves` explains the progress of a move; architecture section 8 draws the table."
     )
     yield from heading("States")
     rows = ((code(state), place.meaning, place.way_out or "(an end)") for state, place in TABLE.items())

@@ -6,7 +6,7 @@ partition    one backend deployment: equivalent hosts over one store
 placement    the catalog document that says where a queue lives; every change is a compare-and-set
 segment      one stretch of a queue: a number, a partition, the queue's name there
 chain        the segments of a placement in read order; writes go to the last; more than one is *history*
-born         the random token of one life of a queue; epochs compare only within it
+incarnation  the random token of one life of a queue; epochs compare only within it
 epoch        the number of a placement's version: every change adds one
 tag, marker  ``s<n>-``, the prefix by which an id names its segment; a client's bookmark in a list
 catalog      the store of all that must survive a restart, and its change feed

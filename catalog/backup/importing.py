@@ -140,5 +140,5 @@ def _restored(value: Kept, now: float) -> Kept:
         return value.restored(now)
     # The catalog that was lost may have used that name on the partition already.
     if isinstance(value, Move) and value.state in COMING_STATES:
-        return replace(value, physical=None)
+        return replace(value, backend_name=None)
     return value

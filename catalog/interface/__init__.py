@@ -8,9 +8,9 @@ Readers see whole documents, and a read that starts after a write returned sees 
 
 *The position of one's own change.* Whoever must know where in the feed a placement was changed (a mover, of its seal)
 follows the feed: it waits for ``watch`` to yield its first Synced, *then* replaces the placement, and waits for the
-Change with that name, epoch and ``born``; no other change of a catalog has all three. Its position is that of the
-write. If the feed breaks off in between, or if somebody else made the change (a mover that died), watch anew: what a
-read or write that returned before ``watch`` was called has shown or done is at or before the position of the first
+Change with that name, epoch and ``incarnation``; no other change of a catalog has all three. Its position is that of
+the write. If the feed breaks off in between, or if somebody else made the change (a mover that died), watch anew: what
+a read or write that returned before ``watch`` was called has shown or done is at or before the position of the first
 Synced, and to wait until members have acknowledged that one is as good, only later.
 """
 
@@ -33,7 +33,7 @@ from catalog.model import Audit, Change, Synced
 # Bump when stored documents or indexes change shape; ``init`` and ``check`` compare it.
 #
 # 1: placements, partitions, tenants, members.
-# 2: moves and plans; placements have ``born`` and ``move``, members ``acked``, ``capabilities`` and ``lease``.
+# 2: moves and plans; placements have ``incarnation`` and ``move``, members ``acked``, ``capabilities`` and ``lease``.
 #    Documents of version 1 stay as they are and are read with defaults. Workers of a release with version 1 go on
 #    while ``init`` runs and after it; as they have no capabilities, no queue is moved until they are gone.
 # 3: an index of placements in rare states, the mark of a catalog that is being loaded, statistics and the walk that

@@ -19,12 +19,12 @@ class PlacementStore(ABC):
         """Insert-or-get: return (what is stored now, whether that is exactly ``placement``: inserted by this call).
 
         A repeated insert, after one that ended in CatalogUnavailable, so tells that the first one succeeded. Two
-        callers with equal values cannot be told apart; ``born`` makes theirs differ. What is stored already is
+        callers with equal values cannot be told apart; ``incarnation`` makes theirs differ. What is stored already is
         returned whatever partitions ``placement`` names.
 
-        Raises ValueError if ``placement`` has no ``born``. Raises PartitionUnknown if a segment names a partition that
-        is not registered or is being removed: no placement ever names a partition that is gone, even when both happen
-        at the same moment.
+        Raises ValueError if ``placement`` has no ``incarnation``. Raises PartitionUnknown if a segment names a
+        partition that is not registered or is being removed: no placement ever names a partition that is gone, even
+        when both happen at the same moment.
         """
 
     @abstractmethod
@@ -32,13 +32,14 @@ class PlacementStore(ABC):
         """Insert-or-get of many at once, each as by ``insert``: return what is stored now for each of them.
 
         In the same order; of several with one key the first one counts. A thousand at a time are a good number. Raises
-        ValueError, having stored none, if one has no ``born``. After PartitionUnknown, which names a partition of one
-        that is not stored, some of the others may be.
+        ValueError, having stored none, if one has no ``incarnation``. After PartitionUnknown, which names a partition
+        of one that is not stored, some of the others may be.
         """
 
     @abstractmethod
     async def replace(self, placement: Placement) -> None:
-        """Compare-and-set: store ``placement`` if the stored one has its ``born`` and epoch ``placement.epoch - 1``.
+        """Compare-and-set: store ``placement`` if the stored one has its ``incarnation`` and epoch ``placement.epoch -
+        1``.
 
         Raises Conflict(current) otherwise, unless exactly ``placement`` is stored already (a repeated write). Raises
         PartitionUnknown as ``insert`` does for partitions that the stored placement does not name yet; what
@@ -46,8 +47,8 @@ class PlacementStore(ABC):
         """
 
     @abstractmethod
-    async def remove(self, key: QueueKey, epoch: int, born: str) -> None:
-        """Remove the placement if it has this epoch and ``born``.
+    async def remove(self, key: QueueKey, epoch: int, incarnation: str) -> None:
+        """Remove the placement if it has this epoch and ``incarnation``.
 
         Nothing to remove is success. Raises Conflict(current) if there is another, also one of a later life.
         """

@@ -22,25 +22,25 @@ class Change:
 
     ``name`` is (project, queue) of a placement, (name,) of a partition, (project,) of a tenant, (id,) of a move or
     plan. ``epoch`` is a placement's new epoch, or the new version of a move or plan; None when it was removed, and for
-    other subjects. ``born`` is a placement's, None when it was removed and for other subjects: with the name and the
-    epoch it tells a change from every other one. ``sealing``: the placement is sealed by it; a store need not say so
-    of a seal that has ended since.
+    other subjects. ``incarnation`` is a placement's, None when it was removed and for other subjects: with the name and
+    the epoch it tells a change from every other one. ``sealing``: the placement is sealed by it; a store need not say
+    so of a seal that has ended since.
     """
 
     position: int
     subject: ChangeSubject
     name: tuple[str, ...]
     epoch: int | None = None
-    born: str | None = None
+    incarnation: str | None = None
     sealing: bool = False
 
     @property
     def seal(self) -> Seal | None:
         """The seal that the placement got by it, None if it is not known to have got one."""
-        if not self.sealing or self.epoch is None or self.born is None:
+        if not self.sealing or self.epoch is None or self.incarnation is None:
             return None
         project, queue = self.name
-        return Seal(project, queue, self.born, self.epoch)
+        return Seal(project, queue, self.incarnation, self.epoch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,12 +168,12 @@ class Move:
     as proof when it is done. ``plan`` is the id of the plan that it belongs to; ``group`` the ids of the moves that
     must go with it (a queue and its dead-letter queue).
 
-    ``born`` is the token of the placement that it moves: a queue that was deleted and created anew is another one.
-    ``toward`` is the partition that writes are to go to, or went to when they were switched last: ``target``, and
-    ``source`` once it is reversed. ``tail`` is the number of the segment to be sealed and ``physical`` the name that
-    the queue gets on ``toward``: both are written before the seal, None until they are known. ``due`` is about when the
-    next step is to be tried, in seconds since 1970 by the writer's clock: for people to read. ``facts`` is a JSON
-    object of what was measured so far; the certificate is made of it.
+    ``incarnation`` is the token of the placement that it moves: a queue that was deleted and created anew is another
+    one. ``destination`` is the partition that writes are to go to, or went to when they were switched last: ``target``,
+    and ``source`` once it is reversed. ``tail`` is the number of the segment to be sealed and ``backend_name`` the name
+    that the queue gets on ``destination``: both are written before the seal, None until they are known. ``due`` is
+    about when the next step is to be tried, in seconds since 1970 by the writer's clock: for people to read. ``facts``
+    is a JSON object of what was measured so far; the certificate is made of it.
 
     ``holder`` is the mover that holds it, None if none does. It is no part of what is compared and stored when a move
     is replaced: only the catalog's own verbs change it.
@@ -194,10 +194,10 @@ class Move:
     certificate: Mapping[str, Any] | None = None
     plan: str | None = None
     group: tuple[str, ...] = ()
-    born: str = ""
-    toward: str = ""
+    incarnation: str = ""
+    destination: str = ""
     tail: int | None = None
-    physical: str | None = None
+    backend_name: str | None = None
     due: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
     holder: Holder | None = field(default=None, compare=False)
@@ -225,16 +225,16 @@ class Move:
         for other in self.group:
             check_id("group", other)
         object.__setattr__(self, "group", tuple(sorted(set(self.group))))
-        if self.born != "":
-            check_id("born", self.born)
-        if self.toward == "":
-            object.__setattr__(self, "toward", self.target)
-        if self.toward not in (self.source, self.target):
-            raise ValueError(f"toward: {self.toward!r} is neither the source nor the target")
+        if self.incarnation != "":
+            check_id("born", self.incarnation)
+        if self.destination == "":
+            object.__setattr__(self, "destination", self.target)
+        if self.destination not in (self.source, self.target):
+            raise ValueError(f"toward: {self.destination!r} is neither the source nor the target")
         if self.tail is not None:
             check_count("tail", self.tail)
-        if self.physical is not None:
-            check_queue("physical", self.physical)
+        if self.backend_name is not None:
+            check_queue("physical", self.backend_name)
         check_time("due", self.due)
         object.__setattr__(self, "facts", json_object("facts", self.facts))
 
@@ -274,10 +274,10 @@ class Move:
             "certificate": None if self.certificate is None else dict(self.certificate),
             "plan": self.plan,
             "group": list(self.group),
-            "born": self.born,
-            "toward": self.toward,
+            "born": self.incarnation,
+            "toward": self.destination,
             "tail": self.tail,
-            "physical": self.physical,
+            "physical": self.backend_name,
             "due": self.due,
             "facts": dict(self.facts),
             "holder": None if self.holder is None else self.holder.to_json(),
@@ -301,10 +301,10 @@ class Move:
             certificate=doc["certificate"],
             plan=doc["plan"],
             group=tuple(doc["group"]),
-            born=doc["born"],
-            toward=doc["toward"],
+            incarnation=doc["born"],
+            destination=doc["toward"],
             tail=doc["tail"],
-            physical=doc["physical"],
+            backend_name=doc["physical"],
             due=doc["due"],
             facts=doc["facts"],
             holder=None if doc.get("holder") is None else Holder.from_json(doc["holder"]),

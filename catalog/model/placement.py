@@ -52,7 +52,7 @@ class Segment:
 
     n: int
     partition: str
-    physical: str
+    backend_name: str
     sealed: bool = False
 
     def __post_init__(self) -> None:
@@ -60,16 +60,16 @@ class Segment:
             raise ValueError(f"n: {self.n!r} is not a segment number")
         if not isinstance(self.partition, str) or not self.partition:
             raise ValueError("partition: a segment is on a partition")
-        check_queue("physical", self.physical)
+        check_queue("physical", self.backend_name)
         if not isinstance(self.sealed, bool):
             raise ValueError(f"sealed: {self.sealed!r} is neither true nor false")
 
     def to_json(self) -> dict[str, Any]:
-        return {"n": self.n, "partition": self.partition, "physical": self.physical, "sealed": self.sealed}
+        return {"n": self.n, "partition": self.partition, "physical": self.backend_name, "sealed": self.sealed}
 
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> Segment:
-        return Segment(n=doc["n"], partition=doc["partition"], physical=doc["physical"], sealed=doc["sealed"])
+        return Segment(n=doc["n"], partition=doc["partition"], backend_name=doc["physical"], sealed=doc["sealed"])
 
 
 class Seal(NamedTuple):
@@ -77,7 +77,7 @@ class Seal(NamedTuple):
 
     project: str
     queue: str
-    born: str
+    incarnation: str
     epoch: int
 
     @property
@@ -85,7 +85,7 @@ class Seal(NamedTuple):
         return QueueKey(self.project, self.queue)
 
     def to_json(self) -> dict[str, Any]:
-        return {"project": self.project or None, "queue": self.queue, "born": self.born, "epoch": self.epoch}
+        return {"project": self.project or None, "queue": self.queue, "born": self.incarnation, "epoch": self.epoch}
 
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> Seal:
@@ -102,10 +102,10 @@ class Placement:
     ``group`` is set on a dead-letter queue: the name of a queue whose dead letters it takes, with which it must share
     its partition (API section 8.4).
 
-    ``born`` is a random token of the placement's life, made by whoever inserts it and never changed: a queue that was
-    deleted and created anew is another placement, although its epochs begin at 1 again. Those of before there were
-    such tokens have the empty one. ``move`` is the id of the move that is under way: from its seal to its abort, or to
-    the retirement of the segment that it sealed. ``floor``: the next segment gets at least this number, because a
+    ``incarnation`` is a random token of the placement's life, made by whoever inserts it and never changed: a queue
+    that was deleted and created anew is another placement, although its epochs begin at 1 again. Those of before there
+    were such tokens have the empty one. ``move`` is the id of the move that is under way: from its seal to its abort,
+    or to the retirement of the segment that it sealed. ``floor``: the next segment gets at least this number, because a
     catalog that was lost may have given lower ones (``restored``).
     """
 
@@ -117,7 +117,7 @@ class Placement:
     base: int = 0
     since: float = 0.0
     group: str | None = None
-    born: str = ""
+    incarnation: str = ""
     move: str | None = None
     floor: int = 0
 
@@ -133,8 +133,8 @@ class Placement:
         check_time("since", self.since)
         if self.group is not None:
             check_key("group", self.group)
-        if self.born != "":
-            check_id("born", self.born)
+        if self.incarnation != "":
+            check_id("born", self.incarnation)
         if self.move is not None:
             check_id("move", self.move)
         check_count("floor", self.floor)
@@ -151,7 +151,7 @@ class Placement:
     @property
     def seal(self) -> Seal | None:
         """The seal that is in force, None if the queue is not sealed."""
-        return Seal(*self.key, self.born, self.epoch) if self.state is PlacementState.SEALING else None
+        return Seal(*self.key, self.incarnation, self.epoch) if self.state is PlacementState.SEALING else None
 
     @property
     def next_n(self) -> int:
@@ -180,14 +180,15 @@ class Placement:
             "base": self.base,
             "since": self.since,
             "group": self.group,
-            "born": self.born,
+            "born": self.incarnation,
             "move": self.move,
             "floor": self.floor,
         }
 
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> Placement:
-        """Read it, also as version 1 of the schema wrote it, without ``born`` and ``move``; or 3, without ``floor``."""
+        """Read it, also as version 1 of the schema wrote it, without ``incarnation`` and ``move``; or 3, without
+        ``floor``."""
         return Placement(
             project=doc["project"] or NO_PROJECT,
             queue=doc["queue"],
@@ -197,7 +198,7 @@ class Placement:
             base=doc["base"],
             since=doc["since"],
             group=doc["group"],
-            born=doc.get("born", ""),
+            incarnation=doc.get("born", ""),
             move=doc.get("move"),
             floor=doc.get("floor", 0),
         )

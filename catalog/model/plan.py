@@ -46,8 +46,8 @@ class PlanState(StrEnum):
 class PlannedMove:
     """The queue that the move ``number`` of a plan is to bring from ``source`` to ``target``.
 
-    ``born`` is the token of life of its placement. ``group`` are the first and the last number of those that are begun
-    together, it among them; None if it goes alone. ``ending`` is how it ended, None if that is not written down.
+    ``incarnation`` is the token of life of its placement. ``group`` are the first and the last number of those that are
+    begun together, it among them; None if it goes alone. ``ending`` is how it ended, None if that is not written down.
     """
 
     project: str
@@ -56,7 +56,7 @@ class PlannedMove:
     target: str
     plan: str
     number: int
-    born: str = ""
+    incarnation: str = ""
     group: tuple[int, int] | None = None
     ending: Ending | None = None
 
@@ -69,7 +69,7 @@ class PlannedMove:
             raise ValueError(f"target: the queue is on {self.target} already")
         check_id("plan", self.plan)
         check_count("number", self.number)
-        check_key("born", self.born)
+        check_key("born", self.incarnation)
         if self.group is not None and not self.group[0] <= self.number <= self.group[1]:
             raise ValueError(f"group: {self.group} is not that of number {self.number}")
         if self.ending is not None and self.ending.number != self.number:
@@ -93,7 +93,7 @@ class PlannedMove:
             "plan": self.plan,
             "number": self.number,
             **self.shown(),
-            "born": self.born,
+            "born": self.incarnation,
             "group": None if self.group is None else list(self.group),
             "ending": None if self.ending is None else self.ending.to_json(),
         }
@@ -108,7 +108,7 @@ class PlannedMove:
             target=doc["target"],
             plan=doc["plan"],
             number=doc["number"],
-            born=doc["born"],
+            incarnation=doc["born"],
             group=None if group is None else (group[0], group[1]),
             ending=None if doc["ending"] is None else Ending.from_json(doc["ending"]),
         )
@@ -215,7 +215,7 @@ class WholePlan:
         groups = sorted({move.group for move in self.moves if move.group is not None})
         return {
             **self.plan.preconditions,
-            "born": [move.born for move in self.moves],
+            "born": [move.incarnation for move in self.moves],
             "groups": [list(range(first, last + 1)) for first, last in groups],
         }
 
@@ -232,8 +232,8 @@ class WholePlan:
     def from_json(doc: Mapping[str, Any]) -> WholePlan:
         """Read what was written. Raises ValueError, KeyError or TypeError if it is no plan or was changed since."""
         preconditions = dict(doc["preconditions"])
-        born, groups = preconditions.pop("born"), preconditions.pop("groups")
-        moves = _planned(doc["id"], doc["moves"], born, groups)
+        incarnation, groups = preconditions.pop("born"), preconditions.pop("groups")
+        moves = _planned(doc["id"], doc["moves"], incarnation, groups)
         plan = Plan(
             doc["id"],
             doc["title"],
@@ -257,7 +257,7 @@ def from_version_3(doc: Mapping[str, Any]) -> tuple[Plan, tuple[PlannedMove, ...
     if doc["hash"] != digest:
         raise ValueError(f"hash: {doc['hash']!r} is that of another plan; this one has {digest}")
     preconditions, results = dict(doc["preconditions"]), doc["results"]
-    born, groups = preconditions.pop("born", [""] * len(doc["moves"])), preconditions.pop("groups", [])
+    incarnation, groups = preconditions.pop("born", [""] * len(doc["moves"])), preconditions.pop("groups", [])
     reasons, pauses = results.get("reasons", {}), results.get("pauses", {})
     endings = {
         int(number): Ending(int(number), Outcome(word), reasons.get(number, ""), pauses.get(number))
@@ -268,7 +268,8 @@ def from_version_3(doc: Mapping[str, Any]) -> tuple[Plan, tuple[PlannedMove, ...
     )
     progress = replace(progress.with_endings(endings.values()), endings=())
     moves = tuple(
-        replace(move, ending=endings.get(move.number)) for move in _planned(doc["id"], doc["moves"], born, groups)
+        replace(move, ending=endings.get(move.number))
+        for move in _planned(doc["id"], doc["moves"], incarnation, groups)
     )
     return (
         Plan(
@@ -288,7 +289,7 @@ def from_version_3(doc: Mapping[str, Any]) -> tuple[Plan, tuple[PlannedMove, ...
 
 
 def _planned(
-    plan_id: str, shown: Sequence[Mapping[str, Any]], born: Sequence[str], groups: Iterable[Sequence[int]]
+    plan_id: str, shown: Sequence[Mapping[str, Any]], incarnation: Sequence[str], groups: Iterable[Sequence[int]]
 ) -> tuple[PlannedMove, ...]:
     of = {number: (group[0], group[-1]) for group in groups for number in group}
     return tuple(
@@ -302,7 +303,7 @@ def _planned(
             life,
             of.get(number),
         )
-        for number, (move, life) in enumerate(zip(shown, born, strict=True))
+        for number, (move, life) in enumerate(zip(shown, incarnation, strict=True))
     )
 
 

@@ -39,9 +39,10 @@ def id_range(project: str | None, after: QueueKey | None) -> dict[str, str]:
     return bounds or {"$gt": ""}
 
 
-def this_placement(key: QueueKey, epoch: int, born: str) -> dict[str, Any]:
-    """Return the condition for the placement of this epoch and life. Documents of schema version 1 have no ``born``."""
-    return {"_id": placement_id(key), "epoch": epoch, "born": born or {"$in": ["", None]}}
+def this_placement(key: QueueKey, epoch: int, incarnation: str) -> dict[str, Any]:
+    """Return the condition for the placement of this epoch and life. Documents of schema version 1 have no
+    ``incarnation``."""
+    return {"_id": placement_id(key), "epoch": epoch, "born": incarnation or {"$in": ["", None]}}
 
 
 def placement_document(placement: Placement) -> dict[str, Any]:

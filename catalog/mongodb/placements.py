@@ -76,7 +76,7 @@ class MongoDBPlacements(PlacementStore):
                 if unfit := await self._partitions.unfit(names, session, known=names):
                     # If the removal meets another epoch, then a worker met the placement and went on with it while
                     # the partition was registered: the second count sees that and puts the partition back.
-                    await self._removed(placement.key, placement.epoch, placement.born, session)
+                    await self._removed(placement.key, placement.epoch, placement.incarnation, session)
                     raise PartitionUnknown(unfit[0])
                 return stored, True
 
@@ -116,7 +116,7 @@ class MongoDBPlacements(PlacementStore):
         if gone := set(await self._partitions.unfit(names, session, known=names)):
             lost = [placement for placement in ours if gone & _partitions(placement)]
             for placement in lost:
-                await self._removed(placement.key, placement.epoch, placement.born, session)
+                await self._removed(placement.key, placement.epoch, placement.incarnation, session)
             raise PartitionUnknown(min(gone))
         return stored
 
@@ -131,7 +131,7 @@ class MongoDBPlacements(PlacementStore):
                     if unfit := await self._partitions.unfit(names, session, known=names):
                         raise PartitionUnknown(unfit[0])
                     return
-                if stored is None or (stored.epoch, stored.born) != (placement.epoch - 1, placement.born):
+                if stored is None or (stored.epoch, stored.incarnation) != (placement.epoch - 1, placement.incarnation):
                     raise Conflict(stored)
                 known = _partitions(stored)
                 if unfit := await self._partitions.unfit(names, session, known=known):
@@ -145,13 +145,13 @@ class MongoDBPlacements(PlacementStore):
                     raise PartitionUnknown(unfit[0])
                 return
 
-    async def remove(self, key: QueueKey, epoch: int, born: str) -> None:
+    async def remove(self, key: QueueKey, epoch: int, incarnation: str) -> None:
         async with self._store.conversation() as session:
-            while not await self._removed(key, epoch, born, session):
+            while not await self._removed(key, epoch, incarnation, session):
                 stored = await self._get(key, session)
                 if stored is None:
                     return
-                if (stored.epoch, stored.born) != (epoch, born):
+                if (stored.epoch, stored.incarnation) != (epoch, incarnation):
                     raise Conflict(stored)
 
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
@@ -262,12 +262,12 @@ class MongoDBPlacements(PlacementStore):
         return {placement.key: placement for placement in found}
 
     async def _replaced(self, placement: Placement, session: Session) -> bool:
-        expected = this_placement(placement.key, placement.epoch - 1, placement.born)
+        expected = this_placement(placement.key, placement.epoch - 1, placement.incarnation)
         result = await self._stored.replace_one(expected, placement_document(placement), session=session)
         return result.matched_count == 1
 
-    async def _removed(self, key: QueueKey, epoch: int, born: str, session: Session) -> bool:
-        result = await self._stored.delete_one(this_placement(key, epoch, born), session=session)
+    async def _removed(self, key: QueueKey, epoch: int, incarnation: str, session: Session) -> bool:
+        result = await self._stored.delete_one(this_placement(key, epoch, incarnation), session=session)
         return result.deleted_count == 1
 
     def _read(self, document: dict[str, Any]) -> Placement:
@@ -324,7 +324,7 @@ def _listed(project: str, after: str, before: str) -> dict[str, Any]:
 
 
 def _require_born(placement: Placement) -> None:
-    if not placement.born:
+    if not placement.incarnation:
         raise ValueError("born: a new placement has a token of its own")
 
 

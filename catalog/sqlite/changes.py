@@ -22,12 +22,12 @@ def append(
     subject: ChangeSubject,
     name: tuple[str, ...],
     epoch: int | None = None,
-    born: str | None = None,
+    incarnation: str | None = None,
 ) -> None:
     """Log a change, and drop the one that is now too old."""
     seq = connection.execute(
         "INSERT INTO changes (subject, name, epoch, born) VALUES (?, ?, ?, ?)",
-        (subject.value, json.dumps(name), epoch, born),
+        (subject.value, json.dumps(name), epoch, incarnation),
     ).lastrowid
     if seq is None:
         raise RuntimeError("SQLite did not tell the row of an INSERT")
@@ -62,8 +62,8 @@ def after(connection: sqlite3.Connection, position: int, limit: int, path: str) 
     )
     try:
         return [
-            _change(connection, seq, ChangeSubject(subject), tuple(json.loads(name)), epoch, born)
-            for seq, subject, name, epoch, born in rows
+            _change(connection, seq, ChangeSubject(subject), tuple(json.loads(name)), epoch, incarnation)
+            for seq, subject, name, epoch, incarnation in rows
         ]
     except (ValueError, TypeError) as error:
         raise unavailable(path, f"its change log is damaged ({error})") from error
@@ -75,11 +75,11 @@ def _change(
     subject: ChangeSubject,
     name: tuple[str, ...],
     epoch: int | None,
-    born: str | None,
+    incarnation: str | None,
 ) -> Change:
     sealing = False
     if subject is ChangeSubject.PLACEMENT and epoch is not None:
         # The log does not say; the placement does, for as long as the seal lasts.
         row = connection.execute(_SEALING, (*name, epoch, PlacementState.SEALING.value)).fetchone()
         sealing = row is not None
-    return Change(seq, subject, name, epoch, born, sealing)
+    return Change(seq, subject, name, epoch, incarnation, sealing)

@@ -77,7 +77,7 @@ class SQLitePlacements(Noun, PlacementStore):
         stored = _get(connection, placement.key, self._path)
         if stored == placement:
             return
-        if stored is None or (stored.epoch, stored.born) != (placement.epoch - 1, placement.born):
+        if stored is None or (stored.epoch, stored.incarnation) != (placement.epoch - 1, placement.incarnation):
             raise Conflict(stored)
         before, now = _partitions(stored), _partitions(placement)
         _name(connection, placement, now - before)
@@ -86,14 +86,14 @@ class SQLitePlacements(Noun, PlacementStore):
             "UPDATE placements SET epoch = ?, state = ?, document = ? WHERE project = ? AND queue = ?",
             _encode(placement),
         )
-        changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born)
+        changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.incarnation)
 
     @writing
-    def remove(self, connection: sqlite3.Connection, key: QueueKey, epoch: int, born: str) -> None:
+    def remove(self, connection: sqlite3.Connection, key: QueueKey, epoch: int, incarnation: str) -> None:
         stored = _get(connection, key, self._path)
         if stored is None:
             return
-        if (stored.epoch, stored.born) != (epoch, born):
+        if (stored.epoch, stored.incarnation) != (epoch, incarnation):
             raise Conflict(stored)
         _unname(connection, key, _partitions(stored))
         connection.execute("DELETE FROM placements WHERE project = ? AND queue = ?", key)
@@ -190,7 +190,7 @@ def insert(connection: sqlite3.Connection, placement: Placement, path: str) -> t
     if stored is not None:
         return stored, stored == placement
     store(connection, placement)
-    changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born)
+    changes.append(connection, ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.incarnation)
     return placement, True
 
 
@@ -306,7 +306,7 @@ def _marks(values: Collection[str]) -> str:
 
 
 def _require_born(placement: Placement) -> None:
-    if not placement.born:
+    if not placement.incarnation:
         raise ValueError("born: a new placement has a token of its own")
 
 

@@ -40,7 +40,7 @@ def whole(move: Move, now: float) -> dict[str, Any]:
 # What a move waits for in each state, as far as nothing else was seen.
 _WAITS = {
     MoveState.PLANNED: "for a mover to begin it",
-    MoveState.PREPARING: "until the queue is ready on {toward}",
+    MoveState.PREPARING: "until the queue is ready on {destination}",
     MoveState.ARMED: "for its turn to be sealed",
     MoveState.SEALING: "until every worker has acknowledged the seal",
     MoveState.DRAINING: "until consumers have emptied the older segments",
@@ -49,7 +49,7 @@ _WAITS = {
     MoveState.PAUSED: "for an operator to resume or cancel it",
     MoveState.UNDOING: "until what it has created is deleted",
     MoveState.SUSPENDED: "for an operator to resume or reverse it",
-    MoveState.BACK_PREPARING: "until the queue is ready on {toward}",
+    MoveState.BACK_PREPARING: "until the queue is ready on {destination}",
     MoveState.BACK_ARMED: "for its turn to be sealed",
     MoveState.BACK_SEALING: "until every worker has acknowledged the seal",
     MoveState.BACK_UNDOING: "until nobody can go the other way any more",
@@ -68,7 +68,7 @@ def waits(move: Move, now: float) -> str | None:
     seen = str(move.facts.get("waits") or "")
     last = move.log[-1] if move.log else None
     if move.state in _RESTING or not seen:
-        what = _WAITS[move.state].format(toward=move.toward)
+        what = _WAITS[move.state].format(destination=move.destination)
         if move.state in _RESTING and last is not None and not last.reason.startswith(OPERATOR):
             what += f": {last.reason}"
         seen_at = None

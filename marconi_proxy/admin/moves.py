@@ -300,14 +300,14 @@ class Moves:
                 title="Refused", description=f"Move {move_id} cannot be {_PAST[event]}: {refused}."
             ) from refused
         # Also if this one had been decided about: whoever did may have died before the others.
-        toward = changed.toward if event is Event.REVERSE else None
+        destination = changed.destination if event is Event.REVERSE else None
         for other_id in () if changed.finished else move.group:
             other = await self._catalog.moves.get(other_id)
             if other is None or other.state in _ALREADY[event]:
                 continue
             if event in offers(other.state) or TABLE[other.state].holds_writes:
                 try:
-                    await self._change_unsealed(other, event, number, toward)
+                    await self._change_unsealed(other, event, number, destination)
                 except (NotNow, Refused, falcon.HTTPNotFound):
                     # It went on meanwhile; what it is now is for the operator to see.
                     continue
@@ -319,12 +319,12 @@ class Moves:
         if placement is not None:
             check_not_sent_on(move, placement)
 
-    async def _change_unsealed(self, move: Move, event: Event, number: int, toward: str | None = None) -> Move:
+    async def _change_unsealed(self, move: Move, event: Event, number: int, destination: str | None = None) -> Move:
         """As ``_change``; while writes are held for the move it waits for the end of that, which is soon."""
         left = self._patience
         while True:
             try:
-                return await self._change(move, event, number=number, toward=toward)
+                return await self._change(move, event, number=number, destination=destination)
             except NotNow as refused:
                 if not TABLE[refused.state].holds_writes or event is Event.RESUME or left <= 0.0:
                     raise
@@ -333,10 +333,10 @@ class Moves:
             move = await self._found(move.id)
 
     async def _change(
-        self, move: Move, event: Event, wish: Wish | None = None, *, number: int = 0, toward: str | None = None
+        self, move: Move, event: Event, wish: Wish | None = None, *, number: int = 0, destination: str | None = None
     ) -> Move:
-        """``number``: of the decision, at least. ``wish``: where a move is sent on to; ``toward``: the only partition
-        that it may be reversed to, None if that does not matter. Raises NotNow, Refused, HTTPNotFound."""
+        """``number``: of the decision, at least. ``wish``: where a move is sent on to; ``destination``: the only
+        partition that it may be reversed to, None if that does not matter. Raises NotNow, Refused, HTTPNotFound."""
         while True:
             state = after(move.state, event)
             entered = settled(move.entered(self._entry(state, event, max(number, next_number([move])))))
@@ -347,7 +347,7 @@ class Moves:
                     entered = self._sent_on(move, wish, situation)
                 else:
                     back = check_reverse(move, placement, situation)
-                    if toward not in (None, back):
+                    if destination not in (None, back):
                         raise Refused(f"it would go to partition {back}")
                     assert placement is not None
                     entered = turned(entered, placement, back)

@@ -172,7 +172,7 @@ class Applying:
         if placed.new:
             return Outcome.ADOPTED
         stored = placed.stored
-        if stored.born.startswith(_origin(plan_id, wanted.key)):
+        if stored.incarnation.startswith(_origin(plan_id, wanted.key)):
             # Made before, wherever it was moved since.
             return Outcome.THERE
         for _ in range(_ROUNDS):
@@ -192,7 +192,7 @@ class Applying:
     async def _alone(self, plan_id: str, wanted: Single) -> _Placed | None:
         """Return None if the queue is gone, and was not placed by this plan before."""
         known = await self._catalog.placements.get(wanted.key)
-        if known is not None and known.born.startswith(_origin(plan_id, wanted.key)):
+        if known is not None and known.incarnation.startswith(_origin(plan_id, wanted.key)):
             return _Placed(known, new=False)
         if not await self._presence.exists(wanted.key, wanted.partition):
             return None
@@ -205,8 +205,8 @@ class Applying:
     def _settled(self, stored: Placement, wanted: Single) -> Placement | None:
         """Return what a stored placement has to become for a plan to be true, None if it is. Raises _Met."""
         last = stored.segments[-1]
-        if stored.partition != wanted.partition or last.physical != wanted.queue.removeprefix(TOPIC_PREFIX):
-            named = "" if stored.partition != wanted.partition else f" as {last.physical}"
+        if stored.partition != wanted.partition or last.backend_name != wanted.queue.removeprefix(TOPIC_PREFIX):
+            named = "" if stored.partition != wanted.partition else f" as {last.backend_name}"
             raise _Met(f"the catalog has it on {stored.partition}{named}, and {wanted.partition} has it too")
         if stored.state is PlacementState.DELETING:
             raise _Met("it is being deleted")
@@ -233,7 +233,7 @@ class Applying:
                 raise _Met(f"{dead_letters}, which takes its dead letters, is on {stored.partition} by now")
             if stored.group is not None:
                 return
-            if stored.state is not PlacementState.OPEN or stored.segments[-1].physical != dead_letters:
+            if stored.state is not PlacementState.OPEN or stored.segments[-1].backend_name != dead_letters:
                 raise _Met(f"{dead_letters}, which is to take its dead letters, is {stored.state} just now")
             try:
                 await self._catalog.placements.replace(replace(stored, epoch=stored.epoch + 1, group=source.queue))
@@ -254,7 +254,7 @@ class Applying:
             # Made before, and perhaps without its move.
             await self._record(stored.move, stored)
             return Outcome.THERE
-        if stored is not None and stored.born.startswith(_origin(plan_id, wanted.key)):
+        if stored is not None and stored.incarnation.startswith(_origin(plan_id, wanted.key)):
             # Made before, and its move has ended by now.
             return Outcome.THERE
         move_id = f"{name}{self._token()}"
@@ -377,9 +377,11 @@ class Applying:
         state: PlacementState = PlacementState.OPEN,
         move: str | None = None,
     ) -> Placement:
-        born = _origin(plan_id, key) + self._token()
+        incarnation = _origin(plan_id, key) + self._token()
         now = self._clock.now()
-        return Placement(key.project, key.queue, 1, state, segments, since=now, group=group, born=born, move=move)
+        return Placement(
+            key.project, key.queue, 1, state, segments, since=now, group=group, incarnation=incarnation, move=move
+        )
 
     def _single_placement(self, plan_id: str, wanted: Single) -> Placement:
         segment = Segment(0, wanted.partition, wanted.queue.removeprefix(TOPIC_PREFIX))
@@ -398,10 +400,11 @@ class Applying:
 
 
 def _segments(queue: str, names: list[str]) -> tuple[Segment, ...]:
-    physical = queue.removeprefix(TOPIC_PREFIX)
-    return tuple(Segment(n, name, physical, sealed=n < len(names) - 1) for n, name in enumerate(names))
+    backend_name = queue.removeprefix(TOPIC_PREFIX)
+    return tuple(Segment(n, name, backend_name, sealed=n < len(names) - 1) for n, name in enumerate(names))
 
 
 def _origin(plan_id: str, key: QueueKey) -> str:
-    """Return how ``born`` begins of a placement that was made by a plan, by which it is known for the plan's own."""
+    """Return how ``incarnation`` begins of a placement that was made by a plan, by which it is known for the plan's
+    own."""
     return sha256("\0".join((plan_id, *key)).encode()).hexdigest()[:16]

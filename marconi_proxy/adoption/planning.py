@@ -57,23 +57,25 @@ def strangers(situation: Situation) -> dict[str, dict[str, str | None]]:
         if placement.state is PlacementState.RESERVED:
             # There was none when its place was reserved.
             continue
-        known |= {_place(placement.queue, s.partition, s.physical) for s in placement.segments}
+        known |= {_place(placement.queue, s.partition, s.backend_name) for s in placement.segments}
     for move in situation.moves:
         # It makes a queue before a placement names it, and deletes one after.
-        known |= {_place(move.queue, partition, physical) for partition, physical in move.facts.get("touched", [])}
-        if move.physical is not None:
-            known.add(_place(move.queue, move.toward, move.physical))
+        known |= {
+            _place(move.queue, partition, backend_name) for partition, backend_name in move.facts.get("touched", [])
+        }
+        if move.backend_name is not None:
+            known.add(_place(move.queue, move.destination, move.backend_name))
     left: dict[str, dict[str, str | None]] = {}
     for queue, places in situation.found.items():
-        physical = queue.removeprefix(TOPIC_PREFIX)
-        here = {name: dlq for name, dlq in places.items() if _place(queue, name, physical) not in known}
+        backend_name = queue.removeprefix(TOPIC_PREFIX)
+        here = {name: dlq for name, dlq in places.items() if _place(queue, name, backend_name) not in known}
         if here:
             left[queue] = here
     return left
 
 
-def _place(queue: str, partition: str, physical: str) -> tuple[bool, str, str]:
-    return queue.startswith(TOPIC_PREFIX), partition, physical
+def _place(queue: str, partition: str, backend_name: str) -> tuple[bool, str, str]:
+    return queue.startswith(TOPIC_PREFIX), partition, backend_name
 
 
 def drafted(situation: Situation) -> Draft:

@@ -120,6 +120,6 @@ class Auditor:
                 finding.project or "-",
                 finding.queue,
                 finding.partition,
-                finding.physical,
+                finding.backend_name,
                 finding.words,
             )

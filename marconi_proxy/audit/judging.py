@@ -45,7 +45,7 @@ def worth_a_look(
         return bool(found_on), tuple(sorted(found_on))
     named = set()
     if placement.state is not PlacementState.RESERVED:
-        named = {segment.partition for segment in placement.segments if segment.physical == name}
+        named = {segment.partition for segment in placement.segments if segment.backend_name == name}
     strangers = tuple(sorted(set(found_on) - named))
     if strangers or (placement.state in _PASSING and _is_old(placement, now, bounds)):
         return True, strangers
@@ -56,7 +56,7 @@ def worth_a_look(
         return any(segment.partition in asked for segment in placement.segments), ()
     if last.partition not in asked:
         return False, ()
-    return not (last.physical == name and last.partition in listed and last.partition in found_on), ()
+    return not (last.backend_name == name and last.partition in listed and last.partition in found_on), ()
 
 
 def _is_old(placement: Placement, now: float, bounds: Bounds) -> bool:
@@ -73,30 +73,30 @@ def _placed(sight: Sight, bounds: Bounds) -> Iterator[Finding]:
     if placement is None:
         return
     last = placement.segments[-1]
-    proof = (placement.born, placement.epoch)
+    proof = (placement.incarnation, placement.epoch)
     if placement.state in _PASSING and _is_old(placement, sight.now, bounds):
         words = f"{placement.state} since {moment(placement.since)}"
-        yield _finding(sight, Kind.UNFINISHED, last.partition, last.physical, proof, words, repairable=True)
+        yield _finding(sight, Kind.UNFINISHED, last.partition, last.backend_name, proof, words, repairable=True)
     if placement.state is not PlacementState.OPEN:
         return
     if sight.there is False:
         words = f"open in the catalog, and not on {last.partition}"
-        yield _finding(sight, Kind.GHOST, last.partition, last.physical, proof, words, repairable=True)
+        yield _finding(sight, Kind.GHOST, last.partition, last.backend_name, proof, words, repairable=True)
     if _is_stranded(placement, sight.move):
         what = f"{len(placement.segments) - 1} older parts" if len(placement.segments) > 1 else "a move in its name"
         words = f"{what}, and no such move under way"
-        yield _finding(sight, Kind.STRANDED, last.partition, last.physical, proof, words, repairable=True)
+        yield _finding(sight, Kind.STRANDED, last.partition, last.backend_name, proof, words, repairable=True)
     since = written_until(sight.move, placement)
     for part in sight.parts:
         if part.unlike:
             words = f"other metadata than on {last.partition}: {part.unlike}"
             drifted = (*proof, part.unlike, part.digest)
-            yield _finding(sight, Kind.DRIFT, part.partition, part.physical, drifted, words, repairable=True)
+            yield _finding(sight, Kind.DRIFT, part.partition, part.backend_name, drifted, words, repairable=True)
         if part.age is None or since is None or sight.dead_letters or placement.group is not None:
             continue
         if (posted := sight.now - part.age) > since + bounds.late:
             words = f"a message was posted at about {moment(posted)}, writes have gone elsewhere since {moment(since)}"
-            yield _finding(sight, Kind.FOREIGN_WRITER, part.partition, part.physical, proof, words)
+            yield _finding(sight, Kind.FOREIGN_WRITER, part.partition, part.backend_name, proof, words)
 
 
 def _is_stranded(placement: Placement, move: Move | None) -> bool:
@@ -112,7 +112,12 @@ def written_until(move: Move | None, placement: Placement) -> float | None:
     That is when the last switch was made. To the older places of a queue that was adopted clients may go on writing
     directly, until the operator says that none does: then its move, which began suspended, goes on.
     """
-    if move is None or move.id != placement.move or move.born != placement.born or before_switch(move.state):
+    if (
+        move is None
+        or move.id != placement.move
+        or move.incarnation != placement.incarnation
+        or before_switch(move.state)
+    ):
         return None
     switched = move.facts.get("switched_at")
     if not isinstance(switched, int | float):
@@ -154,11 +159,11 @@ def _finding(
     sight: Sight,
     kind: Kind,
     partition: str,
-    physical: str,
+    backend_name: str,
     proof: tuple[object, ...],
     words: str,
     *,
     repairable: bool = False,
 ) -> Finding:
     project, queue = sight.key
-    return Finding(kind, project, queue, partition, physical, proof, words, repairable)
+    return Finding(kind, project, queue, partition, backend_name, proof, words, repairable)

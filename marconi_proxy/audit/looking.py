@@ -101,12 +101,12 @@ class Looker:
         partition = await self._catalog.partitions.get(segment.partition)
         if partition is None:
             raise NotSeen(segment.partition, "it is not registered")
-        return self._calls(key, partition, segment.physical)
+        return self._calls(key, partition, segment.backend_name)
 
-    def _calls(self, key: QueueKey, partition: Partition, physical: str) -> QueueCalls:
+    def _calls(self, key: QueueKey, partition: Partition, backend_name: str) -> QueueCalls:
         if (why := unasked(partition)) is not None:
             raise NotSeen(partition.name, why)
-        return QueueCalls(self._paced.open(partition), key, physical, CALL)
+        return QueueCalls(self._paced.open(partition), key, backend_name, CALL)
 
     async def _exists(self, calls: QueueCalls) -> bool:
         try:
@@ -128,7 +128,7 @@ class Looker:
             except Unready as error:
                 raise NotSeen(calls.partition, str(error)) from error
             digest = sha256(json.dumps(operations, sort_keys=True).encode()).hexdigest() if operations else ""
-            yield Part(segment.partition, segment.physical, age, _told(operations), digest)
+            yield Part(segment.partition, segment.backend_name, age, _told(operations), digest)
 
     async def _takes_dead_letters(
         self, placement: Placement, move: Move | None, parts: Sequence[Part], now: float
@@ -158,8 +158,8 @@ class Looker:
         self, key: QueueKey, name: str, placement: Placement | None, move: Move | None
     ) -> Stranger | None:
         """Return what a partition has of that name, None if it has nothing or it is explained."""
-        physical = own_name(key.queue)
-        if _names(placement, name, physical) or _uses(move, name, physical):
+        backend_name = own_name(key.queue)
+        if _names(placement, name, backend_name) or _uses(move, name, backend_name):
             return None
         partition = await self._catalog.partitions.get(name)
         if partition is None:
@@ -167,38 +167,40 @@ class Looker:
         before = await self._owner(key, name)
         if before.in_use:
             return None
-        calls = self._calls(key, partition, physical)
+        calls = self._calls(key, partition, backend_name)
         if not await self._exists(calls):
             return None
         if before != await self._owner(key, name):
             return None
         if before.move is None:
             return Stranger(name)
-        look = await self._steps.look(key, Segment(0, name, physical))
+        look = await self._steps.look(key, Segment(0, name, backend_name))
         if look.problem is not None:
             raise NotSeen(name, look.problem)
         return Stranger(name, before.move, max(look.total, int(not look.empty)))
 
     async def _owner(self, key: QueueKey, partition: str) -> _Owned:
         """Return what is known of a queue's name that looks as if a move had made it up."""
-        physical = own_name(key.queue)
-        suffix = _HIDDEN.search(physical, max(0, len(physical) - 24))
-        if suffix is None or suffix.end() != len(physical) or not suffix.start():
+        backend_name = own_name(key.queue)
+        suffix = _HIDDEN.search(backend_name, max(0, len(backend_name) - 24))
+        if suffix is None or suffix.end() != len(backend_name) or not suffix.start():
             return _Owned()
         left = None
-        async for queue, placement in self._candidates(key, physical[: suffix.start()], len(physical) == _LONGEST):
-            if _names(placement, partition, physical):
+        async for queue, placement in self._candidates(
+            key, backend_name[: suffix.start()], len(backend_name) == _LONGEST
+        ):
+            if _names(placement, partition, backend_name):
                 return _Owned(in_use=True)
             after: str | None = None
             moves: list[Move] = []
             while page := await self._catalog.moves.find(project=key.project, queue=queue, after=after, limit=_PAGE):
                 moves += page
                 after = page[-1].id
-            if any(not move.finished and _uses(move, partition, physical) for move in moves):
+            if any(not move.finished and _uses(move, partition, backend_name) for move in moves):
                 return _Owned(in_use=True)
             under_way = any(not move.finished for move in moves)
             for move in moves:
-                if not _made(move, partition, physical):
+                if not _made(move, partition, backend_name):
                     continue
                 if under_way:
                     # It may yet be for that move; when it is over, this one is looked at anew.
@@ -241,10 +243,10 @@ def unasked(partition: Partition) -> str | None:
     return None if partition.api_versions else "nobody knows yet which versions of the API it speaks"
 
 
-def _names(placement: Placement | None, partition: str, physical: str) -> bool:
+def _names(placement: Placement | None, partition: str, backend_name: str) -> bool:
     if placement is None or placement.state is PlacementState.RESERVED:
         return False
-    return any((segment.partition, segment.physical) == (partition, physical) for segment in placement.segments)
+    return any((segment.partition, segment.backend_name) == (partition, backend_name) for segment in placement.segments)
 
 
 def _told_by(move: Move | None) -> tuple[Any, ...] | None:
@@ -252,18 +254,18 @@ def _told_by(move: Move | None) -> tuple[Any, ...] | None:
     if move is None:
         return None
     facts = [move.facts.get(name) for name in ("touched", "switched_at")]
-    return move.id, move.born, move.state, move.toward, move.physical, move.log, *facts
+    return move.id, move.incarnation, move.state, move.destination, move.backend_name, move.log, *facts
 
 
-def _uses(move: Move | None, partition: str, physical: str) -> bool:
+def _uses(move: Move | None, partition: str, backend_name: str) -> bool:
     """Tell whether a move that is not finished has made a queue, or is about to: it is for the move to delete it."""
     if move is None:
         return False
-    return _made(move, partition, physical) or (move.toward, move.physical) == (partition, physical)
+    return _made(move, partition, backend_name) or (move.destination, move.backend_name) == (partition, backend_name)
 
 
-def _made(move: Move, partition: str, physical: str) -> bool:
-    return [partition, physical] in [list(put) for put in move.facts.get("touched", [])]
+def _made(move: Move, partition: str, backend_name: str) -> bool:
+    return [partition, backend_name] in [list(put) for put in move.facts.get("touched", [])]
 
 
 async def projects_of(catalog: Catalog, partitions: Collection[str]) -> list[str]:

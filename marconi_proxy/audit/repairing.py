@@ -114,17 +114,17 @@ class Repairing:
         for _ in range(_LOOKS):
             sight = await self._looker.look(finding.key, strangers)
             if sight is not None:
-                place = (finding.kind, finding.partition, finding.physical)
+                place = (finding.kind, finding.partition, finding.backend_name)
                 found = judge(sight, self._bounds)
-                return sight, frozenset(one for one in found if (one.kind, one.partition, one.physical) == place)
+                return sight, frozenset(one for one in found if (one.kind, one.partition, one.backend_name) == place)
         raise Unready("the queue was changing at each look")
 
     async def _do(self, finding: Finding, sight: Sight) -> str:
         if finding.kind is Kind.LEFTOVER:
-            segment = Segment(0, finding.partition, finding.physical)
+            segment = Segment(0, finding.partition, finding.backend_name)
             await self._steps.unsubscribe(finding.key, segment)
             await self._steps.remove(finding.key, segment)
-            return f"deleted {finding.physical} on {finding.partition}"
+            return f"deleted {finding.backend_name} on {finding.partition}"
         assert sight.placement is not None
         if finding.kind is Kind.GHOST:
             return await self._make(sight.placement)
@@ -149,8 +149,8 @@ class Repairing:
             # It was deleted just now, and may be there again: then it is in the catalog again too.
             await self._settle(key, (last,))
         if before is None:
-            return f"made {last.physical} on {last.partition}, without metadata"
-        return f"made {last.physical} on {last.partition}, with the metadata that it has on {before.partition}"
+            return f"made {last.backend_name} on {last.partition}, without metadata"
+        return f"made {last.backend_name} on {last.partition}, with the metadata that it has on {before.partition}"
 
     async def _is_gone(self, placement: Placement) -> bool:
         """Tell whether a queue was deleted since, and wait for a deletion to come to its end: its call may have been
@@ -158,7 +158,7 @@ class Repairing:
         until = self._clock.monotonic() + self._bounds.unfinished
         while True:
             now = await self._catalog.placements.get(placement.key)
-            if now is None or now.born != placement.born:
+            if now is None or now.incarnation != placement.incarnation:
                 return True
             if now.state is not PlacementState.DELETING or self._clock.monotonic() > until:
                 return False
@@ -168,14 +168,14 @@ class Repairing:
         older = next(
             segment
             for segment in placement.segments[:-1]
-            if (segment.partition, segment.physical) == (finding.partition, finding.physical)
+            if (segment.partition, segment.backend_name) == (finding.partition, finding.backend_name)
         )
         source = await self._looker.calls(placement.key, placement.segments[-1])
         target = await self._looker.calls(placement.key, older)
         # Not its subscriptions: those of older segments are as they were on purpose. And if it was retired just now, it
         # is not made again.
         await target.follow(source)
-        return f"gave {older.physical} on {older.partition} the metadata that it has on {source.partition}"
+        return f"gave {older.backend_name} on {older.partition} the metadata that it has on {source.partition}"
 
     async def _give_a_move(self, placement: Placement) -> str:
         """First the placement, then the record: a crash between leaves what was found."""
@@ -185,7 +185,7 @@ class Repairing:
             return "made it forget the move"
         if placement.move is None or await self._catalog.moves.get(placement.move) is not None:
             # A record that has ended is never taken up again.
-            name = sha256(f"{placement.born}\0{placement.epoch}".encode()).hexdigest()[:24]
+            name = sha256(f"{placement.incarnation}\0{placement.epoch}".encode()).hexdigest()[:24]
             placement = replace(placement, epoch=placement.epoch + 1, since=now, move=f"found-{name}")
             await self._catalog.placements.replace(placement)
         assert placement.move is not None
@@ -206,7 +206,7 @@ class Repairing:
             if placement.state is not PlacementState.SEALING:
                 await self._settle(placement.key, placement.segments)
             now = await self._catalog.placements.get(placement.key)
-            if now is None or (now.born, now.epoch) != (placement.born, placement.epoch):
+            if now is None or (now.incarnation, now.epoch) != (placement.incarnation, placement.epoch):
                 break
             if self._clock.monotonic() > until:
                 if placement.state is not PlacementState.SEALING:

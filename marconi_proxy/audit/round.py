@@ -220,7 +220,9 @@ class Round:
             if same and one.more:
                 self._waiting.append(_Waiting(one.suspect, same, due, one.more - 1))
             elif same:
-                for finding in sorted(same, key=lambda finding: (finding.kind, finding.partition, finding.physical)):
+                for finding in sorted(
+                    same, key=lambda finding: (finding.kind, finding.partition, finding.backend_name)
+                ):
                     self.summary.findings[finding.kind] += 1
                     await self._on_finding(finding)
 

@@ -16,7 +16,7 @@ class Part:
     ``digest`` is of all the difference."""
 
     partition: str
-    physical: str
+    backend_name: str
     age: int | None = None
     unlike: str = ""
     digest: str = ""
@@ -53,14 +53,14 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``partition`` has, or should have, the queue as ``physical``. ``proof``: what must be so again for this to be the
-    same finding. ``words``: what was seen. ``repairable``: whether ``repairing`` does anything about it."""
+    """``partition`` has, or should have, the queue as ``backend_name``. ``proof``: what must be so again for this to be
+    the same finding. ``words``: what was seen. ``repairable``: whether ``repairing`` does anything about it."""
 
     kind: Kind
     project: str
     queue: str
     partition: str
-    physical: str
+    backend_name: str
     proof: tuple[Any, ...]
     words: str = field(compare=False)
     repairable: bool = False

@@ -165,7 +165,7 @@ class _Verifying:
             self.repairable += finding.repairable
         repair = outcome or ("possible" if finding.repairable else "none")
         if len(self.rows) < _MOST:
-            place = (finding.partition, finding.physical)
+            place = (finding.partition, finding.backend_name)
             self.rows.append(
                 (str(finding.kind), shown_project(finding.project), finding.queue, *place, finding.words, str(repair))
             )

@@ -9,7 +9,7 @@ from catalog.model import TOPIC_PREFIX
 _LONGEST = 64
 
 
-def hidden_name(project: str, queue: str, born: str, n: int, attempt: str = "") -> str:
+def hidden_name(project: str, queue: str, incarnation: str, n: int, attempt: str = "") -> str:
     """Return the name for segment ``n`` of a queue, of which every one but the first has a name of its own.
 
     ``attempt`` tells tries to open that segment apart: what was created for one that was given up may still be deleted
@@ -19,6 +19,6 @@ def hidden_name(project: str, queue: str, born: str, n: int, attempt: str = "") 
     It is legal everywhere (API section 1.4; without the dot that early releases refuse), and no client would come
     upon it: with its number it has a hash of all that makes the queue this one.
     """
-    spelled = "\0".join((project, queue, born, str(n), attempt))
+    spelled = "\0".join((project, queue, incarnation, str(n), attempt))
     suffix = f"-{n}-{sha256(spelled.encode()).hexdigest()[:12]}"
     return queue.removeprefix(TOPIC_PREFIX)[: _LONGEST - len(suffix)] + suffix

@@ -62,8 +62,8 @@ def seal(placement: Placement, move: str, now: float, longest: int) -> Placement
     return replace(placement, epoch=placement.epoch + 1, state=PlacementState.SEALING, since=now, move=move)
 
 
-def switch(placement: Placement, move: str, partition: str, physical: str, now: float) -> Placement:
-    """Open a segment behind the last one: from here on writes go to queue ``physical`` on ``partition``.
+def switch(placement: Placement, move: str, partition: str, backend_name: str, now: float) -> Placement:
+    """Open a segment behind the last one: from here on writes go to queue ``backend_name`` on ``partition``.
 
     Only for who knows that no worker writes to the last segment any more. Raises NotSealing, UnderWay, AlreadyThere.
     """
@@ -73,7 +73,11 @@ def switch(placement: Placement, move: str, partition: str, physical: str, now: 
     last = placement.segments[-1]
     if last.partition == partition:
         raise AlreadyThere(f"the queue is on partition {partition} already")
-    segments = (*placement.segments[:-1], replace(last, sealed=True), Segment(placement.next_n, partition, physical))
+    segments = (
+        *placement.segments[:-1],
+        replace(last, sealed=True),
+        Segment(placement.next_n, partition, backend_name),
+    )
     return replace(
         placement, epoch=placement.epoch + 1, state=PlacementState.OPEN, since=now, segments=segments, move=move
     )

@@ -289,7 +289,7 @@ class Directory:
         # No await in here: what is forgotten, what is fenced and what is awaited must never differ.
         self._reads.pop(key, None)
         known = self._placements.get(key)
-        if known is not None and (known.epoch, known.born) != (change.epoch, change.born):
+        if known is not None and (known.epoch, known.incarnation) != (change.epoch, change.incarnation):
             self._drop(key, known)
         if self._fence is not None:
             self._fence.change(key, change.seal)

@@ -12,7 +12,7 @@ from marconi_proxy.upstream.exchange import Call, Upstream
 def stamp(route: Route, placement: Placement, upstream: Upstream) -> bytes:
     """Return the header line that a call gets, b"" if none."""
     if upstream.fences and is_held(route.rule):
-        return epoch_line(placement.born, placement.epoch)
+        return epoch_line(placement.incarnation, placement.epoch)
     return b""
 
 

@@ -167,7 +167,7 @@ def _groups(placements: list[Placement]) -> Iterator[list[Placement]]:
 
 
 def _place(placement: Placement) -> tuple[str, str]:
-    return placement.partition, placement.segments[-1].physical
+    return placement.partition, placement.segments[-1].backend_name
 
 
 async def _metadata(upstream: Upstream, placements: list[Placement], manner: Manner) -> dict[str, Metadata]:
@@ -175,7 +175,7 @@ async def _metadata(upstream: Upstream, placements: list[Placement], manner: Man
     topics = placements[0].queue.startswith(TOPIC_PREFIX)
     path = f"/{manner.version}/{'topics' if topics else 'queues'}"
     more = "&detailed=true" + "".join(f"&{_quoted(name)}={_quoted(value)}" for name, value in manner.filters)
-    queues = {placement.segments[-1].physical: placement for placement in placements}
+    queues = {placement.segments[-1].backend_name: placement for placement in placements}
     found: dict[str, Metadata] = {}
     left = list(queues)
     while left:
@@ -195,7 +195,7 @@ async def _metadata(upstream: Upstream, placements: list[Placement], manner: Man
 async def _one_by_one(upstream: Upstream, placements: list[Placement], version: str) -> dict[str, Metadata]:
     found = {}
     for placement in placements:
-        shown = await metadata(upstream, placement.key, placement.segments[-1].physical, version)
+        shown = await metadata(upstream, placement.key, placement.segments[-1].backend_name, version)
         if shown is not None:
             found[placement.queue] = shown
     return found

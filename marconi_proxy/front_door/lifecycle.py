@@ -246,7 +246,10 @@ class Lifecycle:
                     # Deleted, or withdrawn by somebody who saw no queue yet: the partition tells which.
                     await self._adopt(placement)
                     return
-                if conflict.current.state is not PlacementState.CREATING or conflict.current.born != placement.born:
+                if (
+                    conflict.current.state is not PlacementState.CREATING
+                    or conflict.current.incarnation != placement.incarnation
+                ):
                     # Of another life, created by somebody after our queue was deleted: theirs to open.
                     return
                 current = conflict.current
@@ -266,7 +269,7 @@ class Lifecycle:
         reserved: that of its last segment, which keeps its number, so that no old id ever means a new message. Raises
         Conflict, CatalogUnavailable."""
         if placement.group is None:
-            await self._catalog.placements.remove(placement.key, placement.epoch, placement.born)
+            await self._catalog.placements.remove(placement.key, placement.epoch, placement.incarnation)
         else:
             await self._catalog.placements.replace(
                 replace(
@@ -342,7 +345,7 @@ class Lifecycle:
 
     async def _is_there(self, placement: Placement) -> bool:
         segment = placement.segments[-1]
-        return await exists(await self.placing.upstream(segment), placement.key, segment.physical)
+        return await exists(await self.placing.upstream(segment), placement.key, segment.backend_name)
 
     # -- deletion ----------------------------------------------------------------------------------------------------
 
@@ -406,7 +409,9 @@ class Lifecycle:
         for segment in ours.segments[:-1]:
             try:
                 upstream = await self.placing.upstream(segment)
-                await delete_from(upstream, ours.key, segment.physical, within=in_time.left(), guard=guard or in_time)
+                await delete_from(
+                    upstream, ours.key, segment.backend_name, within=in_time.left(), guard=guard or in_time
+                )
             except (UpstreamError, CatalogError) as error:
                 LOG.info("a deletion was done in part: %s", error)
                 raise unavailable(
@@ -435,7 +440,7 @@ class Lifecycle:
         key = placement.key
         if len(self._watched) > _WATCHED:
             self._watched.keep(lambda _: False)
-        standing = self._watched.seen(key, (placement.born, placement.epoch), self._clock())
+        standing = self._watched.seen(key, (placement.incarnation, placement.epoch), self._clock())
         if standing > seconds:
             return True
         if self._later is not None and key not in self._timers:
@@ -462,7 +467,7 @@ class Lifecycle:
             for segment in ours.segments:
                 upstream = await self.placing.upstream(segment)
                 within = in_time.left()
-                await delete_from(upstream, ours.key, segment.physical, within=within, guard=guard or in_time)
+                await delete_from(upstream, ours.key, segment.backend_name, within=within, guard=guard or in_time)
             await self._forget(ours)
         except Conflict:
             # Somebody else was faster; the caller reads anew.

@@ -105,12 +105,14 @@ class Placing:
 
         ``segment``: as what the queue was seen there, if it was: then what it gave out goes on being valid.
         """
-        born = self._token()
+        incarnation = self._token()
         if segment is None:
             segment = Segment(0, partition, key.queue.removeprefix(TOPIC_PREFIX))
             if await self._is_cleared_up(key):
-                segment = Segment(1, partition, hidden_name(key.project, key.queue, born, 1))
-        placement = Placement(key.project, key.queue, 1, state, (segment,), since=self._clock(), group=group, born=born)
+                segment = Segment(1, partition, hidden_name(key.project, key.queue, incarnation, 1))
+        placement = Placement(
+            key.project, key.queue, 1, state, (segment,), since=self._clock(), group=group, incarnation=incarnation
+        )
         try:
             return await self._catalog.placements.insert(placement)
         except PartitionUnknown:
@@ -155,7 +157,7 @@ class Placing:
                 raise unavailable(f"The dead-letter queue is being moved. {NOT_PROCESSED}")
             if placement.group is not None:
                 return placement.partition
-            if placement.segments[-1].physical != dead_letter:
+            if placement.segments[-1].backend_name != dead_letter:
                 # Stores put dead letters into the queue that the metadata names.
                 raise _apart(dead_letter)
             try:
@@ -182,7 +184,7 @@ class Placing:
         if placement.state is not PlacementState.OPEN or placement.partition == reserved.partition:
             return False
         move = await self._catalog.moves.under_way(source)
-        if move is not None and move.toward == reserved.partition:
+        if move is not None and move.destination == reserved.partition:
             # It was found where its source goes, and the source is on its way.
             return False
         # On a conflict somebody was faster: the caller reads anew.

@@ -92,22 +92,24 @@ def packed(placement: Placement) -> bytes | Placement:
         and placement.group is None
         and placement.move is None
         and not segment.sealed
-        and "\n" not in segment.partition + segment.physical
+        and "\n" not in segment.partition + segment.backend_name
     )
     if not simple:
         return placement
     since = float(placement.since)
-    physical = "" if segment.physical == placement.queue else segment.physical  # it is never empty itself
+    backend_name = "" if segment.backend_name == placement.queue else segment.backend_name  # it is never empty itself
     numbers = f"{placement.epoch}\n{segment.n}\n{placement.base}\n{placement.floor}\n{since!r}"
-    return f"{numbers}\n{segment.partition}\n{physical}\n{placement.born}".encode()
+    return f"{numbers}\n{segment.partition}\n{backend_name}\n{placement.incarnation}".encode()
 
 
 def unpacked(key: QueueKey, made: bytes) -> Placement:
     """Return the placement that ``packed`` made this of."""
-    epoch, n, base, floor, since, partition, physical, born = made.decode().split("\n")
-    segment = Segment(int(n), intern(partition), physical or key.queue)
+    epoch, n, base, floor, since, partition, backend_name, incarnation = made.decode().split("\n")
+    segment = Segment(int(n), intern(partition), backend_name or key.queue)
     state = PlacementState.OPEN
-    return Placement(*key, int(epoch), state, (segment,), int(base), float(since), born=born, floor=int(floor))
+    return Placement(
+        *key, int(epoch), state, (segment,), int(base), float(since), incarnation=incarnation, floor=int(floor)
+    )
 
 
 def _text(key: QueueKey) -> str:

@@ -33,7 +33,7 @@ class Timer(Protocol):
 
 class _Seal(NamedTuple):
     epoch: int
-    born: str
+    incarnation: str
     timer: Timer
 
 
@@ -58,26 +58,28 @@ class Seals:
 
     def shown(self, key: QueueKey, change: Change) -> None:
         """Take in what the feed says of a queue."""
-        if change.sealing and change.epoch is not None and change.born is not None:
-            self._see(key, change.epoch, change.born)
+        if change.sealing and change.epoch is not None and change.incarnation is not None:
+            self._see(key, change.epoch, change.incarnation)
             return
         known = self._seen.get(key)
         # What was read may be newer than what the feed shows.
-        if known is not None and (change.epoch is None or change.born != known.born or change.epoch > known.epoch):
+        if known is not None and (
+            change.epoch is None or change.incarnation != known.incarnation or change.epoch > known.epoch
+        ):
             self._end(key)
 
     def read(self, placement: Placement) -> None:
         """Take in a placement as the catalog has it."""
         if placement.state is PlacementState.SEALING:
-            self._see(placement.key, placement.epoch, placement.born)
+            self._see(placement.key, placement.epoch, placement.incarnation)
 
-    def _see(self, key: QueueKey, epoch: int, born: str) -> None:
+    def _see(self, key: QueueKey, epoch: int, incarnation: str) -> None:
         known = self._seen.get(key)
         if known is not None:
-            if (known.epoch, known.born) == (epoch, born):
+            if (known.epoch, known.incarnation) == (epoch, incarnation):
                 return
             known.timer.cancel()
-        self._seen[key] = _Seal(epoch, born, self._later(self._overdue, self._due, key))
+        self._seen[key] = _Seal(epoch, incarnation, self._later(self._overdue, self._due, key))
 
     def _end(self, key: QueueKey) -> None:
         seal = self._seen.pop(key, None)
@@ -92,7 +94,7 @@ class Seals:
     async def _abort(self, key: QueueKey, seal: _Seal) -> None:
         try:
             placement = await self._catalog.placements.get(key)
-            if placement is not None and (placement.epoch, placement.born) == (seal.epoch, seal.born):
+            if placement is not None and (placement.epoch, placement.incarnation) == (seal.epoch, seal.incarnation):
                 await self._catalog.placements.replace(abort(placement, self._clock()))
                 LOG.warning("aborted the seal of move %s, which nobody ended in %g s", placement.move, self._overdue)
         except Conflict:

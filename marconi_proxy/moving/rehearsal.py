@@ -52,5 +52,5 @@ async def rehearse(
         dry.sentences.append(
             f"hold each write for at most {hold_max * 1000:.0f} ms, and begin to end an attempt after {longest:.0f} ms"
         )
-        dry.sentences.append(f"send writes to partition {move.toward}")
+        dry.sentences.append(f"send writes to partition {move.destination}")
     return Rehearsed(problems, dry.sentences)

@@ -98,7 +98,7 @@ async def existing(upstream: Upstream, keys: Sequence[QueueKey]) -> tuple[list[Q
     return [names[entry["name"]] for entry in entries], [names[name] for name in left]
 
 
-async def exists(upstream: Upstream, key: QueueKey, physical: str) -> bool:
+async def exists(upstream: Upstream, key: QueueKey, backend_name: str) -> bool:
     """Ask a partition whether it has the queue, by listing the one that follows ``just_before`` it.
 
     Listing is the only route that tells in every version: v1.1 and v2 show a missing queue like an empty one. Raises
@@ -106,25 +106,25 @@ async def exists(upstream: Upstream, key: QueueKey, physical: str) -> bool:
     """
     path = _collection(upstream, key)
     try:
-        entries = await listed(upstream, key, path, marker=just_before(physical), limit=1)
+        entries = await listed(upstream, key, path, marker=just_before(backend_name), limit=1)
     except MarkerIgnored:
         # Some queue comes before it. Then it is found by what follows it, if it is one.
         try:
-            await listed(upstream, key, path, marker=physical, limit=1)
+            await listed(upstream, key, path, marker=backend_name, limit=1)
         except MarkerIgnored as again:
-            return again.first == physical
+            return again.first == backend_name
         return True
-    return any(entry["name"] == physical for entry in entries)
+    return any(entry["name"] == backend_name for entry in entries)
 
 
-async def metadata(upstream: Upstream, key: QueueKey, physical: str, version: str) -> dict[str, Any] | None:
+async def metadata(upstream: Upstream, key: QueueKey, backend_name: str, version: str) -> dict[str, Any] | None:
     """Return a queue's metadata as ``version`` shows it, None if the queue is gone, which only v1 tells.
 
     For partitions that cannot be asked by listing. Raises UpstreamError.
     """
     kind = "topics" if key.queue.startswith(TOPIC_PREFIX) else "queues"
     part = "/metadata" if version == "v1" else ""
-    status, found = await answer_to(upstream, own_call("GET", f"/{version}/{kind}/{physical}{part}", key.project))
+    status, found = await answer_to(upstream, own_call("GET", f"/{version}/{kind}/{backend_name}{part}", key.project))
     if status == 404:
         return None
     if status != 200 or not isinstance(found, dict):
@@ -133,7 +133,7 @@ async def metadata(upstream: Upstream, key: QueueKey, physical: str, version: st
 
 
 async def has_free_message(
-    upstream: Upstream, key: QueueKey, physical: str, version: str, *, delayed: bool, within: float
+    upstream: Upstream, key: QueueKey, backend_name: str, version: str, *, delayed: bool, within: float
 ) -> bool:
     """Tell whether a queue has a message that is not claimed, by listing one, whoever posted it.
 
@@ -141,7 +141,7 @@ async def has_free_message(
     UpstreamError.
     """
     query = "limit=1&echo=true" + ("&include_delayed=true" if delayed and version == "v2" else "")
-    target = f"/{version}/queues/{physical}/messages?{query}"
+    target = f"/{version}/queues/{backend_name}/messages?{query}"
     answer = await upstream.send(own_call("GET", target, key.project), within=within)
     body = await answer.read()
     if answer.status in (204, 404):  # so some stores say that there is no queue (API section 2.8)
@@ -156,10 +156,10 @@ async def has_free_message(
 
 
 async def delete(
-    upstream: Upstream, key: QueueKey, physical: str, *, within: float, guard: Guard | None = None
+    upstream: Upstream, key: QueueKey, backend_name: str, *, within: float, guard: Guard | None = None
 ) -> None:
     """Delete a queue from a partition, giving up after ``within`` seconds. Raises UpstreamError unless it is gone."""
-    call = own_call("DELETE", f"{_collection(upstream, key)}/{physical}", key.project)
+    call = own_call("DELETE", f"{_collection(upstream, key)}/{backend_name}", key.project)
     status, _ = await answer_to(upstream, call._replace(guard=guard), within=within)
     if status not in (200, 204, 404):
         raise BadAnswer(f"partition {upstream.partition.name} answered {status} to a deletion")

@@ -52,7 +52,7 @@ class Found(NamedTuple):
         return QueueKey(self.project, self.queue)
 
     @property
-    def physical(self) -> str:
+    def backend_name(self) -> str:
         """Its name on the partition."""
         return self.queue.removeprefix(TOPIC_PREFIX)
 
@@ -152,14 +152,14 @@ class Inventory:
             target = f"{path}?limit={_PAGE}&detailed=true" + (f"&marker={quote(marker, safe='')}" if marker else "")
             document = await self._page(upstream, target, project, "a listing", missing=bool(prefix))
             page = self._entries(upstream.partition, document, member, lambda e: _listed_entry(e, project, prefix))
-            if not page or (short and page[0].physical <= marker):
+            if not page or (short and page[0].backend_name <= marker):
                 return
             for found in page:
                 yield found
             # Only an empty page is the end (API section 6.3); but Zaqar's Redis store begins anew at a marker that is
             # the first queue of all, or gone, and where it does so after a short page there was no more.
             short = len(page) < _PAGE
-            marker = page[-1].physical
+            marker = page[-1].backend_name
 
     # -- either ------------------------------------------------------------------------------------------------------
 

@@ -30,10 +30,10 @@ _CLAIMS = 5
 class QueueCalls:
     """``within``: seconds for each call."""
 
-    def __init__(self, upstream: Upstream, key: QueueKey, physical: str, within: float) -> None:
+    def __init__(self, upstream: Upstream, key: QueueKey, backend_name: str, within: float) -> None:
         self._upstream = upstream
         self._key = key
-        self._physical = physical
+        self._physical = backend_name
         self._within = within
         self.partition = upstream.partition.name
         self.is_topic = key.queue.startswith(TOPIC_PREFIX)
@@ -215,9 +215,9 @@ class QueueCalls:
 
     # -- fences ------------------------------------------------------------------------------------------------------
 
-    async def fence(self, born: str, epoch: int) -> None:
+    async def fence(self, incarnation: str, epoch: int) -> None:
         """Close the queue to writes of earlier epochs; it must have fences. Raises Unready."""
-        await self.do("the closing of the queue", (204,), "PUT", "/fence", more=epoch_line(born, epoch))
+        await self.do("the closing of the queue", (204,), "PUT", "/fence", more=epoch_line(incarnation, epoch))
 
     # -- messages ----------------------------------------------------------------------------------------------------
 

@@ -115,9 +115,9 @@ def next_link(body: bytes) -> str | None:
 
 def failure(body: bytes, names: Translation) -> bytes:
     """Return the body of a refusal: its description may name the queue (API section 8.1), but no hidden suffix."""
-    if names.segment.physical == names.name:
+    if names.segment.backend_name == names.name:
         return body
-    return body.replace(names.segment.physical.encode(), names.name.encode())
+    return body.replace(names.segment.backend_name.encode(), names.name.encode())
 
 
 def headers(kind: Kind, received: Headers, names: Translation, target: bytes, length: int | None) -> Headers:

@@ -191,9 +191,9 @@ def added_lines(
     )
 
 
-def epoch_line(born: str, epoch: int) -> bytes:
+def epoch_line(incarnation: str, epoch: int) -> bytes:
     """Serialise by which epoch of its placement a write is sent."""
-    return b"%b: %b/%d\r\n" % (EPOCH, born.encode(), epoch)
+    return b"%b: %b/%d\r\n" % (EPOCH, incarnation.encode(), epoch)
 
 
 def answer_headers(received: list[tuple[bytes, bytes]], request_id: bytes) -> list[tuple[bytes, bytes]]:

@@ -72,7 +72,7 @@ class Translation(NamedTuple):
         segments = parts(path)
         if len(segments) > 4 and segments[4] == "share":
             return target
-        segments[3] = self.segment.physical
+        segments[3] = self.segment.backend_name
         if len(segments) > 4 and segments[4] in _TAGGED:
             if len(segments) > 5 and segments[5]:
                 # A message whose segment was retired is gone, whatever its claim was (API section 2.12, first row);
@@ -92,7 +92,7 @@ class Translation(NamedTuple):
         segments = path.split("/")
         if len(segments) < 4 or segments[0] or segments[2] not in ("queues", "topics"):
             return href
-        if segments[3] != self.segment.physical:
+        if segments[3] != self.segment.backend_name:
             return href
         segments[3] = self.name
         if len(segments) > 4 and segments[4] in _TAGGED:
@@ -105,4 +105,4 @@ class Translation(NamedTuple):
 
     def outward_name(self, text: str) -> str:
         """Return the queue's name for the physical one."""
-        return self.name if text == self.segment.physical else text
+        return self.name if text == self.segment.backend_name else text

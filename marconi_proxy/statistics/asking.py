@@ -41,7 +41,7 @@ class Asking:
         await self._pacer.turn()
         if self._is_silent(partition.name):  # it has become so while this one waited
             return None
-        calls = QueueCalls(self._upstreams.of(partition), key, segment.physical, CALL)
+        calls = QueueCalls(self._upstreams.of(partition), key, segment.backend_name, CALL)
         try:
             status, _, counts = await calls.stats()
         except Unready as error:

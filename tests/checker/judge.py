@@ -369,7 +369,7 @@ def _may_be_deleted(facts: _Facts, body: Body, when: float) -> bool:
 def _chains(placements: Sequence[Placement]) -> Iterator[Violation]:
     known: dict[tuple[str, str, str], dict[int, Segment]] = defaultdict(dict)
     for placement in placements:
-        life = known[placement.project, placement.queue, placement.born]
+        life = known[placement.project, placement.queue, placement.incarnation]
         where = f"{placement.queue} at epoch {placement.epoch}"
         numbers = [segment.n for segment in placement.segments]
         unsealed = [segment.n for segment in placement.segments if not segment.sealed]
@@ -382,7 +382,7 @@ def _chains(placements: Sequence[Placement]) -> Iterator[Violation]:
             if before is None:
                 if life and segment.n < max(life):
                     yield Violation("chain", f"{where} has segment {segment.n} behind {max(life)}")
-            elif (before.partition, before.physical) != (segment.partition, segment.physical):
+            elif (before.partition, before.backend_name) != (segment.partition, segment.backend_name):
                 yield Violation("chain", f"{where} has another segment {segment.n}: {segment}")
             elif before.sealed and not segment.sealed:
                 yield Violation("chain", f"{where} has segment {segment.n} open again")

@@ -135,7 +135,7 @@ class _Model:
 
 def _moved(chance: random.Random) -> list[Placement]:
     """What the catalog stores of a queue that is moved a few times."""
-    placement = Placement("p", "q", 1, PlacementState.OPEN, (Segment(0, "p0", "q"),), born="born")
+    placement = Placement("p", "q", 1, PlacementState.OPEN, (Segment(0, "p0", "q"),), incarnation="born")
     stored = [placement]
     for _ in range(chance.randint(0, 4)):
         sealing = replace(placement, epoch=placement.epoch + 1, state=PlacementState.SEALING)

@@ -42,12 +42,12 @@ def placement(
     epoch: int = 1,
     state: PlacementState = PlacementState.OPEN,
     since: float = 0.0,
-    born: str = BORN,
+    incarnation: str = BORN,
 ) -> Placement:
     """A placement on ``partitions`` (p1 if none is given), all but the last sealed."""
     names = partitions or ("p1",)
     segments = tuple(Segment(n, name, queue, sealed=n < len(names) - 1) for n, name in enumerate(names))
-    return Placement(project, queue, epoch, state, segments, base=0, since=since, born=born)
+    return Placement(project, queue, epoch, state, segments, base=0, since=since, incarnation=incarnation)
 
 
 def move(

@@ -63,16 +63,16 @@ class NodeUpstream:
         }
         return await _answered(self._application, scope, body)
 
-    async def put(self, key: QueueKey, physical: str, metadata: Metadata) -> None:
+    async def put(self, key: QueueKey, backend_name: str, metadata: Metadata) -> None:
         """Create a queue there."""
         body = json.dumps(metadata).encode()
         lines = _lines(key.project) + b"content-length: %d\r\n" % len(body)
-        answer = await self.do("PUT", _path(key, physical), lines, body)
+        answer = await self.do("PUT", _path(key, backend_name), lines, body)
         assert answer.status in (201, 204), answer.body
 
-    async def delete(self, key: QueueKey, physical: str) -> None:
+    async def delete(self, key: QueueKey, backend_name: str) -> None:
         """Delete a queue there."""
-        answer = await self.do("DELETE", _path(key, physical), _lines(key.project), b"")
+        answer = await self.do("DELETE", _path(key, backend_name), _lines(key.project), b"")
         assert answer.status == 204
 
 
@@ -80,9 +80,9 @@ def _lines(project: str) -> bytes:
     return b"client-id: 3381af922b9e11e3b19171861300734c\r\nx-project-id: %b\r\n" % project.encode()
 
 
-def _path(key: QueueKey, physical: str) -> str:
+def _path(key: QueueKey, backend_name: str) -> str:
     kind = "topics" if key.queue.startswith(TOPIC_PREFIX) else "queues"
-    return f"/v2/{kind}/{physical}"
+    return f"/v2/{kind}/{backend_name}"
 
 
 async def _answered(application: Any, scope: dict[str, Any], body: bytes) -> Answer:
@@ -214,7 +214,7 @@ class Tenant:
             1,
             PlacementState.CREATING,
             (Segment(0, where, _plain(name)),),
-            born=f"{self._born:016x}",
+            incarnation=f"{self._born:016x}",
         )
         assert await self._catalog.placements.insert(placement) == (placement, True)
         life = self._lives[name] = Life(placement, metadata)
@@ -238,36 +238,36 @@ class Tenant:
 
         async def remove() -> None:
             for segment in placement.segments:
-                await self.upstreams[segment.partition].delete(placement.key, segment.physical)
+                await self.upstreams[segment.partition].delete(placement.key, segment.backend_name)
             life.later = forget
 
         async def forget() -> None:
-            await self._catalog.placements.remove(placement.key, life.placement.epoch, placement.born)
+            await self._catalog.placements.remove(placement.key, life.placement.epoch, placement.incarnation)
             del self._lives[placement.queue]
 
         life.later = remove
 
     async def _move(self, life: Life) -> None:
         target = self._chance.choice([p for p in PARTITIONS if p != life.placement.partition])
-        taken = {s.physical for s in life.placement.segments if s.partition == target}
+        taken = {s.backend_name for s in life.placement.segments if s.partition == target}
         plain = _plain(life.placement.queue)
-        physical = next(name for name in (plain, f"{plain}-moved", f"{plain}-again") if name not in taken)
-        await self.upstreams[target].put(life.placement.key, physical, life.metadata)
+        backend_name = next(name for name in (plain, f"{plain}-moved", f"{plain}-again") if name not in taken)
+        await self.upstreams[target].put(life.placement.key, backend_name, life.metadata)
         await self._store(life, seal(life.placement, "m", 1.0, 5))
 
         async def go_on() -> None:
             if self._chance.random() < 0.3:
                 await self._store(life, abort(life.placement, 2.0))
-                await self.upstreams[target].delete(life.placement.key, physical)
+                await self.upstreams[target].delete(life.placement.key, backend_name)
                 life.later = drain if len(life.placement.segments) > 1 else None
                 return
-            await self._store(life, switch(life.placement, "m", target, physical, 2.0))
+            await self._store(life, switch(life.placement, "m", target, backend_name, 2.0))
             life.later = drain
 
         async def drain() -> None:
             first = life.placement.segments[0]
             await self._store(life, retire(life.placement, first.n, 3.0))
-            await self.upstreams[first.partition].delete(life.placement.key, first.physical)
+            await self.upstreams[first.partition].delete(life.placement.key, first.backend_name)
             life.later = drain if len(life.placement.segments) > 1 else None
 
         life.later = go_on
@@ -289,7 +289,7 @@ class Tenant:
         """Delete a queue behind the catalog's back."""
         placement = self._lives[name].placement
         for segment in placement.segments:
-            await self.upstreams[segment.partition].delete(placement.key, segment.physical)
+            await self.upstreams[segment.partition].delete(placement.key, segment.backend_name)
 
     # -- what is seen ------------------------------------------------------------------------------------------------
 

@@ -153,7 +153,7 @@ class Stage:
         """Create a queue with messages."""
         key = QueueKey(PROJECT, queue)
         placement = Placement(
-            PROJECT, queue, 1, PlacementState.OPEN, (Segment(0, where, queue),), born=secrets.token_hex(8)
+            PROJECT, queue, 1, PlacementState.OPEN, (Segment(0, where, queue),), incarnation=secrets.token_hex(8)
         )
         await self.catalog.placements.insert(placement)
         store = self.hosts[where].store
@@ -167,7 +167,14 @@ class Stage:
         placement = await self.catalog.placements.get(QueueKey(PROJECT, queue))
         assert placement is not None
         move = Move(
-            id_, PROJECT, queue, placement.partition, target, created=time.time(), born=placement.born, group=group
+            id_,
+            PROJECT,
+            queue,
+            placement.partition,
+            target,
+            created=time.time(),
+            incarnation=placement.incarnation,
+            group=group,
         )
         await self.catalog.moves.insert(move)
         return move

@@ -60,10 +60,10 @@ async def place(
     state: PlacementState = PlacementState.OPEN,
     *,
     group: str | None = None,
-    born: str = "0123456789abcdef",
+    incarnation: str = "0123456789abcdef",
 ) -> Placement:
     segments = (Segment(0, "p1", queue),)
-    placement = Placement("a", queue, 1, state, segments, group=group, born=born)
+    placement = Placement("a", queue, 1, state, segments, group=group, incarnation=incarnation)
     await catalog.placements.insert(placement)
     return placement
 
@@ -122,8 +122,8 @@ async def enter(catalog: Catalog, move: Move, state: MoveState, reason: str = "i
         placement = await catalog.placements.get(move.key)
         assert placement is not None
         segments = placement.segments
-        if segments[-1].partition != move.toward:
-            segments = (*segments, Segment(segments[-1].n + 1, move.toward, move.queue))
+        if segments[-1].partition != move.destination:
+            segments = (*segments, Segment(segments[-1].n + 1, move.destination, move.queue))
         if state is MoveState.DONE:
             segments = segments[-1:]
         ours = move.id if len(segments) > 1 else None

@@ -61,7 +61,7 @@ PLACEMENTS = [
         base=4,
         since=1700000000.25,
         group="source",
-        born="b",
+        incarnation="b",
         move="m-2",
     ),
 ]
@@ -176,7 +176,7 @@ async def test_a_snapshot_is_of_one_instant_and_nobody_waits_for_it(catalog: Cat
     kept: list[Kept] = list(await anext(snapshot))
     await other.placements.insert(placement("aaa"))
     await other.placements.replace(replace(first[-1], epoch=2))
-    await other.placements.remove(first[-2].key, 1, first[-2].born)
+    await other.placements.remove(first[-2].key, 1, first[-2].incarnation)
     await other.tenants.put(Tenant("project", spread=2))
     await other.partitions.insert(partition("p4"))
     await other.moves.lock("m-1").acquire("mover", 60.0)

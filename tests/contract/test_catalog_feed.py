@@ -63,7 +63,7 @@ async def test_every_kind_of_write_is_shown_in_order(catalog: Catalog, other: Ca
                 (ChangeSubject.PLAN, ("plan-1",), 2),
                 (ChangeSubject.PLACEMENT, ("", "~last"), 1),
             ]
-            lives = [change.born for change in feed.changes]
+            lives = [change.incarnation for change in feed.changes]
             assert lives == [BORN if c.subject is ChangeSubject.PLACEMENT and c.epoch else None for c in feed.changes]
             positions = [item.position for item in feed.items]
             assert positions == sorted(positions)
@@ -126,20 +126,24 @@ async def test_who_holds_a_move_is_not_shown(catalog: Catalog) -> None:
 
 async def test_a_seal_is_shown_as_what_members_acknowledge(catalog: Catalog, other: Catalog) -> None:
     """It is the one change of this name, epoch and life, however often the queue lived before."""
-    for born in ("first", "second"):
-        await other.placements.insert(placement("orders", born=born))
+    for incarnation in ("first", "second"):
+        await other.placements.insert(placement("orders", incarnation=incarnation))
         async with Feed(catalog) as feed:
-            seal = placement("orders", epoch=2, state=PlacementState.SEALING, born=born)
+            seal = placement("orders", epoch=2, state=PlacementState.SEALING, incarnation=incarnation)
             await catalog.placements.replace(seal)
-            await other.tenants.put(Tenant(f"after {born}"))
-            await feed.until(lambda feed=feed, born=born: any(c.name == (f"after {born}",) for c in feed.changes))
-            [own] = [c for c in feed.changes if (c.name, c.epoch, c.born) == (seal.key, 2, born)]
+            await other.tenants.put(Tenant(f"after {incarnation}"))
+            await feed.until(
+                lambda feed=feed, incarnation=incarnation: any(
+                    c.name == (f"after {incarnation}",) for c in feed.changes
+                )
+            )
+            [own] = [c for c in feed.changes if (c.name, c.epoch, c.incarnation) == (seal.key, 2, incarnation)]
             assert feed.items[0].position < own.position < feed.changes[-1].position
             assert [change.seal for change in feed.changes] == [seal.seal if c is own else None for c in feed.changes]
         # Whoever comes later has a position that is not before it.
         async with Feed(other) as late:
             assert late.items[0].position >= own.position
-        await other.placements.remove(seal.key, 2, born)
+        await other.placements.remove(seal.key, 2, incarnation)
 
 
 async def test_a_feed_begins_at_or_after_what_was_read_before_it(catalog: Catalog, other: Catalog) -> None:

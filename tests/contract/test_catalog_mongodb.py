@@ -143,7 +143,7 @@ async def test_one_of_many_removed_between_the_insert_and_the_read(
     catalog: MongoDBCatalog, mongodb_database_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remover = await MongoDBCatalog.open(mongodb_database_uri)
-    old = placement("orders", "p2", born="old")
+    old = placement("orders", "p2", incarnation="old")
     await catalog.placements.insert(old)
     Interruption(monkeypatch, catalog.placements, "_taken", lambda: remover.placements.remove(KEY, 1, "old"))
     wanted = [placement("orders", "p1"), placement("other", "p1")]

@@ -34,7 +34,7 @@ KEY = QueueKey("project", "orders")
             base=9,
             since=1e9,
             group="source",
-            born="b",
+            incarnation="b",
             move="m-1",
         ),
         replace(placement("orders-dead"), group="orders"),
@@ -119,7 +119,7 @@ async def test_many_are_shown_by_the_feed(catalog: Catalog) -> None:
     async with Feed(catalog) as feed:
         await catalog.placements.insert_many([placement("a"), placement("b")])
         await feed.until(lambda: len(feed.changes) == 2)
-    assert {(change.name, change.epoch, change.born) for change in feed.changes} == {
+    assert {(change.name, change.epoch, change.incarnation) for change in feed.changes} == {
         (("project", "a"), 1, BORN),
         (("project", "b"), 1, BORN),
     }
@@ -137,7 +137,7 @@ async def test_of_many_none_on_an_unknown_partition_is_stored(catalog: Catalog) 
 
 async def test_many_need_tokens_of_life(catalog: Catalog) -> None:
     with pytest.raises(ValueError, match="born"):
-        await catalog.placements.insert_many([placement("a"), placement("b", born="")])
+        await catalog.placements.insert_many([placement("a"), placement("b", incarnation="")])
     assert await catalog.placements.count() == 0
 
 
@@ -213,10 +213,10 @@ async def test_a_removed_queue_can_be_placed_anew(catalog: Catalog) -> None:
 
 async def test_a_later_life_at_the_same_epoch_is_another_placement(catalog: Catalog, other: Catalog) -> None:
     """Deleted and created anew, a queue comes to the epochs it had: whoever knew the one must not change the other."""
-    seen = placement("orders", "p1", born="first")
+    seen = placement("orders", "p1", incarnation="first")
     await catalog.placements.insert(seen)
     await other.placements.remove(KEY, 1, "first")
-    anew = placement("orders", "p2", born="second")
+    anew = placement("orders", "p2", incarnation="second")
     assert await other.placements.insert(anew) == (anew, True)
     for call in (
         catalog.placements.replace(replace(seen, epoch=2, state=PlacementState.SEALING)),
@@ -235,7 +235,7 @@ async def test_a_later_life_at_the_same_epoch_is_another_placement(catalog: Cata
 
 async def test_a_new_placement_needs_a_token_of_its_own(catalog: Catalog) -> None:
     with pytest.raises(ValueError, match=r"^born: "):
-        await catalog.placements.insert(placement("orders", born=""))
+        await catalog.placements.insert(placement("orders", incarnation=""))
     assert await catalog.placements.get(KEY) is None
 
 

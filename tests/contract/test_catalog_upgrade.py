@@ -73,12 +73,12 @@ async def test_everything_is_still_there(upgraded: Catalog) -> None:
     [member] = await upgraded.members.all()
     assert member == Member("host/1/boot", 0, 5, True, lease=0.0)
     assert member.patience == UNPROMISED_LEASE
-    assert ORDERS.born == ""
+    assert ORDERS.incarnation == ""
 
 
 async def test_old_placements_are_changed_and_removed_as_ever(upgraded: Catalog) -> None:
     with pytest.raises(Conflict):
-        await upgraded.placements.replace(replace(ORDERS, epoch=3, born="x"))
+        await upgraded.placements.replace(replace(ORDERS, epoch=3, incarnation="x"))
     with pytest.raises(Conflict):
         await upgraded.placements.remove(ORDERS.key, 2, "x")
     sealed = replace(ORDERS, epoch=3, state=PlacementState.SEALING, move="m-1")
@@ -106,7 +106,7 @@ async def test_workers_of_the_release_before_go_on_beside_us(upgraded: Catalog, 
         # They read what they know, and write back no more than that.
         await asyncio.to_thread(version_1.replace_placement, old_uri, placement("more", epoch=2))
         await feed.until(lambda: feed.epochs("more") == [2])
-    current = placement("more", epoch=2, born="")
+    current = placement("more", epoch=2, incarnation="")
     assert await upgraded.placements.get(current.key) == current
     with pytest.raises(Conflict) as conflict:
         await upgraded.placements.replace(placement("more", epoch=3))
@@ -312,7 +312,7 @@ async def test_a_plan_of_before_is_carried_on_to_its_end(catalog: Catalog, catal
     results = RESULTS | {"open": [1, 2], "ended": {"0": "gone"}, "reasons": {}, "pauses": {}}
     await asyncio.to_thread(version_2.put_plan, catalog_uri, of_before(whole, results))
     one = whole.moves[1]
-    await catalog.moves.insert(Move("plan-00001", "a", one.queue, "p1", "p2", plan="plan", born=one.born))
+    await catalog.moves.insert(Move("plan-00001", "a", one.queue, "p1", "p2", plan="plan", incarnation=one.incarnation))
     clock = Clock()
     for _ in range(6):
         await executor(catalog, clock).round()

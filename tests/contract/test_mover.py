@@ -39,7 +39,7 @@ async def test_a_queue_is_moved_and_what_it_leaves_is_deleted(stage: Stage) -> N
     assert await stage.partitions("orders") == ["p2"]
     assert not stage.has("p1", "orders")
     [segment] = await stage.segments("orders")
-    assert stage.hosts["p2"].store.queues[PROJECT, segment.physical].metadata == {"colour": "red"}
+    assert stage.hosts["p2"].store.queues[PROJECT, segment.backend_name].metadata == {"colour": "red"}
     assert move.certificate is not None
     assert set(move.certificate["barrier"]["acknowledged"]) == {"w1", "w2"}
     assert move.certificate["left_at_switch"] == 2
@@ -95,7 +95,7 @@ async def test_a_mover_that_dies_is_followed_by_another(stage: Stage, step: str)
     assert not stage.has("p1", "orders")
     # By the epoch of the switch, the second change since the queue was opened, if its seal was the first one.
     life, _, epoch = (stage.hosts["p1"].store.closed[PROJECT, "orders"] or "").partition("/")
-    assert life == move.born
+    assert life == move.incarnation
     assert int(epoch) >= 3
 
 

@@ -113,7 +113,11 @@ async def test_a_placement_is_stored_by_its_epoch_and_life(subject: Subject) -> 
     sealed = replace(placement, epoch=2, state=PlacementState.SEALING, move="m1", since=5.0)
     await subject.steps.place(sealed, "seals")
     await subject.steps.place(sealed, "seals")
-    for wrong in (replace(sealed, since=6.0), replace(sealed, epoch=4), replace(sealed, epoch=3, born="another")):
+    for wrong in (
+        replace(sealed, since=6.0),
+        replace(sealed, epoch=4),
+        replace(sealed, epoch=3, incarnation="another"),
+    ):
         with pytest.raises(Conflict):
             await subject.steps.place(wrong, "seals")
     assert await _placement(subject) == sealed
@@ -172,7 +176,7 @@ async def test_a_sealed_queue_is_closed_to_writes_of_before_the_end_of_its_seal(
     sealed = replace(placement, epoch=2, state=PlacementState.SEALING, move="m1")
     for _ in range(2):
         await subject.steps.close(sealed, 10.0)
-        assert subject.closed("p1", "orders") == f"{placement.born}/3"
+        assert subject.closed("p1", "orders") == f"{placement.incarnation}/3"
 
 
 async def test_what_is_not_there_is_none(subject: Subject) -> None:

@@ -19,9 +19,11 @@ ORDERS = Placement(
     4,
     PlacementState.OPEN,
     (Segment(0, "p1", "orders", sealed=True), Segment(1, "p2", "orders")),
-    born="0123456789abcdef",
+    incarnation="0123456789abcdef",
 )
-NEWS = Placement("", "~news", 1, PlacementState.CREATING, (Segment(0, "p2", "news"),), since=1700000002.0, born="b")
+NEWS = Placement(
+    "", "~news", 1, PlacementState.CREATING, (Segment(0, "p2", "news"),), since=1700000002.0, incarnation="b"
+)
 MOVE = Move("m-1", "project", "orders", "p1", "p2", MoveState.DRAINING, created=1700000001.0)
 HOLDER = Holder("mover", 1, 1677283200000)
 # As the present release carries them over.
@@ -275,7 +277,7 @@ def replace_placement(uri: str, placement: Placement) -> None:
             )
             connection.execute(
                 "INSERT INTO changes (subject, name, epoch, born) VALUES (?, ?, ?, ?)",
-                ("placement", json.dumps(placement.key), placement.epoch, placement.born),
+                ("placement", json.dumps(placement.key), placement.epoch, placement.incarnation),
             )
         return
     document = placement.to_json() | {"project": placement.project}

@@ -52,14 +52,16 @@ ORDERS = Placement(
     PlacementState.OPEN,
     (Segment(1, "p2", "orders", sealed=True), Segment(2, "p1", "orders-2")),
     base=1,
-    born="0123456789abcdef",
+    incarnation="0123456789abcdef",
     move="m-2",
 )
 LETTERS = Placement(
-    "project", "letters", 1, PlacementState.RESERVED, (Segment(0, "p1", "letters"),), group="orders", born="d"
+    "project", "letters", 1, PlacementState.RESERVED, (Segment(0, "p1", "letters"),), group="orders", incarnation="d"
 )
-MAIL = Placement("project", "mail", 1, PlacementState.OPEN, (Segment(0, "p1", "mail"),), born="c")
-NEWS = Placement("", "~news", 1, PlacementState.CREATING, (Segment(0, "p2", "~news"),), since=1700000002.0, born="b")
+MAIL = Placement("project", "mail", 1, PlacementState.OPEN, (Segment(0, "p1", "mail"),), incarnation="c")
+NEWS = Placement(
+    "", "~news", 1, PlacementState.CREATING, (Segment(0, "p2", "~news"),), since=1700000002.0, incarnation="b"
+)
 PLACEMENTS = [ORDERS, LETTERS, MAIL, NEWS]
 TENANT = Tenant("project", pinned="p1")
 DONE = Move(
@@ -81,9 +83,9 @@ DONE = Move(
     pause_ms=12.5,
     certificate={"queue": "orders", "from": "p1", "to": "p2", "done_at": 1714564902.0},
     plan="20240501T120000-p0001",
-    born="0123456789abcdef",
+    incarnation="0123456789abcdef",
     tail=0,
-    physical="orders",
+    backend_name="orders",
     facts={"left": 0},
 )
 DRAINING = Move(
@@ -98,9 +100,9 @@ DRAINING = Move(
     created=1714565000.0,
     log=(LogEntry(1714565001.0, MoveState.DRAINING, "switched", (("pause_ms", 20.0),)),),
     pause_ms=20.0,
-    born="0123456789abcdef",
+    incarnation="0123456789abcdef",
     tail=1,
-    physical="orders-2",
+    backend_name="orders-2",
     due=1714565009.0,
     facts={"left": 3, "in_doubt_until": 1714565061.0, "switched_at": 1714565001.0},
 )
@@ -115,7 +117,7 @@ BEGUN = Move(
     created=1714565000.0,
     log=(LogEntry(1714565000.5, MoveState.PREPARING, "begun"),),
     plan="20240501T120000-p0001",
-    born="c",
+    incarnation="c",
 )
 MOVES = [DONE, DRAINING, BEGUN]
 # As the present release carries them over.

@@ -177,13 +177,13 @@ class Store:
         subject: ChangeSubject,
         name: tuple[str, ...],
         epoch: int | None = None,
-        born: str | None = None,
+        incarnation: str | None = None,
         sealing: bool = False,
     ) -> None:
         position = self.position + 1
         if self.log and position % 3 == 0 and self.shard(name) != self.shard(self.log[-1].name):
             position -= 1
-        self.log.append(Change(position, subject, tuple(name), epoch, born, sealing))
+        self.log.append(Change(position, subject, tuple(name), epoch, incarnation, sealing))
         if subject is ChangeSubject.PLACEMENT:
             key = QueueKey(*name)
             self.versions.setdefault(key, []).append((position, self.placements.get(key)))
@@ -217,12 +217,12 @@ class Store:
         self.placements[placement.key] = placement
         self.placed.append(placement)
         sealing = placement.state is PlacementState.SEALING
-        self.note(ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.born, sealing)
+        self.note(ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.incarnation, sealing)
         if self.on_put is not None:
             self.on_put(before, placement)
 
     def insert_placement(self, placement: Placement) -> tuple[Placement, bool]:
-        if not placement.born:
+        if not placement.incarnation:
             raise ValueError("born: a new placement has a token of its own")
         stored = self.placements.get(placement.key)
         if stored is not None:
@@ -231,7 +231,7 @@ class Store:
         return placement, True
 
     def insert_placements(self, placements: Sequence[Placement]) -> list[Placement]:
-        if not all(placement.born for placement in placements):
+        if not all(placement.incarnation for placement in placements):
             raise ValueError("born: a new placement has a token of its own")
         return [self.insert_placement(placement)[0] for placement in placements]
 
@@ -239,15 +239,15 @@ class Store:
         stored = self.placements.get(placement.key)
         if stored == placement:
             return
-        if stored is None or (stored.epoch, stored.born) != (placement.epoch - 1, placement.born):
+        if stored is None or (stored.epoch, stored.incarnation) != (placement.epoch - 1, placement.incarnation):
             raise Conflict(stored)
         self._put(placement, {segment.partition for segment in stored.segments})
 
-    def remove_placement(self, key: QueueKey, epoch: int, born: str) -> None:
+    def remove_placement(self, key: QueueKey, epoch: int, incarnation: str) -> None:
         stored = self.placements.get(key)
         if stored is None:
             return
-        if (stored.epoch, stored.born) != (epoch, born):
+        if (stored.epoch, stored.incarnation) != (epoch, incarnation):
             raise Conflict(stored)
         del self.placements[key]
         self.note(ChangeSubject.PLACEMENT, key)
@@ -745,8 +745,8 @@ class MemoryPlacements(_Noun, PlacementStore):
     async def replace(self, placement: Placement) -> None:
         await self._do("placements.replace", self._store.replace_placement, placement)
 
-    async def remove(self, key: QueueKey, epoch: int, born: str) -> None:
-        await self._do("placements.remove", self._store.remove_placement, key, epoch, born)
+    async def remove(self, key: QueueKey, epoch: int, incarnation: str) -> None:
+        await self._do("placements.remove", self._store.remove_placement, key, epoch, incarnation)
 
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
         return _first(await self._do("placements.list_queues", self._store.listed, project, after, before), limit)

@@ -571,7 +571,12 @@ async def _play(seed: int, loop: VirtualLoop, worlds: list[World], trace: bool) 
     violations = [
         found for queue, history in world.histories.items() if not _is_dead(queue) for found in judge(history)
     ]
-    steps = [step for history in histories for step in pairwise(history.placements) if step[0].born == step[1].born]
+    steps = [
+        step
+        for history in histories
+        for step in pairwise(history.placements)
+        if step[0].incarnation == step[1].incarnation
+    ]
     posts = [post for history in histories for post in history.posts]
     figures = {
         **world.counts,

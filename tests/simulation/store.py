@@ -47,7 +47,7 @@ class Store(NamedTuple):
     def stale(self, n: int) -> Placement:
         """Return a placement of before, by which writes went to segment ``n``."""
         segments = (*(Segment(m, f"p{m}", "orders", sealed=True) for m in range(n)), Segment(n, f"p{n}", "orders"))
-        return Placement(*KEY, 1, PlacementState.OPEN, segments, born="stale")
+        return Placement(*KEY, 1, PlacementState.OPEN, segments, incarnation="stale")
 
     def put(self, placement: Placement, compare: bool = True) -> Store | None:
         """Compare-and-set. Return the store after it, None if it was refused."""
@@ -57,6 +57,6 @@ class Store(NamedTuple):
 
 
 FIRST_STORE = Store(
-    Placement(*KEY, 1, PlacementState.OPEN, (Segment(0, "p0", "orders"),), born=BORN),
+    Placement(*KEY, 1, PlacementState.OPEN, (Segment(0, "p0", "orders"),), incarnation=BORN),
     Record().after(Event.START, Event.PREPARED)._replace(tail=0, ready=True),
 )

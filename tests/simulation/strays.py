@@ -21,7 +21,7 @@ _OVER = frozenset({PlacementState.DELETING, PlacementState.RESERVED})
 
 class _Life(NamedTuple):
     key: QueueKey
-    born: str
+    incarnation: str
 
 
 class Strays:
@@ -36,10 +36,10 @@ class Strays:
 
     def placed(self, placement: Placement) -> None:
         """Take in a placement that is stored."""
-        key, life = placement.key, _Life(placement.key, placement.born)
-        places = {(segment.partition, segment.physical) for segment in placement.segments}
-        if self._latest.get(key) != placement.born:
-            self._latest[key] = placement.born
+        key, life = placement.key, _Life(placement.key, placement.incarnation)
+        places = {(segment.partition, segment.backend_name) for segment in placement.segments}
+        if self._latest.get(key) != placement.incarnation:
+            self._latest[key] = placement.incarnation
             for place in [place for place in self._pending if self._lives[place].key == key]:
                 bodies = self._pending.pop(place)
                 if place not in places:
@@ -57,7 +57,7 @@ class Strays:
         if life is None:
             return False
         placement = current.get(life.key)
-        if placement is not None and placement.born == life.born and placement.state not in _OVER:
+        if placement is not None and placement.incarnation == life.incarnation and placement.state not in _OVER:
             return False
         posted = json.loads(body)
         messages = posted if isinstance(posted, list) else posted["messages"]

@@ -20,7 +20,7 @@ def stocked(shards: int, *queues: str) -> Store:
     store.insert_partition(Partition("p", ("http://p:1",), 100))
     for queue in queues:
         segments = (Segment(0, "p", queue),)
-        store.insert_placement(Placement("t", queue, 1, PlacementState.OPEN, segments, born=queue))
+        store.insert_placement(Placement("t", queue, 1, PlacementState.OPEN, segments, incarnation=queue))
     return store
 
 

@@ -534,11 +534,11 @@ class World:
                 try:
                     if placement is None:
                         raise Refused("it was deleted")
-                    toward = onward or came_from(move, placement)
-                    check_onward(move, placement, toward, situation)
+                    destination = onward or came_from(move, placement)
+                    check_onward(move, placement, destination, situation)
                 except Refused:
                     return
-                entered = turned(entered, placement, toward)
+                entered = turned(entered, placement, destination)
             decided.append(replace(entered, due=0.0))
         for entered in decided:
             self.note(f"{entered.id} {self.store.moves[entered.id].state}: {event}")

@@ -91,6 +91,6 @@ async def put_partition(catalog: Catalog, name: str, *hosts: str) -> Partition:
 
 async def put_placement(catalog: Catalog, project: str, queue: str, partition: str) -> Placement:
     segments = (Segment(0, partition, queue),)
-    placement = Placement(project, queue, 1, PlacementState.OPEN, segments, since=1700000000.5, born=BORN)
+    placement = Placement(project, queue, 1, PlacementState.OPEN, segments, since=1700000000.5, incarnation=BORN)
     await catalog.placements.insert(placement)
     return placement

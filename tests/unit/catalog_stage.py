@@ -39,10 +39,10 @@ def placement(
     epoch: int = 1,
     since: float = 0.0,
     group: str | None = None,
-    born: str = BORN,
+    incarnation: str = BORN,
 ) -> Placement:
     segments = (Segment(0, where, queue),)
-    return Placement(PROJECT, queue, epoch, state, segments, since=since, group=group, born=born)
+    return Placement(PROJECT, queue, epoch, state, segments, since=since, group=group, incarnation=incarnation)
 
 
 def key(queue: str) -> QueueKey:

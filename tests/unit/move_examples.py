@@ -18,12 +18,12 @@ def queue(
     state: PlacementState = PlacementState.OPEN,
     group: str | None = None,
     move: str | None = None,
-    born: str = BORN,
+    incarnation: str = BORN,
 ) -> Placement:
     """A queue on partitions ``where`` (p1 if none is named), all but the last sealed."""
     names = where or ("p1",)
     segments = tuple(Segment(n, p, name, sealed=n < len(names) - 1) for n, p in enumerate(names))
-    return Placement(project, name, 1, state, segments, group=group, born=born, move=move)
+    return Placement(project, name, 1, state, segments, group=group, incarnation=incarnation, move=move)
 
 
 def partitions(*names: str, **others: Partition) -> dict[str, Partition]:
@@ -44,7 +44,7 @@ def key(name: str, project: str = "a") -> QueueKey:
 
 
 def move(name: str, state: MoveState, project: str = "a") -> Move:
-    return Move(f"m-{name}", project, name, "p1", "p2", state, born=BORN)
+    return Move(f"m-{name}", project, name, "p1", "p2", state, incarnation=BORN)
 
 
 def cordoned(name: str) -> Partition:

@@ -113,7 +113,7 @@ class World(Steps):
         """Create a queue."""
         key = QueueKey(PROJECT, queue)
         self.placements[key] = Placement(
-            PROJECT, queue, 1, PlacementState.OPEN, (Segment(0, where, queue),), born=BORN, group=group
+            PROJECT, queue, 1, PlacementState.OPEN, (Segment(0, where, queue),), incarnation=BORN, group=group
         )
         self.queues[where, queue] = FakeQueue(free, metadata=metadata)
         return key
@@ -122,31 +122,39 @@ class World(Steps):
         """Order a move."""
         placement = self.placements[QueueKey(PROJECT, queue)]
         self.moves[id_] = Move(
-            id_, PROJECT, queue, placement.partition, target, created=START, born=placement.born, group=group, **more
+            id_,
+            PROJECT,
+            queue,
+            placement.partition,
+            target,
+            created=START,
+            incarnation=placement.incarnation,
+            group=group,
+            **more,
         )
 
-    def decide(self, id_: str, event: Event, toward: str | None = None) -> None:
-        """Do what an operator does; ``toward``: where a move is sent on to."""
+    def decide(self, id_: str, event: Event, destination: str | None = None) -> None:
+        """Do what an operator does; ``destination``: where a move is sent on to."""
         move = self.moves[id_]
         entry = LogEntry(self.clock.now(), after(move.state, event), f"an operator: {event}")
         changed = settled(move.entered(entry))
         if event in (Event.REVERSE, Event.ONWARD):
             placement = self.placements[move.key]
-            changed = turned(changed, placement, toward or came_from(move, placement))
+            changed = turned(changed, placement, destination or came_from(move, placement))
         self._store(changed)
 
     def delete(self, key: QueueKey) -> None:
         """Delete a queue, as its users do."""
         placement = self.placements.pop(key, None)
         for segment in placement.segments if placement is not None else ():
-            self.queues.pop((segment.partition, segment.physical), None)
+            self.queues.pop((segment.partition, segment.backend_name), None)
 
     def empty(self) -> None:
         """Let consumers empty all sealed segments."""
         for placement in self.placements.values():
             for segment in placement.segments[:-1]:
-                self.queues[segment.partition, segment.physical] = replace(
-                    self.queues[segment.partition, segment.physical], free=0, claimed=0
+                self.queues[segment.partition, segment.backend_name] = replace(
+                    self.queues[segment.partition, segment.backend_name], free=0, claimed=0
                 )
 
     def take(self, id_: str) -> tuple[Move, int]:
@@ -163,11 +171,11 @@ class World(Steps):
     def last(self, queue: str) -> FakeQueue:
         """Return what writes to a queue go to."""
         segment = self.placements[QueueKey(PROJECT, queue)].segments[-1]
-        return self.queues[segment.partition, segment.physical]
+        return self.queues[segment.partition, segment.backend_name]
 
     def kept(self) -> list[tuple[str, str]]:
         """Return the queues on partitions, hidden names as the queue's own."""
-        return sorted((partition, plain(physical)) for partition, physical in self.queues)
+        return sorted((partition, plain(backend_name)) for partition, backend_name in self.queues)
 
     # -- the steps ---------------------------------------------------------------------------------------------------
 
@@ -228,11 +236,11 @@ class World(Steps):
         stored = self.placements.get(placement.key)
         if stored == placement:
             return
-        if stored is None or stored.born != placement.born or stored.epoch != placement.epoch - 1:
+        if stored is None or stored.incarnation != placement.incarnation or stored.epoch != placement.epoch - 1:
             raise Conflict(stored)
         assert [s.n for s in placement.segments if not s.sealed] == [placement.segments[-1].n]
         for segment in placement.segments:
-            assert (segment.partition, segment.physical) in self.queues, f"{segment} has no queue"
+            assert (segment.partition, segment.backend_name) in self.queues, f"{segment} has no queue"
         self._watch_dead_letters(placement)
         self._watch_marks(stored, placement)
         self._watch_names(placement)
@@ -243,7 +251,7 @@ class World(Steps):
     def _watch_names(self, placement: Placement) -> None:
         """No two segments of a queue have the same name on a partition, also one after the other."""
         for segment in placement.segments:
-            n = self.opened.setdefault((placement.born, segment.partition, segment.physical), segment.n)
+            n = self.opened.setdefault((placement.incarnation, segment.partition, segment.backend_name), segment.n)
             assert n == segment.n or placement.group is not None, f"{segment} has the name of segment {n}"
 
     def _watch_marks(self, before: Placement, after: Placement) -> None:
@@ -256,12 +264,12 @@ class World(Steps):
 
     def _mark(self, placement: Placement) -> int:
         last = placement.segments[-1]
-        life, epoch = self.closed.get((last.partition, last.physical), ("", 0))
-        return epoch if life == placement.born else 0
+        life, epoch = self.closed.get((last.partition, last.backend_name), ("", 0))
+        return epoch if life == placement.incarnation else 0
 
     def _watch_dead_letters(self, placement: Placement) -> None:
         last = placement.segments[-1]
-        name = dead_letters_of(self.queues[last.partition, last.physical].metadata)
+        name = dead_letters_of(self.queues[last.partition, last.backend_name].metadata)
         taker = self.placements.get(placement.key._replace(queue=name)) if name is not None else None
         if taker is not None and taker.state is not PlacementState.RESERVED and taker.key != placement.key:
             named = [segment.partition for segment in taker.segments]
@@ -292,17 +300,17 @@ class World(Steps):
     def _queue(self, segment: Segment) -> FakeQueue:
         if segment.partition in self.unreachable:
             raise Unready(f"partition {segment.partition} does not answer")
-        return self.queues.get((segment.partition, segment.physical), FakeQueue())
+        return self.queues.get((segment.partition, segment.backend_name), FakeQueue())
 
     async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         await self._called("bring_in_step")
         old, new = self._queue(source), self._queue(target)
-        removed = self.removed.pop((target.partition, target.physical), None)
+        removed = self.removed.pop((target.partition, target.backend_name), None)
         if removed is not None:
             # A deletion of it may still be done, or a worker read by what it knew.
             assert self.placements[key].group is not None, f"{target} is made again"
             assert self.clock.monotonic() - removed >= REUSE, f"{target} is made again too early"
-        self.queues[target.partition, target.physical] = replace(
+        self.queues[target.partition, target.backend_name] = replace(
             new, metadata=dict(old.metadata), subscribers=set(old.subscribers)
         )
 
@@ -310,7 +318,10 @@ class World(Steps):
         await self._called("close")
         last = placement.segments[-1]
         self._queue(last)
-        self.closed[last.partition, last.physical] = (placement.born, max(self._mark(placement), placement.epoch + 1))
+        self.closed[last.partition, last.backend_name] = (
+            placement.incarnation,
+            max(self._mark(placement), placement.epoch + 1),
+        )
 
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         await self._called("look")
@@ -330,17 +341,17 @@ class World(Steps):
         queue = self._queue(segment)
         placement = self.placements.get(key)
         named = placement is not None and any(
-            (s.partition, s.physical) == (segment.partition, segment.physical) for s in placement.segments
+            (s.partition, s.backend_name) == (segment.partition, segment.backend_name) for s in placement.segments
         )
         assert not named, f"{segment} is deleted and named by {placement}"
         assert queue.free + queue.claimed == 0, f"{segment} is deleted with messages"
-        self.queues.pop((segment.partition, segment.physical), None)
-        self.removed[segment.partition, segment.physical] = self.clock.monotonic()
+        self.queues.pop((segment.partition, segment.backend_name), None)
+        self.removed[segment.partition, segment.backend_name] = self.clock.monotonic()
 
 
-def plain(physical: str) -> str:
+def plain(backend_name: str) -> str:
     """Return the name of the queue that has this name on a partition."""
-    return re.sub(r"-\d+-[0-9a-f]{12}$", "", physical)
+    return re.sub(r"-\d+-[0-9a-f]{12}$", "", backend_name)
 
 
 def restamped(member: Member, *, stamp: str | None = None, acks: frozenset[Seal] | None = None) -> Member:

@@ -68,7 +68,7 @@ async def test_an_order_becomes_a_record_that_a_mover_finds(api):
     assert re.fullmatch(r"\d{8}T\d{6}-m[0-9a-f]{6}", move["id"])
     stored = await api.catalog.moves.get(move["id"])
     assert (stored.state, stored.key, stored.source, stored.target) == (MoveState.PLANNED, ("a", "q"), "p1", "p2")
-    assert (stored.born, stored.max_pause_ms, stored.holder) == (BORN, 100, None)
+    assert (stored.incarnation, stored.max_pause_ms, stored.holder) == (BORN, 100, None)
     assert (move["project"], move["state"], move["can"]) == ("a", "planned", ["pause", "cancel"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", move["created"])
     shown = (await api.client.get(response.headers["location"])).json()
@@ -179,7 +179,7 @@ async def test_a_dry_run_asks_whoever_can_rehearse(api):
 
 async def stored(api, state, queue="q", **members):
     """A move in any state, with the placement as it is then, as far as the API looks at it."""
-    move = Move(f"m-{queue}-{state}", "a", queue, "p1", "p2", born=BORN, created=5.0)
+    move = Move(f"m-{queue}-{state}", "a", queue, "p1", "p2", incarnation=BORN, created=5.0)
     await api.catalog.moves.insert(move)
     if state in (MoveState.DRAINING, MoveState.SUSPENDED, MoveState.LINGERING):
         await enter(api.catalog, move, MoveState.DRAINING)
@@ -254,16 +254,18 @@ async def test_no_decision_waits_for_longer_than_a_seal_takes(api, naps):
 
 
 async def test_a_reverse_turns_round_and_forgets_what_was_to_be_sealed(api):
-    move = await stored(api, MoveState.LINGERING, tail=0, physical="q.1", due=99.0, facts={"waits": "old", "left": 3})
+    move = await stored(
+        api, MoveState.LINGERING, tail=0, backend_name="q.1", due=99.0, facts={"waits": "old", "left": 3}
+    )
     await api.client.post(f"/v1/moves/{move.id}/reverse")
     after = await api.catalog.moves.get(move.id)
-    assert (after.toward, after.tail, after.physical, after.due) == ("p1", None, None, 0.0)
+    assert (after.destination, after.tail, after.backend_name, after.due) == ("p1", None, None, 0.0)
     assert after.facts == {"left": 3}
 
 
 async def test_an_order_for_a_queue_whose_older_places_are_not_empty_sends_its_move_on(api):
     move = await stored(
-        api, MoveState.SUSPENDED, tail=0, physical="q.1", facts={"waits": "old", "failures": 7, "left": 3}
+        api, MoveState.SUSPENDED, tail=0, backend_name="q.1", facts={"waits": "old", "failures": 7, "left": 3}
     )
     rehearsed = await api.client.post("/v1/moves", json=ORDER | {"to": "p3", "dry_run": True})
     assert [(m["id"], m["state"], m["toward"]) for m in rehearsed.json()["moves"]] == [
@@ -275,8 +277,8 @@ async def test_an_order_for_a_queue_whose_older_places_are_not_empty_sends_its_m
     assert response.headers["location"] == f"/v1/moves/{move.id}"
     after = await api.catalog.moves.get(move.id)
     assert [m["id"] for m in response.json()["moves"]] == [move.id]
-    assert (after.state, after.source, after.target, after.toward) == (MoveState.BACK_PREPARING, "p2", "p3", "p3")
-    assert (after.tail, after.physical, after.max_pause_ms, after.facts) == (None, None, 70, {"left": 3})
+    assert (after.state, after.source, after.target, after.destination) == (MoveState.BACK_PREPARING, "p2", "p3", "p3")
+    assert (after.tail, after.backend_name, after.max_pause_ms, after.facts) == (None, None, 70, {"left": 3})
     assert after.log[-1].reason == "an operator: onward to p3"
     assert len(await api.catalog.moves.find(limit=9)) == 1
 
@@ -286,13 +288,13 @@ async def test_an_order_back_to_where_writes_went_before_is_a_reverse(api):
     response = await api.client.post("/v1/moves", json=ORDER | {"to": "p1"})
     assert response.status_code == 200, response.text
     after = await api.catalog.moves.get(move.id)
-    assert (after.source, after.target, after.toward) == ("p1", "p2", "p1")
+    assert (after.source, after.target, after.destination) == ("p1", "p2", "p1")
     assert after.log[-1].reason == "an operator: reverse to p1"
 
 
 async def test_a_group_is_sent_on_as_one_or_not_at_all(api, monkeypatch):
     for queue, other in (("q", "r"), ("r", "q")):
-        move = Move(f"m-{queue}", "a", queue, "p1", "p2", born=BORN, group=(f"m-{other}",))
+        move = Move(f"m-{queue}", "a", queue, "p1", "p2", incarnation=BORN, group=(f"m-{other}",))
         await api.catalog.moves.insert(move)
         await enter(api.catalog, move, MoveState.DRAINING)
     dead = await api.catalog.placements.get(QueueKey("a", "r"))
@@ -335,10 +337,10 @@ async def test_a_move_that_is_being_sent_on_is_not_reversed_by_that(api, state):
     move = await stored(api, MoveState.DRAINING)
     entry = LogEntry(6.0, state, "somehow")
     again = replace(move.entered(entry), tail=1)
-    await api.catalog.moves.replace(replace(again, source="p2", target="p3", toward="p3"), None)
+    await api.catalog.moves.replace(replace(again, source="p2", target="p3", destination="p3"), None)
     description = await refused(await api.client.post(f"/v1/moves/{move.id}/reverse"), 409)
     assert description == f"Move {move.id} cannot be reversed: it is being sent on to p3; cancel that first."
-    back = replace(again, version=again.version + 1, toward="p1")
+    back = replace(again, version=again.version + 1, destination="p1")
     await api.catalog.moves.replace(back, None)
     response = await api.client.post(f"/v1/moves/{move.id}/reverse")
     assert (response.status_code, response.json()["version"]) == (200, back.version)
@@ -371,7 +373,7 @@ async def test_a_decision_asked_for_again_reaches_whom_it_had_not_come_to(api, d
     assert (await api.client.post(f"/v1/moves/{asked}/{verb}")).status_code == 200
     moves = await api.catalog.moves.find(limit=9)
     assert {(m.state, m.version) for m in moves} == {(follows, moves[0].version)}
-    assert verb == "pause" or {m.toward for m in moves} == {"p1"}
+    assert verb == "pause" or {m.destination for m in moves} == {"p1"}
 
 
 async def test_a_reverse_asked_for_again_turns_nobody_away_who_went_back_by_now(api):
@@ -395,7 +397,7 @@ async def test_an_order_onward_asked_for_again_reaches_whom_it_had_not_come_to(a
         assert response.status_code == 200, response.text
         assert response.json()["moves"][0]["queue"] == asked
         moves = await api.catalog.moves.find(limit=9)
-        assert {(m.state, m.toward) for m in moves} == {(MoveState.BACK_PREPARING, "p3")}
+        assert {(m.state, m.destination) for m in moves} == {(MoveState.BACK_PREPARING, "p3")}
         assert len({m.version for m in moves}) == 1
 
 
@@ -404,7 +406,7 @@ async def grouped(api, other="dead", group="q"):
     if group is not None:
         await place(api.catalog, other, group=group)
     for queue, mate in (("q", other), (other, "q")):
-        move = Move(f"m-{queue}", "a", queue, "p1", "p2", born=BORN, group=(f"m-{mate}",))
+        move = Move(f"m-{queue}", "a", queue, "p1", "p2", incarnation=BORN, group=(f"m-{mate}",))
         await api.catalog.moves.insert(move)
         await enter(api.catalog, move, MoveState.DRAINING)
 
@@ -421,7 +423,7 @@ async def test_a_reverse_that_cannot_be_is_409(api):
     move = await stored(api, MoveState.DRAINING)
     placement = await api.catalog.placements.get(move.key)
     await api.catalog.placements.replace(replace(placement, epoch=placement.epoch + 1, state=PlacementState.DELETING))
-    await api.catalog.placements.remove(move.key, placement.epoch + 1, placement.born)
+    await api.catalog.placements.remove(move.key, placement.epoch + 1, placement.incarnation)
     description = await refused(await api.client.post(f"/v1/moves/{move.id}/reverse"), 409)
     assert description == f"Move {move.id} cannot be reversed: the queue was deleted."
 

@@ -380,7 +380,7 @@ async def test_a_partition_that_tenants_are_pinned_to_is_not_deleted_unless_they
     await refused(await api.client.delete("/v1/partitions/p?repin=q"), 409)
     assert len(await api.catalog.tenants.find(pinned="p", limit=9)) == 3, "it stays, and so do they"
     placement = (await api.catalog.placements.find(limit=1))[0]
-    await api.catalog.placements.remove(placement.key, placement.epoch, placement.born)
+    await api.catalog.placements.remove(placement.key, placement.epoch, placement.incarnation)
     response = await api.client.delete("/v1/partitions/p?repin=q")
     assert (response.status_code, response.json()) == (200, {"tenants": 3})
     assert [p.name for p in await api.catalog.partitions.all()] == ["q"]

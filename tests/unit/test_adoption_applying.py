@@ -75,7 +75,7 @@ class Stage:
         """Place a queue as the front door does."""
         segments = members.pop("segments", (Segment(0, partition, queue),))
         state = members.pop("state", PlacementState.OPEN)
-        placed = Placement(P, queue, 1, state, segments, born="front-door", **members)
+        placed = Placement(P, queue, 1, state, segments, incarnation="front-door", **members)
         await self.catalog.placements.insert(placed)
         return placed
 
@@ -117,7 +117,7 @@ async def test_queues_get_the_place_they_have(stage: Stage, projects: list[str] 
     assert (plan.singles, plan.conflicts) == (34, 0)
     assert (await stage.apply(plan)).outcomes == {ADOPTED: 34}
     assert {await self_on(stage, queue) for queue in ("n0", "n29", "~topic")} == {"north"}
-    assert (await stage.placement("~topic")).segments[0].physical == "topic"
+    assert (await stage.placement("~topic")).segments[0].backend_name == "topic"
     assert (await stage.placement("plain", "")).partition == "south"
     assert (await stage.placement("a", "\xff")).state is PlacementState.OPEN
     # Again, and what a new plan finds.
@@ -311,11 +311,11 @@ async def test_a_chain_is_read_from_the_oldest_and_suspended(stage: Stage) -> No
     placement = await stage.placement("a")
     move = await stage.catalog.moves.get(str(placement.move))
     assert move is not None
-    assert (move.state, move.source, move.target, move.born) == (
+    assert (move.state, move.source, move.target, move.incarnation) == (
         MoveState.SUSPENDED,
         "north",
         "south",
-        placement.born,
+        placement.incarnation,
     )
     assert "--retire" in move.facts["waits"]
     # Again, and once more when clients have gone over.
@@ -381,9 +381,9 @@ async def test_a_queue_that_is_deleted_and_made_anew_begins_another_life(stage: 
     for _ in range(2):
         await stage.apply(plan)
         chain, single = await stage.placement("a"), await stage.placement("b")
-        lives.append((chain.born, chain.move, single.born))
+        lives.append((chain.incarnation, chain.move, single.incarnation))
         for placement in (chain, single):
-            await stage.catalog.placements.remove(placement.key, placement.epoch, placement.born)
+            await stage.catalog.placements.remove(placement.key, placement.epoch, placement.incarnation)
         move = await stage.catalog.moves.get(str(chain.move))
         assert move is not None
         ended = LogEntry(0.0, MoveState.VOID, "the queue was deleted")
@@ -440,7 +440,7 @@ async def test_what_was_placed_alone_meanwhile_can_be_chained_by_a_new_plan(stag
     after = await stage.placement("a")
     assert await stage.on("a") == [(0, "north", True), (1, "south", False)]
     # The ids that clients have of it go on being untagged.
-    assert (after.base, after.born, after.epoch) == (1, before.born, before.epoch + 1)
+    assert (after.base, after.incarnation, after.epoch) == (1, before.incarnation, before.epoch + 1)
     assert (await stage.apply(plan)).outcomes == {THERE: 1}
 
 
@@ -451,7 +451,7 @@ async def test_what_changed_since_is_not_chained(stage: Stage, change: str) -> N
     placed = await stage.place("a", "south")
     plan = await stage.plan()
     if change == "deleted":
-        await stage.catalog.placements.remove(placed.key, 1, placed.born)
+        await stage.catalog.placements.remove(placed.key, 1, placed.incarnation)
     elif change == "moved":
         await stage.catalog.placements.replace(replace(placed, epoch=2, segments=(Segment(1, "south", "a"),)))
     else:

@@ -18,7 +18,7 @@ PARTITIONS = {n: Partition(n, (f"http://{n}",), api_versions=API_VERSIONS) for n
 
 def placed(queue: str, *partitions: str, **members: Any) -> Placement:
     segments = tuple(Segment(n, name, queue, sealed=n < len(partitions) - 1) for n, name in enumerate(partitions))
-    return Placement("p", queue, 1, members.pop("state", PlacementState.OPEN), segments, born="b", **members)
+    return Placement("p", queue, 1, members.pop("state", PlacementState.OPEN), segments, incarnation="b", **members)
 
 
 def situation(
@@ -55,7 +55,7 @@ def test_a_queue_in_one_place_is_adopted_there() -> None:
 
 
 def test_what_the_catalog_knows_is_left_alone() -> None:
-    moving = Move("m", "p", "c", "north", "south", physical="c", facts={"touched": [["west", "c"]]})
+    moving = Move("m", "p", "c", "north", "south", backend_name="c", facts={"touched": [["west", "c"]]})
     known = (placed("a", "north"), placed("b", "north", "south"), placed("c", "north"))
     singles, conflicts = planned(
         situation(

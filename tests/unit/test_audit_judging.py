@@ -29,13 +29,13 @@ OPEN, CREATING, DELETING, SEALING, RESERVED = (
 
 
 def placed(state: PlacementState = OPEN, segments: tuple[Segment, ...] = ONE, **members: Any) -> Placement:
-    given = {"since": NOW - 1000.0, "born": "b", "move": "m" if len(segments) > 1 else None} | members
+    given = {"since": NOW - 1000.0, "incarnation": "b", "move": "m" if len(segments) > 1 else None} | members
     return Placement("p", "q", 3, state, segments, **given)
 
 
 def moved(state: MoveState = MoveState.DRAINING, first: MoveState = MoveState.PLANNED, **members: Any) -> Move:
     log = (LogEntry(8_000.0, first, "first"), LogEntry(SWITCHED, state, "then"))
-    given: dict[str, Any] = {"log": log, "born": "b", "facts": {"switched_at": SWITCHED}} | members
+    given: dict[str, Any] = {"log": log, "incarnation": "b", "facts": {"switched_at": SWITCHED}} | members
     return Move("m", "p", "q", "north", "south", state, **given)
 
 
@@ -105,7 +105,7 @@ CASES = {
         sight(placed(move="m"), move=None, there=True),
         [(Kind.STRANDED, "north", True)],
     ),
-    "of another life": (sight(placed(segments=TWO), move=moved(born="c"), **FOREIGN), []),
+    "of another life": (sight(placed(segments=TWO), move=moved(incarnation="c"), **FOREIGN), []),
     "a move that forgot": (sight(placed(segments=TWO), move=moved(facts={}), **FOREIGN), []),
     "adopted, and clients go over": (
         sight(placed(segments=TWO), move=moved(MoveState.SUSPENDED, MoveState.SUSPENDED), **FOREIGN),
@@ -160,7 +160,7 @@ def test_what_is_wrong(case: str) -> None:
     seen, expected = CASES[case]
     found = sorted(judge(seen, BOUNDS), key=lambda finding: (finding.kind, finding.partition))
     assert [(finding.kind, finding.partition, finding.repairable) for finding in found] == expected
-    assert all((finding.key, finding.physical) == (KEY, "q") and finding.words for finding in found)
+    assert all((finding.key, finding.backend_name) == (KEY, "q") and finding.words for finding in found)
 
 
 @pytest.mark.parametrize("kind", [Kind.GHOST, Kind.UNFINISHED, Kind.DRIFT])
@@ -172,7 +172,7 @@ def test_it_is_another_finding_when_the_placement_was_changed_in_between(kind: K
     first = judge(sight(before, there=kind is not Kind.GHOST, parts=parts), BOUNDS)
     assert [finding.kind for finding in first] == [kind]
     assert first == judge(replace(sight(before, there=kind is not Kind.GHOST, parts=parts), now=NOW + 5), BOUNDS)
-    for changed in (replace(before, epoch=4), replace(before, born="c")):
+    for changed in (replace(before, epoch=4), replace(before, incarnation="c")):
         assert not first & judge(sight(changed, there=kind is not Kind.GHOST, parts=parts), BOUNDS)
 
 

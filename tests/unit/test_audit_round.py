@@ -96,13 +96,14 @@ class Stage:
         segments = tuple(
             Segment(n, name, named.get(n, queue.removeprefix("~")), sealed=n < len(on) - 1) for n, name in enumerate(on)
         )
-        given = {"state": PlacementState.OPEN, "born": f"born-{queue.removeprefix('~')}", "since": PAST} | members
+        life = f"born-{queue.removeprefix('~')}"
+        given = {"state": PlacementState.OPEN, "incarnation": life, "since": PAST} | members
         placement = Placement(project, queue, 1, segments=segments, **given)
         await self.catalog.placements.insert(placement)
         if made:
             for segment in segments:
                 mark = "~" if queue.startswith("~") else ""
-                await self.nodes.put(segment.partition, project, f"{mark}{segment.physical}")
+                await self.nodes.put(segment.partition, project, f"{mark}{segment.backend_name}")
         return placement
 
     async def chain(self, queue: str, *on: str, **members: Any) -> Placement:
@@ -116,7 +117,14 @@ class Stage:
         source, target = members.pop("way", ("north", "south"))
         key = (placement.project, placement.queue)
         move = Move(
-            f"move-{placement.queue[:50]}", *key, source, target, state, log=log, born=placement.born, **members
+            f"move-{placement.queue[:50]}",
+            *key,
+            source,
+            target,
+            state,
+            log=log,
+            incarnation=placement.incarnation,
+            **members,
         )
         await self.catalog.moves.insert(move)
 
@@ -163,12 +171,12 @@ async def healthy(stage: Stage) -> None:
     for state in (PlacementState.CREATING, PlacementState.DELETING):
         await stage.place(f"{state}-now", "north", state=state, since=stage.clock.now(), made=False)
     # A target that is prepared, by both names that it may have.
-    for n, physical in enumerate(("going", hidden_name(P, "gone-on", "born-gone-on", 1))):
+    for n, backend_name in enumerate(("going", hidden_name(P, "gone-on", "born-gone-on", 1))):
         queue = ("going", "gone-on")[n]
         placed = await stage.place(queue, "north")
-        facts = {"touched": [["south", physical]]}
-        await stage.move(placed, MoveState.PREPARING, physical=physical, facts=facts)
-        await stage.nodes.put("south", P, physical)
+        facts = {"touched": [["south", backend_name]]}
+        await stage.move(placed, MoveState.PREPARING, backend_name=backend_name, facts=facts)
+        await stage.nodes.put("south", P, backend_name)
 
 
 async def test_a_healthy_system_has_no_findings(stage: Stage) -> None:
@@ -217,7 +225,7 @@ async def damage(stage: Stage, kind: str) -> tuple[str, str, str]:
             placed = await stage.place("left", "south", "north", made=False)
             await stage.catalog.placements.replace(replace(placed, epoch=2, segments=placed.segments[1:]))
             await stage.nodes.put("north", P, "left")
-            queue = hidden_name(P, "left", placed.born, 0)
+            queue = hidden_name(P, "left", placed.incarnation, 0)
             await stage.move(placed, MoveState.DONE, way=("south", "north"), facts={"touched": [[partition, queue]]})
             await stage.nodes.put(partition, P, queue)
     return kind, queue, partition
@@ -332,21 +340,21 @@ async def test_what_a_move_has_made_and_not_deleted_is_a_leftover(stage: Stage, 
     """No move makes the same name again, so it is deleted also of one that was cancelled. Of a name that only looks
     like one of a move, nothing is known."""
     placed = await stage.place("q", "north")
-    physical = hidden_name(P, "q", placed.born, 1, "move-q/0")
-    touched = {"by it": [["south", physical]], "elsewhere": [["west", physical]], "not by it": []}[made]
+    backend_name = hidden_name(P, "q", placed.incarnation, 1, "move-q/0")
+    touched = {"by it": [["south", backend_name]], "elsewhere": [["west", backend_name]], "not by it": []}[made]
     await stage.move(placed, MoveState.CANCELLED, facts={"touched": touched})
-    await stage.nodes.put("south", P, physical)
+    await stage.nodes.put("south", P, backend_name)
     kind = "leftover" if made == "by it" else "orphan"
-    assert await stage.kinds() == [(kind, physical, "south")]
+    assert await stage.kinds() == [(kind, backend_name, "south")]
     outcome = Outcome.REPAIRED if made == "by it" else Outcome.REMAINS
-    assert await stage.repair() == {physical: outcome}
+    assert await stage.repair() == {backend_name: outcome}
 
 
 async def test_nothing_of_a_queue_that_is_moved_again_is_a_leftover_yet(stage: Stage) -> None:
     await damage(stage, "leftover")
     placed = await stage.stored("left")
     assert placed is not None
-    await stage.catalog.moves.insert(Move("again", P, "left", "north", "west", born=placed.born))
+    await stage.catalog.moves.insert(Move("again", P, "left", "north", "west", incarnation=placed.incarnation))
     assert await stage.kinds() == []
 
 
@@ -378,13 +386,13 @@ async def test_a_made_up_name_leads_to_its_queue_however_long_that_is(stage: Sta
     queue = "q" * length
     for number in range(3):
         await stage.place(f"{queue[:46]}-{number}", "north")
-    placed = await stage.place(queue, "north", named={0: hidden_name(P, queue, "born", 0)}, born="born")
+    placed = await stage.place(queue, "north", named={0: hidden_name(P, queue, "born", 0)}, incarnation="born")
     assert await stage.kinds() == []
-    other = hidden_name(P, queue, placed.born, 0)
+    other = hidden_name(P, queue, placed.incarnation, 0)
     await stage.move(placed, MoveState.DONE, way=("south", "north"), facts={"touched": [["south", other]]})
     await stage.nodes.put("south", P, other)
     if gone:
-        await stage.catalog.placements.remove(placed.key, 1, placed.born)
+        await stage.catalog.placements.remove(placed.key, 1, placed.incarnation)
         await stage.nodes.nodes["north"].storage.delete_queue(Key(P, other))
     # Of one that was cut off, nobody knows any more what it was called.
     kind = "orphan" if gone and length == 64 else "leftover"
@@ -408,7 +416,9 @@ async def test_a_repair_compares_with_what_was_found(stage: Stage) -> None:
 async def test_what_is_stranded_gets_a_move_that_is_suspended(stage: Stage, move: str | None) -> None:
     placement = await stage.place("q", "north", "west", "south", move=move)
     if move == "over":
-        await stage.catalog.moves.insert(Move("over", P, "q", "north", "south", MoveState.DONE, born=placement.born))
+        await stage.catalog.moves.insert(
+            Move("over", P, "q", "north", "south", MoveState.DONE, incarnation=placement.incarnation)
+        )
     assert await stage.repair() == {"q": Outcome.REPAIRED}
     now = await stage.stored("q")
     assert now is not None
@@ -417,7 +427,12 @@ async def test_what_is_stranded_gets_a_move_that_is_suspended(stage: Stage, move
     assert (now.move == "lost") == (move == "lost")
     given = await stage.catalog.moves.get(now.move)
     assert given is not None
-    assert (given.state, given.source, given.toward, given.born) == (MoveState.SUSPENDED, "west", "south", now.born)
+    assert (given.state, given.source, given.destination, given.incarnation) == (
+        MoveState.SUSPENDED,
+        "west",
+        "south",
+        now.incarnation,
+    )
     # Clients may be writing directly to what it came from.
     await stage.post("north", "q")
     assert await stage.kinds() == []
@@ -511,7 +526,7 @@ async def test_a_ghost_that_is_being_deleted_while_it_is_made_leaves_no_orphan(s
         return await inner(call)
 
     async def deleted() -> None:
-        await stage.catalog.placements.remove(placement.key, 2, placement.born)
+        await stage.catalog.placements.remove(placement.key, 2, placement.incarnation)
 
     stage.nodes.handlers["http://north:8888"] = being_deleted
     stage.clock.at_sleep = deleted
@@ -527,14 +542,14 @@ async def test_a_ghost_that_is_deleted_while_it_is_made_is_in_the_catalog_again(
 
     async def deleted_meanwhile(call: Call) -> Given:
         if call.method == b"PUT":
-            await stage.catalog.placements.remove(placement.key, 1, placement.born)
+            await stage.catalog.placements.remove(placement.key, 1, placement.incarnation)
         return await inner(call)
 
     stage.nodes.handlers["http://north:8888"] = deleted_meanwhile
     await stage.shop().repairing(lambda finding, text: None).repair(finding)
     now = await stage.stored("ghost")
     assert now is not None
-    assert now.born != placement.born
+    assert now.incarnation != placement.incarnation
     assert await stage.kinds() == []
 
 

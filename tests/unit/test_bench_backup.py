@@ -43,7 +43,7 @@ def test_an_import_may_raise_epochs_and_floors_and_nothing_else(tmp_path: Path) 
     orders = placement("a", "orders", 1)
     one = backup(tmp_path / "1", [value_line(orders)])
     assert differences(one, backup(tmp_path / "2", [value_line(orders.restored(1.7e9))])) == []
-    assert differences(one, backup(tmp_path / "3", [value_line(replace(orders, born="x"))])) != []
+    assert differences(one, backup(tmp_path / "3", [value_line(replace(orders, incarnation="x"))])) != []
 
 
 @pytest.mark.parametrize("lines", [[b"a\n", b"c\n"], [b"a\n"], [b"a\n", b"b\n", b"c\n"], [b"b\n", b"a\n"]])

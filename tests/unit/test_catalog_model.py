@@ -87,7 +87,7 @@ placements = st.builds(
     base=st.integers(0, 2**31),
     since=st.floats(allow_nan=False, allow_infinity=False),
     group=st.none() | names,
-    born=st.just("") | tokens,
+    incarnation=st.just("") | tokens,
     move=st.none() | tokens,
 )
 keys = st.builds(QueueKey, texts, names)
@@ -102,7 +102,7 @@ def test_placements_of_schema_version_1_have_no_token_and_no_move() -> None:
     document = PLACEMENT.to_json()
     del document["born"], document["move"]
     assert Placement.from_json(document) == PLACEMENT
-    assert (PLACEMENT.born, PLACEMENT.move) == ("", None)
+    assert (PLACEMENT.incarnation, PLACEMENT.move) == ("", None)
 
 
 def test_members_of_schema_version_1_promise_nothing() -> None:
@@ -191,9 +191,9 @@ def test_no_project_is_null_in_json_and_collides_with_nothing() -> None:
         ({"since": float("nan")}, "since"),
         ({"since": "now"}, "since"),
         ({"group": "a\0b"}, "group"),
-        ({"born": None}, "born"),
-        ({"born": "a b"}, "born"),
-        ({"born": "x" * 65}, "born"),
+        ({"incarnation": None}, "born"),
+        ({"incarnation": "a b"}, "born"),
+        ({"incarnation": "x" * 65}, "born"),
         ({"move": ""}, "move"),
         ({"move": "a/b"}, "move"),
     ],
@@ -209,7 +209,7 @@ def test_placements_refuse(changes: dict[str, Any], field: str) -> None:
         ({"n": -1}, "n"),
         ({"n": True}, "n"),
         ({"partition": ""}, "partition"),
-        ({"physical": None}, "physical"),
+        ({"backend_name": None}, "physical"),
         ({"sealed": 1}, "sealed"),
     ],
 )
@@ -346,7 +346,7 @@ def test_what_the_store_sets_is_no_part_of_a_member() -> None:
 
 
 def test_a_placement_has_a_seal_while_it_is_sealed() -> None:
-    sealed = replace(PLACEMENT, state=PlacementState.SEALING, epoch=5, born="b" * 16)
+    sealed = replace(PLACEMENT, state=PlacementState.SEALING, epoch=5, incarnation="b" * 16)
     assert sealed.seal == Seal(sealed.project, sealed.queue, "b" * 16, 5)
     assert sealed.seal.key == sealed.key
     assert replace(sealed, state=PlacementState.OPEN).seal is None
@@ -408,10 +408,10 @@ def test_held_writes_refuse(field: str, value: Any) -> None:
         ({"certificate": DEEP}, "certificate"),
         ({"plan": ""}, "plan"),
         ({"group": ("m 1",)}, "group"),
-        ({"born": "a b"}, "born"),
-        ({"toward": "elsewhere"}, "toward"),
+        ({"incarnation": "a b"}, "born"),
+        ({"destination": "elsewhere"}, "toward"),
         ({"tail": -1}, "tail"),
-        ({"physical": ""}, "physical"),
+        ({"backend_name": ""}, "physical"),
         ({"due": float("inf")}, "due"),
         ({"facts": [1]}, "facts"),
     ],
@@ -422,8 +422,8 @@ def test_moves_refuse(changes: dict[str, Any], field: str) -> None:
 
 
 def test_a_move_goes_to_its_target_unless_it_is_said_that_it_goes_back() -> None:
-    assert MOVE.toward == MOVE.target
-    assert replace(MOVE, toward=MOVE.source).toward == MOVE.source
+    assert MOVE.destination == MOVE.target
+    assert replace(MOVE, destination=MOVE.source).destination == MOVE.source
 
 
 def test_a_move_is_the_same_whoever_holds_it() -> None:
@@ -504,7 +504,7 @@ def many(number: int) -> tuple[PlannedMove, ...]:
         ({"title": "another"}, WHOLE.moves, "hash"),
         ({"hash": "0" * 64}, WHOLE.moves, "hash"),
         ({}, WHOLE.moves[:1], "hash"),
-        ({}, (replace(PLANNED, born="d"), WHOLE.moves[1]), "hash"),
+        ({}, (replace(PLANNED, incarnation="d"), WHOLE.moves[1]), "hash"),
         ({}, tuple(replace(move, group=None) for move in WHOLE.moves), "hash"),
         ({}, WHOLE.moves * 2, "moves"),
         ({}, WHOLE.moves[1:], "moves"),
@@ -536,7 +536,7 @@ def test_a_whole_plan_is_shown_and_read_again() -> None:
         ({"target": "p1"}, "target"),
         ({"plan": ""}, "plan"),
         ({"number": -1}, "number"),
-        ({"born": None}, "born"),
+        ({"incarnation": None}, "born"),
         ({"group": (1, 2)}, "group"),
         ({"ending": Ending(1, Outcome.DONE)}, "ending"),
     ],

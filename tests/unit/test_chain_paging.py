@@ -50,7 +50,7 @@ class Queue:
         """What the segment's partition says: its markers count its own messages, from 1."""
         self.asked += 1
         path, _, query = target.decode().partition("?")
-        assert path == f"/v2/queues/{segment.physical}/messages"
+        assert path == f"/v2/queues/{segment.backend_name}/messages"
         start, limit = int(raw_query.last(query, "marker") or 0), int(raw_query.last(query, "limit") or 10)
         assert 1 <= limit <= 20
         short = self._most[self.asked % len(self._most)]

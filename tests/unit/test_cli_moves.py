@@ -145,7 +145,7 @@ async def test_a_queue_that_is_not_sent_on_after_all_ends_with_the_reason(run, a
         if move.state is MoveState.BACK_PREPARING:
             await enter(api.catalog, move, MoveState.BACK_UNDOING, "p3 is on fire")
         else:
-            await enter(api.catalog, replace(move, toward="p2"), MoveState.DRAINING, "nothing of it is left")
+            await enter(api.catalog, replace(move, destination="p2"), MoveState.DRAINING, "nothing of it is left")
 
     between(step)
     ended = await run("move", "start", "a", "q", "--to", "p3", "--wait", wait)
@@ -374,8 +374,8 @@ async def test_where_writes_go_is_shown_everywhere(run, api, between):
 
     async def back():
         now = await api.catalog.moves.get(move_id)
-        if now.toward == "p2":
-            await enter(api.catalog, replace(now, toward="p1"), MoveState.BACK_SEALING)
+        if now.destination == "p2":
+            await enter(api.catalog, replace(now, destination="p1"), MoveState.BACK_SEALING)
         else:
             await enter(api.catalog, now, MoveState.DONE, facts={"switched_to": "p1"})
 
@@ -645,7 +645,7 @@ async def test_a_region_with_a_partition_that_nothing_can_leave_is_not_said_to_b
         partition = await api.catalog.partitions.get(name)
         await api.catalog.partitions.replace(replace(partition, region="eu", version=partition.version + 1))
     stuck = await place(api.catalog, "stuck", PlacementState.CREATING)
-    await api.catalog.placements.remove(stuck.key, 1, stuck.born)
+    await api.catalog.placements.remove(stuck.key, 1, stuck.incarnation)
     await api.catalog.placements.insert(replace(stuck, segments=(replace(stuck.segments[0], partition="p2"),)))
     if how == "command":
         arguments = ("region", "evacuate", "eu", "--yes")

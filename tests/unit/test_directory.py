@@ -85,9 +85,11 @@ class News:
         self._directory = directory
         self._position = 0
 
-    async def __call__(self, subject: ChangeSubject, *name: str, epoch: int | None = None, born: str = BORN) -> None:
+    async def __call__(
+        self, subject: ChangeSubject, *name: str, epoch: int | None = None, incarnation: str = BORN
+    ) -> None:
         self._position += 1
-        self._catalog.show(Change(self._position, subject, name, epoch, None if epoch is None else born))
+        self._catalog.show(Change(self._position, subject, name, epoch, None if epoch is None else incarnation))
         await settled(lambda: self._directory.applied == self._position)
 
 
@@ -297,7 +299,7 @@ async def test_a_removal_of_what_was_never_known_is_not_told(held: Directory, ne
 
 async def test_a_later_life_at_the_same_epoch_drops_the_earlier_one(held: Directory, news: News) -> None:
     await held.find(key("q2"))
-    await news(ChangeSubject.PLACEMENT, PROJECT, "q2", epoch=1, born="later")
+    await news(ChangeSubject.PLACEMENT, PROJECT, "q2", epoch=1, incarnation="later")
     assert held.cached(key("q2")) is None
 
 

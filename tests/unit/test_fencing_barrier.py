@@ -12,7 +12,7 @@ SEAL = Seal("project", "q", "b" * 16, 10)
 OTHERS = (
     SEAL._replace(epoch=9),
     SEAL._replace(epoch=12),
-    SEAL._replace(born="c" * 16),
+    SEAL._replace(incarnation="c" * 16),
     SEAL._replace(queue="another"),
     SEAL._replace(project=""),
 )

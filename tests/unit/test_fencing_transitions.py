@@ -25,7 +25,9 @@ from marconi_proxy.fencing.transitions import (
     switch,
 )
 
-ONE = Placement("project", "orders", 7, PlacementState.OPEN, (Segment(4, "p1", "orders"),), base=4, since=1.0, born="b")
+ONE = Placement(
+    "project", "orders", 7, PlacementState.OPEN, (Segment(4, "p1", "orders"),), base=4, since=1.0, incarnation="b"
+)
 SEALED = seal(ONE, "m", 2.0, 4)
 TWO = switch(SEALED, "m", "p2", "orders", 3.0)
 BACK = switch(seal(TWO, "m", 4.0, 4), "m", "p1", "orders.6", 5.0)
@@ -58,7 +60,7 @@ def test_an_aborted_way_back_leaves_the_move_under_way() -> None:
 
 
 def test_a_move_is_reversed_by_itself() -> None:
-    assert [(s.n, s.partition, s.physical, s.sealed) for s in BACK.segments] == [
+    assert [(s.n, s.partition, s.backend_name, s.sealed) for s in BACK.segments] == [
         (4, "p1", "orders", True),
         (5, "p2", "orders", True),
         (6, "p1", "orders.6", False),
@@ -73,7 +75,7 @@ def test_the_move_ends_with_the_last_sealed_segment(order: tuple[int, int]) -> N
     assert (between.epoch, between.move, len(between.segments)) == (BACK.epoch + 1, "m", 2)
     after = retire(between, second, 7.0)
     assert after.segments == (Segment(6, "p1", "orders.6"),)
-    assert (after.epoch, after.move, after.base, after.born) == (BACK.epoch + 2, None, 4, "b")
+    assert (after.epoch, after.move, after.base, after.incarnation) == (BACK.epoch + 2, None, 4, "b")
 
 
 def test_numbers_are_never_used_again() -> None:
@@ -109,7 +111,7 @@ def test_what_each_state_allows(name: str, state: PlacementState, segments: tupl
     if name in allowed.get(state, set()):
         after = EVERY[name](placement)
         assert after.epoch == placement.epoch + 1
-        assert (after.born, after.base, after.key) == (placement.born, placement.base, placement.key)
+        assert (after.incarnation, after.base, after.key) == (placement.incarnation, placement.base, placement.key)
         assert [s.sealed for s in after.segments] == [True] * (len(after.segments) - 1) + [False]
     else:
         with pytest.raises(Refused):

@@ -158,7 +158,9 @@ class Stage:
     async def show(self, changed: Placement) -> None:
         self._position += 1
         sealing = changed.state.value == "sealing"
-        change = Change(self._position, ChangeSubject.PLACEMENT, changed.key, changed.epoch, changed.born, sealing)
+        change = Change(
+            self._position, ChangeSubject.PLACEMENT, changed.key, changed.epoch, changed.incarnation, sealing
+        )
         self.catalog.show(change)
         await settled(lambda: self.door._directory.applied == self._position)
 
@@ -502,7 +504,7 @@ async def test_a_held_write_whose_queue_is_deleted_goes_where_the_queue_would_be
     await stage.put(SEALED)
     write = stage.call("POST", "/v1/queues/q/messages", [])
     await settled(lambda: stage.door._holding.waiting == 1)
-    await stage.catalog.real.placements.remove(Q, SEALED.epoch, SEALED.born)
+    await stage.catalog.real.placements.remove(Q, SEALED.epoch, SEALED.incarnation)
     stage.catalog.show(Change(200, ChangeSubject.PLACEMENT, Q))
     # As any call to a queue that is not there: where it would be.
     await write.ended()
@@ -549,7 +551,7 @@ async def test_a_queue_that_is_created_under_a_hidden_name_is_used_by_it(stage: 
     assert (await stage.call("PUT", "/v2/queues/r").ended()).status == 201
     made = await stage.catalog.real.placements.get(key("r"))
     assert made is not None
-    name = made.segments[-1].physical
+    name = made.segments[-1].backend_name
     assert name != "r"
     assert (await stage.call("POST", "/v2/queues/r/messages", {"messages": [{"body": 1}]}).ended()).status == 201
     assert (stage.p1.log + stage.p2.log) == [f"PUT /v2/queues/{name}", f"POST /v2/queues/{name}/messages"]
@@ -583,7 +585,7 @@ async def test_the_first_call_to_a_queue_carries_its_epoch(stage: Stage) -> None
     made = await stage.catalog.real.placements.get(key("new"))
     assert made is not None
     # That of the placement as it was inserted, before the queue was there.
-    assert stage.p1.epochs == [f"{made.born}/1"]
+    assert stage.p1.epochs == [f"{made.incarnation}/1"]
 
 
 @OFFERED

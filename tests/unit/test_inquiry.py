@@ -100,14 +100,14 @@ async def stage() -> AsyncIterator[Stage]:
     await settled(lambda: not pool._all)
 
 
-def placed(queue: str, *partitions: str, physical: str = "", project: str = "p") -> Placement:
+def placed(queue: str, *partitions: str, backend_name: str = "", project: str = "p") -> Placement:
     names = partitions or ("p1",)
     plain = queue.removeprefix(TOPIC_PREFIX)
     segments = tuple(
-        Segment(n, name, (physical if n == len(names) - 1 else "") or plain, sealed=n < len(names) - 1)
+        Segment(n, name, (backend_name if n == len(names) - 1 else "") or plain, sealed=n < len(names) - 1)
         for n, name in enumerate(names)
     )
-    return Placement(project, queue, 1, PlacementState.OPEN, segments, born="b")
+    return Placement(project, queue, 1, PlacementState.OPEN, segments, incarnation="b")
 
 
 def many(*names: str) -> list[Placement]:
@@ -205,7 +205,7 @@ async def test_queues_are_asked_for_by_their_names_there(stage: Stage) -> None:
     async with EvilHost([serve(listing)]) as host:
         stage.register("p1", host.url)
         # By the names that clients know, another order.
-        page = [placed("a", physical="c"), placed("aa"), placed("b", "p2", "p1", physical="a-moved")]
+        page = [placed("a", backend_name="c"), placed("aa"), placed("b", "p2", "p1", backend_name="a-moved")]
         assert await stage.inquiry().shown(page) == {"a": {"n": 3}, "aa": {"n": 2}, "b": {"n": 1}}
 
 
@@ -243,7 +243,7 @@ async def test_deleted_queues_are_left_out(stage: Stage, there: tuple[str, ...])
 
 
 async def test_a_queue_that_was_moved_meanwhile_is_asked_for_where_it_is(stage: Stage) -> None:
-    now = placed("b", "p2", physical="b-2")
+    now = placed("b", "p2", backend_name="b-2")
     stage.store.placements[now.key] = now
     async with EvilHost([serve(Listing("a"))]) as old, EvilHost([serve(Listing(**{"b-2": {"n": 1}}))]) as new:
         stage.register("p1", old.url)
@@ -254,7 +254,7 @@ async def test_a_queue_that_was_moved_meanwhile_is_asked_for_where_it_is(stage: 
 
 @pytest.mark.parametrize("state", [PlacementState.DELETING, PlacementState.CREATING])
 async def test_a_queue_that_is_not_there_for_users_is_not_looked_for(stage: Stage, state: PlacementState) -> None:
-    now = Placement("p", "b", 2, state, (Segment(0, "p2", "b"),), born="c")
+    now = Placement("p", "b", 2, state, (Segment(0, "p2", "b"),), incarnation="c")
     stage.store.placements[now.key] = now
     async with EvilHost([serve(Listing())]) as host:
         stage.register("p1", host.url)

@@ -599,7 +599,7 @@ async def test_a_queue_of_a_later_life_is_left_to_who_creates_it(
     stage: Stage, worker: Worker, p1: Partition, epoch: int
 ) -> None:
     """Deleted and being created anew while we created it: that ours came to be says nothing of theirs."""
-    theirs = placement("q", "p2", CREATING, epoch=epoch, born="later")
+    theirs = placement("q", "p2", CREATING, epoch=epoch, incarnation="later")
 
     async def delete_and_create_anew(request: Request) -> bytes:
         reply = await p1.do(request)
@@ -616,7 +616,7 @@ async def test_a_queue_of_a_later_life_is_left_to_who_creates_it(
 async def test_a_failed_deletion_does_not_touch_a_later_life(stage: Stage, worker: Worker, p1: Partition) -> None:
     await stage.put(placement("q", "p1"))
     p1.queues.add("q")
-    theirs = placement("q", "p2", DELETING, epoch=2, born="later")
+    theirs = placement("q", "p2", DELETING, epoch=2, incarnation="later")
 
     async def finish_and_create_anew(_: Request) -> bytes:
         await stage.catalog.real.placements.remove(Q, 2, BORN)
@@ -788,7 +788,7 @@ async def test_a_queue_is_created_beside_what_a_move_of_an_earlier_one_has_left(
     assert made.state is OPEN
     # Not the first segment: then its name and ids are translated.
     (segment,) = made.segments
-    assert (segment.n, segment.partition, segment.physical) == (1, "p1", hidden_name(PROJECT, "q", BORN, 1))
+    assert (segment.n, segment.partition, segment.backend_name) == (1, "p1", hidden_name(PROJECT, "q", BORN, 1))
 
 
 async def test_a_dead_letter_queue_waits_until_a_move_of_an_earlier_one_has_cleared_up(
@@ -987,7 +987,7 @@ async def test_a_deletion_that_goes_on_is_watched_anew(stage: Stage, worker: Wor
         await worker.create()
     stage.clock.now += TAKEOVER_AFTER + 1
     await stage.catalog.real.placements.remove(Q, 2, BORN)
-    await stage.put(placement("q", "p1", DELETING, epoch=2, born="later"))
+    await stage.put(placement("q", "p1", DELETING, epoch=2, incarnation="later"))
     with pytest.raises(Refused):
         await worker.create()
     assert p1.log == []
@@ -1068,7 +1068,7 @@ async def test_every_segment_of_an_abandoned_deletion_is_deleted(
     stage: Stage, worker: Worker, p1: Partition, p2: Partition
 ) -> None:
     chain = (Segment(0, "p1", "q", sealed=True), Segment(1, "p2", "q-2"))
-    await stage.put(Placement(PROJECT, "q", 1, DELETING, chain, born=BORN))
+    await stage.put(Placement(PROJECT, "q", 1, DELETING, chain, incarnation=BORN))
     await abandoned(stage, worker)
     await worker.create()
     assert p1.log == ["DELETE /v2/queues/q", "PUT /v2/queues/q"]
@@ -1079,7 +1079,7 @@ async def test_a_takeover_deletes_nothing_when_another_may_have_taken_over(
     stage: Stage, worker: Worker, p1: Partition, p2: Partition
 ) -> None:
     chain = (Segment(0, "p1", "q", sealed=True), Segment(1, "p2", "q"))
-    await stage.put(Placement(PROJECT, "q", 1, DELETING, chain, born=BORN))
+    await stage.put(Placement(PROJECT, "q", 1, DELETING, chain, incarnation=BORN))
 
     async def slow(request: Request) -> bytes:
         stage.clock.now += TAKEOVER_AFTER / 2
@@ -1159,7 +1159,7 @@ CHAIN = (Segment(0, "p1", "q", sealed=True), Segment(1, "p2", "q-1", sealed=True
 
 
 def chained(state: PlacementState = OPEN, epoch: int = 5, **more: Any) -> Placement:
-    return Placement(PROJECT, "q", epoch, state, CHAIN, born=BORN, **more)
+    return Placement(PROJECT, "q", epoch, state, CHAIN, incarnation=BORN, **more)
 
 
 def delete_last(worker: Worker) -> Awaitable[Answer | None]:
@@ -1240,7 +1240,7 @@ async def test_a_deleted_dead_letter_queue_keeps_the_place_of_its_last_segment_a
     await stage.put(chained(group="source"))
     await delete_last(worker)
     assert await stage.stored() == Placement(
-        PROJECT, "q", 7, RESERVED, CHAIN[-1:], since=stage.clock.now, group="source", born=BORN
+        PROJECT, "q", 7, RESERVED, CHAIN[-1:], since=stage.clock.now, group="source", incarnation=BORN
     )
 
 
@@ -1249,7 +1249,7 @@ async def test_a_queue_with_history_that_a_post_created_anew_keeps_its_number(
 ) -> None:
     p1.queues.add("q-2")
     await worker.lifecycle.settle(Q, CHAIN[-1])
-    assert await stage.stored() == Placement(PROJECT, "q", 1, OPEN, CHAIN[-1:], since=stage.clock.now, born=BORN)
+    assert await stage.stored() == Placement(PROJECT, "q", 1, OPEN, CHAIN[-1:], since=stage.clock.now, incarnation=BORN)
 
 
 # -- dead-letter queues ------------------------------------------------------------------------------------------------
@@ -1360,13 +1360,15 @@ async def test_a_dead_letter_queue_whose_source_is_just_being_moved_is_not_creat
     assert p1.log == p2.log == []
 
 
-@pytest.mark.parametrize(("toward", "where"), [("p2", "p2"), ("p3", "p1")])
+@pytest.mark.parametrize(("destination", "where"), [("p2", "p2"), ("p3", "p1")])
 async def test_a_reserved_queue_is_created_where_its_source_is_going(
-    stage: Stage, worker: Worker, toward: str, where: str
+    stage: Stage, worker: Worker, destination: str, where: str
 ) -> None:
     """What was found beside the target when the move was prepared, stays there."""
     await stage.put(placement("source", "p1"), placement("q", "p2", RESERVED, group="source"))
-    await stage.catalog.real.moves.insert(Move("m1", PROJECT, "source", "p1", toward, created=1.0, born=BORN))
+    await stage.catalog.real.moves.insert(
+        Move("m1", PROJECT, "source", "p1", destination, created=1.0, incarnation=BORN)
+    )
     assert await worker.create() == 201
     assert await stage.state() == (OPEN, where)
 

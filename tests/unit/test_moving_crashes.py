@@ -110,7 +110,7 @@ def _made_anew(state: MoveState) -> Callable[[World], None]:
         def again() -> None:
             world.delete(key)
             world.put("orders", "p2", free=5)
-            world.placements[key] = replace(world.placements[key], born="another-life")
+            world.placements[key] = replace(world.placements[key], incarnation="another-life")
 
         world.on_state[state] = again
 
@@ -203,7 +203,7 @@ def _check(scenario: Scenario, world: World, what: str) -> None:
             assert placement.state is PlacementState.OPEN, what
             assert placement.move is None, what
             assert len(placement.segments) == 1, what
-    named = {(s.partition, s.physical) for p in world.placements.values() for s in p.segments}
+    named = {(s.partition, s.backend_name) for p in world.placements.values() for s in p.segments}
     assert set(world.queues) == named, f"{what}: left behind or lost"
 
 

@@ -258,8 +258,8 @@ async def test_what_has_the_queue_s_name_on_the_target_is_let_be() -> None:
     world.queues["p2", "orders"] = replace(world.queues["p1", "orders"], free=2)
     world.order("m1", "orders")
     await Crew(world, "m1").run()
-    (physical,) = [name for partition, name in world.queues if partition == "p2" and name != "orders"]
-    assert physical.startswith("orders-1-")
+    (backend_name,) = [name for partition, name in world.queues if partition == "p2" and name != "orders"]
+    assert backend_name.startswith("orders-1-")
     assert world.queues["p2", "orders"].free == 2
     assert world.moves["m1"].state is MoveState.DONE
 
@@ -280,8 +280,8 @@ async def test_a_move_is_not_begun_when_its_plan_is_gone() -> None:
 
 
 def _physical(world: World, where: str) -> str:
-    (physical,) = [name for partition, name in world.queues if partition == where and name != "orders"]
-    return physical
+    (backend_name,) = [name for partition, name in world.queues if partition == where and name != "orders"]
+    return backend_name
 
 
 async def test_a_queue_that_goes_and_comes_back_has_no_name_twice() -> None:
@@ -307,7 +307,7 @@ async def test_a_reversed_move_has_no_name_twice() -> None:
     await Crew(world, "m1").run()
     (segment,) = world.placements[key].segments
     assert segment.partition == "p1"
-    assert segment.physical != "orders"
+    assert segment.backend_name != "orders"
 
 
 async def test_a_cancelled_attempt_leaves_its_name_to_no_other() -> None:
@@ -350,7 +350,7 @@ async def test_a_second_way_that_was_cancelled_leaves_its_name_to_no_other() -> 
     await Crew(world, "m1").run()
     (segment,) = world.placements[key].segments
     assert segment.partition == "p3"
-    assert segment.physical not in names
+    assert segment.backend_name not in names
     assert world.kept() == [("p3", "orders")]
 
 
@@ -590,10 +590,10 @@ async def test_a_way_back_that_was_paused_and_not_taken_says_where_the_queue_is_
     world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.REVERSE)
     world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", Event.PAUSE)
     await Crew(world, "m1").run()
-    assert (world.moves["m1"].state, world.moves["m1"].toward) == (MoveState.SUSPENDED, "p2")
+    assert (world.moves["m1"].state, world.moves["m1"].destination) == (MoveState.SUSPENDED, "p2")
     world.decide("m1", Event.RESUME)
     await Crew(world, "m1").run()
-    assert (world.moves["m1"].state, world.moves["m1"].toward) == (MoveState.DONE, "p2")
+    assert (world.moves["m1"].state, world.moves["m1"].destination) == (MoveState.DONE, "p2")
 
 
 async def test_the_record_says_where_writes_go_all_the_way_there_and_back() -> None:
@@ -634,7 +634,7 @@ async def test_a_reverse_that_is_cancelled_goes_on_to_the_target() -> None:
     world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", Event.CANCEL)
     await Crew(world, "m1").run()
     assert world.moves["m1"].state is MoveState.DONE
-    assert world.moves["m1"].toward == "p2"
+    assert world.moves["m1"].destination == "p2"
     assert world.kept() == [("p2", "orders")]
 
 
@@ -653,7 +653,7 @@ async def test_a_move_that_is_sent_on_switches_once_more_and_tells_of_both() -> 
     await Crew(world, "m1").run()
     move = world.moves["m1"]
     assert chains == [["p1 sealed", "p2", "sealing"]]
-    assert (move.state, move.source, move.target, move.toward) == (MoveState.DONE, "p2", "p3", "p3")
+    assert (move.state, move.source, move.target, move.destination) == (MoveState.DONE, "p2", "p3", "p3")
     assert world.chain("orders") == ["p3"]
     assert world.kept() == [("p3", "orders")]
     assert move.certificate is not None
@@ -680,15 +680,15 @@ async def test_a_switch_that_nobody_measured_has_no_pause_of_an_earlier_one() ->
         if world.moves["m1"].state is MoveState.BACK_ARMED:
             world.before = None
             placement = seal(world.placements[key], "m1", world.clock.now(), PACE.max_segments)
-            physical = world.moves["m1"].physical
-            assert physical is not None
-            world.placements[key] = switch(placement, "m1", "p3", physical, world.clock.now())
+            backend_name = world.moves["m1"].backend_name
+            assert backend_name is not None
+            world.placements[key] = switch(placement, "m1", "p3", backend_name, world.clock.now())
 
     world.on_state[MoveState.DRAINING] = on
     world.before = before
     await Crew(world, "m1").run()
     move = world.moves["m1"]
-    assert (move.state, move.toward, move.pause_ms) == (MoveState.DONE, "p3", None)
+    assert (move.state, move.destination, move.pause_ms) == (MoveState.DONE, "p3", None)
     assert move.certificate is not None
     assert (move.certificate["pause_ms"], move.certificate["switches"][-1]["pause_ms"]) == (None, None)
     assert move.certificate["switches"][0]["pause_ms"] is not None
@@ -708,7 +708,7 @@ async def test_a_move_that_is_not_sent_on_after_all_is_what_it_was(decision: Eve
     world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", decision)
     await Crew(world, "m1").run()
     move = world.moves["m1"]
-    assert (move.state, move.source, move.target, move.toward) == (MoveState.SUSPENDED, "p1", "p2", "p2")
+    assert (move.state, move.source, move.target, move.destination) == (MoveState.SUSPENDED, "p1", "p2", "p2")
     world.decide("m1", Event.REVERSE)
     world.on_state[MoveState.DRAINING] = world.empty
     await Crew(world, "m1").run()
@@ -732,7 +732,7 @@ async def test_a_move_that_was_sent_on_is_reversed_to_where_writes_went_before()
     world.on_state[MoveState.DRAINING] = on
     await Crew(world, "m1").run()
     move = world.moves["m1"]
-    assert (move.state, move.source, move.target, move.toward) == (MoveState.DONE, "p2", "p3", "p2")
+    assert (move.state, move.source, move.target, move.destination) == (MoveState.DONE, "p2", "p3", "p2")
     assert world.chain("orders") == ["p2"]
 
 
@@ -808,7 +808,7 @@ async def test_a_second_way_that_cannot_be_gone_is_given_up_and_the_move_drains_
     await Crew(world, "m1").run()
     move = world.moves["m1"]
     assert (move.state, world.chain("orders")) == (MoveState.DONE, ["p2"])
-    assert (move.source, move.target, move.toward) == ("p1", "p2", "p2")
+    assert (move.source, move.target, move.destination) == ("p1", "p2", "p2")
     (given_up,) = [entry.reason for entry in move.log if entry.state is MoveState.BACK_UNDOING]
     assert given_up.startswith(f"failed {PACE.give_up_after} times in a row, the last time: partition p")
 
@@ -935,7 +935,7 @@ async def test_a_queue_that_is_deleted_after_its_move_was_retired_leaves_nothing
         world.delete(key)
         if anew:
             world.put("orders", "p3", free=1)
-            world.placements[key] = replace(world.placements[key], born="another")
+            world.placements[key] = replace(world.placements[key], incarnation="another")
 
     world.on_state[MoveState.RETIRED] = delete
     await Crew(world, "m1").run()
@@ -1045,7 +1045,7 @@ async def test_a_queue_that_is_deleted_while_its_partition_is_away_keeps_its_mov
     def delete_in_part() -> None:
         segment = world.placements[key].segments[-1]
         world.delete(key)
-        world.queues["p2", segment.physical] = FakeQueue()
+        world.queues["p2", segment.backend_name] = FakeQueue()
         world.unreachable.add("p2")
 
     world.on_state[MoveState.DRAINING] = delete_in_part
@@ -1091,7 +1091,9 @@ async def test_a_mover_that_was_frozen_before_it_deletes_leaves_what_came_there_
             assert world.moves["m1"].state is MoveState.DONE
             world.delete(key)
             world.put("orders")
-            world.placements[key] = replace(world.placements[key], born="f" * 16, segments=(Segment(0, "p1", "other"),))
+            world.placements[key] = replace(
+                world.placements[key], incarnation="f" * 16, segments=(Segment(0, "p1", "other"),)
+            )
             world.queues["p1", "orders"] = FakeQueue()
 
     world.before = thaw_late
@@ -1111,7 +1113,7 @@ async def test_what_a_queue_of_a_new_life_holds_is_not_deleted_by_the_move_of_th
             looked.append(name)
             world.delete(key)
             world.put("orders")
-            world.placements[key] = replace(world.placements[key], born="f" * 16)
+            world.placements[key] = replace(world.placements[key], incarnation="f" * 16)
             world.queues["p1", "orders"].free = 1
 
     world.before = begin_anew

@@ -11,7 +11,7 @@ from marconi_proxy.fencing.transitions import retire, seal, switch
 from marconi_proxy.moving.protocol.evidence import happened
 from marconi_proxy.moving.protocol.machine import ENDS, TABLE, Event, before_switch
 
-OPEN = Placement("project", "orders", 1, PlacementState.OPEN, (Segment(0, "p1", "orders"),), born="b")
+OPEN = Placement("project", "orders", 1, PlacementState.OPEN, (Segment(0, "p1", "orders"),), incarnation="b")
 SEALED = seal(OPEN, "m", 0.0, 4)
 SWITCHED = switch(SEALED, "m", "p2", "orders", 0.0)
 SEALED_AGAIN = seal(SWITCHED, "m", 0.0, 4)
@@ -90,7 +90,7 @@ def test_what_the_record_has_missed(
 
 
 @pytest.mark.parametrize("state", MoveState)
-@pytest.mark.parametrize("placement", [None, replace(OPEN, born="another")], ids=["none", "another"])
+@pytest.mark.parametrize("placement", [None, replace(OPEN, incarnation="another")], ids=["none", "another"])
 def test_a_queue_that_is_gone(state: MoveState, placement: Placement | None) -> None:
     missed = happened(state, "m", "b", 0, placement)
     assert missed is (Event.GONE if Event.GONE in TABLE[state].next else None)

@@ -20,8 +20,8 @@ def test_a_queue_goes_alone():
     wish = Wish(key("q"), "p2", max_pause_ms=100, created=7.0)
     (made,) = order(wish, situation([queue("q"), queue("other")]), IDS)
     assert (made.id, made.key, made.source, made.target) == ("m1", key("q"), "p1", "p2")
-    assert (made.state, made.born, made.max_pause_ms, made.created) == (MoveState.PLANNED, BORN, 100, 7.0)
-    assert (made.group, made.toward, made.version) == ((), "p2", 1)
+    assert (made.state, made.incarnation, made.max_pause_ms, made.created) == (MoveState.PLANNED, BORN, 100, 7.0)
+    assert (made.group, made.destination, made.version) == ((), "p2", 1)
 
 
 @pytest.mark.parametrize("asked", ["q", "dead", "deader"])
@@ -130,7 +130,7 @@ def test_a_move_that_was_switched_can_be_sent_on_while_the_chain_has_room():
         (queue("q", "p1", "p2", move="m-q"), "p2", "writes go to partition p2 already; move m-q is draining"),
         (queue("q", "p1", "p2", move="m-q"), "p4", "no partition p4"),
         (queue("q", "p1", "p2", move="m-q"), "p5", "p5 is cordoned"),
-        (queue("q", "p1", "p2", move="m-q", born="ffff"), "p3", "was deleted"),
+        (queue("q", "p1", "p2", move="m-q", incarnation="ffff"), "p3", "was deleted"),
         (queue("q", "p1", "p2", state=PlacementState.DELETING), "p3", "being deleted"),
     ],
     ids=["full", "there", "unknown", "cordoned", "anew", "deleting"],
@@ -157,7 +157,7 @@ def test_a_dead_letter_queue_is_sent_on_with_its_source_or_neither_is():
 
 
 def test_a_reverse_leads_to_where_writes_went_before_also_if_the_move_was_sent_on():
-    sent = replace(move("q", MoveState.DRAINING), source="p2", target="p3", toward="p3")
+    sent = replace(move("q", MoveState.DRAINING), source="p2", target="p3", destination="p3")
     assert check_reverse(sent, queue("q", "p1", "p2", "p3"), situation()) == "p2"
     assert check_reverse(sent, queue("q", "p1", "p2"), situation()) == "p1"
 
@@ -176,7 +176,7 @@ def test_a_reverse_may_go_to_a_cordoned_partition_for_it_came_from_there():
     ("placement", "parts", "reason"),
     [
         (None, None, "was deleted"),
-        (queue("q", "p1", "p2", born="ffff"), None, "was deleted"),
+        (queue("q", "p1", "p2", incarnation="ffff"), None, "was deleted"),
         (queue("q", "p1", "p2"), partitions("p2"), "no partition p1 any more"),
         (queue("q", "p1", "p2"), partitions("p2", p1=partition("p1", state=PartitionState.DISABLED)), "disabled"),
         (queue("q", "p1", "p2", "p1", "p2"), None, "chain is full"),
@@ -210,7 +210,7 @@ def test_a_group_is_not_reversed_while_its_dead_letter_queue_has_a_place_there()
 
 def test_a_dead_letter_queue_that_has_its_name_free_there_is_reversed():
     chains, moves = group("p1", "p2")
-    hidden = replace(chains[1].segments[0], physical="hidden")
+    hidden = replace(chains[1].segments[0], backend_name="hidden")
     chains[1] = replace(chains[1], segments=(hidden, *chains[1].segments[1:]))
     assert check_reverse(moves[0], chains[0], situation(chains, moves=moves)) == "p1"
 
@@ -219,7 +219,7 @@ def test_a_dead_letter_queue_that_has_its_name_free_there_is_reversed():
     "dead",
     [
         queue("dead", "p1", "p2", group="q", state=PlacementState.RESERVED),
-        queue("dead", "p1", "p2", group="q", born="ffff"),
+        queue("dead", "p1", "p2", group="q", incarnation="ffff"),
         queue("dead", "p1", group="q"),
         None,
     ],
@@ -233,18 +233,20 @@ def test_a_queue_is_reversed_without_those_that_need_not_go_along(dead):
 
 def test_a_queue_is_not_reversed_while_another_of_its_group_is_being_sent_on():
     chains, moves = group("p1", "p2")
-    moves[0] = replace(moves[0], state=MoveState.BACK_PREPARING, source="p2", target="p3", toward="p3")
+    moves[0] = replace(moves[0], state=MoveState.BACK_PREPARING, source="p2", target="p3", destination="p3")
     with pytest.raises(Refused, match="q, which belongs to its dead-letter group, cannot go: it is being sent on to"):
         check_reverse(moves[1], replace(chains[1], group=None), situation(chains, moves=moves))
 
 
-@pytest.mark.parametrize(("toward", "back"), [("p1", True), ("p3", False)])
+@pytest.mark.parametrize(("destination", "back"), [("p1", True), ("p3", False)])
 @pytest.mark.parametrize("tail", [None, 1])
-def test_a_move_under_way_again_goes_back_or_on(toward, back, tail):
-    again = replace(move("q", MoveState.BACK_SEALING), target=toward, source="p2", toward=toward, tail=tail)
+def test_a_move_under_way_again_goes_back_or_on(destination, back, tail):
+    again = replace(
+        move("q", MoveState.BACK_SEALING), target=destination, source="p2", destination=destination, tail=tail
+    )
     assert goes_back(again, queue("q", "p1", "p2")) is back
     # Switched, which its record does not say yet.
-    assert tail is None or goes_back(again, queue("q", "p1", "p2", toward)) is back
+    assert tail is None or goes_back(again, queue("q", "p1", "p2", destination)) is back
 
 
 def test_a_group_is_not_sent_on_to_where_its_dead_letter_queue_has_a_place():
@@ -255,5 +257,5 @@ def test_a_group_is_not_sent_on_to_where_its_dead_letter_queue_has_a_place():
 
 
 def test_a_move_without_a_token_of_life_is_not_taken_for_another():
-    old = replace(move("q", MoveState.DRAINING), born="")
+    old = replace(move("q", MoveState.DRAINING), incarnation="")
     assert check_reverse(old, queue("q", "p1", "p2"), situation()) == "p1"

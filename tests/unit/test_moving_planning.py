@@ -468,7 +468,7 @@ def test_nothing_has_changed():
     ("placement", "parts", "moves", "said"),
     [
         (None, partitions(), (), "queue a/q is not on p1 any more"),
-        (queue("q", born="ffff"), partitions(), (), "queue a/q was deleted and created anew"),
+        (queue("q", incarnation="ffff"), partitions(), (), "queue a/q was deleted and created anew"),
         (queue("q", "p1", "p2"), partitions(), (), "queue a/q is on p2, not on p1"),
         (queue("q", state=PlacementState.DELETING), partitions(), (), "queue a/q: it is being deleted"),
         (queue("q"), partitions(), (move("q", MoveState.ARMED),), "queue a/q: move m-q to p2 is still armed"),

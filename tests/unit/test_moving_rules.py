@@ -36,10 +36,10 @@ def test_a_queue_is_looked_at_less_often_the_longer_it_takes() -> None:
 @pytest.mark.parametrize("queue", ["q", "q" * 64, "a.b", "A_b-c"])
 def test_a_hidden_name_is_legal_and_tells_segments_lives_and_queues_apart(queue: str) -> None:
     names = {
-        hidden_name(project, name, born, n)
+        hidden_name(project, name, incarnation, n)
         for project in ("", "p", "p\x20")
         for name in (queue, queue[:-1] + "x")
-        for born in ("b1", "b2")
+        for incarnation in ("b1", "b2")
         for n in (1, 2)
     }
     assert len(names) == 3 * len({queue, queue[:-1] + "x"}) * 4

@@ -95,7 +95,7 @@ async def test_moves_of_a_plan_carry_what_it_says(catalog, clock):
     one, other = await records(catalog)
     assert (one.id, other.id) == ("plan-00000", "plan-00001")
     assert (one.group, other.group) == (("plan-00001",), ("plan-00000",))
-    assert (one.max_pause_ms, one.plan, one.born, one.created) == (150, "plan", "0123456789abcdef", clock.now)
+    assert (one.max_pause_ms, one.plan, one.incarnation, one.created) == (150, "plan", "0123456789abcdef", clock.now)
 
 
 async def test_a_move_that_has_come_to_its_switch_makes_room_for_the_next(catalog, clock):
@@ -172,7 +172,7 @@ async def test_a_queue_that_is_gone_or_anew_is_no_failure(catalog, clock):
     await running(catalog, Budgets(stop_after=1))
     for queue in ("a", "b"):
         await catalog.placements.remove(QueueKey("a", queue), 1, "0123456789abcdef")
-    await place(catalog, "b", born="ffff")
+    await place(catalog, "b", incarnation="ffff")
     assert await ended(catalog, clock) == ({0: Outcome.GONE, 1: Outcome.GONE}, {})
     assert await state(catalog) is PlanState.DONE
     assert await records(catalog) == []
@@ -185,7 +185,7 @@ async def test_a_queue_that_is_being_deleted_is_waited_for(catalog, clock):
     deleting = replace(placement, epoch=2, state=PlacementState.DELETING)
     await catalog.placements.replace(deleting)
     assert await ended(catalog, clock) == ({}, {})
-    await catalog.placements.remove(placement.key, 2, placement.born)
+    await catalog.placements.remove(placement.key, 2, placement.incarnation)
     assert await ended(catalog, clock) == ({0: Outcome.GONE}, {})
 
 
@@ -230,7 +230,7 @@ async def test_a_move_that_was_reversed_is_said_to_be(catalog, clock):
     await running(catalog)
     await executor(catalog, clock).round()
     (move,) = await records(catalog)
-    await enter(catalog, move, MoveState.DONE, toward="p1")
+    await enter(catalog, move, MoveState.DONE, destination="p1")
     assert (await ended(catalog, clock, 1))[0] == {0: Outcome.REVERSED}
 
 
@@ -239,7 +239,7 @@ async def test_a_move_that_was_sent_on_elsewhere_is_not_where_the_plan_says(cata
     await running(catalog)
     await executor(catalog, clock).round()
     (move,) = await records(catalog)
-    await enter(catalog, move, MoveState.DONE, source="p2", target="p3", toward="p3")
+    await enter(catalog, move, MoveState.DONE, source="p2", target="p3", destination="p3")
     assert (await ended(catalog, clock, 1))[0] == {0: Outcome.REVERSED}
 
 
@@ -249,7 +249,7 @@ async def test_a_cancelled_move_of_a_deleted_queue_is_gone(catalog, clock):
     await executor(catalog, clock).round()
     (move,) = await records(catalog)
     await enter(catalog, move, MoveState.CANCELLED)
-    await catalog.placements.remove(move.key, 1, move.born)
+    await catalog.placements.remove(move.key, 1, move.incarnation)
     assert (await ended(catalog, clock, 1))[0] == {0: Outcome.GONE}
 
 
@@ -517,7 +517,7 @@ async def test_a_kept_place_waits_for_a_source_that_leaves_another_partition(cat
             queue="q",
             state=PlacementState.OPEN,
             group=None,
-            segments=(replace(kept.segments[0], partition="p3", physical="q"),),
+            segments=(replace(kept.segments[0], partition="p3", backend_name="q"),),
         )
     )
     await running(catalog)

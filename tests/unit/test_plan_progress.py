@@ -120,9 +120,9 @@ def test_only_a_running_plan_begins_moves(state):
     ("placement", "outcome"),
     [
         (None, Outcome.GONE),
-        (queue("q0", "p2", born="other"), Outcome.GONE),
-        (queue("q0", "p2", born="b"), Outcome.DONE),
-        (queue("q0", "p1", born="b"), Outcome.CANCELLED),
+        (queue("q0", "p2", incarnation="other"), Outcome.GONE),
+        (queue("q0", "p2", incarnation="b"), Outcome.DONE),
+        (queue("q0", "p1", incarnation="b"), Outcome.CANCELLED),
     ],
 )
 def test_how_a_move_ended_whose_record_is_gone(placement, outcome):

@@ -11,7 +11,9 @@ from cachetools import LRUCache
 from catalog.model import Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.front_door.remembered import Remembered, packed, unpacked
 
-SIMPLE = Placement("p", "q", 7, PlacementState.OPEN, (Segment(3, "east-1", "q"),), 3, 1700000000.123456, born="b")
+SIMPLE = Placement(
+    "p", "q", 7, PlacementState.OPEN, (Segment(3, "east-1", "q"),), 3, 1700000000.123456, incarnation="b"
+)
 
 
 def placed(n: int, **changes) -> Placement:
@@ -26,7 +28,7 @@ def placed(n: int, **changes) -> Placement:
         replace(SIMPLE, project="\xe9\n"),
         replace(SIMPLE, queue="~t", segments=(Segment(3, "east-1", "~t"),)),
         replace(SIMPLE, since=0),
-        replace(SIMPLE, born="", epoch=2**40),
+        replace(SIMPLE, incarnation="", epoch=2**40),
         replace(SIMPLE, base=2),
         replace(SIMPLE, epoch=1_700_000_000, floor=170_000_000),
         replace(SIMPLE, segments=(Segment(4, "east-1", "q-s4"),)),

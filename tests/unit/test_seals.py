@@ -49,7 +49,7 @@ class Stage:
 
     def show(self, placed: Placement, *, sealing: bool | None = None) -> None:
         is_seal = placed.state is PlacementState.SEALING if sealing is None else sealing
-        self.seals.shown(Q, Change(1, ChangeSubject.PLACEMENT, Q, placed.epoch, placed.born, is_seal))
+        self.seals.shown(Q, Change(1, ChangeSubject.PLACEMENT, Q, placed.epoch, placed.incarnation, is_seal))
 
     async def stored(self) -> Placement | None:
         return await self.catalog.real.placements.get(Q)
@@ -111,7 +111,7 @@ async def test_one_that_is_ended_needs_nothing(stage: Stage, end: str) -> None:
     if end == "removed":
         stage.seals.shown(Q, Change(2, ChangeSubject.PLACEMENT, Q))
     elif end == "created anew":
-        stage.show(replace(OPEN, born="another"))
+        stage.show(replace(OPEN, incarnation="another"))
     else:
         stage.show(switch(SEALED, "m-1", "p2", "q", NOW) if end == "switched" else abort(SEALED, NOW))
     assert stage.running == []

@@ -49,7 +49,7 @@ class World:
 
     def put(self, project: str, queue: str, *on: str, state: PlacementState = PlacementState.OPEN) -> None:
         segments = tuple(Segment(n, name, queue) for n, name in enumerate(on or ("p1",)))
-        self.store.insert_placement(Placement(project, queue, 1, state, segments, born="b"))
+        self.store.insert_placement(Placement(project, queue, 1, state, segments, incarnation="b"))
 
     def fill(self, projects: int, queues: int) -> None:
         for project in range(projects):

@@ -16,12 +16,12 @@ BEGUN = 100.0
 def asked(project: str, queue: str, *found: tuple[str, Holding | None]) -> Asked:
     """A queue with a segment on each of the partitions, and what that holds."""
     segments = tuple(Segment(n, name, queue) for n, (name, _) in enumerate(found))
-    placement = Placement(project, queue, 1, PlacementState.OPEN, segments, born="b")
+    placement = Placement(project, queue, 1, PlacementState.OPEN, segments, incarnation="b")
     return Asked(placement, [holding for _, holding in found])
 
 
 def reserved(project: str, queue: str) -> Asked:
-    placement = Placement(project, queue, 1, PlacementState.RESERVED, (Segment(0, "p1", queue),), born="b")
+    placement = Placement(project, queue, 1, PlacementState.RESERVED, (Segment(0, "p1", queue),), incarnation="b")
     return Asked(placement, None)
 
 

@@ -52,7 +52,7 @@ class Chains:
     def ask(self, segment: Segment, method: str, path: str, project: str, body: Any = None) -> Answer:
         """Ask a segment's partition itself. ``path`` is below the queue."""
         data = None if body is None else json.dumps(body).encode()
-        target = f"/v2/queues/{segment.physical}{path}"
+        target = f"/v2/queues/{segment.backend_name}{path}"
         headers = request_headers(project, {}).items()
         return exchange(self._addresses[segment.partition], method, target, headers, data)
 
@@ -68,21 +68,21 @@ class Chains:
                     f"worker {worker} answers {status} to writes",
                 )
 
-    def switch(self, project: str, queue: str, target: str, physical: str | None = None) -> None:
+    def switch(self, project: str, queue: str, target: str, backend_name: str | None = None) -> None:
         """Have writes go to a new segment on ``target``."""
 
         def switched(placement: Placement) -> Placement:
             sealed = (*placement.segments[:-1], replace(placement.segments[-1], sealed=True))
-            last = Segment(placement.segments[-1].n + 1, target, physical or queue)
+            last = Segment(placement.segments[-1].n + 1, target, backend_name or queue)
             assert self.ask(last, "PUT", "", project).status == 201
             return replace(placement, state=PlacementState.OPEN, segments=(*sealed, last), move=_MOVE)
 
         self._change(project, queue, switched)
 
-    def move(self, project: str, queue: str, target: str, physical: str | None = None) -> None:
+    def move(self, project: str, queue: str, target: str, backend_name: str | None = None) -> None:
         """``seal``, ``switch``, and return when every worker writes again."""
         self.seal(project, queue)
-        self.switch(project, queue, target, physical)
+        self.switch(project, queue, target, backend_name)
         self._until_writes(project, queue, 204)
 
     def left(self, project: str, queue: str) -> int:

@@ -140,4 +140,4 @@ def pid_of(member: str) -> int:
 
 def next_name(placement: Placement) -> str:
     """What the queue is called in its next segment."""
-    return hidden_name(*placement.key, placement.born, placement.segments[-1].n + 1)
+    return hidden_name(*placement.key, placement.incarnation, placement.segments[-1].n + 1)

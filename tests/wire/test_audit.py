@@ -167,7 +167,7 @@ def foreign_writer(audited: Audited, project: str, home: str, away: str) -> tupl
 def unfinished(audited: Audited, project: str, home: str, away: str) -> tuple[str, str]:
     segment = Segment(0, home, "unfinished")
     placement = Placement(
-        project, "unfinished", 1, PlacementState.DELETING, (segment,), since=1.0, born=uuid.uuid4().hex
+        project, "unfinished", 1, PlacementState.DELETING, (segment,), since=1.0, incarnation=uuid.uuid4().hex
     )
     assert audited.directly(home, "PUT", "/v2/queues/unfinished", project).status == 201
     audited.catalog(lambda catalog: catalog.placements.insert(placement))
@@ -196,8 +196,10 @@ def stranded(audited: Audited, project: str, home: str, away: str) -> tuple[str,
     for name in (home, away):
         assert audited.directly(name, "PUT", "/v2/queues/stranded", project).status == 201
     chain = (Segment(0, home, "stranded", sealed=True), Segment(1, away, "stranded"))
-    born = uuid.uuid4().hex
-    placement = Placement(project, "stranded", 1, PlacementState.OPEN, chain, since=1.0, born=born, move=f"of-{born}")
+    incarnation = uuid.uuid4().hex
+    placement = Placement(
+        project, "stranded", 1, PlacementState.OPEN, chain, since=1.0, incarnation=incarnation, move=f"of-{incarnation}"
+    )
     audited.catalog(lambda catalog: catalog.placements.insert(placement))
     return "stranded", away
 
@@ -276,7 +278,7 @@ def test_what_was_stranded_is_drained_when_its_move_is_resumed(audited: Audited)
 def test_a_partition_that_does_not_answer_is_told_and_has_no_ghosts(audited: Audited) -> None:
     project = audited.project("south")
     audited.mover.door.register("http://127.0.0.1:9", name="down", api_versions=["v2"], weight=0)
-    placement = Placement(project, "there", 1, PlacementState.OPEN, (Segment(0, "down", "there"),), born="born")
+    placement = Placement(project, "there", 1, PlacementState.OPEN, (Segment(0, "down", "there"),), incarnation="born")
     audited.catalog(lambda catalog: catalog.placements.insert(placement))
     try:
         assert audited.verify("--project", project, status=4) == []

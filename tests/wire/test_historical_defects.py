@@ -468,7 +468,7 @@ async def test_limit_3_a_page_costs_the_same_wherever_it_is(
                 for number in range(200):
                     segments = (Segment(0, name, "q"),)
                     await catalog.placements.insert(
-                        Placement(project, f"queue-{number:04}", 1, PlacementState.OPEN, segments, born="b")
+                        Placement(project, f"queue-{number:04}", 1, PlacementState.OPEN, segments, incarnation="b")
                     )
         database = uri.rpartition("/")[2].partition("?")[0]
         with pymongo.MongoClient(mongodb_uri) as client:

@@ -302,9 +302,9 @@ def test_a_frozen_worker_delays_a_move_and_nobody_else(
     queue = f"orders-{uuid.uuid4().hex[:8]}"
     path = f"/v2/queues/{queue}/messages"
 
-    def bodies(node: PartitionNode, physical: str = queue) -> list[str]:
+    def bodies(node: PartitionNode, backend_name: str = queue) -> list[str]:
         found: list[str] = []
-        href = f"/v2/queues/{physical}/messages?echo=true&limit=20"
+        href = f"/v2/queues/{backend_name}/messages?echo=true&limit=20"
         while True:
             answer = exchange(node.address, "GET", href, request_headers(project, {}).items())
             page = json.loads(answer.body)

@@ -68,13 +68,13 @@ class Scene:
         """Create a queue on north."""
         assert self.ask("north", "PUT", f"/queues/{queue}", metadata).status == 201
         placement = Placement(
-            self.project, queue, 1, PlacementState.OPEN, (Segment(0, "north", queue),), born=secrets.token_hex(8)
+            self.project, queue, 1, PlacementState.OPEN, (Segment(0, "north", queue),), incarnation=secrets.token_hex(8)
         )
         await self.catalog.placements.insert(placement)
 
     async def order(self, id_: str, queue: str) -> None:
         placement = await self.placement(queue)
-        move = Move(id_, self.project, queue, "north", "south", created=time.time(), born=placement.born)
+        move = Move(id_, self.project, queue, "north", "south", created=time.time(), incarnation=placement.incarnation)
         await self.catalog.moves.insert(move)
 
     async def placement(self, queue: str) -> Placement:
@@ -126,7 +126,7 @@ async def test_a_queue_goes_with_all_it_has(scene: Scene) -> None:
     assert move.facts["left_at_switch"] == 4
     assert "3 free, 1 claimed until at most" in move.facts["waits"]
     assert [segment.partition for segment in (await scene.placement("orders")).segments] == ["north", "south"]
-    there = (await scene.placement("orders")).segments[-1].physical
+    there = (await scene.placement("orders")).segments[-1].backend_name
     assert scene.document("south", f"/queues/{there}") == scene.document("north", "/queues/orders")
     (subscription,) = scene.document("south", f"/queues/{there}/subscriptions")["subscriptions"]
     assert subscription["subscriber"] == hook["subscriber"]
@@ -176,4 +176,4 @@ async def test_another_mover_goes_on_with_the_moves_of_one_that_was_killed(scene
         await scene.stage.until(f"m{number}", MoveState.DONE)
     assert scene.queues("north") == []
     placements = [await scene.placement(f"q{number}") for number in range(10)]
-    assert scene.queues("south") == sorted(placement.segments[0].physical for placement in placements)
+    assert scene.queues("south") == sorted(placement.segments[0].backend_name for placement in placements)

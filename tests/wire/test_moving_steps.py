@@ -45,7 +45,7 @@ class Ends:
 
     def ask(self, segment: Segment, method: str, below: str = "", body: Any = None, version: str = "v2") -> Answer:
         data = None if body is None else json.dumps(body).encode()
-        path = f"/{version}/queues/{segment.physical}{below}"
+        path = f"/{version}/queues/{segment.backend_name}{below}"
         headers = request_headers(self.key.project, {}).items()
         return exchange(self.addresses[segment.partition], method, path, headers, data)
 

@@ -46,11 +46,11 @@ def message(body: Any) -> dict[str, Any]:
     return {"messages": [{"ttl": 3600, "body": body}]}
 
 
-def stored(here: Estate, name: str, project: str, physical: str = QUEUE) -> list[Any]:
-    """What a node has of the queue, by its own word. ``physical``: what it is called there."""
+def stored(here: Estate, name: str, project: str, backend_name: str = QUEUE) -> list[Any]:
+    """What a node has of the queue, by its own word. ``backend_name``: what it is called there."""
     headers = {"Client-ID": "3381af92-2b9e-11e3-b191-71861300734c", "X-Project-Id": project}
     found: list[Any] = []
-    target = f"/v2/queues/{physical}/messages?limit=20&echo=true"
+    target = f"/v2/queues/{backend_name}/messages?limit=20&echo=true"
     while True:
         page = json.loads(exchange(here.nodes[name].address, "GET", target, headers.items()).body)
         if not page["messages"]:

@@ -76,7 +76,7 @@ class Taking:
         return await has_free_message(
             upstream,
             asking.placement.key,
-            segment.physical,
+            segment.backend_name,
             asking.route.version,
             delayed=delayed,
             within=asking.left,

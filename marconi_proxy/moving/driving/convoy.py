@@ -97,13 +97,15 @@ class Convoy:
             return _Blocker(f"for move {id_} of its group", True)
         follows = any(_is_there(mate, drive) for mate in self.drives)
         for mate in self.drives:
-            along = mate is drive or (mate in ready and mate.move.toward == drive.move.toward)
+            along = mate is drive or (mate in ready and mate.move.destination == drive.move.destination)
             # One that is being undone never goes, and may wait for long until its name can be used again.
             over = mate.move.finished or mate.move.state is MoveState.UNDOING
             ended = (over and follows) or (mate.move.finished and mate.is_gone)
             if not (along or ended or _is_there(mate, drive)):
                 why = f"for move {mate.move.id} of its group, which is {mate.move.state}"
-                return _Blocker(why, mate.move.state not in _SETTLED and mate.move.toward == drive.move.toward)
+                return _Blocker(
+                    why, mate.move.state not in _SETTLED and mate.move.destination == drive.move.destination
+                )
         return None
 
     async def _stop_together(self) -> bool:
@@ -127,7 +129,7 @@ def _is_there(mate: Drive, drive: Drive) -> bool:
     """Tell whether the queue of ``mate`` is, and stays, where ``drive`` is to go."""
     if mate is drive or mate.move.state not in _SETTLED:
         return False
-    return mate.placement is not None and mate.placement.partition == drive.move.toward
+    return mate.placement is not None and mate.placement.partition == drive.move.destination
 
 
 class _Blocker(NamedTuple):

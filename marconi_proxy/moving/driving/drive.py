@@ -105,7 +105,11 @@ class Drive:
         """Whether the queue is not there any more, or another one is, by the placement that was read last. The place of
         a dead-letter queue stays reserved when it is deleted."""
         placement = self.placement
-        return placement is None or placement.born != self.move.born or placement.state is PlacementState.RESERVED
+        return (
+            placement is None
+            or placement.incarnation != self.move.incarnation
+            or placement.state is PlacementState.RESERVED
+        )
 
     def stood(self, subject: str, value: object) -> float:
         """Return for how many seconds this process has watched the ``subject`` of this move have this value."""
@@ -219,7 +223,7 @@ class Drive:
         if not await self.read():
             return NEVER
         move, placement = self.move, self.placement
-        missed = happened(move.state, move.id, move.born, move.tail, placement)
+        missed = happened(move.state, move.id, move.incarnation, move.tail, placement)
         try:
             if missed is not None:
                 return await self._catch_up(missed)
@@ -328,13 +332,13 @@ class Drive:
     async def _prepare(self) -> Next:
         placement = self._known()
         try:
-            physical = await self._preparing.choose(self.move, placement)
-            put = [self.move.toward, physical]
+            backend_name = await self._preparing.choose(self.move, placement)
+            put = [self.move.destination, backend_name]
             touched = self._touched()
-            if self.move.physical != physical or put not in touched:
+            if self.move.backend_name != backend_name or put not in touched:
                 # First, so that whoever goes on after a crash knows what to delete.
                 facts = {"touched": touched if put in touched else [*touched, put]}
-                await self.note(facts, physical=physical)
+                await self.note(facts, backend_name=backend_name)
             await self._preparing.make(self.move, placement)
         except Unready as unready:
             if self.move.state is MoveState.BACK_PREPARING:
@@ -343,7 +347,7 @@ class Drive:
             return AT_ONCE
         tail = placement.segments[-1].n
         ready = {"waits": "", "failures": 0}
-        await self.enter(Event.PREPARED, f"{self.move.toward} has the queue", ready, {"tail": tail, "due": 0.0})
+        await self.enter(Event.PREPARED, f"{self.move.destination} has the queue", ready, {"tail": tail, "due": 0.0})
         return AT_ONCE
 
     async def _arm(self) -> Next:
@@ -358,11 +362,11 @@ class Drive:
         """Return what is not as it was when the move was armed, None if nothing is."""
         if placement.state is not PlacementState.OPEN:
             return f"the queue is {placement.state}"
-        if placement.segments[-1].n != self.move.tail or self.move.physical is None:
+        if placement.segments[-1].n != self.move.tail or self.move.backend_name is None:
             return "the queue has other segments than when it was prepared"
-        target = await self.steps.partition(self.move.toward)
+        target = await self.steps.partition(self.move.destination)
         if target is None or target.state is PartitionState.DISABLED:
-            return f"partition {self.move.toward} is not there any more"
+            return f"partition {self.move.destination} is not there any more"
         if self.move.group:
             try:
                 # One of its group may have ended since it was prepared.
@@ -373,20 +377,20 @@ class Drive:
 
     async def _undo(self) -> Next:
         placement = self.placement
-        ours = placement is not None and placement.born == self.move.born
+        ours = placement is not None and placement.incarnation == self.move.incarnation
         if placement is not None and ours and placement.state in (PlacementState.OPEN, PlacementState.SEALING):
             # The record says already that it is over: who was frozen before that can not switch after this.
             await self.place(transitions.bar(placement, self.clock.now()), "bars the placement")
         if self.move.state is MoveState.BACK_UNDOING:
             # What was created stays written down, and is deleted when the move ends: its partition may be away, and the
             # move, which is to go on without it, would wait for that.
-            changes = {"physical": None, "due": 0.0}
+            changes = {"backend_name": None, "due": 0.0}
             await self.enter(Event.CLEANED, "it goes on as before", {"waits": "", "failures": 0}, changes=changes)
             return AT_ONCE
         if (wait := await self._dispose()) > 0:
             return Next(wait)
         facts = {"waits": "", "failures": 0}
-        changes = {"physical": None, "due": 0.0}
+        changes = {"backend_name": None, "due": 0.0}
         await self.enter(Event.CLEANED, "nothing of it is left", facts, changes=changes)
         return AT_ONCE
 
@@ -398,7 +402,9 @@ class Drive:
         now = self.clock.now()
         if seen.empty:
             touched = self._touched()
-            touched += [put for s in self._known().segments[:-1] if (put := [s.partition, s.physical]) not in touched]
+            touched += [
+                put for s in self._known().segments[:-1] if (put := [s.partition, s.backend_name]) not in touched
+            ]
             facts |= {"touched": touched, "zero_checks": [{"at": now}], "left": 0, "waits": ""}
             # The version tells this time of lingering from every other one.
             facts["emptied"] = self.move.version + 1
@@ -496,7 +502,12 @@ class Drive:
         wait = 0.0
         if self.move.facts.get("doubtful"):
             wait = CALL + self.pace.ambiguity
-        if deleted and placement is not None and placement.born == self.move.born and keeps_name(placement):
+        if (
+            deleted
+            and placement is not None
+            and placement.incarnation == self.move.incarnation
+            and keeps_name(placement)
+        ):
             wait = max(self.pace.linger, CALL + self.pace.ambiguity)
         return max(0.0, wait - self.stood("deleted", len(deleted)))
 
@@ -513,11 +524,11 @@ class Drive:
 
     def _left_behind(self, placement: Placement | None) -> tuple[Segment, ...]:
         """Those of them that the placement, which was just read, does not name."""
-        named = {(s.partition, s.physical) for s in placement.segments} if placement is not None else set()
+        named = {(s.partition, s.backend_name) for s in placement.segments} if placement is not None else set()
         return tuple(
-            Segment(n, partition, physical)
-            for n, (partition, physical) in enumerate(self._touched())
-            if (partition, physical) not in named
+            Segment(n, partition, backend_name)
+            for n, (partition, backend_name) in enumerate(self._touched())
+            if (partition, backend_name) not in named
         )
 
     async def _dispose(self) -> float:
@@ -528,8 +539,8 @@ class Drive:
         """
         key, placement = self.move.key, self.placement
         deleted = [list(put) for put in self.move.facts.get("deleted", [])]
-        gone = placement is None or placement.born != self.move.born
-        behind = [s for s in self._left_behind(placement) if [s.partition, s.physical] not in deleted]
+        gone = placement is None or placement.incarnation != self.move.incarnation
+        behind = [s for s in self._left_behind(placement) if [s.partition, s.backend_name] not in deleted]
         behind = [s for s in behind if await self.steps.partition(s.partition) is not None]
         if not gone:
             behind = [segment for segment in behind if await self._is_empty(segment)]
@@ -537,7 +548,7 @@ class Drive:
             await self.steps.unsubscribe(key, segment)
             await self._make_sure(segment)
             await self.steps.remove(key, segment)
-            deleted.append([segment.partition, segment.physical])
+            deleted.append([segment.partition, segment.backend_name])
             # It is not deleted again. A crash before this leaves a deletion whose fate is not known.
             await self.note({"deleted": deleted, "deleting": None})
         if (wait := self._left_to_reuse()) > 0:
@@ -551,7 +562,7 @@ class Drive:
             raise Unready(f"to delete a queue: {look.problem}")
         if not look.empty:
             # It came after all was seen to be over, by a way that is none of ours. Better kept than lost.
-            LOG.warning("%s: keeps queue %s on %s: it is not empty", self.name, segment.physical, segment.partition)
+            LOG.warning("%s: keeps queue %s on %s: it is not empty", self.name, segment.backend_name, segment.partition)
         return look.empty
 
     async def _make_sure(self, segment: Segment) -> None:
@@ -562,7 +573,7 @@ class Drive:
         not known.
         """
         doubtful = self.move.facts.get("deleting") is not None or self.move.facts.get("doubtful", False)
-        await self.note({"deleting": [segment.partition, segment.physical], "doubtful": doubtful})
+        await self.note({"deleting": [segment.partition, segment.backend_name], "doubtful": doubtful})
         now = await self.steps.placement(self.move.key)
         if now != self.placement:
             raise Conflict(now)

@@ -40,21 +40,21 @@ class Preparing:
         if keeps_name(placement):
             return await self._own_name(move, placement, n)
         touched = [list(put) for put in move.facts.get("touched", [])]
-        if move.physical is not None and [move.toward, move.physical] in touched:
-            return move.physical
-        return hidden_name(move.project, move.queue, placement.born, n, f"{move.id}/{len(touched)}")
+        if move.backend_name is not None and [move.destination, move.backend_name] in touched:
+            return move.backend_name
+        return hidden_name(move.project, move.queue, placement.incarnation, n, f"{move.id}/{len(touched)}")
 
     async def _own_name(self, move: Move, placement: Placement, n: int) -> str:
-        own = Segment(n, move.toward, move.queue.removeprefix(TOPIC_PREFIX))
-        there = [segment.physical for segment in placement.segments if segment.partition == move.toward]
-        if own.physical not in there:
+        own = Segment(n, move.destination, move.queue.removeprefix(TOPIC_PREFIX))
+        there = [segment.backend_name for segment in placement.segments if segment.partition == move.destination]
+        if own.backend_name not in there:
             look = await self._steps.look(move.key, own)
             if look.problem is not None:
                 raise Unready(look.problem)
             if look.empty:
-                return own.physical
+                return own.backend_name
         raise Unready(
-            f"partition {move.toward} still has messages of this queue, and a dead-letter queue keeps its name"
+            f"partition {move.destination} still has messages of this queue, and a dead-letter queue keeps its name"
         )
 
     async def make(self, move: Move, placement: Placement) -> None:
@@ -63,7 +63,7 @@ class Preparing:
 
     async def _check_partitions(self, move: Move, placement: Placement) -> None:
         source = await self._partition(placement.partition)
-        target = await self._partition(move.toward)
+        target = await self._partition(move.destination)
         if target.name == source.name:
             raise Unready(f"the queue is on partition {target.name} already")
         # One that is being emptied takes no queues, but takes back what just left it.
@@ -91,13 +91,17 @@ class Preparing:
         if placement.group is not None and placement.group not in (placement.queue, *along):
             # It may be gone by now, which the placement does not tell.
             source = await self._steps.placement(move.key._replace(queue=placement.group))
-            if source is not None and source.state is not PlacementState.RESERVED and source.partition != move.toward:
+            if (
+                source is not None
+                and source.state is not PlacementState.RESERVED
+                and source.partition != move.destination
+            ):
                 raise Unready(f"this queue takes the dead letters of queue {source.queue}, which does not go with it")
         name = await self._steps.dead_letter_queue(move.key, placement.segments[-1])
         if name is None or name == move.queue or name in along:
             return
         theirs = await self._steps.placement(move.key._replace(queue=name))
-        if theirs is None or theirs.partition == move.toward:
+        if theirs is None or theirs.partition == move.destination:
             return
         if theirs.state is PlacementState.RESERVED:
             raise Unready(f"its dead-letter queue {name} was not created yet; create it, so that it can go along")
@@ -111,6 +115,6 @@ def keeps_name(placement: Placement) -> bool:
 
 def opened(move: Move, placement: Placement) -> Segment:
     """Return the segment that a switch would open. Raises Unready if its name is not known yet."""
-    if move.physical is None:
+    if move.backend_name is None:
         raise Unready("the queue was not prepared")
-    return Segment(placement.next_n, move.toward, move.physical)
+    return Segment(placement.next_n, move.destination, move.backend_name)

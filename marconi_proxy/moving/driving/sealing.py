@@ -273,7 +273,9 @@ class Round:
         target = opened(move, entry.placement)
         # Of the placement whose seal the barrier was about: a switch that conflicts is never repeated on a newer epoch.
         assert entry.placement.seal == entry.barrier.seal
-        placement = transitions.switch(entry.placement, move.id, target.partition, target.physical, self._clock.now())
+        placement = transitions.switch(
+            entry.placement, move.id, target.partition, target.backend_name, self._clock.now()
+        )
         await drive.place(placement, "switches the queue")
         measures: dict[str, float] = {}
         pause_ms = None

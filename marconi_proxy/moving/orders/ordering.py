@@ -107,7 +107,7 @@ def onward(wish: Wish, situation: Situation) -> tuple[Move, ...]:
 
 def is_on_its_way(move: Move, target: str) -> bool:
     """Tell whether ``move`` was switched before and is on its way to ``target`` now."""
-    return move.state in UNDER_WAY_AGAIN - {MoveState.BACK_UNDOING} and move.toward == target
+    return move.state in UNDER_WAY_AGAIN - {MoveState.BACK_UNDOING} and move.destination == target
 
 
 def check_onward(move: Move, placement: Placement | None, target: str, situation: Situation) -> None:
@@ -131,7 +131,7 @@ def way_to(target: str, move: Move, placement: Placement | None) -> Event:
 
 def _is_of(move: Move, placement: Placement) -> bool:
     # Another one has the name of a queue that was deleted.
-    return not move.born or placement.born == move.born
+    return not move.incarnation or placement.incarnation == move.incarnation
 
 
 def _goes_along(placement: Placement, target: str) -> bool:
@@ -151,7 +151,7 @@ def made(wish: Wish, placement: Placement, move_id: str, others: Collection[str]
         max_pause_ms=wish.max_pause_ms,
         plan=wish.plan,
         group=tuple(others),
-        born=placement.born,
+        incarnation=placement.incarnation,
     )
 
 
@@ -221,7 +221,7 @@ def check_not_sent_on(move: Move, placement: Placement) -> None:
     if move.state in UNDER_WAY_AGAIN and _is_of(move, placement) and not goes_back(move, placement):
         undone = move.state is MoveState.BACK_UNDOING
         what = "that is being cancelled, try again" if undone else "cancel that first"
-        raise Refused(f"it is being sent on to {move.toward}; {what}")
+        raise Refused(f"it is being sent on to {move.destination}; {what}")
 
 
 def _check_back(move: Move, placement: Placement | None, situation: Situation) -> str:
@@ -243,7 +243,7 @@ def _check_name(placement: Placement, target: str) -> None:
     """Raise Refused if a queue would need another name on ``target``, and cannot have one. While the move is under way
     nothing changes that: a segment is not retired before there is nothing else to do."""
     own = placement.queue.removeprefix(TOPIC_PREFIX)
-    taken = any(segment.partition == target and segment.physical == own for segment in placement.segments)
+    taken = any(segment.partition == target and segment.backend_name == own for segment in placement.segments)
     if taken and placement.group is not None:
         raise Refused(
             f"it takes dead letters, so it keeps its name, and partition {target} still has its older messages under "
@@ -257,7 +257,7 @@ def offers(state: MoveState) -> tuple[str, ...]:
 
 
 def _under_way(move: Move, placement: Placement, longest: int) -> str:
-    words = f"move {move.id} to {move.toward} is still {move.state}"
+    words = f"move {move.id} to {move.destination} is still {move.state}"
     if len(placement.segments) >= longest:
         words += f" and the chain is full ({len(placement.segments)} segments)"
     can = [event for event in offers(move.state) if event in (Event.CANCEL, Event.REVERSE)]

@@ -1,6 +1,6 @@
 """Where a move leads that goes another way after its switch: back, or on to yet another partition. Pure.
 
-``source`` and ``target`` of a move that is only reversed stay what they were; ``toward`` says which way it goes.
+``source`` and ``target`` of a move that is only reversed stay what they were; ``destination`` says which way it goes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def writes_to(move: Move) -> str:
     one that they went to then."""
     if before_switch(move.state):
         return move.source
-    return str(move.facts.get("switched_to") or move.toward)
+    return str(move.facts.get("switched_to") or move.destination)
 
 
 def came_from(move: Move, placement: Placement) -> str:
@@ -32,13 +32,15 @@ def goes_back(move: Move, placement: Placement) -> bool:
     """Tell whether a move that is to be switched once more goes where writes went before, rather than on."""
     # Its record may not say yet that it was switched: what it found is the chain up to the segment it was to seal.
     found = tuple(segment for segment in placement.segments if move.tail is None or segment.n <= move.tail)
-    return came_from(move, replace(placement, segments=found or placement.segments)) == move.toward
+    return came_from(move, replace(placement, segments=found or placement.segments)) == move.destination
 
 
-def turned(move: Move, placement: Placement, toward: str) -> Move:
-    """Return the move as one that is to send writes ``toward`` a partition next."""
+def turned(move: Move, placement: Placement, destination: str) -> Move:
+    """Return the move as one that is to send writes ``destination`` a partition next."""
     # The segment to be sealed is another one now: until it is known, none is.
-    return replace(_leading(move, placement.partition, toward), toward=toward, tail=None, physical=None, due=0.0)
+    return replace(
+        _leading(move, placement.partition, destination), destination=destination, tail=None, backend_name=None, due=0.0
+    )
 
 
 def settled(move: Move) -> Move:
@@ -47,11 +49,11 @@ def settled(move: Move) -> Move:
     if move.state not in _SETTLED or "switches" not in move.facts:
         return move
     last = move.facts["switches"][-1]
-    return replace(_leading(move, last["from"], last["to"]), toward=last["to"])
+    return replace(_leading(move, last["from"], last["to"]), destination=last["to"])
 
 
 def _leading(move: Move, source: str, target: str) -> Move:
     if {source, target} == {move.source, move.target}:
         return move
-    # Both at once, and ``toward`` is one of them meanwhile.
-    return replace(move, source=source, target=target, toward=target)
+    # Both at once, and ``destination`` is one of them meanwhile.
+    return replace(move, source=source, target=target, destination=target)

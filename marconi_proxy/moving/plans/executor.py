@@ -258,7 +258,7 @@ class _Turn:
     async def _begin(self, planned: PlannedMove) -> Ending | None:
         """Insert the move. Return its end if there is nothing to begin, None if it is begun or has to wait."""
         placement = await self.catalog.placements.get(planned.key)
-        if placement is None or placement.born != planned.born:
+        if placement is None or placement.incarnation != planned.incarnation:
             return Ending(planned.number, Outcome.GONE)
         if placement.state is PlacementState.DELETING:
             return None

@@ -133,7 +133,7 @@ class _Draft:
             first = len(found)
             numbers = (first, first + len(group) - 1) if len(group) > 1 else None
             found += (
-                PlannedMove(p.project, p.queue, source, target, plan_id, first + n, p.born, numbers)
+                PlannedMove(p.project, p.queue, source, target, plan_id, first + n, p.incarnation, numbers)
                 for n, p in enumerate(group)
             )
         return tuple(found)

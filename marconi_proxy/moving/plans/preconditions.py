@@ -34,7 +34,7 @@ def changes(whole: WholePlan, layout: Layout) -> list[str]:
         placement, name = situation.placements.get(move.key), called(move.project, move.queue)
         if placement is None:
             found.append(f"queue {name} is not on {move.source} any more")
-        elif placement.born != move.born:
+        elif placement.incarnation != move.incarnation:
             found.append(f"queue {name} was deleted and created anew")
         elif placement.partition != move.source:
             found.append(f"queue {name} is on {placement.partition}, not on {move.source}")

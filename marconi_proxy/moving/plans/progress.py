@@ -33,11 +33,11 @@ def outcome_of(number: int, move: Move, target: str, placement: Placement | None
     an operator holds it. (``move.target`` is another one if it was sent on since.)"""
     pause = move.pause_ms
     if move.state is MoveState.DONE:
-        return Ending(number, Outcome.DONE if move.toward == target else Outcome.REVERSED, "", pause)
+        return Ending(number, Outcome.DONE if move.destination == target else Outcome.REVERSED, "", pause)
     if move.state is MoveState.VOID:
         return Ending(number, Outcome.GONE, "", pause)
     if move.state is MoveState.CANCELLED:
-        deleted = placement is None or (move.born != "" and placement.born != move.born)
+        deleted = placement is None or (move.incarnation != "" and placement.incarnation != move.incarnation)
         return Ending(number, Outcome.GONE if deleted else Outcome.CANCELLED, "", pause)
     if move.state is MoveState.PAUSED:
         reason = move.log[-1].reason if move.log else ""
@@ -47,7 +47,7 @@ def outcome_of(number: int, move: Move, target: str, placement: Placement | None
 
 def missing(planned: PlannedMove, placement: Placement | None) -> Ending:
     """Return how a move ended whose record was removed, which is done some time after its end."""
-    if placement is None or placement.born != planned.born:
+    if placement is None or placement.incarnation != planned.incarnation:
         return Ending(planned.number, Outcome.GONE)
     if placement.partition == planned.target:
         return Ending(planned.number, Outcome.DONE)

@@ -133,7 +133,7 @@ async def _counts(catalog: Catalog, partitions: Iterable[str], under_way: Iterab
         placement = await catalog.placements.get(move.key)
         if placement is not None:
             counts.subtract({segment.partition for segment in placement.segments})
-            counts[move.toward] += 1
+            counts[move.destination] += 1
     return dict(counts)
 
 

@@ -14,15 +14,18 @@ _ARMED = frozenset({MoveState.ARMED, MoveState.BACK_ARMED})
 _SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
 
 
-def happened(state: MoveState, move: str, born: str, tail: int | None, placement: Placement | None) -> Event | None:
+def happened(
+    state: MoveState, move: str, incarnation: str, tail: int | None, placement: Placement | None
+) -> Event | None:
     """Return the event that the record in ``state`` has missed, None if it has missed nothing.
 
-    ``born``: the token of the placement that ``move`` moves. ``tail``: the number of the segment that was the last one
-    when the move was armed (again), and that it is to seal: written with the record, before the seal; None before.
+    ``incarnation``: the token of the placement that ``move`` moves. ``tail``: the number of the segment that was the
+    last one when the move was armed (again), and that it is to seal: written with the record, before the seal; None
+    before.
     """
     if state in ENDS:
         return None
-    if placement is None or placement.born != born:
+    if placement is None or placement.incarnation != incarnation:
         # Only then is the queue gone: a deletion that is under way may still be refused, and the queue is open again.
         return Event.GONE if Event.GONE in TABLE[state].next else None
     ahead = before_switch(state) or state in UNDER_WAY_AGAIN

@@ -22,8 +22,8 @@ def suspended(move_id: str, placement: Placement, now: float, reason: str, waits
         MoveState.SUSPENDED,
         created=now,
         log=(LogEntry(now, MoveState.SUSPENDED, reason),),
-        born=placement.born,
+        incarnation=placement.incarnation,
         tail=before.n,
-        physical=last.physical,
+        backend_name=last.backend_name,
         facts={"switches": [switch], "switched_at": now, "switched_to": last.partition, "waits": waits},
     )

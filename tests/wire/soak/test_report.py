@@ -21,7 +21,7 @@ WORKER, MOVER = KILLS[0], KILLS[1]
 def placement(*partitions: str) -> Placement:
     last = len(partitions) - 1
     segments = tuple(Segment(n, name, "q", sealed=n < last) for n, name in enumerate(partitions))
-    return Placement("p", "q", len(partitions), PlacementState.OPEN, segments, born="b")
+    return Placement("p", "q", len(partitions), PlacementState.OPEN, segments, incarnation="b")
 
 
 def good() -> Soak:

@@ -69,7 +69,7 @@ class DryRun(Steps):
         here = await self._steps.look(key, source)
         if here.problem is not None:
             raise Unready(here.problem)
-        self.sentences.append(f"create queue {target.physical} on partition {target.partition}")
+        self.sentences.append(f"create queue {target.backend_name} on partition {target.partition}")
         self.sentences.append(f"leave {here.total} messages on partition {source.partition} to be read there first")
 
     async def close(self, placement: Placement, within: float) -> None:
@@ -82,4 +82,4 @@ class DryRun(Steps):
         """Said with the deletion."""
 
     async def remove(self, key: QueueKey, segment: Segment) -> None:
-        self.sentences.append(f"delete queue {segment.physical} from partition {segment.partition}")
+        self.sentences.append(f"delete queue {segment.backend_name} from partition {segment.partition}")

@@ -80,7 +80,7 @@ class RealSteps(Steps):
         if partition is None:
             self._upstreams.pop(segment.partition, None)
             return None
-        return QueueCalls(self._upstreams.of(partition), key, segment.physical, within)
+        return QueueCalls(self._upstreams.of(partition), key, segment.backend_name, within)
 
     async def _registered(self, key: QueueKey, segment: Segment, within: float = CALL) -> QueueCalls:
         calls = await self._calls(key, segment, within)
@@ -123,7 +123,7 @@ class RealSteps(Steps):
     async def close(self, placement: Placement, within: float) -> None:
         calls = await self._registered(placement.key, placement.segments[-1], within)
         if calls.has_fences:
-            await calls.fence(placement.born, placement.epoch + 1)
+            await calls.fence(placement.incarnation, placement.epoch + 1)
 
     async def look(self, key: QueueKey, segment: Segment) -> Look:
         try:
