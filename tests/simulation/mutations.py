@@ -288,6 +288,14 @@ MUTATIONS = (
         seed=57,
     ),
     Mutation(
+        "not-closed",
+        "The sealed segment is not closed at its partition to what is sent by what was known before the switch.",
+        Round._bring_in_step,
+        "await self._steps.close(placement, self._left(entry))",
+        "pass",
+        seed=71,
+    ),
+    Mutation(
         "dead-letters-forgotten",
         "A segment of a dead-letter queue is retired while dead letters may still come into it.",
         Drive._look,
