@@ -438,8 +438,8 @@ class Schedule:
         world.note(f"{world.climate}")
         longest = {"behind": 1.5, "lapse": 1.2, "comeback": 1.2, "lazy": 3.0, "homecoming": 4.0}.get(story)
         if story == "trap":
-            # Of these two, for as long as may still be done what is under way, or comes late.
-            longest = 2.8 if self.plot.trap in (FROZEN, GIVEN_UP, PAUSED) else 1.1
+            # Of these, for as long as may still be done what is under way, or comes late.
+            longest = {FROZEN: 2.8, GIVEN_UP: 2.8, PAUSED: 2.0}.get(self.plot.trap or "", 1.1)
             world.climate = world.weather = FAIR
         until = loop.time() + (chance.uniform(1.5, 4.5) if longest is None else PACE.linger * longest)
         rests = {"crawl": 0.15, "lapse": 0.05, "comeback": 0.15, "lazy": 0.6, "homecoming": 0.6}
@@ -456,7 +456,7 @@ class Schedule:
         }
         hurried = partial(self._move, hurry=0.5) if story == "ambush" else self._move
         if story == "trap":
-            # What these two wait for is spoilt by another seal.
+            # What these wait for is spoilt by another seal.
             hurried = self._move_again if self.plot.trap in (FROZEN, GIVEN_UP, PAUSED) else self._move_on
         move = asyncio.ensure_future(moving.get(story, hurried)(until))
         trouble = story == "free" and chance.random() < 0.8
@@ -499,7 +499,7 @@ class Schedule:
                 begin = 0.0
             patient = 4.0 if story == "lazy" else chance.choice((1.0, 4.0))
             if story == "trap" and self.plot.trap != GIVEN_UP:
-                number, patient = (1 if self.plot.trap in (FROZEN, PAUSED) else 2), 1.0
+                number, patient = (1 if self.plot.trap == FROZEN else 2), 1.0
             else:
                 number = chance.randint(1, few)
             for _ in range(number):
