@@ -149,9 +149,9 @@ class Schedule:
             troubles.append(self._depose_primary)
         if worlds_.CLOCKS_DIFFER:
             troubles.append(self._step_clock)
-        if self.world.machines_pause:
-            troubles += [self._pause_machine] * 3
         favourites = chance.sample(troubles, chance.choice((1, 2, 3)))
+        if self.world.machines_pause and chance.random() < 0.5:
+            favourites.append(self._pause_machine)
         while loop.time() < until:
             await asyncio.sleep(chance.uniform(0.1, 2.0))
             self.world.begin(chance.choice(favourites)())
@@ -584,7 +584,9 @@ async def _play(seed: int, loop: VirtualLoop, worlds: list[World], trace: bool) 
         **world.counts,
         "queues": len(histories),
         "posts": len(posts),
-        "claims": sum(len(history.claims) for history in histories),
+        "claims": sum(not claim.pops for history in histories for claim in history.claims),
+        "pops": sum(bool(claim.pops) for history in histories for claim in history.claims),
+        "renewals": sum(len(history.renewals) for history in histories),
         "pages": sum(len(history.pages) for history in histories),
         "deletions of queues": sum(not r.purge for history in histories for r in history.removals),
         "purges": sum(r.purge for history in histories for r in history.removals),
