@@ -87,9 +87,10 @@ class Ambushes:
         return self.chance.uniform(0.95, 1.3) * SETTINGS.seal_overdue
 
     def freeze(self, actor: Actor, key: QueueKey) -> float:
-        """The process is frozen, until others may have taken over or not."""
+        """The process is frozen, or its machine paused, until others may have taken over or not."""
         self.world.counts["movers frozen"] += 1
-        self.world.freeze(actor, self.chance.choice((0.4, 1.0, 3.0)) * self.chance.random() * PACE.hold)
+        seconds = self.chance.choice((0.4, 1.0, 3.0)) * self.chance.random() * PACE.hold
+        self.world.freeze(actor, seconds, paused=self.world.machines_pause and self.chance.random() < 0.5)
         return 0.0
 
     def crawl(self, actor: Actor, key: QueueKey) -> float:

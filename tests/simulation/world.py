@@ -484,6 +484,7 @@ class World:
     def freeze(self, actor: Actor, seconds: float, *, paused: bool = False) -> None:
         """Have nothing of a process done for a while. ``paused``: its whole machine stands still, clocks included."""
         self.note(f"{actor.name} is {'paused' if paused else 'frozen'} for {seconds:.3f} s")
+        paused = paused and actor.paused_at is None
         if paused:
             self.loop.pause(actor)
             self.clock_of(actor.name).pause()
