@@ -179,7 +179,7 @@ MUTATIONS = (
         Membership._renew,
         "self._directory.forget_all()",
         "pass",
-        seed=66,
+        seed=332,
     ),
     Mutation(
         "204-believed",
@@ -187,7 +187,7 @@ MUTATIONS = (
         Taking._from_sealed,
         "if not await self._has_free_message(asking, segment):",
         "if True:",
-        seed=56,
+        seed=550,
     ),
     Mutation(
         "old-read-cached",
@@ -195,7 +195,7 @@ MUTATIONS = (
         Directory._read,
         " and self._reads.get(key) is this:",
         ":",
-        seed=478,
+        seed=306,
     ),
     Mutation(
         "no-bar-before-undo",
@@ -211,7 +211,7 @@ MUTATIONS = (
         Barrier.seen,
         "elif self.seal in sighting.member.acks:",
         "elif self.seal.key in {seal.key for seal in sighting.member.acks}:",
-        seed=342,
+        seed=1371,
     ),
     Mutation(
         "no-barrier",
@@ -277,7 +277,7 @@ MUTATIONS = (
         telling.tell_all,
         "for segment in segments)",
         "for segment in segments[-1:])",
-        seed=416,
+        seed=550,
     ),
     Mutation(
         "not-in-step",
@@ -285,7 +285,7 @@ MUTATIONS = (
         Round._bring_in_step,
         "await self._steps.bring_in_step(move.key, placement.segments[-1], target, self._left(entry))",
         "pass",
-        seed=57,
+        seed=162,
     ),
     Mutation(
         "not-closed",
