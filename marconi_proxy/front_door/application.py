@@ -447,12 +447,14 @@ class FrontDoor:
             if not client_waits(scope):
                 raise ClientGone
         if refused is not None:
-            # Seen where the catalog was put back to an earlier time than its partitions.
-            LOG.error(
-                "a queue of partition %s is closed to writes of this epoch, but they go there by the catalog. Was that "
-                "restored from a backup? Then: marconi-partition reopen, with the storage of this partition",
-                "?" if placement is None else placement.partition,
-            )
+            if placement is not None:
+                # Seen where the catalog was put back to an earlier time than its partitions. (Without a placement, the
+                # queue was deleted just before it was closed for a switch, and is open again once it is created.)
+                LOG.error(
+                    "a queue of partition %s is closed to writes of this epoch, but they go there by the catalog. Was "
+                    "that restored from a backup? Then: marconi-partition reopen, with the storage of this partition",
+                    placement.partition,
+                )
             raise refused
         raise _too_many()
 

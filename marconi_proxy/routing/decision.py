@@ -100,6 +100,8 @@ class Outcome(Enum):
 
 Decision = Forward | Spread | Outcome
 
+# About what an id or a marker names.
+_BY_TEXT = (Reach.NAMED, Reach.READ, Reach.REMOVE)
 _HELD = frozenset({Reach.LAST, Reach.MIRRORED, Reach.EVERY})
 
 
@@ -126,7 +128,14 @@ def decide(placement: Placement | None, route: Route, target: bytes, *, latest: 
     segments = placement.segments
     # PERF: every call to a queue that was never moved ends here.
     if state is PlacementState.OPEN and len(segments) == 1 and segments[0].n == placement.base:
-        return Outcome.DELETE if effect is Effect.DELETES else Forward(segments[0])
+        if effect is Effect.DELETES:
+            return Outcome.DELETE
+        # A worker whose machine was paused may not know of any move, and has its lease by its own clock.
+        # PERF: so it is asked first whether there may be a tag, which costs little, and most often there is none.
+        may_be_news = route.rule.reach in _BY_TEXT and (b"-" in target or b"%" in target) and not latest
+        if may_be_news and _names_news(placement, route, target):
+            return Outcome.LOOK
+        return Forward(segments[0])
     if effect is Effect.DELETES:
         return Outcome.DELETE
     if state is PlacementState.OPEN:
@@ -191,6 +200,20 @@ def _spread(placement: Placement, route: Route, target: bytes, latest: bool) -> 
     if len(owners) == 1:
         return One(owners[0])
     return Merge(owners, tuple(texts)) if reach is Reach.READ else All(owners)
+
+
+def _names_news(placement: Placement, route: Route, target: bytes) -> bool:
+    """Tell whether what a call names by an id or a marker is from a segment that the placement does not have yet."""
+    reach = route.rule.reach
+    path, query = split(target)
+    texts: list[str | None] = []
+    if reach is Reach.NAMED:
+        texts += parts(path)[5:6]
+    elif reach is Reach.READ or reach is Reach.REMOVE:
+        texts += raw_query.values(query, "ids")
+        if reach is Reach.READ and not texts:
+            texts.append(raw_query.last(query, "marker"))
+    return any(text is not None and is_news(placement, text) for text in texts)
 
 
 def _pops(route: Route, query: str) -> bool:

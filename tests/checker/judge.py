@@ -1,7 +1,7 @@
 """What a queue promises, whether it is moved or not: ``judge(history)``. Pure.
 
-*Delivered* is a message that an answered claim shows to its consumer. What is excused is only what a queue on one
-partition does as well:
+*Delivered* is a message that an answered claim or pop shows to its consumer; a pop has deleted it, too. What is excused
+is only what a queue on one partition does as well:
 
 A deletion or purge of the queue excuses what was posted before it ended from being there and from being seen; for
 subscribers a deletion is also the end of their bookmarks, and a post that was in flight then counts as one without an
@@ -11,20 +11,22 @@ instead, and then not in the queue any more; how dead letters are ordered among 
 worker's lease has ended, a post without an answer that was seen counts from then on as one that was acknowledged.
 
 lost: every acknowledged message is still there at the end, unless a deletion of it was sent and not refused: delivered
-    is not done with, for a claim lapses. One whose outcome is unknown may be delivered or not; one that was refused, or
-    was never posted, is not (*invented*).
+    is not done with, for a claim lapses. As many may be missing as pops without an answer have asked for. One whose
+    outcome is unknown may be delivered or not; one that was refused, or was never posted, is not (*invented*).
 duplicated: a message has one id for ever. It is delivered again only if each claim it was delivered under could have
-    ended before the next one took it: lapsed, counted from when the call was sent, or released. Once its deletion was
-    acknowledged, nobody is shown it who asks later. A deletion of unknown outcome decides nothing: the message may be
-    gone, and may come back when its claim lapses.
+    ended before the next one took it: lapsed, counted from when it was sent, or the last call that renewed it; or
+    released. Once its deletion was acknowledged, nobody is shown it who asks later. A deletion of unknown outcome
+    decides nothing: the message may be gone, and may come back when its claim lapses.
 order: of two acknowledged messages of one producer, the later one is not delivered before the earlier one was (the
     first time). Excused is what an unanswered claim may have held back: one that was sent before the later one was
     delivered, and whose ttl was over when the earlier one was.
 repeated, skipped, disorder: a subscriber sees each acknowledged message once, and what was acknowledged before another
-    post was sent comes before it. Excused from being seen is what somebody had begun to delete before the subscriber
-    was answered the page by which it passed it: one with an acknowledged message that was posted after it was
-    acknowledged, or the last page of all if that is empty and was asked for later. (An earlier empty page moves no
-    bookmark. It may come from a server that has not heard of the queue's newest segment: what it lacks comes later.)
+    post was sent comes before it. Excused from being seen is what somebody had begun to delete, or may have popped
+    without an answer, before the subscriber was answered the page by which it passed it: one with an acknowledged
+    message that was posted after it was acknowledged, or the last page of all if that is empty and was asked for later.
+    (An earlier empty page moves no bookmark. It may come from a server that has not heard of the queue's newest
+    segment: what it lacks comes later.)
+renewal: a claim that lives, and still has a message, can be renewed; one that has ended can not be.
 removed: what was acknowledged before a deletion of the queue was sent is gone once that was acknowledged, and before a
     purge likewise, unless a claim may have held it meanwhile.
 metadata: what is set at the end is what was set last, or by a call without an answer.
@@ -39,7 +41,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from catalog.model import Placement, Segment
-from tests.checker.record import Body, Claim, Deletion, History, Outcome, Page, Post, Removal, Shown
+from tests.checker.record import Body, Claim, Deletion, History, Outcome, Page, Post, Removal, Renewal, Shown
 
 
 class Violation(NamedTuple):
@@ -55,7 +57,7 @@ class Violation(NamedTuple):
 def judge(history: History) -> list[Violation]:
     """Return every broken promise, none if the history can be that of a correct queue."""
     facts = _Facts(history)
-    rules = (_lost, _invented, _duplicated, _order, _removed, _metadata)
+    rules = (_lost, _invented, _duplicated, _order, _removed, _renewals, _metadata)
     found = [violation for rule in rules for violation in rule(facts)]
     for name, pages in facts.pages.items():
         found += _subscriber(facts, name, pages)
@@ -84,6 +86,12 @@ class _Facts:
         self.deletions: dict[Body, list[Deletion]] = defaultdict(list)
         for deletion in history.deletions:
             self.deletions[deletion.body].append(deletion)
+        for n, claim in enumerate(history.claims):
+            if claim.pops:
+                for body, _ in claim.taken:
+                    self.deletions[body].append(Deletion(n, body, claim.sent, claim.answered, claim.outcome))
+        # Of those nobody knows what they have taken.
+        self.pops = [claim for claim in history.claims if claim.pops and claim.outcome is Outcome.UNKNOWN]
         self.pages: dict[str, list[Page]] = defaultdict(list)
         for page in history.pages:
             self.pages[page.subscriber].append(page)
@@ -103,6 +111,10 @@ class _Facts:
                 if post is not None and post.outcome is Outcome.UNKNOWN and not _raced(post, history.removals):
                     self.since[body] = min(when, self.since.get(body, when))
         self._released = {r.claim: r.sent for r in reversed(history.releases) if r.outcome is not Outcome.REFUSED}
+        self._renewals: dict[int, list[Renewal]] = defaultdict(list)
+        for renewal in history.renewals:
+            if renewal.outcome is not Outcome.REFUSED:
+                self._renewals[renewal.claim].append(renewal)
 
     @property
     def acknowledged(self) -> Iterator[Body]:
@@ -125,10 +137,37 @@ class _Facts:
         sent = self.posts[body].sent
         return any(r.outcome is not Outcome.REFUSED and r.sent <= when and sent < r.end for r in self.history.removals)
 
-    def ends(self, number: int) -> float:
-        """The earliest time at which a claim can have ended."""
+    def may_be_popped(self, body: Body, when: float) -> bool:
+        """Tell whether a pop without an answer, sent until then, may have taken a message: nobody who asked later was
+        shown it."""
+        return any(pop.sent <= when for pop in self.pops) and not any(
+            sent > when and any(one.body == body for one in shown) for sent, _, shown in _asked(self.history)
+        )
+
+    def ends(self, number: int, besides: Renewal | None = None) -> float:
+        """The earliest time at which a claim can have ended, as if it was not for one of its renewals. What was popped
+        is never free again."""
         claim = self.history.claims[number]
-        return min(claim.sent + claim.ttl, self._released.get(number, float("inf")))
+        if claim.pops:
+            return float("inf")
+        renewals = [renewal for renewal in self.renewals(number) if renewal is not besides]
+        last: Claim | Renewal = claim
+        for renewal in renewals:
+            if renewal.outcome is Outcome.ACKNOWLEDGED:
+                last = renewal
+        grants = [last, *(renewal for renewal in renewals if renewal.outcome is Outcome.UNKNOWN)]
+        lapses = min(max(last.sent, grant.sent) + grant.ttl for grant in grants)
+        return min(lapses, self._released.get(number, float("inf")))
+
+    def latest_end(self, number: int) -> float:
+        """The latest time at which a claim can have ended by itself. A call without an answer was done by the time when
+        it was given up."""
+        grants: list[Claim | Renewal] = [self.history.claims[number], *self.renewals(number)]
+        return max(grant.answered + grant.ttl for grant in grants)
+
+    def renewals(self, number: int) -> Sequence[Renewal]:
+        """Those of a claim that were not refused."""
+        return self._renewals.get(number, ())
 
     def shown(self) -> Iterator[Shown]:
         for claim in self.history.claims:
@@ -154,12 +193,17 @@ def _raced(post: Post, removals: Sequence[Removal]) -> bool:
 def _lost(facts: _Facts) -> Iterator[Violation]:
     places = [facts] if facts.dead is None else [facts, facts.dead]
     left = {body for place in places for body, _ in place.history.left}
+    gone = []
     for body in facts.acknowledged:
         deletions = [deletion for place in places for deletion in place.deletions.get(body, ())]
         if body not in left and all(d.outcome is Outcome.REFUSED for d in deletions) and not facts.may_be_removed(body):
-            post, times = facts.posts[body], len(facts.deliveries.get(body, ()))
-            when = f"posted from {post.sent:.3f} to {post.answered:.3f}"
-            yield Violation("lost", f"{body}, {when}" + (f", delivered {times} times" if times else ""))
+            gone.append(body)
+    if len(gone) <= sum(pop.pops for place in places for pop in place.pops):
+        return
+    for body in gone:
+        post, times = facts.posts[body], len(facts.deliveries.get(body, ()))
+        when = f"posted from {post.sent:.3f} to {post.answered:.3f}"
+        yield Violation("lost", f"{body}, {when}" + (f", delivered {times} times" if times else ""))
 
 
 def _invented(facts: _Facts) -> Iterator[Violation]:
@@ -241,10 +285,27 @@ def _may_be_held(facts: _Facts, body: Body, removal: Removal) -> bool:
     """Tell whether a claim may have held a message during a purge."""
     return any(
         claim.sent < removal.answered
-        and claim.answered + claim.ttl > removal.sent
+        and not claim.pops
+        and facts.latest_end(n) > removal.sent
         and (claim.outcome is Outcome.UNKNOWN or any(shown.body == body for shown in claim.taken))
-        for claim in facts.history.claims
+        for n, claim in enumerate(facts.history.claims)
     )
+
+
+def _renewals(facts: _Facts) -> Iterator[Violation]:
+    released = {r.claim: r.answered for r in facts.history.releases if r.outcome is Outcome.ACKNOWLEDGED}
+    for renewal in facts.history.renewals:
+        number, claim = renewal.claim, facts.history.claims[renewal.claim]
+        when = f"of {claim.consumer} from {renewal.sent:.3f} to {renewal.answered:.3f}"
+        if renewal.missing and renewal.answered < facts.ends(number, renewal):
+            kept = [body for body, _ in claim.taken if not _may_be_deleted(facts, body, renewal.answered)]
+            if kept:
+                yield Violation("renewal", f"a claim that has {kept[0]} could not be renewed: {when}")
+        elif renewal.outcome is Outcome.ACKNOWLEDGED:
+            before = [claim, *(r for r in facts.renewals(number) if r.sent < renewal.sent)]
+            lapsed = max(grant.answered + grant.ttl for grant in before)
+            if min(lapsed, released.get(number, lapsed)) < renewal.sent:
+                yield Violation("renewal", f"a claim that had ended was renewed: {when}")
 
 
 def _metadata(facts: _Facts) -> Iterator[Violation]:
@@ -345,7 +406,11 @@ def _subscriber(facts: _Facts, name: str, pages: Sequence[Page]) -> Iterator[Vio
     for body in facts.acknowledged:
         if body not in seen and not facts.buried(body):
             passed = _passed(facts, body, pages, to_the_end=over == float("inf"))
-            if passed is not None and not _may_be_deleted(facts, body, passed.answered):
+            if (
+                passed is not None
+                and not _may_be_deleted(facts, body, passed.answered)
+                and not facts.may_be_popped(body, passed.answered)
+            ):
                 yield Violation("skipped", f"{name} passed {body} from {passed.sent:.3f} to {passed.answered:.3f}")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from catalog.model import Placement, PlacementState, Segment
-from tests.checker.record import Body, Claim, Deletion, History, Outcome, Page, Post, Release, Shown
+from tests.checker.record import Body, Claim, Deletion, History, Outcome, Page, Post, Release, Renewal, Shown
 
 _TTL = 40.0
 _DONE, _UNKNOWN, _REFUSED = Outcome.ACKNOWLEDGED, Outcome.UNKNOWN, Outcome.REFUSED
@@ -36,6 +36,8 @@ class _Model:
     numbers: dict[str, int] = field(default_factory=dict)
     bookmarks: dict[str, int] = field(default_factory=dict)
     held: dict[str, list[int]] = field(default_factory=dict)
+    # Whether pops may be done and not answered: then what is lost is excused.
+    unanswered_pops: bool = False
 
     def spell(self, client: str) -> tuple[float, float] | None:
         """When a call that is done now was sent and answered; None while the client still waits for another one."""
@@ -80,6 +82,34 @@ class _Model:
         self.history.claims.append(Claim(consumer, *spell, outcome, _TTL, told))
         if told:
             self.held.setdefault(consumer, []).append(number)
+
+    def pop(self, consumer: str) -> None:
+        spell = self.spell(consumer)
+        if spell is None:
+            return
+        outcome, limit = self.outcome(), self.chance.randint(1, 3)
+        if outcome is _UNKNOWN and not self.unanswered_pops:
+            outcome = _REFUSED
+        taken = []
+        if self.done(outcome):
+            taken = [m for m in self.queue if not m.deleted and m.until <= self.now][:limit]
+        for message in taken:
+            message.deleted = True
+        told = tuple(m.shown for m in taken) if outcome is _DONE else ()
+        self.history.claims.append(Claim(consumer, *spell, outcome, float("inf"), told, pops=limit))
+
+    def renew(self, consumer: str) -> None:
+        held = self.held.get(consumer)
+        spell = self.spell(consumer) if held else None
+        if not held or spell is None:
+            return
+        number, outcome = self.chance.choice(held), self.outcome()
+        under = [m for m in self.queue if m.claim == number and not m.deleted and m.until > self.now]
+        if self.done(outcome) and under:
+            for message in under:
+                message.until = self.now + _TTL
+        missing = not under and outcome is _DONE
+        self.history.renewals.append(Renewal(number, *spell, _REFUSED if missing else outcome, _TTL, missing))
 
     def delete(self, consumer: str) -> None:
         held = self.held.get(consumer)
@@ -148,12 +178,13 @@ def _moved(chance: random.Random) -> list[Placement]:
     return stored
 
 
-def correct(chance: random.Random, calls: int = 60) -> History:
+def correct(chance: random.Random, calls: int = 60, *, unanswered_pops: bool = False) -> History:
     """Return the history of ``calls`` calls of two producers, two consumers and two subscribers."""
-    model = _Model(chance)
+    model = _Model(chance, unanswered_pops=unanswered_pops)
     for _ in range(calls):
         model.now += chance.uniform(0.1, 6.0)
-        what = chance.choices(("post", "claim", "delete", "release", "page"), (5, 4, 6, 1, 4))[0]
+        kinds = {"post": 5, "claim": 4, "delete": 6, "release": 1, "page": 4, "pop": 1, "renew": 2}
+        what = chance.choices(list(kinds), list(kinds.values()))[0]
         who = {"post": "producer", "page": "subscriber"}.get(what, "consumer")
         getattr(model, what)(f"{who}-{chance.randint(1, 2)}")
     model.finish()
@@ -167,6 +198,10 @@ Mutation = Callable[[History, random.Random], History | None]
 
 def _acknowledged(history: History) -> dict[Body, Post]:
     return {body: post for post in history.posts if post.outcome is _DONE for body in post.bodies}
+
+
+def _popped(history: History) -> set[Body]:
+    return {shown.body for claim in history.claims if claim.pops for shown in claim.taken}
 
 
 def _without(shown: tuple[Shown, ...] | list[Shown], body: Body) -> tuple[Shown, ...]:
@@ -189,7 +224,7 @@ def lose(history: History, chance: random.Random) -> History | None:
 def lose_what_was_delivered(history: History, chance: random.Random) -> History | None:
     """An acknowledged message is gone after it was delivered, though nobody tried to delete it, or was refused."""
     delivered = {shown.body for claim in history.claims for shown in claim.taken}
-    deleted = {deletion.body for deletion in history.deletions if deletion.outcome is not _REFUSED}
+    deleted = {deletion.body for deletion in history.deletions if deletion.outcome is not _REFUSED} | _popped(history)
     found = sorted((delivered & _acknowledged(history).keys()) - deleted)
     return replace(history, left=list(_without(history.left, chance.choice(found)))) if found else None
 
@@ -235,6 +270,63 @@ def deliver_under_a_live_claim(history: History, chance: random.Random) -> Histo
         if m == n or shown not in other.taken
     ]
     return _give(history, *chance.choice(found)) if found else None
+
+
+def deliver_under_a_renewed_claim(history: History, chance: random.Random) -> History | None:
+    released = {release.claim for release in history.releases}
+    found = [
+        (n, shown)
+        for renewal in history.renewals
+        if renewal.outcome is _DONE and renewal.claim not in released
+        for n, other in enumerate(history.claims)
+        if other.outcome is _DONE
+        if other.sent > renewal.sent
+        if other.answered < renewal.sent + _TTL
+        for shown in history.claims[renewal.claim].taken
+        if shown not in other.taken
+    ]
+    return _give(history, *chance.choice(found)) if found else None
+
+
+def deliver_what_was_popped(history: History, chance: random.Random) -> History | None:
+    found = [
+        (n, shown)
+        for pop in history.claims
+        if pop.pops
+        for n, claim in enumerate(history.claims)
+        if claim.outcome is _DONE and claim.sent > pop.answered
+        for shown in pop.taken
+    ]
+    return _give(history, *chance.choice(found)) if found else None
+
+
+def leave_what_was_popped(history: History, chance: random.Random) -> History | None:
+    found = [shown for claim in history.claims if claim.pops for shown in claim.taken]
+    return replace(history, left=[*history.left, chance.choice(found)]) if found else None
+
+
+def _with_renewal(history: History, chance: random.Random, found: list[Renewal]) -> History | None:
+    if not found:
+        return None
+    return replace(history, renewals=[*history.renewals, chance.choice(found)])
+
+
+def miss_a_claim_that_lives(history: History, chance: random.Random) -> History | None:
+    ended = {release.claim for release in history.releases}
+    deleted = {deletion.body for deletion in history.deletions}
+    found = [
+        Renewal(n, claim.answered, claim.answered, _REFUSED, _TTL, missing=True)
+        for n, claim in enumerate(history.claims)
+        if n not in ended and claim.answered < claim.sent + _TTL
+        if not claim.pops and any(shown.body not in deleted for shown in claim.taken)
+    ]
+    return _with_renewal(history, chance, found)
+
+
+def renew_a_claim_that_has_ended(history: History, chance: random.Random) -> History | None:
+    late = max(claim.answered for claim in history.claims) + 3 * _TTL if history.claims else 0.0
+    claims = [n for n, claim in enumerate(history.claims) if claim.taken and not claim.pops]
+    return _with_renewal(history, chance, [Renewal(n, late, late + 1.0, _DONE, _TTL) for n in claims])
 
 
 def deliver_after_its_deletion(history: History, chance: random.Random) -> History | None:
@@ -295,7 +387,7 @@ def _after(history: History, one: int, other: int) -> bool:
 
 def skip(history: History, chance: random.Random) -> History | None:
     """A subscriber is not shown a message that nobody ever tried to delete."""
-    tried = {deletion.body for deletion in history.deletions}
+    tried = {deletion.body for deletion in history.deletions} | _popped(history)
     posts = _acknowledged(history)
     found = [
         (n, shown.body)
@@ -402,6 +494,11 @@ MUTATIONS: tuple[tuple[str, Mutation], ...] = (
     ("invented", deliver_what_nobody_posted),
     ("duplicated", copy),
     ("duplicated", deliver_under_a_live_claim),
+    ("duplicated", deliver_under_a_renewed_claim),
+    ("duplicated", deliver_what_was_popped),
+    ("duplicated", leave_what_was_popped),
+    ("renewal", miss_a_claim_that_lives),
+    ("renewal", renew_a_claim_that_has_ended),
     ("duplicated", deliver_after_its_deletion),
     ("duplicated", leave_what_was_deleted),
     ("order", deliver_out_of_order),

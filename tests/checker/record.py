@@ -53,8 +53,10 @@ class Post:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """``taken``: in the order of the answer; nothing if there was nothing to take. ``ttl`` in seconds of the clock.
+    ``pops``: it is no claim but a pop of up to so many, which are deleted as they are taken.
 
-    Of an unknown outcome: nobody was told what was taken, and it comes back when the claim lapses.
+    Of an unknown outcome: nobody was told what was taken, and it comes back when the claim lapses; what was popped so
+    does not.
     """
 
     consumer: str
@@ -63,6 +65,7 @@ class Claim:
     outcome: Outcome
     ttl: float
     taken: tuple[Shown, ...] = ()
+    pops: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,19 @@ class Release:
     sent: float
     answered: float
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Of the claim with this index in ``History.claims``, which ends ``ttl`` seconds later then. ``missing``: it was
+    refused because there is no such claim."""
+
+    claim: int
+    sent: float
+    answered: float
+    outcome: Outcome
+    ttl: float
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +150,7 @@ class History:
     claims: list[Claim] = field(default_factory=list)
     deletions: list[Deletion] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
+    renewals: list[Renewal] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
     left: list[Shown] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)

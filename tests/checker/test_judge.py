@@ -20,6 +20,7 @@ from tests.checker.record import (
     Post,
     Release,
     Removal,
+    Renewal,
     Setting,
     Shown,
 )
@@ -29,9 +30,9 @@ DONE, UNKNOWN, REFUSED = Outcome.ACKNOWLEDGED, Outcome.UNKNOWN, Outcome.REFUSED
 
 
 @settings(max_examples=300)
-@given(SEEDS)
-def test_a_correct_history_is_accepted(seed: int) -> None:
-    assert judge(correct(random.Random(seed))) == []
+@given(SEEDS, st.booleans())
+def test_a_correct_history_is_accepted(seed: int, unanswered_pops: bool) -> None:
+    assert judge(correct(random.Random(seed), unanswered_pops=unanswered_pops)) == []
 
 
 @pytest.mark.parametrize(("rule", "mutation"), MUTATIONS, ids=[mutation.__name__ for _, mutation in MUTATIONS])
@@ -70,6 +71,76 @@ def test_a_claim_that_could_have_lapsed_excuses_a_second_delivery() -> None:
 def test_answers_that_overtake_each_other_are_no_second_delivery() -> None:
     """The first claim lapsed before its answer came: it is that of the second one that came first."""
     assert rules(claims=[claim(80.0, ONE), claim(10.0, ONE, answered=90.0)]) == []
+
+
+def pop(sent: float, *taken: Shown, outcome: Outcome = DONE, limit: int = 1) -> Claim:
+    return Claim("c", sent, sent + 1.0, outcome, float("inf"), taken, pops=limit)
+
+
+def test_what_was_popped_is_consumed() -> None:
+    assert rules(claims=[pop(10.0, ONE)], left=[TWO]) == []
+    assert rules(claims=[pop(10.0, ONE)]) == ["duplicated"]
+    assert rules(claims=[pop(10.0, ONE), claim(500.0, ONE)], left=[TWO]) == ["duplicated", "duplicated"]
+    # Under a claim it may not be popped; once that has lapsed, it may.
+    assert rules(claims=[claim(10.0, ONE), pop(20.0, ONE)], left=[TWO]) == ["duplicated"]
+    assert rules(claims=[claim(10.0, ONE), pop(70.0, ONE)], left=[TWO]) == []
+    assert rules(claims=[pop(10.0, TWO), pop(20.0, ONE)], left=[]) == ["order"]
+
+
+def test_a_pop_without_an_answer_may_have_taken_as_many_as_it_asked_for() -> None:
+    unanswered = pop(10.0, outcome=UNKNOWN)
+    assert rules(claims=[unanswered], left=[TWO]) == []
+    assert rules(claims=[unanswered], left=[]) == ["lost", "lost"]
+    assert rules(claims=[pop(10.0, outcome=UNKNOWN, limit=2)], left=[]) == []
+    assert rules(claims=[pop(10.0, outcome=REFUSED)], left=[TWO]) == ["lost"]
+    assert rules(claims=[pop(10.0)], left=[TWO]) == ["lost"]
+
+
+def test_what_may_have_been_popped_need_not_be_seen_from_then_on() -> None:
+    unanswered = pop(10.0, outcome=UNKNOWN)
+    late = [Page("s", 20.0, 21.0, (TWO,)), Page("s", 30.0, 31.0, ())]
+    assert rules(claims=[unanswered], pages=late, left=[TWO]) == []
+    early = [Page("s", 5.0, 6.0, (TWO,)), Page("s", 30.0, 31.0, ())]
+    assert rules(claims=[unanswered], pages=early, left=[TWO]) == ["skipped"]
+    # What somebody is shown later, was there.
+    assert rules(claims=[unanswered], pages=late) == ["skipped"]
+    assert rules(claims=[unanswered, claim(40.0, ONE)], pages=late, left=[TWO]) == ["skipped"]
+
+
+def test_a_renewed_claim_lasts_as_long_again() -> None:
+    renewed = [Renewal(0, 50.0, 51.0, DONE, 60.0)]
+    assert rules(claims=[claim(10.0, ONE), claim(100.0, ONE)], renewals=renewed) == ["duplicated"]
+    assert rules(claims=[claim(10.0, ONE), claim(110.0, ONE)], renewals=renewed) == []
+    shorter = [Renewal(0, 50.0, 51.0, DONE, 5.0)]
+    assert rules(claims=[claim(10.0, ONE), claim(56.0, ONE)], renewals=shorter) == []
+    for outcome in (UNKNOWN, REFUSED):
+        unsure = [Renewal(0, 50.0, 51.0, outcome, 60.0)]
+        assert rules(claims=[claim(10.0, ONE), claim(75.0, ONE)], renewals=unsure) == []
+        assert rules(claims=[claim(10.0, ONE), claim(60.0, ONE)], renewals=unsure) == ["duplicated"]
+    unsure = [Renewal(0, 20.0, 21.0, UNKNOWN, 5.0), Renewal(0, 50.0, 51.0, DONE, 60.0)]
+    assert rules(claims=[claim(10.0, ONE), claim(52.0, ONE)], renewals=unsure) == ["duplicated"]
+    assert rules(claims=[claim(10.0, ONE), claim(54.0, ONE)], renewals=unsure) == []
+
+
+def test_which_claims_can_be_renewed() -> None:
+    def after(sent: float, *, missing: bool, **changes: object) -> list[str]:
+        renewal = Renewal(0, sent, sent + 1.0, REFUSED if missing else DONE, 60.0, missing)
+        return rules(**{"claims": [claim(10.0, ONE)], "renewals": [renewal], **changes})
+
+    assert after(20.0, missing=False) == []
+    assert after(20.0, missing=True) == ["renewal"]
+    assert after(69.5, missing=True) == []
+    assert after(70.5, missing=False) == []
+    assert after(72.0, missing=False) == ["renewal"]
+    gone = [Deletion(0, ONE.body, 15.0, 16.0, DONE)]
+    assert after(20.0, missing=True, deletions=gone, left=[TWO]) == []
+    released = [Release(0, 15.0, 16.0, DONE)]
+    assert after(20.0, missing=True, releases=released) == []
+    assert after(20.0, missing=False, releases=released) == ["renewal"]
+    assert after(20.0, missing=False, releases=[Release(0, 15.0, 16.0, UNKNOWN)]) == []
+    earlier = Renewal(0, 60.0, 61.0, DONE, 60.0)
+    assert after(0.0, missing=True, renewals=[earlier, Renewal(0, 90.0, 91.0, REFUSED, 60.0, True)]) == ["renewal"]
+    assert after(0.0, missing=True, renewals=[earlier, Renewal(0, 90.0, 91.0, DONE, 60.0)]) == []
 
 
 def test_a_release_excuses_a_second_delivery() -> None:

@@ -15,7 +15,7 @@ from catalog.model import QueueKey
 from marconi_proxy.moving.protocol.machine import Event
 from tests.simulation import world
 from tests.simulation.virtual_loop import Actor
-from tests.simulation.world import DEADLINE, LEASE, PACE, SETTINGS, Ambush, World, WorldLine
+from tests.simulation.world import DEADLINE, LEASE, PACE, SETTINGS, Ambush, Stall, World, WorldLine
 
 if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
@@ -43,7 +43,7 @@ class Ambushes:
         """Lay some, until a time of the loop."""
         names = self.fit(self._names)[: self.chance.choice((2, 3, 4))]
         self.world.note(f"ambushes: {', '.join(names)}")
-        while self.world.loop.time() < until:
+        while self.world.loop.now < until:
             for trap in (trap for name in names for trap in TRAPS[name]):
                 if trap.moment not in {ambush.moment for ambush in self.world.ambushes}:
                     self._lay(trap)
@@ -54,6 +54,8 @@ class Ambushes:
         unfit = set() if self._unheard else UNHEARD
         if not world.PRIMARIES_STALE:
             unfit = unfit | {Ambushes.depose}
+        if not self.world.machines_pause:
+            unfit = unfit | {Ambushes.pause}
         return [name for name in names if unfit.isdisjoint(trap.what for trap in TRAPS[name])]
 
     def _lay(self, trap: Trap) -> None:
@@ -77,7 +79,7 @@ class Ambushes:
 
     def hold(self, actor: Actor, key: QueueKey) -> float:
         """The call takes so long to come to the catalog that others have just ended the seal."""
-        now = self.world.loop.time()
+        now = self.world.loop.now
         if now < self._held + 2 * SETTINGS.seal_overdue:
             # It may be the same call once more.
             return 0.0
@@ -85,20 +87,21 @@ class Ambushes:
         return self.chance.uniform(0.95, 1.3) * SETTINGS.seal_overdue
 
     def freeze(self, actor: Actor, key: QueueKey) -> float:
-        """The process is frozen, until others may have taken over or not."""
+        """The process is frozen, or its machine paused, until others may have taken over or not."""
         self.world.counts["movers frozen"] += 1
-        self.world.freeze(actor, self.chance.choice((0.4, 1.0, 3.0)) * self.chance.random() * PACE.hold)
+        seconds = self.chance.choice((0.4, 1.0, 3.0)) * self.chance.random() * PACE.hold
+        self.world.freeze(actor, seconds, paused=self.world.machines_pause and self.chance.random() < 0.5)
         return 0.0
 
     def crawl(self, actor: Actor, key: QueueKey) -> float:
         """Posts that are sent now are done late."""
-        posts = self.world.loop.time() + self.chance.uniform(0.05, 0.5)
+        posts = self.world.loop.now + self.chance.uniform(0.05, 0.5)
         self.world.slow_posts = (posts, 0.1, self.chance.choice((0.3, 0.8, DEADLINE * 0.95)))
         return self.chance.uniform(0.0, 0.3)
 
     def time_out(self, actor: Actor, key: QueueKey) -> float:
         """Posts that are sent now are given up, and may be done after that."""
-        now = self.world.loop.time()
+        now = self.world.loop.now
         if now < self._given_up + DEADLINE + SETTINGS.ambiguity:
             return 0.0
         self._given_up = now
@@ -126,9 +129,16 @@ class Ambushes:
         """A worker is frozen before its next write, until its lease is over."""
         worker = self.chance.choice(self.world.workers)
         leases = self.chance.choice((1.0, 2.7, 2.7)) * self.chance.uniform(0.6, 1.0)
-        self.world.stall[worker.actor.name] = leases * LEASE
+        self.world.stall[worker.actor.name] = Stall(leases * LEASE)
         # So that it has begun that write before the seal.
         return self.chance.uniform(0.1, 0.6)
+
+    def pause(self, actor: Actor, key: QueueKey) -> float:
+        """The machine of a worker is paused before its next write, until others have watched its lease end and the
+        queue is switched."""
+        worker = self.chance.choice(self.world.workers)
+        self.world.stall[worker.actor.name] = Stall(self.chance.uniform(0.8, 3.0) * LEASE, paused=True)
+        return self.chance.uniform(0.05, 0.4)
 
     def restart(self, actor: Actor, key: QueueKey) -> float:
         """A worker dies, and the next one begins before the call is done."""
@@ -137,11 +147,11 @@ class Ambushes:
 
     def drizzle(self) -> None:
         """Posts that are sent now take a while, and less than a seal."""
-        self.world.slow_posts = (self.world.loop.time() + 0.6, 0.02, 0.25)
+        self.world.slow_posts = (self.world.loop.now + 0.6, 0.02, 0.25)
 
     def miss(self, actor: Actor, key: QueueKey) -> float:
         """A seal comes so late that it is aborted at once; what is read then takes until after the next one."""
-        now = self.world.loop.time()
+        now = self.world.loop.now
         if now < self._missed + 2 * PACE.seal_timeout:
             return 0.0
         self._missed = now
@@ -160,10 +170,10 @@ class Ambushes:
         """A worker's feed is cut, and begins anew while the seal is on its way; then what it reads takes longer than
         its question which queues are sealed, which comes after the seal, and what the feed shows takes even longer."""
         line, held = self._line(), 0.55 * PACE.seal_timeout
-        sealed = self.world.loop.time() + held
+        sealed = self.world.loop.now + held
 
         def stay(actor: Actor, key: QueueKey) -> float:
-            stays = sealed + 0.01 - self.world.loop.time()
+            stays = sealed + 0.01 - self.world.loop.now
             if actor is not line._actor or stays <= 0.0:
                 return 0.0
             self._set(line, "dim", stays + 0.05, stays, stays + 0.05)
@@ -200,6 +210,7 @@ class Ambushes:
 
 GIVEN_UP = "posts are given up at a seal"
 FROZEN = "a worker is frozen before it writes"
+PAUSED = "a machine is paused before its worker writes"
 TRAPS: dict[str, tuple[Trap, ...]] = {
     "a switch comes when its seal is over": (Trap("switch", Ambushes.hold), Trap("abort done", Ambushes.crawl)),
     "a mover is frozen before its switch": (Trap("switch", Ambushes.freeze), Trap("abort done", Ambushes.crawl)),
@@ -209,6 +220,7 @@ TRAPS: dict[str, tuple[Trap, ...]] = {
     "a feed is late with a switch": (Trap("switch done", Ambushes.belate), Trap("arming", Ambushes.crawl)),
     "a worker loses the catalog at a seal": (Trap("seal done", Ambushes.cut),),
     FROZEN: (Trap("arming", Ambushes.stall),),
+    PAUSED: (Trap("arming", Ambushes.pause),),
     "a worker joins at a seal": (Trap("seal", Ambushes.restart),),
     "a worker joins while members are counted": (Trap("counting", Ambushes.restart),),
     "a feed begins anew while a seal is stored": (Trap("seal", Ambushes.resume),),
@@ -225,5 +237,5 @@ TRAPS: dict[str, tuple[Trap, ...]] = {
 # After which a worker may go on for long without having heard of changes.
 UNHEARD = {
     *(Ambushes.blind, Ambushes.belate, Ambushes.cut, Ambushes.depose, Ambushes.miss, Ambushes.resume),
-    Ambushes.stall,
+    *(Ambushes.stall, Ambushes.pause),
 }

@@ -19,6 +19,7 @@ from tests.checker.record import (
     Post,
     Release,
     Removal,
+    Renewal,
     Setting,
     Shown,
 )
@@ -30,6 +31,8 @@ MESSAGE_TTL = 86400
 CLAIM_TTL = 60
 # The longest delay of a message, by the same clock.
 DELAY = 40
+# Of how many calls of a consumer are pops.
+_POPS = (0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.5, 1.0)
 _JSON_PATCH = b"application/openstack-messaging-v2.0-json-patch"
 
 DONE, REFUSED, UNKNOWN = Outcome.ACKNOWLEDGED, Outcome.REFUSED, Outcome.UNKNOWN
@@ -171,11 +174,16 @@ class Producer(Client):
 
 
 class Consumer(Client):
-    """Claims, works, and deletes; now and then it releases a claim, or lets it lapse."""
+    """Claims, works, and deletes; now and then it renews a claim, releases it, or lets it lapse. One in some pops, too,
+    if its version can."""
 
     async def run(self, rest: float, begin: float) -> None:
+        pops = 0.0 if self.version == "v1" else self.chance.choice(_POPS)
         await asyncio.sleep(begin)
         while not self.stopped:
+            if pops and self.chance.random() < pops:
+                await self.pause(0.02 if await self._pop() and self.calm else rest)
+                continue
             number, taken = await self._claim()
             if number is not None and self.chance.random() >= self.scene.careless:
                 await self._work(number, taken)
@@ -200,8 +208,30 @@ class Consumer(Client):
         self._claimed = answer.headers[b"location"].decode()
         return number, [(_body(message["body"]), message["href"]) for message in messages]
 
+    async def _pop(self) -> bool:
+        """Return whether there was something."""
+        limit = self.chance.choice((1, 1, 2))
+        number = len(self.history.claims)
+        now = asyncio.get_running_loop().time()
+        self.history.claims.append(Claim(self.name, now, float("inf"), UNKNOWN, float("inf"), pops=limit))
+        sent, answered, outcome, answer = await self.ask("DELETE", f"{self.path}/messages?pop={limit}")
+        messages = answer.json()["messages"] if answer is not None and answer.status == 200 else []
+        taken = tuple(Shown(_body(message["body"]), message["id"]) for message in messages)
+        self.history.claims[number] = Claim(self.name, sent, answered, outcome, float("inf"), taken, pops=limit)
+        return bool(taken)
+
+    async def _renew(self, number: int) -> None:
+        ttl = self.chance.choice((CLAIM_TTL, CLAIM_TTL * 3 // 2))
+        sent, answered, outcome, answer = await self.ask("PATCH", self._claimed, {"ttl": ttl, "grace": 60})
+        missing = answer is not None and answer.status == 404
+        lasts = self.ttl * ttl / CLAIM_TTL
+        self.history.renewals.append(Renewal(number, sent, answered, outcome, lasts, missing))
+
     async def _work(self, number: int, taken: list[tuple[Body, str]]) -> None:
         await self.pause(0.2)
+        if self.chance.random() < 0.15:
+            await self._renew(number)
+            await self.pause(0.2)
         if self.chance.random() < 0.06:
             sent, answered, outcome, _ = await self.ask("DELETE", self._claimed)
             self.history.releases.append(Release(number, sent, answered, outcome))

@@ -33,10 +33,10 @@ class WorldClock:
         self._paused_at: float | None = None
 
     def now(self) -> float:
-        return self._epoch + self._loop.time() * (1.0 + self._drift)
+        return self._epoch + self._loop.now * (1.0 + self._drift)
 
     def monotonic(self) -> float:
-        now = self._loop.time() if self._paused_at is None else self._paused_at
+        now = self._loop.now if self._paused_at is None else self._paused_at
         return (now - self._stood) * self.rate
 
     async def sleep(self, seconds: float) -> None:
@@ -48,12 +48,12 @@ class WorldClock:
 
     def pause(self) -> None:
         """Stop the machine: its clocks stand still."""
-        self._paused_at = self._loop.time()
+        self._paused_at = self._loop.now
 
     def resume(self) -> None:
         """Let it go on where it was."""
         assert self._paused_at is not None
-        stood = self._loop.time() - self._paused_at
+        stood = self._loop.now - self._paused_at
         self._paused_at = None
         self._stood += stood
         self._epoch -= stood

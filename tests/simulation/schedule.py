@@ -16,7 +16,7 @@ from marconi_proxy.moving.protocol.machine import Event
 from tests.checker.judge import Violation, judge
 from tests.checker.record import History
 from tests.simulation import world as worlds_
-from tests.simulation.ambushes import FROZEN, GIVEN_UP, Ambushes
+from tests.simulation.ambushes import FROZEN, GIVEN_UP, PAUSED, Ambushes
 from tests.simulation.clients import (
     CLAIM_TTL,
     DELAY,
@@ -43,6 +43,7 @@ from tests.simulation.world import (
     PARTITIONS,
     PROJECT,
     Ambush,
+    Stall,
     Weather,
     World,
     WorldLine,
@@ -148,9 +149,9 @@ class Schedule:
             troubles.append(self._depose_primary)
         if worlds_.CLOCKS_DIFFER:
             troubles.append(self._step_clock)
-        if worlds_.MACHINES_PAUSE:
-            troubles.append(self._pause_machine)
         favourites = chance.sample(troubles, chance.choice((1, 2, 3)))
+        if self.world.machines_pause and chance.random() < 0.5:
+            favourites.append(self._pause_machine)
         while loop.time() < until:
             await asyncio.sleep(chance.uniform(0.1, 2.0))
             self.world.begin(chance.choice(favourites)())
@@ -203,7 +204,9 @@ class Schedule:
         self.world.freeze(actor, self.chance.choice((0.3, 1.5, longest)) * self.chance.random())
 
     async def _stall_write(self) -> None:
-        self.world.stall[self._pick().actor.name] = self.chance.choice((0.5, 3.0, LEASE * 1.2)) * self.chance.random()
+        seconds = self.chance.choice((0.5, 3.0, LEASE * 1.2)) * self.chance.random()
+        paused = self.world.machines_pause and self.chance.random() < 0.5
+        self.world.stall[self._pick().actor.name] = Stall(seconds, paused)
 
     async def _kill_worker(self) -> None:
         self.world.kill_worker(self.chance.randrange(len(self.world.workers)))
@@ -247,8 +250,11 @@ class Schedule:
         self.world.clocks[name].step(seconds)
 
     async def _pause_machine(self) -> None:
-        actor = self._pick().actor
-        if not actor.frozen:
+        actors = [*self.world.movers]
+        if self.unheard:
+            actors += [worker.actor for worker in self.world.workers]
+        actor = self.chance.choice(actors)
+        if not actor.frozen and self.world.is_alive(actor):
             self.world.counts["machines paused"] += 1
             self.world.freeze(actor, self.chance.uniform(0.1, 2.0) * LEASE, paused=True)
 
@@ -381,7 +387,7 @@ class Schedule:
         # At another worker they would be held by the seal, and write nothing when it ends.
         self.favourite = worker
         sealed = world.loop.time() + LEASE - PACE.seal_timeout + self.chance.uniform(0.0, 0.1)
-        world.ambushes.append(Ambush("arming", lambda actor, key: max(0.0, sealed - world.loop.time())))
+        world.ambushes.append(Ambush("arming", lambda actor, key: max(0.0, sealed - world.loop.now)))
         await self._move_once(max(until, world.loop.time() + LEASE * 1.5))
         line.last, line.cut, self.favourite = None, False, None
 
@@ -432,13 +438,13 @@ class Schedule:
         world.note(f"{world.climate}")
         longest = {"behind": 1.5, "lapse": 1.2, "comeback": 1.2, "lazy": 3.0, "homecoming": 4.0}.get(story)
         if story == "trap":
-            # Of these two, for as long as may still be done what is under way, or comes late.
-            longest = 2.8 if self.plot.trap in (FROZEN, GIVEN_UP) else 1.1
+            # Of these, for as long as may still be done what is under way, or comes late.
+            longest = {FROZEN: 2.8, GIVEN_UP: 2.8, PAUSED: 2.0}.get(self.plot.trap or "", 1.1)
             world.climate = world.weather = FAIR
         until = loop.time() + (chance.uniform(1.5, 4.5) if longest is None else PACE.linger * longest)
         rests = {"crawl": 0.15, "lapse": 0.05, "comeback": 0.15, "lazy": 0.6, "homecoming": 0.6}
         # What is given up and comes late is to be taken while others still post; of a worker that was frozen it is not.
-        rests["trap"] = {GIVEN_UP: 0.3, FROZEN: 0.12}.get(self.plot.trap or "", 0.06)
+        rests["trap"] = {GIVEN_UP: 0.3, FROZEN: 0.12, PAUSED: 0.12}.get(self.plot.trap or "", 0.06)
         rest = rests.get(story) or chance.choice((0.1, 0.3, 0.6))
         working = self._begin(until, rest)
         moving: dict[str, Callable[[float], Any]] = {
@@ -450,8 +456,8 @@ class Schedule:
         }
         hurried = partial(self._move, hurry=0.5) if story == "ambush" else self._move
         if story == "trap":
-            # What these two wait for is spoilt by another seal.
-            hurried = self._move_again if self.plot.trap in (FROZEN, GIVEN_UP) else self._move_on
+            # What these wait for is spoilt by another seal.
+            hurried = self._move_again if self.plot.trap in (FROZEN, GIVEN_UP, PAUSED) else self._move_on
         move = asyncio.ensure_future(moving.get(story, hurried)(until))
         trouble = story == "free" and chance.random() < 0.8
         if trouble:
@@ -552,11 +558,12 @@ def play(seed: int, *, trace: bool = False) -> Outcome:
 
 
 async def _play(seed: int, loop: VirtualLoop, worlds: list[World], trace: bool) -> Outcome:
-    world = World(seed, loop, trace=trace)
+    about = plot(seed)
+    world = World(seed, loop, fencing=about.fencing, trace=trace)
     worlds.append(world)
     try:
         async with asyncio.timeout(_TOO_LONG):
-            stuck = await Schedule(world, random.Random(f"schedule {seed}"), plot(seed)).run()
+            stuck = await Schedule(world, random.Random(f"schedule {seed}"), about).run()
     except TimeoutError:
         stuck = [f"stuck: not over after {_TOO_LONG:g} s"]
     finally:
@@ -582,7 +589,9 @@ async def _play(seed: int, loop: VirtualLoop, worlds: list[World], trace: bool) 
         **world.counts,
         "queues": len(histories),
         "posts": len(posts),
-        "claims": sum(len(history.claims) for history in histories),
+        "claims": sum(not claim.pops for history in histories for claim in history.claims),
+        "pops": sum(bool(claim.pops) for history in histories for claim in history.claims),
+        "renewals": sum(len(history.renewals) for history in histories),
         "pages": sum(len(history.pages) for history in histories),
         "deletions of queues": sum(not r.purge for history in histories for r in history.removals),
         "purges": sum(r.purge for history in histories for r in history.removals),

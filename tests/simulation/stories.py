@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from tests.simulation.ambushes import TRAPS
+from tests.simulation.ambushes import PAUSED, TRAPS
+from tests.simulation.world import PARTITIONS
 
 
 class Story(NamedTuple):
@@ -32,12 +33,21 @@ STORIES = (
     Story("homecoming", 3),
 )
 
+# How often a worker that is paused before it writes is the first trap, where all partitions fence.
+_PAUSES = 0.3
+
 
 class Plot(NamedTuple):
-    """The name of a story, and of traps: those of an ambush or, first of all, the one of a trap."""
+    """The name of a story, and of traps: those of an ambush or, first of all, the one of a trap. ``fencing``: the
+    partitions that fence by themselves."""
 
     story: str
     traps: tuple[str, ...]
+    fencing: tuple[str, ...]
+
+    @property
+    def all_fence(self) -> bool:
+        return self.fencing == PARTITIONS
 
     @property
     def trap(self) -> str | None:
@@ -51,4 +61,9 @@ def plot(seed: int) -> Plot:
     """Return what the schedule of a seed is about."""
     chance = random.Random(f"plot {seed}")
     story = chance.choices([story.name for story in STORIES], [story.shares for story in STORIES])[0]
-    return Plot(story, tuple(chance.sample(sorted(TRAPS), 4)))
+    share = chance.choice((0.0, 0.0, 0.5, 0.5, 1.0))
+    fencing = tuple(name for name in PARTITIONS if chance.random() < share)
+    traps = chance.sample(sorted(TRAPS.keys() - {PAUSED}), 4)
+    if fencing == PARTITIONS and chance.random() < _PAUSES:
+        traps = [PAUSED, *traps[1:]]
+    return Plot(story, tuple(traps), fencing)

@@ -33,6 +33,7 @@ HAPPENING = {
     *("movers killed", "movers frozen", "movers died before a call", "movers died after a call", "takeovers"),
     *("aborts", "retires", "operators: reverse", "operators: cancel", "operators: pause", "operators: resume"),
     *("shy claims", "slow posts", "feeds lost", "deletions of queues", "purges", "settings", "dead letters"),
+    *("pops", "renewals", "machines paused", "writes of paused machines"),
     *("ambushes: seal", "ambushes: seal done", "ambushes: switch", "ambushes: arming", "ambushes: abort done"),
     *("unknown", "refused"),
 }

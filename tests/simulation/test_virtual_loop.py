@@ -58,6 +58,47 @@ def test_a_frozen_actor_does_nothing_and_misses_nothing() -> None:
     assert seen == [("slept", 1010.0), ("rung", 1010.0)]
 
 
+def test_the_time_of_an_actor_that_is_paused_stands_still() -> None:
+    loop = VirtualLoop()
+    actor = Actor("worker-1")
+    seen: list[tuple[str, float, float]] = []
+    bell = asyncio.Event()
+
+    def note(what: str) -> None:
+        seen.append((what, loop.now, round(loop.time(), 6)))
+
+    async def work() -> None:
+        loop.call_later(1.0, note, "soon")
+        loop.call_at(1030.0, note, "at")
+        await bell.wait()
+        note("rung")
+        async with asyncio.timeout_at(1002.0):
+            await asyncio.sleep(1.0)
+        note("slept")
+
+    async def main() -> None:
+        task = loop.spawn(actor, work())
+        await asyncio.sleep(0.5)
+        loop.pause(actor)
+        bell.set()
+        await asyncio.sleep(9.5)
+        # It may have been frozen besides.
+        loop.thaw(actor)
+        await asyncio.sleep(0.0)
+        assert seen == []
+        loop.resume(actor)
+        await task
+        await asyncio.sleep(50.0)
+
+    loop.run(main())
+    assert seen == [
+        ("rung", 1010.0, 1000.5),
+        ("soon", 1010.5, 1001.0),
+        ("slept", 1011.0, 1001.5),
+        ("at", 1039.5, 1030.0),
+    ]
+
+
 def test_what_an_actor_begins_is_its_own() -> None:
     loop = VirtualLoop()
     actor = Actor("mover")

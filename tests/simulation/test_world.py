@@ -10,9 +10,12 @@ import pytest
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import Change, Partition, Placement, PlacementState, QueueKey, Segment
+from tests.simulation.ambushes import PAUSED
 from tests.simulation.memory_catalog import Line, MemoryCatalog, Store
 from tests.simulation.mover_process import WorldClock
+from tests.simulation.stories import plot
 from tests.simulation.virtual_loop import VirtualLoop
+from tests.simulation.world import PARTITIONS, World, substituted
 
 
 def stocked(shards: int, *queues: str) -> Store:
@@ -65,6 +68,19 @@ def test_the_clocks_of_a_machine_that_is_paused_stand_still() -> None:
     assert (clock.now(), clock.monotonic()) == (101.0, 1.0)
     loop.run(asyncio.sleep(2.0))
     assert (clock.now(), clock.monotonic()) == (103.0, 3.0)
+
+
+def test_machines_pause_only_where_every_partition_fences() -> None:
+    def pause(*fencing: str) -> bool:
+        loop = VirtualLoop()
+        with substituted(loop, 0):
+            return World(0, loop, 0, fencing=fencing).machines_pause
+
+    assert (pause(*PARTITIONS), pause(*PARTITIONS[1:]), pause()) == (True, False, False)
+    plots = [plot(seed) for seed in range(1000)]
+    assert 200 < sum(about.all_fence for about in plots) < 300
+    assert {about.all_fence for about in plots if PAUSED in about.traps} == {True}
+    assert sum(about.trap == PAUSED for about in plots) > 10
 
 
 def test_shards_lag_and_keep_the_order_of_each_queue() -> None:

@@ -1,8 +1,9 @@
 """An event loop whose time passes only when nobody can do anything, and which has no chance in it.
 
 What runs belongs to an ``Actor``, a process of the simulated world: that of the context it was scheduled in. An actor
-can be frozen: nothing of it runs, and what becomes due is held back until it is thawed. So one loop stands for any
-number of processes, and the same calls in the same order give the same run.
+can be frozen: nothing of it runs, and what becomes due is held back until it is thawed. It can be paused, with the
+machine that it runs on: then its time stands still, too. So one loop stands for any number of processes, and the same
+calls in the same order give the same run.
 """
 
 from __future__ import annotations
@@ -19,14 +20,25 @@ T = TypeVar("T")
 # Steps after which a run is taken for one that never ends.
 _ENDLESS = 1_000_000
 
+# Seconds: what is due at a time of an actor's is due when that time has come, whatever was rounded on the way to it.
+_RESOLUTION = 1e-9
+
+# When it is due, the how manieth it is, and what is due.
+_Timer = tuple[float, int, asyncio.Handle]
+
 
 class Actor:
-    """One process. ``context`` is what its work is scheduled in."""
+    """One process. ``context`` is what its work is scheduled in. ``stood``: for how many seconds its time has stood
+    still in all; ``paused_at``: since when it does, None if it does not."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.frozen = False
+        self.stood = 0.0
+        self.paused_at: float | None = None
         self.held: deque[asyncio.Handle] = deque()
+        # What would have been due while it was paused.
+        self.timers: list[_Timer] = []
         self.tasks: list[asyncio.Task[Any]] = []
         self.context = copy_context()
         self.context.run(_acting.set, self)
@@ -55,12 +67,14 @@ async def _no_network(make: Callable[[], asyncio.Protocol], host: str, port: int
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
-    """``connect`` is what ``create_connection`` does. ``failures``: what nobody has caught."""
+    """``connect`` is what ``create_connection`` does. ``failures``: what nobody has caught. ``now``: the world's time;
+    ``time`` is that of whose work is being done."""
 
     def __init__(self, start: float = 1000.0) -> None:
-        self._now = start
+        self.now = start
         self._ready: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.Handle]] = []
+        self._timers: list[_Timer] = []
+        self._paused = 0
         self._count = 0
         self._running = False
         self.steps = 0
@@ -77,15 +91,38 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         actor.frozen = True
 
     def thaw(self, actor: Actor) -> None:
-        """Let it go on, with what has become due meanwhile in the order in which it did."""
+        """Let it go on, with what has become due meanwhile in the order in which it did; not while it is paused."""
+        if actor.paused_at is not None:
+            return
         actor.frozen = False
         self._ready.extend(actor.held)
         actor.held.clear()
 
+    def pause(self, actor: Actor) -> None:
+        """Freeze it, and have its time stand still."""
+        actor.frozen = True
+        actor.paused_at = self.now
+        self._paused += 1
+
+    def resume(self, actor: Actor) -> None:
+        """Let it go on where it was: what it waits for by its own time becomes due so much later."""
+        assert actor.paused_at is not None
+        stood = self.now - actor.paused_at
+        actor.paused_at = None
+        actor.stood += stood
+        self._paused -= 1
+        timers, actor.timers = actor.timers, []
+        timers += [timer for timer in self._timers if timer[2]._context.get(_acting) is actor]
+        self._timers = [timer for timer in self._timers if timer[2]._context.get(_acting) is not actor]
+        self._timers += [(when + stood, count, handle) for when, count, handle in timers]
+        heapq.heapify(self._timers)
+        self.thaw(actor)
+
     # -- what asyncio asks of a loop ---------------------------------------------------------------------------------
 
     def time(self) -> float:
-        return self._now
+        actor = _acting.get()
+        return self.now if actor is None or not actor.stood else self.now - actor.stood + _RESOLUTION
 
     def get_debug(self) -> bool:
         return False
@@ -106,10 +143,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_later(
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        return self._call_at(self.now + delay, callback, args, context)
 
     def call_at(
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        actor = _acting.get()
+        return self._call_at(when if actor is None else when + actor.stood, callback, args, context)
+
+    def _call_at(
+        self, when: float, callback: Callable[..., Any], args: tuple[Any, ...], context: Context | None
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         self._count += 1
@@ -166,12 +209,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _next_timer(self) -> None:
         timers = self._timers
         while timers:
-            when, _, handle = heapq.heappop(timers)
+            when, count, handle = heapq.heappop(timers)
+            if self._paused and not handle._cancelled:
+                actor: Actor | None = handle._context.get(_acting)
+                if actor is not None and actor.paused_at is not None:
+                    actor.timers.append((when, count, handle))
+                    continue
             if not handle._cancelled:
-                self._now = max(self._now, when)
+                self.now = max(self.now, when)
                 self._ready.append(handle)
                 break
         else:
-            raise Stuck(f"nothing can happen any more at {self._now:.3f}")
+            raise Stuck(f"nothing can happen any more at {self.now:.3f}")
         if self.steps > _ENDLESS:
-            raise Stuck(f"this never ends: {self.steps} steps until {self._now:.3f}")
+            raise Stuck(f"this never ends: {self.steps} steps until {self.now:.3f}")

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -45,8 +45,6 @@ from tests.simulation.virtual_loop import Actor, VirtualLoop, acting
 # follow each other: wall clocks that differ, drift and are set; a feed of several shards, each with its own delay.
 CLOCKS_DIFFER = True
 SHARDS = 3
-# What only partitions with a fence of their own can stand: a machine that is paused and sends on what it was about to.
-MACHINES_PAUSE = False
 # What only names can stand that are never used again: readers cut off while a queue goes away and comes back.
 READERS_STAY_BEHIND = True
 # What only a catalog can stand that reads the latest when an id is news: a primary that was deposed and answers.
@@ -133,6 +131,13 @@ class Weather:
 
 
 FAIR = Weather()
+
+
+class Stall(NamedTuple):
+    """A worker does nothing for so many ``seconds``; ``paused``: its whole machine stands still, clocks included."""
+
+    seconds: float
+    paused: bool = False
 
 
 class Ambush(NamedTuple):
@@ -225,9 +230,18 @@ class WorldLine(Line):
 
 
 class World:
-    """Made inside ``substituted``. ``note`` keeps a line of the trace, if that is wanted."""
+    """Made inside ``substituted``. ``note`` keeps a line of the trace, if that is wanted. ``fencing``: the partitions
+    that fence by themselves, as ours do; the others go by leases alone, as Zaqar's."""
 
-    def __init__(self, seed: int, loop: VirtualLoop, workers: int = 2, *, trace: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        loop: VirtualLoop,
+        workers: int = 2,
+        *,
+        fencing: Collection[str] = (),
+        trace: bool = False,
+    ) -> None:
         self.chance = random.Random(seed)
         self.loop = loop
         # How things are when nothing special happens, and how they are now.
@@ -253,15 +267,14 @@ class World:
         loop.connect = self.network.connect
         self.hosts = {name: self._host(name) for name in PARTITIONS}
         self.network.hosts = self.hosts
-        # As Zaqar's, which go by leases alone, or as ours.
-        fencing = self.chance.choice((0.0, 0.0, 0.5, 0.5, 1.0))
         # Whether workers' clocks go as slowly, and movers' as fast, as they may.
         self.apart = self.chance.random() < 0.25
         for name in PARTITIONS:
             versions = ("v1", "v1.1", "v2")
-            fences = self.chance.random() < fencing
             host = f"http://{name}:8888"
-            self.store.insert_partition(Partition(name, (host,), 100, api_versions=versions, fences=fences))
+            self.store.insert_partition(Partition(name, (host,), 100, api_versions=versions, fences=name in fencing))
+        # What only a fence in the store can stand: a machine that is paused, and sends on what it was about to.
+        self.machines_pause = set(PARTITIONS) <= set(fencing)
         self.workers: list[Worker] = []
         self.movers: list[Actor] = []
         self._buried: list[Actor] = []
@@ -271,13 +284,13 @@ class World:
         self._names = 0
         self._moves = count(1)
         # One worker's next write to a partition is held back for so long, and the worker with it.
-        self.stall: dict[str, float] = {}
+        self.stall: dict[str, Stall] = {}
         for _ in range(workers):
             self.workers.append(self._worker())
 
     def note(self, line: str) -> None:
         if self.trace is not None:
-            self.trace.append(f"{self.loop.time() - 1000.0:8.3f} {line}")
+            self.trace.append(f"{self.loop.now - 1000.0:8.3f} {line}")
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Have something happen besides."""
@@ -290,7 +303,7 @@ class World:
             name,
             self.loop,
             Shelf(random.Random(f"{name} {self.chance.random()}")),
-            lambda: int((EPOCH + self.loop.time()) * 1000 * HASTE),
+            lambda: int((EPOCH + self.loop.now) * 1000 * HASTE),
             partial(self._fate, name),
             lambda: self.chance.uniform(0.0002, 0.002),
             self._stall,
@@ -309,7 +322,7 @@ class World:
         fate = Fate(chance.uniform(0.0005, weather.slow), chance.uniform(0.0005, weather.slow))
         drawn = chance.random()
         slow_until, shortest, longest = self.slow_posts
-        if slow_until > self.loop.time() and request.method == "POST" and request.target.endswith("/messages"):
+        if slow_until > self.loop.now and request.method == "POST" and request.target.endswith("/messages"):
             fate = replace(fate, before=chance.uniform(shortest, longest))
             self.counts["slow posts"] += 1
         elif weather.sluggish and request.method == "POST" and chance.random() < weather.sluggish:
@@ -339,13 +352,12 @@ class World:
         first = data[:200].partition(b" HTTP/")[0]
         if actor.name not in self.stall or not (first.startswith(b"POST") and first.endswith(b"/messages")):
             return 0.0
-        stalled = self.stall.pop(actor.name)
-        self.counts["writes stalled"] += 1
-        self.note(f"{actor.name} is frozen for {stalled:.1f} s before it writes: {data[:60]!r}")
-        self.loop.freeze(actor)
+        seconds, paused = self.stall.pop(actor.name)
+        self.counts["writes of paused machines" if paused else "writes stalled"] += 1
+        self.note(f"before it writes {data[:60]!r}")
         # It writes before anything else that has become due.
-        self.loop.call_later(stalled + 1e-6, self.thaw, actor, context=self._own)
-        return stalled
+        self.freeze(actor, seconds + 1e-6, paused=paused)
+        return seconds
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
@@ -392,7 +404,7 @@ class World:
 
     def _placed(self, old: Placement | None, new: Placement) -> None:
         self.strays.placed(new)
-        self._positions.append((self.loop.time(), self.store.position))
+        self._positions.append((self.loop.now, self.store.position))
         change, actor = _change(old, new), acting()
         if change is not None and actor is not None and self.ambushes:
             self._spring(f"{change} done", actor, new.key)
@@ -410,9 +422,9 @@ class World:
     def settled_position(self) -> int:
         """The position that every primary knows, however new or old it is."""
         known = self._positions
-        while len(known) > 1 and known[1][0] <= self.loop.time() - ELECTION:
+        while len(known) > 1 and known[1][0] <= self.loop.now - ELECTION:
             known.popleft()
-        return known[0][1] if known and known[0][0] <= self.loop.time() - ELECTION else 0
+        return known[0][1] if known and known[0][0] <= self.loop.now - ELECTION else 0
 
     def _name(self, what: str) -> str:
         self._names += 1
@@ -474,15 +486,22 @@ class World:
     def freeze(self, actor: Actor, seconds: float, *, paused: bool = False) -> None:
         """Have nothing of a process done for a while. ``paused``: its whole machine stands still, clocks included."""
         self.note(f"{actor.name} is {'paused' if paused else 'frozen'} for {seconds:.3f} s")
-        self.loop.freeze(actor)
+        paused = paused and actor.paused_at is None
         if paused:
+            self.loop.pause(actor)
             self.clock_of(actor.name).pause()
+        else:
+            self.loop.freeze(actor)
         self.loop.call_later(seconds, self._go_on, actor, paused, context=self._own)
 
     def _go_on(self, actor: Actor, paused: bool) -> None:
         if paused:
             self.clock_of(actor.name).resume()
-        self.thaw(actor)
+            self.loop.resume(actor)
+        if self.is_alive(actor):
+            self.loop.thaw(actor)
+        else:
+            self.loop.freeze(actor)
 
     def later(self, seconds: float, what: Callable[[], object]) -> None:
         """Do something after a while, whoever is frozen then."""
@@ -556,6 +575,8 @@ class World:
         for line in self.lines.values():
             line.closed = True
         for actor in actors:
+            if actor.paused_at is not None:
+                self.loop.resume(actor)
             self.loop.thaw(actor)
         for _ in range(20):
             running = [task for actor in actors for task in actor.tasks if not task.done()]

@@ -214,6 +214,32 @@ def test_the_first_switch_of_a_queue_may_be_news_that_has_not_come(
     assert of_chain(SEALING, (HERE_ALONE,), (method, target)) == expected
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "expected"),
+    [
+        ("DELETE", b"/v2/queues/q/messages/a?claim_id=c", HERE),
+        ("DELETE", b"/v2/queues/q/messages/s1-a?claim_id=s1-c", Outcome.LOOK),
+        ("DELETE", b"/v2/queues/q/messages/s0-s1-a", HERE),
+        ("DELETE", b"/v2/queues/q/messages/s1%2Da", Outcome.LOOK),
+        ("DELETE", b"/v2/queues/q/messages?ids=a,s2-b", Outcome.LOOK),
+        ("DELETE", b"/v2/queues/q/messages?ids=a%2Cs2-b", HERE),
+        ("GET", b"/v2/queues/q/messages/s1-a", Outcome.LOOK),
+        ("GET", b"/v2/queues/q/messages?ids=s1-a", Outcome.LOOK),
+        ("GET", b"/v2/queues/q/messages?marker=s1-5", Outcome.LOOK),
+        ("GET", b"/v2/queues/q/messages?limit=5&marker=5-6", HERE),
+        ("PATCH", b"/v2/queues/q/claims/s1-c", Outcome.LOOK),
+        ("DELETE", b"/v2/queues/q/claims/s1-c", Outcome.LOOK),
+        ("POST", b"/v2/queues/q/messages", HERE),
+        ("DELETE", b"/v2/queues/q/messages?pop=1", HERE),
+        ("PATCH", b"/v2/queues/q/subscriptions/s1-x", HERE),
+    ],
+)
+def test_a_worker_that_was_paused_may_know_of_no_move_at_all(method: str, target: bytes, expected: Decision) -> None:
+    """Its lease lasts by its own clock, and a deletion of what it does not know would be answered 204 and not done."""
+    assert of_chain(PlacementState.OPEN, (HERE_ALONE,), (method, target)) == expected
+    assert of_chain(PlacementState.OPEN, (HERE_ALONE,), (method, target), latest=True) == HERE
+
+
 def test_every_rule_is_in_the_table_of_queues_with_history() -> None:
     assert {parse(*call).rule for call in SPREAD} >= {rule for rule in RULES.values() if rule != Rule(rule.kind)}
 

@@ -688,6 +688,18 @@ async def test_a_catalog_that_was_put_back_is_named(
     assert "marconi-partition reopen" in caplog.text
 
 
+async def test_a_queue_that_was_deleted_before_it_was_closed_is_no_fault_of_the_catalog(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A late mark of a switch that came to nothing: calls by rule have no epoch, and are refused by it."""
+    await stage.fence()
+    stage.p1.replies.extend([closed] * 10)
+    call = await stage.call("POST", "/v1/queues/unknown/messages", []).ended()
+    assert call.status == 503
+    assert b"Nothing was done" in call.answer
+    assert "marconi-partition reopen" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("method", "target", "body"), [("POST", f"{QUEUE}/purge", {}), ("PATCH", QUEUE, []), (*POST, {"messages": []})]
 )
