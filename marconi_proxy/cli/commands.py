@@ -35,8 +35,11 @@ COMMANDS = {
     "move certificate": "marconi_proxy.cli.moves:Certificate",
     "move export": "marconi_proxy.cli.move_export:Export",
     "move tenant": "marconi_proxy.cli.planning:Tenant",
+    # The names of earlier releases for 'plan create' and 'plan apply'.
     "move plan": "marconi_proxy.cli.plan_files:Write",
     "move apply": "marconi_proxy.cli.plan_files:Apply",
+    "plan create": "marconi_proxy.cli.plan_files:Write",
+    "plan apply": "marconi_proxy.cli.plan_files:Apply",
     "plan list": "marconi_proxy.cli.plans:List",
     "plan show": "marconi_proxy.cli.plans:Show",
     "plan pause": "marconi_proxy.cli.plans:Pause",

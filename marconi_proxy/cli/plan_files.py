@@ -20,20 +20,22 @@ from marconi_proxy.exits import CommandError, Exit
 class Write(AdminShow):
     """Write a plan to a file, to be reviewed, and applied later. Nothing is moved.
 
-    KIND determines NAME: tenant PROJECT, drain PARTITION, evacuate REGION; rebalance takes none.
+    KIND determines NAME: tenant PROJECT, drain PARTITION, region REGION; rebalance takes none.
     """
 
     examples = """
-  marconi-proxy move plan tenant 8f2c --to west-1 -o tenant.json
-  marconi-proxy move plan drain east-1 --window 22:00-04:00 -o drain.json
-  marconi-proxy move plan rebalance -o rebalance.json
+  marconi-proxy plan create tenant 8f2c --to west-1 -o tenant.json
+  marconi-proxy plan create drain east-1 --window 22:00-04:00 -o drain.json
+  marconi-proxy plan create rebalance -o rebalance.json
 """
-    _names: ClassVar = {"tenant": "project", "drain": "partition", "evacuate": "region"}
+    # ``evacuate``: the name of the admin API, and of earlier releases, for ``region``.
+    _names: ClassVar = {"tenant": "project", "drain": "partition", "region": "region", "evacuate": "region"}
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         kinds = (*self._names, "rebalance")
-        parser.add_argument("kind", metavar="KIND", choices=kinds, help=f"the kind of plan: {', '.join(kinds)}")
+        shown = ", ".join(kind for kind in kinds if kind != "evacuate")
+        parser.add_argument("kind", metavar="KIND", choices=kinds, help=f"the kind of plan: {shown}")
         parser.add_argument("name", metavar="NAME", nargs="?", help="the project, partition or region")
         add_to(parser)
         add_repin(parser)
@@ -49,7 +51,11 @@ class Write(AdminShow):
         if (name is None) != (kind not in self._names):
             wanted = f"the name of a {self._names[kind]}" if kind in self._names else "no name"
             raise CommandError(f"{kind}: takes {wanted}", Exit.USAGE)
-        body: dict[str, Any] = {"kind": kind, "to": parsed_args.to or [], "budgets": budgets(parsed_args)}
+        body: dict[str, Any] = {
+            "kind": "evacuate" if kind == "region" else kind,
+            "to": parsed_args.to or [],
+            "budgets": budgets(parsed_args),
+        }
         body |= pins(parsed_args)
         if name is not None:
             body[self._names[kind]] = project_in_json(name) if kind == "tenant" else name
@@ -61,7 +67,7 @@ class Write(AdminShow):
             raise CommandError(f"--output: cannot write {parsed_args.output}: {error.strerror}") from error
         for line in described(document["summary"]):
             self.say(line)
-        self.say(f"Nothing was moved. Next: marconi-proxy move apply {parsed_args.output}")
+        self.say(f"Nothing was moved. Next: marconi-proxy plan apply {parsed_args.output}")
         return PLAN_COLUMNS, plan_row(document["summary"])
 
 
@@ -69,13 +75,13 @@ class Apply(Watcher):
     """Apply exactly the plan in a file, or refuse with status 3 and the changes since it was made."""
 
     examples = """
-  marconi-proxy move apply drain.json
-  marconi-proxy move apply drain.json --no-wait
+  marconi-proxy plan apply drain.json
+  marconi-proxy plan apply drain.json --no-wait
 """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("file", metavar="FILE", help="a plan, from 'move plan'")
+        parser.add_argument("file", metavar="FILE", help="a plan, from 'plan create'")
         parser.add_argument("--no-wait", action="store_true", help="return when it has begun")
         add_timeout(parser)
         return parser

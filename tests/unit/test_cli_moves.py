@@ -651,8 +651,8 @@ async def test_a_region_with_a_partition_that_nothing_can_leave_is_not_said_to_b
         arguments = ("region", "evacuate", "eu", "--yes")
     else:
         path = str(tmp_path / "plan.json")
-        await run("move", "plan", "evacuate", "eu", "-o", path)
-        arguments = ("move", "apply", path)
+        await run("plan", "create", "region", "eu", "-o", path)
+        arguments = ("plan", "apply", path)
     if how == "watch":
         ended = await run(*arguments, "--no-wait", "-f", "json")
         arguments = ("move", "watch", ended.json["id"])
@@ -825,16 +825,17 @@ async def test_a_plan_that_is_overtaken_is_made_anew(run, api, between, monkeypa
     assert "queue a/q is not on p1 any more" in ended.err
 
 
-async def test_a_plan_is_written_and_applied_exactly_so(run, api, between, tmp_path):
+@pytest.mark.parametrize(("create", "apply"), [("plan create", "plan apply"), ("move plan", "move apply")])
+async def test_a_plan_is_written_and_applied_exactly_so(run, api, between, tmp_path, create, apply):
     path = str(tmp_path / "plan.json")
-    ended = await run("move", "plan", "drain", "p1", "--to", "p2", "--stop-after", "3", "-o", path, "-f", "json")
+    ended = await run(*create.split(), "drain", "p1", "--to", "p2", "--stop-after", "3", "-o", path, "-f", "json")
     assert (ended.status, ended.json["moves"]) == (0, 2)
-    assert f"Next: marconi-proxy move apply {path}" in ended.err
+    assert f"Next: marconi-proxy plan apply {path}" in ended.err
     assert (await api.catalog.partitions.get("p1")).state is PartitionState.ENABLED
     between(await everything(api))
-    ended = await run("move", "apply", path, "-f", "json")
+    ended = await run(*apply.split(), path, "-f", "json")
     assert (ended.status, ended.json["done"]) == (0, 2)
-    ended = await run("move", "apply", path)
+    ended = await run(*apply.split(), path)
     assert ended.status == 3
     assert "it is done" in ended.err
 
