@@ -6,6 +6,8 @@ from importlib.metadata import EntryPoint
 
 from cliff.commandmanager import CommandManager
 
+# The names of earlier releases, and those of today.
+ALIASES = {"move plan": "plan create", "move apply": "plan apply"}
 COMMANDS = {
     "quickstart": "marconi_proxy.cli.quickstart:Quickstart",
     "serve public": "marconi_proxy.cli.serve:Public",
@@ -35,9 +37,6 @@ COMMANDS = {
     "move certificate": "marconi_proxy.cli.moves:Certificate",
     "move export": "marconi_proxy.cli.move_export:Export",
     "move tenant": "marconi_proxy.cli.planning:Tenant",
-    # The names of earlier releases for 'plan create' and 'plan apply'.
-    "move plan": "marconi_proxy.cli.plan_files:Write",
-    "move apply": "marconi_proxy.cli.plan_files:Apply",
     "plan create": "marconi_proxy.cli.plan_files:Write",
     "plan apply": "marconi_proxy.cli.plan_files:Apply",
     "plan list": "marconi_proxy.cli.plans:List",
@@ -62,6 +61,7 @@ COMMANDS = {
     "config sample": "marconi_proxy.cli.config:Sample",
     "config check": "marconi_proxy.cli.config:Check",
 }
+COMMANDS |= {alias: COMMANDS[name] for alias, name in ALIASES.items()}
 
 
 class Commands(CommandManager):

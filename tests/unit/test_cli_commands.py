@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from catalog import open_catalog
-from marconi_proxy.cli.commands import COMMANDS
+from marconi_proxy.cli.commands import ALIASES, COMMANDS
 from marconi_proxy.cli.main import main
 from marconi_proxy.option_sample import sample
 
@@ -29,7 +29,7 @@ def test_every_command_helps_with_examples(command, capsys):
     out = capsys.readouterr().out
     usage, _, examples = out.partition("Examples:")
     assert f"marconi-proxy {command}" in usage
-    assert f"marconi-proxy {command}" in examples
+    assert f"marconi-proxy {ALIASES.get(command, command)}" in examples
 
 
 def test_help_lists_every_command(capsys):
