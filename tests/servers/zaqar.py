@@ -104,6 +104,10 @@ class ServerProcess:
         return self._process.pid
 
     @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
     def children(self) -> tuple[int, ...]:
         """Process ids of the direct children, which for a pre-forking server are its workers."""
         return tuple(int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())

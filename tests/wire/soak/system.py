@@ -66,6 +66,11 @@ class Mover:
         self.process.ended()
         self.process = self._start()
 
+    def revive(self) -> None:
+        """Start another one if it has ended, as a supervisor does: one that starts while the catalog is away ends."""
+        if not self.process.is_running:
+            self.process = self._start()
+
 
 class System:
     """``clocks``, if any, are those of front doors, movers and MongoDB servers. Partitions have the machine's: what
@@ -105,6 +110,8 @@ class System:
     def harm(self, victim: str, chance: random.Random) -> str:
         """Kill one of these with SIGKILL, and return what was done when there is another one in its place; for
         ``pause``, let a worker or a mover stand still for a while; for ``clock``, set a clock."""
+        for mover in self.movers:
+            mover.revive()
         match victim:
             case "clock":
                 clock, seconds = chance.choice(self.clocks), chance.choice(_STEPS)
