@@ -47,22 +47,22 @@ from typing import Any
 
 from bench.catalog import BIG_TENANT, PARTITIONS, Contents, Filler, MongoDBFiller, SQLiteFiller, opened, say
 from catalog.backup.lines import value_line
+from catalog.factory import open_catalog
 from catalog.interface import Catalog
 from catalog.model import (
-    Kept,
+    BackupValue,
     LogEntry,
     Move,
+    MovePlan,
     MoveState,
     Placement,
     PlacementState,
-    Plan,
     PlannedMove,
     PlanState,
     Segment,
     Tenant,
     WholePlan,
 )
-from catalog.opening import open_catalog
 from tests.servers.mongod import mongod_replica_set, with_database
 
 KINDS = ("sqlite", "mongodb")
@@ -118,7 +118,7 @@ class Filled:
     sum: int = 0
     moves: list[Move] = field(default_factory=list)
 
-    def add(self, kind: str, value: Kept) -> None:
+    def add(self, kind: str, value: BackupValue) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + 1
         self.sum = added(self.sum, value_line(value))
 
@@ -161,7 +161,7 @@ async def _fill_others(catalog: Catalog, filled: Filled) -> None:
         PlannedMove(m.project, m.queue, m.source, m.target, "bench", number, m.incarnation)
         for number, m in enumerate(filled.moves[:PLANNED])
     )
-    plan = Plan("bench", "some of them", created=_NOW, state=PlanState.RUNNING, budgets={"at_once": 2})
+    plan = MovePlan("bench", "some of them", created=_NOW, state=PlanState.RUNNING, budgets={"at_once": 2})
     whole = WholePlan(plan, planned)
     await catalog.plans.insert(whole)
     filled.add("plan", whole.plan)

@@ -49,10 +49,10 @@ from typing import Any, Protocol
 
 from pymongo import MongoClient, WriteConcern
 
+from catalog.factory import open_catalog
 from catalog.interface import Catalog
 from catalog.model import Partition, Placement, PlacementState, QueueKey, Segment
 from catalog.mongodb.documents import placement_document
-from catalog.opening import open_catalog
 from catalog.sqlite import placements as sqlite_placements
 from marconi_proxy import options
 from marconi_proxy.front_door.application import make_application

@@ -23,9 +23,9 @@ from urllib.parse import urlsplit
 
 import bson
 
+from catalog.factory import open_catalog
 from catalog.interface import Catalog
 from catalog.model import Change, ChangeSubject, Member, QueueKey, Seal
-from catalog.opening import open_catalog
 from catalog.sqlite.file import CatalogFile
 from catalog.sqlite.members import SQLiteMembers
 from marconi_proxy.front_door.membership import CAPABILITIES

@@ -55,9 +55,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.crowd import attend
+from catalog.factory import open_catalog
 from catalog.interface import Catalog
 from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, Placement, PlacementState, QueueKey, Segment
-from catalog.opening import open_catalog
 from tests.checker.judge import Violation, judge
 from tests.checker.record import History
 from tests.servers.marconi import CommandFailed

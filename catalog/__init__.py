@@ -4,7 +4,7 @@
 knows nothing of HTTP or of the proxy, and everything above it knows nothing of the stores.
 """
 
+from catalog.factory import open_catalog
 from catalog.interface import Catalog
-from catalog.opening import open_catalog
 
 __all__ = ["Catalog", "open_catalog"]

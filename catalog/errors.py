@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog.model import Holder, Move, Partition, Placement, Plan
+    from catalog.model import Holder, Move, MovePlan, Partition, Placement
 
 
 class CatalogError(Exception):
@@ -86,7 +86,7 @@ class CatalogUnavailable(CatalogError):
     """
 
 
-class Conflict(CatalogError):
+class PlacementConflict(CatalogError):
     """A compare-and-set met another epoch, or another life, than it expected. ``current`` is what is stored now, None
     if nothing is."""
 
@@ -182,7 +182,7 @@ class LockLost(CatalogError):
 class PlanConflict(CatalogError):
     """A plan of this id is there with other content or version. ``current`` is it, None if there is none."""
 
-    def __init__(self, plan_id: str, current: Plan | None) -> None:
+    def __init__(self, plan_id: str, current: MovePlan | None) -> None:
         super().__init__(f"plan {plan_id} was changed by somebody else" if current else f"no plan {plan_id}")
         self.plan_id = plan_id
         self.current = current

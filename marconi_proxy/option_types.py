@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from oslo_config import types
 
 from catalog.errors import BadCatalogURI
-from catalog.opening import catalog_scheme
+from catalog.factory import catalog_scheme
 from catalog.uri import split
 
 

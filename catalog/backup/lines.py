@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from catalog.interface import SCHEMA_VERSION
-from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, PlannedMove, Tenant
+from catalog.model import KINDS, BackupValue, Move, MovePlan, Partition, Placement, PlannedMove, Tenant
 
 FORMAT = "marconi-proxy catalog"
 VERSION = 1
@@ -26,15 +26,15 @@ END = "end"
 # Bytes in a line; the largest value is a plan of schema version 3, of which MongoDB took 16 MB.
 MAX_LINE = 64 * 2**20
 
-_KIND_OF: dict[type[Kept], str] = {type_: kind for kind, type_ in KINDS.items()}
+_KIND_OF: dict[type[BackupValue], str] = {type_: kind for kind, type_ in KINDS.items()}
 
 
-def kind_of(value: Kept) -> str:
+def kind_of(value: BackupValue) -> str:
     """Return the word for what kind of value it is."""
     return _KIND_OF[type(value)]
 
 
-def sort_key(value: Kept) -> tuple[str, ...]:
+def sort_key(value: BackupValue) -> tuple[str, ...]:
     """Return what the values of a kind are sorted by, and no two of them share."""
     match value:
         case Partition():
@@ -43,7 +43,7 @@ def sort_key(value: Kept) -> tuple[str, ...]:
             return (value.project,)
         case Placement():
             return value.key
-        case Move() | Plan():
+        case Move() | MovePlan():
             return (value.id,)
         case PlannedMove():
             return value.plan, f"{value.number:08d}"
@@ -55,7 +55,7 @@ def header_line(now: datetime) -> bytes:
     return _line({"format": FORMAT, "version": VERSION, "schema": SCHEMA_VERSION, "time": time})
 
 
-def value_line(value: Kept) -> bytes:
+def value_line(value: BackupValue) -> bytes:
     """Return the line of a value: of a move, without who holds it."""
     document = value.to_json()
     document.pop("holder", None)

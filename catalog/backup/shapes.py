@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from catalog.model import MoveState, Outcome, PartitionState, PlacementState, PlanState
+from catalog.model import MoveOutcome, MoveState, PartitionState, PlacementState, PlanState
 from catalog.model.field import is_int, is_number
 
 # A shape is a type (``float`` is any number, ``dict`` any object), a list with the shape of its members, an object with
@@ -18,7 +18,7 @@ from catalog.model.field import is_int, is_number
 _OTHERS = "..."
 _SEGMENT = {"n": int, "partition": str, "physical": str, "sealed": bool}
 _MOVED = {"project": (str,), "queue": str, "source": str, "target": str}
-_ENDING = {"number": int, "outcome": Outcome, "reason": str, "pause_ms": (float,)}
+_ENDING = {"number": int, "outcome": MoveOutcome, "reason": str, "pause_ms": (float,)}
 _LOG_ENTRY = {"at": float, "state": MoveState, "reason": str, _OTHERS: object}
 
 SHAPES: dict[str, dict[str, Any]] = {

@@ -28,7 +28,7 @@ from catalog.interface.placements import PlacementStore
 from catalog.interface.plans import PlannedMoveStore, PlanStore
 from catalog.interface.statistics import StatisticsStore
 from catalog.interface.tenants import TenantStore
-from catalog.model import Audit, Change, Synced
+from catalog.model import AuditState, Change, Synced
 
 # Bump when stored documents or indexes change shape; ``init`` and ``check`` compare it.
 #
@@ -62,7 +62,7 @@ class Catalog(ABC):
     plans: PlanStore
     planned_moves: PlannedMoveStore
     statistics: StatisticsStore
-    audit: LockedValue[Audit]
+    audit: LockedValue[AuditState]
     backups: BackupStore
 
     @abstractmethod

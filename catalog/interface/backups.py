@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 
-from catalog.model import Kept
+from catalog.model import BackupValue
 
 
 class BackupStore(ABC):
     """``Catalog.backups``."""
 
     @abstractmethod
-    def snapshot(self) -> AsyncGenerator[list[Kept], None]:
+    def snapshot(self) -> AsyncGenerator[list[BackupValue], None]:
         """Yield everything that a backup keeps, as of one instant, in batches: in the order of KINDS, each by its key.
 
         Moves have no ``holder``. Nobody waits for it, and it holds a batch in memory at a time. Close it if it is not
@@ -33,7 +33,7 @@ class BackupStore(ABC):
         """
 
     @abstractmethod
-    async def load(self, token: str, values: Sequence[Kept]) -> None:
+    async def load(self, token: str, values: Sequence[BackupValue]) -> None:
         """Store values that are not there yet, as they are: some hundreds at a time, in the order of KINDS.
 
         Nobody holds the moves, and their next holds get larger tokens than any hold ever had, in this catalog or

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 
-from catalog.model import Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey, WholePlan
+from catalog.model import Ending, MoveOutcome, MovePlan, PlannedMove, PlanState, QueueKey, WholePlan
 
 
 class PlanStore(ABC):
     """``Catalog.plans``."""
 
     @abstractmethod
-    async def get(self, plan_id: str) -> Plan | None: ...
+    async def get(self, plan_id: str) -> MovePlan | None: ...
 
     @abstractmethod
     async def exists(self, plan_id: str) -> bool:
@@ -41,7 +41,7 @@ class PlanStore(ABC):
         """
 
     @abstractmethod
-    async def replace(self, plan: Plan) -> None:
+    async def replace(self, plan: MovePlan) -> None:
         """Compare-and-set on ``plan.version - 1`` of state and progress. Raises PlanConflict(current or None).
 
         Unless exactly ``plan`` is stored already (a repeated write).
@@ -55,10 +55,10 @@ class PlanStore(ABC):
         active: bool = False,
         after: str | None = None,
         limit: int,
-    ) -> list[Plan]:
+    ) -> list[MovePlan]:
         """Plans by id, after the id ``after`` (exclusive), at most limit; None filters nothing.
 
-        ``active`` keeps those that are ``Plan.active``: one index range, however many others there are.
+        ``active`` keeps those that are ``MovePlan.active``: one index range, however many others there are.
         """
 
 
@@ -75,7 +75,7 @@ class PlannedMoveStore(ABC):
         plan_id: str,
         *,
         numbers: Collection[int] | None = None,
-        outcomes: Collection[Outcome | None] | None = None,
+        outcomes: Collection[MoveOutcome | None] | None = None,
         after: int = -1,
         before: int | None = None,
         limit: int,

@@ -12,9 +12,9 @@ Two spellings are fixed here for the whole system:
 One module for each noun; everybody imports from here.
 """
 
-from catalog.model.audit import Audit
+from catalog.model.audit import AuditState
+from catalog.model.backup_value import AT_A_TIME, KINDS, BackupValue, above_all
 from catalog.model.change import Change, ChangeSubject, Synced
-from catalog.model.kept import AT_A_TIME, KINDS, Kept, above_all
 from catalog.model.member import UNPROMISED_LEASE, Member
 from catalog.model.move import (
     COMING_STATES,
@@ -41,9 +41,9 @@ from catalog.model.placement import (
     Seal,
     Segment,
 )
-from catalog.model.plan import MAX_PLANNED_MOVES, Plan, PlannedMove, PlanState, WholePlan
-from catalog.model.progress import FAILURES, Ending, Outcome, Progress
-from catalog.model.statistics import Statistics, StatisticsSubject, Walk
+from catalog.model.plan import MAX_PLANNED_MOVES, MovePlan, PlannedMove, PlanState, WholePlan
+from catalog.model.progress import FAILURES, Ending, MoveOutcome, Progress
+from catalog.model.statistics import StatisticsSubject, SubjectStatistics, Walk
 from catalog.model.tenant import MAX_SPREAD, Tenant
 
 __all__ = [
@@ -64,32 +64,32 @@ __all__ = [
     "TOPIC_PREFIX",
     "UNFINISHED_STATES",
     "UNPROMISED_LEASE",
-    "Audit",
+    "AuditState",
+    "BackupValue",
     "Change",
     "ChangeSubject",
     "Ending",
     "HeldWrites",
     "Holder",
-    "Kept",
     "LogEntry",
     "Measure",
     "Member",
     "Move",
+    "MoveOutcome",
+    "MovePlan",
     "MoveState",
-    "Outcome",
     "Partition",
     "PartitionState",
     "Placement",
     "PlacementState",
-    "Plan",
     "PlanState",
     "PlannedMove",
     "Progress",
     "QueueKey",
     "Seal",
     "Segment",
-    "Statistics",
     "StatisticsSubject",
+    "SubjectStatistics",
     "Synced",
     "Tenant",
     "Walk",

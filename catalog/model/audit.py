@@ -11,7 +11,7 @@ from catalog.model.move import Holder
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class AuditState:
     """There is one in a catalog. ``begun`` and ``ended`` are those of the last round that came to its end, in seconds
     since 1970, None if none has; so are ``queues`` that were compared, those that were ``changed`` all the time or
     ``untold`` by partitions, ``findings`` by kind, and why partitions were ``unseen``, by name. ``since`` is when the
@@ -60,8 +60,8 @@ class Audit:
         }
 
     @staticmethod
-    def from_json(doc: Mapping[str, Any]) -> Audit:
-        return Audit(
+    def from_json(doc: Mapping[str, Any]) -> AuditState:
+        return AuditState(
             begun=doc["begun"],
             ended=doc["ended"],
             since=doc["since"],

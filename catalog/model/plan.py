@@ -1,7 +1,7 @@
 """Plans: many moves that are shown first, and then carried out exactly so.
 
 A plan is stored in two kinds of values. ``PlannedMove``, one for each move, never changes but to say once how it ended.
-``Plan`` is the rest, of a size that does not depend on how many moves there are: its state and progress change by
+``MovePlan`` is the rest, of a size that does not depend on how many moves there are: its state and progress change by
 compare-and-set. ``WholePlan`` is both together, as it is made, shown and hashed.
 """
 
@@ -25,7 +25,7 @@ from catalog.model.field import (
     json_object,
 )
 from catalog.model.placement import NO_PROJECT, QueueKey
-from catalog.model.progress import Ending, Outcome, Progress
+from catalog.model.progress import Ending, MoveOutcome, Progress
 
 # What an operator can still look through, and the admin API answers at a time.
 MAX_PLANNED_MOVES = 20_000
@@ -115,7 +115,7 @@ class PlannedMove:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MovePlan:
     """What is to be moved and how gently, without the moves; and how far it is.
 
     ``size`` is how many moves it has, ``hash`` the SHA-256, in hexadecimal, of what makes it this plan (``WholePlan``).
@@ -170,8 +170,8 @@ class Plan:
         }
 
     @staticmethod
-    def from_json(doc: Mapping[str, Any]) -> Plan:
-        return Plan(
+    def from_json(doc: Mapping[str, Any]) -> MovePlan:
+        return MovePlan(
             id=doc["id"],
             hash=doc["hash"],
             title=doc["title"],
@@ -193,7 +193,7 @@ class WholePlan:
     cost grows with the number of moves.
     """
 
-    plan: Plan
+    plan: MovePlan
     moves: tuple[PlannedMove, ...]
 
     def __post_init__(self) -> None:
@@ -234,7 +234,7 @@ class WholePlan:
         preconditions = dict(doc["preconditions"])
         incarnation, groups = preconditions.pop("born"), preconditions.pop("groups")
         moves = _planned(doc["id"], doc["moves"], incarnation, groups)
-        plan = Plan(
+        plan = MovePlan(
             doc["id"],
             doc["title"],
             len(moves),
@@ -248,7 +248,7 @@ class WholePlan:
         return WholePlan(plan, moves)
 
 
-def from_version_3(doc: Mapping[str, Any]) -> tuple[Plan, tuple[PlannedMove, ...]]:
+def from_version_3(doc: Mapping[str, Any]) -> tuple[MovePlan, tuple[PlannedMove, ...]]:
     """Return the plan in a document of schema version 3, which has moves and results inside: as its next version.
 
     Raises ValueError, KeyError or TypeError if it is none, or is not the plan that its hash is of.
@@ -260,7 +260,7 @@ def from_version_3(doc: Mapping[str, Any]) -> tuple[Plan, tuple[PlannedMove, ...
     incarnation, groups = preconditions.pop("born", [""] * len(doc["moves"])), preconditions.pop("groups", [])
     reasons, pauses = results.get("reasons", {}), results.get("pauses", {})
     endings = {
-        int(number): Ending(int(number), Outcome(word), reasons.get(number, ""), pauses.get(number))
+        int(number): Ending(int(number), MoveOutcome(word), reasons.get(number, ""), pauses.get(number))
         for number, word in results.get("ended", {}).items()
     }
     progress = Progress(note=results.get("note")).with_begun(
@@ -272,7 +272,7 @@ def from_version_3(doc: Mapping[str, Any]) -> tuple[Plan, tuple[PlannedMove, ...
         for move in _planned(doc["id"], doc["moves"], incarnation, groups)
     )
     return (
-        Plan(
+        MovePlan(
             doc["id"],
             doc["title"],
             len(moves),

@@ -11,7 +11,7 @@ from typing import Any
 from catalog.model.field import check_count, is_number, one_line
 
 
-class Outcome(StrEnum):
+class MoveOutcome(StrEnum):
     """done: the queue is where the plan says. reversed, cancelled: by an operator. gone: deleted by its users. refused:
     it could not be begun. failed: it was tried too often; the move is paused and can be resumed."""
 
@@ -23,7 +23,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-FAILURES = frozenset({Outcome.REFUSED, Outcome.FAILED})
+FAILURES = frozenset({MoveOutcome.REFUSED, MoveOutcome.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Ending:
     """How the planned move ``number`` ended, why if it did not end well, and how long it held writes (milliseconds)."""
 
     number: int
-    outcome: Outcome
+    outcome: MoveOutcome
     reason: str = ""
     pause_ms: float | None = None
 
@@ -51,7 +51,7 @@ class Ending:
 
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> Ending:
-        return Ending(doc["number"], Outcome(doc["outcome"]), doc["reason"], doc["pause_ms"])
+        return Ending(doc["number"], MoveOutcome(doc["outcome"]), doc["reason"], doc["pause_ms"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Progress:
     ahead: tuple[int, ...] = ()
     pending: tuple[int, ...] = ()
     endings: tuple[Ending, ...] = ()
-    counts: Mapping[Outcome, int] = field(default_factory=dict)
+    counts: Mapping[MoveOutcome, int] = field(default_factory=dict)
     pauses: tuple[tuple[float, int], ...] = ()
     allowance: float | None = None
     note: str | None = None
@@ -143,7 +143,7 @@ class Progress:
             ahead=tuple(doc["ahead"]),
             pending=tuple(doc["pending"]),
             endings=tuple(Ending.from_json(ending) for ending in doc["endings"]),
-            counts={Outcome(word): count for word, count in doc["counts"].items()},
+            counts={MoveOutcome(word): count for word, count in doc["counts"].items()},
             pauses=tuple((float(pause), count) for pause, count in doc["pauses"]),
             allowance=doc["allowance"],
             note=doc["note"],

@@ -20,7 +20,7 @@ class StatisticsSubject(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class SubjectStatistics:
     """What all queues of a partition or a project held, asked one after the other from ``begun`` to ``ended``.
 
     ``name`` is that of the partition, or the project. ``queues`` counts topics too; of a partition, those with any
@@ -67,8 +67,8 @@ class Statistics:
         }
 
     @staticmethod
-    def from_json(doc: Mapping[str, Any]) -> Statistics:
-        return Statistics(
+    def from_json(doc: Mapping[str, Any]) -> SubjectStatistics:
+        return SubjectStatistics(
             subject=StatisticsSubject(doc["subject"]),
             name=doc["name"],
             queues=doc["queues"],
@@ -96,8 +96,8 @@ class Walk:
     begun: float | None = None
     ended: float | None = None
     after: QueueKey | None = None
-    partitions: tuple[Statistics, ...] = ()
-    project: Statistics | None = None
+    partitions: tuple[SubjectStatistics, ...] = ()
+    project: SubjectStatistics | None = None
     holder: Holder | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -134,7 +134,7 @@ class Walk:
             begun=doc["begun"],
             ended=doc["ended"],
             after=None if after is None else QueueKey(after["project"] or NO_PROJECT, after["queue"]),
-            partitions=tuple(Statistics.from_json(one) for one in doc["partitions"]),
-            project=None if doc["project"] is None else Statistics.from_json(doc["project"]),
+            partitions=tuple(SubjectStatistics.from_json(one) for one in doc["partitions"]),
+            project=None if doc["project"] is None else SubjectStatistics.from_json(doc["project"]),
             holder=None if doc.get("holder") is None else Holder.from_json(doc["holder"]),
         )

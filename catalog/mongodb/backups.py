@@ -30,12 +30,12 @@ from catalog.interface.backups import BackupStore
 from catalog.model import (
     AT_A_TIME,
     KINDS,
-    Audit,
-    Kept,
+    AuditState,
+    BackupValue,
     Move,
+    MovePlan,
     Partition,
     Placement,
-    Plan,
     PlannedMove,
     Tenant,
     Walk,
@@ -66,28 +66,28 @@ if TYPE_CHECKING:
     from catalog.mongodb.members import MongoDBMembers
     from catalog.mongodb.moves import MongoDBMoves
     from catalog.mongodb.plans import MongoDBPlans
-    from catalog.mongodb.store import Collection, Session, Store
+    from catalog.mongodb.store import CatalogDatabase, Collection, Session
 
 _DUPLICATE_KEY = 11000
 _SNAPSHOT_TOO_OLD = 239
 # How many documents are removed at a time.
 _BATCH = 5000
 
-_DOCUMENTS: dict[type[Kept], Callable[[Any], dict[str, Any]]] = {
+_DOCUMENTS: dict[type[BackupValue], Callable[[Any], dict[str, Any]]] = {
     Partition: partition_document,
     Tenant: tenant_document,
     Placement: placement_document,
     Move: move_document,
-    Plan: plan_document,
+    MovePlan: plan_document,
     PlannedMove: planned_move_document,
 }
 
 
-def _free_move(document: Mapping[str, Any]) -> Kept:
+def _free_move(document: Mapping[str, Any]) -> BackupValue:
     return read_move({**document, "holder": None})
 
 
-_READERS: dict[str, Callable[[Mapping[str, Any]], Kept]] = {
+_READERS: dict[str, Callable[[Mapping[str, Any]], BackupValue]] = {
     "partition": read_partition,
     "tenant": read_tenant,
     "placement": read_placement,
@@ -102,12 +102,12 @@ class MongoDBBackups(BackupStore):
 
     def __init__(
         self,
-        store: Store,
+        store: CatalogDatabase,
         members: MongoDBMembers,
         moves: MongoDBMoves,
         plans: MongoDBPlans,
         walk: MongoDBLockedValue[Walk],
-        audit: MongoDBLockedValue[Audit],
+        audit: MongoDBLockedValue[AuditState],
     ) -> None:
         self._store = store
         self._members = members
@@ -117,7 +117,7 @@ class MongoDBBackups(BackupStore):
         self._audit = audit
         self._marks: Collection = store.database["catalog"]
 
-    async def snapshot(self) -> AsyncGenerator[list[Kept], None]:
+    async def snapshot(self) -> AsyncGenerator[list[BackupValue], None]:
         await self._plans.carry_over()
         plans: set[str] = set()
         async with self._store.snapshot() as session:
@@ -129,7 +129,7 @@ class MongoDBBackups(BackupStore):
                         batch = [read(_READERS[kind], document) for document in documents]
                     except ValueError as error:
                         raise self._store.unavailable(f"{kind}s: {error}") from error
-                    plans.update(value.id for value in batch if isinstance(value, Plan))
+                    plans.update(value.id for value in batch if isinstance(value, MovePlan))
                     # Those of a plan that is still being stored, or removed, have no plan.
                     batch = [value for value in batch if not isinstance(value, PlannedMove) or value.plan in plans]
                     if batch:
@@ -197,7 +197,7 @@ class MongoDBBackups(BackupStore):
                     break
 
     @finished
-    async def load(self, token: str, values: Sequence[Kept]) -> None:
+    async def load(self, token: str, values: Sequence[BackupValue]) -> None:
         async with self._store.conversation(BATCH_TIMEOUT) as session:
             mark = await self._marks.find_one({"_id": MARK, "token": token}, session=session)
             if mark is None:
@@ -236,7 +236,7 @@ class MongoDBBackups(BackupStore):
 
 
 async def _page(
-    store: Store, collection: Collection, condition: dict[str, Any], limit: int, session: Session
+    store: CatalogDatabase, collection: Collection, condition: dict[str, Any], limit: int, session: Session
 ) -> list[dict[str, Any]]:
     with store.translated(), pymongo.timeout(BATCH_TIMEOUT):
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from catalog.model import Move, Partition, Placement, Plan, PlannedMove, QueueKey, Tenant
+from catalog.model import Move, MovePlan, Partition, Placement, PlannedMove, QueueKey, Tenant
 from catalog.model.plan import from_version_3
 from catalog.mongodb.lock import holder_of
 
@@ -91,25 +91,25 @@ def read_move(document: Mapping[str, Any]) -> Move:
     return Move.from_json({**document, "id": document["_id"], "holder": None if holder is None else holder.to_json()})
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
+def plan_document(plan: MovePlan) -> dict[str, Any]:
     """Spell a plan."""
     document = {"_id": plan.id, **plan.to_json(), "active": plan.active}
     del document["id"]
     return document
 
 
-def changing_plan(plan: Plan) -> dict[str, Any]:
+def changing_plan(plan: MovePlan) -> dict[str, Any]:
     """Return the fields of a plan's document that ever change."""
     document = plan_document(plan)
     return {field: document[field] for field in ("version", "state", "progress", "active")}
 
 
-def read_plan(document: Mapping[str, Any]) -> Plan:
+def read_plan(document: Mapping[str, Any]) -> MovePlan:
     """Read a plan. Raises ValueError, TypeError or KeyError if it is none."""
-    return Plan.from_json({**document, "id": document["_id"]})
+    return MovePlan.from_json({**document, "id": document["_id"]})
 
 
-def plan_of_version_3(document: Mapping[str, Any]) -> tuple[Plan, tuple[PlannedMove, ...]]:
+def plan_of_version_3(document: Mapping[str, Any]) -> tuple[MovePlan, tuple[PlannedMove, ...]]:
     """Read a plan of schema version 3. Raises ValueError, TypeError or KeyError if it is none."""
     return from_version_3({**document, "id": document["_id"]})
 

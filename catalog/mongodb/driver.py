@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from catalog.interface import Catalog
-from catalog.model import Audit, Change, Synced
+from catalog.model import AuditState, Change, Synced
 from catalog.mongodb import feed, schema
 from catalog.mongodb.backups import MongoDBBackups
 from catalog.mongodb.lock import MongoDBLockedValue
@@ -15,7 +15,7 @@ from catalog.mongodb.partitions import MongoDBPartitions
 from catalog.mongodb.placements import MongoDBPlacements
 from catalog.mongodb.plans import MongoDBPlannedMoves, MongoDBPlans
 from catalog.mongodb.statistics import MongoDBStatistics
-from catalog.mongodb.store import Store
+from catalog.mongodb.store import CatalogDatabase
 from catalog.mongodb.tenants import MongoDBTenants
 
 
@@ -27,7 +27,7 @@ class MongoDBCatalog(Catalog):
 
     plans: MongoDBPlans
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CatalogDatabase) -> None:
         self._store = store
         partitions = self.partitions = MongoDBPartitions(store)
         self.placements = MongoDBPlacements(store, partitions)
@@ -38,7 +38,7 @@ class MongoDBCatalog(Catalog):
         planned_moves = self.planned_moves = MongoDBPlannedMoves(store)
         self.plans = MongoDBPlans(store, planned_moves)
         statistics = self.statistics = MongoDBStatistics(store)
-        audit = self.audit = MongoDBLockedValue(store, "audit", "the audit", Audit(), Audit.from_json)
+        audit = self.audit = MongoDBLockedValue(store, "audit", "the audit", AuditState(), AuditState.from_json)
         self.backups = MongoDBBackups(store, members, moves, self.plans, statistics.walk, audit)
 
     def __repr__(self) -> str:
@@ -47,7 +47,7 @@ class MongoDBCatalog(Catalog):
     @classmethod
     async def open(cls, uri: str) -> MongoDBCatalog:
         """Make a catalog for ``uri``, connecting when first used. Raises BadCatalogURI."""
-        return cls(Store(uri))
+        return cls(CatalogDatabase(uri))
 
     async def init(self) -> None:
         await schema.init(self._store, self.plans)

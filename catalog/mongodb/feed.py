@@ -20,7 +20,7 @@ from catalog.mongodb.documents import placement_key
 from catalog.mongodb.store import VERB_TIMEOUT
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Store
+    from catalog.mongodb.store import CatalogDatabase
 
 _SUBJECTS = {
     "placements": ChangeSubject.PLACEMENT,
@@ -108,7 +108,7 @@ def change_of(event: Mapping[str, Any]) -> Change:
     return Change(position, subject, (id_,))
 
 
-async def _committed(store: Store) -> Timestamp:
+async def _committed(store: CatalogDatabase) -> Timestamp:
     # The operation time of a read with majority is its snapshot: everything up to it is committed and will be seen by
     # every later read. That of anything else may lie beyond writes which are not yet: a stream from there on would not
     # show them, nor would a read right after.
@@ -123,13 +123,13 @@ async def _committed(store: Store) -> Timestamp:
 class _Stream:
     """An open change stream that may be waited for with a deadline, and let go of at any moment."""
 
-    def __init__(self, store: Store, stream: AsyncChangeStream[dict[str, Any]]) -> None:
+    def __init__(self, store: CatalogDatabase, stream: AsyncChangeStream[dict[str, Any]]) -> None:
         self._store = store
         self._stream = stream
         self._asking: asyncio.Task[dict[str, Any] | None] | None = None
 
     @classmethod
-    async def open(cls, store: Store, start: Timestamp) -> _Stream:
+    async def open(cls, store: CatalogDatabase, start: Timestamp) -> _Stream:
         """Open a stream of what happened at ``start`` or later."""
         with store.translated():
             try:
@@ -169,7 +169,7 @@ class _Stream:
             await self._stream.close()
 
 
-async def watch(store: Store) -> AsyncGenerator[Change | Synced, None]:
+async def watch(store: CatalogDatabase) -> AsyncGenerator[Change | Synced, None]:
     """Yield as ``Catalog.watch`` promises."""
     start = await _committed(store)
     stream = await _Stream.open(store, start)

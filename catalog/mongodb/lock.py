@@ -20,7 +20,7 @@ from catalog.interface.lock import Held, Lock, LockedValue, V
 from catalog.model import Holder
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Collection, Session, Store
+    from catalog.mongodb.store import CatalogDatabase, Collection, Session
 
 _FOR_EVER = datetime(9999, 12, 31)
 _SINCE = datetime(1970, 1, 1)
@@ -47,7 +47,7 @@ class MongoDBLock(Lock[V]):
     """The lock of ``what`` in the document ``id_`` of a collection, of which ``read`` makes a value."""
 
     def __init__(
-        self, store: Store, documents: Collection, id_: str, what: str, read: Callable[[dict[str, Any]], V]
+        self, store: CatalogDatabase, documents: Collection, id_: str, what: str, read: Callable[[dict[str, Any]], V]
     ) -> None:
         self._store = store
         self._documents = documents
@@ -102,7 +102,7 @@ class MongoDBLockedValue(MongoDBLock[V], LockedValue[V]):
     """
 
     def __init__(
-        self, store: Store, id_: str, what: str, empty: V, from_json: Callable[[Mapping[str, Any]], V]
+        self, store: CatalogDatabase, id_: str, what: str, empty: V, from_json: Callable[[Mapping[str, Any]], V]
     ) -> None:
         super().__init__(store, store.database["walks"], id_, what, self._value)
         self._empty = empty

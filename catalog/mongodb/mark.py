@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from catalog.errors import LoadUnfinished
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Session, Store
+    from catalog.mongodb.store import CatalogDatabase, Session
 
 # Its id among the documents that tell of the catalog itself.
 MARK = "loading"
 
 
-async def refuse_half(store: Store, session: Session) -> None:
+async def refuse_half(store: CatalogDatabase, session: Session) -> None:
     """Raise LoadUnfinished if the mark is there."""
     mark = await store.database["catalog"].find_one({"_id": MARK}, session=session)
     if mark is None:
@@ -31,11 +31,11 @@ async def refuse_half(store: Store, session: Session) -> None:
     )
 
 
-async def is_marked(store: Store, session: Session) -> bool:
+async def is_marked(store: CatalogDatabase, session: Session) -> bool:
     """Tell whether the mark is there."""
     return await store.database["catalog"].find_one({"_id": MARK}, {"_id": 1}, session=session) is not None
 
 
-async def forget_idle_mark(store: Store, session: Session) -> None:
+async def forget_idle_mark(store: CatalogDatabase, session: Session) -> None:
     """Take away a mark under which nothing was removed."""
     await store.database["catalog"].delete_one({"_id": MARK, "emptying": False}, session=session)

@@ -16,7 +16,7 @@ from catalog.mongodb.mark import is_marked
 from catalog.mongodb.store import finished
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Collection, Store
+    from catalog.mongodb.store import CatalogDatabase, Collection
 
 _STAMPED = {"$currentDate": {"renewed": True}}
 
@@ -24,7 +24,7 @@ _STAMPED = {"$currentDate": {"renewed": True}}
 class MongoDBMembers(MemberStore):
     """``Catalog.members``."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CatalogDatabase) -> None:
         self._store = store
         self._stored: Collection = store.database["members"]
         # By id, as they were last listed: a mover that holds writes lists some hundred every few milliseconds, of which

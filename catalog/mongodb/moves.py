@@ -19,13 +19,13 @@ from catalog.mongodb.documents import move_document, read, read_move
 from catalog.mongodb.lock import FREE, MongoDBLock, held
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Collection, Session, Store
+    from catalog.mongodb.store import CatalogDatabase, Collection, Session
 
 
 class MongoDBMoves(MoveStore):
     """``Catalog.moves``."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CatalogDatabase) -> None:
         self._store = store
         self._stored: Collection = store.database["moves"]
         self._held_writes: Collection = store.database["held_writes"]
@@ -143,7 +143,7 @@ class MongoDBMoves(MoveStore):
             )
 
     def lock(self, move_id: str) -> MongoDBLock[Move]:
-        return _MoveLock(self._store, self._stored, move_id, _what(move_id), self._read)
+        return _MongoDBMoveLock(self._store, self._stored, move_id, _what(move_id), self._read)
 
     async def _end(self, move: Move, session: Session) -> int | None:
         """Return the number that the end of a move has among those of others, None if it has not ended.
@@ -178,7 +178,7 @@ class MongoDBMoves(MoveStore):
             raise self._store.unavailable(f"moves: {error}") from error
 
 
-class _MoveLock(MongoDBLock[Move]):
+class _MongoDBMoveLock(MongoDBLock[Move]):
     async def _store_first(self, session: Session) -> None:
         raise MoveConflict(self._id, None)
 
@@ -186,7 +186,7 @@ class _MoveLock(MongoDBLock[Move]):
 class MongoDBHeldWrites(HeldWritesStore):
     """``Catalog.held_writes``."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CatalogDatabase) -> None:
         self._store = store
         self._stored: Collection = store.database["held_writes"]
         self._moves: Collection = store.database["moves"]

@@ -36,13 +36,13 @@ from catalog.mongodb.documents import partition_document, read, read_partition
 from catalog.mongodb.store import finished
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Collection, Session, Store
+    from catalog.mongodb.store import CatalogDatabase, Collection, Session
 
 
 class MongoDBPartitions(PartitionStore):
     """``Catalog.partitions``. Methods with a session belong to a larger conversation."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CatalogDatabase) -> None:
         self._store = store
         self._stored: Collection = store.database["partitions"]
         self._placements: Collection = store.database["placements"]
@@ -163,7 +163,7 @@ class MongoDBPartitions(PartitionStore):
             raise self._store.unavailable(f"partitions: {error}") from error
 
 
-async def claim_addresses(store: Store, session: Session) -> None:
+async def claim_addresses(store: CatalogDatabase, session: Session) -> None:
     """Let every partition have its addresses for itself, as far as no other one has them: those that an earlier release
     stored, and those of a backup."""
     partitions = store.database["partitions"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from catalog.errors import Conflict, PartitionUnknown
+from catalog.errors import PartitionUnknown, PlacementConflict
 from catalog.interface.placements import PlacementStore
 from catalog.model import LISTED_STATES, RARE_STATES, Placement, PlacementState, QueueKey
 from catalog.mongodb.documents import (
@@ -26,7 +26,7 @@ from catalog.mongodb.store import finished
 
 if TYPE_CHECKING:
     from catalog.mongodb.partitions import MongoDBPartitions
-    from catalog.mongodb.store import Collection, Session, Store
+    from catalog.mongodb.store import CatalogDatabase, Collection, Session
 
 _LISTED = sorted(state.value for state in LISTED_STATES)
 # A server merges up to internalQueryMaxScansToExplode (200) ranges of an index, and sorts what is more: there is one
@@ -47,7 +47,7 @@ class MongoDBPlacements(PlacementStore):
     All writes put whole documents (insert, replace, delete), so that each change event carries its own epoch.
     """
 
-    def __init__(self, store: Store, partitions: MongoDBPartitions) -> None:
+    def __init__(self, store: CatalogDatabase, partitions: MongoDBPartitions) -> None:
         self._store = store
         self._partitions = partitions
         self._stored: Collection = store.database["placements"]
@@ -132,7 +132,7 @@ class MongoDBPlacements(PlacementStore):
                         raise PartitionUnknown(unfit[0])
                     return
                 if stored is None or (stored.epoch, stored.incarnation) != (placement.epoch - 1, placement.incarnation):
-                    raise Conflict(stored)
+                    raise PlacementConflict(stored)
                 known = _partitions(stored)
                 if unfit := await self._partitions.unfit(names, session, known=known):
                     raise PartitionUnknown(unfit[0])
@@ -152,7 +152,7 @@ class MongoDBPlacements(PlacementStore):
                 if stored is None:
                     return
                 if (stored.epoch, stored.incarnation) != (epoch, incarnation):
-                    raise Conflict(stored)
+                    raise PlacementConflict(stored)
 
     async def list_queues(self, project: str, after: str, before: str, limit: int) -> list[Placement]:
         return await self._list(_listed(project, after, before), limit)

@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from catalog.errors import PlanConflict
 from catalog.interface.plans import PlannedMoveStore, PlanStore
-from catalog.model import Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey, WholePlan
+from catalog.model import Ending, MoveOutcome, MovePlan, PlannedMove, PlanState, QueueKey, WholePlan
 from catalog.mongodb.documents import (
     changing_plan,
     plan_document,
@@ -26,7 +26,7 @@ from catalog.mongodb.documents import (
 from catalog.mongodb.store import BATCH_TIMEOUT
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Collection, Store
+    from catalog.mongodb.store import CatalogDatabase, Collection
 
 # How many moves of a plan are written at a time.
 _BATCH = 500
@@ -36,12 +36,12 @@ _DUPLICATE_KEY = 11000
 class MongoDBPlans(PlanStore):
     """``Catalog.plans``. Writes put whole documents, or all that changes in one."""
 
-    def __init__(self, store: Store, moves: MongoDBPlannedMoves) -> None:
+    def __init__(self, store: CatalogDatabase, moves: MongoDBPlannedMoves) -> None:
         self._store = store
         self._moves = moves
         self._stored: Collection = store.database["plans"]
 
-    async def get(self, plan_id: str) -> Plan | None:
+    async def get(self, plan_id: str) -> MovePlan | None:
         """Return the plan, None if there is none."""
         async with self._store.conversation() as session:
             document = await self._stored.find_one({"_id": plan_id}, session=session)
@@ -79,7 +79,7 @@ class MongoDBPlans(PlanStore):
         if stored != plan:
             raise PlanConflict(plan.id, stored)
 
-    async def replace(self, plan: Plan) -> None:
+    async def replace(self, plan: MovePlan) -> None:
         expected = {"_id": plan.id, "version": plan.version - 1, "progress": {"$exists": True}}
         while True:
             async with self._store.conversation() as session:
@@ -99,7 +99,7 @@ class MongoDBPlans(PlanStore):
         active: bool = False,
         after: str | None = None,
         limit: int,
-    ) -> list[Plan]:
+    ) -> list[MovePlan]:
         condition: dict[str, Any] = {"_id": {"$gt": after or ""}}  # no id is empty
         if states is not None:
             condition["state"] = {"$in": [state.value for state in states]}
@@ -142,7 +142,7 @@ class MongoDBPlans(PlanStore):
             await self._stored.replace_one(expected, plan_document(plan), session=session)
         return True
 
-    async def _read(self, document: Mapping[str, Any]) -> Plan | None:
+    async def _read(self, document: Mapping[str, Any]) -> MovePlan | None:
         """Return the plan in a document, as it is now if it is of schema version 3; None if it is gone by now."""
         if "progress" not in document and await self._carry_over(document):
             return await self.get(document["_id"])
@@ -155,7 +155,7 @@ class MongoDBPlans(PlanStore):
 class MongoDBPlannedMoves(PlannedMoveStore):
     """``Catalog.planned_moves``."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CatalogDatabase) -> None:
         self._store = store
         self._stored: Collection = store.database["planned_moves"]
 
@@ -171,7 +171,7 @@ class MongoDBPlannedMoves(PlannedMoveStore):
         plan_id: str,
         *,
         numbers: Several[int] | None = None,
-        outcomes: Several[Outcome | None] | None = None,
+        outcomes: Several[MoveOutcome | None] | None = None,
         after: int = -1,
         before: int | None = None,
         limit: int,

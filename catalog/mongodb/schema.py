@@ -17,7 +17,7 @@ from catalog.mongodb.partitions import claim_addresses
 
 if TYPE_CHECKING:
     from catalog.mongodb.plans import MongoDBPlans
-    from catalog.mongodb.store import Session, Store
+    from catalog.mongodb.store import CatalogDatabase, Session
 
 _ID = "schema"
 _IDENTITY = "identity"
@@ -90,21 +90,21 @@ _INDEXES = {
 }
 
 
-async def _version(store: Store, session: Session) -> object:
+async def _version(store: CatalogDatabase, session: Session) -> object:
     document = await store.database["catalog"].find_one({"_id": _ID}, session=session)
     return None if document is None else document.get("version")
 
 
-def _refuse_others(store: Store, version: object) -> None:
+def _refuse_others(store: CatalogDatabase, version: object) -> None:
     if version != SCHEMA_VERSION:
         raise _wrong(store, version)
 
 
-def _wrong(store: Store, version: object) -> WrongSchema:
+def _wrong(store: CatalogDatabase, version: object) -> WrongSchema:
     return WrongSchema(f"{store.where} has schema version {version}, this release works with {SCHEMA_VERSION}")
 
 
-async def _require_fit_server(store: Store, session: Session) -> None:
+async def _require_fit_server(store: CatalogDatabase, session: Session) -> None:
     hello = await store.database.command("hello", session=session)
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise store.unavailable("a standalone server has no change streams; make it a replica set of one node or more")
@@ -112,7 +112,7 @@ async def _require_fit_server(store: Store, session: Session) -> None:
         raise store.unavailable("the server is older than MongoDB 6.0")
 
 
-async def check(store: Store) -> None:
+async def check(store: CatalogDatabase) -> None:
     """Raise NotInitialised, WrongSchema or LoadUnfinished unless this release can work with the database."""
     async with store.conversation() as session:
         await _require_fit_server(store, session)
@@ -126,7 +126,7 @@ async def check(store: Store) -> None:
     _refuse_others(store, version)
 
 
-async def identity(store: Store) -> str:
+async def identity(store: CatalogDatabase) -> str:
     """Return the catalog's token. Raises CatalogUnavailable if it has none: it is of an earlier release."""
     async with store.conversation() as session:
         document = await store.database["catalog"].find_one({"_id": _IDENTITY}, session=session)
@@ -135,7 +135,7 @@ async def identity(store: Store) -> str:
     return str(document["token"])
 
 
-async def init(store: Store, plans: MongoDBPlans) -> None:
+async def init(store: CatalogDatabase, plans: MongoDBPlans) -> None:
     """Create collections, indexes and the schema version, in this order: where the version is, the others are.
 
     A crash leaves some of them; the next ``init`` makes the rest. Of an earlier version the documents are left as they
@@ -153,7 +153,7 @@ async def init(store: Store, plans: MongoDBPlans) -> None:
     _refuse_others(store, version)
 
 
-async def _bring_up_to_date(store: Store, plans: MongoDBPlans) -> None:
+async def _bring_up_to_date(store: CatalogDatabase, plans: MongoDBPlans) -> None:
     async with store.conversation(_INDEX_TIMEOUT) as session:
         for collection in _COLLECTIONS:
             await _create(store, collection, session)
@@ -173,7 +173,7 @@ async def _bring_up_to_date(store: Store, plans: MongoDBPlans) -> None:
             )
 
 
-async def _create(store: Store, collection: str, session: Session) -> None:
+async def _create(store: CatalogDatabase, collection: str, session: Session) -> None:
     try:
         await store.database.create_collection(collection, check_exists=False, session=session)
     except OperationFailure as error:
@@ -181,7 +181,7 @@ async def _create(store: Store, collection: str, session: Session) -> None:
             raise
 
 
-async def ping(store: Store) -> None:
+async def ping(store: CatalogDatabase) -> None:
     """Write something that nobody reads: only a primary that a majority follows can."""
     now = {"$currentDate": {"at": True}}
     async with store.conversation() as session:

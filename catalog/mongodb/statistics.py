@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from pymongo import ReplaceOne
 
 from catalog.interface.statistics import StatisticsStore
-from catalog.model import Statistics, StatisticsSubject, Walk
+from catalog.model import StatisticsSubject, SubjectStatistics, Walk
 from catalog.mongodb.documents import read
 from catalog.mongodb.lock import MongoDBLockedValue
 from catalog.mongodb.store import finished
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Collection, Store
+    from catalog.mongodb.store import CatalogDatabase, Collection
 
 # In one message to the server, at most.
 _BATCH = 1000
@@ -28,14 +28,14 @@ class MongoDBStatistics(StatisticsStore):
 
     walk: MongoDBLockedValue[Walk]
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CatalogDatabase) -> None:
         self._store = store
         self._stored: Collection = store.database["statistics"]
         self.walk = MongoDBLockedValue(store, "walk", "the walk of statistics", Walk(), Walk.from_json)
 
     @finished
     async def put(
-        self, subject: StatisticsSubject, found: Several[Statistics], *, since: str, until: str | None
+        self, subject: StatisticsSubject, found: Several[SubjectStatistics], *, since: str, until: str | None
     ) -> None:
         # Writes first, and removes what is left over then: what a crash leaves is shown as of earlier, never missing.
         wanted = [{"_id": _id(subject, one.name), **one.to_json()} for one in found]
@@ -47,13 +47,15 @@ class MongoDBStatistics(StatisticsStore):
             gone = {"$gte": _id(subject, since), "$lt": end, "$nin": [one["_id"] for one in wanted]}
             await self._stored.delete_many({"_id": gone}, session=session)
 
-    async def get(self, subject: StatisticsSubject, name: str) -> Statistics | None:
+    async def get(self, subject: StatisticsSubject, name: str) -> SubjectStatistics | None:
         """Return those of one, None if there are none."""
         async with self._store.conversation() as session:
             document = await self._stored.find_one({"_id": _id(subject, name)}, session=session)
         return None if document is None else self._read(document)
 
-    async def find(self, subject: StatisticsSubject, *, after: str | None = None, limit: int) -> list[Statistics]:
+    async def find(
+        self, subject: StatisticsSubject, *, after: str | None = None, limit: int
+    ) -> list[SubjectStatistics]:
         # No project is the empty name.
         bounds = {"$gte": _id(subject, "")} if after is None else {"$gt": _id(subject, after)}
         if limit < 1:
@@ -64,9 +66,9 @@ class MongoDBStatistics(StatisticsStore):
             documents = await cursor.to_list()
         return [self._read(document) for document in documents]
 
-    def _read(self, document: dict[str, Any]) -> Statistics:
+    def _read(self, document: dict[str, Any]) -> SubjectStatistics:
         try:
-            return read(Statistics.from_json, document)
+            return read(SubjectStatistics.from_json, document)
         except ValueError as error:
             raise self._store.unavailable(f"statistics: {error}") from error
 

@@ -90,7 +90,7 @@ def _wrong_option(options: list[str]) -> str | None:
     return None
 
 
-class Store:
+class CatalogDatabase:
     """One client, one database. ``where`` names the hosts and the database, never a user or password."""
 
     def __init__(self, uri: str) -> None:
@@ -193,7 +193,7 @@ class Store:
 
 
 class _Noun(Protocol):
-    _store: Store
+    _store: CatalogDatabase
 
 
 N = TypeVar("N", bound=_Noun)
@@ -201,7 +201,7 @@ Verb = Callable[Concatenate[N, P], Coroutine[Any, Any, T]]
 
 
 def finished(verb: Verb[N, P, T]) -> Verb[N, P, T]:
-    """Have a verb of several steps run to its end, as ``Store.finish``."""
+    """Have a verb of several steps run to its end, as ``CatalogDatabase.finish``."""
 
     @wraps(verb)
     async def whole(noun: N, /, *args: P.args, **kwargs: P.kwargs) -> T:

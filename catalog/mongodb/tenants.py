@@ -11,13 +11,13 @@ from catalog.model import Tenant
 from catalog.mongodb.documents import read, read_tenant, tenant_document
 
 if TYPE_CHECKING:
-    from catalog.mongodb.store import Collection, Store
+    from catalog.mongodb.store import CatalogDatabase, Collection
 
 
 class MongoDBTenants(TenantStore):
     """``Catalog.tenants``."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CatalogDatabase) -> None:
         self._store = store
         self._stored: Collection = store.database["tenants"]
 

@@ -16,20 +16,20 @@ from catalog.interface.backups import BackupStore
 from catalog.model import (
     AT_A_TIME,
     KINDS,
-    Audit,
-    Kept,
+    AuditState,
+    BackupValue,
     Move,
+    MovePlan,
     Partition,
     Placement,
-    Plan,
     PlannedMove,
     Tenant,
     Walk,
     above_all,
 )
 from catalog.sqlite import changes, members, moves, partitions, placements, plans, tenants
+from catalog.sqlite.connection_thread import ConnectionThread
 from catalog.sqlite.file import CatalogFile, Noun, writing
-from catalog.sqlite.lane import Lane
 from catalog.sqlite.lock import SQLiteLockedValue
 
 # Seconds to empty a catalog, all of whose pages have to be read.
@@ -48,7 +48,7 @@ _EMPTIED = (
     "partitions",
 )
 _LARGEST = "SELECT max(coalesce((SELECT max(token) FROM moves), 0), coalesce((SELECT first_token FROM loading), 0))"
-_READS: dict[str, tuple[str, Callable[[Any, str], Kept]]] = {
+_READS: dict[str, tuple[str, Callable[[Any, str], BackupValue]]] = {
     "partition": (f"{partitions.COLUMNS} FROM partitions ORDER BY name", partitions.decode),
     "tenant": (f"{tenants.COLUMNS} FROM tenants ORDER BY project", tenants.decode),
     "placement": (f"{placements.COLUMNS} FROM placements p ORDER BY p.project, p.queue", placements.decode),
@@ -66,37 +66,37 @@ _READS: dict[str, tuple[str, Callable[[Any, str], Kept]]] = {
 class SQLiteBackups(Noun, BackupStore):
     """``Catalog.backups``. A load forgets the walk and the audit too."""
 
-    def __init__(self, file: CatalogFile, walk: SQLiteLockedValue[Walk], audit: SQLiteLockedValue[Audit]) -> None:
+    def __init__(self, file: CatalogFile, walk: SQLiteLockedValue[Walk], audit: SQLiteLockedValue[AuditState]) -> None:
         super().__init__(file)
         self._walk = walk
         self._audit = audit
 
-    async def snapshot(self) -> AsyncGenerator[list[Kept], None]:
+    async def snapshot(self) -> AsyncGenerator[list[BackupValue], None]:
         await self._file.write(plans.carry_over)
-        lane = Lane(self._path, "snapshot", begin="BEGIN")
-        self._file.snapshots.add(lane)
-        reading: list[Iterator[list[Kept]]] = []
+        thread = ConnectionThread(self._path, "snapshot", begin="BEGIN")
+        self._file.snapshots.add(thread)
+        reading: list[Iterator[list[BackupValue]]] = []
 
-        def advance(connection: sqlite3.Connection) -> list[Kept] | None:
+        def advance(connection: sqlite3.Connection) -> list[BackupValue] | None:
             if not reading:
                 reading.append(_batches(connection, self._path))
             return next(reading[0], None)
 
         try:
-            while batch := await lane.call(advance):
+            while batch := await thread.call(advance):
                 yield batch
         finally:
-            self._file.snapshots.discard(lane)
-            await lane.close()
+            self._file.snapshots.discard(thread)
+            await thread.close()
 
     async def begin_load(self, *, replace: bool) -> str:
         token = uuid4().hex
-        # On a lane of its own: to give up while it is being emptied would be to tell that it was not.
-        lane = Lane(self._path, "empty", begin="BEGIN IMMEDIATE", patience=_EMPTY_TIMEOUT)
+        # On a thread of its own: to give up while it is being emptied would be to tell that it was not.
+        thread = ConnectionThread(self._path, "empty", begin="BEGIN IMMEDIATE", patience=_EMPTY_TIMEOUT)
         try:
-            await lane.transact(self._begin, token, replace)
+            await thread.transact(self._begin, token, replace)
         finally:
-            await lane.close()
+            await thread.close()
         return token
 
     def _begin(self, connection: sqlite3.Connection, token: str, replace: bool) -> None:
@@ -119,7 +119,7 @@ class SQLiteBackups(Noun, BackupStore):
         changes.break_off(connection)
 
     @writing
-    def load(self, connection: sqlite3.Connection, token: str, values: Sequence[Kept]) -> None:
+    def load(self, connection: sqlite3.Connection, token: str, values: Sequence[BackupValue]) -> None:
         first = _require(connection, token)
         for value in values:
             try:
@@ -136,7 +136,7 @@ class SQLiteBackups(Noun, BackupStore):
         changes.break_off(connection)
 
 
-def _batches(connection: sqlite3.Connection, path: str) -> Iterator[list[Kept]]:
+def _batches(connection: sqlite3.Connection, path: str) -> Iterator[list[BackupValue]]:
     """Yield everything that a backup keeps.
 
     In a transaction that ends with the connection, and so on the thread that uses it.
@@ -161,11 +161,11 @@ def _require(connection: sqlite3.Connection, token: str) -> int:
 
 
 # Without a word in the change log: it is broken off instead.
-_INSERTS: dict[type[Kept], Callable[[sqlite3.Connection, Any], None]] = {
+_INSERTS: dict[type[BackupValue], Callable[[sqlite3.Connection, Any], None]] = {
     Partition: partitions.store,
     Tenant: tenants.store,
     Placement: placements.store,
     Move: moves.store,
-    Plan: plans.store,
+    MovePlan: plans.store,
     PlannedMove: plans.store_move,
 }

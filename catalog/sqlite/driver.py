@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from catalog.interface import Catalog
-from catalog.model import Audit, Change, Synced
+from catalog.model import AuditState, Change, Synced
 from catalog.sqlite import feed, schema
 from catalog.sqlite.backups import SQLiteBackups
+from catalog.sqlite.connection_thread import ConnectionThread
 from catalog.sqlite.file import CatalogFile
-from catalog.sqlite.lane import Lane
 from catalog.sqlite.lock import SQLiteLockedValue
 from catalog.sqlite.members import SQLiteMembers
 from catalog.sqlite.moves import SQLiteHeldWrites, SQLiteMoves
@@ -40,7 +40,7 @@ class SQLiteCatalog(Catalog):
         self.plans = SQLitePlans(self._file)
         self.planned_moves = SQLitePlannedMoves(self._file)
         statistics = self.statistics = SQLiteStatistics(self._file)
-        audit = self.audit = SQLiteLockedValue(self._file, "audits", "the audit", Audit(), Audit.from_json)
+        audit = self.audit = SQLiteLockedValue(self._file, "audits", "the audit", AuditState(), AuditState.from_json)
         self.backups = SQLiteBackups(self._file, statistics.walk, audit)
 
     def __repr__(self) -> str:
@@ -77,12 +77,12 @@ class SQLiteCatalog(Catalog):
 
     async def watch(self) -> AsyncGenerator[Change | Synced, None]:
         bell = asyncio.Event()
-        lane = Lane(self._file.path, "watch", begin="BEGIN")
-        self._file.bells[bell] = lane
+        thread = ConnectionThread(self._file.path, "watch", begin="BEGIN")
+        self._file.bells[bell] = thread
         try:
-            async with aclosing(feed.watch(self._file.path, lane, bell, self._poll)) as items:
+            async with aclosing(feed.watch(self._file.path, thread, bell, self._poll)) as items:
                 async for item in items:
                     yield item
         finally:
             self._file.bells.pop(bell, None)
-            await lane.close()
+            await thread.close()

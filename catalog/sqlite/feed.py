@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 
 from catalog.model import Change, Synced
 from catalog.sqlite import changes
-from catalog.sqlite.lane import Lane
+from catalog.sqlite.connection_thread import ConnectionThread
 
 # Seconds of silence after which the feed proves that it is alive; the interface promises one second.
 PROOF_OF_LIFE = 0.5
@@ -25,10 +25,12 @@ def _data_version(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-async def watch(path: str, lane: Lane, bell: asyncio.Event, poll: float) -> AsyncGenerator[Change | Synced, None]:
-    """Yield as ``Catalog.watch`` promises, reading through ``lane`` every ``poll`` seconds and when ``bell`` rings."""
+async def watch(
+    path: str, thread: ConnectionThread, bell: asyncio.Event, poll: float
+) -> AsyncGenerator[Change | Synced, None]:
+    """Implement ``Catalog.watch``: read through ``thread`` every ``poll`` seconds, and when ``bell`` is set."""
     loop = asyncio.get_running_loop()
-    position = await lane.transact(changes.last)
+    position = await thread.transact(changes.last)
     yield Synced(position, fresh=True)
     spoke = loop.time()
     seen = None
@@ -36,9 +38,9 @@ async def watch(path: str, lane: Lane, bell: asyncio.Event, poll: float) -> Asyn
         # The bell and the version are taken before the log is read: what is written meanwhile shows as another ring
         # or version, and is read in the next round.
         bell.clear()
-        version = await lane.call(_data_version)
+        version = await thread.call(_data_version)
         if version != seen:
-            while batch := await lane.transact(changes.after, position, _BATCH, path):
+            while batch := await thread.transact(changes.after, position, _BATCH, path):
                 for change in batch:
                     position = change.position
                     yield change

@@ -1,4 +1,4 @@
-"""The file as the nouns of the catalog use it, and their verbs: each one transaction on one of a few lanes."""
+"""The file as the nouns of the catalog use it, and their verbs: each one transaction on one of a few threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from catalog.sqlite.lane import Lane
+from catalog.sqlite.connection_thread import ConnectionThread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,25 +18,25 @@ T = TypeVar("T")
 class CatalogFile:
     """The file ``path``, used by any number of processes at once.
 
-    Writes take turns on one lane and in ``BEGIN IMMEDIATE``, across processes too. Reads have another one and never
+    Writes take turns on one thread and in ``BEGIN IMMEDIATE``, across processes too. Reads have another one and never
     wait for a writer (write-ahead log); what walks an index, as counting does, has a third, so that reads need not wait
-    for it. ``bells``, with the lanes of their feeds, ring after every write of this process.
+    for it. ``bells``, with the threads of their feeds, ring after every write of this process.
     """
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
-        self.writing = Lane(self.path, "write", begin="BEGIN IMMEDIATE")
+        self.writing = ConnectionThread(self.path, "write", begin="BEGIN IMMEDIATE")
         # The members are processes of this machine: when its power is cut, they have ended, too.
-        self.registering = Lane(self.path, "members", begin="BEGIN IMMEDIATE", durable=False)
-        self.reading = Lane(self.path, "read", begin="BEGIN")
-        self.counting = Lane(self.path, "count", begin="BEGIN")
-        self.bells: dict[asyncio.Event, Lane] = {}
-        self.snapshots: set[Lane] = set()
+        self.registering = ConnectionThread(self.path, "members", begin="BEGIN IMMEDIATE", durable=False)
+        self.reading = ConnectionThread(self.path, "read", begin="BEGIN")
+        self.counting = ConnectionThread(self.path, "count", begin="BEGIN")
+        self.bells: dict[asyncio.Event, ConnectionThread] = {}
+        self.snapshots: set[ConnectionThread] = set()
 
     async def write(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run ``function(connection, ...)`` as a transaction that writes, as ``Lane.transact``."""
+        """Run ``function(connection, ...)`` as a transaction that writes, as ``ConnectionThread.transact``."""
         try:
             return await self.writing.transact(function, *args, **kwargs)
         finally:  # also when cancelled: the transaction may be done, and polling finds it if it is done later
@@ -44,10 +44,10 @@ class CatalogFile:
                 bell.set()
 
     async def close(self) -> None:
-        """Close all lanes. Idempotent."""
-        lanes = (self.writing, self.registering, self.reading, self.counting)
-        for lane in (*lanes, *self.bells.values(), *self.snapshots):
-            await lane.close()
+        """Close all threads. Idempotent."""
+        threads = (self.writing, self.registering, self.reading, self.counting)
+        for thread in (*threads, *self.bells.values(), *self.snapshots):
+            await thread.close()
 
 
 class Noun:

@@ -145,10 +145,10 @@ class SQLiteMoves(Noun, MoveStore):
                 changes.append(connection, ChangeSubject.MOVE, (move_id,))
 
     def lock(self, move_id: str) -> SQLiteLock[Move]:
-        return _MoveLock(self._file, move_id)
+        return _SQLiteMoveLock(self._file, move_id)
 
 
-class _MoveLock(SQLiteLock[Move]):
+class _SQLiteMoveLock(SQLiteLock[Move]):
     def __init__(self, file: CatalogFile, move_id: str) -> None:
         super().__init__(file, "moves", move_id, _what(move_id))
         self._move_id = move_id

@@ -17,7 +17,7 @@ from contextlib import ExitStack, closing
 from itertools import groupby, islice
 from typing import NamedTuple
 
-from catalog.errors import Conflict, PartitionUnknown
+from catalog.errors import PartitionUnknown, PlacementConflict
 from catalog.interface.placements import PlacementStore
 from catalog.model import LISTED_STATES, RARE_STATES, ChangeSubject, Placement, PlacementState, QueueKey
 from catalog.sqlite import changes
@@ -78,7 +78,7 @@ class SQLitePlacements(Noun, PlacementStore):
         if stored == placement:
             return
         if stored is None or (stored.epoch, stored.incarnation) != (placement.epoch - 1, placement.incarnation):
-            raise Conflict(stored)
+            raise PlacementConflict(stored)
         before, now = _partitions(stored), _partitions(placement)
         _name(connection, placement, now - before)
         _unname(connection, placement.key, before - now)
@@ -94,7 +94,7 @@ class SQLitePlacements(Noun, PlacementStore):
         if stored is None:
             return
         if (stored.epoch, stored.incarnation) != (epoch, incarnation):
-            raise Conflict(stored)
+            raise PlacementConflict(stored)
         _unname(connection, key, _partitions(stored))
         connection.execute("DELETE FROM placements WHERE project = ? AND queue = ?", key)
         changes.append(connection, ChangeSubject.PLACEMENT, key)

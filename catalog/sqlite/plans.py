@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from catalog.errors import CatalogUnavailable, PlanConflict
 from catalog.interface.plans import PlannedMoveStore, PlanStore
-from catalog.model import ChangeSubject, Ending, Outcome, Plan, PlannedMove, PlanState, QueueKey, WholePlan
+from catalog.model import ChangeSubject, Ending, MoveOutcome, MovePlan, PlannedMove, PlanState, QueueKey, WholePlan
 from catalog.model.plan import from_version_3
 from catalog.sqlite import changes
 from catalog.sqlite.file import Noun, counting, reading, writing
@@ -31,7 +31,7 @@ class OfBefore(CatalogUnavailable):
 class SQLitePlans(Noun, PlanStore):
     """``Catalog.plans``."""
 
-    async def get(self, plan_id: str) -> Plan | None:
+    async def get(self, plan_id: str) -> MovePlan | None:
         return await self._read(lambda connection: _get(connection, plan_id, self._path))
 
     @reading
@@ -64,7 +64,7 @@ class SQLitePlans(Noun, PlanStore):
         await self._insert(whole.plan)
 
     @writing
-    def _insert(self, connection: sqlite3.Connection, plan: Plan) -> None:
+    def _insert(self, connection: sqlite3.Connection, plan: MovePlan) -> None:
         stored = _current(connection, plan.id, self._path)
         if stored == plan:
             return
@@ -74,7 +74,7 @@ class SQLitePlans(Noun, PlanStore):
         changes.append(connection, ChangeSubject.PLAN, (plan.id,), plan.version)
 
     @writing
-    def replace(self, connection: sqlite3.Connection, plan: Plan) -> None:
+    def replace(self, connection: sqlite3.Connection, plan: MovePlan) -> None:
         stored = _current(connection, plan.id, self._path)
         if stored == plan:
             return
@@ -93,7 +93,7 @@ class SQLitePlans(Noun, PlanStore):
         active: bool = False,
         after: str | None = None,
         limit: int,
-    ) -> list[Plan]:
+    ) -> list[MovePlan]:
         wanted = list(PlanState) if states is None else list(states)
         statement = (
             f"SELECT {COLUMNS} FROM plans WHERE id > ? AND state IN ({', '.join('?' * len(wanted))})"  # noqa: S608
@@ -130,7 +130,7 @@ class SQLitePlannedMoves(Noun, PlannedMoveStore):
         plan_id: str,
         *,
         numbers: Collection[int] | None = None,
-        outcomes: Collection[Outcome | None] | None = None,
+        outcomes: Collection[MoveOutcome | None] | None = None,
         after: int = -1,
         before: int | None = None,
         limit: int,
@@ -167,14 +167,14 @@ class SQLitePlannedMoves(Noun, PlannedMoveStore):
         )
 
 
-def decode(row: _Row, path: str) -> Plan:
+def decode(row: _Row, path: str) -> MovePlan:
     """Return the plan in a row of COLUMNS. Raises CatalogUnavailable if it is none; OfBefore."""
     id_, version, state, document, progress = row
     if progress is None:
         raise OfBefore(f"catalog {path}: plan {id_!r} is of schema version 3, or damaged")
     columns = {"id": id_, "version": version, "state": state}
     try:
-        return Plan.from_json({**json.loads(document), **columns, "progress": json.loads(progress)})
+        return MovePlan.from_json({**json.loads(document), **columns, "progress": json.loads(progress)})
     except (ValueError, TypeError, KeyError) as error:
         raise unavailable(path, f"plan {id_!r} is damaged ({error})") from error
 
@@ -190,7 +190,7 @@ def decode_move(row: tuple[str, int, str, str, str, str | None], path: str) -> P
         raise unavailable(path, f"move {number} of plan {plan!r} is damaged ({error})") from error
 
 
-def store(connection: sqlite3.Connection, plan: Plan) -> None:
+def store(connection: sqlite3.Connection, plan: MovePlan) -> None:
     """Store one that is not there."""
     connection.execute(
         "INSERT INTO plans (document, version, state, progress, active, id) VALUES (?, ?, ?, ?, ?, ?)",
@@ -225,12 +225,12 @@ def carry_over(connection: sqlite3.Connection) -> None:
         changes.append(connection, ChangeSubject.PLAN, (plan.id,), plan.version)
 
 
-def _get(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | None:
+def _get(connection: sqlite3.Connection, plan_id: str, path: str) -> MovePlan | None:
     row = connection.execute(f"SELECT {COLUMNS} FROM plans WHERE id = ?", (plan_id,)).fetchone()  # noqa: S608
     return decode(row, path) if row else None
 
 
-def _current(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | None:
+def _current(connection: sqlite3.Connection, plan_id: str, path: str) -> MovePlan | None:
     try:
         return _get(connection, plan_id, path)
     except OfBefore:
@@ -238,13 +238,13 @@ def _current(connection: sqlite3.Connection, plan_id: str, path: str) -> Plan | 
         return _get(connection, plan_id, path)
 
 
-def _unchanging(plan: Plan) -> str:
+def _unchanging(plan: MovePlan) -> str:
     document = plan.to_json()
     del document["progress"]
     return json.dumps(document)
 
 
-def _changing(plan: Plan) -> tuple[int, str, str, bool]:
+def _changing(plan: MovePlan) -> tuple[int, str, str, bool]:
     return plan.version, plan.state.value, json.dumps(plan.progress.to_json()), plan.active
 
 

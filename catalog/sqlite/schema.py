@@ -12,7 +12,7 @@ import time
 from catalog.errors import LoadUnfinished, NotInitialised, WrongSchema
 from catalog.interface import SCHEMA_VERSION
 from catalog.sqlite import plans
-from catalog.sqlite.lane import BUSY_TIMEOUT
+from catalog.sqlite.connection_thread import BUSY_TIMEOUT
 from catalog.sqlite.translation import unavailable
 
 APPLICATION_ID = 0x4D52434E  # "MRCN"

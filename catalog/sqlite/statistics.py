@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection
 
 from catalog.interface.statistics import StatisticsStore
-from catalog.model import Statistics, StatisticsSubject, Walk
+from catalog.model import StatisticsSubject, SubjectStatistics, Walk
 from catalog.sqlite.file import CatalogFile, Noun, reading, writing
 from catalog.sqlite.lock import SQLiteLockedValue
 from catalog.sqlite.translation import unavailable
@@ -27,7 +27,7 @@ class SQLiteStatistics(Noun, StatisticsStore):
         self,
         connection: sqlite3.Connection,
         subject: StatisticsSubject,
-        found: Collection[Statistics],
+        found: Collection[SubjectStatistics],
         *,
         since: str,
         until: str | None,
@@ -41,7 +41,7 @@ class SQLiteStatistics(Noun, StatisticsStore):
         )
 
     @reading
-    def get(self, connection: sqlite3.Connection, subject: StatisticsSubject, name: str) -> Statistics | None:
+    def get(self, connection: sqlite3.Connection, subject: StatisticsSubject, name: str) -> SubjectStatistics | None:
         row = connection.execute(
             "SELECT name, document FROM statistics WHERE subject = ? AND name = ?", (subject.value, name)
         ).fetchone()
@@ -50,7 +50,7 @@ class SQLiteStatistics(Noun, StatisticsStore):
     @reading
     def find(
         self, connection: sqlite3.Connection, subject: StatisticsSubject, *, after: str | None = None, limit: int
-    ) -> list[Statistics]:
+    ) -> list[SubjectStatistics]:
         bound = "name > ?" if after is not None else "name >= ?"  # no project is the empty name
         rows = connection.execute(
             f"SELECT name, document FROM statistics WHERE subject = ? AND {bound} ORDER BY name LIMIT ?",  # noqa: S608
@@ -59,9 +59,9 @@ class SQLiteStatistics(Noun, StatisticsStore):
         return [_decode(row, self._path) for row in rows]
 
 
-def _decode(row: tuple[str, str], path: str) -> Statistics:
+def _decode(row: tuple[str, str], path: str) -> SubjectStatistics:
     name, document = row
     try:
-        return Statistics.from_json({**json.loads(document), "name": name})
+        return SubjectStatistics.from_json({**json.loads(document), "name": name})
     except (ValueError, TypeError, KeyError) as error:
         raise unavailable(path, f"the statistics of {name!r} are damaged ({error})") from error

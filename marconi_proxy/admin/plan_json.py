@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from catalog.model import Move, MoveState, Outcome, Plan, PlannedMove, WholePlan
+from catalog.model import Move, MoveOutcome, MovePlan, MoveState, PlannedMove, WholePlan
 from marconi_proxy.admin.time_text import iso
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.names import planned_move_id
@@ -70,7 +70,7 @@ def budgets(document: Mapping[str, Any]) -> Budgets:
         raise ValueError(f"budgets.{error}") from None
 
 
-def listed(plan: Plan) -> dict[str, Any]:
+def listed(plan: MovePlan) -> dict[str, Any]:
     """Return the JSON of one plan in a list."""
     progress, preconditions = plan.progress, plan.preconditions
     return {
@@ -82,7 +82,7 @@ def listed(plan: Plan) -> dict[str, Any]:
         "moves": plan.size,
         "waiting": plan.waiting,
         "begun": progress.open,
-        "ended": {outcome.value: progress.counts.get(outcome, 0) for outcome in Outcome},
+        "ended": {outcome.value: progress.counts.get(outcome, 0) for outcome in MoveOutcome},
         "left_out_count": preconditions["left_out_count"],
         "kept_count": preconditions.get("kept_count", 0),
         "broken_count": preconditions.get("broken_count", 0),
@@ -134,15 +134,15 @@ def whole(
     }
 
 
-def progress(plan: Plan, moves: Collection[Move], badly: Iterable[PlannedMove]) -> dict[str, Any]:
+def progress(plan: MovePlan, moves: Collection[Move], badly: Iterable[PlannedMove]) -> dict[str, Any]:
     """Return the JSON of how far a plan is.
 
     ``moves``: the records of those of its moves that are not finished; ``badly``: the first that ended otherwise than
     done, with their endings.
     """
     known = plan.progress
-    switched = known.open - _unswitched(plan, moves) + known.counts.get(Outcome.DONE, 0)
-    switched += known.counts.get(Outcome.REVERSED, 0)
+    switched = known.open - _unswitched(plan, moves) + known.counts.get(MoveOutcome.DONE, 0)
+    switched += known.counts.get(MoveOutcome.REVERSED, 0)
     # Those that failed have ended, as far as the plan is concerned.
     moves = [move for move in moves if not _failed(move)]
     measured = [pause for pause, count in known.pauses for _ in range(count)]
@@ -166,13 +166,13 @@ def progress(plan: Plan, moves: Collection[Move], badly: Iterable[PlannedMove]) 
     }
 
 
-def _unswitched(plan: Plan, moves: Collection[Move]) -> int:
+def _unswitched(plan: MovePlan, moves: Collection[Move]) -> int:
     """Return how many moves that are begun, and have not ended as far as is written down, were never switched."""
     ids = {move.id for move in moves}
     pending = sum(planned_move_id(plan.id, number) not in ids for number in plan.progress.pending)
     busy = sum(move.state in BUSY for move in moves)
     paused = sum(move.state is MoveState.PAUSED for move in moves)
-    failed = min(sum(map(_failed, moves)), plan.progress.counts.get(Outcome.FAILED, 0))
+    failed = min(sum(map(_failed, moves)), plan.progress.counts.get(MoveOutcome.FAILED, 0))
     return pending + busy + paused - failed
 
 

@@ -13,7 +13,7 @@ import falcon.asgi
 
 from catalog import Catalog
 from catalog.errors import PartitionConflict, PlanConflict
-from catalog.model import Outcome, PartitionState, Plan, PlanState, WholePlan
+from catalog.model import MoveOutcome, MovePlan, PartitionState, PlanState, WholePlan
 from marconi_proxy.admin import pins, plan_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.query import integer, parameters
@@ -113,7 +113,7 @@ class Plans:
     async def progress(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
         found = await self._found(from_url(plan))
         moves = [move async for move in all_moves(self._catalog, plan=found.id, states=UNFINISHED)]
-        others = set(Outcome) - {Outcome.DONE}
+        others = set(MoveOutcome) - {MoveOutcome.DONE}
         badly = await self._catalog.planned_moves.find(found.id, outcomes=others, limit=plan_json.TOLD)
         # What is counted and was not written down yet, too.
         numbers = [ending.number for ending in found.progress.endings if ending.outcome in others]
@@ -144,7 +144,7 @@ class Plans:
             await self._cordon(name)
         resp.media = plan_json.listed(found) | await self._pin(found)
 
-    async def _begin(self, found: Plan) -> Plan:
+    async def _begin(self, found: MovePlan) -> MovePlan:
         """Have a plan that was not applied carried out. Raises HTTPConflict, HTTPNotFound."""
         if found.state is not PlanState.PLANNED:
             raise _refused(found, f"it is {found.state}" + _HINTS.get(found.state, ""))
@@ -169,7 +169,7 @@ class Plans:
         states, following = _VERBS[verb]
         resp.media = plan_json.listed(await self._turn(found, states, following, verb))
 
-    async def _turn(self, found: Plan, states: Collection[PlanState], following: PlanState, verb: str) -> Plan:
+    async def _turn(self, found: MovePlan, states: Collection[PlanState], following: PlanState, verb: str) -> MovePlan:
         """Bring the plan into the state ``following``, from one of ``states``. Raises HTTPConflict, HTTPNotFound."""
         while found.state is not following:
             if found.state not in states:
@@ -200,7 +200,7 @@ class Plans:
             else:
                 return
 
-    async def _pin(self, found: Plan) -> dict[str, int]:
+    async def _pin(self, found: MovePlan) -> dict[str, int]:
         """Pin tenants as the plan says, and return how many were pinned, to be shown; nothing if it says nothing."""
         selection = found.preconditions["selection"]
         repin = selection.get("repin")
@@ -215,7 +215,7 @@ class Plans:
         measured = await past_pauses(self._catalog, self._clock())
         resp.media = plan_json.whole(found, hold_max=self._hold_max, seal_timeout=self._seal_timeout, measured=measured)
 
-    async def _found(self, plan_id: str) -> Plan:
+    async def _found(self, plan_id: str) -> MovePlan:
         found = await self._catalog.plans.get(plan_id)
         if found is None:
             raise _not_found(plan_id)
@@ -238,7 +238,7 @@ def _not_found(plan_id: str) -> falcon.HTTPNotFound:
     return falcon.HTTPNotFound(title="Not found", description=f"There is no plan {plan_id}.")
 
 
-def _refused(found: Plan, reason: str) -> falcon.HTTPConflict:
+def _refused(found: MovePlan, reason: str) -> falcon.HTTPConflict:
     return falcon.HTTPConflict(
         title="Refused", description=f"Plan {found.id} is not applied: {reason}. Nothing was changed."
     )

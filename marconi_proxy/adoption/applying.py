@@ -20,8 +20,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
-from catalog.errors import Conflict as Changed
 from catalog.errors import MoveConflict, MoveUnderWay, PartitionUnknown
+from catalog.errors import PlacementConflict as Changed
 from catalog.interface import Catalog
 from catalog.model import (
     TOPIC_PREFIX,

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from catalog.errors import CatalogError
 from catalog.interface import Catalog
-from catalog.model import Audit, Holder
+from catalog.model import AuditState, Holder
 from catalog.unchanged import Unchanged
 from marconi_proxy.audit.round import Summary
 from marconi_proxy.audit.sight import Finding
@@ -72,10 +72,10 @@ class Auditor:
         # Counted from now on, if this process has just done it.
         return min(self._due.left(audit.ended), LOOK)
 
-    async def _take(self, over: Holder | None) -> Audit:
+    async def _take(self, over: Holder | None) -> AuditState:
         return await self._catalog.audit.acquire(self._name, HOLD, over=over)
 
-    async def _round(self, audit: Audit, token: int) -> Audit:
+    async def _round(self, audit: AuditState, token: int) -> AuditState:
         """Do a round; return what was found."""
         begun = self._clock.now()
         under_way = replace(audit, since=begun)
@@ -90,7 +90,7 @@ class Auditor:
         finally:
             await ended([renewing, round_])
         found = round_.result()
-        over = Audit(
+        over = AuditState(
             begun=begun,
             ended=self._clock.now(),
             queues=found.queues,
@@ -106,7 +106,7 @@ class Auditor:
             LOG.warning("audit: not looked at, or not all of it: partition %s: %s", name, why)
         return over
 
-    async def _renew(self, audit: Audit, token: int) -> None:
+    async def _renew(self, audit: AuditState, token: int) -> None:
         while True:
             await self._clock.sleep(_RENEWED)
             await self._catalog.audit.save(audit, token, HOLD)

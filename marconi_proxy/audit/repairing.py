@@ -10,7 +10,7 @@ from dataclasses import replace
 from enum import StrEnum
 from hashlib import sha256
 
-from catalog.errors import Conflict, MoveConflict, MoveUnderWay
+from catalog.errors import MoveConflict, MoveUnderWay, PlacementConflict
 from catalog.interface import Catalog
 from catalog.model import Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.audit.judging import Bounds, judge
@@ -67,7 +67,7 @@ class Repairing:
         self._say = say
 
     async def repair(self, finding: Finding) -> Outcome:
-        """Raises CatalogError but Conflict."""
+        """Raises CatalogError but PlacementConflict."""
         if not finding.repairable:
             return Outcome.REMAINS
         try:
@@ -76,7 +76,7 @@ class Repairing:
                 return self._was_changed(finding, now)
             done = await self._do(finding, sight)
             _, now = await self._look(finding)
-        except Conflict:
+        except PlacementConflict:
             return await self._was_overtaken(finding)
         except (Unready, NotSeen, UpstreamError) as error:
             self._say(finding, f"failed, and may be given again: {error}")

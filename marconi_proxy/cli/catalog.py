@@ -21,7 +21,7 @@ from marconi_proxy.exits import CommandError, Exit
 
 if TYPE_CHECKING:
     from catalog import Catalog
-    from catalog.backup.reading import Backup
+    from catalog.backup.reader import Backup
 
 # Seconds for counting the placements to export; without a count the progress has no percentage.
 _COUNT_TIMEOUT = 5.0
@@ -142,8 +142,8 @@ class Import(_BackupVerb):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        from catalog.backup.importing import HalfLoaded
-        from catalog.backup.reading import BadBackup
+        from catalog.backup.importer import HalfLoaded
+        from catalog.backup.reader import BadBackup
         from catalog.errors import CatalogInUse, LoadRefused, NotEmpty
         from marconi_proxy.option_types import redacted
 
@@ -202,7 +202,7 @@ def _run(steps: Coroutine[Any, Any, dict[str, int]], what: str, interrupted: str
 
 
 def _require_file(uri: str) -> None:
-    from catalog.opening import catalog_scheme
+    from catalog.factory import catalog_scheme
     from catalog.uri import split
 
     # Opening a missing file would create an empty catalog.
@@ -225,7 +225,7 @@ def _source(path: str) -> Iterator[BinaryIO]:
 
 async def _export(uri: str, stream: BinaryIO, counting: Counting) -> dict[str, int]:
     from catalog import open_catalog
-    from catalog.backup.exporting import export
+    from catalog.backup.exporter import export
 
     catalog = await open_catalog(uri)
     try:
@@ -249,7 +249,7 @@ async def _placements(catalog: Catalog) -> int | None:
 
 async def _import(uri: str, stream: BinaryIO, replace: bool, counting: Counting) -> dict[str, int]:
     from catalog import open_catalog
-    from catalog.backup.importing import let_lapse, load, verify
+    from catalog.backup.importer import let_lapse, load, verify
 
     found = os.fstat(stream.fileno())
     begin, size = (stream.tell(), found.st_size) if S_ISREG(found.st_mode) else (None, None)

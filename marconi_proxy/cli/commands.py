@@ -36,7 +36,7 @@ COMMANDS = {
     "move reverse": "marconi_proxy.cli.moves:Reverse",
     "move certificate": "marconi_proxy.cli.moves:Certificate",
     "move export": "marconi_proxy.cli.move_export:Export",
-    "move tenant": "marconi_proxy.cli.planning:Tenant",
+    "move tenant": "marconi_proxy.cli.planning:MoveTenant",
     "plan create": "marconi_proxy.cli.plan_files:Write",
     "plan apply": "marconi_proxy.cli.plan_files:Apply",
     "plan list": "marconi_proxy.cli.plans:List",

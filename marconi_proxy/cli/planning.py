@@ -130,7 +130,7 @@ class Planning(Watcher):
         raise CommandError("nothing was moved", Exit.REFUSED)
 
 
-class Tenant(Planning):
+class MoveTenant(Planning):
     """Move all queues of a project to one partition.
 
     The placement of queues that it creates meanwhile does not change, unless --pin is given.

@@ -22,9 +22,9 @@ from typing import NamedTuple
 from oslo_config.cfg import ConfigOpts
 
 from catalog.errors import CatalogError
+from catalog.factory import open_catalog
 from catalog.interface import Catalog
 from catalog.model import Partition, PartitionState, Placement, PlacementState, QueueKey, Segment
-from catalog.opening import open_catalog
 from marconi_proxy.fencing.fence import Ticket
 from marconi_proxy.front_door.chain.asking import without_line
 from marconi_proxy.front_door.chain.carrying import Chain

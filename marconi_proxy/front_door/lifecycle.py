@@ -31,7 +31,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
-from catalog.errors import CatalogError, CatalogUnavailable, Conflict
+from catalog.errors import CatalogError, CatalogUnavailable, PlacementConflict
 from catalog.interface import Catalog
 from catalog.model import Placement, PlacementState, QueueKey, Segment
 from catalog.unchanged import Unchanged
@@ -213,7 +213,7 @@ class Lifecycle:
             ours = replace(current, epoch=current.epoch + 1, state=PlacementState.CREATING, since=self._wall())
             try:
                 await self._catalog.placements.replace(ours)
-            except Conflict:
+            except PlacementConflict:
                 continue
             return ours, current.state is PlacementState.RESERVED
         raise unavailable(f"Too many concurrent calls change this queue. {NOT_PROCESSED}")
@@ -241,7 +241,7 @@ class Lifecycle:
                     replace(current, epoch=current.epoch + 1, state=PlacementState.OPEN, since=self._wall())
                 )
                 return
-            except Conflict as conflict:
+            except PlacementConflict as conflict:
                 if conflict.current is None:
                     # Deleted, or withdrawn by somebody who saw no queue yet: the partition tells which.
                     await self._adopt(placement)
@@ -259,7 +259,7 @@ class Lifecycle:
         """Take back a placement whose queue does not exist. If others stamped it meanwhile, it is theirs."""
         try:
             await self._forget(placement)
-        except Conflict:
+        except PlacementConflict:
             pass
         except CatalogUnavailable as error:
             LOG.warning("a placement on %s stays in state %s: %s", placement.partition, placement.state, error)
@@ -267,7 +267,7 @@ class Lifecycle:
     async def _forget(self, placement: Placement) -> None:
         """Remove the placement of a queue that is not there (any more); of a dead-letter queue the place stays
         reserved: that of its last segment, which keeps its number, so that no old id ever means a new message. Raises
-        Conflict, CatalogUnavailable."""
+        PlacementConflict, CatalogUnavailable."""
         if placement.group is None:
             await self._catalog.placements.remove(placement.key, placement.epoch, placement.incarnation)
         else:
@@ -373,7 +373,7 @@ class Lifecycle:
                 ours = replace(current, epoch=current.epoch + 1, state=PlacementState.DELETING, since=self._wall())
                 try:
                     await self._catalog.placements.replace(ours)
-                except Conflict:
+                except PlacementConflict:
                     continue
                 return await self._delete(current, ours, begun, send, guard)
         raise unavailable(f"Too many concurrent calls change this queue. {NOT_PROCESSED}")
@@ -394,7 +394,7 @@ class Lifecycle:
                 ours = replace(ours, group=None)
             try:
                 await self._forget(ours)
-            except Conflict:
+            except PlacementConflict:
                 LOG.info("a deletion was finished by another worker")
             except CatalogUnavailable as error:
                 LOG.warning("a placement on %s stays in state deleting: %s", ours.partition, error)
@@ -429,7 +429,7 @@ class Lifecycle:
         back = replace(ours, epoch=ours.epoch + 1, state=state, since=self._wall(), move=move)
         try:
             await self._catalog.placements.replace(back)
-        except (Conflict, CatalogUnavailable) as error:
+        except (PlacementConflict, CatalogUnavailable) as error:
             LOG.warning("a placement on %s stays in state deleting: %s", ours.partition, error)
 
     def _abandoned(self, placement: Placement) -> bool:
@@ -469,6 +469,6 @@ class Lifecycle:
                 within = in_time.left()
                 await delete_from(upstream, ours.key, segment.backend_name, within=within, guard=guard or in_time)
             await self._forget(ours)
-        except Conflict:
+        except PlacementConflict:
             # Somebody else was faster; the caller reads anew.
             return

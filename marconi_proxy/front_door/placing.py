@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from cachetools import TTLCache
 
-from catalog.errors import Conflict, PartitionUnknown
+from catalog.errors import PartitionUnknown, PlacementConflict
 from catalog.interface import Catalog
 from catalog.model import (
     TOPIC_PREFIX,
@@ -164,7 +164,7 @@ class Placing:
                 await self._catalog.placements.replace(
                     replace(placement, epoch=placement.epoch + 1, group=source.queue)
                 )
-            except Conflict as conflict:
+            except PlacementConflict as conflict:
                 if conflict.current is None:
                     return await self._group(source, dead_letter, partition)
                 placement = conflict.current
@@ -188,7 +188,7 @@ class Placing:
             # It was found where its source goes, and the source is on its way.
             return False
         # On a conflict somebody was faster: the caller reads anew.
-        with suppress(Conflict):
+        with suppress(PlacementConflict):
             await self._catalog.placements.replace(transitions.rehome(reserved, placement.partition, self._clock()))
         return True
 

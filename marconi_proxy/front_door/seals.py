@@ -15,7 +15,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from catalog.errors import CatalogError, Conflict
+from catalog.errors import CatalogError, PlacementConflict
 from catalog.interface import Catalog
 from catalog.model import Change, Placement, PlacementState, QueueKey
 from marconi_proxy.background import ended
@@ -97,7 +97,7 @@ class Seals:
             if placement is not None and (placement.epoch, placement.incarnation) == (seal.epoch, seal.incarnation):
                 await self._catalog.placements.replace(abort(placement, self._clock()))
                 LOG.warning("aborted the seal of move %s, which nobody ended in %g s", placement.move, self._overdue)
-        except Conflict:
+        except PlacementConflict:
             pass  # somebody else has just ended it
         except CatalogError as error:
             LOG.info("a seal is overdue and cannot be aborted yet: %s", error)

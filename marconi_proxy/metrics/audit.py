@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from catalog.model import Audit
+from catalog.model import AuditState
 from marconi_proxy.audit.kinds import Kind
 from marconi_proxy.metrics import names
 from marconi_proxy.metrics.names import Sample
 
 
-def audit_samples(audit: Audit) -> Iterator[Sample]:
+def audit_samples(audit: AuditState) -> Iterator[Sample]:
     """Yield nothing before the first audit round; zeros would read as "healthy"."""
     # A mover that died during the round has left its start time behind.
     if audit.since is not None and audit.holder is not None:

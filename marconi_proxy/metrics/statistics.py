@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from catalog.model import Statistics
+from catalog.model import SubjectStatistics
 from marconi_proxy.metrics import names
 from marconi_proxy.metrics.names import Sample
 
 
-def partition_samples(partitions: Iterable[Statistics]) -> Iterator[Sample]:
+def partition_samples(partitions: Iterable[SubjectStatistics]) -> Iterator[Sample]:
     """Yield the samples of each of ``partitions``. Times and not ages: an earlier scrape stays correct."""
     for found in partitions:
         there = (found.name,)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from catalog.model import Placement, Statistics, StatisticsSubject, Walk
+from catalog.model import Placement, StatisticsSubject, SubjectStatistics, Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Step(NamedTuple):
     """Where a walk is after some placements. ``complete``: the sums of all projects with since <= name < until."""
 
     walk: Walk
-    complete: list[Statistics]
+    complete: list[SubjectStatistics]
     since: str
     until: str | None
 
@@ -44,7 +44,7 @@ def advance(walk: Walk, page: Iterable[Asked], begun: float, now: float) -> Step
     since = "" if walk.after is None else walk.after.project
     partitions = {one.name: one for one in walk.partitions}
     project, after = walk.project, walk.after
-    complete: list[Statistics] = []
+    complete: list[SubjectStatistics] = []
     for placement, holdings in page:
         if project is not None and project.name != placement.project:
             complete.append(project)
@@ -53,30 +53,34 @@ def advance(walk: Walk, page: Iterable[Asked], begun: float, now: float) -> Step
         if holdings is None:
             continue
         if project is None:
-            project = Statistics(StatisticsSubject.PROJECT, placement.project, begun=begun)
+            project = SubjectStatistics(StatisticsSubject.PROJECT, placement.project, begun=begun)
         project = _with(project, holdings, now)
         there = [segment.partition for segment in placement.segments]
         for name in dict.fromkeys(there):
-            so_far = partitions.get(name) or Statistics(StatisticsSubject.PARTITION, name, begun=walk.begun or begun)
+            so_far = partitions.get(name) or SubjectStatistics(
+                StatisticsSubject.PARTITION, name, begun=walk.begun or begun
+            )
             parts = [holding for holding, where in zip(holdings, there, strict=True) if where == name]
             partitions[name] = _with(so_far, parts, now)
     moved = replace(walk, after=after, project=project, partitions=tuple(partitions.values()))
     return Step(moved, complete, since, since if after is None else after.project)
 
 
-def finish(step: Step, registered: Collection[str], now: float) -> tuple[Step, list[Statistics]]:
+def finish(step: Step, registered: Collection[str], now: float) -> tuple[Step, list[SubjectStatistics]]:
     """Return the walk as it ends with ``step``, and the sums of all partitions that are ``registered``."""
     walk = step.walk
     complete = [*step.complete, *([walk.project] if walk.project is not None else [])]
     found = {one.name: one for one in walk.partitions}
     partitions = [
-        replace(found.get(name) or Statistics(StatisticsSubject.PARTITION, name), begun=walk.begun or now, ended=now)
+        replace(
+            found.get(name) or SubjectStatistics(StatisticsSubject.PARTITION, name), begun=walk.begun or now, ended=now
+        )
         for name in sorted(registered)
     ]
     return Step(Walk(begun=walk.begun, ended=now), complete, step.since, None), partitions
 
 
-def _with(total: Statistics, holdings: Sequence[Holding | None], now: float) -> Statistics:
+def _with(total: SubjectStatistics, holdings: Sequence[Holding | None], now: float) -> SubjectStatistics:
     """Add one queue, of whose segments ``holdings`` are those that count here."""
     known = [holding for holding in holdings if holding is not None]
     oldest = [when for when in (total.oldest, *(holding.oldest for holding in known)) if when is not None]

@@ -11,11 +11,11 @@ from catalog import Catalog
 from catalog.model import (
     Change,
     Move,
+    MovePlan,
     MoveState,
     Partition,
     Placement,
     PlacementState,
-    Plan,
     PlannedMove,
     PlanState,
     QueueKey,
@@ -65,7 +65,7 @@ def move(
     return Move(id_, project, queue, source, target, state, version, created=created, plan=plan)
 
 
-def plan(id_: str, *queues: str, version: int = 1, state: PlanState = PlanState.PLANNED) -> Plan:
+def plan(id_: str, *queues: str, version: int = 1, state: PlanState = PlanState.PLANNED) -> MovePlan:
     return whole_plan(id_, *queues, version=version, state=state).plan
 
 
@@ -74,7 +74,7 @@ def whole_plan(id_: str, *queues: str, version: int = 1, state: PlanState = Plan
         PlannedMove("project", queue, "p1", "p2", id_, number, BORN)
         for number, queue in enumerate(queues or ("orders",))
     )
-    made = Plan(id_, f"the plan {id_}", version=version, state=state, budgets={"at_once": 2})
+    made = MovePlan(id_, f"the plan {id_}", version=version, state=state, budgets={"at_once": 2})
     return WholePlan(made, moves)
 
 

@@ -12,8 +12,8 @@ from catalog.model import (
     Ending,
     LogEntry,
     Move,
+    MoveOutcome,
     MoveState,
-    Outcome,
     Partition,
     Placement,
     PlacementState,
@@ -100,7 +100,7 @@ async def endings(catalog: Catalog) -> dict[int, Ending]:
     return {e.number: e for e in (*late, *(move.ending for move in moves if move.ending is not None))}
 
 
-async def outcomes(catalog: Catalog) -> dict[int, Outcome]:
+async def outcomes(catalog: Catalog) -> dict[int, MoveOutcome]:
     return {number: ending.outcome for number, ending in sorted((await endings(catalog)).items())}
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from catalog import open_catalog
-from catalog.errors import Conflict, LockHeld, LockLost, MoveConflict, MoveUnderWay
+from catalog.errors import LockHeld, LockLost, MoveConflict, MoveUnderWay, PlacementConflict
 from catalog.model import Holder, LogEntry, MoveState, Placement, QueueKey
 from tests.contract.examples import move, placement
 
@@ -96,7 +96,7 @@ def increment(uri: str, key: QueueKey, times: int, n: int) -> int:
                 await catalog.placements.replace(candidate)
                 current = candidate
                 done += 1
-            except Conflict as conflict:
+            except PlacementConflict as conflict:
                 current = conflict.current
         await catalog.close()
         return attempts

@@ -8,10 +8,10 @@ import pytest
 
 from catalog import Catalog
 from catalog.errors import LockHeld, LockLost
-from catalog.model import Audit, Tenant, Walk
+from catalog.model import AuditState, Tenant, Walk
 from tests.contract.examples import Feed
 
-FOUND = Audit(
+FOUND = AuditState(
     begun=1.5,
     ended=2.5,
     since=3.5,
@@ -31,7 +31,7 @@ async def taken(catalog: Catalog, holder: str = "mover", seconds: float = 60.0) 
 
 
 async def test_there_is_none_at_first(catalog: Catalog) -> None:
-    assert await catalog.audit.get() == Audit()
+    assert await catalog.audit.get() == AuditState()
     assert (await catalog.audit.get()).holder is None
 
 
@@ -49,7 +49,7 @@ async def test_it_is_saved_by_who_holds_it(catalog: Catalog, other: Catalog) -> 
     await catalog.audit.release(token)
     assert (await other.audit.get()).holder is None
     with pytest.raises(LockLost):
-        await catalog.audit.save(Audit(), token, 60.0)
+        await catalog.audit.save(AuditState(), token, 60.0)
     assert await taken(other, "other") > token
     assert await other.audit.get() == FOUND
 

@@ -15,8 +15,8 @@ import pytest
 from pymongo import MongoClient
 
 from catalog import Catalog, open_catalog
-from catalog.backup import importing
-from catalog.backup.exporting import export
+from catalog.backup import importer
+from catalog.backup.exporter import export
 from catalog.errors import (
     CatalogInUse,
     CatalogUnavailable,
@@ -26,9 +26,9 @@ from catalog.errors import (
     NotEmpty,
 )
 from catalog.model import (
-    Audit,
+    AuditState,
+    BackupValue,
     HeldWrites,
-    Kept,
     Member,
     Move,
     MoveState,
@@ -37,8 +37,8 @@ from catalog.model import (
     PlacementState,
     QueueKey,
     Segment,
-    Statistics,
     StatisticsSubject,
+    SubjectStatistics,
     Tenant,
     Walk,
 )
@@ -73,16 +73,16 @@ WHOLE = whole_plan("plan-1", "orders", "news")
 PLANS = [WHOLE.plan]
 
 
-def everything() -> list[Kept]:
+def everything() -> list[BackupValue]:
     return [partition("p1", version=7), partition("p2"), *TENANTS, *PLACEMENTS, *MOVES, *PLANS, *WHOLE.moves]
 
 
-async def taken(catalog: Catalog) -> list[Kept]:
+async def taken(catalog: Catalog) -> list[BackupValue]:
     """What a snapshot has in it."""
     return [value async for batch in catalog.backups.snapshot() for value in batch]
 
 
-async def load(catalog: Catalog, values: Sequence[Kept], *, replace: bool = False) -> None:
+async def load(catalog: Catalog, values: Sequence[BackupValue], *, replace: bool = False) -> None:
     token = await catalog.backups.begin_load(replace=replace)
     for n in range(0, len(values), 3):
         await catalog.backups.load(token, values[n : n + 3])
@@ -132,7 +132,7 @@ async def test_moves_of_a_plan_that_is_still_being_stored_are_not_in_the_snapsho
 
 
 async def test_statistics_of_before_a_load_are_not_shown_after_it(full: Catalog) -> None:
-    found = Statistics(StatisticsSubject.PROJECT, "project", 3, begun=1.0, ended=2.0)
+    found = SubjectStatistics(StatisticsSubject.PROJECT, "project", 3, begun=1.0, ended=2.0)
     await full.statistics.put(StatisticsSubject.PROJECT, [found], since="", until=None)
     await load(full, everything(), replace=True)
     assert await full.statistics.find(StatisticsSubject.PROJECT, limit=9) == []
@@ -142,7 +142,7 @@ async def test_statistics_of_before_a_load_are_not_shown_after_it(full: Catalog)
 async def test_a_walk_of_before_a_load_does_not_go_on_after_it(full: Catalog) -> None:
     held = (await full.statistics.walk.acquire("host/1/boot", 60.0)).holder
     assert held is not None
-    sums = Statistics(StatisticsSubject.PARTITION, "p1", 3, begun=1.0, ended=2.0)
+    sums = SubjectStatistics(StatisticsSubject.PARTITION, "p1", 3, begun=1.0, ended=2.0)
     walk = Walk(begun=1.0, after=QueueKey("project", "news"), partitions=(sums,))
     await full.statistics.walk.save(walk, held.token, 60.0)
     await load(full, everything(), replace=True)
@@ -158,10 +158,10 @@ async def test_a_walk_of_before_a_load_does_not_go_on_after_it(full: Catalog) ->
 async def test_an_audit_of_before_a_load_is_not_shown_after_it(full: Catalog) -> None:
     held = (await full.audit.acquire("host/1/boot", 60.0)).holder
     assert held is not None
-    audit = Audit(begun=1.0, ended=2.0)
+    audit = AuditState(begun=1.0, ended=2.0)
     await full.audit.save(audit, held.token, 60.0)
     await load(full, everything(), replace=True)
-    assert await full.audit.get() == Audit()
+    assert await full.audit.get() == AuditState()
     with pytest.raises(LockLost):
         await full.audit.save(audit, held.token, 60.0)
     await full.close()
@@ -173,7 +173,7 @@ async def test_a_snapshot_is_of_one_instant_and_nobody_waits_for_it(catalog: Cat
     await catalog.tenants.put(Tenant("project"))
     await catalog.moves.insert(move("m-1"))
     snapshot = catalog.backups.snapshot()
-    kept: list[Kept] = list(await anext(snapshot))
+    kept: list[BackupValue] = list(await anext(snapshot))
     await other.placements.insert(placement("aaa"))
     await other.placements.replace(replace(first[-1], epoch=2))
     await other.placements.remove(first[-2].key, 1, first[-2].incarnation)
@@ -215,7 +215,7 @@ async def test_who_holds_a_move_is_not_kept_and_tokens_go_on_growing(full: Catal
 
 
 @pytest.mark.parametrize("value", [everything()[0], TENANTS[0], "placement", "move", PLANS[0]])
-async def test_a_catalog_that_holds_anything_is_left_alone(empty: Catalog, value: Kept | str) -> None:
+async def test_a_catalog_that_holds_anything_is_left_alone(empty: Catalog, value: BackupValue | str) -> None:
     if value == "placement":
         await load(empty, [partition("p1"), placement("orders")])
     elif value == "move":
@@ -288,7 +288,7 @@ class Watching:
         self._meanwhile = meanwhile
 
     async def run(self) -> None:
-        await importing.let_lapse(self._catalog, self.left.append, clock=lambda: self.now, sleep=self._sleep)
+        await importer.let_lapse(self._catalog, self.left.append, clock=lambda: self.now, sleep=self._sleep)
 
     async def _sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -440,7 +440,7 @@ async def test_another_load_ends_the_first_one(empty: Catalog) -> None:
         WHOLE.moves[0],
     ],
 )
-async def test_what_contradicts_what_was_loaded_is_refused(empty: Catalog, contradiction: Kept) -> None:
+async def test_what_contradicts_what_was_loaded_is_refused(empty: Catalog, contradiction: BackupValue) -> None:
     token = await empty.backups.begin_load(replace=False)
     await empty.backups.load(token, everything())
     with pytest.raises(LoadRefused):
@@ -469,7 +469,7 @@ async def test_feeds_are_told(full: Catalog, open_again: OpenAgain) -> None:
 
 async def test_many_values(empty: Catalog) -> None:
     placements = [placement(f"queue-{n:05}", "p1", project=f"project-{n % 7}") for n in range(6001)]
-    values: list[Kept] = [partition("p1"), *sorted(placements, key=lambda p: p.key)]
+    values: list[BackupValue] = [partition("p1"), *sorted(placements, key=lambda p: p.key)]
     for replaced in (False, True):
         token = await empty.backups.begin_load(replace=replaced)
         for n in range(0, len(values), 700):
@@ -496,11 +496,11 @@ async def test_from_one_store_to_the_other_and_back(full: Catalog, tmp_path: Pat
     other = await open_catalog(f"sqlite:///{tmp_path}/other.db" if mongodb else other_uri)
     await other.init()
     at = 1700000000.0
-    await importing.load(other, io.BytesIO(first), at, replace=False, seen=lambda backup: None)
+    await importer.load(other, io.BytesIO(first), at, replace=False, seen=lambda backup: None)
     second = await exported(other, now)
     raised = [v.restored(at) if isinstance(v, Placement) else v for v in everything()]
     assert await taken(other) == raised
-    await importing.load(full, io.BytesIO(second), at, replace=True, seen=lambda backup: None)
+    await importer.load(full, io.BytesIO(second), at, replace=True, seen=lambda backup: None)
     assert await exported(full, now) == second
     await other.close()
     await full.close()

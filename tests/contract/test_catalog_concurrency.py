@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from catalog import Catalog, open_catalog
-from catalog.errors import Conflict, PartitionInUse, PartitionUnknown
+from catalog.errors import PartitionInUse, PartitionUnknown, PlacementConflict
 from catalog.model import Placement, PlacementState, QueueKey
 from tests.contract import racing
 from tests.contract.examples import PATIENCE, dangling, move, partition, placement
@@ -202,5 +202,5 @@ async def test_conflicts_tell_what_won(catalog: Catalog, other: Catalog) -> None
     )
     [winner] = [c for c, result in zip(candidates, results, strict=True) if result is None]
     conflicts = [result for result in results if result is not None]
-    assert all(isinstance(c, Conflict) and c.current == winner for c in conflicts)
+    assert all(isinstance(c, PlacementConflict) and c.current == winner for c in conflicts)
     assert await catalog.placements.get(KEY) == winner

@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 import pytest
 
 from catalog import Catalog, open_catalog
-from catalog.errors import CatalogUnavailable, Conflict, LockLost, MoveUnderWay
-from catalog.model import Member, Move, Placement, Plan, QueueKey, Synced
+from catalog.errors import CatalogUnavailable, LockLost, MoveUnderWay, PlacementConflict
+from catalog.model import Member, Move, MovePlan, Placement, QueueKey, Synced
 from catalog.mongodb import store
 from tests.conftest import FORGOTTEN_SOCKETS
 from tests.contract.examples import PATIENCE, dangling, move, partition, placement, plan, whole_plan
@@ -151,17 +151,17 @@ class MemberWriter(Writer[Member]):
         return next((member for member in await catalog.members.all() if member.id == self.name), None)
 
 
-class PlanWriter(Writer[Plan]):
-    def _version(self, number: int) -> Plan:
+class PlanWriter(Writer[MovePlan]):
+    def _version(self, number: int) -> MovePlan:
         return plan(self.name, version=number)
 
-    async def _insert(self, candidate: Plan) -> None:
+    async def _insert(self, candidate: MovePlan) -> None:
         await self._catalog.plans.insert(whole_plan(self.name))
 
-    async def _replace(self, candidate: Plan) -> None:
+    async def _replace(self, candidate: MovePlan) -> None:
         await self._catalog.plans.replace(candidate)
 
-    async def found(self, catalog: Catalog) -> Plan | None:
+    async def found(self, catalog: Catalog) -> MovePlan | None:
         return await catalog.plans.get(self.name)
 
 
@@ -343,5 +343,5 @@ async def test_without_a_majority_nothing_is_acknowledged(
     await asyncio.to_thread(replica_set.wait_for_secondaries)
     await catalog.placements.replace(placement("orders", epoch=2))
     assert await catalog.placements.get(QueueKey("project", "orders")) == placement("orders", epoch=2)
-    with pytest.raises(Conflict):
+    with pytest.raises(PlacementConflict):
         await catalog.placements.replace(placement("orders", "p2", epoch=2))

@@ -11,7 +11,7 @@ import pytest
 from catalog import Catalog
 from catalog.errors import LockHeld, LockLost
 from catalog.interface.lock import Lock
-from catalog.model import Audit, Holder, Walk
+from catalog.model import AuditState, Holder, Walk
 from tests.contract.examples import move
 
 HOUR = 3600.0
@@ -19,7 +19,7 @@ HOUR = 3600.0
 KINDS: dict[str, tuple[Callable[[Catalog], Lock[Any]], Callable[[Catalog], Awaitable[Any]], str, Any]] = {
     "move": (lambda c: c.moves.lock("m-1"), lambda c: c.moves.get("m-1"), "move m-1", move("m-1")),
     "walk": (lambda c: c.statistics.walk, lambda c: c.statistics.walk.get(), "the walk of statistics", Walk()),
-    "audit": (lambda c: c.audit, lambda c: c.audit.get(), "the audit", Audit()),
+    "audit": (lambda c: c.audit, lambda c: c.audit.get(), "the audit", AuditState()),
 }
 
 
@@ -166,7 +166,7 @@ async def test_of_many_who_acquire_it_at_once_one_has_it(ways: Ways, held: bool)
 @pytest.mark.parametrize("kind", ["walk", "audit"])
 async def test_a_holder_that_lost_it_saves_nothing(catalog: Catalog, other: Catalog, kind: str, end: str) -> None:
     ours, theirs = (one.audit if kind == "audit" else one.statistics.walk for one in (catalog, other))
-    found: Any = Audit(begun=1.5, ended=2.5) if kind == "audit" else Walk(begun=1.5)
+    found: Any = AuditState(begun=1.5, ended=2.5) if kind == "audit" else Walk(begun=1.5)
     lost = await acquire(ours)
     await ours.save(found, lost, HOUR)
     assert (await theirs.get()).holder == Holder("one", lost, 1, HOUR)  # that renewed it

@@ -26,7 +26,7 @@ from catalog.errors import (
     PartitionUnknown,
     SnapshotTooOld,
 )
-from catalog.model import Kept, Member, QueueKey, Tenant
+from catalog.model import BackupValue, Member, QueueKey, Tenant
 from catalog.mongodb import store
 from catalog.mongodb.documents import placement_document
 from catalog.mongodb.driver import MongoDBCatalog
@@ -362,7 +362,9 @@ async def test_a_snapshot_that_takes_longer_than_the_server_remembers() -> None:
         await catalog.close()
 
 
-async def _older(catalog: Catalog, snapshot: AsyncGenerator[list[Kept], None]) -> AsyncGenerator[list[Kept], None]:
+async def _older(
+    catalog: Catalog, snapshot: AsyncGenerator[list[BackupValue], None]
+) -> AsyncGenerator[list[BackupValue], None]:
     """Read on; return the next snapshot, one batch of it read, if this one could be read to its end."""
     async for _ in snapshot:
         pass
@@ -541,7 +543,7 @@ async def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) ->
 async def test_batches_of_a_backup_may_take_longer_than_what_servers_wait_for(
     catalog: MongoDBCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values: list[Kept] = [partition("p1"), placement("orders", "p1")]
+    values: list[BackupValue] = [partition("p1"), placement("orders", "p1")]
     token = await catalog.backups.begin_load(replace=True)
     monkeypatch.setattr(store, "VERB_TIMEOUT", 0.00001)
     with pytest.raises(CatalogUnavailable):

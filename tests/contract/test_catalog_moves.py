@@ -19,8 +19,8 @@ from catalog.model import (
     Holder,
     LogEntry,
     Move,
+    MoveOutcome,
     MoveState,
-    Outcome,
     PlanState,
     Progress,
     QueueKey,
@@ -378,8 +378,8 @@ PROGRESS = Progress(
     next=2,
     ahead=(4, 7),
     pending=(7,),
-    endings=(Ending(0, Outcome.DONE, "", 3.5), Ending(1, Outcome.REFUSED, "why")),
-    counts={Outcome.DONE: 1, Outcome.REFUSED: 1},
+    endings=(Ending(0, MoveOutcome.DONE, "", 3.5), Ending(1, MoveOutcome.REFUSED, "why")),
+    counts={MoveOutcome.DONE: 1, MoveOutcome.REFUSED: 1},
     pauses=((3.5, 1),),
     allowance=0.25,
     note="a note",
@@ -468,7 +468,7 @@ async def test_plans_are_listed_by_id(catalog: Catalog) -> None:
 
 
 async def test_plans_about_which_there_is_something_to_do(catalog: Catalog) -> None:
-    ending = Ending(0, Outcome.DONE)
+    ending = Ending(0, MoveOutcome.DONE)
     begun = Progress().with_begun([0], 0.0)
     written = replace(begun.with_endings([ending]), endings=())
     states = {
@@ -526,15 +526,17 @@ async def test_moves_of_a_plan_are_listed_by_number_and_end_once(catalog: Catalo
     assert await catalog.planned_moves.find("plan-1", numbers=[], limit=9) == []
     assert await catalog.planned_moves.find("plan-1", limit=0) == []
     assert await catalog.planned_moves.find("none", limit=9) == []
-    done, failed = Ending(1, Outcome.DONE, "", 20.5), Ending(3, Outcome.FAILED, "it was tried 20 times")
+    done, failed = Ending(1, MoveOutcome.DONE, "", 20.5), Ending(3, MoveOutcome.FAILED, "it was tried 20 times")
     await other.planned_moves.end("plan-1", [done, failed])
-    await catalog.planned_moves.end("plan-1", [Ending(1, Outcome.GONE), Ending(99, Outcome.GONE)])
+    await catalog.planned_moves.end("plan-1", [Ending(1, MoveOutcome.GONE), Ending(99, MoveOutcome.GONE)])
     await catalog.planned_moves.end("plan-1", [])
     moves[1], moves[3] = replace(moves[1], ending=done), replace(moves[3], ending=failed)
     assert await catalog.planned_moves.find("plan-1", limit=9) == moves
     assert await catalog.planned_moves.find("plan-1", outcomes=[None], after=0, limit=9) == [moves[2], *moves[4:]]
-    assert await catalog.planned_moves.find("plan-1", outcomes=[Outcome.FAILED, None], after=2, limit=2) == moves[3:5]
-    assert await catalog.planned_moves.find("plan-1", outcomes={Outcome.DONE}, limit=9) == moves[1:2]
+    assert (
+        await catalog.planned_moves.find("plan-1", outcomes=[MoveOutcome.FAILED, None], after=2, limit=2) == moves[3:5]
+    )
+    assert await catalog.planned_moves.find("plan-1", outcomes={MoveOutcome.DONE}, limit=9) == moves[1:2]
     assert await catalog.planned_moves.find("plan-1", outcomes=[], limit=9) == []
     assert await catalog.planned_moves.find("plan-1", outcomes=[None], numbers=[1, 2], limit=9) == moves[2:3]
 

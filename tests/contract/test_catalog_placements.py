@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from catalog import Catalog
-from catalog.errors import Conflict, PartitionUnknown
+from catalog.errors import PartitionUnknown, PlacementConflict
 from catalog.model import Placement, PlacementState, QueueKey, Segment
 from tests.contract.examples import BORN, Feed, dangling, partition, placement
 
@@ -156,14 +156,14 @@ async def test_replace_stores_the_next_epoch(catalog: Catalog, other: Catalog) -
 async def test_replace_meets_another_epoch(catalog: Catalog, epoch: int) -> None:
     stored = placement("orders", epoch=2)
     await catalog.placements.insert(stored)
-    with pytest.raises(Conflict) as conflict:
+    with pytest.raises(PlacementConflict) as conflict:
         await catalog.placements.replace(placement("orders", "p2", epoch=epoch))
     assert conflict.value.current == stored
     assert await catalog.placements.get(KEY) == stored
 
 
 async def test_replace_of_nothing_is_a_conflict_with_nothing(catalog: Catalog) -> None:
-    with pytest.raises(Conflict) as conflict:
+    with pytest.raises(PlacementConflict) as conflict:
         await catalog.placements.replace(placement("orders", epoch=2))
     assert conflict.value.current is None
     assert await catalog.placements.get(KEY) is None
@@ -198,7 +198,7 @@ async def test_remove_at_the_epoch(catalog: Catalog, other: Catalog) -> None:
 async def test_remove_meets_another_epoch(catalog: Catalog, epoch: int) -> None:
     stored = placement("orders", epoch=3)
     await catalog.placements.insert(stored)
-    with pytest.raises(Conflict) as conflict:
+    with pytest.raises(PlacementConflict) as conflict:
         await catalog.placements.remove(KEY, epoch, BORN)
     assert conflict.value.current == stored
     assert await catalog.placements.get(KEY) == stored
@@ -223,7 +223,7 @@ async def test_a_later_life_at_the_same_epoch_is_another_placement(catalog: Cata
         catalog.placements.remove(KEY, 1, "first"),
         catalog.placements.remove(KEY, 1, ""),
     ):
-        with pytest.raises(Conflict) as conflict:
+        with pytest.raises(PlacementConflict) as conflict:
             await call
         assert conflict.value.current == anew
     assert await catalog.placements.insert(seen) == (anew, False)

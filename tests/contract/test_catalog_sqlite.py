@@ -13,8 +13,8 @@ import pytest
 
 from catalog import open_catalog
 from catalog.errors import CatalogUnavailable, LoadUnfinished, NotInitialised, WrongSchema
-from catalog.model import Member, MoveState, Outcome, Synced, Tenant
-from catalog.sqlite import changes, lane
+from catalog.model import Member, MoveOutcome, MoveState, Synced, Tenant
+from catalog.sqlite import changes, connection_thread
 from catalog.sqlite.driver import SQLiteCatalog
 from catalog.sqlite.translation import translate
 from tests.contract.examples import Feed, move, partition, placement, whole_plan
@@ -57,7 +57,7 @@ async def test_opening_initialises_a_new_file(path: Path) -> None:
 async def test_emptying_a_catalog_may_take_longer_than_other_calls(
     catalog: SQLiteCatalog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "ANSWER_TIMEOUT", 0.0)
+    monkeypatch.setattr(connection_thread, "ANSWER_TIMEOUT", 0.0)
     impatient = SQLiteCatalog(str(path))
     with pytest.raises(CatalogUnavailable, match="no answer within 0 s"):
         await impatient.partitions.all()
@@ -165,7 +165,7 @@ async def test_readers_do_not_wait_for_a_writer(catalog: SQLiteCatalog, path: Pa
 async def test_a_lock_that_is_never_released(
     path: Path, catalog: SQLiteCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(connection_thread, "BUSY_TIMEOUT", 0.05)
     impatient = await SQLiteCatalog.open(str(path))
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
@@ -287,7 +287,7 @@ async def test_moves_of_a_plan_in_some_states_or_with_some_ends_are_index_ranges
     async def all_of_them() -> None:
         await catalog.moves.find(states=[MoveState.PLANNED, MoveState.ARMED], plan="plan-1", limit=9)
         await catalog.planned_moves.find("plan-1", outcomes=[None], before=7, limit=9)
-        await catalog.planned_moves.find("plan-1", outcomes=[Outcome.GONE, Outcome.FAILED], limit=9)
+        await catalog.planned_moves.find("plan-1", outcomes=[MoveOutcome.GONE, MoveOutcome.FAILED], limit=9)
         await catalog.plans.find(active=True, limit=9)
         await catalog.tenants.find(pinned="p1", after="a", limit=9)
         await catalog.tenants.find(spread=3, limit=9)
@@ -320,7 +320,7 @@ async def test_a_writer_does_not_back_off_from_another_one(
         if len(naps) == 5:
             other.execute("COMMIT")
 
-    monkeypatch.setattr("catalog.sqlite.lane.time.sleep", nap)
+    monkeypatch.setattr("catalog.sqlite.connection_thread.time.sleep", nap)
     await catalog.partitions.insert(partition("p1"))
     assert len(naps) == 5
     assert max(naps) <= 0.005
@@ -330,7 +330,7 @@ async def test_a_writer_does_not_back_off_from_another_one(
 async def test_a_writer_that_is_never_done_is_not_waited_for(
     catalog: SQLiteCatalog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("catalog.sqlite.lane.BUSY_TIMEOUT", 0.0)
+    monkeypatch.setattr("catalog.sqlite.connection_thread.BUSY_TIMEOUT", 0.0)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(CatalogUnavailable, match="locked for too long"):

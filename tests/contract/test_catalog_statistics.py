@@ -8,18 +8,20 @@ import pytest
 
 from catalog import Catalog
 from catalog.errors import LockHeld, LockLost
-from catalog.model import QueueKey, Statistics, StatisticsSubject, Tenant, Walk
+from catalog.model import QueueKey, StatisticsSubject, SubjectStatistics, Tenant, Walk
 from tests.contract.examples import Feed
 
 PARTITION, PROJECT = StatisticsSubject
 
 
-def project(name: str, queues: int = 1, **others: float) -> Statistics:
-    return Statistics(PROJECT, name, queues, begun=1.5, ended=2.5, **others)  # type: ignore[arg-type]
+def project(name: str, queues: int = 1, **others: float) -> SubjectStatistics:
+    return SubjectStatistics(PROJECT, name, queues, begun=1.5, ended=2.5, **others)  # type: ignore[arg-type]
 
 
-def partition(name: str, queues: int = 1) -> Statistics:
-    return Statistics(PARTITION, name, queues, free=2**40, claimed=3, oldest=1.7e9 + 0.5, unknown=1, begun=1, ended=2)
+def partition(name: str, queues: int = 1) -> SubjectStatistics:
+    return SubjectStatistics(
+        PARTITION, name, queues, free=2**40, claimed=3, oldest=1.7e9 + 0.5, unknown=1, begun=1, ended=2
+    )
 
 
 async def names(catalog: Catalog, subject: StatisticsSubject = PROJECT) -> list[str]:

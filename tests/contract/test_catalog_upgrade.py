@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from catalog import Catalog, open_catalog
-from catalog.errors import CatalogError, CatalogUnavailable, Conflict, HostTaken, LockHeld, PlanConflict, WrongSchema
+from catalog.errors import (
+    CatalogError,
+    CatalogUnavailable,
+    HostTaken,
+    LockHeld,
+    PlacementConflict,
+    PlanConflict,
+    WrongSchema,
+)
 from catalog.interface import SCHEMA_VERSION
 from catalog.model import (
     UNPROMISED_LEASE,
@@ -18,9 +26,9 @@ from catalog.model import (
     Holder,
     Member,
     Move,
-    Outcome,
+    MoveOutcome,
+    MovePlan,
     PlacementState,
-    Plan,
     PlannedMove,
     PlanState,
     Progress,
@@ -77,9 +85,9 @@ async def test_everything_is_still_there(upgraded: Catalog) -> None:
 
 
 async def test_old_placements_are_changed_and_removed_as_ever(upgraded: Catalog) -> None:
-    with pytest.raises(Conflict):
+    with pytest.raises(PlacementConflict):
         await upgraded.placements.replace(replace(ORDERS, epoch=3, incarnation="x"))
-    with pytest.raises(Conflict):
+    with pytest.raises(PlacementConflict):
         await upgraded.placements.remove(ORDERS.key, 2, "x")
     sealed = replace(ORDERS, epoch=3, state=PlacementState.SEALING, move="m-1")
     await upgraded.placements.replace(sealed)
@@ -87,7 +95,7 @@ async def test_old_placements_are_changed_and_removed_as_ever(upgraded: Catalog)
     await upgraded.placements.remove(ORDERS.key, 3, "")
     anew = placement("orders", "p2")
     assert await upgraded.placements.insert(anew) == (anew, True)
-    with pytest.raises(Conflict):
+    with pytest.raises(PlacementConflict):
         await upgraded.placements.remove(anew.key, 1, "")
 
 
@@ -108,7 +116,7 @@ async def test_workers_of_the_release_before_go_on_beside_us(upgraded: Catalog, 
         await feed.until(lambda: feed.epochs("more") == [2])
     current = placement("more", epoch=2, incarnation="")
     assert await upgraded.placements.get(current.key) == current
-    with pytest.raises(Conflict) as conflict:
+    with pytest.raises(PlacementConflict) as conflict:
         await upgraded.placements.replace(placement("more", epoch=3))
     assert conflict.value.current == current
     await upgraded.placements.replace(replace(current, epoch=3))
@@ -249,17 +257,19 @@ RESULTS = {
 }
 
 
-def carried_over(whole: WholePlan, found: Plan) -> bool:
+def carried_over(whole: WholePlan, found: MovePlan) -> bool:
     """Whether a plan is what it was before, with RESULTS."""
-    progress = Progress(2, (3, 4), (1, 3), (), {Outcome.DONE: 1, Outcome.FAILED: 1}, ((21.0, 1),), allowance=2.5)
+    progress = Progress(
+        2, (3, 4), (1, 3), (), {MoveOutcome.DONE: 1, MoveOutcome.FAILED: 1}, ((21.0, 1),), allowance=2.5
+    )
     return found == replace(whole.plan, version=8, state=PlanState.RUNNING, progress=progress)
 
 
 def ended_before(whole: WholePlan) -> list[PlannedMove]:
     """The moves of the plan, with what RESULTS say of their ends."""
     moves = list(whole.moves)
-    moves[0] = replace(moves[0], ending=Ending(0, Outcome.DONE, "", 21.0))
-    moves[4] = replace(moves[4], ending=Ending(4, Outcome.FAILED, "it was tried 20 times"))
+    moves[0] = replace(moves[0], ending=Ending(0, MoveOutcome.DONE, "", 21.0))
+    moves[4] = replace(moves[4], ending=Ending(4, MoveOutcome.FAILED, "it was tried 20 times"))
     return moves
 
 
@@ -300,7 +310,7 @@ async def test_a_plan_that_a_release_before_makes_beside_us_is_carried_over_when
         await catalog.plans.insert(replace(whole_plan("late"), plan=replace(whole_plan("late").plan, created=9.0)))
     assert conflict.value.current == replace(whole_plan("late").plan, version=8, state=PlanState.RUNNING)
     await asyncio.to_thread(version_2.put_plan, catalog_uri, of_before(whole_plan("later"), {"open": []}))
-    kept = [value async for batch in catalog.backups.snapshot() for value in batch if isinstance(value, Plan)]
+    kept = [value async for batch in catalog.backups.snapshot() for value in batch if isinstance(value, MovePlan)]
     assert [plan.id for plan in kept] == ["late", "later", "plan-0", "plan-1", "plan-2"]
 
 
@@ -319,7 +329,7 @@ async def test_a_plan_of_before_is_carried_on_to_its_end(catalog: Catalog, catal
         await finish(catalog)
         clock.now += 10
     assert await state(catalog) is PlanState.DONE
-    assert await outcomes(catalog) == {0: Outcome.GONE, **dict.fromkeys(range(1, 5), Outcome.DONE)}
+    assert await outcomes(catalog) == {0: MoveOutcome.GONE, **dict.fromkeys(range(1, 5), MoveOutcome.DONE)}
     assert [move.id for move in await records(catalog)] == [f"plan-{n:05d}" for n in range(1, 5)]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from catalog import Catalog
-from catalog.errors import Conflict, LockLost, MoveConflict
+from catalog.errors import LockLost, MoveConflict, PlacementConflict
 from catalog.model import LogEntry, Member, Move, MoveState, Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.fencing.barrier import Sighting
 from marconi_proxy.moving.driving.steps.interface import Steps
@@ -118,7 +118,7 @@ async def test_a_placement_is_stored_by_its_epoch_and_life(subject: Subject) -> 
         replace(sealed, epoch=4),
         replace(sealed, epoch=3, incarnation="another"),
     ):
-        with pytest.raises(Conflict):
+        with pytest.raises(PlacementConflict):
             await subject.steps.place(wrong, "seals")
     assert await _placement(subject) == sealed
 

@@ -27,9 +27,9 @@ from partition.model.message import Deletion, MessageQuery
 from partition.model.queue import Kind, QueueKey, QueueQuery
 from partition.storage.interface import Storage
 from partition.storage.mongodb import posting, store
+from partition.storage.mongodb.coalescer import Coalescer
 from partition.storage.mongodb.driver import MongoDBStorage
 from partition.storage.mongodb.posting import Post, Range
-from partition.storage.mongodb.turns import Turns
 from partition.storage.opening import open_storage
 from tests.conftest import FORGOTTEN_SOCKETS
 from tests.contract import partition_racing, racing
@@ -764,7 +764,7 @@ async def test_a_page_behind_many_claimed_messages_does_not_look_at_them(storage
     assert max(looked_at) < 200
 
 
-# Turns
+# Coalescer
 
 
 async def test_turns_join_what_comes_meanwhile():
@@ -778,7 +778,7 @@ async def test_turns_join_what_comes_meanwhile():
             raise QueueMissing(key)
         return [2 * job for job in jobs]
 
-    turns: Turns[str, int, int] = Turns(work, 4)
+    turns: Coalescer[str, int, int] = Coalescer(work, 4)
     first = asyncio.create_task(turns.take("a", 1))
     await asyncio.sleep(0)
     await asyncio.sleep(0)

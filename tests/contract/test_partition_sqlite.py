@@ -17,9 +17,9 @@ from partition.model.epoch import Epoch
 from partition.model.message import MessageQuery
 from partition.model.queue import Kind, QueueKey, QueueQuery
 from partition.storage.opening import driver_of, open_storage, redacted
-from partition.storage.sqlite import lane as lane_module
+from partition.storage.sqlite import connection_thread
+from partition.storage.sqlite.connection_thread import ConnectionThread
 from partition.storage.sqlite.driver import SQLiteStorage
-from partition.storage.sqlite.lane import Lane
 from partition.storage.sqlite.turn import SUFFIX, Turn
 from tests.contract.partition_stores import CLIENT, KEY, LEASE, FakeClock, opened, some
 
@@ -30,12 +30,12 @@ def path(tmp_path) -> Path:
 
 
 @pytest.fixture
-async def lane(path) -> AsyncIterator[Lane]:
+async def lane(path) -> AsyncIterator[ConnectionThread]:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
     connection.close()
-    lane = Lane(str(path), "test", begin="BEGIN IMMEDIATE", writing=True)
+    lane = ConnectionThread(str(path), "test", begin="BEGIN IMMEDIATE", writing=True)
     yield lane
     await lane.close()
 
@@ -57,7 +57,7 @@ class Gate:
         self._held: asyncio.Future[bool]
 
     @classmethod
-    async def before(cls, lane: Lane) -> Gate:
+    async def before(cls, lane: ConnectionThread) -> Gate:
         gate = cls()
         gate._held = asyncio.ensure_future(lane.run(gate._hold))
         await asyncio.to_thread(gate._entered.wait, 10)
@@ -133,7 +133,7 @@ async def test_a_closed_lane_refuses(lane):
 
 async def test_nobody_waits_for_ever(lane, monkeypatch):
     gate = await Gate.before(lane)
-    monkeypatch.setattr(lane_module, "ANSWER_TIMEOUT", 0.01)
+    monkeypatch.setattr(connection_thread, "ANSWER_TIMEOUT", 0.01)
     with pytest.raises(StorageUnavailable, match="no answer within") as caught:
         await lane.run(insert(1))
     assert caught.value.maybe_done
@@ -141,12 +141,12 @@ async def test_nobody_waits_for_ever(lane, monkeypatch):
 
 
 async def test_what_was_given_up_while_it_waited_for_its_turn_is_not_done(path, lane, monkeypatch):
-    monkeypatch.setattr(lane_module, "ANSWER_TIMEOUT", 0.05)
+    monkeypatch.setattr(connection_thread, "ANSWER_TIMEOUT", 0.05)
     other = Turn(str(path))
     with other, pytest.raises(StorageUnavailable, match="no answer within"):
         await lane.run(insert(1))
     other.close()
-    monkeypatch.setattr(lane_module, "ANSWER_TIMEOUT", 15)
+    monkeypatch.setattr(connection_thread, "ANSWER_TIMEOUT", 15)
     assert await lane.run(numbers) == []
 
 
@@ -198,7 +198,7 @@ async def test_a_turn_that_cannot_be_taken(path, lane):
 
 
 async def test_a_locked_file(tmp_path, path, monkeypatch):
-    monkeypatch.setattr(lane_module, "BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr(connection_thread, "BUSY_TIMEOUT", 0.01)
     async with opened("sqlite", tmp_path, FakeClock()) as storage:
         await storage.create_queue(KEY, {})
         other = sqlite3.connect(path, isolation_level=None)
@@ -240,7 +240,7 @@ async def test_a_damaged_file_whose_damage_is_no_text(path, tmp_path):
     with pytest.raises(StorageUnavailable, match=f"{path}: it is damaged"):
         await open_storage(f"sqlite:///{path}")
     for writing in (True, False):
-        lane = Lane(str(path), "test", begin="BEGIN", writing=writing)
+        lane = ConnectionThread(str(path), "test", begin="BEGIN", writing=writing)
         with pytest.raises(StorageUnavailable, match=f"{path}: it is damaged"):
             await lane.run(lambda connection: connection.execute("SELECT * FROM queue"))
         await lane.close()

@@ -13,7 +13,7 @@ import pytest
 
 from catalog import Catalog
 from catalog.errors import CatalogUnavailable
-from catalog.model import MoveState, Outcome, PartitionState, PlanState
+from catalog.model import MoveOutcome, MoveState, PartitionState, PlanState
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.planning import Kind, Selection
 from marconi_proxy.moving.protocol.machine import before_switch
@@ -83,7 +83,7 @@ async def test_a_plan_is_begun_within_its_budget_and_done_when_all_has_ended(cat
         clock.now += 10
     await one.round()
     assert await state(catalog) is PlanState.DONE
-    assert await outcomes(catalog) == dict.fromkeys(range(5), Outcome.DONE)
+    assert await outcomes(catalog) == dict.fromkeys(range(5), MoveOutcome.DONE)
     assert (await progress(catalog)).pauses == ((20.0, 5),)
     assert {ending.pause_ms for ending in (await endings(catalog)).values()} == {20.0}
     await one.round()
@@ -115,8 +115,8 @@ async def test_an_executor_that_dies_at_any_call_leaves_nothing_undone_or_done_t
         if await state(catalog) is PlanState.DONE:
             break
     assert deaths > 5
-    assert await outcomes(catalog) == dict.fromkeys(range(3), Outcome.DONE)
-    assert (await progress(catalog)).counts == {Outcome.DONE: 3}
+    assert await outcomes(catalog) == dict.fromkeys(range(3), MoveOutcome.DONE)
+    assert (await progress(catalog)).counts == {MoveOutcome.DONE: 3}
     assert Counter(m.queue for m in await records(catalog)) == {"a": 1, "b": 1, "c": 1}
 
 
@@ -140,8 +140,8 @@ async def test_executors_at_once_are_harmless(catalog: Catalog, other: Catalog, 
             break
     assert await state(catalog) is PlanState.DONE
     assert sorted(m.queue for m in await records(catalog)) == queues
-    assert await outcomes(catalog) == dict.fromkeys(range(9), Outcome.DONE)
-    assert (await progress(catalog)).counts == {Outcome.DONE: 9}
+    assert await outcomes(catalog) == dict.fromkeys(range(9), MoveOutcome.DONE)
+    assert (await progress(catalog)).counts == {MoveOutcome.DONE: 9}
 
 
 async def test_a_drained_partition_is_called_so_and_can_be_removed(catalog: Catalog) -> None:

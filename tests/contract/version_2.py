@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pymongo import ASCENDING, MongoClient
 
-from catalog.model import Holder, Move, MoveState, Placement, PlacementState, Plan, PlannedMove, Segment
+from catalog.model import Holder, Move, MovePlan, MoveState, Placement, PlacementState, PlannedMove, Segment
 
 ORDERS = Placement(
     "project",
@@ -27,7 +27,7 @@ NEWS = Placement(
 MOVE = Move("m-1", "project", "orders", "p1", "p2", MoveState.DRAINING, created=1700000001.0)
 HOLDER = Holder("mover", 1, 1677283200000)
 # As the present release carries them over.
-PLAN = Plan(
+PLAN = MovePlan(
     "plan-1",
     "the plan plan-1",
     1,

@@ -16,25 +16,25 @@ from urllib.parse import urlsplit
 from pymongo import ASCENDING, MongoClient
 
 from catalog.model import (
-    Audit,
+    AuditState,
     Ending,
     LogEntry,
     Member,
     Move,
+    MoveOutcome,
+    MovePlan,
     MoveState,
-    Outcome,
     Partition,
     PartitionState,
     Placement,
     PlacementState,
-    Plan,
     PlannedMove,
     PlanState,
     Progress,
     QueueKey,
     Segment,
-    Statistics,
     StatisticsSubject,
+    SubjectStatistics,
     Tenant,
     Walk,
 )
@@ -121,7 +121,7 @@ BEGUN = Move(
 )
 MOVES = [DONE, DRAINING, BEGUN]
 # As the present release carries them over.
-RUNNING = Plan(
+RUNNING = MovePlan(
     "20240501T120000-p0001",
     "drain p1",
     2,
@@ -137,9 +137,9 @@ RUNNING = Plan(
         "left_out": [],
         "left_out_count": 0,
     },
-    progress=Progress(2, (), (1,), (), {Outcome.DONE: 1}, ((12.0, 1),), allowance=4.0),
+    progress=Progress(2, (), (1,), (), {MoveOutcome.DONE: 1}, ((12.0, 1),), allowance=4.0),
 )
-PLANNED = Plan(
+PLANNED = MovePlan(
     "plan-1",
     "the plan plan-1",
     1,
@@ -150,7 +150,7 @@ PLANNED = Plan(
 PLANNED_MOVES = [
     PlannedMove(
         *("project", "orders", "p1", "p2", RUNNING.id, 0, "0123456789abcdef"),
-        ending=Ending(0, Outcome.DONE, "", 12.5),
+        ending=Ending(0, MoveOutcome.DONE, "", 12.5),
     ),
     PlannedMove("project", "mail", "p1", "p2", RUNNING.id, 1, "c"),
     PlannedMove("project", "orders", "p1", "p2", PLANNED.id, 0),
@@ -158,11 +158,11 @@ PLANNED_MOVES = [
 PLANS = [RUNNING, PLANNED]
 MEMBER = Member("host/1/boot", applied=9, synced=True, capabilities=("chains-1",), lease=30.0)
 STATISTICS = [
-    Statistics(StatisticsSubject.PARTITION, "p1", 2, 5, 1, 1714560000.0, 0, 1714564000.0, 1714564100.0),
-    Statistics(StatisticsSubject.PROJECT, "project", 3, 7, 1, None, 1, 1714564000.0, 1714564100.0),
+    SubjectStatistics(StatisticsSubject.PARTITION, "p1", 2, 5, 1, 1714560000.0, 0, 1714564000.0, 1714564100.0),
+    SubjectStatistics(StatisticsSubject.PROJECT, "project", 3, 7, 1, None, 1, 1714564000.0, 1714564100.0),
 ]
 WALK = Walk(1714564000.0, None, QueueKey("project", "mail"), (STATISTICS[0],))
-AUDIT = Audit(1714564000.0, 1714564100.0, 1714564200.0, 4, findings={"orphan": 1}, unseen={"p3": "it is away"})
+AUDIT = AuditState(1714564000.0, 1714564100.0, 1714564200.0, 4, findings={"orphan": 1}, unseen={"p3": "it is away"})
 
 _SQLITE = r"""
 PRAGMA journal_mode=WAL;

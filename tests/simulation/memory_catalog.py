@@ -13,7 +13,6 @@ from catalog.errors import (
     CatalogError,
     CatalogInUse,
     CatalogUnavailable,
-    Conflict,
     HostTaken,
     LoadRefused,
     LoadUnfinished,
@@ -26,6 +25,7 @@ from catalog.errors import (
     PartitionConflict,
     PartitionInUse,
     PartitionUnknown,
+    PlacementConflict,
     PlanConflict,
 )
 from catalog.interface import Catalog
@@ -43,26 +43,26 @@ from catalog.model import (
     KINDS,
     LISTED_STATES,
     UNFINISHED_STATES,
-    Audit,
+    AuditState,
+    BackupValue,
     Change,
     ChangeSubject,
     Ending,
     HeldWrites,
     Holder,
-    Kept,
     Member,
     Move,
+    MoveOutcome,
+    MovePlan,
     MoveState,
-    Outcome,
     Partition,
     Placement,
     PlacementState,
-    Plan,
     PlannedMove,
     PlanState,
     QueueKey,
-    Statistics,
     StatisticsSubject,
+    SubjectStatistics,
     Synced,
     Tenant,
     Walk,
@@ -71,7 +71,7 @@ from catalog.model import (
 )
 
 T = TypeVar("T")
-H = TypeVar("H", Walk, Audit)
+H = TypeVar("H", Walk, AuditState)
 
 # Seconds of silence after which a feed proves that it is alive.
 PROOF_OF_LIFE = 0.5
@@ -154,11 +154,11 @@ class Store:
     takeovers: int = 0
     holders: dict[str, Holder] = field(default_factory=dict)
     held_writes: dict[tuple[str, str], HeldWrites] = field(default_factory=dict)
-    plans: dict[str, Plan] = field(default_factory=dict)
+    plans: dict[str, MovePlan] = field(default_factory=dict)
     planned_moves: dict[tuple[str, int], PlannedMove] = field(default_factory=dict)
-    statistics: dict[tuple[str, str], Statistics] = field(default_factory=dict)
+    statistics: dict[tuple[str, str], SubjectStatistics] = field(default_factory=dict)
     walk: Locked[Walk] = field(default_factory=lambda: Locked("the walk of statistics", Walk()))
-    audit: Locked[Audit] = field(default_factory=lambda: Locked("the audit", Audit()))
+    audit: Locked[AuditState] = field(default_factory=lambda: Locked("the audit", AuditState()))
     log: list[Change] = field(default_factory=list)
     placed: list[Placement] = field(default_factory=list)
     shards: int = 1
@@ -240,7 +240,7 @@ class Store:
         if stored == placement:
             return
         if stored is None or (stored.epoch, stored.incarnation) != (placement.epoch - 1, placement.incarnation):
-            raise Conflict(stored)
+            raise PlacementConflict(stored)
         self._put(placement, {segment.partition for segment in stored.segments})
 
     def remove_placement(self, key: QueueKey, epoch: int, incarnation: str) -> None:
@@ -248,7 +248,7 @@ class Store:
         if stored is None:
             return
         if (stored.epoch, stored.incarnation) != (epoch, incarnation):
-            raise Conflict(stored)
+            raise PlacementConflict(stored)
         del self.placements[key]
         self.note(ChangeSubject.PLACEMENT, key)
 
@@ -505,7 +505,7 @@ class Store:
         elif stored != whole.plan:
             raise PlanConflict(whole.plan.id, stored)
 
-    def replace_plan(self, plan: Plan) -> None:
+    def replace_plan(self, plan: MovePlan) -> None:
         stored = self.plans.get(plan.id)
         if stored == plan:
             return
@@ -514,7 +514,7 @@ class Store:
         self.plans[plan.id] = replace(stored, version=plan.version, state=plan.state, progress=plan.progress)
         self.note(ChangeSubject.PLAN, (plan.id,), plan.version)
 
-    def list_plans(self, states: Collection[PlanState] | None, active: bool, after: str | None) -> list[Plan]:
+    def list_plans(self, states: Collection[PlanState] | None, active: bool, after: str | None) -> list[MovePlan]:
         return [
             plan
             for plan_id, plan in sorted(self.plans.items())
@@ -529,7 +529,7 @@ class Store:
         self,
         plan_id: str,
         numbers: Collection[int] | None,
-        outcomes: Collection[Outcome | None] | None,
+        outcomes: Collection[MoveOutcome | None] | None,
         after: int,
         before: int | None,
     ) -> list[PlannedMove]:
@@ -563,7 +563,7 @@ class Store:
             "planned_move": self.planned_moves,
         }
 
-    def kept(self) -> list[Kept]:
+    def kept(self) -> list[BackupValue]:
         values = (value for held in self._kept().values() for _, value in sorted(held.items()))
         return [value for value in values if not isinstance(value, PlannedMove) or value.plan in self.plans]
 
@@ -585,12 +585,12 @@ class Store:
         ):
             values.clear()
         self.walk.value = Walk()
-        self.audit.value = Audit()
+        self.audit.value = AuditState()
         self.loading = f"load-{len(self.log)}"
         self.note(ChangeSubject.TENANT, ("",))
         return self.loading
 
-    def load(self, token: str, values: Sequence[Kept]) -> None:
+    def load(self, token: str, values: Sequence[BackupValue]) -> None:
         self._require(token)
         for value in values:
             key: Any = value.key if isinstance(value, Placement) else _key(value)
@@ -620,14 +620,14 @@ class Store:
     # -- statistics --------------------------------------------------------------------------------------------------
 
     def put_statistics(
-        self, subject: StatisticsSubject, found: Collection[Statistics], since: str, until: str | None
+        self, subject: StatisticsSubject, found: Collection[SubjectStatistics], since: str, until: str | None
     ) -> None:
         for kind, name in list(self.statistics):
             if kind == subject.value and since <= name and (until is None or name < until):
                 del self.statistics[kind, name]
         self.statistics |= {(subject.value, one.name): one for one in found}
 
-    def list_statistics(self, subject: StatisticsSubject, after: str | None) -> list[Statistics]:
+    def list_statistics(self, subject: StatisticsSubject, after: str | None) -> list[SubjectStatistics]:
         return [
             found
             for (kind, name), found in sorted(self.statistics.items())
@@ -635,7 +635,7 @@ class Store:
         ]
 
 
-def _key(value: Kept) -> Any:
+def _key(value: BackupValue) -> Any:
     if isinstance(value, Tenant):
         return value.project
     if isinstance(value, PlannedMove):
@@ -887,7 +887,7 @@ class MemoryHeldWrites(_Noun, HeldWritesStore):
 
 
 class MemoryPlans(_Noun, PlanStore):
-    async def get(self, plan_id: str) -> Plan | None:
+    async def get(self, plan_id: str) -> MovePlan | None:
         return await self._do("plans.get", self._store.plans.get, plan_id)
 
     async def exists(self, plan_id: str) -> bool:
@@ -902,7 +902,7 @@ class MemoryPlans(_Noun, PlanStore):
     async def insert(self, whole: WholePlan) -> None:
         await self._do("plans.insert", self._store.insert_plan, whole)
 
-    async def replace(self, plan: Plan) -> None:
+    async def replace(self, plan: MovePlan) -> None:
         await self._do("plans.replace", self._store.replace_plan, plan)
 
     async def find(
@@ -912,7 +912,7 @@ class MemoryPlans(_Noun, PlanStore):
         active: bool = False,
         after: str | None = None,
         limit: int,
-    ) -> list[Plan]:
+    ) -> list[MovePlan]:
         return _first(await self._do("plans.find", self._store.list_plans, states, active, after), limit)
 
 
@@ -926,7 +926,7 @@ class MemoryPlannedMoves(_Noun, PlannedMoveStore):
         plan_id: str,
         *,
         numbers: Collection[int] | None = None,
-        outcomes: Collection[Outcome | None] | None = None,
+        outcomes: Collection[MoveOutcome | None] | None = None,
         after: int = -1,
         before: int | None = None,
         limit: int,
@@ -944,19 +944,21 @@ class MemoryStatistics(_Noun, StatisticsStore):
         self.walk = MemoryLockedValue(process, "statistics.walk", process.store.walk)
 
     async def put(
-        self, subject: StatisticsSubject, found: Collection[Statistics], *, since: str, until: str | None
+        self, subject: StatisticsSubject, found: Collection[SubjectStatistics], *, since: str, until: str | None
     ) -> None:
         await self._do("statistics.put", self._store.put_statistics, subject, found, since, until)
 
-    async def get(self, subject: StatisticsSubject, name: str) -> Statistics | None:
+    async def get(self, subject: StatisticsSubject, name: str) -> SubjectStatistics | None:
         return await self._do("statistics.get", self._store.statistics.get, (subject.value, name))
 
-    async def find(self, subject: StatisticsSubject, *, after: str | None = None, limit: int) -> list[Statistics]:
+    async def find(
+        self, subject: StatisticsSubject, *, after: str | None = None, limit: int
+    ) -> list[SubjectStatistics]:
         return _first(await self._do("statistics.find", self._store.list_statistics, subject, after), limit)
 
 
 class MemoryBackups(_Noun, BackupStore):
-    async def snapshot(self) -> AsyncGenerator[list[Kept], None]:
+    async def snapshot(self) -> AsyncGenerator[list[BackupValue], None]:
         kept = await self._do("backups.snapshot", self._store.kept)
         for n in range(0, len(kept), 500):
             yield kept[n : n + 500]
@@ -965,7 +967,7 @@ class MemoryBackups(_Noun, BackupStore):
     async def begin_load(self, *, replace: bool) -> str:
         return await self._do("backups.begin_load", self._store.begin_load, replace)
 
-    async def load(self, token: str, values: Sequence[Kept]) -> None:
+    async def load(self, token: str, values: Sequence[BackupValue]) -> None:
         await self._do("backups.load", self._store.load, token, values)
 
     async def end_load(self, token: str) -> None:

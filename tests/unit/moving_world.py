@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from catalog.errors import Conflict, LockLost, MoveConflict
+from catalog.errors import LockLost, MoveConflict, PlacementConflict
 from catalog.model import (
     HeldWrites,
     Holder,
@@ -237,7 +237,7 @@ class World(Steps):
         if stored == placement:
             return
         if stored is None or stored.incarnation != placement.incarnation or stored.epoch != placement.epoch - 1:
-            raise Conflict(stored)
+            raise PlacementConflict(stored)
         assert [s.n for s in placement.segments if not s.sealed] == [placement.segments[-1].n]
         for segment in placement.segments:
             assert (segment.partition, segment.backend_name) in self.queues, f"{segment} has no queue"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.model import Audit
+from catalog.model import AuditState
 from marconi_proxy.admin import application
 from marconi_proxy.audit.kinds import Kind
 from tests.unit.admin_api import admin_api
@@ -36,7 +36,9 @@ async def test_there_was_no_round_yet(api):
 
 async def test_the_last_round_is_shown_while_the_next_is_under_way(api):
     holder = (await api.catalog.audit.acquire("host/1/a", 60)).holder
-    found = Audit(NOW - 300, NOW - 200, NOW - 100, 7, 2, 1, {"ghost": 3, "of-a-later-release": 1}, {"north": "away"})
+    found = AuditState(
+        NOW - 300, NOW - 200, NOW - 100, 7, 2, 1, {"ghost": 3, "of-a-later-release": 1}, {"north": "away"}
+    )
     await api.catalog.audit.save(found, holder.token, 60)
     assert (await api.client.get("/v1/audit")).json() == {
         "begun": "2023-11-14T22:18:20.000Z",
@@ -54,7 +56,7 @@ async def test_the_last_round_is_shown_while_the_next_is_under_way(api):
 
 async def test_a_mover_that_is_gone_is_not_at_it(api):
     holder = (await api.catalog.audit.acquire("host/1/a", 60)).holder
-    await api.catalog.audit.save(Audit(NOW - 300, NOW - 200, NOW - 100), holder.token, 60)
+    await api.catalog.audit.save(AuditState(NOW - 300, NOW - 200, NOW - 100), holder.token, 60)
     await api.catalog.audit.release(holder.token)
     answer = (await api.client.get("/v1/audit")).json()
     assert (answer["since"], answer["holder"], answer["queues"]) == (None, None, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import Audit, Statistics, StatisticsSubject
+from catalog.model import AuditState, StatisticsSubject, SubjectStatistics
 from catalog.sqlite.lock import SQLiteLockedValue
 from catalog.sqlite.partitions import SQLitePartitions
 from catalog.sqlite.statistics import SQLiteStatistics
@@ -40,7 +40,7 @@ async def test_before_anything_was_looked_at_there_is_no_sample(api):
 
 async def test_the_audit(api):
     holder = (await api.catalog.audit.acquire("host/1/a", 60)).holder
-    await api.catalog.audit.save(Audit(since=SINCE), holder.token, 60)
+    await api.catalog.audit.save(AuditState(since=SINCE), holder.token, 60)
     assert await scrape(api) == {("marconi_audit_under_way_started_timestamp_seconds",): SINCE}
     await api.catalog.audit.save(ENDED_ONCE, holder.token, 60)
     found = await scrape(api)
@@ -60,7 +60,7 @@ async def test_partitions_are_those_that_are_registered(api):
 
 
 async def test_projects_are_never_shown(api):
-    sums = [Statistics(StatisticsSubject.PROJECT, "secret", 3, begun=BEGUN, ended=ENDED)]
+    sums = [SubjectStatistics(StatisticsSubject.PROJECT, "secret", 3, begun=BEGUN, ended=ENDED)]
     await api.catalog.statistics.put(StatisticsSubject.PROJECT, sums, since="", until=None)
     assert "secret" not in (await api.client.get("/metrics")).text
 

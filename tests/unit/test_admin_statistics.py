@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.model import Statistics, StatisticsSubject, Walk
+from catalog.model import StatisticsSubject, SubjectStatistics, Walk
 from marconi_proxy.admin import application
 from marconi_proxy.cli.statistics import ago
 from tests.unit.admin_api import admin_api, put_partition
@@ -34,8 +34,10 @@ def run(api, monkeypatch, capsys, quiet_logging):  # noqa: F811
     return runner(api, monkeypatch, capsys)
 
 
-def sums(subject: StatisticsSubject, name: str, queues: int = 3, oldest: float | None = 1700000000.5) -> Statistics:
-    return Statistics(subject, name, queues, 12, 1, oldest, 2, begun=NOW - 300, ended=NOW - 200)
+def sums(
+    subject: StatisticsSubject, name: str, queues: int = 3, oldest: float | None = 1700000000.5
+) -> SubjectStatistics:
+    return SubjectStatistics(subject, name, queues, 12, 1, oldest, 2, begun=NOW - 300, ended=NOW - 200)
 
 
 SHOWN = {
@@ -128,7 +130,7 @@ async def test_what_cannot_be_asked(api, query, named):
 
 
 async def test_an_age_is_never_negative(api):
-    late = Statistics(PROJECT, "p", begun=NOW, ended=NOW + 5)
+    late = SubjectStatistics(PROJECT, "p", begun=NOW, ended=NOW + 5)
     await api.catalog.statistics.put(PROJECT, [late], since="", until=None)
     assert (await api.client.get("/v1/statistics/projects")).json()["projects"][0]["age"] == 0
 

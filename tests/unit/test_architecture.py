@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from catalog.model import (
-    Audit,
+    AuditState,
     Ending,
     HeldWrites,
     Holder,
     Member,
     Move,
+    MovePlan,
     Partition,
     Placement,
-    Plan,
     PlannedMove,
     Progress,
     Seal,
     Segment,
-    Statistics,
+    SubjectStatistics,
     Tenant,
     Walk,
 )
@@ -37,8 +37,8 @@ STORED = {
     "5.3": (Tenant,),
     "5.4": (Member,),
     "5.5": (Move, Holder),
-    "5.6": (Plan, Progress, PlannedMove, Ending),
-    "5.7": (HeldWrites, Statistics, Walk, Audit),
+    "5.6": (MovePlan, Progress, PlannedMove, Ending),
+    "5.7": (HeldWrites, SubjectStatistics, Walk, AuditState),
 }
 # The locks of walk and audit are described with that of a move.
 _ELSEWHERE = {("5.7", "holder")}

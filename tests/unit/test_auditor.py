@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from catalog.errors import CatalogUnavailable, LockHeld, LockLost
-from catalog.model import Audit
+from catalog.model import AuditState
 from marconi_proxy.audit.auditor import HOLD, LOOK, Auditor
 from marconi_proxy.audit.kinds import Kind
 from marconi_proxy.audit.round import Summary
@@ -59,7 +59,7 @@ async def test_what_a_round_found_is_kept_and_logged(world: World, caplog: pytes
     begun = world.clock.now()
     assert await world.auditor().visit() == LOOK
     found = world.store.audit.value
-    assert found == Audit(begun, world.clock.now(), None, 7, 1, 2, {"ghost": 1}, {"west": "away"})
+    assert found == AuditState(begun, world.clock.now(), None, 7, 1, 2, {"ghost": 1}, {"west": "away"})
     assert found.holder is None
     assert "ghost: p/q on north as q: open, and not there" in caplog.text
     assert "partition west: away" in caplog.text

@@ -10,11 +10,11 @@ from hashlib import sha256
 
 import pytest
 
-from catalog.backup import reading
-from catalog.backup.exporting import export
-from catalog.backup.importing import HalfLoaded, let_lapse, load, verify
+from catalog.backup import reader
+from catalog.backup.exporter import export
+from catalog.backup.importer import HalfLoaded, let_lapse, load, verify
 from catalog.backup.lines import end_line, header_line, kind_of, value_line
-from catalog.backup.reading import Backup, BadBackup
+from catalog.backup.reader import Backup, BadBackup
 from catalog.backup.shapes import SHAPES
 from catalog.errors import CatalogUnavailable, LoadUnfinished, NotEmpty
 from catalog.model import (
@@ -22,8 +22,8 @@ from catalog.model import (
     Ending,
     LogEntry,
     Member,
+    MoveOutcome,
     MoveState,
-    Outcome,
     Partition,
     Placement,
     PlacementState,
@@ -112,9 +112,9 @@ def test_every_field_has_a_shape(value):
 
 
 def test_batches_are_bounded_by_number_and_size(monkeypatch):
-    monkeypatch.setattr(reading, "_BATCH", 3)
+    monkeypatch.setattr(reader, "_BATCH", 3)
     assert [len(batch) for batch in Backup(stream(backup())).batches()] == [3, 3, 3, 1]
-    monkeypatch.setattr(reading, "_BATCH_BYTES", 10)
+    monkeypatch.setattr(reader, "_BATCH_BYTES", 10)
     assert [len(batch) for batch in Backup(stream(backup())).batches()] == [1] * 10
 
 
@@ -231,7 +231,7 @@ def test_what_is_no_whole_backup_is_refused(lines, words):
 
 
 def test_a_line_without_end_is_not_read_into_memory(monkeypatch):
-    monkeypatch.setattr(reading, "MAX_LINE", 200)
+    monkeypatch.setattr(reader, "MAX_LINE", 200)
     with pytest.raises(BadBackup, match="line 2: is longer than 200 bytes"):
         values_of([GOOD[0], b'{"' + b"x" * 1000 + b'"}\n'])
 
@@ -291,14 +291,14 @@ async def test_a_plan_of_a_backup_of_before_is_carried_over(catalog):
     progress = plan.progress
     assert (plan.size, plan.version, plan.hash) == (5, 8, OF_BEFORE["hash"])
     assert (progress.next, progress.ahead, progress.pending) == (1, (2, 3), (3,))
-    assert (progress.counts, progress.pauses) == ({Outcome.DONE: 1, Outcome.FAILED: 1}, ((21.0, 1),))
+    assert (progress.counts, progress.pauses) == ({MoveOutcome.DONE: 1, MoveOutcome.FAILED: 1}, ((21.0, 1),))
     assert (progress.endings, progress.allowance, progress.note) == ((), 2.5, "a note")
     moves = await catalog.planned_moves.find("plan-1", limit=9)
     assert [move.group for move in moves] == [None, (1, 2), (1, 2), None, None]
     assert [move.ending for move in moves] == [
-        Ending(0, Outcome.DONE, "", 21.0),
+        Ending(0, MoveOutcome.DONE, "", 21.0),
         None,
-        Ending(2, Outcome.FAILED, "it was tried 20 times"),
+        Ending(2, MoveOutcome.FAILED, "it was tried 20 times"),
         None,
         None,
     ]
@@ -338,7 +338,7 @@ async def test_nobody_knows_how_far_an_emptying_went_that_was_not_answered(catal
 
 
 async def test_what_is_wrong_later_leaves_the_mark(catalog, monkeypatch):
-    monkeypatch.setattr(reading, "_BATCH", 2)
+    monkeypatch.setattr(reader, "_BATCH", 2)
     for lines in (GOOD[:-1], [*GOOD[:-1], GOOD[-1].replace(b'"sha256":"', b'"sha256":"0')], damaged(6, facts=[])):
         with pytest.raises(HalfLoaded) as refused:
             await load(catalog, stream(lines), AT, replace=False, seen=nothing)

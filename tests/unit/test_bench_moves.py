@@ -9,8 +9,8 @@ import pytest
 
 from bench.crowd import Crowd
 from bench.moves import BATCH, HELD, PAUSE, faults, stock
+from catalog.factory import open_catalog
 from catalog.model import FINISHED_STATES
-from catalog.opening import open_catalog
 from marconi_proxy.background import ended
 from marconi_proxy.fencing.transitions import seal
 from tests.checker.judge import Violation

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import (
-    Conflict,
     LockHeld,
     LockLost,
     MoveConflict,
     MoveUnderWay,
     PartitionConflict,
     PartitionInUse,
+    PlacementConflict,
     PlanConflict,
 )
 from catalog.model import (
@@ -37,13 +37,13 @@ from catalog.model import (
     LogEntry,
     Member,
     Move,
+    MoveOutcome,
+    MovePlan,
     MoveState,
-    Outcome,
     Partition,
     PartitionState,
     Placement,
     PlacementState,
-    Plan,
     PlannedMove,
     PlanState,
     Progress,
@@ -65,7 +65,7 @@ MOVE = Move("m-1", "project", "orders", "p1", "p2")
 ENTRY = LogEntry(1.5, MoveState.ARMED, "every worker is capable", (("acks", 4),))
 PLANNED = PlannedMove("project", "orders", "p1", "p2", "plan-1", 0, "b", (0, 1))
 WHOLE = WholePlan(
-    Plan("plan-1", "drain p1", budgets={"at_once": 2}),
+    MovePlan("plan-1", "drain p1", budgets={"at_once": 2}),
     (PLANNED, PlannedMove("", "~t", "p1", "p3", "plan-1", 1, "c", (0, 1))),
 )
 PLAN = WHOLE.plan
@@ -159,7 +159,7 @@ def test_holders_of_schema_version_3_promise_nothing_that_is_known() -> None:
         PLAN,
         replace(PLAN, state=PlanState.RUNNING, version=3, progress=Progress(2, (5,), (5,), note="a note")),
         PLANNED,
-        replace(PLANNED, group=None, ending=Ending(0, Outcome.FAILED, "why", 3.5)),
+        replace(PLANNED, group=None, ending=Ending(0, MoveOutcome.FAILED, "why", 3.5)),
     ],
 )
 def test_values_survive_json(value: Any) -> None:
@@ -538,7 +538,7 @@ def test_a_whole_plan_is_shown_and_read_again() -> None:
         ({"number": -1}, "number"),
         ({"incarnation": None}, "born"),
         ({"group": (1, 2)}, "group"),
-        ({"ending": Ending(1, Outcome.DONE)}, "ending"),
+        ({"ending": Ending(1, MoveOutcome.DONE)}, "ending"),
     ],
 )
 def test_planned_moves_refuse(changes: dict[str, Any], field: str) -> None:
@@ -579,8 +579,8 @@ def test_topics_sort_after_all_queues() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (Conflict(None), "no such placement any more"),
-        (Conflict(PLACEMENT), "the stored placement is .*orders"),
+        (PlacementConflict(None), "no such placement any more"),
+        (PlacementConflict(PLACEMENT), "the stored placement is .*orders"),
         (PartitionConflict("p1", None), "no partition p1"),
         (PartitionConflict("p1", PARTITION), "p1 was changed"),
         (PartitionInUse("p1", 1), "p1 still has 1 placement$"),

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from catalog.model import Holder, QueueKey, Statistics, StatisticsSubject, Walk
+from catalog.model import Holder, QueueKey, StatisticsSubject, SubjectStatistics, Walk
 
 PARTITION, PROJECT = StatisticsSubject
-P1 = Statistics(PARTITION, "p1", 5, 7, 2, 1.5, 1, 1.0, 2.0)
-TENANT = Statistics(PROJECT, "", 1, 0, 0, None, 0, 1.0, 2.0)
+P1 = SubjectStatistics(PARTITION, "p1", 5, 7, 2, 1.5, 1, 1.0, 2.0)
+TENANT = SubjectStatistics(PROJECT, "", 1, 0, 0, None, 0, 1.0, 2.0)
 
 
-@pytest.mark.parametrize("one", [P1, TENANT, Statistics(PROJECT, "a/b \xe9")])
-def test_statistics_survive_json(one: Statistics) -> None:
-    assert Statistics.from_json(json.loads(json.dumps(one.to_json()))) == one
+@pytest.mark.parametrize("one", [P1, TENANT, SubjectStatistics(PROJECT, "a/b \xe9")])
+def test_statistics_survive_json(one: SubjectStatistics) -> None:
+    assert SubjectStatistics.from_json(json.loads(json.dumps(one.to_json()))) == one
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_statistics_survive_json(one: Statistics) -> None:
 )
 def test_what_statistics_cannot_be(members: dict[str, Any], at_fault: str) -> None:
     with pytest.raises(ValueError, match=f"^{at_fault}: "):
-        Statistics(**{"subject": PARTITION, "name": "p1"} | members)
+        SubjectStatistics(**{"subject": PARTITION, "name": "p1"} | members)
 
 
 @pytest.mark.parametrize(

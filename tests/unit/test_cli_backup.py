@@ -17,7 +17,7 @@ import pytest
 
 from bench.backup import differences
 from catalog import open_catalog
-from catalog.backup import importing
+from catalog.backup import importer
 from catalog.errors import CatalogUnavailable, LoadUnfinished
 from catalog.model import Member
 from catalog.sqlite.backups import SQLiteBackups
@@ -127,7 +127,7 @@ def test_not_while_workers_serve(backup, uri, capsys, monkeypatch):
 
 
 def test_workers_that_were_killed_are_waited_for(backup, uri, capsys, monkeypatch):
-    monkeypatch.setattr(importing, "_GLANCE", 0.01)
+    monkeypatch.setattr(importer, "_GLANCE", 0.01)
     do(uri, lambda catalog: catalog.members.register(Member("host/1/boot", lease=0.2)))
     assert main(["catalog", "import", "--catalog", uri, "--replace", str(backup)]) == 0
     assert do(uri, lambda catalog: catalog.members.all()) == []
@@ -165,7 +165,7 @@ def test_an_import_that_is_interrupted_while_it_reads_says_that_nothing_was_chan
     async def verify(stream, seen):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importing, "verify", verify)
+    monkeypatch.setattr(importer, "verify", verify)
     assert main(["catalog", "import", "--catalog", other, str(backup)]) == 1
     assert "interrupted. Nothing was changed." in capsys.readouterr().err
     assert count(other) == 0

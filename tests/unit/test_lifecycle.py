@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from catalog.errors import CatalogUnavailable, Conflict
+from catalog.errors import CatalogUnavailable, PlacementConflict
 from catalog.model import Move, MoveState, PartitionState, Placement, PlacementState, QueueKey, Segment, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.fencing.naming import hidden_name
@@ -730,7 +730,7 @@ async def test_a_refused_deletion_of_a_sealed_queue_ends_the_seal(
     p1.reply("DELETE", say(status))
     assert await worker.delete() == status
     assert await stage.stored() == placement("q", "p1", OPEN, epoch=4, since=stage.clock.now)
-    with pytest.raises(Conflict):
+    with pytest.raises(PlacementConflict):
         await stage.catalog.real.placements.replace(switch(sealed, "m-1", "p2", "q", 6.0))
 
 
@@ -752,7 +752,7 @@ async def test_a_switch_that_comes_after_the_deletion_has_begun_can_not_be(
     p1.queues.add("q")
 
     async def switched(request: Request) -> bytes:
-        with pytest.raises(Conflict):
+        with pytest.raises(PlacementConflict):
             await stage.catalog.real.placements.replace(switch(sealed, "m-1", "p2", "q", 6.0))
         return await p1.do(request)
 

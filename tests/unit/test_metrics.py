@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from catalog.model import Audit, Holder, Statistics, StatisticsSubject
+from catalog.model import AuditState, Holder, StatisticsSubject, SubjectStatistics
 from marconi_proxy.audit.kinds import Kind
 from marconi_proxy.metrics.audit import audit_samples
 from marconi_proxy.metrics.exposition import exposition
@@ -17,7 +17,7 @@ from marconi_proxy.metrics.statistics import partition_samples
 
 BEGUN, ENDED, SINCE = 1700000100.25, 1700000200.5, 1700000300.75
 HOLDER = Holder("host/1/a", 1, 1700000900.0)
-ENDED_ONCE = Audit(BEGUN, ENDED, None, 7, 2, 1, {"ghost": 3, "of-a-later-release": 1}, {"north": "away"})
+ENDED_ONCE = AuditState(BEGUN, ENDED, None, 7, 2, 1, {"ghost": 3, "of-a-later-release": 1}, {"north": "away"})
 
 
 def read(text: bytes) -> dict[tuple[str, ...], float]:
@@ -29,8 +29,8 @@ def read(text: bytes) -> dict[tuple[str, ...], float]:
     }
 
 
-def partition(name: str, oldest: float | None) -> Statistics:
-    return Statistics(StatisticsSubject.PARTITION, name, 3, 12, 1, oldest, 2, begun=BEGUN, ended=ENDED)
+def partition(name: str, oldest: float | None) -> SubjectStatistics:
+    return SubjectStatistics(StatisticsSubject.PARTITION, name, 3, 12, 1, oldest, 2, begun=BEGUN, ended=ENDED)
 
 
 def test_every_metric_is_told_of_whether_or_not_there_are_samples():
@@ -66,18 +66,18 @@ def test_a_round_that_has_ended():
 
 
 def test_of_a_round_that_never_was_there_is_no_zero():
-    assert list(audit_samples(Audit())) == []
+    assert list(audit_samples(AuditState())) == []
 
 
-@pytest.mark.parametrize("before", [Audit(), ENDED_ONCE], ids=["the first", "another"])
+@pytest.mark.parametrize("before", [AuditState(), ENDED_ONCE], ids=["the first", "another"])
 def test_a_round_that_is_under_way(before):
-    now = Audit(**{name: getattr(before, name) for name in before.__slots__} | {"since": SINCE, "holder": HOLDER})
+    now = AuditState(**{name: getattr(before, name) for name in before.__slots__} | {"since": SINCE, "holder": HOLDER})
     under_way = {("marconi_audit_under_way_started_timestamp_seconds",): SINCE}
     assert read(exposition(audit_samples(now))) == read(exposition(audit_samples(before))) | under_way
 
 
 def test_a_round_whose_mover_died_is_not_under_way():
-    assert list(audit_samples(Audit(since=SINCE))) == []
+    assert list(audit_samples(AuditState(since=SINCE))) == []
 
 
 def test_what_partitions_hold():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import LogEntry, MoveState, Plan, PlanState, Progress
+from catalog.model import LogEntry, MovePlan, MoveState, PlanState, Progress
 from marconi_proxy.moving import keeping
 from marconi_proxy.moving.keeping import Keeping
 from tests.contract.examples import move, whole_plan
@@ -56,7 +56,7 @@ async def ended(
     await catalog.moves.insert(replace(finished, log=(LogEntry(at, state, "it is over"),)))
 
 
-async def made(catalog: MemoryCatalog, id_: str, *queues: str, **changes: Any) -> Plan:
+async def made(catalog: MemoryCatalog, id_: str, *queues: str, **changes: Any) -> MovePlan:
     """Store a plan as it is after these ``changes``."""
     whole = whole_plan(id_, *queues)
     plan = replace(whole.plan, **changes)

@@ -13,11 +13,11 @@ import pytest
 from catalog import open_catalog
 from catalog.errors import CatalogUnavailable
 from catalog.model import (
+    MoveOutcome,
+    MovePlan,
     MoveState,
-    Outcome,
     PartitionState,
     PlacementState,
-    Plan,
     PlannedMove,
     PlanState,
     Progress,
@@ -81,7 +81,7 @@ async def test_a_paused_plan_begins_nothing_and_goes_on_counting(catalog, clock)
     await finish(catalog)
     await one.round()
     assert len(await records(catalog)) == 1
-    assert await outcomes(catalog) == {0: Outcome.DONE}
+    assert await outcomes(catalog) == {0: MoveOutcome.DONE}
     await change(catalog, state=PlanState.RUNNING)
     await one.round()
     assert len(await records(catalog)) == 2
@@ -173,7 +173,7 @@ async def test_a_queue_that_is_gone_or_anew_is_no_failure(catalog, clock):
     for queue in ("a", "b"):
         await catalog.placements.remove(QueueKey("a", queue), 1, "0123456789abcdef")
     await place(catalog, "b", incarnation="ffff")
-    assert await ended(catalog, clock) == ({0: Outcome.GONE, 1: Outcome.GONE}, {})
+    assert await ended(catalog, clock) == ({0: MoveOutcome.GONE, 1: MoveOutcome.GONE}, {})
     assert await state(catalog) is PlanState.DONE
     assert await records(catalog) == []
 
@@ -186,7 +186,7 @@ async def test_a_queue_that_is_being_deleted_is_waited_for(catalog, clock):
     await catalog.placements.replace(deleting)
     assert await ended(catalog, clock) == ({}, {})
     await catalog.placements.remove(placement.key, 2, placement.incarnation)
-    assert await ended(catalog, clock) == ({0: Outcome.GONE}, {})
+    assert await ended(catalog, clock) == ({0: MoveOutcome.GONE}, {})
 
 
 async def test_a_target_that_takes_no_more_refuses_and_so_many_failures_stop_the_plan(catalog, clock):
@@ -195,7 +195,7 @@ async def test_a_target_that_takes_no_more_refuses_and_so_many_failures_stop_the
     target = await catalog.partitions.get("p2")
     await catalog.partitions.replace(replace(target, state=PartitionState.CORDONED, version=target.version + 1))
     found, reasons = await ended(catalog, clock, 6)
-    assert found == {0: Outcome.REFUSED, 1: Outcome.REFUSED}
+    assert found == {0: MoveOutcome.REFUSED, 1: MoveOutcome.REFUSED}
     assert reasons[0] == "partition p2 is cordoned: it takes no more queues"
     assert await state(catalog) is PlanState.STOPPED
     assert (await progress(catalog)).note == "stopped after 2 failures"
@@ -205,10 +205,10 @@ async def test_a_target_that_takes_no_more_refuses_and_so_many_failures_stop_the
 @pytest.mark.parametrize(
     ("final", "reason", "outcome"),
     [
-        (MoveState.PAUSED, "gave up after 20 seals", Outcome.FAILED),
+        (MoveState.PAUSED, "gave up after 20 seals", MoveOutcome.FAILED),
         (MoveState.PAUSED, f"{OPERATOR}pause", None),
-        (MoveState.CANCELLED, "cleaned up", Outcome.CANCELLED),
-        (MoveState.VOID, "the queue was deleted", Outcome.GONE),
+        (MoveState.CANCELLED, "cleaned up", MoveOutcome.CANCELLED),
+        (MoveState.VOID, "the queue was deleted", MoveOutcome.GONE),
         (MoveState.SUSPENDED, f"{OPERATOR}pause", None),
         (MoveState.LINGERING, "empty", None),
     ],
@@ -221,7 +221,7 @@ async def test_how_a_move_ended(catalog, clock, final, reason, outcome):
     await enter(catalog, move, final, reason)
     found, reasons = await ended(catalog, clock, 1)
     assert found == ({0: outcome} if outcome else {})
-    assert reasons == ({0: reason} if outcome is Outcome.FAILED else {})
+    assert reasons == ({0: reason} if outcome is MoveOutcome.FAILED else {})
     assert await state(catalog) is (PlanState.DONE if outcome else PlanState.RUNNING)
 
 
@@ -231,7 +231,7 @@ async def test_a_move_that_was_reversed_is_said_to_be(catalog, clock):
     await executor(catalog, clock).round()
     (move,) = await records(catalog)
     await enter(catalog, move, MoveState.DONE, destination="p1")
-    assert (await ended(catalog, clock, 1))[0] == {0: Outcome.REVERSED}
+    assert (await ended(catalog, clock, 1))[0] == {0: MoveOutcome.REVERSED}
 
 
 async def test_a_move_that_was_sent_on_elsewhere_is_not_where_the_plan_says(catalog, clock):
@@ -240,7 +240,7 @@ async def test_a_move_that_was_sent_on_elsewhere_is_not_where_the_plan_says(cata
     await executor(catalog, clock).round()
     (move,) = await records(catalog)
     await enter(catalog, move, MoveState.DONE, source="p2", target="p3", destination="p3")
-    assert (await ended(catalog, clock, 1))[0] == {0: Outcome.REVERSED}
+    assert (await ended(catalog, clock, 1))[0] == {0: MoveOutcome.REVERSED}
 
 
 async def test_a_cancelled_move_of_a_deleted_queue_is_gone(catalog, clock):
@@ -250,7 +250,7 @@ async def test_a_cancelled_move_of_a_deleted_queue_is_gone(catalog, clock):
     (move,) = await records(catalog)
     await enter(catalog, move, MoveState.CANCELLED)
     await catalog.placements.remove(move.key, 1, move.incarnation)
-    assert (await ended(catalog, clock, 1))[0] == {0: Outcome.GONE}
+    assert (await ended(catalog, clock, 1))[0] == {0: MoveOutcome.GONE}
 
 
 async def test_a_kept_place_follows_its_source_once_that_has_gone(catalog, clock):
@@ -271,7 +271,7 @@ async def test_a_kept_place_follows_its_source_once_that_has_gone(catalog, clock
     (move,) = await records(catalog)
     await enter(catalog, move, MoveState.DONE)
     await one.round()
-    assert (await ended(catalog, clock))[0] == {0: Outcome.DONE, 1: Outcome.DONE}
+    assert (await ended(catalog, clock))[0] == {0: MoveOutcome.DONE, 1: MoveOutcome.DONE}
     assert await state(catalog) is PlanState.DONE
 
 
@@ -283,7 +283,7 @@ async def test_a_kept_place_stays_if_its_source_does(catalog, clock):
     (move,) = await records(catalog)
     await enter(catalog, move, MoveState.CANCELLED)
     found, reasons = await ended(catalog, clock)
-    assert set(found.values()) == {Outcome.CANCELLED}
+    assert set(found.values()) == {MoveOutcome.CANCELLED}
     assert "its source q is on p1" in reasons.values()
 
 
@@ -396,7 +396,7 @@ async def costs(size):
     for one in moves[:60]:
         await place(catalog, one.queue)
     whole = WholePlan(
-        Plan(
+        MovePlan(
             "plan",
             "many",
             state=PlanState.RUNNING,
@@ -463,7 +463,7 @@ async def test_a_stopped_plan_has_the_ends_of_its_moves_written_down(catalog, cl
     for _ in range(2):
         await one.round()
     moves = await catalog.planned_moves.find("plan", limit=9)
-    assert [move.ending and move.ending.outcome for move in moves] == [Outcome.DONE, Outcome.DONE, None]
+    assert [move.ending and move.ending.outcome for move in moves] == [MoveOutcome.DONE, MoveOutcome.DONE, None]
     assert await state(catalog) is PlanState.STOPPED
     assert await catalog.plans.find(active=True, limit=9) == []
 
@@ -492,7 +492,7 @@ async def test_a_move_whose_record_was_removed_before_its_end_was_written_down(c
     placement = await catalog.placements.get(plan.moves[0].key)
     there = (replace(placement.segments[0], partition="p2"),)
     await catalog.placements.replace(replace(placement, epoch=2, segments=there))
-    assert (await ended(catalog, clock, 1))[0] == {0: Outcome.DONE}
+    assert (await ended(catalog, clock, 1))[0] == {0: MoveOutcome.DONE}
     assert await records(catalog) == []
 
 
@@ -526,5 +526,5 @@ async def test_a_kept_place_waits_for_a_source_that_leaves_another_partition(cat
     assert (await catalog.placements.get(kept.key)).partition == "p1"
     assert await outcomes(catalog) == {}
     assert await finish(catalog) == 1
-    assert set((await ended(catalog, clock))[0].values()) == {Outcome.DONE}
+    assert set((await ended(catalog, clock))[0].values()) == {MoveOutcome.DONE}
     assert (await catalog.placements.get(kept.key)).partition == "p2"

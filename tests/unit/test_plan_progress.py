@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.model import Ending, Move, MoveState, Outcome, Plan, PlannedMove, PlanState, Progress
+from catalog.model import Ending, Move, MoveOutcome, MovePlan, MoveState, PlannedMove, PlanState, Progress
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.progress import (
     BUSY,
@@ -20,10 +20,10 @@ from marconi_proxy.moving.protocol.machine import TABLE, before_switch
 from tests.unit.move_examples import queue
 
 
-def plan(size: int, progress: Progress = Progress(), **budgets: object) -> Plan:  # noqa: B008
+def plan(size: int, progress: Progress = Progress(), **budgets: object) -> MovePlan:  # noqa: B008
     """A running plan."""
     given = Budgets.from_json({"seals_per_second": 100, **budgets})
-    return Plan("p", "t", size, state=PlanState.RUNNING, budgets=given.to_json(), progress=progress)
+    return MovePlan("p", "t", size, state=PlanState.RUNNING, budgets=given.to_json(), progress=progress)
 
 
 def planned(*ways: str, groups=()) -> list[PlannedMove]:
@@ -51,10 +51,14 @@ def test_what_was_begun_is_known_by_few_numbers():
 
 
 def test_endings_are_counted_and_pauses_summed_up():
-    endings = [Ending(0, Outcome.DONE, "", 123.4), Ending(2, Outcome.FAILED, "why"), Ending(1, Outcome.DONE, "", 121)]
+    endings = [
+        Ending(0, MoveOutcome.DONE, "", 123.4),
+        Ending(2, MoveOutcome.FAILED, "why"),
+        Ending(1, MoveOutcome.DONE, "", 121),
+    ]
     one = Progress().with_begun(range(4), 0.0).with_endings(endings[:1]).with_endings(endings[1:])
     assert one.endings == tuple(endings)
-    assert (one.counts, one.pauses) == ({Outcome.DONE: 2, Outcome.FAILED: 1}, ((120.0, 2),))
+    assert (one.counts, one.pauses) == ({MoveOutcome.DONE: 2, MoveOutcome.FAILED: 1}, ((120.0, 2),))
     assert (one.pending, one.open, one.ended, one.failures) == ((3,), 1, 3, 1)
     assert Progress.from_json(one.to_json()) == one
     assert Progress.from_json(Progress().to_json()) == Progress()
@@ -109,7 +113,7 @@ def test_the_pace_is_kept_and_what_was_not_begun_in_a_second_is_not_saved_up_for
 
 @pytest.mark.parametrize("state", PlanState)
 def test_only_a_running_plan_begins_moves(state):
-    one = Plan("p", "t", 1, state=state)
+    one = MovePlan("p", "t", 1, state=state)
     assert may_begin(one, 0.0) == (state is PlanState.RUNNING)
     assert not may_begin(plan(1, Progress(next=1)), 0.0)
     assert not may_begin(plan(1, window="01:00-02:00"), 0.0)
@@ -119,10 +123,10 @@ def test_only_a_running_plan_begins_moves(state):
 @pytest.mark.parametrize(
     ("placement", "outcome"),
     [
-        (None, Outcome.GONE),
-        (queue("q0", "p2", incarnation="other"), Outcome.GONE),
-        (queue("q0", "p2", incarnation="b"), Outcome.DONE),
-        (queue("q0", "p1", incarnation="b"), Outcome.CANCELLED),
+        (None, MoveOutcome.GONE),
+        (queue("q0", "p2", incarnation="other"), MoveOutcome.GONE),
+        (queue("q0", "p2", incarnation="b"), MoveOutcome.DONE),
+        (queue("q0", "p1", incarnation="b"), MoveOutcome.CANCELLED),
     ],
 )
 def test_how_a_move_ended_whose_record_is_gone(placement, outcome):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from catalog.errors import CatalogUnavailable, Conflict, NotInitialised, PartitionUnknown
+from catalog.errors import CatalogUnavailable, NotInitialised, PartitionUnknown, PlacementConflict
 from marconi_proxy.front_door.refusals import Refused, bad_request, from_fault, not_found, unavailable
 from marconi_proxy.upstream.errors import (
     BadAnswer,
@@ -75,7 +75,7 @@ def test_kinds(refused: Refused, status: int, title: str, retry_after: int | Non
         (CatalogUnavailable(SECRET), True),
         (NotInitialised(SECRET), True),
         (PartitionUnknown(SECRET), True),
-        (Conflict(None), True),
+        (PlacementConflict(None), True),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )

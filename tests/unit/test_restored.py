@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.backup.exporting import export
-from catalog.backup.importing import load
+from catalog.backup.exporter import export
+from catalog.backup.importer import load
 from catalog.model import Partition, Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.fencing.transitions import rehome, retire, seal, switch
 from marconi_proxy.routing.tags import is_news, owner, resume

@@ -17,8 +17,8 @@ from catalog.model import (
     PlacementState,
     QueueKey,
     Segment,
-    Statistics,
     StatisticsSubject,
+    SubjectStatistics,
     Walk,
 )
 from marconi_proxy.statistics.collector import HOLD, LOOK, Collector
@@ -72,7 +72,7 @@ class World:
             interval=INTERVAL,
         )
 
-    def found(self, subject: StatisticsSubject) -> list[Statistics]:
+    def found(self, subject: StatisticsSubject) -> list[SubjectStatistics]:
         return self.store.list_statistics(subject, None)
 
     def sums(self, subject: StatisticsSubject) -> dict[str, tuple[int, int, int]]:
@@ -301,8 +301,8 @@ async def test_a_walk_that_was_begun_is_gone_on_with_and_not_begun_anew(world: W
     world.fill(2, 2)
     token = world.store.walk.acquire("first", HOLD, None).holder
     assert token is not None
-    project = Statistics(PROJECT, "project-000", 1, 7, begun=5.0, ended=6.0)
-    sums = (Statistics(PARTITION, "p1", 1, 7, begun=5.0, ended=6.0),)
+    project = SubjectStatistics(PROJECT, "project-000", 1, 7, begun=5.0, ended=6.0)
+    sums = (SubjectStatistics(PARTITION, "p1", 1, 7, begun=5.0, ended=6.0),)
     walk = Walk(begun=5.0, after=QueueKey("project-000", "q0"), partitions=sums, project=project)
     world.store.walk.save(walk, token.token, HOLD)
     world.store.walk.release(token.token)

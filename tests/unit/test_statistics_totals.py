@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from catalog.model import Placement, PlacementState, QueueKey, Segment, Statistics, StatisticsSubject, Walk
+from catalog.model import Placement, PlacementState, QueueKey, Segment, StatisticsSubject, SubjectStatistics, Walk
 from marconi_proxy.statistics.totals import Asked, Holding, advance, finish
 
 PARTITION, PROJECT = StatisticsSubject
@@ -36,7 +36,9 @@ ALL = [
 ]
 
 
-def walked(pages: Sequence[Sequence[Asked]]) -> tuple[list[Statistics], list[Statistics], list[tuple[str, str | None]]]:
+def walked(
+    pages: Sequence[Sequence[Asked]],
+) -> tuple[list[SubjectStatistics], list[SubjectStatistics], list[tuple[str, str | None]]]:
     """The sums of partitions and of projects, and the ranges in which the latter were stored."""
     walk, projects, ranges = Walk(begun=BEGUN), [], []
     for number, page in enumerate(pages):
@@ -53,15 +55,15 @@ def walked(pages: Sequence[Sequence[Asked]]) -> tuple[list[Statistics], list[Sta
 def test_partitions_and_projects() -> None:
     partitions, projects, ranges = walked([ALL])
     assert partitions == [
-        Statistics(PARTITION, "p1", 3, 2, 2, 30.0, 0, BEGUN, 200.0),
-        Statistics(PARTITION, "p2", 3, 11, 1, 20.0, 1, BEGUN, 200.0),
-        Statistics(PARTITION, "p3", 1, 0, 0, None, 1, BEGUN, 200.0),
-        Statistics(PARTITION, "p4", 0, 0, 0, None, 0, BEGUN, 200.0),
+        SubjectStatistics(PARTITION, "p1", 3, 2, 2, 30.0, 0, BEGUN, 200.0),
+        SubjectStatistics(PARTITION, "p2", 3, 11, 1, 20.0, 1, BEGUN, 200.0),
+        SubjectStatistics(PARTITION, "p3", 1, 0, 0, None, 1, BEGUN, 200.0),
+        SubjectStatistics(PARTITION, "p4", 0, 0, 0, None, 0, BEGUN, 200.0),
     ]
     assert projects == [
-        Statistics(PROJECT, "", 2, 5, 2, 50.0, 0, BEGUN, 101.0),
-        Statistics(PROJECT, "a", 2, 8, 1, 20.0, 1, BEGUN, 101.0),
-        Statistics(PROJECT, "c", 1, 0, 0, None, 1, BEGUN, 101.0),
+        SubjectStatistics(PROJECT, "", 2, 5, 2, 50.0, 0, BEGUN, 101.0),
+        SubjectStatistics(PROJECT, "a", 2, 8, 1, 20.0, 1, BEGUN, 101.0),
+        SubjectStatistics(PROJECT, "c", 1, 0, 0, None, 1, BEGUN, 101.0),
     ]
     assert ranges == [("", None)]
 

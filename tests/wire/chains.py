@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from catalog.factory import open_catalog
 from catalog.model import Placement, PlacementState, QueueKey, Segment
-from catalog.opening import open_catalog
 from marconi_proxy.fencing.transitions import retire
 from tests.servers.fake_partition import until
 from tests.wire.door import Door, request_headers

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from catalog.factory import open_catalog
 from catalog.interface import Catalog
 from catalog.model import HeldWrites, Member, Move, Placement, QueueKey
-from catalog.opening import open_catalog
 from catalog.unchanged import Unchanged
 from marconi_proxy.fencing import transitions
 from marconi_proxy.fencing.barrier import CHAINS, Barrier, Passed, Sighting, Verdict, Waiting

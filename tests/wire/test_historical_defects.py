@@ -22,8 +22,8 @@ from typing import Any
 import pymongo
 import pytest
 
+from catalog.factory import open_catalog
 from catalog.model import Placement, PlacementState, Segment
-from catalog.opening import open_catalog
 from tests.faults.evil_host import unused_port
 from tests.servers.fake_partition import PATIENCE, Call, FakePartition, Store, raw_answer, until
 from tests.servers.marconi import MarconiProxy, marconi_proxy

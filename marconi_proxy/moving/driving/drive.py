@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from catalog.errors import Conflict, MoveConflict
+from catalog.errors import MoveConflict, PlacementConflict
 from catalog.model import LogEntry, Measure, Move, MoveState, PartitionState, Placement, PlacementState, Segment
 from catalog.unchanged import Unchanged
 from marconi_proxy.clock import Clock
@@ -207,7 +207,7 @@ class Drive:
                 return NEVER
             # An operator decided something meanwhile.
             return AT_ONCE
-        except Conflict:
+        except PlacementConflict:
             return AT_ONCE
 
     async def read(self) -> bool:
@@ -567,7 +567,7 @@ class Drive:
 
     async def _make_sure(self, segment: Segment) -> None:
         """Make sure, as late as can be, that what is about to be deleted is this mover's to delete: it holds the move,
-        and the placement is what it was. Raises LockLost, MoveConflict, Conflict.
+        and the placement is what it was. Raises LockLost, MoveConflict, PlacementConflict.
 
         With that it is written down what is about to be deleted: if that is found later, the fate of the deletion is
         not known.
@@ -576,10 +576,10 @@ class Drive:
         await self.note({"deleting": [segment.partition, segment.backend_name], "doubtful": doubtful})
         now = await self.steps.placement(self.move.key)
         if now != self.placement:
-            raise Conflict(now)
+            raise PlacementConflict(now)
 
     async def place(self, placement: Placement, what: str) -> None:
-        """Store what became of the placement. Raises Conflict."""
+        """Store what became of the placement. Raises PlacementConflict."""
         await self.steps.place(placement, what)
         self.placement = placement
 

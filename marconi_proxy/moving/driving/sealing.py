@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from catalog.errors import CatalogError, Conflict, MoveConflict
+from catalog.errors import CatalogError, MoveConflict, PlacementConflict
 from catalog.model import Move, Placement, PlacementState
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
@@ -158,7 +158,7 @@ class Round:
         self._open.remove(entry)
         if isinstance(why, Unready):
             await self._abort(entry, str(why), why.stamps if isinstance(why, Unacknowledged) else {})
-        elif isinstance(why, (Conflict, MoveConflict)):
+        elif isinstance(why, (PlacementConflict, MoveConflict)):
             # Another process did something: the next step takes that in.
             LOG.info("%s: %s", entry.drive.name, why)
         else:
@@ -199,7 +199,7 @@ class Round:
                 await drive.put_off(reason)
                 return
             await drive.abort(reason, members)
-        except (Conflict, MoveConflict) as conflict:
+        except (PlacementConflict, MoveConflict) as conflict:
             LOG.info("%s: %s", drive.name, conflict)
         except CatalogError as error:
             self._failure = self._failure or error

@@ -19,16 +19,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from catalog import Catalog
-from catalog.errors import CatalogError, Conflict, MoveConflict, MoveUnderWay, PartitionConflict, PlanConflict
+from catalog.errors import CatalogError, MoveConflict, MoveUnderWay, PartitionConflict, PlacementConflict, PlanConflict
 from catalog.model import (
     Ending,
     Move,
-    Outcome,
+    MoveOutcome,
+    MovePlan,
     Partition,
     PartitionState,
     Placement,
     PlacementState,
-    Plan,
     PlannedMove,
     PlanState,
     Progress,
@@ -133,7 +133,7 @@ class _Turn:
     """One look at one plan, as it was read: nothing here outlives the compare-and-set that it leads to."""
 
     catalog: Catalog
-    plan: Plan
+    plan: MovePlan
     partitions: dict[str, Partition]
     clock: Callable[[], float]
     longest: int
@@ -228,7 +228,7 @@ class _Turn:
         has begun it may be about to insert it."""
         if seconds < _ABOUT_TO:
             return None
-        return Ending(planned.number, Outcome.CANCELLED, "the plan was stopped first")
+        return Ending(planned.number, MoveOutcome.CANCELLED, "the plan was stopped first")
 
     async def _ended(self, planned: PlannedMove, move: Move) -> Ending | None:
         if not move.finished and outcome_of(planned.number, move, planned.target, None) is None:
@@ -259,11 +259,11 @@ class _Turn:
         """Insert the move. Return its end if there is nothing to begin, None if it is begun or has to wait."""
         placement = await self.catalog.placements.get(planned.key)
         if placement is None or placement.incarnation != planned.incarnation:
-            return Ending(planned.number, Outcome.GONE)
+            return Ending(planned.number, MoveOutcome.GONE)
         if placement.state is PlacementState.DELETING:
             return None
         if placement.partition == planned.target and placement.move is None:
-            return Ending(planned.number, Outcome.DONE, "it was there already")
+            return Ending(planned.number, MoveOutcome.DONE, "it was there already")
         if placement.state is PlacementState.RESERVED:
             return await self._rehome(placement, planned)
         return await self._insert(planned, placement)
@@ -281,11 +281,11 @@ class _Turn:
             # Another executor may have begun it since: then it is no refusal.
             if await self.catalog.moves.get(id_):
                 return None
-            return Ending(planned.number, Outcome.REFUSED, str(refused))
+            return Ending(planned.number, MoveOutcome.REFUSED, str(refused))
         except MoveConflict:
             return None
         except MoveUnderWay as error:
-            return Ending(planned.number, Outcome.REFUSED, str(error))
+            return Ending(planned.number, MoveOutcome.REFUSED, str(error))
         return None
 
     def _unfinished(self, planned: PlannedMove) -> AsyncIterator[Move]:
@@ -314,12 +314,12 @@ class _Turn:
             known = {ending.number for ending in self.plan.progress.endings}
             if going is not None and going.ending is None and going.number not in known:
                 return None
-            return Ending(planned.number, Outcome.CANCELLED, f"its source {source.queue} is on {leader.partition}")
+            return Ending(planned.number, MoveOutcome.CANCELLED, f"its source {source.queue} is on {leader.partition}")
         try:
             await self.catalog.placements.replace(rehome(placement, planned.target, self.clock()))
-        except Conflict:
+        except PlacementConflict:
             return None
-        return Ending(planned.number, Outcome.DONE)
+        return Ending(planned.number, MoveOutcome.DONE)
 
     async def _finish(self) -> str | None:
         """Say what is left on partitions that the plan was to empty; call those drained that are empty.

@@ -14,10 +14,10 @@ from typing import Any
 
 from catalog.model import (
     MAX_PLANNED_MOVES,
+    MovePlan,
     Partition,
     Placement,
     PlacementState,
-    Plan,
     PlannedMove,
     Tenant,
     WholePlan,
@@ -220,7 +220,7 @@ def plan(selection: Selection, layout: Layout, budgets: Budgets, *, plan_id: str
                 {"project": project or None, "reason": reason} for project, reason in sorted(tenants.items())[:_NAMED]
             ]
             preconditions[f"{name}_count"] = len(tenants)
-    made = Plan(plan_id, _title(selection), created=created, budgets=budgets.to_json(), preconditions=preconditions)
+    made = MovePlan(plan_id, _title(selection), created=created, budgets=budgets.to_json(), preconditions=preconditions)
     return WholePlan(made, moves)
 
 

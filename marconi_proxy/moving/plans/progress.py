@@ -9,10 +9,10 @@ from catalog.model import (
     FINISHED_STATES,
     Ending,
     Move,
+    MoveOutcome,
+    MovePlan,
     MoveState,
-    Outcome,
     Placement,
-    Plan,
     PlannedMove,
     PlanState,
 )
@@ -33,35 +33,37 @@ def outcome_of(number: int, move: Move, target: str, placement: Placement | None
     an operator holds it. (``move.target`` is another one if it was sent on since.)"""
     pause = move.pause_ms
     if move.state is MoveState.DONE:
-        return Ending(number, Outcome.DONE if move.destination == target else Outcome.REVERSED, "", pause)
+        return Ending(number, MoveOutcome.DONE if move.destination == target else MoveOutcome.REVERSED, "", pause)
     if move.state is MoveState.VOID:
-        return Ending(number, Outcome.GONE, "", pause)
+        return Ending(number, MoveOutcome.GONE, "", pause)
     if move.state is MoveState.CANCELLED:
         deleted = placement is None or (move.incarnation != "" and placement.incarnation != move.incarnation)
-        return Ending(number, Outcome.GONE if deleted else Outcome.CANCELLED, "", pause)
+        return Ending(number, MoveOutcome.GONE if deleted else MoveOutcome.CANCELLED, "", pause)
     if move.state is MoveState.PAUSED:
         reason = move.log[-1].reason if move.log else ""
-        return None if reason.startswith(OPERATOR) else Ending(number, Outcome.FAILED, reason, pause)
+        return None if reason.startswith(OPERATOR) else Ending(number, MoveOutcome.FAILED, reason, pause)
     return None
 
 
 def missing(planned: PlannedMove, placement: Placement | None) -> Ending:
     """Return how a move ended whose record was removed, which is done some time after its end."""
     if placement is None or placement.incarnation != planned.incarnation:
-        return Ending(planned.number, Outcome.GONE)
+        return Ending(planned.number, MoveOutcome.GONE)
     if placement.partition == planned.target:
-        return Ending(planned.number, Outcome.DONE)
-    return Ending(planned.number, Outcome.CANCELLED, f"it is on {placement.partition}; the record of its move is gone")
+        return Ending(planned.number, MoveOutcome.DONE)
+    return Ending(
+        planned.number, MoveOutcome.CANCELLED, f"it is on {placement.partition}; the record of its move is gone"
+    )
 
 
-def candidates(plan: Plan) -> list[int]:
+def candidates(plan: MovePlan) -> list[int]:
     """Return the numbers of the next moves that wait: a bounded number of them."""
     progress = plan.progress
     ahead, last = set(progress.ahead), min(plan.size, progress.next + SPAN)
     return [number for number in range(progress.next, last) if number not in ahead][:CANDIDATES]
 
 
-def allowance(plan: Plan, seconds: float) -> float:
+def allowance(plan: MovePlan, seconds: float) -> float:
     """Return how many moves may be begun now, ``seconds`` after it was seen that some were begun last."""
     budgets = Budgets.from_json(plan.budgets)
     burst = max(1.0, budgets.seals_per_second)
@@ -70,7 +72,7 @@ def allowance(plan: Plan, seconds: float) -> float:
 
 
 def next_to_begin(
-    plan: Plan, waiting: Sequence[PlannedMove], busy: Iterable[Move | PlannedMove], allowed: float
+    plan: MovePlan, waiting: Sequence[PlannedMove], busy: Iterable[Move | PlannedMove], allowed: float
 ) -> list[PlannedMove]:
     """Return those of ``waiting`` that are to be begun now: as many as the budgets allow, groups whole.
 
@@ -95,13 +97,13 @@ def next_to_begin(
     return begun
 
 
-def may_begin(plan: Plan, now: float) -> bool:
+def may_begin(plan: MovePlan, now: float) -> bool:
     """Tell whether moves may be begun at ``now``, in seconds since 1970: a window is by the wall clock, as operators
     write it."""
     return plan.state is PlanState.RUNNING and plan.waiting > 0 and Budgets.from_json(plan.budgets).open_at(now)
 
 
-def _groups(plan: Plan, waiting: Sequence[PlannedMove]) -> list[list[PlannedMove]]:
+def _groups(plan: MovePlan, waiting: Sequence[PlannedMove]) -> list[list[PlannedMove]]:
     """The moves that wait, those that are begun together in one list; without a last group that is not whole."""
     groups: list[list[PlannedMove]] = []
     for move in waiting:

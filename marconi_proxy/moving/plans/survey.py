@@ -14,9 +14,9 @@ from catalog.errors import CatalogUnavailable
 from catalog.model import (
     FINISHED_STATES,
     Move,
+    MovePlan,
     MoveState,
     Placement,
-    Plan,
     PlannedMove,
     QueueKey,
     Tenant,
@@ -72,7 +72,7 @@ async def all_tenants(catalog: Catalog, *, pinned: str | None = None) -> AsyncIt
         after = page[-1].project
 
 
-async def whole_plan(catalog: Catalog, plan: Plan) -> WholePlan:
+async def whole_plan(catalog: Catalog, plan: MovePlan) -> WholePlan:
     """Return a plan with all its moves, verified by its hash. Raises CatalogUnavailable if they are damaged."""
     moves: list[PlannedMove] = []
     while page := await catalog.planned_moves.find(plan.id, after=len(moves) - 1, limit=PAGE):

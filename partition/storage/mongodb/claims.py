@@ -11,11 +11,11 @@ from partition.model.clock import MILLISECONDS, Clock, age
 from partition.model.identifier import Identifiers
 from partition.model.queue import QueueKey
 from partition.storage.mongodb.burial import Burial
+from partition.storage.mongodb.coalescer import Coalescer
 from partition.storage.mongodb.documents import Document, parsed, read_message
 from partition.storage.mongodb.pages import Page, Pages, Part, takeable
 from partition.storage.mongodb.schema import gone
 from partition.storage.mongodb.taking import Take, take
-from partition.storage.mongodb.turns import Turns
 
 if TYPE_CHECKING:
     from partition.storage.mongodb.numbers import Numbers
@@ -44,7 +44,7 @@ class Claims:
         self._burial = burial
         self._identifiers = identifiers
         self._clock = clock
-        self._turns: Turns[QueueKey, Wanted, Claim | None] = Turns(self._batch, _LARGEST_BATCH)
+        self._turns: Coalescer[QueueKey, Wanted, Claim | None] = Coalescer(self._batch, _LARGEST_BATCH)
 
     async def close(self) -> None:
         await self._turns.close()

@@ -12,11 +12,11 @@ from partition.model.clock import MILLISECONDS, Clock
 from partition.model.identifier import Identifiers, well_formed
 from partition.model.message import Deletion, Message, MessageQuery
 from partition.model.queue import Queue, QueueKey
+from partition.storage.mongodb.coalescer import Coalescer
 from partition.storage.mongodb.documents import Document, bound, parsed, read_message, read_queue
 from partition.storage.mongodb.pages import Condition, Page, Pages, Part, listed, takeable
 from partition.storage.mongodb.schema import BY_STATE
 from partition.storage.mongodb.taking import Take, take
-from partition.storage.mongodb.turns import Turns
 
 if TYPE_CHECKING:
     from partition.storage.mongodb.numbers import Numbers
@@ -41,8 +41,8 @@ class Messages:
         self._numbers = numbers
         self._identifiers = identifiers
         self._clock = clock
-        self._pops: Turns[QueueKey, int, list[Message]] = Turns(self._batch_of_pops, _LARGEST_BATCH)
-        self._deletions: Turns[int, Condition, bool] = Turns(self._batch_of_deletions, _LARGEST_BATCH)
+        self._pops: Coalescer[QueueKey, int, list[Message]] = Coalescer(self._batch_of_pops, _LARGEST_BATCH)
+        self._deletions: Coalescer[int, Condition, bool] = Coalescer(self._batch_of_deletions, _LARGEST_BATCH)
 
     async def close(self) -> None:
         await self._pops.close()

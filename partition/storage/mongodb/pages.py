@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cachetools import LRUCache
 
 from partition.model.queue import QueueKey
+from partition.storage.mongodb.coalescer import Coalescer
 from partition.storage.mongodb.documents import Document, bound, queue_id
-from partition.storage.mongodb.turns import Turns
 
 if TYPE_CHECKING:
     from partition.storage.mongodb.store import Collection, Session, Store
@@ -62,7 +62,7 @@ class Pages:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._remembered: MutableMapping[str, Document] = LRUCache(10_000)
-        self._turns: Turns[int, _Wanted, Page | None] = Turns(self._batch, _LARGEST_BATCH)
+        self._turns: Coalescer[int, _Wanted, Page | None] = Coalescer(self._batch, _LARGEST_BATCH)
 
     async def close(self) -> None:
         await self._turns.close()

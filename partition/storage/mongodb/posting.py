@@ -26,8 +26,8 @@ back completely, so a post is all or nothing; no reader can have seen any of it.
 matter of efficiency, not of correctness, and no two clocks are compared.
 
 Why no transaction: a transaction locks its documents until it ends, and that of a killed process lasts for a minute, in
-which no post to the queue could proceed. Posts of one process to one queue are coalesced (``turns``), so they share the
-three steps.
+which no post to the queue could proceed. Posts of one process to one queue are coalesced (``coalescer``), so they share
+the three steps.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from partition.model.clock import MILLISECONDS, Clock, system_clock
 from partition.model.epoch import Epoch
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey
+from partition.storage.mongodb.coalescer import Coalescer
 from partition.storage.mongodb.documents import at_version, queue_id, undeclared
 from partition.storage.mongodb.marks import admitting_post, refuse
 from partition.storage.mongodb.schema import gone
 from partition.storage.mongodb.store import reason
-from partition.storage.mongodb.turns import Turns
 
 if TYPE_CHECKING:
     from partition.storage.mongodb.numbers import Numbers
@@ -109,7 +109,7 @@ class Posting:
         self._store = store
         self._numbers = numbers
         self._clock = clock
-        self._turns: Turns[Batch, Post, list[int]] = Turns(self._batch, _LARGEST_BATCH)
+        self._turns: Coalescer[Batch, Post, list[int]] = Coalescer(self._batch, _LARGEST_BATCH)
         self._sightings: dict[int, int] = {}  # token: when the sweep first saw it pending
 
     async def post(

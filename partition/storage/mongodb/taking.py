@@ -5,7 +5,7 @@ candidate, and that it was not claimed since. MongoDB changes a document atomica
 it, regardless of the others. A taker searches again for messages that it did not win: another taker has made progress
 then, so this terminates.
 
-Takers of one process are coalesced (``turns``) and share both round trips; so only processes race.
+Takers of one process are coalesced (``coalescer``) and share both round trips; so only processes race.
 """
 
 from __future__ import annotations

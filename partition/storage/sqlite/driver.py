@@ -1,4 +1,4 @@
-"""``SQLiteStorage``: the verbs of the interface, each one job on one of two lanes."""
+"""``SQLiteStorage``: the verbs of the interface, each one job on one of two connection threads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from partition.storage.sqlite import (
     subscriptions,
     sweeping,
 )
-from partition.storage.sqlite.lane import BUSY_TIMEOUT, Lane
+from partition.storage.sqlite.connection_thread import BUSY_TIMEOUT, ConnectionThread
 from partition.storage.sqlite.translation import FAULTS, translate
 from partition.storage.uri import split
 from partition.validation.json_document import text
@@ -51,16 +51,16 @@ def path_of(uri: str) -> str:
 class SQLiteStorage(Storage):
     """A store in the file ``path``, used by any number of processes of one machine at once.
 
-    Writes take turns on one lane, and in ``BEGIN IMMEDIATE`` with those of other processes. Reads have another lane
-    and never wait for a writer (write-ahead log).
+    Writes take turns on one connection thread, and in ``BEGIN IMMEDIATE`` with those of other processes. Reads have
+    another thread and never wait for a writer (write-ahead log).
     """
 
     def __init__(self, path: str, identifiers: Identifiers, clock: Clock) -> None:
         self._path = path
         self._identifiers = identifiers
         self._clock = clock
-        self._writing = Lane(path, "write", begin="BEGIN IMMEDIATE", writing=True, judge=self._same_store)
-        self._reading = Lane(path, "read", begin="BEGIN", writing=False, judge=self._same_store)
+        self._writing = ConnectionThread(path, "write", begin="BEGIN IMMEDIATE", writing=True, judge=self._same_store)
+        self._reading = ConnectionThread(path, "read", begin="BEGIN", writing=False, judge=self._same_store)
         self._swept = 0  # the last queue that the sweep has looked at
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Marks: the writes that a queue refuses, by their epoch. Functions run inside a transaction of a lane.
+"""Marks: the writes that a queue refuses, by their epoch. Functions run inside a transaction of a connection thread.
 
 Writers hold a lock, so a mark and the writes that it refuses cannot overlap.
 """

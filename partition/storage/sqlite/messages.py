@@ -1,4 +1,4 @@
-"""Posting, reading and deleting messages. Every function runs inside a transaction of a lane."""
+"""Posting, reading and deleting messages. Every function runs inside a transaction of a connection thread."""
 
 from __future__ import annotations
 

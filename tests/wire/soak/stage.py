@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from catalog.opening import open_catalog
+from catalog.factory import open_catalog
 from tests.checker.record import History
 from tests.wire.keep_alive import KeepAlive
 from tests.wire.soak import dialect

@@ -10,10 +10,10 @@ from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
-from catalog.backup.reading import Backup
+from catalog.backup.reader import Backup
 from catalog.errors import CatalogInUse, LoadUnfinished, LockHeld, NotEmpty
 from catalog.interface import Catalog
-from catalog.model import COMING_STATES, UNFINISHED_STATES, Holder, Kept, Move, Placement
+from catalog.model import COMING_STATES, UNFINISHED_STATES, BackupValue, Holder, Move, Placement
 
 Seen = Callable[[Backup], None]
 
@@ -135,7 +135,7 @@ async def load(catalog: Catalog, stream: BinaryIO, now: float, *, replace: bool,
     return backup.counts
 
 
-def _restored(value: Kept, now: float) -> Kept:
+def _restored(value: BackupValue, now: float) -> BackupValue:
     if isinstance(value, Placement):
         return value.restored(now)
     # The catalog that was lost may have used that name on the partition already.

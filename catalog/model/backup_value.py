@@ -7,18 +7,18 @@ import secrets
 from catalog.model.move import Move
 from catalog.model.partition import Partition
 from catalog.model.placement import Placement
-from catalog.model.plan import Plan, PlannedMove
+from catalog.model.plan import MovePlan, PlannedMove
 from catalog.model.tenant import Tenant
 
-Kept = Partition | Tenant | Placement | Move | Plan | PlannedMove
+BackupValue = Partition | Tenant | Placement | Move | MovePlan | PlannedMove
 
 # By kind, in the order of backups: what is named comes before what names it.
-KINDS: dict[str, type[Kept]] = {
+KINDS: dict[str, type[BackupValue]] = {
     "partition": Partition,
     "tenant": Tenant,
     "placement": Placement,
     "move": Move,
-    "plan": Plan,
+    "plan": MovePlan,
     "planned_move": PlannedMove,
 }
 

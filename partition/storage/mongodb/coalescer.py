@@ -22,7 +22,7 @@ class _Waiting(NamedTuple, Generic[J, R]):
     future: asyncio.Future[R]
 
 
-class Turns(Generic[K, J, R]):
+class Coalescer(Generic[K, J, R]):
     """Runs ``work(key, jobs)``, which returns one result per job or fails for all, one batch per key at a time.
 
     A batch weighs at most ``most``, or is a single job. Once begun, it runs to its end even if the callers are

@@ -1,7 +1,7 @@
 """One thread with one connection, on which transactions run one after another.
 
 A transaction is one synchronous function. Once begun it runs to its end whatever becomes of the task that asked for
-it, so a cancelled task can never leave half of one behind, nor a connection inside one. A lane knows nothing of what
+it, so a cancelled task can never leave half of one behind, nor a connection inside one. A thread knows nothing of what
 the functions do.
 """
 
@@ -27,7 +27,7 @@ _GLANCE = 0.001
 ANSWER_TIMEOUT = 10.0
 
 
-class Lane:
+class ConnectionThread:
     """A connection to ``path`` on a thread of its own; ``begin`` is the statement that starts its transactions.
 
     ``patience`` is how long a caller waits for its turn and its answer, in seconds; ANSWER_TIMEOUT unless it is given.

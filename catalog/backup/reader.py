@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NoReturn
 from catalog.backup.lines import END, FORMAT, MAX_LINE, VERSION, kind_of, sort_key
 from catalog.backup.shapes import PLAN_OF_VERSION_3, SHAPES, check
 from catalog.interface import SCHEMA_VERSION
-from catalog.model import KINDS, Kept, Move, Partition, Placement, Plan, PlannedMove, QueueKey, WholePlan
+from catalog.model import KINDS, BackupValue, Move, MovePlan, Partition, Placement, PlannedMove, QueueKey, WholePlan
 from catalog.model.plan import from_version_3
 
 # Values in a batch, and bytes of their lines.
@@ -36,20 +36,20 @@ class Backup:
         self._partitions: set[str] = set()
         self._moving: set[QueueKey] = set()
         # Plans of which not all moves were read, and those of the one that is being read.
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[str, MovePlan] = {}
         self._moves: list[PlannedMove] = []
         self._schema = SCHEMA_VERSION
         self.line = 0
         self.read = 0
         self.counts = dict.fromkeys(KINDS, 0)
 
-    def batches(self) -> Iterator[list[Kept]]:
+    def batches(self) -> Iterator[list[BackupValue]]:
         """Yield the values. Raises BadBackup at the first line that is wrong, and at the end if some are missing.
 
         So nothing is proved before the end is reached.
         """
         self._check_header(self._next())
-        batch: list[Kept] = []
+        batch: list[BackupValue] = []
         began = self.read
         while (document := self._next()).get("kind") != END:
             batch += self._values(document)
@@ -95,7 +95,7 @@ class Backup:
         if not isinstance(header.get("time"), str):
             self._refuse("time: is not a text")
 
-    def _values(self, document: dict[str, Any]) -> list[Kept]:
+    def _values(self, document: dict[str, Any]) -> list[BackupValue]:
         """Return the value of a line; of a plan of schema version 3 and before, also its moves."""
         kind = document.get("kind")
         if not isinstance(kind, str) or kind not in KINDS:
@@ -107,7 +107,7 @@ class Backup:
         moves: tuple[PlannedMove, ...] = ()
         try:
             check(kind, written, PLAN_OF_VERSION_3 if of_before else SHAPES[kind])
-            value: Kept
+            value: BackupValue
             if of_before:
                 value, moves = from_version_3(written)
             else:
@@ -119,9 +119,9 @@ class Backup:
         self.counts[kind] += 1
         return [value, *moves]
 
-    def _check_whole(self, value: Kept, of_before: bool) -> None:
+    def _check_whole(self, value: BackupValue, of_before: bool) -> None:
         """Raise ValueError if a plan and its moves, which come in the order of their numbers, are not the same plan."""
-        if isinstance(value, Plan) and not of_before and value.size:
+        if isinstance(value, MovePlan) and not of_before and value.size:
             self._plans[value.id] = value
         elif isinstance(value, PlannedMove):
             self._moves.append(value)
@@ -134,7 +134,7 @@ class Backup:
                 WholePlan(self._plans.pop(value.plan), tuple(self._moves))
                 self._moves.clear()
 
-    def _check_place(self, value: Kept) -> None:
+    def _check_place(self, value: BackupValue) -> None:
         place = self._order.index(kind_of(value)), sort_key(value)
         if self._last is not None and place <= self._last:
             twice = place == self._last

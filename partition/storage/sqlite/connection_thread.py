@@ -2,7 +2,8 @@
 
 A job is one synchronous function of the connection. Jobs of a group see each other's work in the order of their
 submission, and none is answered before the group's COMMIT. A job that raises rolls back only its own work. Once begun,
-a group runs to its end even if the waiting tasks are cancelled. A lane is independent of the work of its jobs.
+a group runs to its end even if the waiting tasks are cancelled. This module is independent
+of the work of the jobs.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ class _Job(NamedTuple):
 _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
 
 
-class Lane:
+class ConnectionThread:
     """A connection to ``path`` on a thread of its own, for the event loop that made it.
 
-    ``begin`` starts the transactions; ``writing`` lanes isolate their jobs from one another. ``judge`` checks each new
-    connection, and raises StorageError if it must not be used. The file must exist: it is never created here.
+    ``begin`` starts the transactions; ``writing`` threads isolate their jobs from one another. ``judge`` checks each
+    new connection, and raises StorageError if it must not be used. The file must exist: it is never created here.
     """
 
     def __init__(

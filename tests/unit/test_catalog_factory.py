@@ -8,8 +8,8 @@ import pytest
 
 from catalog import open_catalog
 from catalog.errors import BadCatalogURI
+from catalog.factory import catalog_scheme
 from catalog.mongodb.driver import MongoDBCatalog
-from catalog.opening import catalog_scheme
 from catalog.sqlite.driver import SQLiteCatalog
 from tests.conftest import FORGOTTEN_SOCKETS
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from catalog.backup.lines import end_line, header_line, kind_of, value_line
 from catalog.interface import Catalog
-from catalog.model import KINDS, Kept
+from catalog.model import KINDS, BackupValue
 
 Seen = Callable[[dict[str, int]], None]
 
@@ -26,7 +26,7 @@ class _Writer:
         self._digest.update(lines)
         self._stream.write(lines)
 
-    def write_values(self, values: list[Kept]) -> None:
+    def write_values(self, values: list[BackupValue]) -> None:
         for value in values:
             self.write(value_line(value))
             self.counts[kind_of(value)] += 1
