@@ -21,10 +21,10 @@ from catalog.interface import Catalog
 from marconi_proxy.audit.opening import make_auditor
 from marconi_proxy.background import ended
 from marconi_proxy.clock import SystemClock
-from marconi_proxy.moving.driving.following import follow
+from marconi_proxy.moving.execution.move_feed import follow
+from marconi_proxy.moving.factory import make_retention, make_steps, pace_of
 from marconi_proxy.moving.mover import Mover
-from marconi_proxy.moving.opening import make_keeping, make_steps, pace_of
-from marconi_proxy.moving.plans.executor import Executor, run_plans, until_news
+from marconi_proxy.moving.plans.executor import PlanExecutor, run_plans, until_news
 from marconi_proxy.option_types import redacted
 from marconi_proxy.serving.logs import configure
 from marconi_proxy.serving.server import check_catalog
@@ -37,12 +37,12 @@ LOG = logging.getLogger(__name__)
 _BELIEVED = 60.0
 
 
-class Planner:
+class PlanRunner:
     """Carries out plans. Told of moves as the mover is."""
 
     def __init__(self, conf: cfg.ConfigOpts, catalog: Catalog) -> None:
         longest = conf.moving.max_segments
-        self._executor = Executor(
+        self._executor = PlanExecutor(
             catalog, clock=time.time, monotonic=time.monotonic, longest=longest, believed=_BELIEVED
         )
         self._news = asyncio.Event()
@@ -72,7 +72,7 @@ async def _serve(conf: cfg.ConfigOpts) -> None:
         catalog = await open_catalog(conf.catalog.uri)
         stack.push_async_callback(catalog.close)
         name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
-        beside: list[Coroutine[Any, Any, None]] = [make_keeping(conf, catalog).run()]
+        beside: list[Coroutine[Any, Any, None]] = [make_retention(conf, catalog).run()]
         mover = make_mover(conf, catalog, stack, name, beside)
         collector = make_collector(conf, catalog, stack, name)
         if collector is not None:
@@ -98,11 +98,11 @@ def make_mover(
     steps = make_steps(conf, catalog, stack)
     chance = random.Random()  # noqa: S311 - spreads load, guards nothing
     mover = Mover(catalog, steps, pace_of(conf), SystemClock(), chance, name)
-    planner = Planner(conf, catalog)
+    runner = PlanRunner(conf, catalog)
 
     def changed(move_id: str | None, version: int | None) -> None:
         mover.changed(move_id, version)
-        planner.changed(move_id)
+        runner.changed(move_id)
 
-    beside += [follow(catalog, changed), steps.watch.run(), planner.run()]
+    beside += [follow(catalog, changed), steps.watch.run(), runner.run()]
     return mover

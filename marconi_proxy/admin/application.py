@@ -32,7 +32,7 @@ from marconi_proxy.admin.routes import ROUTES, add_routes
 from marconi_proxy.admin.statistics import Statistics
 from marconi_proxy.admin.tenants import Tenants
 from marconi_proxy.background import ended
-from marconi_proxy.moving.opening import make_rehearsal
+from marconi_proxy.moving.factory import make_rehearsal
 from marconi_proxy.partition_client.discovery import make_client
 from marconi_proxy.upstream.pool import Pool
 from marconi_proxy.upstream.transport import UpstreamTransport

@@ -6,9 +6,9 @@ from typing import Any
 
 from catalog.model import LogEntry, Move, MoveState
 from marconi_proxy.admin.time_text import iso
-from marconi_proxy.moving.driving.progress import moment
-from marconi_proxy.moving.orders.ordering import OPERATOR, offers
-from marconi_proxy.moving.orders.turning import writes_to
+from marconi_proxy.moving.execution.progress import moment
+from marconi_proxy.moving.orders.direction import writes_to
+from marconi_proxy.moving.orders.order import OPERATOR, offers
 from marconi_proxy.project_text import shown, shown_project
 
 # Not in lists: they grow with what a move has gone through.

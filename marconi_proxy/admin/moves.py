@@ -21,11 +21,12 @@ from marconi_proxy.admin import move_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.query import integer, parameters
 from marconi_proxy.moving.orders.decisions import NUMBER, next_number
-from marconi_proxy.moving.orders.ordering import (
+from marconi_proxy.moving.orders.direction import settled, turned
+from marconi_proxy.moving.orders.order import (
     OPERATOR,
-    Refused,
-    Situation,
-    Wish,
+    CatalogView,
+    MoveRefused,
+    MoveRequest,
     check_not_sent_on,
     check_onward,
     check_reverse,
@@ -35,9 +36,8 @@ from marconi_proxy.moving.orders.ordering import (
     order,
     way_to,
 )
-from marconi_proxy.moving.orders.turning import settled, turned
 from marconi_proxy.moving.plans.names import new_move_id
-from marconi_proxy.moving.plans.survey import UNFINISHED, situation_of
+from marconi_proxy.moving.plans.survey import UNFINISHED, catalog_view
 from marconi_proxy.moving.protocol.machine import TABLE, Event, NotNow, after
 from marconi_proxy.moving.rehearsal import Rehearsed
 from marconi_proxy.project_text import from_json, from_url, project_from_json, project_named, shown, to_url
@@ -81,7 +81,7 @@ def _chance() -> str:
 class _Order:
     """What a POST asks for."""
 
-    wish: Wish
+    request: MoveRequest
     dry_run: bool
 
 
@@ -155,28 +155,28 @@ class Moves:
         document = await read_object(req)
         refuse_unknown(document, MEMBERS)
         asked = self._parsed(document)
-        situation = await situation_of(self._catalog, asked.wish.key, self._longest)
-        if asked.wish.target not in situation.partitions:
-            raise _invalid(f"to: there is no partition {asked.wish.target}.")
-        if asked.wish.key not in situation.placements:
+        view = await catalog_view(self._catalog, asked.request.key, self._longest)
+        if asked.request.target not in view.partitions:
+            raise _invalid(f"to: there is no partition {asked.request.target}.")
+        if asked.request.key not in view.placements:
             raise falcon.HTTPNotFound(
                 title="Not found", description="queue: no such queue has a placement in this project."
             )
         try:
-            under_way = onward(asked.wish, situation)
-            moves = () if under_way else order(asked.wish, situation, self._ids())
-        except Refused as refused:
+            under_way = onward(asked.request, view)
+            moves = () if under_way else order(asked.request, view, self._ids())
+        except MoveRefused as refused:
             if asked.dry_run:
                 resp.media = {"moves": [], "problems": [f"{refused}."], "would": [], "rehearsed": False}
                 return
-            raise _refused(asked.wish.key, str(refused)) from refused
+            raise _refused(asked.request.key, str(refused)) from refused
         if under_way and not asked.dry_run:
-            sent = await self._send_on(under_way, asked.wish)
+            sent = await self._send_on(under_way, asked.request)
             resp.location = f"/v1/moves/{to_url(sent[0].id)}"
             resp.media = {"moves": [move_json.summary(move, self._clock()) for move in sent]}
             return
         if asked.dry_run:
-            moves = moves or tuple(self._sent_on(move, asked.wish, situation) for move in under_way)
+            moves = moves or tuple(self._sent_on(move, asked.request, view) for move in under_way)
             found = await self._rehearsed(moves, self._rehearse) if self._rehearse else Rehearsed([], [])
             shown_moves = [move_json.summary(move, self._clock()) for move in moves]
             resp.media = {"moves": shown_moves, **found._asdict(), "rehearsed": self._rehearse is not None}
@@ -210,14 +210,14 @@ class Moves:
                 raise _refused(moves[0].key, str(error)) from error
             done.append(move)
 
-    async def _send_on(self, moves: tuple[Move, ...], wish: Wish) -> tuple[Move, ...]:
+    async def _send_on(self, moves: tuple[Move, ...], request: MoveRequest) -> tuple[Move, ...]:
         """Send moves that were switched before on to another partition, the one that was asked for last; all of them
         that are not on their way, or none. Raises HTTPConflict."""
         done: list[Move] = []
-        for move in (move for move in reversed(moves) if not is_on_its_way(move, wish.target)):
+        for move in (move for move in reversed(moves) if not is_on_its_way(move, request.target)):
             try:
-                done.append(await self._change(move, Event.ONWARD, wish))
-            except (NotNow, Refused) as refused:
+                done.append(await self._change(move, Event.ONWARD, request))
+            except (NotNow, MoveRefused) as refused:
                 for sent in done:
                     with contextlib.suppress(NotNow):
                         await self._change(sent, Event.CANCEL)
@@ -229,17 +229,17 @@ class Moves:
     def _entry(self, state: MoveState, what: str, number: int) -> LogEntry:
         return LogEntry(self._clock(), state, f"{OPERATOR}{what}", ((NUMBER, number),))
 
-    def _sent_on(self, move: Move, wish: Wish, situation: Situation) -> Move:
-        """Return the move as it is when it is sent on. Raises NotNow, Refused."""
-        if is_on_its_way(move, wish.target):
+    def _sent_on(self, move: Move, request: MoveRequest, view: CatalogView) -> Move:
+        """Return the move as it is when it is sent on. Raises NotNow, MoveRefused."""
+        if is_on_its_way(move, request.target):
             return move
-        placement = situation.placements.get(move.key)
-        check_onward(move, placement, wish.target, situation)
+        placement = view.placements.get(move.key)
+        check_onward(move, placement, request.target, view)
         assert placement is not None
-        event = way_to(wish.target, move, placement)
-        entry = self._entry(after(move.state, event), f"{event} to {wish.target}", next_number([move]))
-        pause = move.max_pause_ms if wish.max_pause_ms is None else wish.max_pause_ms
-        return replace(turned(move.entered(entry), placement, wish.target), max_pause_ms=pause)
+        event = way_to(request.target, move, placement)
+        entry = self._entry(after(move.state, event), f"{event} to {request.target}", next_number([move]))
+        pause = move.max_pause_ms if request.max_pause_ms is None else request.max_pause_ms
+        return replace(turned(move.entered(entry), placement, request.target), max_pause_ms=pause)
 
     def _parsed(self, document: dict[str, Any]) -> _Order:
         for member in ("project", "queue", "to"):
@@ -256,7 +256,7 @@ class Moves:
             raise _invalid("max_pause_ms: must be a number of milliseconds from 1 to 60000, or null.")
         if not isinstance(dry_run, bool):
             raise _invalid("dry_run: must be true or false.")
-        return _Order(Wish(key, target, pause, self._clock()), dry_run)
+        return _Order(MoveRequest(key, target, pause, self._clock()), dry_run)
 
     def _ids(self) -> Iterator[str]:
         first = new_move_id(self._clock(), self._chance())
@@ -295,7 +295,7 @@ class Moves:
                 description=f"Move {move_id} is {refused.state}: it cannot be {_PAST[event]}; "
                 f"{_instead(refused.state)}.",
             ) from refused
-        except Refused as refused:
+        except MoveRefused as refused:
             raise falcon.HTTPConflict(
                 title="Refused", description=f"Move {move_id} cannot be {_PAST[event]}: {refused}."
             ) from refused
@@ -308,13 +308,13 @@ class Moves:
             if event in offers(other.state) or TABLE[other.state].holds_writes:
                 try:
                     await self._change_unsealed(other, event, number, destination)
-                except (NotNow, Refused, falcon.HTTPNotFound):
+                except (NotNow, MoveRefused, falcon.HTTPNotFound):
                     # It went on meanwhile; what it is now is for the operator to see.
                     continue
         resp.media = move_json.whole(changed, self._clock())
 
     async def _check_goes_back(self, move: Move) -> None:
-        """Raise Refused if it goes on instead."""
+        """Raise MoveRefused if it goes on instead."""
         placement = await self._catalog.placements.get(move.key)
         if placement is not None:
             check_not_sent_on(move, placement)
@@ -333,22 +333,28 @@ class Moves:
             move = await self._found(move.id)
 
     async def _change(
-        self, move: Move, event: Event, wish: Wish | None = None, *, number: int = 0, destination: str | None = None
+        self,
+        move: Move,
+        event: Event,
+        request: MoveRequest | None = None,
+        *,
+        number: int = 0,
+        destination: str | None = None,
     ) -> Move:
-        """``number``: of the decision, at least. ``wish``: where a move is sent on to; ``destination``: the only
-        partition that it may be reversed to, None if that does not matter. Raises NotNow, Refused, HTTPNotFound."""
+        """``number``: of the decision, at least. ``request``: where a move is sent on to; ``destination``: the only
+        partition that it may be reversed to, None if that does not matter. Raises NotNow, MoveRefused, HTTPNotFound."""
         while True:
             state = after(move.state, event)
             entered = settled(move.entered(self._entry(state, event, max(number, next_number([move])))))
             if event in (Event.REVERSE, Event.ONWARD):
-                situation = await situation_of(self._catalog, move.key, self._longest)
-                placement = situation.placements.get(move.key)
-                if wish is not None:
-                    entered = self._sent_on(move, wish, situation)
+                view = await catalog_view(self._catalog, move.key, self._longest)
+                placement = view.placements.get(move.key)
+                if request is not None:
+                    entered = self._sent_on(move, request, view)
                 else:
-                    back = check_reverse(move, placement, situation)
+                    back = check_reverse(move, placement, view)
                     if destination not in (None, back):
-                        raise Refused(f"it would go to partition {back}")
+                        raise MoveRefused(f"it would go to partition {back}")
                     assert placement is not None
                     entered = turned(entered, placement, back)
             if event is Event.RESUME:

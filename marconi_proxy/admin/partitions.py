@@ -14,7 +14,7 @@ from marconi_proxy.admin import partition_json, pins
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.prober import Prober, sharing
 from marconi_proxy.admin.query import parameters
-from marconi_proxy.moving.orders.ordering import takes
+from marconi_proxy.moving.orders.order import takes
 from marconi_proxy.partition_client.discovery import SeveralStores
 from marconi_proxy.project_text import from_url
 

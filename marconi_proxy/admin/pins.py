@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from catalog import Catalog
 from catalog.model import Partition, Tenant
-from marconi_proxy.moving.orders.ordering import takes
+from marconi_proxy.moving.orders.order import takes
 from marconi_proxy.moving.plans.survey import all_tenants
 from marconi_proxy.project_text import shown_project
 

@@ -14,24 +14,29 @@ from catalog.model import Move, MoveOutcome, MovePlan, MoveState, PlannedMove, W
 from marconi_proxy.admin.time_text import iso
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.names import planned_move_id
-from marconi_proxy.moving.plans.planning import Kind, Selection
+from marconi_proxy.moving.plans.planner import PlanKind, Selection
 from marconi_proxy.moving.plans.progress import BUSY, outcome_of
 from marconi_proxy.moving.plans.survey import pauses
 from marconi_proxy.project_text import from_json, project_from_json, shown, shown_project
 
 MEMBERS = ("kind", "project", "partition", "region", "to", "repin", "break_pins", "budgets")
 
-_SUBJECTS = {Kind.TENANT: "project", Kind.DRAIN: "partition", Kind.EVACUATE: "region", Kind.REBALANCE: None}
+_SUBJECTS = {
+    PlanKind.TENANT: "project",
+    PlanKind.DRAIN: "partition",
+    PlanKind.EVACUATE: "region",
+    PlanKind.REBALANCE: None,
+}
 # So many moves that ended badly are told with their reasons.
 TOLD = 100
 
 
 def selection(document: Mapping[str, Any]) -> Selection:
     """Return what a POST asks to plan. Raises ValueError naming the member at fault."""
-    kinds = [kind.value for kind in Kind]
+    kinds = [kind.value for kind in PlanKind]
     if document.get("kind") not in kinds:
         raise ValueError(f"kind: must be one of {', '.join(kinds)}")
-    kind = Kind(document["kind"])
+    kind = PlanKind(document["kind"])
     needed = _SUBJECTS[kind]
     for member in ("project", "partition", "region"):
         if member == needed and member not in document:
@@ -52,7 +57,7 @@ def selection(document: Mapping[str, Any]) -> Selection:
     if not isinstance(to, list) or not all(isinstance(name, str) for name in to):
         raise ValueError("to: must be an array of names of partitions")
     repin, break_pins = document.get("repin"), document.get("break_pins", False)
-    if repin is not None and (not isinstance(repin, str) or kind is Kind.REBALANCE):
+    if repin is not None and (not isinstance(repin, str) or kind is PlanKind.REBALANCE):
         raise ValueError("repin: must be the name of a partition, and says nothing to a rebalance")
     if not isinstance(break_pins, bool):
         raise ValueError("break_pins: must be true or false")

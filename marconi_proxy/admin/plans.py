@@ -17,9 +17,9 @@ from catalog.model import MoveOutcome, MovePlan, PartitionState, PlanState, Whol
 from marconi_proxy.admin import pins, plan_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.query import integer, parameters
-from marconi_proxy.moving.orders.ordering import Refused
+from marconi_proxy.moving.orders.order import MoveRefused
 from marconi_proxy.moving.plans.names import new_plan_id
-from marconi_proxy.moving.plans.planning import Kind, Misnamed, plan
+from marconi_proxy.moving.plans.planner import Misnamed, PlanKind, plan
 from marconi_proxy.moving.plans.preconditions import changes
 from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves, layout_for, layout_of, past_pauses, whole_plan
 from marconi_proxy.project_text import from_url, shown, to_url
@@ -96,7 +96,7 @@ class Plans:
             layout = await layout_for(self._catalog, selection, self._longest)
             plan_id = new_plan_id(now, self._chance())
             made = await asyncio.to_thread(plan, selection, layout, budgets, plan_id=plan_id, created=now)
-        except Refused as refused:
+        except MoveRefused as refused:
             error = falcon.HTTPBadRequest if isinstance(refused, Misnamed) else falcon.HTTPConflict
             reason = _sentence(shown(str(refused)))
             raise error(title="No plan", description=f"{reason} Nothing was changed.") from refused
@@ -206,7 +206,7 @@ class Plans:
         repin = selection.get("repin")
         if repin is None:
             return {}
-        if selection["kind"] == Kind.TENANT:
+        if selection["kind"] == PlanKind.TENANT:
             await self._catalog.tenants.change(selection["subject"], members={"pinned": repin})
             return {"repinned": 1}
         return {"repinned": sum([await pins.change(self._catalog, n, repin) for n in found.preconditions["emptied"]])}

@@ -38,7 +38,7 @@ from marconi_proxy.adoption.plan_file import Plan
 from marconi_proxy.adoption.presence import Entry, Presence, Stopped, batches
 from marconi_proxy.clock import Clock, Pacer
 from marconi_proxy.fencing.barrier import CHAINS, incapable
-from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.orders.order import OPERATOR
 from marconi_proxy.moving.protocol.machine import Event, after
 from marconi_proxy.moving.protocol.suspended import suspended
 from marconi_proxy.partition_client.upstreams import Open

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from catalog.model import TOPIC_PREFIX, LogEntry, Move, MoveState, Placement, PlacementState
 from marconi_proxy.audit.kinds import Kind
 from marconi_proxy.audit.sight import Finding, Sight
-from marconi_proxy.moving.driving.progress import moment
+from marconi_proxy.moving.execution.progress import moment
 from marconi_proxy.moving.protocol.machine import before_switch
 
 _PASSING = frozenset({PlacementState.CREATING, PlacementState.DELETING, PlacementState.SEALING})

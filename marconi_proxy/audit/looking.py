@@ -28,7 +28,7 @@ from catalog.model.field import one_line
 from marconi_proxy.audit.judging import own_name, written_until
 from marconi_proxy.audit.sight import Part, Sight, Stranger
 from marconi_proxy.clock import Clock
-from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.partition_client.existence import just_before
 from marconi_proxy.partition_client.outcome import CALL, Unready
 from marconi_proxy.partition_client.queue_calls import QueueCalls

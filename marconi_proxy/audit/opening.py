@@ -20,7 +20,7 @@ from marconi_proxy.audit.sight import Finding
 from marconi_proxy.clock import Clock, SystemClock
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
-from marconi_proxy.moving.driving.steps.real import RealSteps
+from marconi_proxy.moving.execution.steps.real import RealSteps
 from marconi_proxy.partition_client.upstreams import Open, Paced, make_upstreams
 
 

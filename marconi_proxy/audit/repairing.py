@@ -21,7 +21,7 @@ from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import Refused
-from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.moving.protocol.suspended import suspended
 from marconi_proxy.partition_client.outcome import Unready
 from marconi_proxy.partition_client.upstreams import Paced
@@ -129,7 +129,7 @@ class Repairing:
         if finding.kind is Kind.GHOST:
             return await self._make(sight.placement)
         if finding.kind is Kind.DRIFT:
-            return await self._bring_in_step(finding, sight.placement)
+            return await self._sync_metadata(finding, sight.placement)
         if finding.kind is Kind.STRANDED:
             return await self._give_a_move(sight.placement)
         return await self._finish(sight.placement)
@@ -164,7 +164,7 @@ class Repairing:
                 return False
             await self._clock.sleep(_AGAIN)
 
-    async def _bring_in_step(self, finding: Finding, placement: Placement) -> str:
+    async def _sync_metadata(self, finding: Finding, placement: Placement) -> str:
         older = next(
             segment
             for segment in placement.segments[:-1]

@@ -1,8 +1,9 @@
 """Moves of queues that are in use.
 
-protocol: the states of a move, and what its record may have missed · orders: may a queue be moved there ·
-driving: one move, a step at a time, by whoever holds it · plans: many moves, decided beforehand and carried out gently.
+protocol: the states of a move, and the events that its record may have missed · orders: the conditions of an order ·
+execution: one move, a step at a time, by the holder of its lock · plans: many moves, decided in advance and begun by
+budget.
 
-mover, opening: what drives moves · keeping: removing the records of those that ended long ago ·
-rehearsal: a move without effect.
+mover: drives the moves that are not finished · factory: makes the parts from the options · retention: removes the
+records of moves that ended long ago · rehearsal: a move without effect.
 """

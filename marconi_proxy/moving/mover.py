@@ -23,11 +23,11 @@ from catalog.model import Holder, Move, MoveState
 from catalog.unchanged import Unchanged
 from marconi_proxy.background import ended, take_lock
 from marconi_proxy.clock import Clock
-from marconi_proxy.moving.driving.convoy import Convoy
-from marconi_proxy.moving.driving.drive import Drive
-from marconi_proxy.moving.driving.pace import Pace
-from marconi_proxy.moving.driving.rounds import Rounds
-from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.execution.move_executor import MoveExecutor
+from marconi_proxy.moving.execution.move_group import MoveGroup
+from marconi_proxy.moving.execution.pace import MovePace
+from marconi_proxy.moving.execution.seal_scheduler import SealScheduler
+from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.moving.protocol.machine import ENDS
 
 LOG = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Mover:
     """Belongs to one event loop. ``name`` is host/pid/boot. ``run`` it; ``changed`` is for the feed."""
 
     def __init__(
-        self, catalog: Catalog, steps: Steps, pace: Pace, clock: Clock, chance: random.Random, name: str
+        self, catalog: Catalog, steps: Steps, pace: MovePace, clock: Clock, chance: random.Random, name: str
     ) -> None:
         self.name = name
         self._catalog = catalog
@@ -73,7 +73,7 @@ class Mover:
         self._pace = pace
         self._clock = clock
         self._chance = chance
-        self._rounds = Rounds(steps, clock, pace.seals_per_second)
+        self._scheduler = SealScheduler(steps, clock, pace.seals_per_second)
         # What this process has seen of moves, by (id, subject): their locks, and how long their records stand.
         self._watched: Unchanged[tuple[str, str]] = Unchanged(clock.monotonic)
         self._turns = asyncio.Semaphore(_STEPS)
@@ -267,12 +267,12 @@ class Mover:
         ``limit``: when their holds may have ended. Then whatever is under way is given up, for calls to partitions
         do not compare anything.
         """
-        drives = [
-            Drive(self._steps, self._pace, self._clock, self._chance, move, token, self._watched)
+        executors = [
+            MoveExecutor(self._steps, self._pace, self._clock, self._chance, move, token, self._watched)
             for move, token in held
         ]
-        convoy = Convoy(drives, self._rounds.seal, self._turns)
-        going = asyncio.create_task(self._go_on(convoy), name="going on")
+        group = MoveGroup(executors, self._scheduler.seal, self._turns)
+        going = asyncio.create_task(self._go_on(group), name="going on")
         keeping = asyncio.create_task(self._keep(held, limit), name="keeping hold")
         try:
             try:
@@ -287,14 +287,14 @@ class Mover:
             raise AssertionError("unreachable: a hold is kept for ever, or lost")
         finally:
             await ended([going, keeping])
-            for drive in drives:
-                self._versions[drive.move.id] = drive.move.version
+            for executor in executors:
+                self._versions[executor.move.id] = executor.move.version
 
-    async def _go_on(self, convoy: Convoy) -> float:
+    async def _go_on(self, group: MoveGroup) -> float:
         troubles = 0
         while True:
             try:
-                wait = await convoy.step()
+                wait = await group.step()
                 troubles = 0
             except LockLost:
                 raise
@@ -303,11 +303,11 @@ class Mover:
                 troubles += 1
                 if troubles > 3:
                     raise
-                LOG.info("%s: once more, for %s", convoy.drives[0].name, error)
+                LOG.info("%s: once more, for %s", group.executors[0].name, error)
                 wait = self._chance.uniform(0.0, 0.2 * 2.0**troubles)
             if self._stopping or wait > _PATIENCE:
                 return wait
-            if convoy.missing:
+            if group.missing:
                 # Let go of it, to take hold of all of them.
                 return max(wait, _SHORTLY)
             if wait:
@@ -339,4 +339,4 @@ class Mover:
         if self._visited:
             LOG.info("stopping: %d moves are let go of", len(self._visited))
             await asyncio.wait(set(self._visited.values()), timeout=_GRACE)
-        await asyncio.gather(ended(self._visited.values()), self._rounds.stop())
+        await asyncio.gather(ended(self._visited.values()), self._scheduler.stop())

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from catalog.model import Move, MoveState
 from marconi_proxy.clock import Clock
-from marconi_proxy.moving.driving.drive import Drive
-from marconi_proxy.moving.driving.pace import Pace
-from marconi_proxy.moving.driving.sealing import unfit
-from marconi_proxy.moving.driving.steps.dry import DryRun
-from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.execution.move_executor import MoveExecutor
+from marconi_proxy.moving.execution.pace import MovePace
+from marconi_proxy.moving.execution.seal_round import unfit
+from marconi_proxy.moving.execution.steps.dry import DryRun
+from marconi_proxy.moving.execution.steps.interface import Steps
 
 # From planned to armed it takes a few steps; more are a sign of a move that gets nowhere.
 _STEPS = 10
@@ -28,7 +28,7 @@ class Rehearsed(NamedTuple):
 
 
 async def rehearse(
-    steps: Steps, pace: Pace, clock: Clock, hold_max: float, move: Move, mates: Sequence[Move] = ()
+    steps: Steps, pace: MovePace, clock: Clock, hold_max: float, move: Move, mates: Sequence[Move] = ()
 ) -> Rehearsed:
     """Go through a move that is planned, or sent on, with all checks of preparing and arming and without effect.
 
@@ -36,14 +36,14 @@ async def rehearse(
     ``mates`` are the moves of its group, which need not be stored either. Raises CatalogError.
     """
     dry = DryRun(steps, move, mates)
-    drive = Drive(dry, pace, clock, random.Random(0), move, 0)  # noqa: S311 - it waits for nothing
+    executor = MoveExecutor(dry, pace, clock, random.Random(0), move, 0)  # noqa: S311 - it waits for nothing
     for _ in range(_STEPS):
-        await drive.step()
-        if drive.move.state not in _TRIED or drive.move.facts.get("failures"):
+        await executor.step()
+        if executor.move.state not in _TRIED or executor.move.facts.get("failures"):
             break
     problems = []
-    if drive.move.state not in _ARMED:
-        problems.append(str(drive.move.facts.get("waits") or drive.move.log[-1].reason))
+    if executor.move.state not in _ARMED:
+        problems.append(str(executor.move.facts.get("waits") or executor.move.log[-1].reason))
     obstacle = unfit(await steps.members())
     if obstacle is not None:
         problems.append(obstacle)

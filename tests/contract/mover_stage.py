@@ -32,10 +32,10 @@ from catalog.model import (
 from marconi_proxy.background import ended
 from marconi_proxy.clock import SystemClock
 from marconi_proxy.fencing.barrier import CHAINS
-from marconi_proxy.moving.driving.following import follow
-from marconi_proxy.moving.driving.pace import Pace
-from marconi_proxy.moving.driving.steps.interface import Steps
-from marconi_proxy.moving.driving.steps.real import RealSteps
+from marconi_proxy.moving.execution.move_feed import follow
+from marconi_proxy.moving.execution.pace import MovePace
+from marconi_proxy.moving.execution.steps.interface import Steps
+from marconi_proxy.moving.execution.steps.real import RealSteps
 from marconi_proxy.moving.mover import Mover
 from marconi_proxy.moving.protocol.machine import Event, NotNow, after
 from marconi_proxy.upstream.exchange import Upstream
@@ -46,7 +46,7 @@ from tests.servers.fake_partition import FakePartition
 PROJECT = "project"
 # Seconds to wait for what must come. Only failures wait so long.
 PATIENCE = 90.0
-PACE = Pace(seal_timeout=1.0, back_off=0.05, linger=0.05, hold=1.0, ambiguity=0.05)
+PACE = MovePace(seal_timeout=1.0, back_off=0.05, linger=0.05, hold=1.0, ambiguity=0.05)
 _TICK = 0.02
 
 

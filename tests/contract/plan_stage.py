@@ -23,8 +23,8 @@ from catalog.model import (
     WholePlan,
 )
 from marconi_proxy.moving.plans.budgets import Budgets
-from marconi_proxy.moving.plans.executor import Executor
-from marconi_proxy.moving.plans.planning import Kind, Selection, plan
+from marconi_proxy.moving.plans.executor import PlanExecutor
+from marconi_proxy.moving.plans.planner import PlanKind, Selection, plan
 from marconi_proxy.moving.plans.survey import layout_for
 
 VERSIONS = ("v1", "v1.1", "v2")
@@ -75,7 +75,7 @@ async def running(
     state: PlanState = PlanState.RUNNING,
 ) -> WholePlan:
     """Make, store and apply a plan that moves tenant ``a`` to p2 unless told otherwise."""
-    selection = selection or Selection(Kind.TENANT, "a", ("p2",))
+    selection = selection or Selection(PlanKind.TENANT, "a", ("p2",))
     layout = await layout_for(catalog, selection, LONGEST)
     made = plan(selection, layout, budgets or Budgets(), plan_id="plan", created=0.0)
     made = WholePlan(replace(made.plan, state=state), made.moves)
@@ -83,8 +83,8 @@ async def running(
     return made
 
 
-def executor(catalog: Catalog, clock: Clock, believed: float = 0.0) -> Executor:
-    return Executor(catalog, clock=clock, monotonic=clock, longest=LONGEST, believed=believed)
+def executor(catalog: Catalog, clock: Clock, believed: float = 0.0) -> PlanExecutor:
+    return PlanExecutor(catalog, clock=clock, monotonic=clock, longest=LONGEST, believed=believed)
 
 
 async def progress(catalog: Catalog) -> Progress:

@@ -13,7 +13,7 @@ from pymongo import MongoClient
 from catalog import Catalog, open_catalog
 from catalog.errors import PartitionInUse
 from catalog.model import COMING_STATES, UNFINISHED_STATES, ChangeSubject, MoveState, Partition
-from marconi_proxy.moving.driving.steps.interface import BUSY
+from marconi_proxy.moving.execution.steps.interface import BUSY
 from tests.contract import version_3
 from tests.contract.examples import Feed, move
 from tests.contract.sqlite_work import steps, ways

@@ -38,7 +38,7 @@ from catalog.model import (
 )
 from catalog.model.move import UNPROMISED_HOLD
 from marconi_proxy.moving.plans.budgets import Budgets
-from marconi_proxy.moving.plans.planning import Kind, Selection, plan
+from marconi_proxy.moving.plans.planner import PlanKind, Selection, plan
 from marconi_proxy.moving.plans.survey import layout_for
 from tests.contract import racing, version_1, version_2, version_3
 from tests.contract.examples import Feed, move, placement, whole_plan
@@ -316,8 +316,8 @@ async def test_a_plan_that_a_release_before_makes_beside_us_is_carried_over_when
 
 async def test_a_plan_of_before_is_carried_on_to_its_end(catalog: Catalog, catalog_uri: str) -> None:
     await furnish(catalog, [f"q{n}" for n in range(5)])
-    layout = await layout_for(catalog, Selection(Kind.TENANT, "a", ("p2",)), 4)
-    whole = plan(Selection(Kind.TENANT, "a", ("p2",)), layout, Budgets(), plan_id="plan", created=0.0)
+    layout = await layout_for(catalog, Selection(PlanKind.TENANT, "a", ("p2",)), 4)
+    whole = plan(Selection(PlanKind.TENANT, "a", ("p2",)), layout, Budgets(), plan_id="plan", created=0.0)
     # One has ended, one has a move, one was to be begun when its mover died.
     results = RESULTS | {"open": [1, 2], "ended": {"0": "gone"}, "reasons": {}, "pauses": {}}
     await asyncio.to_thread(version_2.put_plan, catalog_uri, of_before(whole, results))

@@ -10,7 +10,7 @@ import pytest
 
 from catalog import Catalog
 from catalog.model import MoveState
-from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.moving.protocol.machine import Event
 from tests.contract.mover_stage import PROJECT, Stage
 from tests.servers.fake_partition import FakePartition
@@ -70,7 +70,7 @@ async def test_a_mover_that_is_stopped_leaves_its_moves_to_others_at_once(stage:
 
 
 @pytest.mark.parametrize(
-    "step", ["place", "record", "members", "close", "bring_in_step", "look", "unsubscribe", "remove"]
+    "step", ["place", "record", "members", "close", "sync_metadata", "look", "unsubscribe", "remove"]
 )
 async def test_a_mover_that_dies_is_followed_by_another(stage: Stage, step: str) -> None:
     """It dies in the first step of this kind that it does."""

@@ -13,7 +13,7 @@ from catalog import Catalog
 from catalog.errors import LockLost, MoveConflict, PlacementConflict
 from catalog.model import LogEntry, Member, Move, MoveState, Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.fencing.barrier import Sighting
-from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.execution.steps.interface import Steps
 from tests.contract.mover_stage import PATIENCE, PROJECT, Stage
 from tests.servers.fake_partition import FakePartition
 from tests.unit.moving_world import World
@@ -160,7 +160,7 @@ async def test_a_queue_is_brought_in_step_looked_at_and_removed(subject: Subject
     await subject.put("orders")
     assert (await subject.steps.look(KEY, TARGET)).empty
     for _ in range(2):
-        await subject.steps.bring_in_step(KEY, SOURCE, TARGET, 10.0)
+        await subject.steps.sync_metadata(KEY, SOURCE, TARGET, 10.0)
         assert subject.has("p2", "orders")
     assert (await subject.steps.look(KEY, TARGET)).empty
     for _ in range(2):

@@ -15,7 +15,7 @@ from catalog import Catalog
 from catalog.errors import CatalogUnavailable
 from catalog.model import MoveOutcome, MoveState, PartitionState, PlanState
 from marconi_proxy.moving.plans.budgets import Budgets
-from marconi_proxy.moving.plans.planning import Kind, Selection
+from marconi_proxy.moving.plans.planner import PlanKind, Selection
 from marconi_proxy.moving.protocol.machine import before_switch
 from tests.catalog_wraps import Passing
 from tests.contract.plan_stage import (
@@ -149,7 +149,7 @@ async def test_a_drained_partition_is_called_so_and_can_be_removed(catalog: Cata
     await furnish(catalog, ["a", "b"], ("p1", "p2", "p3"))
     partition = await catalog.partitions.get("p1")
     assert partition is not None
-    await running(catalog, selection=Selection(Kind.DRAIN, "p1"))
+    await running(catalog, selection=Selection(PlanKind.DRAIN, "p1"))
     cordoned = replace(partition, state=PartitionState.CORDONED, version=partition.version + 1)
     await catalog.partitions.replace(cordoned)
     one = executor(catalog, clock)

@@ -7,9 +7,9 @@ import random
 
 from catalog.interface import Catalog
 from catalog.model import Partition
-from marconi_proxy.moving.driving.following import follow
-from marconi_proxy.moving.driving.pace import Pace
-from marconi_proxy.moving.driving.steps.real import RealSteps
+from marconi_proxy.moving.execution.move_feed import follow
+from marconi_proxy.moving.execution.pace import MovePace
+from marconi_proxy.moving.execution.steps.real import RealSteps
 from marconi_proxy.moving.mover import Mover
 from marconi_proxy.upstream.exchange import Upstream
 from marconi_proxy.upstream.limits import Limits
@@ -60,7 +60,7 @@ class WorldClock:
 
 
 async def run_mover(
-    actor: Actor, catalog: Catalog, clock: WorldClock, pace: Pace, limits: Limits, chance: random.Random
+    actor: Actor, catalog: Catalog, clock: WorldClock, pace: MovePace, limits: Limits, chance: random.Random
 ) -> None:
     """Be a mover, for ever."""
     pool = Pool(

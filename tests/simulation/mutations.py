@@ -25,8 +25,8 @@ from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.membership import Membership
 from marconi_proxy.front_door.writing import Writing
-from marconi_proxy.moving.driving.drive import Drive
-from marconi_proxy.moving.driving.sealing import Round
+from marconi_proxy.moving.execution.move_executor import MoveExecutor
+from marconi_proxy.moving.execution.seal_round import SealRound
 from marconi_proxy.partition_client.outcome import Look
 from marconi_proxy.routing import decision, tags
 from marconi_proxy.routing.translation import Translation
@@ -80,7 +80,7 @@ _TWICE = """try:
         placement = replace(placement, epoch=now.epoch + 1)
         await self.steps.place(placement, what)"""
 _BAR = 'await self.place(transitions.bar(placement, {}), "bars the placement")'
-_DRIVE = "tests/unit/test_moving_drive.py"
+_DRIVE = "tests/unit/test_moving_move_executor.py"
 
 MUTATIONS = (
     Mutation(
@@ -102,7 +102,7 @@ MUTATIONS = (
     Mutation(
         "no-bar-after-look",
         "The placement is not barred when the second look finds something.",
-        Drive._linger,
+        MoveExecutor._linger,
         _BAR.format("now"),
         "pass",
         test=f"{_DRIVE}::test_a_mover_that_was_frozen_after_its_last_look_can_not_retire_what_is_not_empty_any_more",
@@ -110,7 +110,7 @@ MUTATIONS = (
     Mutation(
         "second-look-at-once",
         "The second look at the older segments follows the first without a wait.",
-        Drive._left_to_linger,
+        MoveExecutor._left_to_linger,
         "self.pace.linger -",
         "0.0 -",
         seed=17,
@@ -143,7 +143,7 @@ MUTATIONS = (
     Mutation(
         "switch-twice",
         "A switch that conflicts is repeated on the new epoch after an abort.",
-        Drive.place,
+        MoveExecutor.place,
         "await self.steps.place(placement, what)",
         _TWICE,
         seed=167,
@@ -200,7 +200,7 @@ MUTATIONS = (
     Mutation(
         "no-bar-before-undo",
         "A cancelled move deletes what it made without barring the placement.",
-        Drive._undo,
+        MoveExecutor._undo,
         _BAR.format("self.clock.now()"),
         "pass",
         test=f"{_DRIVE}::test_a_mover_that_was_frozen_before_its_seal_can_not_seal_once_the_move_is_undone",
@@ -282,15 +282,15 @@ MUTATIONS = (
     Mutation(
         "not-in-step",
         "Metadata that was changed since the target was prepared is not brought there before the switch.",
-        Round._bring_in_step,
-        "await self._steps.bring_in_step(move.key, placement.segments[-1], target, self._left(entry))",
+        SealRound._sync_metadata,
+        "await self._steps.sync_metadata(move.key, placement.segments[-1], target, self._left(entry))",
         "pass",
         seed=162,
     ),
     Mutation(
         "not-closed",
         "The sealed segment is not closed at its partition to what is sent by what was known before the switch.",
-        Round._bring_in_step,
+        SealRound._sync_metadata,
         "await self._steps.close(placement, self._left(entry))",
         "pass",
         seed=396,
@@ -298,7 +298,7 @@ MUTATIONS = (
     Mutation(
         "dead-letters-forgotten",
         "A segment of a dead-letter queue is retired while dead letters may still come into it.",
-        Drive._look,
+        MoveExecutor._look,
         "if placement.group not in",
         "if False and placement.group not in",
         seed=92,

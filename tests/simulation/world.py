@@ -26,9 +26,9 @@ from marconi_proxy.front_door import application, lifecycle, writing
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.pages import PageLimits
 from marconi_proxy.front_door.settings import Settings
-from marconi_proxy.moving.driving.pace import Pace
-from marconi_proxy.moving.orders.ordering import Refused, Situation, Wish, check_onward, order
-from marconi_proxy.moving.orders.turning import came_from, settled, turned
+from marconi_proxy.moving.execution.pace import MovePace
+from marconi_proxy.moving.orders.direction import came_from, settled, turned
+from marconi_proxy.moving.orders.order import CatalogView, MoveRefused, MoveRequest, check_onward, order
 from marconi_proxy.moving.protocol.machine import TABLE, Event, after
 from marconi_proxy.option_table import GROUPS
 from marconi_proxy.upstream.limits import Limits
@@ -88,7 +88,7 @@ SETTINGS = Settings(
     pages=PageLimits(scan=1000, ask=100, deadline=DEADLINE),
     upstream=Limits(deadline=DEADLINE, connect_timeout=0.5, fresh_idle=1.0, eject_for=1.0),
 )
-PACE = Pace(
+PACE = MovePace(
     seal_timeout=1.0,
     back_off=_hastened("moving", "back_off"),
     linger=_hastened("moving", "linger"),
@@ -518,17 +518,17 @@ class World:
     def placement(self, queue: str) -> Placement | None:
         return self.store.placements.get(QueueKey(PROJECT, queue))
 
-    def _situation(self) -> Situation:
+    def _catalog_view(self) -> CatalogView:
         under_way = {move.key: move for move in self.store.moves.values() if not move.finished}
-        return Situation(self.store.placements, self.store.partitions, under_way, PACE.max_segments)
+        return CatalogView(self.store.placements, self.store.partitions, under_way, PACE.max_segments)
 
     def order_move(self, queue: str, target: str) -> bool:
         """Order a move, of its dead-letter group with it; return whether it could be."""
-        wish = Wish(QueueKey(PROJECT, queue), target, created=self.clock_of("operator").now())
+        request = MoveRequest(QueueKey(PROJECT, queue), target, created=self.clock_of("operator").now())
         ids = (f"m-{n:02}" for n in self._moves)
         try:
-            moves = order(wish, self._situation(), ids)
-        except Refused:
+            moves = order(request, self._catalog_view(), ids)
+        except MoveRefused:
             return False
         for move in moves:
             self.store.insert_move(move)
@@ -538,12 +538,12 @@ class World:
     def decide(self, queue: str, event: Event, onward: str | None = None) -> None:
         """Do what an operator does to the move of a queue and its group, as the admin API does it; nothing if that
         cannot be just now. ``onward``: where a move is sent on to."""
-        situation = self._situation()
-        first = situation.under_way.get(QueueKey(PROJECT, queue))
+        view = self._catalog_view()
+        first = view.under_way.get(QueueKey(PROJECT, queue))
         if first is None:
             return
         decided = []
-        for move in (move for move in situation.under_way.values() if move is first or move.id in first.group):
+        for move in (move for move in view.under_way.values() if move is first or move.id in first.group):
             if event not in TABLE[move.state].next:
                 continue
             entry = LogEntry(self.clock_of("operator").now(), after(move.state, event), f"an operator: {event}")
@@ -552,10 +552,10 @@ class World:
                 placement = self.store.placements.get(move.key)
                 try:
                     if placement is None:
-                        raise Refused("it was deleted")
+                        raise MoveRefused("it was deleted")
                     destination = onward or came_from(move, placement)
-                    check_onward(move, placement, destination, situation)
-                except Refused:
+                    check_onward(move, placement, destination, view)
+                except MoveRefused:
                     return
                 entered = turned(entered, placement, destination)
             decided.append(replace(entered, due=0.0))

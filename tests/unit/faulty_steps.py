@@ -10,12 +10,12 @@ from typing import TypeVar
 from catalog.errors import CatalogUnavailable
 from catalog.model import HeldWrites, Move, Partition, Placement, QueueKey, Segment
 from marconi_proxy.fencing.barrier import Sighting
-from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.partition_client.outcome import Look, Unready
 
 T = TypeVar("T")
 
-_OF_PARTITIONS = frozenset({"dead_letter_queue", "source_of", "bring_in_step", "close", "unsubscribe", "remove"})
+_OF_PARTITIONS = frozenset({"dead_letter_queue", "source_of", "sync_metadata", "close", "unsubscribe", "remove"})
 
 
 class Died(BaseException):
@@ -109,8 +109,8 @@ class FaultySteps(Steps):
     async def source_of(self, key: QueueKey, partition: str) -> str | None:
         return await self._through("source_of", lambda: self._steps.source_of(key, partition))
 
-    async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
-        await self._through("bring_in_step", lambda: self._steps.bring_in_step(key, source, target, within))
+    async def sync_metadata(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
+        await self._through("sync_metadata", lambda: self._steps.sync_metadata(key, source, target, within))
 
     async def close(self, placement: Placement, within: float) -> None:
         await self._through("close", lambda: self._steps.close(placement, within))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from catalog.model import Move, MoveState, Partition, PartitionState, Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.moving.orders.ordering import Situation
+from marconi_proxy.moving.orders.order import CatalogView
 from tests.unit.catalog_stage import BORN, partition
 
 LONGEST = 4
@@ -30,13 +30,13 @@ def partitions(*names: str, **others: Partition) -> dict[str, Partition]:
     return {name: partition(name) for name in names or ("p1", "p2", "p3")} | others
 
 
-def situation(
+def catalog_view(
     placements: Iterable[Placement] = (),
     parts: dict[str, Partition] | None = None,
     moves: Iterable[Move] = (),
     longest: int = LONGEST,
-) -> Situation:
-    return Situation({p.key: p for p in placements}, parts or partitions(), {m.key: m for m in moves}, longest)
+) -> CatalogView:
+    return CatalogView({p.key: p for p in placements}, parts or partitions(), {m.key: m for m in moves}, longest)
 
 
 def key(name: str, project: str = "a") -> QueueKey:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from catalog.errors import CatalogError, LockLost
 from catalog.unchanged import Unchanged
-from marconi_proxy.moving.driving.convoy import Convoy
-from marconi_proxy.moving.driving.drive import Drive
-from marconi_proxy.moving.driving.sealing import Round
+from marconi_proxy.moving.execution.move_executor import MoveExecutor
+from marconi_proxy.moving.execution.move_group import MoveGroup
+from marconi_proxy.moving.execution.seal_round import SealRound
 from tests.unit.faulty_steps import Died, Fault, FaultySteps
 from tests.unit.moving_world import PACE, World
 
@@ -36,30 +36,32 @@ class Crew:
         self.calls.append(name)
         return self._fault_at(len(self.calls) - 1, name)
 
-    def mover(self) -> Convoy:
+    def mover(self) -> MoveGroup:
         """Return what a new mover drives, which holds all moves from now on."""
         self.movers += 1
         # Slower than a seal may be.
         steps = FaultySteps(self.world, self._fault, lambda: self.world.clock.sleep(3.0))
         held = [self.world.take(id_) for id_ in self.ids]
         watched: Unchanged[tuple[str, str]] = Unchanged(self.world.clock.monotonic)
-        drives = [Drive(steps, PACE, self.world.clock, self._chance, move, token, watched) for move, token in held]
+        executors = [
+            MoveExecutor(steps, PACE, self.world.clock, self._chance, move, token, watched) for move, token in held
+        ]
 
-        async def seal(ready: Sequence[Drive]) -> None:
-            round_ = Round(steps, self.world.clock, ready)
+        async def seal(ready: Sequence[MoveExecutor]) -> None:
+            round_ = SealRound(steps, self.world.clock, ready)
             await round_.prove()
             await round_.run()
 
-        return Convoy(drives, seal, asyncio.Semaphore())
+        return MoveGroup(executors, seal, asyncio.Semaphore())
 
     async def run(self) -> None:
         """Return when all moves have ended or rest."""
-        convoy = self.mover()
+        group = self.mover()
         for _ in range(_MOST):
             try:
-                wait = await convoy.step()
+                wait = await group.step()
             except (Died, LockLost):
-                convoy = self.mover()
+                group = self.mover()
             except CatalogError:
                 pass
             else:

@@ -30,9 +30,9 @@ from catalog.model import (
     Segment,
 )
 from marconi_proxy.fencing.barrier import CHAINS, Sighting
-from marconi_proxy.moving.driving.pace import Pace
-from marconi_proxy.moving.driving.steps.interface import BUSY, Steps
-from marconi_proxy.moving.orders.turning import came_from, settled, turned
+from marconi_proxy.moving.execution.pace import MovePace
+from marconi_proxy.moving.execution.steps.interface import BUSY, Steps
+from marconi_proxy.moving.orders.direction import came_from, settled, turned
 from marconi_proxy.moving.protocol.machine import Event, after
 from marconi_proxy.partition_client.metadata import dead_letters_of
 from marconi_proxy.partition_client.outcome import CALL, Look, Unready
@@ -42,7 +42,7 @@ BORN = "0123456789abcdef"
 START = 1_000_000.0
 
 
-PACE = Pace()
+PACE = MovePace()
 # Seconds after which the name of a queue that was deleted may be used again, where it must.
 REUSE = max(PACE.linger, CALL + PACE.ambiguity)
 
@@ -302,8 +302,8 @@ class World(Steps):
             raise Unready(f"partition {segment.partition} does not answer")
         return self.queues.get((segment.partition, segment.backend_name), FakeQueue())
 
-    async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
-        await self._called("bring_in_step")
+    async def sync_metadata(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
+        await self._called("sync_metadata")
         old, new = self._queue(source), self._queue(target)
         removed = self.removed.pop((target.partition, target.backend_name), None)
         if removed is not None:

@@ -12,7 +12,7 @@ from catalog.model import MoveState, PartitionState, PlanState, Progress, QueueK
 from catalog.sqlite.partitions import SQLitePartitions
 from catalog.sqlite.plans import SQLitePlans
 from catalog.sqlite.tenants import SQLiteTenants
-from marconi_proxy.moving.plans.executor import Executor
+from marconi_proxy.moving.plans.executor import PlanExecutor
 from marconi_proxy.moving.plans.survey import whole_plan
 from tests.contract.plan_stage import Clock, enter, furnish, place
 from tests.unit.admin_api import admin_api
@@ -49,7 +49,7 @@ async def apply(api, document):
 
 
 def executor(api):
-    return Executor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4)
+    return PlanExecutor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4)
 
 
 async def test_a_plan_is_made_stored_and_shown_with_what_will_happen(api):

@@ -26,7 +26,7 @@ from marconi_proxy.admin import application
 from marconi_proxy.admin.members import Observed
 from marconi_proxy.admin.moves import Moves
 from marconi_proxy.cli import planning, watching
-from marconi_proxy.moving.plans.executor import Executor
+from marconi_proxy.moving.plans.executor import PlanExecutor
 from marconi_proxy.moving.rehearsal import Rehearsed
 from tests.contract.plan_stage import Clock, enter, furnish, place
 from tests.unit.admin_api import admin_api
@@ -110,7 +110,7 @@ def mover(api, *states):
 
 async def everything(api):
     """An executor and a mover that do all that they can at each look."""
-    executor = Executor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4)
+    executor = PlanExecutor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4)
 
     async def step():
         await executor.round()
@@ -534,7 +534,7 @@ async def test_a_plan_that_waits_for_an_operator_is_not_watched_for_ever(run, ap
     assert ended.status == 3
     assert f"plan {plan_id} was not applied" in ended.err
     plan_id = (await run(*TENANT, "--yes", "--no-wait", "--at-once", "1", "-f", "json")).json["id"]
-    await Executor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4).round()
+    await PlanExecutor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4).round()
     await run("plan", "pause", plan_id)
     between(await everything(api))
     ended = await run("move", "watch", plan_id)
@@ -794,7 +794,7 @@ async def test_a_pinned_tenant_is_moved_with_its_pin_or_not_at_all(run, api, bet
 
 
 async def test_failures_are_listed_and_end_with_1(run, api, between):
-    executor = Executor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4)
+    executor = PlanExecutor(api.catalog, clock=Clock(), monotonic=Clock(), longest=4)
 
     async def step():
         await executor.round()

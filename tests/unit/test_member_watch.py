@@ -10,7 +10,7 @@ import pytest
 from catalog.errors import CatalogUnavailable
 from catalog.model import UNPROMISED_LEASE, Member
 from marconi_proxy.fencing.barrier import Sighting
-from marconi_proxy.moving.driving.member_watch import MemberWatch
+from marconi_proxy.moving.execution.member_watch import MemberWatch
 from tests.faults.evil_host import settled
 from tests.unit.moving_world import FakeClock
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from catalog.model import LogEntry, Move, MoveState
-from marconi_proxy.moving.driving.convoy import stopped_by
+from marconi_proxy.moving.execution.move_group import stopped_by
 from marconi_proxy.moving.orders.decisions import NUMBER, STOPS, last_decision, next_number, number_of
-from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.orders.order import OPERATOR
 from marconi_proxy.moving.protocol.machine import Event
 
 

@@ -13,7 +13,7 @@ import pytest
 from catalog.errors import LockHeld
 from catalog.model import Holder, Move
 from catalog.model.move import UNPROMISED_HOLD
-from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.mover import Mover
 from tests.simulation.mover_process import WorldClock
 from tests.simulation.virtual_loop import VirtualLoop
@@ -42,7 +42,7 @@ class _Catalog:
 
 async def test_a_move_that_is_ordered_during_a_sweep_is_visited_at_once() -> None:
     catalog, stop = _Catalog(), asyncio.Event()
-    mover = Mover(catalog, World(), Pace(), FakeClock(), random.Random(1), "mover")  # type: ignore[arg-type]
+    mover = Mover(catalog, World(), MovePace(), FakeClock(), random.Random(1), "mover")  # type: ignore[arg-type]
     catalog.ordered = mover.changed
     running = asyncio.create_task(mover.run(stop))
     # Its clock stands still: there is no second sweep.
@@ -141,7 +141,7 @@ def test_the_lock_of_a_mover_that_died_is_taken_over_when_it_was_watched_for_wha
     stop = asyncio.Event()
     dies = loop.time() + 40.0
     catalog = _Locked(loop, dies, promised, stop)
-    mover = Mover(catalog, catalog.world, Pace(), WorldClock(loop, wall), random.Random(1), "mover")  # type: ignore[arg-type]
+    mover = Mover(catalog, catalog.world, MovePace(), WorldClock(loop, wall), random.Random(1), "mover")  # type: ignore[arg-type]
     loop.run(mover.run(stop))
     ((taken, over),) = catalog.taken
     patience = promised or UNPROMISED_HOLD
@@ -154,7 +154,7 @@ def test_the_lock_of_a_mover_that_died_is_taken_over_when_it_was_watched_for_wha
 def test_what_is_under_way_is_given_up_before_the_hold_may_have_ended(answered: int) -> None:
     """A partition does not ask who holds the move."""
     loop = VirtualLoop()
-    pace = Pace()
+    pace = MovePace()
     catalog = _Hanging(answered, loop.time)
     stop = asyncio.Event()
     given_up: list[float] = []

@@ -10,7 +10,7 @@ import pytest
 from catalog.model import Move, MoveState, PartitionState
 from marconi_proxy.fencing.barrier import Sighting
 from marconi_proxy.fencing.naming import hidden_name
-from marconi_proxy.moving.driving.pace import Pace
+from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.protocol.machine import Event
 from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
 from tests.unit.moving_crew import Crew
@@ -19,7 +19,7 @@ from tests.unit.moving_world import BORN, PROJECT, World, make_partition, member
 
 async def _rehearse(world: World, move: Move, *mates: Move) -> Rehearsed:
     before = deepcopy((world.placements, world.queues, world.moves))
-    rehearsed = await rehearse(world, Pace(), world.clock, 2.0, move, mates)
+    rehearsed = await rehearse(world, MovePace(), world.clock, 2.0, move, mates)
     assert (world.placements, world.queues, world.moves) == before
     return rehearsed
 

@@ -8,9 +8,9 @@ import pytest
 
 from catalog.model import Move
 from marconi_proxy.fencing.naming import hidden_name
-from marconi_proxy.moving.driving.certificate import certificate
-from marconi_proxy.moving.driving.pace import LONGEST_BACK_OFF, Pace, next_look
-from marconi_proxy.moving.driving.progress import left, why, worth_noting
+from marconi_proxy.moving.execution.certificate import certificate
+from marconi_proxy.moving.execution.pace import LONGEST_BACK_OFF, MovePace, next_look
+from marconi_proxy.moving.execution.progress import left, why, worth_noting
 from marconi_proxy.partition_client.metadata import dead_letters_of, difference, users_own
 from marconi_proxy.partition_client.outcome import Look
 from marconi_proxy.partition_client.subscriptions import Subscription, changes
@@ -19,14 +19,14 @@ from marconi_proxy.partition_client.subscriptions import Subscription, changes
 @pytest.mark.parametrize(("failures", "limit"), [(1, 5.0), (2, 10.0), (5, 80.0), (7, LONGEST_BACK_OFF), (999, 300.0)])
 def test_waits_are_drawn_from_all_of_a_time_that_doubles(failures: int, limit: float) -> None:
     chance = random.Random(1)
-    waits = [Pace().wait_after(failures, chance) for _ in range(1000)]
+    waits = [MovePace().wait_after(failures, chance) for _ in range(1000)]
     assert 0.0 <= min(waits) < limit * 0.05
     assert limit * 0.95 < max(waits) <= limit
 
 
 @pytest.mark.parametrize(("max_pause_ms", "longest"), [(None, 1.5), (100, 0.1), (60_000, 1.5)])
 def test_writes_are_held_for_no_longer_than_the_move_may_hold_them(max_pause_ms: float | None, longest: float) -> None:
-    assert Pace().longest_seal(max_pause_ms) == longest
+    assert MovePace().longest_seal(max_pause_ms) == longest
 
 
 def test_a_queue_is_looked_at_less_often_the_longer_it_takes() -> None:

@@ -118,21 +118,24 @@ READ = {
     ),
     "marconi_proxy/front_door/seals.py": ({"Seals._abort"}, "written into placements"),
     "marconi_proxy/clock.py": ({"SystemClock.now"}, "the clock itself"),
-    "marconi_proxy/mover_daemon.py": ({"Planner.__init__"}, "windows of plans, which operators write by the wall"),
-    "marconi_proxy/moving/driving/drive.py": (
+    "marconi_proxy/mover_daemon.py": ({"PlanRunner.__init__"}, "windows of plans, which operators write by the wall"),
+    "marconi_proxy/moving/execution/move_executor.py": (
         {
-            f"Drive.{name}"
+            f"MoveExecutor.{name}"
             for name in ("_clean", "_drain", "_linger", "_step", "_undo", "abort", "back_off", "enter", "put_off")
         },
         "written into placements and moves",
     ),
-    "marconi_proxy/moving/driving/preparing.py": ({"Preparing.choose"}, "of a placement that is not stored"),
-    "marconi_proxy/moving/driving/sealing.py": ({"Round._seal", "Round._switch"}, "written into placements"),
-    "marconi_proxy/moving/driving/steps/real.py": (
+    "marconi_proxy/moving/execution/preparation.py": ({"Preparation.choose"}, "of a placement that is not stored"),
+    "marconi_proxy/moving/execution/seal_round.py": (
+        {"SealRound._seal", "SealRound._switch"},
+        "written into placements",
+    ),
+    "marconi_proxy/moving/execution/steps/real.py": (
         {"RealSteps.look"},
         "until when messages are claimed, which is shown",
     ),
-    "marconi_proxy/moving/keeping.py": ({"Keeping.round"}, "how long records are kept, besides their number"),
+    "marconi_proxy/moving/retention.py": ({"Retention.round"}, "how long records are kept, besides their number"),
     "marconi_proxy/moving/plans/executor.py": (
         {"_Turn._decide", "_Turn._insert", "_Turn._rehome"},
         "windows of plans, which operators write by the wall; written into placements and moves",
@@ -158,8 +161,8 @@ COMPARED = {
         {"QueueCalls._claim_ends", "QueueCalls.look"},
         "until when messages are claimed, which is shown",
     ),
-    "marconi_proxy/moving/keeping.py": (
-        {"Keeping.round", "Keeping._remove_moves", "Keeping._remove_plans"},
+    "marconi_proxy/moving/retention.py": (
+        {"Retention.round", "Retention._remove_moves", "Retention._remove_plans"},
         "how long records are kept, besides their number",
     ),
     "marconi_proxy/moving/plans/executor.py": ({"_Turn._decide"}, "``ended`` is a number of moves there"),
@@ -178,7 +181,7 @@ MONOTONIC = {
     "marconi_proxy/cli/moves.py",
     "marconi_proxy/cli/watching.py",
     "marconi_proxy/front_door/holding.py",
-    "marconi_proxy/moving/driving/sealing.py",
+    "marconi_proxy/moving/execution/seal_round.py",
     "marconi_proxy/fencing/fence.py",
     "marconi_proxy/upstream/balance.py",
 }

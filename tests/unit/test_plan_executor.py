@@ -24,11 +24,11 @@ from catalog.model import (
     QueueKey,
     WholePlan,
 )
-from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.orders.order import OPERATOR
 from marconi_proxy.moving.plans import progress as plan_progress
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.executor import run_plans, until_news
-from marconi_proxy.moving.plans.planning import Kind, Selection
+from marconi_proxy.moving.plans.planner import PlanKind, Selection
 from tests.catalog_wraps import Passing
 from tests.contract.plan_stage import (
     Clock,
@@ -289,7 +289,7 @@ async def test_a_kept_place_stays_if_its_source_does(catalog, clock):
 
 async def test_what_is_left_on_a_drained_partition_is_said(catalog, clock):
     await furnish(catalog, ["q"])
-    await running(catalog, selection=Selection(Kind.DRAIN, "p1"))
+    await running(catalog, selection=Selection(PlanKind.DRAIN, "p1"))
     await place(catalog, "late")
     one = executor(catalog, clock)
     await one.round()

@@ -17,7 +17,7 @@ import pytest
 from catalog import Catalog, open_catalog
 from catalog.model import Partition, QueueKey, Segment
 from marconi_proxy.clock import SystemClock
-from marconi_proxy.moving.driving.steps.real import RealSteps
+from marconi_proxy.moving.execution.steps.real import RealSteps
 from marconi_proxy.partition_client.outcome import Look, Unready
 from marconi_proxy.upstream.exchange import Upstream
 from marconi_proxy.upstream.limits import Limits
@@ -54,7 +54,7 @@ class Ends:
         return found
 
     async def bring(self) -> None:
-        await self.steps.bring_in_step(self.key, self.source, self.target, 30.0)
+        await self.steps.sync_metadata(self.key, self.source, self.target, 30.0)
 
     async def look(self) -> Look:
         return await self.steps.look(self.key, self.source)

@@ -1,5 +1,5 @@
-"""What an operator may order.
+"""The conditions under which an operator may move a queue, or change its move.
 
-ordering: may this queue be moved there · turning: where a move leads that goes back, or on · groups: which queues must
-share a partition.
+order: whether a queue may be moved to a partition · direction: the destination of a move that goes back or on ·
+groups: the queues that must share a partition · decisions: the last decision whether a move goes on.
 """

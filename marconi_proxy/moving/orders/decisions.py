@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from catalog.model import LogEntry, Move, MoveState
-from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.orders.order import OPERATOR
 from marconi_proxy.moving.protocol.machine import Event
 
 # The name of the number among the measures of a log entry.

@@ -1,6 +1,6 @@
-"""Moves of many queues by one order, decided before anything is done.
+"""Moves of many queues by one order, decided before the first begins.
 
-planning: which queue goes where · budgets: how gently · names: ids of plans and moves · survey: reading what planning
-needs · preconditions: what has changed since · progress: what was begun and how it ended · executor: the task that
-begins moves of running plans.
+planner: the queues to move, each with its destination · budgets: the limits of a plan's pace · names: ids of plans and
+moves · survey: reads of the catalog for the planner · preconditions: changes since the decision · progress: the moves
+begun and their outcomes · executor: the task that begins moves of running plans.
 """

@@ -35,7 +35,7 @@ from catalog.model import (
     QueueKey,
 )
 from marconi_proxy.fencing.transitions import rehome
-from marconi_proxy.moving.orders.ordering import Refused, Situation, Wish, check, made
+from marconi_proxy.moving.orders.order import CatalogView, MoveRefused, MoveRequest, check, made
 from marconi_proxy.moving.plans.agenda import LOOKED_AT, Agenda, Agendas
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.names import planned_move_id
@@ -60,7 +60,7 @@ _ABOUT_TO = 60.0
 
 
 async def run_plans(
-    executor: Executor, *, interval: float = 1.0, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    executor: PlanExecutor, *, interval: float = 1.0, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> None:
     """Carry out plans for ever."""
     while True:
@@ -86,7 +86,7 @@ def until_news(news: asyncio.Event) -> Callable[[float], Awaitable[None]]:
     return sleep
 
 
-class Executor:
+class PlanExecutor:
     """Looks once at every active plan in each ``round``.
 
     ``clock``: seconds since 1970, for windows; ``monotonic``: seconds that only this process counts, for the pace.
@@ -271,13 +271,13 @@ class _Turn:
     async def _insert(self, planned: PlannedMove, placement: Placement) -> Ending | None:
         id_ = self._id(planned.number)
         under_way = {m.key: m async for m in self._unfinished(planned) if m.id != id_}
-        situation = Situation({placement.key: placement}, self.partitions, under_way, self.longest)
+        view = CatalogView({placement.key: placement}, self.partitions, under_way, self.longest)
         budgets = Budgets.from_json(self.plan.budgets)
-        wish = Wish(planned.key, planned.target, budgets.max_pause_ms, self.clock(), self.plan.id)
+        request = MoveRequest(planned.key, planned.target, budgets.max_pause_ms, self.clock(), self.plan.id)
         try:
-            check(placement, planned.target, situation)
-            await self.catalog.moves.insert(made(wish, placement, id_, await self._others(planned)))
-        except Refused as refused:
+            check(placement, planned.target, view)
+            await self.catalog.moves.insert(made(request, placement, id_, await self._others(planned)))
+        except MoveRefused as refused:
             # Another executor may have begun it since: then it is no refusal.
             if await self.catalog.moves.get(id_):
                 return None

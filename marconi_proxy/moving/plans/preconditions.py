@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from catalog.model import PlacementState, WholePlan
-from marconi_proxy.moving.orders.ordering import Refused, check, takes
+from marconi_proxy.moving.orders.order import MoveRefused, check, takes
 from marconi_proxy.moving.plans.names import called
-from marconi_proxy.moving.plans.planning import Homes, Layout, Selection
+from marconi_proxy.moving.plans.planner import Homes, Layout, Selection
 
 # What a plan relies on of a queue is its life and its place, and that new queues of its tenant go to its target, too.
 # Epochs also count what changes none of that.
@@ -13,11 +13,11 @@ from marconi_proxy.moving.plans.planning import Homes, Layout, Selection
 
 def changes(whole: WholePlan, layout: Layout) -> list[str]:
     """Return one sentence for each thing that is not as it was when the plan was made; none: it may be applied."""
-    plan, situation = whole.plan, layout.situation
+    plan, view = whole.plan, layout.view
     found = _kept_apart(whole, layout)
     for relied_on in plan.preconditions["partitions"]:
         name = relied_on["name"]
-        partition = situation.partitions.get(name)
+        partition = view.partitions.get(name)
         if partition is None:
             found.append(f"partition {name} is not registered any more")
             continue
@@ -27,11 +27,11 @@ def changes(whole: WholePlan, layout: Layout) -> list[str]:
             found.append(f"partition {name} speaks other versions of the API")
     repin = plan.preconditions["selection"].get("repin")
     if repin is not None:
-        to = situation.partitions.get(repin)
+        to = view.partitions.get(repin)
         if to is None or not takes(to):
             found.append(f"partition {repin}, to which tenants are to be pinned, takes no more queues")
     for move in whole.moves:
-        placement, name = situation.placements.get(move.key), called(move.project, move.queue)
+        placement, name = view.placements.get(move.key), called(move.project, move.queue)
         if placement is None:
             found.append(f"queue {name} is not on {move.source} any more")
         elif placement.incarnation != move.incarnation:
@@ -40,15 +40,15 @@ def changes(whole: WholePlan, layout: Layout) -> list[str]:
             found.append(f"queue {name} is on {placement.partition}, not on {move.source}")
         elif placement.state is not PlacementState.RESERVED:
             try:
-                check(placement, move.target, situation)
-            except Refused as refused:
+                check(placement, move.target, view)
+            except MoveRefused as refused:
                 found.append(f"queue {name}: {refused}")
     return found
 
 
 def _kept_apart(whole: WholePlan, layout: Layout) -> list[str]:
     """Return the tenants whose pins or spreads the plan would break by now, unless it says that it breaks them."""
-    preconditions, partitions = whole.plan.preconditions, layout.situation.partitions
+    preconditions, partitions = whole.plan.preconditions, layout.view.partitions
     selection = Selection.from_json(preconditions["selection"])
     if selection.break_pins:
         return []

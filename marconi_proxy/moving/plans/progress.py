@@ -16,7 +16,7 @@ from catalog.model import (
     PlannedMove,
     PlanState,
 )
-from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.orders.order import OPERATOR
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.protocol.machine import before_switch
 

@@ -22,9 +22,9 @@ from catalog.model import (
     Tenant,
     WholePlan,
 )
-from marconi_proxy.moving.orders.ordering import Situation
+from marconi_proxy.moving.orders.order import CatalogView
 from marconi_proxy.moving.plans.names import since
-from marconi_proxy.moving.plans.planning import Kind, Layout, Selection, sources
+from marconi_proxy.moving.plans.planner import Layout, PlanKind, Selection, sources
 
 PAGE = 1000
 UNFINISHED = frozenset(MoveState) - FINISHED_STATES
@@ -83,10 +83,10 @@ async def whole_plan(catalog: Catalog, plan: MovePlan) -> WholePlan:
         raise CatalogUnavailable(f"plan {plan.id} is damaged: {error}") from error
 
 
-async def situation_of(catalog: Catalog, key: QueueKey, longest: int) -> Situation:
+async def catalog_view(catalog: Catalog, key: QueueKey, longest: int) -> CatalogView:
     """Return what an order to move one queue is decided by: all of its project."""
     placements = {p.key: p async for p in all_placements(catalog, project=key.project)}
-    return Situation(
+    return CatalogView(
         placements,
         {partition.name: partition for partition in await catalog.partitions.all()},
         {move.key: move async for move in all_moves(catalog, project=key.project, states=UNFINISHED)},
@@ -95,18 +95,18 @@ async def situation_of(catalog: Catalog, key: QueueKey, longest: int) -> Situati
 
 
 async def layout_for(catalog: Catalog, selection: Selection, longest: int) -> Layout:
-    """Return what a plan is made by. Raises ordering.Refused."""
+    """Return what a plan is made by. Raises order.MoveRefused."""
     partitions = {partition.name: partition for partition in await catalog.partitions.all()}
     under_way = {move.key: move async for move in all_moves(catalog, states=UNFINISHED)}
     counts = await _counts(catalog, partitions, under_way.values())
-    if selection.kind is Kind.TENANT:
+    if selection.kind is PlanKind.TENANT:
         placements = {p.key: p async for p in all_placements(catalog, project=selection.subject)}
     else:
         placements = {}
         for name in sources(selection, partitions, counts):
             placements |= {p.key: p async for p in all_placements(catalog, partition=name)}
     tenants = {tenant.project: tenant async for tenant in all_tenants(catalog)}
-    return Layout(Situation(placements, partitions, under_way, longest), counts, tenants)
+    return Layout(CatalogView(placements, partitions, under_way, longest), counts, tenants)
 
 
 async def layout_of(catalog: Catalog, whole: WholePlan, longest: int) -> Layout:
@@ -120,7 +120,7 @@ async def layout_of(catalog: Catalog, whole: WholePlan, longest: int) -> Layout:
                 placements[placement.key] = placement
     under_way = {move.key: move async for move in all_moves(catalog, states=UNFINISHED) if move.key in wanted}
     tenants = {tenant.project: tenant async for tenant in all_tenants(catalog)}
-    return Layout(Situation(placements, partitions, under_way, longest), {}, tenants)
+    return Layout(CatalogView(placements, partitions, under_way, longest), {}, tenants)
 
 
 async def _counts(catalog: Catalog, partitions: Iterable[str], under_way: Iterable[Move]) -> dict[str, int]:

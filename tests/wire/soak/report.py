@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from catalog.model import Move, MoveState
-from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.orders.order import OPERATOR
 from tests.checker.judge import judge
 from tests.checker.record import History, Outcome
 from tests.wire.soak.clients import PATIENCE, Journal, Trouble

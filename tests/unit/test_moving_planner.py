@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 
 from catalog.model import MoveState, Placement, PlacementState, Tenant, WholePlan
 from marconi_proxy.moving.orders.groups import on_one_partition
-from marconi_proxy.moving.orders.ordering import Refused, takes
-from marconi_proxy.moving.plans import planning
+from marconi_proxy.moving.orders.order import MoveRefused, takes
+from marconi_proxy.moving.plans import planner
 from marconi_proxy.moving.plans.budgets import Budgets
-from marconi_proxy.moving.plans.planning import Kind, Layout, Selection, plan, shares, sources
+from marconi_proxy.moving.plans.planner import Layout, PlanKind, Selection, plan, shares, sources
 from marconi_proxy.moving.plans.preconditions import changes
 from marconi_proxy.routing.choice import home_set
 from tests.unit.catalog_stage import partition
-from tests.unit.move_examples import cordoned, move, partitions, queue, situation
+from tests.unit.move_examples import catalog_view, cordoned, move, partitions, queue
 
 
 def layout(placements, parts=None, *, moves=(), counts=None, tenants=()):
     placements = list(placements)
     parts = parts or partitions()
     counted = Counter(dict.fromkeys(parts, 0)) | Counter(p.partition for p in placements)
-    return Layout(situation(placements, parts, moves), counts or counted, {t.project: t for t in tenants})
+    return Layout(catalog_view(placements, parts, moves), counts or counted, {t.project: t for t in tenants})
 
 
 def planned(selection, found, budgets=Budgets()):  # noqa: B008
@@ -36,8 +36,8 @@ def targets(made):
     return {move.queue: move.target for move in made.moves}
 
 
-DRAIN = Selection(Kind.DRAIN, "p1")
-REBALANCE = Selection(Kind.REBALANCE)
+DRAIN = Selection(PlanKind.DRAIN, "p1")
+REBALANCE = Selection(PlanKind.REBALANCE)
 
 
 def wide(*projects):
@@ -47,7 +47,7 @@ def wide(*projects):
 
 def test_a_tenant_goes_to_one_partition_from_all_others():
     placements = [queue("a"), queue("b", "p3"), queue("c", "p2"), queue("d", project="other")]
-    made = planned(Selection(Kind.TENANT, "a", ("p2",)), layout(placements))
+    made = planned(Selection(PlanKind.TENANT, "a", ("p2",)), layout(placements))
     assert {(m.queue, m.source, m.target) for m in made.moves} == {("a", "p1", "p2"), ("b", "p3", "p2")}
     assert (made.plan.title, made.plan.created, made.plan.id) == ("move tenant a to p2", 5.0, "plan-1")
 
@@ -104,7 +104,7 @@ def test_a_tenant_that_does_not_spread_is_kept_together():
 
 
 def test_only_partitions_that_are_named_and_are_not_emptied_themselves():
-    made = planned(Selection(Kind.DRAIN, "p1", ("p3", "p1")), layout([queue("a"), queue("b")]))
+    made = planned(Selection(PlanKind.DRAIN, "p1", ("p3", "p1")), layout([queue("a"), queue("b")]))
     assert set(targets(made).values()) == {"p3"}
 
 
@@ -121,7 +121,7 @@ def test_who_does_not_speak_what_the_queue_may_need_gets_none():
 
 def test_a_region_is_left_by_all_its_partitions():
     parts = partitions("p3", p1=replace(partition("p1"), region="eu"), p2=replace(partition("p2"), region="eu"))
-    selection = Selection(Kind.EVACUATE, "eu")
+    selection = Selection(PlanKind.EVACUATE, "eu")
     assert sources(selection, parts, {}) == ("p1", "p2")
     made = planned(selection, layout([queue("a"), queue("b", "p2")], parts))
     assert targets(made) == {"a": "p3", "b": "p3"}
@@ -148,10 +148,11 @@ def test_queues_that_cannot_go_are_left_out_with_the_reason():
 
 
 @pytest.mark.parametrize(
-    ("selection", "count"), [(DRAIN, 9), (Selection(Kind.TENANT, "a", ("p2",)), 8), (Selection(Kind.REBALANCE), 4)]
+    ("selection", "count"),
+    [(DRAIN, 9), (Selection(PlanKind.TENANT, "a", ("p2",)), 8), (Selection(PlanKind.REBALANCE), 4)],
 )
 def test_what_a_plan_has_no_room_for_is_left_for_the_next(selection, count, monkeypatch):
-    monkeypatch.setattr(planning, "MAX_PLANNED_MOVES", 4)
+    monkeypatch.setattr(planner, "MAX_PLANNED_MOVES", 4)
     found = [queue(f"q{n}") for n in range(12)]
     if selection is DRAIN:
         # Left out for good: named before those that only wait.
@@ -165,13 +166,13 @@ def test_what_a_plan_has_no_room_for_is_left_for_the_next(selection, count, monk
 
 
 def test_a_group_goes_into_one_plan_or_into_none(monkeypatch):
-    monkeypatch.setattr(planning, "MAX_PLANNED_MOVES", 3)
+    monkeypatch.setattr(planner, "MAX_PLANNED_MOVES", 3)
     group = [queue("q", project="b"), *(queue(f"dead{n}", project="b", group="q") for n in range(2))]
     made = planned(DRAIN, layout([queue("a"), queue("c", project="c"), *group]))
     assert (list(targets(made)), made.preconditions["left_out_count"]) == (["a", "c"], 3)
     assert len(planned(DRAIN, layout(group)).moves) == 3
-    monkeypatch.setattr(planning, "MAX_PLANNED_MOVES", 2)
-    with pytest.raises(Refused, match="3 queues must stay together, and a plan has at most 2"):
+    monkeypatch.setattr(planner, "MAX_PLANNED_MOVES", 2)
+    with pytest.raises(MoveRefused, match="3 queues must stay together, and a plan has at most 2"):
         planned(DRAIN, layout(group))
 
 
@@ -184,22 +185,30 @@ def test_a_place_kept_for_a_dead_letter_queue_goes_with_its_source():
 @pytest.mark.parametrize(
     ("selection", "found", "reason"),
     [
-        (Selection(Kind.DRAIN, "p9"), layout([]), "^partition: there is no partition p9"),
-        (Selection(Kind.DRAIN, "p1", ("p9",)), layout([]), "^to: there is no partition p9"),
-        (Selection(Kind.EVACUATE, "x"), layout([]), "^region: no partition is in region x"),
-        (Selection(Kind.TENANT, "a"), layout([]), "^to: a tenant goes to exactly one"),
-        (Selection(Kind.TENANT, "a", ("p1", "p2")), layout([]), "^to: a tenant goes to exactly one"),
-        (Selection(Kind.TENANT, "a", ("p1",)), layout([queue("q")]), "nothing to move$"),
+        (Selection(PlanKind.DRAIN, "p9"), layout([]), "^partition: there is no partition p9"),
+        (Selection(PlanKind.DRAIN, "p1", ("p9",)), layout([]), "^to: there is no partition p9"),
+        (Selection(PlanKind.EVACUATE, "x"), layout([]), "^region: no partition is in region x"),
+        (Selection(PlanKind.TENANT, "a"), layout([]), "^to: a tenant goes to exactly one"),
+        (Selection(PlanKind.TENANT, "a", ("p1", "p2")), layout([]), "^to: a tenant goes to exactly one"),
+        (Selection(PlanKind.TENANT, "a", ("p1",)), layout([queue("q")]), "nothing to move$"),
         (DRAIN, layout([]), "nothing to move$"),
         (DRAIN, layout([queue("q")], partitions("p1")), "no partition left"),
         (DRAIN, layout([queue("q", state=PlacementState.CREATING)]), "nothing to move; a/q: it is being created"),
-        (Selection(Kind.TENANT, "a", ("p2",)), layout([queue("q")], partitions("p1", p2=cordoned("p2"))), "cordoned"),
-        (Selection(Kind.REBALANCE), layout([queue("q")], partitions("p1")), "fewer than two"),
-        (Selection(Kind.REBALANCE), layout([queue("a"), queue("b", "p2")], partitions("p1", "p2")), "nothing to move"),
+        (
+            Selection(PlanKind.TENANT, "a", ("p2",)),
+            layout([queue("q")], partitions("p1", p2=cordoned("p2"))),
+            "cordoned",
+        ),
+        (Selection(PlanKind.REBALANCE), layout([queue("q")], partitions("p1")), "fewer than two"),
+        (
+            Selection(PlanKind.REBALANCE),
+            layout([queue("a"), queue("b", "p2")], partitions("p1", "p2")),
+            "nothing to move",
+        ),
     ],
 )
 def test_what_cannot_be_planned_says_why(selection, found, reason):
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(MoveRefused, match=reason):
         planned(selection, found)
 
 
@@ -219,18 +228,18 @@ def test_rebalancing_twice_moves_nothing_more():
 def test_rebalancing_leaves_alone_who_takes_no_queues():
     parts = partitions("p1", "p2", p3=partition("p3", weight=0), p4=cordoned("p4"))
     found = [queue(f"q{n}", "p3") for n in range(3)] + [queue(f"r{n}", "p4") for n in range(3)] + [queue("s")]
-    with pytest.raises(Refused, match="nothing to move"):
-        planned(Selection(Kind.REBALANCE), layout(found, parts))
+    with pytest.raises(MoveRefused, match="nothing to move"):
+        planned(Selection(PlanKind.REBALANCE), layout(found, parts))
 
 
 def test_rebalancing_leaves_nothing_out_if_others_go_instead():
     stuck = queue("a", state=PlacementState.CREATING)
-    made = planned(Selection(Kind.REBALANCE), layout([stuck, queue("b")], partitions("p1", "p2"), tenants=wide()))
+    made = planned(Selection(PlanKind.REBALANCE), layout([stuck, queue("b")], partitions("p1", "p2"), tenants=wide()))
     assert (list(targets(made)), made.preconditions["left_out_count"]) == (["b"], 0)
     more = [queue("b", state=PlacementState.CREATING), queue("c")]
     late = queue("d", state=PlacementState.CREATING)
     found = layout([stuck, *more, late], partitions("p1", "p2"), tenants=wide())
-    assert planned(Selection(Kind.REBALANCE), found).preconditions["left_out_count"] == 3
+    assert planned(Selection(PlanKind.REBALANCE), found).preconditions["left_out_count"] == 3
 
 
 NAMES = ("p1", "p2", "p3", "p4")
@@ -256,26 +265,26 @@ def distance(counts: dict[str, int], goals: dict[str, int]) -> int:
     return sum(abs(counts[name] - goal) for name, goal in goals.items())
 
 
-@given(WEIGHTS, PLACEMENTS, st.sampled_from([Kind.REBALANCE, Kind.DRAIN, Kind.TENANT]))
+@given(WEIGHTS, PLACEMENTS, st.sampled_from([PlanKind.REBALANCE, PlanKind.DRAIN, PlanKind.TENANT]))
 def test_every_plan_names_each_queue_once_keeps_groups_together_and_is_the_same_again(weights, drawn, kind):
     selection = {
-        Kind.REBALANCE: Selection(Kind.REBALANCE),
-        Kind.DRAIN: DRAIN,
-        Kind.TENANT: Selection(Kind.TENANT, "a", ("p2",)),
+        PlanKind.REBALANCE: Selection(PlanKind.REBALANCE),
+        PlanKind.DRAIN: DRAIN,
+        PlanKind.TENANT: Selection(PlanKind.TENANT, "a", ("p2",)),
     }[kind]
     found = drawn_layout(weights, drawn)
     try:
         made = planned(selection, found)
-    except Refused:
+    except MoveRefused:
         return
     assert planned(selection, drawn_layout(weights, dict(reversed(drawn.items())))) == made
-    where = {p.key: p.partition for p in found.situation.placements.values()}
+    where = {p.key: p.partition for p in found.view.placements.values()}
     goes = {m.key: m.target for m in made.moves}
     assert len(goes) == len(made.moves)
     for one in made.moves:
         assert one.source == where[one.key]
-        assert takes(found.situation.partitions[one.target])
-    for unit in on_one_partition(found.situation.placements.values()):
+        assert takes(found.view.partitions[one.target])
+    for unit in on_one_partition(found.view.placements.values()):
         assert len({goes.get(p.key, p.partition) for p in unit}) == 1
     assert changes(made, found) == []
 
@@ -284,11 +293,11 @@ def test_every_plan_names_each_queue_once_keeps_groups_together_and_is_the_same_
 @given(WEIGHTS, PLACEMENTS)
 def test_rebalancing_comes_closer_by_as_much_as_it_moves_and_then_has_nothing_left_to_do(weights, drawn):
     found = drawn_layout(weights, drawn)
-    goals = shares(found.situation.partitions, found.counts)
+    goals = shares(found.view.partitions, found.counts)
     before = distance(found.counts, goals)
     try:
-        made = planned(Selection(Kind.REBALANCE), found)
-    except Refused:
+        made = planned(Selection(PlanKind.REBALANCE), found)
+    except MoveRefused:
         return
     # Every move takes one off a surplus and one off a lack: no smaller set comes as close.
     after = Counter(found.counts)
@@ -299,12 +308,12 @@ def test_rebalancing_comes_closer_by_as_much_as_it_moves_and_then_has_nothing_le
     goes = {m.key: m.target for m in made.moves}
     moved = [
         queue(p.queue, goes.get(p.key, p.partition), project=p.project, group=p.group)
-        for p in found.situation.placements.values()
+        for p in found.view.placements.values()
     ]
     # As long as groups keep it from its goals, those of equal remainders may go to others the next time.
     if distance(after, goals) == 0:
-        with pytest.raises(Refused, match="nothing to move"):
-            planned(Selection(Kind.REBALANCE), layout(moved, found.situation.partitions, tenants=wide()))
+        with pytest.raises(MoveRefused, match="nothing to move"):
+            planned(Selection(PlanKind.REBALANCE), layout(moved, found.view.partitions, tenants=wide()))
 
 
 @given(WEIGHTS, st.dictionaries(st.sampled_from(NAMES), st.integers(0, 1000)))
@@ -352,13 +361,13 @@ def test_rebalancing_that_would_break_pins_or_spreads_is_refused_and_names_the_t
     others = partitions(*({"p1", "p2", "p3"} - {home}), **{home: partition(home)})
     there = [queue(p.queue, home) for p in found]
     with pytest.raises(
-        Refused, match=rf"in the way: tenant a keeps to {home} \(spread 1\)\. Change that .* --break-pins"
+        MoveRefused, match=rf"in the way: tenant a keeps to {home} \(spread 1\)\. Change that .* --break-pins"
     ):
         planned(REBALANCE, layout(there, others))
     pinned = [Tenant("a", pinned=home), Tenant("b", pinned="p2")]
-    with pytest.raises(Refused, match=f"in the way: tenant a is pinned to {home}\\. "):
+    with pytest.raises(MoveRefused, match=f"in the way: tenant a is pinned to {home}\\. "):
         planned(REBALANCE, layout(there, others, tenants=pinned))
-    made = planned(Selection(Kind.REBALANCE, break_pins=True), layout(there, others, tenants=pinned))
+    made = planned(Selection(PlanKind.REBALANCE, break_pins=True), layout(there, others, tenants=pinned))
     assert len(made.moves) == 4
     assert made.plan.preconditions["broken"] == [{"project": "a", "reason": f"is pinned to {home}"}]
     assert made.plan.preconditions["selection"]["break_pins"] is True
@@ -367,17 +376,17 @@ def test_rebalancing_that_would_break_pins_or_spreads_is_refused_and_names_the_t
 def test_of_many_tenants_in_the_way_the_first_are_named():
     found = [queue("q", project=f"t{n:02}") for n in range(15)]
     tenants = [Tenant(f"t{n:02}", pinned="p1") for n in range(15)]
-    with pytest.raises(Refused, match="tenant t09 is pinned to p1; and 5 more tenants"):
+    with pytest.raises(MoveRefused, match="tenant t09 is pinned to p1; and 5 more tenants"):
         planned(REBALANCE, layout(found, tenants=tenants))
 
 
-@pytest.mark.parametrize("selection", [DRAIN, Selection(Kind.EVACUATE, "eu")])
+@pytest.mark.parametrize("selection", [DRAIN, Selection(PlanKind.EVACUATE, "eu")])
 def test_a_partition_that_tenants_are_pinned_to_is_not_emptied_unless_they_are_pinned_elsewhere(selection):
     parts = partitions("p2", "p3", p1=replace(partition("p1"), region="eu"))
     # Also one that has no queue there: it will want to create one.
     tenants = [Tenant("a", pinned="p1"), Tenant("z", pinned="p1"), Tenant("b", pinned="p2")]
     found = layout([queue("q"), queue("r", project="c")], parts, tenants=tenants)
-    with pytest.raises(Refused, match=r"tenant a is pinned to p1; tenant z is pinned to p1\. Change .* --repin TO"):
+    with pytest.raises(MoveRefused, match=r"tenant a is pinned to p1; tenant z is pinned to p1\. Change .* --repin TO"):
         planned(selection, found)
     made = planned(replace(selection, repin="p3"), found)
     assert targets(made)["q"] == "p3"
@@ -388,7 +397,7 @@ def test_a_partition_that_tenants_are_pinned_to_is_not_emptied_unless_they_are_p
         "z": "is pinned to p1; its new queues will be refused",
     }
     for wrong in (replace(selection, repin="p1"), replace(selection, repin="p3", to=("p2",))):
-        with pytest.raises(Refused, match=r"^repin: partition p\d is not one that is to take queues"):
+        with pytest.raises(MoveRefused, match=r"^repin: partition p\d is not one that is to take queues"):
             planned(wrong, found)
 
 
@@ -406,13 +415,13 @@ def test_a_drained_tenant_keeps_to_the_partitions_of_its_own_that_are_left():
 
 def test_a_tenant_that_is_pinned_where_no_queue_can_go_now_is_named():
     parts = partitions("p1", "p3", p2=cordoned("p2"))
-    with pytest.raises(Refused, match="tenant a is pinned to p2"):
+    with pytest.raises(MoveRefused, match="tenant a is pinned to p2"):
         planned(DRAIN, layout([queue("q")], parts, tenants=[Tenant("a", pinned="p2")]))
 
 
 def test_one_tenant_goes_where_it_is_pinned_or_is_to_be_pinned():
-    selection, found = Selection(Kind.TENANT, "a", ("p2",)), [queue("q")]
-    with pytest.raises(Refused, match="tenant a is pinned to p1"):
+    selection, found = Selection(PlanKind.TENANT, "a", ("p2",)), [queue("q")]
+    with pytest.raises(MoveRefused, match="tenant a is pinned to p1"):
         planned(selection, layout(found, tenants=[Tenant("a", pinned="p1")]))
     for chosen, tenant in (
         (selection, Tenant("a", pinned="p2")),
@@ -433,12 +442,10 @@ def test_no_plan_breaks_a_pin_or_a_spread_unless_it_says_so(weights, drawn, tena
     found = replace(drawn_layout(weights, drawn), tenants=tenants)
     try:
         made = planned(replace(selection, break_pins=broken), found)
-    except Refused:
+    except MoveRefused:
         return
     said = {entry["project"] for entry in made.plan.preconditions.get("broken", ())}
-    taking = {
-        n: p for n, p in found.situation.partitions.items() if takes(p) and not (selection is DRAIN and n == "p1")
-    }
+    taking = {n: p for n, p in found.view.partitions.items() if takes(p) and not (selection is DRAIN and n == "p1")}
     for one in made.moves:
         tenant = tenants[one.project]
         allowed = {tenant.pinned} if tenant.pinned else homes(one.project, tenant.spread, taking)
@@ -448,7 +455,7 @@ def test_no_plan_breaks_a_pin_or_a_spread_unless_it_says_so(weights, drawn, tena
 def test_moves_of_all_ways_are_spread_evenly_over_a_plan():
     parts = partitions("p3", "p4", p1=replace(partition("p1"), region="eu"), p2=replace(partition("p2"), region="eu"))
     found = [queue(f"q{n:02}") for n in range(12)] + [queue(f"r{n:02}", "p2") for n in range(4)]
-    made = planned(Selection(Kind.EVACUATE, "eu"), layout(found, parts, tenants=[Tenant("a", pinned="p3")]))
+    made = planned(Selection(PlanKind.EVACUATE, "eu"), layout(found, parts, tenants=[Tenant("a", pinned="p3")]))
     assert "".join(m.source[1] for m in made.moves) == "1121" * 4
     assert [m.number for m in made.moves] == list(range(16))
 
@@ -496,7 +503,7 @@ def test_what_has_changed_is_said(placement, parts, moves, said):
         (replace(DRAIN, break_pins=True), [Tenant("a", pinned="p1")], ""),
         (replace(DRAIN, repin="p2"), [Tenant("a", pinned="p1"), Tenant("z", pinned="p1")], ""),
         (replace(DRAIN, repin="p2"), [Tenant("a", pinned="p3")], "tenant a is pinned to p3"),
-        (Selection(Kind.TENANT, "a", ("p2",), repin="p2"), [Tenant("a", pinned="p3")], ""),
+        (Selection(PlanKind.TENANT, "a", ("p2",), repin="p2"), [Tenant("a", pinned="p3")], ""),
     ],
 )
 def test_who_was_pinned_since_is_said(selection, tenants, said):

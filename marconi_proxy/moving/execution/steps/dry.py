@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from catalog.errors import MoveConflict
 from catalog.model import HeldWrites, Move, Partition, Placement, QueueKey, Segment
 from marconi_proxy.fencing.barrier import Sighting
-from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.partition_client.outcome import Look, Unready
 
 
@@ -62,7 +62,7 @@ class DryRun(Steps):
     async def source_of(self, key: QueueKey, partition: str) -> str | None:
         return await self._steps.source_of(key, partition)
 
-    async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
+    async def sync_metadata(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         there = await self._steps.look(key, target)
         if there.problem is not None:
             raise Unready(there.problem)

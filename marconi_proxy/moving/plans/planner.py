@@ -23,7 +23,7 @@ from catalog.model import (
     WholePlan,
 )
 from marconi_proxy.moving.orders.groups import on_one_partition, together
-from marconi_proxy.moving.orders.ordering import Refused, Situation, check, check_target, takes
+from marconi_proxy.moving.orders.order import CatalogView, MoveRefused, check, check_target, takes
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.names import called
 from marconi_proxy.routing.choice import home_set
@@ -38,11 +38,11 @@ _WAYS_OUT = (
 _LATER = f"a plan has at most {MAX_PLANNED_MOVES} queues; when this plan is done, the same command again"
 
 
-class Misnamed(Refused):
+class Misnamed(MoveRefused):
     """The selection is no selection, or names what there is not. The message begins with the field at fault."""
 
 
-class KeptApart(Refused):
+class KeptApart(MoveRefused):
     """Pins and spreads of ``tenants`` (reasons by project) keep their queues from going where they would have to."""
 
     def __init__(self, tenants: Mapping[str, str]) -> None:
@@ -52,7 +52,7 @@ class KeptApart(Refused):
         self.tenants = tenants
 
 
-class Kind(StrEnum):
+class PlanKind(StrEnum):
     """tenant: all queues of a project go to one partition. drain: a partition gives all it has to others. evacuate: so
     does every partition of a region, to other regions. rebalance: partitions get their shares, by weight."""
 
@@ -72,7 +72,7 @@ class Selection:
     new ones from going.
     """
 
-    kind: Kind
+    kind: PlanKind
     subject: str = ""
     to: tuple[str, ...] = ()
     repin: str | None = None
@@ -89,16 +89,19 @@ class Selection:
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> Selection:
         return Selection(
-            Kind(doc["kind"]), doc["subject"], tuple(doc["to"]), doc.get("repin"), doc.get("break_pins", False)
+            PlanKind(doc["kind"]), doc["subject"], tuple(doc["to"]), doc.get("repin"), doc.get("break_pins", False)
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the catalog says. ``situation.placements`` are all that ``sources`` told to read; ``counts`` is how many
-    placements each partition has; ``tenants`` are all for which anything was decided, by project."""
+    """The catalog as a plan sees it.
 
-    situation: Situation
+    The placements of ``view`` are those of the partitions that ``sources`` returned. ``counts``: the number of
+    placements of each partition. ``tenants``: by project, each tenant with a pin or a spread.
+    """
+
+    view: CatalogView
     counts: Mapping[str, int]
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
 
@@ -157,13 +160,13 @@ def sources(selection: Selection, partitions: Mapping[str, Partition], counts: M
     for name in selection.to:
         if name not in partitions:
             raise Misnamed(f"to: there is no partition {name}")
-    if selection.kind is Kind.TENANT:
+    if selection.kind is PlanKind.TENANT:
         return ()
-    if selection.kind is Kind.DRAIN:
+    if selection.kind is PlanKind.DRAIN:
         if selection.subject not in partitions:
             raise Misnamed(f"partition: there is no partition {selection.subject}")
         return (selection.subject,)
-    if selection.kind is Kind.EVACUATE:
+    if selection.kind is PlanKind.EVACUATE:
         found = tuple(sorted(p.name for p in partitions.values() if p.region == selection.subject))
         if not found:
             raise Misnamed(f"region: no partition is in region {selection.subject}")
@@ -194,20 +197,20 @@ def shares(partitions: Mapping[str, Partition], counts: Mapping[str, int], among
 
 
 def plan(selection: Selection, layout: Layout, budgets: Budgets, *, plan_id: str, created: float) -> WholePlan:
-    """Return the plan. Raises Refused if there is nothing to move, or nowhere to move it; KeptApart."""
+    """Return the plan. Raises MoveRefused if there is nothing to move, or nowhere to move it; KeptApart."""
     homes = Homes(selection, layout, _emptied(selection, layout))
     homes.check_new_queues()
-    draft = (_rebalance if selection.kind is Kind.REBALANCE else _empty)(selection, layout, homes)
+    draft = (_rebalance if selection.kind is PlanKind.REBALANCE else _empty)(selection, layout, homes)
     left_out = [*draft.left_out, *draft.later]
-    if draft.kept and (selection.kind is not Kind.REBALANCE or not draft.size):
+    if draft.kept and (selection.kind is not PlanKind.REBALANCE or not draft.size):
         raise KeptApart(draft.kept)
     if not draft.size:
         reasons = "".join(f"; {called(p.project, p.queue)}: {reason}" for p, reason in left_out[:3])
-        raise Refused(f"there is nothing to move{reasons}")
+        raise MoveRefused(f"there is nothing to move{reasons}")
     moves = draft.moves(plan_id)
     preconditions: dict[str, Any] = {
         "selection": selection.to_json(),
-        "partitions": [_relied_on(layout.situation.partitions[name]) for name in _touched(moves)],
+        "partitions": [_relied_on(layout.view.partitions[name]) for name in _touched(moves)],
         "emptied": list(homes.emptied),
         "left_out": [
             {"project": p.project or None, "queue": p.queue, "reason": reason} for p, reason in left_out[:_NAMED]
@@ -226,10 +229,10 @@ def plan(selection: Selection, layout: Layout, budgets: Budgets, *, plan_id: str
 
 def _title(selection: Selection) -> str:
     words = {
-        Kind.TENANT: f"move tenant {selection.subject or '-'}",
-        Kind.DRAIN: f"drain partition {selection.subject}",
-        Kind.EVACUATE: f"evacuate region {selection.subject}",
-        Kind.REBALANCE: "rebalance",
+        PlanKind.TENANT: f"move tenant {selection.subject or '-'}",
+        PlanKind.DRAIN: f"drain partition {selection.subject}",
+        PlanKind.EVACUATE: f"evacuate region {selection.subject}",
+        PlanKind.REBALANCE: "rebalance",
     }[selection.kind]
     text = words + (f" to {', '.join(sorted(set(selection.to)))}" if selection.to else "")
     return "".join(c if c.isprintable() else "?" for c in text)[:255]
@@ -237,9 +240,9 @@ def _title(selection: Selection) -> str:
 
 def _emptied(selection: Selection, layout: Layout) -> tuple[str, ...]:
     """Return the partitions that are to have nothing in the end, also those that nothing of can be moved off now."""
-    if selection.kind not in (Kind.DRAIN, Kind.EVACUATE):
+    if selection.kind not in (PlanKind.DRAIN, PlanKind.EVACUATE):
         return ()
-    return sources(selection, layout.situation.partitions, layout.counts)
+    return sources(selection, layout.view.partitions, layout.counts)
 
 
 def _touched(moves: Iterable[PlannedMove]) -> list[str]:
@@ -256,9 +259,9 @@ def _relied_on(partition: Partition) -> dict[str, Any]:
 
 def _empty(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
     """Move everything that ``selection`` names off where it is: a tenant, a partition, a region."""
-    partitions = layout.situation.partitions
+    partitions = layout.view.partitions
     given_up = set(sources(selection, partitions, layout.counts))
-    region = selection.subject if selection.kind is Kind.EVACUATE else None
+    region = selection.subject if selection.kind is PlanKind.EVACUATE else None
     targets = sorted(
         p.name
         for p in partitions.values()
@@ -266,25 +269,23 @@ def _empty(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
         and p.name not in given_up
         and (region is None or p.region != region)
     )
-    if selection.kind is Kind.TENANT and len(selection.to) != 1:
+    if selection.kind is PlanKind.TENANT and len(selection.to) != 1:
         raise Misnamed("to: a tenant goes to exactly one partition")
     if not targets:
-        raise Refused("there is no partition left that takes queues")
+        raise MoveRefused("there is no partition left that takes queues")
     if selection.repin is not None and selection.repin not in targets:
         raise Misnamed(f"repin: partition {selection.repin} is not one that is to take queues")
     if given_up:
-        wanted = [p for p in layout.situation.placements.values() if p.partition in given_up]
+        wanted = [p for p in layout.view.placements.values() if p.partition in given_up]
     else:
         wanted = [
-            p
-            for p in layout.situation.placements.values()
-            if p.project == selection.subject and p.partition != targets[0]
+            p for p in layout.view.placements.values() if p.project == selection.subject and p.partition != targets[0]
         ]
     room = _Room(layout, targets, len(wanted))
     draft = _Draft()
     for unit in on_one_partition(wanted):
         _place(unit, room, homes, layout, draft)
-    for placement in layout.situation.placements.values():
+    for placement in layout.view.placements.values():
         if placement.partition not in given_up and given_up & {segment.partition for segment in placement.segments}:
             words = f"its writes go to {placement.partition} already; consumers have to empty what is left of it"
             draft.leave([placement], words)
@@ -339,15 +340,15 @@ class Homes:
         return [tenant for tenant in self._layout.tenants.values() if tenant.pinned in self.emptied]
 
     def _found(self, project: str, source: str) -> list[str]:
-        selection, partitions = self._selection, self._layout.situation.partitions
+        selection, partitions = self._selection, self._layout.view.partitions
         tenant = self._tenant(project)
-        if selection.repin is not None and (selection.kind is Kind.TENANT or tenant.pinned in self.emptied):
+        if selection.repin is not None and (selection.kind is PlanKind.TENANT or tenant.pinned in self.emptied):
             return [selection.repin]
         if tenant.pinned is not None:
             return [tenant.pinned]
-        if selection.kind is Kind.TENANT:
+        if selection.kind is PlanKind.TENANT:
             return list(selection.to)
-        named = selection.to if selection.kind is not Kind.REBALANCE else ()
+        named = selection.to if selection.kind is not PlanKind.REBALANCE else ()
         taking = [
             partition
             for name, partition in partitions.items()
@@ -363,7 +364,7 @@ class Homes:
 def _can_go(source: str, target: str, partitions: Mapping[str, Partition]) -> bool:
     try:
         check_target(source, target, partitions)
-    except Refused:
+    except MoveRefused:
         return False
     return True
 
@@ -372,7 +373,7 @@ class _Room:
     """How many more queues each target should get, by its weight and by what it has: the largest first."""
 
     def __init__(self, layout: Layout, targets: Sequence[str], coming: int) -> None:
-        partitions, counts = layout.situation.partitions, layout.counts
+        partitions, counts = layout.view.partitions, layout.counts
         total = coming + sum(counts.get(name, 0) for name in targets)
         weights = sum(partitions[name].weight for name in targets) or 1
         self._left = {name: total * partitions[name].weight / weights - counts.get(name, 0) for name in targets}
@@ -397,7 +398,7 @@ def _place(unit: Sequence[Placement], room: _Room, homes: Homes, layout: Layout,
         targets = [name for name in targets if homes.allow(project, source, name)]
     reason = ""
     for target in targets:
-        refused = _refusal(unit, target, layout.situation)
+        refused = _refusal(unit, target, layout.view)
         if refused is None:
             draft.add(unit, target)
             room.take(target, len(unit))
@@ -409,16 +410,16 @@ def _place(unit: Sequence[Placement], room: _Room, homes: Homes, layout: Layout,
         draft.kept[project] = homes.why(project, source)
 
 
-def _refusal(unit: Sequence[Placement], target: str, situation: Situation) -> str | None:
+def _refusal(unit: Sequence[Placement], target: str, view: CatalogView) -> str | None:
     """Return why the unit cannot go to ``target``, None if it can. A place that is kept for a dead-letter queue can:
     there is nothing in it."""
     for placement in unit:
         try:
             if placement.state is PlacementState.RESERVED:
-                check_target(placement.partition, target, situation.partitions)
+                check_target(placement.partition, target, view.partitions)
             else:
-                check(placement, target, situation)
-        except Refused as refused:
+                check(placement, target, view)
+        except MoveRefused as refused:
             return str(refused) if len(unit) == 1 else f"{placement.queue}, with which it must stay: {refused}"
     return None
 
@@ -426,14 +427,14 @@ def _refusal(unit: Sequence[Placement], target: str, situation: Situation) -> st
 def _rebalance(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
     """Move no more than is needed: from partitions with more than their share to those with less, and never so much
     that it would be the other way round."""
-    partitions, counts = layout.situation.partitions, layout.counts
+    partitions, counts = layout.view.partitions, layout.counts
     goals = shares(partitions, counts, selection.to)
     if len(goals) < 2:
-        raise Refused("there are fewer than two partitions that take queues")
+        raise MoveRefused("there are fewer than two partitions that take queues")
     surplus = {name: counts.get(name, 0) - goal for name, goal in goals.items()}
     draft = _Draft()
     for source in sorted(goals):
-        here = [p for p in layout.situation.placements.values() if p.partition == source]
+        here = [p for p in layout.view.placements.values() if p.partition == source]
         passed: list[tuple[tuple[Placement, ...], str]] = []
         kept: dict[str, str] = {}
         # The largest first: small ones fit behind them, not the other way round.
@@ -450,7 +451,7 @@ def _rebalance(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
                 if not homes.allow(unit[0].project, source, target):
                     astray = True
                     continue
-                astray, reason = False, _refusal(unit, target, layout.situation)
+                astray, reason = False, _refusal(unit, target, layout.view)
                 if reason is None:
                     draft.add(unit, target)
                     surplus[source] -= len(unit)

@@ -24,13 +24,13 @@ from catalog.unchanged import Unchanged
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
 from marconi_proxy.fencing.barrier import Passed
-from marconi_proxy.moving.driving.certificate import certificate
-from marconi_proxy.moving.driving.pace import Pace, next_look
-from marconi_proxy.moving.driving.preparing import Preparing, keeps_name
-from marconi_proxy.moving.driving.progress import left, why, worth_noting
-from marconi_proxy.moving.driving.steps.interface import BUSY, Steps
+from marconi_proxy.moving.execution.certificate import certificate
+from marconi_proxy.moving.execution.pace import MovePace, next_look
+from marconi_proxy.moving.execution.preparation import Preparation, keeps_name
+from marconi_proxy.moving.execution.progress import left, why, worth_noting
+from marconi_proxy.moving.execution.steps.interface import BUSY, Steps
 from marconi_proxy.moving.orders.decisions import next_number
-from marconi_proxy.moving.orders.turning import settled
+from marconi_proxy.moving.orders.direction import settled
 from marconi_proxy.moving.protocol.evidence import happened
 from marconi_proxy.moving.protocol.machine import Event, after, before_switch
 from marconi_proxy.partition_client.outcome import CALL, Look, Unready
@@ -65,7 +65,7 @@ READY = Next(0.0, True)
 NEVER = Next(math.inf)
 
 
-class Drive:
+class MoveExecutor:
     """``token`` is that of the hold of ``move``. Any step may raise CatalogError, LockLost among them: the mover
     must then let the move be. After any other error the next step goes on from what is stored.
 
@@ -76,7 +76,7 @@ class Drive:
     def __init__(
         self,
         steps: Steps,
-        pace: Pace,
+        pace: MovePace,
         clock: Clock,
         chance: random.Random,
         move: Move,
@@ -91,10 +91,10 @@ class Drive:
         self.placement: Placement | None = None
         self._chance = chance
         self._watched: Unchanged[tuple[str, str]] = Unchanged(clock.monotonic) if watched is None else watched
-        self._preparing = Preparing(steps, pace, clock)
+        self._preparation = Preparation(steps, pace, clock)
 
     def __repr__(self) -> str:
-        return f"<Drive {self.move.id} {self.move.state}>"
+        return f"<MoveExecutor {self.move.id} {self.move.state}>"
 
     @property
     def name(self) -> str:
@@ -332,14 +332,14 @@ class Drive:
     async def _prepare(self) -> Next:
         placement = self._known()
         try:
-            backend_name = await self._preparing.choose(self.move, placement)
+            backend_name = await self._preparation.choose(self.move, placement)
             put = [self.move.destination, backend_name]
             touched = self._touched()
             if self.move.backend_name != backend_name or put not in touched:
                 # First, so that whoever goes on after a crash knows what to delete.
                 facts = {"touched": touched if put in touched else [*touched, put]}
                 await self.note(facts, backend_name=backend_name)
-            await self._preparing.make(self.move, placement)
+            await self._preparation.make(self.move, placement)
         except Unready as unready:
             if self.move.state is MoveState.BACK_PREPARING:
                 return await self.put_off(str(unready))
@@ -370,7 +370,7 @@ class Drive:
         if self.move.group:
             try:
                 # One of its group may have ended since it was prepared.
-                await self._preparing.check_dead_letters(self.move, placement)
+                await self._preparation.check_dead_letters(self.move, placement)
             except Unready as unready:
                 return str(unready)
         return None
@@ -615,15 +615,15 @@ class _Seen(NamedTuple):
 # The states in which a failure puts the next attempt off.
 _RETRIED = frozenset({MoveState.PLANNED, MoveState.ARMED, MoveState.BACK_PREPARING, MoveState.BACK_ARMED})
 
-_STEPS: dict[MoveState, Callable[[Drive], Awaitable[Next]]] = {
-    MoveState.PLANNED: Drive._plan,
-    MoveState.PREPARING: Drive._prepare,
-    MoveState.ARMED: Drive._arm,
-    MoveState.UNDOING: Drive._undo,
-    MoveState.DRAINING: Drive._drain,
-    MoveState.LINGERING: Drive._linger,
-    MoveState.RETIRED: Drive._clean,
-    MoveState.BACK_PREPARING: Drive._prepare,
-    MoveState.BACK_ARMED: Drive._arm,
-    MoveState.BACK_UNDOING: Drive._undo,
+_STEPS: dict[MoveState, Callable[[MoveExecutor], Awaitable[Next]]] = {
+    MoveState.PLANNED: MoveExecutor._plan,
+    MoveState.PREPARING: MoveExecutor._prepare,
+    MoveState.ARMED: MoveExecutor._arm,
+    MoveState.UNDOING: MoveExecutor._undo,
+    MoveState.DRAINING: MoveExecutor._drain,
+    MoveState.LINGERING: MoveExecutor._linger,
+    MoveState.RETIRED: MoveExecutor._clean,
+    MoveState.BACK_PREPARING: MoveExecutor._prepare,
+    MoveState.BACK_ARMED: MoveExecutor._arm,
+    MoveState.BACK_UNDOING: MoveExecutor._undo,
 }

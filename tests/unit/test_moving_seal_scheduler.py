@@ -1,4 +1,4 @@
-"""Rounds of seals: groups know nothing of one another, and not too many queues are sealed in a second."""
+"""SealScheduler of seals: groups know nothing of one another, and not too many queues are sealed in a second."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from catalog.errors import CatalogUnavailable
 from catalog.model import MoveState
 from marconi_proxy.fencing.transitions import seal
-from marconi_proxy.moving.driving.drive import Drive
-from marconi_proxy.moving.driving.rounds import Rounds
+from marconi_proxy.moving.execution.move_executor import MoveExecutor
+from marconi_proxy.moving.execution.seal_scheduler import SealScheduler
 from tests.faults.evil_host import settled
 from tests.unit.moving_crew import Crew
 from tests.unit.moving_world import PACE, START, FakeClock, World
@@ -45,30 +45,30 @@ def world() -> World:
     return world
 
 
-async def armed(world: World, *ids: str) -> list[Drive]:
-    """Order and arm moves of queues of the same names; return what drives them."""
+async def armed(world: World, *ids: str) -> list[MoveExecutor]:
+    """Order and arm moves of queues of the same names; return what executors them."""
     for id_ in ids:
         world.put(id_)
         world.order(id_, id_)
-    drives = []
+    executors = []
     for id_ in ids:
-        (drive,) = Crew(world, id_).mover().drives
-        while not (await drive.step()).ready:
+        (executor,) = Crew(world, id_).mover().executors
+        while not (await executor.step()).ready:
             pass
-        drives.append(drive)
-    return drives
+        executors.append(executor)
+    return executors
 
 
-async def sealed(rounds: Rounds, *groups: Sequence[Drive]) -> None:
-    await asyncio.gather(*(rounds.seal(group) for group in groups))
+async def sealed(scheduler: SealScheduler, *groups: Sequence[MoveExecutor]) -> None:
+    await asyncio.gather(*(scheduler.seal(group) for group in groups))
 
 
 async def test_a_queue_whose_writes_hang_aborts_its_own_seal_and_no_other(world: World) -> None:
     hangs, goes, goes_too = await armed(world, "hangs", "goes", "goes-too")
     world.hanging.add("hangs")
     began = world.clock.monotonic()
-    await sealed(Rounds(world, world.clock, 1000.0), [hangs], [goes], [goes_too])
-    assert [drive.move.state for drive in (hangs, goes, goes_too)] == [
+    await sealed(SealScheduler(world, world.clock, 1000.0), [hangs], [goes], [goes_too])
+    assert [executor.move.state for executor in (hangs, goes, goes_too)] == [
         MoveState.ARMED,
         MoveState.DRAINING,
         MoveState.DRAINING,
@@ -87,25 +87,25 @@ async def test_a_group_waits_for_each_of_its_queues(world: World) -> None:
     world.put("dead", group="orders")
     world.order("m1", "orders", group=("m2",))
     world.order("m2", "dead", group=("m1",))
-    convoy = Crew(world, "m1", "m2").mover()
+    group = Crew(world, "m1", "m2").mover()
     while {move.state for move in world.moves.values()} != {MoveState.ARMED}:
-        for drive in convoy.drives:
-            await drive.step()
-    for drive in convoy.drives:
-        await drive.step()
+        for executor in group.executors:
+            await executor.step()
+    for executor in group.executors:
+        await executor.step()
     (other,) = await armed(world, "other")
     world.hanging.add("dead")
-    await sealed(Rounds(world, world.clock, 1000.0), convoy.drives, [other])
+    await sealed(SealScheduler(world, world.clock, 1000.0), group.executors, [other])
     assert world.chain("orders") == world.chain("dead") == ["p1"]
     assert world.chain("other") == ["p1 sealed", "p2"]
 
 
 async def test_a_failure_of_one_group_is_told_to_that_one(world: World) -> None:
     bad, good = await armed(world, "bad", "good")
-    rounds = Rounds(world, world.clock, 1000.0)
+    scheduler = SealScheduler(world, world.clock, 1000.0)
 
     bad.steps = _Failing(world)  # type: ignore[assignment]
-    outcomes = await asyncio.gather(rounds.seal([bad]), rounds.seal([good]), return_exceptions=True)
+    outcomes = await asyncio.gather(scheduler.seal([bad]), scheduler.seal([good]), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [CatalogUnavailable, type(None)]
     assert world.chain("good") == ["p1 sealed", "p2"]
 
@@ -124,67 +124,67 @@ class _Failing:
 
 
 async def test_no_more_queues_are_sealed_in_a_second_than_there_may_be(world: World) -> None:
-    drives = await armed(world, *(f"q{number}" for number in range(4)))
+    executors = await armed(world, *(f"q{number}" for number in range(4)))
     world.clock.time = START
-    await sealed(Rounds(world, world.clock, 2.0), *([drive] for drive in drives))
-    begun = sorted(drive.move.facts["sealed_at"] - START for drive in drives)
+    await sealed(SealScheduler(world, world.clock, 2.0), *([executor] for executor in executors))
+    begun = sorted(executor.move.facts["sealed_at"] - START for executor in executors)
     assert begun == pytest.approx([0.0, 0.5, 1.0, 1.5], abs=0.05)
 
 
 async def test_a_seal_that_was_found_is_not_kept_waiting(world: World) -> None:
     """Writes are held for it already."""
     first, found = await armed(world, "first", "found")
-    rounds = Rounds(world, world.clock, 0.001)
-    await rounds.seal([first])
+    scheduler = SealScheduler(world, world.clock, 0.001)
+    await scheduler.seal([first])
     placement = world.placements[found.move.key]
     await world.place(seal(placement, "found", world.clock.now(), PACE.max_segments), "seals the queue")
-    (drive,) = Crew(world, "found").mover().drives
-    while not (await drive.step()).ready:
+    (executor,) = Crew(world, "found").mover().executors
+    while not (await executor.step()).ready:
         pass
     began = world.clock.monotonic()
-    await rounds.seal([drive])
+    await scheduler.seal([executor])
     assert world.clock.monotonic() - began < 1.0
     assert world.chain("found") == ["p1 sealed", "p2"]
 
 
 async def test_a_round_that_has_begun_comes_to_its_end_though_its_caller_is_cancelled(world: World) -> None:
     """Writes are held: to let go in the middle would leave that to others."""
-    (drive,) = await armed(world, "q")
+    (executor,) = await armed(world, "q")
     world.hanging.add("q")
-    rounds = Rounds(world, world.clock, 1000.0)
-    calling = asyncio.create_task(rounds.seal([drive]))
+    scheduler = SealScheduler(world, world.clock, 1000.0)
+    calling = asyncio.create_task(scheduler.seal([executor]))
     await settled(lambda: world.chain("q") == ["p1", "sealing"])
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):
         await calling
     world.hanging.clear()
-    await rounds.stop()
+    await scheduler.stop()
     assert world.chain("q") == ["p1 sealed", "p2"]
 
 
 async def test_a_round_that_has_not_begun_is_given_up(world: World) -> None:
     first, second = await armed(world, "first", "second")
-    rounds = Rounds(world, world.clock, 0.001)
-    await rounds.seal([first])
-    calling = asyncio.create_task(rounds.seal([second]))
+    scheduler = SealScheduler(world, world.clock, 0.001)
+    await scheduler.seal([first])
+    calling = asyncio.create_task(scheduler.seal([second]))
     await asyncio.sleep(0)
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):
         await calling
-    await rounds.stop()
+    await scheduler.stop()
     assert world.chain("second") == ["p1"]
 
 
 async def test_a_round_that_does_not_know_yet_which_members_live_is_given_up(world: World) -> None:
     """It holds no writes, and may wait for a lease: a mover that is to end does not wait for that."""
-    (drive,) = await armed(world, "q")
+    (executor,) = await armed(world, "q")
     world.sightings["w2"] = world.sightings["w2"]._replace(silence=0.0, proven=False)
-    rounds = Rounds(world, world.clock, 1000.0)
-    calling = asyncio.create_task(rounds.seal([drive]))
+    scheduler = SealScheduler(world, world.clock, 1000.0)
+    calling = asyncio.create_task(scheduler.seal([executor]))
     began = world.clock.monotonic()
     await settled(lambda: world.clock.monotonic() > began + 1.0)
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):
         await calling
-    await rounds.stop()
+    await scheduler.stop()
     assert world.chain("q") == ["p1"]

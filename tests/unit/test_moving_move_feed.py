@@ -12,7 +12,7 @@ import pytest
 from catalog.errors import CatalogUnavailable
 from catalog.model import Change, ChangeSubject, Synced
 from catalog.sqlite.driver import SQLiteCatalog
-from marconi_proxy.moving.driving.following import follow
+from marconi_proxy.moving.execution.move_feed import follow
 from tests.faults.evil_host import settled
 from tests.unit.catalog_stage import Staged
 

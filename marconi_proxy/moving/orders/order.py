@@ -19,8 +19,8 @@ from catalog.model import (
     PlacementState,
     QueueKey,
 )
+from marconi_proxy.moving.orders.direction import came_from, goes_back
 from marconi_proxy.moving.orders.groups import together
-from marconi_proxy.moving.orders.turning import came_from, goes_back
 from marconi_proxy.moving.protocol.machine import TABLE, UNDER_WAY_AGAIN, Event
 
 # How the reason in a move's log begins when it was an operator who changed its state.
@@ -29,12 +29,12 @@ OPERATOR = "an operator: "
 ORDERS = (Event.PAUSE, Event.RESUME, Event.CANCEL, Event.REVERSE)
 
 
-class Refused(ValueError):
+class MoveRefused(ValueError):
     """The move cannot be ordered. The message says why, and what can be done instead."""
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class CatalogView:
     """What the catalog says: all ``placements`` of a project that may belong together, the ``partitions`` by name, the
     unfinished moves by queue. ``longest``: how many segments a chain may have."""
 
@@ -45,7 +45,7 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class MoveRequest:
     """One order: the queue, where to, how long writes may be held (None: no matter), and when it was asked for."""
 
     key: QueueKey
@@ -55,52 +55,53 @@ class Wish:
     plan: str | None = None
 
 
-def order(wish: Wish, situation: Situation, ids: Iterable[str]) -> tuple[Move, ...]:
-    """Return the moves to insert: of the queue, and of the dead-letter queues that must go with it. Raises Refused.
+def order(request: MoveRequest, view: CatalogView, ids: Iterable[str]) -> tuple[Move, ...]:
+    """Return the moves to insert: of the queue, and of the dead-letter queues that must go with it. Raises MoveRefused.
 
     ``ids``: at least as many as the group has queues; the first is that of the queue itself.
     """
-    placement = situation.placements.get(wish.key)
+    placement = view.placements.get(request.key)
     if placement is None:
-        raise Refused("there is no such queue")
-    group = next(group for group in together(situation.placements.values()) if placement in group)
-    members = [placement, *(p for p in group if p is not placement and _goes_along(p, wish.target))]
+        raise MoveRefused("there is no such queue")
+    group = next(group for group in together(view.placements.values()) if placement in group)
+    members = [placement, *(p for p in group if p is not placement and _goes_along(p, request.target))]
     for member in members:
         try:
-            check(member, wish.target, situation)
-        except Refused as refused:
+            check(member, request.target, view)
+        except MoveRefused as refused:
             if member is placement:
                 raise
-            raise Refused(f"{member.queue}, which belongs to its dead-letter group, cannot go: {refused}") from None
+            raise MoveRefused(f"{member.queue}, which belongs to its dead-letter group, cannot go: {refused}") from None
     named = list(zip(islice(ids, len(members)), members, strict=False))
     if len(named) < len(members):
         raise ValueError(f"ids: the group has {len(members)} queues")
-    return tuple(made(wish, member, move_id, [i for i, _ in named if i != move_id]) for move_id, member in named)
+    return tuple(made(request, member, move_id, [i for i, _ in named if i != move_id]) for move_id, member in named)
 
 
-def onward(wish: Wish, situation: Situation) -> tuple[Move, ...]:
+def onward(request: MoveRequest, view: CatalogView) -> tuple[Move, ...]:
     """Return the moves under way that are to be sent on, as they are: of the queue, and of the dead-letter queues that
-    must go with it; some or all may be on their way there. None if this is an order for a new move. Raises Refused."""
-    move = situation.under_way.get(wish.key)
-    placement = situation.placements.get(wish.key)
+    must go with it; some or all may be on their way there. None if this is an order for a new move. Raises
+    MoveRefused."""
+    move = view.under_way.get(request.key)
+    placement = view.placements.get(request.key)
     if move is None or placement is None:
         return ()
-    if not (is_on_its_way(move, wish.target) and _is_of(move, placement)):
+    if not (is_on_its_way(move, request.target) and _is_of(move, placement)):
         if Event.ONWARD not in TABLE[move.state].next:
             return ()
-        check_onward(move, placement, wish.target, situation)
+        check_onward(move, placement, request.target, view)
     found = [move]
-    group = next(group for group in together(situation.placements.values()) if placement in group)
-    for member in (p for p in group if p is not placement and _goes_along(p, wish.target)):
-        mate = situation.under_way.get(member.key)
+    group = next(group for group in together(view.placements.values()) if placement in group)
+    for member in (p for p in group if p is not placement and _goes_along(p, request.target)):
+        mate = view.under_way.get(member.key)
         why = f"{member.queue}, which belongs to its dead-letter group, cannot go"
         if mate is None or mate.id not in move.group:
-            raise Refused(f"{why}: it has no part in move {move.id}; wait until that has ended")
+            raise MoveRefused(f"{why}: it has no part in move {move.id}; wait until that has ended")
         try:
-            if not is_on_its_way(mate, wish.target):
-                check_onward(mate, member, wish.target, situation)
-        except Refused as refused:
-            raise Refused(f"{why}: {refused}") from None
+            if not is_on_its_way(mate, request.target):
+                check_onward(mate, member, request.target, view)
+        except MoveRefused as refused:
+            raise MoveRefused(f"{why}: {refused}") from None
         found.append(mate)
     return tuple(found)
 
@@ -110,17 +111,17 @@ def is_on_its_way(move: Move, target: str) -> bool:
     return move.state in UNDER_WAY_AGAIN - {MoveState.BACK_UNDOING} and move.destination == target
 
 
-def check_onward(move: Move, placement: Placement | None, target: str, situation: Situation) -> None:
-    """Raise Refused unless ``move``, which was switched before, may send writes on to ``target``."""
+def check_onward(move: Move, placement: Placement | None, target: str, view: CatalogView) -> None:
+    """Raise MoveRefused unless ``move``, which was switched before, may send writes on to ``target``."""
     if placement is None or not _is_of(move, placement):
-        raise Refused("the queue was deleted")
-    if Event.ONWARD not in TABLE[move.state].next or len(placement.segments) >= situation.longest:
-        raise Refused(_under_way(move, placement, situation.longest))
+        raise MoveRefused("the queue was deleted")
+    if Event.ONWARD not in TABLE[move.state].next or len(placement.segments) >= view.longest:
+        raise MoveRefused(_under_way(move, placement, view.longest))
     if placement.state is not PlacementState.OPEN:
-        raise Refused(_NOT_OPEN.get(placement.state, f"it is {placement.state}"))
+        raise MoveRefused(_NOT_OPEN.get(placement.state, f"it is {placement.state}"))
     if placement.partition == target:
-        raise Refused(f"writes go to partition {target} already; move {move.id} is {move.state}")
-    check_target(placement.partition, target, situation.partitions)
+        raise MoveRefused(f"writes go to partition {target} already; move {move.id} is {move.state}")
+    check_target(placement.partition, target, view.partitions)
     _check_name(placement, target)
 
 
@@ -139,53 +140,55 @@ def _goes_along(placement: Placement, target: str) -> bool:
     return placement.state is not PlacementState.RESERVED and placement.partition != target
 
 
-def made(wish: Wish, placement: Placement, move_id: str, others: Collection[str]) -> Move:
+def made(request: MoveRequest, placement: Placement, move_id: str, others: Collection[str]) -> Move:
     """Return the record of a move of ``placement`` that goes with the moves ``others``."""
     return Move(
         move_id,
         placement.project,
         placement.queue,
         placement.partition,
-        wish.target,
-        created=wish.created,
-        max_pause_ms=wish.max_pause_ms,
-        plan=wish.plan,
+        request.target,
+        created=request.created,
+        max_pause_ms=request.max_pause_ms,
+        plan=request.plan,
         group=tuple(others),
         incarnation=placement.incarnation,
     )
 
 
-def check(placement: Placement, target: str, situation: Situation) -> None:
-    """Raise Refused unless this one queue may go to ``target``."""
-    move = situation.under_way.get(placement.key)
+def check(placement: Placement, target: str, view: CatalogView) -> None:
+    """Raise MoveRefused unless this one queue may go to ``target``."""
+    move = view.under_way.get(placement.key)
     if move is not None:
-        raise Refused(_under_way(move, placement, situation.longest))
+        raise MoveRefused(_under_way(move, placement, view.longest))
     if placement.state is PlacementState.SEALING or placement.move is not None:
-        raise Refused(f"move {placement.move} is still under way; wait until it has ended")
+        raise MoveRefused(f"move {placement.move} is still under way; wait until it has ended")
     if placement.state is not PlacementState.OPEN:
-        raise Refused(_NOT_OPEN[placement.state])
+        raise MoveRefused(_NOT_OPEN[placement.state])
     if placement.partition == target:
-        raise Refused(f"it is on partition {target} already")
-    if len(placement.segments) >= situation.longest:
-        raise Refused(_full(placement, situation.longest))
-    check_target(placement.partition, target, situation.partitions)
+        raise MoveRefused(f"it is on partition {target} already")
+    if len(placement.segments) >= view.longest:
+        raise MoveRefused(_full(placement, view.longest))
+    check_target(placement.partition, target, view.partitions)
 
 
 def check_target(source: str, target: str, partitions: Mapping[str, Partition]) -> None:
-    """Raise Refused unless queues may go from partition ``source`` to ``target``."""
+    """Raise MoveRefused unless queues may go from partition ``source`` to ``target``."""
     to, come_from = partitions.get(target), partitions.get(source)
     if to is None:
-        raise Refused(f"there is no partition {target}")
+        raise MoveRefused(f"there is no partition {target}")
     if to.state is PartitionState.DISABLED:
-        raise Refused(f"partition {target} is disabled: nothing is forwarded to it")
+        raise MoveRefused(f"partition {target} is disabled: nothing is forwarded to it")
     if not takes(to):
         why = "has weight 0" if to.state is PartitionState.ENABLED else f"is {to.state}"
-        raise Refused(f"partition {target} {why}: it takes no more queues")
+        raise MoveRefused(f"partition {target} {why}: it takes no more queues")
     if come_from is None or not come_from.api_versions:
-        raise Refused(f"nobody knows yet which versions of the API partition {source} speaks; see 'partition show'")
+        raise MoveRefused(f"nobody knows yet which versions of the API partition {source} speaks; see 'partition show'")
     lacking = [version for version in come_from.api_versions if version not in to.api_versions]
     if lacking:
-        raise Refused(f"partition {target} does not speak {', '.join(lacking)}, as {source} does; clients may use it")
+        raise MoveRefused(
+            f"partition {target} does not speak {', '.join(lacking)}, as {source} does; clients may use it"
+        )
 
 
 def takes(partition: Partition) -> bool:
@@ -200,52 +203,52 @@ _NOT_OPEN = {
 }
 
 
-def check_reverse(move: Move, placement: Placement | None, situation: Situation) -> str:
-    """Return the partition that writes go to if ``move`` is reversed: where they went before. Raises Refused, also if
-    another of its group, which is to be reversed with it, cannot go."""
-    back = _check_back(move, placement, situation)
-    for mate in (mate for mate in situation.under_way.values() if mate.id in move.group):
-        member = situation.placements.get(mate.key)
+def check_reverse(move: Move, placement: Placement | None, view: CatalogView) -> str:
+    """Return the partition that writes go to if ``move`` is reversed: where they went before. Raises MoveRefused, also
+    if another of its group, which is to be reversed with it, cannot go."""
+    back = _check_back(move, placement, view)
+    for mate in (mate for mate in view.under_way.values() if mate.id in move.group):
+        member = view.placements.get(mate.key)
         if member is None or not _is_of(mate, member) or not _goes_along(member, back):
             continue
         try:
             check_not_sent_on(mate, member)
-            _check_back(mate, member, situation)
-        except Refused as refused:
-            raise Refused(f"{member.queue}, which belongs to its dead-letter group, cannot go: {refused}") from None
+            _check_back(mate, member, view)
+        except MoveRefused as refused:
+            raise MoveRefused(f"{member.queue}, which belongs to its dead-letter group, cannot go: {refused}") from None
     return back
 
 
 def check_not_sent_on(move: Move, placement: Placement) -> None:
-    """Raise Refused if ``move`` is on its way to yet another partition, so that it cannot be reversed."""
+    """Raise MoveRefused if ``move`` is on its way to yet another partition, so that it cannot be reversed."""
     if move.state in UNDER_WAY_AGAIN and _is_of(move, placement) and not goes_back(move, placement):
         undone = move.state is MoveState.BACK_UNDOING
         what = "that is being cancelled, try again" if undone else "cancel that first"
-        raise Refused(f"it is being sent on to {move.destination}; {what}")
+        raise MoveRefused(f"it is being sent on to {move.destination}; {what}")
 
 
-def _check_back(move: Move, placement: Placement | None, situation: Situation) -> str:
+def _check_back(move: Move, placement: Placement | None, view: CatalogView) -> str:
     if placement is None or not _is_of(move, placement):
-        raise Refused("the queue was deleted")
+        raise MoveRefused("the queue was deleted")
     back = came_from(move, placement)
-    partition = situation.partitions.get(back)
+    partition = view.partitions.get(back)
     if partition is None:
-        raise Refused(f"there is no partition {back} any more; move the queue elsewhere when this move is done")
+        raise MoveRefused(f"there is no partition {back} any more; move the queue elsewhere when this move is done")
     if partition.state is PartitionState.DISABLED:
-        raise Refused(f"partition {back} is disabled: nothing is forwarded to it")
-    if len(placement.segments) >= situation.longest:
-        raise Refused(_full(placement, situation.longest))
+        raise MoveRefused(f"partition {back} is disabled: nothing is forwarded to it")
+    if len(placement.segments) >= view.longest:
+        raise MoveRefused(_full(placement, view.longest))
     _check_name(placement, back)
     return back
 
 
 def _check_name(placement: Placement, target: str) -> None:
-    """Raise Refused if a queue would need another name on ``target``, and cannot have one. While the move is under way
-    nothing changes that: a segment is not retired before there is nothing else to do."""
+    """Raise MoveRefused if a queue would need another name on ``target``, and cannot have one. While the move is under
+    way nothing changes that: a segment is not retired before there is nothing else to do."""
     own = placement.queue.removeprefix(TOPIC_PREFIX)
     taken = any(segment.partition == target and segment.backend_name == own for segment in placement.segments)
     if taken and placement.group is not None:
-        raise Refused(
+        raise MoveRefused(
             f"it takes dead letters, so it keeps its name, and partition {target} still has its older messages under "
             "that name; when this move is done, order a new one there"
         )

@@ -11,9 +11,9 @@ from catalog.errors import CatalogUnavailable
 from catalog.model import HeldWrites, MoveState, PartitionState, PlacementState, QueueKey, Segment
 from marconi_proxy.fencing.barrier import Sighting
 from marconi_proxy.fencing.transitions import seal, switch
-from marconi_proxy.moving.driving.convoy import Convoy
+from marconi_proxy.moving.execution.move_group import MoveGroup
 from marconi_proxy.moving.mover import _PATIENCE
-from marconi_proxy.moving.orders.turning import writes_to
+from marconi_proxy.moving.orders.direction import writes_to
 from marconi_proxy.moving.protocol.machine import Event
 from marconi_proxy.partition_client.outcome import CALL, Unready
 from tests.unit.faulty_steps import Died, Fault
@@ -57,10 +57,10 @@ async def test_messages_keep_the_older_segment_and_the_record_says_what_it_waits
     world.put("orders", free=3)
     world.order("m1", "orders")
     crew = Crew(world, "m1")
-    convoy = crew.mover()
+    group = crew.mover()
     for _ in range(8):
         world.clock.time += 6
-        await convoy.step()
+        await group.step()
     assert world.moves["m1"].state is MoveState.DRAINING
     assert world.moves["m1"].facts["waits"] == "3 free"
     assert world.moves["m1"].facts["left"] == 3
@@ -105,20 +105,20 @@ async def test_a_member_that_did_not_acknowledge_must_be_heard_of_before_the_nex
     world.put("orders")
     world.order("m1", "orders")
     world.silent.add("w2")
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     while not world.moves["m1"].attempt or world.moves["m1"].state is not MoveState.ARMED:
-        await convoy.step()
+        await group.step()
     for _ in range(5):
         world.clock.time += 300
         # Its silence is short enough, and still it has not renewed since before the seal.
-        await convoy.step()
+        await group.step()
     assert world.moves["m1"].attempt == 1
     assert "w2" in world.moves["m1"].facts["waits"]
     world.silent.clear()
     renew(world, "w2")
     world.clock.time += 300
     while world.moves["m1"].state is MoveState.ARMED:
-        await convoy.step()
+        await group.step()
     assert world.moves["m1"].attempt == 2
 
 
@@ -135,9 +135,9 @@ async def test_a_member_that_is_not_fit_is_named_and_nothing_is_sealed(sighting:
     world.put("orders")
     world.order("m1", "orders")
     world.sightings = {"x": sighting}
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     while not world.moves["m1"].facts.get("failures"):
-        await convoy.step()
+        await group.step()
     waits = world.moves["m1"].facts["waits"]
     assert words in waits
     assert sighting.member.id in waits
@@ -179,14 +179,14 @@ async def test_a_member_that_stays_unproven_is_not_waited_for_longer_than_one_th
     world = World()
     world.put("orders")
     world.order("m1", "orders")
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
 
     async def silence(name: str) -> None:
         world.sightings["w2"] = world.sightings["w2"]._replace(silence=world.clock.slept, proven=False)
 
     world.before = silence
     while not world.moves["m1"].facts.get("failures"):
-        await convoy.step()
+        await group.step()
     assert "not heard of" in world.moves["m1"].facts["waits"]
     assert "w2" in world.moves["m1"].facts["waits"]
     assert not world.sealed
@@ -223,12 +223,12 @@ async def test_a_partition_that_cannot_be_seen_keeps_its_segment() -> None:
     world.order("m1", "orders")
     world.on_state[MoveState.LINGERING] = lambda: world.unreachable.add("p1")
     crew = Crew(world, "m1")
-    convoy = crew.mover()
+    group = crew.mover()
     while world.moves["m1"].state is not MoveState.LINGERING:
-        await convoy.step()
+        await group.step()
     for _ in range(10):
         world.clock.time += 100
-        await convoy.step()
+        await group.step()
     assert world.moves["m1"].state is MoveState.LINGERING
     assert world.chain("orders") == ["p1 sealed", "p2"]
     assert "p1" in world.moves["m1"].facts["waits"]
@@ -359,9 +359,9 @@ async def test_a_preparation_that_is_repeated_keeps_its_name() -> None:
     world = World()
     world.put("orders")
     world.order("m1", "orders")
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     while world.moves["m1"].state is not MoveState.ARMED:
-        await convoy.step()
+        await group.step()
     name = _physical(world, "p2")
     world.decide("m1", Event.PAUSE)
     world.decide("m1", Event.RESUME)
@@ -390,9 +390,9 @@ async def test_a_mover_that_takes_such_a_move_over_waits_anew() -> None:
     world = World()
     world.put("dead", group="orders")
     world.order("m1", "dead")
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     while not world.removed:
-        await world.clock.sleep(await convoy.step())
+        await world.clock.sleep(await group.step())
     world.clock.time += REUSE - 1.0
     other = Crew(world, "m1").mover()
     assert await other.step() >= REUSE - 1.0
@@ -431,7 +431,7 @@ async def _duration(clock_is_set: bool) -> tuple[float, list[str], list[str]]:
         if clock_is_set:
             steps.append(steps.pop(0))
             world.clock.set = steps[0]
-        if name == "bring_in_step" and failures:
+        if name == "sync_metadata" and failures:
             failures -= 1
             raise Unready("the partition is away")
 
@@ -453,16 +453,16 @@ async def test_lingering_is_neither_shortened_nor_prolonged(jump: float) -> None
     world = World()
     world.put("orders")
     world.order("m1", "orders")
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     while world.moves["m1"].state is not MoveState.LINGERING:
-        await world.clock.sleep(await convoy.step())
-    await convoy.step()
+        await world.clock.sleep(await group.step())
+    await group.step()
     world.clock.set = jump
     world.clock.time += PACE.linger - 1.0
-    assert 0.0 < await convoy.step() <= 1.01
+    assert 0.0 < await group.step() <= 1.01
     assert world.moves["m1"].state is MoveState.LINGERING
     world.clock.time += 1.01
-    await convoy.step()
+    await group.step()
     assert world.moves["m1"].state is MoveState.RETIRED
 
 
@@ -471,9 +471,9 @@ async def test_a_mover_that_takes_a_lingering_move_over_lingers_anew() -> None:
     world = World()
     world.put("orders")
     world.order("m1", "orders")
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     while world.moves["m1"].state is not MoveState.LINGERING:
-        await world.clock.sleep(await convoy.step())
+        await world.clock.sleep(await group.step())
     world.clock.time += PACE.linger + 1.0
     other = Crew(world, "m1").mover()
     assert await other.step() > PACE.linger - 1.0
@@ -486,18 +486,18 @@ async def test_backing_off_is_neither_shortened_nor_prolonged(jump: float) -> No
     world.put("orders")
     world.order("m1", "orders")
     world.unreachable.add("p1")
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     while not world.moves["m1"].facts.get("failures"):
-        wait = await convoy.step()
-    wait = await convoy.step()
+        wait = await group.step()
+    wait = await group.step()
     failures = world.moves["m1"].facts["failures"]
     world.clock.set = jump
     world.clock.time += wait / 2
-    assert await convoy.step() == pytest.approx(wait / 2, abs=0.01)
+    assert await group.step() == pytest.approx(wait / 2, abs=0.01)
     assert world.moves["m1"].facts["failures"] == failures
     world.clock.time += wait / 2 + 0.01
     for _ in range(2):
-        await convoy.step()
+        await group.step()
     assert world.moves["m1"].facts["failures"] == failures + 1
 
 
@@ -506,9 +506,9 @@ async def test_a_seal_that_is_taken_over_has_its_time_from_when_it_was_first_see
     world = World()
     key = world.put("orders")
     world.order("m1", "orders")
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     while world.moves["m1"].state is not MoveState.ARMED:
-        await convoy.step()
+        await group.step()
     world.silent.add("w2")
     for written in (-3600.0, 3600.0):
         sealed = seal(world.placements[key], "m1", world.clock.now() + written, PACE.max_segments)
@@ -742,9 +742,9 @@ async def test_a_move_is_not_sent_on_to_a_partition_that_takes_no_queues() -> No
     world.order("m1", "orders")
     world.partitions["p3"] = make_partition("p3", state=PartitionState.CORDONED)
     world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.ONWARD, "p3")
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     while "takes no queues" not in world.moves["m1"].facts.get("waits", ""):
-        await convoy.step()
+        await group.step()
     assert world.moves["m1"].state is MoveState.BACK_PREPARING
 
 
@@ -755,15 +755,15 @@ async def test_a_group_is_sent_on_in_one_round() -> None:
     world.order("m1", "orders", group=("m2",))
     world.order("m2", "dead", group=("m1",))
     crew = Crew(world, "m1", "m2")
-    convoy = crew.mover()
+    group = crew.mover()
     while [move.state for move in world.moves.values()] != [MoveState.DRAINING] * 2:
-        await world.clock.sleep(await convoy.step())
+        await world.clock.sleep(await group.step())
     for id_ in ("m1", "m2"):
         world.decide(id_, Event.ONWARD, "p3")
     sealed = []
     world.on_state[MoveState.BACK_SEALING] = lambda: sealed.append([world.chain("orders"), world.chain("dead")])
     while [move.state for move in world.moves.values()] != [MoveState.DRAINING] * 2:
-        await world.clock.sleep(await convoy.step())
+        await world.clock.sleep(await group.step())
     assert sealed == [[["p1 sealed", "p2", "sealing"]] * 2]
     world.empty()
     await crew.run()
@@ -775,9 +775,9 @@ async def test_nothing_of_a_round_goes_on_when_it_has_failed() -> None:
     world = World()
     world.put("orders")
     world.order("m1", "orders")
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     while world.moves["m1"].state is not MoveState.ARMED:
-        await convoy.step()
+        await group.step()
 
     async def fail(name: str) -> None:
         if name == "members" and world.sealed:
@@ -787,7 +787,7 @@ async def test_nothing_of_a_round_goes_on_when_it_has_failed() -> None:
 
     world.before = fail
     with pytest.raises(CatalogUnavailable, match="cut"):
-        await convoy.step()
+        await group.step()
     assert len(asyncio.all_tasks()) == 1
     assert world.moves["m1"].state is MoveState.SEALING
 
@@ -825,9 +825,9 @@ async def test_a_second_way_to_a_partition_that_has_died_is_cancelled_and_the_mo
         world.on_state[MoveState.DRAINING] = world.empty
 
     world.on_state[MoveState.BACK_ARMED] = die
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     for _ in range(40):
-        await world.clock.sleep(await convoy.step())
+        await world.clock.sleep(await group.step())
     assert (world.moves["m1"].state, world.chain("orders")) == (MoveState.RETIRED, ["p2"])
     assert ("p3", "orders") in world.kept()
     world.unreachable.clear()
@@ -855,9 +855,9 @@ async def test_a_seal_that_an_operator_overtook_is_taken_back() -> None:
     key = world.put("orders")
     world.order("m1", "orders")
     crew = Crew(world, "m1")
-    convoy = crew.mover()
+    group = crew.mover()
     while world.moves["m1"].state is not MoveState.ARMED:
-        await convoy.step()
+        await group.step()
     placement = world.placements[key]
     await world.place(
         replace(placement, epoch=2, state=PlacementState.SEALING, move="m1", since=world.clock.now()), "seals"
@@ -909,18 +909,18 @@ async def test_a_move_waits_for_the_end_of_a_deletion_and_says_so() -> None:
     world = World()
     key = world.put("orders")
     world.order("m1", "orders")
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     while world.moves["m1"].state is not MoveState.DRAINING:
-        await convoy.step()
+        await group.step()
     placement = world.placements[key]
     world.placements[key] = replace(placement, epoch=placement.epoch + 1, state=PlacementState.DELETING)
     for _ in range(3):
         world.clock.time += 100
-        assert await convoy.step() > 0
+        assert await group.step() > 0
     assert world.moves["m1"].state is MoveState.DRAINING
     assert world.moves["m1"].facts["waits"] == "for the end of a deletion of the queue"
     world.delete(key)
-    await convoy.step()
+    await group.step()
     assert world.moves["m1"].state is MoveState.VOID
 
 
@@ -970,7 +970,7 @@ async def test_what_a_mover_had_made_when_it_died_is_deleted_when_the_move_is_ca
     world = World()
     world.put("orders")
     world.order("m1", "orders")
-    dead = Crew(world, "m1", fault_at=lambda _, name: Fault.DIE_AFTER if name == "bring_in_step" else None).mover()
+    dead = Crew(world, "m1", fault_at=lambda _, name: Fault.DIE_AFTER if name == "sync_metadata" else None).mover()
     await dead.step()
     with pytest.raises(Died):
         await dead.step()
@@ -1140,10 +1140,10 @@ async def test_a_mover_that_was_frozen_after_its_last_look_can_not_retire_what_i
 
     world.before = thaw_late
     crew = Crew(world, "m1")
-    convoy = crew.mover()
+    group = crew.mover()
     while not frozen:
         world.clock.time += 100
-        await convoy.step()
+        await group.step()
     assert world.chain("orders") == ["p1 sealed", "p2"]
     assert world.moves["m1"].state is MoveState.DRAINING
 
@@ -1187,9 +1187,9 @@ async def test_a_group_that_has_begun_is_not_kept_apart_by_a_full_budget() -> No
             world.order(f"x{n}", f"other{n}", state=MoveState.ARMED)
 
     world.on_state[MoveState.PREPARING] = others_come
-    convoy = Crew(world, "m1", "m2").mover()
+    group = Crew(world, "m1", "m2").mover()
     for _ in range(20):
-        await convoy.step()
+        await group.step()
         world.clock.time += 10
     assert world.chain("orders") == world.chain("dead") == ["p1 sealed", "p2"]
 
@@ -1197,13 +1197,13 @@ async def test_a_group_that_has_begun_is_not_kept_apart_by_a_full_budget() -> No
 async def test_dead_letters_that_may_still_come_keep_their_segment() -> None:
     world = World()
     _group(world)
-    convoy = Crew(world, "m1", "m2").mover()
+    group = Crew(world, "m1", "m2").mover()
     while world.moves["m2"].state is not MoveState.DRAINING:
-        await convoy.step()
+        await group.step()
     world.queues["p1", "dead"].free = 0
     for _ in range(20):
         world.clock.time += 100
-        await convoy.step()
+        await group.step()
     assert world.chain("dead") == ["p1 sealed", "p2"]
     assert world.moves["m2"].facts["waits"] == "dead letters of queue orders may still come"
 
@@ -1221,10 +1221,10 @@ async def test_dead_letters_of_another_source_keep_their_segment_until_it_has_go
         asked.extend(["all"] if name == "source_of" else [])
 
     world.before = count
-    convoy = Crew(world, "m1", "m2").mover()
+    group = Crew(world, "m1", "m2").mover()
     for _ in range(20):
         world.clock.time += 100
-        await convoy.step()
+        await group.step()
     assert world.moves["m1"].state is MoveState.DONE
     assert world.chain("dead") == ["p1 sealed", "p2"]
     assert world.moves["m2"].facts["waits"] == "dead letters of queue second may still come"
@@ -1264,33 +1264,33 @@ async def test_a_dead_letter_queue_goes_alone_where_no_source_keeps_it(source: s
 async def test_a_group_is_aborted_together() -> None:
     world = World()
     _group(world)
-    convoy = Crew(world, "m1", "m2").mover()
+    group = Crew(world, "m1", "m2").mover()
     failed = False
 
     async def fail(name: str) -> None:
         nonlocal failed
         sealed = [p for p in world.placements.values() if p.state is PlacementState.SEALING]
-        if name == "bring_in_step" and len(sealed) == 2 and not failed:
+        if name == "sync_metadata" and len(sealed) == 2 and not failed:
             failed = True
             world.unreachable.add("p2")
 
     world.before = fail
     while not failed:
-        await convoy.step()
+        await group.step()
     assert world.chain("orders") == world.chain("dead") == ["p1"]
     assert [move.state for move in world.moves.values()] == [MoveState.ARMED] * 2
 
 
-async def _armed(world: World) -> Convoy:
+async def _armed(world: World) -> MoveGroup:
     """Drive all moves until they are armed."""
-    convoy = Crew(world, *world.moves).mover()
+    group = Crew(world, *world.moves).mover()
     while {move.state for move in world.moves.values()} != {MoveState.ARMED}:
-        for drive in convoy.drives:
-            await drive.step()
-    return convoy
+        for executor in group.executors:
+            await executor.step()
+    return group
 
 
-async def _sealed_by_a_mover_that_died(world: World, id_: str) -> Convoy:
+async def _sealed_by_a_mover_that_died(world: World, id_: str) -> MoveGroup:
     """Arm a group, and seal one of its queues only."""
     _group(world)
     await _armed(world)
@@ -1303,7 +1303,7 @@ async def _sealed_by_a_mover_that_died(world: World, id_: str) -> Convoy:
 async def test_a_seal_is_gone_on_with_together_with_its_group(sealed: str) -> None:
     """A queue that went alone would put its dead letters where no placement leads yet."""
     world = World()
-    convoy = await _sealed_by_a_mover_that_died(world, sealed)
+    group = await _sealed_by_a_mover_that_died(world, sealed)
     order: list[str] = []
 
     async def watch(name: str) -> None:
@@ -1312,7 +1312,7 @@ async def test_a_seal_is_gone_on_with_together_with_its_group(sealed: str) -> No
 
     world.before = watch
     for _ in range(10):
-        await convoy.step()
+        await group.step()
     assert order == ["dead", "orders"]
     assert world.clock.slept < PACE.seal_timeout
 
@@ -1320,10 +1320,10 @@ async def test_a_seal_is_gone_on_with_together_with_its_group(sealed: str) -> No
 @pytest.mark.parametrize(("sealed", "other"), [("m1", "m2"), ("m2", "m1")])
 async def test_a_seal_is_taken_back_if_its_group_cannot_go_on(sealed: str, other: str) -> None:
     world = World()
-    convoy = await _sealed_by_a_mover_that_died(world, sealed)
+    group = await _sealed_by_a_mover_that_died(world, sealed)
     world.decide(other, Event.CANCEL)
     for _ in range(3):
-        await convoy.step()
+        await group.step()
     assert world.chain("orders") == world.chain("dead") == ["p1"]
 
 
@@ -1361,23 +1361,23 @@ async def test_a_group_that_is_resumed_one_after_the_other_goes_on() -> None:
     world.on_state[MoveState.PREPARING] = lambda: world.decide("m1", Event.PAUSE)
     await crew.run()
     world.decide("m1", Event.RESUME)
-    convoy = crew.mover()
+    group = crew.mover()
     for _ in range(10):
-        await convoy.step()
+        await group.step()
     assert world.moves["m1"].state is MoveState.ARMED
     assert world.moves["m1"].facts["waits"] == "for move m2 of its group, which is paused"
     world.decide("m2", Event.RESUME)
     for _ in range(10):
-        await convoy.step()
+        await group.step()
     assert world.chain("orders") == world.chain("dead") == ["p1 sealed", "p2"]
 
 
 async def _gone_together(world: World) -> None:
     """Let a group go to where it was ordered, and empty where it was."""
     _group(world)
-    convoy = Crew(world, "m1", "m2").mover()
+    group = Crew(world, "m1", "m2").mover()
     while {move.state for move in world.moves.values()} != {MoveState.DRAINING}:
-        await convoy.step()
+        await group.step()
     world.empty()
 
 
@@ -1408,9 +1408,9 @@ async def test_a_group_whose_halves_were_sent_two_ways_gives_up_and_drains_on() 
 async def test_a_reverse_is_cancelled_together() -> None:
     world = World()
     _group(world)
-    convoy = Crew(world, "m1", "m2").mover()
+    group = Crew(world, "m1", "m2").mover()
     while {move.state for move in world.moves.values()} != {MoveState.DRAINING}:
-        await convoy.step()
+        await group.step()
     world.queues["p1", "dead"].free = world.queues["p1", "orders"].free = 0
     for id_ in world.moves:
         world.decide(id_, Event.REVERSE)
@@ -1436,12 +1436,12 @@ async def test_a_source_waits_for_its_dead_letter_queue_that_is_deleted_to_be_cr
     """Else dead letters from where it was would come into a queue that no placement names."""
     world = World()
     _group(world)
-    convoy = await _armed(world)
+    group = await _armed(world)
     placement = world.placements[world.moves["m2"].key]
     world.placements[placement.key] = replace(placement, epoch=2, state=PlacementState.RESERVED)
     del world.queues["p1", "dead"]
     for _ in range(10):
-        await convoy.step()
+        await group.step()
         world.clock.time += 10
     assert world.moves["m2"].state is MoveState.CANCELLED
     assert "its dead-letter queue dead was not created yet" in world.moves["m1"].facts["waits"]
@@ -1461,9 +1461,9 @@ async def test_a_source_that_goes_a_second_way_says_that_its_dead_letter_queue_i
     )
     for name in [name for name in world.queues if name[1] == "dead"]:
         del world.queues[name]
-    convoy = Crew(world, *world.moves).mover()
+    group = Crew(world, *world.moves).mover()
     for _ in range(4):
-        await convoy.step()
+        await group.step()
     assert world.moves["m2"].state is MoveState.VOID
     assert "its dead-letter queue dead was not created yet" in world.moves["m1"].facts["waits"]
     await Crew(world, "m1", "m2").run()
@@ -1485,14 +1485,14 @@ async def test_what_has_begun_to_switch_is_completed_whatever_becomes_of_a_third
     await world.place(switch(placement, "m2", "p2", "dead", world.clock.now()), "switches the queue")
     world.decide("m3", Event.CANCEL)
     world.on_state[MoveState.LINGERING] = world.empty
-    convoy = Crew(world, *world.moves).mover()
+    group = Crew(world, *world.moves).mover()
     for _ in range(20):
-        await convoy.step()
+        await group.step()
     assert world.chain("orders") == world.chain("dead") == ["p1 sealed", "p2"]
     assert world.chain("older") == ["p1"]
     assert world.moves["m3"].facts["waits"] == "until its name can be used again"
     world.clock.time += REUSE
-    await convoy.step()
+    await group.step()
     assert world.moves["m3"].state is MoveState.CANCELLED
 
 
@@ -1500,11 +1500,11 @@ async def test_a_move_does_not_go_while_one_of_its_group_is_not_there_yet() -> N
     """Its dead-letter queue may be ordered, and in another mover's hands."""
     world = World()
     _group(world)
-    convoy = Crew(world, "m1").mover()
+    group = Crew(world, "m1").mover()
     wait = 0.0
     for _ in range(20):
         world.clock.time += 10
-        wait = await convoy.step()
+        wait = await group.step()
     assert world.chain("orders") == ["p1"]
     assert world.moves["m1"].facts["waits"] == "for move m2 of its group"
     assert wait > _PATIENCE, "the mover stays with it, and drives others the less"

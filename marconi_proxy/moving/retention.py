@@ -35,7 +35,7 @@ _PLANS = 10
 _NO_VERSION = 0
 
 
-class Keeping:
+class Retention:
     """``keep``: how many finished moves are kept at least; ``seconds``: how long all of them are kept at least."""
 
     def __init__(self, catalog: Catalog, clock: Clock, chance: random.Random, *, keep: int, seconds: float) -> None:

@@ -14,7 +14,7 @@ _LOOK_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class MovePace:
     """Times in seconds. What each means is said in the option of its name."""
 
     seal_timeout: float = 1.5

@@ -16,9 +16,9 @@ from catalog.model import Move, Placement, PlacementState
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
 from marconi_proxy.fencing.barrier import CHAINS, Barrier, Incapable, Passed, Sighting, incapable
-from marconi_proxy.moving.driving.drive import Drive
-from marconi_proxy.moving.driving.preparing import opened
-from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.execution.move_executor import MoveExecutor
+from marconi_proxy.moving.execution.preparation import opened
+from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.moving.protocol.machine import Event
 from marconi_proxy.partition_client.outcome import Unready
 
@@ -69,8 +69,8 @@ class _Entry:
     """One queue in a round. ``started``: when its seal was begun, by the monotonic clock; None if in an earlier step.
     ``limit``: when it is aborted. ``marks``: when since the beginning what was over, in milliseconds by name."""
 
-    def __init__(self, drive: Drive) -> None:
-        self.drive = drive
+    def __init__(self, executor: MoveExecutor) -> None:
+        self.executor = executor
         self.started: float | None = None
         self.limit = 0.0
         self.barrier: Barrier | None = None
@@ -84,22 +84,22 @@ class _Entry:
     @property
     def placement(self) -> Placement:
         # It was read by the step that was ready.
-        assert self.drive.placement is not None
-        return self.drive.placement
+        assert self.executor.placement is not None
+        return self.executor.placement
 
     @property
     def is_sealed(self) -> bool:
         return self.placement.state is PlacementState.SEALING
 
 
-class Round:
-    """``prove`` it, then ``run`` it, once. ``drives`` are one group, and ready, which is what their last step
+class SealRound:
+    """``prove`` it, then ``run`` it, once. ``executors`` are one group, and ready, which is what their last step
     returned."""
 
-    def __init__(self, steps: Steps, clock: Clock, drives: Sequence[Drive]) -> None:
+    def __init__(self, steps: Steps, clock: Clock, executors: Sequence[MoveExecutor]) -> None:
         self._steps = steps
         self._clock = clock
-        self._open = [_Entry(drive) for drive in drives]
+        self._open = [_Entry(executor) for executor in executors]
         self._members: list[Sighting] | None = None
         self._failure: Exception | None = None
 
@@ -115,7 +115,7 @@ class Round:
 
     async def run(self) -> None:
         """Seal, wait, and switch or abort. Raises the first CatalogError when all that can be done was: the next step
-        of each drive finds out where it stands."""
+        of each executor finds out where it stands."""
         armed = [entry for entry in self._open if not entry.is_sealed]
         for entry in self._open:
             if entry.is_sealed:
@@ -124,13 +124,13 @@ class Round:
             members = await self._steps.members() if self._members is None else self._members
             obstacle = unfit(members)
             for entry in armed:
-                why = obstacle or unheard(entry.drive.move, members)
+                why = obstacle or unheard(entry.executor.move, members)
                 if why is not None and entry in self._open:
                     await self._leave(entry, Unready(why))
             await self._each([entry for entry in armed if entry in self._open], self._seal)
         if await self._pass([entry for entry in armed if entry in self._open]):
             self._mark("acks_ms")
-            await self._each(self._open, self._bring_in_step)
+            await self._each(self._open, self._sync_metadata)
             self._mark("in_step_ms")
             # Dead-letter queues first: until its source is switched too, the older segment of one takes the dead
             # letters, and is read. A crash between leaves the source to a round of its own.
@@ -160,47 +160,47 @@ class Round:
             await self._abort(entry, str(why), why.stamps if isinstance(why, Unacknowledged) else {})
         elif isinstance(why, (PlacementConflict, MoveConflict)):
             # Another process did something: the next step takes that in.
-            LOG.info("%s: %s", entry.drive.name, why)
+            LOG.info("%s: %s", entry.executor.name, why)
         else:
             self._failure = self._failure or why
         if self._open:
             mate = self._open[0]
-            await self._leave(mate, Unready(f"its group is moved together, and {entry.drive.name} was not: {why}"))
+            await self._leave(mate, Unready(f"its group is moved together, and {entry.executor.name} was not: {why}"))
 
     # -- the seal ----------------------------------------------------------------------------------------------------
 
     def _resume(self, entry: _Entry) -> None:
         """Go on with a seal of an earlier step, most likely of a mover that died: it has its time from when this mover
         first saw it."""
-        longest = entry.drive.pace.longest_seal(entry.drive.move.max_pause_ms)
-        entry.limit = self._clock.monotonic() + longest - entry.drive.stood("seal", entry.placement.epoch)
+        longest = entry.executor.pace.longest_seal(entry.executor.move.max_pause_ms)
+        entry.limit = self._clock.monotonic() + longest - entry.executor.stood("seal", entry.placement.epoch)
 
     async def _seal(self, entry: _Entry) -> None:
-        drive, move = entry.drive, entry.drive.move
+        executor, move = entry.executor, entry.executor.move
         try:
-            placement = transitions.seal(entry.placement, move.id, self._clock.now(), drive.pace.max_segments)
+            placement = transitions.seal(entry.placement, move.id, self._clock.now(), executor.pace.max_segments)
         except transitions.Refused as refused:
             raise Unready(str(refused)) from refused
         entry.started = self._clock.monotonic()
-        entry.limit = entry.started + drive.pace.longest_seal(move.max_pause_ms)
-        await drive.place(placement, "seals the queue")
-        drive.stood("seal", placement.epoch)
+        entry.limit = entry.started + executor.pace.longest_seal(move.max_pause_ms)
+        await executor.place(placement, "seals the queue")
+        executor.stood("seal", placement.epoch)
         entry.mark("seal_ms", self._clock.monotonic())
 
     async def _write_down(self, entry: _Entry) -> None:
-        attempt = entry.drive.move.attempt + 1
+        attempt = entry.executor.move.attempt + 1
         facts = {"sealed_at": entry.placement.since}
-        await entry.drive.enter(Event.SEALED, f"attempt {attempt}", facts, {"attempt": attempt})
+        await entry.executor.enter(Event.SEALED, f"attempt {attempt}", facts, {"attempt": attempt})
 
     async def _abort(self, entry: _Entry, reason: str, members: Mapping[str, str]) -> None:
-        drive = entry.drive
+        executor = entry.executor
         try:
             if not entry.is_sealed:
-                await drive.put_off(reason)
+                await executor.put_off(reason)
                 return
-            await drive.abort(reason, members)
+            await executor.abort(reason, members)
         except (PlacementConflict, MoveConflict) as conflict:
-            LOG.info("%s: %s", drive.name, conflict)
+            LOG.info("%s: %s", executor.name, conflict)
         except CatalogError as error:
             self._failure = self._failure or error
 
@@ -253,20 +253,20 @@ class Round:
 
     # -- the switch --------------------------------------------------------------------------------------------------
 
-    async def _bring_in_step(self, entry: _Entry) -> None:
+    async def _sync_metadata(self, entry: _Entry) -> None:
         """What was changed since it was prepared: from the seal on, clients change no metadata and no subscriptions."""
-        move, placement = entry.drive.move, entry.placement
+        move, placement = entry.executor.move, entry.placement
         # First, so that metadata, too, are not changed any more once they are compared.
         await self._steps.close(placement, self._left(entry))
         target = opened(move, placement)
-        await self._steps.bring_in_step(move.key, placement.segments[-1], target, self._left(entry))
+        await self._steps.sync_metadata(move.key, placement.segments[-1], target, self._left(entry))
 
     def _left(self, entry: _Entry) -> float:
         """Seconds until the seal is given up."""
         return max(_LEAST, entry.limit - self._clock.monotonic())
 
     async def _switch(self, entry: _Entry) -> None:
-        drive, move = entry.drive, entry.drive.move
+        executor, move = entry.executor, entry.executor.move
         assert entry.barrier is not None
         passed = entry.barrier.verdict
         assert isinstance(passed, Passed)
@@ -276,15 +276,15 @@ class Round:
         placement = transitions.switch(
             entry.placement, move.id, target.partition, target.backend_name, self._clock.now()
         )
-        await drive.place(placement, "switches the queue")
+        await executor.place(placement, "switches the queue")
         measures: dict[str, float] = {}
         pause_ms = None
         if entry.started is not None:
             pause_ms = measures["pause_ms"] = round((self._clock.monotonic() - entry.started) * 1000.0, 1)
-        await drive.enter(
+        await executor.enter(
             Event.SWITCHED,
             f"writes go to {target.partition}",
-            drive.switched(placement, passed, pause_ms),
+            executor.switched(placement, passed, pause_ms),
             changes={"pause_ms": pause_ms, "due": 0.0},
             acks=len(passed.acknowledged),
             members=len(passed.acknowledged) + len(passed.signed_off) + len(passed.expired),

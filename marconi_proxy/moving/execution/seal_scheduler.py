@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from catalog.model import PlacementState
 from marconi_proxy.clock import Clock, Pacer
-from marconi_proxy.moving.driving.drive import Drive
-from marconi_proxy.moving.driving.sealing import Round
-from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.execution.move_executor import MoveExecutor
+from marconi_proxy.moving.execution.seal_round import SealRound
+from marconi_proxy.moving.execution.steps.interface import Steps
 
 
-class Rounds:
+class SealScheduler:
     """Belongs to one mover. ``per_second``: how many queues may be sealed in a second, on the average."""
 
     def __init__(self, steps: Steps, clock: Clock, per_second: float) -> None:
@@ -22,17 +22,20 @@ class Rounds:
         self._running: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        return f"<Rounds {len(self._running)} running>"
+        return f"<SealScheduler {len(self._running)} running>"
 
-    async def seal(self, drives: Sequence[Drive]) -> None:
+    async def seal(self, executors: Sequence[MoveExecutor]) -> None:
         """Seal and switch, or abort, the queues of a group, once it is their turn. Raises CatalogError.
 
         A round that has begun comes to its end though its caller is cancelled.
         """
         # Of a seal that was found, writes are held already: no time to lose.
-        if not any(drive.placement is not None and drive.placement.state is PlacementState.SEALING for drive in drives):
-            await self._pacer.turn(len(drives))
-        round_ = Round(self._steps, self._clock, drives)
+        if not any(
+            executor.placement is not None and executor.placement.state is PlacementState.SEALING
+            for executor in executors
+        ):
+            await self._pacer.turn(len(executors))
+        round_ = SealRound(self._steps, self._clock, executors)
         # It takes up to a lease, holds no writes, and so ends with its caller.
         await round_.prove()
         running = asyncio.create_task(round_.run(), name="a round of seals")

@@ -11,16 +11,16 @@ from oslo_config import cfg
 from catalog.interface import Catalog
 from catalog.model import Move
 from marconi_proxy.clock import SystemClock
-from marconi_proxy.moving.driving.pace import Pace
-from marconi_proxy.moving.driving.steps.real import RealSteps
-from marconi_proxy.moving.keeping import Keeping
+from marconi_proxy.moving.execution.pace import MovePace
+from marconi_proxy.moving.execution.steps.real import RealSteps
 from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
+from marconi_proxy.moving.retention import Retention
 from marconi_proxy.partition_client.upstreams import make_upstreams
 
 
-def pace_of(conf: cfg.ConfigOpts) -> Pace:
+def pace_of(conf: cfg.ConfigOpts) -> MovePace:
     """Return the options of ``[moving]`` that are the mover's."""
-    return Pace(
+    return MovePace(
         seal_timeout=conf.moving.seal_timeout,
         back_off=conf.moving.back_off,
         linger=conf.moving.linger,
@@ -33,11 +33,11 @@ def pace_of(conf: cfg.ConfigOpts) -> Pace:
     )
 
 
-def make_keeping(conf: cfg.ConfigOpts, catalog: Catalog) -> Keeping:
+def make_retention(conf: cfg.ConfigOpts, catalog: Catalog) -> Retention:
     """Return what removes the records of moves and plans that ended long ago."""
     chance = random.Random()  # noqa: S311 - spreads load, guards nothing
     moving = conf.moving
-    return Keeping(catalog, SystemClock(), chance, keep=moving.keep_finished, seconds=moving.keep_finished_for)
+    return Retention(catalog, SystemClock(), chance, keep=moving.keep_finished, seconds=moving.keep_finished_for)
 
 
 def make_steps(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack) -> RealSteps:

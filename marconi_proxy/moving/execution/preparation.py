@@ -6,8 +6,8 @@ from catalog.model import TOPIC_PREFIX, Move, MoveState, Partition, PartitionSta
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
 from marconi_proxy.fencing.naming import hidden_name
-from marconi_proxy.moving.driving.pace import Pace
-from marconi_proxy.moving.driving.steps.interface import Steps
+from marconi_proxy.moving.execution.pace import MovePace
+from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.partition_client.outcome import Unready
 
 # Seconds for the making of a queue with all its subscriptions.
@@ -16,10 +16,10 @@ _MAKING = 60.0
 _LEAVING = (MoveState.UNDOING, MoveState.BACK_UNDOING)
 
 
-class Preparing:
+class Preparation:
     """Stateless: what it finds is for the caller to write down."""
 
-    def __init__(self, steps: Steps, pace: Pace, clock: Clock) -> None:
+    def __init__(self, steps: Steps, pace: MovePace, clock: Clock) -> None:
         self._steps = steps
         self._pace = pace
         self._clock = clock
@@ -28,7 +28,7 @@ class Preparing:
         """Return the name that the queue gets on the partition it goes to. Raises Unready if it cannot go there now.
 
         It is a name that was never used. A dead-letter queue keeps its own, for stores put dead letters into the queue
-        that its source's metadata names: its move ends late enough for that name to be used again (``Drive``).
+        that its source's metadata names: its move ends late enough for that name to be used again (``MoveExecutor``).
         """
         await self._check_partitions(move, placement)
         await self.check_dead_letters(move, placement)
@@ -59,7 +59,7 @@ class Preparing:
 
     async def make(self, move: Move, placement: Placement) -> None:
         """Make the queue there, with the metadata and subscriptions that it has. Raises Unready."""
-        await self._steps.bring_in_step(move.key, placement.segments[-1], opened(move, placement), _MAKING)
+        await self._steps.sync_metadata(move.key, placement.segments[-1], opened(move, placement), _MAKING)
 
     async def _check_partitions(self, move: Move, placement: Placement) -> None:
         source = await self._partition(placement.partition)

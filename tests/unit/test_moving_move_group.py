@@ -1,12 +1,12 @@
-"""How the steps of several convoys make room for each other."""
+"""How the steps of several groups make room for each other."""
 
 from __future__ import annotations
 
 import asyncio
 
 from catalog.model import Move
-from marconi_proxy.moving.driving.convoy import Convoy
-from marconi_proxy.moving.driving.drive import AT_ONCE, READY, Next
+from marconi_proxy.moving.execution.move_executor import AT_ONCE, READY, Next
+from marconi_proxy.moving.execution.move_group import MoveGroup
 
 
 class _Drive:
@@ -28,13 +28,13 @@ async def test_steps_wait_for_their_turn_and_seals_take_none():
     turns = asyncio.Semaphore(1)
     sealing, sealed = asyncio.Event(), asyncio.Event()
 
-    async def seal(drives):
+    async def seal(executors):
         sealing.set()
         await sealed.wait()
 
     one, other = _Drive("m1", READY), _Drive("m2", AT_ONCE)
-    first = asyncio.create_task(Convoy([one], seal, turns).step())
-    second = asyncio.create_task(Convoy([other], seal, turns).step())
+    first = asyncio.create_task(MoveGroup([one], seal, turns).step())
+    second = asyncio.create_task(MoveGroup([other], seal, turns).step())
     await one.stepping.wait()
     assert not other.stepping.is_set()
     one.go.set()

@@ -17,8 +17,8 @@ from catalog.model import (
 )
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing.barrier import Sighting
-from marconi_proxy.moving.driving.member_watch import MemberWatch
-from marconi_proxy.moving.driving.steps.interface import BUSY, Steps
+from marconi_proxy.moving.execution.member_watch import MemberWatch
+from marconi_proxy.moving.execution.steps.interface import BUSY, Steps
 from marconi_proxy.partition_client.outcome import CALL, Look, Unready
 from marconi_proxy.partition_client.queue_calls import QueueCalls, together
 from marconi_proxy.partition_client.subscriptions import changes
@@ -109,7 +109,7 @@ class RealSteps(Steps):
                     return placement.queue
         return None
 
-    async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
+    async def sync_metadata(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         try:
             async with asyncio.timeout(within):
                 # PERF: clients may be waiting.

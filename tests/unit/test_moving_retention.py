@@ -11,8 +11,8 @@ import pytest
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import LogEntry, MovePlan, MoveState, PlanState, Progress
-from marconi_proxy.moving import keeping
-from marconi_proxy.moving.keeping import Keeping
+from marconi_proxy.moving import retention
+from marconi_proxy.moving.retention import Retention
 from tests.contract.examples import move, whole_plan
 from tests.simulation.memory_catalog import MemoryCatalog, Store
 
@@ -64,8 +64,8 @@ async def made(catalog: MemoryCatalog, id_: str, *queues: str, **changes: Any) -
     return plan
 
 
-def keeper(catalog: MemoryCatalog, clock: Clock, keep: int = 2, days: float = 30) -> Keeping:
-    return Keeping(catalog, clock, random.Random(1), keep=keep, seconds=days * DAY)
+def keeper(catalog: MemoryCatalog, clock: Clock, keep: int = 2, days: float = 30) -> Retention:
+    return Retention(catalog, clock, random.Random(1), keep=keep, seconds=days * DAY)
 
 
 async def left(catalog: MemoryCatalog) -> list[str]:
@@ -194,20 +194,20 @@ async def test_what_is_left_of_a_plan_goes_when_it_is_still_there_in_the_next_ro
         return {plan_id for plan_id, _ in catalog._process.store.planned_moves}
 
     left_of("plan-2", "plan-3")
-    keeping = keeper(catalog, clock)
-    await keeping.round()
+    subject = keeper(catalog, clock)
+    await subject.round()
     assert left_of() == {"plan-1", "plan-2", "plan-3"}
     await made(catalog, "plan-3", "a", "b", created=NOW)  # it was just being stored
     left_of("plan-4")
-    await keeping.round()
+    await subject.round()
     assert left_of() == {"plan-1", "plan-3", "plan-4"}
-    await keeping.round()
+    await subject.round()
     assert left_of() == {"plan-1", "plan-3"}
     assert there.items() <= catalog._process.store.planned_moves.items()
 
 
 async def test_many_go_in_small_batches(catalog: MemoryCatalog, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "_BATCH", 10)
+    monkeypatch.setattr(retention, "_BATCH", 10)
     batches: list[int] = []
     remove = catalog.moves.remove
 

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from catalog.model import Move, MoveState
-from marconi_proxy.moving.driving.drive import Drive
+from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.orders.decisions import STOPS, last_decision, number_of
-from marconi_proxy.moving.orders.ordering import OPERATOR
+from marconi_proxy.moving.orders.order import OPERATOR
 from marconi_proxy.moving.protocol.machine import TABLE, Event
 
 _SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
@@ -38,73 +38,73 @@ _ON_ITS_WAY = frozenset(
         MoveState.BACK_ARMED,
     }
 )
-# Seals several queues in one round (``sealing.Round``).
-Seal = Callable[[Sequence[Drive]], Awaitable[None]]
+# Seals several queues in one round (``seal_round.SealRound``).
+Seal = Callable[[Sequence[MoveExecutor]], Awaitable[None]]
 
 
-class Convoy:
-    """``drives`` are those of a whole group, held by one mover; while some of a group are missing, none is sealed.
+class MoveGroup:
+    """``executors`` are those of a whole group, held by one mover; while some of a group are missing, none is sealed.
 
     ``turns`` bounds how many steps are made at a time. Seals take none: clients wait for those.
     """
 
-    def __init__(self, drives: Sequence[Drive], seal: Seal, turns: asyncio.Semaphore) -> None:
-        self.drives = list(drives)
+    def __init__(self, executors: Sequence[MoveExecutor], seal: Seal, turns: asyncio.Semaphore) -> None:
+        self.executors = list(executors)
         self._seal = seal
         self._turns = turns
 
     def __repr__(self) -> str:
-        return f"<Convoy {self.drives}>"
+        return f"<MoveGroup {self.executors}>"
 
     @property
     def missing(self) -> list[str]:
         """The ids of moves that belong to the group and are not driven here."""
-        here = {drive.move.id for drive in self.drives}
-        return sorted({id_ for drive in self.drives for id_ in drive.move.group} - here)
+        here = {executor.move.id for executor in self.executors}
+        return sorted({id_ for executor in self.executors for id_ in executor.move.group} - here)
 
     async def step(self) -> float:
         """Do one step of each move; return the seconds after which the next is worth making, infinite if not before a
         record is changed by others. Raises CatalogError."""
         async with self._turns:
-            nexts = [(drive, await drive.step()) for drive in self.drives]
+            nexts = [(executor, await executor.step()) for executor in self.executors]
         if await self._stop_together():
             return 0.0
-        ready = [drive for drive, next_ in nexts if next_.ready]
-        blocked = {drive: blocker for drive in ready if (blocker := self._blocker(drive, ready)) is not None}
+        ready = [executor for executor, next_ in nexts if next_.ready]
+        blocked = {executor: blocker for executor in ready if (blocker := self._blocker(executor, ready)) is not None}
         if ready and not blocked:
             # Those whose seal was found, after the death of a mover, and those that it had not come to.
             await self._seal(ready)
             return 0.0
-        sealing = [drive for drive in ready if drive.move.state in _SEALING]
-        going = [drive.move.state for drive, next_ in nexts if not next_.ready and not next_.wait]
+        sealing = [executor for executor in ready if executor.move.state in _SEALING]
+        going = [executor.move.state for executor, next_ in nexts if not next_.ready and not next_.wait]
         if sealing and not (going and _ABOUT_TO.issuperset(going)):
             # Clients are waiting. To be switched alone would bring dead letters to where no placement leads.
-            for drive in sealing:
-                await drive.abort(blocked[drive].why if drive in blocked else "its group is moved together")
+            for executor in sealing:
+                await executor.abort(blocked[executor].why if executor in blocked else "its group is moved together")
             return 0.0
         wait = min((next_.wait for _, next_ in nexts if not next_.ready), default=_LATER)
         if not ready or not wait:
             return wait
-        for drive, blocker in blocked.items():
+        for executor, blocker in blocked.items():
             # It keeps a place of the budget, which is given up in the end for what never comes.
-            await (drive.wait_for(blocker.why) if blocker.comes else drive.put_off(blocker.why))
+            await (executor.wait_for(blocker.why) if blocker.comes else executor.put_off(blocker.why))
         return min(wait, _LATER)
 
-    def _blocker(self, drive: Drive, ready: Sequence[Drive]) -> _Blocker | None:
+    def _blocker(self, executor: MoveExecutor, ready: Sequence[MoveExecutor]) -> _Blocker | None:
         """Return what of the group this move must not be switched without, None if there is nothing: each of the others
         is ready too, went the same way before, or has ended: with its queue, or when one had gone that way."""
         for id_ in self.missing:
             return _Blocker(f"for move {id_} of its group", True)
-        follows = any(_is_there(mate, drive) for mate in self.drives)
-        for mate in self.drives:
-            along = mate is drive or (mate in ready and mate.move.destination == drive.move.destination)
+        follows = any(_is_there(mate, executor) for mate in self.executors)
+        for mate in self.executors:
+            along = mate is executor or (mate in ready and mate.move.destination == executor.move.destination)
             # One that is being undone never goes, and may wait for long until its name can be used again.
             over = mate.move.finished or mate.move.state is MoveState.UNDOING
             ended = (over and follows) or (mate.move.finished and mate.is_gone)
-            if not (along or ended or _is_there(mate, drive)):
+            if not (along or ended or _is_there(mate, executor)):
                 why = f"for move {mate.move.id} of its group, which is {mate.move.state}"
                 return _Blocker(
-                    why, mate.move.state not in _SETTLED and mate.move.destination == drive.move.destination
+                    why, mate.move.state not in _SETTLED and mate.move.destination == executor.move.destination
                 )
         return None
 
@@ -113,23 +113,23 @@ class Convoy:
 
         Once one of a group is switched, the others follow it, whatever became of a third. Raises CatalogError.
         """
-        for drive in self.drives:
-            if drive.move.state not in _ON_ITS_WAY or any(_is_there(mate, drive) for mate in self.drives):
+        for executor in self.executors:
+            if executor.move.state not in _ON_ITS_WAY or any(_is_there(mate, executor) for mate in self.executors):
                 continue
-            for mate in self.drives:
-                stopped = None if mate is drive or mate.is_gone else stopped_by(mate.move, drive.move)
-                if stopped is not None and stopped.event in TABLE[drive.move.state].next:
+            for mate in self.executors:
+                stopped = None if mate is executor or mate.is_gone else stopped_by(mate.move, executor.move)
+                if stopped is not None and stopped.event in TABLE[executor.move.state].next:
                     facts = {"failures": 0, "waits": ""}
-                    await drive.enter(stopped.event, stopped.reason, facts, decision=stopped.number)
+                    await executor.enter(stopped.event, stopped.reason, facts, decision=stopped.number)
                     return True
         return False
 
 
-def _is_there(mate: Drive, drive: Drive) -> bool:
-    """Tell whether the queue of ``mate`` is, and stays, where ``drive`` is to go."""
-    if mate is drive or mate.move.state not in _SETTLED:
+def _is_there(mate: MoveExecutor, executor: MoveExecutor) -> bool:
+    """Tell whether the queue of ``mate`` is, and stays, where ``executor`` is to go."""
+    if mate is executor or mate.move.state not in _SETTLED:
         return False
-    return mate.placement is not None and mate.placement.partition == drive.move.destination
+    return mate.placement is not None and mate.placement.partition == executor.move.destination
 
 
 class _Blocker(NamedTuple):
@@ -139,13 +139,13 @@ class _Blocker(NamedTuple):
     comes: bool
 
 
-class Stopped(NamedTuple):
+class GroupStop(NamedTuple):
     event: Event
     reason: str
     number: int
 
 
-def stopped_by(mate: Move, move: Move) -> Stopped | None:
+def stopped_by(mate: Move, move: Move) -> GroupStop | None:
     """Return how ``move`` is to stop, for it must not go without ``mate``; None if it is to go on.
 
     Also if an operator has let it go on since ``mate`` stopped: that comes to one of a group after the other, each with
@@ -161,5 +161,5 @@ def stopped_by(mate: Move, move: Move) -> Stopped | None:
     reason = f"its group goes together: {event} of move {mate.id}"
     if stop.reason.startswith(OPERATOR):
         # An operator's decision is no failure of the plan.
-        return Stopped(event, f"{OPERATOR}{reason}", number)
-    return Stopped(event, f"{reason}, which {stop.reason}", number)
+        return GroupStop(event, f"{OPERATOR}{reason}", number)
+    return GroupStop(event, f"{reason}, which {stop.reason}", number)

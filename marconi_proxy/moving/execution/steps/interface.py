@@ -72,7 +72,7 @@ class Steps(ABC):
         there, by what is stored there; None if there is none. Asks all of the project. Raises Unready."""
 
     @abstractmethod
-    async def bring_in_step(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
+    async def sync_metadata(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
         """Make sure that ``target`` is there, with the metadata and subscriptions of ``source``. ``within``: seconds
         after which it is given up. Raises Unready."""
 

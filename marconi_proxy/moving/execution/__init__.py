@@ -1,0 +1,7 @@
+"""One move on its way from ordered to done.
+
+move_executor: a step of one move · preparation: the conditions of a seal · seal_round: the round that holds writes ·
+seal_scheduler: when a round begins · move_group: moves that go together · steps: all effects of a move, for real or
+without effect · move_feed: the change feed · member_watch: the front-door workers · pace, progress, certificate: the
+waits, the progress, and the proof that a move is done.
+"""
