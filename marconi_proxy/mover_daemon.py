@@ -18,7 +18,7 @@ from oslo_config import cfg
 
 from catalog import open_catalog
 from catalog.interface import Catalog
-from marconi_proxy.audit.opening import make_auditor
+from marconi_proxy.audit.factory import make_auditor
 from marconi_proxy.background import ended
 from marconi_proxy.clock import SystemClock
 from marconi_proxy.moving.execution.move_feed import follow
@@ -28,7 +28,7 @@ from marconi_proxy.moving.plans.executor import PlanExecutor, run_plans, until_n
 from marconi_proxy.option_types import redacted
 from marconi_proxy.serving.logs import configure
 from marconi_proxy.serving.server import check_catalog
-from marconi_proxy.statistics.opening import make_collector
+from marconi_proxy.statistics.factory import make_collector
 
 LOG = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from catalog.model.move import Holder
 class AuditState:
     """There is one in a catalog. ``begun`` and ``ended`` are those of the last round that came to its end, in seconds
     since 1970, None if none has; so are ``queues`` that were compared, those that were ``changed`` all the time or
-    ``untold`` by partitions, ``findings`` by kind, and why partitions were ``unseen``, by name. ``since`` is when the
-    round began that is under way, None if none is.
+    ``skipped``, ``findings`` by kind, and why partitions were ``unreachable``, by name. ``since`` is when the round
+    began that is under way, None if none is.
 
     ``holder`` is who is at it at the moment it was read. It is no part of what is saved: only the catalog's own verbs
     change it.
@@ -26,36 +26,39 @@ class AuditState:
     since: float | None = None
     queues: int = 0
     changed: int = 0
-    untold: int = 0
+    skipped: int = 0
     findings: Mapping[str, int] = field(default_factory=dict)
-    unseen: Mapping[str, str] = field(default_factory=dict)
+    unreachable: Mapping[str, str] = field(default_factory=dict)
     holder: Holder | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("begun", "ended", "since"):
             if getattr(self, name) is not None:
                 check_time(name, getattr(self, name))
-        for name in ("queues", "changed", "untold"):
-            check_count(name, getattr(self, name))
+        for name, count in (("queues", self.queues), ("changed", self.changed), ("untold", self.skipped)):
+            check_count(name, count)
         for kind, count in self.findings.items():
             check_id("findings", kind)
             check_count("findings", count)
-        for partition in self.unseen:
+        for partition in self.unreachable:
             check_partition_name("unseen", partition)
         object.__setattr__(self, "findings", dict(sorted(self.findings.items())))
-        object.__setattr__(self, "unseen", {name: one_line("unseen", why) for name, why in sorted(self.unseen.items())})
+        object.__setattr__(
+            self, "unreachable", {name: one_line("unseen", why) for name, why in sorted(self.unreachable.items())}
+        )
 
     def to_json(self) -> dict[str, Any]:
+        """``skipped`` and ``unreachable`` are stored as ``untold`` and ``unseen``."""
         return {
             "begun": self.begun,
             "ended": self.ended,
             "since": self.since,
             "queues": self.queues,
             "changed": self.changed,
-            "untold": self.untold,
+            "untold": self.skipped,
             "findings": dict(self.findings),
             # Names of partitions may have dots, which stores mistake for paths.
-            "unseen": [{"partition": name, "why": why} for name, why in self.unseen.items()],
+            "unseen": [{"partition": name, "why": why} for name, why in self.unreachable.items()],
             "holder": None if self.holder is None else self.holder.to_json(),
         }
 
@@ -67,8 +70,8 @@ class AuditState:
             since=doc["since"],
             queues=doc["queues"],
             changed=doc["changed"],
-            untold=doc["untold"],
+            skipped=doc["untold"],
             findings=doc["findings"],
-            unseen={one["partition"]: one["why"] for one in doc["unseen"]},
+            unreachable={one["partition"]: one["why"] for one in doc["unseen"]},
             holder=None if doc.get("holder") is None else Holder.from_json(doc["holder"]),
         )

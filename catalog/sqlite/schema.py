@@ -23,7 +23,7 @@ APPLICATION_ID = 0x4D52434E  # "MRCN"
 # foreign key the proof that no placement names a partition that is gone.
 # ``unfinished`` is the index by which a queue has at most one move that is not finished.
 # ``loading`` has a row while the catalog is being filled from a backup, and until that is finished.
-# ``plans.progress`` is null in a plan of schema version 3, which has its moves in the document.
+# The column ``progress`` of ``plans`` is null in a plan of schema version 3, which has its moves in the document.
 #
 # What brings a file from version 0 to 1, from 1 to 2 and so on. A new file takes all of them: there is one way to the
 # present shape. A worker of the release before, which may still run, must be able to go on: new columns have defaults,

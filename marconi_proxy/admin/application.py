@@ -18,19 +18,19 @@ from oslo_config import cfg
 
 from catalog import Catalog, open_catalog
 from catalog.errors import CatalogUnavailable
-from marconi_proxy.admin.audit import Audit
-from marconi_proxy.admin.health import Health
-from marconi_proxy.admin.members import MemberRoll, Members
-from marconi_proxy.admin.metrics import Metrics
-from marconi_proxy.admin.moves import Moves, Rehearsal
-from marconi_proxy.admin.partitions import Partitions
-from marconi_proxy.admin.placements import Placements
-from marconi_proxy.admin.plans import Plans
+from marconi_proxy.admin.audit import AuditResource
+from marconi_proxy.admin.health import HealthResource
+from marconi_proxy.admin.members import MemberRoll, MembersResource
+from marconi_proxy.admin.metrics import MetricsResource
+from marconi_proxy.admin.moves import MovesResource, Rehearsal
+from marconi_proxy.admin.partitions import PartitionsResource
+from marconi_proxy.admin.placements import PlacementsResource
+from marconi_proxy.admin.plans import PlansResource
 from marconi_proxy.admin.policy import rules
 from marconi_proxy.admin.prober import Prober
 from marconi_proxy.admin.routes import ROUTES, add_routes
-from marconi_proxy.admin.statistics import Statistics
-from marconi_proxy.admin.tenants import Tenants
+from marconi_proxy.admin.statistics import StatisticsResource
+from marconi_proxy.admin.tenants import TenantsResource
 from marconi_proxy.background import ended
 from marconi_proxy.moving.factory import make_rehearsal
 from marconi_proxy.partition_client.discovery import make_client
@@ -44,7 +44,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class Application:
+class AdminService:
     """Opens the catalog and starts the prober at the lifespan's startup; then it is a falcon application.
 
     ``transport`` stands in for the network when partition hosts are asked.
@@ -109,9 +109,9 @@ class Application:
         return UpstreamTransport(pool, max_idle=0.0)
 
 
-def make_application(conf: cfg.ConfigOpts) -> Application:
+def make_application(conf: cfg.ConfigOpts) -> AdminService:
     """Return the admin API. It needs a server that runs the lifespan protocol."""
-    return Application(conf)
+    return AdminService(conf)
 
 
 def build(
@@ -130,16 +130,18 @@ def build(
     app.add_error_handler(Exception, _fault)
     app.add_error_handler(CatalogUnavailable, _catalog_unavailable)
     resources = {
-        "partitions": Partitions(catalog, prober),
-        "tenants": Tenants(catalog),
-        "placements": Placements(catalog, count_timeout=conf.admin.count_timeout),
-        "moves": Moves(catalog, longest=longest, patience=patience, rehearse=rehearse),
-        "plans": Plans(catalog, longest=longest, hold_max=conf.moving.hold_max, seal_timeout=conf.moving.seal_timeout),
-        "members": Members(catalog, roll, lease=conf.directory.lease),
-        "statistics": Statistics(catalog, time.time),
-        "audit": Audit(catalog, time.time),
-        "metrics": Metrics(catalog),
-        "health": Health(catalog, prober, roll, lease=conf.directory.lease, timeout=conf.admin.probe_timeout),
+        "partitions": PartitionsResource(catalog, prober),
+        "tenants": TenantsResource(catalog),
+        "placements": PlacementsResource(catalog, count_timeout=conf.admin.count_timeout),
+        "moves": MovesResource(catalog, longest=longest, patience=patience, rehearse=rehearse),
+        "plans": PlansResource(
+            catalog, longest=longest, hold_max=conf.moving.hold_max, seal_timeout=conf.moving.seal_timeout
+        ),
+        "members": MembersResource(catalog, roll, lease=conf.directory.lease),
+        "statistics": StatisticsResource(catalog, time.time),
+        "audit": AuditResource(catalog, time.time),
+        "metrics": MetricsResource(catalog),
+        "health": HealthResource(catalog, prober, roll, lease=conf.directory.lease, timeout=conf.admin.probe_timeout),
     }
     add_routes(app, resources, rules(conf.admin.token), ROUTES)
     return app

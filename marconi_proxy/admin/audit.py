@@ -9,10 +9,10 @@ import falcon.asgi
 from catalog import Catalog
 from marconi_proxy.admin.query import parameters
 from marconi_proxy.admin.time_text import iso
-from marconi_proxy.audit.kinds import Kind
+from marconi_proxy.audit.kinds import FindingKind
 
 
-class Audit:
+class AuditResource:
     """``clock``: seconds since 1970."""
 
     def __init__(self, catalog: Catalog, clock: Callable[[], float]) -> None:
@@ -24,7 +24,7 @@ class Audit:
         audit = await self._catalog.audit.get()
         never = audit.ended is None
         # Every kind, so that a figure that becomes 0 is seen to; and those of another release.
-        findings = None if never else {**{str(kind): 0 for kind in Kind}, **audit.findings}
+        findings = None if never else {**{str(kind): 0 for kind in FindingKind}, **audit.findings}
         resp.media = {
             "begun": _time(audit.begun),
             "ended": _time(audit.ended),
@@ -32,9 +32,9 @@ class Audit:
             "age": None if audit.ended is None else round(max(0.0, self._clock() - audit.ended), 3),
             "queues": None if never else audit.queues,
             "changed": None if never else audit.changed,
-            "untold": None if never else audit.untold,
+            "untold": None if never else audit.skipped,
             "findings": findings,
-            "unseen": [{"partition": name, "why": why} for name, why in audit.unseen.items()],
+            "unseen": [{"partition": name, "why": why} for name, why in audit.unreachable.items()],
             # One that has died leaves when it began: the next mover begins anew.
             "since": None if audit.holder is None else _time(audit.since),
             "holder": None if audit.holder is None else audit.holder.name,

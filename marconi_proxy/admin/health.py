@@ -16,7 +16,7 @@ from marconi_proxy.admin.members import MemberRoll, Observed, member_json
 from marconi_proxy.admin.prober import HostHealth, Prober
 
 
-class Health:
+class HealthResource:
     """``lease``: seconds after which a member that promised none counts as gone; ``timeout``: seconds the catalog
     gets."""
 

@@ -61,7 +61,7 @@ class MemberRoll:
             await sleep(_INTERVAL)
 
 
-class Members:
+class MembersResource:
     """Handlers for the collection and for one member, whose id comes percent-encoded. ``lease``: seconds after which a
     member that promised none counts as stale."""
 
@@ -87,7 +87,7 @@ class Members:
 
 
 def member_json(observed: Observed, lease: float) -> dict[str, Any]:
-    """Return the JSON of a member. ``lease``: as in ``Members``."""
+    """Return the JSON of a member. ``lease``: as in ``MembersResource``."""
     member, silence = observed
     document = member.to_json()
     del document["acks"]

@@ -12,7 +12,7 @@ from marconi_proxy.metrics.exposition import CONTENT_TYPE, exposition
 from marconi_proxy.metrics.statistics import partition_samples
 
 
-class Metrics:
+class MetricsResource:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 

@@ -85,7 +85,7 @@ class _Order:
     dry_run: bool
 
 
-class Moves:
+class MovesResource:
     """Handlers for the collection and for one move. ``move`` comes percent-encoded.
 
     ``longest``: how many segments a chain may have. ``patience``: seconds to wait for a seal to end, if what was

@@ -19,7 +19,7 @@ from marconi_proxy.partition_client.discovery import SeveralStores
 from marconi_proxy.project_text import from_url
 
 
-class Partitions:
+class PartitionsResource:
     """Handlers for the collection and for one partition. ``name`` comes percent-encoded."""
 
     def __init__(self, catalog: Catalog, prober: Prober) -> None:

@@ -24,7 +24,7 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
 
-class Placements:
+class PlacementsResource:
     """Handlers for the collection and for one placement. ``project`` and ``queue`` come percent-encoded."""
 
     def __init__(self, catalog: Catalog, *, count_timeout: float) -> None:

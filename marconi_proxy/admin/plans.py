@@ -43,7 +43,7 @@ def _chance() -> str:
     return secrets.token_hex(3)
 
 
-class Plans:
+class PlansResource:
     """Handlers for the collection and for one plan. ``plan`` comes percent-encoded.
 
     ``longest``: how many segments a chain may have; ``hold_max``, ``seal_timeout``: of the workers

@@ -13,13 +13,13 @@ from oslo_config import cfg
 from marconi_proxy.options import OptionError
 
 
-class Rule(Protocol):
+class PolicyRule(Protocol):
     """Return to let the request pass; raise falcon.HTTPUnauthorized or HTTPForbidden to refuse it."""
 
     def __call__(self, req: falcon.asgi.Request) -> None: ...
 
 
-class Admin:
+class AdminRule:
     """The request came to the admin listener, and carries the token if there is one."""
 
     def __init__(self, token: str | None) -> None:
@@ -38,9 +38,9 @@ class Admin:
             )
 
 
-def rules(token: str | None) -> dict[str, Rule]:
+def rules(token: str | None) -> dict[str, PolicyRule]:
     """Return every rule by the name that the route table uses."""
-    return {"admin": Admin(token)}
+    return {"admin": AdminRule(token)}
 
 
 def require_protection(conf: cfg.ConfigOpts) -> None:

@@ -17,7 +17,7 @@ import httpx
 from catalog import Catalog
 from catalog.errors import CatalogError, PartitionConflict
 from catalog.model import Partition
-from marconi_proxy.partition_client.discovery import SeveralStores, Sighting, ask, discovered
+from marconi_proxy.partition_client.discovery import HostReport, SeveralStores, ask, discovered
 from marconi_proxy.routing.headers import pseudonym
 
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _AT_ONCE = 100
 class HostHealth:
     """What the last round saw of one host, and when."""
 
-    sighting: Sighting
+    sighting: HostReport
     checked: datetime
 
 
@@ -140,7 +140,7 @@ class Prober:
             _log.warning("%s", complaint)
         self._complaints = frozenset(complaints)
 
-    async def _ask(self, partition: Partition, host: str) -> Sighting:
+    async def _ask(self, partition: Partition, host: str) -> HostReport:
         if self._own is None:
             self._own = pseudonym(await self._catalog.identity()).decode()
         async with self._slots:

@@ -22,7 +22,7 @@ _COMPUTED = ("queues", "free", "claimed", "oldest", "unknown", "begun", "ended",
 _LITERAL = "id:"
 
 
-class Statistics:
+class StatisticsResource:
     """Handlers for partitions and for projects. ``clock``: seconds since 1970."""
 
     def __init__(self, catalog: Catalog, clock: Callable[[], float]) -> None:

@@ -18,7 +18,7 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
 
-class Tenants:
+class TenantsResource:
     """Handlers for the collection and for one tenant. ``project`` comes percent-encoded."""
 
     def __init__(self, catalog: Catalog) -> None:

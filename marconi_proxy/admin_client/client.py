@@ -22,7 +22,7 @@ _TIMEOUT = 30.0
 _STATUS_EXITS = {400: Exit.USAGE, 409: Exit.REFUSED}
 
 
-class NotFound(CommandError):
+class AdminNotFound(CommandError):
     """The admin API answered 404: the object does not exist."""
 
 
@@ -68,7 +68,7 @@ class AdminClient:
         if response.is_success:
             return response.status_code, document
         description = document.get("description") if isinstance(document, dict) else None
-        kind = NotFound if response.status_code == 404 and description else CommandError
+        kind = AdminNotFound if response.status_code == 404 and description else CommandError
         raise kind(
             str(description or f"{self._url} answered {response.status_code}; is that the admin API?"),
             _STATUS_EXITS.get(response.status_code, Exit.FAILED),

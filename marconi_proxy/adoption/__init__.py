@@ -1,5 +1,5 @@
-"""Adoption: placements for queues that were on partitions before there was a catalog.
+"""Adoption: placements for queues that existed on partitions before the catalog.
 
-``survey`` reads partitions and catalog, ``planning`` decides (pure), ``plan_file`` keeps what was decided for an
-operator to read and to edit, ``applying`` does it. Nothing on a partition is ever changed.
+``survey`` reads partitions and catalog; ``draft`` decides, and is pure; ``plan_file`` stores the decisions for an
+operator to read and edit; ``adopter`` applies them. Adoption never changes a partition.
 """

@@ -11,7 +11,7 @@ from catalog.model import NO_PROJECT, TOPIC_PREFIX, QueueKey
 from marconi_proxy.project_text import project_from_json
 
 
-class Rule(StrEnum):
+class ConflictRule(StrEnum):
     """What is to be done about a queue that is in several places."""
 
     CHAIN = "chain"
@@ -19,10 +19,14 @@ class Rule(StrEnum):
     SKIP = "skip"
 
 
-RULES: Mapping[Rule, str] = {
-    Rule.CHAIN: "The queue is all of it, read in the order of 'chain': older messages first. Writes go to the last.",
-    Rule.PREFER: "The queue is what is on partition 'keep'. What is elsewhere stays there, and no client reaches it.",
-    Rule.SKIP: "Nothing is done: the queue has the place that it has in the catalog, or none.",
+RULES: Mapping[ConflictRule, str] = {
+    ConflictRule.CHAIN: (
+        "The queue is all of it, read in the order of 'chain': older messages first. Writes go to the last."
+    ),
+    ConflictRule.PREFER: (
+        "The queue is what is on partition 'keep'. What is elsewhere stays there, and no client reaches it."
+    ),
+    ConflictRule.SKIP: "Nothing is done: the queue has the place that it has in the catalog, or none.",
 }
 
 
@@ -105,7 +109,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
+class QueueConflict:
     """A queue that is in several places, or apart from one with which it must share its place.
 
     ``found`` is in reading order: with ``chain`` the first is drained first, and writes go to the last. ``rules`` are
@@ -117,9 +121,9 @@ class Conflict:
 
     project: str
     queue: str
-    rule: Rule
+    rule: ConflictRule
     keep: str
-    rules: tuple[Rule, ...]
+    rules: tuple[ConflictRule, ...]
     found: tuple[Candidate, ...]
     placed: str | None = None
     together: str | None = None
@@ -137,9 +141,9 @@ class Conflict:
     @property
     def goes_to(self) -> str | None:
         """The partition that writes will go to, None if that is not for this plan to say."""
-        if self.rule is Rule.SKIP:
+        if self.rule is ConflictRule.SKIP:
             return None
-        return self.keep if self.rule is Rule.PREFER else self.partitions[-1]
+        return self.keep if self.rule is ConflictRule.PREFER else self.partitions[-1]
 
     def check(self) -> None:
         """Raise ValueError, naming the member, unless what the operator may edit can be done."""
@@ -166,7 +170,7 @@ class Conflict:
         return entry
 
     @staticmethod
-    def from_json(entry: Mapping[str, Any]) -> Conflict:
+    def from_json(entry: Mapping[str, Any]) -> QueueConflict:
         """Raises ValueError naming the member at fault."""
         members = ("project", "rule", "keep", "rules", "chain", "found", "placed", "together", "home", "notes")
         _known(entry, ("conflict", *members))
@@ -177,7 +181,7 @@ class Conflict:
         notes = entry.get("notes")
         if not isinstance(rules, list) or not isinstance(notes, list):
             raise ValueError("rules, notes: must be arrays")
-        conflict = Conflict(
+        conflict = QueueConflict(
             *_key(entry, "conflict"),
             _rule(entry.get("rule")),
             _text(entry, "keep"),
@@ -191,10 +195,12 @@ class Conflict:
         conflict.check()
         return conflict
 
-    def ruled(self, rule: Rule) -> Conflict:
+    def ruled(self, rule: ConflictRule) -> QueueConflict:
         """Return it with this rule if that is possible. Else it is left alone, unless it is in one place only."""
-        possible = rule in self.rules and (rule is not Rule.CHAIN or len(self.found) > 1)
-        fallback = Rule.SKIP if len(self.found) > 1 or Rule.PREFER not in self.rules else Rule.PREFER
+        possible = rule in self.rules and (rule is not ConflictRule.CHAIN or len(self.found) > 1)
+        fallback = (
+            ConflictRule.SKIP if len(self.found) > 1 or ConflictRule.PREFER not in self.rules else ConflictRule.PREFER
+        )
         return replace(self, rule=rule if possible else fallback)
 
 
@@ -231,10 +237,10 @@ def _dlq(entry: Mapping[str, Any]) -> str | None:
     return name
 
 
-def _rule(value: object) -> Rule:
-    if not isinstance(value, str) or value not in frozenset(Rule):
-        raise ValueError(f"rule: {value!a} is none of {', '.join(Rule)}")
-    return Rule(value)
+def _rule(value: object) -> ConflictRule:
+    if not isinstance(value, str) or value not in frozenset(ConflictRule):
+        raise ValueError(f"rule: {value!a} is none of {', '.join(ConflictRule)}")
+    return ConflictRule(value)
 
 
 def _is_count(value: object) -> bool:

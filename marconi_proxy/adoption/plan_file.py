@@ -17,8 +17,8 @@ from typing import IO, Any
 
 from catalog.model import QueueKey
 from catalog.model.field import check_id
-from marconi_proxy.adoption.entries import RULES, Conflict, Single
-from marconi_proxy.adoption.planning import check_together
+from marconi_proxy.adoption.draft import check_together
+from marconi_proxy.adoption.entries import RULES, QueueConflict, Single
 
 FORMAT = "marconi-proxy adoption plan 1"
 _EDITABLE = ("rule", "keep")
@@ -67,8 +67,8 @@ class Writer:
         self._conflicts.close()
         self._singles.close()
 
-    def add(self, entry: Conflict | Single) -> None:
-        if isinstance(entry, Conflict):
+    def add(self, entry: QueueConflict | Single) -> None:
+        if isinstance(entry, QueueConflict):
             self.conflicts += 1
             self._conflicts.write(_line(entry.to_json()))
         else:
@@ -108,7 +108,7 @@ def _judged(document: dict[str, Any]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AdoptionPlan:
     """A file that was read once and found good. ``conflicts`` and ``singles`` count its lines."""
 
     path: Path
@@ -117,7 +117,7 @@ class Plan:
     singles: int
     sha256: str
 
-    def entries(self) -> Iterator[tuple[int, Conflict | Single]]:
+    def entries(self) -> Iterator[tuple[int, QueueConflict | Single]]:
         """Yield (line number, entry) anew. Raises BadPlan, OSError if the file changed since it was verified."""
         digest = sha256()
         for number, document in _documents(self.path):
@@ -130,13 +130,13 @@ class Plan:
             raise BadPlan("the file was changed while it was applied: give the command again")
 
 
-def verified(path: Path) -> Plan:
+def verified(path: Path) -> AdoptionPlan:
     """Read a whole plan and judge it. Raises BadPlan, OSError."""
     digest = sha256()
     header: dict[str, Any] | None = None
     end: dict[str, Any] | None = None
     numbers: dict[QueueKey, int] = {}
-    conflicts: dict[QueueKey, Conflict] = {}
+    conflicts: dict[QueueKey, QueueConflict] = {}
     singles = 0
     for number, document in _documents(path):
         if end is not None:
@@ -150,7 +150,7 @@ def verified(path: Path) -> Plan:
             continue
         else:
             entry = _entry(number, document)
-            if isinstance(entry, Conflict):
+            if isinstance(entry, QueueConflict):
                 numbers[entry.key] = number
                 conflicts[entry.key] = entry
             else:
@@ -170,7 +170,7 @@ def verified(path: Path) -> Plan:
         check_id("id", header.get("id"))
     except ValueError as error:
         raise BadPlan(f"line 1: {error}") from None
-    return Plan(path, header["id"], len(conflicts), singles, digest.hexdigest())
+    return AdoptionPlan(path, header["id"], len(conflicts), singles, digest.hexdigest())
 
 
 def _documents(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -187,9 +187,9 @@ def _documents(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, document
 
 
-def _entry(number: int, document: dict[str, Any]) -> Conflict | Single:
-    read: Callable[[dict[str, Any]], Conflict | Single] = (
-        Conflict.from_json if "conflict" in document else Single.from_json
+def _entry(number: int, document: dict[str, Any]) -> QueueConflict | Single:
+    read: Callable[[dict[str, Any]], QueueConflict | Single] = (
+        QueueConflict.from_json if "conflict" in document else Single.from_json
     )
     try:
         return read(document)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from catalog.model import TOPIC_PREFIX, QueueKey
-from marconi_proxy.adoption.entries import Conflict, Single
+from marconi_proxy.adoption.entries import QueueConflict, Single
 from marconi_proxy.clock import Pacer
 from marconi_proxy.partition_client.existence import MarkerIgnored, existing, exists
 from marconi_proxy.upstream.errors import UpstreamError
@@ -15,14 +15,14 @@ from marconi_proxy.upstream.exchange import Upstream
 T = TypeVar("T")
 
 # A line of a plan, and its number.
-Entry = tuple[int, Conflict | Single]
+Entry = tuple[int, QueueConflict | Single]
 
 # Queues in a question: the largest page that every server allows.
 TOGETHER = 20
 _ATTEMPTS = 3
 
 
-class Stopped(Exception):
+class AdoptionStopped(Exception):
     """It cannot go on. What is done stays, and the plan can be applied again."""
 
 
@@ -55,7 +55,7 @@ class Presence:
         """Raises MarkerIgnored if ``ask`` does."""
         upstream = self._upstreams.get(partition)
         if upstream is None:
-            raise Stopped(f"partition {partition} is not registered any more")
+            raise AdoptionStopped(f"partition {partition} is not registered any more")
         for attempt in range(1, _ATTEMPTS + 1):
             await self._rate.turn()
             try:
@@ -64,7 +64,7 @@ class Presence:
                 raise
             except UpstreamError as error:
                 if attempt == _ATTEMPTS:
-                    raise Stopped(f"partition {partition}: {error}") from error
+                    raise AdoptionStopped(f"partition {partition}: {error}") from error
         raise AssertionError("the last attempt returns or raises")
 
 
@@ -74,7 +74,7 @@ def batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
     waiting: dict[tuple[str, bool], list[Entry]] = {}
     project: str | None = None
     for number, entry in entries:
-        if isinstance(entry, Conflict) or entry.dead_letters is not None:
+        if isinstance(entry, QueueConflict) or entry.dead_letters is not None:
             yield [(number, entry)]
             continue
         if entry.project != project:

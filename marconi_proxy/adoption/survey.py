@@ -13,8 +13,8 @@ from typing import Any
 
 from catalog.interface import Catalog
 from catalog.model import FINISHED_STATES, Move, MoveState, Partition, Placement, QueueKey
-from marconi_proxy.adoption.entries import Candidate, Conflict, Rule, Single
-from marconi_proxy.adoption.planning import Situation, contested, drafted
+from marconi_proxy.adoption.draft import ProjectSurvey, contested, drafted
+from marconi_proxy.adoption.entries import Candidate, ConflictRule, QueueConflict, Single
 from marconi_proxy.clock import Pacer
 from marconi_proxy.partition_client.inventory import CannotList, Inventory
 from marconi_proxy.partition_client.outcome import Look, Unready
@@ -36,13 +36,13 @@ class Survey:
     open_upstream: Open
     rate: Pacer
     longest: int
-    rule: Rule
+    rule: ConflictRule
 
     async def run(
         self,
         names: Sequence[str],
         projects: Iterable[str] | None,
-        add: Callable[[Conflict | Single], None],
+        add: Callable[[QueueConflict | Single], None],
         read: Callable[[str, int], None],
     ) -> None:
         """``add`` every entry of the plan; ``read`` is told how many queues each project that was read had. Raises
@@ -52,7 +52,7 @@ class Survey:
         partitions = {name: registered[name] for name in names} | registered
         async for project, found in self._projects([partitions[name] for name in names], projects):
             read(project, sum(map(len, found.values())))
-            situation = Situation(
+            situation = ProjectSurvey(
                 project,
                 found,
                 {placement.queue: placement async for placement in self._placements(project)},

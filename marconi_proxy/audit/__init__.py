@@ -1,7 +1,8 @@
-"""Whether catalog and partitions agree: both are walked through in the order of their keys, what looks wrong is looked
-at again and again before it counts, and what can be put right without a risk is, if an operator says so.
+"""The audit: compares the catalog with the partitions, confirms each difference, and repairs on an operator's request.
 
-kinds: what there is to find, as a table. sight: what was read of one queue. judging: what is wrong with it. matching:
-both sides beside each other. looking: the reading. round: from beginning to end. repairing: the only one that writes.
-auditor: rounds in the background of a mover.
+* ``kinds``: the table of findings. ``observation``: the readings of one queue, and a finding. ``findings``: the rules
+  from readings to findings; pure.
+* ``merge_join``: placements and listings side by side, in the order of their keys. ``inspector``: reads one queue.
+* ``round``: one audit from beginning to end. ``repair``: the only module that writes. ``auditor``: rounds in the
+  background of a mover. ``factory``: makes all of these from options and an open catalog.
 """

@@ -17,15 +17,15 @@ from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import AuditState, Holder
 from catalog.unchanged import Unchanged
-from marconi_proxy.audit.round import Summary
-from marconi_proxy.audit.sight import Finding
+from marconi_proxy.audit.observation import Finding
+from marconi_proxy.audit.round import RoundSummary
 from marconi_proxy.background import LOOK, Interval, ended, take_lock, take_turns
 from marconi_proxy.clock import Clock
 
 LOG = logging.getLogger(__name__)
 
 # A whole round: what it found is handed to the first function, and how far it is to the second.
-RunRound = Callable[[Callable[[Finding], Awaitable[None]], Callable[[Summary], None]], Awaitable[Summary]]
+RunRound = Callable[[Callable[[Finding], Awaitable[None]], Callable[[RoundSummary], None]], Awaitable[RoundSummary]]
 
 # Seconds for which the audit is held from each sign of life, and after which the next one is given.
 HOLD = 300.0
@@ -81,7 +81,7 @@ class Auditor:
         under_way = replace(audit, since=begun)
         await self._catalog.audit.save(under_way, token, HOLD)
         self._told = 0
-        round_ = asyncio.ensure_future(self._run_round(self._tell, lambda summary: None))
+        round_ = asyncio.ensure_future(self._run_round(self._report, lambda summary: None))
         renewing = asyncio.create_task(self._renew(under_way, token))
         try:
             await asyncio.wait({round_, renewing}, return_when=asyncio.FIRST_COMPLETED)
@@ -95,14 +95,14 @@ class Auditor:
             ended=self._clock.now(),
             queues=found.queues,
             changed=found.changed,
-            untold=found.untold,
+            skipped=found.skipped,
             findings={str(kind): count for kind, count in found.findings.items()},
-            unseen=found.unseen,
+            unreachable=found.unreachable,
         )
         await self._catalog.audit.save(over, token, HOLD)
         counts = ", ".join(f"{count} {kind}" for kind, count in over.findings.items()) or "nothing wrong"
-        LOG.info("audit: %d queues compared: %s; %d could not be asked for", found.queues, counts, found.untold)
-        for name, why in over.unseen.items():
+        LOG.info("audit: %d queues compared: %s; %d could not be asked for", found.queues, counts, found.skipped)
+        for name, why in over.unreachable.items():
             LOG.warning("audit: not looked at, or not all of it: partition %s: %s", name, why)
         return over
 
@@ -111,7 +111,7 @@ class Auditor:
             await self._clock.sleep(_RENEWED)
             await self._catalog.audit.save(audit, token, HOLD)
 
-    async def _tell(self, finding: Finding) -> None:
+    async def _report(self, finding: Finding) -> None:
         self._told += 1
         if self._told <= _LOGGED:
             LOG.warning(

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     GHOST = "ghost"
     ORPHAN = "orphan"
     LEFTOVER = "leftover"
@@ -27,8 +27,8 @@ class Meaning(NamedTuple):
     otherwise: str
 
 
-KINDS: Mapping[Kind, Meaning] = {
-    Kind.GHOST: Meaning(
+KINDS: Mapping[FindingKind, Meaning] = {
+    FindingKind.GHOST: Meaning(
         "The catalog has the queue on a partition that does not have it: the queue was deleted there directly, or the "
         "partition has lost it. Clients see an empty queue without metadata, those of v1 no queue (404).",
         "The queue is created on the partition again, as by a post in v1.1 or v2, without touching later arrivals. A "
@@ -36,21 +36,21 @@ KINDS: Mapping[Kind, Meaning] = {
         "posts in flight.",
         "If the queue is not wanted, delete it through the front door.",
     ),
-    Kind.ORPHAN: Meaning(
+    FindingKind.ORPHAN: Meaning(
         "A partition has a queue that is unknown to the catalog: it was created there directly, or the catalog was "
         "restored from an earlier backup. Clients of the front door do not see it.",
         "",
         "If it is wanted, adopt it: marconi-proxy catalog adopt plan PARTITION. It is not deleted, because it may "
         "hold messages.",
     ),
-    Kind.LEFTOVER: Meaning(
+    FindingKind.LEFTOVER: Meaning(
         "A partition has a queue under a name that only a move assigns, and that move has ended: no placement names "
         "it, and none ever will.",
         "An empty one is deleted. The name has no other use, and numbers of segments are never reused.",
         "One with messages is kept: they arrived after the queue was found empty, and not through the front door. "
         "Read them directly, and delete the queue there.",
     ),
-    Kind.DOUBLE: Meaning(
+    FindingKind.DOUBLE: Meaning(
         "A queue of one project and name is on several partitions, and the catalog does not name all of them. Clients "
         "of the front door cannot reach the other copies: a client writes to a partition directly, or did so before "
         "the adoption.",
@@ -58,7 +58,7 @@ KINDS: Mapping[Kind, Meaning] = {
         "Decide which copy counts, or in which order they are read: marconi-proxy catalog adopt plan PARTITION... "
         "shows the queue as a conflict, with its rules.",
     ),
-    Kind.FOREIGN_WRITER: Meaning(
+    FindingKind.FOREIGN_WRITER: Meaning(
         "A message was posted to a sealed segment of a queue, longer after its switch than any call of the front door "
         "may take: a client writes to the partition directly, or a worker was frozen for that time. Not reported for "
         "segments on a partition where the project has more than 500 queues: the store may have put the message "
@@ -68,20 +68,20 @@ KINDS: Mapping[Kind, Meaning] = {
         "client that bypasses the front door. Once the segment is retired, its posts create a queue there again: a "
         "double, or a leftover with messages.",
     ),
-    Kind.DRIFT: Meaning(
+    FindingKind.DRIFT: Meaning(
         "The segments of a queue that is being moved have different metadata: a change did not reach all of them, "
         "because a partition was down.",
         "The older segments get the metadata of the last one, which clients see.",
         "",
     ),
-    Kind.UNFINISHED: Meaning(
+    FindingKind.UNFINISHED: Meaning(
         "A queue is being created, deleted or switched for longer than any call may take: the worker or mover died, "
         "and no call has used the queue since.",
         "The operation is finished as by the next call: a queue that exists on its partition counts as created, an "
         "interrupted deletion is completed, and a seal is aborted.",
         "",
     ),
-    Kind.STRANDED: Meaning(
+    FindingKind.STRANDED: Meaning(
         "A queue has older segments, and no move that empties them: an adoption was interrupted between its two "
         "writes, or the record of the move was lost. Clients are not affected, but the state persists, and blocks "
         "other moves of the queue.",

@@ -16,13 +16,13 @@ from typing import NamedTuple
 from catalog.interface import Catalog
 from catalog.model import Partition, Placement, QueueKey
 from catalog.model.field import one_line
-from marconi_proxy.audit.judging import Bounds, judge, own_name, worth_a_look
-from marconi_proxy.audit.kinds import Kind
-from marconi_proxy.audit.looking import Looker, NotSeen, projects_of, unasked
-from marconi_proxy.audit.matching import matched
-from marconi_proxy.audit.sight import Finding
+from marconi_proxy.audit.findings import AuditBounds, judge, needs_inspection, own_name
+from marconi_proxy.audit.inspector import Inspector, Unreachable, projects_of, reason_to_skip
+from marconi_proxy.audit.kinds import FindingKind
+from marconi_proxy.audit.merge_join import merge_join
+from marconi_proxy.audit.observation import Finding
 from marconi_proxy.clock import Clock
-from marconi_proxy.partition_client.inventory import CannotList, Found, Inventory
+from marconi_proxy.partition_client.inventory import CannotList, Inventory, ListedQueue
 from marconi_proxy.partition_client.upstreams import Open, Paced
 
 _PAGE = 200
@@ -49,30 +49,33 @@ class Scope:
 
 
 @dataclass(slots=True)
-class Summary:
-    """``queues``: how many were matched; ``changed``: how many were changing at each look; ``unseen``: of partitions,
-    why they could not be asked; ``untold``: how many queues were not looked at for that."""
+class RoundSummary:
+    """The counts of a round so far.
+
+    ``queues``: keys compared. ``changed``: queues that changed during each inspection. ``unreachable``: partitions that
+    could not be read, or not completely, with the reason. ``skipped``: queues not inspected for such a reason.
+    """
 
     queues: int = 0
     changed: int = 0
-    untold: int = 0
-    unseen: dict[str, str] = field(default_factory=dict)
-    findings: Counter[Kind] = field(default_factory=Counter)
+    skipped: int = 0
+    unreachable: dict[str, str] = field(default_factory=dict)
+    findings: Counter[FindingKind] = field(default_factory=Counter)
 
 
 class _Suspect(NamedTuple):
     key: QueueKey
-    strangers: tuple[str, ...]
+    unexpected_copies: tuple[str, ...]
 
 
-class _Waiting(NamedTuple):
+class _Recheck(NamedTuple):
     suspect: _Suspect
     seen: frozenset[Finding]
     due: float
     more: int
 
 
-class Round:
+class AuditRound:
     """``run`` it once. ``confirm_after``: seconds between two looks. ``on_finding`` is given each finding."""
 
     def __init__(
@@ -80,35 +83,35 @@ class Round:
         catalog: Catalog,
         open_upstream: Open,
         paced: Paced,
-        looker: Looker,
+        inspector: Inspector,
         clock: Clock,
-        bounds: Bounds,
+        bounds: AuditBounds,
         *,
         confirm_after: float,
         on_finding: Callable[[Finding], Awaitable[None]],
-        on_step: Callable[[Summary], None] = lambda summary: None,
+        on_step: Callable[[RoundSummary], None] = lambda summary: None,
     ) -> None:
         self._catalog = catalog
         self._open_upstream = open_upstream
         self._paced = paced
-        self._looker = looker
+        self._inspector = inspector
         self._clock = clock
         self._bounds = bounds
         self._confirm_after = confirm_after
         self._on_finding = on_finding
         self._on_step = on_step
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Recheck] = deque()
         self._at_once = asyncio.Semaphore(_AT_ONCE)
-        self.summary = Summary()
+        self.summary = RoundSummary()
 
-    async def run(self, scope: Scope) -> Summary:
+    async def run(self, scope: Scope) -> RoundSummary:
         """Raises CatalogError."""
         registered = {partition.name: partition for partition in await self._catalog.partitions.all()}
         asked = set(registered if scope.partitions is None else scope.partitions)
         listed: set[str] = set()
         for name in sorted(asked):
-            if (why := unasked(registered[name])) is not None:
-                self.summary.unseen[name] = why
+            if (why := reason_to_skip(registered[name])) is not None:
+                self.summary.unreachable[name] = why
             else:
                 listed.add(name)
         async with AsyncExitStack() as stack:
@@ -120,15 +123,15 @@ class Round:
             }
             placements = await stack.enter_async_context(aclosing(self._placements(scope)))
             suspects: list[_Suspect] = []
-            async for key, placement, found_on in matched(placements, readers):
+            async for key, placement, found_on in merge_join(placements, readers):
                 self.summary.queues += 1
-                wanted, strangers = worth_a_look(
+                wanted, unexpected_copies = needs_inspection(
                     placement, own_name(key.queue), found_on, listed, asked, self._clock.now(), self._bounds
                 )
                 if placement is not None and scope.partitions is None:
                     wanted = await self._is_nowhere(placement, registered) or wanted
-                if wanted and not self._cannot_be_asked(placement, strangers):
-                    suspects.append(_Suspect(key, strangers))
+                if wanted and not self._cannot_be_polled(placement, unexpected_copies):
+                    suspects.append(_Suspect(key, unexpected_copies))
                 if len(suspects) >= _BATCH or self.summary.queues % _PAGE == 0:
                     await self._begin(suspects)
                     suspects = []
@@ -146,7 +149,7 @@ class Round:
             return None
         return {*await projects_of(self._catalog, (partition.name,)), *scope.also}
 
-    async def _found(self, partition: Partition, projects: Collection[str] | None) -> AsyncGenerator[Found, None]:
+    async def _found(self, partition: Partition, projects: Collection[str] | None) -> AsyncGenerator[ListedQueue, None]:
         """Yield what a partition has, as far as it tells; if it does not, it is among those that were not seen."""
         inventory = Inventory(self._open_upstream, self._paced.pacer(partition.name))
         try:
@@ -154,7 +157,7 @@ class Round:
                 async for entry in entries:
                     yield entry
         except CannotList as error:
-            self.summary.unseen[partition.name] = one_line("why", str(error))
+            self.summary.unreachable[partition.name] = one_line("why", str(error))
 
     async def _placements(self, scope: Scope) -> AsyncGenerator[Placement, None]:
         for project in [None] if scope.projects is None else sorted(set(scope.projects)):
@@ -170,26 +173,26 @@ class Round:
         """Tell whether a part of it is on a partition that nobody has registered, which is then one that was not seen.
         ``registered`` is what there was at the beginning, and grows."""
         for segment in placement.segments:
-            if segment.partition not in registered and segment.partition not in self.summary.unseen:
+            if segment.partition not in registered and segment.partition not in self.summary.unreachable:
                 partition = await self._catalog.partitions.get(segment.partition)
                 if partition is None:
-                    self.summary.unseen[segment.partition] = "it is not registered"
+                    self.summary.unreachable[segment.partition] = "it is not registered"
                 else:
                     registered[partition.name] = partition
         return any(segment.partition not in registered for segment in placement.segments)
 
-    def _cannot_be_asked(self, placement: Placement | None, strangers: Sequence[str]) -> bool:
+    def _cannot_be_polled(self, placement: Placement | None, unexpected_copies: Sequence[str]) -> bool:
         """Tell whether a look would only find once more that a partition does not answer."""
-        names = set(strangers) | {segment.partition for segment in (placement.segments if placement else ())}
-        untold = not names.isdisjoint(self.summary.unseen)
-        self.summary.untold += untold
-        return untold
+        names = set(unexpected_copies) | {segment.partition for segment in (placement.segments if placement else ())}
+        skipped = not names.isdisjoint(self.summary.unreachable)
+        self.summary.skipped += skipped
+        return skipped
 
     # -- looks -------------------------------------------------------------------------------------------------------
 
     async def _begin(self, suspects: Sequence[_Suspect]) -> None:
         """Look for the first time; and again at those whose time has come."""
-        await self._look([_Waiting(suspect, frozenset(), 0.0, _CONFIRMATIONS) for suspect in suspects], first=True)
+        await self._inspect([_Recheck(suspect, frozenset(), 0.0, _CONFIRMATIONS) for suspect in suspects], first=True)
         while self._waiting and (self._waiting[0].due <= self._clock.monotonic() or len(self._waiting) > _WAITING):
             await self._confirm(self._waiting[0].due)
         self._on_step(self.summary)
@@ -199,13 +202,13 @@ class Round:
         if due > now:
             await self._clock.sleep(due - now)
             now = self._clock.monotonic()
-        batch: list[_Waiting] = []
+        batch: list[_Recheck] = []
         while self._waiting and self._waiting[0].due <= max(now, due) and len(batch) < _BATCH:
             batch.append(self._waiting.popleft())
-        await self._look(batch, first=False)
+        await self._inspect(batch, first=False)
         self._on_step(self.summary)
 
-    async def _look(self, batch: Sequence[_Waiting], *, first: bool) -> None:
+    async def _inspect(self, batch: Sequence[_Recheck], *, first: bool) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 looks = [group.create_task(self._findings(one.suspect)) for one in batch]
@@ -218,7 +221,7 @@ class Round:
                 continue
             same = found if first else found & one.seen
             if same and one.more:
-                self._waiting.append(_Waiting(one.suspect, same, due, one.more - 1))
+                self._waiting.append(_Recheck(one.suspect, same, due, one.more - 1))
             elif same:
                 for finding in sorted(
                     same, key=lambda finding: (finding.kind, finding.partition, finding.backend_name)
@@ -231,16 +234,16 @@ class Round:
         async with self._at_once:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    sight = await self._looker.look(*suspect)
+                    observation = await self._inspector.inspect(*suspect)
                     break
-                except NotSeen as error:
-                    if attempt < _ATTEMPTS and error.partition not in self.summary.unseen:
+                except Unreachable as error:
+                    if attempt < _ATTEMPTS and error.partition not in self.summary.unreachable:
                         await self._clock.sleep(_AGAIN)
                         continue
-                    self.summary.untold += 1
-                    self.summary.unseen[error.partition] = one_line("why", str(error))
+                    self.summary.skipped += 1
+                    self.summary.unreachable[error.partition] = one_line("why", str(error))
                     return None
-        if sight is None:
+        if observation is None:
             self.summary.changed += 1
             return None
-        return judge(sight, self._bounds)
+        return judge(observation, self._bounds)

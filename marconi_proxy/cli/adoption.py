@@ -18,14 +18,14 @@ from cliff.show import ShowOne
 from marconi_proxy.cli import configuration
 from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.cli.verb import Verb, number
-from marconi_proxy.cli.watching import Lines, Reporter, View
+from marconi_proxy.cli.watch import Lines, View, WatchReporter
 from marconi_proxy.exits import CommandError, Exit
 
 if TYPE_CHECKING:
     from oslo_config import cfg
 
     from catalog.interface import Catalog
-    from marconi_proxy.adoption.applying import Summary
+    from marconi_proxy.adoption.adopter import AdoptionSummary
     from marconi_proxy.partition_client.upstreams import Open
 
 Shown = tuple[Sequence[str], Iterable[Any]]
@@ -39,7 +39,7 @@ _NAMED = 20
 _INTERVAL = 0.5
 
 
-class _Adopting(Verb, ShowOne):
+class _AdoptVerb(Verb, ShowOne):
     """A command that works on a catalog, and sends requests to partitions."""
 
     @property
@@ -63,7 +63,7 @@ class _Adopting(Verb, ShowOne):
         """Run ``work(options, catalog, way to partitions)``. Raises CommandError."""
         from catalog.errors import CatalogError
         from marconi_proxy.adoption.plan_file import BadPlan
-        from marconi_proxy.adoption.presence import Stopped
+        from marconi_proxy.adoption.presence import AdoptionStopped
         from marconi_proxy.option_types import redacted
         from marconi_proxy.partition_client.inventory import CannotList
 
@@ -74,7 +74,7 @@ class _Adopting(Verb, ShowOne):
             return asyncio.run(_opened(conf, work))
         except CatalogError as error:
             raise CommandError(f"the catalog {redacted(conf.catalog.uri)}: {error}. {self.again}") from error
-        except (CannotList, Stopped) as error:
+        except (CannotList, AdoptionStopped) as error:
             raise CommandError(f"{error}. {self.again}") from error
         except BadPlan as error:
             raise CommandError(f"{error}", Exit.REFUSED) from error
@@ -84,7 +84,7 @@ class _Adopting(Verb, ShowOne):
     # The state after a failure, and the next step.
     again = ""
 
-    def reporter(self) -> Reporter:
+    def reporter(self) -> WatchReporter:
         if not self.app.stderr.isatty():
             return Lines(self.say)
         from marconi_proxy.cli.bars import Bars
@@ -106,7 +106,7 @@ async def _opened(conf: cfg.ConfigOpts, work: Callable[[cfg.ConfigOpts, Catalog,
 class _Watched:
     """Shows numbers at intervals, and at the end."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: WatchReporter) -> None:
         self._reporter = reporter
         self._next = 0.0
 
@@ -116,7 +116,7 @@ class _Watched:
             self._reporter.show(view(), 0.0, None)
 
 
-class Plan(_Adopting):
+class CatalogAdoptPlan(_AdoptVerb):
     """Find queues on partitions that are unknown to the catalog, and write a plan for them to a file.
 
     Nothing is changed. A queue in several places is a conflict: its line in the file has a rule, which may be edited.
@@ -151,13 +151,13 @@ class Plan(_Adopting):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        from marconi_proxy.adoption.entries import Rule
+        from marconi_proxy.adoption.entries import ConflictRule
         from marconi_proxy.adoption.plan_file import Writer
         from marconi_proxy.cli.whole_file import whole_file
 
         projects = projects_named(parsed_args)
         path = parsed_args.output
-        rules = dict.fromkeys(Rule, 0)
+        rules = dict.fromkeys(ConflictRule, 0)
         try:
             with whole_file(path) as stream, Writer(stream, _directory(path)) as writer:
                 header = self.carry_out(
@@ -171,7 +171,7 @@ class Plan(_Adopting):
         if writer.conflicts:
             self.say(f'Review them, and edit their rules: the lines of {path} with "conflict".')
         self.say(f"Next: marconi-proxy catalog adopt apply {path}, with the same catalog")
-        counts = [rules[Rule(name)] for name in ("chain", "prefer", "skip")]
+        counts = [rules[ConflictRule(name)] for name in ("chain", "prefer", "skip")]
         return PLAN_COLUMNS, (header.id, writer.singles, writer.conflicts, *counts, digest)
 
     async def _survey(
@@ -184,7 +184,7 @@ class Plan(_Adopting):
         catalog: Catalog,
         ways: Open,
     ) -> Any:
-        from marconi_proxy.adoption.entries import Conflict, Rule, Single
+        from marconi_proxy.adoption.entries import ConflictRule, QueueConflict, Single
         from marconi_proxy.adoption.plan_file import Header
         from marconi_proxy.adoption.survey import Survey
         from marconi_proxy.clock import Pacer, SystemClock
@@ -196,12 +196,14 @@ class Plan(_Adopting):
             if name not in registered:
                 raise CommandError(f"PARTITION: {name} is not registered", Exit.USAGE)
         rate = Pacer(parsed_args.rate, SystemClock())
-        survey = Survey(catalog, Inventory(ways, rate), ways, rate, conf.moving.max_segments, Rule(parsed_args.rule))
+        survey = Survey(
+            catalog, Inventory(ways, rate), ways, rate, conf.moving.max_segments, ConflictRule(parsed_args.rule)
+        )
         done = queues = 0
 
-        def add(entry: Conflict | Single) -> None:
+        def add(entry: QueueConflict | Single) -> None:
             writer.add(entry)
-            if isinstance(entry, Conflict):
+            if isinstance(entry, QueueConflict):
                 rules[entry.rule] += 1
 
         with self.reporter() as reporter:
@@ -257,7 +259,7 @@ def projects_named(parsed_args: argparse.Namespace) -> list[str] | None:
         raise CommandError(f"{option}: {error}", Exit.USAGE) from error
 
 
-class Apply(_Adopting):
+class CatalogAdoptApply(_AdoptVerb):
     """Place the queues of a plan in the catalog, while they are in use. Nothing on partitions is changed.
 
     Safe to interrupt and rerun; finished items are skipped. Queues that no longer match the plan are left unchanged and
@@ -286,7 +288,7 @@ class Apply(_Adopting):
         return super().run(parsed_args) or self._status
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        from marconi_proxy.adoption.applying import Outcome
+        from marconi_proxy.adoption.adopter import AdoptionOutcome
         from marconi_proxy.adoption.plan_file import BadPlan, verified
 
         try:
@@ -310,15 +312,15 @@ class Apply(_Adopting):
                 f"{summary.chains} chained queues keep all their places. Next, after the last client has stopped using "
                 f"the partitions directly: marconi-proxy catalog adopt apply {parsed_args.file} --retire"
             )
-        counts = [summary.outcomes[outcome] for outcome in Outcome]
+        counts = [summary.outcomes[outcome] for outcome in AdoptionOutcome]
         return APPLY_COLUMNS, (plan.id, *counts, summary.chains, summary.retiring)
 
-    async def _apply(self, parsed_args: argparse.Namespace, plan: Any, catalog: Catalog, ways: Open) -> Summary:
-        from marconi_proxy.adoption.applying import Applying
+    async def _apply(self, parsed_args: argparse.Namespace, plan: Any, catalog: Catalog, ways: Open) -> AdoptionSummary:
+        from marconi_proxy.adoption.adopter import Adopter
         from marconi_proxy.clock import Pacer, SystemClock
 
         clock = SystemClock()
-        applying = Applying(catalog, ways, Pacer(parsed_args.rate, clock), clock, retire=parsed_args.retire)
+        applying = Adopter(catalog, ways, Pacer(parsed_args.rate, clock), clock, retire=parsed_args.retire)
         total, done = plan.conflicts + plan.singles, 0
         with self.reporter() as reporter:
             watched = _Watched(reporter)

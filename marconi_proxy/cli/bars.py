@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from marconi_proxy.cli.counting import counted
-from marconi_proxy.cli.watching import View, duration, told
+from marconi_proxy.cli.counts import counted
+from marconi_proxy.cli.watch import View, duration, text_of
 
 
 class Bars:
@@ -43,7 +43,7 @@ class Bars:
             rest=f"{view.done}/{view.total} {view.unit}",
             visible=True,
         )
-        self._words.plain = "\n".join(part for part in (told(view), view.pause) if part)
+        self._words.plain = "\n".join(part for part in (text_of(view), view.pause) if part)
         if view.left is None:
             return
         # The number may grow: more queues are switched, or late writes arrive.

@@ -14,7 +14,7 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from marconi_proxy.cli import configuration
-from marconi_proxy.cli.counting import Counting, CountLines
+from marconi_proxy.cli.counts import CountLines, CountReporter
 from marconi_proxy.cli.verb import Verb
 from marconi_proxy.cli.whole_file import destination
 from marconi_proxy.exits import CommandError, Exit
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _COUNT_TIMEOUT = 5.0
 
 
-class Init(Verb):
+class CatalogInit(Verb):
     """Prepare a catalog for use: once, before the first server starts. Safe to repeat."""
 
     examples = """
@@ -76,7 +76,7 @@ class _BackupVerb(Verb):
     def uri(self, parsed_args: argparse.Namespace) -> str:
         return str(configuration.load(parsed_args, catalog__uri=parsed_args.catalog).catalog.uri)
 
-    def counting(self) -> Counting:
+    def counting(self) -> CountReporter:
         if not self.app.stderr.isatty():
             return CountLines(self.say, time.monotonic)
         from marconi_proxy.cli.bars import CountBar
@@ -84,7 +84,7 @@ class _BackupVerb(Verb):
         return CountBar(self.app.stderr)
 
 
-class Export(_BackupVerb):
+class CatalogExport(_BackupVerb):
     """Write a snapshot of a catalog to a file, while it is in use.
 
     It leaves out front-door workers and the locks of moves. The file appears whole or not at all, and only its owner
@@ -121,7 +121,7 @@ class Export(_BackupVerb):
             self.say(f"Next: marconi-proxy catalog import --catalog URI {parsed_args.output}")
 
 
-class Import(_BackupVerb):
+class CatalogImport(_BackupVerb):
     """Fill a catalog from a backup. Front-door workers, movers and admin API must not run on it.
 
     A file is read and checked completely before any change; a pipe cannot be. After an interrupted import, servers
@@ -223,7 +223,7 @@ def _source(path: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-async def _export(uri: str, stream: BinaryIO, counting: Counting) -> dict[str, int]:
+async def _export(uri: str, stream: BinaryIO, counting: CountReporter) -> dict[str, int]:
     from catalog import open_catalog
     from catalog.backup.exporter import export
 
@@ -247,7 +247,7 @@ async def _placements(catalog: Catalog) -> int | None:
     return None
 
 
-async def _import(uri: str, stream: BinaryIO, replace: bool, counting: Counting) -> dict[str, int]:
+async def _import(uri: str, stream: BinaryIO, replace: bool, counting: CountReporter) -> dict[str, int]:
     from catalog import open_catalog
     from catalog.backup.importer import let_lapse, load, verify
 

@@ -13,7 +13,7 @@ from marconi_proxy.cli.verb import Verb
 from marconi_proxy.exits import CommandError, Exit
 
 
-class Sample(Verb):
+class ConfigSample(Verb):
     """Print a configuration file with every option, its default and its help."""
 
     examples = """
@@ -26,7 +26,7 @@ class Sample(Verb):
         self.app.stdout.write(sample())
 
 
-class Check(Verb, Lister):
+class ConfigCheck(Verb, Lister):
     """Check a configuration and show every option's value. Secrets are masked.
 
     Ends with status 2, naming the option, if one does not exist or has an impossible value.

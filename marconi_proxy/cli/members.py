@@ -15,7 +15,7 @@ COLUMNS = ("id", "renewed", "age", "lease", "may_write_for", "fresh", "synced", 
 Shown = tuple[Sequence[str], Iterable[Any]]
 
 
-class List(AdminLister):
+class MemberList(AdminLister):
     """List the workers of all front doors, with how long each may still write without another heartbeat."""
 
     examples = """
@@ -32,7 +32,7 @@ class List(AdminLister):
         return COLUMNS, rows
 
 
-class Evict(AdminVerb):
+class MemberEvict(AdminVerb):
     """Remove a killed worker from the catalog, so that moves do not wait for it.
 
     Refused with status 3, and the time to wait, while it may still write: stop its process first.

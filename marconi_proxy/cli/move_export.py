@@ -10,7 +10,7 @@ from typing import Any
 
 from marconi_proxy.admin_client.client import AdminClient
 from marconi_proxy.admin_client.pages import page
-from marconi_proxy.cli.counting import Counting, CountLines
+from marconi_proxy.cli.counts import CountLines, CountReporter
 from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.cli.verb import AdminVerb
 from marconi_proxy.cli.whole_file import destination
@@ -19,7 +19,7 @@ from marconi_proxy.cli.whole_file import destination
 _PAGE = 100
 
 
-class Export(AdminVerb):
+class MoveExport(AdminVerb):
     """Write the records of finished moves to a file, a line of JSON each, with their logs and certificates.
 
     Records are removed after a while ([moving] keep_finished and keep_finished_for). The file appears whole or not at
@@ -61,7 +61,7 @@ class Export(AdminVerb):
             stream.flush()
         self.say(f"Exported {moves} finished move{'s' if moves != 1 else ''}, {certified} of them with a certificate.")
 
-    def _counting(self) -> Counting:
+    def _counting(self) -> CountReporter:
         if not self.app.stderr.isatty():
             return CountLines(self.say, time.monotonic, unit="moves")
         from marconi_proxy.cli.bars import CountBar

@@ -9,7 +9,7 @@ from marconi_proxy.cli.verb import Verb
 from marconi_proxy.exits import CommandError
 
 
-class Mover(Verb):
+class RunMover(Verb):
     """Move queues from partition to partition as ordered. Runs until SIGTERM or SIGINT.
 
     Any number may run over one catalog, on any machine that reaches the catalog and the partitions. One mover at a time

@@ -11,13 +11,13 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
-from marconi_proxy.admin_client.client import AdminClient, NotFound, part
+from marconi_proxy.admin_client.client import AdminClient, AdminNotFound, part
 from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.formatters import Words
 from marconi_proxy.cli.plans import PLAN_COLUMNS, ended, plan_row
 from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.cli.verb import AdminLister, AdminShow, count, number
-from marconi_proxy.cli.watching import Lines, Reporter, Watch
+from marconi_proxy.cli.watch import Lines, Watch, WatchReporter
 from marconi_proxy.exits import CommandError, Exit
 
 COLUMNS = ("id", "project", "queue", "source", "target", "writes_to", "state", "pause_ms", "left", "waits")
@@ -86,7 +86,7 @@ class Watcher(AdminShow):
     def watch(self, admin: AdminClient, parsed_args: argparse.Namespace) -> Watch:
         return Watch(admin, self._reporter(), parsed_args.timeout, time.monotonic)
 
-    def _reporter(self) -> Reporter:
+    def _reporter(self) -> WatchReporter:
         if not self.app.stderr.isatty():
             return Lines(self.say)
         from marconi_proxy.cli.bars import Bars
@@ -94,7 +94,7 @@ class Watcher(AdminShow):
         return Bars(self.app.stderr)
 
 
-class Start(Watcher):
+class MoveStart(Watcher):
     """Move a queue to another partition while it is in use.
 
     Nothing is copied: after the switch writes go to the target, and consumers empty the old place first. Queues of its
@@ -176,7 +176,7 @@ class Start(Watcher):
         return (*COLUMNS, "would"), (*values, Words(document["would"]))
 
 
-class List(AdminLister):
+class MoveList(AdminLister):
     """List moves by id, which is the order of their creation; without options, all of them."""
 
     examples = """
@@ -209,7 +209,7 @@ def _add_id(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="a move's id, from 'move list'")
 
 
-class Show(AdminShow):
+class MoveShow(AdminShow):
     """Show one move: its state, why it is not done, the possible verbs, and its log."""
 
     examples = """
@@ -230,7 +230,7 @@ class Show(AdminShow):
         return WHOLE, row(move, WHOLE)
 
 
-class Watching(Watcher):
+class MoveWatch(Watcher):
     """Follow a move or a plan until it has ended. Ctrl-C ends the watch, and nothing else."""
 
     examples = """
@@ -249,16 +249,16 @@ class Watching(Watcher):
             watch = self.watch(admin, parsed_args)
             try:
                 return COLUMNS, row(watch.move(parsed_args.id, "end"))
-            except NotFound:
+            except AdminNotFound:
                 try:
                     plan = watch.plan(parsed_args.id)
-                except NotFound as error:
+                except AdminNotFound as error:
                     raise CommandError(f"there is neither a move nor a plan {parsed_args.id}") from error
         ended(self, plan)
         return PLAN_COLUMNS, plan_row(plan)
 
 
-class Certificate(AdminShow):
+class MoveCertificate(AdminShow):
     """Show the certificate of a finished move: switches, pauses, held writes, acknowledgements, zero checks."""
 
     examples = """
@@ -278,7 +278,7 @@ class Certificate(AdminShow):
         return names, [v if isinstance(v, plain) or v is None else Structure(v) for v in certificate.values()]
 
 
-class Pause(AdminShow):
+class MovePause(AdminShow):
     """Pause a move until it is resumed. Its queue stays in service, and writes go where they go now."""
 
     examples = """
@@ -298,7 +298,7 @@ class Pause(AdminShow):
         return COLUMNS, row(move)
 
 
-class Resume(Pause):
+class MoveResume(MovePause):
     """Resume a paused move."""
 
     examples = """
@@ -307,7 +307,7 @@ class Resume(Pause):
     _verb = "resume"
 
 
-class Cancel(Pause):
+class MoveCancel(MovePause):
     """Cancel a move and leave the queue where it is: possible until writes go to the target."""
 
     examples = """
@@ -316,7 +316,7 @@ class Cancel(Pause):
     _verb = "cancel"
 
 
-class Reverse(Pause):
+class MoveReverse(MovePause):
     """Send writes back to the old partition: possible after they go to the target. It is another switch."""
 
     examples = """

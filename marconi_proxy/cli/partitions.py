@@ -88,7 +88,7 @@ def _members(parsed_args: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-class Register(AdminShow):
+class PartitionRegister(AdminShow):
     """Register a partition: servers over one store, for new queues.
 
     A repetition changes nothing; with other values it is refused. Use 'partition set' to change them.
@@ -117,7 +117,7 @@ class Register(AdminShow):
         return columns, row
 
 
-class List(AdminLister):
+class PartitionList(AdminLister):
     """List all partitions."""
 
     examples = """
@@ -133,7 +133,7 @@ class List(AdminLister):
         return COLUMNS, [_row(p) for p in partitions or []]
 
 
-class Show(AdminShow):
+class PartitionShow(AdminShow):
     """Show one partition."""
 
     examples = """
@@ -150,7 +150,7 @@ class Show(AdminShow):
             return _shown(admin, parsed_args.name)
 
 
-class Set(AdminShow):
+class PartitionSet(AdminShow):
     """Change a partition. Values without an option stay as they are."""
 
     examples = """
@@ -179,7 +179,7 @@ class Set(AdminShow):
         return shown
 
 
-class Cordon(Show):
+class PartitionCordon(PartitionShow):
     """Close a partition to new queues. Its existing queues are served as before.
 
     New queues of tenants that are pinned to it are refused from then on. These tenants are named, and --repin pins
@@ -229,7 +229,7 @@ def warn_stranded(verb: Verb, name: str, stranded: dict[str, Any]) -> None:
     verb.say(f"Next: marconi-proxy partition cordon {name} --repin TO, or marconi-proxy tenant list --pinned {name}")
 
 
-class Uncordon(Show):
+class PartitionUncordon(PartitionShow):
     """Open a partition to new queues again."""
 
     examples = """
@@ -245,7 +245,7 @@ class Uncordon(Show):
         return shown
 
 
-class Delete(AdminVerb):
+class PartitionDelete(AdminVerb):
     """Remove a partition without queues from the catalog. Its servers are not changed.
 
     Refused with status 3 while a queue is placed on it, or a tenant is pinned to it.

@@ -50,7 +50,7 @@ def filters(parsed_args: argparse.Namespace) -> dict[str, str | None]:
     return {name: getattr(parsed_args, name) for name in FILTERS}
 
 
-class Show(AdminShow):
+class PlacementShow(AdminShow):
     """Show where one queue lives."""
 
     examples = """
@@ -71,7 +71,7 @@ class Show(AdminShow):
         return COLUMNS, _row(placement)
 
 
-class List(AdminLister):
+class PlacementList(AdminLister):
     """List placements by project and queue; without options, those of all projects and partitions."""
 
     examples = """
@@ -98,7 +98,7 @@ class List(AdminLister):
         return COLUMNS, [_row(placement) for placement in found]
 
 
-class Count(AdminShow):
+class PlacementCount(AdminShow):
     """Count placements; without options, those of all projects and partitions.
 
     A count that would take too long is refused: narrow it with options.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from catalog.model import WholePlan
-from marconi_proxy.admin_client.client import NotFound, part
+from marconi_proxy.admin_client.client import AdminNotFound, part
 from marconi_proxy.cli.moves import Watcher, add_timeout, project_in_json
 from marconi_proxy.cli.partitions import add_repin
 from marconi_proxy.cli.plan_options import add_break_pins, add_budgets, add_to, budgets, pins
@@ -17,7 +17,7 @@ from marconi_proxy.cli.verb import AdminShow
 from marconi_proxy.exits import CommandError, Exit
 
 
-class Write(AdminShow):
+class PlanCreate(AdminShow):
     """Write a plan to a file, to be reviewed, and applied later. Nothing is moved.
 
     KIND determines NAME: tenant PROJECT, drain PARTITION, region REGION; rebalance takes none.
@@ -71,7 +71,7 @@ class Write(AdminShow):
         return PLAN_COLUMNS, plan_row(document["summary"])
 
 
-class Apply(Watcher):
+class PlanApply(Watcher):
     """Apply exactly the plan in a file, or refuse with status 3 and the changes since it was made."""
 
     examples = """
@@ -91,7 +91,7 @@ class Apply(Watcher):
         with self.admin() as admin:
             try:
                 _, applied = admin.call("POST", f"/v1/plans/{part(plan.id)}/apply", {"hash": plan.hash})
-            except NotFound as error:
+            except AdminNotFound as error:
                 reason = (
                     f"this catalog has no plan {plan.id}: the plan was made over another catalog, or has been removed"
                 )

@@ -10,7 +10,7 @@ from marconi_proxy.admin_client.client import part
 from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.formatters import Words
 from marconi_proxy.cli.verb import AdminLister, AdminShow, Verb, count
-from marconi_proxy.cli.watching import named
+from marconi_proxy.cli.watch import named
 from marconi_proxy.exits import CommandError
 from marconi_proxy.project_text import shown
 
@@ -99,7 +99,7 @@ def say_applied(verb: Verb, plan: dict[str, Any]) -> None:
     verb.say(f"Plan {plan['id']} is under way.")
 
 
-class List(AdminLister):
+class PlanList(AdminLister):
     """List plans by id, which is the order of their creation."""
 
     examples = """
@@ -127,7 +127,7 @@ def _add_id(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="a plan's id, from 'plan list'")
 
 
-class Show(AdminShow):
+class PlanShow(AdminShow):
     """Show the content and the progress of a plan."""
 
     examples = """
@@ -150,7 +150,7 @@ class Show(AdminShow):
         return (*PLAN_COLUMNS, "hash", "queues"), (*plan_row(progress), progress["hash"], queues)
 
 
-class Pause(AdminShow):
+class PlanPause(AdminShow):
     """Begin no more moves of a plan until it is resumed. Moves that have begun continue."""
 
     examples = """
@@ -170,7 +170,7 @@ class Pause(AdminShow):
         return PLAN_COLUMNS, plan_row(plan)
 
 
-class Resume(Pause):
+class PlanResume(PlanPause):
     """Resume a paused plan."""
 
     examples = """
@@ -179,7 +179,7 @@ class Resume(Pause):
     _verb = "resume"
 
 
-class Stop(Pause):
+class PlanStop(PlanPause):
     """Give a plan up. Moves that have begun continue; see 'move list --plan', 'move cancel' and 'move reverse'."""
 
     examples = """

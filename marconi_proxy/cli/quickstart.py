@@ -43,7 +43,7 @@ class Quickstart(Verb):
         from marconi_proxy.quickstart.children import ChildError
         from marconi_proxy.quickstart.errors import TourError
 
-        plan = session.Plan(
+        plan = session.TourPlan(
             partitions=_partitions(parsed_args.partition),
             catalog=parsed_args.catalog,
             public=parsed_args.public,

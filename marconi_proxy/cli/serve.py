@@ -42,7 +42,7 @@ class _Serve(Verb):
             raise CommandError(str(error)) from error
 
 
-class Public(_Serve):
+class ServePublic(_Serve):
     """Serve the public API: the one endpoint that tenants use. Runs until SIGTERM or SIGINT."""
 
     examples = """
@@ -52,7 +52,7 @@ class Public(_Serve):
     service = "public"
 
 
-class Admin(_Serve):
+class ServeAdmin(_Serve):
     """Serve the admin API, for operators and this command line. Runs until SIGTERM or SIGINT."""
 
     examples = """

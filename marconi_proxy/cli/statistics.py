@@ -57,7 +57,7 @@ class _Stats(AdminLister):
         return (noun, *COLUMNS), rows
 
 
-class Partitions(_Stats):
+class StatsPartitions(_Stats):
     """Show how many queues and messages each partition has, as last computed by a mover.
 
     The command sends no request to partitions: the last column shows the age of the figures.
@@ -74,7 +74,7 @@ class Partitions(_Stats):
         return self.shown("partition", document["partitions"], document["walk"])
 
 
-class Projects(_Stats):
+class StatsProjects(_Stats):
     """Show how many queues and messages each project has, or one of them, as last computed by a mover.
 
     The command sends no request to partitions: the last column shows the age of the figures.

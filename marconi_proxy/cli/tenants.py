@@ -20,7 +20,7 @@ PROJECT_HELP = "a project's id; - for no project; id:- for the project named -"
 Shown = tuple[Sequence[str], Iterable[Any]]
 
 
-class Show(AdminShow):
+class TenantShow(AdminShow):
     """Show over how many partitions a project's new queues spread, or which one they are pinned to."""
 
     examples = """
@@ -38,7 +38,7 @@ class Show(AdminShow):
             return _shown(admin, parsed_args.project)
 
 
-class List(AdminLister):
+class TenantList(AdminLister):
     """List tenants with settings, by project; without options, those of all partitions.
 
     All other tenants have the defaults: spread 1, not pinned.
@@ -70,7 +70,7 @@ class List(AdminLister):
         return LIST_COLUMNS, [[tenant[column] for column in LIST_COLUMNS] for tenant in found]
 
 
-class Set(Show):
+class TenantSet(TenantShow):
     """Set where a project's new queues go.
 
     Settings without an option stay as they are, and existing queues stay where they are.
@@ -107,7 +107,7 @@ class Set(Show):
         return shown
 
 
-class Unset(AdminVerb):
+class TenantUnset(AdminVerb):
     """Restore the defaults for a project's new queues: spread 1, not pinned."""
 
     examples = """

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from oslo_config import cfg
 
     from catalog.interface import Catalog
-    from marconi_proxy.audit.round import Scope, Summary
-    from marconi_proxy.audit.sight import Finding
-    from marconi_proxy.cli.counting import Counting
+    from marconi_proxy.audit.observation import Finding
+    from marconi_proxy.audit.round import RoundSummary, Scope
+    from marconi_proxy.cli.counts import CountReporter
 
 Shown = tuple[Sequence[str], Iterable[Any]]
 COLUMNS = ("kind", "project", "queue", "partition", "physical", "seen", "repair")
@@ -30,7 +30,7 @@ COLUMNS = ("kind", "project", "queue", "partition", "physical", "seen", "repair"
 _MOST = 10_000
 
 
-class Verify(Verb, Lister):
+class CatalogVerify(Verb, Lister):
     """Compare the catalog with the partitions, both ways, and show the findings. Nothing is changed.
 
     Both may be in use meanwhile. With --repair, findings with a safe repair are repaired, one by one, and checked
@@ -99,15 +99,15 @@ class Verify(Verb, Lister):
         self._conclude(summary, verifying, repair=parsed_args.repair)
         return COLUMNS, verifying.rows
 
-    def _conclude(self, summary: Summary, verifying: _Verifying, *, repair: bool) -> None:
-        for name, why in sorted(summary.unseen.items()):
+    def _conclude(self, summary: RoundSummary, verifying: _Verifying, *, repair: bool) -> None:
+        for name, why in sorted(summary.unreachable.items()):
             self.say(f"Not read, or not completely: partition {name}: {why}")
         if verifying.found > len(verifying.rows):
             self.say(f"{verifying.found - len(verifying.rows)} more findings are not shown.")
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(summary.findings.items())) or "no findings"
-        self.say(f"{summary.queues - summary.untold - summary.changed} queues compared: {counts}.")
-        if summary.untold:
-            self.say(f"{summary.untold} more could not be polled.")
+        self.say(f"{summary.queues - summary.skipped - summary.changed} queues compared: {counts}.")
+        if summary.skipped:
+            self.say(f"{summary.skipped} more could not be polled.")
         if summary.changed:
             self.say(f"{summary.changed} more were changing during a check; the next run compares them.")
         if verifying.left:
@@ -118,7 +118,7 @@ class Verify(Verb, Lister):
                 self.say(
                     "The remaining findings need your decision. Next: the operator guide, section Checking the catalog."
                 )
-        elif summary.unseen:
+        elif summary.unreachable:
             self._status = Exit.TIMED_OUT
 
 
@@ -131,9 +131,9 @@ class _Verifying:
         self.rows: list[tuple[Any, ...]] = []
         self.found = self.left = self.repairable = 0
 
-    async def run(self, conf: cfg.ConfigOpts, scope: Scope, per_second: float) -> Summary:
+    async def run(self, conf: cfg.ConfigOpts, scope: Scope, per_second: float) -> RoundSummary:
         from catalog import open_catalog
-        from marconi_proxy.audit.opening import Workshop
+        from marconi_proxy.audit.factory import AuditFactory
         from marconi_proxy.clock import SystemClock
         from marconi_proxy.partition_client.upstreams import make_upstreams
 
@@ -142,15 +142,15 @@ class _Verifying:
             stack.push_async_callback(catalog.close)
             await catalog.check()
             await _check_partitions(catalog, scope)
-            shop = Workshop.open(conf, catalog, make_upstreams(conf, stack), SystemClock(), per_second)
-            repairing = shop.repairing(self._say)
+            factory = AuditFactory.open(conf, catalog, make_upstreams(conf, stack), SystemClock(), per_second)
+            repairing = factory.repair(self._say)
 
             async def add(finding: Finding) -> None:
                 outcome = await repairing.repair(finding) if self._repair else None
                 self._add(finding, outcome)
 
             counting = stack.enter_context(self._counting())
-            whole = shop.round(add, lambda summary: counting.show("verifying", summary.queues, None))
+            whole = factory.round(add, lambda summary: counting.show("verifying", summary.queues, None))
             return await whole.run(scope)
 
     def _say(self, finding: Finding, text: str) -> None:
@@ -170,9 +170,9 @@ class _Verifying:
                 (str(finding.kind), shown_project(finding.project), finding.queue, *place, finding.words, str(repair))
             )
 
-    def _counting(self) -> Counting:
+    def _counting(self) -> CountReporter:
         if not self._verb.app.stderr.isatty():
-            from marconi_proxy.cli.counting import CountLines
+            from marconi_proxy.cli.counts import CountLines
 
             return CountLines(self._verb.say, time.monotonic, unit="queues")
         from marconi_proxy.cli.bars import CountBar

@@ -14,7 +14,7 @@ class Metric(NamedTuple):
     what: str
 
 
-class Sample(NamedTuple):
+class MetricSample(NamedTuple):
     """``labels`` are the values of the labels of ``metric``, in their order."""
 
     metric: Metric
@@ -31,12 +31,12 @@ AUDIT_CHANGED = Metric(
     (),
     "Queues of these that were changing at each check of that round, so that it has no finding for them.",
 )
-AUDIT_UNTOLD = Metric(
+AUDIT_SKIPPED = Metric(
     "marconi_audit_untold_queues",
     (),
     "Suspected queues of these that could not be read from their partitions.",
 )
-AUDIT_UNSEEN = Metric(
+AUDIT_UNREACHABLE = Metric(
     "marconi_audit_unseen_partitions", (), "Partitions that could not be read in that round, or not completely."
 )
 AUDIT_STARTED = Metric(
@@ -82,8 +82,8 @@ METRICS = (
     AUDIT_FINDINGS,
     AUDIT_QUEUES,
     AUDIT_CHANGED,
-    AUDIT_UNTOLD,
-    AUDIT_UNSEEN,
+    AUDIT_SKIPPED,
+    AUDIT_UNREACHABLE,
     AUDIT_STARTED,
     AUDIT_FINISHED,
     AUDIT_UNDER_WAY,

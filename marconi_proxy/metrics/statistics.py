@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator
 
 from catalog.model import SubjectStatistics
 from marconi_proxy.metrics import names
-from marconi_proxy.metrics.names import Sample
+from marconi_proxy.metrics.names import MetricSample
 
 
-def partition_samples(partitions: Iterable[SubjectStatistics]) -> Iterator[Sample]:
+def partition_samples(partitions: Iterable[SubjectStatistics]) -> Iterator[MetricSample]:
     """Yield the samples of each of ``partitions``. Times and not ages: an earlier scrape stays correct."""
     for found in partitions:
         there = (found.name,)
-        yield Sample(names.PARTITION_QUEUES, there, found.queues)
-        yield Sample(names.PARTITION_UNKNOWN, there, found.unknown)
-        yield Sample(names.PARTITION_MESSAGES, (found.name, "free"), found.free)
-        yield Sample(names.PARTITION_MESSAGES, (found.name, "claimed"), found.claimed)
+        yield MetricSample(names.PARTITION_QUEUES, there, found.queues)
+        yield MetricSample(names.PARTITION_UNKNOWN, there, found.unknown)
+        yield MetricSample(names.PARTITION_MESSAGES, (found.name, "free"), found.free)
+        yield MetricSample(names.PARTITION_MESSAGES, (found.name, "claimed"), found.claimed)
         if found.oldest is not None:
-            yield Sample(names.PARTITION_OLDEST, there, found.oldest)
-        yield Sample(names.PARTITION_FINISHED, there, found.ended)
+            yield MetricSample(names.PARTITION_OLDEST, there, found.oldest)
+        yield MetricSample(names.PARTITION_FINISHED, there, found.ended)

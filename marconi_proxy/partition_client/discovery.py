@@ -22,7 +22,7 @@ _IDS = {version.removeprefix("v"): version for version in API_VERSIONS}
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class HostReport:
     """What one host answered. ``versions`` is None unless it sent a version document; ``error`` is why not, in one
     line. A host is ``reachable`` if it answered anything but a server error: releases of 2013 have no such document.
     ``store`` and ``fences``: as in ``Partition``, of this host.
@@ -46,7 +46,7 @@ def make_client(timeout: float, transport: httpx.AsyncBaseTransport) -> httpx.As
     return httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False, transport=transport)
 
 
-async def ask(client: httpx.AsyncClient, host: str, seconds: float, own: str) -> Sighting:
+async def ask(client: httpx.AsyncClient, host: str, seconds: float, own: str) -> HostReport:
     """Ask one host, within ``seconds`` in all. Never raises but for cancellation.
 
     ``own``: what our front doors call themselves in ``Via``; one that is sent this takes it for a call of its own that
@@ -56,30 +56,30 @@ async def ask(client: httpx.AsyncClient, host: str, seconds: float, own: str) ->
         headers = {"Via": f"1.1 {own}"}
         async with asyncio.timeout(seconds), client.stream("GET", f"{host}/", headers=headers) as response:
             if response.status_code == 400 and own in response.headers.get("via", ""):
-                return Sighting(False, error="is a front door over this catalog, not a partition", is_ours=True)
+                return HostReport(False, error="is a front door over this catalog, not a partition", is_ours=True)
             if response.status_code >= 500:
-                return Sighting(False, error=f"answered {response.status_code}")
+                return HostReport(False, error=f"answered {response.status_code}")
             if response.status_code not in (200, 300):
-                return Sighting(True, error=f"answered {response.status_code} without a version document")
+                return HostReport(True, error=f"answered {response.status_code} without a version document")
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > _MAX_DOCUMENT:
-                    return Sighting(True, error="sent a version document of more than 1 MiB")
+                    return HostReport(True, error="sent a version document of more than 1 MiB")
     except TimeoutError:
-        return Sighting(False, error=f"did not answer within {seconds:g} s")
+        return HostReport(False, error=f"did not answer within {seconds:g} s")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Sighting(False, error=str(error) or type(error).__name__)
+        return HostReport(False, error=str(error) or type(error).__name__)
     return _read(bytes(body), response.headers)
 
 
-def _read(body: bytes, headers: httpx.Headers) -> Sighting:
+def _read(body: bytes, headers: httpx.Headers) -> HostReport:
     try:
         ids = {str(version["id"]).removeprefix("v") for version in json.loads(body)["versions"]}
     except (ValueError, TypeError, KeyError, RecursionError):
-        return Sighting(True, error="sent something that is not a version document")
+        return HostReport(True, error="sent something that is not a version document")
     store = headers.get("x-marconi-store", "")
-    return Sighting(
+    return HostReport(
         True,
         versions=frozenset(_IDS[i] for i in ids & _IDS.keys()),
         store=store if _STORE.fullmatch(store) else None,
@@ -87,7 +87,7 @@ def _read(body: bytes, headers: httpx.Headers) -> Sighting:
     )
 
 
-def discovered(partition: Partition, sightings: Sequence[Sighting]) -> Partition:
+def discovered(partition: Partition, sightings: Sequence[HostReport]) -> Partition:
     """Return the partition with what its hosts tell, one sighting for each; what they do not tell is as it was.
 
     It ``fences`` once all hosts said so, and no more when one says otherwise. Raises SeveralStores.
@@ -109,7 +109,7 @@ def discovered(partition: Partition, sightings: Sequence[Sighting]) -> Partition
     )
 
 
-def common_versions(name: str, sightings: Iterable[Sighting]) -> tuple[str, ...]:
+def common_versions(name: str, sightings: Iterable[HostReport]) -> tuple[str, ...]:
     """Return the versions that every host of partition ``name`` speaks, of those that told; () if nothing is known.
 
     Hosts of a partition are equivalent, so a difference is a mistake or an upgrade under way: it is logged.

@@ -39,7 +39,7 @@ class CannotList(Exception):
     """The partition's queues cannot be read. The message names it and says why, and what can be done."""
 
 
-class Found(NamedTuple):
+class ListedQueue(NamedTuple):
     """A queue on a partition. ``queue`` is spelled as in the catalog, ``~name`` for a topic; ``dead_letters`` is the
     name of the queue for its dead letters, if it has one."""
 
@@ -64,7 +64,9 @@ class Inventory:
         self._open_upstream = open_upstream
         self._rate = rate
 
-    async def queues_on(self, partition: Partition, projects: Iterable[str] | None) -> AsyncGenerator[Found, None]:
+    async def queues_on(
+        self, partition: Partition, projects: Iterable[str] | None
+    ) -> AsyncGenerator[ListedQueue, None]:
         """Yield the queues and topics of a partition by (project, queue); of ``projects`` only, unless that is None.
 
         Raises CannotList.
@@ -95,7 +97,7 @@ class Inventory:
 
     async def _from_inventory(
         self, partition: Partition, url: str, projects: list[str] | None
-    ) -> AsyncGenerator[Found, None]:
+    ) -> AsyncGenerator[ListedQueue, None]:
         upstream = self._open_upstream(replace(partition, hosts=(url,)))
         for project in (None,) if projects is None else projects:
             # A marker before all queues of the project: no name is empty.
@@ -126,7 +128,7 @@ class Inventory:
 
     # -- the API -----------------------------------------------------------------------------------------------------
 
-    async def _from_listings(self, partition: Partition, projects: list[str]) -> AsyncGenerator[Found, None]:
+    async def _from_listings(self, partition: Partition, projects: list[str]) -> AsyncGenerator[ListedQueue, None]:
         if not partition.api_versions:
             raise CannotList(
                 f"nobody knows yet which versions of the API partition {partition.name} speaks: 'marconi-proxy serve "
@@ -146,7 +148,7 @@ class Inventory:
 
     async def _listed(
         self, upstream: Upstream, project: str, path: str, member: str, prefix: str
-    ) -> AsyncGenerator[Found, None]:
+    ) -> AsyncGenerator[ListedQueue, None]:
         marker, short = "", False
         while True:
             target = f"{path}?limit={_PAGE}&detailed=true" + (f"&marker={quote(marker, safe='')}" if marker else "")
@@ -189,22 +191,22 @@ class Inventory:
         return document
 
     def _entries(
-        self, partition: Partition, document: dict[str, Any], member: str, read: Callable[[Any], Found]
-    ) -> list[Found]:
+        self, partition: Partition, document: dict[str, Any], member: str, read: Callable[[Any], ListedQueue]
+    ) -> list[ListedQueue]:
         try:
             return [read(entry) for entry in document.get(member, ())]
         except (LookupError, TypeError, ValueError, AttributeError):
             raise _not_a_listing(partition) from None
 
 
-def _inventoried(entry: Any) -> Found:
+def _inventoried(entry: Any) -> ListedQueue:
     project, queue = project_from_json("project", entry["project"]), _named(entry["queue"])
-    return Found(project, queue, _dead_letters(queue, entry["metadata"]))
+    return ListedQueue(project, queue, _dead_letters(queue, entry["metadata"]))
 
 
-def _listed_entry(entry: Any, project: str, prefix: str) -> Found:
+def _listed_entry(entry: Any, project: str, prefix: str) -> ListedQueue:
     queue = _named(f"{prefix}{entry['name']}")
-    return Found(project, queue, _dead_letters(queue, entry["metadata"]))
+    return ListedQueue(project, queue, _dead_letters(queue, entry["metadata"]))
 
 
 def _named(queue: str) -> str:

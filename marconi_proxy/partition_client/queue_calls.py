@@ -15,7 +15,7 @@ from marconi_proxy.partition_client.call import answer_to, own_call
 from marconi_proxy.partition_client.existence import exists
 from marconi_proxy.partition_client.metadata import dead_letters_of, difference, users_own
 from marconi_proxy.partition_client.outcome import Look, Unready
-from marconi_proxy.partition_client.subscriptions import Subscription
+from marconi_proxy.partition_client.subscriptions import SubscriptionEntry
 from marconi_proxy.routing.headers import epoch_line
 from marconi_proxy.upstream.errors import UpstreamError
 from marconi_proxy.upstream.exchange import Upstream
@@ -168,11 +168,11 @@ class QueueCalls:
     def has_subscriptions(self) -> bool:
         return self.version == "v2" and not self.is_topic
 
-    async def subscriptions(self) -> list[Subscription]:
+    async def subscriptions(self) -> list[SubscriptionEntry]:
         """Return all of them. Raises Unready."""
         if not self.has_subscriptions:
             return []
-        found: dict[str, Subscription] = {}
+        found: dict[str, SubscriptionEntry] = {}
         marker = ""
         while True:
             below = f"/subscriptions?limit={_PAGE}" + (f"&marker={marker}" if marker else "")
@@ -183,7 +183,7 @@ class QueueCalls:
             if status != 200 or not isinstance(page, list):
                 raise self.unexpected(status, answer, "a list of subscriptions")
             try:
-                listed = [Subscription.from_json(one) for one in page]
+                listed = [SubscriptionEntry.from_json(one) for one in page]
             except (KeyError, TypeError) as error:
                 raise Unready(f"partition {self.partition} lists subscriptions in an unknown form") from error
             news = [one for one in listed if one.id not in found]
@@ -192,14 +192,14 @@ class QueueCalls:
             found |= {one.id: one for one in news}
             marker = listed[-1].id
 
-    async def subscribe(self, wanted: Subscription) -> None:
+    async def subscribe(self, wanted: SubscriptionEntry) -> None:
         """Make a subscription, confirmed if it is to be. Raises Unready."""
         body = {"subscriber": wanted.subscriber, "ttl": wanted.remaining, "options": wanted.options}
         answer = await self.do(f"the subscription of {wanted.subscriber}", (201, 409), "POST", "/subscriptions", body)
         if wanted.confirmed and isinstance(answer, dict) and "subscription_id" in answer:
             await self.confirm(str(answer["subscription_id"]))
 
-    async def resubscribe(self, identifier: str, wanted: Subscription) -> None:
+    async def resubscribe(self, identifier: str, wanted: SubscriptionEntry) -> None:
         """Change a subscription. Raises Unready."""
         body = {"ttl": wanted.remaining, "options": wanted.options}
         what = f"the subscription of {wanted.subscriber}"

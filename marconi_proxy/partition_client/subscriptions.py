@@ -17,7 +17,7 @@ _TOLERANCE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Subscription:
+class SubscriptionEntry:
     """``remaining``: whole seconds until it expires, at least as many as one can ask for."""
 
     id: str
@@ -27,9 +27,9 @@ class Subscription:
     confirmed: bool = False
 
     @staticmethod
-    def from_json(doc: Mapping[str, Any]) -> Subscription:
+    def from_json(doc: Mapping[str, Any]) -> SubscriptionEntry:
         """Read an entry of a list. Raises KeyError, TypeError."""
-        return Subscription(
+        return SubscriptionEntry(
             id=str(doc["id"]),
             subscriber=str(doc["subscriber"]),
             remaining=max(_LEAST, int(doc["ttl"]) - int(doc["age"])),
@@ -41,15 +41,15 @@ class Subscription:
 class Changes(NamedTuple):
     """What to do on the target: subscriptions to make, (identifier there, as it shall be), identifiers to end."""
 
-    made: list[Subscription]
-    changed: list[tuple[str, Subscription]]
+    made: list[SubscriptionEntry]
+    changed: list[tuple[str, SubscriptionEntry]]
     ended: list[str]
 
     def __bool__(self) -> bool:
         return bool(self.made or self.changed or self.ended)
 
 
-def changes(source: Iterable[Subscription], target: Iterable[Subscription]) -> Changes:
+def changes(source: Iterable[SubscriptionEntry], target: Iterable[SubscriptionEntry]) -> Changes:
     """Return how the target comes to have the subscriptions of the source."""
     there = {one.subscriber: one for one in target}
     made, changed = [], []
@@ -62,7 +62,7 @@ def changes(source: Iterable[Subscription], target: Iterable[Subscription]) -> C
     return Changes(made, changed, [one.id for one in there.values()])
 
 
-def _same(wanted: Subscription, has: Subscription) -> bool:
+def _same(wanted: SubscriptionEntry, has: SubscriptionEntry) -> bool:
     return (
         wanted.options == has.options
         and abs(wanted.remaining - has.remaining) <= _TOLERANCE

@@ -22,7 +22,7 @@ class Name(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimRecord:
     """Times in seconds, of one clock. ``names`` in the order of the answer."""
 
     sent: float
@@ -56,9 +56,9 @@ class Figures:
         )
 
 
-def judge(posted: Mapping[Name, float], claims: Iterable[Claim]) -> Figures:
+def judge(posted: Mapping[Name, float], claims: Iterable[ClaimRecord]) -> Figures:
     """Return the figures. ``posted``: the acknowledged messages, and how many seconds each of them took."""
-    first: dict[Name, Claim] = {}
+    first: dict[Name, ClaimRecord] = {}
     deliveries = 0
     for claim in sorted(claims, key=lambda claim: claim.answered):
         for name in claim.names:
@@ -75,7 +75,7 @@ def judge(posted: Mapping[Name, float], claims: Iterable[Claim]) -> Figures:
     )
 
 
-def _out_of_order(first: Mapping[Name, Claim]) -> int:
+def _out_of_order(first: Mapping[Name, ClaimRecord]) -> int:
     producers: dict[int, list[int]] = defaultdict(list)
     for name in first:
         producers[name.producer].append(name.number)

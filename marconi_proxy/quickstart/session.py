@@ -33,7 +33,7 @@ _PROGRAM = sys.argv[0] if sys.argv[0].endswith("/marconi-proxy") else "marconi-p
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TourPlan:
     """The requested session. ``partitions`` maps names to base URLs of hosts; if empty, partitions are started;
     ``catalog`` None is a file in the state directory; ``public`` and ``admin`` are HOST:PORT; ``leave`` ends after the
     tour."""
@@ -55,7 +55,7 @@ class _Interrupted(BaseException):
     """A signal requested the end."""
 
 
-def run(plan: Plan, say: Callable[[str], None]) -> None:
+def run(plan: TourPlan, say: Callable[[str], None]) -> None:
     """Run the session. Returns when the tour is over (``leave``) or on SIGINT and SIGTERM, with no process left
     running.
 
@@ -136,7 +136,7 @@ def _environment(catalog: str) -> dict[str, str]:
     return {**os.environ, "OS_CATALOG__URI": catalog.replace("$", "$$")}
 
 
-def _start(plan: Plan, catalog: str, children: Children, public: httpx.Client, admin: AdminClient) -> None:
+def _start(plan: TourPlan, catalog: str, children: Children, public: httpx.Client, admin: AdminClient) -> None:
     program = program_of("marconi_proxy")
     env = _environment(catalog)
     # Also an existing one: it may be of an earlier release.
@@ -156,7 +156,7 @@ def _answers(call: Callable[[], bool]) -> bool:
         return False
 
 
-def _register(plan: Plan, admin: AdminClient, say: Callable[[str], None]) -> None:
+def _register(plan: TourPlan, admin: AdminClient, say: Callable[[str], None]) -> None:
     """Let exactly the given partitions take new queues, and the tour's tenants use them all."""
     _, known = admin.call("GET", "/v1/partitions")
     states = {partition["name"]: partition["state"] for partition in known or ()}
@@ -193,7 +193,7 @@ def _tidy_up(tour: Tour, say: Callable[[str], None]) -> None:
         say(f"The tour's queues may be left behind: {error}")
 
 
-def _stay(plan: Plan, children: Children, say: Callable[[str], None]) -> None:
+def _stay(plan: TourPlan, children: Children, say: Callable[[str], None]) -> None:
     """Return never; _Interrupted and ChildError end it."""
     say(
         f"""

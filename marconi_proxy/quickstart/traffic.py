@@ -12,7 +12,7 @@ from typing import Any, Self
 import httpx
 
 from marconi_proxy.quickstart.errors import TourError
-from marconi_proxy.quickstart.figures import Claim, Figures, Name, judge
+from marconi_proxy.quickstart.figures import ClaimRecord, Figures, Name, judge
 
 PRODUCERS = 3
 CONSUMERS = 3
@@ -50,7 +50,7 @@ class Traffic:
         self._ending = threading.Event()
         self._lock = threading.Lock()
         self._posted: dict[Name, float] = {}
-        self._claims: list[Claim] = []
+        self._claims: list[ClaimRecord] = []
         self._delivered: set[Name] = set()
         self._failure: Exception | None = None
         self._producers = [threading.Thread(target=self._run, args=(self._produce, n)) for n in range(PRODUCERS)]
@@ -146,7 +146,7 @@ class Traffic:
                 continue
             names = tuple(Name(**message["body"]) for message in claimed["messages"])
             with self._lock:
-                self._claims.append(Claim(sent, answered, names))
+                self._claims.append(ClaimRecord(sent, answered, names))
                 self._delivered.update(names)
             for message in claimed["messages"]:
                 self._call(client_id, "DELETE", message["href"], None, expect=(204,))

@@ -1,4 +1,4 @@
-"""What queues hold, summed up for partitions and projects in the background: beside a mover, never when somebody looks.
+"""The contents of queues, summed by partition and by project in the background of a mover, never on request.
 
-* ``totals`` adds up, and is pure; ``asking`` asks partitions; ``collector`` walks over the placements with the two.
+``totals`` adds up, and is pure; ``poller`` polls partitions; ``collector`` walks over all placements with the two.
 """

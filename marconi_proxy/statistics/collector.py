@@ -20,12 +20,12 @@ from catalog.model import LISTED_STATES, Holder, Partition, Placement, QueueKey,
 from catalog.unchanged import Unchanged
 from marconi_proxy.background import LOOK, Interval, take_lock, take_turns
 from marconi_proxy.clock import Clock
-from marconi_proxy.statistics.totals import Asked, Holding, advance, finish
+from marconi_proxy.statistics.totals import PolledPlacement, QueueCounts, advance, finish
 
 LOG = logging.getLogger(__name__)
 
 # What a segment holds, of a queue; None if that cannot be told. The partition is None if it is not registered.
-Ask = Callable[[QueueKey, Segment, Partition | None], Awaitable[Holding | None]]
+Poll = Callable[[QueueKey, Segment, Partition | None], Awaitable[QueueCounts | None]]
 
 # Seconds' worth of requests in a page, and placements, at most.
 _PAGE_SECONDS = 10.0
@@ -37,13 +37,13 @@ HOLD = 120.0
 
 
 class Collector:
-    """``name`` is host/pid/boot. ``per_second``: how many requests ``ask`` begins in a second, at most; ``interval``:
+    """``name`` is host/pid/boot. ``per_second``: how many requests ``poll`` begins in a second, at most; ``interval``:
     seconds from the end of a walk to the beginning of the next."""
 
     def __init__(
         self,
         catalog: Catalog,
-        ask: Ask,
+        poll: Poll,
         clock: Clock,
         chance: random.Random,
         name: str,
@@ -52,7 +52,7 @@ class Collector:
         interval: float,
     ) -> None:
         self._catalog = catalog
-        self._ask = ask
+        self._poll_segment = poll
         self._clock = clock
         self._chance = chance
         self._name = name
@@ -100,8 +100,8 @@ class Collector:
             await self._catalog.statistics.walk.save(walk, token, HOLD + 2.0 * requests / self._per_second)
             partitions = {partition.name: partition for partition in await self._catalog.partitions.all()}
             begun = self._clock.now()
-            asked = await self._asked(page, partitions)
-            step = advance(walk, asked, begun, self._clock.now())
+            polled = await self._poll_page(page, partitions)
+            step = advance(walk, polled, begun, self._clock.now())
             found = None
             if len(page) < self._page:
                 step, found = finish(step, partitions, self._clock.now())
@@ -118,14 +118,19 @@ class Collector:
             walk = step.walk
         return walk
 
-    async def _asked(self, page: Sequence[Placement], partitions: Mapping[str, Partition]) -> list[Asked]:
+    async def _poll_page(self, page: Sequence[Placement], partitions: Mapping[str, Partition]) -> list[PolledPlacement]:
         """Ask what all the segments hold."""
         async with asyncio.TaskGroup() as group:
-            asking = [group.create_task(self._holdings(placement, partitions)) for placement in page]
-        return [Asked(placement, task.result()) for placement, task in zip(page, asking, strict=True)]
+            polls = [group.create_task(self._poll_placement(placement, partitions)) for placement in page]
+        return [PolledPlacement(placement, task.result()) for placement, task in zip(page, polls, strict=True)]
 
-    async def _holdings(self, placement: Placement, partitions: Mapping[str, Partition]) -> list[Holding | None] | None:
+    async def _poll_placement(
+        self, placement: Placement, partitions: Mapping[str, Partition]
+    ) -> list[QueueCounts | None] | None:
         if placement.state not in LISTED_STATES:
             return None
         async with self._at_once:
-            return [await self._ask(placement.key, one, partitions.get(one.partition)) for one in placement.segments]
+            return [
+                await self._poll_segment(placement.key, one, partitions.get(one.partition))
+                for one in placement.segments
+            ]

@@ -14,7 +14,7 @@ from catalog.model import Placement, StatisticsSubject, SubjectStatistics, Walk
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class QueueCounts:
     """What a segment holds: messages, and when the oldest was posted, in seconds since 1970, None if there is none."""
 
     free: int = 0
@@ -22,12 +22,12 @@ class Holding:
     oldest: float | None = None
 
 
-class Asked(NamedTuple):
-    """A placement, and what each of its segments holds, in their order: None where that is not known. ``holdings`` is
+class PolledPlacement(NamedTuple):
+    """A placement, and what each of its segments holds, in their order: None where that is not known. ``counts`` is
     None if the placement does not count, as there is no queue."""
 
     placement: Placement
-    holdings: Sequence[Holding | None] | None
+    counts: Sequence[QueueCounts | None] | None
 
 
 class Step(NamedTuple):
@@ -39,28 +39,28 @@ class Step(NamedTuple):
     until: str | None
 
 
-def advance(walk: Walk, page: Iterable[Asked], begun: float, now: float) -> Step:
+def advance(walk: Walk, page: Iterable[PolledPlacement], begun: float, now: float) -> Step:
     """Add the placements that follow. They were asked from ``begun`` to ``now``."""
     since = "" if walk.after is None else walk.after.project
     partitions = {one.name: one for one in walk.partitions}
     project, after = walk.project, walk.after
     complete: list[SubjectStatistics] = []
-    for placement, holdings in page:
+    for placement, counts in page:
         if project is not None and project.name != placement.project:
             complete.append(project)
             project = None
         after = placement.key
-        if holdings is None:
+        if counts is None:
             continue
         if project is None:
             project = SubjectStatistics(StatisticsSubject.PROJECT, placement.project, begun=begun)
-        project = _with(project, holdings, now)
+        project = _with(project, counts, now)
         there = [segment.partition for segment in placement.segments]
         for name in dict.fromkeys(there):
             so_far = partitions.get(name) or SubjectStatistics(
                 StatisticsSubject.PARTITION, name, begun=walk.begun or begun
             )
-            parts = [holding for holding, where in zip(holdings, there, strict=True) if where == name]
+            parts = [one for one, where in zip(counts, there, strict=True) if where == name]
             partitions[name] = _with(so_far, parts, now)
     moved = replace(walk, after=after, project=project, partitions=tuple(partitions.values()))
     return Step(moved, complete, since, since if after is None else after.project)
@@ -80,16 +80,16 @@ def finish(step: Step, registered: Collection[str], now: float) -> tuple[Step, l
     return Step(Walk(begun=walk.begun, ended=now), complete, step.since, None), partitions
 
 
-def _with(total: SubjectStatistics, holdings: Sequence[Holding | None], now: float) -> SubjectStatistics:
-    """Add one queue, of whose segments ``holdings`` are those that count here."""
-    known = [holding for holding in holdings if holding is not None]
-    oldest = [when for when in (total.oldest, *(holding.oldest for holding in known)) if when is not None]
+def _with(total: SubjectStatistics, counts: Sequence[QueueCounts | None], now: float) -> SubjectStatistics:
+    """Add one queue, of whose segments ``counts`` are those that count here."""
+    known = [one for one in counts if one is not None]
+    oldest = [when for when in (total.oldest, *(one.oldest for one in known)) if when is not None]
     return replace(
         total,
         queues=total.queues + 1,
-        free=total.free + sum(holding.free for holding in known),
-        claimed=total.claimed + sum(holding.claimed for holding in known),
+        free=total.free + sum(one.free for one in known),
+        claimed=total.claimed + sum(one.claimed for one in known),
         oldest=min(oldest, default=None),
-        unknown=total.unknown + (len(known) < len(holdings)),
+        unknown=total.unknown + (len(known) < len(counts)),
         ended=now,
     )

@@ -17,9 +17,9 @@ FOUND = AuditState(
     since=3.5,
     queues=2**40,
     changed=2,
-    untold=3,
+    skipped=3,
     findings={"ghost": 1, "foreign-writer": 7},
-    unseen={"north.1": "it does not answer: $set", "south": "a.b"},
+    unreachable={"north.1": "it does not answer: $set", "south": "a.b"},
 )
 
 
@@ -76,9 +76,15 @@ async def test_the_feed_shows_nothing_of_it(catalog: Catalog, other: Catalog) ->
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"queues": -1}, {"untold": 1.5}, {"ended": "now"}, {"findings": {"ghost": -1}}, {"unseen": {"": "why"}}],
+    ("stored_name", "wrong"),
+    [
+        ("queues", {"queues": -1}),
+        ("untold", {"skipped": 1.5}),
+        ("ended", {"ended": "now"}),
+        ("findings", {"findings": {"ghost": -1}}),
+        ("unseen", {"unreachable": {"": "why"}}),
+    ],
 )
-def test_what_cannot_be(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+def test_what_cannot_be(stored_name: str, wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=stored_name):
         replace(FOUND, **wrong)  # type: ignore[arg-type]

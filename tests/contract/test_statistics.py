@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 from catalog import Catalog
 from catalog.model import Partition, StatisticsSubject
 from marconi_proxy.clock import Pacer, SystemClock
-from marconi_proxy.statistics.asking import Asking
 from marconi_proxy.statistics.collector import Collector
+from marconi_proxy.statistics.poller import Poller
 from marconi_proxy.upstream.exchange import Upstream
 from marconi_proxy.upstream.limits import Limits
 from marconi_proxy.upstream.pool import Pool
@@ -27,8 +27,8 @@ def collector(catalog: Catalog, stack: AsyncExitStack, name: str) -> Collector:
     def open_upstream(partition: Partition) -> Upstream:
         return Upstream(partition, pool, Limits(deadline=5.0), random.Random(1))
 
-    asking = Asking(open_upstream, clock, Pacer(10_000.0, clock))
-    return Collector(catalog, asking.holding, clock, random.Random(1), name, per_second=1.0, interval=0.0)
+    poller = Poller(open_upstream, clock, Pacer(10_000.0, clock))
+    return Collector(catalog, poller.poll, clock, random.Random(1), name, per_second=1.0, interval=0.0)
 
 
 async def sums(catalog: Catalog, subject: StatisticsSubject) -> dict[str, tuple[int, int, int]]:

@@ -162,7 +162,9 @@ STATISTICS = [
     SubjectStatistics(StatisticsSubject.PROJECT, "project", 3, 7, 1, None, 1, 1714564000.0, 1714564100.0),
 ]
 WALK = Walk(1714564000.0, None, QueueKey("project", "mail"), (STATISTICS[0],))
-AUDIT = AuditState(1714564000.0, 1714564100.0, 1714564200.0, 4, findings={"orphan": 1}, unseen={"p3": "it is away"})
+AUDIT = AuditState(
+    1714564000.0, 1714564100.0, 1714564200.0, 4, findings={"orphan": 1}, unreachable={"p3": "it is away"}
+)
 
 _SQLITE = r"""
 PRAGMA journal_mode=WAL;

@@ -14,7 +14,7 @@ import httpx
 from catalog import Catalog, open_catalog
 from catalog.model import Partition, Placement, PlacementState, Segment
 from marconi_proxy import options
-from marconi_proxy.admin.application import Application
+from marconi_proxy.admin.application import AdminService
 from tests.unit.catalog_stage import BORN
 
 Host = Callable[[httpx.Request], httpx.Response]
@@ -58,7 +58,7 @@ async def admin_api(
     uri = f"sqlite:///{directory / 'catalog.db'}"
     given = {"catalog.uri": uri, "admin.probe_interval": 3600}
     conf = options.load(overrides=given | {name.replace("__", "."): value for name, value in overrides.items()})
-    application = Application(conf, network(hosts or {}))
+    application = AdminService(conf, network(hosts or {}))
     catalog = await open_catalog(uri)
     async with _living(application):
         transport = httpx.ASGITransport(application)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from catalog.sqlite.partitions import SQLitePartitions
 from marconi_proxy import options
 from marconi_proxy.admin.application import build
 from marconi_proxy.admin.policy import require_protection, rules
-from marconi_proxy.admin.routes import ROUTES, Route, add_routes
+from marconi_proxy.admin.routes import ROUTES, AdminRoute, add_routes
 from tests.unit.admin_api import admin_api
 
 CATALOG = {"catalog.uri": "sqlite:////unused"}
@@ -44,7 +44,7 @@ def test_every_route_of_the_application_is_a_row_with_policy_and_documentation()
 
 @pytest.mark.parametrize(("handler", "policy"), [("partitions.list", "nobody"), ("partitions.nothing", "admin")])
 def test_a_row_that_names_what_there_is_not_stops_the_start(handler, policy):
-    row = Route("GET", "/v1/x", handler, policy, "X.")
+    row = AdminRoute("GET", "/v1/x", handler, policy, "X.")
     with pytest.raises((KeyError, AttributeError)):
         add_routes(None, {"partitions": object()}, rules(None), (row,))
 

@@ -6,7 +6,7 @@ import pytest
 
 from catalog.model import AuditState
 from marconi_proxy.admin import application
-from marconi_proxy.audit.kinds import Kind
+from marconi_proxy.audit.kinds import FindingKind
 from tests.unit.admin_api import admin_api
 
 NOW = 1700000600.0
@@ -47,7 +47,7 @@ async def test_the_last_round_is_shown_while_the_next_is_under_way(api):
         "queues": 7,
         "changed": 2,
         "untold": 1,
-        "findings": dict.fromkeys(Kind, 0) | {"ghost": 3, "of-a-later-release": 1},
+        "findings": dict.fromkeys(FindingKind, 0) | {"ghost": 3, "of-a-later-release": 1},
         "unseen": [{"partition": "north", "why": "away"}],
         "since": "2023-11-14T22:21:40.000Z",
         "holder": "host/1/a",

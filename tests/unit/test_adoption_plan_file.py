@@ -10,17 +10,19 @@ from typing import Any
 
 import pytest
 
-from marconi_proxy.adoption.entries import Candidate, Conflict, Rule, Single
+from marconi_proxy.adoption.entries import Candidate, ConflictRule, QueueConflict, Single
 from marconi_proxy.adoption.plan_file import BadPlan, Header, Writer, verified
 
 HEADER = Header("20261121T080000-a1b2c3d4", "2026-11-21T08:00:00Z", {"north": "inventory", "south": "projects"}, 2)
-RULES = (Rule.CHAIN, Rule.PREFER, Rule.SKIP)
+RULES = (ConflictRule.CHAIN, ConflictRule.PREFER, ConflictRule.SKIP)
 FOUND = (
     Candidate("north", 2, 1, 3, "2026-11-20T08:00:00Z", "2026-11-21T07:00:00Z", 1, dead_letters="dead"),
     Candidate("south"),
 )
-CONFLICT = Conflict("p", "a", Rule.CHAIN, "south", RULES, FOUND, None, "a", None, ("Mind this.",))
-DEAD = Conflict("p", "dead", Rule.CHAIN, "south", RULES, (Candidate("north"), Candidate("south", group="a")), None, "a")
+CONFLICT = QueueConflict("p", "a", ConflictRule.CHAIN, "south", RULES, FOUND, None, "a", None, ("Mind this.",))
+DEAD = QueueConflict(
+    "p", "dead", ConflictRule.CHAIN, "south", RULES, (Candidate("north"), Candidate("south", group="a")), None, "a"
+)
 SINGLES = [
     Single("", "plain", "north"),
     Single("\xc3\xa9", "a", "south", "s", "d"),
@@ -86,8 +88,11 @@ def test_without_finish_nothing_is_written(tmp_path: Path) -> None:
 def test_rules_may_be_edited(path: Path) -> None:
     edited(path, 2, lambda line: line.update(rule="prefer", keep="north"))
     edited(path, 3, lambda line: line.update(rule="skip"))
-    found = [entry for _, entry in verified(path).entries() if isinstance(entry, Conflict)]
-    assert [(conflict.rule, conflict.keep) for conflict in found] == [(Rule.PREFER, "north"), (Rule.SKIP, "south")]
+    found = [entry for _, entry in verified(path).entries() if isinstance(entry, QueueConflict)]
+    assert [(conflict.rule, conflict.keep) for conflict in found] == [
+        (ConflictRule.PREFER, "north"),
+        (ConflictRule.SKIP, "south"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +137,7 @@ def test_what_was_edited_wrongly_is_refused(path: Path, number: int, change: Any
 def test_rules_that_are_not_possible_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "plan"
     with path.open("wb") as stream, Writer(stream, str(tmp_path)) as writer:
-        writer.add(Conflict("p", "a", Rule.SKIP, "south", (Rule.SKIP,), FOUND, "south"))
+        writer.add(QueueConflict("p", "a", ConflictRule.SKIP, "south", (ConflictRule.SKIP,), FOUND, "south"))
         writer.finish(HEADER)
     edited(path, 2, lambda line: line.update(rule="chain"))
     assert "line 2: rule: chain is not possible here (skip)" in refusal(path)

@@ -23,12 +23,12 @@ from catalog.model import (
     Segment,
 )
 from marconi_proxy import options
-from marconi_proxy.audit import looking
-from marconi_proxy.audit.kinds import Kind
-from marconi_proxy.audit.opening import Workshop
-from marconi_proxy.audit.repairing import Outcome
-from marconi_proxy.audit.round import Scope, Summary
-from marconi_proxy.audit.sight import Finding
+from marconi_proxy.audit import inspector
+from marconi_proxy.audit.factory import AuditFactory
+from marconi_proxy.audit.kinds import FindingKind
+from marconi_proxy.audit.observation import Finding
+from marconi_proxy.audit.repair import RepairOutcome
+from marconi_proxy.audit.round import RoundSummary, Scope
 from marconi_proxy.fencing.naming import hidden_name
 from marconi_proxy.upstream.errors import Withdrawn
 from marconi_proxy.upstream.exchange import Guard
@@ -68,16 +68,16 @@ class Stage:
     clock: Clock
     conf: Any
 
-    def shop(self) -> Workshop:
-        return Workshop.open(self.conf, self.catalog, self.nodes.way, self.clock, 1e6)
+    def factory(self) -> AuditFactory:
+        return AuditFactory.open(self.conf, self.catalog, self.nodes.way, self.clock, 1e6)
 
-    async def verify(self, scope: Scope | None = None) -> tuple[list[Finding], Summary]:
+    async def verify(self, scope: Scope | None = None) -> tuple[list[Finding], RoundSummary]:
         found: list[Finding] = []
 
         async def add(finding: Finding) -> None:
             found.append(finding)
 
-        summary = await self.shop().round(add, lambda summary: None).run(scope or Scope())
+        summary = await self.factory().round(add, lambda summary: None).run(scope or Scope())
         return found, summary
 
     async def kinds(self, scope: Scope | None = None) -> list[tuple[str, str, str]]:
@@ -85,9 +85,9 @@ class Stage:
         assert summary.findings.total() == len(found)
         return sorted((str(one.kind), one.queue, one.partition) for one in found)
 
-    async def repair(self) -> dict[str, Outcome]:
+    async def repair(self) -> dict[str, RepairOutcome]:
         found, _ = await self.verify()
-        repairing = self.shop().repairing(lambda finding, text: None)
+        repairing = self.factory().repair(lambda finding, text: None)
         return {finding.queue: await repairing.repair(finding) for finding in found}
 
     async def place(self, queue: str, *on: str, project: str = P, made: bool = True, **members: Any) -> Placement:
@@ -183,7 +183,7 @@ async def test_a_healthy_system_has_no_findings(stage: Stage) -> None:
     await healthy(stage)
     found, summary = await stage.verify()
     assert found == []
-    assert (summary.unseen, summary.untold, summary.changed) == ({}, 0, 0)
+    assert (summary.unreachable, summary.skipped, summary.changed) == ({}, 0, 0)
     assert summary.queues >= 22
 
 
@@ -240,7 +240,7 @@ async def test_damage_is_found_by_its_name_and_repaired_where_that_is_safe(stage
     expected = await damage(stage, kind)
     assert await stage.kinds() == [expected]
     outcomes = await stage.repair()
-    assert outcomes == {expected[1]: Outcome.REPAIRED if kind in SAFE else Outcome.REMAINS}
+    assert outcomes == {expected[1]: RepairOutcome.REPAIRED if kind in SAFE else RepairOutcome.REMAINS}
     assert await stage.kinds() == ([] if kind in SAFE else [expected])
 
 
@@ -258,7 +258,7 @@ async def test_all_damage_together(stage: Stage) -> None:
 async def test_a_ghost_is_made_again_where_it_was(stage: Stage) -> None:
     before = await stage.place("ghost", "north", made=False)
     await stage.place("~topic", "south", made=False)
-    assert await stage.repair() == {"ghost": Outcome.REPAIRED, "~topic": Outcome.REPAIRED}
+    assert await stage.repair() == {"ghost": RepairOutcome.REPAIRED, "~topic": RepairOutcome.REPAIRED}
     assert await stage.has("north", "ghost")
     assert await stage.stored("ghost") == before
 
@@ -266,7 +266,7 @@ async def test_a_ghost_is_made_again_where_it_was(stage: Stage) -> None:
 async def test_a_ghost_of_a_chain_gets_the_metadata_of_the_place_before(stage: Stage) -> None:
     await stage.chain("ghost", "north", "south", made=False)
     await stage.nodes.put("north", P, "ghost", colour="red")
-    assert await stage.repair() == {"ghost": Outcome.REPAIRED}
+    assert await stage.repair() == {"ghost": RepairOutcome.REPAIRED}
     assert await stage.metadata("south", "ghost") == {"colour": "red"}
 
 
@@ -298,9 +298,9 @@ async def test_what_was_begun_is_finished(stage: Stage, state: PlacementState, t
     if state is PlacementState.SEALING and not there:
         assert placement is not None
         assert placement.state is PlacementState.OPEN
-        assert await stage.repair() == {"q": Outcome.REPAIRED}
+        assert await stage.repair() == {"q": RepairOutcome.REPAIRED}
         return
-    assert outcomes == {"q": Outcome.REPAIRED}
+    assert outcomes == {"q": RepairOutcome.REPAIRED}
     gone = state is PlacementState.DELETING or (state is PlacementState.CREATING and not there)
     assert (placement is None) == gone
     assert await stage.has("north", "q") == (there and state is not PlacementState.DELETING)
@@ -321,7 +321,7 @@ async def test_what_looks_old_and_changes_while_it_is_watched_is_left_to_who_cha
         await stage.nodes.put("north", P, "q")
 
     stage.clock.at_sleep = go_on
-    await stage.shop().repairing(lambda finding, text: None).repair(finding)
+    await stage.factory().repair(lambda finding, text: None).repair(finding)
     assert await stage.stored("q") == opened
     assert await stage.has("north", "q")
 
@@ -330,8 +330,8 @@ async def test_a_leftover_with_messages_is_kept(stage: Stage) -> None:
     _, queue, _ = await damage(stage, "leftover")
     await stage.post("south", queue)
     found, _ = await stage.verify()
-    assert [(one.kind, one.repairable) for one in found] == [(Kind.LEFTOVER, False)]
-    assert await stage.repair() == {queue: Outcome.REMAINS}
+    assert [(one.kind, one.repairable) for one in found] == [(FindingKind.LEFTOVER, False)]
+    assert await stage.repair() == {queue: RepairOutcome.REMAINS}
     assert await stage.has("south", queue)
 
 
@@ -346,7 +346,7 @@ async def test_what_a_move_has_made_and_not_deleted_is_a_leftover(stage: Stage, 
     await stage.nodes.put("south", P, backend_name)
     kind = "leftover" if made == "by it" else "orphan"
     assert await stage.kinds() == [(kind, backend_name, "south")]
-    outcome = Outcome.REPAIRED if made == "by it" else Outcome.REMAINS
+    outcome = RepairOutcome.REPAIRED if made == "by it" else RepairOutcome.REMAINS
     assert await stage.repair() == {backend_name: outcome}
 
 
@@ -372,7 +372,7 @@ async def test_of_many_queues_it_is_not_asked_where_their_dead_letters_go(
 ) -> None:
     expected = await damage(stage, "foreign-writer")
     # The queue itself is there too.
-    monkeypatch.setattr(looking, "SOURCES", 3)
+    monkeypatch.setattr(inspector, "SOURCES", 3)
     await stage.place("source-1", "north")
     await stage.place("source-2", "north")
     assert await stage.kinds() == [expected]
@@ -406,8 +406,8 @@ async def test_a_repair_compares_with_what_was_found(stage: Stage) -> None:
     (finding,), _ = await stage.verify()
     await stage.catalog.placements.replace(replace(placement, epoch=2))
     said: list[str] = []
-    repairing = stage.shop().repairing(lambda finding, text: said.append(text))
-    assert await repairing.repair(finding) is Outcome.FAILED
+    repairing = stage.factory().repair(lambda finding, text: said.append(text))
+    assert await repairing.repair(finding) is RepairOutcome.FAILED
     assert said == ["it was changed since, and is wrong in another way now: nothing was done"]
     assert not await stage.has("north", "ghost")
 
@@ -419,7 +419,7 @@ async def test_what_is_stranded_gets_a_move_that_is_suspended(stage: Stage, move
         await stage.catalog.moves.insert(
             Move("over", P, "q", "north", "south", MoveState.DONE, incarnation=placement.incarnation)
         )
-    assert await stage.repair() == {"q": Outcome.REPAIRED}
+    assert await stage.repair() == {"q": RepairOutcome.REPAIRED}
     now = await stage.stored("q")
     assert now is not None
     assert now.segments == placement.segments
@@ -441,7 +441,7 @@ async def test_what_is_stranded_gets_a_move_that_is_suspended(stage: Stage, move
 async def test_a_queue_of_one_part_forgets_a_move_that_is_lost(stage: Stage) -> None:
     await stage.place("q", "north", move="lost")
     assert await stage.kinds() == [("stranded", "q", "north")]
-    assert await stage.repair() == {"q": Outcome.REPAIRED}
+    assert await stage.repair() == {"q": RepairOutcome.REPAIRED}
     now = await stage.stored("q")
     assert now is not None
     assert now.move is None
@@ -451,7 +451,7 @@ async def test_what_is_right_by_now_is_not_repaired(stage: Stage) -> None:
     await stage.place("ghost", "north", made=False)
     (finding,), _ = await stage.verify()
     await stage.nodes.put("north", P, "ghost", colour="blue")
-    assert await stage.shop().repairing(lambda finding, text: None).repair(finding) is Outcome.CHANGED
+    assert await stage.factory().repair(lambda finding, text: None).repair(finding) is RepairOutcome.CHANGED
     assert await stage.metadata("north", "ghost") == {"colour": "blue"}
 
 
@@ -467,7 +467,7 @@ async def test_what_changes_at_each_look_is_not_said_to_be_right(stage: Stage) -
         return await inner(call)
 
     stage.nodes.handlers["http://north:8888"] = changed_meanwhile
-    assert await stage.shop().repairing(lambda finding, text: None).repair(finding) is Outcome.FAILED
+    assert await stage.factory().repair(lambda finding, text: None).repair(finding) is RepairOutcome.FAILED
     assert not await stage.has("north", "ghost")
 
 
@@ -489,8 +489,8 @@ async def test_a_repair_that_leaves_something_of_the_kind_has_failed(stage: Stag
 
     stage.nodes.handlers["http://south:8888"] = changed_later
     said: list[str] = []
-    repairing = stage.shop().repairing(lambda finding, text: said.append(text))
-    assert await repairing.repair(finding) is Outcome.FAILED
+    repairing = stage.factory().repair(lambda finding, text: said.append(text))
+    assert await repairing.repair(finding) is RepairOutcome.FAILED
     assert said == ["gave drift on north the metadata that it has on south, and it is still so"]
 
 
@@ -509,7 +509,7 @@ async def test_a_part_that_was_retired_is_not_made_again_for_its_metadata(stage:
         return await inner(call)
 
     stage.nodes.handlers["http://south:8888"] = retired_meanwhile
-    await stage.shop().repairing(lambda finding, text: None).repair(finding)
+    await stage.factory().repair(lambda finding, text: None).repair(finding)
     assert times >= 2
     assert not await stage.has("north", "drift")
 
@@ -530,7 +530,7 @@ async def test_a_ghost_that_is_being_deleted_while_it_is_made_leaves_no_orphan(s
 
     stage.nodes.handlers["http://north:8888"] = being_deleted
     stage.clock.at_sleep = deleted
-    await stage.shop().repairing(lambda finding, text: None).repair(finding)
+    await stage.factory().repair(lambda finding, text: None).repair(finding)
     assert await stage.kinds() == []
     assert await stage.stored("ghost") is not None
 
@@ -546,7 +546,7 @@ async def test_a_ghost_that_is_deleted_while_it_is_made_is_in_the_catalog_again(
         return await inner(call)
 
     stage.nodes.handlers["http://north:8888"] = deleted_meanwhile
-    await stage.shop().repairing(lambda finding, text: None).repair(finding)
+    await stage.factory().repair(lambda finding, text: None).repair(finding)
     now = await stage.stored("ghost")
     assert now is not None
     assert now.incarnation != placement.incarnation
@@ -581,12 +581,12 @@ async def test_a_deletion_that_is_finished_does_not_wait_for_turns_nor_comes_lat
         finally:
             stage.clock.seconds = before
 
-    shop = Workshop.open(stage.conf, stage.catalog, stage.nodes.way, stage.clock, 0.01)
+    factory = AuditFactory.open(stage.conf, stage.catalog, stage.nodes.way, stage.clock, 0.01)
     before = stage.clock.seconds
-    assert await shop.repairing(lambda finding, text: None).repair(finding) is Outcome.REPAIRED
+    assert await factory.repair(lambda finding, text: None).repair(finding) is RepairOutcome.REPAIRED
     assert took == [0.0, 0.0]
     # All the same it took its turns.
-    await shop.paced.pacer("south").turn()
+    await factory.paced.pacer("south").turn()
     assert stage.clock.seconds >= before + 100.0
     assert await stage.stored("q") is None
 
@@ -674,14 +674,14 @@ async def test_a_partition_that_is_away_is_told_and_its_queues_are_no_ghosts(sta
     for port in (8888, 8890):
         stage.nodes.handlers.pop(f"http://{name}:{port}", None)
     found, summary = await stage.verify()
-    assert set(summary.unseen) == {name}
+    assert set(summary.unreachable) == {name}
     assert all(one.partition != name for one in found)
-    assert {one.kind for one in found} >= {Kind(kind) for kind, _, _ in there} - {
-        Kind.DRIFT,
-        Kind.FOREIGN_WRITER,
-        Kind.LEFTOVER,
-        Kind.DOUBLE,
-        Kind.STRANDED,
+    assert {one.kind for one in found} >= {FindingKind(kind) for kind, _, _ in there} - {
+        FindingKind.DRIFT,
+        FindingKind.FOREIGN_WRITER,
+        FindingKind.LEFTOVER,
+        FindingKind.DOUBLE,
+        FindingKind.STRANDED,
     }
 
 
@@ -698,7 +698,7 @@ async def test_a_partition_that_goes_away_in_the_middle(stage: Stage) -> None:
     stage.nodes.handlers["http://north:8890"] = once
     found, summary = await stage.verify()
     assert found == []
-    assert set(summary.unseen) == {"north"}
+    assert set(summary.unreachable) == {"north"}
 
 
 async def test_disabled_partitions_are_not_asked(stage: Stage) -> None:
@@ -707,7 +707,7 @@ async def test_disabled_partitions_are_not_asked(stage: Stage) -> None:
     assert isinstance(north, Partition)
     await stage.catalog.partitions.replace(replace(north, state=PartitionState.DISABLED, version=2))
     found, summary = await stage.verify()
-    assert (found, summary.unseen) == ([], {"north": "it is disabled"})
+    assert (found, summary.unreachable) == ([], {"north": "it is disabled"})
 
 
 async def test_a_partition_that_nobody_has_registered_is_told(stage: Stage) -> None:
@@ -727,7 +727,7 @@ async def test_a_partition_that_nobody_has_registered_is_told(stage: Stage) -> N
     forgetful = Instead(real, partitions=Instead(real.partitions, all=all_, get=get))
     stage = replace(stage, catalog=cast(Catalog, forgetful))
     found, summary = await stage.verify()
-    assert (found, summary.unseen, summary.untold) == ([], {"west": "it is not registered"}, 1)
+    assert (found, summary.unreachable, summary.skipped) == ([], {"west": "it is not registered"}, 1)
 
 
 # -- what is asked -----------------------------------------------------------------------------------------------------

@@ -12,14 +12,14 @@ import pytest
 from catalog.errors import CatalogUnavailable, LockHeld, LockLost
 from catalog.model import AuditState
 from marconi_proxy.audit.auditor import HOLD, LOOK, Auditor
-from marconi_proxy.audit.kinds import Kind
-from marconi_proxy.audit.round import Summary
-from marconi_proxy.audit.sight import Finding
+from marconi_proxy.audit.kinds import FindingKind
+from marconi_proxy.audit.observation import Finding
+from marconi_proxy.audit.round import RoundSummary
 from tests.simulation.memory_catalog import MemoryCatalog, Store
 from tests.unit.moving_world import FakeClock
 
 INTERVAL = 3600.0
-GHOST = Finding(Kind.GHOST, "p", "q", "north", "q", ("b", 1), "open, and not there")
+GHOST = Finding(FindingKind.GHOST, "p", "q", "north", "q", ("b", 1), "open, and not there")
 
 
 class Clock(FakeClock):
@@ -38,13 +38,13 @@ class World:
         self.seconds = 100.0
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
-    async def round(self, on_finding: Callable[[Finding], Awaitable[None]], on_step: object) -> Summary:
+    async def round(self, on_finding: Callable[[Finding], Awaitable[None]], on_step: object) -> RoundSummary:
         self.rounds += 1
         await on_finding(GHOST)
         await self.clock.sleep(self.seconds)
         if self.meanwhile is not None:
             await self.meanwhile()
-        return Summary(7, 1, 2, {"west": "away"}, Counter({Kind.GHOST: 1}))
+        return RoundSummary(7, 1, 2, {"west": "away"}, Counter({FindingKind.GHOST: 1}))
 
     def auditor(self, name: str = "mover") -> Auditor:
         return Auditor(MemoryCatalog(self.store), self.round, self.clock, random.Random(1), name, INTERVAL)

@@ -23,7 +23,7 @@ from catalog.model import Member
 from catalog.sqlite.backups import SQLiteBackups
 from catalog.sqlite.members import SQLiteMembers
 from marconi_proxy.cli.bars import CountBar
-from marconi_proxy.cli.counting import CountLines
+from marconi_proxy.cli.counts import CountLines
 from marconi_proxy.cli.main import main
 from tests.contract.examples import partition, placement
 

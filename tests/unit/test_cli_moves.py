@@ -24,8 +24,8 @@ from catalog.model import (
 from catalog.sqlite.moves import SQLiteMoves
 from marconi_proxy.admin import application
 from marconi_proxy.admin.members import Observed
-from marconi_proxy.admin.moves import Moves
-from marconi_proxy.cli import planning, watching
+from marconi_proxy.admin.moves import MovesResource
+from marconi_proxy.cli import bulk_moves, watch
 from marconi_proxy.moving.plans.executor import PlanExecutor
 from marconi_proxy.moving.rehearsal import Rehearsed
 from tests.contract.plan_stage import Clock, enter, furnish, place
@@ -49,7 +49,9 @@ def rehearsed(monkeypatch):
     async def rehearse(move, *mates):
         return found
 
-    monkeypatch.setattr(application, "Moves", lambda catalog, **more: Moves(catalog, **more | {"rehearse": rehearse}))
+    monkeypatch.setattr(
+        application, "Moves", lambda catalog, **more: MovesResource(catalog, **more | {"rehearse": rehearse})
+    )
     return found
 
 
@@ -72,7 +74,7 @@ async def between(monkeypatch):
     loop = asyncio.get_running_loop()
 
     def put(step):
-        monkeypatch.setattr(watching, "nap", lambda seconds: asyncio.run_coroutine_threadsafe(step(), loop).result())
+        monkeypatch.setattr(watch, "nap", lambda seconds: asyncio.run_coroutine_threadsafe(step(), loop).result())
 
     async def nothing():
         raise AssertionError("a command waits that should not")
@@ -245,7 +247,7 @@ async def test_ctrl_c_stops_looking_and_nothing_else(run, api, monkeypatch):
     def interrupt(seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(watching, "nap", interrupt)
+    monkeypatch.setattr(watch, "nap", interrupt)
     ended = await run(*START, "--wait", "done")
     assert ended.status == 4
     assert "it continues. Follow it with: marconi-proxy move watch " in ended.err
@@ -517,7 +519,7 @@ async def test_interrupting_the_command_does_not_stop_the_plan_and_watch_picks_i
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(watching, "nap", interrupt)
+        patch.setattr(watch, "nap", interrupt)
         ended = await run(*TENANT, "--yes")
     assert ended.status == 4
     (plan,) = await api.catalog.plans.find(limit=9)
@@ -809,7 +811,7 @@ async def test_failures_are_listed_and_end_with_1(run, api, between):
 
 
 async def test_a_plan_that_is_overtaken_is_made_anew(run, api, between, monkeypatch):
-    described, shown = planning.described, []
+    described, shown = bulk_moves.described, []
 
     def overtaking(summary):
         shown.append(summary["moves"])
@@ -819,7 +821,7 @@ async def test_a_plan_that_is_overtaken_is_made_anew(run, api, between, monkeypa
         return described(summary)
 
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(planning, "described", overtaking)
+    monkeypatch.setattr(bulk_moves, "described", overtaking)
     ended = await run(*TENANT, "--yes", "--no-wait", "-f", "json")
     assert (ended.status, ended.json["moves"], shown) == (0, 1, [2, 1])
     assert "queue a/q is not on p1 any more" in ended.err

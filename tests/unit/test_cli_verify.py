@@ -11,13 +11,13 @@ import pytest
 
 from catalog import open_catalog
 from catalog.errors import CatalogUnavailable
-from marconi_proxy.audit.kinds import Kind
-from marconi_proxy.audit.round import Round, Summary
-from marconi_proxy.audit.sight import Finding
+from marconi_proxy.audit.kinds import FindingKind
+from marconi_proxy.audit.observation import Finding
+from marconi_proxy.audit.round import AuditRound, RoundSummary
 from marconi_proxy.cli.main import main
 
-GHOST = Finding(Kind.GHOST, "p", "q", "north", "q", ("b", 1), "open, and not there", repairable=True)
-ORPHAN = Finding(Kind.ORPHAN, "p", "o", "north", "o", (), "the catalog knows nothing of it")
+GHOST = Finding(FindingKind.GHOST, "p", "q", "north", "q", ("b", 1), "open, and not there", repairable=True)
+ORPHAN = Finding(FindingKind.ORPHAN, "p", "o", "north", "o", (), "the catalog knows nothing of it")
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +50,9 @@ def verify(uri, monkeypatch, capsys):
                 await self._on_finding(finding)
             if end is not None:
                 raise end
-            return summary or Summary(queues=3, findings=Counter(finding.kind for finding in found))
+            return summary or RoundSummary(queues=3, findings=Counter(finding.kind for finding in found))
 
-        monkeypatch.setattr(Round, "run", round_)
+        monkeypatch.setattr(AuditRound, "run", round_)
         status = main(["catalog", "verify", "--catalog", uri, "-f", "json"])
         out, err = capsys.readouterr()
         return status, json.loads(out) if out else None, err
@@ -78,7 +78,7 @@ def test_what_is_found_is_shown_and_is_a_refusal(verify):
 
 @pytest.mark.parametrize(("found", "expected"), [((), 4), ((GHOST,), 3)])
 def test_a_partition_that_could_not_be_asked_is_told(verify, found, expected):
-    status, _, said = verify(*found, summary=Summary(3, 0, 2, {"west": "away"}))
+    status, _, said = verify(*found, summary=RoundSummary(3, 0, 2, {"west": "away"}))
     assert status == expected
     assert "partition west: away" in said
     assert "1 queues compared: " in said
@@ -86,7 +86,7 @@ def test_a_partition_that_could_not_be_asked_is_told(verify, found, expected):
 
 
 def test_what_was_changing_is_told(verify):
-    status, _, said = verify(summary=Summary(3, changed=2))
+    status, _, said = verify(summary=RoundSummary(3, changed=2))
     assert status == 0
     assert "2 more were changing during a check" in said
 

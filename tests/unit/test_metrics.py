@@ -9,10 +9,10 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from catalog.model import AuditState, Holder, StatisticsSubject, SubjectStatistics
-from marconi_proxy.audit.kinds import Kind
+from marconi_proxy.audit.kinds import FindingKind
 from marconi_proxy.metrics.audit import audit_samples
 from marconi_proxy.metrics.exposition import exposition
-from marconi_proxy.metrics.names import AUDIT_FINDINGS, METRICS, Sample
+from marconi_proxy.metrics.names import AUDIT_FINDINGS, METRICS, MetricSample
 from marconi_proxy.metrics.statistics import partition_samples
 
 BEGUN, ENDED, SINCE = 1700000100.25, 1700000200.5, 1700000300.75
@@ -53,7 +53,7 @@ def test_names_are_as_prometheus_wants_them_and_no_label_grows_with_tenants():
 
 def test_a_round_that_has_ended():
     assert read(exposition(audit_samples(ENDED_ONCE))) == {
-        **{("marconi_audit_findings", str(kind)): 0 for kind in Kind},
+        **{("marconi_audit_findings", str(kind)): 0 for kind in FindingKind},
         ("marconi_audit_findings", "ghost"): 3,
         ("marconi_audit_findings", "of-a-later-release"): 1,
         ("marconi_audit_queues",): 7,
@@ -97,7 +97,7 @@ def test_what_partitions_hold():
 
 def test_values_of_labels_are_escaped():
     odd = 'a"b\\c\nd'
-    assert read(exposition([Sample(AUDIT_FINDINGS, (odd,), 1)])) == {("marconi_audit_findings", odd): 1}
+    assert read(exposition([MetricSample(AUDIT_FINDINGS, (odd,), 1)])) == {("marconi_audit_findings", odd): 1}
 
 
 def test_nothing_is_kept_for_the_whole_process():

@@ -13,7 +13,7 @@ from marconi_proxy.moving.execution.pace import LONGEST_BACK_OFF, MovePace, next
 from marconi_proxy.moving.execution.progress import left, why, worth_noting
 from marconi_proxy.partition_client.metadata import dead_letters_of, difference, users_own
 from marconi_proxy.partition_client.outcome import Look
-from marconi_proxy.partition_client.subscriptions import Subscription, changes
+from marconi_proxy.partition_client.subscriptions import SubscriptionEntry, changes
 
 
 @pytest.mark.parametrize(("failures", "limit"), [(1, 5.0), (2, 10.0), (5, 80.0), (7, LONGEST_BACK_OFF), (999, 300.0)])
@@ -129,8 +129,8 @@ def test_what_users_set_is_told_from_attributes() -> None:
     assert dead_letters_of({"_dead_letter_queue": None}) is None
 
 
-def _subscription(id_: str, subscriber: str, remaining: int = 300, confirmed: bool = False) -> Subscription:
-    return Subscription(id_, subscriber, remaining, {}, confirmed)
+def _subscription(id_: str, subscriber: str, remaining: int = 300, confirmed: bool = False) -> SubscriptionEntry:
+    return SubscriptionEntry(id_, subscriber, remaining, {}, confirmed)
 
 
 def test_subscriptions_are_made_changed_and_ended_by_subscriber() -> None:
@@ -147,8 +147,8 @@ def test_subscriptions_are_made_changed_and_ended_by_subscriber() -> None:
 
 def test_a_subscription_gets_the_time_that_it_has_left() -> None:
     listed = {"id": "1", "subscriber": "http://x", "ttl": 3600, "age": 600, "options": {}, "confirmed": True}
-    assert Subscription.from_json(listed) == Subscription("1", "http://x", 3000, {}, True)
-    assert Subscription.from_json({**listed, "age": 3590}).remaining == 60
+    assert SubscriptionEntry.from_json(listed) == SubscriptionEntry("1", "http://x", 3000, {}, True)
+    assert SubscriptionEntry.from_json({**listed, "age": 3590}).remaining == 60
 
 
 def test_a_certificate_sums_what_members_told() -> None:

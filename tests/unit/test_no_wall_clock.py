@@ -91,13 +91,13 @@ READ = {
     ),
     "marconi_proxy/admin/prober.py": ({"Prober.__init__", "Prober._ask"}, "when a host was probed, which is shown"),
     "marconi_proxy/admin/statistics.py": ({"Statistics._age"}, "an age that is shown"),
-    "marconi_proxy/adoption/applying.py": (
+    "marconi_proxy/adoption/adopter.py": (
         {f"Applying.{name}" for name in ("_placement", "_preceded", "_record", "_settled")},
         "written into placements and moves",
     ),
     "marconi_proxy/audit/auditor.py": ({"Auditor._round"}, "written into the result of a round"),
-    "marconi_proxy/audit/looking.py": ({"Looker.look"}, "findings, which people read"),
-    "marconi_proxy/audit/repairing.py": (
+    "marconi_proxy/audit/inspector.py": ({"Inspector.inspect"}, "findings, which people read"),
+    "marconi_proxy/audit/repair.py": (
         {"Repairing._finish", "Repairing._give_a_move"},
         "written into placements and moves",
     ),
@@ -140,7 +140,7 @@ READ = {
         {"_Turn._decide", "_Turn._insert", "_Turn._rehome"},
         "windows of plans, which operators write by the wall; written into placements and moves",
     ),
-    "marconi_proxy/statistics/asking.py": ({"Asking.holding"}, "how old messages are, which is shown"),
+    "marconi_proxy/statistics/poller.py": ({"Poller.poll"}, "how old messages are, which is shown"),
     "marconi_proxy/statistics/collector.py": (
         {"Collector._walk", "Collector.visit"},
         "written into statistics and the walk",
@@ -152,11 +152,11 @@ COMPARED = {
     "marconi_proxy/admin/move_json.py": ({"waits"}, "words that are shown"),
     "marconi_proxy/admin/statistics.py": ({"Statistics._age"}, "an age that is shown"),
     "marconi_proxy/audit/auditor.py": ({"Auditor.visit"}, "the mark of a round: compared for equality only"),
-    "marconi_proxy/audit/judging.py": (
+    "marconi_proxy/audit/findings.py": (
         {"_is_old", "written_until"},
         "findings, with [audit] clocks to spare; no repair goes by them alone",
     ),
-    "marconi_proxy/audit/looking.py": ({"Looker._takes_dead_letters"}, "whether a finding is worth a question"),
+    "marconi_proxy/audit/inspector.py": ({"Inspector._takes_dead_letters"}, "whether a finding is worth a question"),
     "marconi_proxy/partition_client/queue_calls.py": (
         {"QueueCalls._claim_ends", "QueueCalls.look"},
         "until when messages are claimed, which is shown",
@@ -167,7 +167,7 @@ COMPARED = {
     ),
     "marconi_proxy/moving/plans/executor.py": ({"_Turn._decide"}, "``ended`` is a number of moves there"),
     "marconi_proxy/moving/plans/names.py": ({"since"}, "the moves whose pauses are shown"),
-    "marconi_proxy/statistics/asking.py": ({"_holding"}, "how old messages are, which is shown"),
+    "marconi_proxy/statistics/poller.py": ({"_counts_of"}, "how old messages are, which is shown"),
     "marconi_proxy/statistics/collector.py": (
         {"Collector.visit", "Collector._walk"},
         "the mark of a walk: compared for equality only; and ``since`` is a name there",
@@ -179,7 +179,7 @@ MONOTONIC = {
     "catalog/unchanged.py",
     "marconi_proxy/audit/round.py",
     "marconi_proxy/cli/moves.py",
-    "marconi_proxy/cli/watching.py",
+    "marconi_proxy/cli/watch.py",
     "marconi_proxy/front_door/holding.py",
     "marconi_proxy/moving/execution/seal_round.py",
     "marconi_proxy/fencing/fence.py",

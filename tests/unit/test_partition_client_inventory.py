@@ -11,7 +11,7 @@ import pytest
 
 from catalog.model import Partition
 from marconi_proxy.clock import Pacer
-from marconi_proxy.partition_client.inventory import CannotList, Found, Inventory
+from marconi_proxy.partition_client.inventory import CannotList, Inventory, ListedQueue
 from tests.unit.node_upstream import Given, Handler, Nodes, nodes
 
 URL = "http://north:8890"
@@ -48,22 +48,22 @@ async def north(tmp_path: Path) -> AsyncIterator[Nodes]:
 
 
 ALL = [
-    Found("", "plain"),
-    Found("p", "odd"),
-    Found("p", "own"),
-    *(Found("p", f"q{n:03}") for n in range(45)),
-    Found("p", "source", "dead"),
-    Found("p", "~news"),
-    Found("p", "~old"),
-    Found("\xc3\xa9,/", "a"),
-    Found("\xff", "a"),
+    ListedQueue("", "plain"),
+    ListedQueue("p", "odd"),
+    ListedQueue("p", "own"),
+    *(ListedQueue("p", f"q{n:03}") for n in range(45)),
+    ListedQueue("p", "source", "dead"),
+    ListedQueue("p", "~news"),
+    ListedQueue("p", "~old"),
+    ListedQueue("\xc3\xa9,/", "a"),
+    ListedQueue("\xff", "a"),
 ]
 PROJECTS = ["", "p", "\xc3\xa9,/", "\xff", "nobody"]
 
 
 async def read(
     north: Nodes, partition: Partition, projects: Iterable[str] | None, rate: Pacer | None = None
-) -> list[Found]:
+) -> list[ListedQueue]:
     inventory = Inventory(north.way, rate or Pacer(1e6, FakeClock()))
     return [found async for found in inventory.queues_on(partition, projects)]
 
@@ -183,7 +183,7 @@ async def test_a_short_page_is_not_the_end_unless_an_empty_one_follows_or_the_sa
 ) -> None:
     north.handlers["http://north:8888"] = pages("a", "bc", *following)
     partition = north.partition("north", api_versions=("v1.1",))
-    assert await read(north, partition, ["p"]) == [Found("p", name) for name in "abc"]
+    assert await read(north, partition, ["p"]) == [ListedQueue("p", name) for name in "abc"]
 
 
 async def test_a_full_page_that_is_followed_by_the_same_is_no_end(north: Nodes) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from marconi_proxy.quickstart.figures import Claim, Figures, Name, judge
+from marconi_proxy.quickstart.figures import ClaimRecord, Figures, Name, judge
 
 
-def claim(sent: float, answered: float, *names: tuple[int, int]) -> Claim:
-    return Claim(sent, answered, tuple(Name(*name) for name in names))
+def claim(sent: float, answered: float, *names: tuple[int, int]) -> ClaimRecord:
+    return ClaimRecord(sent, answered, tuple(Name(*name) for name in names))
 
 
-def figures(numbers: dict[int, int], *claims: Claim) -> Figures:
+def figures(numbers: dict[int, int], *claims: ClaimRecord) -> Figures:
     """``numbers``: how many messages each producer posted."""
     posted = {Name(producer, n): 0.01 for producer, count in numbers.items() for n in range(count)}
     return judge(posted, claims)
@@ -50,7 +50,7 @@ def test_all_delivered_once_and_in_order() -> None:
     ],
     ids=["lost", "all lost", "twice", "twice in a claim", "in a claim", "across claims", "two behind", "strange"],
 )
-def test_what_is_wrong_is_counted(claims: list[Claim], words: str) -> None:
+def test_what_is_wrong_is_counted(claims: list[ClaimRecord], words: str) -> None:
     found = figures({1: 3}, *claims)
     assert str(found) == words
     assert not found.clean

@@ -22,7 +22,7 @@ from catalog.model import (
     Walk,
 )
 from marconi_proxy.statistics.collector import HOLD, LOOK, Collector
-from marconi_proxy.statistics.totals import Holding
+from marconi_proxy.statistics.totals import QueueCounts
 from tests.simulation.memory_catalog import Line, MemoryCatalog, Store
 from tests.unit.catalog_stage import partition
 from tests.unit.moving_world import FakeClock
@@ -56,10 +56,10 @@ class World:
             for queue in range(queues):
                 self.put(f"project-{project:03}", f"q{queue}", f"p{1 + project % 3}")
 
-    async def ask(self, key: QueueKey, segment: Segment, where: Partition | None) -> Holding | None:
+    async def ask(self, key: QueueKey, segment: Segment, where: Partition | None) -> QueueCounts | None:
         self.on_ask()
         self.asked.append((key, segment.n))
-        return None if where is None or where.name in self.down else Holding(1, 0, 1000.0)
+        return None if where is None or where.name in self.down else QueueCounts(1, 0, 1000.0)
 
     def collector(self, name: str = "mover", *, per_second: float = 1000.0, line: Line | None = None) -> Collector:
         return Collector(

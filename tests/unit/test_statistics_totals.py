@@ -7,29 +7,29 @@ from collections.abc import Sequence
 import pytest
 
 from catalog.model import Placement, PlacementState, QueueKey, Segment, StatisticsSubject, SubjectStatistics, Walk
-from marconi_proxy.statistics.totals import Asked, Holding, advance, finish
+from marconi_proxy.statistics.totals import PolledPlacement, QueueCounts, advance, finish
 
 PARTITION, PROJECT = StatisticsSubject
 BEGUN = 100.0
 
 
-def asked(project: str, queue: str, *found: tuple[str, Holding | None]) -> Asked:
+def asked(project: str, queue: str, *found: tuple[str, QueueCounts | None]) -> PolledPlacement:
     """A queue with a segment on each of the partitions, and what that holds."""
     segments = tuple(Segment(n, name, queue) for n, (name, _) in enumerate(found))
     placement = Placement(project, queue, 1, PlacementState.OPEN, segments, incarnation="b")
-    return Asked(placement, [holding for _, holding in found])
+    return PolledPlacement(placement, [holding for _, holding in found])
 
 
-def reserved(project: str, queue: str) -> Asked:
+def reserved(project: str, queue: str) -> PolledPlacement:
     placement = Placement(project, queue, 1, PlacementState.RESERVED, (Segment(0, "p1", queue),), incarnation="b")
-    return Asked(placement, None)
+    return PolledPlacement(placement, None)
 
 
 ALL = [
-    asked("", "q", ("p1", Holding(1, 2, 50.0))),
-    asked("", "~topic", ("p2", Holding(4))),
-    asked("a", "chain", ("p1", Holding(1, 0, 30.0)), ("p2", Holding(2, 1, 20.0))),
-    asked("a", "there and back", ("p2", None), ("p1", Holding()), ("p2", Holding(5, 0, 70.0))),
+    asked("", "q", ("p1", QueueCounts(1, 2, 50.0))),
+    asked("", "~topic", ("p2", QueueCounts(4))),
+    asked("a", "chain", ("p1", QueueCounts(1, 0, 30.0)), ("p2", QueueCounts(2, 1, 20.0))),
+    asked("a", "there and back", ("p2", None), ("p1", QueueCounts()), ("p2", QueueCounts(5, 0, 70.0))),
     reserved("a", "z"),
     reserved("b", "q"),
     asked("c", "down", ("p3", None)),
@@ -37,7 +37,7 @@ ALL = [
 
 
 def walked(
-    pages: Sequence[Sequence[Asked]],
+    pages: Sequence[Sequence[PolledPlacement]],
 ) -> tuple[list[SubjectStatistics], list[SubjectStatistics], list[tuple[str, str | None]]]:
     """The sums of partitions and of projects, and the ranges in which the latter were stored."""
     walk, projects, ranges = Walk(begun=BEGUN), [], []

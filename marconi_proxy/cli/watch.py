@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from catalog.model import FINISHED_STATES, MoveState
-from marconi_proxy.admin_client.client import AdminClient, NotFound, part
+from marconi_proxy.admin_client.client import AdminClient, AdminNotFound, part
 from marconi_proxy.exits import CommandError, Exit
 from marconi_proxy.moving.protocol.machine import UNDER_WAY_AGAIN, before_switch
 
@@ -51,10 +51,10 @@ class View:
     numbers: str = ""
 
 
-class Reporter(Protocol):
+class WatchReporter(Protocol):
     """Shows views to people. Used as a context manager."""
 
-    def __enter__(self) -> Reporter: ...
+    def __enter__(self) -> WatchReporter: ...
 
     def __exit__(self, *args: object) -> None: ...
 
@@ -63,7 +63,7 @@ class Reporter(Protocol):
         ...
 
 
-class Pace:
+class DrainRate:
     """How fast a number of messages falls: ``seen`` adds a sample, and returns rate and remaining seconds."""
 
     def __init__(self) -> None:
@@ -106,14 +106,14 @@ class Lines:
 
 def line(view: View, rate: float, eta: float | None) -> str:
     """Return a view as one line."""
-    parts = [f"{view.title}: {view.done}/{view.total} {view.unit}", told(view)]
+    parts = [f"{view.title}: {view.done}/{view.total} {view.unit}", text_of(view)]
     if view.left is not None:
         going = f" ({rate:.0f}/s, about {duration(eta)})" if rate and eta is not None else ""
         parts.append(f"{view.left} message{'s' if view.left != 1 else ''} left{going}")
     return "; ".join(part for part in (*parts, view.pause) if part)
 
 
-def told(view: View) -> str:
+def text_of(view: View) -> str:
     """Return the words and numbers of a view as text."""
     return ", ".join(part for part in (view.words, view.numbers) if part)
 
@@ -129,7 +129,7 @@ class Watch:
     """Poll one object repeatedly. ``deadline``: give up after so many seconds (CommandError TIMED_OUT)."""
 
     def __init__(
-        self, admin: AdminClient, reporter: Reporter, deadline: float | None, clock: Callable[[], float]
+        self, admin: AdminClient, reporter: WatchReporter, deadline: float | None, clock: Callable[[], float]
     ) -> None:
         self._admin = admin
         self._reporter = reporter
@@ -154,7 +154,7 @@ class Watch:
         view: Callable[[Mapping[str, Any]], View],
         reached: Callable[[Mapping[str, Any]], bool],
     ) -> dict[str, Any]:
-        pace = Pace()
+        pace = DrainRate()
         interval = FIRST_INTERVAL
         goes_on = f"it continues. Follow it with: marconi-proxy move watch {name}"
         try:
@@ -179,7 +179,7 @@ class Watch:
         while True:
             try:
                 _, document = self._admin.call("GET", path)
-            except NotFound:
+            except AdminNotFound:
                 raise
             except CommandError as error:
                 failures += 1

@@ -15,7 +15,7 @@ from heapq import nsmallest
 from typing import NamedTuple
 
 from catalog.model import TOPIC_PREFIX, Move, Partition, Placement, PlacementState, QueueKey
-from marconi_proxy.adoption.entries import Candidate, Conflict, Rule, Single
+from marconi_proxy.adoption.entries import Candidate, ConflictRule, QueueConflict, Single
 
 # So many queues of a group are named.
 _NAMED = 5
@@ -25,7 +25,7 @@ Places = Mapping[str, Mapping[str, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class ProjectSurvey:
     """One project: ``found`` on partitions, in the order in which the operator named them; the catalog's ``placements``
     and unfinished ``moves``. ``longest``: how many segments a chain may have."""
 
@@ -40,17 +40,17 @@ class Situation:
 @dataclass(frozen=True, slots=True)
 class Draft:
     """``singles`` are decided. ``open_`` are the queues that must be looked at, each with its partitions; the last is
-    where the catalog has it, if it is ``placed``. ``strangers`` is all that the catalog does not know; ``groups``: of
+    where the catalog has it, if it is ``placed``. ``unplaced`` is all that the catalog does not know; ``groups``: of
     those and of what is placed, who must be together."""
 
     singles: tuple[Single, ...]
     open_: Places
     placed: Mapping[str, str]
-    strangers: Places
+    unplaced: Places
     groups: tuple[frozenset[str], ...]
 
 
-def strangers(situation: Situation) -> dict[str, dict[str, str | None]]:
+def unplaced(situation: ProjectSurvey) -> dict[str, dict[str, str | None]]:
     """Return what the catalog knows nothing of: no placement names it, and no move that is under way."""
     known = set()
     for placement in situation.placements.values():
@@ -78,9 +78,9 @@ def _place(queue: str, partition: str, backend_name: str) -> tuple[bool, str, st
     return queue.startswith(TOPIC_PREFIX), partition, backend_name
 
 
-def drafted(situation: Situation) -> Draft:
+def drafted(situation: ProjectSurvey) -> Draft:
     """Return what can be said without a look at the queues themselves."""
-    news = strangers(situation)
+    news = unplaced(situation)
     placed = {
         queue: placement.partition
         for queue, placement in situation.placements.items()
@@ -162,8 +162,8 @@ class _Group(NamedTuple):
 
 
 def contested(
-    situation: Situation, draft: Draft, looks: Mapping[str, Mapping[str, Candidate]], rule: Rule
-) -> list[Conflict]:
+    situation: ProjectSurvey, draft: Draft, looks: Mapping[str, Mapping[str, Candidate]], rule: ConflictRule
+) -> list[QueueConflict]:
     """Return the conflicts, and what of a group turned out to have one place after all as conflicts too.
 
     ``looks`` has what was seen of each queue and partition of ``draft.open_``. ``rule`` is the one that conflicts get
@@ -174,14 +174,14 @@ def contested(
     fixed |= {queue: placement.partition for queue, placement in situation.placements.items()}
     groups: dict[str, _Group] = {}
     for queues in draft.groups:
-        homes = _homes(queues, draft.strangers, situation.placements)
+        homes = _homes(queues, draft.unplaced, situation.placements)
         writes = _newest(homes, queues, looks, order)
         home = next((fixed[queue] for queue in queues if queue in fixed), None)
         some = tuple(nsmallest(_NAMED + 1, queues))
         groups |= dict.fromkeys(queues, _Group(some[0], some, len(queues), writes, home))
     conflicts = []
     for queue, places in draft.open_.items():
-        found = [_tied(looks[queue][name], queue, draft.strangers) for name in places]
+        found = [_tied(looks[queue][name], queue, draft.unplaced) for name in places]
         group = groups.get(queue)
         last = draft.placed.get(queue) or (group.writes if group is not None else None)
         conflicts.append(_conflict(situation, draft, queue, _sorted(found, last, order), group, rule))
@@ -215,13 +215,13 @@ def _sorted(found: Sequence[Candidate], home: str | None, order: Mapping[str, in
 
 
 def _conflict(
-    situation: Situation,
+    situation: ProjectSurvey,
     draft: Draft,
     queue: str,
     found: tuple[Candidate, ...],
     group: _Group | None,
-    rule: Rule,
-) -> Conflict:
+    rule: ConflictRule,
+) -> QueueConflict:
     placed = draft.placed.get(queue)
     names = [candidate.partition for candidate in found]
     notes, why_not = [], None
@@ -238,9 +238,9 @@ def _conflict(
         why_not = _cannot_chain(situation, names)
     if why_not:
         notes.append(f"chain is not possible: {why_not}.")
-    rules = [Rule.SKIP] if placed is not None else [Rule.PREFER, Rule.SKIP]
+    rules = [ConflictRule.SKIP] if placed is not None else [ConflictRule.PREFER, ConflictRule.SKIP]
     if why_not is None:
-        rules.insert(0, Rule.CHAIN)
+        rules.insert(0, ConflictRule.CHAIN)
     elsewhere = [c for c in found if c.subscriptions and c.partition != names[-1]]
     if elsewhere:
         where = ", ".join(f"{c.subscriptions} on {c.partition}" for c in elsewhere)
@@ -249,7 +249,7 @@ def _conflict(
         notes.append(f"The catalog has it on {placed} by another name; one of its own name there is out of reach.")
     elif placed is not None:
         notes.append(f"The catalog has it on {placed}: what is on {_list(set(names) - {placed})} is out of reach now.")
-    conflict = Conflict(
+    conflict = QueueConflict(
         situation.project,
         queue,
         rules[0],
@@ -279,7 +279,7 @@ def _cannot_precede(placement: Placement, moves: Collection[Move]) -> str | None
     return None
 
 
-def _cannot_chain(situation: Situation, names: Sequence[str]) -> str | None:
+def _cannot_chain(situation: ProjectSurvey, names: Sequence[str]) -> str | None:
     if len(names) > situation.longest:
         return f"a chain has at most {situation.longest} segments ([moving] max_segments)"
     spoken = {name: situation.partitions[name].api_versions for name in names}
@@ -289,9 +289,9 @@ def _cannot_chain(situation: Situation, names: Sequence[str]) -> str | None:
     return None
 
 
-def check_together(conflicts: Mapping[QueueKey, Conflict]) -> tuple[QueueKey, str] | None:
+def check_together(conflicts: Mapping[QueueKey, QueueConflict]) -> tuple[QueueKey, str] | None:
     """Return a conflict whose rule would part it from its dead-letter group, and why; None if there is none."""
-    first: dict[QueueKey, Conflict] = {}
+    first: dict[QueueKey, QueueConflict] = {}
     for key, conflict in conflicts.items():
         if conflict.together is None or conflict.goes_to is None:
             continue

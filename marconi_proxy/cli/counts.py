@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, Self
 
 
-class Counting(Protocol):
+class CountReporter(Protocol):
     """Shows progress. Used as a context manager."""
 
     def __enter__(self) -> Self: ...

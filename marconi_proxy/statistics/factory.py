@@ -10,8 +10,8 @@ from oslo_config import cfg
 from catalog.interface import Catalog
 from marconi_proxy.clock import Pacer, SystemClock
 from marconi_proxy.partition_client.upstreams import make_upstreams
-from marconi_proxy.statistics.asking import Asking
 from marconi_proxy.statistics.collector import Collector
+from marconi_proxy.statistics.poller import Poller
 
 
 def make_collector(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack, name: str) -> Collector | None:
@@ -23,8 +23,8 @@ def make_collector(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack
     if not per_second:
         return None
     clock = SystemClock()
-    asking = Asking(make_upstreams(conf, stack), clock, Pacer(per_second, clock))
+    poller = Poller(make_upstreams(conf, stack), clock, Pacer(per_second, clock))
     chance = random.Random()  # noqa: S311 - spreads load, guards nothing
     return Collector(
-        catalog, asking.holding, clock, chance, name, per_second=per_second, interval=conf.statistics.interval
+        catalog, poller.poll, clock, chance, name, per_second=per_second, interval=conf.statistics.interval
     )

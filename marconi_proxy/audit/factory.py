@@ -12,11 +12,11 @@ from oslo_config import cfg
 
 from catalog.interface import Catalog
 from marconi_proxy.audit.auditor import Auditor
-from marconi_proxy.audit.judging import Bounds
-from marconi_proxy.audit.looking import Looker
-from marconi_proxy.audit.repairing import Repairing
-from marconi_proxy.audit.round import Round, Scope, Summary
-from marconi_proxy.audit.sight import Finding
+from marconi_proxy.audit.findings import AuditBounds
+from marconi_proxy.audit.inspector import Inspector
+from marconi_proxy.audit.observation import Finding
+from marconi_proxy.audit.repair import Repair
+from marconi_proxy.audit.round import AuditRound, RoundSummary, Scope
 from marconi_proxy.clock import Clock, SystemClock
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
@@ -24,10 +24,10 @@ from marconi_proxy.moving.execution.steps.real import RealSteps
 from marconi_proxy.partition_client.upstreams import Open, Paced, make_upstreams
 
 
-def bounds_of(conf: cfg.ConfigOpts) -> Bounds:
+def bounds_of(conf: cfg.ConfigOpts) -> AuditBounds:
     """Return from when on something is late, by options that others keep to."""
     clocks = conf.audit.clocks
-    return Bounds(
+    return AuditBounds(
         # The longest that a call or a takeover may take, as ``Lifecycle.settle`` has it.
         unfinished=conf.upstream.deadline + conf.directory.takeover_after + clocks,
         late=conf.moving.ambiguity + clocks,
@@ -43,19 +43,19 @@ def make_auditor(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack, 
     if not conf.audit.rate:
         return None
     clock = SystemClock()
-    shop = Workshop.open(conf, catalog, make_upstreams(conf, stack), clock, conf.audit.rate)
+    factory = AuditFactory.open(conf, catalog, make_upstreams(conf, stack), clock, conf.audit.rate)
 
     async def run_round(
-        on_finding: Callable[[Finding], Awaitable[None]], on_step: Callable[[Summary], None]
-    ) -> Summary:
-        return await shop.round(on_finding, on_step).run(Scope())
+        on_finding: Callable[[Finding], Awaitable[None]], on_step: Callable[[RoundSummary], None]
+    ) -> RoundSummary:
+        return await factory.round(on_finding, on_step).run(Scope())
 
     chance = random.Random()  # noqa: S311 - spreads load, guards nothing
     return Auditor(catalog, run_round, clock, chance, name, conf.audit.interval)
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class AuditFactory:
     """What rounds and repairs share. ``open_upstream`` as of ``make_upstreams``, whose stack closes connections."""
 
     conf: cfg.ConfigOpts
@@ -64,24 +64,28 @@ class Workshop:
     clock: Clock
     paced: Paced
     steps: RealSteps
-    looker: Looker
-    bounds: Bounds
+    inspector: Inspector
+    bounds: AuditBounds
 
     @staticmethod
-    def open(conf: cfg.ConfigOpts, catalog: Catalog, open_upstream: Open, clock: Clock, per_second: float) -> Workshop:
+    def open(
+        conf: cfg.ConfigOpts, catalog: Catalog, open_upstream: Open, clock: Clock, per_second: float
+    ) -> AuditFactory:
         """``per_second``: requests to each partition. Call it in the loop."""
         paced = Paced(open_upstream, per_second, clock)
         steps = RealSteps(catalog, paced.open, clock)
         bounds = bounds_of(conf)
-        looker = Looker(catalog, paced, steps, clock, bounds.late)
-        return Workshop(conf, catalog, open_upstream, clock, paced, steps, looker, bounds)
+        inspector = Inspector(catalog, paced, steps, clock, bounds.late)
+        return AuditFactory(conf, catalog, open_upstream, clock, paced, steps, inspector, bounds)
 
-    def round(self, on_finding: Callable[[Finding], Awaitable[None]], on_step: Callable[[Summary], Any]) -> Round:
-        return Round(
+    def round(
+        self, on_finding: Callable[[Finding], Awaitable[None]], on_step: Callable[[RoundSummary], Any]
+    ) -> AuditRound:
+        return AuditRound(
             self.catalog,
             self.open_upstream,
             self.paced,
-            self.looker,
+            self.inspector,
             self.clock,
             self.bounds,
             confirm_after=self.conf.audit.confirm_after,
@@ -89,8 +93,8 @@ class Workshop:
             on_step=on_step,
         )
 
-    def repairing(self, say: Callable[[Finding, str], None]) -> Repairing:
-        # Its calls are not paced: a deletion must have ended in its time. ``Repairing`` waits before it begins.
+    def repair(self, say: Callable[[Finding, str], None]) -> Repair:
+        # Its calls are not paced: a deletion must have ended in its time. ``Repair`` waits before it begins.
         directory = Directory(self.catalog, self.open_upstream, 1)
         lifecycle = Lifecycle(
             self.catalog,
@@ -100,4 +104,4 @@ class Workshop:
             clock=self.clock.monotonic,
             wall=self.clock.now,
         )
-        return Repairing(self.catalog, self.looker, self.steps, lifecycle, self.paced, self.clock, self.bounds, say)
+        return Repair(self.catalog, self.inspector, self.steps, lifecycle, self.paced, self.clock, self.bounds, say)

@@ -16,10 +16,10 @@ import pytest
 from catalog import Catalog, open_catalog
 from catalog.errors import CatalogUnavailable
 from catalog.model import LogEntry, Member, Move, MoveState, Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.adoption.applying import Applying, Outcome, Summary
-from marconi_proxy.adoption.entries import Conflict, Rule
-from marconi_proxy.adoption.plan_file import Header, Plan, Writer, verified
-from marconi_proxy.adoption.presence import Stopped
+from marconi_proxy.adoption.adopter import Adopter, AdoptionOutcome, AdoptionSummary
+from marconi_proxy.adoption.entries import ConflictRule, QueueConflict
+from marconi_proxy.adoption.plan_file import AdoptionPlan, Header, Writer, verified
+from marconi_proxy.adoption.presence import AdoptionStopped
 from marconi_proxy.adoption.survey import Survey
 from marconi_proxy.clock import Pacer
 from marconi_proxy.partition_client.inventory import CannotList, Inventory
@@ -47,7 +47,7 @@ class Stage:
     def rate(self) -> Pacer:
         return Pacer(1e6, self.clock)
 
-    async def plan(self, rule: Rule = Rule.CHAIN, *, projects: list[str] | None = None) -> Plan:
+    async def plan(self, rule: ConflictRule = ConflictRule.CHAIN, *, projects: list[str] | None = None) -> AdoptionPlan:
         survey = Survey(self.catalog, Inventory(self.nodes.way, self.rate()), self.nodes.way, self.rate(), 4, rule)
         self._plans += 1
         with self.path.open("wb") as stream, Writer(stream, None) as writer:
@@ -55,8 +55,10 @@ class Stage:
             writer.finish(Header(f"20261121T080000-a{self._plans}", "2026-11-21T08:00:00Z", {}, None))
         return verified(self.path)
 
-    async def apply(self, plan: Plan, *, retire: bool = False, catalog: Catalog | None = None) -> Summary:
-        applying = Applying(catalog or self.catalog, self.nodes.way, self.rate(), self.clock, retire=retire)
+    async def apply(
+        self, plan: AdoptionPlan, *, retire: bool = False, catalog: Catalog | None = None
+    ) -> AdoptionSummary:
+        applying = Adopter(catalog or self.catalog, self.nodes.way, self.rate(), self.clock, retire=retire)
         await applying.run(plan, lambda: None)
         return applying.summary
 
@@ -101,7 +103,7 @@ async def _catalog(directory: Path) -> AsyncIterator[Catalog]:
         await catalog.close()
 
 
-ADOPTED, THERE = Outcome.ADOPTED, Outcome.THERE
+ADOPTED, THERE = AdoptionOutcome.ADOPTED, AdoptionOutcome.THERE
 
 
 # -- one place ---------------------------------------------------------------------------------------------------------
@@ -134,7 +136,7 @@ async def test_what_is_gone_is_not_placed(stage: Stage) -> None:
     await stage.nodes.put("north", P, "a", "b")
     plan = await stage.plan()
     await stage.nodes.nodes["north"].storage.delete_queue(Key(P, "a"))
-    assert (await stage.apply(plan)).outcomes == {ADOPTED: 1, Outcome.GONE: 1}
+    assert (await stage.apply(plan)).outcomes == {ADOPTED: 1, AdoptionOutcome.GONE: 1}
     assert await stage.catalog.placements.get(QueueKey(P, "a")) is None
 
 
@@ -152,7 +154,7 @@ async def test_what_the_front_door_placed_elsewhere_is_a_conflict(stage: Stage) 
     await stage.place("a", "south")
     await stage.place("b", "north", state=PlacementState.DELETING)
     summary = await stage.apply(plan)
-    assert summary.outcomes == {Outcome.CONFLICT: 2}
+    assert summary.outcomes == {AdoptionOutcome.CONFLICT: 2}
     assert sorted((line, key.queue, why) for line, key, why in summary.conflicts) == [
         (2, "a", "the catalog has it on south, and north has it too"),
         (3, "b", "it is being deleted"),
@@ -185,7 +187,7 @@ async def test_what_a_move_is_about_to_delete_is_not_adopted(stage: Stage, other
     plan = await stage.plan()
     await stage.catalog.moves.insert(Move("m", P, "a", "north", "south", MoveState.RETIRED))
     summary = await stage.apply(plan)
-    assert summary.outcomes == Counter({Outcome.CONFLICT: 1, ADOPTED: len(others)})
+    assert summary.outcomes == Counter({AdoptionOutcome.CONFLICT: 1, ADOPTED: len(others)})
     assert [why for _, _, why in summary.conflicts] == ["move m is about to delete it, for the queue was deleted"]
 
 
@@ -209,7 +211,7 @@ async def test_all_that_were_asked_for_together_may_be_gone(stage: Stage) -> Non
     plan = await stage.plan()
     for queue in "abc":
         await stage.nodes.nodes["north"].storage.delete_queue(Key(P, queue))
-    assert (await stage.apply(plan)).outcomes == {Outcome.GONE: 3}
+    assert (await stage.apply(plan)).outcomes == {AdoptionOutcome.GONE: 3}
 
 
 async def test_a_partition_that_ignores_markers_that_are_no_queues_is_adopted_too(stage: Stage) -> None:
@@ -225,7 +227,7 @@ async def test_a_partition_that_ignores_markers_that_are_no_queues_is_adopted_to
         return await node(call._replace(target=f"{path}?{'&'.join(given)}".encode()))
 
     stage.nodes.handlers["http://north:8888"] = redis
-    assert (await stage.apply(plan)).outcomes == {ADOPTED: 30, Outcome.GONE: 1}
+    assert (await stage.apply(plan)).outcomes == {ADOPTED: 30, AdoptionOutcome.GONE: 1}
 
 
 async def test_a_partition_that_is_down_stops_it_and_what_is_done_stays(stage: Stage) -> None:
@@ -233,7 +235,7 @@ async def test_a_partition_that_is_down_stops_it_and_what_is_done_stays(stage: S
     await stage.nodes.put("south", P, "b")
     plan = await stage.plan()
     down = stage.nodes.handlers.pop("http://south:8888")
-    with pytest.raises(Stopped, match="partition south: http://south:8888 refused the connection"):
+    with pytest.raises(AdoptionStopped, match="partition south: http://south:8888 refused the connection"):
         await stage.apply(plan)
     stage.nodes.handlers["http://south:8888"] = down
     summary = await stage.apply(plan)
@@ -245,7 +247,7 @@ async def test_a_partition_that_was_removed_stops_it(stage: Stage) -> None:
     await stage.nodes.put("north", P, "a")
     plan = await stage.plan()
     await stage.catalog.partitions.remove("north")
-    with pytest.raises(Stopped, match="partition north is not registered any more"):
+    with pytest.raises(AdoptionStopped, match="partition north is not registered any more"):
         await stage.apply(plan)
 
 
@@ -303,7 +305,7 @@ async def test_a_chain_is_read_from_the_oldest_and_suspended(stage: Stage) -> No
     await stage.nodes.put("north", P, "a")
     plan = await stage.plan()
     ((_, conflict),) = plan.entries()
-    assert isinstance(conflict, Conflict)
+    assert isinstance(conflict, QueueConflict)
     assert [(c.partition, c.free, c.total) for c in conflict.found] == [("north", 0, 0), ("south", 2, 2)]
     summary = await stage.apply(plan)
     assert (summary.outcomes, summary.chains, summary.retiring) == ({ADOPTED: 1}, 1, 0)
@@ -391,7 +393,7 @@ async def test_a_queue_that_is_deleted_and_made_anew_begins_another_life(stage: 
     assert all(one != other for one, other in zip(*lives, strict=True))
 
 
-async def edit(stage: Stage, **changes: str) -> Plan:
+async def edit(stage: Stage, **changes: str) -> AdoptionPlan:
     lines = [json.loads(line) for line in stage.path.read_text().splitlines()]
     for line in lines:
         if "conflict" in line:
@@ -404,7 +406,7 @@ async def test_rules_that_were_edited_are_kept_to(stage: Stage) -> None:
     for name in ("north", "south"):
         await stage.post(name, "a", 1)
     await stage.plan()
-    assert (await stage.apply(await edit(stage, rule="skip"))).outcomes == {Outcome.SKIPPED: 1}
+    assert (await stage.apply(await edit(stage, rule="skip"))).outcomes == {AdoptionOutcome.SKIPPED: 1}
     assert await stage.catalog.placements.get(QueueKey(P, "a")) is None
     assert (await stage.apply(await edit(stage, rule="prefer", keep="north"))).outcomes == {ADOPTED: 1}
     assert await stage.on("a") == [(0, "north", False)]
@@ -417,12 +419,12 @@ async def test_of_a_chain_the_part_that_is_gone_is_left_out(stage: Stage) -> Non
         await stage.post(name, "c", 1)
     plan = await stage.plan()
     order = {
-        conflict.key.queue: conflict.partitions for _, conflict in plan.entries() if isinstance(conflict, Conflict)
+        conflict.key.queue: conflict.partitions for _, conflict in plan.entries() if isinstance(conflict, QueueConflict)
     }
     for queue, name in (("a", order["a"][0]), ("b", order["b"][1]), ("c", "north"), ("c", "south")):
         await stage.nodes.nodes[name].storage.delete_queue(Key(P, queue))
     summary = await stage.apply(plan)
-    assert summary.outcomes == {ADOPTED: 1, Outcome.CONFLICT: 1, Outcome.GONE: 1}
+    assert summary.outcomes == {ADOPTED: 1, AdoptionOutcome.CONFLICT: 1, AdoptionOutcome.GONE: 1}
     assert await stage.on("a") == [(0, order["a"][1], False)]
     assert [key.queue for _, key, _ in summary.conflicts] == ["b"]
 
@@ -433,7 +435,7 @@ async def test_what_was_placed_alone_meanwhile_can_be_chained_by_a_new_plan(stag
     plan = await stage.plan()
     before = await stage.place("a", "south")
     summary = await stage.apply(plan)
-    assert summary.outcomes == {Outcome.CONFLICT: 1}
+    assert summary.outcomes == {AdoptionOutcome.CONFLICT: 1}
     assert "a new plan can chain the others" in summary.conflicts[0][2]
     plan = await stage.plan()
     assert (await stage.apply(plan)).outcomes == {ADOPTED: 1}
@@ -457,7 +459,7 @@ async def test_what_changed_since_is_not_chained(stage: Stage, change: str) -> N
     else:
         await stage.catalog.placements.replace(replace(placed, epoch=2, state=PlacementState.SEALING, move="m"))
     summary = await stage.apply(plan)
-    assert summary.outcomes == {Outcome.CONFLICT: 1}
+    assert summary.outcomes == {AdoptionOutcome.CONFLICT: 1}
     assert "since the plan was made" in summary.conflicts[0][2]
 
 
@@ -467,7 +469,7 @@ async def test_chains_wait_until_every_worker_can_serve_them(stage: Stage) -> No
         await stage.post(name, "a", 1)
     plan = await stage.plan()
     await stage.catalog.members.register(Member("old/1/boot", synced=True, capabilities=("chains-1",), lease=30.0))
-    with pytest.raises(Stopped, match="cannot serve a chain: member old/1/boot; nothing was done"):
+    with pytest.raises(AdoptionStopped, match="cannot serve a chain: member old/1/boot; nothing was done"):
         await stage.apply(plan)
     assert await stage.catalog.placements.find(limit=10) == []
 
@@ -478,7 +480,7 @@ async def test_subscriptions_are_counted_and_left(stage: Stage) -> None:
     storage = stage.nodes.nodes["north"].storage
     await storage.subscribe(Key(P, "a"), NewSubscription("http://h/", 3600, {}))
     ((_, conflict),) = (await stage.plan()).entries()
-    assert isinstance(conflict, Conflict)
+    assert isinstance(conflict, QueueConflict)
     assert {c.partition: c.subscriptions for c in conflict.found} == {"north": 1, "south": 0}
 
 

@@ -24,7 +24,7 @@ _TIMES = 3
 _NAMED = 10
 
 
-class Planning(Watcher):
+class BulkMove(Watcher):
     """A command that makes a plan, shows it, asks for confirmation, and applies it."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -130,7 +130,7 @@ class Planning(Watcher):
         raise CommandError("nothing was moved", Exit.REFUSED)
 
 
-class MoveTenant(Planning):
+class MoveTenant(BulkMove):
     """Move all queues of a project to one partition.
 
     The placement of queues that it creates meanwhile does not change, unless --pin is given.
@@ -152,7 +152,7 @@ class MoveTenant(Planning):
         return {"kind": "tenant", "project": project, "to": [parsed_args.to], **pin, **pins(parsed_args)}
 
 
-class _Emptying(Planning):
+class _Emptying(BulkMove):
     """A plan that empties partitions. They are cordoned first, so that no queue is created on them after planning."""
 
     def cordon(self, admin: AdminClient, names: Iterable[str]) -> list[str]:
@@ -213,7 +213,7 @@ class _Emptying(Planning):
         self.say("All queues are moved.")
 
 
-class Drain(_Emptying):
+class PartitionDrain(_Emptying):
     """Move all queues of a partition to others, so that it can be deleted.
 
     The partition is cordoned first. Its queues go where new queues of their tenants go. If tenants are pinned to it,
@@ -243,7 +243,7 @@ class Drain(_Emptying):
         self.say(f"Next: marconi-proxy partition delete {parsed_args.name}")
 
 
-class Evacuate(_Emptying):
+class RegionEvacuate(_Emptying):
     """Move all queues of a region's partitions to partitions elsewhere. The region's partitions are cordoned first."""
 
     examples = """
@@ -264,7 +264,7 @@ class Evacuate(_Emptying):
         return [p["name"] for p in partitions or [] if p["region"] == parsed_args.name]
 
 
-class Rebalance(Planning):
+class Rebalance(BulkMove):
     """Move as few queues as bring partitions to their shares by weight.
 
     Queues go only where new queues of their tenants go, by pin and spread. --break-pins also moves other queues.

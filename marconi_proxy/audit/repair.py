@@ -13,10 +13,10 @@ from hashlib import sha256
 from catalog.errors import MoveConflict, MoveUnderWay, PlacementConflict
 from catalog.interface import Catalog
 from catalog.model import Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.audit.judging import Bounds, judge
-from marconi_proxy.audit.kinds import Kind
-from marconi_proxy.audit.looking import Looker, NotSeen
-from marconi_proxy.audit.sight import Finding, Sight
+from marconi_proxy.audit.findings import AuditBounds, judge
+from marconi_proxy.audit.inspector import Inspector, Unreachable
+from marconi_proxy.audit.kinds import FindingKind
+from marconi_proxy.audit.observation import Finding, Observation
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
 from marconi_proxy.front_door.lifecycle import Lifecycle
@@ -33,7 +33,7 @@ _LOOKS = 3
 _AGAIN = 1.0
 
 
-class Outcome(StrEnum):
+class RepairOutcome(StrEnum):
     """What became of a finding. remains: nothing was done. changed: it was not so any more. failed: it is to be tried
     again. repaired: it was done, and a look afterwards shows that it is so no more."""
 
@@ -43,22 +43,22 @@ class Outcome(StrEnum):
     REPAIRED = "repaired"
 
 
-class Repairing:
+class Repair:
     """``lifecycle`` is over ways that are not paced. ``say`` is told what was done, or why not, in a sentence."""
 
     def __init__(
         self,
         catalog: Catalog,
-        looker: Looker,
+        inspector: Inspector,
         steps: Steps,
         lifecycle: Lifecycle,
         paced: Paced,
         clock: Clock,
-        bounds: Bounds,
+        bounds: AuditBounds,
         say: Callable[[Finding, str], None],
     ) -> None:
         self._catalog = catalog
-        self._looker = looker
+        self._inspector = inspector
         self._steps = steps
         self._lifecycle = lifecycle
         self._paced = paced
@@ -66,80 +66,82 @@ class Repairing:
         self._bounds = bounds
         self._say = say
 
-    async def repair(self, finding: Finding) -> Outcome:
+    async def repair(self, finding: Finding) -> RepairOutcome:
         """Raises CatalogError but PlacementConflict."""
         if not finding.repairable:
-            return Outcome.REMAINS
+            return RepairOutcome.REMAINS
         try:
-            sight, now = await self._look(finding)
+            observation, now = await self._look(finding)
             if finding not in now:
                 return self._was_changed(finding, now)
-            done = await self._do(finding, sight)
+            done = await self._do(finding, observation)
             _, now = await self._look(finding)
         except PlacementConflict:
             return await self._was_overtaken(finding)
-        except (Unready, NotSeen, UpstreamError) as error:
+        except (Unready, Unreachable, UpstreamError) as error:
             self._say(finding, f"failed, and may be given again: {error}")
-            return Outcome.FAILED
+            return RepairOutcome.FAILED
         except Refused as error:
             self._say(finding, f"failed, and may be given again: {error.description}")
-            return Outcome.FAILED
+            return RepairOutcome.FAILED
         if now:
             self._say(finding, f"{done}, and it is still so")
-            return Outcome.FAILED
+            return RepairOutcome.FAILED
         self._say(finding, done)
-        return Outcome.REPAIRED
+        return RepairOutcome.REPAIRED
 
-    def _was_changed(self, finding: Finding, now: Collection[Finding]) -> Outcome:
+    def _was_changed(self, finding: Finding, now: Collection[Finding]) -> RepairOutcome:
         if now:
             # Somebody has done something to the queue since it was found, and may not be at the end of it.
             self._say(finding, "it was changed since, and is wrong in another way now: nothing was done")
-            return Outcome.FAILED
+            return RepairOutcome.FAILED
         self._say(finding, "it is not so any more, nothing was done")
-        return Outcome.CHANGED
+        return RepairOutcome.CHANGED
 
-    async def _was_overtaken(self, finding: Finding) -> Outcome:
+    async def _was_overtaken(self, finding: Finding) -> RepairOutcome:
         """Return what became of it when somebody else has changed the placement."""
         try:
             _, now = await self._look(finding)
-        except (Unready, NotSeen) as error:
+        except (Unready, Unreachable) as error:
             self._say(finding, f"it was changed just now, nothing was done: {error}")
-            return Outcome.FAILED
+            return RepairOutcome.FAILED
         return self._was_changed(finding, now)
 
-    async def _look(self, finding: Finding) -> tuple[Sight, frozenset[Finding]]:
+    async def _look(self, finding: Finding) -> tuple[Observation, frozenset[Finding]]:
         """Return what is true of the queue, and what of this kind is wrong there now, whether or not it is the same
-        finding. Raises NotSeen, Unready if that cannot be told."""
-        strangers = (finding.partition,) if finding.kind is Kind.LEFTOVER else ()
+        finding. Raises Unreachable, Unready if that cannot be told."""
+        unexpected_copies = (finding.partition,) if finding.kind is FindingKind.LEFTOVER else ()
         for _ in range(_LOOKS):
-            sight = await self._looker.look(finding.key, strangers)
-            if sight is not None:
+            observation = await self._inspector.inspect(finding.key, unexpected_copies)
+            if observation is not None:
                 place = (finding.kind, finding.partition, finding.backend_name)
-                found = judge(sight, self._bounds)
-                return sight, frozenset(one for one in found if (one.kind, one.partition, one.backend_name) == place)
+                found = judge(observation, self._bounds)
+                return observation, frozenset(
+                    one for one in found if (one.kind, one.partition, one.backend_name) == place
+                )
         raise Unready("the queue was changing at each look")
 
-    async def _do(self, finding: Finding, sight: Sight) -> str:
-        if finding.kind is Kind.LEFTOVER:
+    async def _do(self, finding: Finding, observation: Observation) -> str:
+        if finding.kind is FindingKind.LEFTOVER:
             segment = Segment(0, finding.partition, finding.backend_name)
             await self._steps.unsubscribe(finding.key, segment)
             await self._steps.remove(finding.key, segment)
             return f"deleted {finding.backend_name} on {finding.partition}"
-        assert sight.placement is not None
-        if finding.kind is Kind.GHOST:
-            return await self._make(sight.placement)
-        if finding.kind is Kind.DRIFT:
-            return await self._sync_metadata(finding, sight.placement)
-        if finding.kind is Kind.STRANDED:
-            return await self._give_a_move(sight.placement)
-        return await self._finish(sight.placement)
+        assert observation.placement is not None
+        if finding.kind is FindingKind.GHOST:
+            return await self._make(observation.placement)
+        if finding.kind is FindingKind.DRIFT:
+            return await self._sync_metadata(finding, observation.placement)
+        if finding.kind is FindingKind.STRANDED:
+            return await self._give_a_move(observation.placement)
+        return await self._finish(observation.placement)
 
     async def _make(self, placement: Placement) -> str:
         key, last = placement.key, placement.segments[-1]
-        calls = await self._looker.calls(key, last)
+        calls = await self._inspector.calls(key, last)
         before = None
         for segment in reversed(placement.segments[:-1]):
-            older = await self._looker.calls(key, segment)
+            older = await self._inspector.calls(key, segment)
             if await older.exists():
                 before = older
                 break
@@ -170,8 +172,8 @@ class Repairing:
             for segment in placement.segments[:-1]
             if (segment.partition, segment.backend_name) == (finding.partition, finding.backend_name)
         )
-        source = await self._looker.calls(placement.key, placement.segments[-1])
-        target = await self._looker.calls(placement.key, older)
+        source = await self._inspector.calls(placement.key, placement.segments[-1])
+        target = await self._inspector.calls(placement.key, older)
         # Not its subscriptions: those of older segments are as they were on purpose. And if it was retired just now, it
         # is not made again.
         await target.follow(source)

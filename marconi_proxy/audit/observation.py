@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catalog.model import Move, Placement, QueueKey
-from marconi_proxy.audit.kinds import Kind
+from marconi_proxy.audit.kinds import FindingKind
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SegmentObservation:
     """A sealed segment as its partition shows it. ``age``: that of the newest message in seconds, None if there is
     none; ``unlike``: in a few words how its metadata differs from that of the last segment, empty if it does not;
     ``digest`` is of all the difference."""
@@ -23,7 +23,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
+class UnexpectedCopy:
     """A queue on a partition that no placement names, and no move that is under way. ``move``: the one that is over
     and has left it, if that is certain; ``holds``: how many messages it holds then."""
 
@@ -33,7 +33,7 @@ class Stranger:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """What was true of a queue at one moment: between two readings of its placement that showed the same.
 
     ``move`` is the one of the queue that is not finished. ``there``: whether the partition of its last segment has it;
@@ -46,9 +46,9 @@ class Sight:
     placement: Placement | None = None
     move: Move | None = None
     there: bool | None = None
-    parts: tuple[Part, ...] = ()
+    parts: tuple[SegmentObservation, ...] = ()
     dead_letters: bool = False
-    strangers: tuple[Stranger, ...] = ()
+    unexpected_copies: tuple[UnexpectedCopy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Finding:
     """``partition`` has, or should have, the queue as ``backend_name``. ``proof``: what must be so again for this to be
     the same finding. ``words``: what was seen. ``repairable``: whether ``repairing`` does anything about it."""
 
-    kind: Kind
+    kind: FindingKind
     project: str
     queue: str
     partition: str

@@ -10,8 +10,8 @@ import pytest
 
 from catalog.model import Partition, PartitionState, QueueKey, Segment
 from marconi_proxy.clock import Pacer
-from marconi_proxy.statistics.asking import LEFT_ALONE, Asking
-from marconi_proxy.statistics.totals import Holding
+from marconi_proxy.statistics.poller import LEFT_ALONE, Poller
+from marconi_proxy.statistics.totals import QueueCounts
 from marconi_proxy.upstream.errors import ConnectFailed
 from tests.unit.catalog_stage import partition
 from tests.unit.moving_world import START, FakeClock
@@ -53,10 +53,10 @@ class Stage:
         data = json.dumps(document).encode() if body is None else body
         self.upstream = _Upstream(P1, status, data)
         opened = iter([self.upstream])  # once
-        self.asking = Asking(lambda _: next(opened), self.clock, Pacer(5.0, self.clock))  # type: ignore[arg-type, return-value]
+        self.poller = Poller(lambda _: next(opened), self.clock, Pacer(5.0, self.clock))  # type: ignore[arg-type, return-value]
 
-    async def ask(self, key: QueueKey = KEY, of: Partition | None = P1) -> Holding | None:
-        return await self.asking.holding(key, SEGMENT, of)
+    async def ask(self, key: QueueKey = KEY, of: Partition | None = P1) -> QueueCounts | None:
+        return await self.poller.poll(key, SEGMENT, of)
 
     @property
     def targets(self) -> list[str]:
@@ -73,25 +73,25 @@ OLDEST = {"href": "/v1/queues/orders/messages/1", "age": 91, "created": "2014-03
 @pytest.mark.parametrize(
     ("status", "document", "holding"),
     [
-        (200, counts(free=12, claimed=3, total=15, oldest=OLDEST, newest=OLDEST), Holding(12, 3, START - 91)),
-        (200, counts(free=0, claimed=0, total=0), Holding()),
-        (200, counts(total=4), Holding(4)),
-        (200, counts(free=4, claimed=-1, total=3), Holding(4)),
-        (200, counts(free=1, claimed=0, total=1, oldest={"age": "?"}), Holding(1)),
-        (200, counts(free=1, claimed=0, total=1, oldest={"age": 10**400}), Holding(1)),
-        (200, counts(free=1, claimed=0, total=1, oldest={"age": -3}), Holding(1, 0, START)),
+        (200, counts(free=12, claimed=3, total=15, oldest=OLDEST, newest=OLDEST), QueueCounts(12, 3, START - 91)),
+        (200, counts(free=0, claimed=0, total=0), QueueCounts()),
+        (200, counts(total=4), QueueCounts(4)),
+        (200, counts(free=4, claimed=-1, total=3), QueueCounts(4)),
+        (200, counts(free=1, claimed=0, total=1, oldest={"age": "?"}), QueueCounts(1)),
+        (200, counts(free=1, claimed=0, total=1, oldest={"age": 10**400}), QueueCounts(1)),
+        (200, counts(free=1, claimed=0, total=1, oldest={"age": -3}), QueueCounts(1, 0, START)),
         (200, counts(free="4", claimed=0, total=4), None),
         (200, counts(free=4, claimed=None, total=4), None),
         (200, counts(free=4, claimed=0, total=10**400), None),
         (200, counts(free=2**40, claimed=0, total=2**40), None),
-        (404, {"title": "Not found"}, Holding()),
+        (404, {"title": "Not found"}, QueueCounts()),
         (503, {"title": "Queue stats unavailable"}, None),
         (200, {"messages": 3}, None),
         (200, [1], None),
         (204, None, None),
     ],
 )
-async def test_what_an_answer_means(status: int, document: object, holding: Holding | None) -> None:
+async def test_what_an_answer_means(status: int, document: object, holding: QueueCounts | None) -> None:
     assert await Stage(status, document).ask() == holding
 
 
@@ -126,7 +126,7 @@ async def test_some_are_not_asked_at_all(of: Partition | None) -> None:
 
 @pytest.mark.parametrize("state", [PartitionState.CORDONED, PartitionState.DRAINED])
 async def test_those_that_take_no_new_queues_are_asked(state: PartitionState) -> None:
-    assert await Stage(200, counts(total=1)).ask(of=partition("p1", state=state)) == Holding(1)
+    assert await Stage(200, counts(total=1)).ask(of=partition("p1", state=state)) == QueueCounts(1)
 
 
 async def test_one_that_does_not_answer_is_left_alone_for_a_while_and_said_once(
@@ -142,7 +142,7 @@ async def test_one_that_does_not_answer_is_left_alone_for_a_while_and_said_once(
         assert len(stage.targets) == 2
         stage.upstream.answer = answer
         stage.clock.time += LEFT_ALONE + 1
-        assert [await stage.ask() for _ in range(2)] == [Holding(1)] * 2
+        assert [await stage.ask() for _ in range(2)] == [QueueCounts(1)] * 2
     assert [record.getMessage().split(":")[1].split(" until")[0] for record in caplog.records] == [
         " what is on partition p1 counts as unknown",
         " partition p1 answers again",

@@ -33,9 +33,9 @@ from catalog.model import (
     QueueKey,
     Segment,
 )
-from marconi_proxy.adoption.entries import Conflict, Rule, Single
-from marconi_proxy.adoption.plan_file import Plan
-from marconi_proxy.adoption.presence import Entry, Presence, Stopped, batches
+from marconi_proxy.adoption.entries import ConflictRule, QueueConflict, Single
+from marconi_proxy.adoption.plan_file import AdoptionPlan
+from marconi_proxy.adoption.presence import AdoptionStopped, Entry, Presence, batches
 from marconi_proxy.clock import Clock, Pacer
 from marconi_proxy.fencing.barrier import CHAINS, incapable
 from marconi_proxy.moving.orders.order import OPERATOR
@@ -47,7 +47,7 @@ _AT_ONCE = 16
 _ROUNDS = 10
 
 
-class Outcome(StrEnum):
+class AdoptionOutcome(StrEnum):
     """What became of an entry."""
 
     ADOPTED = "adopted"
@@ -62,10 +62,10 @@ class _Met(Exception):
 
 
 @dataclass(slots=True)
-class Summary:
+class AdoptionSummary:
     """``conflicts``: those that were found now, as (line number, queue, why). ``retiring``: chains let go on."""
 
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    outcomes: Counter[AdoptionOutcome] = field(default_factory=Counter)
     conflicts: list[tuple[int, QueueKey, str]] = field(default_factory=list)
     chains: int = 0
     retiring: int = 0
@@ -78,7 +78,7 @@ class _Placed(NamedTuple):
     new: bool
 
 
-class Applying:
+class Adopter:
     """``open_upstream`` is the way to a partition; ``retire``: chains need not wait for direct clients any more;
     ``token`` makes eight random characters for each new placement, so that no two lives of a queue are taken for one.
     """
@@ -100,16 +100,18 @@ class Applying:
         self._retire = retire
         self._token = token
         self._presence = Presence({}, rate)
-        self.summary = Summary()
+        self.summary = AdoptionSummary()
 
-    async def run(self, plan: Plan, done: Callable[[], None]) -> None:
+    async def run(self, plan: AdoptionPlan, done: Callable[[], None]) -> None:
         """Apply every entry; ``done`` is called after each. Raises Stopped, CatalogError, BadPlan, OSError."""
         ways = {p.name: self._open_upstream(p) for p in await self._catalog.partitions.all()}
         self._presence = Presence(ways, self._rate)
         if plan.conflicts:
             lacking = incapable(await self._catalog.members.all(), CHAINS)
             if lacking:
-                raise Stopped(f"of a release that cannot serve a chain: member {', '.join(lacking)}; nothing was done")
+                raise AdoptionStopped(
+                    f"of a release that cannot serve a chain: member {', '.join(lacking)}; nothing was done"
+                )
         todo = batches(plan.entries())
         try:
             async with asyncio.TaskGroup() as group:
@@ -119,7 +121,7 @@ class Applying:
             # The others were cancelled by the first; writes that were under way are safe to repeat.
             raise failures.exceptions[0] from None
 
-    async def _work(self, plan: Plan, todo: Iterator[list[Entry]], done: Callable[[], None]) -> None:
+    async def _work(self, plan: AdoptionPlan, todo: Iterator[list[Entry]], done: Callable[[], None]) -> None:
         for batch in todo:
             number = batch[0][0]
             try:
@@ -128,22 +130,26 @@ class Applying:
                     await self._told(plan, number, entry, placed.get(entry.key))
                     done()
             except PartitionUnknown as error:
-                raise Stopped(f"line {number}: {error}") from error
+                raise AdoptionStopped(f"line {number}: {error}") from error
 
-    async def _told(self, plan: Plan, number: int, entry: Conflict | Single, placed: _Placed | None) -> None:
+    async def _told(
+        self, plan: AdoptionPlan, number: int, entry: QueueConflict | Single, placed: _Placed | None
+    ) -> None:
         try:
             outcome = await self._entry(plan, number, entry, placed)
         except _Met as met:
-            outcome = Outcome.CONFLICT
+            outcome = AdoptionOutcome.CONFLICT
             self.summary.conflicts.append((number, entry.key, str(met)))
         self.summary.outcomes[outcome] += 1
 
-    async def _entry(self, plan: Plan, number: int, entry: Conflict | Single, placed: _Placed | None) -> Outcome:
+    async def _entry(
+        self, plan: AdoptionPlan, number: int, entry: QueueConflict | Single, placed: _Placed | None
+    ) -> AdoptionOutcome:
         if isinstance(entry, Single):
             return await self._single(plan.id, entry, placed)
-        if entry.rule is Rule.SKIP:
-            return Outcome.SKIPPED
-        if entry.rule is Rule.PREFER:
+        if entry.rule is ConflictRule.SKIP:
+            return AdoptionOutcome.SKIPPED
+        if entry.rule is ConflictRule.PREFER:
             kept = next(candidate for candidate in entry.found if candidate.partition == entry.keep)
             return await self._single(
                 plan.id, Single(entry.project, entry.queue, kept.partition, kept.group, kept.dead_letters)
@@ -164,21 +170,21 @@ class Applying:
         stored = await self._catalog.placements.insert_many(placements)
         return {new.key: _Placed(found, found == new) for new, found in zip(placements, stored, strict=True)}
 
-    async def _single(self, plan_id: str, wanted: Single, placed: _Placed | None = None) -> Outcome:
+    async def _single(self, plan_id: str, wanted: Single, placed: _Placed | None = None) -> AdoptionOutcome:
         """``placed``: what came of ``_together``, if that was not left to this."""
         placed = placed or await self._alone(plan_id, wanted)
         if placed is None:
-            return Outcome.GONE
+            return AdoptionOutcome.GONE
         if placed.new:
-            return Outcome.ADOPTED
+            return AdoptionOutcome.ADOPTED
         stored = placed.stored
         if stored.incarnation.startswith(_origin(plan_id, wanted.key)):
             # Made before, wherever it was moved since.
-            return Outcome.THERE
+            return AdoptionOutcome.THERE
         for _ in range(_ROUNDS):
             settled = self._settled(stored, wanted)
             if settled is None:
-                return Outcome.THERE
+                return AdoptionOutcome.THERE
             try:
                 await self._catalog.placements.replace(settled)
             except Changed as conflict:
@@ -186,7 +192,7 @@ class Applying:
                     raise _Met("it was deleted just now") from conflict
                 stored = conflict.current
             else:
-                return Outcome.ADOPTED if stored.state is PlacementState.RESERVED else Outcome.THERE
+                return AdoptionOutcome.ADOPTED if stored.state is PlacementState.RESERVED else AdoptionOutcome.THERE
         raise _Met("too many calls change it at once")
 
     async def _alone(self, plan_id: str, wanted: Single) -> _Placed | None:
@@ -247,16 +253,16 @@ class Applying:
 
     # -- a chain -----------------------------------------------------------------------------------------------------
 
-    async def _chain(self, plan_id: str, name: str, wanted: Conflict) -> Outcome:
+    async def _chain(self, plan_id: str, name: str, wanted: QueueConflict) -> AdoptionOutcome:
         """``name``: how the id of its move begins, and no other's."""
         stored = await self._catalog.placements.get(wanted.key)
         if stored is not None and stored.move is not None and stored.move.startswith(name):
             # Made before, and perhaps without its move.
             await self._record(stored.move, stored)
-            return Outcome.THERE
+            return AdoptionOutcome.THERE
         if stored is not None and stored.incarnation.startswith(_origin(plan_id, wanted.key)):
             # Made before, and its move has ended by now.
-            return Outcome.THERE
+            return AdoptionOutcome.THERE
         move_id = f"{name}{self._token()}"
         there = [
             c
@@ -264,14 +270,14 @@ class Applying:
             if c.partition == wanted.placed or await self._presence.exists(wanted.key, c.partition)
         ]
         if not there:
-            return Outcome.GONE
+            return AdoptionOutcome.GONE
         last = there[-1]
         if last.partition != wanted.partitions[-1]:
             # Its group is placed by where it was to be.
             raise _Met(f"it is gone from {wanted.partitions[-1]}, where its writes were to go")
         if len(there) == 1:
             if wanted.placed is not None:
-                return Outcome.GONE
+                return AdoptionOutcome.GONE
             return await self._single(
                 plan_id, Single(wanted.project, wanted.queue, last.partition, last.group, last.dead_letters)
             )
@@ -287,14 +293,14 @@ class Applying:
             if not inserted and stored.move is not None and stored.move.startswith(name):
                 # By somebody else who applies the same plan.
                 await self._record(stored.move, stored)
-                return Outcome.THERE
+                return AdoptionOutcome.THERE
             if not inserted:
                 raise _Met(f"the catalog has it on {stored.partition} alone by now; a new plan can chain the others")
             placement = stored
         else:
             placement = await self._preceded(stored, wanted.placed, names, move_id)
         await self._record(move_id, placement)
-        return Outcome.ADOPTED
+        return AdoptionOutcome.ADOPTED
 
     async def _preceded(self, stored: Placement | None, placed: str, names: list[str], move_id: str) -> Placement:
         """Let the only segment of a placement be read after those on other partitions. Raises _Met."""

@@ -9,14 +9,14 @@ import pytest
 
 from catalog.model import MoveState
 from marconi_proxy.cli.bars import Bars
-from marconi_proxy.cli.watching import Lines, Pace, View, duration, line, move_view, plan_view
+from marconi_proxy.cli.watch import DrainRate, Lines, View, duration, line, move_view, plan_view
 from marconi_proxy.moving.protocol.machine import before_switch
 
 VIEW = View("drain p1", 3, 10, "switched", "running, 1 done", 40, "pauses: median 12 ms, longest 40 ms")
 
 
 def test_a_pace_is_of_the_last_looks():
-    pace = Pace()
+    pace = DrainRate()
     assert pace.seen(0.0, None) == (0.0, None)
     assert pace.seen(1.0, 100) == (0.0, None)
     assert pace.seen(3.0, 60) == (20.0, 3.0)
@@ -28,7 +28,7 @@ def test_a_pace_is_of_the_last_looks():
 
 
 def test_nothing_left_takes_no_time():
-    assert Pace().seen(1.0, 0) == (0.0, 0.0)
+    assert DrainRate().seen(1.0, 0) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(

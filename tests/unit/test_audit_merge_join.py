@@ -9,8 +9,8 @@ from typing import TypeVar
 import pytest
 
 from catalog.model import Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.audit.matching import matched
-from marconi_proxy.partition_client.inventory import Found
+from marconi_proxy.audit.merge_join import merge_join
+from marconi_proxy.partition_client.inventory import ListedQueue
 
 T = TypeVar("T")
 NAMES = ("north", "south", "west")
@@ -31,8 +31,8 @@ async def test_every_key_comes_once_in_order_with_all_that_have_it(seed: int) ->
     keys = [QueueKey(project, queue) for project in ("", "p", "\xff") for queue in ("a", "a-", "aa", "b", "~a")]
     placed = sorted(chance.sample(keys, chance.randrange(len(keys) + 1)))
     there = {name: sorted(chance.sample(keys, chance.randrange(len(keys) + 1))) for name in NAMES}
-    found = {name: given(Found(*key) for key in some) for name, some in there.items()}
-    pairs = [pair async for pair in matched(given(map(placement, placed)), found)]
+    found = {name: given(ListedQueue(*key) for key in some) for name, some in there.items()}
+    pairs = [pair async for pair in merge_join(given(map(placement, placed)), found)]
     expected = {key: (key in placed, tuple(n for n in NAMES if key in there[n])) for key in sorted(keys)}
     assert [(key, (ours is not None, on)) for key, ours, on in pairs] == [
         one for one in expected.items() if one[1] != (False, ())
@@ -42,12 +42,12 @@ async def test_every_key_comes_once_in_order_with_all_that_have_it(seed: int) ->
 async def test_nothing_is_read_ahead_but_one_of_each() -> None:
     read = 0
 
-    async def counted() -> AsyncIterator[Found]:
+    async def counted() -> AsyncIterator[ListedQueue]:
         nonlocal read
         for number in range(1000):
             read += 1
-            yield Found("p", f"q{number:04}")
+            yield ListedQueue("p", f"q{number:04}")
 
-    pairs = matched(given(()), {"north": counted()})
+    pairs = merge_join(given(()), {"north": counted()})
     assert (await anext(pairs)).key == QueueKey("p", "q0000")
     assert read == 2

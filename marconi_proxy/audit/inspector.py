@@ -25,8 +25,8 @@ from catalog.model import (
     Segment,
 )
 from catalog.model.field import one_line
-from marconi_proxy.audit.judging import own_name, written_until
-from marconi_proxy.audit.sight import Part, Sight, Stranger
+from marconi_proxy.audit.findings import own_name, written_until
+from marconi_proxy.audit.observation import Observation, SegmentObservation, UnexpectedCopy
 from marconi_proxy.clock import Clock
 from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.partition_client.existence import just_before
@@ -44,7 +44,7 @@ _TOLD = 5
 _MOST_TOLD = 160
 
 
-class NotSeen(Exception):
+class Unreachable(Exception):
     """A partition cannot be asked now. ``partition`` is its name."""
 
     def __init__(self, partition: str, why: str) -> None:
@@ -60,7 +60,7 @@ class _Owned(NamedTuple):
     move: str | None = None
 
 
-class Looker:
+class Inspector:
     """``steps`` are those of moves, over the same ways to partitions."""
 
     def __init__(self, catalog: Catalog, paced: Paced, steps: Steps, clock: Clock, late: float) -> None:
@@ -70,12 +70,14 @@ class Looker:
         self._clock = clock
         self._late = late
 
-    async def look(self, key: QueueKey, strangers: Sequence[str]) -> Sight | None:
-        """Return what is true of a queue, None if it was just changing. ``strangers``: partitions of which it is to be
-        told whether they have one of this name, and whose it is. Raises NotSeen, CatalogError."""
+    async def inspect(self, key: QueueKey, unexpected_copies: Sequence[str]) -> Observation | None:
+        """Read a queue in the catalog and on its partitions; return None if it changed meanwhile.
+
+        ``unexpected_copies``: further partitions to search for a queue of this name. Raises Unreachable, CatalogError.
+        """
         placement, move = await self._stored(key)
         there = None
-        parts: tuple[Part, ...] = ()
+        parts: tuple[SegmentObservation, ...] = ()
         dead_letters = False
         if placement is not None and placement.state is PlacementState.OPEN:
             last = placement.segments[-1]
@@ -85,38 +87,42 @@ class Looker:
                 parts = tuple([part async for part in self._parts(placement, calls)])
             now = self._clock.now()
             dead_letters = await self._takes_dead_letters(placement, move, parts, now)
-        found = [one for name in strangers if (one := await self._stranger(key, name, placement, move)) is not None]
+        found = [
+            one
+            for name in unexpected_copies
+            if (one := await self._unexpected_copy(key, name, placement, move)) is not None
+        ]
         now = self._clock.now()
         placed, moving = await self._stored(key)
         if placement != placed or _told_by(move) != _told_by(moving):
             return None
-        return Sight(key, now, placement, move, there, parts, dead_letters, tuple(found))
+        return Observation(key, now, placement, move, there, parts, dead_letters, tuple(found))
 
     async def _stored(self, key: QueueKey) -> tuple[Placement | None, Move | None]:
         placement = await self._catalog.placements.get(key)
         return placement, await self._catalog.moves.under_way(key)
 
     async def calls(self, key: QueueKey, segment: Segment) -> QueueCalls:
-        """Return the way to the queue of a segment. Raises NotSeen, CatalogError."""
+        """Return the way to the queue of a segment. Raises Unreachable, CatalogError."""
         partition = await self._catalog.partitions.get(segment.partition)
         if partition is None:
-            raise NotSeen(segment.partition, "it is not registered")
+            raise Unreachable(segment.partition, "it is not registered")
         return self._calls(key, partition, segment.backend_name)
 
     def _calls(self, key: QueueKey, partition: Partition, backend_name: str) -> QueueCalls:
-        if (why := unasked(partition)) is not None:
-            raise NotSeen(partition.name, why)
+        if (why := reason_to_skip(partition)) is not None:
+            raise Unreachable(partition.name, why)
         return QueueCalls(self._paced.open(partition), key, backend_name, CALL)
 
     async def _exists(self, calls: QueueCalls) -> bool:
         try:
             return await calls.exists()
         except Unready as error:
-            raise NotSeen(calls.partition, str(error)) from error
+            raise Unreachable(calls.partition, str(error)) from error
 
     # -- the older parts ---------------------------------------------------------------------------------------------
 
-    async def _parts(self, placement: Placement, last: QueueCalls) -> AsyncIterator[Part]:
+    async def _parts(self, placement: Placement, last: QueueCalls) -> AsyncIterator[SegmentObservation]:
         """Yield those that their partitions have: one that was deleted there is empty, and retired as such."""
         for segment in placement.segments[:-1]:
             calls = await self.calls(placement.key, segment)
@@ -126,12 +132,12 @@ class Looker:
                 age = await calls.newest_age()
                 operations = await calls.unlike(last)
             except Unready as error:
-                raise NotSeen(calls.partition, str(error)) from error
+                raise Unreachable(calls.partition, str(error)) from error
             digest = sha256(json.dumps(operations, sort_keys=True).encode()).hexdigest() if operations else ""
-            yield Part(segment.partition, segment.backend_name, age, _told(operations), digest)
+            yield SegmentObservation(segment.partition, segment.backend_name, age, _told(operations), digest)
 
     async def _takes_dead_letters(
-        self, placement: Placement, move: Move | None, parts: Sequence[Part], now: float
+        self, placement: Placement, move: Move | None, parts: Sequence[SegmentObservation], now: float
     ) -> bool:
         """Tell whether a store may have put messages there by itself. The question costs much, so it is asked only if
         something is strange; and with more than SOURCES queues there that they might be from, they may."""
@@ -149,14 +155,14 @@ class Looker:
                     if await self._steps.source_of(placement.key, part.partition) is not None:
                         return True
                 except Unready as error:
-                    raise NotSeen(part.partition, str(error)) from error
+                    raise Unreachable(part.partition, str(error)) from error
         return False
 
     # -- what nobody names -------------------------------------------------------------------------------------------
 
-    async def _stranger(
+    async def _unexpected_copy(
         self, key: QueueKey, name: str, placement: Placement | None, move: Move | None
-    ) -> Stranger | None:
+    ) -> UnexpectedCopy | None:
         """Return what a partition has of that name, None if it has nothing or it is explained."""
         backend_name = own_name(key.queue)
         if _names(placement, name, backend_name) or _uses(move, name, backend_name):
@@ -173,11 +179,11 @@ class Looker:
         if before != await self._owner(key, name):
             return None
         if before.move is None:
-            return Stranger(name)
+            return UnexpectedCopy(name)
         look = await self._steps.look(key, Segment(0, name, backend_name))
         if look.problem is not None:
-            raise NotSeen(name, look.problem)
-        return Stranger(name, before.move, max(look.total, int(not look.empty)))
+            raise Unreachable(name, look.problem)
+        return UnexpectedCopy(name, before.move, max(look.total, int(not look.empty)))
 
     async def _owner(self, key: QueueKey, partition: str) -> _Owned:
         """Return what is known of a queue's name that looks as if a move had made it up."""
@@ -236,7 +242,7 @@ def _told(operations: Sequence[dict[str, Any]]) -> str:
     return one_line("words", words)[:_MOST_TOLD] + more
 
 
-def unasked(partition: Partition) -> str | None:
+def reason_to_skip(partition: Partition) -> str | None:
     """Return why a partition is not to be asked, None if it may be."""
     if partition.state is PartitionState.DISABLED:
         return "it is disabled"

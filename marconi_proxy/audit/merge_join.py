@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 
 from catalog.model import Placement, QueueKey
-from marconi_proxy.partition_client.inventory import Found
+from marconi_proxy.partition_client.inventory import ListedQueue
 
 
 class Pair(NamedTuple):
@@ -17,8 +17,8 @@ class Pair(NamedTuple):
     found_on: tuple[str, ...]
 
 
-async def matched(
-    placements: AsyncIterator[Placement], found: Mapping[str, AsyncIterator[Found]]
+async def merge_join(
+    placements: AsyncIterator[Placement], found: Mapping[str, AsyncIterator[ListedQueue]]
 ) -> AsyncIterator[Pair]:
     """Yield all of them by key. ``found`` is by partition. Raises what the iterators raise."""
     placement = await anext(placements, None)

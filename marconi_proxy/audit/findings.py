@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from catalog.model import TOPIC_PREFIX, LogEntry, Move, MoveState, Placement, PlacementState
-from marconi_proxy.audit.kinds import Kind
-from marconi_proxy.audit.sight import Finding, Sight
+from marconi_proxy.audit.kinds import FindingKind
+from marconi_proxy.audit.observation import Finding, Observation
 from marconi_proxy.moving.execution.progress import moment
 from marconi_proxy.moving.protocol.machine import before_switch
 
 _PASSING = frozenset({PlacementState.CREATING, PlacementState.DELETING, PlacementState.SEALING})
 
 
-class Bounds(NamedTuple):
+class AuditBounds(NamedTuple):
     """``unfinished``: seconds after which nobody is at work on a placement any more that is in a passing state.
     ``late``: seconds after a switch until which a write from before may still arrive, clocks included."""
 
@@ -26,14 +26,14 @@ def own_name(queue: str) -> str:
     return queue.removeprefix(TOPIC_PREFIX)
 
 
-def worth_a_look(
+def needs_inspection(
     placement: Placement | None,
     name: str,
     found_on: Collection[str],
     listed: Collection[str],
     asked: Collection[str],
     now: float,
-    bounds: Bounds,
+    bounds: AuditBounds,
 ) -> tuple[bool, tuple[str, ...]]:
     """Return whether a queue is to be looked at, and the partitions that have one by its ``name`` which the placement
     does not explain.
@@ -46,9 +46,9 @@ def worth_a_look(
     named = set()
     if placement.state is not PlacementState.RESERVED:
         named = {segment.partition for segment in placement.segments if segment.backend_name == name}
-    strangers = tuple(sorted(set(found_on) - named))
-    if strangers or (placement.state in _PASSING and _is_old(placement, now, bounds)):
-        return True, strangers
+    unexpected = tuple(sorted(set(found_on) - named))
+    if unexpected or (placement.state in _PASSING and _is_old(placement, now, bounds)):
+        return True, unexpected
     if placement.state is not PlacementState.OPEN:
         return False, ()
     last = placement.segments[-1]
@@ -59,44 +59,50 @@ def worth_a_look(
     return not (last.backend_name == name and last.partition in listed and last.partition in found_on), ()
 
 
-def _is_old(placement: Placement, now: float, bounds: Bounds) -> bool:
+def _is_old(placement: Placement, now: float, bounds: AuditBounds) -> bool:
     return now - placement.since > bounds.unfinished
 
 
-def judge(sight: Sight, bounds: Bounds) -> frozenset[Finding]:
+def judge(observation: Observation, bounds: AuditBounds) -> frozenset[Finding]:
     """Return everything that is wrong with a queue, as far as it was read."""
-    return frozenset((*_placed(sight, bounds), *_strange(sight)))
+    return frozenset((*_placed(observation, bounds), *_unexpected(observation)))
 
 
-def _placed(sight: Sight, bounds: Bounds) -> Iterator[Finding]:
-    placement = sight.placement
+def _placed(observation: Observation, bounds: AuditBounds) -> Iterator[Finding]:
+    placement = observation.placement
     if placement is None:
         return
     last = placement.segments[-1]
     proof = (placement.incarnation, placement.epoch)
-    if placement.state in _PASSING and _is_old(placement, sight.now, bounds):
+    if placement.state in _PASSING and _is_old(placement, observation.now, bounds):
         words = f"{placement.state} since {moment(placement.since)}"
-        yield _finding(sight, Kind.UNFINISHED, last.partition, last.backend_name, proof, words, repairable=True)
+        yield _finding(
+            observation, FindingKind.UNFINISHED, last.partition, last.backend_name, proof, words, repairable=True
+        )
     if placement.state is not PlacementState.OPEN:
         return
-    if sight.there is False:
+    if observation.there is False:
         words = f"open in the catalog, and not on {last.partition}"
-        yield _finding(sight, Kind.GHOST, last.partition, last.backend_name, proof, words, repairable=True)
-    if _is_stranded(placement, sight.move):
+        yield _finding(observation, FindingKind.GHOST, last.partition, last.backend_name, proof, words, repairable=True)
+    if _is_stranded(placement, observation.move):
         what = f"{len(placement.segments) - 1} older parts" if len(placement.segments) > 1 else "a move in its name"
         words = f"{what}, and no such move under way"
-        yield _finding(sight, Kind.STRANDED, last.partition, last.backend_name, proof, words, repairable=True)
-    since = written_until(sight.move, placement)
-    for part in sight.parts:
+        yield _finding(
+            observation, FindingKind.STRANDED, last.partition, last.backend_name, proof, words, repairable=True
+        )
+    since = written_until(observation.move, placement)
+    for part in observation.parts:
         if part.unlike:
             words = f"other metadata than on {last.partition}: {part.unlike}"
             drifted = (*proof, part.unlike, part.digest)
-            yield _finding(sight, Kind.DRIFT, part.partition, part.backend_name, drifted, words, repairable=True)
-        if part.age is None or since is None or sight.dead_letters or placement.group is not None:
+            yield _finding(
+                observation, FindingKind.DRIFT, part.partition, part.backend_name, drifted, words, repairable=True
+            )
+        if part.age is None or since is None or observation.dead_letters or placement.group is not None:
             continue
-        if (posted := sight.now - part.age) > since + bounds.late:
+        if (posted := observation.now - part.age) > since + bounds.late:
             words = f"a message was posted at about {moment(posted)}, writes have gone elsewhere since {moment(since)}"
-            yield _finding(sight, Kind.FOREIGN_WRITER, part.partition, part.backend_name, proof, words)
+            yield _finding(observation, FindingKind.FOREIGN_WRITER, part.partition, part.backend_name, proof, words)
 
 
 def _is_stranded(placement: Placement, move: Move | None) -> bool:
@@ -134,30 +140,30 @@ def _is_whole(log: tuple[LogEntry, ...]) -> bool:
     return bool(log) and before_switch(log[0].state)
 
 
-def _strange(sight: Sight) -> Iterator[Finding]:
-    name = own_name(sight.key.queue)
-    placed = sight.placement is not None and sight.placement.state is not PlacementState.RESERVED
-    for stranger in sight.strangers:
-        place = stranger.partition
-        if stranger.move is not None:
-            empty = stranger.holds == 0
-            words = f"left by move {stranger.move}" + ("" if empty else f", with {stranger.holds} messages")
-            proof = (stranger.move, empty)
-            yield _finding(sight, Kind.LEFTOVER, place, name, proof, words, repairable=empty)
-        elif placed or len(sight.strangers) > 1:
-            others = {one.partition for one in sight.strangers} - {place}
-            if sight.placement is not None and placed:
-                words = f"the catalog has it on {sight.placement.partition}, and {place} has it too"
+def _unexpected(observation: Observation) -> Iterator[Finding]:
+    name = own_name(observation.key.queue)
+    placed = observation.placement is not None and observation.placement.state is not PlacementState.RESERVED
+    for copy in observation.unexpected_copies:
+        place = copy.partition
+        if copy.move is not None:
+            empty = copy.holds == 0
+            words = f"left by move {copy.move}" + ("" if empty else f", with {copy.holds} messages")
+            proof = (copy.move, empty)
+            yield _finding(observation, FindingKind.LEFTOVER, place, name, proof, words, repairable=empty)
+        elif placed or len(observation.unexpected_copies) > 1:
+            others = {one.partition for one in observation.unexpected_copies} - {place}
+            if observation.placement is not None and placed:
+                words = f"the catalog has it on {observation.placement.partition}, and {place} has it too"
             else:
                 words = f"the catalog has it nowhere, and {', '.join(sorted(others))} has it too"
-            yield _finding(sight, Kind.DOUBLE, place, name, (), words)
+            yield _finding(observation, FindingKind.DOUBLE, place, name, (), words)
         else:
-            yield _finding(sight, Kind.ORPHAN, place, name, (), "the catalog knows nothing of it")
+            yield _finding(observation, FindingKind.ORPHAN, place, name, (), "the catalog knows nothing of it")
 
 
 def _finding(
-    sight: Sight,
-    kind: Kind,
+    observation: Observation,
+    kind: FindingKind,
     partition: str,
     backend_name: str,
     proof: tuple[object, ...],
@@ -165,5 +171,5 @@ def _finding(
     *,
     repairable: bool = False,
 ) -> Finding:
-    project, queue = sight.key
+    project, queue = observation.key
     return Finding(kind, project, queue, partition, backend_name, proof, words, repairable)

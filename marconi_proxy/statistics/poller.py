@@ -11,7 +11,7 @@ from marconi_proxy.clock import Clock, Pacer
 from marconi_proxy.partition_client.outcome import CALL, Unready
 from marconi_proxy.partition_client.queue_calls import QueueCalls
 from marconi_proxy.partition_client.upstreams import Open, Upstreams
-from marconi_proxy.statistics.totals import Holding
+from marconi_proxy.statistics.totals import QueueCounts
 
 LOG = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ LEFT_ALONE = 30.0
 _TOO_MANY = 2**40
 
 
-class Asking:
+class Poller:
     """Belongs to one event loop."""
 
     def __init__(self, open_upstream: Open, clock: Clock, pacer: Pacer) -> None:
@@ -31,7 +31,7 @@ class Asking:
         # Until when, by the monotonic clock, a partition that did not answer is left alone.
         self._silent: dict[str, float] = {}
 
-    async def holding(self, key: QueueKey, segment: Segment, partition: Partition | None) -> Holding | None:
+    async def poll(self, key: QueueKey, segment: Segment, partition: Partition | None) -> QueueCounts | None:
         """Return what a segment holds, nothing if it has no queue; None if that cannot be told now.
 
         ``partition``: that of the segment, None if it is not registered any more.
@@ -50,12 +50,12 @@ class Asking:
         if self._silent.pop(partition.name, None) is not None:
             LOG.info("statistics: partition %s answers again", partition.name)
         if status == 404:  # v1 says so of a queue that is not there (API section 7)
-            return Holding()
+            return QueueCounts()
         if counts is None:
             # Zaqar's MongoDB store fails while all messages of a queue are delayed.
             LOG.debug("statistics: partition %s answered %d to a question for stats", partition.name, status)
             return None
-        return _holding(counts, self._clock.now())
+        return _counts_of(counts, self._clock.now())
 
     def _is_silent(self, name: str) -> bool:
         return self._clock.monotonic() < self._silent.get(name, 0.0)
@@ -66,13 +66,13 @@ class Asking:
         self._silent[name] = self._clock.monotonic() + LEFT_ALONE
 
 
-def _holding(counts: dict[str, Any], now: float) -> Holding | None:
+def _counts_of(counts: dict[str, Any], now: float) -> QueueCounts | None:
     free, claimed, total = (_count(counts, name) for name in ("free", "claimed", "total"))
     if free is None or claimed is None or total is None:
         return None
     oldest = counts.get("oldest")
     age = oldest.get("age") if isinstance(oldest, dict) else None
-    return Holding(
+    return QueueCounts(
         # Topics tell their total only (API section 4.12).
         free=free or max(0, total - claimed),
         claimed=claimed,

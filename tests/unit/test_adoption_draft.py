@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from catalog.model import API_VERSIONS, Move, Partition, Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.adoption.entries import Candidate, Conflict, Rule, Single
-from marconi_proxy.adoption.planning import Situation, check_together, contested, drafted
+from marconi_proxy.adoption.draft import ProjectSurvey, check_together, contested, drafted
+from marconi_proxy.adoption.entries import Candidate, ConflictRule, QueueConflict, Single
 
 PARTITIONS = {n: Partition(n, (f"http://{n}",), api_versions=API_VERSIONS) for n in ("north", "south", "west")}
 
@@ -23,9 +23,9 @@ def placed(queue: str, *partitions: str, **members: Any) -> Placement:
 
 def situation(
     found: Mapping[str, Mapping[str, str | None]], *placements: Placement, moves: tuple[Move, ...] = (), **members: Any
-) -> Situation:
+) -> ProjectSurvey:
     by_queue = {placement.queue: placement for placement in placements}
-    return replace(Situation("p", found, by_queue, moves, PARTITIONS, 3), **members)
+    return replace(ProjectSurvey("p", found, by_queue, moves, PARTITIONS, 3), **members)
 
 
 def on(*partitions: str, dead_letters: str | None = None) -> dict[str, str | None]:
@@ -33,8 +33,8 @@ def on(*partitions: str, dead_letters: str | None = None) -> dict[str, str | Non
 
 
 def planned(
-    where: Situation, times: Mapping[tuple[str, str], str] | None = None, rule: Rule = Rule.CHAIN
-) -> tuple[dict[str, Single], dict[str, Conflict]]:
+    where: ProjectSurvey, times: Mapping[tuple[str, str], str] | None = None, rule: ConflictRule = ConflictRule.CHAIN
+) -> tuple[dict[str, Single], dict[str, QueueConflict]]:
     """``times``: when the oldest and newest message of a queue on a partition was posted."""
     draft = drafted(where)
     looks = {
@@ -76,12 +76,12 @@ def test_a_chain_begins_with_the_oldest_messages() -> None:
     conflict = conflicts["a"]
     # One that is empty is drained already.
     assert conflict.partitions == ("west", "south", "north")
-    assert (conflict.rule, conflict.keep, conflict.goes_to) == (Rule.CHAIN, "north", "north")
-    assert conflict.rules == (Rule.CHAIN, Rule.PREFER, Rule.SKIP)
+    assert (conflict.rule, conflict.keep, conflict.goes_to) == (ConflictRule.CHAIN, "north", "north")
+    assert conflict.rules == (ConflictRule.CHAIN, ConflictRule.PREFER, ConflictRule.SKIP)
 
 
-@pytest.mark.parametrize("rule", list(Rule))
-def test_conflicts_get_the_rule_that_was_asked_for(rule: Rule) -> None:
+@pytest.mark.parametrize("rule", list(ConflictRule))
+def test_conflicts_get_the_rule_that_was_asked_for(rule: ConflictRule) -> None:
     _, conflicts = planned(situation({"a": on("north", "south")}), rule=rule)
     assert conflicts["a"].rule is rule
 
@@ -98,7 +98,7 @@ def test_conflicts_get_the_rule_that_was_asked_for(rule: Rule) -> None:
 )
 def test_what_cannot_be_a_chain_is_skipped_and_says_why(members: dict[str, Any], why: str) -> None:
     _, conflicts = planned(situation({"a": on("north", "south", "west")}, **members))
-    assert (conflicts["a"].rule, conflicts["a"].rules) == (Rule.SKIP, (Rule.PREFER, Rule.SKIP))
+    assert (conflicts["a"].rule, conflicts["a"].rules) == (ConflictRule.SKIP, (ConflictRule.PREFER, ConflictRule.SKIP))
     assert any(why in note for note in conflicts["a"].notes)
 
 
@@ -106,7 +106,7 @@ def test_subscriptions_that_would_see_no_new_messages_are_told() -> None:
     where = situation({"a": on("north", "south")})
     draft = drafted(where)
     looks = {"a": {"north": Candidate("north", subscriptions=2), "south": Candidate("south", subscriptions=1)}}
-    (conflict,) = contested(where, draft, looks, Rule.CHAIN)
+    (conflict,) = contested(where, draft, looks, ConflictRule.CHAIN)
     assert conflict.notes == ("Subscriptions stay where they are and see no new messages: 2 on north.",)
 
 
@@ -119,7 +119,7 @@ def test_what_was_just_placed_elsewhere_is_read_last() -> None:
     conflict = conflicts["a"]
     assert (conflict.partitions, conflict.placed) == (("north", "south"), "south")
     # To prefer what the catalog has is to do nothing.
-    assert (conflict.rule, conflict.rules) == (Rule.CHAIN, (Rule.CHAIN, Rule.SKIP))
+    assert (conflict.rule, conflict.rules) == (ConflictRule.CHAIN, (ConflictRule.CHAIN, ConflictRule.SKIP))
 
 
 MOVING = Move("m", "p", "a", "south", "west")
@@ -139,7 +139,7 @@ MOVING = Move("m", "p", "a", "south", "west")
 )
 def test_nothing_is_put_before_what_has_a_history(placement: Placement, moves: tuple[Move, ...], why: str) -> None:
     _, conflicts = planned(situation({"a": on("north")}, placement, moves=moves))
-    assert (conflicts["a"].rule, conflicts["a"].rules) == (Rule.SKIP, (Rule.SKIP,))
+    assert (conflicts["a"].rule, conflicts["a"].rules) == (ConflictRule.SKIP, (ConflictRule.SKIP,))
     assert any(why in note for note in conflicts["a"].notes)
 
 
@@ -192,7 +192,7 @@ def test_one_with_a_single_place_decides_for_its_group() -> None:
     assert singles == {"a": Single("p", "a", "north")}
     assert conflicts["d"].partitions == ("south", "north")
     assert (conflicts["d"].together, conflicts["d"].home) == ("a", "north")
-    parted = check_together({QueueKey("p", "d"): replace(conflicts["d"], rule=Rule.PREFER, keep="south")})
+    parted = check_together({QueueKey("p", "d"): replace(conflicts["d"], rule=ConflictRule.PREFER, keep="south")})
     assert parted is not None
     assert "it would go to south and the others of the group of a" in parted[1]
 
@@ -212,8 +212,8 @@ def test_a_group_that_is_apart_is_told(found: Any, placements: tuple[Placement, 
     for conflict in conflicts.values():
         assert any("they are apart" in note for note in conflict.notes)
         # What is in one place only has nothing to lose there.
-        assert conflict.rule is (Rule.PREFER if len(conflict.found) == 1 else Rule.SKIP)
-        assert Rule.CHAIN not in conflict.rules
+        assert conflict.rule is (ConflictRule.PREFER if len(conflict.found) == 1 else ConflictRule.SKIP)
+        assert ConflictRule.CHAIN not in conflict.rules
     assert check_together({conflict.key: conflict for conflict in conflicts.values()}) is None
 
 
@@ -231,9 +231,9 @@ def test_rules_that_part_a_group_are_found() -> None:
     by_key = {conflict.key: conflict for conflict in conflicts.values()}
     assert check_together(by_key) is None
     away = next(name for name in ("north", "south") if name != conflicts["d"].goes_to)
-    by_key[QueueKey("p", "a")] = replace(conflicts["a"], rule=Rule.PREFER, keep=away)
+    by_key[QueueKey("p", "a")] = replace(conflicts["a"], rule=ConflictRule.PREFER, keep=away)
     parted = check_together(by_key)
     assert parted is not None
     assert "give them rules that keep them on one" in parted[1]
-    by_key[QueueKey("p", "d")] = replace(conflicts["d"], rule=Rule.SKIP)
+    by_key[QueueKey("p", "d")] = replace(conflicts["d"], rule=ConflictRule.SKIP)
     assert check_together(by_key) is None
