@@ -20,7 +20,7 @@ from marconi_proxy.audit.sight import Finding, Sight
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
 from marconi_proxy.front_door.lifecycle import Lifecycle
-from marconi_proxy.front_door.refusals import Refused
+from marconi_proxy.front_door.refusals import RequestRefused
 from marconi_proxy.moving.driving.steps.interface import Steps
 from marconi_proxy.moving.protocol.suspended import suspended
 from marconi_proxy.partition_client.outcome import Unready
@@ -81,7 +81,7 @@ class Repairing:
         except (Unready, NotSeen, UpstreamError) as error:
             self._say(finding, f"failed, and may be given again: {error}")
             return Outcome.FAILED
-        except Refused as error:
+        except RequestRefused as error:
             self._say(finding, f"failed, and may be given again: {error.description}")
             return Outcome.FAILED
         if now:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from catalog.model import Move
-from marconi_proxy.fencing.naming import hidden_name
+from marconi_proxy.fencing.hidden_names import hidden_name
 from marconi_proxy.moving.driving.certificate import certificate
 from marconi_proxy.moving.driving.pace import LONGEST_BACK_OFF, Pace, next_look
 from marconi_proxy.moving.driving.progress import left, why, worth_noting
