@@ -14,10 +14,10 @@ from catalog.model import Placement, QueueKey
 from marconi_proxy.cli.main import main
 from marconi_proxy.fencing.fence import Fence, Ticket
 from marconi_proxy.front_door import application
-from marconi_proxy.front_door.writing import Late, Writing
+from marconi_proxy.front_door.write_gate import Late, WriteGate
 from marconi_proxy.routing.decision import Decision, Forward, decide
-from marconi_proxy.routing.route import Route
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.routing.route import ParsedRoute
+from marconi_proxy.upstream.connection import UpstreamAnswer
 
 _TICKET = Ticket(QueueKey("", ""))
 
@@ -32,18 +32,18 @@ class NoFence(Fence):
         pass
 
 
-class Unfenced(Writing):
+class Unfenced(WriteGate):
     """Admits everything: its clock stands still, so that its lease never ends."""
 
     def __init__(self, lease: float, ambiguity: float) -> None:
         super().__init__(lease, ambiguity, lambda: 0.0)
         self.fence = NoFence(ambiguity)
 
-    def ended(self, ticket: Ticket, term: int, answer: Answer, ambiguous: bool) -> Late | None:
+    def ended(self, ticket: Ticket, term: int, answer: UpstreamAnswer, ambiguous: bool) -> Late | None:
         return None
 
 
-def forward(placement: Placement | None, route: Route, target: bytes, *, latest: bool = False) -> Decision:
+def forward(placement: Placement | None, route: ParsedRoute, target: bytes, *, latest: bool = False) -> Decision:
     """Decide as if no queue had a history."""
     if placement is None:
         return decide(placement, route, target, latest=latest)

@@ -226,7 +226,7 @@ BEFORE = {
         "version, project, queue, kind of call; raw target kept",
     ),
     "count": Step(
-        "3. Count the write", ("front_door.writing",), "ticket in the fence, term of the lease (writes only)"
+        "3. Count the write", ("front_door.write_gate",), "ticket in the fence, term of the lease (writes only)"
     ),
     "look": Step("4. Look up", ("front_door.directory",), "placement from the cache, else one coalesced read"),
     "decide": Step("5. Decide", ("routing.decision",), "pure: placement and route to an outcome"),
@@ -236,7 +236,7 @@ OUTCOMES = {
     "chain": Step("Spread", ("front_door.chain",), "queue with history"),
     "lifecycle": Step("Create, Delete", ("front_door.lifecycle",), "writes placements"),
     "local": Step("Local", ("front_door.local",), "listings, health"),
-    "hold": Step("Hold", ("front_door.holding",), "waits for a switch"),
+    "hold": Step("Hold", ("front_door.write_holds",), "waits for a switch"),
 }
 AFTER = {
     "exchange": Step(
@@ -245,7 +245,7 @@ AFTER = {
         "a host, a connection, retries under one deadline",
     ),
     "host": Step("Partition host", (), "a Zaqar, or a node, which refuses stale epochs"),
-    "check": Step("8. Check and end", ("front_door.writing",), "still the same term? then give the ticket back"),
+    "check": Step("8. Check and end", ("front_door.write_gate",), "still the same term? then give the ticket back"),
     "relay": Step("9. Relay", ("front_door.relay",), "status, headers and body of the partition's answer"),
 }
 
@@ -305,7 +305,7 @@ def request() -> str:
     notes = (
         "A call that needs no waiting goes through",
         "steps 2 to 9 at once, before ASGI, without",
-        "a task (FrontDoor.take). A call that names",
+        "a task (FrontDoor.try_fast_path). A call that names",
         "no queue skips steps 3 and 4.",
     )
     for number, line in enumerate(notes):
@@ -331,10 +331,10 @@ PLACES: Mapping[MoveState, tuple[int, int]] = {
     MoveState.CANCELLED: (_RIGHT, 2),
     MoveState.SUSPENDED: (_LEFT, 4),
     MoveState.VOID: (_LEFT, 5),
-    MoveState.BACK_SEALING: (_RIGHT, 4),
-    MoveState.BACK_ARMED: (_RIGHT, 5),
-    MoveState.BACK_PREPARING: (_RIGHT, 6),
-    MoveState.BACK_UNDOING: (_RIGHT, 7),
+    MoveState.REROUTE_SEALING: (_RIGHT, 4),
+    MoveState.REROUTE_ARMED: (_RIGHT, 5),
+    MoveState.REROUTE_PREPARING: (_RIGHT, 6),
+    MoveState.REROUTE_UNDOING: (_RIGHT, 7),
 }
 # The events that have arrows, of states that stand beside each other. All others are written into their boxes.
 ARROWS: Mapping[MoveState, tuple[Event, ...]] = {
@@ -348,9 +348,9 @@ ARROWS: Mapping[MoveState, tuple[Event, ...]] = {
     MoveState.PAUSED: (Event.RESUME,),
     MoveState.UNDOING: (Event.CLEANED,),
     MoveState.SUSPENDED: (Event.RESUME,),
-    MoveState.BACK_SEALING: (Event.SWITCHED, Event.ABORTED),
-    MoveState.BACK_ARMED: (Event.SEALED, Event.BACK_OFF),
-    MoveState.BACK_PREPARING: (Event.PREPARED, Event.CANCEL),
+    MoveState.REROUTE_SEALING: (Event.SWITCHED, Event.ABORTED),
+    MoveState.REROUTE_ARMED: (Event.SEALED, Event.BACK_OFF),
+    MoveState.REROUTE_PREPARING: (Event.PREPARED, Event.CANCEL),
 }
 # These two have one arrow together, around a corner.
 _AROUND = (Event.REVERSE, Event.ONWARD)
@@ -390,12 +390,12 @@ def move() -> str:
     for state, events in ARROWS.items():
         for event in events:
             _connect(canvas, state, event, TABLE[state].next[event])
-    draining, back = canvas[MoveState.DRAINING], canvas[MoveState.BACK_PREPARING]
-    assert {TABLE[MoveState.DRAINING].next[event] for event in _AROUND} == {MoveState.BACK_PREPARING}
+    draining, back = canvas[MoveState.DRAINING], canvas[MoveState.REROUTE_PREPARING]
+    assert {TABLE[MoveState.DRAINING].next[event] for event in _AROUND} == {MoveState.REROUTE_PREPARING}
     x, y = draining.right + 36, draining.bottom - 8
     canvas.arrow("around", (draining.right, y), (x, y), (x, back.cy), (back.x, back.cy))
     for number, event in enumerate(_AROUND):
-        canvas.label(x + 8, canvas[MoveState.BACK_ARMED].cy + number * _LEADING, event)
+        canvas.label(x + 8, canvas[MoveState.REROUTE_ARMED].cy + number * _LEADING, event)
     legend = (
         (_BLUE, "before the switch"),
         (_RED, "writes are held"),

@@ -40,7 +40,7 @@ async def ended(tasks: Iterable[asyncio.Task[Any] | None], again: float = _AGAIN
             task.exception()  # else asyncio complains that nobody looked
 
 
-async def take_turns(
+async def run_as_singleton(
     visit: Callable[[], Awaitable[float]], clock: Clock, chance: random.Random, log: logging.Logger
 ) -> None:
     """Visit for ever what only one of several processes is at, whatever goes wrong.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from oslo_config import cfg
 
 from marconi_proxy.option_types import AddressType, CatalogURIType
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.limits import UpstreamLimits
 
 _CATALOG = (
     cfg.Opt(
@@ -166,7 +166,7 @@ _ADMIN = (
     ),
 )
 
-_LIMITS = Limits()
+_LIMITS = UpstreamLimits()
 
 _UPSTREAM = (
     cfg.FloatOpt(

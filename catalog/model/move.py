@@ -46,10 +46,10 @@ class MoveState(StrEnum):
     UNDOING = "undoing"
     CANCELLED = "cancelled"
     SUSPENDED = "suspended"
-    BACK_PREPARING = "back-preparing"
-    BACK_ARMED = "back-armed"
-    BACK_SEALING = "back-sealing"
-    BACK_UNDOING = "back-undoing"
+    REROUTE_PREPARING = "back-preparing"
+    REROUTE_ARMED = "back-armed"
+    REROUTE_SEALING = "back-sealing"
+    REROUTE_UNDOING = "back-undoing"
     VOID = "void"
 
 
@@ -69,9 +69,9 @@ COMING_STATES = frozenset(
         MoveState.ARMED,
         MoveState.SEALING,
         MoveState.PAUSED,
-        MoveState.BACK_PREPARING,
-        MoveState.BACK_ARMED,
-        MoveState.BACK_SEALING,
+        MoveState.REROUTE_PREPARING,
+        MoveState.REROUTE_ARMED,
+        MoveState.REROUTE_SEALING,
     }
 )
 

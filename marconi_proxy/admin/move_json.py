@@ -49,10 +49,10 @@ _WAITS = {
     MoveState.PAUSED: "for an operator to resume or cancel it",
     MoveState.UNDOING: "until what it has created is deleted",
     MoveState.SUSPENDED: "for an operator to resume or reverse it",
-    MoveState.BACK_PREPARING: "until the queue is ready on {destination}",
-    MoveState.BACK_ARMED: "for its turn to be sealed",
-    MoveState.BACK_SEALING: "until every worker has acknowledged the seal",
-    MoveState.BACK_UNDOING: "until nobody can go the other way any more",
+    MoveState.REROUTE_PREPARING: "until the queue is ready on {destination}",
+    MoveState.REROUTE_ARMED: "for its turn to be sealed",
+    MoveState.REROUTE_SEALING: "until every worker has acknowledged the seal",
+    MoveState.REROUTE_UNDOING: "until nobody can go the other way any more",
 }
 _RESTING = (MoveState.PAUSED, MoveState.SUSPENDED)
 # Here movers come and go without a word in the record.

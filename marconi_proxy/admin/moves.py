@@ -56,8 +56,8 @@ _GROUPS_OF_STATES = {"unfinished": UNFINISHED, "finished": FINISHED_STATES}
 # In which states what was asked for has happened already: asking again is no mistake.
 _ALREADY = {
     Event.PAUSE: {MoveState.PAUSED, MoveState.SUSPENDED},
-    Event.CANCEL: {MoveState.UNDOING, MoveState.BACK_UNDOING, MoveState.CANCELLED},
-    Event.REVERSE: {MoveState.BACK_PREPARING, MoveState.BACK_ARMED, MoveState.BACK_SEALING},
+    Event.CANCEL: {MoveState.UNDOING, MoveState.REROUTE_UNDOING, MoveState.CANCELLED},
+    Event.REVERSE: {MoveState.REROUTE_PREPARING, MoveState.REROUTE_ARMED, MoveState.REROUTE_SEALING},
     Event.RESUME: set(),
 }
 

@@ -19,7 +19,7 @@ from catalog.model import AuditState, Holder
 from catalog.unchanged import Unchanged
 from marconi_proxy.audit.observation import Finding
 from marconi_proxy.audit.round import RoundSummary
-from marconi_proxy.background import LOOK, Interval, ended, take_lock, take_turns
+from marconi_proxy.background import LOOK, Interval, ended, run_as_singleton, take_lock
 from marconi_proxy.clock import Clock
 
 LOG = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Auditor:
 
     async def run(self) -> None:
         """Go on for ever."""
-        await take_turns(self.visit, self._clock, self._chance, LOG)
+        await run_as_singleton(self.visit, self._clock, self._chance, LOG)
 
     async def visit(self) -> float:
         """Do a round if it is time to; return after how many seconds to look again. Raises CatalogError."""

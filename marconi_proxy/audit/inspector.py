@@ -2,7 +2,7 @@
 
 An epoch only grows, and every change of a placement comes with a new one: what is the same at both readings was so in
 between, and so was what partitions said then. Names that a move has made up lead to their queue by the queue's own name
-in front of them (``fencing.naming``).
+in front of them (``fencing.hidden_names``).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from marconi_proxy.audit.observation import Finding, Observation
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
 from marconi_proxy.front_door.lifecycle import Lifecycle
-from marconi_proxy.front_door.refusals import Refused
+from marconi_proxy.front_door.refusals import RequestRefused
 from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.moving.protocol.suspended import suspended
 from marconi_proxy.partition_client.outcome import Unready
@@ -81,7 +81,7 @@ class Repair:
         except (Unready, Unreachable, UpstreamError) as error:
             self._say(finding, f"failed, and may be given again: {error}")
             return RepairOutcome.FAILED
-        except Refused as error:
+        except RequestRefused as error:
             self._say(finding, f"failed, and may be given again: {error.description}")
             return RepairOutcome.FAILED
         if now:

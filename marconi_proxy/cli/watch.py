@@ -216,7 +216,7 @@ def _reached(move: Mapping[str, Any], until: str, to: str | None = None) -> bool
 
 
 def _given_up(move: Mapping[str, Any]) -> str:
-    reasons = [entry["reason"] for entry in move.get("log", ()) if entry["state"] == MoveState.BACK_UNDOING]
+    reasons = [entry["reason"] for entry in move.get("log", ()) if entry["state"] == MoveState.REROUTE_UNDOING]
     return reasons[-1] if reasons else f"writes go to {move['toward']}"
 
 

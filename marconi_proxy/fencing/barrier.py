@@ -19,7 +19,7 @@ from catalog.model import Member, Seal
 CHAINS = "chains-2"
 
 
-class Sighting(NamedTuple):
+class MemberSighting(NamedTuple):
     """A member, as an observer knows it. ``silence``: for how many seconds it is known not to have renewed. ``proven``:
     it renewed or registered while the observer watched. ``expired``: the observer has watched it in silence for its
     whole lease, and has removed it from the catalog by a compare-and-set."""
@@ -82,13 +82,13 @@ class Barrier:
     incapable: tuple[str, ...] = ()
 
     @staticmethod
-    def after_seal(seal: Seal, sightings: Iterable[Sighting], needed: str) -> Barrier:
+    def after_seal(seal: Seal, sightings: Iterable[MemberSighting], needed: str) -> Barrier:
         """Begin with the members as they were read after the seal was stored."""
         members = list(sightings)
         names = tuple(sorted(s.member.id for s in members))
         return Barrier(seal, needed, waiting=names).seen(members)
 
-    def seen(self, sightings: Iterable[Sighting]) -> Barrier:
+    def seen(self, sightings: Iterable[MemberSighting]) -> Barrier:
         """Take in a later reading of the members. A member that was not there after the seal does not count."""
         by_name = {s.member.id: s for s in sightings}
         waiting, acknowledged, signed_off, expired, incapable = [], [], [], [], []

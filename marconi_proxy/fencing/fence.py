@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Hashable
 
 
-class Lease:
+class WriteLease:
     """This worker's right to write, as far as it can know it: for ``duration`` seconds after a renewal was stored.
 
     It cannot know when a renewal was stored, only that this was not before it was sent: so that is what counts, less

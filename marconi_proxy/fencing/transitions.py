@@ -13,19 +13,19 @@ from dataclasses import replace
 from catalog.model import TOPIC_PREFIX, Placement, PlacementState, Segment
 
 
-class Refused(ValueError):
+class TransitionRefused(ValueError):
     """The placement does not allow it. The message is for operators."""
 
 
-class NotOpen(Refused):
+class NotOpen(TransitionRefused):
     """The queue is being created, deleted or switched."""
 
 
-class NotSealing(Refused):
+class NotSealing(TransitionRefused):
     """There is no seal to end: somebody has aborted it or switched already."""
 
 
-class UnderWay(Refused):
+class UnderWay(TransitionRefused):
     """Another move has this queue. ``move`` is its id."""
 
     def __init__(self, move: str) -> None:
@@ -33,19 +33,19 @@ class UnderWay(Refused):
         self.move = move
 
 
-class ChainFull(Refused):
+class ChainFull(TransitionRefused):
     """The queue has as many segments as it may have: older ones must be emptied first."""
 
 
-class AlreadyThere(Refused):
+class AlreadyThere(TransitionRefused):
     """The partition it would go to is the one it is on."""
 
 
-class NotSealed(Refused):
+class NotSealed(TransitionRefused):
     """The segment is not in the chain, or it takes writes."""
 
 
-class NotReserved(Refused):
+class NotReserved(TransitionRefused):
     """There may be a queue: only moving it brings it elsewhere."""
 
 

@@ -2,8 +2,8 @@
 
 Raw ASGI: a call to a queue that is open passes through ``_serve`` and ``_forward`` and nothing else; whatever has
 domain logic is in ``lifecycle`` (writes of placements) or ``local`` (falcon). And if nothing about it has to be waited
-for, it passes through ``take`` instead, before ASGI. Calls that write do so under the worker's lease, and are counted
-from before their queue is looked up (``writing``).
+for, it passes through ``try_fast_path`` instead, before ASGI. Calls that write do so under the worker's lease, and are
+counted from before their queue is looked up (``write_gate``).
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from catalog.factory import open_catalog
 from catalog.interface import Catalog
 from catalog.model import Partition, PartitionState, Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.fencing.fence import Ticket
-from marconi_proxy.front_door.chain.asking import without_line
-from marconi_proxy.front_door.chain.carrying import Chain
+from marconi_proxy.front_door.chain.dispatch import Chain
+from marconi_proxy.front_door.chain.segment_client import without_line
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.epochs import stamp, stamped
-from marconi_proxy.front_door.holding import Holding
 from marconi_proxy.front_door.home import without_operator_routes
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.local import SCOPE_KEY, LocalCall, make_local_application
@@ -39,7 +38,7 @@ from marconi_proxy.front_door.refusals import (
     MAYBE_PROCESSED,
     NOT_PROCESSED,
     ClientGone,
-    Refused,
+    RequestRefused,
     bad_request,
     from_fault,
     not_found,
@@ -48,12 +47,13 @@ from marconi_proxy.front_door.refusals import (
 from marconi_proxy.front_door.relay import Receive, Scope, Send, client_waits, read_body, relay, relay_whole, respond
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.settings import Settings
-from marconi_proxy.front_door.writing import LOST_SIGHT, Late, Write, Writing
+from marconi_proxy.front_door.write_gate import LOST_SIGHT, GuardedWrite, Late, WriteGate
+from marconi_proxy.front_door.write_holds import WriteHolds
 from marconi_proxy.routing.dead_letter import dead_letter_queue
 from marconi_proxy.routing.decision import (
+    Action,
     Decision,
     Forward,
-    Outcome,
     Spread,
     decide,
     decide_without_queue,
@@ -72,11 +72,11 @@ from marconi_proxy.routing.headers import (
 )
 from marconi_proxy.routing.identity import accepts_json, names_queues, namespace, well_formed
 from marconi_proxy.routing.listing_query import ListingQuery, RepeatedFilter, Unfit, parse_listing
-from marconi_proxy.routing.route import Effect, Kind, Route, parse
-from marconi_proxy.serving.direct import Direct
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.routing.route import Effect, ParsedRoute, RouteKind, parse
+from marconi_proxy.serving.buffered_request import BufferedRequest
+from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import BadAnswer, Closed, NotSent, Unanswered, UpstreamError, Withdrawn
-from marconi_proxy.upstream.exchange import CLOSED_STATUS, Call, Failure, Upstream, closed_by
+from marconi_proxy.upstream.exchange import CLOSED_STATUS, Failure, Upstream, UpstreamCall, closed_by
 from marconi_proxy.upstream.pool import Pool
 
 LOG = logging.getLogger(__name__)
@@ -89,28 +89,28 @@ _ROUNDS = 5
 # Addresses that loops were seen from, each of which is logged once.
 _LOOPS = 100
 
-_LISTINGS = frozenset({Kind.QUEUES, Kind.TOPICS})
+_LISTINGS = frozenset({RouteKind.QUEUES, RouteKind.TOPICS})
 
 
 class _Taken(NamedTuple):
     """A call that was taken before ASGI, as far as it must be known when it has ended. ``ticket`` and ``term`` of one
     that writes."""
 
-    request: Direct
+    request: BufferedRequest
     request_id: bytes
-    call: Call
+    call: UpstreamCall
     key: QueueKey
     placement: Placement
     segment: Segment
     upstream: Upstream
-    route: Route
+    route: ParsedRoute
     ticket: Ticket | None
     term: int
 
 
-def _may_tie(method: str, route: Route) -> bool:
+def _may_tie(method: str, route: ParsedRoute) -> bool:
     """Whether the call may give a queue its dead-letter queue."""
-    return method == "PATCH" and route.rule.kind is Kind.QUEUE
+    return method == "PATCH" and route.rule.kind is RouteKind.QUEUE
 
 
 class FrontDoor:
@@ -137,28 +137,26 @@ class FrontDoor:
         )
         self._catalog: Catalog = await open_catalog(settings.catalog_uri)
         loop = asyncio.get_running_loop()
-        self._writing = Writing(settings.lease, settings.ambiguity)
+        self._gate = WriteGate(settings.lease, settings.ambiguity)
         self._seals = Seals(self._catalog, settings.seal_overdue, time.time, loop.call_later)
         self._directory = Directory(
             self._catalog,
             self._open_upstream,
             settings.cache_size,
-            self._writing.fence,
+            self._gate.fence,
             self._seals,
-            self._writing.clock,  # its silence counts while the machine sleeps, too
+            self._gate.clock,  # its silence counts while the machine sleeps, too
         )
-        self._holding = Holding(settings.hold_max, settings.max_held, loop.time)
-        self._membership = Membership(
-            self._catalog, self._directory, self._writing, self._holding, settings.member_interval
-        )
+        self._holds = WriteHolds(settings.hold_max, settings.max_held, loop.time)
+        self._membership = Membership(self._catalog, self._directory, self._gate, self._holds, settings.member_interval)
         self._directory.on_seal = self._membership.hurry
-        self._writing.on_end = self._hurry
+        self._gate.on_end = self._hurry
         self._lifecycle = Lifecycle(
             self._catalog,
             self._directory,
             takeover_after=settings.takeover_after,
             deadline=limits.deadline,
-            begin=partial(self._writing.begin, lasting=True),
+            begin=partial(self._gate.begin, lasting=True),
             later=loop.call_later,
         )
         self._chain = Chain(self._directory, limits.deadline, self._chance)
@@ -255,7 +253,7 @@ class FrontDoor:
         """Do it, and answer what goes wrong."""
         try:
             await work
-        except Refused as refused:
+        except RequestRefused as refused:
             await self._refuse(scope, send, refused, request_id)
         except ClientGone:
             pass
@@ -269,12 +267,12 @@ class FrontDoor:
 
     # -- a call that nothing has to be waited for --------------------------------------------------------------------
 
-    def take(self, request: Direct) -> bool:
+    def try_fast_path(self, request: BufferedRequest) -> bool:
         """Forward a request at once, if its queue is open and known and its partition has a connection to spare; tell
         whether that was done. Otherwise nothing was done.
 
         PERF: this is ``__call__`` without a task, and half of what that costs. Every case that is not the usual one is
-        left to it, also in the middle: by ``Direct.hand_over``.
+        left to it, also in the middle: by ``BufferedRequest.hand_over``.
         """
         scope = request.scope
         try:
@@ -307,42 +305,47 @@ class FrontDoor:
             return upstream.send_at_once(call, partial(self._answered, taken))
         # Nothing is waited for between the look in the cache above and the sending: so it is all one step, and its
         # order does not matter.
-        writing = self._writing
-        lease = writing.lease
-        if writing.clock() >= lease.until:
+        gate = self._gate
+        lease = gate.lease
+        if gate.clock() >= lease.until:
             return False
-        ticket = writing.fence.begin(key)
+        ticket = gate.fence.begin(key)
         taken = _Taken(
             request, request_id, call, key, placement, decision.segment, upstream, route, ticket, lease.number
         )
         if upstream.send_at_once(call, partial(self._answered, taken)):
             return True
-        writing.end(ticket)
+        gate.end(ticket)
         return False
 
-    def _answered(self, taken: _Taken, ending: Answer | Failure) -> None:
+    def _answered(self, taken: _Taken, ending: UpstreamAnswer | Failure) -> None:
         """Pass on how a call that was taken has ended."""
         late: Late | Closed | None = None
         ticket = taken.ticket
-        if ticket is not None and isinstance(ending, Answer):
+        if ticket is not None and isinstance(ending, UpstreamAnswer):
             # PERF: the comparison is for all the others.
             late = closed_by(ending) if ending.status == CLOSED_STATUS else None
             if late is not None:
                 # However late that came, nothing was done.
-                self._writing.end(ticket)
+                self._gate.end(ticket)
                 taken.upstream.fences = True
             else:
                 ambiguous = ending.status in LOST_SIGHT and is_held(taken.route.rule)
-                late = self._writing.ended(ticket, taken.term, ending, ambiguous)
+                late = self._gate.ended(ticket, taken.term, ending, ambiguous)
         self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
-        if late is None and isinstance(ending, Answer) and ending.complete:
+        if late is None and isinstance(ending, UpstreamAnswer) and ending.complete:
             headers = answer_headers(ending.headers, taken.request_id)
             if taken.request.respond(ending.status, headers, ending.body):
                 return
         taken.request.hand_over(partial(self._go_on, taken, late or ending))
 
     async def _go_on(
-        self, taken: _Taken, ending: Answer | Failure | Late | Closed, scope: Scope, receive: Receive, send: Send
+        self,
+        taken: _Taken,
+        ending: UpstreamAnswer | Failure | Late | Closed,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
         """Go on with a call that was taken, as an ASGI application: try again, pass on a long answer, or refuse."""
 
@@ -350,7 +353,7 @@ class FrontDoor:
             try:
                 if isinstance(ending, (Late, Closed)):
                     raise ending
-                answer = ending if isinstance(ending, Answer) else await self._resume(taken, ending)
+                answer = ending if isinstance(ending, UpstreamAnswer) else await self._resume(taken, ending)
             except Closed as closed:
                 self._look_anew(taken.key, taken.placement, closed)
                 call = taken.call._replace(lines=without_line(taken.call.lines, EPOCH))
@@ -359,11 +362,11 @@ class FrontDoor:
 
         await self._guarded(rest(), scope, send, taken.request_id)
 
-    async def _resume(self, taken: _Taken, failure: Failure) -> Answer:
+    async def _resume(self, taken: _Taken, failure: Failure) -> UpstreamAnswer:
         """Go on with a call that was sent once, within the same ticket. Raises UpstreamError."""
         write = None
         if taken.ticket is not None:
-            write = self._writing.failed(taken.ticket, taken.term, lasting=is_held(taken.route.rule))
+            write = self._gate.failed(taken.ticket, taken.term, lasting=is_held(taken.route.rule))
         try:
             answer = await taken.upstream.resume(taken.call._replace(guard=write), failure)
             if write is not None:
@@ -375,7 +378,7 @@ class FrontDoor:
             self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
 
     async def _refuse(
-        self, scope: Scope, send: Send, refused: Refused, request_id: bytes, own: bytes = PSEUDONYM
+        self, scope: Scope, send: Send, refused: RequestRefused, request_id: bytes, own: bytes = PSEUDONYM
     ) -> None:
         status, headers, body = refused.answer()
         headers += [(b"via", b"1.1 " + own), (b"x-openstack-request-id", request_id)]
@@ -396,7 +399,7 @@ class FrontDoor:
             answer = await self._read(call, key, route, scope)
         await self._relay(answer, scope, send, request_id)
 
-    async def _read(self, call: Call, key: QueueKey, route: Route, scope: Scope) -> Answer:
+    async def _read(self, call: UpstreamCall, key: QueueKey, route: ParsedRoute, scope: Scope) -> UpstreamAnswer:
         """Have a call done that changes nothing, with or without a lease."""
         for _ in range(_ROUNDS):
             placement, decision = await self._decide(key, route, call.target)
@@ -407,7 +410,9 @@ class FrontDoor:
                 return answer
         raise _too_many()
 
-    async def _write(self, call: Call, key: QueueKey, route: Route, scope: Scope, receive: Receive) -> Answer:
+    async def _write(
+        self, call: UpstreamCall, key: QueueKey, route: ParsedRoute, scope: Scope, receive: Receive
+    ) -> UpstreamAnswer:
         """Have a call done that writes, by the steps of ``fencing.fence``, after a switch if there is one."""
         clock = asyncio.get_running_loop().time
         lasting = is_held(route.rule)
@@ -416,10 +421,10 @@ class FrontDoor:
         rounds = 0
         while rounds < _ROUNDS:
             placement = None
-            write = self._writing.begin(key, lasting=lasting)
+            write = self._gate.begin(key, lasting=lasting)
             try:
                 placement, decision = await self._decide(key, route, call.target)
-                if decision is not Outcome.HOLD:
+                if decision is not Action.HOLD:
                     rounds += 1
                     answer = await self._do(decision, call._replace(guard=write), key, placement, route, scope, write)
                     if answer is not None:
@@ -443,7 +448,7 @@ class FrontDoor:
                 write.end()
             since = clock() if since is None else since
             assert placement is not None
-            await self._holding.wait(placement.move, since, change, receive)
+            await self._holds.wait(placement.move, since, change, receive)
             if not client_waits(scope):
                 raise ClientGone
         if refused is not None:
@@ -474,42 +479,44 @@ class FrontDoor:
             "a write %s came after a switch and was refused there; looking up its queue anew: %s", where, closed
         )
 
-    async def _decide(self, key: QueueKey, route: Route, target: bytes) -> tuple[Placement | None, Decision]:
+    async def _decide(self, key: QueueKey, route: ParsedRoute, target: bytes) -> tuple[Placement | None, Decision]:
         placement = self._directory.cached(key) or await self._directory.find(key)
         decision = decide(placement, route, target)
-        if decision is Outcome.LOOK:
+        if decision is Action.LOOK:
             return await self._decide_latest(key, route, target)
         return placement, decision
 
-    async def _decide_latest(self, key: QueueKey, route: Route, target: bytes) -> tuple[Placement | None, Decision]:
+    async def _decide_latest(
+        self, key: QueueKey, route: ParsedRoute, target: bytes
+    ) -> tuple[Placement | None, Decision]:
         placement = await self._directory.look(key)
         return placement, decide(placement, route, target, latest=True)
 
     async def _do(
         self,
         decision: Decision,
-        call: Call,
+        call: UpstreamCall,
         key: QueueKey,
         placement: Placement | None,
-        route: Route,
+        route: ParsedRoute,
         scope: Scope,
-        write: Write | None = None,
-    ) -> Answer | None:
+        write: GuardedWrite | None = None,
+    ) -> UpstreamAnswer | None:
         """Do what was decided. Returns None if the call is to be decided anew."""
         if isinstance(decision, Forward):
             return await self._forward(call, key, placement, decision, route)
-        if isinstance(decision, Outcome):
+        if isinstance(decision, Action):
             return await self._act(decision, call, key, route, scope, write)
         assert placement is not None
         return await self._spread(decision, call, placement, route, scope)
 
-    async def _relay(self, answer: Answer, scope: Scope, send: Send, request_id: bytes) -> None:
+    async def _relay(self, answer: UpstreamAnswer, scope: Scope, send: Send, request_id: bytes) -> None:
         if not relay_whole(answer, scope, request_id):
             await relay(answer, scope, send, request_id, self._settings.upstream.deadline)
 
     def _call(
-        self, scope: Scope, route: Route, head: RequestHead, body: bytes, request_id: bytes, more: bytes = b""
-    ) -> Call:
+        self, scope: Scope, route: ParsedRoute, head: RequestHead, body: bytes, request_id: bytes, more: bytes = b""
+    ) -> UpstreamCall:
         """Return a client's request as it is forwarded. ``more``: lines of ours."""
         peer = scope["client"]
         lines = head.lines + added_lines(
@@ -523,11 +530,11 @@ class FrontDoor:
         # Partitions ignore chunked bodies, silently where a body is optional (API section 1.5).
         if head.chunked or head.length is not None:
             lines += b"content-length: %d\r\n" % len(body)
-        return Call(scope["method"].encode(), scope["target"], lines + more, body, route.rule.repeatable)
+        return UpstreamCall(scope["method"].encode(), scope["target"], lines + more, body, route.rule.repeatable)
 
     async def _forward(
-        self, call: Call, key: QueueKey, placement: Placement | None, decision: Forward, route: Route
-    ) -> Answer:
+        self, call: UpstreamCall, key: QueueKey, placement: Placement | None, decision: Forward, route: ParsedRoute
+    ) -> UpstreamAnswer:
         segment = decision.segment
         if placement is not None:
             await self._tie(call, placement, route)
@@ -545,14 +552,16 @@ class FrontDoor:
             else:
                 self._mind_deletion(route, key, placement, segment)
 
-    async def _tie(self, call: Call, placement: Placement, route: Route) -> None:
+    async def _tie(self, call: UpstreamCall, placement: Placement, route: ParsedRoute) -> None:
         """Before a call: have the dead-letter queue that it names where its source is."""
         if _may_tie(call.method.decode(), route):
             dead_letter = dead_letter_queue("PATCH", route, call.body)
             if dead_letter is not None:
-                await self._lifecycle.placing.tie(placement, dead_letter)
+                await self._lifecycle.placer.tie(placement, dead_letter)
 
-    async def _spread(self, decision: Spread, call: Call, placement: Placement, route: Route, scope: Scope) -> Answer:
+    async def _spread(
+        self, decision: Spread, call: UpstreamCall, placement: Placement, route: ParsedRoute, scope: Scope
+    ) -> UpstreamAnswer:
         """Have a call to a queue with history done."""
         await self._tie(call, placement, route)
         answer = await self._chain.carry_out(decision, call, route, placement, lambda: client_waits(scope))
@@ -563,7 +572,7 @@ class FrontDoor:
             self._mind_deletion(route, placement.key, placement, last)
         return answer
 
-    def _mind_deletion(self, route: Route, key: QueueKey, placement: Placement | None, segment: Segment) -> None:
+    def _mind_deletion(self, route: ParsedRoute, key: QueueKey, placement: Placement | None, segment: Segment) -> None:
         """After a call, however it ended: have it settled if news of a deletion came under one that may have created
         the queue anew. (If the news comes later, ``on_removal`` takes care of it.)"""
         if route.rule.effect is Effect.CREATES and self._directory.cached(key) != placement:
@@ -576,19 +585,25 @@ class FrontDoor:
         return upstream
 
     async def _act(
-        self, decision: Outcome, call: Call, key: QueueKey, route: Route, scope: Scope, write: Write | None
-    ) -> Answer | None:
+        self,
+        decision: Action,
+        call: UpstreamCall,
+        key: QueueKey,
+        route: ParsedRoute,
+        scope: Scope,
+        write: GuardedWrite | None,
+    ) -> UpstreamAnswer | None:
         """Do what is not plain forwarding. Returns None if the call is to be decided anew."""
         clock = asyncio.get_running_loop().time
         limit = self._settings.upstream.deadline
-        if decision is Outcome.DELETE:
+        if decision is Action.DELETE:
             limit = min(limit, self._lifecycle.deletion_limit)
         until = clock() + limit
 
-        async def send(placement: Placement) -> Answer:
+        async def send(placement: Placement) -> UpstreamAnswer:
             segment = placement.segments[-1]
             if has_history(placement):
-                answer = await self._chain.asking(call, route, placement, until).one(segment)
+                answer = await self._chain.client(call, route, placement, until).one(segment)
             else:
                 left = until - clock()
                 if left <= 0:
@@ -602,13 +617,13 @@ class FrontDoor:
         def wanted() -> bool:
             return client_waits(scope)
 
-        if decision is Outcome.CREATE:
+        if decision is Action.CREATE:
             dead_letter = dead_letter_queue(call.method.decode(), route, call.body)
             return await self._lifecycle.create(key, route.version, send, dead_letter, wanted, write)
-        if decision is Outcome.DELETE:
+        if decision is Action.DELETE:
             return await self._lifecycle.delete(key, send, wanted, write)
-        if decision is Outcome.BY_RULE:
-            partition = await self._lifecycle.placing.choose(key, route.version, new=False)
+        if decision is Action.BY_RULE:
+            partition = await self._lifecycle.placer.choose(key, route.version, new=False)
             upstream = await self._directory.upstream(partition.name)
             if upstream is None:
                 return None
@@ -623,18 +638,18 @@ class FrontDoor:
         receive: Receive,
         send: Send,
         request_id: bytes,
-        route: Route,
+        route: ParsedRoute,
         head: RequestHead,
         project: str | None,
     ) -> None:
         query = self._listing_query(scope, route)
         fit = route.rule.local and query is not Unfit.INVALID and well_formed(route.version, head)
         decision = decide_without_queue(route, well_formed=fit)
-        if decision is Outcome.NOT_FOUND:
+        if decision is Action.NOT_FOUND:
             raise not_found(show=accepts_json(head.get(b"accept")))
-        if decision is Outcome.BAD_PATH:
+        if decision is Action.BAD_PATH:
             raise bad_request("The path has a segment . or .., or a fragment. The request was not processed.")
-        if decision is Outcome.LOCAL:
+        if decision is Action.LOCAL:
             if isinstance(query, RepeatedFilter):
                 raise bad_request(f'The filter "{query.name}" is given more than once. The request was not processed.')
             assert not isinstance(query, Unfit)
@@ -643,7 +658,7 @@ class FrontDoor:
             return
         body = await read_body(head, receive, self._settings.max_body, self._settings.body_timeout)
         answer = await self._ask_any(self._call(scope, route, head, body, request_id), route)
-        if route.rule.kind is Kind.HOME and scope["method"] == "GET" and answer.status == 200:
+        if route.rule.kind is RouteKind.HOME and scope["method"] == "GET" and answer.status == 200:
             answer = await _without_operator_routes(answer)
         if route.rule.local and answer.status < 400:
             # We found fault with the request and this partition did not: its answer would be one partition's only.
@@ -651,7 +666,7 @@ class FrontDoor:
             raise bad_request("The request is not well-formed.")
         await self._relay(answer, scope, send, request_id)
 
-    def _listing_query(self, scope: Scope, route: Route) -> ListingQuery | RepeatedFilter | Unfit | None:
+    def _listing_query(self, scope: Scope, route: ParsedRoute) -> ListingQuery | RepeatedFilter | Unfit | None:
         if not route.rule.local or route.rule.kind not in _LISTINGS:
             return None
         settings = self._settings
@@ -664,8 +679,8 @@ class FrontDoor:
             max_page=settings.max_page,
         )
 
-    async def _ask_any(self, call: Call, route: Route) -> Answer:
-        """Have any partition that speaks the version answer. Raises Refused, UpstreamError."""
+    async def _ask_any(self, call: UpstreamCall, route: ParsedRoute) -> UpstreamAnswer:
+        """Have any partition that speaks the version answer. Raises RequestRefused, UpstreamError."""
         serving = [u for u in self._directory.upstreams if u.partition.state is not PartitionState.DISABLED]
         speaking = [u for u in serving if not route.version or route.version in u.partition.api_versions]
         if not speaking:
@@ -682,17 +697,17 @@ class FrontDoor:
         return await speaking[-1].send(call)
 
 
-async def _without_operator_routes(answer: Answer) -> Answer:
+async def _without_operator_routes(answer: UpstreamAnswer) -> UpstreamAnswer:
     """Return a partition's home document as it goes to clients. Raises BadAnswer if it is none."""
     try:
         body = without_operator_routes(await answer.read())
     except ValueError as error:
         raise BadAnswer(f"a partition answered a home document with something else: {error}") from error
     headers = [pair for pair in answer.headers if pair[0] != b"content-length"]
-    return Answer(answer.status, [*headers, (b"content-length", b"%d" % len(body))], body, None)
+    return UpstreamAnswer(answer.status, [*headers, (b"content-length", b"%d" % len(body))], body, None)
 
 
-def _too_many() -> Refused:
+def _too_many() -> RequestRefused:
     return unavailable(f"Too many concurrent calls change this queue. {NOT_PROCESSED}")
 
 

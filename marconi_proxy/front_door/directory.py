@@ -32,9 +32,9 @@ from catalog.model import (
 )
 from marconi_proxy.background import ended
 from marconi_proxy.fencing.fence import Fence
-from marconi_proxy.front_door.remembered import Remembered
+from marconi_proxy.front_door.placement_cache import PlacementCache
 from marconi_proxy.front_door.seals import Seals
-from marconi_proxy.front_door.writing import awake_or_not
+from marconi_proxy.front_door.write_gate import awake_or_not
 from marconi_proxy.partition_client.upstreams import Open, Upstreams
 from marconi_proxy.upstream.exchange import Upstream
 
@@ -69,7 +69,7 @@ class Directory:
         clock: Callable[[], float] = awake_or_not,
     ) -> None:
         self._catalog = catalog
-        self._placements = Remembered(cache_size)
+        self._placements = PlacementCache(cache_size)
         self._dropped: LRUCache[QueueKey, Segment] = LRUCache(_DROPPED)
         self._fence = fence
         self._seals = seals

@@ -37,12 +37,12 @@ from catalog.model import Placement, PlacementState, QueueKey, Segment
 from catalog.unchanged import Unchanged
 from marconi_proxy.background import ended
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.placing import ROUNDS, Placing
-from marconi_proxy.front_door.refusals import NOT_PROCESSED, ClientGone, Refused, unavailable
-from marconi_proxy.front_door.writing import Write, awake_or_not
+from marconi_proxy.front_door.placer import ROUNDS, Placer
+from marconi_proxy.front_door.refusals import NOT_PROCESSED, ClientGone, RequestRefused, unavailable
+from marconi_proxy.front_door.write_gate import GuardedWrite, awake_or_not
 from marconi_proxy.partition_client.existence import delete as delete_from
 from marconi_proxy.partition_client.existence import exists
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import NotSent, UpstreamError, Withdrawn
 from marconi_proxy.upstream.exchange import Guard
 
@@ -53,7 +53,7 @@ _WATCHED = 10_000
 _A_LITTLE = 0.1
 
 # Sends the client's call to the segment of a placement that writes go to.
-Sender = Callable[[Placement], Awaitable[Answer]]
+Sender = Callable[[Placement], Awaitable[UpstreamAnswer]]
 
 
 class _InTime:
@@ -103,11 +103,11 @@ class Lifecycle:
         wall: Callable[[], float] = time.time,
         later: Callable[..., object] | None = None,
         token: Callable[[], str] = _token,
-        begin: Callable[[QueueKey], Write] | None = None,
+        begin: Callable[[QueueKey], GuardedWrite] | None = None,
     ) -> None:
         self._catalog = catalog
         self._directory = directory
-        self.placing = Placing(catalog, directory, wall, token)
+        self.placer = Placer(catalog, directory, wall, token)
         self._takeover_after = takeover_after
         self.deletion_limit = takeover_after / 2
         self._deadline = deadline
@@ -126,7 +126,7 @@ class Lifecycle:
     async def _turn(self, key: QueueKey) -> AsyncIterator[None]:
         """One change of a queue's placement at a time in this worker: of many first calls one does the work.
 
-        Raises Refused if the turn does not come before the deadline of calls.
+        Raises RequestRefused if the turn does not come before the deadline of calls.
         """
         lock = self._locks.get(key)
         if lock is None:
@@ -159,12 +159,12 @@ class Lifecycle:
         dead_letter: str | None,
         wanted: Callable[[], bool] = _always,
         guard: Guard | None = None,
-    ) -> Answer | None:
+    ) -> UpstreamAnswer | None:
         """Place the queue, forward the creating call with ``send``, settle what its answer says; return the answer.
 
         Returns None, having sent nothing, if the queue is open by now: the call is then like any other. ``dead_letter``
         is the queue that the call names as dead-letter queue. ``wanted`` is asked when it is this call's turn: False
-        ends it with ClientGone. ``guard`` of the call. Raises Refused, CatalogError, UpstreamError.
+        ends it with ClientGone. ``guard`` of the call. Raises RequestRefused, CatalogError, UpstreamError.
         """
         async with self._turn(key):
             if not wanted():
@@ -197,7 +197,7 @@ class Lifecycle:
         for _ in range(ROUNDS):
             current = await self._catalog.placements.get(key)
             if current is None:
-                placement, inserted = await self.placing.insert(key, version, dead_letter)
+                placement, inserted = await self.placer.insert(key, version, dead_letter)
                 if inserted:
                     return placement, True
                 current = placement
@@ -206,10 +206,10 @@ class Lifecycle:
             if current.state is PlacementState.DELETING:
                 await self._finish_deletion(current, guard)
                 continue
-            if current.state is PlacementState.RESERVED and await self.placing.follow_source(current):
+            if current.state is PlacementState.RESERVED and await self.placer.follow_source(current):
                 continue
             if dead_letter is not None:
-                await self.placing.tie(current, dead_letter)
+                await self.placer.tie(current, dead_letter)
             ours = replace(current, epoch=current.epoch + 1, state=PlacementState.CREATING, since=self._wall())
             try:
                 await self._catalog.placements.replace(ours)
@@ -218,7 +218,7 @@ class Lifecycle:
             return ours, current.state is PlacementState.RESERVED
         raise unavailable(f"Too many concurrent calls change this queue. {NOT_PROCESSED}")
 
-    async def _settle_answer(self, placement: Placement, answer: Answer, *, anew: bool) -> None:
+    async def _settle_answer(self, placement: Placement, answer: UpstreamAnswer, *, anew: bool) -> None:
         """Write down what a creating call's answer says. Failing to is no failure of the call.
 
         ``anew``: nobody began before us, so if there is no queue, none can come of an earlier call either.
@@ -229,7 +229,7 @@ class Lifecycle:
             elif 400 <= answer.status < 500:
                 # v2 creates the queue before it looks at the body of a post (API section 4.6); v1.1 does not.
                 await self._settle_creating(placement, withdraw=anew)
-        except (CatalogError, UpstreamError, Refused) as error:
+        except (CatalogError, UpstreamError, RequestRefused) as error:
             LOG.warning("a placement on %s stays in state creating: %s", placement.partition, error)
 
     async def _open(self, placement: Placement) -> None:
@@ -302,7 +302,7 @@ class Lifecycle:
     async def _settle_quietly(self, key: QueueKey, segment: Segment) -> None:
         try:
             await self.settle(key, segment)
-        except (CatalogError, UpstreamError, Refused) as error:
+        except (CatalogError, UpstreamError, RequestRefused) as error:
             LOG.info("a placement on %s is not settled yet: %s", segment.partition, error)
 
     async def settle(self, key: QueueKey, segment: Segment) -> None:
@@ -341,22 +341,23 @@ class Lifecycle:
         if await self._is_there(seen):
             if await self._catalog.moves.under_way(seen.key) is not None:
                 return
-            await self.placing.insert_at(seen.key, seen.partition, PlacementState.OPEN, segment=seen.segments[-1])
+            await self.placer.insert_at(seen.key, seen.partition, PlacementState.OPEN, segment=seen.segments[-1])
 
     async def _is_there(self, placement: Placement) -> bool:
         segment = placement.segments[-1]
-        return await exists(await self.placing.upstream(segment), placement.key, segment.backend_name)
+        return await exists(await self.placer.upstream(segment), placement.key, segment.backend_name)
 
     # -- deletion ----------------------------------------------------------------------------------------------------
 
     async def delete(
         self, key: QueueKey, send: Sender, wanted: Callable[[], bool] = _always, guard: Guard | None = None
-    ) -> Answer | None:
+    ) -> UpstreamAnswer | None:
         """Delete the queue from its partitions, from the last segment's with the client's own call, then from the
         catalog; return the answer.
 
         Returns None, having sent nothing, if there is no placement. A deletion that the partition of the last segment
-        refuses changes nothing. ``wanted`` and ``guard`` as in ``create``. Raises Refused, CatalogError, UpstreamError.
+        refuses changes nothing. ``wanted`` and ``guard`` as in ``create``. Raises RequestRefused, CatalogError,
+        UpstreamError.
         """
         async with self._turn(key):
             if not wanted():
@@ -380,7 +381,7 @@ class Lifecycle:
 
     async def _delete(
         self, before: Placement, ours: Placement, begun: float, send: Sender, guard: Guard | None
-    ) -> Answer:
+    ) -> UpstreamAnswer:
         try:
             answer = await send(ours)
         except NotSent:
@@ -403,12 +404,12 @@ class Lifecycle:
         return answer
 
     async def _delete_sealed(self, ours: Placement, begun: float, guard: Guard | None) -> None:
-        """Delete all segments but the last, of a deletion that was ``begun`` at this time. Raises Refused if it cannot
-        be done: the deletion is to be finished later."""
+        """Delete all segments but the last, of a deletion that was ``begun`` at this time. Raises RequestRefused if it
+        cannot be done: the deletion is to be finished later."""
         in_time = _InTime(self._clock, begun + self.deletion_limit)
         for segment in ours.segments[:-1]:
             try:
-                upstream = await self.placing.upstream(segment)
+                upstream = await self.placer.upstream(segment)
                 await delete_from(
                     upstream, ours.key, segment.backend_name, within=in_time.left(), guard=guard or in_time
                 )
@@ -453,11 +454,11 @@ class Lifecycle:
         if not self._stopped:
             self.settle_later(key, segment)
 
-    def _being_deleted(self) -> Refused:
+    def _being_deleted(self) -> RequestRefused:
         return unavailable(f"This queue is being deleted. {NOT_PROCESSED}", max(1, int(self._takeover_after)))
 
     async def _finish_deletion(self, placement: Placement, guard: Guard | None) -> None:
-        """Finish what another worker left. Raises Refused if that one may still be at it."""
+        """Finish what another worker left. Raises RequestRefused if that one may still be at it."""
         if not self._abandoned(placement):
             raise self._being_deleted()
         in_time = _InTime(self._clock, self._clock() + self.deletion_limit)
@@ -465,7 +466,7 @@ class Lifecycle:
         try:
             await self._catalog.placements.replace(ours)
             for segment in ours.segments:
-                upstream = await self.placing.upstream(segment)
+                upstream = await self.placer.upstream(segment)
                 within = in_time.left()
                 await delete_from(upstream, ours.key, segment.backend_name, within=within, guard=guard or in_time)
             await self._forget(ours)

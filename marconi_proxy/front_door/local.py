@@ -17,11 +17,11 @@ from catalog.errors import CatalogError, CatalogUnavailable
 from catalog.interface import Catalog
 from catalog.model import API_VERSIONS
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.pages import QUEUES, TOPICS, PageLimits, Pages
-from marconi_proxy.front_door.refusals import Refused, from_fault
+from marconi_proxy.front_door.pages import QUEUES, TOPICS, ListingPages, PageLimits
+from marconi_proxy.front_door.refusals import RequestRefused, from_fault
 from marconi_proxy.routing.headers import VIA
 from marconi_proxy.routing.listing_query import ListingQuery
-from marconi_proxy.routing.route import Kind, Route
+from marconi_proxy.routing.route import ParsedRoute, RouteKind
 from marconi_proxy.upstream.errors import UpstreamError
 
 SCOPE_KEY = "marconi.local"
@@ -46,7 +46,7 @@ _DOCUMENTS: dict[str, dict[str, Any]] = {
 class LocalCall(NamedTuple):
     """What the raw application hands over. ``query`` only for listings."""
 
-    route: Route
+    route: ParsedRoute
     project: str
     request_id: bytes
     query: ListingQuery | None
@@ -90,7 +90,7 @@ class Liveness:
 class Listing:
     """``GET`` of a version's queues or topics: one index range of the catalog, by name (API sections 2.1, 3.1, 4.2)."""
 
-    def __init__(self, catalog: Catalog, pages: Pages) -> None:
+    def __init__(self, catalog: Catalog, pages: ListingPages) -> None:
         self._catalog = catalog
         self._pages = pages
 
@@ -98,7 +98,7 @@ class Listing:
         call: LocalCall = req.scope[SCOPE_KEY]
         version, query = call.route.version, call.query
         assert query is not None
-        namespace = TOPICS if call.route.rule.kind is Kind.TOPICS else QUEUES
+        namespace = TOPICS if call.route.rule.kind is RouteKind.TOPICS else QUEUES
         page = await self._pages.page(call.project, version, namespace, query)
         if not page.entries and version == "v1":
             resp.status = falcon.HTTP_204
@@ -129,7 +129,7 @@ class _Stamp:
 
 
 async def _refuse(req: Request, resp: Response, error: Exception, params: dict[str, Any]) -> None:
-    refused = error if isinstance(error, Refused) else from_fault(error)
+    refused = error if isinstance(error, RequestRefused) else from_fault(error)
     status, headers, body = refused.answer()
     resp.status = status
     resp.set_headers([(name.decode(), value.decode()) for name, value in headers])
@@ -141,13 +141,13 @@ def make_local_application(
 ) -> falcon.asgi.App[Request, Response]:
     """Return the falcon application. Its routes are those with ``local`` in ``routing.route.ROUTES``."""
     app = falcon.asgi.App(middleware=[_Stamp()])
-    app.add_error_handler(Refused, _refuse)
+    app.add_error_handler(RequestRefused, _refuse)
     app.add_error_handler(CatalogError, _refuse)
     app.add_error_handler(UpstreamError, _refuse)
     app.add_route("/", Versions(directory))
     liveness = Liveness(catalog, directory)
     app.add_route("/v1/health", liveness)
-    listing = Listing(catalog, Pages(catalog, directory, limits))
+    listing = Listing(catalog, ListingPages(catalog, directory, limits))
     for version in API_VERSIONS:
         app.add_route(f"/{version}/queues", listing)
         if version != "v1":

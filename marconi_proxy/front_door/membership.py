@@ -1,6 +1,6 @@
 """This worker's registration in the catalog: a lease that it renews while it lives, and the seals that it acknowledges.
 
-What it may do by its lease, and owes by its fence, is ``writing``; here it is sent and heard of.
+What it may do by its lease, and owes by its fence, is ``write_gate``; here it is sent and heard of.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from catalog.unchanged import Unchanged
 from marconi_proxy.background import ended
 from marconi_proxy.fencing.barrier import CHAINS
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.writing import Writing
+from marconi_proxy.front_door.write_gate import WriteGate
 
 LOG = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ _REPORT_INTERVAL = 0.5
 _RETRY = 0.1
 
 
-class Reporter(Protocol):
+class HoldReporter(Protocol):
     def report(self, member: str) -> Mapping[str, HeldWrites]:
         """Return what has changed of the writes that waited for moves, by the moves' ids."""
 
@@ -52,20 +52,20 @@ class Membership:
     """
 
     def __init__(
-        self, catalog: Catalog, directory: Directory, writing: Writing, holding: Reporter, interval: float
+        self, catalog: Catalog, directory: Directory, gate: WriteGate, holds: HoldReporter, interval: float
     ) -> None:
         self.id = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self._catalog = catalog
         self._directory = directory
-        self._writing = writing
-        self._holding = holding
+        self._gate = gate
+        self._holds = holds
         self._interval = interval
         self._beat = 0
         self._registered = False
         self._registering = asyncio.Lock()
         self._sent: frozenset[Seal] = frozenset()
         self._lapsed = False
-        self._others: Unchanged[str] = Unchanged(writing.clock)
+        self._others: Unchanged[str] = Unchanged(gate.clock)
         self._news = asyncio.Event()
         self._tried = asyncio.Event()
         self._renewer: asyncio.Task[None] | None = None
@@ -84,10 +84,10 @@ class Membership:
         To sign off is to say that nothing can come of this worker's writes any more. While something can, its lease
         is what movers wait for.
         """
-        self._writing.close()
+        self._gate.close()
         async with self._registering:  # one that came after the removal would bring this member back
             await ended([self._renewer, self._reporter])
-        if not self._writing.fence.idle(self._writing.clock()):
+        if not self._gate.fence.idle(self._gate.clock()):
             LOG.info("member %s stops with writes that may still be done, and lets its lease lapse", self.id)
             return
         try:
@@ -123,22 +123,22 @@ class Membership:
             await self._pause(failed)
 
     async def _renew(self) -> None:
-        writing = self._writing
-        renewal = writing.lease.sent(writing.clock())
+        gate = self._gate
+        renewal = gate.lease.sent(gate.clock())
         member = self._member()
         if self._registered:
             try:
                 await self._catalog.members.renew(member)
             except NotRegistered:
                 # A mover has watched this worker in silence for its lease. It may write again in a new term.
-                writing.lease.revoke()
+                gate.lease.revoke()
                 self._registered = False
         if not self._registered:
             async with self._registering:
                 await self._catalog.members.register(member)
             self._registered = True
         self._sent = member.acks
-        if writing.lease.confirmed(renewal, writing.clock()):
+        if gate.lease.confirmed(renewal, gate.clock()):
             # In the same step: what is known is from a time when no mover waited for this worker.
             self._directory.forget_all()
             LOG.info("registered as member %s: what was known is read anew", self.id)
@@ -146,8 +146,8 @@ class Membership:
 
     def _mind_lapse(self) -> None:
         """Say once that the lease is over."""
-        writing = self._writing
-        if not self._lapsed and not writing.lease.may_write(writing.clock()):
+        gate = self._gate
+        if not self._lapsed and not gate.lease.may_write(gate.clock()):
             self._lapsed = True
             LOG.warning("the lease of this worker could not be renewed in time: it takes no writes until it can")
 
@@ -173,18 +173,18 @@ class Membership:
         while True:
             await asyncio.sleep(_REPORT_INTERVAL)
             try:
-                if found := self._holding.report(self.id):
+                if found := self._holds.report(self.id):
                     await self._catalog.held_writes.put(found)
-                    self._holding.reported(found)
+                    self._holds.reported(found)
             except CatalogError as error:
                 LOG.debug("could not store the counts of held writes: %s", error)
 
     def _acks(self) -> frozenset[Seal]:
-        writing = self._writing
-        return frozenset(seal for seal in writing.fence.acks(writing.clock()) if isinstance(seal, Seal))
+        gate = self._gate
+        return frozenset(seal for seal in gate.fence.acks(gate.clock()) if isinstance(seal, Seal))
 
     def _member(self) -> Member:
-        directory, writing = self._directory, self._writing
+        directory, gate = self._directory, self._gate
         self._beat += 1
         return Member(
             self.id,
@@ -193,8 +193,8 @@ class Membership:
             directory.synced,
             self._acks(),
             CAPABILITIES,
-            writing.seconds,
-            writing.late_writes,
+            gate.seconds,
+            gate.late_writes,
         )
 
     async def _sweep(self) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from catalog.interface import Catalog
 from catalog.model import TOPIC_PREFIX, Placement
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.inquiry import Inquiry, Metadata
+from marconi_proxy.front_door.metadata_fetcher import Metadata, MetadataFetcher
 from marconi_proxy.routing.listing_query import ListingQuery
 
 # What can be in a name at all (API section 1.4). The prefix of topics, for one, cannot.
@@ -46,7 +46,7 @@ class PageLimits:
     deadline: float
 
 
-class Page(NamedTuple):
+class ListingPage(NamedTuple):
     """``entries``: names, and metadata if that is shown. ``last``: after which name the next page begins; None if
     nothing was found up to the end. With a filter there may be a next page after one without entries."""
 
@@ -54,7 +54,7 @@ class Page(NamedTuple):
     last: str | None
 
 
-class Pages:
+class ListingPages:
     """The pages of all listings."""
 
     def __init__(self, catalog: Catalog, directory: Directory, limits: PageLimits) -> None:
@@ -62,16 +62,16 @@ class Pages:
         self._directory = directory
         self._limits = limits
 
-    async def page(self, project: str, version: str, namespace: Namespace, query: ListingQuery) -> Page:
+    async def page(self, project: str, version: str, namespace: Namespace, query: ListingQuery) -> ListingPage:
         """Return the page that ``query`` asks for. Raises Refused if it cannot be whole, CatalogError."""
         if not _IN_NAMES.match(query.name):
-            return Page([], None)
+            return ListingPage([], None)
         until = asyncio.get_running_loop().time() + self._limits.deadline
-        inquiry = Inquiry(self._catalog, self._directory, version, until)
+        fetcher = MetadataFetcher(self._catalog, self._directory, version, until)
         after = namespace.prefix + query.after
         while True:
             candidates, reached = await self._candidates(project, after, namespace.end, query)
-            entries, last = await self._entries(inquiry, candidates, query)
+            entries, last = await self._entries(fetcher, candidates, query)
             reached = last or reached
             # Queues that were deleted meanwhile are left out; if they are all, this is not the end.
             if entries or reached is None or query.name or query.filters:
@@ -81,7 +81,7 @@ class Pages:
             reached = entries[-1][0]
         size = len(namespace.prefix)
         named = [(queue[size:], metadata) for queue, metadata in entries]
-        return Page(named, None if reached is None else reached[size:])
+        return ListingPage(named, None if reached is None else reached[size:])
 
     async def _candidates(
         self, project: str, after: str, before: str, query: ListingQuery
@@ -96,19 +96,19 @@ class Pages:
         return found, found[-1].queue if len(found) == limit else None
 
     async def _entries(
-        self, inquiry: Inquiry, candidates: list[Placement], query: ListingQuery
+        self, fetcher: MetadataFetcher, candidates: list[Placement], query: ListingQuery
     ) -> tuple[list[tuple[str, Metadata | None]], str | None]:
         """Return what is on the page, by names in the catalog, and its last one if there may be more after that."""
         if not query.filters:
             if not query.detailed:
                 return [(placement.queue, None) for placement in candidates], None
-            shown = await inquiry.shown(candidates)
+            shown = await fetcher.shown(candidates)
             return [(p.queue, shown[p.queue]) for p in candidates if p.queue in shown], None
         found: list[tuple[Placement, Metadata | None]] = []
         step = max(query.limit, _AT_A_TIME)
         for start in range(0, len(candidates), step):
             some = candidates[start : start + step]
-            matching = await inquiry.matching(some, query.filters)
+            matching = await fetcher.matching(some, query.filters)
             found += [(placement, matching[placement.queue]) for placement in some if placement.queue in matching]
             if len(found) >= query.limit:
                 break
@@ -117,5 +117,5 @@ class Pages:
         if not query.detailed:
             return [(placement.queue, None) for placement, _ in full], last
         shown = {placement.queue: metadata for placement, metadata in full if metadata is not None}
-        shown |= await inquiry.shown([placement for placement, metadata in full if metadata is None])
+        shown |= await fetcher.shown([placement for placement, metadata in full if metadata is None])
         return [(placement.queue, shown[placement.queue]) for placement, _ in full if placement.queue in shown], last

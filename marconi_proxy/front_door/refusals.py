@@ -18,7 +18,7 @@ NOT_PROCESSED = "The request was not processed; retry after Retry-After seconds.
 MAYBE_PROCESSED = "The request may have been processed; check before you repeat it."
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The call is answered with this. ``retry_after`` (seconds) only with 503."""
 
     def __init__(self, status: int, title: str, description: str = "", retry_after: int | None = None) -> None:
@@ -48,20 +48,20 @@ class ClientGone(Exception):
     """The client left before its turn came or its request was complete: there is nobody to answer."""
 
 
-def bad_request(description: str) -> Refused:
-    return Refused(400, "Invalid API request", description)
+def bad_request(description: str) -> RequestRefused:
+    return RequestRefused(400, "Invalid API request", description)
 
 
-def not_found(*, show: bool = True) -> Refused:
+def not_found(*, show: bool = True) -> RequestRefused:
     """``show`` False: the client admits no JSON, so there is no body."""
-    return Refused(404, "404 Not Found" if show else "")
+    return RequestRefused(404, "404 Not Found" if show else "")
 
 
-def unavailable(description: str, retry_after: int = 1) -> Refused:
-    return Refused(503, "Service temporarily unavailable", description, retry_after)
+def unavailable(description: str, retry_after: int = 1) -> RequestRefused:
+    return RequestRefused(503, "Service temporarily unavailable", description, retry_after)
 
 
-def from_fault(error: Exception) -> Refused:
+def from_fault(error: Exception) -> RequestRefused:
     """Return the refusal for what went wrong behind the front door."""
     if isinstance(error, PartitionBusy):
         return unavailable(f"Too many calls to this queue's partition are in flight. {NOT_PROCESSED}")

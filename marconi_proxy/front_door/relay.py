@@ -9,8 +9,8 @@ from typing import Any
 
 from marconi_proxy.front_door.refusals import ClientGone, Headers, bad_request
 from marconi_proxy.routing.headers import RequestHead, answer_headers
-from marconi_proxy.serving.whole import WHOLE
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.serving.buffered_response import BUFFERED_RESPONSE
+from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import UpstreamError
 
 LOG = logging.getLogger(__name__)
@@ -62,21 +62,21 @@ def _too_large(max_body: int) -> Exception:
     return bad_request(f"The request's body is larger than {max_body} bytes. The request was not processed.")
 
 
-def relay_whole(answer: Answer, scope: Scope, request_id: bytes) -> bool:
+def relay_whole(answer: UpstreamAnswer, scope: Scope, request_id: bytes) -> bool:
     """Pass a small answer on in one write, if the server offers that; tell whether that was done."""
     if not answer.complete:
         return False
-    whole = scope["extensions"].get(WHOLE)
+    whole = scope["extensions"].get(BUFFERED_RESPONSE)
     return whole is not None and whole.respond(answer.status, answer_headers(answer.headers, request_id), answer.body)
 
 
 def client_waits(scope: Scope) -> bool:
     """Tell whether there is still somebody to answer, as far as the server lets us know."""
-    whole = scope["extensions"].get(WHOLE)
+    whole = scope["extensions"].get(BUFFERED_RESPONSE)
     return whole is None or not whole.client_gone
 
 
-async def relay(answer: Answer, scope: Scope, send: Send, request_id: bytes, patience: float) -> None:
+async def relay(answer: UpstreamAnswer, scope: Scope, send: Send, request_id: bytes, patience: float) -> None:
     """Pass a partition's answer on to the client, piece by piece as the client takes it.
 
     A client that takes nothing for ``patience`` seconds, or has gone, does not get the rest. If the answer breaks off
@@ -116,7 +116,7 @@ async def _send_patiently(send: Send, message: MutableMapping[str, Any], patienc
 
 async def respond(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
     """Send an answer of our own. If the request was not read to its end, the connection is closed after it."""
-    whole = scope["extensions"].get(WHOLE)
+    whole = scope["extensions"].get(BUFFERED_RESPONSE)
     if whole is not None and whole.respond(status, headers, body):
         return
     await send({"type": "http.response.start", "status": status, "headers": headers})

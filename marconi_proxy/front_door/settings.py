@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from oslo_config.cfg import ConfigOpts
 
 from marconi_proxy.front_door.pages import PageLimits
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.limits import UpstreamLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Settings:
     default_page: int
     max_page: int
     pages: PageLimits
-    upstream: Limits
+    upstream: UpstreamLimits
 
     @staticmethod
     def from_options(conf: ConfigOpts) -> Settings:
@@ -51,5 +51,5 @@ class Settings:
             default_page=conf.listing.default_page,
             max_page=conf.listing.max_page,
             pages=PageLimits(scan=conf.listing.scan_limit, ask=conf.listing.ask_limit, deadline=conf.listing.deadline),
-            upstream=Limits.from_options(conf),
+            upstream=UpstreamLimits.from_options(conf),
         )

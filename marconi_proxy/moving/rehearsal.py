@@ -16,8 +16,8 @@ from marconi_proxy.moving.execution.steps.interface import Steps
 
 # From planned to armed it takes a few steps; more are a sign of a move that gets nowhere.
 _STEPS = 10
-_TRIED = (MoveState.PLANNED, MoveState.PREPARING, MoveState.BACK_PREPARING)
-_ARMED = (MoveState.ARMED, MoveState.BACK_ARMED)
+_TRIED = (MoveState.PLANNED, MoveState.PREPARING, MoveState.REROUTE_PREPARING)
+_ARMED = (MoveState.ARMED, MoveState.REROUTE_ARMED)
 
 
 class Rehearsed(NamedTuple):

@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from marconi_proxy.upstream.connection import MAX_READ
-from marconi_proxy.upstream.exchange import Call, Upstream
+from marconi_proxy.upstream.exchange import Upstream, UpstreamCall
 
 _CLIENT_ID = uuid.uuid4().hex.encode()
 
@@ -20,7 +20,7 @@ def own_call(
     *,
     kind: bytes = b"application/json",
     more: bytes = b"",
-) -> Call:
+) -> UpstreamCall:
     """Return a call in the name of ``project``, with a ``body`` of JSON and of media type ``kind`` unless it is None.
     ``more``: header lines."""
     lines = b"client-id: %b\r\naccept: application/json\r\nuser-agent: marconi-proxy\r\n%b" % (_CLIENT_ID, more)
@@ -31,11 +31,11 @@ def own_call(
         lines += b"content-length: %d\r\n" % len(data)
     if data:
         lines += b"content-type: %b\r\n" % kind
-    return Call(method.encode(), target.encode("ascii"), lines, data, repeatable=True)
+    return UpstreamCall(method.encode(), target.encode("ascii"), lines, data, repeatable=True)
 
 
 async def answer_to(
-    upstream: Upstream, call: Call, *, within: float | None = None, most: int = MAX_READ
+    upstream: Upstream, call: UpstreamCall, *, within: float | None = None, most: int = MAX_READ
 ) -> tuple[int, Any]:
     """Send a call and return the status and the parsed body, None if that is empty or no JSON. Raises UpstreamError.
 

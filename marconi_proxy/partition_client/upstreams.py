@@ -12,9 +12,9 @@ from oslo_config import cfg
 
 from catalog.model import Partition
 from marconi_proxy.clock import Clock, Pacer
-from marconi_proxy.upstream.connection import Answer
-from marconi_proxy.upstream.exchange import Call, Upstream
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.connection import UpstreamAnswer
+from marconi_proxy.upstream.exchange import Upstream, UpstreamCall
+from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Pool
 
 Open = Callable[[Partition], Upstream]
@@ -22,7 +22,7 @@ Open = Callable[[Partition], Upstream]
 
 def make_upstreams(conf: cfg.ConfigOpts, stack: AsyncExitStack) -> Open:
     """Return what opens the way to a partition; ``stack`` closes the connections. Call it in the loop."""
-    limits = Limits.from_options(conf)
+    limits = UpstreamLimits.from_options(conf)
     pool = Pool(
         connect_timeout=limits.connect_timeout, idle_timeout=limits.idle_timeout, max_head=limits.max_response_head
     )
@@ -64,7 +64,7 @@ class _Way:
         self._upstream = upstream
         self._pacer = pacer
 
-    async def send(self, call: Call, *, within: float | None = None) -> Answer:
+    async def send(self, call: UpstreamCall, *, within: float | None = None) -> UpstreamAnswer:
         await self._pacer.turn()
         return await self._upstream.send(call, within=within)
 

@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from marconi_proxy.routing import json_text
 from marconi_proxy.routing.json_text import Span
-from marconi_proxy.routing.route import Kind
+from marconi_proxy.routing.route import RouteKind
 from marconi_proxy.routing.translation import Translation, split
 
 
@@ -31,18 +31,18 @@ _MESSAGE: Shape = {"href": Leaf.HREF, "id": Leaf.ID, "claim_id": Leaf.ID}
 _LINKS: Shape = [{"href": Leaf.HREF}]
 _SUBSCRIPTION: Shape = {"source": Leaf.NAME}
 
-SHAPES: dict[Kind, Shape] = {
-    Kind.STATS: {"messages": {"oldest": _MESSAGE, "newest": _MESSAGE}},
-    Kind.MESSAGES: {"": _MESSAGE, "messages": [_MESSAGE], "links": _LINKS, "resources": [Leaf.HREF]},
-    Kind.MESSAGE: _MESSAGE,
-    Kind.CLAIMS: {"": _MESSAGE, "messages": [_MESSAGE]},
-    Kind.CLAIM: {"href": Leaf.HREF, "messages": [_MESSAGE]},
-    Kind.SUBSCRIPTIONS: {"subscriptions": [_SUBSCRIPTION], "links": _LINKS},
-    Kind.SUBSCRIPTION: _SUBSCRIPTION,
+SHAPES: dict[RouteKind, Shape] = {
+    RouteKind.STATS: {"messages": {"oldest": _MESSAGE, "newest": _MESSAGE}},
+    RouteKind.MESSAGES: {"": _MESSAGE, "messages": [_MESSAGE], "links": _LINKS, "resources": [Leaf.HREF]},
+    RouteKind.MESSAGE: _MESSAGE,
+    RouteKind.CLAIMS: {"": _MESSAGE, "messages": [_MESSAGE]},
+    RouteKind.CLAIM: {"href": Leaf.HREF, "messages": [_MESSAGE]},
+    RouteKind.SUBSCRIPTIONS: {"subscriptions": [_SUBSCRIPTION], "links": _LINKS},
+    RouteKind.SUBSCRIPTION: _SUBSCRIPTION,
 }
 
 # Their Content-Location is the path alone; that of others has the query (API section 2).
-_WITHOUT_QUERY = frozenset({Kind.QUEUE, Kind.METADATA, Kind.STATS})
+_WITHOUT_QUERY = frozenset({RouteKind.QUEUE, RouteKind.METADATA, RouteKind.STATS})
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 
@@ -78,7 +78,7 @@ def _parts(text: bytes, span: Span, shape: Shape, names: Translation) -> Iterato
         yield from _parts(text, span, [shape[""]], names)
 
 
-def translated(kind: Kind, body: bytes, names: Translation) -> bytes:
+def translated(kind: RouteKind, body: bytes, names: Translation) -> bytes:
     """Return the body of a segment's answer as clients are shown it. Raises ValueError if it is not JSON."""
     shape = SHAPES.get(kind)
     if shape is None or not body:
@@ -120,7 +120,7 @@ def failure(body: bytes, names: Translation) -> bytes:
     return body.replace(names.segment.backend_name.encode(), names.name.encode())
 
 
-def headers(kind: Kind, received: Headers, names: Translation, target: bytes, length: int | None) -> Headers:
+def headers(kind: RouteKind, received: Headers, names: Translation, target: bytes, length: int | None) -> Headers:
     """Return an answer's headers as clients are shown them, to the request ``target`` that they sent.
 
     ``length`` is that of the body if it was changed, else None.

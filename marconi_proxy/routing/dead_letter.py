@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from marconi_proxy.routing.route import Kind, Route, valid_name
+from marconi_proxy.routing.route import ParsedRoute, RouteKind, valid_name
 
 _ATTRIBUTE = "_dead_letter_queue"
 _MARK = _ATTRIBUTE.encode()
 
 
-def dead_letter_queue(method: str, route: Route, body: bytes) -> str | None:
+def dead_letter_queue(method: str, route: ParsedRoute, body: bytes) -> str | None:
     """Return the dead-letter queue that a PUT or PATCH of a queue sets, None if it sets none.
 
     A body that a partition will refuse sets none.
     """
-    if route.rule.kind is not Kind.QUEUE or route.version == "v1" or not body:
+    if route.rule.kind is not RouteKind.QUEUE or route.version == "v1" or not body:
         return None
     # An escaped spelling of the attribute has a backslash somewhere.
     if _MARK not in body and b"\\" not in body:

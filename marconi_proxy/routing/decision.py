@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from catalog.model import Placement, PlacementState, Segment
 from marconi_proxy.routing import query as raw_query
-from marconi_proxy.routing.route import Effect, Kind, Reach, Route, Rule
+from marconi_proxy.routing.route import Effect, ParsedRoute, Reach, RouteKind, RouteRule
 from marconi_proxy.routing.tags import is_news, owner, resume
 from marconi_proxy.routing.translation import parts, split
 
@@ -39,7 +39,7 @@ class FirstNonEmpty(NamedTuple):
     segments: tuple[Segment, ...]
 
 
-class Page(NamedTuple):
+class Paginate(NamedTuple):
     """List the messages of the segments one after the other. ``marker``: what the first of them calls the client's,
     None from its start."""
 
@@ -72,10 +72,10 @@ class Mirror(NamedTuple):
     segments: tuple[Segment, ...]
 
 
-Spread = One | FirstNonEmpty | Page | Merge | Sum | All | Mirror
+Spread = One | FirstNonEmpty | Paginate | Merge | Sum | All | Mirror
 
 
-class Outcome(Enum):
+class Action(Enum):
     """What is done where there is nothing more to say.
 
     BY_RULE: the queue has no placement; send the call where the queue would be placed, whose answer is right (API
@@ -98,62 +98,62 @@ class Outcome(Enum):
     BAD_PATH = auto()
 
 
-Decision = Forward | Spread | Outcome
+Decision = Forward | Spread | Action
 
 # About what an id or a marker names.
 _BY_TEXT = (Reach.NAMED, Reach.READ, Reach.REMOVE)
 _HELD = frozenset({Reach.LAST, Reach.MIRRORED, Reach.EVERY})
 
 
-def decide_without_queue(route: Route, *, well_formed: bool) -> Decision:
+def decide_without_queue(route: ParsedRoute, *, well_formed: bool) -> Decision:
     """Decide for a route that names no queue, or whose queue or project the API refuses."""
     kind = route.rule.kind
-    if kind is Kind.UNKNOWN:
-        return Outcome.NOT_FOUND
-    if kind is Kind.UNSAFE:
-        return Outcome.BAD_PATH
+    if kind is RouteKind.UNKNOWN:
+        return Action.NOT_FOUND
+    if kind is RouteKind.UNSAFE:
+        return Action.BAD_PATH
     if route.rule.local and well_formed:
-        return Outcome.LOCAL
-    return Outcome.TO_ANY
+        return Action.LOCAL
+    return Action.TO_ANY
 
 
-def decide(placement: Placement | None, route: Route, target: bytes, *, latest: bool = False) -> Decision:
+def decide(placement: Placement | None, route: ParsedRoute, target: bytes, *, latest: bool = False) -> Decision:
     """Decide for a route with a legal queue name in a legal project. ``placement`` is what the catalog has for it;
     ``target`` is the raw request target, ``latest`` tells that the placement was just read."""
     effect = route.rule.effect
     if placement is None:
         # A v1 post to an unknown queue is not in here: it creates nothing (API section 8.4).
-        return Outcome.CREATE if effect is Effect.CREATES else Outcome.BY_RULE
+        return Action.CREATE if effect is Effect.CREATES else Action.BY_RULE
     state = placement.state
     segments = placement.segments
     # PERF: every call to a queue that was never moved ends here.
     if state is PlacementState.OPEN and len(segments) == 1 and segments[0].n == placement.base:
         if effect is Effect.DELETES:
-            return Outcome.DELETE
+            return Action.DELETE
         # A worker whose machine was paused may not know of any move, and has its lease by its own clock.
         # PERF: so it is asked first whether there may be a tag, which costs little, and most often there is none.
         may_be_news = route.rule.reach in _BY_TEXT and (b"-" in target or b"%" in target) and not latest
         if may_be_news and _names_news(placement, route, target):
-            return Outcome.LOOK
+            return Action.LOOK
         return Forward(segments[0])
     if effect is Effect.DELETES:
-        return Outcome.DELETE
+        return Action.DELETE
     if state is PlacementState.OPEN:
         return _spread(placement, route, target, latest)
     if state is PlacementState.SEALING:
         if is_held(route.rule):
-            return Outcome.HOLD
+            return Action.HOLD
         # Also of a queue without history yet: the switch may be news that has not come here.
         return _spread(placement, route, target, latest)
     # reserved, creating, deleting: whether the queue exists is for the partition to say, creating it for us to order.
     if effect is Effect.CREATES:
-        return Outcome.CREATE
+        return Action.CREATE
     if has_history(placement):
         return _spread(placement, route, target, latest)
     return Forward(segments[-1], unsettled=state is not PlacementState.RESERVED)
 
 
-def is_held(rule: Rule) -> bool:
+def is_held(rule: RouteRule) -> bool:
     """Tell whether a call must not reach a segment once another one is being opened after it.
 
     Consumers' calls may: what they take, renew, release or remove stays in the segment that it is in.
@@ -166,7 +166,7 @@ def has_history(placement: Placement) -> bool:
     return len(placement.segments) != 1 or placement.segments[0].n != placement.base
 
 
-def _spread(placement: Placement, route: Route, target: bytes, latest: bool) -> Decision:
+def _spread(placement: Placement, route: ParsedRoute, target: bytes, latest: bool) -> Decision:
     """Decide for a queue with history: which of its segments the call is about (architecture section 6)."""
     segments = placement.segments
     reach = route.rule.reach
@@ -180,10 +180,10 @@ def _spread(placement: Placement, route: Route, target: bytes, latest: bool) -> 
         if reach is Reach.READ and not texts:
             marker = raw_query.last(query, "marker")
             if marker is None:
-                return Page(segments, None)
+                return Paginate(segments, None)
             if not latest and is_news(placement, marker):
-                return Outcome.LOOK
-            return Page(*resume(placement, marker))
+                return Action.LOOK
+            return Paginate(*resume(placement, marker))
         if reach is Reach.REMOVE and _pops(route, query):
             return FirstNonEmpty(segments) if not texts else One(segments[-1])
     elif len(segments) == 1:
@@ -195,14 +195,14 @@ def _spread(placement: Placement, route: Route, target: bytes, latest: bool) -> 
     else:
         return Mirror(segments) if reach is Reach.MIRRORED else All(segments)
     if not latest and any(is_news(placement, text) for text in texts):
-        return Outcome.LOOK
+        return Action.LOOK
     owners = _owners(placement, texts)
     if len(owners) == 1:
         return One(owners[0])
     return Merge(owners, tuple(texts)) if reach is Reach.READ else All(owners)
 
 
-def _names_news(placement: Placement, route: Route, target: bytes) -> bool:
+def _names_news(placement: Placement, route: ParsedRoute, target: bytes) -> bool:
     """Tell whether what a call names by an id or a marker is from a segment that the placement does not have yet."""
     reach = route.rule.reach
     path, query = split(target)
@@ -216,7 +216,7 @@ def _names_news(placement: Placement, route: Route, target: bytes) -> bool:
     return any(text is not None and is_news(placement, text) for text in texts)
 
 
-def _pops(route: Route, query: str) -> bool:
+def _pops(route: ParsedRoute, query: str) -> bool:
     """Whether a deletion of messages is a pop (API section 3.5). v1 has none."""
     return route.version != "v1" and bool(raw_query.values(query, "pop"))
 

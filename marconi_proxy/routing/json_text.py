@@ -29,7 +29,7 @@ class Span(NamedTuple):
         return text[self.start : self.end]
 
 
-class JSONMember(NamedTuple):
+class JsonMember(NamedTuple):
     """A member of an object: its name, and where its value lies."""
 
     name: str
@@ -88,11 +88,11 @@ def elements(text: bytes, span: Span) -> list[Span]:
     return found
 
 
-def members(text: bytes, span: Span) -> list[JSONMember]:
+def members(text: bytes, span: Span) -> list[JsonMember]:
     """Return the members of an object, in their order."""
     if kind(text, span) != "{":
         raise ValueError(f"no object at byte {span.start}")
-    found: list[JSONMember] = []
+    found: list[JsonMember] = []
     at = _skip(text, span.start + 1)
     while at != span.end - 1:
         if found:
@@ -102,7 +102,7 @@ def members(text: bytes, span: Span) -> list[JSONMember]:
         if text[at : at + 1] != b":":
             raise ValueError(f"no colon at byte {at}")
         value = _value_at(text, _skip(text, at + 1))
-        found.append(JSONMember(string(text, name), value))
+        found.append(JsonMember(string(text, name), value))
         at = _skip(text, value.end)
     return found
 

@@ -7,15 +7,15 @@ from enum import Enum, auto
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_plus
 
-from marconi_proxy.routing.route import Kind
+from marconi_proxy.routing.route import RouteKind
 
 _TRUE = frozenset({"true", "True", "t", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "False", "f", "no", "n", "0", "off"})
 _SHOWN = ("limit", "detailed", "name", "with_count")
 # Whatever is not among these filters by metadata, in v2 (API section 4.2).
 _KNOWN = {
-    Kind.QUEUES: frozenset({"marker", "limit", "detailed", "name", "with_count"}),
-    Kind.TOPICS: frozenset({"marker", "limit", "detailed", "name"}),
+    RouteKind.QUEUES: frozenset({"marker", "limit", "detailed", "name", "with_count"}),
+    RouteKind.TOPICS: frozenset({"marker", "limit", "detailed", "name"}),
 }
 
 Filter = tuple[str, int | str]
@@ -63,7 +63,7 @@ def admits(filters: tuple[Filter, ...], metadata: Mapping[str, Any]) -> bool:
 
 
 def parse_listing(
-    kind: Kind, version: str, query: bytes, *, default_page: int, max_page: int
+    kind: RouteKind, version: str, query: bytes, *, default_page: int, max_page: int
 ) -> ListingQuery | RepeatedFilter | Unfit:
     """Parse the query of a listing. ``default_page`` and ``max_page`` are numbers of queues."""
     values = _parameters(query)
@@ -84,7 +84,7 @@ def parse_listing(
         if not 1 <= limit <= max_page:
             return Unfit.INVALID
         given["limit"] = str(limit)
-    counted = version == "v2" and kind is Kind.QUEUES
+    counted = version == "v2" and kind is RouteKind.QUEUES
     for name in ("detailed", "with_count") if counted else ("detailed",):
         if name in given:
             if given[name] not in _TRUE | _FALSE:

@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from catalog.model import API_VERSIONS, TOPIC_PREFIX
 
 
-class Kind(Enum):
+class RouteKind(Enum):
     """What a path names."""
 
     ROOT = auto()
@@ -74,7 +74,7 @@ class Reach(Enum):
     EVERY = auto()
 
 
-class Rule(NamedTuple):
+class RouteRule(NamedTuple):
     """One row of the table.
 
     ``repeatable``: sending it twice has the effect of sending it once (API section 8.1, column Retry). ``local``: the
@@ -82,7 +82,7 @@ class Rule(NamedTuple):
     it is for if the queue has history.
     """
 
-    kind: Kind
+    kind: RouteKind
     effect: Effect = Effect.NONE
     repeatable: bool = True
     local: bool = False
@@ -90,14 +90,14 @@ class Rule(NamedTuple):
     reach: Reach = Reach.LAST
 
 
-class Route(NamedTuple):
+class ParsedRoute(NamedTuple):
     """A parsed request line.
 
     ``version`` is one of API_VERSIONS, or "" for ROOT and UNKNOWN. ``queue`` is the catalog's name for the queue or
     topic ("" if the route has none); ``named`` tells that it is a legal name (API section 1.4).
     """
 
-    rule: Rule
+    rule: RouteRule
     version: str
     queue: str
     named: bool
@@ -110,91 +110,99 @@ _V1, _LATER, _V2, _ALL = ("v1",), ("v1.1", "v2"), ("v2",), API_VERSIONS
 
 # (kind, versions): {method: rule}. A method that is missing changes nothing and may be repeated: a partition refuses
 # it with 405, or answers OPTIONS.
-ROUTES: dict[tuple[Kind, tuple[str, ...]], dict[str, Rule]] = {
-    (Kind.ROOT, ("",)): {"GET": Rule(Kind.ROOT, local=True)},
-    (Kind.HOME, _ALL): {},
-    (Kind.PING, _LATER): {"GET": Rule(Kind.PING, local=True), "HEAD": Rule(Kind.PING, local=True)},
-    (Kind.HEALTH, _V1): {"GET": Rule(Kind.HEALTH, local=True), "HEAD": Rule(Kind.HEALTH, local=True)},
-    (Kind.QUEUES, _ALL): {"GET": Rule(Kind.QUEUES, local=True)},
-    (Kind.QUEUE, _ALL): {
-        "PUT": Rule(Kind.QUEUE, Effect.CREATES, writes=True),
-        "DELETE": Rule(Kind.QUEUE, Effect.DELETES, writes=True),
-        "PATCH": Rule(Kind.QUEUE, writes=True, reach=Reach.MIRRORED),
+ROUTES: dict[tuple[RouteKind, tuple[str, ...]], dict[str, RouteRule]] = {
+    (RouteKind.ROOT, ("",)): {"GET": RouteRule(RouteKind.ROOT, local=True)},
+    (RouteKind.HOME, _ALL): {},
+    (RouteKind.PING, _LATER): {
+        "GET": RouteRule(RouteKind.PING, local=True),
+        "HEAD": RouteRule(RouteKind.PING, local=True),
     },
-    (Kind.METADATA, _V1): {"PUT": Rule(Kind.METADATA, writes=True, reach=Reach.MIRRORED)},
-    (Kind.STATS, _ALL): {"GET": Rule(Kind.STATS, reach=Reach.SUM)},
-    (Kind.MESSAGES, _V1): {
-        "GET": Rule(Kind.MESSAGES, reach=Reach.READ),
-        "POST": Rule(Kind.MESSAGES, repeatable=False, writes=True),
-        "DELETE": Rule(Kind.MESSAGES, writes=True, reach=Reach.REMOVE),
+    (RouteKind.HEALTH, _V1): {
+        "GET": RouteRule(RouteKind.HEALTH, local=True),
+        "HEAD": RouteRule(RouteKind.HEALTH, local=True),
     },
-    (Kind.MESSAGES, _LATER): {
-        "GET": Rule(Kind.MESSAGES, reach=Reach.READ),
-        "POST": Rule(Kind.MESSAGES, Effect.CREATES, repeatable=False, writes=True),
-        "DELETE": Rule(Kind.MESSAGES, writes=True, reach=Reach.REMOVE),
+    (RouteKind.QUEUES, _ALL): {"GET": RouteRule(RouteKind.QUEUES, local=True)},
+    (RouteKind.QUEUE, _ALL): {
+        "PUT": RouteRule(RouteKind.QUEUE, Effect.CREATES, writes=True),
+        "DELETE": RouteRule(RouteKind.QUEUE, Effect.DELETES, writes=True),
+        "PATCH": RouteRule(RouteKind.QUEUE, writes=True, reach=Reach.MIRRORED),
     },
-    (Kind.MESSAGE, _ALL): {
-        "GET": Rule(Kind.MESSAGE, reach=Reach.NAMED),
-        "DELETE": Rule(Kind.MESSAGE, writes=True, reach=Reach.NAMED),
+    (RouteKind.METADATA, _V1): {"PUT": RouteRule(RouteKind.METADATA, writes=True, reach=Reach.MIRRORED)},
+    (RouteKind.STATS, _ALL): {"GET": RouteRule(RouteKind.STATS, reach=Reach.SUM)},
+    (RouteKind.MESSAGES, _V1): {
+        "GET": RouteRule(RouteKind.MESSAGES, reach=Reach.READ),
+        "POST": RouteRule(RouteKind.MESSAGES, repeatable=False, writes=True),
+        "DELETE": RouteRule(RouteKind.MESSAGES, writes=True, reach=Reach.REMOVE),
     },
-    (Kind.CLAIMS, _ALL): {"POST": Rule(Kind.CLAIMS, repeatable=False, writes=True, reach=Reach.FIRST)},
-    (Kind.CLAIM, _ALL): {
-        "GET": Rule(Kind.CLAIM, reach=Reach.NAMED),
-        "PATCH": Rule(Kind.CLAIM, writes=True, reach=Reach.NAMED),
-        "DELETE": Rule(Kind.CLAIM, writes=True, reach=Reach.NAMED),
+    (RouteKind.MESSAGES, _LATER): {
+        "GET": RouteRule(RouteKind.MESSAGES, reach=Reach.READ),
+        "POST": RouteRule(RouteKind.MESSAGES, Effect.CREATES, repeatable=False, writes=True),
+        "DELETE": RouteRule(RouteKind.MESSAGES, writes=True, reach=Reach.REMOVE),
     },
-    (Kind.PURGE, _V2): {"POST": Rule(Kind.PURGE, writes=True, reach=Reach.EVERY)},
-    (Kind.SHARE, _V2): {},
-    (Kind.SUBSCRIPTIONS, _V2): {"POST": Rule(Kind.SUBSCRIPTIONS, Effect.CREATES, writes=True)},
-    (Kind.SUBSCRIPTION, _V2): {
-        "PATCH": Rule(Kind.SUBSCRIPTION, writes=True),
-        "DELETE": Rule(Kind.SUBSCRIPTION, writes=True),
+    (RouteKind.MESSAGE, _ALL): {
+        "GET": RouteRule(RouteKind.MESSAGE, reach=Reach.NAMED),
+        "DELETE": RouteRule(RouteKind.MESSAGE, writes=True, reach=Reach.NAMED),
     },
-    (Kind.CONFIRM, _V2): {"PUT": Rule(Kind.CONFIRM, writes=True)},
-    (Kind.TOPICS, _V2): {"GET": Rule(Kind.TOPICS, local=True)},
-    (Kind.TOPIC, _V2): {
-        "PUT": Rule(Kind.TOPIC, Effect.CREATES, writes=True),
-        "DELETE": Rule(Kind.TOPIC, Effect.DELETES, writes=True),
-        "PATCH": Rule(Kind.TOPIC, writes=True, reach=Reach.MIRRORED),
+    (RouteKind.CLAIMS, _ALL): {"POST": RouteRule(RouteKind.CLAIMS, repeatable=False, writes=True, reach=Reach.FIRST)},
+    (RouteKind.CLAIM, _ALL): {
+        "GET": RouteRule(RouteKind.CLAIM, reach=Reach.NAMED),
+        "PATCH": RouteRule(RouteKind.CLAIM, writes=True, reach=Reach.NAMED),
+        "DELETE": RouteRule(RouteKind.CLAIM, writes=True, reach=Reach.NAMED),
+    },
+    (RouteKind.PURGE, _V2): {"POST": RouteRule(RouteKind.PURGE, writes=True, reach=Reach.EVERY)},
+    (RouteKind.SHARE, _V2): {},
+    (RouteKind.SUBSCRIPTIONS, _V2): {"POST": RouteRule(RouteKind.SUBSCRIPTIONS, Effect.CREATES, writes=True)},
+    (RouteKind.SUBSCRIPTION, _V2): {
+        "PATCH": RouteRule(RouteKind.SUBSCRIPTION, writes=True),
+        "DELETE": RouteRule(RouteKind.SUBSCRIPTION, writes=True),
+    },
+    (RouteKind.CONFIRM, _V2): {"PUT": RouteRule(RouteKind.CONFIRM, writes=True)},
+    (RouteKind.TOPICS, _V2): {"GET": RouteRule(RouteKind.TOPICS, local=True)},
+    (RouteKind.TOPIC, _V2): {
+        "PUT": RouteRule(RouteKind.TOPIC, Effect.CREATES, writes=True),
+        "DELETE": RouteRule(RouteKind.TOPIC, Effect.DELETES, writes=True),
+        "PATCH": RouteRule(RouteKind.TOPIC, writes=True, reach=Reach.MIRRORED),
     },
     # Every release of Zaqar fails on messages and subscriptions of topics (API section 4.12); marconi-partition treats
     # them as those of queues.
-    (Kind.TOPIC_MESSAGES, _V2): {
-        "POST": Rule(Kind.TOPIC_MESSAGES, Effect.CREATES, repeatable=False, writes=True),
-        "DELETE": Rule(Kind.TOPIC_MESSAGES, repeatable=False, writes=True),
+    (RouteKind.TOPIC_MESSAGES, _V2): {
+        "POST": RouteRule(RouteKind.TOPIC_MESSAGES, Effect.CREATES, repeatable=False, writes=True),
+        "DELETE": RouteRule(RouteKind.TOPIC_MESSAGES, repeatable=False, writes=True),
     },
-    (Kind.TOPIC_SUBSCRIPTIONS, _V2): {"POST": Rule(Kind.TOPIC_SUBSCRIPTIONS, Effect.CREATES, writes=True)},
-    (Kind.TOPIC_PART, _V2): {
-        "POST": Rule(Kind.TOPIC_PART, writes=True),
-        "PUT": Rule(Kind.TOPIC_PART, writes=True),
-        "PATCH": Rule(Kind.TOPIC_PART, writes=True),
-        "DELETE": Rule(Kind.TOPIC_PART, writes=True),
+    (RouteKind.TOPIC_SUBSCRIPTIONS, _V2): {
+        "POST": RouteRule(RouteKind.TOPIC_SUBSCRIPTIONS, Effect.CREATES, writes=True)
+    },
+    (RouteKind.TOPIC_PART, _V2): {
+        "POST": RouteRule(RouteKind.TOPIC_PART, writes=True),
+        "PUT": RouteRule(RouteKind.TOPIC_PART, writes=True),
+        "PATCH": RouteRule(RouteKind.TOPIC_PART, writes=True),
+        "DELETE": RouteRule(RouteKind.TOPIC_PART, writes=True),
     },
 }
 
 # Below /{version}: how many segments, with names for the fixed ones; None is a variable one.
-_PATHS: dict[Kind, tuple[tuple[str | None, ...], ...]] = {
-    Kind.HOME: (("",),),
-    Kind.PING: (("ping",),),
-    Kind.HEALTH: (("health",),),
-    Kind.QUEUES: (("queues",),),
-    Kind.QUEUE: (("queues", None),),
-    Kind.METADATA: (("queues", None, "metadata"),),
-    Kind.STATS: (("queues", None, "stats"),),
-    Kind.MESSAGES: (("queues", None, "messages"),),
-    Kind.MESSAGE: (("queues", None, "messages", None),),
-    Kind.CLAIMS: (("queues", None, "claims"),),
-    Kind.CLAIM: (("queues", None, "claims", None),),
-    Kind.PURGE: (("queues", None, "purge"),),
-    Kind.SHARE: (("queues", None, "share"),),
-    Kind.SUBSCRIPTIONS: (("queues", None, "subscriptions"),),
-    Kind.SUBSCRIPTION: (("queues", None, "subscriptions", None),),
-    Kind.CONFIRM: (("queues", None, "subscriptions", None, "confirm"),),
-    Kind.TOPICS: (("topics",),),
-    Kind.TOPIC: (("topics", None),),
-    Kind.TOPIC_MESSAGES: (("topics", None, "messages"),),
-    Kind.TOPIC_SUBSCRIPTIONS: (("topics", None, "subscriptions"),),
-    Kind.TOPIC_PART: (
+_PATHS: dict[RouteKind, tuple[tuple[str | None, ...], ...]] = {
+    RouteKind.HOME: (("",),),
+    RouteKind.PING: (("ping",),),
+    RouteKind.HEALTH: (("health",),),
+    RouteKind.QUEUES: (("queues",),),
+    RouteKind.QUEUE: (("queues", None),),
+    RouteKind.METADATA: (("queues", None, "metadata"),),
+    RouteKind.STATS: (("queues", None, "stats"),),
+    RouteKind.MESSAGES: (("queues", None, "messages"),),
+    RouteKind.MESSAGE: (("queues", None, "messages", None),),
+    RouteKind.CLAIMS: (("queues", None, "claims"),),
+    RouteKind.CLAIM: (("queues", None, "claims", None),),
+    RouteKind.PURGE: (("queues", None, "purge"),),
+    RouteKind.SHARE: (("queues", None, "share"),),
+    RouteKind.SUBSCRIPTIONS: (("queues", None, "subscriptions"),),
+    RouteKind.SUBSCRIPTION: (("queues", None, "subscriptions", None),),
+    RouteKind.CONFIRM: (("queues", None, "subscriptions", None, "confirm"),),
+    RouteKind.TOPICS: (("topics",),),
+    RouteKind.TOPIC: (("topics", None),),
+    RouteKind.TOPIC_MESSAGES: (("topics", None, "messages"),),
+    RouteKind.TOPIC_SUBSCRIPTIONS: (("topics", None, "subscriptions"),),
+    RouteKind.TOPIC_PART: (
         ("topics", None, "stats"),
         ("topics", None, "purge"),
         ("topics", None, "messages", None),
@@ -204,7 +212,7 @@ _PATHS: dict[Kind, tuple[tuple[str | None, ...], ...]] = {
 }
 
 
-def _index() -> dict[tuple[str, int, str, str], tuple[Kind, dict[str, Rule], Rule]]:
+def _index() -> dict[tuple[str, int, str, str], tuple[RouteKind, dict[str, RouteRule], RouteRule]]:
     """(version, number of segments, first segment, third and fifth segment) -> (kind, rules, rule of other methods)."""
     index = {}
     for (kind, versions), rules in ROUTES.items():
@@ -212,16 +220,16 @@ def _index() -> dict[tuple[str, int, str, str], tuple[Kind, dict[str, Rule], Rul
             first = shape[0] or "" if shape else ""
             rest = "/".join(shape[i] or "" for i in (2, 4) if i < len(shape))
             for version in versions:
-                index[version, len(shape), first, rest] = (kind, rules, Rule(kind))
+                index[version, len(shape), first, rest] = (kind, rules, RouteRule(kind))
     return index
 
 
 _INDEX = _index()
-_UNKNOWN = Route(Rule(Kind.UNKNOWN), "", "", False)
-_UNSAFE = Route(Rule(Kind.UNSAFE), "", "", False)
-_HOME_RULE = Rule(Kind.HOME)
-_ROOT_RULES = ROUTES[Kind.ROOT, ("",)]
-_POP = Rule(Kind.MESSAGES, repeatable=False, writes=True, reach=Reach.REMOVE)
+_UNKNOWN = ParsedRoute(RouteRule(RouteKind.UNKNOWN), "", "", False)
+_UNSAFE = ParsedRoute(RouteRule(RouteKind.UNSAFE), "", "", False)
+_HOME_RULE = RouteRule(RouteKind.HOME)
+_ROOT_RULES = ROUTES[RouteKind.ROOT, ("",)]
+_POP = RouteRule(RouteKind.MESSAGES, repeatable=False, writes=True, reach=Reach.REMOVE)
 
 
 def valid_name(name: str) -> bool:
@@ -229,7 +237,7 @@ def valid_name(name: str) -> bool:
     return _NAME.match(name) is not None
 
 
-def parse(method: str, target: bytes) -> Route:
+def parse(method: str, target: bytes) -> ParsedRoute:
     """Parse a request line. ``target`` is the raw request target, starting with ``/``. Never raises.
 
     A path that parties on the way might read differently (a ``.`` or ``..`` segment, a fragment) is UNSAFE.
@@ -238,12 +246,12 @@ def parse(method: str, target: bytes) -> Route:
         return _UNSAFE
     path, _, query = target.partition(b"?")
     route = _parse_short(method, path) if len(path) <= _SHORT else _parse_path(method, path)
-    if query and method == "DELETE" and route.rule.kind is Kind.MESSAGES and (b"pop" in query or b"%" in query):
+    if query and method == "DELETE" and route.rule.kind is RouteKind.MESSAGES and (b"pop" in query or b"%" in query):
         return route._replace(rule=_POP)
     return route
 
 
-def _parse_path(method: str, raw_path: bytes) -> Route:
+def _parse_path(method: str, raw_path: bytes) -> ParsedRoute:
     if b"%" in raw_path:
         path = unquote_to_bytes(raw_path).decode("utf-8", "replace")
     else:
@@ -256,8 +264,8 @@ def _parse_path(method: str, raw_path: bytes) -> Route:
     count = len(segments) - 2
     if count < 1:
         if path == "/":
-            return Route(_ROOT_RULES.get(method) or Rule(Kind.ROOT), "", "", False)
-        return Route(_HOME_RULE, path[1:], "", False) if path[1:] in API_VERSIONS else _UNKNOWN
+            return ParsedRoute(_ROOT_RULES.get(method) or RouteRule(RouteKind.ROOT), "", "", False)
+        return ParsedRoute(_HOME_RULE, path[1:], "", False) if path[1:] in API_VERSIONS else _UNKNOWN
     # One trailing slash is part of no name: partitions ignore it or refuse it (API section 1.1). /queues/ and /topics/
     # stay what they are, a queue with an empty name, for a partition to refuse.
     if count > 2 and not segments[-1]:
@@ -276,9 +284,9 @@ def _parse_path(method: str, raw_path: bytes) -> Route:
     _, rules, other = found
     rule = rules.get(method, other)
     if count < 2:
-        return Route(rule, version, "", False)
+        return ParsedRoute(rule, version, "", False)
     queue = segments[3]
-    return Route(rule, version, TOPIC_PREFIX + queue if first == "topics" else queue, valid_name(queue))
+    return ParsedRoute(rule, version, TOPIC_PREFIX + queue if first == "topics" else queue, valid_name(queue))
 
 
 # PERF: most calls are to few paths. Only short ones are remembered, so that the memory is bounded (about 2 MB).

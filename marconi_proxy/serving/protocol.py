@@ -20,8 +20,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from marconi_proxy.serving.direct import Application, Direct
-from marconi_proxy.serving.whole import LINGER, WHOLE, Whole
+from marconi_proxy.serving.buffered_request import Application, BufferedRequest
+from marconi_proxy.serving.buffered_response import BUFFERED_RESPONSE, LINGER, BufferedResponse
 
 # The states of the parser. A chunk of bytes may pass through all of them.
 _BETWEEN, _HEAD, _BODY = range(3)
@@ -34,7 +34,7 @@ _MAX_TARGET = 65535
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """``max_head`` bytes of request line and headers, complete within ``head_timeout`` seconds, on at most
     ``max_connections`` connections per process."""
 
@@ -43,7 +43,7 @@ class Limits:
     max_connections: int
 
 
-def _take_none(request: Direct) -> bool:
+def _no_fast_path(request: BufferedRequest) -> bool:
     return False
 
 
@@ -61,7 +61,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        limits: Limits,
+        limits: ConnectionLimits,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
@@ -78,7 +78,9 @@ class FrontDoorProtocol(HttpToolsProtocol):
         self._deaf = False
         self._timer: asyncio.TimerHandle | None = None
         # Whether the application takes requests before ASGI; the part of the body of such a request in this chunk.
-        self._take: Callable[[Direct], bool] = getattr(config.loaded_app, "take", _take_none)
+        self._try_fast_path: Callable[[BufferedRequest], bool] = getattr(
+            config.loaded_app, "try_fast_path", _no_fast_path
+        )
         self._pieces: list[bytes] | None = None
         self._method = b""
 
@@ -203,7 +205,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
         self._method = self.parser.get_method()
         cycle = self.cycle
         if (
-            self._take is not _take_none
+            self._try_fast_path is not _no_fast_path
             and not self.expect_100_continue
             and (cycle is None or cycle.response_complete)
             # uvicorn parses any path with this beginning without an error.
@@ -236,14 +238,14 @@ class FrontDoorProtocol(HttpToolsProtocol):
             return
         request = self._direct()
         try:
-            taken = self._take(request)
+            taken = self._try_fast_path(request)
         except Exception:
             self.logger.exception("a request could not be taken")
             taken = False
         if not taken:
             self.answer_by_asgi(request, self.app)
 
-    def _direct(self) -> Direct:
+    def _direct(self) -> BufferedRequest:
         """Make the arrived request the current one."""
         scope = {
             "type": "http",
@@ -253,7 +255,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
             "client": self.client,
             "scheme": self.scheme,
         }
-        request = Direct(self, scope, b"".join(self._pieces or ()))
+        request = BufferedRequest(self, scope, b"".join(self._pieces or ()))
         self._pieces = None
         self.cycle = request  # type: ignore[assignment]
         return request
@@ -267,12 +269,12 @@ class FrontDoorProtocol(HttpToolsProtocol):
         self.headers += headers
         super().on_headers_complete()
         self.scope["target"] = target  # type: ignore[typeddict-unknown-key]
-        self.scope["extensions"] = {WHOLE: Whole(self.cycle)}  # type: ignore[dict-item]
+        self.scope["extensions"] = {BUFFERED_RESPONSE: BufferedResponse(self.cycle)}  # type: ignore[dict-item]
         for piece in self._pieces or ():
             super().on_body(piece)
         self._pieces = None
 
-    def answer_by_asgi(self, request: Direct, application: Application) -> None:
+    def answer_by_asgi(self, request: BufferedRequest, application: Application) -> None:
         """Let an application answer an offered request. Others may have arrived behind it meanwhile."""
         url = httptools.parse_url(request.scope["target"])
         scope = request.scope | {
@@ -298,7 +300,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
             keep_alive=request.keep_alive,
             on_response=self.on_response_complete,
         )
-        scope["extensions"] = {WHOLE: Whole(cycle)}
+        scope["extensions"] = {BUFFERED_RESPONSE: BufferedResponse(cycle)}
         cycle.disconnected = request.disconnected or self.transport.is_closing()
         cycle.body += request.body
         cycle.more_body = False
@@ -309,7 +311,7 @@ class FrontDoorProtocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
-    def let_go(self, request: Direct) -> None:
+    def let_go(self, request: BufferedRequest) -> None:
         """Release a finished request: its body may be large, and its connection idle for long."""
         if self.cycle is request:  # type: ignore[comparison-overlap]
             self.cycle = None  # type: ignore[assignment]

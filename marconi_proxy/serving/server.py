@@ -21,7 +21,7 @@ from marconi_proxy.serving.errors import StartError
 from marconi_proxy.serving.forking import end_newborns_by_signals
 from marconi_proxy.serving.listener import bind, bound
 from marconi_proxy.serving.logs import GunicornLogger, configure
-from marconi_proxy.serving.protocol import Limits
+from marconi_proxy.serving.protocol import ConnectionLimits
 from marconi_proxy.serving.worker import WORKER_CLASS
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Listener(BaseApplication):
         self._service = service
         self._factory = factory
         self._bind = bind
-        self.limits = Limits(
+        self.limits = ConnectionLimits(
             max_head=conf.public.max_head,
             head_timeout=conf.public.head_timeout,
             max_connections=conf.public.max_connections,

@@ -18,7 +18,7 @@ from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import LISTED_STATES, Holder, Partition, Placement, QueueKey, Segment, StatisticsSubject, Walk
 from catalog.unchanged import Unchanged
-from marconi_proxy.background import LOOK, Interval, take_lock, take_turns
+from marconi_proxy.background import LOOK, Interval, run_as_singleton, take_lock
 from marconi_proxy.clock import Clock
 from marconi_proxy.statistics.totals import PolledPlacement, QueueCounts, advance, finish
 
@@ -68,7 +68,7 @@ class Collector:
 
     async def run(self) -> None:
         """Go on for ever."""
-        await take_turns(self.visit, self._clock, self._chance, LOG)
+        await run_as_singleton(self.visit, self._clock, self._chance, LOG)
 
     async def visit(self) -> float:
         """Walk to the end if it is time to; return after how many seconds to look again. Raises CatalogError."""

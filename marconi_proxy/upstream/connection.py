@@ -21,7 +21,7 @@ READ_AHEAD = 65536
 MAX_READ = 4194304
 
 
-class Answer:
+class UpstreamAnswer:
     """An answer whose head has arrived. ``headers`` have lower-case names, in the order received.
 
     ``body`` is what has arrived of the body and ``complete`` whether that is all of it. If not, iterate ``rest()`` to
@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol):
         # Whoever waits for an answer must not wait for its deadline.
         self._fail(Unanswered(f"the connection to {self.name} was closed here"))
 
-    async def exchange(self, request: bytes, *, head_only: bool, deadline: float, stall: float) -> Answer:
+    async def exchange(self, request: bytes, *, head_only: bool, deadline: float, stall: float) -> UpstreamAnswer:
         """``begin``, and return ``result`` when it is there. Raises what that raises, also if the connection is closed
         already; then, and when cancelled, closes the connection."""
         waiter = self._loop.create_future()
@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
         self._expect(ready, deadline)
         self._transport.write(request)
 
-    def result(self) -> Answer:
+    def result(self) -> UpstreamAnswer:
         """Return the answer of the exchange that is ready. Raises Unanswered, DeadlineExceeded or BadAnswer, and closes
         the connection."""
         if self._error is not None:
@@ -191,9 +191,9 @@ class Connection(asyncio.Protocol):
         body = self._take()
         if self._whole:
             self._finish()
-            return Answer(self._status, self._headers, body, None)
+            return UpstreamAnswer(self._status, self._headers, body, None)
         self._streaming = True
-        return Answer(self._status, self._headers, body, self)
+        return UpstreamAnswer(self._status, self._headers, body, self)
 
     async def read_more(self) -> tuple[bytes, bool]:
         """Return (more of the body, whether that is the end). Raises BadAnswer, or DeadlineExceeded after ``stall``."""

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from catalog.model import Partition, PartitionState
 from marconi_proxy.upstream.balance import Balancer, Host
-from marconi_proxy.upstream.connection import Answer, Connection
+from marconi_proxy.upstream.connection import Connection, UpstreamAnswer
 from marconi_proxy.upstream.errors import (
     Closed,
     ConnectFailed,
@@ -27,7 +27,7 @@ from marconi_proxy.upstream.errors import (
     UpstreamError,
     Withdrawn,
 )
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Pool
 
 LOG = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ _CLOSED = b"x-marconi-closed"
 _LEAST_TIME = 0.01
 
 
-def closed_by(answer: Answer) -> Closed | None:
+def closed_by(answer: UpstreamAnswer) -> Closed | None:
     """Return what to raise instead of an answer, if it says that the queue is closed to the call. Gives it up then."""
     if answer.status == CLOSED_STATUS:
         for name, value in answer.headers:
@@ -61,7 +61,7 @@ class Guard(Protocol):
     def answered(self, status: int) -> None: ...
 
 
-class Call(NamedTuple):
+class UpstreamCall(NamedTuple):
     """A request ready to be sent, but for its Host. ``lines`` end with CRLF; ``body`` has its Content-Length in them.
 
     ``repeatable``: may be sent again after it might have been processed (API section 8.1). ``guard``: whom each try is
@@ -110,13 +110,13 @@ class Failure(NamedTuple):
     deadline: float
 
 
-Ending = Answer | Failure
+Ending = UpstreamAnswer | Failure
 
 
 class Upstream:
     """One partition as this worker reaches it. Keeps what it knows of hosts when the partition is changed."""
 
-    def __init__(self, partition: Partition, pool: Pool, limits: Limits, chance: random.Random) -> None:
+    def __init__(self, partition: Partition, pool: Pool, limits: UpstreamLimits, chance: random.Random) -> None:
         self.partition = partition
         # Also once a host was seen to: that may be known here before the catalog tells.
         self.fences = partition.fences
@@ -140,7 +140,7 @@ class Upstream:
         self.partition = partition
         self.fences = self.fences or partition.fences
 
-    async def send(self, call: Call, *, within: float | None = None) -> Answer:
+    async def send(self, call: UpstreamCall, *, within: float | None = None) -> UpstreamAnswer:
         """Send a call to a host of the partition. Raises UpstreamError, of which only NotSent means "nothing done".
 
         ``within``: seconds after which it is given up, if that is less than the deadline of all calls.
@@ -150,7 +150,7 @@ class Upstream:
         if self._active >= self._limits.max_concurrency:
             raise PartitionBusy(f"partition {self.partition.name} has {self._active} calls of this worker under way")
         self._active += 1
-        answer: Answer | None = None
+        answer: UpstreamAnswer | None = None
         try:
             now = self._loop.time()
             limit = self._limits.deadline
@@ -166,7 +166,7 @@ class Upstream:
         finally:
             self._ended(answer)
 
-    def send_at_once(self, call: Call, then: Callable[[Ending], None]) -> bool:
+    def send_at_once(self, call: UpstreamCall, then: Callable[[Ending], None]) -> bool:
         """Send a call without waiting for anything; tell whether that was done. If not, ``send`` it.
 
         Done if a host's turn finds a kept connection. The call's guard is not asked: whoever calls this has just looked
@@ -211,17 +211,17 @@ class Upstream:
             # It must not come to the connection, which has nothing to do with it.
             LOG.exception("the end of a call could not be told")
 
-    async def resume(self, call: Call, failure: Failure) -> Answer:
+    async def resume(self, call: UpstreamCall, failure: Failure) -> UpstreamAnswer:
         """Go on after a call ``send_at_once`` has failed, as ``send`` would. Raises as that does."""
         self._active += 1
-        answer: Answer | None = None
+        answer: UpstreamAnswer | None = None
         try:
             answer = await self._try_again(call, failure.host, failure.error, failure.deadline)
             return answer
         finally:
             self._ended(answer)
 
-    def _ended(self, answer: Answer | None) -> None:
+    def _ended(self, answer: UpstreamAnswer | None) -> None:
         """A call is not under way any more; but a long answer is until its last piece is taken."""
         if answer is None or answer.complete:
             self._active -= 1
@@ -231,7 +231,9 @@ class Upstream:
     def _taken(self) -> None:
         self._active -= 1
 
-    async def _try_again(self, call: Call, host: Host, failure: UpstreamError, deadline: float) -> Answer:
+    async def _try_again(
+        self, call: UpstreamCall, host: Host, failure: UpstreamError, deadline: float
+    ) -> UpstreamAnswer:
         """After ``failure`` at ``host``: other tries, as far as rule and budget allow; else raise the last failure, but
         none that says that nothing was sent where something was."""
         if self._retrying >= max(RETRY_FLOOR, RETRY_BUDGET * self._active):
@@ -259,7 +261,9 @@ class Upstream:
             self._retrying -= 1
         raise worst
 
-    async def _send_once(self, call: Call, host: Host, deadline: float, *, anew: bool = False) -> Answer:
+    async def _send_once(
+        self, call: UpstreamCall, host: Host, deadline: float, *, anew: bool = False
+    ) -> UpstreamAnswer:
         limits = self._limits
         host.in_flight += 1
         try:
@@ -298,7 +302,7 @@ class Upstream:
             connection.close()
             raise
 
-    def _kept(self, call: Call, host: Host) -> Connection | None:
+    def _kept(self, call: UpstreamCall, host: Host) -> Connection | None:
         """Return a kept connection that the call may go on.
 
         The host may be closing one just now. A call that must not be sent twice cannot be repaired then, so it goes on

@@ -8,7 +8,7 @@ from oslo_config.cfg import ConfigOpts
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class UpstreamLimits:
     """Times in seconds, sizes in bytes. The defaults here are those of the options, which ``option_table`` explains."""
 
     deadline: float = 60.0
@@ -21,5 +21,5 @@ class Limits:
     eject_for: float = 5.0
 
     @staticmethod
-    def from_options(conf: ConfigOpts) -> Limits:
-        return Limits(**{field.name: conf.upstream[field.name] for field in fields(Limits)})
+    def from_options(conf: ConfigOpts) -> UpstreamLimits:
+        return UpstreamLimits(**{field.name: conf.upstream[field.name] for field in fields(UpstreamLimits)})

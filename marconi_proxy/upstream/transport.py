@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import httpx
 
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import ConnectFailed, ConnectTimedOut, DeadlineExceeded, Unanswered, UpstreamError
 from marconi_proxy.upstream.pool import Origin, Pool
 
@@ -46,7 +46,7 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
             request=request,
         )
 
-    async def _send(self, request: httpx.Request, origin: Origin, message: bytes) -> Answer:
+    async def _send(self, request: httpx.Request, origin: Origin, message: bytes) -> UpstreamAnswer:
         timeouts = request.extensions.get("timeout", {})
         read = timeouts.get("read") or _NO_TIMEOUT
         kept = self._pool.take(origin, self._max_idle) if request.method in _REPEATABLE else None
@@ -69,7 +69,7 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
 class _Body(httpx.AsyncByteStream):
     """The body of an answer, taken from the connection as it is read. Closed early, it closes the connection."""
 
-    def __init__(self, answer: Answer, request: httpx.Request) -> None:
+    def __init__(self, answer: UpstreamAnswer, request: httpx.Request) -> None:
         self._answer = answer
         self._request = request
 

@@ -23,8 +23,8 @@ from marconi_proxy.front_door.local import SCOPE_KEY, LocalCall, make_local_appl
 from marconi_proxy.front_door.pages import PageLimits
 from marconi_proxy.routing.listing_query import ListingQuery, parse_listing
 from marconi_proxy.routing.route import parse
-from marconi_proxy.upstream.connection import Answer
-from marconi_proxy.upstream.exchange import Call, Upstream
+from marconi_proxy.upstream.connection import UpstreamAnswer
+from marconi_proxy.upstream.exchange import Upstream, UpstreamCall
 from partition.api.application import Application
 from partition.api.node import Node
 from tests.simulation.memory_storage import MemoryStorage, Shelf
@@ -44,14 +44,14 @@ class NodeUpstream:
         shelf = Shelf(random.Random(partition.name))
         self._application = Application(Node(MemoryStorage(shelf, lambda: 1)))
 
-    async def send(self, call: Call, *, within: float | None = None) -> Answer:
+    async def send(self, call: UpstreamCall, *, within: float | None = None) -> UpstreamAnswer:
         self.calls.append(f"{call.method.decode()} {call.target.decode()}")
         await self._meddle()
         answer = await self.do(call.method.decode(), call.target.decode(), call.lines, call.body)
         await self._meddle()
         return answer
 
-    async def do(self, method: str, target: str, lines: bytes, body: bytes) -> Answer:
+    async def do(self, method: str, target: str, lines: bytes, body: bytes) -> UpstreamAnswer:
         pairs = [line.partition(b": ") for line in lines.split(b"\r\n") if line]
         path, _, query = target.partition("?")
         scope = {
@@ -85,7 +85,7 @@ def _path(key: QueueKey, backend_name: str) -> str:
     return f"/v2/{kind}/{backend_name}"
 
 
-async def _answered(application: Any, scope: dict[str, Any], body: bytes) -> Answer:
+async def _answered(application: Any, scope: dict[str, Any], body: bytes) -> UpstreamAnswer:
     """Call an ASGI application."""
     status, headers, pieces = 0, [], b""
 
@@ -100,7 +100,7 @@ async def _answered(application: Any, scope: dict[str, Any], body: bytes) -> Ans
             pieces += message.get("body", b"")
 
     await application(scope, receive, send)
-    return Answer(status, headers, pieces, None)
+    return UpstreamAnswer(status, headers, pieces, None)
 
 
 @dataclass

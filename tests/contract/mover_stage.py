@@ -39,7 +39,7 @@ from marconi_proxy.moving.execution.steps.real import RealSteps
 from marconi_proxy.moving.mover import Mover
 from marconi_proxy.moving.protocol.machine import Event, NotNow, after
 from marconi_proxy.upstream.exchange import Upstream
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Pool
 from tests.servers.fake_partition import FakePartition
 
@@ -111,7 +111,7 @@ class Stage:
         self.hosts = hosts
         self.members: list[FakeMember] = []
         self._stack = AsyncExitStack()
-        self._limits = Limits(deadline=5.0)
+        self._limits = UpstreamLimits(deadline=5.0)
 
     async def __aenter__(self) -> Self:
         for name, host in self.hosts.items():

@@ -116,7 +116,7 @@ async def test_a_partition_that_a_move_may_bring_a_queue_stays(catalog: Catalog,
     await catalog.placements.insert(placement("orders", "p1"))
     one = move("m-1")
     await catalog.moves.insert(one)
-    states = [MoveState.PREPARING, MoveState.PAUSED, MoveState.BACK_ARMED]
+    states = [MoveState.PREPARING, MoveState.PAUSED, MoveState.REROUTE_ARMED]
     for version, state in enumerate(states, start=2):
         with pytest.raises(PartitionInUse, match="move m-1") as refused:
             await other.partitions.remove("p2")

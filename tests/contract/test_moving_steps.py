@@ -12,7 +12,7 @@ import pytest
 from catalog import Catalog
 from catalog.errors import LockLost, MoveConflict, PlacementConflict
 from catalog.model import LogEntry, Member, Move, MoveState, Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.fencing.barrier import MemberSighting
 from marconi_proxy.moving.execution.steps.interface import Steps
 from tests.contract.mover_stage import PATIENCE, PROJECT, Stage
 from tests.servers.fake_partition import FakePartition
@@ -134,7 +134,7 @@ async def test_members_acknowledge_the_seals_in_force(subject: Subject) -> None:
     await _members(subject, lambda member: not member.acks)
 
 
-async def _members(subject: Subject, condition: Callable[[Member], bool]) -> list[Sighting]:
+async def _members(subject: Subject, condition: Callable[[Member], bool]) -> list[MemberSighting]:
     """Return them when the condition holds for each."""
     async with asyncio.timeout(PATIENCE):
         while True:

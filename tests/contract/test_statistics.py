@@ -12,7 +12,7 @@ from marconi_proxy.clock import Pacer, SystemClock
 from marconi_proxy.statistics.collector import Collector
 from marconi_proxy.statistics.poller import Poller
 from marconi_proxy.upstream.exchange import Upstream
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Pool
 from tests.contract.mover_stage import PROJECT, Stage
 from tests.servers.fake_partition import FakePartition
@@ -25,7 +25,7 @@ def collector(catalog: Catalog, stack: AsyncExitStack, name: str) -> Collector:
     clock = SystemClock()
 
     def open_upstream(partition: Partition) -> Upstream:
-        return Upstream(partition, pool, Limits(deadline=5.0), random.Random(1))
+        return Upstream(partition, pool, UpstreamLimits(deadline=5.0), random.Random(1))
 
     poller = Poller(open_upstream, clock, Pacer(10_000.0, clock))
     return Collector(catalog, poller.poll, clock, random.Random(1), name, per_second=1.0, interval=0.0)

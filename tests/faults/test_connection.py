@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from marconi_proxy.upstream.connection import READ_AHEAD, Answer, Connection
+from marconi_proxy.upstream.connection import READ_AHEAD, Connection, UpstreamAnswer
 from marconi_proxy.upstream.errors import BadAnswer, ConnectFailed, DeadlineExceeded, Unanswered
 from marconi_proxy.upstream.pool import Origin, Pool
 from tests.faults.conftest import MAX_HEAD
@@ -51,7 +51,7 @@ async def ask(
     head_only: bool = False,
     deadline: float = PATIENCE,
     stall: float = PATIENCE,
-) -> Answer:
+) -> UpstreamAnswer:
     return await connection.exchange(request, head_only=head_only, deadline=at(deadline), stall=stall)
 
 
@@ -110,7 +110,7 @@ def line(max_head: int = MAX_HEAD) -> Line:
 EOF = "the end of the connection"
 
 
-async def told(line: Line, pieces: Iterable[bytes | str], *, head_only: bool = False) -> tuple[Answer, bytes]:
+async def told(line: Line, pieces: Iterable[bytes | str], *, head_only: bool = False) -> tuple[UpstreamAnswer, bytes]:
     """Ask, have the host answer in ``pieces``, and return the answer and its whole body."""
     asking = asyncio.create_task(ask(line.connection, head_only=head_only))
     await settled(lambda: line.wire.sent == GET)

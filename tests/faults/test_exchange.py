@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from catalog.model import Partition, PartitionState
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import (
     BadAnswer,
     ConnectFailed,
@@ -22,8 +22,8 @@ from marconi_proxy.upstream.errors import (
     UpstreamError,
     Withdrawn,
 )
-from marconi_proxy.upstream.exchange import RETRY_FLOOR, Call, Failure, Upstream, may_retry
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.exchange import RETRY_FLOOR, Failure, Upstream, UpstreamCall, may_retry
+from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Origin, Pool
 from tests.faults.conftest import MAX_HEAD
 from tests.faults.evil_host import (
@@ -48,8 +48,8 @@ from tests.faults.evil_host import (
     wait,
 )
 
-GET = Call(b"GET", b"/v2/queues/q/stats", b"client-id: c\r\n", b"", repeatable=True)
-POST = Call(b"POST", b"/v2/queues/q/messages", b"content-length: 2\r\n", b"{}", repeatable=False)
+GET = UpstreamCall(b"GET", b"/v2/queues/q/stats", b"client-id: c\r\n", b"", repeatable=True)
+POST = UpstreamCall(b"POST", b"/v2/queues/q/messages", b"content-length: 2\r\n", b"{}", repeatable=False)
 BOTH = pytest.mark.parametrize("call", [GET, POST], ids=["GET", "POST"])
 
 
@@ -87,8 +87,8 @@ def partition(*hosts: EvilHost | str, state: PartitionState = PartitionState.ENA
 class AtOnce(Upstream):
     """Sends at once what can be, and waits for the rest, as the front door does before ASGI."""
 
-    async def send(self, call: Call, *, within: float | None = None) -> Answer:
-        ended: asyncio.Future[Answer | Failure] = asyncio.get_running_loop().create_future()
+    async def send(self, call: UpstreamCall, *, within: float | None = None) -> UpstreamAnswer:
+        ended: asyncio.Future[UpstreamAnswer | Failure] = asyncio.get_running_loop().create_future()
         if within is not None or not self.send_at_once(call, ended.set_result):
             return await super().send(call, within=within)
         ending = await asyncio.shield(ended)
@@ -106,11 +106,11 @@ UPSTREAM: type[Upstream] = Upstream
 
 
 def reach(pool: Pool, *hosts: EvilHost | str, **limits: Any) -> Upstream:
-    return UPSTREAM(partition(*hosts), pool, Limits(**{"deadline": PATIENCE, **limits}), InOrder())
+    return UPSTREAM(partition(*hosts), pool, UpstreamLimits(**{"deadline": PATIENCE, **limits}), InOrder())
 
 
 async def body(answering: Any) -> bytes:
-    got: Answer = await answering
+    got: UpstreamAnswer = await answering
     return await got.read()
 
 
@@ -142,7 +142,7 @@ def test_what_may_be_tried_again(error: UpstreamError, repeatable: bool, once: b
 
 async def test_the_request_on_the_wire(pool: Pool) -> None:
     async with EvilHost([ever(READ, say(OK))]) as host:
-        call = Call(
+        call = UpstreamCall(
             b"POST", b"/v2/queues/%71/messages?a=1,2&b=%2C", b"X: y\r\ncontent-length: 4\r\n", b"\0\r\n\xff", False
         )
         assert await body(reach(pool, host).send(call)) == b"ok"
@@ -161,7 +161,7 @@ async def test_no_body_is_read_after_head(pool: Pool) -> None:
 
 
 @BOTH
-async def test_calls_follow_each_other_on_one_connection(pool: Pool, call: Call) -> None:
+async def test_calls_follow_each_other_on_one_connection(pool: Pool, call: UpstreamCall) -> None:
     async with EvilHost([serve(lambda request: answer(200, request.target))]) as host:
         upstream = reach(pool, host, fresh_idle=PATIENCE)
         targets = [b"/%d" % i for i in range(20)]
@@ -225,7 +225,7 @@ async def test_a_call_that_must_not_be_repeated_is_not_sent_twice_on_a_dropped_c
 
 @pytest.mark.parametrize("drop", DROPS.values(), ids=DROPS)
 @BOTH
-async def test_a_new_connection_that_the_host_drops(pool: Recording, drop: list[Step], call: Call) -> None:
+async def test_a_new_connection_that_the_host_drops(pool: Recording, drop: list[Step], call: UpstreamCall) -> None:
     async with EvilHost(drop) as host, EvilHost([ever(READ, say(OK))]) as other:
         upstream = reach(pool, host, other)
         if call.repeatable:
@@ -288,7 +288,9 @@ async def test_a_stale_connection_and_then_a_host_that_fails(pool: Recording) ->
     [(POST, 0.0, 1), (POST, 5.0, 2), (GET, 5.0, 1), (GET, 59.0, 1), (GET, 61.0, 2)],
     ids=["a fresh one", "not so fresh", "fresh enough for GET", "still", "for nobody"],
 )
-async def test_how_long_a_connection_may_have_been_idle(pool: Pool, call: Call, idle: float, connections: int) -> None:
+async def test_how_long_a_connection_may_have_been_idle(
+    pool: Pool, call: UpstreamCall, idle: float, connections: int
+) -> None:
     async with EvilHost([ever(READ, say(OK))]) as host:
         upstream = reach(pool, host, fresh_idle=1.0, idle_timeout=60.0)
         await body(upstream.send(GET))
@@ -304,7 +306,7 @@ async def test_how_long_a_connection_may_have_been_idle(pool: Pool, call: Call, 
 
 
 @BOTH
-async def test_a_host_that_refuses_and_one_that_does_not(pool: Recording, call: Call) -> None:
+async def test_a_host_that_refuses_and_one_that_does_not(pool: Recording, call: UpstreamCall) -> None:
     refusing = unused_port()
     async with EvilHost([ever(READ, say(OK))]) as host:
         upstream = reach(pool, f"http://127.0.0.1:{refusing}", host)
@@ -314,7 +316,7 @@ async def test_a_host_that_refuses_and_one_that_does_not(pool: Recording, call: 
 
 
 @BOTH
-async def test_hosts_that_all_refuse_are_tried_once_each(pool: Recording, call: Call) -> None:
+async def test_hosts_that_all_refuse_are_tried_once_each(pool: Recording, call: UpstreamCall) -> None:
     ports = [unused_port() for _ in range(3)]
     upstream = reach(pool, *(f"http://127.0.0.1:{port}" for port in ports))
     with pytest.raises(NotSent):
@@ -323,7 +325,7 @@ async def test_hosts_that_all_refuse_are_tried_once_each(pool: Recording, call: 
 
 
 @BOTH
-async def test_the_deadline_bounds_all_tries_to_connect(pool: Recording, call: Call) -> None:
+async def test_the_deadline_bounds_all_tries_to_connect(pool: Recording, call: UpstreamCall) -> None:
     # A host that takes the connection but never shakes hands, as long as the deadline lasts.
     async with EvilHost([STALL]) as silent, EvilHost([ever(READ, say(OK))]) as host:
         upstream = reach(pool, f"https://127.0.0.1:{silent.port}", host, deadline=0.1)
@@ -336,7 +338,9 @@ async def test_the_deadline_bounds_all_tries_to_connect(pool: Recording, call: C
 
 
 @BOTH
-async def test_no_call_is_sent_on_a_kept_connection_once_the_deadline_is_over(pool: Recording, call: Call) -> None:
+async def test_no_call_is_sent_on_a_kept_connection_once_the_deadline_is_over(
+    pool: Recording, call: UpstreamCall
+) -> None:
     async with EvilHost([STALL]) as silent, EvilHost([ever(READ, say(OK))]) as host:
         await body(reach(pool, host).send(GET))
         upstream = reach(pool, f"https://127.0.0.1:{silent.port}", host, deadline=0.1, fresh_idle=PATIENCE)
@@ -352,7 +356,7 @@ async def test_no_call_is_sent_on_a_kept_connection_once_the_deadline_is_over(po
     "reply", [b"\0\1\2", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"], ids=["garbage", "half"]
 )
 @BOTH
-async def test_a_bad_answer_is_not_asked_for_again(pool: Recording, call: Call, reply: bytes) -> None:
+async def test_a_bad_answer_is_not_asked_for_again(pool: Recording, call: UpstreamCall, reply: bytes) -> None:
     async with EvilHost([READ, say(reply), CLOSE]) as host, EvilHost([ever(READ, say(OK))]) as other:
         with pytest.raises(BadAnswer):
             await reach(pool, host, other).send(call)
@@ -361,7 +365,7 @@ async def test_a_bad_answer_is_not_asked_for_again(pool: Recording, call: Call, 
 
 
 @BOTH
-async def test_a_late_answer_is_not_asked_for_again(pool: Recording, call: Call) -> None:
+async def test_a_late_answer_is_not_asked_for_again(pool: Recording, call: UpstreamCall) -> None:
     async with EvilHost([READ, STALL]) as host, EvilHost([ever(READ, say(OK))]) as other:
         with pytest.raises(DeadlineExceeded):
             await reach(pool, host, other, deadline=0.1).send(call)
@@ -379,7 +383,7 @@ async def test_the_second_try_has_only_what_the_first_left_of_the_deadline(pool:
 
 @pytest.mark.parametrize("status", [400, 404, 500, 503])
 @BOTH
-async def test_an_error_of_the_partition_is_an_answer(pool: Recording, call: Call, status: int) -> None:
+async def test_an_error_of_the_partition_is_an_answer(pool: Recording, call: UpstreamCall, status: int) -> None:
     async with EvilHost([ever(READ, say(answer(status, b"{}")))]) as host, EvilHost([STALL]) as other:
         upstream = reach(pool, host, other)
         assert (await upstream.send(call)).status == status
@@ -575,7 +579,7 @@ class Counting:
 
 
 @BOTH
-async def test_a_guard_sees_a_call_go_and_its_answer_come(pool: Recording, call: Call) -> None:
+async def test_a_guard_sees_a_call_go_and_its_answer_come(pool: Recording, call: UpstreamCall) -> None:
     guard = Counting(1)
     async with EvilHost([ever(READ, say(answer(503)))]) as host:
         assert (await reach(pool, host).send(call._replace(guard=guard))).status == 503
@@ -583,7 +587,7 @@ async def test_a_guard_sees_a_call_go_and_its_answer_come(pool: Recording, call:
 
 
 @BOTH
-async def test_what_a_guard_withdraws_is_not_sent_and_nobodys_fault(pool: Recording, call: Call) -> None:
+async def test_what_a_guard_withdraws_is_not_sent_and_nobodys_fault(pool: Recording, call: UpstreamCall) -> None:
     async with EvilHost([ever(READ, say(OK))]) as host:
         upstream = reach(pool, host)
         with pytest.raises(Withdrawn):

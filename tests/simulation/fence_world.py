@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
 
 from catalog.model import PlacementState
-from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.fencing.barrier import MemberSighting
 from marconi_proxy.moving.protocol.machine import ENDS
 from tests.simulation import mover as moving
 from tests.simulation.mover import Mover
@@ -90,7 +90,7 @@ class FenceWorld:
         self._stores: _Numbers[Store] = _Numbers(lambda store: store)
         self._movers: _Numbers[Mover] = _Numbers(Mover.key)
         self._workers: _Numbers[Worker] = _Numbers(Worker.key)
-        self._members: _Numbers[tuple[Sighting, ...]] = _Numbers(lambda members: members)
+        self._members: _Numbers[tuple[MemberSighting, ...]] = _Numbers(lambda members: members)
         self._of_worker: dict[tuple[int, int, int], list[_WorkerStep]] = {}
         self._of_mover: dict[tuple[int, int, int, int], list[_MoverStep]] = {}
         self._ticks: dict[tuple[int, int, bool], int] = {}

@@ -1,6 +1,7 @@
 """Workers of the front door as processes of the simulated world, and how clients reach them.
 
-The worker is production's ``FrontDoor``. A request comes to it as from its server: first to ``take``, else by ASGI.
+The worker is production's ``FrontDoor``. A request comes to it as from its server: first to
+``try_fast_path``, else by ASGI.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marconi_proxy.front_door.application import FrontDoor
-from marconi_proxy.serving.whole import WHOLE
+from marconi_proxy.serving.buffered_response import BUFFERED_RESPONSE
 from tests.simulation.virtual_loop import Actor, VirtualLoop
 
 
@@ -27,7 +28,7 @@ class Answer:
 
 
 class Exchange:
-    """A request under way, as the server shows it to the application: what it calls Direct, and Whole."""
+    """A request under way, as the server shows it to the application: a BufferedRequest and its BufferedResponse."""
 
     def __init__(self, loop: VirtualLoop, scope: dict[str, Any], body: bytes) -> None:
         self.scope = scope
@@ -49,7 +50,7 @@ class Exchange:
             self.answer.set_result(answer)
 
     def hand_over(self, application: Callable[..., Any]) -> None:
-        scope = {**self.scope, "extensions": {WHOLE: self}}
+        scope = {**self.scope, "extensions": {BUFFERED_RESPONSE: self}}
         task = self._loop.create_task(application(scope, self._receive, self._send))
         task.add_done_callback(lambda _: self._end(None))
 
@@ -132,7 +133,7 @@ class Worker:
 
     def _accept(self, exchange: Exchange) -> None:
         assert self.door is not None
-        if not self.door.take(exchange):  # type: ignore[arg-type]
+        if not self.door.try_fast_path(exchange):  # type: ignore[arg-type]
             exchange.hand_over(self.door)
 
     def fall(self) -> None:

@@ -13,16 +13,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from catalog.model import MoveState, Placement, PlacementState
-from marconi_proxy.fencing.barrier import CHAINS, Barrier, Passed, Sighting
+from marconi_proxy.fencing.barrier import CHAINS, Barrier, MemberSighting, Passed
 from marconi_proxy.fencing.transitions import abort, bar, retire, seal, switch
 from marconi_proxy.moving.protocol.evidence import happened
 from marconi_proxy.moving.protocol.machine import ENDS, Event
 from tests.simulation.rules import Rules
 from tests.simulation.store import BORN, Record, Store
 
-_ARMED = frozenset({MoveState.ARMED, MoveState.BACK_ARMED})
-_SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
-_UNDOING = frozenset({MoveState.UNDOING, MoveState.BACK_UNDOING})
+_ARMED = frozenset({MoveState.ARMED, MoveState.REROUTE_ARMED})
+_SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
+_UNDOING = frozenset({MoveState.UNDOING, MoveState.REROUTE_UNDOING})
 _WORKER = re.compile(r"(worker[ -])([12])")
 
 
@@ -35,7 +35,7 @@ class Mover(NamedTuple):
 
     seen: Store | None = None
     barrier: Barrier | None = None
-    early: tuple[Sighting, ...] | None = None
+    early: tuple[MemberSighting, ...] | None = None
     barred: bool = False
 
     def key(self) -> tuple[object, ...]:
@@ -72,7 +72,7 @@ class Outcome(NamedTuple):
     opens: bool = False
 
 
-def steps(me: int, mover: Mover, store: Store, members: Sequence[Sighting], rules: Rules) -> Iterator[Outcome]:
+def steps(me: int, mover: Mover, store: Store, members: Sequence[MemberSighting], rules: Rules) -> Iterator[Outcome]:
     """What mover number ``me`` may do now. ``store`` and ``members`` are what a reading would show."""
     seen = mover.seen
     if store.record.holder != me:
@@ -124,7 +124,7 @@ def _put(
 
 
 def _sealed_steps(
-    mover: Mover, seen: Store, store: Store, members: Sequence[Sighting], rules: Rules
+    mover: Mover, seen: Store, store: Store, members: Sequence[MemberSighting], rules: Rules
 ) -> Iterator[Outcome]:
     placement, record = seen.placement, seen.record
     if mover.barrier is None:
@@ -145,7 +145,7 @@ def _sealed_steps(
 
 
 def _open_steps(
-    mover: Mover, seen: Store, store: Store, members: Sequence[Sighting], rules: Rules
+    mover: Mover, seen: Store, store: Store, members: Sequence[MemberSighting], rules: Rules
 ) -> Iterator[Outcome]:
     placement, record = seen.placement, seen.record
     state = record.state

@@ -12,7 +12,7 @@ from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.execution.steps.real import RealSteps
 from marconi_proxy.moving.mover import Mover
 from marconi_proxy.upstream.exchange import Upstream
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Pool
 from tests.simulation.virtual_loop import Actor, VirtualLoop
 
@@ -60,7 +60,7 @@ class WorldClock:
 
 
 async def run_mover(
-    actor: Actor, catalog: Catalog, clock: WorldClock, pace: MovePace, limits: Limits, chance: random.Random
+    actor: Actor, catalog: Catalog, clock: WorldClock, pace: MovePace, limits: UpstreamLimits, chance: random.Random
 ) -> None:
     """Be a mover, for ever."""
     pool = Pool(

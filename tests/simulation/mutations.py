@@ -18,13 +18,13 @@ from typing import Any
 
 from marconi_proxy.fencing import transitions
 from marconi_proxy.fencing.barrier import Barrier
-from marconi_proxy.fencing.fence import Fence, Lease
-from marconi_proxy.front_door.chain import telling
-from marconi_proxy.front_door.chain.taking import Taking
+from marconi_proxy.fencing.fence import Fence, WriteLease
+from marconi_proxy.front_door.chain import broadcast
+from marconi_proxy.front_door.chain.claims import ChainClaims
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.membership import Membership
-from marconi_proxy.front_door.writing import Writing
+from marconi_proxy.front_door.write_gate import WriteGate
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.execution.seal_round import SealRound
 from marconi_proxy.partition_client.outcome import Look
@@ -135,7 +135,7 @@ MUTATIONS = (
     Mutation(
         "no-margin",
         "A lease has no margin for clocks that go at different rates.",
-        Lease.confirmed,
+        WriteLease.confirmed,
         "self._duration - self._margin",
         "self._duration",
         test="tests/unit/test_fencing_fence.py::test_it_counts_from_the_sending_less_the_margin",
@@ -167,10 +167,10 @@ MUTATIONS = (
     Mutation(
         "late-answer",
         "An answer is believed that came after the lease had ended.",
-        Writing.ended,
+        WriteGate.ended,
         "else self.late(answer)",
         "else None",
-        test="tests/unit/test_writing.py::test_a_write_without_an_object_of_its_own",
+        test="tests/unit/test_write_gate.py::test_a_write_without_an_object_of_its_own",
         seed=344,
     ),
     Mutation(
@@ -184,8 +184,8 @@ MUTATIONS = (
     Mutation(
         "204-believed",
         "An empty answer of a sealed segment is taken for an empty segment.",
-        Taking._from_sealed,
-        "if not await self._has_free_message(asking, segment):",
+        ChainClaims._from_sealed,
+        "if not await self._has_free_message(client, segment):",
         "if True:",
         seed=550,
     ),
@@ -250,7 +250,7 @@ MUTATIONS = (
     Mutation(
         "lease-from-reply",
         "A lease counts from when the worker heard that its renewal was stored.",
-        Lease.confirmed,
+        WriteLease.confirmed,
         "until = renewal +",
         "until = now +",
         test="tests/unit/test_fencing_fence.py::test_it_counts_from_the_sending_less_the_margin",
@@ -274,7 +274,7 @@ MUTATIONS = (
     Mutation(
         "purge-of-one",
         "A purge reaches the last segment only.",
-        telling.tell_all,
+        broadcast.send_to_all,
         "for segment in segments)",
         "for segment in segments[-1:])",
         seed=550,

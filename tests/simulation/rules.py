@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from marconi_proxy.fencing.fence import Fence, Lease
+from marconi_proxy.fencing.fence import Fence, WriteLease
 
 # Ticks. A lease is told from the age of a renewal in whole ticks: one of 1.5 is over at 2. One tick is what a worker's
 # clock may lose against the store's, and what the margin makes up for.
@@ -26,7 +26,7 @@ class Rules:
     epoch that it was seen with. bar_before_undo: a cancelled move makes earlier readings void before it deletes.
     """
 
-    lease: Callable[[], Lease] = lambda: Lease(LEASE, MARGIN)
+    lease: Callable[[], WriteLease] = lambda: WriteLease(LEASE, MARGIN)
     fence: Callable[[], Fence] = lambda: Fence(AMBIGUITY)
     register_first: bool = True
     recheck_term: bool = True

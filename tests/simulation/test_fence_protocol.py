@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from marconi_proxy.fencing.fence import Fence, Lease, Ticket
+from marconi_proxy.fencing.fence import Fence, Ticket, WriteLease
 from tests.depth import DEEP
 from tests.simulation.fence_world import FenceWorld
 from tests.simulation.rules import AMBIGUITY, LEASE, MARGIN, Rules
@@ -99,7 +99,7 @@ class Forgetful(Fence):
             super().end(ticket, now, ambiguous)
 
 
-class FromReply(Lease):
+class FromReply(WriteLease):
     """Counts from when the answer came."""
 
     def confirmed(self, renewal: float, now: float) -> bool:
@@ -118,8 +118,8 @@ BREAKS: dict[str, tuple[dict[str, Any], int, str]] = {
     "a write is counted after it was looked up": ({"register_first": False}, 0, STARTED),
     "members are read before the seal": ({"snapshot_after_seal": False}, 0, STARTED),
     "the lease counts from the answer": ({"lease": lambda: FromReply(LEASE, MARGIN)}, 0, STARTED),
-    "no margin for clocks": ({"lease": lambda: Lease(LEASE, 0.0)}, 1, STARTED),
-    "a lease ends later than promised": ({"lease": lambda: Lease(LEASE + 2, MARGIN)}, 0, STARTED),
+    "no margin for clocks": ({"lease": lambda: WriteLease(LEASE, 0.0)}, 1, STARTED),
+    "a lease ends later than promised": ({"lease": lambda: WriteLease(LEASE + 2, MARGIN)}, 0, STARTED),
     "a seal is aborted after the switch": ({"abort_compares": False}, 1, STARTED),
     "what was known outlives the lease": ({"forget_on_new_term": False}, 0, STARTED),
     "what was looked up outlives the lease": ({"recheck_term": False}, 0, STARTED),

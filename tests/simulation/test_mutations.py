@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from marconi_proxy.fencing.fence import Lease
+from marconi_proxy.fencing.fence import WriteLease
 from tests.simulation.mutate import failing, first_caught
 from tests.simulation.mutations import MUTATIONS, Mutation
 
@@ -39,8 +39,8 @@ def test_the_words_that_it_replaces_are_there(mutation: Mutation) -> None:
 
 
 def test_a_mutation_lasts_as_long_as_it_is_applied_and_no_longer() -> None:
-    mutation = Mutation("-", "-", Lease.left, "0.0", "-1.0")
-    lease = Lease(30.0, 5.0)
+    mutation = Mutation("-", "-", WriteLease.left, "0.0", "-1.0")
+    lease = WriteLease(30.0, 5.0)
     with mutation.applied():
         assert lease.left(0.0) == -1.0
     assert lease.left(0.0) == 0.0
@@ -49,6 +49,6 @@ def test_a_mutation_lasts_as_long_as_it_is_applied_and_no_longer() -> None:
 def test_words_that_are_not_there_any_more_are_missed() -> None:
     with (
         pytest.raises(LookupError, match=r"Lease\.left has 0 times"),
-        Mutation("-", "-", Lease.left, "?", "").applied(),
+        Mutation("-", "-", WriteLease.left, "?", "").applied(),
     ):
         pass

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple, cast
 
 from catalog.model import Member, Placement, PlacementState, Seal
-from marconi_proxy.fencing.barrier import CHAINS, Sighting
+from marconi_proxy.fencing.barrier import CHAINS, MemberSighting
 from marconi_proxy.fencing.fence import Ticket
 from marconi_proxy.fencing.transitions import abort
 from tests.simulation.rules import LEASE, Rules
@@ -26,10 +26,10 @@ class Row(NamedTuple):
     age: int
     acks: frozenset[Hashable]
 
-    def sighting(self, name: str) -> Sighting:
+    def sighting(self, name: str) -> MemberSighting:
         acks = cast(frozenset[Seal], self.acks)
         member = Member(name, acks=acks, capabilities=(CHAINS,), lease=LEASE)
-        return Sighting(member, self.age, expired=self.age > LEASE)
+        return MemberSighting(member, self.age, expired=self.age > LEASE)
 
     def older(self) -> Row:
         return self._replace(age=min(self.age + 1, _NEVER))
@@ -94,7 +94,7 @@ class Worker:
             setattr(clone, name, copy.deepcopy(getattr(self, name), memo))
         return clone
 
-    def sightings(self, name: str) -> list[Sighting]:
+    def sightings(self, name: str) -> list[MemberSighting]:
         rows = ((name, self.row), (f"{name}-crashed", self.ghost))
         return [row.sighting(name) for name, row in rows if row is not None]
 

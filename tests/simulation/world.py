@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import LogEntry, Move, MoveState, Partition, Placement, PlacementState, QueueKey
-from marconi_proxy.front_door import application, lifecycle, writing
+from marconi_proxy.front_door import application, lifecycle, write_gate
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.pages import PageLimits
 from marconi_proxy.front_door.settings import Settings
@@ -31,7 +31,7 @@ from marconi_proxy.moving.orders.direction import came_from, settled, turned
 from marconi_proxy.moving.orders.order import CatalogView, MoveRefused, MoveRequest, check_onward, order
 from marconi_proxy.moving.protocol.machine import TABLE, Event, after
 from marconi_proxy.option_table import GROUPS
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.limits import UpstreamLimits
 from tests.checker.record import History
 from tests.simulation.front import Worker
 from tests.simulation.memory_catalog import Line, MemoryCatalog, Store
@@ -86,7 +86,7 @@ SETTINGS = Settings(
     default_page=10,
     max_page=20,
     pages=PageLimits(scan=1000, ask=100, deadline=DEADLINE),
-    upstream=Limits(deadline=DEADLINE, connect_timeout=0.5, fresh_idle=1.0, eject_for=1.0),
+    upstream=UpstreamLimits(deadline=DEADLINE, connect_timeout=0.5, fresh_idle=1.0, eject_for=1.0),
 )
 PACE = MovePace(
     seal_timeout=1.0,
@@ -391,7 +391,7 @@ class World:
             return self._spring(_change(self.store.placements.get(args[0].key), args[0]), actor, args[0].key)
         if verb == "moves.replace":
             move: Move = args[0]
-            arming = move.state in (MoveState.ARMED, MoveState.BACK_ARMED)
+            arming = move.state in (MoveState.ARMED, MoveState.REROUTE_ARMED)
             if arming and self.store.moves[move.id].state is not move.state:
                 return self._spring("arming", actor, move.key)
         if verb == "placements.find" and actor.name.startswith("worker"):
@@ -652,8 +652,8 @@ def substituted(loop: VirtualLoop, seed: int) -> Iterator[list[World]]:
     def monotonic() -> float:
         return clock().monotonic()
 
-    def make_writing(lease: float, ambiguity: float) -> writing.Writing:
-        return writing.Writing(lease, ambiguity, clock().monotonic)
+    def make_writing(lease: float, ambiguity: float) -> write_gate.Writing:
+        return write_gate.Writing(lease, ambiguity, clock().monotonic)
 
     state = random.getstate()
     random.seed(seed)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import HeldWrites, Move, Partition, Placement, QueueKey, Segment
-from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.fencing.barrier import MemberSighting
 from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.partition_client.outcome import Look, Unready
 
@@ -85,7 +85,7 @@ class FaultySteps(Steps):
     async def partition(self, name: str) -> Partition | None:
         return await self._through("partition", lambda: self._steps.partition(name))
 
-    async def members(self) -> list[Sighting]:
+    async def members(self) -> list[MemberSighting]:
         return await self._through("members", self._steps.members)
 
     async def busy(self, partition: str, limit: int) -> int:

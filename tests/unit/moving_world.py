@@ -29,7 +29,7 @@ from catalog.model import (
     Seal,
     Segment,
 )
-from marconi_proxy.fencing.barrier import CHAINS, Sighting
+from marconi_proxy.fencing.barrier import CHAINS, MemberSighting
 from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.execution.steps.interface import BUSY, Steps
 from marconi_proxy.moving.orders.direction import came_from, settled, turned
@@ -93,7 +93,7 @@ class World(Steps):
         self.closed: dict[tuple[str, str], tuple[str, int]] = {}
         self.silent: set[str] = set()
         self.hanging: set[str] = set()
-        self.sightings = {name: Sighting(member(name), 1.0) for name in ("w1", "w2")}
+        self.sightings = {name: MemberSighting(member(name), 1.0) for name in ("w1", "w2")}
         self.held: dict[str, list[HeldWrites]] = {}
         self.on_state: dict[MoveState, Callable[[], None]] = {}
         self.before: Callable[[str], Awaitable[None]] | None = None
@@ -199,7 +199,7 @@ class World(Steps):
         await self._called("partition")
         return self.partitions.get(name)
 
-    async def members(self) -> list[Sighting]:
+    async def members(self) -> list[MemberSighting]:
         await self._called("members")
         seals = frozenset(p.seal for p in self.placements.values() if p.seal and p.queue not in self.hanging)
         for name, seen in self.sightings.items():

@@ -11,14 +11,14 @@ from urllib.parse import unquote, urlsplit
 
 from catalog.model import API_VERSIONS, Partition
 from marconi_proxy.upstream.errors import ConnectFailed
-from marconi_proxy.upstream.exchange import Call
+from marconi_proxy.upstream.exchange import UpstreamCall
 from partition.admin.application import AdminApplication
 from partition.api.application import Application
 from partition.api.node import Node
 from partition.model.queue import Kind, QueueKey
 from partition.storage.opening import open_storage
 
-Handler = Callable[[Call], Awaitable["Given"]]
+Handler = Callable[[UpstreamCall], Awaitable["Given"]]
 CLIENT = b"c" * 16
 
 
@@ -44,7 +44,7 @@ class Way:
     def update(self, partition: Partition) -> None:
         self.partition = partition
 
-    async def send(self, call: Call, *, within: float | None = None) -> Given:
+    async def send(self, call: UpstreamCall, *, within: float | None = None) -> Given:
         self._asked.append(call.target.decode())
         handler = self._handlers.get(self.partition.hosts[0])
         if handler is None:
@@ -55,7 +55,7 @@ class Way:
 def application(app: Any) -> Handler:
     """Return what answers a call as an ASGI application does."""
 
-    async def answer(call: Call) -> Given:
+    async def answer(call: UpstreamCall) -> Given:
         parts = urlsplit(call.target.decode())
         headers = [line.split(b": ", 1) for line in call.lines.split(b"\r\n") if line]
         scope = {

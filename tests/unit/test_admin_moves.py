@@ -198,8 +198,8 @@ async def stored(api, state, queue="q", **members):
         (MoveState.PAUSED, "resume", MoveState.PLANNED),
         (MoveState.DRAINING, "pause", MoveState.SUSPENDED),
         (MoveState.SUSPENDED, "resume", MoveState.DRAINING),
-        (MoveState.LINGERING, "reverse", MoveState.BACK_PREPARING),
-        (MoveState.BACK_ARMED, "cancel", MoveState.BACK_UNDOING),
+        (MoveState.LINGERING, "reverse", MoveState.REROUTE_PREPARING),
+        (MoveState.REROUTE_ARMED, "cancel", MoveState.REROUTE_UNDOING),
     ],
 )
 async def test_operators_decide_by_the_table(api, state, verb, follows):
@@ -219,7 +219,7 @@ async def test_operators_decide_by_the_table(api, state, verb, follows):
     [
         (MoveState.SEALING, MoveState.ARMED, "cancel", MoveState.UNDOING),
         (MoveState.SEALING, MoveState.ARMED, "pause", MoveState.PAUSED),
-        (MoveState.BACK_SEALING, MoveState.DRAINING, "pause", MoveState.SUSPENDED),
+        (MoveState.REROUTE_SEALING, MoveState.DRAINING, "pause", MoveState.SUSPENDED),
     ],
 )
 async def test_what_cannot_be_while_writes_are_held_is_done_right_after(api, naps, sealing, then, verb, follows):
@@ -277,7 +277,12 @@ async def test_an_order_for_a_queue_whose_older_places_are_not_empty_sends_its_m
     assert response.headers["location"] == f"/v1/moves/{move.id}"
     after = await api.catalog.moves.get(move.id)
     assert [m["id"] for m in response.json()["moves"]] == [move.id]
-    assert (after.state, after.source, after.target, after.destination) == (MoveState.BACK_PREPARING, "p2", "p3", "p3")
+    assert (after.state, after.source, after.target, after.destination) == (
+        MoveState.REROUTE_PREPARING,
+        "p2",
+        "p3",
+        "p3",
+    )
     assert (after.tail, after.backend_name, after.max_pause_ms, after.facts) == (None, None, 70, {"left": 3})
     assert after.log[-1].reason == "an operator: onward to p3"
     assert len(await api.catalog.moves.find(limit=9)) == 1
@@ -302,7 +307,7 @@ async def test_a_group_is_sent_on_as_one_or_not_at_all(api, monkeypatch):
     replace_move = SQLiteMoves.replace
 
     async def late(catalog, move, token):
-        if move.id == "m-q" and move.state is MoveState.BACK_PREPARING:
+        if move.id == "m-q" and move.state is MoveState.REROUTE_PREPARING:
             stored = await catalog.get("m-q")
             await replace_move(catalog, stored.entered(LogEntry(7.0, MoveState.RETIRED, "meanwhile")), None)
         await replace_move(catalog, move, token)
@@ -310,7 +315,7 @@ async def test_a_group_is_sent_on_as_one_or_not_at_all(api, monkeypatch):
     monkeypatch.setattr(SQLiteMoves, "replace", late)
     response = await api.client.post("/v1/moves", json=ORDER | {"to": "p3"})
     await refused(response, 409, "Queue q is not moved: move m-q is retired by now.")
-    assert (await api.catalog.moves.get("m-r")).state is MoveState.BACK_UNDOING
+    assert (await api.catalog.moves.get("m-r")).state is MoveState.REROUTE_UNDOING
 
 
 @pytest.mark.parametrize(
@@ -332,7 +337,7 @@ async def test_a_pause_forgets_nothing(api):
     assert (await api.catalog.moves.get(move.id)).facts == facts
 
 
-@pytest.mark.parametrize("state", [MoveState.BACK_PREPARING, MoveState.BACK_ARMED, MoveState.BACK_SEALING])
+@pytest.mark.parametrize("state", [MoveState.REROUTE_PREPARING, MoveState.REROUTE_ARMED, MoveState.REROUTE_SEALING])
 async def test_a_move_that_is_being_sent_on_is_not_reversed_by_that(api, state):
     move = await stored(api, MoveState.DRAINING)
     entry = LogEntry(6.0, state, "somehow")
@@ -367,7 +372,7 @@ async def test_a_decision_asked_for_again_reaches_whom_it_had_not_come_to(api, d
     await grouped(api, "r", None)
     dies_at.append("m-r")
     assert (await api.client.post(f"/v1/moves/m-q/{verb}")).status_code == 503
-    follows = MoveState.SUSPENDED if verb == "pause" else MoveState.BACK_PREPARING
+    follows = MoveState.SUSPENDED if verb == "pause" else MoveState.REROUTE_PREPARING
     assert (await api.catalog.moves.get("m-q")).state is follows
     assert (await api.catalog.moves.get("m-r")).state is MoveState.DRAINING
     assert (await api.client.post(f"/v1/moves/{asked}/{verb}")).status_code == 200
@@ -391,13 +396,13 @@ async def test_an_order_onward_asked_for_again_reaches_whom_it_had_not_come_to(a
     dies_at.append("m-q")
     onward = ORDER | {"to": "p3"}
     assert (await api.client.post("/v1/moves", json=onward)).status_code == 503
-    assert (await api.catalog.moves.get("m-dead")).state is MoveState.BACK_PREPARING
+    assert (await api.catalog.moves.get("m-dead")).state is MoveState.REROUTE_PREPARING
     for _ in range(2):
         response = await api.client.post("/v1/moves", json=onward | {"queue": asked})
         assert response.status_code == 200, response.text
         assert response.json()["moves"][0]["queue"] == asked
         moves = await api.catalog.moves.find(limit=9)
-        assert {(m.state, m.destination) for m in moves} == {(MoveState.BACK_PREPARING, "p3")}
+        assert {(m.state, m.destination) for m in moves} == {(MoveState.REROUTE_PREPARING, "p3")}
         assert len({m.version for m in moves}) == 1
 
 

@@ -23,7 +23,7 @@ from marconi_proxy.adoption.presence import AdoptionStopped
 from marconi_proxy.adoption.survey import Survey
 from marconi_proxy.clock import Pacer
 from marconi_proxy.partition_client.inventory import CannotList, Inventory
-from marconi_proxy.upstream.exchange import Call
+from marconi_proxy.upstream.exchange import UpstreamCall
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey as Key
 from partition.model.subscription import NewSubscription
@@ -221,7 +221,7 @@ async def test_a_partition_that_ignores_markers_that_are_no_queues_is_adopted_to
     await stage.nodes.nodes["north"].storage.delete_queue(Key(P, "gone"))
     node = stage.nodes.handlers["http://north:8888"]
 
-    async def redis(call: Call) -> Given:
+    async def redis(call: UpstreamCall) -> Given:
         path, _, query = call.target.decode().partition("?")
         given = [pair for pair in query.split("&") if pair.partition("=")[0] != "marker" or pair[7:] in names[1:]]
         return await node(call._replace(target=f"{path}?{'&'.join(given)}".encode()))

@@ -29,13 +29,13 @@ from marconi_proxy.audit.kinds import FindingKind
 from marconi_proxy.audit.observation import Finding
 from marconi_proxy.audit.repair import RepairOutcome
 from marconi_proxy.audit.round import RoundSummary, Scope
-from marconi_proxy.fencing.naming import hidden_name
+from marconi_proxy.fencing.hidden_names import hidden_name
 from marconi_proxy.upstream.errors import Withdrawn
 from marconi_proxy.upstream.exchange import Guard
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey as Key
 from tests.catalog_wraps import Instead
-from tests.unit.node_upstream import CLIENT, Call, Given, Nodes, nodes
+from tests.unit.node_upstream import CLIENT, Given, Nodes, UpstreamCall, nodes
 from tests.unit.test_partition_client_inventory import FakeClock
 
 P = "p"
@@ -460,7 +460,7 @@ async def test_what_changes_at_each_look_is_not_said_to_be_right(stage: Stage) -
     (finding,), _ = await stage.verify()
     inner = stage.nodes.handlers["http://north:8888"]
 
-    async def changed_meanwhile(call: Call) -> Given:
+    async def changed_meanwhile(call: UpstreamCall) -> Given:
         now = await stage.stored("ghost")
         assert now is not None
         await stage.catalog.placements.replace(replace(now, epoch=now.epoch + 1))
@@ -477,7 +477,7 @@ async def test_a_repair_that_leaves_something_of_the_kind_has_failed(stage: Stag
     inner = stage.nodes.handlers["http://south:8888"]
     times = 0
 
-    async def changed_later(call: Call) -> Given:
+    async def changed_later(call: UpstreamCall) -> Given:
         """Metadata of the last part is another one at each look."""
         nonlocal times
         given = await inner(call)
@@ -500,7 +500,7 @@ async def test_a_part_that_was_retired_is_not_made_again_for_its_metadata(stage:
     inner = stage.nodes.handlers["http://south:8888"]
     times = 0
 
-    async def retired_meanwhile(call: Call) -> Given:
+    async def retired_meanwhile(call: UpstreamCall) -> Given:
         nonlocal times
         if call.method == b"GET" and b"/queues/drift" in call.target:
             times += 1
@@ -519,7 +519,7 @@ async def test_a_ghost_that_is_being_deleted_while_it_is_made_leaves_no_orphan(s
     (finding,), _ = await stage.verify()
     inner = stage.nodes.handlers["http://north:8888"]
 
-    async def being_deleted(call: Call) -> Given:
+    async def being_deleted(call: UpstreamCall) -> Given:
         if call.method == b"PUT":
             deleting = replace(placement, epoch=2, state=PlacementState.DELETING, since=stage.clock.now())
             await stage.catalog.placements.replace(deleting)
@@ -540,7 +540,7 @@ async def test_a_ghost_that_is_deleted_while_it_is_made_is_in_the_catalog_again(
     (finding,), _ = await stage.verify()
     inner = stage.nodes.handlers["http://north:8888"]
 
-    async def deleted_meanwhile(call: Call) -> Given:
+    async def deleted_meanwhile(call: UpstreamCall) -> Given:
         if call.method == b"PUT":
             await stage.catalog.placements.remove(placement.key, 1, placement.incarnation)
         return await inner(call)
@@ -560,7 +560,7 @@ async def test_a_deletion_that_is_finished_does_not_wait_for_turns_nor_comes_lat
     for name in ("north", "south"):
         inner = stage.nodes.handlers[f"http://{name}:8888"]
 
-        async def watched(call: Call, inner: Callable[[Call], Awaitable[Given]] = inner) -> Given:
+        async def watched(call: UpstreamCall, inner: Callable[[UpstreamCall], Awaitable[Given]] = inner) -> Given:
             if call.method == b"DELETE":
                 now = await stage.stored("q")
                 assert now is not None
@@ -626,7 +626,7 @@ async def test_a_change_within_a_look_makes_it_worthless(stage: Stage) -> None:
     placement = await stage.place("ghost", "north", made=False)
     inner = stage.nodes.handlers["http://north:8888"]
 
-    async def changed_meanwhile(call: Call) -> Given:
+    async def changed_meanwhile(call: UpstreamCall) -> Given:
         now = await stage.stored("ghost")
         assert now is not None
         await stage.catalog.placements.replace(replace(placement, epoch=now.epoch + 1))
@@ -646,7 +646,7 @@ async def test_that_a_mover_writes_down_how_far_it_has_come_changes_nothing(stag
     inner = stage.nodes.handlers["http://north:8888"]
     left = 0
 
-    async def looked_at_meanwhile(call: Call) -> Given:
+    async def looked_at_meanwhile(call: UpstreamCall) -> Given:
         nonlocal left
         left += 1
         now = await stage.catalog.moves.get(move.id)
@@ -690,7 +690,7 @@ async def test_a_partition_that_goes_away_in_the_middle(stage: Stage) -> None:
         await stage.place(f"q{number:03}", "north")
     inner = stage.nodes.handlers["http://north:8890"]
 
-    async def once(call: Call) -> Given:
+    async def once(call: UpstreamCall) -> Given:
         del stage.nodes.handlers["http://north:8890"]
         stage.nodes.handlers.pop("http://north:8888")
         return await inner(call)

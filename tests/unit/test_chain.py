@@ -19,17 +19,17 @@ import pytest
 
 from catalog.model import Placement, PlacementState, Segment
 from catalog.sqlite.driver import SQLiteCatalog
-from marconi_proxy.front_door.chain.asking import with_body, without_line
-from marconi_proxy.front_door.chain.carrying import Chain
-from marconi_proxy.front_door.chain.taking import TRIES
+from marconi_proxy.front_door.chain.claims import TRIES
+from marconi_proxy.front_door.chain.dispatch import Chain
+from marconi_proxy.front_door.chain.segment_client import with_body, without_line
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.refusals import ClientGone, Refused
-from marconi_proxy.routing.decision import Forward, Outcome, decide
+from marconi_proxy.front_door.refusals import ClientGone, RequestRefused
+from marconi_proxy.routing.decision import Action, Forward, decide
 from marconi_proxy.routing.route import parse
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import BadAnswer, ConnectFailed, NotSent, Unanswered
-from marconi_proxy.upstream.exchange import Call, Upstream
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.exchange import Upstream, UpstreamCall
+from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import PATIENCE, EvilHost, Request, answer, serve, settled, unused_port
 from tests.unit.catalog_stage import PROJECT, partition
@@ -77,14 +77,14 @@ class Stage:
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
-    async def call(self, method: str, target: str, document: Any = None, **headers: str) -> Answer:
+    async def call(self, method: str, target: str, document: Any = None, **headers: str) -> UpstreamAnswer:
         route = parse(method, target.encode())
         decision = decide(self.placement, route, target.encode())
-        assert not isinstance(decision, Forward | Outcome)
+        assert not isinstance(decision, Forward | Action)
         body = b"" if document is None else json.dumps(document).encode()
         lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items()).encode()
         lines += b"content-length: %d\r\n" % len(body)
-        call = Call(method.encode(), target.encode(), lines, body, route.rule.repeatable)
+        call = UpstreamCall(method.encode(), target.encode(), lines, body, route.rule.repeatable)
         return await self.chain.carry_out(decision, call, route, self.placement, lambda: self.wanted)
 
     async def document(self, method: str, target: str, document: Any = None) -> Any:
@@ -94,7 +94,7 @@ class Stage:
         return got.status, json.loads(body) if body else None
 
 
-def header(got: Answer, name: bytes) -> bytes | None:
+def header(got: UpstreamAnswer, name: bytes) -> bytes | None:
     values = [value for given, value in got.headers if given == name]
     assert len(values) < 2
     return values[0] if values else None
@@ -110,7 +110,9 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
             await stack.enter_async_context(one.host)
             await catalog.partitions.insert(partition(f"p{n}", one.host.url))
         directory = Directory(
-            catalog, lambda opened: Upstream(opened, pool, Limits(deadline=PATIENCE), random.Random(1)), cache_size=10
+            catalog,
+            lambda opened: Upstream(opened, pool, UpstreamLimits(deadline=PATIENCE), random.Random(1)),
+            cache_size=10,
         )
         await directory.start(PATIENCE)
         yield Stage(directory, partitions)
@@ -207,7 +209,7 @@ async def test_what_is_no_json_is_refused(stage: Stage) -> None:
 
 async def test_a_partition_that_is_gone(stage: Stage) -> None:
     stage.placement = replace(PLACEMENT, segments=(OLDEST, replace(LAST, partition="gone")))
-    with pytest.raises(Refused, match="not registered"):
+    with pytest.raises(RequestRefused, match="not registered"):
         await stage.call("POST", "/v1/queues/q/messages", [])
 
 
@@ -221,7 +223,7 @@ async def test_nothing_packed_is_asked_for(stage: Stage) -> None:
 def test_lines_of_a_request() -> None:
     lines = b"a: 1\r\nab: 2\r\na: 3\r\ncontent-length: 9\r\n"
     assert without_line(lines, b"a") == b"ab: 2\r\ncontent-length: 9\r\n"
-    call = with_body(Call(b"PATCH", b"/", lines, b"123456789", repeatable=True), b"x")
+    call = with_body(UpstreamCall(b"PATCH", b"/", lines, b"123456789", repeatable=True), b"x")
     assert (call.lines, call.body) == (b"a: 1\r\nab: 2\r\na: 3\r\ncontent-length: 1\r\n", b"x")
 
 
@@ -579,7 +581,7 @@ async def test_a_purge_that_was_done_in_part_says_so(stage: Stage) -> None:
     await move_away(stage, OLDER)
     for one in (stage.oldest, stage.last):
         one.expect("POST /v2/queues/q/purge", 204)
-    with pytest.raises(Refused, match="in part") as refused:
+    with pytest.raises(RequestRefused, match="in part") as refused:
         await stage.call("POST", PURGE)
     assert (refused.value.status, refused.value.retry_after) == (503, 5)
 
@@ -629,7 +631,7 @@ async def test_metadata_that_a_sealed_segment_does_not_take_is_a_refusal(stage: 
     stage.placement = replace(PLACEMENT, segments=(OLDEST, LAST))
     stage.last.expect("PATCH /v2/queues/q", 200, {"colour": "blue"})
     stage.oldest.expect("PATCH /v2/queues/q", status)
-    with pytest.raises(Refused, match="in part"):
+    with pytest.raises(RequestRefused, match="in part"):
         await stage.call("PATCH", "/v2/queues/q", PATCH)
 
 

@@ -129,7 +129,7 @@ START = ("move", "start", "a", "q", "--to", "p2")
 async def test_a_queue_whose_older_places_are_not_empty_is_moved_once_more(run, api, between):
     await run(*START)
     await mover(api, MoveState.DRAINING)()
-    between(mover(api, MoveState.BACK_ARMED, MoveState.BACK_SEALING, MoveState.DRAINING))
+    between(mover(api, MoveState.REROUTE_ARMED, MoveState.REROUTE_SEALING, MoveState.DRAINING))
     ended = await run("move", "start", "a", "q", "--to", "p3", "--wait", "switch")
     assert ended.status == 0, ended.err
     (move,) = await api.catalog.moves.find(limit=9)
@@ -144,8 +144,8 @@ async def test_a_queue_that_is_not_sent_on_after_all_ends_with_the_reason(run, a
 
     async def step():
         (move,) = await api.catalog.moves.find(limit=9)
-        if move.state is MoveState.BACK_PREPARING:
-            await enter(api.catalog, move, MoveState.BACK_UNDOING, "p3 is on fire")
+        if move.state is MoveState.REROUTE_PREPARING:
+            await enter(api.catalog, move, MoveState.REROUTE_UNDOING, "p3 is on fire")
         else:
             await enter(api.catalog, replace(move, destination="p2"), MoveState.DRAINING, "nothing of it is left")
 
@@ -377,7 +377,7 @@ async def test_where_writes_go_is_shown_everywhere(run, api, between):
     async def back():
         now = await api.catalog.moves.get(move_id)
         if now.destination == "p2":
-            await enter(api.catalog, replace(now, destination="p1"), MoveState.BACK_SEALING)
+            await enter(api.catalog, replace(now, destination="p1"), MoveState.REROUTE_SEALING)
         else:
             await enter(api.catalog, now, MoveState.DONE, facts={"switched_to": "p1"})
 

@@ -30,7 +30,7 @@ from marconi_proxy.front_door import directory as directory_module
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.upstream.exchange import Upstream
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import PATIENCE, settled
 from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, partition, placement
@@ -62,7 +62,7 @@ async def directory(catalog: Staged, pool: Pool, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.0)  # the pause before a cut feed is taken up again
 
     def open_upstream(opened: Partition) -> Upstream:
-        return Upstream(opened, pool, Limits(), random.Random(1))
+        return Upstream(opened, pool, UpstreamLimits(), random.Random(1))
 
     directory = Directory(catalog, open_upstream, cache_size=100)  # type: ignore[arg-type]
     yield directory
@@ -187,7 +187,7 @@ async def test_a_read_that_fails_fails_for_all_and_is_tried_anew(catalog: Staged
 
 
 async def test_the_cache_is_bounded(catalog: Staged, pool: Pool) -> None:
-    small = Directory(catalog, lambda p: Upstream(p, pool, Limits(), random.Random(1)), cache_size=2)  # type: ignore[arg-type]
+    small = Directory(catalog, lambda p: Upstream(p, pool, UpstreamLimits(), random.Random(1)), cache_size=2)  # type: ignore[arg-type]
     await small.start(PATIENCE)
     for queue in ("q1", "q2", "q1", "q3"):
         await small.find(key(queue))
@@ -559,7 +559,7 @@ async def fenced(
     catalog.hold_feed()
     fence = Fence(60.0)
     seals = Seals(catalog, 3600.0, lambda: 0.0, asyncio.get_running_loop().call_later)  # type: ignore[arg-type]
-    opening = lambda p: Upstream(p, pool, Limits(), random.Random(1))  # noqa: E731
+    opening = lambda p: Upstream(p, pool, UpstreamLimits(), random.Random(1))  # noqa: E731
     directory = Directory(catalog, opening, 100, fence, seals)  # type: ignore[arg-type]
     await directory.start(PATIENCE)
     yield directory, fence, seals
@@ -712,7 +712,7 @@ async def test_a_write_after_a_seal_was_read_does_not_share_a_reading_from_befor
 
 async def test_writes_that_begin_before_the_feed_does_are_waited_for(catalog: Staged, pool: Pool) -> None:
     fence = Fence(60.0)
-    directory = Directory(catalog, lambda p: Upstream(p, pool, Limits(), random.Random(1)), 100, fence)  # type: ignore[arg-type]
+    directory = Directory(catalog, lambda p: Upstream(p, pool, UpstreamLimits(), random.Random(1)), 100, fence)  # type: ignore[arg-type]
     await catalog.real.placements.replace(placement("q1", state=PlacementState.SEALING, epoch=2))
     write = fence.begin(key("q1"))
     await directory.start(PATIENCE)
@@ -727,7 +727,7 @@ async def test_writes_that_begin_before_the_feed_does_are_waited_for(catalog: St
 
 async def test_how_long_the_feed_has_been_silent(catalog: Staged, pool: Pool) -> None:
     now = 100.0
-    opening = lambda p: Upstream(p, pool, Limits(), random.Random(1))  # noqa: E731
+    opening = lambda p: Upstream(p, pool, UpstreamLimits(), random.Random(1))  # noqa: E731
     directory = Directory(catalog, opening, 100, clock=lambda: now)  # type: ignore[arg-type]
     catalog.hold_feed()
     await directory.start(PATIENCE)
@@ -748,7 +748,7 @@ async def test_how_long_the_feed_has_been_silent(catalog: Staged, pool: Pool) ->
 async def test_the_catalog_s_identity_is_told_when_it_can_be_read(catalog: Staged, pool: Pool) -> None:
     """However late that is: a worker may start while the catalog is away."""
     told: list[str] = []
-    directory = Directory(catalog, lambda p: Upstream(p, pool, Limits(), random.Random(1)), 100)  # type: ignore[arg-type]
+    directory = Directory(catalog, lambda p: Upstream(p, pool, UpstreamLimits(), random.Random(1)), 100)  # type: ignore[arg-type]
     directory.on_identity = told.append
     catalog.fail("identity")
     await directory.start(0.0)

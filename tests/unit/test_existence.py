@@ -18,7 +18,7 @@ from marconi_proxy.partition_client.existence import delete, exists, just_before
 from marconi_proxy.routing.route import valid_name
 from marconi_proxy.upstream.errors import BadAnswer, DeadlineExceeded, NotSent
 from marconi_proxy.upstream.exchange import Upstream
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import (
     NO_CONTENT,
@@ -85,7 +85,7 @@ async def pool() -> AsyncIterator[Pool]:
 
 def reach(pool: Pool, url: str, versions: tuple[str, ...] = API_VERSIONS) -> Upstream:
     partition = Partition("p1", (url,), api_versions=versions)
-    return Upstream(partition, pool, Limits(deadline=PATIENCE), random.Random(1))
+    return Upstream(partition, pool, UpstreamLimits(deadline=PATIENCE), random.Random(1))
 
 
 def store(*queues: str) -> Any:

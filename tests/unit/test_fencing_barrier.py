@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from catalog.model import Member, Seal
-from marconi_proxy.fencing.barrier import CHAINS, Barrier, Incapable, Passed, Sighting, Verdict, Waiting
+from marconi_proxy.fencing.barrier import CHAINS, Barrier, Incapable, MemberSighting, Passed, Verdict, Waiting
 from marconi_proxy.fencing.barrier import incapable as incapable_of
 
 SEAL = Seal("project", "q", "b" * 16, 10)
@@ -20,13 +20,13 @@ OTHERS = (
 
 def sighting(
     name: str, *acks: Seal, silence: float = 1.0, expired: bool = False, able: bool = True, lease: float = 30.0
-) -> Sighting:
+) -> MemberSighting:
     capabilities = (CHAINS,) if able else ("chains-1",)
     member = Member(name, applied=99, acks=frozenset(acks), capabilities=capabilities, lease=lease)
-    return Sighting(member, silence, expired=expired)
+    return MemberSighting(member, silence, expired=expired)
 
 
-def after_seal(*members: Sighting) -> Barrier:
+def after_seal(*members: MemberSighting) -> Barrier:
     return Barrier.after_seal(SEAL, members, CHAINS)
 
 
@@ -45,7 +45,7 @@ def after_seal(*members: Sighting) -> Barrier:
         (sighting("w", silence=30.1, able=False, expired=True), Passed((), (), ("w",))),
     ],
 )
-def test_one_member(member: Sighting, verdict: Verdict) -> None:
+def test_one_member(member: MemberSighting, verdict: Verdict) -> None:
     assert after_seal(member).verdict == verdict
 
 

@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marconi_proxy.fencing.fence import Fence, Lease, Ticket
+from marconi_proxy.fencing.fence import Fence, Ticket, WriteLease
 
 # -- the lease ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def lease() -> Lease:
-    return Lease(30.0, 5.0)
+def lease() -> WriteLease:
+    return WriteLease(30.0, 5.0)
 
 
-def test_nobody_writes_before_the_first_renewal_is_confirmed(lease: Lease) -> None:
+def test_nobody_writes_before_the_first_renewal_is_confirmed(lease: WriteLease) -> None:
     renewal = lease.sent(100.0)
     assert (lease.term(100.0), lease.may_write(100.0), lease.left(100.0)) == (0, False, 0.0)
     assert lease.confirmed(renewal, 101.0)
@@ -24,33 +24,33 @@ def test_nobody_writes_before_the_first_renewal_is_confirmed(lease: Lease) -> No
 
 
 @pytest.mark.parametrize(("now", "term"), [(101.0, 1), (124.9, 1), (125.0, 0), (1000.0, 0)])
-def test_it_counts_from_the_sending_less_the_margin(lease: Lease, now: float, term: int) -> None:
+def test_it_counts_from_the_sending_less_the_margin(lease: WriteLease, now: float, term: int) -> None:
     lease.confirmed(lease.sent(100.0), 101.0)
     assert lease.term(now) == term
     assert lease.may_write(now) == bool(term)
 
 
-def test_renewed_in_time_it_is_the_same_term(lease: Lease) -> None:
+def test_renewed_in_time_it_is_the_same_term(lease: WriteLease) -> None:
     assert lease.confirmed(lease.sent(0.0), 1.0)
     assert not lease.confirmed(lease.sent(20.0), 24.9)
     assert lease.term(44.9) == 1
     assert lease.term(45.0) == 0
 
 
-def test_renewed_too_late_it_is_a_new_term(lease: Lease) -> None:
+def test_renewed_too_late_it_is_a_new_term(lease: WriteLease) -> None:
     lease.confirmed(lease.sent(0.0), 1.0)
     assert lease.confirmed(lease.sent(24.0), 25.0)
     assert lease.term(25.0) == 2
 
 
-def test_an_answer_that_comes_when_it_is_over_begins_nothing(lease: Lease) -> None:
+def test_an_answer_that_comes_when_it_is_over_begins_nothing(lease: WriteLease) -> None:
     assert not lease.confirmed(lease.sent(0.0), 25.0)
     assert lease.term(25.0) == 0
     assert lease.confirmed(lease.sent(25.0), 26.0)
     assert lease.term(26.0) == 1
 
 
-def test_answers_out_of_order_never_shorten_it_and_never_lend_another_s_time(lease: Lease) -> None:
+def test_answers_out_of_order_never_shorten_it_and_never_lend_another_s_time(lease: WriteLease) -> None:
     first, second = lease.sent(0.0), lease.sent(10.0)
     lease.confirmed(first, 11.0)
     assert lease.left(11.0) == 14.0
@@ -59,7 +59,7 @@ def test_answers_out_of_order_never_shorten_it_and_never_lend_another_s_time(lea
     assert lease.left(13.0) == 22.0
 
 
-def test_a_lease_that_is_revoked_is_over_and_the_next_renewal_begins_a_new_term(lease: Lease) -> None:
+def test_a_lease_that_is_revoked_is_over_and_the_next_renewal_begins_a_new_term(lease: WriteLease) -> None:
     lease.confirmed(lease.sent(0.0), 1.0)
     renewal = lease.sent(2.0)
     lease.revoke()
@@ -68,7 +68,7 @@ def test_a_lease_that_is_revoked_is_over_and_the_next_renewal_begins_a_new_term(
     assert lease.term(3.0) == 2
 
 
-def test_a_lease_that_is_closed_never_begins_again(lease: Lease) -> None:
+def test_a_lease_that_is_closed_never_begins_again(lease: WriteLease) -> None:
     lease.confirmed(lease.sent(0.0), 1.0)
     renewal = lease.sent(2.0)
     lease.close()
@@ -80,7 +80,7 @@ def test_a_lease_that_is_closed_never_begins_again(lease: Lease) -> None:
 def test_a_lease_must_be_longer_than_its_margin() -> None:
     for margin in (-1.0, 30.0, 31.0):
         with pytest.raises(ValueError, match="margin"):
-            Lease(30.0, margin)
+            WriteLease(30.0, margin)
 
 
 # -- the fence ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from marconi_proxy.fencing.transitions import (
     NotReserved,
     NotSealed,
     NotSealing,
-    Refused,
+    TransitionRefused,
     UnderWay,
     abort,
     bar,
@@ -114,7 +114,7 @@ def test_what_each_state_allows(name: str, state: PlacementState, segments: tupl
         assert (after.incarnation, after.base, after.key) == (placement.incarnation, placement.base, placement.key)
         assert [s.sealed for s in after.segments] == [True] * (len(after.segments) - 1) + [False]
     else:
-        with pytest.raises(Refused):
+        with pytest.raises(TransitionRefused):
             EVERY[name](placement)
 
 
@@ -135,6 +135,6 @@ def test_what_each_state_allows(name: str, state: PlacementState, segments: tupl
         (lambda: bar(replace(ONE, state=PlacementState.DELETING), 0.0), NotOpen, "deleting"),
     ],
 )
-def test_refusals_say_why(act: Callable[[], Placement], error: type[Refused], words: str) -> None:
+def test_refusals_say_why(act: Callable[[], Placement], error: type[TransitionRefused], words: str) -> None:
     with pytest.raises(error, match=words):
         act()

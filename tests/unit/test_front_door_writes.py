@@ -24,7 +24,7 @@ from marconi_proxy.fencing.transitions import abort, retire, seal, switch
 from marconi_proxy.front_door import application
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.settings import Settings
-from marconi_proxy.front_door.writing import Writing
+from marconi_proxy.front_door.write_gate import WriteGate
 from tests.faults.evil_host import PATIENCE, EvilHost, Request, answer, serve, settled
 from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, partition, placement
 
@@ -70,7 +70,8 @@ async def drop(_: Request) -> bytes:
 
 
 class Client:
-    """One call. As a ``Direct`` it is offered to ``take`` first; if that does not answer it, it comes by ASGI."""
+    """One call. As a ``BufferedRequest`` it is offered to ``try_fast_path`` first; if that does not answer it, it
+    comes by ASGI."""
 
     def __init__(self, door: FrontDoor, method: str, target: str, document: Any = None) -> None:
         self.body = b"" if document is None else json.dumps(document).encode()
@@ -122,7 +123,7 @@ class Client:
             self.answer += message["body"]
 
     def begin(self, *, offer: bool = True) -> Client:
-        self.taken = offer and self._door.take(self)  # type: ignore[arg-type]
+        self.taken = offer and self._door.try_fast_path(self)  # type: ignore[arg-type]
         if not self.taken:
             self.hand_over(self._door)
         return self
@@ -140,8 +141,8 @@ class Stage:
         self._position = 100
 
     @property
-    def writing(self) -> Writing:
-        return self.door._writing
+    def gate(self) -> WriteGate:
+        return self.door._gate
 
     def call(self, method: str, target: str, document: Any = None, *, offer: bool = True) -> Client:
         return Client(self.door, method, target, document).begin(offer=offer)
@@ -206,7 +207,7 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         return catalog
 
     monkeypatch.setattr(application, "open_catalog", open_catalog)
-    monkeypatch.setattr(application, "Writing", lambda lease, ambiguity: Writing(lease, ambiguity, clock))
+    monkeypatch.setattr(application, "WriteGate", lambda lease, ambiguity: WriteGate(lease, ambiguity, clock))
     conf = options.load(
         overrides={
             "catalog.uri": f"sqlite:///{tmp_path / 'catalog.db'}",
@@ -244,7 +245,7 @@ OFFERED = pytest.mark.parametrize("offer", [True, False], ids=["taken", "by ASGI
 async def test_under_its_lease_a_worker_writes(stage: Stage, offer: bool) -> None:
     call = await stage.call(*POST, {"messages": []}, offer=offer).ended()
     assert (call.status, call.taken) == (201, offer)
-    assert stage.writing.fence.idle(stage.clock.now)
+    assert stage.gate.fence.idle(stage.clock.now)
 
 
 @OFFERED
@@ -271,7 +272,7 @@ async def test_without_a_lease_every_write_is_refused(stage: Stage, method: str,
     assert call.status == 503
     assert b"takes no writes" in call.answer
     assert stage.p1.log == []
-    assert stage.writing.fence.idle(stage.clock.now)
+    assert stage.gate.fence.idle(stage.clock.now)
 
 
 @OFFERED
@@ -343,8 +344,8 @@ async def test_a_late_answer_is_no_success(stage: Stage, offer: bool) -> None:
     assert call.status == 503
     assert b"may have been processed" in call.answer
     assert len(stage.p1.log) == 1  # never sent again
-    assert stage.writing.late_writes == 1
-    assert stage.writing.fence.idle(stage.clock.now)
+    assert stage.gate.late_writes == 1
+    assert stage.gate.fence.idle(stage.clock.now)
 
 
 @OFFERED
@@ -400,8 +401,8 @@ async def test_a_write_without_an_answer_counts_on(
 ) -> None:
     stage.p1.replies.extend([drop, drop])
     assert await stage.ask(*call, offer=offer) == 503
-    assert stage.writing.fence.idle(stage.clock.now) is not counts
-    assert stage.writing.fence.idle(stage.clock.now + 60.0)
+    assert stage.gate.fence.idle(stage.clock.now) is not counts
+    assert stage.gate.fence.idle(stage.clock.now + 60.0)
 
 
 @OFFERED
@@ -411,7 +412,7 @@ async def test_an_answer_of_something_in_between_is_none(stage: Stage, offer: bo
 
     stage.p1.replies.append(gateway_timeout)
     await stage.ask(*POST, {"messages": []}, offer=offer)
-    assert not stage.writing.fence.idle(stage.clock.now)
+    assert not stage.gate.fence.idle(stage.clock.now)
 
 
 async def test_a_client_that_leaves_does_not_end_its_write(stage: Stage) -> None:
@@ -426,7 +427,7 @@ async def test_a_client_that_leaves_does_not_end_its_write(stage: Stage) -> None
     await settled(lambda: stage.p1.log)
     write.left.set()
     await stage.put(SEALED)
-    assert stage.writing.fence.acks(stage.clock.now) == frozenset()
+    assert stage.gate.fence.acks(stage.clock.now) == frozenset()
     go.set()
     await write.ended()
     await stage.acknowledged(SEALED)
@@ -442,21 +443,21 @@ async def test_a_held_write_goes_to_the_new_segment(stage: Stage, method: str, t
     await stage.put(SEALED)
     await stage.acknowledged(SEALED)
     write = stage.call(method, target, [] if method == "PATCH" else {})
-    await settled(lambda: stage.door._holding.waiting == 1)
+    await settled(lambda: stage.door._holds.waiting == 1)
     # It does not keep its worker from acknowledging what comes.
-    assert stage.writing.fence.idle(stage.clock.now)
+    assert stage.gate.fence.idle(stage.clock.now)
     await stage.put(SWITCHED)
     assert (await write.ended()).status == 201
     assert stage.p2.log[0] == f"{method} {target}"
     if method == "POST" and not target.endswith("purge"):
         assert stage.p1.log == []
-    assert stage.door._holding.report("w")["m-1"].held == 1
+    assert stage.door._holds.report("w")["m-1"].held == 1
 
 
 async def test_a_held_write_goes_where_it_would_have_gone_if_the_seal_is_aborted(stage: Stage) -> None:
     await stage.put(SEALED)
     writes = [stage.call("POST", f"{QUEUE}/messages?n={n}", {"messages": []}) for n in range(10)]
-    await settled(lambda: stage.door._holding.waiting == 10)
+    await settled(lambda: stage.door._holds.waiting == 10)
     assert stage.p1.log == []
     await stage.put(abort(SEALED, 6.0))
     assert [(await write.ended()).status for write in writes] == [201] * 10
@@ -476,10 +477,10 @@ async def test_consumers_are_not_held(stage: Stage, call: tuple[str, str]) -> No
 async def test_a_held_client_that_leaves_is_let_go(stage: Stage) -> None:
     await stage.put(SEALED)
     write = stage.call(*POST, {"messages": []})
-    await settled(lambda: stage.door._holding.waiting == 1)
+    await settled(lambda: stage.door._holds.waiting == 1)
     write.left.set()
     await write.ended()
-    assert stage.door._holding.waiting == 0
+    assert stage.door._holds.waiting == 0
     await stage.put(SWITCHED)
     assert stage.p1.log == stage.p2.log == []
 
@@ -503,7 +504,7 @@ async def test_a_switch_that_is_shown_while_the_seal_is_read_is_not_waited_for(s
 async def test_a_held_write_whose_queue_is_deleted_goes_where_the_queue_would_be(stage: Stage) -> None:
     await stage.put(SEALED)
     write = stage.call("POST", "/v1/queues/q/messages", [])
-    await settled(lambda: stage.door._holding.waiting == 1)
+    await settled(lambda: stage.door._holds.waiting == 1)
     await stage.catalog.real.placements.remove(Q, SEALED.epoch, SEALED.incarnation)
     stage.catalog.show(Change(200, ChangeSubject.PLACEMENT, Q))
     # As any call to a queue that is not there: where it would be.
@@ -512,17 +513,17 @@ async def test_a_held_write_whose_queue_is_deleted_goes_where_the_queue_would_be
 
 
 async def test_the_calls_held_at_a_time_are_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage.door._holding, "_most", 3)
+    monkeypatch.setattr(stage.door._holds, "_most", 3)
     await stage.put(SEALED)
     writes = [stage.call(*POST, {"messages": []}) for _ in range(3)]
-    await settled(lambda: stage.door._holding.waiting == 3)
+    await settled(lambda: stage.door._holds.waiting == 3)
     assert await stage.ask(*POST, {"messages": []}) == 503
     await stage.put(SWITCHED)
     assert [(await write.ended()).status for write in writes] == [201] * 3
 
 
 async def test_one_that_is_held_for_too_long_is_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage.door._holding, "_longest", 0.0)
+    monkeypatch.setattr(stage.door._holds, "_longest", 0.0)
     await stage.put(SEALED)
     call = await stage.call(*POST, {"messages": []}).ended()
     assert call.status == 503
@@ -538,7 +539,7 @@ async def test_the_second_seal_holds_as_the_first_did(stage: Stage) -> None:
     await stage.put(again)
     await stage.acknowledged(again)
     write = stage.call(*POST, {"messages": []})
-    await settled(lambda: stage.door._holding.waiting == 1)
+    await settled(lambda: stage.door._holds.waiting == 1)
     await stage.put(switch(again, "m-1", "p1", "q.2", 8.0))
     await write.ended()
     assert stage.p1.log == ["POST /v2/queues/q.2/messages"]
@@ -604,8 +605,8 @@ async def test_a_write_that_comes_after_the_switch_goes_to_the_new_segment(
     assert stage.p2.epochs == [f"{BORN}/3"]
     if method == "POST" and not target.endswith("purge"):
         assert len(stage.p1.log) == 1
-    assert stage.writing.fence.idle(stage.clock.now)
-    assert stage.writing.late_writes == 0
+    assert stage.gate.fence.idle(stage.clock.now)
+    assert stage.gate.late_writes == 0
 
 
 @OFFERED
@@ -614,7 +615,7 @@ async def test_a_write_that_is_refused_before_the_switch_waits_for_it(stage: Sta
     await stage.put(SEALED, show=False)
     stage.p1.replies.append(closed)
     write = stage.call(*POST, {"messages": []}, offer=offer)
-    await settled(lambda: stage.door._holding.waiting == 1)
+    await settled(lambda: stage.door._holds.waiting == 1)
     await stage.put(SWITCHED)
     assert (await write.ended()).status == 201
     assert stage.p2.epochs == [f"{BORN}/3"]
@@ -660,8 +661,8 @@ async def test_a_refusal_that_comes_after_the_lease_leaves_no_doubt(stage: Stage
     call = await stage.call(*POST, {"messages": []}, offer=offer).ended()
     assert call.status == 503
     assert b"takes no writes" in call.answer
-    assert stage.writing.late_writes == 0
-    assert stage.writing.fence.idle(stage.clock.now)
+    assert stage.gate.late_writes == 0
+    assert stage.gate.fence.idle(stage.clock.now)
 
 
 @OFFERED

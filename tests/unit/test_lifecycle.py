@@ -22,14 +22,14 @@ import pytest
 from catalog.errors import CatalogUnavailable, PlacementConflict
 from catalog.model import Move, MoveState, PartitionState, Placement, PlacementState, QueueKey, Segment, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
-from marconi_proxy.fencing.naming import hidden_name
+from marconi_proxy.fencing.hidden_names import hidden_name
 from marconi_proxy.fencing.transitions import rehome, seal, switch
 from marconi_proxy.front_door import lifecycle
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
-from marconi_proxy.front_door.refusals import Refused
-from marconi_proxy.front_door.writing import Writing
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.front_door.refusals import RequestRefused
+from marconi_proxy.front_door.write_gate import WriteGate
+from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import (
     BadAnswer,
     ConnectFailed,
@@ -39,8 +39,8 @@ from marconi_proxy.upstream.errors import (
     UpstreamError,
     Withdrawn,
 )
-from marconi_proxy.upstream.exchange import Call, Upstream
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.exchange import Upstream, UpstreamCall
+from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import NO_CONTENT, PATIENCE, EvilHost, Request, answer, serve, settled, unused_port
 from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, partition, placement
@@ -56,9 +56,9 @@ RESERVED, CREATING, OPEN, SEALING, DELETING = (
 )
 Q = key("q")
 HERE = Segment(0, "p1", "q")
-PUT = Call(b"PUT", b"/v2/queues/q", b"x-project-id: project\r\n", b"", repeatable=True)
-POST = Call(b"POST", b"/v2/queues/q/messages", b"x-project-id: project\r\n", b"", repeatable=False)
-DELETE = Call(b"DELETE", b"/v2/queues/q", b"x-project-id: project\r\n", b"", repeatable=True)
+PUT = UpstreamCall(b"PUT", b"/v2/queues/q", b"x-project-id: project\r\n", b"", repeatable=True)
+POST = UpstreamCall(b"POST", b"/v2/queues/q/messages", b"x-project-id: project\r\n", b"", repeatable=False)
+DELETE = UpstreamCall(b"DELETE", b"/v2/queues/q", b"x-project-id: project\r\n", b"", repeatable=True)
 
 Reply = Callable[[Request], Awaitable[bytes]]
 
@@ -159,7 +159,7 @@ class Stage:
         self.wall: Callable[[], float] = clock
 
     def open_upstream(self, opened: Any) -> Upstream:
-        return Upstream(opened, self.pool, Limits(deadline=PATIENCE), random.Random(1))
+        return Upstream(opened, self.pool, UpstreamLimits(deadline=PATIENCE), random.Random(1))
 
     async def stored(self, queue: str = "q") -> Placement | None:
         return await self.catalog.real.placements.get(key(queue))
@@ -176,7 +176,7 @@ class Stage:
 
 class Worker:
     def __init__(
-        self, stage: Stage, catalog: Staged, writing: Writing | None = None, later: Timers | None = None
+        self, stage: Stage, catalog: Staged, gate: WriteGate | None = None, later: Timers | None = None
     ) -> None:
         self.directory = Directory(catalog, stage.open_upstream, cache_size=100)  # type: ignore[arg-type]
         self.lifecycle = Lifecycle(
@@ -188,15 +188,15 @@ class Worker:
             wall=lambda: stage.wall(),  # noqa: PLW0108 - a test may set another one later
             later=later,
             token=lambda: BORN,
-            begin=None if writing is None else partial(writing.begin, lasting=True),
+            begin=None if gate is None else partial(gate.begin, lasting=True),
         )
 
     async def stop(self) -> None:
         await self.lifecycle.stop()
         await self.directory.stop()
 
-    def sender(self, call: Call) -> Callable[[Placement], Awaitable[Answer]]:
-        async def send(placement: Placement) -> Answer:
+    def sender(self, call: UpstreamCall) -> Callable[[Placement], Awaitable[UpstreamAnswer]]:
+        async def send(placement: Placement) -> UpstreamAnswer:
             upstream = await self.directory.upstream(placement.partition)
             assert upstream is not None
             return await upstream.send(call)
@@ -204,13 +204,13 @@ class Worker:
         return send
 
     async def create(
-        self, call: Call = PUT, asked: QueueKey = Q, dead_letter: str | None = None, version: str = "v2"
+        self, call: UpstreamCall = PUT, asked: QueueKey = Q, dead_letter: str | None = None, version: str = "v2"
     ) -> int | None:
         """Have a creating call done; return the status of its answer, None if the queue was open."""
         got = await self.lifecycle.create(asked, version, self.sender(call), dead_letter)
         return None if got is None else got.status
 
-    async def delete(self, asked: QueueKey = Q, call: Call = DELETE) -> int | None:
+    async def delete(self, asked: QueueKey = Q, call: UpstreamCall = DELETE) -> int | None:
         got = await self.lifecycle.delete(asked, self.sender(call))
         return None if got is None else got.status
 
@@ -261,7 +261,7 @@ def p2(stage: Stage) -> Partition:
 
 @pytest.mark.parametrize(("call", "log"), [(PUT, "PUT /v2/queues/q"), (POST, "POST /v2/queues/q/messages")])
 async def test_the_catalog_comes_first_and_the_partition_second(
-    stage: Stage, worker: Worker, p1: Partition, call: Call, log: str
+    stage: Stage, worker: Worker, p1: Partition, call: UpstreamCall, log: str
 ) -> None:
     seen: list[Placement | None] = []
 
@@ -388,7 +388,7 @@ async def test_a_creation_of_others_is_not_withdrawn_because_ours_was_not_sent(
     await stage.put(placement("q", "p1", state, group=group))
     p1.queues.add("q")
 
-    async def not_sent(_: Segment) -> Answer:
+    async def not_sent(_: Segment) -> UpstreamAnswer:
         raise NotSent("the host cannot be reached")
 
     with pytest.raises(NotSent):
@@ -423,7 +423,7 @@ async def test_a_creation_that_nobody_knows_the_end_of_stays_until_the_next_call
 
 @pytest.mark.parametrize("error", [DeadlineExceeded("late"), BadAnswer("garbage")], ids=repr)
 async def test_other_ends_that_nobody_knows(stage: Stage, worker: Worker, error: UpstreamError) -> None:
-    async def send(_: Placement) -> Answer:
+    async def send(_: Placement) -> UpstreamAnswer:
         raise error
 
     with pytest.raises(type(error)):
@@ -490,7 +490,7 @@ async def test_a_pinned_project_without_its_partition(
     await stage.catalog.real.partitions.replace(pinned)
     await settled(lambda: pinned in worker.directory.partitions)
     for _ in range(3):
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(RequestRefused) as caught:
             await worker.create(version=version)
         assert (caught.value.status, caught.value.retry_after) == (status, retry_after)
         assert "The request was not processed; ask your operator" in caught.value.description
@@ -510,7 +510,7 @@ async def test_a_version_that_no_partition_speaks(
     for name in ("p1", "p2"):
         await stage.catalog.real.partitions.replace(partition(name, versions=versions, version=2))
     await settled(lambda: {p.api_versions for p in worker.directory.partitions} == {versions})
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         await worker.create()
     assert caught.value.status == status
     assert await stage.stored() is None
@@ -521,7 +521,7 @@ async def test_a_partition_removed_a_moment_ago(stage: Stage, p1: Partition) -> 
     behind = Worker(stage, stage.catalog)
     await behind.directory.start(PATIENCE)
     await stage.catalog.real.partitions.remove("p1")
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         await behind.create()
     assert caught.value.status == 503
     assert p1.log == []
@@ -654,7 +654,7 @@ async def test_a_queue_that_is_changed_again_and_again_is_refused_in_the_end(
         await stage.catalog.real.placements.replace(placement("q", "p1", CREATING, epoch=current.epoch + 1, since=1.0))
 
     stage.catalog.before("placements.replace", *[stamp] * 100)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         await worker.create()
     assert caught.value.status == 503
     assert p1.log == []
@@ -796,7 +796,7 @@ async def test_a_dead_letter_queue_waits_until_a_move_of_an_earlier_one_has_clea
 ) -> None:
     """Stores put dead letters into the queue that the metadata names: it can have no other name."""
     await stage.catalog.real.moves.insert(Move("m-1", PROJECT, "dead", "p1", "p2", MoveState.UNDOING, created=1.0))
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         await worker.create(dead_letter="dead")
     assert caught.value.status == 503
     assert await stage.stored("dead") is None
@@ -808,8 +808,8 @@ async def test_a_queue_with_a_hidden_name_takes_no_dead_letters(stage: Stage, wo
     hidden = Segment(2, "p1", hidden_name(PROJECT, "dead", BORN, 2))
     moved = replace(placement("dead", "p1"), segments=(hidden,))
     await stage.put(moved)
-    with pytest.raises(Refused) as caught:
-        await worker.lifecycle.placing.tie(placement("q", "p1"), "dead")
+    with pytest.raises(RequestRefused) as caught:
+        await worker.lifecycle.placer.tie(placement("q", "p1"), "dead")
     assert caught.value.status == 409
     assert await stage.stored("dead") == moved
 
@@ -819,8 +819,8 @@ async def test_a_dead_letter_queue_that_is_being_moved_is_tied_to_nobody(stage: 
     for group in (None, "other"):
         sealed = seal(placement(f"dead-{group}", "p1", group=group), "m-1", 5.0, 4)
         await stage.put(sealed)
-        with pytest.raises(Refused) as caught:
-            await worker.lifecycle.placing.tie(placement("q", "p1"), sealed.queue)
+        with pytest.raises(RequestRefused) as caught:
+            await worker.lifecycle.placer.tie(placement("q", "p1"), sealed.queue)
         assert caught.value.status == 503
         assert await stage.stored(sealed.queue) == sealed
 
@@ -847,7 +847,7 @@ async def test_what_a_deletion_does_to_older_segments_is_guarded_too(
     await stage.put(switch(seal(placement("q", "p1"), "m-1", 5.0, 4), "m-1", "p2", "q", 6.0))
     p1.queues.add("q")
     p2.queues.add("q")
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         await worker.lifecycle.delete(Q, worker.sender(DELETE), guard=Guarding(0))
     assert caught.value.status == 503
     assert (p1.queues, p2.queues) == ({"q"}, set())
@@ -857,24 +857,24 @@ async def test_what_a_deletion_does_to_older_segments_is_guarded_too(
 async def test_a_deletion_that_is_taken_over_counts_as_a_write(stage: Stage, p1: Partition) -> None:
     await stage.put(placement("q", "p1", DELETING))
     p1.queues.add("q")
-    writing = Writing(10.0, 60.0, stage.clock)
-    worker = Worker(stage, stage.catalog, writing)
+    gate = WriteGate(10.0, 60.0, stage.clock)
+    worker = Worker(stage, stage.catalog, gate)
     await worker.directory.start(PATIENCE)
     await abandoned(stage, worker)
-    with pytest.raises(Refused):  # without a lease
+    with pytest.raises(RequestRefused):  # without a lease
         await worker.lifecycle.settle(Q, Segment(0, "p1", "q"))
     assert p1.queues == {"q"}
-    writing.lease.confirmed(writing.lease.sent(stage.clock.now), stage.clock.now)
+    gate.lease.confirmed(gate.lease.sent(stage.clock.now), stage.clock.now)
     under_way: list[bool] = []
 
     async def look(request: Request) -> bytes:
-        under_way.append(not writing.fence.idle(stage.clock.now))
+        under_way.append(not gate.fence.idle(stage.clock.now))
         return await p1.do(request)
 
     p1.reply("DELETE", look)
     await worker.lifecycle.settle(Q, Segment(0, "p1", "q"))
     assert under_way == [True]
-    assert writing.fence.idle(stage.clock.now)
+    assert gate.fence.idle(stage.clock.now)
     assert await stage.stored() is None
     await worker.stop()
 
@@ -882,7 +882,7 @@ async def test_a_deletion_that_is_taken_over_counts_as_a_write(stage: Stage, p1:
 async def test_a_deletion_that_was_not_sent_changes_nothing(stage: Stage, worker: Worker) -> None:
     await stage.put(placement("q", "p1"))
 
-    async def not_sent(_: Placement) -> Answer:
+    async def not_sent(_: Placement) -> UpstreamAnswer:
         raise NotSent("the host cannot be reached")
 
     with pytest.raises(NotSent):
@@ -924,7 +924,7 @@ async def test_a_deletion_that_may_be_under_way_is_waited_for(
     stage.clock.now += age
     before = await stage.stored()
     for doing in (worker.create(), worker.create(POST), worker.delete()):
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(RequestRefused) as caught:
             await doing
         assert (caught.value.status, caught.value.retry_after) == (503, int(TAKEOVER_AFTER))
     assert await stage.stored() == before
@@ -969,7 +969,7 @@ async def test_a_clock_on_the_wall_that_is_set_abandons_nothing(
     await worker.lifecycle.settle(Q, HERE)
     stage.wall = lambda: stage.clock.now + step
     stage.clock.now += TAKEOVER_AFTER
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         await worker.create()
     stage.clock.now += 1
     assert await worker.create() == 201
@@ -983,12 +983,12 @@ async def test_a_deletion_that_goes_on_is_watched_anew(stage: Stage, worker: Wor
     await stage.put(placement("q", "p1", DELETING))
     await abandoned(stage, worker)
     await stage.catalog.real.placements.replace(placement("q", "p1", DELETING, epoch=2))
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         await worker.create()
     stage.clock.now += TAKEOVER_AFTER + 1
     await stage.catalog.real.placements.remove(Q, 2, BORN)
     await stage.put(placement("q", "p1", DELETING, epoch=2, incarnation="later"))
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         await worker.create()
     assert p1.log == []
 
@@ -999,7 +999,7 @@ async def test_a_worker_watches_for_itself(stage: Stage, worker: Worker, p1: Par
     await abandoned(stage, worker)
     other = Worker(stage, stage.catalog)
     await other.directory.start(PATIENCE)
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         await other.create()
     assert p1.log == []
     await other.stop()
@@ -1011,7 +1011,7 @@ async def test_an_abandoned_deletion_is_looked_at_again_without_another_call(sta
     await worker.directory.start(PATIENCE)
     await stage.put(placement("q", "p1", DELETING))
     for _ in range(3):
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefused):
             await worker.create()
     assert len(timers.waiting) == 1
     stage.clock.now += TAKEOVER_AFTER
@@ -1046,7 +1046,7 @@ async def test_a_worker_that_stopped_looks_at_nothing_again(stage: Stage, p1: Pa
     worker = Worker(stage, stage.catalog, later=timers)
     await worker.directory.start(PATIENCE)
     await stage.put(placement("q", "p1", DELETING))
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         await worker.create()
     await worker.stop()
     stage.clock.now += TAKEOVER_AFTER + 1
@@ -1059,7 +1059,7 @@ async def test_what_is_watched_is_bounded(stage: Stage, worker: Worker, monkeypa
     monkeypatch.setattr(lifecycle, "_WATCHED", 3)
     for number in range(20):
         await stage.put(placement(f"q{number}", "p1", DELETING))
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefused):
             await worker.create(asked=key(f"q{number}"))
         assert len(worker.lifecycle._watched) <= 4
 
@@ -1100,7 +1100,7 @@ async def test_a_takeover_that_fails_is_left_for_another(stage: Stage, worker: W
         await worker.create()
     # The one who took over may be at it still, so the waiting begins anew.
     assert await stage.stored() == placement("q", "p1", DELETING, epoch=3, since=stage.clock.now)
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         await worker.create()
     stage.clock.now += TAKEOVER_AFTER + 1
     assert await worker.create() == 201
@@ -1116,7 +1116,7 @@ async def test_an_abandoned_deletion_that_another_worker_takes_over_first(
         await stage.catalog.real.placements.replace(placement("q", "p1", DELETING, epoch=3, since=stage.clock.now - 1))
 
     stage.catalog.before("placements.replace", take_over)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         await worker.create()
     assert caught.value.status == 503
     assert p1.log == []
@@ -1162,7 +1162,7 @@ def chained(state: PlacementState = OPEN, epoch: int = 5, **more: Any) -> Placem
     return Placement(PROJECT, "q", epoch, state, CHAIN, incarnation=BORN, **more)
 
 
-def delete_last(worker: Worker) -> Awaitable[Answer | None]:
+def delete_last(worker: Worker) -> Awaitable[UpstreamAnswer | None]:
     """Delete as a client's call does that is translated for the last segment."""
     call = DELETE._replace(target=b"/v2/queues/q-2")
     return worker.lifecycle.delete(Q, worker.sender(call))
@@ -1207,7 +1207,7 @@ async def test_a_deletion_that_was_done_in_part_is_finished_later(
     await stage.put(chained())
     p2.reply("DELETE", say(status))
     p2.queues.add("q-1")
-    with pytest.raises(Refused, match="in part") as refused:
+    with pytest.raises(RequestRefused, match="in part") as refused:
         await delete_last(worker)
     assert (refused.value.status, refused.value.retry_after) == (503, int(TAKEOVER_AFTER))
     assert await stage.stored() == chained(DELETING, epoch=6, since=stage.clock.now)
@@ -1229,7 +1229,7 @@ async def test_a_deletion_of_many_segments_is_given_up_before_it_is_taken_over(
         return await p1.do(request)
 
     p1.reply("DELETE", slow)
-    with pytest.raises(Refused, match="in part"):
+    with pytest.raises(RequestRefused, match="in part"):
         await delete_last(worker)
     assert (p1.log, p2.log) == (["DELETE /v2/queues/q-2"], [])
 
@@ -1318,7 +1318,7 @@ async def test_a_source_that_cannot_go_where_its_dead_letter_queue_is(
     await stage.put(placement("dlq", "p2"))
     await stage.catalog.real.partitions.replace(home)
     await settled(lambda: home in worker.directory.partitions)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         await worker.create(dead_letter="dlq")
     assert caught.value.status == 503
     assert await stage.stored() is None
@@ -1353,7 +1353,7 @@ async def test_a_dead_letter_queue_whose_source_is_just_being_moved_is_not_creat
 ) -> None:
     reserved = placement("q", "p1", RESERVED, group="source")
     await stage.put(placement("source", "p1", SEALING), reserved)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         await worker.create()
     assert caught.value.status == 503
     assert await stage.stored() == reserved
@@ -1413,7 +1413,7 @@ async def test_a_reserved_queue_whose_dead_letter_queue_lives_apart(
     stage: Stage, worker: Worker, p2: Partition
 ) -> None:
     await stage.put(placement("q", "p2", RESERVED, group="source"), placement("dlq", "p1"))
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         await worker.create(dead_letter="dlq")
     assert caught.value.status == 409
     assert p2.log == []
@@ -1460,16 +1460,16 @@ async def test_tying_a_dead_letter_queue(
 ) -> None:
     source = placement("q", "p1")
     await stage.put(source, *([there] if there else []))
-    await worker.lifecycle.placing.tie(source, "dlq")
+    await worker.lifecycle.placer.tie(source, "dlq")
     assert await stage.stored("dlq") == after
     # Again is as good as once.
-    await worker.lifecycle.placing.tie(source, "dlq")
+    await worker.lifecycle.placer.tie(source, "dlq")
     assert await stage.stored("dlq") == after
 
 
 async def test_tying_a_queue_to_itself(stage: Stage, worker: Worker) -> None:
     await stage.put(placement("q", "p1"))
-    await worker.lifecycle.placing.tie(placement("q", "p1"), "q")
+    await worker.lifecycle.placer.tie(placement("q", "p1"), "q")
     assert await stage.stored() == placement("q", "p1")
 
 
@@ -1478,8 +1478,8 @@ async def test_a_dead_letter_queue_that_lives_apart_cannot_be_tied(
     stage: Stage, worker: Worker, state: PlacementState
 ) -> None:
     await stage.put(placement("q", "p1"), placement("dlq", "p2", state, group="other"))
-    with pytest.raises(Refused, match="is placed apart") as caught:
-        await worker.lifecycle.placing.tie(placement("q", "p1"), "dlq")
+    with pytest.raises(RequestRefused, match="is placed apart") as caught:
+        await worker.lifecycle.placer.tie(placement("q", "p1"), "dlq")
     assert (caught.value.status, caught.value.title) == (409, "Resource conflict")
     assert await stage.stored("dlq") == placement("dlq", "p2", state, group="other")
 
@@ -1491,7 +1491,7 @@ async def test_a_dead_letter_queue_that_is_changed_while_it_is_tied(stage: Stage
         await stage.catalog.real.placements.replace(placement("dlq", "p1", OPEN, epoch=2))
 
     stage.catalog.before("placements.replace", open_it)
-    await worker.lifecycle.placing.tie(placement("q", "p1"), "dlq")
+    await worker.lifecycle.placer.tie(placement("q", "p1"), "dlq")
     assert await stage.stored("dlq") == placement("dlq", "p1", OPEN, epoch=3, group="q")
 
 
@@ -1502,7 +1502,7 @@ async def test_a_dead_letter_queue_that_is_deleted_while_it_is_tied(stage: Stage
         await stage.catalog.real.placements.remove(key("dlq"), 1, BORN)
 
     stage.catalog.before("placements.replace", remove)
-    await worker.lifecycle.placing.tie(placement("q", "p1"), "dlq")
+    await worker.lifecycle.placer.tie(placement("q", "p1"), "dlq")
     assert await stage.stored("dlq") == placement("dlq", "p1", RESERVED, since=stage.clock.now, group="q")
 
 
@@ -1629,6 +1629,6 @@ async def test_stopping_gives_up_what_runs_in_the_background(stage: Stage, worke
 
 
 async def test_settling_on_a_partition_that_is_gone(stage: Stage, worker: Worker) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         await worker.lifecycle.settle(Q, Segment(0, "p9", "q"))
     assert caught.value.status == 503

@@ -8,18 +8,20 @@ from hypothesis import strategies as st
 
 from catalog.model import API_VERSIONS
 from marconi_proxy.routing.listing_query import ListingQuery, RepeatedFilter, Unfit, admits, parse_listing
-from marconi_proxy.routing.route import Kind
+from marconi_proxy.routing.route import RouteKind
 
 INVALID = Unfit.INVALID
 PLAIN = ListingQuery("", 10, detailed=False, counted=False, given=())
 
 
-def parsed(query: str | bytes, version: str = "v2", kind: Kind = Kind.QUEUES) -> ListingQuery | RepeatedFilter | Unfit:
+def parsed(
+    query: str | bytes, version: str = "v2", kind: RouteKind = RouteKind.QUEUES
+) -> ListingQuery | RepeatedFilter | Unfit:
     raw = query.encode() if isinstance(query, str) else query
     return parse_listing(kind, version, raw, default_page=10, max_page=20)
 
 
-def fit(query: str | bytes, version: str = "v2", kind: Kind = Kind.QUEUES) -> ListingQuery:
+def fit(query: str | bytes, version: str = "v2", kind: RouteKind = RouteKind.QUEUES) -> ListingQuery:
     found = parsed(query, version, kind)
     assert isinstance(found, ListingQuery)
     return found
@@ -70,10 +72,10 @@ def test_limit(version: str, query: str, limit: int | Unfit) -> None:
 
 
 def test_the_bounds_of_a_page_are_options() -> None:
-    narrow = parse_listing(Kind.QUEUES, "v2", b"", default_page=3, max_page=5)
+    narrow = parse_listing(RouteKind.QUEUES, "v2", b"", default_page=3, max_page=5)
     assert isinstance(narrow, ListingQuery)
     assert narrow.limit == 3
-    assert parse_listing(Kind.QUEUES, "v2", b"limit=6", default_page=3, max_page=5) is INVALID
+    assert parse_listing(RouteKind.QUEUES, "v2", b"limit=6", default_page=3, max_page=5) is INVALID
 
 
 # -- marker ------------------------------------------------------------------------------------------------------------
@@ -148,8 +150,8 @@ def test_early_versions_ignore_what_they_do_not_know(version: str, query: str) -
     ("query", "name"),
     [("name=a", "a"), ("name=%5B", "["), ("name=a&name=b", "b"), ("name=a,b", "b"), ("name=a%2Cb", "a,b")],
 )
-@pytest.mark.parametrize("kind", [Kind.QUEUES, Kind.TOPICS])
-def test_a_part_of_a_name(kind: Kind, query: str, name: str) -> None:
+@pytest.mark.parametrize("kind", [RouteKind.QUEUES, RouteKind.TOPICS])
+def test_a_part_of_a_name(kind: RouteKind, query: str, name: str) -> None:
     assert fit(query, "v2", kind) == PLAIN._replace(name=name, given=(("name", name),))
 
 
@@ -173,15 +175,15 @@ def test_a_part_of_a_name(kind: Kind, query: str, name: str) -> None:
     ],
     ids=lambda value: str(value)[:30],
 )
-@pytest.mark.parametrize("kind", [Kind.QUEUES, Kind.TOPICS])
-def test_filters_by_metadata(kind: Kind, query: str, filters: list[tuple[str, int | str]]) -> None:
+@pytest.mark.parametrize("kind", [RouteKind.QUEUES, RouteKind.TOPICS])
+def test_filters_by_metadata(kind: RouteKind, query: str, filters: list[tuple[str, int | str]]) -> None:
     # The next link does not repeat them.
     assert fit(query, "v2", kind) == PLAIN._replace(filters=tuple(filters))
 
 
 @pytest.mark.parametrize("query", ["foo=a&foo=b", "foo=a,b", "foo=a&limit=1&%66oo=a", "limit=0&foo=1&foo=1"])
-@pytest.mark.parametrize("kind", [Kind.QUEUES, Kind.TOPICS])
-def test_a_repeated_filter_is_named(kind: Kind, query: str) -> None:
+@pytest.mark.parametrize("kind", [RouteKind.QUEUES, RouteKind.TOPICS])
+def test_a_repeated_filter_is_named(kind: RouteKind, query: str) -> None:
     assert parsed(query, "v2", kind) == RepeatedFilter("foo")
 
 
@@ -198,7 +200,7 @@ def test_the_count_of_queues() -> None:
 
 @pytest.mark.parametrize("value", ["true", "false", "x"])
 def test_to_topics_a_count_is_a_filter_like_any_other(value: str) -> None:
-    assert fit(f"with_count={value}", kind=Kind.TOPICS) == PLAIN._replace(filters=(("with_count", value),))
+    assert fit(f"with_count={value}", kind=RouteKind.TOPICS) == PLAIN._replace(filters=(("with_count", value),))
 
 
 def test_what_is_invalid_is_so_whatever_else_is_asked() -> None:
@@ -282,7 +284,7 @@ def test_the_next_link(version: str, query: str, last: str, link: str) -> None:
 
 
 def test_the_next_link_of_topics() -> None:
-    assert fit("limit=1", kind=Kind.TOPICS).next_link("/v2/topics", "a") == "/v2/topics?limit=1&marker=a"
+    assert fit("limit=1", kind=RouteKind.TOPICS).next_link("/v2/topics", "a") == "/v2/topics?limit=1&marker=a"
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
@@ -295,8 +297,8 @@ def test_a_next_link_leads_to_the_next_page(version: str) -> None:
     assert second.next_link("", "z") == second.next_link("", "a").replace("marker=a", "marker=z")
 
 
-@given(st.binary(max_size=60), st.sampled_from(API_VERSIONS), st.sampled_from([Kind.QUEUES, Kind.TOPICS]))
-def test_any_query_is_judged(query: bytes, version: str, kind: Kind) -> None:
+@given(st.binary(max_size=60), st.sampled_from(API_VERSIONS), st.sampled_from([RouteKind.QUEUES, RouteKind.TOPICS]))
+def test_any_query_is_judged(query: bytes, version: str, kind: RouteKind) -> None:
     found = parsed(query, version, kind)
     if isinstance(found, ListingQuery):
         assert 1 <= found.limit <= 20

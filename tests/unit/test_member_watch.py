@@ -9,7 +9,7 @@ import pytest
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import UNPROMISED_LEASE, Member
-from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.fencing.barrier import MemberSighting
 from marconi_proxy.moving.execution.member_watch import MemberWatch
 from tests.faults.evil_host import settled
 from tests.unit.moving_world import FakeClock
@@ -50,7 +50,7 @@ class Roll:
         del self.members[member.id]
         return True
 
-    async def look(self) -> dict[str, Sighting]:
+    async def look(self) -> dict[str, MemberSighting]:
         return {sighting.member.id: sighting for sighting in await self.watch.look()}
 
 

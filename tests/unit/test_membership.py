@@ -14,10 +14,10 @@ from catalog.model import Change, ChangeSubject, HeldWrites, Member, Partition, 
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.front_door import membership
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.holding import Holding
 from marconi_proxy.front_door.membership import FORGOTTEN_AFTER, Membership
-from marconi_proxy.front_door.refusals import Refused
-from marconi_proxy.front_door.writing import Writing
+from marconi_proxy.front_door.refusals import RequestRefused
+from marconi_proxy.front_door.write_gate import WriteGate
+from marconi_proxy.front_door.write_holds import WriteHolds
 from marconi_proxy.upstream.errors import Withdrawn
 from marconi_proxy.upstream.exchange import Upstream
 from tests.contract.examples import move
@@ -45,12 +45,12 @@ class Worker:
 
     def __init__(self, catalog: Staged, interval: float = 3600.0) -> None:
         self.clock = Clock()
-        self.writing = Writing(LEASE, 60.0, self.clock)
-        self.directory = Directory(catalog, no_upstream, 10, self.writing.fence)  # type: ignore[arg-type]
-        self.holding = Holding(2.0, 10, self.clock)
-        self.beating = Membership(catalog, self.directory, self.writing, self.holding, interval)  # type: ignore[arg-type]
+        self.gate = WriteGate(LEASE, 60.0, self.clock)
+        self.directory = Directory(catalog, no_upstream, 10, self.gate.fence)  # type: ignore[arg-type]
+        self.holds = WriteHolds(2.0, 10, self.clock)
+        self.beating = Membership(catalog, self.directory, self.gate, self.holds, interval)  # type: ignore[arg-type]
         self.directory.on_seal = self.beating.hurry
-        self.writing.on_end = self.beating.hurry
+        self.gate.on_end = self.beating.hurry
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def test_a_worker_says_what_it_has_taken_in_and_what_it_promises(catalog: 
 
 
 async def test_a_worker_says_how_many_of_its_writes_came_late(catalog: Staged, worker: Worker) -> None:
-    worker.writing.late_writes = 3
+    worker.gate.late_writes = 3
     catalog.show(change(8, sealing=True))
     await acknowledged(catalog, seal(8))
     assert await members(catalog) == [Member(worker.beating.id, 2, 8, True, {seal(8)}, CAPABILITIES, LEASE, 3)]
@@ -122,14 +122,14 @@ async def test_a_worker_says_how_it_made_clients_wait(
     async def receive() -> dict[str, object]:
         return await asyncio.get_running_loop().create_future()
 
-    waiting = asyncio.create_task(worker.holding.wait("m-1", worker.clock.now, over, receive))
-    await settled(lambda: worker.holding.waiting)
+    waiting = asyncio.create_task(worker.holds.wait("m-1", worker.clock.now, over, receive))
+    await settled(lambda: worker.holds.waiting)
     worker.clock.now += 0.25
     over.set_result(None)
     catalog.fail("held_writes.put")
     await waiting
     await settled(lambda: catalog.calls["held_writes.put"] == 2)
-    await settled(lambda: worker.holding.report("") == {} or worker.holding.report(worker.beating.id) == {})
+    await settled(lambda: worker.holds.report("") == {} or worker.holds.report(worker.beating.id) == {})
     assert await catalog.real.held_writes.find("m-1") == [HeldWrites(worker.beating.id, 1, 0, 250)]
     # What has not changed is not stored again, and a renewal waits for none of it.
     assert catalog.calls["held_writes.put"] == 2
@@ -164,10 +164,10 @@ async def test_a_seal_that_is_over_is_not_told_any_more(catalog: Staged, worker:
 
 
 async def test_a_seal_is_acknowledged_when_the_writes_before_it_have_ended(catalog: Staged, worker: Worker) -> None:
-    write, other = worker.writing.begin(key("q"), lasting=True), worker.writing.begin(key("q"), lasting=True)
+    write, other = worker.gate.begin(key("q"), lasting=True), worker.gate.begin(key("q"), lasting=True)
     catalog.show(change(8, sealing=True))
     await settled(lambda: worker.directory.applied == 8)
-    later = worker.writing.begin(key("q"), lasting=True)
+    later = worker.gate.begin(key("q"), lasting=True)
     write.end()
     # It holds up no other queue.
     catalog.show(change(9, "another", sealing=True))
@@ -201,8 +201,8 @@ async def test_one_renewal_serves_many_seals_and_one_follows_what_comes_meanwhil
 
 def may_write(worker: Worker) -> bool:
     try:
-        worker.writing.begin(key("q"), lasting=True).end()
-    except Refused:
+        worker.gate.begin(key("q"), lasting=True).end()
+    except RequestRefused:
         return False
     return True
 
@@ -212,7 +212,7 @@ async def test_a_worker_that_is_not_registered_takes_no_writes(catalog: Staged) 
     catalog.fail("members.register")
     await worker.beating.start(PATIENCE)
     assert not may_write(worker)
-    assert worker.writing.fence.idle(0.0)
+    assert worker.gate.fence.idle(0.0)
     await worker.beating.stop()
 
 
@@ -303,13 +303,13 @@ async def test_a_worker_that_was_removed_registers_again_and_begins_a_new_term(c
     await catalog.real.partitions.insert(Partition("p1", ("http://p1",)))
     await catalog.real.placements.insert(placement("q"))
     await worker.directory.find(key("q"))
-    term = worker.writing.lease.number
+    term = worker.gate.lease.number
     await removed(catalog, worker)
     catalog.show(change(8, "other", sealing=True))
     await settled(lambda: may_write(worker))
     # No mover waited for it meanwhile: what it knew may be out of date.
     assert worker.directory.cached(key("q")) is None
-    assert worker.writing.lease.number == term + 1
+    assert worker.gate.lease.number == term + 1
     assert (catalog.calls["members.renew"], catalog.calls["members.register"]) == (1, 2)
     assert [member.id for member in await members(catalog)] == [worker.beating.id]
 
@@ -323,17 +323,17 @@ async def test_a_worker_that_finds_itself_removed_writes_no_more_until_it_is_reg
     assert may_write(worker)
     go = asyncio.Event()
     catalog.before("members.register", go.wait)
-    term = worker.writing.lease.number
+    term = worker.gate.lease.number
     catalog.show(change(8, "other", sealing=True))
     await settled(lambda: catalog.calls["members.register"] == 2)
     assert not may_write(worker)
     go.set()
     await settled(lambda: may_write(worker))
-    assert worker.writing.lease.number == term + 1
+    assert worker.gate.lease.number == term + 1
 
 
 async def test_a_write_of_the_term_before_is_not_sent_after_it(catalog: Staged, worker: Worker) -> None:
-    write = worker.writing.begin(key("q"), lasting=True)
+    write = worker.gate.begin(key("q"), lasting=True)
     (member,) = await members(catalog)
     await catalog.real.members.expire(member)
     catalog.show(change(8, "other", sealing=True))
@@ -398,7 +398,7 @@ async def test_a_worker_with_writes_that_may_still_be_done_lets_its_lease_lapse(
     catalog: Staged, worker: Worker, ambiguous: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    write = worker.writing.begin(key("q"), lasting=True)
+    write = worker.gate.begin(key("q"), lasting=True)
     if ambiguous:
         write.sending()
         write.end()

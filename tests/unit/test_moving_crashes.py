@@ -67,7 +67,7 @@ def _sent_on(world: World) -> None:
 def _not_sent_on(world: World) -> None:
     _forward(world)
     world.on_state[MoveState.LINGERING] = lambda: world.decide("m1", Event.ONWARD, "p3")
-    world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", Event.CANCEL)
+    world.on_state[MoveState.REROUTE_ARMED] = lambda: world.decide("m1", Event.CANCEL)
 
 
 def _sent_on_again(world: World) -> None:
@@ -82,13 +82,13 @@ def _sent_on_again(world: World) -> None:
         world.decide("m1", Event.ONWARD, "p3")
         world.on_state[MoveState.DRAINING] = world.empty
 
-    world.on_state[MoveState.BACK_ARMED] = cancel
+    world.on_state[MoveState.REROUTE_ARMED] = cancel
 
 
 def _not_reversed(world: World) -> None:
     _forward(world)
     world.on_state[MoveState.LINGERING] = lambda: world.decide("m1", Event.REVERSE)
-    world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", Event.CANCEL)
+    world.on_state[MoveState.REROUTE_ARMED] = lambda: world.decide("m1", Event.CANCEL)
 
 
 def _deleted(state: MoveState) -> Callable[[World], None]:

@@ -98,7 +98,7 @@ def test_what_never_switched_never_ends_as_if_it_had() -> None:
 
 def test_writes_are_held_only_while_a_seal_is_in_force() -> None:
     held = {state for state, place in TABLE.items() if place.holds_writes}
-    assert held == {MoveState.SEALING, MoveState.BACK_SEALING}
+    assert held == {MoveState.SEALING, MoveState.REROUTE_SEALING}
     for state in held:
         assert {Event.SWITCHED, Event.ABORTED} <= set(TABLE[state].next)
 
@@ -122,5 +122,5 @@ def test_the_catalog_knows_which_states_are_ends() -> None:
 
 def test_what_may_still_open_a_segment_is_known_to_the_catalog() -> None:
     """All that may be switched, but where the move is over already: then its queues are being deleted."""
-    over = {MoveState.UNDOING, MoveState.BACK_UNDOING}
+    over = {MoveState.UNDOING, MoveState.REROUTE_UNDOING}
     assert {state for state, place in TABLE.items() if Event.SWITCHED in place.next} - over == COMING_STATES

@@ -9,7 +9,7 @@ import pytest
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import HeldWrites, MoveState, PartitionState, PlacementState, QueueKey, Segment
-from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.fencing.barrier import MemberSighting
 from marconi_proxy.fencing.transitions import seal, switch
 from marconi_proxy.moving.execution.move_group import MoveGroup
 from marconi_proxy.moving.mover import _PATIENCE
@@ -125,12 +125,12 @@ async def test_a_member_that_did_not_acknowledge_must_be_heard_of_before_the_nex
 @pytest.mark.parametrize(
     ("sighting", "words"),
     [
-        (Sighting(member("old", capabilities=("chains-1",)), 1.0), "release"),
-        (Sighting(member("quiet"), 15.0), "not heard of"),
-        (Sighting(member("cut", synced=False), 1.0), "cut off"),
+        (MemberSighting(member("old", capabilities=("chains-1",)), 1.0), "release"),
+        (MemberSighting(member("quiet"), 15.0), "not heard of"),
+        (MemberSighting(member("cut", synced=False), 1.0), "cut off"),
     ],
 )
-async def test_a_member_that_is_not_fit_is_named_and_nothing_is_sealed(sighting: Sighting, words: str) -> None:
+async def test_a_member_that_is_not_fit_is_named_and_nothing_is_sealed(sighting: MemberSighting, words: str) -> None:
     world = World()
     world.put("orders")
     world.order("m1", "orders")
@@ -346,7 +346,7 @@ async def test_a_second_way_that_was_cancelled_leaves_its_name_to_no_other() -> 
         world.on_state[MoveState.DRAINING] = world.empty
 
     world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.ONWARD, "p3")
-    world.on_state[MoveState.BACK_ARMED] = cancel
+    world.on_state[MoveState.REROUTE_ARMED] = cancel
     await Crew(world, "m1").run()
     (segment,) = world.placements[key].segments
     assert segment.partition == "p3"
@@ -588,7 +588,7 @@ async def test_a_way_back_that_was_paused_and_not_taken_says_where_the_queue_is_
     world.put("orders")
     world.order("m1", "orders")
     world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.REVERSE)
-    world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", Event.PAUSE)
+    world.on_state[MoveState.REROUTE_ARMED] = lambda: world.decide("m1", Event.PAUSE)
     await Crew(world, "m1").run()
     assert (world.moves["m1"].state, world.moves["m1"].destination) == (MoveState.SUSPENDED, "p2")
     world.decide("m1", Event.RESUME)
@@ -614,14 +614,14 @@ async def test_the_record_says_where_writes_go_all_the_way_there_and_back() -> N
     world.on_state |= {
         MoveState.ARMED: look,
         MoveState.DRAINING: back,
-        MoveState.BACK_ARMED: look,
+        MoveState.REROUTE_ARMED: look,
         MoveState.DONE: look,
     }
     await Crew(world, "m1").run()
     assert seen == [
         (MoveState.ARMED, "p1", "p1"),
         (MoveState.DRAINING, "p2", "p2"),
-        (MoveState.BACK_ARMED, "p2", "p2"),
+        (MoveState.REROUTE_ARMED, "p2", "p2"),
         (MoveState.DONE, "p1", "p1"),
     ]
 
@@ -631,7 +631,7 @@ async def test_a_reverse_that_is_cancelled_goes_on_to_the_target() -> None:
     world.put("orders")
     world.order("m1", "orders")
     world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.REVERSE)
-    world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", Event.CANCEL)
+    world.on_state[MoveState.REROUTE_ARMED] = lambda: world.decide("m1", Event.CANCEL)
     await Crew(world, "m1").run()
     assert world.moves["m1"].state is MoveState.DONE
     assert world.moves["m1"].destination == "p2"
@@ -645,7 +645,7 @@ async def test_a_move_that_is_sent_on_switches_once_more_and_tells_of_both() -> 
 
     def on() -> None:
         world.decide("m1", Event.ONWARD, "p3")
-        world.on_state[MoveState.BACK_SEALING] = lambda: chains.append(world.chain("orders"))
+        world.on_state[MoveState.REROUTE_SEALING] = lambda: chains.append(world.chain("orders"))
         world.on_state[MoveState.DRAINING] = world.empty
 
     chains: list[list[str]] = []
@@ -677,7 +677,7 @@ async def test_a_switch_that_nobody_measured_has_no_pause_of_an_earlier_one() ->
 
     async def before(name: str) -> None:
         """Seal and switch it, as another mover that dies then."""
-        if world.moves["m1"].state is MoveState.BACK_ARMED:
+        if world.moves["m1"].state is MoveState.REROUTE_ARMED:
             world.before = None
             placement = seal(world.placements[key], "m1", world.clock.now(), PACE.max_segments)
             backend_name = world.moves["m1"].backend_name
@@ -705,7 +705,7 @@ async def test_a_move_that_is_not_sent_on_after_all_is_what_it_was(decision: Eve
         world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.PAUSE)
 
     world.on_state[MoveState.DRAINING] = on
-    world.on_state[MoveState.BACK_ARMED] = lambda: world.decide("m1", decision)
+    world.on_state[MoveState.REROUTE_ARMED] = lambda: world.decide("m1", decision)
     await Crew(world, "m1").run()
     move = world.moves["m1"]
     assert (move.state, move.source, move.target, move.destination) == (MoveState.SUSPENDED, "p1", "p2", "p2")
@@ -745,7 +745,7 @@ async def test_a_move_is_not_sent_on_to_a_partition_that_takes_no_queues() -> No
     group = Crew(world, "m1").mover()
     while "takes no queues" not in world.moves["m1"].facts.get("waits", ""):
         await group.step()
-    assert world.moves["m1"].state is MoveState.BACK_PREPARING
+    assert world.moves["m1"].state is MoveState.REROUTE_PREPARING
 
 
 async def test_a_group_is_sent_on_in_one_round() -> None:
@@ -761,7 +761,7 @@ async def test_a_group_is_sent_on_in_one_round() -> None:
     for id_ in ("m1", "m2"):
         world.decide(id_, Event.ONWARD, "p3")
     sealed = []
-    world.on_state[MoveState.BACK_SEALING] = lambda: sealed.append([world.chain("orders"), world.chain("dead")])
+    world.on_state[MoveState.REROUTE_SEALING] = lambda: sealed.append([world.chain("orders"), world.chain("dead")])
     while [move.state for move in world.moves.values()] != [MoveState.DRAINING] * 2:
         await world.clock.sleep(await group.step())
     assert sealed == [[["p1 sealed", "p2", "sealing"]] * 2]
@@ -809,7 +809,7 @@ async def test_a_second_way_that_cannot_be_gone_is_given_up_and_the_move_drains_
     move = world.moves["m1"]
     assert (move.state, world.chain("orders")) == (MoveState.DONE, ["p2"])
     assert (move.source, move.target, move.destination) == ("p1", "p2", "p2")
-    (given_up,) = [entry.reason for entry in move.log if entry.state is MoveState.BACK_UNDOING]
+    (given_up,) = [entry.reason for entry in move.log if entry.state is MoveState.REROUTE_UNDOING]
     assert given_up.startswith(f"failed {PACE.give_up_after} times in a row, the last time: partition p")
 
 
@@ -824,7 +824,7 @@ async def test_a_second_way_to_a_partition_that_has_died_is_cancelled_and_the_mo
         world.decide("m1", Event.CANCEL)
         world.on_state[MoveState.DRAINING] = world.empty
 
-    world.on_state[MoveState.BACK_ARMED] = die
+    world.on_state[MoveState.REROUTE_ARMED] = die
     group = Crew(world, "m1").mover()
     for _ in range(40):
         await world.clock.sleep(await group.step())
@@ -1390,7 +1390,7 @@ async def test_half_a_group_that_was_sent_a_second_way_gives_up_and_drains_on(or
     await Crew(world, "m1", "m2").run()
     assert [move.state for move in world.moves.values()] == [MoveState.DONE] * 2
     assert world.chain("orders") == world.chain("dead") == ["p2"]
-    (given_up,) = [entry.reason for entry in world.moves[ordered].log if entry.state is MoveState.BACK_UNDOING]
+    (given_up,) = [entry.reason for entry in world.moves[ordered].log if entry.state is MoveState.REROUTE_UNDOING]
     assert given_up.startswith(f"failed {PACE.give_up_after} times in a row, the last time: ")
 
 

@@ -237,7 +237,7 @@ def test_a_queue_is_reversed_without_those_that_need_not_go_along(dead):
 
 def test_a_queue_is_not_reversed_while_another_of_its_group_is_being_sent_on():
     chains, moves = group("p1", "p2")
-    moves[0] = replace(moves[0], state=MoveState.BACK_PREPARING, source="p2", target="p3", destination="p3")
+    moves[0] = replace(moves[0], state=MoveState.REROUTE_PREPARING, source="p2", target="p3", destination="p3")
     with pytest.raises(
         MoveRefused, match="q, which belongs to its dead-letter group, cannot go: it is being sent on to"
     ):
@@ -248,7 +248,7 @@ def test_a_queue_is_not_reversed_while_another_of_its_group_is_being_sent_on():
 @pytest.mark.parametrize("tail", [None, 1])
 def test_a_move_under_way_again_goes_back_or_on(destination, back, tail):
     again = replace(
-        move("q", MoveState.BACK_SEALING), target=destination, source="p2", destination=destination, tail=tail
+        move("q", MoveState.REROUTE_SEALING), target=destination, source="p2", destination=destination, tail=tail
     )
     assert goes_back(again, queue("q", "p1", "p2")) is back
     # Switched, which its record does not say yet.

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from catalog.model import Move, MoveState, PartitionState
-from marconi_proxy.fencing.barrier import Sighting
-from marconi_proxy.fencing.naming import hidden_name
+from marconi_proxy.fencing.barrier import MemberSighting
+from marconi_proxy.fencing.hidden_names import hidden_name
 from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.protocol.machine import Event
 from marconi_proxy.moving.rehearsal import Rehearsed, rehearse
@@ -78,7 +78,7 @@ async def test_it_names_the_partition_that_does_not_answer(where: str) -> None:
 async def test_it_names_the_member_that_would_not_acknowledge() -> None:
     world = World()
     world.put("orders")
-    world.sightings["old"] = Sighting(member("old", capabilities=()), 1.0)
+    world.sightings["old"] = MemberSighting(member("old", capabilities=()), 1.0)
     (problem,) = (await _rehearse(world, _ordered(world))).problems
     assert "old" in problem
 

@@ -58,7 +58,7 @@ CLOCKS = {
     "marconi_proxy/admin/prober.py": "self._now",
     "marconi_proxy/admin/statistics.py": "self._clock",
     "marconi_proxy/front_door/lifecycle.py": "self._wall",
-    "marconi_proxy/front_door/placing.py": "self._clock",
+    "marconi_proxy/front_door/placer.py": "self._clock",
     "marconi_proxy/front_door/seals.py": "self._clock",
     "marconi_proxy/moving/plans/executor.py": "self._clock self.clock",
 }
@@ -112,7 +112,7 @@ READ = {
         },
         "written into placements",
     ),
-    "marconi_proxy/front_door/placing.py": (
+    "marconi_proxy/front_door/placer.py": (
         {"Placing.follow_source", "Placing.insert_at"},
         "written into placements",
     ),
@@ -180,7 +180,7 @@ MONOTONIC = {
     "marconi_proxy/audit/round.py",
     "marconi_proxy/cli/moves.py",
     "marconi_proxy/cli/watch.py",
-    "marconi_proxy/front_door/holding.py",
+    "marconi_proxy/front_door/write_holds.py",
     "marconi_proxy/moving/execution/seal_round.py",
     "marconi_proxy/fencing/fence.py",
     "marconi_proxy/upstream/balance.py",

@@ -10,13 +10,13 @@ import pytest
 from catalog.model import Partition
 from marconi_proxy.partition_client.call import answer_to, own_call
 from marconi_proxy.upstream.errors import ConnectFailed
-from marconi_proxy.upstream.exchange import Call
+from marconi_proxy.upstream.exchange import UpstreamCall
 from tests.unit.node_upstream import Given, Way
 
 HOST = "http://p1:8888"
 
 
-def headers(call: Call) -> dict[bytes, bytes]:
+def headers(call: UpstreamCall) -> dict[bytes, bytes]:
     return dict(line.split(b": ", 1) for line in call.lines.split(b"\r\n") if line)  # type: ignore[misc]
 
 
@@ -51,7 +51,7 @@ def test_more_headers_and_another_media_type() -> None:
     [(b'{"a": 1}', {"a": 1}), (b"null", None), (b"", None), (b"<html>", None), (b"\xff", None), (b"[" * 50_000, None)],
 )
 async def test_what_is_no_json_is_none(body: bytes, document: object) -> None:
-    async def answered(call: Call) -> Given:
+    async def answered(call: UpstreamCall) -> Given:
         return Given(503, body)
 
     way: Any = Way(Partition("p1", (HOST,)), {HOST: answered}, [])

@@ -7,7 +7,7 @@ from typing import Any
 from catalog.model import Partition
 from marconi_proxy.partition_client.call import own_call
 from marconi_proxy.partition_client.upstreams import Paced, Upstreams
-from marconi_proxy.upstream.exchange import Call
+from marconi_proxy.upstream.exchange import UpstreamCall
 from tests.unit.node_upstream import Given, Way
 from tests.unit.test_partition_client_inventory import FakeClock
 
@@ -16,7 +16,7 @@ ELSEWHERE = Partition("p1", ("http://other:8888",))
 CALL = own_call("GET", "/", "")
 
 
-async def done(call: Call) -> Given:
+async def done(call: UpstreamCall) -> Given:
     return Given(204)
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from catalog.errors import CatalogUnavailable, NotInitialised, PartitionUnknown, PlacementConflict
-from marconi_proxy.front_door.refusals import Refused, bad_request, from_fault, not_found, unavailable
+from marconi_proxy.front_door.refusals import RequestRefused, bad_request, from_fault, not_found, unavailable
 from marconi_proxy.upstream.errors import (
     BadAnswer,
     ConnectFailed,
@@ -23,7 +23,7 @@ SECRET = "partition p7 at http://10.1.2.3:8888"
 
 
 def test_an_answer() -> None:
-    status, headers, body = Refused(503, "Title", 'A "quoted" caf\u00e9.', 7).answer()
+    status, headers, body = RequestRefused(503, "Title", 'A "quoted" caf\u00e9.', 7).answer()
     assert status == 503
     assert dict(headers) == {
         b"content-type": b"application/json",
@@ -56,7 +56,7 @@ def test_an_answer_for_those_who_admit_no_json() -> None:
     ],
     ids=["bad request", "not found", "unavailable", "for long"],
 )
-def test_kinds(refused: Refused, status: int, title: str, retry_after: int | None) -> None:
+def test_kinds(refused: RequestRefused, status: int, title: str, retry_after: int | None) -> None:
     assert (refused.status, refused.title, refused.retry_after) == (status, title, retry_after)
 
 
@@ -92,7 +92,7 @@ def test_faults(fault: Exception, nothing_done: bool) -> None:
     assert "10.1.2.3" not in description
 
 
-@pytest.mark.parametrize("mistake", [ValueError("x"), KeyError("x"), Refused(400, "x")], ids=repr)
+@pytest.mark.parametrize("mistake", [ValueError("x"), KeyError("x"), RequestRefused(400, "x")], ids=repr)
 def test_a_mistake_of_ours_is_not_taken_for_a_fault(mistake: Exception) -> None:
     with pytest.raises(type(mistake)):
         from_fault(mistake)

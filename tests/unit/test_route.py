@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from catalog.model import API_VERSIONS, TOPIC_PREFIX
-from marconi_proxy.routing.route import ROUTES, Effect, Kind, Route, parse, valid_name
+from marconi_proxy.routing.route import ROUTES, Effect, ParsedRoute, RouteKind, parse, valid_name
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
     path: str
     versions: tuple[str, ...]
-    kind: Kind
+    kind: RouteKind
     creates: str = ""  # methods that may create a queue
     deletes: str = ""  # methods that may delete it
     once: str = ""  # methods that must not be repeated
@@ -33,48 +33,62 @@ class Row(NamedTuple):
 V1, EARLIER, LATER, V2, ALL = ("v1",), ("v1", "v1.1"), ("v1.1", "v2"), ("v2",), API_VERSIONS
 
 TABLE = (
-    Row("/", ("",), Kind.ROOT, local="GET"),
-    Row("/{v}", ALL, Kind.HOME),
-    Row("/{v}/", ALL, Kind.HOME),
-    Row("/{v}/ping", LATER, Kind.PING, local="GET HEAD"),
-    Row("/{v}/health", V1, Kind.HEALTH, local="GET HEAD"),
-    Row("/{v}/queues", ALL, Kind.QUEUES, local="GET"),
-    Row("/{v}/queues/{q}", ALL, Kind.QUEUE, creates="PUT", deletes="DELETE", writes="PUT PATCH DELETE"),
-    Row("/{v}/queues/{q}/metadata", V1, Kind.METADATA, writes="PUT"),
-    Row("/{v}/queues/{q}/stats", ALL, Kind.STATS),
-    Row("/{v}/queues/{q}/messages", V1, Kind.MESSAGES, once="POST", writes="POST DELETE"),
-    Row("/{v}/queues/{q}/messages", LATER, Kind.MESSAGES, creates="POST", once="POST", writes="POST DELETE"),
-    Row("/{v}/queues/{q}/messages?ids=a,b", LATER, Kind.MESSAGES, creates="POST", once="POST", writes="POST DELETE"),
+    Row("/", ("",), RouteKind.ROOT, local="GET"),
+    Row("/{v}", ALL, RouteKind.HOME),
+    Row("/{v}/", ALL, RouteKind.HOME),
+    Row("/{v}/ping", LATER, RouteKind.PING, local="GET HEAD"),
+    Row("/{v}/health", V1, RouteKind.HEALTH, local="GET HEAD"),
+    Row("/{v}/queues", ALL, RouteKind.QUEUES, local="GET"),
+    Row("/{v}/queues/{q}", ALL, RouteKind.QUEUE, creates="PUT", deletes="DELETE", writes="PUT PATCH DELETE"),
+    Row("/{v}/queues/{q}/metadata", V1, RouteKind.METADATA, writes="PUT"),
+    Row("/{v}/queues/{q}/stats", ALL, RouteKind.STATS),
+    Row("/{v}/queues/{q}/messages", V1, RouteKind.MESSAGES, once="POST", writes="POST DELETE"),
+    Row("/{v}/queues/{q}/messages", LATER, RouteKind.MESSAGES, creates="POST", once="POST", writes="POST DELETE"),
     Row(
-        "/{v}/queues/{q}/messages?pop=2", LATER, Kind.MESSAGES, creates="POST", once="POST DELETE", writes="POST DELETE"
+        "/{v}/queues/{q}/messages?ids=a,b", LATER, RouteKind.MESSAGES, creates="POST", once="POST", writes="POST DELETE"
     ),
     Row(
-        "/{v}/queues/{q}/messages?%70op=2",
+        "/{v}/queues/{q}/messages?pop=2",
         LATER,
-        Kind.MESSAGES,
+        RouteKind.MESSAGES,
         creates="POST",
         once="POST DELETE",
         writes="POST DELETE",
     ),
-    Row("/{v}/queues/{q}/messages/5d2b", ALL, Kind.MESSAGE, writes="DELETE"),
-    Row("/{v}/queues/{q}/messages/5d2b?claim_id=c", ALL, Kind.MESSAGE, writes="DELETE"),
-    Row("/{v}/queues/{q}/claims", ALL, Kind.CLAIMS, once="POST", writes="POST"),
-    Row("/{v}/queues/{q}/claims?limit=3", ALL, Kind.CLAIMS, once="POST", writes="POST"),
-    Row("/{v}/queues/{q}/claims/51db", ALL, Kind.CLAIM, writes="PATCH DELETE"),
-    Row("/{v}/queues/{q}/purge", V2, Kind.PURGE, writes="POST"),
-    Row("/{v}/queues/{q}/share", V2, Kind.SHARE),
-    Row("/{v}/queues/{q}/subscriptions", V2, Kind.SUBSCRIPTIONS, creates="POST", writes="POST"),
-    Row("/{v}/queues/{q}/subscriptions/61", V2, Kind.SUBSCRIPTION, writes="PATCH DELETE"),
-    Row("/{v}/queues/{q}/subscriptions/61/confirm", V2, Kind.CONFIRM, writes="PUT"),
-    Row("/{v}/topics", V2, Kind.TOPICS, local="GET"),
-    Row("/{v}/topics/{q}", V2, Kind.TOPIC, creates="PUT", deletes="DELETE", writes="PUT PATCH DELETE"),
-    Row("/{v}/topics/{q}/stats", V2, Kind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
-    Row("/{v}/topics/{q}/purge", V2, Kind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
-    Row("/{v}/topics/{q}/messages", V2, Kind.TOPIC_MESSAGES, creates="POST", once="POST DELETE", writes="POST DELETE"),
-    Row("/{v}/topics/{q}/messages/5d2b", V2, Kind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
-    Row("/{v}/topics/{q}/subscriptions", V2, Kind.TOPIC_SUBSCRIPTIONS, creates="POST", writes="POST"),
-    Row("/{v}/topics/{q}/subscriptions/61", V2, Kind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
-    Row("/{v}/topics/{q}/subscriptions/61/confirm", V2, Kind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
+    Row(
+        "/{v}/queues/{q}/messages?%70op=2",
+        LATER,
+        RouteKind.MESSAGES,
+        creates="POST",
+        once="POST DELETE",
+        writes="POST DELETE",
+    ),
+    Row("/{v}/queues/{q}/messages/5d2b", ALL, RouteKind.MESSAGE, writes="DELETE"),
+    Row("/{v}/queues/{q}/messages/5d2b?claim_id=c", ALL, RouteKind.MESSAGE, writes="DELETE"),
+    Row("/{v}/queues/{q}/claims", ALL, RouteKind.CLAIMS, once="POST", writes="POST"),
+    Row("/{v}/queues/{q}/claims?limit=3", ALL, RouteKind.CLAIMS, once="POST", writes="POST"),
+    Row("/{v}/queues/{q}/claims/51db", ALL, RouteKind.CLAIM, writes="PATCH DELETE"),
+    Row("/{v}/queues/{q}/purge", V2, RouteKind.PURGE, writes="POST"),
+    Row("/{v}/queues/{q}/share", V2, RouteKind.SHARE),
+    Row("/{v}/queues/{q}/subscriptions", V2, RouteKind.SUBSCRIPTIONS, creates="POST", writes="POST"),
+    Row("/{v}/queues/{q}/subscriptions/61", V2, RouteKind.SUBSCRIPTION, writes="PATCH DELETE"),
+    Row("/{v}/queues/{q}/subscriptions/61/confirm", V2, RouteKind.CONFIRM, writes="PUT"),
+    Row("/{v}/topics", V2, RouteKind.TOPICS, local="GET"),
+    Row("/{v}/topics/{q}", V2, RouteKind.TOPIC, creates="PUT", deletes="DELETE", writes="PUT PATCH DELETE"),
+    Row("/{v}/topics/{q}/stats", V2, RouteKind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
+    Row("/{v}/topics/{q}/purge", V2, RouteKind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
+    Row(
+        "/{v}/topics/{q}/messages",
+        V2,
+        RouteKind.TOPIC_MESSAGES,
+        creates="POST",
+        once="POST DELETE",
+        writes="POST DELETE",
+    ),
+    Row("/{v}/topics/{q}/messages/5d2b", V2, RouteKind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
+    Row("/{v}/topics/{q}/subscriptions", V2, RouteKind.TOPIC_SUBSCRIPTIONS, creates="POST", writes="POST"),
+    Row("/{v}/topics/{q}/subscriptions/61", V2, RouteKind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
+    Row("/{v}/topics/{q}/subscriptions/61/confirm", V2, RouteKind.TOPIC_PART, writes="POST PUT PATCH DELETE"),
 )
 
 CASES = [
@@ -137,7 +151,7 @@ MISSING = [
 @pytest.mark.parametrize("path", MISSING)
 @pytest.mark.parametrize("method", METHODS)
 def test_routes_that_a_version_does_not_have(method: str, path: str) -> None:
-    assert parse(method, path.encode()).rule.kind is Kind.UNKNOWN
+    assert parse(method, path.encode()).rule.kind is RouteKind.UNKNOWN
 
 
 def spellings(path: bytes) -> list[bytes]:
@@ -168,7 +182,7 @@ OPERATORS_ROUTES = [
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_for_operators_cannot_be_reached_in_any_spelling(method: str, path: str) -> None:
     for spelling in spellings(path.encode()):
-        assert parse(method, spelling).rule.kind is Kind.UNKNOWN, spelling
+        assert parse(method, spelling).rule.kind is RouteKind.UNKNOWN, spelling
 
 
 UNKNOWN = (
@@ -229,8 +243,8 @@ UNKNOWN = (
 @pytest.mark.parametrize("target", UNKNOWN, ids=repr)
 @pytest.mark.parametrize("method", METHODS)
 def test_unknown_paths(method: str, target: bytes) -> None:
-    assert parse(method, target) == Route(parse("GET", b"/nothing").rule, "", "", False)
-    assert parse(method, target).rule.kind is Kind.UNKNOWN
+    assert parse(method, target) == ParsedRoute(parse("GET", b"/nothing").rule, "", "", False)
+    assert parse(method, target).rule.kind is RouteKind.UNKNOWN
 
 
 UNSAFE = (
@@ -260,7 +274,7 @@ UNSAFE = (
 @pytest.mark.parametrize("target", UNSAFE, ids=repr)
 @pytest.mark.parametrize("method", METHODS)
 def test_paths_that_not_everybody_reads_alike(method: str, target: bytes) -> None:
-    assert parse(method, target).rule.kind is Kind.UNSAFE
+    assert parse(method, target).rule.kind is RouteKind.UNSAFE
 
 
 NOT_UNSAFE = {
@@ -276,7 +290,7 @@ NOT_UNSAFE = {
 @pytest.mark.parametrize("target", NOT_UNSAFE, ids=repr)
 def test_dots_that_mean_nothing(target: bytes) -> None:
     route = parse("GET", target)
-    assert (route.rule.kind, route.named) == (Kind.QUEUE, NOT_UNSAFE[target])
+    assert (route.rule.kind, route.named) == (RouteKind.QUEUE, NOT_UNSAFE[target])
 
 
 # -- spellings ---------------------------------------------------------------------------------------------------------
@@ -316,13 +330,13 @@ SPELLINGS = {
 @pytest.mark.parametrize("method", METHODS)
 def test_spellings_of_the_same_path(method: str, plain: bytes, spelling: bytes) -> None:
     assert parse(method, spelling) == parse(method, plain)
-    assert parse(method, plain).rule.kind not in (Kind.UNKNOWN, Kind.UNSAFE)
+    assert parse(method, plain).rule.kind not in (RouteKind.UNKNOWN, RouteKind.UNSAFE)
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
 def test_a_collection_with_a_trailing_slash_is_a_queue_without_a_name(version: str) -> None:
     route = parse("PUT", f"/{version}/queues/".encode())
-    assert (route.rule.kind, route.queue, route.named) == (Kind.QUEUE, "", False)
+    assert (route.rule.kind, route.queue, route.named) == (RouteKind.QUEUE, "", False)
 
 
 def test_paths_of_any_length_are_read_alike() -> None:
@@ -331,7 +345,7 @@ def test_paths_of_any_length_are_read_alike() -> None:
         name = "x" * length
         for method in ("GET", "DELETE"):
             route = parse(method, f"/v2/queues/{name}/messages?pop=1".encode())
-            assert (route.rule.kind, route.queue, route.named) == (Kind.MESSAGES, name, length <= 64)
+            assert (route.rule.kind, route.queue, route.named) == (RouteKind.MESSAGES, name, length <= 64)
             assert route.rule.repeatable is (method == "GET")
 
 
@@ -412,7 +426,7 @@ QUOTED_NAMES = {
 @pytest.mark.parametrize("rest", [b"", b"/messages", b"/claims/c"])
 def test_a_bad_name_has_a_route_but_is_not_named(quoted: bytes, rest: bytes) -> None:
     route = parse("PUT", b"/v2/queues/" + quoted + rest)
-    assert route.rule.kind in (Kind.QUEUE, Kind.MESSAGES, Kind.CLAIM)
+    assert route.rule.kind in (RouteKind.QUEUE, RouteKind.MESSAGES, RouteKind.CLAIM)
     assert (route.queue, route.named) == (QUOTED_NAMES[quoted], False)
 
 
@@ -478,7 +492,7 @@ methods = st.one_of(st.sampled_from(METHODS), st.text(max_size=8))
 @example("GET", b"/v2/queues/" + b"x" * 200_000)
 @example("GET", b"/" * 10_000)
 def test_parse_never_raises(method: str, target: bytes) -> None:
-    assert isinstance(parse(method, target), Route)
+    assert isinstance(parse(method, target), ParsedRoute)
 
 
 @given(methods, targets)
@@ -487,10 +501,10 @@ def test_what_is_not_in_the_table_is_nothing(method: str, target: bytes) -> None
     path = unquote_to_bytes(target.partition(b"?")[0]).decode("utf-8", "replace")
     dotted = {".", ".."} & set(path.split("/"))
     if b"#" in target or dotted:
-        assert route.rule.kind is Kind.UNSAFE
+        assert route.rule.kind is RouteKind.UNSAFE
     elif not target.startswith(b"/") or not KNOWN.fullmatch(path):
-        assert route.rule.kind is Kind.UNKNOWN
-    if route.rule.kind in (Kind.UNKNOWN, Kind.UNSAFE):
+        assert route.rule.kind is RouteKind.UNKNOWN
+    if route.rule.kind in (RouteKind.UNKNOWN, RouteKind.UNSAFE):
         assert (route.version, route.queue, route.named) == ("", "", False)
         assert (route.rule.effect, route.rule.local, route.rule.writes) == (Effect.NONE, False, False)
     else:
@@ -511,7 +525,7 @@ def test_a_path_means_the_same_however_it_is_encoded(method: str, shape: str, da
     )
     plain = shape.format(name, member).encode()
     route = parse(method, plain)
-    assert route.rule.kind not in (Kind.UNKNOWN, Kind.UNSAFE)
+    assert route.rule.kind not in (RouteKind.UNKNOWN, RouteKind.UNSAFE)
 
     def encoded(byte: int) -> bytes:
         return data.draw(st.sampled_from([bytes([byte]), b"%%%02x" % byte, b"%%%02X" % byte]))

@@ -12,9 +12,9 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from marconi_proxy.serving.direct import Direct
-from marconi_proxy.serving.protocol import LINGER, FrontDoorProtocol, Limits
-from marconi_proxy.serving.whole import WHOLE
+from marconi_proxy.serving.buffered_request import BufferedRequest
+from marconi_proxy.serving.buffered_response import BUFFERED_RESPONSE
+from marconi_proxy.serving.protocol import LINGER, ConnectionLimits, FrontDoorProtocol
 
 MAX_HEAD = 1024
 TIMEOUT = 30.0
@@ -98,7 +98,7 @@ class Connection:
         )
         config.load()
         config.loaded_app = self.application if self.taken == "by ASGI only" else Taking(self)
-        limits = Limits(MAX_HEAD, TIMEOUT, max_connections)
+        limits = ConnectionLimits(MAX_HEAD, TIMEOUT, max_connections)
         self.protocol = FrontDoorProtocol(config, state or ServerState(), {}, self.timers, limits=limits)
         self.protocol.connection_made(self.transport)
 
@@ -153,7 +153,7 @@ class Taking:
     async def __call__(self, scope, receive, send):
         await self._connection.application(scope, receive, send)
 
-    def take(self, request):
+    def try_fast_path(self, request):
         self._connection.offered.append(request)
         how = self._connection.taken
         if how == "never":
@@ -472,7 +472,7 @@ async def test_an_application_that_fails_to_take_gets_it_by_asgi(taken, monkeypa
     def fail(self, request):
         raise RuntimeError("not today")
 
-    monkeypatch.setattr(Taking, "take", fail)
+    monkeypatch.setattr(Taking, "try_fast_path", fail)
     connection = Connection()
     await connection.send(POST)
     assert connection.requests == [("POST", b"/v2/queues", b"hello")]
@@ -532,7 +532,7 @@ async def test_nothing_is_written_to_a_connection_that_was_closed_meanwhile(monk
 async def test_nor_is_it_by_asgi(monkeypatch, caplog):
     async def application(self, scope, receive, send):
         await self.go.wait()
-        whole = scope["extensions"][WHOLE]
+        whole = scope["extensions"][BUFFERED_RESPONSE]
         self.requests.append((scope["target"], whole.client_gone))
         assert whole.respond(200, [(b"content-length", b"0")], b"")
 
@@ -556,7 +556,7 @@ async def test_nothing_is_taken_from_a_client_after_the_answer_that_is_its_last(
 
     async def application(self, scope, receive, send):
         self.requests.append(scope["target"])
-        assert scope["extensions"][WHOLE].respond(400, [(b"content-length", b"0")], b"")
+        assert scope["extensions"][BUFFERED_RESPONSE].respond(400, [(b"content-length", b"0")], b"")
 
     monkeypatch.setattr(Connection, "application", application)
     connection = Connection()
@@ -590,7 +590,7 @@ async def test_nothing_holds_a_request_that_has_been_dealt_with(gone):
     assert connection.statuses == [200] * (not gone)
     connection.offered.clear()
     gc.collect()
-    assert not [one for one in gc.get_objects() if isinstance(one, Direct)]
+    assert not [one for one in gc.get_objects() if isinstance(one, BufferedRequest)]
 
 
 @pytest.mark.parametrize("gone", [False, True])

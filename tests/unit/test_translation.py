@@ -9,7 +9,7 @@ import pytest
 
 from catalog.model import Placement, PlacementState, Segment
 from marconi_proxy.routing.answer_text import SHAPES, failure, headers, messages, next_link, outward_id_of, translated
-from marconi_proxy.routing.route import Kind
+from marconi_proxy.routing.route import RouteKind
 from marconi_proxy.routing.translation import Translation
 
 # Segment 1 was retired; segment 2 is on a partition that had a segment of this queue already.
@@ -86,9 +86,9 @@ def message(path: str, identifier: str, claimed: str = "", **more: Any) -> dict[
 
 THERE, HERE = "/v2/queues/q.2", "/v2/queues/q"
 # kind, what the segment says, what the client is shown; in v1 with V1 instead.
-BODIES: list[tuple[Kind, Any, Any]] = [
+BODIES: list[tuple[RouteKind, Any, Any]] = [
     (
-        Kind.MESSAGES,
+        RouteKind.MESSAGES,
         {
             "messages": [message(THERE, "x", id="x", body={"href": f"{THERE}/messages/x", "id": "x"})],
             "links": [{"rel": "next", "href": f"{THERE}/messages?limit=1&marker=5"}],
@@ -98,33 +98,37 @@ BODIES: list[tuple[Kind, Any, Any]] = [
             "links": [{"rel": "next", "href": f"{HERE}/messages?limit=1&marker=s2-5"}],
         },
     ),
-    (Kind.MESSAGES, {"messages": [], "links": []}, {"messages": [], "links": []}),
-    (Kind.MESSAGES, [message(THERE, "x", body=None)], [message(HERE, "s2-x", body=None)]),
+    (RouteKind.MESSAGES, {"messages": [], "links": []}, {"messages": [], "links": []}),
+    (RouteKind.MESSAGES, [message(THERE, "x", body=None)], [message(HERE, "s2-x", body=None)]),
     (
-        Kind.MESSAGES,
+        RouteKind.MESSAGES,
         {"resources": [f"{THERE}/messages/x", f"{THERE}/messages/y"], "partial": False},
         {"resources": [f"{HERE}/messages/s2-x", f"{HERE}/messages/s2-y"], "partial": False},
     ),
     (
-        Kind.MESSAGES,
+        RouteKind.MESSAGES,
         {"messages": [{"id": "x", "ttl": 300, "body": [1.0], "claim_id": None, "claim_count": 0}]},
         {"messages": [{"id": "s2-x", "ttl": 300, "body": [1.0], "claim_id": None, "claim_count": 0}]},
     ),
-    (Kind.MESSAGES, {"messages": [{"id": "x", "claim_id": "c"}]}, {"messages": [{"id": "s2-x", "claim_id": "s2-c"}]}),
-    (Kind.MESSAGE, message(THERE, "x", "?claim_id=c", id="x"), message(HERE, "s2-x", "?claim_id=s2-c", id="s2-x")),
-    (Kind.CLAIMS, [message(THERE, "x", "?claim_id=c")], [message(HERE, "s2-x", "?claim_id=s2-c")]),
     (
-        Kind.CLAIMS,
+        RouteKind.MESSAGES,
+        {"messages": [{"id": "x", "claim_id": "c"}]},
+        {"messages": [{"id": "s2-x", "claim_id": "s2-c"}]},
+    ),
+    (RouteKind.MESSAGE, message(THERE, "x", "?claim_id=c", id="x"), message(HERE, "s2-x", "?claim_id=s2-c", id="s2-x")),
+    (RouteKind.CLAIMS, [message(THERE, "x", "?claim_id=c")], [message(HERE, "s2-x", "?claim_id=s2-c")]),
+    (
+        RouteKind.CLAIMS,
         {"messages": [message(THERE, "x", "?claim_id=c", id="x")]},
         {"messages": [message(HERE, "s2-x", "?claim_id=s2-c", id="s2-x")]},
     ),
     (
-        Kind.CLAIM,
+        RouteKind.CLAIM,
         {"href": f"{THERE}/claims/c", "ttl": 60, "age": 1, "messages": [message(THERE, "x", "?claim_id=c")]},
         {"href": f"{HERE}/claims/s2-c", "ttl": 60, "age": 1, "messages": [message(HERE, "s2-x", "?claim_id=s2-c")]},
     ),
     (
-        Kind.STATS,
+        RouteKind.STATS,
         {
             "messages": {
                 "free": 1,
@@ -145,12 +149,12 @@ BODIES: list[tuple[Kind, Any, Any]] = [
         },
     ),
     (
-        Kind.STATS,
+        RouteKind.STATS,
         {"messages": {"free": 0, "claimed": 0, "total": 0}},
         {"messages": {"free": 0, "claimed": 0, "total": 0}},
     ),
     (
-        Kind.SUBSCRIPTIONS,
+        RouteKind.SUBSCRIPTIONS,
         {
             "subscriptions": [{"id": "x", "source": "q.2", "options": {"source": "q.2"}}],
             "links": [{"rel": "next", "href": f"{THERE}/subscriptions?marker=x"}],
@@ -160,18 +164,18 @@ BODIES: list[tuple[Kind, Any, Any]] = [
             "links": [{"rel": "next", "href": f"{HERE}/subscriptions?marker=x"}],
         },
     ),
-    (Kind.SUBSCRIPTIONS, {"subscription_id": "x"}, {"subscription_id": "x"}),
-    (Kind.SUBSCRIPTION, {"id": "x", "source": "q.2"}, {"id": "x", "source": "q"}),
+    (RouteKind.SUBSCRIPTIONS, {"subscription_id": "x"}, {"subscription_id": "x"}),
+    (RouteKind.SUBSCRIPTION, {"id": "x", "source": "q.2"}, {"id": "x", "source": "q"}),
     # Nothing in these is ours to translate, whatever a tenant's metadata looks like.
-    (Kind.QUEUE, {"href": f"{THERE}/messages/x", "messages": [message(THERE, "x")]}, ...),
-    (Kind.METADATA, {"id": "x", "source": "q.2"}, ...),
-    (Kind.SHARE, {"paths": ["/v2/queues/q/messages"], "signature": "0"}, ...),
+    (RouteKind.QUEUE, {"href": f"{THERE}/messages/x", "messages": [message(THERE, "x")]}, ...),
+    (RouteKind.METADATA, {"id": "x", "source": "q.2"}, ...),
+    (RouteKind.SHARE, {"paths": ["/v2/queues/q/messages"], "signature": "0"}, ...),
 ]
 
 
 @pytest.mark.parametrize("version", ["v1", "v1.1", "v2"])
 @pytest.mark.parametrize(("kind", "said", "shown"), BODIES, ids=[body[0].name for body in BODIES])
-def test_bodies(kind: Kind, said: Any, shown: Any, version: str) -> None:
+def test_bodies(kind: RouteKind, said: Any, shown: Any, version: str) -> None:
     text = json.dumps(said).replace("/v2/", f"/{version}/")
     expected = text if shown is ... else json.dumps(shown).replace("/v2/", f"/{version}/")
     assert translated(kind, text.encode(), IN_MIDDLE).decode() == expected
@@ -183,16 +187,16 @@ def test_every_shape_is_tested() -> None:
 
 def test_a_body_stays_byte_for_byte_but_for_what_is_translated() -> None:
     odd = b'{"messages":[ {"body" : [1e400, 1.10, "\\u00e9\xc3\xa9", {"a":1,"a":2}],\n"id":"x"} ] , "links":[]}'
-    assert translated(Kind.MESSAGES, odd, IN_MIDDLE) == odd.replace(b'"x"', b'"s2-x"')
+    assert translated(RouteKind.MESSAGES, odd, IN_MIDDLE) == odd.replace(b'"x"', b'"s2-x"')
 
 
 def test_no_body() -> None:
-    assert translated(Kind.MESSAGES, b"", IN_MIDDLE) == b""
+    assert translated(RouteKind.MESSAGES, b"", IN_MIDDLE) == b""
 
 
 def test_what_is_no_json() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        translated(Kind.MESSAGES, b"<html>", IN_MIDDLE)
+        translated(RouteKind.MESSAGES, b"<html>", IN_MIDDLE)
 
 
 @pytest.mark.parametrize(
@@ -234,11 +238,11 @@ def test_refusals_do_not_tell_the_hidden_name() -> None:
 @pytest.mark.parametrize(
     ("kind", "location", "content_location"),
     [
-        (Kind.MESSAGES, b"/v1/queues/q/messages/s1-x?claim_id=s1-c", b"/v1/queues/q/messages/s1-x?claim_id=s1-c"),
-        (Kind.STATS, b"/v1/queues/q/stats?a=b", b"/v1/queues/q/stats"),
+        (RouteKind.MESSAGES, b"/v1/queues/q/messages/s1-x?claim_id=s1-c", b"/v1/queues/q/messages/s1-x?claim_id=s1-c"),
+        (RouteKind.STATS, b"/v1/queues/q/stats?a=b", b"/v1/queues/q/stats"),
     ],
 )
-def test_headers(kind: Kind, location: bytes, content_location: bytes) -> None:
+def test_headers(kind: RouteKind, location: bytes, content_location: bytes) -> None:
     received = [
         (b"location", b"/v1/queues/q.2/messages?ids=x,y"),
         (b"content-location", b"/v1/queues/q.2/whatever"),

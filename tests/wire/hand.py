@@ -16,8 +16,8 @@ from catalog.interface import Catalog
 from catalog.model import HeldWrites, Member, Move, Placement, QueueKey
 from catalog.unchanged import Unchanged
 from marconi_proxy.fencing import transitions
-from marconi_proxy.fencing.barrier import CHAINS, Barrier, Passed, Sighting, Verdict, Waiting
-from marconi_proxy.fencing.naming import hidden_name
+from marconi_proxy.fencing.barrier import CHAINS, Barrier, MemberSighting, Passed, Verdict, Waiting
+from marconi_proxy.fencing.hidden_names import hidden_name
 from tests.servers.fake_partition import until
 
 MAX_SEGMENTS = 4
@@ -79,13 +79,13 @@ class Hand:
 
         return self._do(sealed)
 
-    async def _sightings(self, catalog: Catalog) -> list[Sighting]:
+    async def _sightings(self, catalog: Catalog) -> list[MemberSighting]:
         asked = self._watched.now()
         sightings = []
         for member in await catalog.members.all():
             silence = self._watched.seen(member.id, member.stamp, asked)
             expired = silence > member.patience and await catalog.members.expire(member)
-            sightings.append(Sighting(member, silence, expired=expired))
+            sightings.append(MemberSighting(member, silence, expired=expired))
         return sightings
 
     def verdict(self, sealed: Sealed) -> Verdict:

@@ -20,7 +20,7 @@ from marconi_proxy.clock import SystemClock
 from marconi_proxy.moving.execution.steps.real import RealSteps
 from marconi_proxy.partition_client.outcome import Look, Unready
 from marconi_proxy.upstream.exchange import Upstream
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Pool
 from tests.wire.door import request_headers
 from tests.wire.raw_http import Answer, exchange
@@ -87,7 +87,7 @@ async def ends(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 
 def _opening(pool: Pool) -> Callable[[Partition], Upstream]:
-    return lambda partition: Upstream(partition, pool, Limits(deadline=30.0), random.Random(1))
+    return lambda partition: Upstream(partition, pool, UpstreamLimits(deadline=30.0), random.Random(1))
 
 
 async def _ask(ends: Ends, *args: Any) -> Answer:

@@ -15,7 +15,7 @@ from catalog.errors import CatalogError
 from catalog.model import Member
 from catalog.unchanged import Unchanged
 from marconi_proxy.clock import Clock
-from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.fencing.barrier import MemberSighting
 
 LOG = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ class MemberWatch:
         self._clock = clock
         self._watched: Unchanged[str] = Unchanged(clock.monotonic)
         self._unproven: dict[str, str] | None = None
-        self._reading: asyncio.Task[list[Sighting]] | None = None
-        self._next: asyncio.Task[list[Sighting]] | None = None
+        self._reading: asyncio.Task[list[MemberSighting]] | None = None
+        self._next: asyncio.Task[list[MemberSighting]] | None = None
 
     def __repr__(self) -> str:
         return f"<MemberWatch {len(self._watched)} members>"
@@ -50,14 +50,14 @@ class MemberWatch:
                 await self.look()
             await self._clock.sleep(_INTERVAL)
 
-    async def look(self) -> list[Sighting]:
+    async def look(self) -> list[MemberSighting]:
         """Return the members by a reading that begins after this call. Raises CatalogError."""
         if self._next is None:
             self._next = asyncio.create_task(self._look_after(self._reading), name="members")
             self._next.add_done_callback(_heed)
         return await asyncio.shield(self._next)
 
-    async def _look_after(self, before: asyncio.Task[list[Sighting]] | None) -> list[Sighting]:
+    async def _look_after(self, before: asyncio.Task[list[MemberSighting]] | None) -> list[MemberSighting]:
         if before is not None and not before.done():
             await asyncio.wait({before})
         self._reading, self._next = self._next, None
@@ -70,7 +70,7 @@ class MemberWatch:
         self._watched.keep(lambda id_: id_ in ids)
         return sightings
 
-    async def _sighting(self, member: Member, asked: float) -> Sighting:
+    async def _sighting(self, member: Member, asked: float) -> MemberSighting:
         assert self._unproven is not None
         if self._unproven.get(member.id, member.stamp) != member.stamp:
             del self._unproven[member.id]
@@ -79,9 +79,9 @@ class MemberWatch:
         if expired:
             self._unproven.pop(member.id, None)
             LOG.warning("member %s expired: it has not renewed for its lease of %g s", member.id, member.patience)
-        return Sighting(member, silence, member.id not in self._unproven, expired)
+        return MemberSighting(member, silence, member.id not in self._unproven, expired)
 
 
-def _heed(task: asyncio.Task[list[Sighting]]) -> None:
+def _heed(task: asyncio.Task[list[MemberSighting]]) -> None:
     if not task.cancelled():
         task.exception()  # every caller may have given up

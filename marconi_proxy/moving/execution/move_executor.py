@@ -44,10 +44,10 @@ _SWITCHES = 50
 # Seconds until the next attempt to delete what is left behind, while its partition cannot be reached.
 _SOON = 5.0
 
-_ARMED = frozenset({MoveState.ARMED, MoveState.BACK_ARMED})
-_SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
+_ARMED = frozenset({MoveState.ARMED, MoveState.REROUTE_ARMED})
+_SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
 NOTHING: Mapping[str, Any] = {}
-_UNDOING = frozenset({MoveState.UNDOING, MoveState.BACK_UNDOING})
+_UNDOING = frozenset({MoveState.UNDOING, MoveState.REROUTE_UNDOING})
 _EMPTYING = frozenset({MoveState.DRAINING, MoveState.LINGERING})
 _RESTING = frozenset({MoveState.PAUSED, MoveState.SUSPENDED})
 
@@ -341,7 +341,7 @@ class MoveExecutor:
                 await self.note(facts, backend_name=backend_name)
             await self._preparation.make(self.move, placement)
         except Unready as unready:
-            if self.move.state is MoveState.BACK_PREPARING:
+            if self.move.state is MoveState.REROUTE_PREPARING:
                 return await self.put_off(str(unready))
             await self.back_off(Event.BACK_OFF, str(unready))
             return AT_ONCE
@@ -381,7 +381,7 @@ class MoveExecutor:
         if placement is not None and ours and placement.state in (PlacementState.OPEN, PlacementState.SEALING):
             # The record says already that it is over: who was frozen before that can not switch after this.
             await self.place(transitions.bar(placement, self.clock.now()), "bars the placement")
-        if self.move.state is MoveState.BACK_UNDOING:
+        if self.move.state is MoveState.REROUTE_UNDOING:
             # What was created stays written down, and is deleted when the move ends: its partition may be away, and the
             # move, which is to go on without it, would wait for that.
             changes = {"backend_name": None, "due": 0.0}
@@ -613,7 +613,7 @@ class _Seen(NamedTuple):
 
 
 # The states in which a failure puts the next attempt off.
-_RETRIED = frozenset({MoveState.PLANNED, MoveState.ARMED, MoveState.BACK_PREPARING, MoveState.BACK_ARMED})
+_RETRIED = frozenset({MoveState.PLANNED, MoveState.ARMED, MoveState.REROUTE_PREPARING, MoveState.REROUTE_ARMED})
 
 _STEPS: dict[MoveState, Callable[[MoveExecutor], Awaitable[Next]]] = {
     MoveState.PLANNED: MoveExecutor._plan,
@@ -623,7 +623,7 @@ _STEPS: dict[MoveState, Callable[[MoveExecutor], Awaitable[Next]]] = {
     MoveState.DRAINING: MoveExecutor._drain,
     MoveState.LINGERING: MoveExecutor._linger,
     MoveState.RETIRED: MoveExecutor._clean,
-    MoveState.BACK_PREPARING: MoveExecutor._prepare,
-    MoveState.BACK_ARMED: MoveExecutor._arm,
-    MoveState.BACK_UNDOING: MoveExecutor._undo,
+    MoveState.REROUTE_PREPARING: MoveExecutor._prepare,
+    MoveState.REROUTE_ARMED: MoveExecutor._arm,
+    MoveState.REROUTE_UNDOING: MoveExecutor._undo,
 }

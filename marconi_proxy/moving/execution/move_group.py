@@ -12,8 +12,8 @@ from marconi_proxy.moving.orders.decisions import STOPS, last_decision, number_o
 from marconi_proxy.moving.orders.order import OPERATOR
 from marconi_proxy.moving.protocol.machine import TABLE, Event
 
-_SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
-_ABOUT_TO = _SEALING | {MoveState.ARMED, MoveState.BACK_ARMED}
+_SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
+_ABOUT_TO = _SEALING | {MoveState.ARMED, MoveState.REROUTE_ARMED}
 # Seconds until a group that cannot be switched yet is looked at again: the mover does something else meanwhile.
 _LATER = 5.0
 
@@ -34,8 +34,8 @@ _ON_ITS_WAY = frozenset(
         MoveState.PREPARING,
         MoveState.ARMED,
         MoveState.PAUSED,
-        MoveState.BACK_PREPARING,
-        MoveState.BACK_ARMED,
+        MoveState.REROUTE_PREPARING,
+        MoveState.REROUTE_ARMED,
     }
 )
 # Seals several queues in one round (``seal_round.SealRound``).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from catalog.model import TOPIC_PREFIX, Move, MoveState, Partition, PartitionState, Placement, PlacementState, Segment
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
-from marconi_proxy.fencing.naming import hidden_name
+from marconi_proxy.fencing.hidden_names import hidden_name
 from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.partition_client.outcome import Unready
@@ -13,7 +13,7 @@ from marconi_proxy.partition_client.outcome import Unready
 # Seconds for the making of a queue with all its subscriptions.
 _MAKING = 60.0
 # What a move is in that does not go with its group any more.
-_LEAVING = (MoveState.UNDOING, MoveState.BACK_UNDOING)
+_LEAVING = (MoveState.UNDOING, MoveState.REROUTE_UNDOING)
 
 
 class Preparation:
@@ -34,7 +34,7 @@ class Preparation:
         await self.check_dead_letters(move, placement)
         try:
             transitions.seal(placement, move.id, self._clock.now(), self._pace.max_segments)
-        except transitions.Refused as refused:
+        except transitions.TransitionRefused as refused:
             raise Unready(str(refused)) from refused
         n = placement.next_n
         if keeps_name(placement):

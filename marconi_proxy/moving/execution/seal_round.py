@@ -15,7 +15,7 @@ from catalog.errors import CatalogError, MoveConflict, PlacementConflict
 from catalog.model import Move, Placement, PlacementState
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
-from marconi_proxy.fencing.barrier import CHAINS, Barrier, Incapable, Passed, Sighting, incapable
+from marconi_proxy.fencing.barrier import CHAINS, Barrier, Incapable, MemberSighting, Passed, incapable
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.execution.preparation import opened
 from marconi_proxy.moving.execution.steps.interface import Steps
@@ -34,7 +34,7 @@ _FRESH = 0.4
 _LEAST = 0.1
 
 
-def unfit(sightings: Iterable[Sighting]) -> str | None:
+def unfit(sightings: Iterable[MemberSighting]) -> str | None:
     """Return why no queue should be sealed now, None if all members would acknowledge it. Names the members."""
     live = [sighting for sighting in sightings if not sighting.expired]
     lacking = incapable([sighting.member for sighting in live], CHAINS)
@@ -49,7 +49,7 @@ def unfit(sightings: Iterable[Sighting]) -> str | None:
     return None
 
 
-def unheard(move: Move, sightings: Iterable[Sighting]) -> str | None:
+def unheard(move: Move, sightings: Iterable[MemberSighting]) -> str | None:
     """Return why the move is not sealed again yet, None if it may be: a member that did not acknowledge its last seal
     has not renewed since. Clients would wait in vain once more."""
     missed = move.facts.get("unacknowledged_stamps", {})
@@ -100,7 +100,7 @@ class SealRound:
         self._steps = steps
         self._clock = clock
         self._open = [_Entry(executor) for executor in executors]
-        self._members: list[Sighting] | None = None
+        self._members: list[MemberSighting] | None = None
         self._failure: Exception | None = None
 
     async def prove(self) -> None:
@@ -179,7 +179,7 @@ class SealRound:
         executor, move = entry.executor, entry.executor.move
         try:
             placement = transitions.seal(entry.placement, move.id, self._clock.now(), executor.pace.max_segments)
-        except transitions.Refused as refused:
+        except transitions.TransitionRefused as refused:
             raise Unready(str(refused)) from refused
         entry.started = self._clock.monotonic()
         entry.limit = entry.started + executor.pace.longest_seal(move.max_pause_ms)

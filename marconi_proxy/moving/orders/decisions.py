@@ -19,7 +19,7 @@ STOPS = {
     MoveState.PAUSED: Event.PAUSE,
     MoveState.UNDOING: Event.CANCEL,
     MoveState.SUSPENDED: Event.PAUSE,
-    MoveState.BACK_UNDOING: Event.CANCEL,
+    MoveState.REROUTE_UNDOING: Event.CANCEL,
 }
 
 

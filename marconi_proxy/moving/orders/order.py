@@ -108,7 +108,7 @@ def onward(request: MoveRequest, view: CatalogView) -> tuple[Move, ...]:
 
 def is_on_its_way(move: Move, target: str) -> bool:
     """Tell whether ``move`` was switched before and is on its way to ``target`` now."""
-    return move.state in UNDER_WAY_AGAIN - {MoveState.BACK_UNDOING} and move.destination == target
+    return move.state in UNDER_WAY_AGAIN - {MoveState.REROUTE_UNDOING} and move.destination == target
 
 
 def check_onward(move: Move, placement: Placement | None, target: str, view: CatalogView) -> None:
@@ -222,7 +222,7 @@ def check_reverse(move: Move, placement: Placement | None, view: CatalogView) ->
 def check_not_sent_on(move: Move, placement: Placement) -> None:
     """Raise MoveRefused if ``move`` is on its way to yet another partition, so that it cannot be reversed."""
     if move.state in UNDER_WAY_AGAIN and _is_of(move, placement) and not goes_back(move, placement):
-        undone = move.state is MoveState.BACK_UNDOING
+        undone = move.state is MoveState.REROUTE_UNDOING
         what = "that is being cancelled, try again" if undone else "cancel that first"
         raise MoveRefused(f"it is being sent on to {move.destination}; {what}")
 

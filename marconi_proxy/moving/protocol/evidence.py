@@ -10,8 +10,8 @@ from __future__ import annotations
 from catalog.model import MoveState, Placement, PlacementState
 from marconi_proxy.moving.protocol.machine import ENDS, TABLE, UNDER_WAY_AGAIN, Event, before_switch
 
-_ARMED = frozenset({MoveState.ARMED, MoveState.BACK_ARMED})
-_SEALING = frozenset({MoveState.SEALING, MoveState.BACK_SEALING})
+_ARMED = frozenset({MoveState.ARMED, MoveState.REROUTE_ARMED})
+_SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
 
 
 def happened(

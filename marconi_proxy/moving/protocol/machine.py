@@ -119,8 +119,8 @@ TABLE: Mapping[MoveState, Place] = {
         {
             _E.EMPTY: _S.LINGERING,
             _E.PAUSE: _S.SUSPENDED,
-            _E.REVERSE: _S.BACK_PREPARING,
-            _E.ONWARD: _S.BACK_PREPARING,
+            _E.REVERSE: _S.REROUTE_PREPARING,
+            _E.ONWARD: _S.REROUTE_PREPARING,
             _E.GONE: _S.VOID,
         },
     ),
@@ -131,8 +131,8 @@ TABLE: Mapping[MoveState, Place] = {
             _E.RETIRED: _S.RETIRED,
             _E.NOT_EMPTY: _S.DRAINING,
             _E.PAUSE: _S.SUSPENDED,
-            _E.REVERSE: _S.BACK_PREPARING,
-            _E.ONWARD: _S.BACK_PREPARING,
+            _E.REVERSE: _S.REROUTE_PREPARING,
+            _E.ONWARD: _S.REROUTE_PREPARING,
             _E.GONE: _S.VOID,
         },
     ),
@@ -158,41 +158,41 @@ TABLE: Mapping[MoveState, Place] = {
         "`resume` continues draining; `reverse`; can be sent on.",
         {
             _E.RESUME: _S.DRAINING,
-            _E.REVERSE: _S.BACK_PREPARING,
-            _E.ONWARD: _S.BACK_PREPARING,
+            _E.REVERSE: _S.REROUTE_PREPARING,
+            _E.ONWARD: _S.REROUTE_PREPARING,
             _E.GONE: _S.VOID,
         },
     ),
-    _S.BACK_PREPARING: Place(
+    _S.REROUTE_PREPARING: Place(
         "Reversed, or sent on: a queue for the new writes is being created on their destination.",
         "As preparing; `cancel`, or too many attempts, continue draining.",
         {
-            _E.PREPARED: _S.BACK_ARMED,
+            _E.PREPARED: _S.REROUTE_ARMED,
             _E.SWITCHED: _S.DRAINING,
-            _E.CANCEL: _S.BACK_UNDOING,
+            _E.CANCEL: _S.REROUTE_UNDOING,
             _E.PAUSE: _S.SUSPENDED,
             _E.GONE: _S.VOID,
         },
     ),
-    _S.BACK_ARMED: Place(
+    _S.REROUTE_ARMED: Place(
         "Reversed, or sent on: ready to seal.",
         "As armed; `cancel`, or too many attempts, continue draining.",
         {
-            _E.SEALED: _S.BACK_SEALING,
-            _E.BACK_OFF: _S.BACK_PREPARING,
+            _E.SEALED: _S.REROUTE_SEALING,
+            _E.BACK_OFF: _S.REROUTE_PREPARING,
             _E.SWITCHED: _S.DRAINING,
-            _E.CANCEL: _S.BACK_UNDOING,
+            _E.CANCEL: _S.REROUTE_UNDOING,
             _E.PAUSE: _S.SUSPENDED,
             _E.GONE: _S.VOID,
         },
     ),
-    _S.BACK_SEALING: Place(
+    _S.REROUTE_SEALING: Place(
         "Reversed, or sent on: writes are held as in sealing.",
         "As sealing.",
-        {_E.SWITCHED: _S.DRAINING, _E.ABORTED: _S.BACK_ARMED, _E.GONE: _S.VOID},
+        {_E.SWITCHED: _S.DRAINING, _E.ABORTED: _S.REROUTE_ARMED, _E.GONE: _S.VOID},
         holds_writes=True,
     ),
-    _S.BACK_UNDOING: Place(
+    _S.REROUTE_UNDOING: Place(
         "The second way was cancelled: the placement is barred. The queue created for it is deleted at the end.",
         "Draining when it is barred, or if the switch had already happened.",
         {_E.CLEANED: _S.DRAINING, _E.SWITCHED: _S.DRAINING, _E.GONE: _S.VOID},
@@ -203,7 +203,7 @@ TABLE: Mapping[MoveState, Place] = {
 FIRST = MoveState.PLANNED
 # States of a move that has switched before and is to switch again.
 UNDER_WAY_AGAIN = frozenset(
-    {MoveState.BACK_PREPARING, MoveState.BACK_ARMED, MoveState.BACK_SEALING, MoveState.BACK_UNDOING}
+    {MoveState.REROUTE_PREPARING, MoveState.REROUTE_ARMED, MoveState.REROUTE_SEALING, MoveState.REROUTE_UNDOING}
 )
 ENDS = frozenset(state for state, place in TABLE.items() if not place.next)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from catalog.errors import MoveConflict
 from catalog.model import HeldWrites, Move, Partition, Placement, QueueKey, Segment
-from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.fencing.barrier import MemberSighting
 from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.partition_client.outcome import Look, Unready
 
@@ -35,7 +35,7 @@ class DryRun(Steps):
     async def partition(self, name: str) -> Partition | None:
         return await self._steps.partition(name)
 
-    async def members(self) -> list[Sighting]:
+    async def members(self) -> list[MemberSighting]:
         return await self._steps.members()
 
     async def busy(self, partition: str, limit: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from catalog.model import HeldWrites, Move, MoveState, Partition, Placement, QueueKey, Segment
-from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.fencing.barrier import MemberSighting
 from marconi_proxy.partition_client.outcome import Look
 
 # The states in which a move takes of a partition's budget.
@@ -17,9 +17,9 @@ BUSY = (
     MoveState.PREPARING,
     MoveState.ARMED,
     MoveState.SEALING,
-    MoveState.BACK_PREPARING,
-    MoveState.BACK_ARMED,
-    MoveState.BACK_SEALING,
+    MoveState.REROUTE_PREPARING,
+    MoveState.REROUTE_ARMED,
+    MoveState.REROUTE_SEALING,
 )
 
 
@@ -39,7 +39,7 @@ class Steps(ABC):
     async def partition(self, name: str) -> Partition | None: ...
 
     @abstractmethod
-    async def members(self) -> list[Sighting]:
+    async def members(self) -> list[MemberSighting]:
         """Return the members, by a reading that begins after this call."""
 
     @abstractmethod

@@ -16,7 +16,7 @@ from catalog.model import (
     Segment,
 )
 from marconi_proxy.clock import Clock
-from marconi_proxy.fencing.barrier import Sighting
+from marconi_proxy.fencing.barrier import MemberSighting
 from marconi_proxy.moving.execution.member_watch import MemberWatch
 from marconi_proxy.moving.execution.steps.interface import BUSY, Steps
 from marconi_proxy.partition_client.outcome import CALL, Look, Unready
@@ -51,7 +51,7 @@ class RealSteps(Steps):
     async def partition(self, name: str) -> Partition | None:
         return await self._catalog.partitions.get(name)
 
-    async def members(self) -> list[Sighting]:
+    async def members(self) -> list[MemberSighting]:
         return await self.watch.look()
 
     async def busy(self, partition: str, limit: int) -> int:

@@ -1,9 +1,9 @@
-"""Requests that an application may take before ASGI.
+"""Requests that an application may answer before ASGI.
 
 For each request ASGI costs a scope, a task, an event and three awaited messages, which is more than forwarding costs.
 So a request that has arrived completely, on a connection with no other request in flight, is offered to the application
-first: ``application.take(request: Direct) -> bool``. True: the application answers it. False, or no ``take``: it is
-passed on by ASGI.
+first: ``application.try_fast_path(request: BufferedRequest) -> bool``. True: the application answers it. False, or no
+``try_fast_path``: it is passed on by ASGI.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from marconi_proxy.serving.whole import serialise
+from marconi_proxy.serving.buffered_response import serialise
 
 if TYPE_CHECKING:
     from marconi_proxy.serving.protocol import FrontDoorProtocol
@@ -24,7 +24,7 @@ class _NobodyWaits:
         pass
 
 
-class Direct:
+class BufferedRequest:
     """A complete request: its ``body``, and of its ASGI ``scope`` type, method, target, headers, client and scheme.
 
     It also acts as uvicorn's cycle, as far as uvicorn uses the cycle of the current request.
@@ -44,7 +44,7 @@ class Direct:
         self._protocol = protocol
 
     def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
-        """As ``Whole.respond``. If it returns False, hand the request over."""
+        """As ``BufferedResponse.respond``. If it returns False, hand the request over."""
         protocol = self._protocol
         # A broken request behind this one may have closed the connection, and only the last request is notified.
         if self.disconnected or protocol.transport.is_closing():

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from catalog.interface import Catalog
 from catalog.model import LISTED_STATES, TOPIC_PREFIX, Placement
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.refusals import NOT_PROCESSED, Refused, from_fault, unavailable
+from marconi_proxy.front_door.refusals import NOT_PROCESSED, RequestRefused, from_fault, unavailable
 from marconi_proxy.partition_client.existence import MarkerIgnored, listed_of, metadata
 from marconi_proxy.routing.listing_query import Filter, admits
 from marconi_proxy.upstream.errors import BadAnswer, UpstreamError
@@ -47,28 +47,28 @@ FILLED_IN = frozenset(
 Metadata = dict[str, Any]
 
 
-class Manner(NamedTuple):
+class QueryMode(NamedTuple):
     """How a partition is asked: in which version, and which filters it applies itself."""
 
     version: str
     filters: tuple[Filter, ...] = ()
 
 
-def to_show(version: str, spoken: Collection[str]) -> Manner:
+def to_show(version: str, spoken: Collection[str]) -> QueryMode:
     """Ask as the client asks, if the partition speaks that; else in what comes nearest, which shows what is stored."""
     if not spoken or version in spoken:
-        return Manner(version)
-    return Manner(next((other for other in ("v1.1", "v1", "v2") if other in spoken), version))
+        return QueryMode(version)
+    return QueryMode(next((other for other in ("v1.1", "v1", "v2") if other in spoken), version))
 
 
-def to_judge(filters: tuple[Filter, ...], spoken: Collection[str], *, topics: bool) -> Manner:
+def to_judge(filters: tuple[Filter, ...], spoken: Collection[str], *, topics: bool) -> QueryMode:
     """Ask for what is stored (API section 4.2). Where the versions that show only that are not spoken, and topics are
     in none of them, the partition itself must judge what v2 fills in."""
     filled_in = tuple(one for one in filters if one[0] in FILLED_IN)
     for version in () if topics or not filled_in else ("v1.1", "v1"):
         if version in spoken:
-            return Manner(version)
-    return Manner(to_show("v2", spoken).version, filled_in)
+            return QueryMode(version)
+    return QueryMode(to_show("v2", spoken).version, filled_in)
 
 
 class _Known(NamedTuple):
@@ -79,12 +79,12 @@ class _Known(NamedTuple):
     fits: bool
 
 
-class Inquiry:
+class MetadataFetcher:
     """The questions of one page, for a client that speaks ``version``. ``until``: loop time by which all of them must
     be answered.
 
-    A page is whole or it is refused: everything here raises Refused, naming the queue that could not be asked for, or
-    CatalogError.
+    A page is whole or it is refused: everything here raises RequestRefused, naming the queue that could not be asked
+    for, or CatalogError.
     """
 
     def __init__(self, catalog: Catalog, directory: Directory, version: str, until: float) -> None:
@@ -141,10 +141,10 @@ class Inquiry:
         except UpstreamError as error:
             LOG.info("a page of a listing is refused: %s", error)
             refused = from_fault(error)
-        except Refused as error:
+        except RequestRefused as error:
             refused = error
         description = f"The page cannot be shown, because of {first}: {refused.description}"
-        raise Refused(refused.status, refused.title, description, refused.retry_after)
+        raise RequestRefused(refused.status, refused.title, description, refused.retry_after)
 
     async def _put(
         self, upstream: Upstream, placements: list[Placement], filters: tuple[Filter, ...]
@@ -152,10 +152,10 @@ class Inquiry:
         spoken = upstream.partition.api_versions
         topics = placements[0].queue.startswith(TOPIC_PREFIX)
         show = to_show(self._version, spoken)
-        manner = to_judge(filters, spoken, topics=topics) if filters else show
-        rest = tuple(one for one in filters if one not in manner.filters)
-        found = await _metadata(upstream, placements, manner)
-        shown = manner.version == show.version
+        mode = to_judge(filters, spoken, topics=topics) if filters else show
+        rest = tuple(one for one in filters if one not in mode.filters)
+        found = await _metadata(upstream, placements, mode)
+        shown = mode.version == show.version
         return {queue: _Known(stored, shown, admits(rest, stored)) for queue, stored in found.items()}
 
 
@@ -170,11 +170,11 @@ def _place(placement: Placement) -> tuple[str, str]:
     return placement.partition, placement.segments[-1].backend_name
 
 
-async def _metadata(upstream: Upstream, placements: list[Placement], manner: Manner) -> dict[str, Metadata]:
+async def _metadata(upstream: Upstream, placements: list[Placement], mode: QueryMode) -> dict[str, Metadata]:
     """Return the metadata of those queues that the partition has, and that pass the filters of ``manner``."""
     topics = placements[0].queue.startswith(TOPIC_PREFIX)
-    path = f"/{manner.version}/{'topics' if topics else 'queues'}"
-    more = "&detailed=true" + "".join(f"&{_quoted(name)}={_quoted(value)}" for name, value in manner.filters)
+    path = f"/{mode.version}/{'topics' if topics else 'queues'}"
+    more = "&detailed=true" + "".join(f"&{_quoted(name)}={_quoted(value)}" for name, value in mode.filters)
     queues = {placement.segments[-1].backend_name: placement for placement in placements}
     found: dict[str, Metadata] = {}
     left = list(queues)
@@ -182,9 +182,9 @@ async def _metadata(upstream: Upstream, placements: list[Placement], manner: Man
         try:
             entries, left = await listed_of(upstream, placements[0].key, path, left, more)
         except MarkerIgnored:
-            if manner.filters:
+            if mode.filters:
                 raise
-            return await _one_by_one(upstream, placements, manner.version)
+            return await _one_by_one(upstream, placements, mode.version)
         for entry in entries:
             if not isinstance(entry.get("metadata"), dict):
                 raise BadAnswer(f"partition {upstream.partition.name} lists a queue without its metadata")

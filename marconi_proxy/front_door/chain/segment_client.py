@@ -11,11 +11,11 @@ from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.epochs import stamped
 from marconi_proxy.front_door.refusals import MAYBE_PROCESSED, unavailable
 from marconi_proxy.routing import answer_text
-from marconi_proxy.routing.route import Route
+from marconi_proxy.routing.route import ParsedRoute
 from marconi_proxy.routing.translation import Translation
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import BadAnswer, NotSent
-from marconi_proxy.upstream.exchange import Call, Upstream
+from marconi_proxy.upstream.exchange import Upstream, UpstreamCall
 
 # The largest answer (bytes) that is read to be translated: a page of 20 messages of 256 KiB, six times over.
 MAX_ANSWER = 33554432
@@ -39,16 +39,18 @@ def without_line(lines: bytes, name: bytes) -> bytes:
     return b"".join(line for line in lines.splitlines(keepends=True) if not line.startswith(name + b":"))
 
 
-def with_body(call: Call, body: bytes) -> Call:
+def with_body(call: UpstreamCall, body: bytes) -> UpstreamCall:
     """Return the call with another body."""
     lines = without_line(call.lines, b"content-length") + b"content-length: %d\r\n" % len(body)
     return call._replace(body=body, lines=lines)
 
 
-class Asking:
+class SegmentClient:
     """Belongs to one call. ``until``: loop time by when all of it is done."""
 
-    def __init__(self, directory: Directory, placement: Placement, route: Route, call: Call, until: float) -> None:
+    def __init__(
+        self, directory: Directory, placement: Placement, route: ParsedRoute, call: UpstreamCall, until: float
+    ) -> None:
         self.placement = placement
         self.route = route
         # What is packed cannot be translated.
@@ -79,7 +81,7 @@ class Asking:
             raise unavailable(f"A partition of this queue is not registered. {MAYBE_PROCESSED}", 30)
         return found
 
-    async def send(self, segment: Segment, call: Call) -> Answer:
+    async def send(self, segment: Segment, call: UpstreamCall) -> UpstreamAnswer:
         """Send a call in the segment's words. Raises Refused, CatalogUnavailable, UpstreamError."""
         upstream = await self.upstream(segment)
         return await upstream.send(stamped(call, self.route, self.placement, upstream), within=self.left)
@@ -90,7 +92,7 @@ class Asking:
         call = self.call._replace(target=self.target(segment) if target is None else target)
         return await self._read(segment, await self.send(segment, call))
 
-    async def _read(self, segment: Segment, answer: Answer) -> Reply:
+    async def _read(self, segment: Segment, answer: UpstreamAnswer) -> Reply:
         body = await answer.read(MAX_ANSWER)
         return Reply(segment, answer.status, answer.headers, body)
 
@@ -98,7 +100,7 @@ class Asking:
         """``ask`` all of them at the same time. Raises what the first of them raised that failed."""
         return await together([self.ask(segment) for segment in segments])
 
-    async def one(self, segment: Segment) -> Answer:
+    async def one(self, segment: Segment) -> UpstreamAnswer:
         """Have one segment answer the client. Raises as ``send``."""
         answer = await self.send(segment, self.call._replace(target=self.target(segment)))
         if answer.status < 400 and self.route.rule.kind not in answer_text.SHAPES:
@@ -107,14 +109,14 @@ class Asking:
             return answer
         return self.shown(await self._read(segment, answer))
 
-    def shown(self, reply: Reply) -> Answer:
+    def shown(self, reply: Reply) -> UpstreamAnswer:
         """Return a reply as the client is shown it. Raises BadAnswer if it is not what the API says."""
         if reply.status < 400:
             body = self.translate(reply, lambda: self._translated(reply))
         else:
             body = answer_text.failure(reply.body, self.names(reply.segment))
         changed = len(body) if body is not reply.body else None
-        return Answer(reply.status, self._headers(reply.segment, reply.headers, changed), body, None)
+        return UpstreamAnswer(reply.status, self._headers(reply.segment, reply.headers, changed), body, None)
 
     def _translated(self, reply: Reply) -> bytes:
         return answer_text.translated(self.route.rule.kind, reply.body, self.names(reply.segment))
@@ -124,9 +126,9 @@ class Asking:
     ) -> list[tuple[bytes, bytes]]:
         return answer_text.headers(self.route.rule.kind, received, self.names(segment), self.call.target, length)
 
-    def made(self, reply: Reply, body: bytes) -> Answer:
+    def made(self, reply: Reply, body: bytes) -> UpstreamAnswer:
         """Return the answer that has ``reply``'s status and headers, and a body of ours."""
-        return Answer(reply.status, self._headers(reply.segment, reply.headers, len(body)), body, None)
+        return UpstreamAnswer(reply.status, self._headers(reply.segment, reply.headers, len(body)), body, None)
 
     def messages(self, reply: Reply) -> list[bytes]:
         """Return the messages in a reply, as the client is shown them. Raises BadAnswer."""

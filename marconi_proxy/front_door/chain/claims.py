@@ -12,11 +12,11 @@ import random
 from collections.abc import Awaitable, Callable
 
 from catalog.model import Segment
-from marconi_proxy.front_door.chain.asking import Asking, Reply
+from marconi_proxy.front_door.chain.segment_client import Reply, SegmentClient
 from marconi_proxy.front_door.refusals import ClientGone
 from marconi_proxy.partition_client.existence import has_free_message
-from marconi_proxy.routing.route import Kind
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.routing.route import RouteKind
+from marconi_proxy.upstream.connection import UpstreamAnswer
 
 LOG = logging.getLogger(__name__)
 
@@ -26,58 +26,60 @@ TRIES = 5
 _PAUSE = 0.01
 
 
-class Taking:
+class ChainClaims:
     """Belongs to one worker. ``sleep`` and ``chance`` space the tries."""
 
     def __init__(self, sleep: Callable[[float], Awaitable[object]], chance: random.Random) -> None:
         self._sleep = sleep
         self._chance = chance
 
-    async def take(self, asking: Asking, segments: tuple[Segment, ...], wanted: Callable[[], bool]) -> Answer:
+    async def take(
+        self, client: SegmentClient, segments: tuple[Segment, ...], wanted: Callable[[], bool]
+    ) -> UpstreamAnswer:
         """Return the answer of the first segment that has something, else that of the last. Raises ClientGone when
-        ``wanted`` says no: what is taken then would be lost. Raises as ``Asking.send``."""
+        ``wanted`` says no: what is taken then would be lost. Raises as ``SegmentClient.send``."""
         for segment in segments[:-1]:
-            reply = await self._from_sealed(asking, segment, wanted)
+            reply = await self._from_sealed(client, segment, wanted)
             if reply is not None:
-                return asking.shown(reply)
-        return asking.shown(await self._ask(asking, segments[-1], wanted))
+                return client.shown(reply)
+        return client.shown(await self._ask(client, segments[-1], wanted))
 
-    async def _from_sealed(self, asking: Asking, segment: Segment, wanted: Callable[[], bool]) -> Reply | None:
+    async def _from_sealed(self, client: SegmentClient, segment: Segment, wanted: Callable[[], bool]) -> Reply | None:
         """Return what a sealed segment answers, None once it is seen to have nothing free."""
         pause = _PAUSE
-        reply = await self._ask(asking, segment, wanted)
+        reply = await self._ask(client, segment, wanted)
         for _ in range(TRIES - 1):
-            if not self._is_empty(asking, reply):
+            if not self._is_empty(client, reply):
                 return reply
-            if not await self._has_free_message(asking, segment):
+            if not await self._has_free_message(client, segment):
                 return None
             await self._sleep(self._chance.uniform(0, pause))
             pause *= 2
-            reply = await self._ask(asking, segment, wanted)
-        if self._is_empty(asking, reply):
+            reply = await self._ask(client, segment, wanted)
+        if self._is_empty(client, reply):
             # An empty answer is always allowed; one from a newer segment would be out of order.
             LOG.info("partition %s has free messages and hands out none", segment.partition)
         return reply
 
-    async def _ask(self, asking: Asking, segment: Segment, wanted: Callable[[], bool]) -> Reply:
+    async def _ask(self, client: SegmentClient, segment: Segment, wanted: Callable[[], bool]) -> Reply:
         if not wanted():
             raise ClientGone
-        return await asking.ask(segment)
+        return await client.ask(segment)
 
-    def _is_empty(self, asking: Asking, reply: Reply) -> bool:
-        if asking.route.rule.kind is Kind.CLAIMS:
+    def _is_empty(self, client: SegmentClient, reply: Reply) -> bool:
+        if client.route.rule.kind is RouteKind.CLAIMS:
             return reply.status == 204
-        return reply.status == 200 and not asking.messages(reply)
+        return reply.status == 200 and not client.messages(reply)
 
-    async def _has_free_message(self, asking: Asking, segment: Segment) -> bool:
-        upstream = await asking.upstream(segment)
+    async def _has_free_message(self, client: SegmentClient, segment: Segment) -> bool:
+        upstream = await client.upstream(segment)
         # Pops ignore delays, claims mind them (API section 6.10).
-        delayed = asking.route.rule.kind is Kind.MESSAGES
+        delayed = client.route.rule.kind is RouteKind.MESSAGES
         return await has_free_message(
             upstream,
-            asking.placement.key,
+            client.placement.key,
             segment.backend_name,
-            asking.route.version,
+            client.route.version,
             delayed=delayed,
-            within=asking.left,
+            within=client.left,
         )

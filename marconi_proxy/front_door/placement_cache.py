@@ -21,7 +21,7 @@ HOT = 2000
 _Packed = bytes | Placement
 
 
-class Remembered:
+class PlacementCache:
     """At most ``size`` placements by key, of which ``hot`` are objects."""
 
     def __init__(self, size: int, hot: int = HOT) -> None:

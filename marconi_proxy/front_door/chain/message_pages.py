@@ -7,23 +7,23 @@ that is visible in it has been passed over, and, as it is sealed, nothing new wi
 from __future__ import annotations
 
 from catalog.model import Segment
-from marconi_proxy.front_door.chain.asking import Asking, Reply
+from marconi_proxy.front_door.chain.segment_client import Reply, SegmentClient
 from marconi_proxy.routing import answer_text
 from marconi_proxy.routing import query as raw_query
 from marconi_proxy.routing.translation import split
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import BadAnswer
 
 # What a page has without a limit, in every version and release (API section 1.7).
 _DEFAULT = 10
 
 
-class _Page:
+class _PageBuilder:
     """The page that a client gets, while it is filled."""
 
-    def __init__(self, asking: Asking) -> None:
-        self.asking = asking
-        self.query = split(asking.call.target)[1]
+    def __init__(self, client: SegmentClient) -> None:
+        self.client = client
+        self.query = split(client.call.target)[1]
         self.limit = raw_query.last(self.query, "limit")
         self.messages: list[bytes] = []
         self.end: Reply | None = None  # where the last of them came from
@@ -40,7 +40,7 @@ class _Page:
 
     def target(self, segment: Segment, marker: str | None) -> bytes:
         """Return what to ask a segment for, to fill the page."""
-        path, query = split(self.asking.target(segment, marker))
+        path, query = split(self.client.target(segment, marker))
         if marker is not None:
             query = raw_query.replaced(query, "marker", marker)
         if self.messages:
@@ -49,38 +49,38 @@ class _Page:
 
     def add(self, reply: Reply, found: list[bytes]) -> str | None:
         """Take in what a segment has; return the marker of what follows, in its words. Raises BadAnswer."""
-        link = self.asking.translate(reply, lambda: answer_text.next_link(reply.body))
+        link = self.client.translate(reply, lambda: answer_text.next_link(reply.body))
         if link is None:
             raise BadAnswer(f"partition {reply.segment.partition} answered with messages and no link")
         self.messages += found
         self.end = reply
-        shown = self.asking.names(reply.segment).outward(link)
+        shown = self.client.names(reply.segment).outward(link)
         path, _, query = shown.partition("?")
         # The client's own limit, whatever this segment was asked for.
         self.next = f"{path}?{raw_query.replaced(query, 'limit', self.limit)}"
         return raw_query.last(link.partition("?")[2], "marker")
 
-    def answer(self, empty: Reply) -> Answer:
+    def answer(self, empty: Reply) -> UpstreamAnswer:
         """Return it; ``empty`` is the last segment's answer, if nothing was found."""
         if self.end is None:
-            return self.asking.shown(empty)
+            return self.client.shown(empty)
         link = f'{{"rel": "next", "href": {answer_text.quoted(self.next)}}}'
         body = b'{"messages": [%b], "links": [%b]}' % (b", ".join(self.messages), link.encode())
-        return self.asking.made(self.end, body)
+        return self.client.made(self.end, body)
 
 
-async def page(asking: Asking, segments: tuple[Segment, ...], marker: str | None) -> Answer:
-    """Return the page that the client asked for. Raises as ``Asking.send``."""
-    filled = _Page(asking)
+async def page(client: SegmentClient, segments: tuple[Segment, ...], marker: str | None) -> UpstreamAnswer:
+    """Return the page that the client asked for. Raises as ``SegmentClient.send``."""
+    filled = _PageBuilder(client)
     for segment in segments:
         is_last = segment is segments[-1]
         while True:
-            reply = await asking.ask(segment, filled.target(segment, marker))
+            reply = await client.ask(segment, filled.target(segment, marker))
             # A queue that was just retired may be missing: some stores say so (API section 2.8).
             gone = reply.status == 404 and not is_last
             if reply.status not in (200, 204) and not gone:
-                return asking.shown(reply)
-            found = asking.messages(reply) if reply.status == 200 else []
+                return client.shown(reply)
+            found = client.messages(reply) if reply.status == 200 else []
             if not found:
                 break
             marker = filled.add(reply, found)

@@ -7,62 +7,62 @@ from functools import partial
 from typing import Any
 
 from catalog.model import Segment
-from marconi_proxy.front_door.chain.asking import Asking, Reply
+from marconi_proxy.front_door.chain.segment_client import Reply, SegmentClient
 from marconi_proxy.routing.answer_text import outward_id_of
 from marconi_proxy.routing.tags import known, tagged
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.upstream.connection import UpstreamAnswer
 
 # How "none of these" is said: v1 with 204, the others with 404 (API sections 2.9, 3.4).
 _NONE = (204, 404)
 _COUNTS = ("claimed", "free", "total")
 
 
-async def by_ids(asking: Asking, segments: tuple[Segment, ...], ids: tuple[str, ...]) -> Answer:
-    """Return the messages of ``ids``, in that order. Raises as ``Asking.send``.
+async def by_ids(client: SegmentClient, segments: tuple[Segment, ...], ids: tuple[str, ...]) -> UpstreamAnswer:
+    """Return the messages of ``ids``, in that order. Raises as ``SegmentClient.send``.
 
     Every segment gets all ids, those of others spelled so that it has no such message: so each judges their number.
     """
-    replies = await asking.ask_all(segments)
+    replies = await client.ask_all(segments)
     for reply in replies:
         if reply.status != 200 and reply.status not in _NONE:
-            return asking.shown(reply)
+            return client.shown(reply)
     full = [reply for reply in replies if reply.status == 200]
     if not full:
-        return asking.shown(replies[-1])
-    placement = asking.placement
+        return client.shown(replies[-1])
+    placement = client.placement
     order: dict[str, int] = {}
     for text in ids:
         n, plain = known(placement, text)
         order.setdefault(tagged(plain, n, placement.base), len(order))
     found: list[tuple[int, bytes]] = []
     for reply in full:
-        for message in asking.messages(reply):
-            identifier = asking.translate(reply, partial(outward_id_of, message))
+        for message in client.messages(reply):
+            identifier = client.translate(reply, partial(outward_id_of, message))
             found.append((order.get(identifier, len(order)), message))
     found.sort(key=lambda entry: entry[0])
     listed = b", ".join(message for _, message in found)
-    bare = asking.route.version == "v1"
-    return asking.made(full[-1], b"[%b]" % listed if bare else b'{"messages": [%b]}' % listed)
+    bare = client.route.version == "v1"
+    return client.made(full[-1], b"[%b]" % listed if bare else b'{"messages": [%b]}' % listed)
 
 
-async def stats(asking: Asking, segments: tuple[Segment, ...]) -> Answer:
+async def stats(client: SegmentClient, segments: tuple[Segment, ...]) -> UpstreamAnswer:
     """Return the sums of the counts, with the oldest message of the first segment that has one and the newest of the
-    last. Raises as ``Asking.send``."""
-    replies = await asking.ask_all(segments)
+    last. Raises as ``SegmentClient.send``."""
+    replies = await client.ask_all(segments)
     last = replies[-1]
     for reply in replies:
         # A sealed segment without its queue was retired a moment ago: it has nothing.
         if reply.status != 200 and (reply is last or reply.status != 404):
-            return asking.shown(reply)
+            return client.shown(reply)
     total: dict[str, Any] = {}
     for reply in replies:
         if reply.status == 200:
-            _add(total, asking.translate(reply, partial(_counted, asking, reply)))
-    return asking.made(last, json.dumps({"messages": total}, ensure_ascii=False).encode())
+            _add(total, client.translate(reply, partial(_counted, client, reply)))
+    return client.made(last, json.dumps({"messages": total}, ensure_ascii=False).encode())
 
 
-def _counted(asking: Asking, reply: Reply) -> dict[str, Any]:
-    found = json.loads(asking.shown(reply).body)
+def _counted(client: SegmentClient, reply: Reply) -> dict[str, Any]:
+    found = json.loads(client.shown(reply).body)
     if not isinstance(found, dict) or not isinstance(found.get("messages"), dict):
         raise ValueError("no stats")
     counted: dict[str, Any] = found["messages"]

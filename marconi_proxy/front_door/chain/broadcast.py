@@ -7,20 +7,20 @@ import logging
 
 from catalog.errors import CatalogError
 from catalog.model import Segment
-from marconi_proxy.front_door.chain.asking import Asking, Reply, together, with_body
-from marconi_proxy.front_door.refusals import Refused, unavailable
+from marconi_proxy.front_door.chain.segment_client import Reply, SegmentClient, together, with_body
+from marconi_proxy.front_door.refusals import RequestRefused, unavailable
 from marconi_proxy.routing.mirrored_patch import mirrored
-from marconi_proxy.routing.route import Kind
-from marconi_proxy.upstream.connection import Answer
+from marconi_proxy.routing.route import RouteKind
+from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import Closed, NotSent, UpstreamError
-from marconi_proxy.upstream.exchange import Call
+from marconi_proxy.upstream.exchange import UpstreamCall
 
 LOG = logging.getLogger(__name__)
 
-_FAULTS = (UpstreamError, CatalogError, Refused)
+_FAULTS = (UpstreamError, CatalogError, RequestRefused)
 
 
-def _done_in_part() -> Refused:
+def _done_in_part() -> RequestRefused:
     return unavailable(
         "A partition of this queue cannot be reached. The request was processed in part, or may have been; check "
         "before you repeat it.",
@@ -28,13 +28,13 @@ def _done_in_part() -> Refused:
     )
 
 
-async def tell_all(asking: Asking, segments: tuple[Segment, ...]) -> Answer:
-    """Have every segment do the call; return what the last says, or who refused it. Raises as ``Asking.send``.
+async def send_to_all(client: SegmentClient, segments: tuple[Segment, ...]) -> UpstreamAnswer:
+    """Have every segment do the call; return what the last says, or who refused it. Raises as ``SegmentClient.send``.
 
     At the same time, for none depends on another: what is removed from one is in no other. What a crash leaves is a
     call done in part, which is for the client to repeat; all of these may be (API section 8.1).
     """
-    outcomes = await asyncio.gather(*(asking.ask(segment) for segment in segments), return_exceptions=True)
+    outcomes = await asyncio.gather(*(client.ask(segment) for segment in segments), return_exceptions=True)
     failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     for failure in failed:
         # Closed: by what is known of the queue it must not be done at all, and all of it is done anew.
@@ -49,38 +49,38 @@ async def tell_all(asking: Asking, segments: tuple[Segment, ...]) -> Answer:
     refused = [reply for reply in replies if reply.status >= 300]
     # A store that failed may do better next time; who refuses otherwise refuses what all of them would.
     refused.sort(key=lambda reply: reply.status, reverse=True)
-    return asking.shown(refused[0] if refused else replies[-1])
+    return client.shown(refused[0] if refused else replies[-1])
 
 
-async def mirror(asking: Asking, segments: tuple[Segment, ...]) -> Answer:
+async def mirror(client: SegmentClient, segments: tuple[Segment, ...]) -> UpstreamAnswer:
     """Have the last segment do the call, and have the sealed ones follow; return what the last says.
 
     The last comes first: its metadata is what clients are shown, and what it refuses must not be done anywhere. A crash
     between leaves sealed segments with the attributes of before, by which their messages go on being claimed until they
     are gone; the next change of the same keys mends that. If one cannot be told, the client is refused (503), for to
-    repeat the call mends it as well. Raises as ``Asking.send``.
+    repeat the call mends it as well. Raises as ``SegmentClient.send``.
     """
     *sealed, last = segments
-    reply = await asking.ask(last)
+    reply = await client.ask(last)
     if not 200 <= reply.status < 300:
-        return asking.shown(reply)
-    call: Call | None = asking.call
-    if asking.route.rule.kind is not Kind.METADATA:
-        body = asking.translate(reply, lambda: mirrored(asking.call.body))
-        call = None if body is None else with_body(asking.call, body)
+        return client.shown(reply)
+    call: UpstreamCall | None = client.call
+    if client.route.rule.kind is not RouteKind.METADATA:
+        body = client.translate(reply, lambda: mirrored(client.call.body))
+        call = None if body is None else with_body(client.call, body)
     if call is not None:
         try:
-            await together([_follow(asking, segment, call) for segment in sealed])
+            await together([_follow(client, segment, call) for segment in sealed])
         except Closed:
             raise
         except _FAULTS as error:
             LOG.info("metadata was changed in the last segment and not in all of the others: %s", error)
             raise _done_in_part() from error
-    return asking.shown(reply)
+    return client.shown(reply)
 
 
-async def _follow(asking: Asking, segment: Segment, call: Call) -> None:
-    answer = await asking.send(segment, call._replace(target=asking.target(segment)))
+async def _follow(client: SegmentClient, segment: Segment, call: UpstreamCall) -> None:
+    answer = await client.send(segment, call._replace(target=client.target(segment)))
     await answer.read()
     # 404: its queue was retired a moment ago, and has no metadata any more.
     if not 200 <= answer.status < 300 and answer.status != 404:

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.model import Placement, PlacementState, Segment
-from marconi_proxy.front_door.chain.asking import Asking, Reply
-from marconi_proxy.front_door.chain.paging import page
+from marconi_proxy.front_door.chain.message_pages import page
+from marconi_proxy.front_door.chain.segment_client import Reply, SegmentClient
 from marconi_proxy.routing import query as raw_query
-from marconi_proxy.routing.decision import Page, decide
+from marconi_proxy.routing.decision import Paginate, decide
 from marconi_proxy.routing.route import parse
-from marconi_proxy.upstream.exchange import Call
+from marconi_proxy.upstream.exchange import UpstreamCall
 
 
 class Queue:
@@ -63,10 +63,10 @@ class Queue:
         return Reply(segment, 200, [], json.dumps(document).encode())
 
 
-class Scripted(Asking):
+class Scripted(SegmentClient):
     """Asks no partition."""
 
-    def __init__(self, queue: Queue, call: Call) -> None:
+    def __init__(self, queue: Queue, call: UpstreamCall) -> None:
         self.queue = queue
         self.placement = queue.placement
         self.call = call
@@ -79,12 +79,12 @@ class Scripted(Asking):
 
 async def read(queue: Queue, href: str) -> tuple[list[int], str | None, list[str]]:
     """Follow a link; return (what is on the page, the next link, the ids)."""
-    call = Call(b"GET", href.encode(), b"", b"", repeatable=True)
-    asking = Scripted(queue, call)
-    decision = decide(asking.placement, asking.route, call.target)
-    if not isinstance(decision, Page):  # never moved: passed on as it is, and here the name is as well
-        decision = Page(asking.placement.segments, raw_query.last(href.partition("?")[2], "marker"))
-    document = json.loads((await page(asking, decision.segments, decision.marker)).body)
+    call = UpstreamCall(b"GET", href.encode(), b"", b"", repeatable=True)
+    client = Scripted(queue, call)
+    decision = decide(client.placement, client.route, call.target)
+    if not isinstance(decision, Paginate):  # never moved: passed on as it is, and here the name is as well
+        decision = Paginate(client.placement.segments, raw_query.last(href.partition("?")[2], "marker"))
+    document = json.loads((await page(client, decision.segments, decision.marker)).body)
     links = document["links"]
     return (
         [message["body"] for message in document["messages"]],

@@ -26,9 +26,9 @@ from catalog.model import (
     Tenant,
 )
 from marconi_proxy.fencing import transitions
-from marconi_proxy.fencing.naming import hidden_name
+from marconi_proxy.fencing.hidden_names import hidden_name
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.refusals import MAYBE_PROCESSED, NOT_PROCESSED, Refused, not_found, unavailable
+from marconi_proxy.front_door.refusals import MAYBE_PROCESSED, NOT_PROCESSED, RequestRefused, not_found, unavailable
 from marconi_proxy.routing.choice import Refusal, choose
 from marconi_proxy.upstream.exchange import Upstream
 
@@ -41,7 +41,7 @@ _LOGGED_FOR = 600.0
 _log = logging.getLogger(__name__)
 
 
-class Placing:
+class Placer:
     """Belongs to one worker. ``clock``: seconds since 1970; ``token`` makes a random one for each new placement."""
 
     def __init__(
@@ -54,7 +54,8 @@ class Placing:
         self._logged: TTLCache[tuple[str, str | None], None] = TTLCache(_LOGGED, _LOGGED_FOR)
 
     async def choose(self, key: QueueKey, version: str, *, new: bool) -> Partition:
-        """Return the partition that takes the queue, or is to be asked about it. Raises Refused, CatalogUnavailable."""
+        """Return the partition that takes the queue, or is to be asked about it. Raises RequestRefused,
+        CatalogUnavailable."""
         tenant = await self._directory.tenant(key.project)
         chosen = choose(key, tenant, version, self._directory.partitions, new=new)
         if isinstance(chosen, Partition):
@@ -174,7 +175,7 @@ class Placing:
 
     async def follow_source(self, reserved: Placement) -> bool:
         """Reserve the place of a dead-letter queue where its source is by now; return whether that was to be done:
-        then the placement is another one than ``reserved``. Raises Refused, CatalogError."""
+        then the placement is another one than ``reserved``. Raises RequestRefused, CatalogError."""
         source = None if reserved.group is None else QueueKey(reserved.project, reserved.group)
         placement = None if source is None else await self._catalog.placements.get(source)
         if placement is None or source is None:
@@ -193,14 +194,14 @@ class Placing:
         return True
 
     async def tie(self, placement: Placement, dead_letter: str) -> None:
-        """Make sure that ``dead_letter`` is on the partition of its source. Raises Refused, CatalogError."""
+        """Make sure that ``dead_letter`` is on the partition of its source. Raises RequestRefused, CatalogError."""
         if dead_letter == placement.queue:
             return
         if await self._group(placement.key, dead_letter, placement.partition) != placement.partition:
             raise _apart(dead_letter)
 
     async def upstream(self, segment: Segment) -> Upstream:
-        """Return the way to a segment's partition. Raises Refused, CatalogUnavailable."""
+        """Return the way to a segment's partition. Raises RequestRefused, CatalogUnavailable."""
         upstream = await self._directory.upstream(segment.partition)
         if upstream is None:
             # A deletion may have reached other segments before this one.
@@ -208,8 +209,8 @@ class Placing:
         return upstream
 
 
-def _apart(dead_letter: str) -> Refused:
-    return Refused(
+def _apart(dead_letter: str) -> RequestRefused:
+    return RequestRefused(
         409,
         "Resource conflict",
         f"Queue {dead_letter} is placed apart from this queue and cannot take its dead letters. The request was not "

@@ -9,7 +9,7 @@ import pytest
 from cachetools import LRUCache
 
 from catalog.model import Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.front_door.remembered import Remembered, packed, unpacked
+from marconi_proxy.front_door.placement_cache import PlacementCache, packed, unpacked
 
 SIMPLE = Placement(
     "p", "q", 7, PlacementState.OPEN, (Segment(3, "east-1", "q"),), 3, 1700000000.123456, incarnation="b"
@@ -56,51 +56,51 @@ def test_simple_placements_take_a_few_bytes(placement):
 def test_others_stay_as_they_are(changes):
     placement = replace(SIMPLE, **changes)
     assert packed(placement) is placement
-    remembered = Remembered(10, hot=1)
-    remembered.put(placement.key, placement)
-    remembered.put(placed(1).key, placed(1))
-    assert remembered.get(placement.key) is placement
+    cache = PlacementCache(10, hot=1)
+    cache.put(placement.key, placement)
+    cache.put(placed(1).key, placed(1))
+    assert cache.get(placement.key) is placement
 
 
 @pytest.mark.parametrize(("size", "hot"), [(1, 5), (4, 4), (7, 3), (50, 1), (40, 39)])
 def test_it_holds_what_a_cache_of_objects_would(size, hot):
     """As long as only one goes at a time."""
     chance = random.Random(size)
-    remembered, model = Remembered(size, hot), LRUCache(size)
+    cache, model = PlacementCache(size, hot), LRUCache(size)
     for step in range(5000):
         n = chance.randrange(2 * size + 2)
         key = placed(n).key
         match chance.randrange(5):
             case 0 | 1:
-                assert remembered.get(key) == model.get(key)
+                assert cache.get(key) == model.get(key)
             case 2 | 3:
                 placement = placed(n, epoch=step + 1)
-                remembered.put(key, placement)
+                cache.put(key, placement)
                 model[key] = placement
             case 4:
-                remembered.drop(key)
+                cache.drop(key)
                 model.pop(key, None)
-        assert len(remembered) == len(model)
-    remembered.clear()
-    assert len(remembered) == 0
-    assert all(remembered.get(key) is None for key in model)
+        assert len(cache) == len(model)
+    cache.clear()
+    assert len(cache) == 0
+    assert all(cache.get(key) is None for key in model)
 
 
 def test_of_many_some_go_at_once():
-    remembered = Remembered(1000, hot=10)
+    cache = PlacementCache(1000, hot=10)
     for n in range(3000):
-        remembered.put(placed(n).key, placed(n))
-        assert len(remembered) <= 1000
-    assert len(remembered) >= 990
-    assert all(remembered.get(placed(n).key) == placed(n) for n in range(2010, 3000))
-    assert remembered.get(placed(0).key) is None
+        cache.put(placed(n).key, placed(n))
+        assert len(cache) <= 1000
+    assert len(cache) >= 990
+    assert all(cache.get(placed(n).key) == placed(n) for n in range(2010, 3000))
+    assert cache.get(placed(0).key) is None
 
 
 def test_keys_do_not_mix():
-    remembered = Remembered(10, hot=1)
+    cache = PlacementCache(10, hot=1)
     one, other = replace(SIMPLE, project="a"), replace(SIMPLE, project="a/q")
-    remembered.put(one.key, one)
-    remembered.put(other.key, other)
-    assert remembered.get(QueueKey("a", "q")) == one
-    assert remembered.get(QueueKey("a/q", "q")) == other
-    assert remembered.get(QueueKey("", "q")) is None
+    cache.put(one.key, one)
+    cache.put(other.key, other)
+    assert cache.get(QueueKey("a", "q")) == one
+    assert cache.get(QueueKey("a/q", "q")) == other
+    assert cache.get(QueueKey("", "q")) is None

@@ -13,10 +13,10 @@ import pytest
 
 from catalog.model import API_VERSIONS, NO_PROJECT, TOPIC_PREFIX, Partition, Placement, PlacementState, Segment
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.inquiry import FILLED_IN, Inquiry, Manner, to_judge, to_show
-from marconi_proxy.front_door.refusals import Refused
+from marconi_proxy.front_door.metadata_fetcher import FILLED_IN, MetadataFetcher, QueryMode, to_judge, to_show
+from marconi_proxy.front_door.refusals import RequestRefused
 from marconi_proxy.upstream.exchange import Upstream
-from marconi_proxy.upstream.limits import Limits
+from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Pool
 from tests.faults.evil_host import (
     PATIENCE,
@@ -73,16 +73,16 @@ class Stage:
 
     def register(self, name: str, url: str, versions: tuple[str, ...] = API_VERSIONS, **limits: Any) -> Upstream:
         partition = Partition(name, (url,), api_versions=versions)
-        limit = Limits(deadline=PATIENCE, **limits)
+        limit = UpstreamLimits(deadline=PATIENCE, **limits)
         self.upstreams[name] = Upstream(partition, self.pool, limit, random.Random(1))
         return self.upstreams[name]
 
     async def upstream(self, name: str) -> Upstream | None:
         return self.upstreams.get(name)
 
-    def inquiry(self, version: str = "v2", within: float = PATIENCE) -> Inquiry:
+    def fetcher(self, version: str = "v2", within: float = PATIENCE) -> MetadataFetcher:
         until = asyncio.get_running_loop().time() + within
-        return Inquiry(MemoryCatalog(self.store), cast("Directory", self), version, until)
+        return MetadataFetcher(MemoryCatalog(self.store), cast("Directory", self), version, until)
 
     async def left_nothing(self) -> None:
         """Return when no call is under way any more, by any account, and no connection that cannot be used again."""
@@ -131,24 +131,24 @@ def many(*names: str) -> list[Placement]:
     ],
 )
 def test_what_is_shown_is_asked_in_the_nearest_version(version: str, spoken: tuple[str, ...], asked: str) -> None:
-    assert to_show(version, spoken) == Manner(asked)
+    assert to_show(version, spoken) == QueryMode(asked)
 
 
 @pytest.mark.parametrize("topics", [False, True])
 def test_what_v2_does_not_fill_in_is_judged_by_what_it_shows(*, topics: bool) -> None:
-    assert to_judge(RED, API_VERSIONS, topics=topics) == Manner("v2")
-    assert to_judge((("_flavor", "x"),), API_VERSIONS, topics=topics) == Manner("v2")
+    assert to_judge(RED, API_VERSIONS, topics=topics) == QueryMode("v2")
+    assert to_judge((("_flavor", "x"),), API_VERSIONS, topics=topics) == QueryMode("v2")
 
 
 @pytest.mark.parametrize("key", sorted(FILLED_IN))
 def test_what_v2_fills_in_is_judged_by_what_is_stored(key: str) -> None:
     one = ((key, 3600),)
-    assert to_judge((*RED, *one), API_VERSIONS, topics=False) == Manner("v1.1")
-    assert to_judge((*RED, *one), ("v1", "v2"), topics=False) == Manner("v1")
+    assert to_judge((*RED, *one), API_VERSIONS, topics=False) == QueryMode("v1.1")
+    assert to_judge((*RED, *one), ("v1", "v2"), topics=False) == QueryMode("v1")
     # Where nobody shows that, the partition judges it itself.
-    assert to_judge((*RED, *one), ("v2",), topics=False) == Manner("v2", one)
-    assert to_judge((*RED, *one), (), topics=False) == Manner("v2", one)
-    assert to_judge((*RED, *one), API_VERSIONS, topics=True) == Manner("v2", one)
+    assert to_judge((*RED, *one), ("v2",), topics=False) == QueryMode("v2", one)
+    assert to_judge((*RED, *one), (), topics=False) == QueryMode("v2", one)
+    assert to_judge((*RED, *one), API_VERSIONS, topics=True) == QueryMode("v2", one)
 
 
 # -- how often ---------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ async def test_ten_queues_of_a_partition_are_one_call(stage: Stage) -> None:
         stage.register("p1", first.url)
         stage.register("p2", second.url)
         page = [*many(*names[:14]), *(placed(name, "p2") for name in names[14:])]
-        assert await stage.inquiry().shown(page) == {name: {} for name in names}
+        assert await stage.fetcher().shown(page) == {name: {} for name in names}
     assert sorted(one.asked) == [
         "/v2/queues?marker=q0%2F~&limit=10&detailed=true",
         "/v2/queues?marker=q1%2F~&limit=4&detailed=true",
@@ -182,7 +182,7 @@ async def test_what_is_asked(stage: Stage, version: str, queue: str, project: st
     listing = Listing(q={"a": {"b": 1}})
     async with EvilHost([serve(listing)]) as host:
         stage.register("p1", host.url)
-        found = await stage.inquiry(version).shown([placed(queue, project=project)])
+        found = await stage.fetcher(version).shown([placed(queue, project=project)])
     assert found == {queue: {"a": {"b": 1}}}
     assert listing.asked == [f"{path}?marker=p~&limit=1&detailed=true"]
 
@@ -193,9 +193,9 @@ async def test_what_else_the_partition_has_costs_no_more_than_a_call_for_each_qu
     dense, sparse = Listing(*"abcdefgh"), Listing(*wanted, *between)
     async with EvilHost([serve(dense)]) as first, EvilHost([serve(sparse)]) as second:
         stage.register("p1", first.url)
-        assert await stage.inquiry().shown(many(*wanted)) == {name: {} for name in wanted}
+        assert await stage.fetcher().shown(many(*wanted)) == {name: {} for name in wanted}
         stage.register("p1", second.url)
-        assert await stage.inquiry().shown(many(*wanted)) == {name: {} for name in wanted}
+        assert await stage.fetcher().shown(many(*wanted)) == {name: {} for name in wanted}
     assert len(dense.asked) == 3
     assert len(sparse.asked) == 4
 
@@ -206,7 +206,7 @@ async def test_queues_are_asked_for_by_their_names_there(stage: Stage) -> None:
         stage.register("p1", host.url)
         # By the names that clients know, another order.
         page = [placed("a", backend_name="c"), placed("aa"), placed("b", "p2", "p1", backend_name="a-moved")]
-        assert await stage.inquiry().shown(page) == {"a": {"n": 3}, "aa": {"n": 2}, "b": {"n": 1}}
+        assert await stage.fetcher().shown(page) == {"a": {"n": 3}, "aa": {"n": 2}, "b": {"n": 1}}
 
 
 async def test_no_more_than_eight_calls_at_a_time(stage: Stage) -> None:
@@ -225,7 +225,7 @@ async def test_no_more_than_eight_calls_at_a_time(stage: Stage) -> None:
 
     async with EvilHost([serve(handle)]) as host:
         stage.register("p1", host.url)
-        asking = asyncio.ensure_future(stage.inquiry().shown(many(*names)))
+        asking = asyncio.ensure_future(stage.fetcher().shown(many(*names)))
         await settled(lambda: waiting == 8)
         go.set()
         assert len(await asking) == 100
@@ -239,7 +239,7 @@ async def test_no_more_than_eight_calls_at_a_time(stage: Stage) -> None:
 async def test_deleted_queues_are_left_out(stage: Stage, there: tuple[str, ...]) -> None:
     async with EvilHost([serve(Listing(*there))]) as host:
         stage.register("p1", host.url)
-        assert await stage.inquiry().shown(many("a", "b", "c")) == {name: {} for name in "abc" if name in there}
+        assert await stage.fetcher().shown(many("a", "b", "c")) == {name: {} for name in "abc" if name in there}
 
 
 async def test_a_queue_that_was_moved_meanwhile_is_asked_for_where_it_is(stage: Stage) -> None:
@@ -248,8 +248,8 @@ async def test_a_queue_that_was_moved_meanwhile_is_asked_for_where_it_is(stage: 
     async with EvilHost([serve(Listing("a"))]) as old, EvilHost([serve(Listing(**{"b-2": {"n": 1}}))]) as new:
         stage.register("p1", old.url)
         stage.register("p2", new.url)
-        assert await stage.inquiry().shown(many("a", "b")) == {"a": {}, "b": {"n": 1}}
-        assert await stage.inquiry().matching(many("a", "b"), (("n", 1),)) == {"b": {"n": 1}}
+        assert await stage.fetcher().shown(many("a", "b")) == {"a": {}, "b": {"n": 1}}
+        assert await stage.fetcher().matching(many("a", "b"), (("n", 1),)) == {"b": {"n": 1}}
 
 
 @pytest.mark.parametrize("state", [PlacementState.DELETING, PlacementState.CREATING])
@@ -258,7 +258,7 @@ async def test_a_queue_that_is_not_there_for_users_is_not_looked_for(stage: Stag
     stage.store.placements[now.key] = now
     async with EvilHost([serve(Listing())]) as host:
         stage.register("p1", host.url)
-        assert await stage.inquiry().shown(many("b")) == {}
+        assert await stage.fetcher().shown(many("b")) == {}
 
 
 # -- filters -----------------------------------------------------------------------------------------------------------
@@ -269,14 +269,14 @@ async def test_what_matches(stage: Stage) -> None:
     async with EvilHost([serve(listing)]) as host:
         stage.register("p1", host.url)
         page = many("a", "b", "c", "d")
-        assert set(await stage.inquiry().matching(page, RED)) == {"a", "c"}
-        assert set(await stage.inquiry().matching(page, (*RED, ("n", 1)))) == {"c"}
+        assert set(await stage.fetcher().matching(page, RED)) == {"a", "c"}
+        assert set(await stage.fetcher().matching(page, (*RED, ("n", 1)))) == {"c"}
         # So it is for v2, and need not be asked for again to be shown.
-        assert await stage.inquiry().matching(page, (("n", 1),)) == {"c": {"colour": "red", "n": 1}}
+        assert await stage.fetcher().matching(page, (("n", 1),)) == {"c": {"colour": "red", "n": 1}}
         # In v1.1 it is not as it is for v2.
-        assert await stage.inquiry().matching(page, (*RED, *TTL)) == {}
+        assert await stage.fetcher().matching(page, (*RED, *TTL)) == {}
         listing.stored["a"]["_default_message_ttl"] = 3600
-        assert await stage.inquiry().matching(page, (*RED, *TTL)) == {"a": None}
+        assert await stage.fetcher().matching(page, (*RED, *TTL)) == {"a": None}
     assert [asked.split("/")[1] for asked in listing.asked] == ["v2", "v2", "v2", "v1.1", "v1.1"]
 
 
@@ -285,7 +285,7 @@ async def test_where_only_the_partition_can_tell_it_filters_itself(stage: Stage)
     listing = Listing(a=stored, b={"colour": "red"}, c=stored, d={**stored, "colour": "blue"}, e={})
     async with EvilHost([serve(listing)]) as host:
         stage.register("p1", host.url, ("v2",))
-        assert await stage.inquiry().matching(many("a", "b", "c", "d", "e"), (*RED, *TTL)) == {"a": stored, "c": stored}
+        assert await stage.fetcher().matching(many("a", "b", "c", "d", "e"), (*RED, *TTL)) == {"a": stored, "c": stored}
     assert listing.asked == [
         "/v2/queues?marker=%60~&limit=5&detailed=true&_default_message_ttl=3600",
         "/v2/queues?marker=d~&limit=1&detailed=true&_default_message_ttl=3600",
@@ -297,7 +297,7 @@ async def test_what_filters_say_is_quoted_for_the_partition(stage: Stage) -> Non
     async with EvilHost([serve(listing)]) as host:
         stage.register("p1", host.url, ("v2",))
         filters = (("_dead_letter_queue", "x&y=z,\u00e9"),)
-        assert list(await stage.inquiry().matching(many("a"), filters)) == ["a"]
+        assert list(await stage.fetcher().matching(many("a"), filters)) == ["a"]
     assert listing.asked[0].endswith("&_dead_letter_queue=x%26y%3Dz%2C%C3%A9")
 
 
@@ -309,12 +309,12 @@ async def test_where_listings_begin_anew_queues_are_asked_for_one_by_one(stage: 
     listing = Listing("A", ignores_markers=True, a={"n": 1}, c={"n": 2})
     async with EvilHost([serve(listing)]) as host:
         stage.register("p1", host.url)
-        assert await stage.inquiry(version).shown(many("a", "b", "c")) == {"a": {"n": 1}, "c": {"n": 2}}
+        assert await stage.fetcher(version).shown(many("a", "b", "c")) == {"a": {"n": 1}, "c": {"n": 2}}
         assert listing.asked[1:] == [path.format(name) for name in "abc"]
         listing.stored["A"] = {"_default_message_ttl": 3600}
         stage.register("p1", host.url, ("v2",))
-        with pytest.raises(Refused) as refused:
-            await stage.inquiry().matching(many("c"), (("_default_message_ttl", 3600),))
+        with pytest.raises(RequestRefused) as refused:
+            await stage.fetcher().matching(many("c"), (("_default_message_ttl", 3600),))
         assert refused.value.status == 503
 
 
@@ -339,8 +339,8 @@ async def test_a_page_that_cannot_be_whole_is_refused(stage: Stage, reply: bytes
     async with EvilHost([serve(Listing("a"))]) as good, EvilHost(script) as bad:
         stage.register("p1", good.url)
         stage.register("partition-two", bad.url)
-        with pytest.raises(Refused) as refused:
-            await stage.inquiry().shown([placed("a"), placed("q", "partition-two")])
+        with pytest.raises(RequestRefused) as refused:
+            await stage.fetcher().shown([placed("a"), placed("q", "partition-two")])
     assert refused.value.status == 503
     assert refused.value.retry_after
     assert "because of q: The queue's partition did not answer properly" in refused.value.description
@@ -349,23 +349,23 @@ async def test_a_page_that_cannot_be_whole_is_refused(stage: Stage, reply: bytes
 
 async def test_a_partition_that_is_down(stage: Stage) -> None:
     stage.register("p1", f"http://127.0.0.1:{unused_port()}")
-    with pytest.raises(Refused, match="because of q: The queue's partition cannot be reached") as refused:
-        await stage.inquiry().shown(many("q"))
+    with pytest.raises(RequestRefused, match="because of q: The queue's partition cannot be reached") as refused:
+        await stage.fetcher().shown(many("q"))
     assert (refused.value.status, refused.value.retry_after) == (503, 5)
     await stage.left_nothing()
 
 
 async def test_a_partition_that_is_not_registered(stage: Stage) -> None:
-    with pytest.raises(Refused, match="because of news: The queue's partition is not registered") as refused:
-        await stage.inquiry().shown([placed("~news")])
+    with pytest.raises(RequestRefused, match="because of news: The queue's partition is not registered") as refused:
+        await stage.fetcher().shown([placed("~news")])
     assert (refused.value.status, refused.value.retry_after) == (503, 30)
 
 
 async def test_a_partition_that_is_busy(stage: Stage) -> None:
     async with EvilHost([serve(Listing("q"))]) as host:
         stage.register("p1", host.url, max_concurrency=0)
-        with pytest.raises(Refused, match="because of q: Too many calls") as refused:
-            await stage.inquiry().shown(many("q"))
+        with pytest.raises(RequestRefused, match="because of q: Too many calls") as refused:
+            await stage.fetcher().shown(many("q"))
     assert refused.value.status == 503
 
 
@@ -377,9 +377,9 @@ async def test_a_partition_that_is_slow_takes_no_longer_than_the_page_may(stage:
     async with EvilHost(stalls) as slow, EvilHost([serve(Listing("a"))]) as quick:
         stage.register("p1", slow.url)
         stage.register("p2", quick.url)
-        with pytest.raises(Refused, match="The queue's partition did not answer in time") as refused:
+        with pytest.raises(RequestRefused, match="The queue's partition did not answer in time") as refused:
             # More than are asked at a time: those that wait for their turn end at the same time.
-            await stage.inquiry(within=0.1).shown([placed("a", "p2"), *many(*names)])
+            await stage.fetcher(within=0.1).shown([placed("a", "p2"), *many(*names)])
         assert (refused.value.status, refused.value.retry_after) == (503, 5)
         await stage.left_nothing()
 
@@ -388,15 +388,15 @@ async def test_when_one_partition_fails_nothing_is_left_of_the_questions_to_othe
     async with EvilHost([READ, STALL]) as slow, EvilHost([ever(READ, say(answer(500)))]) as broken:
         stage.register("p1", slow.url)
         stage.register("p2", broken.url)
-        with pytest.raises(Refused, match="because of z"):
-            await stage.inquiry().shown([*many("a", "b"), placed("z", "p2")])
+        with pytest.raises(RequestRefused, match="because of z"):
+            await stage.fetcher().shown([*many("a", "b"), placed("z", "p2")])
         await stage.left_nothing()
 
 
 async def test_a_page_that_nobody_waits_for_leaves_nothing(stage: Stage) -> None:
     async with EvilHost([READ, STALL]) as host:
         upstream = stage.register("p1", host.url)
-        asking = asyncio.ensure_future(stage.inquiry().shown(many("a")))
+        asking = asyncio.ensure_future(stage.fetcher().shown(many("a")))
         await settled(lambda: host.requests)
         assert upstream._active == 1
         asking.cancel()

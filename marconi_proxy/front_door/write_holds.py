@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from catalog.model import HeldWrites
-from marconi_proxy.front_door.refusals import NOT_PROCESSED, ClientGone, Refused, unavailable
+from marconi_proxy.front_door.refusals import NOT_PROCESSED, ClientGone, RequestRefused, unavailable
 
 # How long (seconds) the counts of a move are kept after its last call was held, and of how many moves.
 _KEPT_FOR = 120.0
@@ -32,7 +32,7 @@ class _Figures:
         return HeldWrites(member, self.held, self.refused, round(self.longest * 1000))
 
 
-class Holding:
+class WriteHolds:
     """Belongs to one worker. ``longest``: seconds that a call waits, all told; ``most``: calls that wait at a time.
 
     ``clock``: that of the event loop.
@@ -46,12 +46,13 @@ class Holding:
         self.waiting = 0
 
     def __repr__(self) -> str:
-        return f"<Holding {self.waiting} calls>"
+        return f"<WriteHolds {self.waiting} calls>"
 
     async def wait(self, move: str | None, since: float, change: asyncio.Future[None], receive: Receive) -> None:
         """Return when ``change`` is done. ``since``: when the call began to wait; ``receive``: of its client.
 
-        Raises Refused if it would be for too long or too many do, ClientGone if nobody waits for an answer any more.
+        Raises RequestRefused if it would be for too long or too many do, ClientGone if nobody waits for an answer
+        any more.
         """
         left = since + self._longest - self._clock()
         if left <= 0 or self.waiting >= self._most:
@@ -71,7 +72,7 @@ class Holding:
         else:
             raise self._refuse(move, since)
 
-    def _refuse(self, move: str | None, since: float) -> Refused:
+    def _refuse(self, move: str | None, since: float) -> RequestRefused:
         self._note(move, since).refused += 1
         return unavailable(f"This queue is being moved. {NOT_PROCESSED}")
 

@@ -1,8 +1,8 @@
 """Complete answers are sent in one write: an ASGI extension.
 
 ASGI has two messages for an answer, and uvicorn a write for each: an additional system call, and a client that wakes up
-for a head without its body. Forwarding consists mostly of this, so the protocol offers ``scope["extensions"][WHOLE]``,
-a ``Whole``; an application that does not find it uses the two messages.
+for a head without its body. Forwarding consists mostly of this, so the protocol offers a ``BufferedResponse`` as
+``scope["extensions"][BUFFERED_RESPONSE]``; an application that does not find it uses the two messages.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-WHOLE = "marconi.whole"
+BUFFERED_RESPONSE = "marconi.whole"
 
 # Seconds for which a refused client may continue sending. Closing with unread bytes makes the kernel reset the
 # connection, and the client loses the answer with the reason.
@@ -44,7 +44,7 @@ def serialise(
     return b"".join(pieces)
 
 
-class Whole:
+class BufferedResponse:
     """The way to answer one request at once."""
 
     __slots__ = ("_cycle",)
