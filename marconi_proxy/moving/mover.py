@@ -266,7 +266,7 @@ class Mover:
         return asyncio.get_running_loop().time() + self._pace.hold * _TRUSTED
 
     async def _held(self, held: list[_Held], limit: asyncio.Timeout) -> float:
-        """Drive moves whose locks are held; return the seconds until their next visit. Raises CatalogError.
+        """Drive the moves in ``held``; return the seconds until their next visit. Raises CatalogError.
 
         ``limit``: expires when the locks may have been lost. Then the step in progress is cancelled, because calls to
         partitions are no compare-and-set.

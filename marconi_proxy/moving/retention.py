@@ -68,7 +68,7 @@ class Retention:
 
     async def _remove_moves(self, before: float) -> tuple[int, dict[str, set[str]]]:
         """Remove moves that ended before ``before``, in seconds since 1970. Return their number and, by plan, the ids
-        of old moves whose plan must be removed first."""
+        of old moves that wait for the removal of their plan."""
         there: dict[str, bool] = {}
         waiting: dict[str, set[str]] = defaultdict(set)
         removed = stayed = 0
@@ -123,7 +123,7 @@ class Retention:
         return True
 
     async def _remove_orphans(self) -> None:
-        """Remove planned moves whose plan was missing in the previous round, too.
+        """Remove planned moves without a plan, if it was missing in the previous round, too.
 
         So the moves of a plan that is being stored stay. If its writer was frozen for a whole round, its plan is
         refused as damaged.

@@ -37,7 +37,7 @@ from marconi_proxy.partition_client.outcome import CALL, Look, Unready
 
 LOG = logging.getLogger(__name__)
 
-# Seconds between two looks at a partition whose budget is full.
+# Seconds between two looks at a partition with a full budget.
 _SHORTLY = 1.0
 # The number of switches that a record keeps, the last ones.
 _SWITCHES = 50
@@ -68,7 +68,7 @@ NEVER = Next(math.inf)
 
 
 class MoveExecutor:
-    """Drive ``move``, whose lock this process holds with ``token``.
+    """Drive ``move``. This process holds its lock with ``token``.
 
     Any step may raise CatalogError. After LockLost the mover must leave the move alone; after any other error the next
     step continues from the stored state.

@@ -113,7 +113,7 @@ class MoveGroup:
         return None
 
     async def _stop_together(self) -> bool:
-        """Pause or cancel the moves whose mate was paused or cancelled; return whether there was one.
+        """Pause or cancel the moves with a mate that was paused or cancelled; return whether there was one.
 
         Once one of a group is switched, the others follow it, even if a third was stopped. Raises CatalogError.
         """

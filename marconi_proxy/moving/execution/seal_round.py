@@ -1,7 +1,7 @@
 """The one part of moves that holds writes: the queues of a group are sealed, and switched together or not at all.
 
 A group is a queue with its dead-letter queues; most often it is one queue. Each queue has a barrier of its own, and
-groups are independent: a queue whose writes hang causes no abort of another group's seal. If a mover dies in a round,
+groups are independent: a queue with hanging writes causes no abort of another group's seal. If a mover dies in a round,
 the next mover finds the seals in the placements. It continues them, or aborts those that are overdue.
 """
 

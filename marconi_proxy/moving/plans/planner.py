@@ -158,7 +158,7 @@ class _Draft:
 
 
 def sources(selection: Selection, partitions: Mapping[str, Partition], counts: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the partitions whose placements the plan depends on; none for a tenant. Raises Misnamed."""
+    """Return the partitions with placements that the plan depends on; none for a tenant. Raises Misnamed."""
     for name in selection.to:
         if name not in partitions:
             raise Misnamed(f"to: there is no partition {name}")

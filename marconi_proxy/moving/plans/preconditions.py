@@ -47,7 +47,7 @@ def changes(whole: WholePlan, layout: Layout) -> list[str]:
 
 
 def _kept_apart(whole: WholePlan, layout: Layout) -> list[str]:
-    """Return the tenants whose pins or spreads the plan would break now; none if it was made to break them."""
+    """Return the tenants with a pin or spread that the plan would break now; none if it was made to break them."""
     preconditions, partitions = whole.plan.preconditions, layout.view.partitions
     selection = Selection.from_json(preconditions["selection"])
     if selection.break_pins:

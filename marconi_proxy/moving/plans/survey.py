@@ -28,7 +28,7 @@ from marconi_proxy.moving.plans.planner import Layout, PlanKind, Selection, sour
 
 PAGE = 1000
 UNFINISHED = frozenset(MoveState) - FINISHED_STATES
-# The age, in seconds, and the number of finished moves whose pauses are summed up, at most.
+# The most seconds back, and the most finished moves, from which pauses are summed up.
 _WEEK = 7 * 86400.0
 _MEASURED = 1000
 

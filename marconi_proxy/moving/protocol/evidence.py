@@ -1,4 +1,4 @@
-"""The evidence in a placement about a move whose record lags behind.
+"""The evidence in a placement about a move with a record that lags behind.
 
 A step of a move that changes the placement is two writes: the placement first, then the record of the move. The second
 write may be missing: the mover died, or another process made the first (any worker aborts an overdue seal). The

@@ -24,7 +24,7 @@ from marconi_proxy.partition_client.queue_calls import QueueCalls, together
 from marconi_proxy.partition_client.subscriptions import changes
 from marconi_proxy.partition_client.upstreams import Open, Upstreams
 
-# The number of queues whose metadata are fetched concurrently.
+# The number of queues to fetch metadata of concurrently.
 _AT_A_TIME = 16
 
 
