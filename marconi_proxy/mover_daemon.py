@@ -1,4 +1,5 @@
-"""The mover as a process, a composition root: opens what mover, plans, statistics and audit need, and runs them."""
+"""The mover as a process, a composition root: it opens the catalog and connections, and runs mover, plans, retention,
+statistics and audit."""
 
 from __future__ import annotations
 
@@ -33,12 +34,12 @@ from marconi_proxy.statistics.factory import make_collector
 LOG = logging.getLogger(__name__)
 
 
-# Seconds for which a move of a plan is believed not to have changed when the feed did not show that it has.
+# Seconds for which a move of a plan counts as unchanged unless the feed shows a change.
 _BELIEVED = 60.0
 
 
 class PlanRunner:
-    """Carries out plans. Told of moves as the mover is."""
+    """Execute plans. ``changed`` is called for each change of a move, as the mover's is."""
 
     def __init__(self, conf: cfg.ConfigOpts, catalog: Catalog) -> None:
         longest = conf.moving.max_segments
@@ -52,7 +53,7 @@ class PlanRunner:
         self._news.set()
 
     async def run(self) -> None:
-        """Go on for ever."""
+        """Execute plans for ever."""
         await run_plans(self._executor, sleep=until_news(self._news))
 
 
@@ -94,7 +95,8 @@ def make_mover(
     name: str,
     beside: list[Coroutine[Any, Any, None]],
 ) -> Mover:
-    """Return a mover over an open catalog; ``beside`` gets what must run beside it, ``stack`` closes what they need."""
+    """Return a mover over an open catalog. The tasks to run beside it are appended to ``beside``; ``stack`` closes
+    their connections."""
     steps = make_steps(conf, catalog, stack)
     chance = random.Random()  # noqa: S311 - spreads load, guards nothing
     mover = Mover(catalog, steps, pace_of(conf), SystemClock(), chance, name)

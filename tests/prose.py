@@ -42,6 +42,7 @@ REWRITTEN = (
     "marconi_proxy/admin_client",
     "marconi_proxy/cli",
     "marconi_proxy/metrics",
+    "marconi_proxy/moving",
     "marconi_proxy/quickstart",
     "marconi_proxy/serving",
     "partition",

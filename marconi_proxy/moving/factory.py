@@ -1,4 +1,4 @@
-"""What drives or rehearses moves, made of options and an open catalog."""
+"""The parts that drive and rehearse moves, made from the options and an open catalog."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from marconi_proxy.partition_client.upstreams import make_upstreams
 
 
 def pace_of(conf: cfg.ConfigOpts) -> MovePace:
-    """Return the options of ``[moving]`` that are the mover's."""
+    """Return the mover's options of group ``[moving]``."""
     return MovePace(
         seal_timeout=conf.moving.seal_timeout,
         back_off=conf.moving.back_off,
@@ -34,21 +34,21 @@ def pace_of(conf: cfg.ConfigOpts) -> MovePace:
 
 
 def make_retention(conf: cfg.ConfigOpts, catalog: Catalog) -> Retention:
-    """Return what removes the records of moves and plans that ended long ago."""
+    """Return the task that removes the records of moves and plans that ended long ago."""
     chance = random.Random()  # noqa: S311 - spreads load, guards nothing
     moving = conf.moving
     return Retention(catalog, SystemClock(), chance, keep=moving.keep_finished, seconds=moving.keep_finished_for)
 
 
 def make_steps(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack) -> RealSteps:
-    """Return the real steps; ``stack`` closes their connections. Call it in the loop."""
+    """Return the real steps; ``stack`` closes their connections. Call it in the event loop."""
     return RealSteps(catalog, make_upstreams(conf, stack), SystemClock())
 
 
 def make_rehearsal(
     conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack
 ) -> Callable[..., Awaitable[Rehearsed]]:
-    """Return ``rehearsal(move, *mates)``: of a move that is not stored. ``mates`` are the moves of its group."""
+    """Return ``rehearsal(move, *mates)``, of a move that need not be stored; ``mates``: the others of its group."""
     steps = make_steps(conf, catalog, stack)
 
     async def rehearsal(move: Move, *mates: Move) -> Rehearsed:

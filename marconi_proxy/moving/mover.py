@@ -1,9 +1,9 @@
-"""The mover: finds moves that are not finished and that nobody drives, and drives them. Any number of them run.
+"""The mover: finds unfinished moves without a live holder, and drives them. Any number of movers run.
 
-It visits a move: takes the lock of it (of its whole group), does step after step while they come shortly after one
-another, and releases it. A move that waits for consumers or for time costs nothing between two visits. A mover that
-loses a lock stops at once; what it had begun is right all the same, as the steps are. The lock of a mover that died is
-taken over once it was watched without a renewal for as long as that mover had promised to renew.
+A mover visits a move: it acquires the locks of the whole group, makes steps while the next one is due shortly, and
+releases the locks. A move that waits for consumers or for time costs nothing between two visits. A mover that loses a
+lock stops at once; its unfinished step is safe, because every step is a compare-and-set or can be repeated. The lock of
+a mover that died is taken over after it was watched without a renewal for the whole term that its holder promised.
 """
 
 from __future__ import annotations
@@ -34,25 +34,24 @@ LOG = logging.getLogger(__name__)
 
 _UNFINISHED = frozenset(MoveState) - ENDS
 _PAGE = 200
-# Seconds between two searches for moves that the feed did not show, and between two visits of one that rests.
+# Seconds between two searches for moves that the feed did not show, and between two visits of a move that rests.
 _SWEEP = 10.0
 _RESTING = 60.0
-# Seconds: a step that comes within this time is waited for.
+# A visit waits for the next step if it is due within so many seconds.
 _PATIENCE = 1.5
-# Seconds within which a change of a move is looked into.
+# Seconds within which a changed move is visited.
 _NEWS = 0.1
-# Seconds until the next visit of a move on which another mover is at work.
+# The least seconds until the next visit of a move that another mover holds.
 _SHORTLY = 0.5
-# Visits at a time, most of which wait for their next step; and steps at a time, which are in the way of those that hold
-# writes.
+# Visits at a time, most of which wait for their next step; and steps at a time, which delay rounds that hold writes.
 _VISITS = 64
 _STEPS = 8
-# The share of a hold after which it counts as lost unless it was renewed, for clocks go differently; and those after
-# which it is renewed, and tried again if that failed.
+# Shares of a lock's term: after the first it counts as lost unless renewed, because clocks differ in rate. The others
+# are the intervals of renewals, and of retries of a failed one.
 _TRUSTED = 0.9
 _RENEWED = 1 / 3
 _TRIED_AGAIN = 0.1
-# Seconds that visits get to come to a good end when the mover is stopped.
+# Seconds that visits have to end their step when the mover stops.
 _GRACE = 10.0
 
 
@@ -62,7 +61,10 @@ class _Held(NamedTuple):
 
 
 class Mover:
-    """Belongs to one event loop. ``name`` is host/pid/boot. ``run`` it; ``changed`` is for the feed."""
+    """Drive moves until stopped. Belongs to one event loop.
+
+    ``name``: host/pid/boot, the holder of its locks. The feed calls ``changed``.
+    """
 
     def __init__(
         self, catalog: Catalog, steps: Steps, pace: MovePace, clock: Clock, chance: random.Random, name: str
@@ -74,10 +76,10 @@ class Mover:
         self._clock = clock
         self._chance = chance
         self._scheduler = SealScheduler(steps, clock, pace.seals_per_second)
-        # What this process has seen of moves, by (id, subject): their locks, and how long their records stand.
+        # Observations of moves, by (id, subject): their locks, and the time for which their records stand unchanged.
         self._watched: Unchanged[tuple[str, str]] = Unchanged(clock.monotonic)
         self._turns = asyncio.Semaphore(_STEPS)
-        # When which move is to be visited, by the monotonic clock; those under visit; the versions last seen.
+        # By id of a move: the monotonic time of its next visit; its visit in progress; the version last seen.
         self._due: dict[str, float] = {}
         self._visited: dict[str, asyncio.Task[None]] = {}
         self._versions: dict[str, int] = {}
@@ -90,7 +92,7 @@ class Mover:
         return f"<Mover {self.name} {len(self._visited)} visits, {len(self._due)} moves known>"
 
     def changed(self, move_id: str | None, version: int | None = None) -> None:
-        """Take in that a move has changed, or with None that any may have."""
+        """Schedule a visit of a move that has changed; with None, a search for all, because any may have."""
         if move_id is None:
             self._sweep_at = 0.0
         elif version is not None and version <= self._versions.get(move_id, 0):
@@ -98,13 +100,13 @@ class Mover:
         elif move_id in self._visited:
             self._again.add(move_id)
         else:
-            # A new one is for the mover that is first; of the others a mover is in the middle of it, most likely.
+            # All movers try a new move at once. Any other change most likely comes from a mover that holds the move.
             later = 0.0 if version == 1 else self._chance.uniform(0.0, _NEWS)
             self._due[move_id] = min(self._due.get(move_id, math.inf), self._clock.monotonic() + later)
         self._news.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Drive moves until ``stop`` is set; then let go of them in good order."""
+        """Drive moves until ``stop`` is set; then end their steps and release them."""
         stopping = asyncio.create_task(stop.wait(), name="stop")
         troubles = 0
         try:
@@ -114,7 +116,7 @@ class Mover:
                     if self._clock.monotonic() >= self._sweep_at:
                         await self._sweep()
                         if troubles:
-                            LOG.info("the catalog is there again")
+                            LOG.info("the catalog is available again: moves continue")
                         troubles = 0
                 except CatalogError as error:
                     if not troubles:
@@ -140,9 +142,9 @@ class Mover:
         news.cancel()
 
     async def _sweep(self) -> None:
-        """Find the moves that there are. Raises CatalogError."""
+        """Find all unfinished moves, and forget the others. Raises CatalogError."""
         now = self._clock.monotonic()
-        # What is heard of from here on may be newer than the pages.
+        # Moves that the feed shows from here on may be newer than the pages.
         known = set(self._due)
         found: dict[str, Move] = {}
         after: str | None = None
@@ -190,7 +192,7 @@ class Mover:
             self._due[id_] = self._clock.monotonic() + self._jitter(5.0)
 
     async def _visit(self, id_: str) -> None:
-        """Take hold of a move and its group, go on with it, and plan the next visit."""
+        """Acquire the locks of a move and its group, drive them, release the locks, and schedule the next visit."""
         wait = self._jitter(1.0)
         try:
             move = await self._catalog.moves.get(id_)
@@ -200,13 +202,13 @@ class Mover:
             ids = sorted({id_, *move.group})
             first = await self._first(ids)
             if first != id_:
-                # The whole group is visited with the first of it.
+                # A group is visited as a whole, under the id of its first unfinished move.
                 if first not in self._visited:
                     self._due[first] = min(self._due.get(first, 0.0), self._clock.monotonic())
                 self._due[id_] = self._clock.monotonic() + self._jitter(_SWEEP)
                 return
             held: list[_Held] = []
-            # From before the first is taken: others count from later.
+            # Counted from before the first lock is acquired, so earlier than any other process counts.
             limit = asyncio.timeout_at(self._lost_at())
             try:
                 later = await self._take(ids, held)
@@ -217,13 +219,13 @@ class Mover:
             finally:
                 await self._release(held)
         except LockLost as error:
-            LOG.warning("%s: another mover goes on with it", error)
+            LOG.warning("%s: this mover stops driving it; another one continues", error)
         except CatalogError as error:
             LOG.info("move %s waits: %s", id_, error)
         self._due[id_] = self._clock.monotonic() + min(wait, self._jitter(_RESTING))
 
     async def _first(self, ids: Iterable[str]) -> str:
-        """Return the first of the moves of a group that is not finished. Raises CatalogError."""
+        """Return the id of the first unfinished move of a group. Raises MoveConflict if there is none, CatalogError."""
         for id_ in ids:
             move = await self._catalog.moves.get(id_)
             if move is not None and not move.finished:
@@ -231,8 +233,10 @@ class Mover:
         raise MoveConflict(next(iter(ids)), None)
 
     async def _take(self, ids: Iterable[str], held: list[_Held]) -> float | None:
-        """Take hold of all of them, in the order in which every mover does. If another mover has one of them, return
-        the seconds after which to try again. Raises CatalogError."""
+        """Acquire the locks of all ``ids``, in this order, which all movers keep, and append them to ``held``.
+
+        Returns None, or if another mover holds one of them, the seconds until the next try. Raises CatalogError.
+        """
         for id_ in ids:
             take = partial(self._take_move, id_)
             try:
@@ -249,7 +253,7 @@ class Mover:
 
     async def _take_move(self, id_: str, over: Holder | None) -> Move:
         if over is not None:
-            LOG.info("move %s is taken over from %s, which has not renewed its lock", id_, over.name)
+            LOG.info("move %s is taken over from mover %s, which has not renewed its lock", id_, over.name)
         return await self._catalog.moves.lock(id_).acquire(self.name, self._pace.hold, over=over)
 
     async def _release(self, held: list[_Held]) -> None:
@@ -258,14 +262,14 @@ class Mover:
                 await self._catalog.moves.lock(move.id).release(token)
 
     def _lost_at(self) -> float:
-        """Return when a hold that is taken or renewed now may have ended, in the loop's time."""
+        """Return the time, in the loop's time, at which a lock that is acquired or renewed now counts as lost."""
         return asyncio.get_running_loop().time() + self._pace.hold * _TRUSTED
 
     async def _held(self, held: list[_Held], limit: asyncio.Timeout) -> float:
-        """Go on with moves that are held; return when to visit them again. Raises CatalogError.
+        """Drive the moves in ``held``; return the seconds until their next visit. Raises CatalogError.
 
-        ``limit``: when their holds may have ended. Then whatever is under way is given up, for calls to partitions
-        do not compare anything.
+        ``limit``: expires when the locks may have been lost. Then the step in progress is cancelled, because calls to
+        partitions are no compare-and-set.
         """
         executors = [
             MoveExecutor(self._steps, self._pace, self._clock, self._chance, move, token, self._watched)
@@ -282,9 +286,9 @@ class Mover:
                 raise LockLost(f"move {held[0].move.id}", held[0].token) from None
             if going.done():
                 return going.result()
-            # It ends by an error only: the hold is lost.
+            # It ends only by an error: a lock is lost.
             keeping.result()
-            raise AssertionError("unreachable: a hold is kept for ever, or lost")
+            raise AssertionError("unreachable: renewals end only when a lock is lost")
         finally:
             await ended([going, keeping])
             for executor in executors:
@@ -299,22 +303,22 @@ class Mover:
             except LockLost:
                 raise
             except CatalogError as error:
-                # The next step finds out what became of this one.
+                # The next step reads the outcome of this one.
                 troubles += 1
                 if troubles > 3:
                     raise
-                LOG.info("%s: once more, for %s", group.executors[0].name, error)
+                LOG.info("%s: the step is retried: %s", group.executors[0].name, error)
                 wait = self._chance.uniform(0.0, 0.2 * 2.0**troubles)
             if self._stopping or wait > _PATIENCE:
                 return wait
             if group.missing:
-                # Let go of it, to take hold of all of them.
+                # Release the locks, so that the next visit can acquire those of the whole group.
                 return max(wait, _SHORTLY)
             if wait:
                 await self._clock.sleep(wait)
 
     async def _keep(self, held: list[_Held], limit: asyncio.Timeout) -> None:
-        """Renew holds for ever, and put off ``limit`` each time. Raises LockLost when one of them is lost."""
+        """Renew the locks for ever, and postpone ``limit`` each time. Raises LockLost when one of them is lost."""
         share = _RENEWED
         while True:
             await self._clock.sleep(self._pace.hold * share)
@@ -334,9 +338,9 @@ class Mover:
     # -- the end -----------------------------------------------------------------------------------------------------
 
     async def _stop(self) -> None:
-        """Let visits come to the end of their step, and of a seal; then cut them off."""
+        """Wait for the visits to end their step, at most ``_GRACE`` seconds, and for seals; then cancel the visits."""
         self._stopping = True
         if self._visited:
-            LOG.info("stopping: %d moves are let go of", len(self._visited))
+            LOG.info("stopping: %d moves are released", len(self._visited))
             await asyncio.wait(set(self._visited.values()), timeout=_GRACE)
         await asyncio.gather(ended(self._visited.values()), self._scheduler.stop())

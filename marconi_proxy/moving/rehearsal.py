@@ -1,4 +1,4 @@
-"""Whether a move could be made now: the driver of moves over steps without effect, up to the seal."""
+"""A rehearsal of a move: the executor of moves over steps without effect, up to the seal."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from marconi_proxy.moving.execution.seal_round import unfit
 from marconi_proxy.moving.execution.steps.dry import DryRun
 from marconi_proxy.moving.execution.steps.interface import Steps
 
-# From planned to armed it takes a few steps; more are a sign of a move that gets nowhere.
+# A move takes a few steps from planned to armed. One that takes more makes no progress.
 _STEPS = 10
 _TRIED = (MoveState.PLANNED, MoveState.PREPARING, MoveState.REROUTE_PREPARING)
 _ARMED = (MoveState.ARMED, MoveState.REROUTE_ARMED)
 
 
 class Rehearsed(NamedTuple):
-    """``problems``: why it could not be made now, a sentence each, none if it could. ``would``: what would be done."""
+    """The result: ``problems``, the reasons why the move is impossible now, a sentence each; ``would``, its effects."""
 
     problems: list[str]
     would: list[str]
@@ -30,10 +30,10 @@ class Rehearsed(NamedTuple):
 async def rehearse(
     steps: Steps, pace: MovePace, clock: Clock, hold_max: float, move: Move, mates: Sequence[Move] = ()
 ) -> Rehearsed:
-    """Go through a move that is planned, or sent on, with all checks of preparing and arming and without effect.
+    """Rehearse a move that is planned or sent on: all checks up to the seal, without effect.
 
-    ``steps`` are the real ones, of which only what reads is used. ``hold_max``: seconds that a worker holds a write.
-    ``mates`` are the moves of its group, which need not be stored either. Raises CatalogError.
+    ``steps``: the real ones, of which only the reads are used. ``hold_max``: the most seconds for which a worker holds
+    a write. ``mates``: the other moves of its group. None of the moves need be stored. Raises CatalogError.
     """
     dry = DryRun(steps, move, mates)
     executor = MoveExecutor(dry, pace, clock, random.Random(0), move, 0)  # noqa: S311 - it waits for nothing

@@ -1,15 +1,15 @@
-"""Removing the records of moves and plans that ended long ago, in the background. Any number of movers do so at once.
+"""The retention of moves and plans: a task of each mover removes the records of those that ended long ago.
 
-A finished move goes when both are true: ``keep`` others ended after it, in the order in which the catalog stored their
-ends; and it ended longer ago than ``seconds``, by the time in its own record. So a clock that was set wrong removes
-nothing that has just finished.
+A finished move is removed when both are true: ``keep`` others ended after it, in the order in which the catalog stored
+their ends; and it ended longer ago than ``seconds``, by the time in its own record. So a clock that is wrong removes no
+move that has just finished.
 
-A plan goes before its moves, once all of them may go; the records of its moves go only when the plan has gone. An
-executor that was frozen since before that can only insert a move whose plan is gone, and movers begin none of those.
+A plan is removed before its moves, once all of them may be removed; the records of its moves follow. An executor that
+was frozen since before that can only insert a move of a missing plan, and movers begin none of those.
 
-A plan without records of moves, because it was not applied or has begun none, goes when it was made longer ago than
-``seconds`` and the plans made after it, by their ids, have ``keep`` moves together. What a crash has left of a plan
-that was just being stored or removed goes when it is there from one round to the next.
+A plan without records of moves, because it was not applied or has begun none, is removed when it was made longer ago
+than ``seconds`` and the plans made after it, by their ids, have ``keep`` moves together. A crash may leave a part of a
+plan that was being stored or removed. That part is removed when two consecutive rounds find it.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from marconi_proxy.moving.plans.survey import all_moves
 
 LOG = logging.getLogger(__name__)
 
-# Moves that are read, and removed, at a time; the seconds between two such batches; and from one round to the next.
+# Moves read and removed in a batch; the seconds between two batches; the average seconds between two rounds.
 _BATCH = 100
 _PAUSE = 1.0
 _INTERVAL = 3600.0
-# Plans that are read at a time.
+# Plans read in a batch.
 _PLANS = 10
-# No plan has it.
+# The version of a missing plan: no plan has it.
 _NO_VERSION = 0
 
 
 class Retention:
-    """``keep``: how many finished moves are kept at least; ``seconds``: how long all of them are kept at least."""
+    """Remove old records. ``keep``: the finished moves to keep at least. ``seconds``: the least age of removed ones."""
 
     def __init__(self, catalog: Catalog, clock: Clock, chance: random.Random, *, keep: int, seconds: float) -> None:
         self._catalog = catalog
@@ -47,18 +47,18 @@ class Retention:
         self._orphaned: frozenset[str] = frozenset()
 
     async def run(self) -> None:
-        """Go on for ever."""
+        """Make a round about every hour, for ever. Errors are logged, and the next round retries."""
         while True:
             await self._clock.sleep(_INTERVAL * self._chance.uniform(0.5, 1.5))
             try:
                 await self.round()
             except CatalogError as error:
-                LOG.warning("finished moves are removed later: the catalog is not available: %s", error)
+                LOG.warning("finished moves are removed in a later round: the catalog is not available: %s", error)
             except Exception:
-                LOG.exception("removing finished moves failed, and is tried again")
+                LOG.exception("removing finished moves failed; the next round retries it")
 
     async def round(self) -> None:
-        """Remove what need not be kept any longer. Raises CatalogError."""
+        """Remove the records that need not be kept any longer. Raises CatalogError."""
         before = self._clock.now() - self._seconds
         moves, of_plans = await self._remove_moves(before)
         plans = await self._remove_plans(before, of_plans)
@@ -67,8 +67,8 @@ class Retention:
         await self._remove_orphans()
 
     async def _remove_moves(self, before: float) -> tuple[int, dict[str, set[str]]]:
-        """Remove moves that ended before ``before``. Return how many, and those that wait for their plan to go, by
-        plan."""
+        """Remove moves that ended before ``before``, in seconds since 1970. Return their number and, by plan, the ids
+        of old moves that wait for the removal of their plan."""
         there: dict[str, bool] = {}
         waiting: dict[str, set[str]] = defaultdict(set)
         removed = stayed = 0
@@ -87,13 +87,13 @@ class Retention:
             removed += len(going)
             stayed += len(page) - len(going)
             if not old:
-                break  # those that ended later are not old either
+                break  # the following ones ended later
             await self._clock.sleep(_PAUSE)
         return removed, waiting
 
     async def _remove_plans(self, before: float, waiting: dict[str, set[str]]) -> int:
-        """Remove the plans that are not under way and of whose moves every record is ``waiting``; if there is none, of
-        those made before ``before``. Return how many."""
+        """Remove each inactive plan if all records of its moves are ``waiting`` or, without records, if it was made
+        before ``before``. Return the number of removed plans."""
         known: list[tuple[str, int, int, bool, bool]] = []
         after: str | None = None
         while page := await self._catalog.plans.find(after=after, limit=_PLANS):
@@ -119,16 +119,17 @@ class Retention:
         try:
             await self._catalog.plans.remove(plan_id, version)
         except PlanConflict:
-            return False  # it was applied meanwhile
+            return False  # the plan was applied meanwhile
         return True
 
     async def _remove_orphans(self) -> None:
-        """Remove planned moves whose plan was missing in the round before, too.
+        """Remove planned moves without a plan, if it was missing in the previous round, too.
 
-        So none of a plan that is just being stored; if that was frozen for as long, the plan is refused as damaged.
+        So the moves of a plan that is being stored stay. If its writer was frozen for a whole round, its plan is
+        refused as damaged.
         """
         orphaned = frozenset(await self._catalog.plans.orphaned())
         for plan_id in sorted(orphaned & self._orphaned):
             if await self._remove_plan(plan_id, _NO_VERSION):
-                LOG.warning("removed what was left of plan %s: storing or removing it was broken off", plan_id)
+                LOG.warning("removed the rest of plan %s: a crash interrupted its storing or removal", plan_id)
         self._orphaned = orphaned

@@ -119,8 +119,8 @@ MUTATIONS = (
         "number-again",
         "A new segment gets the number of one that was retired.",
         transitions.switch,
-        "Segment(placement.next_n, partition, physical)",
-        "Segment(len(placement.segments), partition, physical)",
+        "Segment(placement.next_n, partition, backend_name)",
+        "Segment(len(placement.segments), partition, backend_name)",
         seed=26,
     ),
     Mutation(

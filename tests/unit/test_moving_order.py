@@ -72,7 +72,7 @@ def test_too_few_ids_are_a_mistake():
         (queue("q", move="m0"), "m0 is still under way"),
         (queue("q", "p2"), "is on partition p2 already"),
         (queue("q", "p1", "p3", "p1", "p3"), "chain is full: 4 segments of at most 4"),
-        (queue("q", "gone"), "nobody knows yet which versions of the API partition gone speaks"),
+        (queue("q", "gone"), "the API versions of partition gone are not known yet"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -1,4 +1,4 @@
-"""What is kept as proof of a move that is done: measured, each of it by whoever did it. Pure."""
+"""The certificate of a finished move: measurements, each made by the process that did the work. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _SUMMED = ("held", "refused")
 
 
 def certificate(move: Move, at: float) -> dict[str, Any]:
-    """Return the certificate of a move that ends at ``at``, seconds since 1970, with the queue where it was switched to
-    last. ``switches`` are all of them, if it was reversed or sent on; the pause and ``left_at_switch`` are of the last.
+    """Return the certificate of a move that ends at ``at``, in seconds since 1970.
 
-    ``pause_ms`` is from just before the seal to just after the switch, by the clock of the mover that did both; null
-    if that mover died in between. ``holds`` is what members told of the writes that waited; ``barrier`` by what each
-    member was let pass at the last switch.
+    ``switches`` has all switches, several if the move was reversed or sent on; the other members are about the last
+    one. ``pause_ms`` lasts from just before the seal to just after the switch, by the clock of the mover that did both;
+    null if that mover died in between. ``writes`` sums up the members' counts of held writes. ``barrier`` has the
+    members by the way in which they passed the barrier.
     """
     facts = move.facts
     holds = facts.get("holds", [])

@@ -1,7 +1,7 @@
 """The front-door workers, as a mover watches them on its own clock.
 
-A member expires when its stamp has not changed for its whole lease. The removal from the catalog is a compare-and-set
-on that stamp, so that neither a stale reading nor a slow one can expire a member that lives.
+A member expires when its stamp has not changed for its whole lease. Its removal from the catalog is a compare-and-set
+on that stamp, so neither a stale read nor a slow one can expire a live member.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from marconi_proxy.fencing.barrier import MemberSighting
 
 LOG = logging.getLogger(__name__)
 
-# Seconds between two readings while no move needs one: so that it is known which members live before a queue is sealed.
+# Seconds between two reads while no move needs one, so that the live members are known before a queue is sealed.
 _INTERVAL = 1.0
 
 
 class MemberWatch:
-    """Belongs to one event loop. ``read`` and ``expire`` are those of ``Catalog.members``.
+    """Watch the members for one event loop. ``read`` and ``expire`` are those of ``Catalog.members``.
 
-    ``look`` coalesces: all that ask while a reading is under way share the next one.
+    ``look`` coalesces: all callers during a read share the next one.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class MemberWatch:
         return f"<MemberWatch {len(self._watched)} members>"
 
     async def run(self) -> None:
-        """Look now and then, for ever."""
+        """Read the members at intervals, for ever; a CatalogError is ignored until the next read."""
         while True:
             with suppress(CatalogError):
                 await self.look()
             await self._clock.sleep(_INTERVAL)
 
     async def look(self) -> list[MemberSighting]:
-        """Return the members by a reading that begins after this call. Raises CatalogError."""
+        """Return the members, by a read that begins after this call. Raises CatalogError."""
         if self._next is None:
             self._next = asyncio.create_task(self._look_after(self._reading), name="members")
             self._next.add_done_callback(_heed)
@@ -84,4 +84,4 @@ class MemberWatch:
 
 def _heed(task: asyncio.Task[list[MemberSighting]]) -> None:
     if not task.cancelled():
-        task.exception()  # every caller may have given up
+        task.exception()  # retrieved here, because every caller may have been cancelled

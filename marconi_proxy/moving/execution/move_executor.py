@@ -1,12 +1,12 @@
-"""One move, driven one step at a time by whoever holds it.
+"""One move, driven one step at a time by the holder of its lock.
 
-A step reads the placement, then the record (both are compared when they are written, so that is as good as both at
-once), takes in what the record has missed (``evidence``), and does what the state asks for. All that must survive is in
-the record: whoever is killed between two steps, or within one, another mover goes on with ``step``. To seal is left to
-``sealing``, for several moves do it together.
+A step reads the placement, then the record. Both are written by compare-and-set, so this is as good as one read of
+both. The step records an event that the record has missed (``protocol.evidence``), and does the work of the state. All
+that must survive is in the record: if a mover is killed between two steps, or within one, another mover continues with
+``step``. ``seal_round`` seals, because several moves are sealed together.
 
-Order of writes: first the placement, then the record, which ``evidence`` repairs if the second is never made; and what
-is about to be created on a partition is written into the record before.
+Order of writes: the placement first, then the record, which ``protocol.evidence`` repairs if the second write is never
+made. A queue that is to be created on a partition is written into the record before.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from marconi_proxy.partition_client.outcome import CALL, Look, Unready
 
 LOG = logging.getLogger(__name__)
 
-# Seconds to wait where somebody else is at work, who is quick or is found out by others.
+# Seconds between two looks at a partition with a full budget.
 _SHORTLY = 1.0
-# Of how many switches a move can tell.
+# The number of switches that a record keeps, the last ones.
 _SWITCHES = 50
-# Seconds until the next attempt to delete what is left behind, while its partition cannot be reached.
+# Seconds until the next attempt, while a partition cannot be reached.
 _SOON = 5.0
 
 _ARMED = frozenset({MoveState.ARMED, MoveState.REROUTE_ARMED})
@@ -53,8 +53,10 @@ _RESTING = frozenset({MoveState.PAUSED, MoveState.SUSPENDED})
 
 
 class Next(NamedTuple):
-    """When the next step is worth making: in ``wait`` seconds, infinite if not before the record is changed by others.
-    ``ready``: what it waits for is to be sealed, or that its seal goes on."""
+    """When to make the next step: in ``wait`` seconds, infinite if only a change of the record by others allows one.
+
+    ``ready``: the move is to be sealed, or its seal is to be continued.
+    """
 
     wait: float = 0.0
     ready: bool = False
@@ -66,11 +68,14 @@ NEVER = Next(math.inf)
 
 
 class MoveExecutor:
-    """``token`` is that of the hold of ``move``. Any step may raise CatalogError, LockLost among them: the mover
-    must then let the move be. After any other error the next step goes on from what is stored.
+    """Drive ``move``. This process holds its lock with ``token``.
 
-    ``watched`` is what this process has seen of moves, by (id, subject). All waiting goes by it: for how long a record
-    has stood as it is, on this process's monotonic clock. A mover that takes a move over begins each wait anew.
+    Any step may raise CatalogError. After LockLost the mover must leave the move alone; after any other error the next
+    step continues from the stored state.
+
+    ``watched``: the observations of moves by this process, by (id, subject). All waits are measured by it, on this
+    process's monotonic clock: the time for which a record has stood unchanged. A mover that takes a move over begins
+    each wait anew.
     """
 
     def __init__(
@@ -102,8 +107,8 @@ class MoveExecutor:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the queue is not there any more, or another one is, by the placement that was read last. The place of
-        a dead-letter queue stays reserved when it is deleted."""
+        """Whether the queue was deleted, or replaced by a later one, according to the placement that was read last. A
+        dead-letter queue that was deleted keeps a reserved placement."""
         placement = self.placement
         return (
             placement is None
@@ -112,7 +117,7 @@ class MoveExecutor:
         )
 
     def stood(self, subject: str, value: object) -> float:
-        """Return for how many seconds this process has watched the ``subject`` of this move have this value."""
+        """Return the seconds for which this process has seen the ``subject`` of this move have this value."""
         return self._watched.seen((self.move.id, subject), value, self._watched.now())
 
     # -- the record --------------------------------------------------------------------------------------------------
@@ -125,25 +130,27 @@ class MoveExecutor:
         changes: Mapping[str, Any] = NOTHING,
         **measures: Measure,
     ) -> None:
-        """Write down that ``event`` happened: the state it leads to, why, what was measured, new ``facts``, and
-        ``changes`` of fields. Raises MoveConflict if somebody else wrote meanwhile."""
+        """Record ``event``: the state that it leads to, the reason, measures, new ``facts``, and ``changes`` of fields.
+
+        Raises NotNow if the state does not allow the event, MoveConflict if the record was changed meanwhile, LockLost.
+        """
         before = self.move
         state = after(before.state, event)
         entry = LogEntry(self.clock.now(), state, reason, tuple(measures.items()))
         changed = settled(replace(before, facts={**before.facts, **facts}, **changes).entered(entry))
         await self.steps.record(changed, self.token)
         self.move = changed
-        told = "".join(f", {name} {value}" for name, value in measures.items())
-        LOG.info("%s: %s -> %s (%s%s)", self.name, before.state, state, reason, told)
+        measured = "".join(f", {name} {value}" for name, value in measures.items())
+        LOG.info("%s: %s -> %s (%s%s)", self.name, before.state, state, reason, measured)
 
     async def note(self, facts: dict[str, Any], **changes: Any) -> None:
-        """Write down facts, and ``changes`` of fields, without anything having happened."""
+        """Record facts, and ``changes`` of fields, in the same state. Raises MoveConflict, LockLost."""
         changed = replace(self.move, facts={**self.move.facts, **facts}, version=self.move.version + 1, **changes)
         await self.steps.record(changed, self.token)
         self.move = changed
 
     async def put_off(self, reason: str) -> Next:
-        """Stay, and try again later."""
+        """Stay in the state, count a failure, and retry after a backoff. Raises CatalogError."""
         failures = self._failures() + 1
         wait = self._wait_after(failures)
         LOG.info("%s: %s, waits %.1f s: %s", self.name, self.move.state, wait, reason)
@@ -151,7 +158,10 @@ class MoveExecutor:
         return Next(self._left_to_retry())
 
     async def wait_for(self, what: str) -> Next:
-        """Stay, and look again soon: what is missing is to come by itself."""
+        """Stay in the state and look again soon: ``what`` is expected without intervention, so this is no failure.
+
+        Raises CatalogError.
+        """
         if self.move.facts.get("waits") != what:
             LOG.info("%s: %s, waits: %s", self.name, self.move.state, what)
             await self.note({"waits": what})
@@ -161,24 +171,24 @@ class MoveExecutor:
         return int(self.move.facts.get("failures", 0))
 
     def _wait_after(self, failures: int) -> float:
-        # The same each time it is asked for, and different for each move.
+        # Repeatable for one attempt, and different for each move.
         return self.pace.wait_after(failures, random.Random(f"{self.move.id}/{self.move.attempt}/{failures}"))  # noqa: S311
 
     def _left_to_retry(self) -> float:
-        """Return how many seconds there are until a state that failed is to be tried again."""
+        """Return the seconds until the retry of a state that failed, 0 without a failure."""
         failures = self._failures()
         if not failures or self.move.state not in _RETRIED:
             return 0.0
         return max(0.0, self._wait_after(failures) - self.stood("retry", (self.move.state, failures)))
 
     def _left_to_linger(self) -> float:
-        """Return how many seconds there are until the second look at the older segments."""
+        """Return the seconds until the second look at the older segments, 0 in any other state."""
         if self.move.state is not MoveState.LINGERING:
             return 0.0
         return max(0.0, self.pace.linger - self.stood("linger", self.move.facts.get("emptied")))
 
     async def back_off(self, event: Event, reason: str, more: Mapping[str, Any] = NOTHING) -> None:
-        """Enter the state that a failure leads to, and try again later."""
+        """Record a failure as ``event``, and retry after a backoff. ``more``: further facts. Raises CatalogError."""
         failures = self._failures() + 1
         facts = {**more, "waits": reason, "failures": failures}
         due = self.clock.now() + self._wait_after(failures)
@@ -186,32 +196,34 @@ class MoveExecutor:
         self._left_to_retry()
 
     async def abort(self, reason: str, members: Mapping[str, str] = NOTHING) -> None:
-        """Take back the seal of the queue, and try again later. ``members`` are those that have not acknowledged it,
-        with their stamps. Raises CatalogError."""
+        """Abort the seal of the queue, and retry after a backoff.
+
+        ``members``: those that have not acknowledged the seal, by id, with their stamps. Raises CatalogError.
+        """
         await self.place(transitions.abort(self._known(), self.clock.now()), "aborts the seal")
         if self.move.state in _SEALING:
             facts = {"unacknowledged": list(members), "unacknowledged_stamps": dict(members)}
             await self.back_off(Event.ABORTED, reason, facts)
         else:
-            # It was not written down that it was sealed.
+            # The record does not have the seal yet.
             await self.put_off(reason)
 
     # -- a step ------------------------------------------------------------------------------------------------------
 
     async def step(self) -> Next:
-        """Do what is next. Raises CatalogError."""
+        """Make one step from the stored state. Raises CatalogError, but no conflict: the next step resolves those."""
         try:
             return await self._step()
         except MoveConflict as conflict:
             if conflict.current is None:
                 return NEVER
-            # An operator decided something meanwhile.
+            # An operator changed the record meanwhile.
             return AT_ONCE
         except PlacementConflict:
             return AT_ONCE
 
     async def read(self) -> bool:
-        """Read placement and record; return whether there is something to do about it."""
+        """Read placement and record; return whether the move exists and is unfinished. Raises CatalogError."""
         self.placement = await self.steps.placement(self.move.key)
         move = await self.steps.move(self.move.id)
         if move is None:
@@ -230,7 +242,7 @@ class MoveExecutor:
             if move.state in _SEALING:
                 return READY
             if placement is not None and _is_sealed_by(placement, move) and move.state not in _UNDOING:
-                # An operator was faster than the mover that sealed it, and that one is gone.
+                # The mover that sealed the queue died before it recorded the seal, and an operator changed the state.
                 await self.place(transitions.abort(placement, self.clock.now()), "aborts the seal")
                 return AT_ONCE
             if move.state in _RESTING:
@@ -239,11 +251,11 @@ class MoveExecutor:
             if wait > 0:
                 return Next(wait)
             if placement is not None and placement.state is PlacementState.DELETING and move.state in _EMPTYING:
-                # What is seen on partitions now tells nothing: the deletion may be refused, and the queue goes on.
+                # Looks at partitions prove nothing now: the deletion may be refused, and the queue lives on.
                 return await self.wait_for("for the end of a deletion of the queue")
             if self._failures() >= self.pace.give_up_after and move.state in _RETRIED:
                 reason = f"failed {self._failures()} times in a row, the last time: {move.facts.get('waits', '')}"
-                # After the switch there is something better to do than to wait for an operator: to go on draining.
+                # Before the switch, pause and wait for an operator. After a switch, continue draining.
                 event = Event.PAUSE if before_switch(self.move.state) else Event.CANCEL
                 await self.enter(event, reason, {"failures": 0}, decision=next_number([self.move]))
                 return AT_ONCE
@@ -252,11 +264,11 @@ class MoveExecutor:
             return await self.wait_for(str(unready))
 
     async def _catch_up(self, missed: Event) -> Next:
-        """Write down what the placement tells and the record has missed."""
+        """Record the event that the placement shows and the record has missed. Raises CatalogError, Unready."""
         placement = self.placement
         if missed is Event.GONE:
             reason = "the queue was deleted by its users"
-            # There is no state for this after the switch: it comes before the end is written.
+            # After the switch the event leads to an end, and no step follows: delete the leftovers first.
             if not before_switch(self.move.state) and (wait := await self._dispose()) > 0:
                 return Next(wait)
         elif missed is Event.SWITCHED:
@@ -273,7 +285,7 @@ class MoveExecutor:
             )
             return AT_ONCE
         elif missed is Event.ABORTED:
-            await self.back_off(missed, "the seal was taken back by another process")
+            await self.back_off(missed, "the seal was aborted by another process")
             return AT_ONCE
         else:
             reason = f"found to be {missed}"
@@ -281,7 +293,8 @@ class MoveExecutor:
         return AT_ONCE
 
     def switched(self, placement: Placement, passed: Passed | None, pause_ms: float | None) -> dict[str, Any]:
-        """Return the facts of a switch; what its mover alone could tell is None."""
+        """Return the facts of a switch. ``passed`` and ``pause_ms`` are known only to the mover that switched; without
+        them the facts have null."""
         barrier = None
         if passed is not None:
             barrier = {
@@ -313,7 +326,7 @@ class MoveExecutor:
     async def _plan(self) -> Next:
         plan = self.move.plan
         if plan is not None and not await self.steps.has_plan(plan):
-            # Records of finished moves go after their plan: an executor that was frozen since has inserted it again.
+            # The plan and its finished moves were removed. An executor frozen since before inserted this one again.
             await self.wait_for(f"plan {plan} is not in the catalog any more, so it is not begun: cancel it")
             return Next(math.inf)
         for name in (self.move.source, self.move.target):
@@ -325,7 +338,8 @@ class MoveExecutor:
         return AT_ONCE
 
     async def _group_has_begun(self) -> bool:
-        """Tell whether one of its group keeps a place of the budget: it waits for this one, however full it is."""
+        """Return whether another move of the group takes of the budget already. That one waits for this one, so this
+        one begins even if the budget is full. Raises CatalogError."""
         mates = [await self.steps.move(id_) for id_ in self.move.group]
         return any(mate is not None and mate.state in BUSY for mate in mates)
 
@@ -336,7 +350,7 @@ class MoveExecutor:
             put = [self.move.destination, backend_name]
             touched = self._touched()
             if self.move.backend_name != backend_name or put not in touched:
-                # First, so that whoever goes on after a crash knows what to delete.
+                # Recorded before it is created: after a crash, the next mover finds there the queue to delete.
                 facts = {"touched": touched if put in touched else [*touched, put]}
                 await self.note(facts, backend_name=backend_name)
             await self._preparation.make(self.move, placement)
@@ -359,7 +373,7 @@ class MoveExecutor:
         return READY
 
     async def _not_armed(self, placement: Placement) -> str | None:
-        """Return what is not as it was when the move was armed, None if nothing is."""
+        """Return the reason why the move is no longer ready to be sealed, None if it is. Raises CatalogError."""
         if placement.state is not PlacementState.OPEN:
             return f"the queue is {placement.state}"
         if placement.segments[-1].n != self.move.tail or self.move.backend_name is None:
@@ -369,7 +383,7 @@ class MoveExecutor:
             return f"partition {self.move.destination} is not there any more"
         if self.move.group:
             try:
-                # One of its group may have ended since it was prepared.
+                # Another move of the group may have ended since the preparation.
                 await self._preparation.check_dead_letters(self.move, placement)
             except Unready as unready:
                 return str(unready)
@@ -379,11 +393,12 @@ class MoveExecutor:
         placement = self.placement
         ours = placement is not None and placement.incarnation == self.move.incarnation
         if placement is not None and ours and placement.state in (PlacementState.OPEN, PlacementState.SEALING):
-            # The record says already that it is over: who was frozen before that can not switch after this.
+            # The record has the cancellation already. With the epoch bumped, a mover that was frozen before it can no
+            # longer seal or switch.
             await self.place(transitions.bar(placement, self.clock.now()), "bars the placement")
         if self.move.state is MoveState.REROUTE_UNDOING:
-            # What was created stays written down, and is deleted when the move ends: its partition may be away, and the
-            # move, which is to go on without it, would wait for that.
+            # The queue that was created stays in the record, and is deleted when the move ends. Its partition may be
+            # unreachable, and to delete it now would make draining wait for that partition.
             changes = {"backend_name": None, "due": 0.0}
             await self.enter(Event.CLEANED, "it goes on as before", {"waits": "", "failures": 0}, changes=changes)
             return AT_ONCE
@@ -406,7 +421,7 @@ class MoveExecutor:
                 put for s in self._known().segments[:-1] if (put := [s.partition, s.backend_name]) not in touched
             ]
             facts |= {"touched": touched, "zero_checks": [{"at": now}], "left": 0, "waits": ""}
-            # The version tells this time of lingering from every other one.
+            # The version distinguishes this wait from every other one.
             facts["emptied"] = self.move.version + 1
             due = now + self.pace.linger
             await self.enter(Event.EMPTY, "the older segments are empty", facts, changes={"due": due})
@@ -422,14 +437,14 @@ class MoveExecutor:
             await self._note_look(seen, now)
             return Next(_SOON)
         if not seen.empty:
-            # A mover that was frozen after it had found them empty can not retire them any more.
+            # A mover that was frozen after it had found them empty fails its compare-and-set, and cannot retire them.
             await self.place(transitions.bar(placement, now), "bars the placement")
             facts = {**seen.facts, "left": seen.left, "waits": seen.why}
             await self.enter(Event.NOT_EMPTY, seen.why, facts, changes={"due": 0.0})
             return AT_ONCE
         checks = [*self.move.facts.get("zero_checks", [])[:1], {"at": now}]
         await self.note({**seen.facts, "zero_checks": checks, "left": 0, "waits": ""})
-        # Compared with the epoch that was read before the look: nothing was switched in between.
+        # Each is a compare-and-set on the epoch that was read before the look, so no switch came in between.
         for segment in placement.segments[:-1]:
             placement = transitions.retire(placement, segment.n, now)
             await self.place(placement, f"retires segment {segment.n}")
@@ -437,7 +452,7 @@ class MoveExecutor:
         return AT_ONCE
 
     async def _look(self, placement: Placement) -> _Seen:
-        """Look at all sealed segments, and at what members say of this move."""
+        """Look at all sealed segments, and read the members' counts of held writes. Raises CatalogError, Unready."""
         looks = [await self.steps.look(self.move.key, segment) for segment in placement.segments[:-1]]
         facts: dict[str, Any] = {}
         if self.move.facts.get("left_at_switch") is None and not any(look.problem for look in looks):
@@ -451,10 +466,14 @@ class MoveExecutor:
         return _Seen(looks, awaited, facts)
 
     async def _dead_letters_from(self, placement: Placement) -> str | None:
-        """Return the name of a queue of which dead letters may still come into a sealed segment, None if there is none:
-        a store puts them there while the queue that they are from has a segment on the same partition."""
+        """Return the name of a queue whose dead letters may still enter a sealed segment, None if there is none.
+
+        A store puts them there while their source has a segment on the same partition (API section 8.4). Raises
+        CatalogError, Unready.
+        """
         places = sorted({segment.partition for segment in placement.segments[:-1]})
-        # The catalog knows one, and there may be others. To ask all queues each time would be too much.
+        # The catalog names one source, and there may be others. Polling all queues at each look would cost too much, so
+        # check the last known one first.
         last = str(self.move.facts.get("dead_letters_from") or placement.group)
         if await self._still_from(last, placement, places):
             return last
@@ -484,19 +503,20 @@ class MoveExecutor:
         facts: dict[str, Any] = {"waits": ""}
         now = self.clock.now()
         measured = replace(self.move, facts={**self.move.facts, **facts})
-        # The queue itself may be gone by now, or another one.
+        # The queue may have been deleted by now, or replaced: this reads the record only.
         changes = {"certificate": certificate(measured, now)}
         await self.enter(Event.CLEANED, "the older queues are deleted", facts, changes=changes)
-        # A crash before leaves counts that are removed with the record.
+        # A crash before this leaves the counts, which are removed with the record.
         await self.steps.forget_held_writes(self.move.id)
         return AT_ONCE
 
     def _left_to_reuse(self) -> float:
-        """Return how many seconds there are until a name that was deleted may be used again where it was; the move does
-        not end before. Counted from when this process saw the deletions done.
+        """Return the seconds until a deleted name may be used again on its partition; the move ends no earlier. They
+        count from the moment when this process saw the deletions done.
 
-        A queue that keeps its name may come back; until then a worker that is cut off may read by what it knows. And a
-        deletion that was not answered may be done late: by then a new life of the queue may have its plain name again.
+        A queue that keeps its name may return there, and until then a worker that is cut off may read by a stale
+        placement. A deletion without an answer may be executed late, when a new incarnation of the queue may have its
+        plain name again.
         """
         placement, deleted = self.placement, self.move.facts.get("deleted", [])
         wait = 0.0
@@ -514,16 +534,16 @@ class MoveExecutor:
     # -- what steps share --------------------------------------------------------------------------------------------
 
     def _known(self) -> Placement:
-        # Without one the queue is gone, which is taken in before any step that needs it.
+        # Without a placement the queue is gone, and ``_catch_up`` has recorded that before any step that needs it.
         assert self.placement is not None
         return self.placement
 
     def _touched(self) -> list[list[str]]:
-        """(partition, name) of every queue that this move has created, or emptied."""
+        """Return [partition, name] of every queue that this move created or emptied."""
         return [list(put) for put in self.move.facts.get("touched", [])]
 
     def _left_behind(self, placement: Placement | None) -> tuple[Segment, ...]:
-        """Those of them that the placement, which was just read, does not name."""
+        """Return, as segments, the touched queues that the placement does not name. It must have just been read."""
         named = {(s.partition, s.backend_name) for s in placement.segments} if placement is not None else set()
         return tuple(
             Segment(n, partition, backend_name)
@@ -532,10 +552,10 @@ class MoveExecutor:
         )
 
     async def _dispose(self) -> float:
-        """Delete what this move has created or emptied and no placement names; return after how many seconds the move
-        may end (``_left_to_reuse``). Raises Unready.
+        """Delete the queues that this move created or emptied and that the placement does not name.
 
-        A queue that is created anew meanwhile has another name (``Placing``), and no other move of it can begin.
+        Returns the seconds after which the move may end (``_left_to_reuse``). Raises CatalogError, Unready. A queue
+        that is created anew meanwhile has another name (``Placing``), and no other move of it can begin.
         """
         key, placement = self.move.key, self.placement
         deleted = [list(put) for put in self.move.facts.get("deleted", [])]
@@ -549,28 +569,32 @@ class MoveExecutor:
             await self._make_sure(segment)
             await self.steps.remove(key, segment)
             deleted.append([segment.partition, segment.backend_name])
-            # It is not deleted again. A crash before this leaves a deletion whose fate is not known.
+            # From here on it is not deleted again. A crash before this leaves a deletion of unknown outcome.
             await self.note({"deleted": deleted, "deleting": None})
         if (wait := self._left_to_reuse()) > 0:
             await self.wait_for("until its name can be used again")
         return wait
 
     async def _is_empty(self, segment: Segment) -> bool:
-        """Tell whether there is nothing in a queue that is to be deleted. Raises Unready."""
+        """Return whether a queue that is to be deleted is empty. Raises CatalogError, Unready."""
         look = await self.steps.look(self.move.key, segment)
         if look.problem is not None:
             raise Unready(f"to delete a queue: {look.problem}")
         if not look.empty:
-            # It came after all was seen to be over, by a way that is none of ours. Better kept than lost.
-            LOG.warning("%s: keeps queue %s on %s: it is not empty", self.name, segment.backend_name, segment.partition)
+            # The message was not posted through this proxy. Keep it rather than lose it.
+            LOG.warning(
+                "%s: queue %s is kept on partition %s, because it is not empty; next: look at its messages there",
+                self.name,
+                segment.backend_name,
+                segment.partition,
+            )
         return look.empty
 
     async def _make_sure(self, segment: Segment) -> None:
-        """Make sure, as late as can be, that what is about to be deleted is this mover's to delete: it holds the move,
-        and the placement is what it was. Raises LockLost, MoveConflict, PlacementConflict.
+        """Check, right before a deletion, that this mover holds the lock and that the placement is unchanged.
 
-        With that it is written down what is about to be deleted: if that is found later, the fate of the deletion is
-        not known.
+        The same write records the deletion as begun. If a later mover finds that entry, the outcome of the deletion is
+        unknown. Raises LockLost, MoveConflict, Conflict.
         """
         doubtful = self.move.facts.get("deleting") is not None or self.move.facts.get("doubtful", False)
         await self.note({"deleting": [segment.partition, segment.backend_name], "doubtful": doubtful})
@@ -579,7 +603,10 @@ class MoveExecutor:
             raise PlacementConflict(now)
 
     async def place(self, placement: Placement, what: str) -> None:
-        """Store what became of the placement. Raises PlacementConflict."""
+        """Store the changed placement by compare-and-set; ``what`` names the change.
+
+        Raises PlacementConflict, Unready.
+        """
         await self.steps.place(placement, what)
         self.placement = placement
 
@@ -589,7 +616,7 @@ def _is_sealed_by(placement: Placement, move: Move) -> bool:
 
 
 class _Seen(NamedTuple):
-    """What a look at the older segments has shown. ``awaited``: what may still come into them though they are empty."""
+    """The result of a look at the older segments. ``awaited``: messages that may still enter them, None if none may."""
 
     looks: list[Look]
     awaited: str | None
@@ -612,7 +639,7 @@ class _Seen(NamedTuple):
         return self.awaited or why(self.looks)
 
 
-# The states in which a failure puts the next attempt off.
+# The states in which a failure delays the next attempt.
 _RETRIED = frozenset({MoveState.PLANNED, MoveState.ARMED, MoveState.REROUTE_PREPARING, MoveState.REROUTE_ARMED})
 
 _STEPS: dict[MoveState, Callable[[MoveExecutor], Awaitable[Next]]] = {

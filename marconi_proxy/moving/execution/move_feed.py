@@ -1,4 +1,4 @@
-"""The mover's view of the change feed: which moves have changed."""
+"""The mover's view of the change feed: the ids of changed moves."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from catalog.model import Change, ChangeSubject, Synced
 
 LOG = logging.getLogger(__name__)
 
-# Seconds between attempts to take up a cut feed: full jitter below this.
+# The most seconds between two attempts to reopen a feed that was cut; jittered.
 _RETRY_INTERVAL = 1.0
 
 
 async def follow(catalog: Catalog, on_move: Callable[[str | None, int | None], None]) -> None:
-    """Follow the feed for ever. ``on_move`` is called for every change of a move, with its id and new version; with
-    None when any of them may have changed."""
+    """Follow the feed for ever, and reopen it after an error.
+
+    ``on_move`` is called with the id and new version of each changed move, and with (None, None) when any move may have
+    changed.
+    """
     synced = False
     while True:
         try:

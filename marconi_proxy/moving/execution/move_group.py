@@ -1,4 +1,4 @@
-"""Moves that go together: a queue and its dead-letter queue, or most often one move by itself."""
+"""Moves that are sealed together: those of a queue and its dead-letter queues, or, most often, one move by itself."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from marconi_proxy.moving.protocol.machine import TABLE, Event
 
 _SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
 _ABOUT_TO = _SEALING | {MoveState.ARMED, MoveState.REROUTE_ARMED}
-# Seconds until a group that cannot be switched yet is looked at again: the mover does something else meanwhile.
+# Seconds until the next look at a group that cannot be switched yet.
 _LATER = 5.0
 
-# What goes nowhere by itself: its queue stays where it is.
+# The states without a switch to come, unless an operator orders one: the queue stays where it is.
 _SETTLED = frozenset(
     {
         MoveState.DRAINING,
@@ -43,9 +43,10 @@ Seal = Callable[[Sequence[MoveExecutor]], Awaitable[None]]
 
 
 class MoveGroup:
-    """``executors`` are those of a whole group, held by one mover; while some of a group are missing, none is sealed.
+    """Drive the moves of one group together. ``executors``: those of the whole group, all held by one mover; while some
+    are missing, none is sealed.
 
-    ``turns`` bounds how many steps are made at a time. Seals take none: clients wait for those.
+    ``turns`` bounds the number of concurrent steps. A seal takes no turn, because clients wait for it.
     """
 
     def __init__(self, executors: Sequence[MoveExecutor], seal: Seal, turns: asyncio.Semaphore) -> None:
@@ -58,13 +59,13 @@ class MoveGroup:
 
     @property
     def missing(self) -> list[str]:
-        """The ids of moves that belong to the group and are not driven here."""
+        """Return the ids of moves of the group that have no executor here."""
         here = {executor.move.id for executor in self.executors}
         return sorted({id_ for executor in self.executors for id_ in executor.move.group} - here)
 
     async def step(self) -> float:
-        """Do one step of each move; return the seconds after which the next is worth making, infinite if not before a
-        record is changed by others. Raises CatalogError."""
+        """Make one step of each move. Return the seconds until the next one, infinite if only a change of a record by
+        others allows one. Raises CatalogError."""
         async with self._turns:
             nexts = [(executor, await executor.step()) for executor in self.executors]
         if await self._stop_together():
@@ -72,13 +73,13 @@ class MoveGroup:
         ready = [executor for executor, next_ in nexts if next_.ready]
         blocked = {executor: blocker for executor in ready if (blocker := self._blocker(executor, ready)) is not None}
         if ready and not blocked:
-            # Those whose seal was found, after the death of a mover, and those that it had not come to.
+            # Among them may be seals of a mover that died, and moves that it had not sealed yet.
             await self._seal(ready)
             return 0.0
         sealing = [executor for executor in ready if executor.move.state in _SEALING]
         going = [executor.move.state for executor, next_ in nexts if not next_.ready and not next_.wait]
         if sealing and not (going and _ABOUT_TO.issuperset(going)):
-            # Clients are waiting. To be switched alone would bring dead letters to where no placement leads.
+            # Clients are waiting. A switch of these alone would send dead letters to a queue without a placement.
             for executor in sealing:
                 await executor.abort(blocked[executor].why if executor in blocked else "its group is moved together")
             return 0.0
@@ -86,19 +87,22 @@ class MoveGroup:
         if not ready or not wait:
             return wait
         for executor, blocker in blocked.items():
-            # It keeps a place of the budget, which is given up in the end for what never comes.
+            # It takes of the budget meanwhile. Failures are counted, so it gives up if the others never come.
             await (executor.wait_for(blocker.why) if blocker.comes else executor.put_off(blocker.why))
         return min(wait, _LATER)
 
     def _blocker(self, executor: MoveExecutor, ready: Sequence[MoveExecutor]) -> _Blocker | None:
-        """Return what of the group this move must not be switched without, None if there is nothing: each of the others
-        is ready too, went the same way before, or has ended: with its queue, or when one had gone that way."""
+        """Return the obstacle in the group to a seal of this move, None if there is none.
+
+        There is none if each of the others is ready too, is already on the destination, or has ended. An end counts if
+        the queue is gone, or if one of the group is already on the destination.
+        """
         for id_ in self.missing:
             return _Blocker(f"for move {id_} of its group", True)
         follows = any(_is_there(mate, executor) for mate in self.executors)
         for mate in self.executors:
             along = mate is executor or (mate in ready and mate.move.destination == executor.move.destination)
-            # One that is being undone never goes, and may wait for long until its name can be used again.
+            # A move that is being undone will not switch, and may wait long until its name can be used again.
             over = mate.move.finished or mate.move.state is MoveState.UNDOING
             ended = (over and follows) or (mate.move.finished and mate.is_gone)
             if not (along or ended or _is_there(mate, executor)):
@@ -109,9 +113,9 @@ class MoveGroup:
         return None
 
     async def _stop_together(self) -> bool:
-        """Pause or cancel what must not go without a move that was paused or cancelled; return whether anything was.
+        """Pause or cancel the moves with a mate that was paused or cancelled; return whether there was one.
 
-        Once one of a group is switched, the others follow it, whatever became of a third. Raises CatalogError.
+        Once one of a group is switched, the others follow it, even if a third was stopped. Raises CatalogError.
         """
         for executor in self.executors:
             if executor.move.state not in _ON_ITS_WAY or any(_is_there(mate, executor) for mate in self.executors):
@@ -126,14 +130,15 @@ class MoveGroup:
 
 
 def _is_there(mate: MoveExecutor, executor: MoveExecutor) -> bool:
-    """Tell whether the queue of ``mate`` is, and stays, where ``executor`` is to go."""
+    """Return whether the queue of ``mate`` is on the destination of ``executor``, and stays there."""
     if mate is executor or mate.move.state not in _SETTLED:
         return False
     return mate.placement is not None and mate.placement.partition == executor.move.destination
 
 
 class _Blocker(NamedTuple):
-    """``comes``: it is on its way where this one goes, or an operator is to let it go on."""
+    """The reason to wait. ``comes``: the other move is on its way to the same destination, or an operator can resume
+    it."""
 
     why: str
     comes: bool
@@ -146,10 +151,10 @@ class GroupStop(NamedTuple):
 
 
 def stopped_by(mate: Move, move: Move) -> GroupStop | None:
-    """Return how ``move`` is to stop, for it must not go without ``mate``; None if it is to go on.
+    """Return the stop of ``move`` that follows from a stop of ``mate``, its mate in a group; None if it continues.
 
-    Also if an operator has let it go on since ``mate`` stopped: that comes to one of a group after the other, each with
-    the same number, which is larger than those of all decisions on the group before.
+    It continues if an operator resumed it after ``mate`` stopped. Such a decision is written into one move of the group
+    after the other, with one number, which is larger than those of all earlier decisions on the group.
     """
     stop, last = last_decision(mate), last_decision(move)
     if stop is None or stop.state not in STOPS:
@@ -160,6 +165,6 @@ def stopped_by(mate: Move, move: Move) -> GroupStop | None:
     event = STOPS[stop.state]
     reason = f"its group goes together: {event} of move {mate.id}"
     if stop.reason.startswith(OPERATOR):
-        # An operator's decision is no failure of the plan.
+        # An operator's decision does not count as a failure of the plan.
         return GroupStop(event, f"{OPERATOR}{reason}", number)
     return GroupStop(event, f"{reason}, which {stop.reason}", number)

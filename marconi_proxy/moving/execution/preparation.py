@@ -1,4 +1,4 @@
-"""What must be so before a queue may be sealed, and the making of the queue on the partition that it goes to."""
+"""The conditions of a seal, and the creation of the queue on its destination."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.partition_client.outcome import Unready
 
-# Seconds for the making of a queue with all its subscriptions.
+# Seconds to create a queue with all its subscriptions.
 _MAKING = 60.0
-# What a move is in that does not go with its group any more.
+# The states of a move that no longer goes with its group.
 _LEAVING = (MoveState.UNDOING, MoveState.REROUTE_UNDOING)
 
 
 class Preparation:
-    """Stateless: what it finds is for the caller to write down."""
+    """Check and create the destination of a move. Stateless: the caller records the results."""
 
     def __init__(self, steps: Steps, pace: MovePace, clock: Clock) -> None:
         self._steps = steps
@@ -25,10 +25,10 @@ class Preparation:
         self._clock = clock
 
     async def choose(self, move: Move, placement: Placement) -> str:
-        """Return the name that the queue gets on the partition it goes to. Raises Unready if it cannot go there now.
+        """Return the queue's name on its destination. Raises CatalogError, and Unready if it cannot go there now.
 
-        It is a name that was never used. A dead-letter queue keeps its own, for stores put dead letters into the queue
-        that its source's metadata names: its move ends late enough for that name to be used again (``MoveExecutor``).
+        The name was never used before. A dead-letter queue keeps its own name, because a store puts dead letters into
+        the queue that the source's metadata names; its move ends late enough to use the name again (``MoveExecutor``).
         """
         await self._check_partitions(move, placement)
         await self.check_dead_letters(move, placement)
@@ -58,7 +58,8 @@ class Preparation:
         )
 
     async def make(self, move: Move, placement: Placement) -> None:
-        """Make the queue there, with the metadata and subscriptions that it has. Raises Unready."""
+        """Create the queue on its destination, with its present metadata and subscriptions. Raises CatalogError,
+        Unready."""
         await self._steps.sync_metadata(move.key, placement.segments[-1], opened(move, placement), _MAKING)
 
     async def _check_partitions(self, move: Move, placement: Placement) -> None:
@@ -66,13 +67,13 @@ class Preparation:
         target = await self._partition(move.destination)
         if target.name == source.name:
             raise Unready(f"the queue is on partition {target.name} already")
-        # One that is being emptied takes no queues, but takes back what just left it.
+        # A cordoned partition takes no queues, except those with a segment there: they may return.
         comes_back = any(segment.partition == target.name for segment in placement.segments)
         if target.state is PartitionState.DISABLED or not (comes_back or target.state is PartitionState.ENABLED):
             raise Unready(f"partition {target.name} is {target.state}: it takes no queues")
         if not source.api_versions or not target.api_versions:
             unknown = target.name if source.api_versions else source.name
-            raise Unready(f"nobody knows yet which versions of the API partition {unknown} speaks")
+            raise Unready(f"the API versions of partition {unknown} are not known yet")
         missing = [version for version in source.api_versions if version not in target.api_versions]
         if missing:
             raise Unready(f"partition {target.name} does not speak {', '.join(missing)}, which clients may be using")
@@ -84,12 +85,12 @@ class Preparation:
         return partition
 
     async def check_dead_letters(self, move: Move, placement: Placement) -> None:
-        """A queue and its dead-letter queue share their partition (API section 8.4): both go, or none does. Raises
-        Unready."""
+        """Check that a queue and its dead-letter queue, which share a partition (API section 8.4), go together. Raises
+        CatalogError, and Unready if one of them would stay."""
         mates = [await self._steps.move(name) for name in move.group]
         along = {mate.queue for mate in mates if mate is not None and not (mate.finished or mate.state in _LEAVING)}
         if placement.group is not None and placement.group not in (placement.queue, *along):
-            # It may be gone by now, which the placement does not tell.
+            # The source may have been deleted since; the placement does not show that.
             source = await self._steps.placement(move.key._replace(queue=placement.group))
             if (
                 source is not None
@@ -109,12 +110,12 @@ class Preparation:
 
 
 def keeps_name(placement: Placement) -> bool:
-    """Return whether every segment of the queue has the queue's own name."""
+    """Return whether every segment of the queue must have the queue's own name."""
     return placement.group is not None
 
 
 def opened(move: Move, placement: Placement) -> Segment:
-    """Return the segment that a switch would open. Raises Unready if its name is not known yet."""
+    """Return the segment that a switch would open. Raises Unready if its name was not chosen yet."""
     if move.backend_name is None:
         raise Unready("the queue was not prepared")
     return Segment(placement.next_n, move.destination, move.backend_name)

@@ -1,4 +1,4 @@
-"""How far a move has come, and why it is not done, in one sentence. Pure.
+"""The progress of a move, and the reason why it is not done, in one sentence. Pure.
 
 Times are seconds since 1970 by the clock of the mover that looked.
 """
@@ -11,18 +11,18 @@ from typing import Any
 
 from marconi_proxy.partition_client.outcome import Look
 
-# Seconds: what a look has found is not written down more often than this.
+# The least seconds between two records of the results of looks.
 _QUIET = 5.0
 _NOTICEABLE = 0.1
 
 
 def left(looks: Iterable[Look]) -> int:
-    """How many messages are left, as far as it could be seen."""
+    """Return the number of messages left in the segments that could be looked at."""
     return sum(max(look.total, int(look.listed)) for look in looks)
 
 
 def why(looks: Iterable[Look]) -> str:
-    """Say what the older segments of a queue wait for; empty if for nothing."""
+    """Return the reason why the older segments of a queue are not empty; an empty string if all are."""
     looks = list(looks)
     unseen = [look for look in looks if look.problem is not None]
     if unseen:
@@ -44,15 +44,15 @@ def why(looks: Iterable[Look]) -> str:
 
 
 def moment(at: float) -> str:
-    """Spell a time in UTC, to the second."""
+    """Format a time, in seconds since 1970, in UTC to the second."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def worth_noting(facts: Mapping[str, Any], remaining: int, waits: str, stood: float) -> bool:
-    """Return whether the result of a look is to be written into a record with these ``facts``, which has ``stood`` so
-    for some seconds.
+    """Return whether to write the result of a look into a record with these ``facts``, unchanged for ``stood`` seconds.
 
-    The record is for people and its writing costs everybody: a change in wording or by a tenth, and not all the time.
+    The record is for operators, and each write of it goes to every process. So only a change of the reason, or of the
+    number by a tenth, is written, and not too often.
     """
     before = facts.get("left")
     if before is None or "waits" not in facts:

@@ -1,8 +1,8 @@
-"""The one part of moves that holds writes: the queues of a group are sealed, and switched together or let go.
+"""The one part of moves that holds writes: the queues of a group are sealed, and switched together or not at all.
 
-A queue with its dead-letter queue is a group, most often one queue by itself. Each queue has a barrier of its own, and
-groups know nothing of one another: a queue whose writes hang aborts its own seal and no other. What is left by a mover
-that dies in a round, the next one finds in the placements: a seal that it goes on with, or aborts if it is overdue.
+A group is a queue with its dead-letter queues; most often it is one queue. Each queue has a barrier of its own, and
+groups are independent: a queue with hanging writes causes no abort of another group's seal. If a mover dies in a round,
+the next mover finds the seals in the placements. It continues them, or aborts those that are overdue.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from marconi_proxy.partition_client.outcome import Unready
 
 LOG = logging.getLogger(__name__)
 
-# Seconds between two readings of the members while writes are held, and while it is not known yet which of them live.
+# Seconds between two reads of the members: while writes are held, and before the round knows which members live.
 _GLANCE = 0.01
 _UNPROVEN_GLANCE = 0.1
-# A member that has not renewed for this share of its lease has missed some, for it may take a third of it from one to
-# the next: it is gone, or will not acknowledge soon.
+# Renewals come every third of a lease at the latest. A member that is silent for this share of its lease has missed
+# one: it is dead, or will not acknowledge soon.
 _FRESH = 0.4
-# Seconds for the last look at metadata and subscriptions, however late it has become.
+# The least seconds for the comparison of metadata and subscriptions, even when the seal is overdue.
 _LEAST = 0.1
 
 
 def unfit(sightings: Iterable[MemberSighting]) -> str | None:
-    """Return why no queue should be sealed now, None if all members would acknowledge it. Names the members."""
+    """Return the reason not to seal any queue now, with the ids of members; None if all would acknowledge a seal."""
     live = [sighting for sighting in sightings if not sighting.expired]
     lacking = incapable([sighting.member for sighting in live], CHAINS)
     if lacking:
@@ -50,15 +50,15 @@ def unfit(sightings: Iterable[MemberSighting]) -> str | None:
 
 
 def unheard(move: Move, sightings: Iterable[MemberSighting]) -> str | None:
-    """Return why the move is not sealed again yet, None if it may be: a member that did not acknowledge its last seal
-    has not renewed since. Clients would wait in vain once more."""
+    """Return the reason not to seal the queue of ``move`` again yet, None if there is none: a member that did not
+    acknowledge its last seal has not renewed since, so clients would wait in vain."""
     missed = move.facts.get("unacknowledged_stamps", {})
     silent = [s.member.id for s in sightings if not s.expired and missed.get(s.member.id) == s.member.stamp]
     return f"not heard of since it did not acknowledge: member {', '.join(silent)}" if silent else None
 
 
 class Unacknowledged(Unready):
-    """These members, by id with their stamps, did not acknowledge a seal in time."""
+    """The members of ``stamps``, by id with their stamps, did not acknowledge a seal in time."""
 
     def __init__(self, stamps: Mapping[str, str]) -> None:
         super().__init__(f"not acknowledged by member {', '.join(stamps)}")
@@ -66,8 +66,12 @@ class Unacknowledged(Unready):
 
 
 class _Entry:
-    """One queue in a round. ``started``: when its seal was begun, by the monotonic clock; None if in an earlier step.
-    ``limit``: when it is aborted. ``marks``: when since the beginning what was over, in milliseconds by name."""
+    """One queue in a round.
+
+    ``started``: the monotonic time at which this round began its seal, None if an earlier one sealed it. ``limit``: the
+    monotonic time at which the seal is aborted. ``marks``: by name of a phase, its end in milliseconds after
+    ``started``.
+    """
 
     def __init__(self, executor: MoveExecutor) -> None:
         self.executor = executor
@@ -77,13 +81,13 @@ class _Entry:
         self.marks: dict[str, float] = {}
 
     def mark(self, name: str, now: float) -> None:
-        """Keep that something was over ``now``, to show later where the pause went."""
+        """Record the end of a phase at ``now``, so that the log of the move shows the parts of the pause."""
         if self.started is not None:
             self.marks[name] = round((now - self.started) * 1000.0, 1)
 
     @property
     def placement(self) -> Placement:
-        # It was read by the step that was ready.
+        # The step that was ready has read it.
         assert self.executor.placement is not None
         return self.executor.placement
 
@@ -93,8 +97,8 @@ class _Entry:
 
 
 class SealRound:
-    """``prove`` it, then ``run`` it, once. ``executors`` are one group, and ready, which is what their last step
-    returned."""
+    """Seal and switch the queues of one group: ``prove``, then ``run``, each once. The last step of each of the
+    ``executors`` returned ``ready``."""
 
     def __init__(self, steps: Steps, clock: Clock, executors: Sequence[MoveExecutor]) -> None:
         self._steps = steps
@@ -104,9 +108,11 @@ class SealRound:
         self._failure: Exception | None = None
 
     async def prove(self) -> None:
-        """Return once it is known which members live. A mover that has just started waits here until each has renewed,
-        or was silent for so long that it is not waited for with writes held; unless they are held already. Raises
-        CatalogError."""
+        """Wait until each member has either renewed or been silent for too long, as this mover has seen it.
+
+        So a mover that has just started holds no writes for a dead member. If a queue is sealed already, return at
+        once. Raises CatalogError.
+        """
         while not any(entry.is_sealed for entry in self._open):
             self._members = await self._steps.members()
             if all(s.proven or s.silence > s.member.patience * _FRESH for s in self._members):
@@ -114,8 +120,11 @@ class SealRound:
             await self._clock.sleep(_UNPROVEN_GLANCE)
 
     async def run(self) -> None:
-        """Seal, wait, and switch or abort. Raises the first CatalogError when all that can be done was: the next step
-        of each executor finds out where it stands."""
+        """Seal, wait for the barriers, and switch or abort.
+
+        Raises the first CatalogError, after the work on all queues has ended; the next step of each executor reads the
+        outcome.
+        """
         armed = [entry for entry in self._open if not entry.is_sealed]
         for entry in self._open:
             if entry.is_sealed:
@@ -132,8 +141,8 @@ class SealRound:
             self._mark("acks_ms")
             await self._each(self._open, self._sync_metadata)
             self._mark("in_step_ms")
-            # Dead-letter queues first: until its source is switched too, the older segment of one takes the dead
-            # letters, and is read. A crash between leaves the source to a round of its own.
+            # Dead-letter queues first: until the source is switched too, dead letters go to the older segment, which
+            # clients still read. A crash between the two leaves the source to a round of its own.
             await self._each([e for e in self._open if e.placement.group is not None], self._switch)
             await self._each([e for e in self._open if e.placement.group is None], self._switch)
         if self._failure is not None:
@@ -144,7 +153,7 @@ class SealRound:
             entry.mark(name, self._clock.monotonic())
 
     async def _each(self, entries: Sequence[_Entry], work: Callable[[_Entry], Awaitable[None]]) -> None:
-        """Do something for several queues at the same time. One that fails leaves the round with its group."""
+        """Await ``work`` for several queues concurrently. One that fails leaves the round, and its group with it."""
         entries = list(entries)
         outcomes = await asyncio.gather(*(work(entry) for entry in entries), return_exceptions=True)
         for outcome in outcomes:
@@ -159,7 +168,7 @@ class SealRound:
         if isinstance(why, Unready):
             await self._abort(entry, str(why), why.stamps if isinstance(why, Unacknowledged) else {})
         elif isinstance(why, (PlacementConflict, MoveConflict)):
-            # Another process did something: the next step takes that in.
+            # Another process changed the placement or the record: the next step reads the change.
             LOG.info("%s: %s", entry.executor.name, why)
         else:
             self._failure = self._failure or why
@@ -170,8 +179,8 @@ class SealRound:
     # -- the seal ----------------------------------------------------------------------------------------------------
 
     def _resume(self, entry: _Entry) -> None:
-        """Go on with a seal of an earlier step, most likely of a mover that died: it has its time from when this mover
-        first saw it."""
+        """Continue a seal of an earlier round, most likely of a mover that died. Its time counts from the moment when
+        this mover first saw it."""
         longest = entry.executor.pace.longest_seal(entry.executor.move.max_pause_ms)
         entry.limit = self._clock.monotonic() + longest - entry.executor.stood("seal", entry.placement.epoch)
 
@@ -207,16 +216,16 @@ class SealRound:
     # -- the barrier -------------------------------------------------------------------------------------------------
 
     async def _pass(self, new: Sequence[_Entry]) -> bool:
-        """Return when no worker writes to any of the queues; False if the group has left, for its time was over.
+        """Return True once no worker writes to any of the queues, False if the group has left the round.
 
-        The ``new`` ones are written down meanwhile, which costs clients nothing so.
+        The seals of the ``new`` ones are recorded meanwhile, so that clients do not wait for that.
         """
         if not self._open:
             return False
         missing, written = await asyncio.gather(
             self._barrier(), self._each(new, self._write_down), return_exceptions=True
         )
-        # Only now: nothing may be written by this round when it is over.
+        # Raised only now, when both have ended: this round may not write anything after its end.
         for outcome in (missing, written):
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -228,8 +237,8 @@ class SealRound:
         return not missing
 
     async def _barrier(self) -> dict[str, str]:
-        """Wait until every queue's barrier is passed, or the time is over. Return the members that are missing, by id
-        with their stamps; none if it is passed."""
+        """Wait until the barriers of all queues are passed, or one is overdue or cannot be passed. Return the missing
+        members, by id with their stamps; none if all are passed. Raises CatalogError."""
         while entries := list(self._open):
             members = await self._steps.members()
             waiting: set[str] = set()
@@ -237,7 +246,7 @@ class SealRound:
             for entry in entries:
                 seal = entry.placement.seal
                 if seal is None:
-                    continue  # it was aborted meanwhile, and has left
+                    continue  # aborted meanwhile: the entry has left the round
                 before = entry.barrier
                 entry.barrier = before.seen(members) if before else Barrier.after_seal(seal, members, CHAINS)
                 verdict = entry.barrier.verdict
@@ -254,15 +263,16 @@ class SealRound:
     # -- the switch --------------------------------------------------------------------------------------------------
 
     async def _sync_metadata(self, entry: _Entry) -> None:
-        """What was changed since it was prepared: from the seal on, clients change no metadata and no subscriptions."""
+        """Close the sealed segment, and copy the changes since the preparation to the target. During the seal, clients
+        change neither metadata nor subscriptions. Raises CatalogError, Unready."""
         move, placement = entry.executor.move, entry.placement
-        # First, so that metadata, too, are not changed any more once they are compared.
+        # Closed first, so that no late write changes the metadata after the comparison.
         await self._steps.close(placement, self._left(entry))
         target = opened(move, placement)
         await self._steps.sync_metadata(move.key, placement.segments[-1], target, self._left(entry))
 
     def _left(self, entry: _Entry) -> float:
-        """Seconds until the seal is given up."""
+        """Return the seconds until the seal is aborted, at least ``_LEAST``."""
         return max(_LEAST, entry.limit - self._clock.monotonic())
 
     async def _switch(self, entry: _Entry) -> None:
@@ -271,7 +281,7 @@ class SealRound:
         passed = entry.barrier.verdict
         assert isinstance(passed, Passed)
         target = opened(move, entry.placement)
-        # Of the placement whose seal the barrier was about: a switch that conflicts is never repeated on a newer epoch.
+        # The barrier belongs to the seal of this placement: a switch that conflicts is never retried on a newer epoch.
         assert entry.placement.seal == entry.barrier.seal
         placement = transitions.switch(
             entry.placement, move.id, target.partition, target.backend_name, self._clock.now()
@@ -291,5 +301,5 @@ class SealRound:
             **measures,
             **entry.marks,
         )
-        # It has left the round as it should.
+        # Switched: its part of the round is done.
         self._open.remove(entry)

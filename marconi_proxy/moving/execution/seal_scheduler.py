@@ -1,4 +1,4 @@
-"""When rounds of seals begin: not too many in a second."""
+"""The start of seal rounds, limited in rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from marconi_proxy.moving.execution.steps.interface import Steps
 
 
 class SealScheduler:
-    """Belongs to one mover. ``per_second``: how many queues may be sealed in a second, on the average."""
+    """Run the seal rounds of one mover. ``per_second``: the average number of queues to seal in a second, at most."""
 
     def __init__(self, steps: Steps, clock: Clock, per_second: float) -> None:
         self._steps = steps
@@ -25,18 +25,18 @@ class SealScheduler:
         return f"<SealScheduler {len(self._running)} running>"
 
     async def seal(self, executors: Sequence[MoveExecutor]) -> None:
-        """Seal and switch, or abort, the queues of a group, once it is their turn. Raises CatalogError.
+        """Seal and switch, or abort, the queues of a group, as soon as the rate allows. Raises CatalogError.
 
-        A round that has begun comes to its end though its caller is cancelled.
+        A round that has begun runs to its end even if its caller is cancelled.
         """
-        # Of a seal that was found, writes are held already: no time to lose.
+        # A queue that is sealed already holds writes, so its round does not wait.
         if not any(
             executor.placement is not None and executor.placement.state is PlacementState.SEALING
             for executor in executors
         ):
             await self._pacer.turn(len(executors))
         round_ = SealRound(self._steps, self._clock, executors)
-        # It takes up to a lease, holds no writes, and so ends with its caller.
+        # This takes up to a lease and holds no writes, so it is cancelled with its caller.
         await round_.prove()
         running = asyncio.create_task(round_.run(), name="a round of seals")
         self._running.add(running)
@@ -46,8 +46,8 @@ class SealScheduler:
     def _ended(self, running: asyncio.Task[None]) -> None:
         self._running.discard(running)
         if not running.cancelled():
-            running.exception()  # its caller may be gone
+            running.exception()  # retrieved here, because its caller may have been cancelled
 
     async def stop(self) -> None:
-        """Wait for the rounds that have begun."""
+        """Wait for the rounds in progress."""
         await asyncio.gather(*self._running, return_exceptions=True)

@@ -1,7 +1,7 @@
-"""What was decided last about whether a move goes on: by an operator, or after too many failures. Pure.
+"""The last decision on a move, to stop or to continue: by an operator, or after too many failures. Pure.
 
-Decisions on a group are written into one move after the other, so they carry a number, which grows. Times of different
-machines could not tell which came last.
+Decisions on a group are written into one move after the other, so they have a number, which grows. Times of different
+machines could not order them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from marconi_proxy.moving.protocol.machine import Event
 
 # The name of the number among the measures of a log entry.
 NUMBER = "decision"
-# The states that a move is stopped in, each with what stops it.
+# The states of a stopped move, each with the event that stops it.
 STOPS = {
     MoveState.PAUSED: Event.PAUSE,
     MoveState.UNDOING: Event.CANCEL,
@@ -30,11 +30,11 @@ def last_decision(move: Move) -> LogEntry | None:
 
 
 def number_of(entry: LogEntry | None) -> int:
-    """Return the number of a decision; 0 of none, and of one that a release before made."""
+    """Return the number of a decision; 0 for None, and for a decision of an earlier release."""
     number = None if entry is None else dict(entry.measures).get(NUMBER)
     return number if isinstance(number, int) else 0
 
 
 def next_number(moves: Iterable[Move]) -> int:
-    """Return the number for a decision on all of these moves."""
+    """Return the number for a new decision on all of these moves."""
     return 1 + max((number_of(last_decision(move)) for move in moves), default=0)

@@ -1,7 +1,7 @@
-"""Which queues must share a partition: a queue and those that take its dead letters (API section 8.4). Pure.
+"""The queues that must share a partition: a queue and its dead-letter queues (API section 8.4). Pure.
 
-The catalog knows a dead-letter queue by its ``group``, the name of *one* queue that it takes dead letters from; that
-others name it too is written in their metadata only, which their partition keeps.
+In the catalog, a dead-letter queue has a ``group``: the name of *one* queue whose dead letters it takes. Other queues
+may name it in their metadata, which only their partition has.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from catalog.model import Placement, QueueKey
 
 
 def together(placements: Iterable[Placement]) -> list[tuple[Placement, ...]]:
-    """Return the placements in groups, each sorted, that the catalog knows to belong together; most are of one."""
+    """Return the placements in the groups that the catalog shows, each sorted; most have one member."""
     by_key = {placement.key: placement for placement in placements}
     first = {key: key for key in by_key}
 
@@ -34,10 +34,10 @@ def together(placements: Iterable[Placement]) -> list[tuple[Placement, ...]]:
 
 
 def on_one_partition(placements: Iterable[Placement]) -> list[tuple[Placement, ...]]:
-    """Return the placements in the smallest groups that may go to different partitions, as far as the catalog can tell.
+    """Return the placements in the smallest groups that may go to different partitions, by the catalog alone.
 
-    In a project with dead-letter queues on a partition, any queue there may be the source of any of them: so all of it
-    that is on one partition stays together.
+    If a project has dead-letter queues on a partition, any of its queues there may be a source of any of them. So all
+    its queues on that partition stay together.
     """
     places: dict[tuple[str, str], list[Placement]] = {}
     for placement in sorted(placements, key=lambda placement: placement.key):

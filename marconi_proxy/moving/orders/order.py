@@ -1,6 +1,6 @@
-"""Whether a queue may be moved, by what the catalog says: pure, and asked again by whoever does it later.
+"""The conditions under which a queue may be moved, by the catalog. Pure; the execution checks them again.
 
-What only partitions can tell (that they answer, what the metadata names) is checked when the move is prepared.
+Facts that only partitions have (that they answer, the metadata of a queue) are checked when the move is prepared.
 """
 
 from __future__ import annotations
@@ -23,20 +23,23 @@ from marconi_proxy.moving.orders.direction import came_from, goes_back
 from marconi_proxy.moving.orders.groups import together
 from marconi_proxy.moving.protocol.machine import TABLE, UNDER_WAY_AGAIN, Event
 
-# How the reason in a move's log begins when it was an operator who changed its state.
+# The beginning of the reason in a move's log when an operator changed the state.
 OPERATOR = "an operator: "
-# What an operator may do to a move, in the order in which it is offered.
+# The events that an operator may cause, in the order in which they are offered.
 ORDERS = (Event.PAUSE, Event.RESUME, Event.CANCEL, Event.REVERSE)
 
 
 class MoveRefused(ValueError):
-    """The move cannot be ordered. The message says why, and what can be done instead."""
+    """The move cannot be ordered. The message has the reason, and the action to take instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogView:
-    """What the catalog says: all ``placements`` of a project that may belong together, the ``partitions`` by name, the
-    unfinished moves by queue. ``longest``: how many segments a chain may have."""
+    """The part of the catalog that an order depends on.
+
+    ``placements``: all of a project that may belong to one group, by queue. ``partitions``: by name. ``under_way``: the
+    unfinished moves, by queue. ``longest``: the most segments that a chain may have.
+    """
 
     placements: Mapping[QueueKey, Placement]
     partitions: Mapping[str, Partition]
@@ -46,7 +49,8 @@ class CatalogView:
 
 @dataclass(frozen=True, slots=True)
 class MoveRequest:
-    """One order: the queue, where to, how long writes may be held (None: no matter), and when it was asked for."""
+    """One order: the queue, its target, the most milliseconds to hold writes (None: no own limit), its time in seconds
+    since 1970, and its plan, if any."""
 
     key: QueueKey
     target: str
@@ -58,7 +62,7 @@ class MoveRequest:
 def order(request: MoveRequest, view: CatalogView, ids: Iterable[str]) -> tuple[Move, ...]:
     """Return the moves to insert: of the queue, and of the dead-letter queues that must go with it. Raises MoveRefused.
 
-    ``ids``: at least as many as the group has queues; the first is that of the queue itself.
+    ``ids``: at least as many as the group has queues; the first is for the queue itself.
     """
     placement = view.placements.get(request.key)
     if placement is None:
@@ -79,8 +83,8 @@ def order(request: MoveRequest, view: CatalogView, ids: Iterable[str]) -> tuple[
 
 
 def onward(request: MoveRequest, view: CatalogView) -> tuple[Move, ...]:
-    """Return the moves under way that are to be sent on, as they are: of the queue, and of the dead-letter queues that
-    must go with it; some or all may be on their way there. None if this is an order for a new move. Raises
+    """Return the moves under way that this order sends on, unchanged: of the queue, and of the dead-letter queues that
+    must go with it. Some or all may be on their way there already. Empty if the order is one for a new move. Raises
     MoveRefused."""
     move = view.under_way.get(request.key)
     placement = view.placements.get(request.key)
@@ -107,7 +111,7 @@ def onward(request: MoveRequest, view: CatalogView) -> tuple[Move, ...]:
 
 
 def is_on_its_way(move: Move, target: str) -> bool:
-    """Tell whether ``move`` was switched before and is on its way to ``target`` now."""
+    """Return whether ``move`` was switched before and is on its way to ``target`` now."""
     return move.state in UNDER_WAY_AGAIN - {MoveState.REROUTE_UNDOING} and move.destination == target
 
 
@@ -126,22 +130,22 @@ def check_onward(move: Move, placement: Placement | None, target: str, view: Cat
 
 
 def way_to(target: str, move: Move, placement: Placement | None) -> Event:
-    """Return what it is to send the writes of a move under way to ``target``: onward, or back where they came from."""
+    """Return the event that sends the writes of a move under way to ``target``: onward, or reverse."""
     return Event.REVERSE if placement is not None and came_from(move, placement) == target else Event.ONWARD
 
 
 def _is_of(move: Move, placement: Placement) -> bool:
-    # Another one has the name of a queue that was deleted.
+    # A later queue may have the name of a deleted one.
     return not move.incarnation or placement.incarnation == move.incarnation
 
 
 def _goes_along(placement: Placement, target: str) -> bool:
-    # A place that is only kept for a dead-letter queue holds nothing to move.
+    # A reserved placement, of a dead-letter queue that does not exist, has nothing to move.
     return placement.state is not PlacementState.RESERVED and placement.partition != target
 
 
 def made(request: MoveRequest, placement: Placement, move_id: str, others: Collection[str]) -> Move:
-    """Return the record of a move of ``placement`` that goes with the moves ``others``."""
+    """Return the record of a move of ``placement``. ``others``: the ids of the other moves of its group."""
     return Move(
         move_id,
         placement.project,
@@ -183,7 +187,7 @@ def check_target(source: str, target: str, partitions: Mapping[str, Partition]) 
         why = "has weight 0" if to.state is PartitionState.ENABLED else f"is {to.state}"
         raise MoveRefused(f"partition {target} {why}: it takes no more queues")
     if come_from is None or not come_from.api_versions:
-        raise MoveRefused(f"nobody knows yet which versions of the API partition {source} speaks; see 'partition show'")
+        raise MoveRefused(f"the API versions of partition {source} are not known yet; see 'partition show'")
     lacking = [version for version in come_from.api_versions if version not in to.api_versions]
     if lacking:
         raise MoveRefused(
@@ -192,7 +196,7 @@ def check_target(source: str, target: str, partitions: Mapping[str, Partition]) 
 
 
 def takes(partition: Partition) -> bool:
-    """Tell whether the partition takes queues: it is enabled, and has a share of them."""
+    """Return whether the partition takes queues: it is enabled, and its weight is above 0."""
     return partition.state is PartitionState.ENABLED and partition.weight > 0
 
 
@@ -204,8 +208,8 @@ _NOT_OPEN = {
 
 
 def check_reverse(move: Move, placement: Placement | None, view: CatalogView) -> str:
-    """Return the partition that writes go to if ``move`` is reversed: where they went before. Raises MoveRefused, also
-    if another of its group, which is to be reversed with it, cannot go."""
+    """Return the partition that writes go to if ``move`` is reversed: the previous one. Raises MoveRefused, also if a
+    move of its group, which is reversed with it, cannot go there."""
     back = _check_back(move, placement, view)
     for mate in (mate for mate in view.under_way.values() if mate.id in move.group):
         member = view.placements.get(mate.key)
@@ -243,8 +247,8 @@ def _check_back(move: Move, placement: Placement | None, view: CatalogView) -> s
 
 
 def _check_name(placement: Placement, target: str) -> None:
-    """Raise MoveRefused if a queue would need another name on ``target``, and cannot have one. While the move is under
-    way nothing changes that: a segment is not retired before there is nothing else to do."""
+    """Raise MoveRefused if a queue would need another name on ``target``, and must keep its own. This stays so while
+    the move is under way, because segments are retired at its end."""
     own = placement.queue.removeprefix(TOPIC_PREFIX)
     taken = any(segment.partition == target and segment.backend_name == own for segment in placement.segments)
     if taken and placement.group is not None:
@@ -255,7 +259,7 @@ def _check_name(placement: Placement, target: str) -> None:
 
 
 def offers(state: MoveState) -> tuple[str, ...]:
-    """Return what an operator can do to a move in this state."""
+    """Return the names of the events that an operator can cause for a move in this state."""
     return tuple(event.value for event in ORDERS if event in TABLE[state].next)
 
 

@@ -1,4 +1,4 @@
-"""How gently a plan is carried out: how much at a time, how fast, when, and until how many failures. Pure."""
+"""The budgets of a plan: limits of concurrency, rate, time of day, and failures. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ _DAY = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """``at_once``: of the moves that leave or reach one partition, how many may be before their switch at a time.
-    ``seals_per_second``: how many moves are begun in a second. ``window``: ``HH:MM-HH:MM`` in UTC, in which moves are
-    begun (the first minute belongs to it, the last does not; it may pass midnight); None for any time. It is by the
-    wall clock on purpose, for that is how operators write it. ``stop_after``: so many failures stop the plan.
-    ``max_pause_ms``: how long each move may hold writes, None for no such limit.
+    """The budgets of one plan.
 
-    Raises ValueError naming the field at fault.
+    ``at_once``: the most moves from or to one partition that are before their switch. ``seals_per_second``: the most
+    moves to begin in a second. ``window``: ``HH:MM-HH:MM`` in UTC, the time in which moves are begun (its first minute
+    belongs to it, its last does not; it may pass midnight); None for any time. It is by the wall clock on purpose,
+    because operators write it so. ``stop_after``: the number of failures that stops the plan. ``max_pause_ms``: the
+    most milliseconds for which a move may hold writes, None for no such limit.
+
+    Raises ValueError, which names the field at fault.
     """
 
     at_once: int = 4
@@ -39,7 +41,8 @@ class Budgets:
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> Budgets:
-        """Read them; what is not there has its default. Raises ValueError, also for a name that is none."""
+        """Return the budgets of a document; missing ones have their default. Raises ValueError, also for an unknown
+        name."""
         known = [field.name for field in fields(Budgets)]
         for name in document:
             if name not in known:
@@ -50,7 +53,7 @@ class Budgets:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def open_at(self, now: float) -> bool:
-        """Tell whether moves may be begun at ``now``, in seconds since 1970."""
+        """Return whether moves may be begun at ``now``, in seconds since 1970."""
         minutes = self._minutes()
         if minutes is None:
             return True

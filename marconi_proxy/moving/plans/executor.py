@@ -1,13 +1,12 @@
-"""The task that carries out plans: it begins moves; movers drive them.
+"""The task that executes plans: it begins moves; movers drive them.
 
-The record of a plan, which is small, is the truth. A round reads it and a bounded number of its moves, decides, and
-stores by compare-and-set what was begun and what has ended; *then* it inserts the moves that it has begun, and the next
-round writes down at the planned moves how they ended. A crash in between leaves numbers that are ``pending``, and
-``endings``: the next round of any executor inserts and writes those. A move's id follows from the plan's and its
-number, so an executor that was frozen inserts nothing twice. Any number of executors may run; one that loses the
-compare-and-set has done nothing.
+The record of a plan, which is small, is authoritative. A round reads it and a bounded number of its moves, decides, and
+stores by compare-and-set the moves that are begun and ended. *Then* it inserts the begun moves; the next round records
+the endings at the planned moves. A crash in between leaves ``pending`` numbers and ``endings``: the next round of any
+executor inserts and records those. A move's id follows from the plan's id and its number, so an executor that was
+frozen inserts nothing twice. Any number of executors may run; one that loses the compare-and-set has no effect.
 
-What a round costs depends on the budgets of the plans, not on their size.
+The cost of a round depends on the budgets of the plans, not on their size.
 """
 
 from __future__ import annotations
@@ -53,16 +52,16 @@ from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves
 _log = logging.getLogger(__name__)
 
 _PAGE = 100
-# Seconds between two rounds at least: what is news comes in crowds.
+# The least seconds between two rounds, because changes come in bursts.
 _CROWD = 0.1
-# Seconds for which an executor that has stored that a move is begun may take to insert it, unless it is frozen.
+# Seconds within which an executor inserts a move after storing that it is begun, unless the executor is frozen.
 _ABOUT_TO = 60.0
 
 
 async def run_plans(
     executor: PlanExecutor, *, interval: float = 1.0, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> None:
-    """Carry out plans for ever."""
+    """Make rounds for ever. Errors are logged, and the next round retries."""
     while True:
         try:
             await executor.round()
@@ -74,7 +73,7 @@ async def run_plans(
 
 
 def until_news(news: asyncio.Event) -> Callable[[float], Awaitable[None]]:
-    """Return a sleep that ends early when there is ``news``, so that what a budget held back is begun at once."""
+    """Return a sleep that ends early when ``news`` is set, so that moves delayed by a budget are begun at once."""
 
     async def sleep(seconds: float) -> None:
         await asyncio.sleep(_CROWD)
@@ -87,11 +86,10 @@ def until_news(news: asyncio.Event) -> Callable[[float], Awaitable[None]]:
 
 
 class PlanExecutor:
-    """Looks once at every active plan in each ``round``.
+    """Execute the active plans, each once in every ``round``.
 
-    ``clock``: seconds since 1970, for windows; ``monotonic``: seconds that only this process counts, for the pace.
-    ``longest``: segments that a chain may have. ``believed``: for how many seconds a move is believed not to have
-    changed when ``changed`` has not said so.
+    ``clock``: seconds since 1970, for windows. ``monotonic``: seconds of this process, for the pace. ``longest``: the
+    most segments of a chain. ``believed``: seconds for which a move counts as unchanged without a call of ``changed``.
     """
 
     def __init__(
@@ -109,11 +107,11 @@ class PlanExecutor:
         self._agendas = Agendas(monotonic, believed)
 
     def changed(self, move_id: str | None) -> None:
-        """Take in that a move has changed, or with None that any may have."""
+        """Look at a changed move in the next round; with None, at all, because any may have changed."""
         self._agendas.changed(move_id)
 
     async def round(self) -> None:
-        """Settle what has ended and begin what may begin, of every plan. Raises CatalogError."""
+        """Record the moves that have ended and begin those that may begin, of every plan. Raises CatalogError."""
         partitions: dict[str, Partition] | None = None
         active: list[str] = []
         after = None
@@ -130,7 +128,7 @@ class PlanExecutor:
 
 @dataclass(slots=True)
 class _Turn:
-    """One look at one plan, as it was read: nothing here outlives the compare-and-set that it leads to."""
+    """One look at one plan, as it was read: discarded after its compare-and-set."""
 
     catalog: Catalog
     plan: MovePlan
@@ -155,7 +153,7 @@ class _Turn:
                 self.agenda.add(numbers)
 
     async def _open(self, after: int) -> list[PlannedMove]:
-        """Return moves after this number that are begun and have not ended, and in between some that wait."""
+        """Return moves after this number that are begun and have not ended, among them some that still wait."""
         progress = self.plan.progress
         before = max(progress.next, *(number + 1 for number in progress.ahead[-1:]), 0)
         return await self.catalog.planned_moves.find(
@@ -163,7 +161,8 @@ class _Turn:
         )
 
     async def _decide(self, numbers: Collection[int]) -> bool:
-        """Decide by the plan and these moves of it, and do that; return whether the plan was not changed meanwhile."""
+        """Decide by the plan and these of its moves, store the decision, and begin moves. Return False if the plan was
+        changed meanwhile. Raises CatalogError."""
         seconds = self.agenda.since_begun(self.plan.progress.begun)
         after, unrecorded = await self._settled(numbers, seconds)
         state, begun = self.plan.state, list[PlannedMove]()
@@ -185,20 +184,22 @@ class _Turn:
         try:
             await self.catalog.plans.replace(changed)
         except PlanConflict:
-            # Another executor, or an operator: the next round decides by what is there then.
+            # Another executor or an operator changed the plan: the next round decides anew.
             return False
         if state is not self.plan.state:
             _log.info("plan %s: %s -> %s (%s)", self.plan.id, self.plan.state, state, after.note or "all have ended")
         if begun:
             self.agenda.have_begun(after.begun)
         for move in begun:
-            # What cannot be begun after all is found, and written down, by the next round.
+            # If one cannot be begun after all, the next round finds and records that.
             await self._begin(move)
         return True
 
     async def _settled(self, numbers: Collection[int], seconds: float) -> tuple[Progress, list[PlannedMove]]:
-        """Return the progress with how these moves have ended, and those of them that are begun and have no record,
-        which are inserted if they can be; of a plan that was stopped, they are given up after a while."""
+        """Return the progress with the endings of these moves, and those of them that are begun and have no record.
+
+        The latter are inserted if possible; those of a stopped plan are cancelled after ``_ABOUT_TO`` seconds.
+        """
         before = self.plan.progress
         known = {ending.number for ending in before.endings}
         looked_at = [number for number in numbers if before.has_begun(number) and number not in known]
@@ -224,8 +225,8 @@ class _Turn:
         return replace(before, endings=(), pending=still).with_endings(endings), unrecorded
 
     def _given_up(self, planned: PlannedMove, seconds: float) -> Ending | None:
-        """Return the end of a move that was to be inserted when its plan was stopped; None as long as the executor that
-        has begun it may be about to insert it."""
+        """Return the ending of a move that was not inserted before its plan was stopped; None while the executor that
+        has begun it may still insert it."""
         if seconds < _ABOUT_TO:
             return None
         return Ending(planned.number, MoveOutcome.CANCELLED, "the plan was stopped first")
@@ -256,7 +257,7 @@ class _Turn:
         return {move.id: move for move in await self.catalog.moves.find(ids=ids, limit=len(ids))}
 
     async def _begin(self, planned: PlannedMove) -> Ending | None:
-        """Insert the move. Return its end if there is nothing to begin, None if it is begun or has to wait."""
+        """Insert the move. Return its ending if there is nothing to begin, None if it is begun or has to wait."""
         placement = await self.catalog.placements.get(planned.key)
         if placement is None or placement.incarnation != planned.incarnation:
             return Ending(planned.number, MoveOutcome.GONE)
@@ -278,7 +279,7 @@ class _Turn:
             check(placement, planned.target, view)
             await self.catalog.moves.insert(made(request, placement, id_, await self._others(planned)))
         except MoveRefused as refused:
-            # Another executor may have begun it since: then it is no refusal.
+            # If another executor has begun it since, this is no refusal.
             if await self.catalog.moves.get(id_):
                 return None
             return Ending(planned.number, MoveOutcome.REFUSED, str(refused))
@@ -292,7 +293,7 @@ class _Turn:
         return all_moves(self.catalog, project=planned.project, queue=planned.queue, states=UNFINISHED)
 
     async def _others(self, planned: PlannedMove) -> list[str]:
-        """The ids of the moves that belong to the same dead-letter group."""
+        """Return the ids of the other moves of the same dead-letter group."""
         if planned.group is None:
             return []
         ids = []
@@ -306,7 +307,8 @@ class _Turn:
         return planned_move_id(self.plan.id, number)
 
     async def _rehome(self, placement: Placement, planned: PlannedMove) -> Ending | None:
-        """Keep the place of a dead-letter queue that does not exist yet where its source goes, once that has gone."""
+        """Move the reserved placement of a dead-letter queue to the target, once its source is there. Return the
+        ending, None while the source is on its way."""
         source = QueueKey(placement.project, placement.group or "")
         leader = await self.catalog.placements.get(source) if placement.group else None
         if leader is not None and leader.partition != planned.target:
@@ -322,9 +324,10 @@ class _Turn:
         return Ending(planned.number, MoveOutcome.DONE)
 
     async def _finish(self) -> str | None:
-        """Say what is left on partitions that the plan was to empty; call those drained that are empty.
+        """Return a note about the placements left on partitions that the plan was to empty, None if there are none.
+        Mark the empty ones as drained.
 
-        Before the plan is called done: a crash between leaves that to be repeated.
+        This precedes the state done: after a crash in between, the next round repeats it.
         """
         left = []
         for name in self.plan.preconditions["emptied"]:
@@ -337,5 +340,5 @@ class _Turn:
                 try:
                     await self.catalog.partitions.replace(drained)
                 except PartitionConflict:
-                    _log.info("partition %s was changed by somebody else: not called drained", name)
+                    _log.info("partition %s is not marked as drained, because it was changed meanwhile", name)
         return "; ".join(left) or None

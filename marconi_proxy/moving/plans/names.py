@@ -1,4 +1,5 @@
-"""Ids of plans and moves, which sort by when they were made, as far as clocks agree; and what queues are called."""
+"""Ids of plans and moves, which sort by their time of creation as far as clocks agree; and the names of queues in
+sentences."""
 
 from __future__ import annotations
 
@@ -20,21 +21,21 @@ def new_move_id(now: float, chance: str) -> str:
 
 
 def planned_move_id(plan_id: str, number: int) -> str:
-    """Return the id of the move ``number`` of a plan: always the same, so that it is never begun twice."""
+    """Return the id of move ``number`` of a plan: always the same, so that it is never begun twice."""
     return f"{plan_id}-{number:05d}"
 
 
 def planned_number(move_id: str) -> tuple[str, int] | None:
-    """Return of which plan a move is, and its number there; None if it was ordered alone."""
+    """Return the plan of a move, and its number there; None for an id without both."""
     plan_id, _, number = move_id.rpartition("-")
     return (plan_id, int(number)) if number.isdecimal() and plan_id else None
 
 
 def called(project: str, queue: str) -> str:
-    """Return what a queue is called in sentences: by its project, too, ``-`` for none."""
+    """Return the name of a queue for sentences: project/queue, with ``-`` for no project."""
     return f"{project or '-'}/{queue}"
 
 
 def since(now: float, seconds: float) -> str:
-    """Return what all ids made within the last ``seconds`` sort after."""
+    """Return the string after which all ids of the last ``seconds`` sort."""
     return f"{datetime.fromtimestamp(max(0.0, now - seconds), UTC):%Y%m%dT%H%M%S}"

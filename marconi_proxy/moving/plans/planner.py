@@ -1,8 +1,8 @@
-"""Which queues go where when a tenant is moved, a partition drained, a region evacuated or the load rebalanced. Pure.
+"""The planner: it chooses queues and targets to move a tenant, drain a partition, evacuate a region or rebalance. Pure.
 
-A plan says exactly that, and what it relies on: each queue's life and place, and the partitions' states. The same
-catalog gives the same plan. Queues of one dead-letter group go to one partition, or are left out together. Queues of a
-tenant go where its new queues go (``homes``), or there is no plan; unless the selection breaks pins.
+A plan has each move, and its preconditions: each queue's incarnation and partition, and the partitions' states. The
+same catalog gives the same plan. Queues of one dead-letter group go to one partition, or are left out together. Queues
+of a tenant go where its new queues go (``Homes``), or there is no plan; unless the selection breaks pins.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.names import called
 from marconi_proxy.routing.choice import home_set
 
-# So many queues that are left out are named; the others are counted.
+# The most queues, and tenants, that are named when they are left out; the others are counted.
 _NAMED = 100
 _NAMED_TENANTS = 10
 _WAYS_OUT = (
@@ -39,11 +39,11 @@ _LATER = f"a plan has at most {MAX_PLANNED_MOVES} queues; when this plan is done
 
 
 class Misnamed(MoveRefused):
-    """The selection is no selection, or names what there is not. The message begins with the field at fault."""
+    """The selection is invalid, or names an unknown object. The message begins with the field at fault."""
 
 
 class KeptApart(MoveRefused):
-    """Pins and spreads of ``tenants`` (reasons by project) keep their queues from going where they would have to."""
+    """Pins and spreads of ``tenants`` keep their queues from their targets. ``tenants``: the reasons, by project."""
 
     def __init__(self, tenants: Mapping[str, str]) -> None:
         named = [f"tenant {project or '-'} {reason}" for project, reason in sorted(tenants.items())[:_NAMED_TENANTS]]
@@ -53,8 +53,11 @@ class KeptApart(MoveRefused):
 
 
 class PlanKind(StrEnum):
-    """tenant: all queues of a project go to one partition. drain: a partition gives all it has to others. evacuate: so
-    does every partition of a region, to other regions. rebalance: partitions get their shares, by weight."""
+    """The purposes of plans.
+
+    tenant: all queues of a project go to one partition. drain: all queues of a partition go to others. evacuate: all
+    queues of a region's partitions go to other regions. rebalance: partitions get their shares, by weight.
+    """
 
     TENANT = "tenant"
     DRAIN = "drain"
@@ -64,12 +67,11 @@ class PlanKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is to be planned. ``subject`` is a project, partition or region by ``kind``, "" for a rebalance. ``to``: the
-    partitions that may take queues, in no order; none: all that take any.
+    """The order for a plan. ``subject`` is a project, partition or region, by ``kind``; "" for a rebalance. ``to``: the
+    partitions that may take queues, in no order; if empty, all that take any.
 
-    ``repin``: the partition to which, when the plan is applied, tenants are pinned that are pinned to one that the plan
-    empties; for a tenant's plan, the tenant. ``break_pins``: queues may go where their tenants' pins and spreads keep
-    new ones from going.
+    ``repin``: a partition. When the plan is applied, the tenants that are pinned to an emptied partition are pinned to
+    it; for a tenant's plan, the tenant. ``break_pins``: ignore pins and spreads of tenants.
     """
 
     kind: PlanKind
@@ -108,8 +110,8 @@ class Layout:
 
 @dataclass(slots=True)
 class _Draft:
-    """Moves found so far, and the queues that are left out, with reasons. ``lanes``: by source and target, the groups
-    that are begun together. ``kept``: by project, why its queues cannot go where they would have to."""
+    """The moves found so far, and the queues left out, with reasons. ``lanes``: by source and target, the groups that
+    are begun together. ``kept``: by project, the reason why its queues must not go to any target."""
 
     lanes: dict[tuple[str, str], list[tuple[Placement, ...]]] = field(default_factory=dict)
     size: int = 0
@@ -119,14 +121,14 @@ class _Draft:
 
     def add(self, unit: Sequence[Placement], target: str) -> None:
         self.size += len(unit)
-        # Those that the catalog knows to belong together are begun together, so they stand side by side. Dead-letter
-        # queues come first: the others may be sources of theirs too, which cannot go before them.
+        # Groups that the catalog shows are begun together, so their members are neighbours. Groups with dead-letter
+        # queues come first: the other queues may be sources of those, and cannot go before them.
         lane = self.lanes.setdefault((unit[0].partition, target), [])
         lane += sorted(together(unit), key=lambda group: all(p.group is None for p in group))
 
     def moves(self, plan_id: str) -> tuple[PlannedMove, ...]:
-        """Return the moves in the order in which they are to be begun."""
-        # Moves of each way are spread evenly over the plan: a few that follow each other keep all partitions busy.
+        """Return the moves in the order in which to begin them."""
+        # The moves of each lane are spread evenly over the plan, so any few consecutive ones keep all partitions busy.
         order = sorted(
             ((place + 0.5) / len(lane), way, place) for way, lane in self.lanes.items() for place in range(len(lane))
         )
@@ -145,7 +147,7 @@ class _Draft:
         self.left_out += ((placement, reason) for placement in unit)
 
     def full(self, unit: Sequence[Placement]) -> bool:
-        """Tell whether the unit is more than a plan can have now; if so, it is left for a later one."""
+        """Return whether the unit does not fit into the plan any more; if so, leave it out."""
         if self.size + len(unit) <= MAX_PLANNED_MOVES:
             return False
         if len(unit) > MAX_PLANNED_MOVES:
@@ -156,7 +158,7 @@ class _Draft:
 
 
 def sources(selection: Selection, partitions: Mapping[str, Partition], counts: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the partitions whose placements must be known to plan; none for a tenant. Raises Misnamed."""
+    """Return the partitions with placements that the plan depends on; none for a tenant. Raises Misnamed."""
     for name in selection.to:
         if name not in partitions:
             raise Misnamed(f"to: there is no partition {name}")
@@ -176,9 +178,10 @@ def sources(selection: Selection, partitions: Mapping[str, Partition], counts: M
 
 
 def shares(partitions: Mapping[str, Partition], counts: Mapping[str, int], among: Iterable[str] = ()) -> dict[str, int]:
-    """Return how many of all their queues each partition would have, by weight, to the nearest whole queue.
+    """Return the number of queues that each partition should have, by weight, to the nearest whole queue.
 
-    Of partitions that take queues, and of them those ``among``, if any are named. Others keep what they have.
+    Only partitions that take queues have a share, and of those only ``among``, unless it is empty. The others keep
+    their queues.
     """
     wanted = set(among)
     taking = sorted(p.name for p in partitions.values() if takes(p) and (not wanted or p.name in wanted))
@@ -187,7 +190,7 @@ def shares(partitions: Mapping[str, Partition], counts: Mapping[str, int], among
     goals = {name: total * partitions[name].weight // weights for name in taking}
 
     def merit(name: str) -> tuple[int, int, str]:
-        # The largest remainders first; of equals, who has more of it than its share keeps one rather than give it away.
+        # The largest remainders first; of equals, the partition with the larger surplus, which so moves one queue less.
         return -(total * partitions[name].weight % weights), goals[name] - counts.get(name, 0), name
 
     order = sorted(taking, key=merit)
@@ -197,7 +200,7 @@ def shares(partitions: Mapping[str, Partition], counts: Mapping[str, int], among
 
 
 def plan(selection: Selection, layout: Layout, budgets: Budgets, *, plan_id: str, created: float) -> WholePlan:
-    """Return the plan. Raises MoveRefused if there is nothing to move, or nowhere to move it; KeptApart."""
+    """Return the plan. Raises MoveRefused if there is no queue to move or no target; Misnamed; KeptApart."""
     homes = Homes(selection, layout, _emptied(selection, layout))
     homes.check_new_queues()
     draft = (_rebalance if selection.kind is PlanKind.REBALANCE else _empty)(selection, layout, homes)
@@ -239,7 +242,7 @@ def _title(selection: Selection) -> str:
 
 
 def _emptied(selection: Selection, layout: Layout) -> tuple[str, ...]:
-    """Return the partitions that are to have nothing in the end, also those that nothing of can be moved off now."""
+    """Return the partitions that the plan is to empty, even if none of their queues can be moved now."""
     if selection.kind not in (PlanKind.DRAIN, PlanKind.EVACUATE):
         return ()
     return sources(selection, layout.view.partitions, layout.counts)
@@ -258,7 +261,7 @@ def _relied_on(partition: Partition) -> dict[str, Any]:
 
 
 def _empty(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
-    """Move everything that ``selection`` names off where it is: a tenant, a partition, a region."""
+    """Return the draft that moves all queues of the selected tenant, partition or region. Raises MoveRefused."""
     partitions = layout.view.partitions
     given_up = set(sources(selection, partitions, layout.counts))
     region = selection.subject if selection.kind is PlanKind.EVACUATE else None
@@ -293,11 +296,12 @@ def _empty(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
 
 
 class Homes:
-    """Where the queues of tenants belong: where their new ones go. By project, and the partition that a queue leaves.
+    """The partitions on which new queues of a tenant are created, which its moved queues keep to.
 
-    That is the one to which the project is pinned, or the first of all that can take the queue, as many as its spread;
-    of those only that the selection names, if it empties a partition. For one tenant's plan it is where that is to go.
-    ``emptied``: the partitions that are to have nothing in the end.
+    They depend on the project and on the partition that a queue leaves. They are the pin of the project; without one,
+    the first partitions in its order that can take the queue, as many as its spread. For a tenant's plan they are its
+    target. If the selection empties partitions and names targets, only those count. ``emptied``: the partitions that
+    the plan is to empty.
     """
 
     def __init__(self, selection: Selection, layout: Layout, emptied: Collection[str]) -> None:
@@ -315,19 +319,19 @@ class Homes:
         return self._selection.break_pins or target in self.of(project, source)
 
     def why(self, project: str, source: str) -> str:
-        """Return what keeps its queues where they belong, as the rest of a sentence."""
+        """Return the pin or spread of the project, as the rest of a sentence."""
         tenant = self._tenant(project)
         if tenant.pinned is not None:
             return f"is pinned to {tenant.pinned}"
         return f"keeps to {', '.join(self.of(project, source))} (spread {tenant.spread})"
 
     def check_new_queues(self) -> None:
-        """Raise KeptApart if new queues of tenants could be created nowhere once the plan is applied."""
+        """Raise KeptApart if a tenant could create no new queues once the plan is applied."""
         if self._stranded() and not self._selection.break_pins:
             raise KeptApart({t.project: f"is pinned to {t.pinned}" for t in self._stranded()})
 
     def broken(self, moves: Iterable[PlannedMove]) -> dict[str, str]:
-        """Return which pins and spreads these moves break, by project."""
+        """Return the pins and spreads that these moves break, by project."""
         found = {t.project: f"is pinned to {t.pinned}; its new queues will be refused" for t in self._stranded()}
         for move in moves:
             if move.project not in found and move.target not in self.of(move.project, move.source):
@@ -370,7 +374,7 @@ def _can_go(source: str, target: str, partitions: Mapping[str, Partition]) -> bo
 
 
 class _Room:
-    """How many more queues each target should get, by its weight and by what it has: the largest first."""
+    """The number of queues that each target should still get, by its weight and its present queues."""
 
     def __init__(self, layout: Layout, targets: Sequence[str], coming: int) -> None:
         partitions, counts = layout.view.partitions, layout.counts
@@ -379,7 +383,7 @@ class _Room:
         self._left = {name: total * partitions[name].weight / weights - counts.get(name, 0) for name in targets}
 
     def order(self) -> list[str]:
-        """Return the targets in the order in which they are to be tried."""
+        """Return the targets in the order in which to try them, the largest room first."""
         return sorted(self._left, key=lambda name: (-self._left[name], name))
 
     def take(self, name: str, queues: int) -> None:
@@ -393,7 +397,7 @@ def _place(unit: Sequence[Placement], room: _Room, homes: Homes, layout: Layout,
     project, source = unit[0].project, unit[0].partition
     belongs = homes.of(project, source)
     targets = sorted(room.order(), key=lambda name: name not in belongs)
-    # If no partition can take it, no pin or spread is to blame.
+    # If no partition can take it at all, pins and spreads are not the cause.
     if belongs:
         targets = [name for name in targets if homes.allow(project, source, name)]
     reason = ""
@@ -411,8 +415,8 @@ def _place(unit: Sequence[Placement], room: _Room, homes: Homes, layout: Layout,
 
 
 def _refusal(unit: Sequence[Placement], target: str, view: CatalogView) -> str | None:
-    """Return why the unit cannot go to ``target``, None if it can. A place that is kept for a dead-letter queue can:
-    there is nothing in it."""
+    """Return the reason why the unit cannot go to ``target``, None if it can. A reserved placement can always go to a
+    partition that takes queues: it has no queue."""
     for placement in unit:
         try:
             if placement.state is PlacementState.RESERVED:
@@ -425,8 +429,8 @@ def _refusal(unit: Sequence[Placement], target: str, view: CatalogView) -> str |
 
 
 def _rebalance(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
-    """Move no more than is needed: from partitions with more than their share to those with less, and never so much
-    that it would be the other way round."""
+    """Return the draft with the fewest moves from partitions above their share to those below, without a reversal of
+    surplus and deficit. Raises MoveRefused."""
     partitions, counts = layout.view.partitions, layout.counts
     goals = shares(partitions, counts, selection.to)
     if len(goals) < 2:
@@ -437,7 +441,7 @@ def _rebalance(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
         here = [p for p in layout.view.placements.values() if p.partition == source]
         passed: list[tuple[tuple[Placement, ...], str]] = []
         kept: dict[str, str] = {}
-        # The largest first: small ones fit behind them, not the other way round.
+        # The largest units first: small ones still fit after them.
         for unit in sorted(on_one_partition(here), key=lambda unit: (-len(unit), unit[0].key)):
             if surplus[source] < len(unit):
                 continue
@@ -462,7 +466,7 @@ def _rebalance(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
             elif astray:
                 kept[unit[0].project] = homes.why(unit[0].project, source)
         if surplus[source]:
-            # Else others have gone in their stead, and nothing is missing.
+            # Without a surplus, other units have gone instead of these, and nothing is left to report.
             draft.kept |= kept
             for unit, reason in passed:
                 draft.leave(unit, reason)

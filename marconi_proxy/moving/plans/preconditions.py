@@ -1,4 +1,4 @@
-"""Whether a plan that was shown can still be carried out exactly so. Pure."""
+"""The preconditions of a plan: whether it can still be executed exactly as shown. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from marconi_proxy.moving.orders.order import MoveRefused, check, takes
 from marconi_proxy.moving.plans.names import called
 from marconi_proxy.moving.plans.planner import Homes, Layout, Selection
 
-# What a plan relies on of a queue is its life and its place, and that new queues of its tenant go to its target, too.
-# Epochs also count what changes none of that.
+# A plan relies on each queue's incarnation and partition, and on its target as the home of new queues of the tenant. It
+# does not rely on epochs, which change more often.
 
 
 def changes(whole: WholePlan, layout: Layout) -> list[str]:
-    """Return one sentence for each thing that is not as it was when the plan was made; none: it may be applied."""
+    """Return a sentence for each precondition that no longer holds. If there is none, the plan may be applied."""
     plan, view = whole.plan, layout.view
     found = _kept_apart(whole, layout)
     for relied_on in plan.preconditions["partitions"]:
@@ -47,13 +47,13 @@ def changes(whole: WholePlan, layout: Layout) -> list[str]:
 
 
 def _kept_apart(whole: WholePlan, layout: Layout) -> list[str]:
-    """Return the tenants whose pins or spreads the plan would break by now, unless it says that it breaks them."""
+    """Return the tenants with a pin or spread that the plan would break now; none if it was made to break them."""
     preconditions, partitions = whole.plan.preconditions, layout.view.partitions
     selection = Selection.from_json(preconditions["selection"])
     if selection.break_pins:
         return []
     taking = {name for name, partition in partitions.items() if takes(partition)}
-    # Of a target that takes no queues, that is said.
+    # A target that takes no queues has a sentence of its own.
     moves = [move for move in whole.moves if move.target in taking]
     broken = Homes(selection, layout, preconditions["emptied"]).broken(moves)
     return [f"tenant {project or '-'} {reason}" for project, reason in sorted(broken.items())]

@@ -1,4 +1,4 @@
-"""Which moves of a plan come next, and how one has ended. Pure."""
+"""The progress of a plan: the moves to begin next, and the outcome of a move. Pure."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from marconi_proxy.moving.orders.order import OPERATOR
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.protocol.machine import before_switch
 
-# How many moves that wait are looked at in a round, and how far beyond the first of them. Moves that are passed over,
-# because their partitions are busy, do not hold up the others as long as there are fewer.
+# The most waiting moves to look at in a round, and how far beyond the first of them. So many moves may wait for busy
+# partitions before they delay the others.
 CANDIDATES = 100
 SPAN = 1000
-# In which of its states a move takes part of the budgets of its partitions. A paused one does nothing there.
+# The states in which a move counts against the budgets of its partitions. A paused one does not.
 BUSY = frozenset(state for state in MoveState if before_switch(state)) - {MoveState.PAUSED} - FINISHED_STATES
 
 
 def outcome_of(number: int, move: Move, target: str, placement: Placement | None) -> Ending | None:
-    """Return how the move ended that was to go to ``target``, and why if it did not end well; None while it goes on or
-    an operator holds it. (``move.target`` is another one if it was sent on since.)"""
+    """Return the outcome of a move that was planned to go to ``target``, with the reason of a failure; None while it
+    continues or an operator has paused it. (``move.target`` differs from ``target`` if the move was sent on.)"""
     pause = move.pause_ms
     if move.state is MoveState.DONE:
         return Ending(number, MoveOutcome.DONE if move.destination == target else MoveOutcome.REVERSED, "", pause)
@@ -46,7 +46,7 @@ def outcome_of(number: int, move: Move, target: str, placement: Placement | None
 
 
 def missing(planned: PlannedMove, placement: Placement | None) -> Ending:
-    """Return how a move ended whose record was removed, which is done some time after its end."""
+    """Return the outcome of a move without a record; records are removed some time after the end."""
     if placement is None or placement.incarnation != planned.incarnation:
         return Ending(planned.number, MoveOutcome.GONE)
     if placement.partition == planned.target:
@@ -57,14 +57,14 @@ def missing(planned: PlannedMove, placement: Placement | None) -> Ending:
 
 
 def candidates(plan: MovePlan) -> list[int]:
-    """Return the numbers of the next moves that wait: a bounded number of them."""
+    """Return the numbers of the next waiting moves, at most ``CANDIDATES``."""
     progress = plan.progress
     ahead, last = set(progress.ahead), min(plan.size, progress.next + SPAN)
     return [number for number in range(progress.next, last) if number not in ahead][:CANDIDATES]
 
 
 def allowance(plan: MovePlan, seconds: float) -> float:
-    """Return how many moves may be begun now, ``seconds`` after it was seen that some were begun last."""
+    """Return the number of moves that the rate allows now, ``seconds`` after the last ones were seen to be begun."""
     budgets = Budgets.from_json(plan.budgets)
     burst = max(1.0, budgets.seals_per_second)
     saved = plan.progress.allowance
@@ -74,9 +74,9 @@ def allowance(plan: MovePlan, seconds: float) -> float:
 def next_to_begin(
     plan: MovePlan, waiting: Sequence[PlannedMove], busy: Iterable[Move | PlannedMove], allowed: float
 ) -> list[PlannedMove]:
-    """Return those of ``waiting`` that are to be begun now: as many as the budgets allow, groups whole.
+    """Return those of ``waiting`` to begin now: as many as the budgets allow, groups whole.
 
-    ``busy``: moves that are begun and have not come to their switch; they count at their source and target.
+    ``busy``: moves that are begun and not yet switched; they count at their source and target.
     """
     budgets = Budgets.from_json(plan.budgets)
     burst = max(1.0, budgets.seals_per_second)
@@ -87,7 +87,7 @@ def next_to_begin(
     for group in _groups(plan, waiting):
         if allowed < min(len(group), burst):
             break
-        # A group that is larger than the budget goes alone.
+        # A group larger than the budget is begun alone.
         where = Counter(name for move in group for name in (move.source, move.target))
         if any(taken[name] and taken[name] + count > budgets.at_once for name, count in where.items()):
             continue
@@ -98,13 +98,13 @@ def next_to_begin(
 
 
 def may_begin(plan: MovePlan, now: float) -> bool:
-    """Tell whether moves may be begun at ``now``, in seconds since 1970: a window is by the wall clock, as operators
-    write it."""
+    """Return whether moves may be begun at ``now``, in seconds since 1970. A window is by the wall clock, because
+    operators write it so."""
     return plan.state is PlanState.RUNNING and plan.waiting > 0 and Budgets.from_json(plan.budgets).open_at(now)
 
 
 def _groups(plan: MovePlan, waiting: Sequence[PlannedMove]) -> list[list[PlannedMove]]:
-    """The moves that wait, those that are begun together in one list; without a last group that is not whole."""
+    """Return the waiting moves in lists that are begun together, without a last group that is incomplete."""
     groups: list[list[PlannedMove]] = []
     for move in waiting:
         if groups and move.group is not None and groups[-1][0].group == move.group:

@@ -1,4 +1,4 @@
-"""Reading from the catalog what an order or a plan is decided by."""
+"""The reads of the catalog that orders and plans are based on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from marconi_proxy.moving.plans.planner import Layout, PlanKind, Selection, sour
 
 PAGE = 1000
 UNFINISHED = frozenset(MoveState) - FINISHED_STATES
-# How far back the pauses of finished moves are looked at, and how many at most.
+# The most seconds back, and the most finished moves, from which pauses are summed up.
 _WEEK = 7 * 86400.0
 _MEASURED = 1000
 
@@ -64,7 +64,7 @@ async def all_moves(
 
 
 async def all_tenants(catalog: Catalog, *, pinned: str | None = None) -> AsyncIterator[Tenant]:
-    """Yield every tenant for which anything was decided, or those pinned to a partition, page by page."""
+    """Yield every stored tenant, or those pinned to a partition, page by page."""
     after = None
     while page := await catalog.tenants.find(pinned=pinned, after=after, limit=PAGE):
         for tenant in page:
@@ -84,7 +84,7 @@ async def whole_plan(catalog: Catalog, plan: MovePlan) -> WholePlan:
 
 
 async def catalog_view(catalog: Catalog, key: QueueKey, longest: int) -> CatalogView:
-    """Return what an order to move one queue is decided by: all of its project."""
+    """Return the view for an order to move one queue: all of its project. Raises CatalogError."""
     placements = {p.key: p async for p in all_placements(catalog, project=key.project)}
     return CatalogView(
         placements,
@@ -95,7 +95,7 @@ async def catalog_view(catalog: Catalog, key: QueueKey, longest: int) -> Catalog
 
 
 async def layout_for(catalog: Catalog, selection: Selection, longest: int) -> Layout:
-    """Return what a plan is made by. Raises order.MoveRefused."""
+    """Return the layout for a new plan. Raises CatalogError, order.MoveRefused."""
     partitions = {partition.name: partition for partition in await catalog.partitions.all()}
     under_way = {move.key: move async for move in all_moves(catalog, states=UNFINISHED)}
     counts = await _counts(catalog, partitions, under_way.values())
@@ -110,7 +110,7 @@ async def layout_for(catalog: Catalog, selection: Selection, longest: int) -> La
 
 
 async def layout_of(catalog: Catalog, whole: WholePlan, longest: int) -> Layout:
-    """Return what tells whether a plan still holds: what is there now of all that it is about."""
+    """Return the present layout of the queues of a plan, for its preconditions. Raises CatalogError."""
     partitions = {partition.name: partition for partition in await catalog.partitions.all()}
     placements: dict[QueueKey, Placement] = {}
     wanted = {move.key for move in whole.moves}
@@ -124,9 +124,9 @@ async def layout_of(catalog: Catalog, whole: WholePlan, longest: int) -> Layout:
 
 
 async def _counts(catalog: Catalog, partitions: Iterable[str], under_way: Iterable[Move]) -> dict[str, int]:
-    """Return how many placements each partition will have when the moves under way are done.
+    """Return the number of placements that each partition will have when the moves under way are done.
 
-    A queue with history is counted by the catalog on every partition that has a segment of it.
+    The catalog counts a queue with history on every partition that has a segment of it.
     """
     counts = Counter({name: await catalog.placements.count(partitions=[name]) for name in partitions})
     for move in under_way:
@@ -138,16 +138,16 @@ async def _counts(catalog: Catalog, partitions: Iterable[str], under_way: Iterab
 
 
 async def past_pauses(catalog: Catalog, now: float) -> dict[str, Any] | None:
-    """Return what moves of the last week measured: how many, median and 99th percentile of the pause in milliseconds.
+    """Return statistics of the pauses of moves of the last week, as ``pauses`` does; None if none was finished.
 
-    None if none was finished. At most a thousand of them, the older ones.
+    At most a thousand moves are read, the older ones. ``now``: seconds since 1970.
     """
     moves = await catalog.moves.find(states=[MoveState.DONE], after=since(now, _WEEK), limit=_MEASURED)
     return pauses([move.pause_ms for move in moves if move.pause_ms is not None])
 
 
 def pauses(measured: Collection[float]) -> dict[str, Any] | None:
-    """Return count, median, 99th percentile and maximum of pauses in milliseconds; None of none."""
+    """Return count, median, 99th percentile and maximum of pauses in milliseconds; None without any."""
     if not measured:
         return None
     ordered = sorted(measured)

@@ -1,6 +1,6 @@
-"""The rules of a move's record, as pure functions and small values: no I/O, nothing by chance. ``fencing`` has those of
+"""The rules of a move's record, as pure functions and small values: no I/O, no randomness. ``fencing`` has the rules of
 placements and writes.
 
-machine: the states of a move · evidence: what a placement tells about a move whose record lags behind · suspended: the
-move of a chain that no move has made.
+machine: the states of a move · evidence: the events that a placement shows and the record has missed · suspended: the
+record for a chain that no move has made.
 """

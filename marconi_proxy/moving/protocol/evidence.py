@@ -1,8 +1,8 @@
-"""What a placement tells about a move whose record lags behind.
+"""The evidence in a placement about a move with a record that lags behind.
 
-A step of a move that changes the placement is two writes: the placement first, then the record of the move. Whoever
-reads both may find that the second was never made: the mover died, or somebody else did the step (any worker aborts an
-overdue seal). The placement is right; ``happened`` says what the record has missed.
+A step of a move that changes the placement is two writes: the placement first, then the record of the move. The second
+write may be missing: the mover died, or another process made the first (any worker aborts an overdue seal). The
+placement is authoritative; ``happened`` returns the event that the record has missed.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ def happened(
 ) -> Event | None:
     """Return the event that the record in ``state`` has missed, None if it has missed nothing.
 
-    ``incarnation``: the token of the placement that ``move`` moves. ``tail``: the number of the segment that was the
-    last one when the move was armed (again), and that it is to seal: written with the record, before the seal; None
-    before.
+    ``incarnation``: the token of the placement that ``move`` moves. ``tail``: the number of the last segment when the
+    move was last armed, which is the one to seal; recorded before the seal, None earlier.
     """
     if state in ENDS:
         return None
     if placement is None or placement.incarnation != incarnation:
-        # Only then is the queue gone: a deletion that is under way may still be refused, and the queue is open again.
+        # A placement in state deleting does not count: the deletion may still be refused, and the queue is open again.
         return Event.GONE if Event.GONE in TABLE[state].next else None
     ahead = before_switch(state) or state in UNDER_WAY_AGAIN
     if placement.state is PlacementState.RESERVED and ahead and Event.GONE in TABLE[state].next:
-        # Of a dead-letter queue that was deleted, the place remains.
+        # A dead-letter queue that was deleted keeps a reserved placement.
         return Event.GONE
     ours = placement.move == move
     if ahead:

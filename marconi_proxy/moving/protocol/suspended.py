@@ -1,4 +1,4 @@
-"""The move of a chain that no move has made. Pure."""
+"""The record of a move for a chain that no move has made. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from catalog.model import LogEntry, Move, MoveState, Placement
 
 
 def suspended(move_id: str, placement: Placement, now: float, reason: str, waits: str) -> Move:
-    """Return a move as it is after its switch to the placement's last segment, and not yet drained.
+    """Return a move as it is after its switch to the placement's last segment, not yet drained.
 
-    It begins suspended: until it is resumed, clients may be writing to the older segments directly. ``now``: seconds
-    since 1970; ``waits``: what for, for operators.
+    It begins suspended: until it is resumed, clients may write to the older segments directly. ``now``: seconds since
+    1970. ``waits``: the reason to wait, for operators.
     """
     before, last = placement.segments[-2:]
     switch = {"at": now, "from": before.partition, "to": last.partition, "pause_ms": None}

@@ -1,5 +1,5 @@
 """The steps of a move, as an interface and two implementations.
 
-interface: what there is to do · real: does it, through the catalog and the way to partitions · dry: checks what can be
-checked, and does nothing. Tests have a third, which fails where they want it to.
+interface: the steps · real: executes them, through the catalog and calls to partitions · dry: performs the checks,
+without effect. Tests have a third implementation, which fails on demand.
 """

@@ -1,4 +1,4 @@
-"""Steps that check what can be checked and do nothing: each writes down, in a sentence, what would be done."""
+"""Steps without effect: they perform the checks, and record each effect as a sentence."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from marconi_proxy.partition_client.outcome import Look, Unready
 
 
 class DryRun(Steps):
-    """Reads through ``steps`` and writes into memory: ``sentences`` has what would be done. ``move`` need not be
-    stored, nor its group, ``mates``. What comes after the seal can not be known without one: there it ends."""
+    """Read through ``steps``, and write into memory; ``sentences`` has the effects. Neither ``move`` nor the others of
+    its group, ``mates``, need be stored. A dry run ends before the seal, because all later steps depend on one."""
 
     def __init__(self, steps: Steps, move: Move, mates: Sequence[Move] = ()) -> None:
         self._steps = steps
@@ -39,7 +39,7 @@ class DryRun(Steps):
         return await self._steps.members()
 
     async def busy(self, partition: str, limit: int) -> int:
-        # A move waits for its turn, and that is no obstacle.
+        # A full budget only delays a move, so it is no obstacle.
         return 0
 
     async def record(self, move: Move, token: int) -> None:
@@ -54,7 +54,7 @@ class DryRun(Steps):
         return await self._steps.held_writes(move_id)
 
     async def forget_held_writes(self, move_id: str) -> None:
-        """Said with the end of the move."""
+        """Record nothing: the end of the move implies it."""
 
     async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
         return await self._steps.dead_letter_queue(key, segment)
@@ -79,7 +79,7 @@ class DryRun(Steps):
         return await self._steps.look(key, segment)
 
     async def unsubscribe(self, key: QueueKey, segment: Segment) -> None:
-        """Said with the deletion."""
+        """Record nothing: the deletion implies it."""
 
     async def remove(self, key: QueueKey, segment: Segment) -> None:
         self.sentences.append(f"delete queue {segment.backend_name} from partition {segment.partition}")

@@ -1,7 +1,7 @@
-"""What a move does to the world: the one way from the driver of moves to catalog and partitions.
+"""The effects of a move: the one interface between the executor of moves and catalog and partitions.
 
-Each method may raise CatalogError or Unready, and may then have been done or not; all are safe to repeat. Segments are
-named by values of the model; ``key`` tells whose they are.
+Each method may raise CatalogError or Unready; the call may then have been executed or not. All are safe to repeat.
+Segments are values of the model, and ``key`` is their queue.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from catalog.model import HeldWrites, Move, MoveState, Partition, Placement, Que
 from marconi_proxy.fencing.barrier import MemberSighting
 from marconi_proxy.partition_client.outcome import Look
 
-# The states in which a move takes of a partition's budget.
+# The states in which a move counts against the budgets of its partitions.
 BUSY = (
     MoveState.PREPARING,
     MoveState.ARMED,
@@ -40,19 +40,19 @@ class Steps(ABC):
 
     @abstractmethod
     async def members(self) -> list[MemberSighting]:
-        """Return the members, by a reading that begins after this call."""
+        """Return the members, by a read that begins after this call."""
 
     @abstractmethod
     async def busy(self, partition: str, limit: int) -> int:
-        """Return how many moves from or to the partition are under way and not switched yet; at most ``limit``."""
+        """Return the number of moves from or to the partition that are in a state of ``BUSY``; at most ``limit``."""
 
     @abstractmethod
     async def record(self, move: Move, token: int) -> None:
-        """Compare-and-set of the move, by its holder. Raises MoveConflict, LockLost."""
+        """Store the move by compare-and-set, as the holder of its lock. Raises MoveConflict, LockLost."""
 
     @abstractmethod
     async def place(self, placement: Placement, what: str) -> None:
-        """Compare-and-set of the placement; ``what`` says in a few words what it does. Raises Conflict."""
+        """Store the placement by compare-and-set; ``what`` is the change in a few words. Raises Conflict."""
 
     @abstractmethod
     async def held_writes(self, move_id: str) -> list[HeldWrites]: ...
@@ -64,39 +64,40 @@ class Steps(ABC):
 
     @abstractmethod
     async def dead_letter_queue(self, key: QueueKey, segment: Segment) -> str | None:
-        """Return the name of the queue that takes the dead letters of this one, None if there is none."""
+        """Return the name of the dead-letter queue of this queue, None if there is none. Raises Unready."""
 
     @abstractmethod
     async def source_of(self, key: QueueKey, partition: str) -> str | None:
-        """Return the name of another queue that has a segment on the partition, whose dead letters come into this one
-        there, by what is stored there; None if there is none. Asks all of the project. Raises Unready."""
+        """Return the name of another queue with a segment on the partition whose stored metadata there names this queue
+        as its dead-letter queue; None if there is none. Polls all queues of the project there. Raises Unready."""
 
     @abstractmethod
     async def sync_metadata(self, key: QueueKey, source: Segment, target: Segment, within: float) -> None:
-        """Make sure that ``target`` is there, with the metadata and subscriptions of ``source``. ``within``: seconds
-        after which it is given up. Raises Unready."""
+        """Create ``target`` if needed, and give it the metadata and subscriptions of ``source``. ``within``: timeout in
+        seconds. Raises Unready."""
 
     @abstractmethod
     async def close(self, placement: Placement, within: float) -> None:
-        """Have the partition of a sealed queue's last segment, if it can, refuse what is written by a reading of before
-        the seal ends: by an epoch below that which the placement gets then, switched or aborted. ``within`` as above.
-        Raises Unready.
+        """Close the last segment of a sealed queue: its partition, if it has fences, refuses writes by a stale read.
 
-        Marks only grow, as epochs do: one that is set late refuses nothing that was looked up since.
+        Stale is an epoch below the one that the end of the seal will give to the placement, by a switch or an abort.
+        Marks only grow, as epochs do: a mark that is set late refuses no write that was looked up since. ``within``:
+        timeout in seconds. Raises Unready.
         """
 
     @abstractmethod
     async def look(self, key: QueueKey, segment: Segment) -> Look:
-        """Return what a segment holds; nothing if it has no queue. What goes wrong is in the answer."""
+        """Return the contents of a segment, empty if its queue does not exist. An error is in the result."""
 
     @abstractmethod
     async def unsubscribe(self, key: QueueKey, segment: Segment) -> None:
-        """End the subscriptions of a segment's queue, which outlive it, and would be those of a later one of that name
-        (API section 4.11). Nothing to end is success, also if the partition itself is gone. Raises Unready."""
+        """Delete the subscriptions of a segment's queue. They outlive the queue, and a later queue of that name would
+        have them (API section 4.11). Success also if there are none, or if the partition is gone. Raises Unready."""
 
     @abstractmethod
     async def remove(self, key: QueueKey, segment: Segment) -> None:
-        """Delete a segment's queue from its partition. Raises Unready unless it is gone: then it may still be done.
+        """Delete a segment's queue from its partition. Success also if there is no queue, or if the partition is gone.
 
-        The caller knows that no placement names it. Nothing to delete is success, also if the partition itself is gone.
+        Raises Unready if the deletion is not confirmed; it may then be executed late. The caller guarantees that no
+        placement names the queue.
         """

@@ -1,4 +1,4 @@
-"""The steps as they are done: the catalog's verbs, and calls to partitions."""
+"""The steps with effect: the catalog's verbs, and calls to partitions."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from marconi_proxy.partition_client.queue_calls import QueueCalls, together
 from marconi_proxy.partition_client.subscriptions import changes
 from marconi_proxy.partition_client.upstreams import Open, Upstreams
 
-# Queues that are asked for their metadata at the same time.
+# The number of queues to fetch metadata of concurrently.
 _AT_A_TIME = 16
 
 
 class RealSteps(Steps):
-    """Belongs to one event loop. ``watch`` knows the members better if it runs all the time."""
+    """Belongs to one event loop. Run ``watch`` as a task, so that the live members are known before a seal."""
 
     def __init__(self, catalog: Catalog, open_upstream: Open, clock: Clock) -> None:
         self._catalog = catalog
@@ -75,7 +75,7 @@ class RealSteps(Steps):
     # -- partitions --------------------------------------------------------------------------------------------------
 
     async def _calls(self, key: QueueKey, segment: Segment, within: float = CALL) -> QueueCalls | None:
-        """Return the way to a segment's queue, None if its partition is not registered any more."""
+        """Return the calls to a segment's queue, None if its partition is no longer registered."""
         partition = await self._catalog.partitions.get(segment.partition)
         if partition is None:
             self._upstreams.pop(segment.partition, None)
