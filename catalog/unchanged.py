@@ -29,7 +29,7 @@ class Unchanged(Generic[K]):
         return len(self._first)
 
     def now(self) -> float:
-        """Return the time in seconds. Call it before the read whose result goes to ``seen``."""
+        """Return the time in seconds. Call it before the read that goes to ``seen``."""
         return self._clock()
 
     def seen(self, key: K, value: object, asked: float) -> float:
