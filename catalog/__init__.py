@@ -1,7 +1,7 @@
-"""The catalog: which partition holds which queue, and everything else the proxy must remember.
+"""The catalog: the partition of each queue, and all other state that the proxy persists.
 
-``model`` has the values, ``interface`` the verbs, ``errors`` what can go wrong; one sub-package per store. This package
-knows nothing of HTTP or of the proxy, and everything above it knows nothing of the stores.
+``model`` has the values, ``interface`` the verbs, ``errors`` the exceptions; each store has a sub-package. This package
+is independent of HTTP and of the proxy, and the layers above are independent of the stores.
 """
 
 from catalog.factory import open_catalog

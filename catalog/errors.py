@@ -1,7 +1,7 @@
-"""What can go wrong with the catalog, named by whose fault it is.
+"""The errors of the catalog, named by fault.
 
 ``CatalogError`` is the root. Drivers translate every exception of their store into one of these, once, at their edge
-(``raise ... from``), so that nobody above them knows which store is in use.
+(``raise ... from``), so that the layers above are independent of the store.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class CatalogError(Exception):
-    """Root of everything the catalog raises."""
+    """Root of all errors of the catalog."""
 
 
 class BadCatalogURI(CatalogError):
-    """The operator's fault: the URI names no catalog. The message quotes what is accepted, never a password."""
+    """The operator's fault: the URI names no catalog. The message quotes the accepted forms, never a password."""
 
 
 class NotInitialised(CatalogError):
@@ -29,19 +29,19 @@ class NotInitialised(CatalogError):
 class WrongSchema(CatalogError):
     """The operator's fault: the store was prepared by a release with another schema version.
 
-    An older one is brought up to date by ``marconi-proxy catalog init``.
+    ``marconi-proxy catalog init`` upgrades an older one.
     """
 
 
 class LoadUnfinished(CatalogError):
-    """The operator's fault: a backup is being loaded into the store, or was and has not come to its end.
+    """The operator's fault: a load of a backup into the store is in progress, or was interrupted.
 
-    It is loaded again from the start, which ends this.
+    Loading the backup again from its start ends this state.
     """
 
 
 class NotEmpty(CatalogError):
-    """The operator's fault: a backup was to be loaded into a store that holds ``kinds`` of things already."""
+    """The operator's fault: a backup was to be loaded into a store that has values already, of these ``kinds``."""
 
     def __init__(self, kinds: Sequence[str]) -> None:
         super().__init__(
@@ -51,7 +51,7 @@ class NotEmpty(CatalogError):
 
 
 class CatalogInUse(CatalogError):
-    """The operator's fault: front-door workers serve from the store, or movers hold moves in it."""
+    """The operator's fault: front-door workers serve from the store, or movers hold locks of moves in it."""
 
     def __init__(self, workers: Sequence[str], movers: Sequence[str]) -> None:
         found = []
@@ -71,41 +71,41 @@ def _some(names: Sequence[str]) -> str:
 
 
 class LoadRefused(CatalogError):
-    """What was to be loaded contradicts what was loaded before, or another load was begun since."""
+    """A value contradicts values that were loaded before, or another load has begun since."""
 
 
 class SnapshotTooOld(CatalogError):
-    """The store has not kept the instant for as long as it took to read everything. The message says what to set."""
+    """The store dropped the snapshot before all of it was read. The message names the setting to raise."""
 
 
 class CatalogUnavailable(CatalogError):
     """The store's fault: it did not answer, or not in time.
 
-    A write that ends so *may* have happened. Every write of the interface is safe to repeat: compare-and-set and
-    insert-or-get tell afterwards which way it went.
+    A write that raises this *may* have been done. Every write of the interface is safe to repeat: the result of the
+    repeated compare-and-set or insert-or-get shows whether the first one was done.
     """
 
 
 class PlacementConflict(CatalogError):
-    """A compare-and-set met another epoch, or another life, than it expected. ``current`` is what is stored now, None
-    if nothing is."""
+    """A compare-and-set of a placement found another epoch or incarnation than it expected. ``current`` is the stored
+    placement, None if there is none."""
 
     def __init__(self, current: Placement | None) -> None:
-        super().__init__(f"the stored placement is {current}" if current else "there is no such placement any more")
+        super().__init__(f"the stored placement is {current}" if current else "the placement no longer exists")
         self.current = current
 
 
 class PartitionConflict(CatalogError):
-    """A partition of this name is there with other content or version. ``current`` is it, None if it is gone."""
+    """The stored partition has other content or another version. ``current`` is the stored one, None if none is."""
 
     def __init__(self, name: str, current: Partition | None) -> None:
-        super().__init__(f"partition {name} was changed by somebody else" if current else f"no partition {name}")
+        super().__init__(f"partition {name} was changed by another client" if current else f"no partition {name}")
         self.name = name
         self.current = current
 
 
 class HostTaken(CatalogError):
-    """A partition was to have ``host``, which partition ``other`` has: two over one store show each other's queues."""
+    """Partition ``other`` already has ``host``. Two partitions over one store would show each other's queues."""
 
     def __init__(self, host: str, other: str) -> None:
         super().__init__(f"{host} is a host of partition {other}")
@@ -114,7 +114,7 @@ class HostTaken(CatalogError):
 
 
 class PartitionUnknown(CatalogError):
-    """A placement named a partition that is not registered, or that is being removed right now."""
+    """A placement names a partition that is not registered, or is being removed."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"partition {name} is not registered")
@@ -122,12 +122,12 @@ class PartitionUnknown(CatalogError):
 
 
 class PartitionInUse(CatalogError):
-    """A partition cannot be removed: ``placements`` placements still name it, or ``move`` may bring it one."""
+    """A partition cannot be removed: ``placements`` placements name it, or the move ``move`` may add one."""
 
     def __init__(self, name: str, placements: int, move: str | None = None) -> None:
         words = f"still has {placements} placement{'s' if placements != 1 else ''}"
         if not placements and move is not None:
-            words = f"is named by move {move}, which has not come to its switch yet"
+            words = f"is named by move {move}, which is before its switch"
         super().__init__(f"partition {name} {words}")
         self.name = name
         self.placements = placements
@@ -135,8 +135,8 @@ class PartitionInUse(CatalogError):
 
 
 class NotRegistered(CatalogError):
-    """The member is not registered any more: it was silent for its lease, and was removed. It may register again, and
-    must not rely on what it knew before."""
+    """The member was removed, because it had not renewed for its whole lease. It may register again, after it has
+    dropped all that it knew of the catalog."""
 
     def __init__(self, member_id: str) -> None:
         super().__init__(f"member {member_id} is not registered any more")
@@ -144,24 +144,24 @@ class NotRegistered(CatalogError):
 
 
 class MoveConflict(CatalogError):
-    """A move of this id is there with other content or version. ``current`` is it, None if there is none."""
+    """The stored move has other content or another version. ``current`` is the stored one, None if there is none."""
 
     def __init__(self, move_id: str, current: Move | None) -> None:
-        super().__init__(f"move {move_id} was changed by somebody else" if current else f"no move {move_id}")
+        super().__init__(f"move {move_id} was changed by another client" if current else f"no move {move_id}")
         self.move_id = move_id
         self.current = current
 
 
 class MoveUnderWay(CatalogError):
-    """The queue has an unfinished move already: ``current``."""
+    """The queue already has an unfinished move: ``current``."""
 
     def __init__(self, current: Move) -> None:
-        super().__init__(f"the queue is being moved already: move {current.id} to {current.target} is {current.state}")
+        super().__init__(f"the queue is already being moved: move {current.id} to {current.target} is {current.state}")
         self.current = current
 
 
 class LockHeld(CatalogError):
-    """Another process has the lock of ``what``: ``holder``."""
+    """Another process, ``holder``, has the lock of ``what``."""
 
     def __init__(self, what: str, holder: Holder) -> None:
         super().__init__(f"{what} is held by {holder.name}")
@@ -170,8 +170,8 @@ class LockHeld(CatalogError):
 
 
 class LockLost(CatalogError):
-    """The lock of ``what`` is no longer held under ``token``: the process that had it must stop, for others may have
-    acquired it."""
+    """The lock of ``what`` is no longer held under ``token``. Its former holder must stop: another process may have
+    acquired the lock."""
 
     def __init__(self, what: str, token: int) -> None:
         super().__init__(f"{what} is not held under token {token} any more")
@@ -180,9 +180,9 @@ class LockLost(CatalogError):
 
 
 class PlanConflict(CatalogError):
-    """A plan of this id is there with other content or version. ``current`` is it, None if there is none."""
+    """The stored plan has other content or another version. ``current`` is the stored one, None if there is none."""
 
     def __init__(self, plan_id: str, current: MovePlan | None) -> None:
-        super().__init__(f"plan {plan_id} was changed by somebody else" if current else f"no plan {plan_id}")
+        super().__init__(f"plan {plan_id} was changed by another client" if current else f"no plan {plan_id}")
         self.plan_id = plan_id
         self.current = current

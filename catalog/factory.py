@@ -1,4 +1,4 @@
-"""From a catalog URI to an open catalog. Only here are drivers chosen."""
+"""Open the catalog that a URI names. This is the only module that chooses a driver."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FORMS = "sqlite:////absolute/path or mongodb://HOST:PORT[,HOST:PORT]/DATABASE[?
 def catalog_scheme(uri: str) -> str:
     """Return ``sqlite`` or ``mongodb`` for a well-formed catalog URI.
 
-    Raises BadCatalogURI. The message never quotes the URI as a whole, for it may hold a password.
+    Raises BadCatalogURI. Its message never quotes the whole URI, which may contain a password.
     """
     parts = split(uri)
     if parts.authority.count("[") != parts.authority.count("]"):
@@ -30,7 +30,7 @@ def catalog_scheme(uri: str) -> str:
 
 
 async def open_catalog(uri: str) -> Catalog:
-    """Open the catalog at ``uri``. Does not initialise it, and for MongoDB does not wait for a connection.
+    """Open the catalog at ``uri``, without initialising it. For MongoDB, do not wait for a connection.
 
     Raises BadCatalogURI. For SQLite, raises CatalogUnavailable if the file cannot be opened.
     """

@@ -1,8 +1,8 @@
-"""For how long a value has not changed, as this process has watched it on its own monotonic clock.
+"""Measure for how long a value has not changed, on this process's own monotonic clock.
 
-Every expiry in the system is decided so, and never by wall-clock times: a clock may step, and two machines' clocks
-differ. What lives changes a counter; a counter that stays the same for the whole time that was promised is of a process
-that is gone.
+Every expiry in the system is decided so, and never by wall-clock times: a clock may step, and the clocks of two
+machines differ. A live process changes its counter. A counter that is unchanged for the whole promised time belongs to
+a process that is gone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class _First(NamedTuple):
 
 
 class Unchanged(Generic[K]):
-    """Values by key. ``clock``: seconds of a monotonic clock."""
+    """The watched values by key. ``clock``: seconds of a monotonic clock."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -29,12 +29,12 @@ class Unchanged(Generic[K]):
         return len(self._first)
 
     def now(self) -> float:
-        """Return the time, to be taken before a reading is asked for."""
+        """Return the time in seconds. Call it before the read that goes to ``seen``."""
         return self._clock()
 
     def seen(self, key: K, value: object, asked: float) -> float:
-        """Take in a reading that was ``asked`` for at this time, and is answered now. Return for how many seconds the
-        value is known not to have changed: from the first answer that showed it to the last question."""
+        """Record that a read sent at ``asked`` has now returned ``value``. Return the seconds for which the value is
+        known to be unchanged: from the first answer with it to the sending of this read."""
         first = self._first.get(key)
         if first is None or first.value != value:
             self._first[key] = _First(value, self._clock())
@@ -42,5 +42,5 @@ class Unchanged(Generic[K]):
         return max(0.0, asked - first.at)
 
     def keep(self, wanted: Callable[[K], bool]) -> None:
-        """Stop watching all keys that are not wanted any more."""
+        """Stop watching the keys for which ``wanted`` is false."""
         self._first = {key: first for key, first in self._first.items() if wanted(key)}

@@ -1,6 +1,6 @@
-"""Backups of a catalog as JSON Lines: a header, a line for each value, and a trailer that proves that all is there.
+"""Backups of a catalog as JSON Lines: a header, a line for each value, and a trailer that proves completeness.
 
-``lines`` says what a line is, and ``shapes`` what a value is in it; ``reader`` takes a backup apart and refuses what
-is none; ``exporter`` and ``importer`` are the ways between a catalog and a stream of bytes. Nothing here knows a
-store.
+``lines`` has the format of lines, and ``shapes`` that of the values in them. ``reader`` parses and checks a backup.
+``exporter`` writes a catalog to a stream of bytes, and ``importer`` loads one. This package is independent of the
+stores.
 """

@@ -1,4 +1,4 @@
-"""From a catalog to a stream of bytes."""
+"""Write a catalog to a stream of bytes."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class _Writer:
 
 
 async def export(catalog: Catalog, stream: BinaryIO, now: datetime, seen: Seen) -> dict[str, int]:
-    """Write a backup of the catalog, as of one instant; return how many values there are of each kind.
+    """Write a backup of the catalog, as of one instant; return the number of values by kind.
 
-    ``seen`` is called after every batch with how many there are so far. The stream is written in threads, for it may be
-    a pipe that nobody reads right now. Raises OSError, and what ``Catalog.check`` and ``BackupStore.snapshot`` raise.
+    ``seen`` is called after every batch with the numbers so far. The stream is written in threads, because it may be a
+    pipe with a slow reader. Raises OSError and the errors of ``Catalog.check`` and ``BackupStore.snapshot``.
     """
     await catalog.check()
     writer = _Writer(stream)

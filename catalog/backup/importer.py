@@ -1,4 +1,4 @@
-"""From a stream of bytes to a catalog."""
+"""Load a catalog from a stream of bytes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from catalog.model import COMING_STATES, UNFINISHED_STATES, BackupValue, Holder,
 Seen = Callable[[Backup], None]
 
 _PAGE = 200
-# Seconds between two looks at what is registered.
+# Seconds between two reads of members and locks.
 _GLANCE = 1.0
 
 
 class HalfLoaded(Exception):
-    """The catalog was emptied and not filled again, for the reason that is this exception's cause.
+    """The catalog was emptied and not filled again. The cause of this exception is the reason.
 
-    ``emptied`` is False if that came while it was to be emptied: then nobody knows how far that went, if at all.
+    ``emptied`` is False if the failure came while the catalog was being emptied: then some, all or none of its values
+    may be gone.
     """
 
     def __init__(self, *, emptied: bool) -> None:
@@ -34,7 +35,7 @@ class HalfLoaded(Exception):
 
 
 async def verify(stream: BinaryIO, seen: Seen) -> dict[str, int]:
-    """Read a backup to its end; return how many values there are of each kind. Raises BadBackup, OSError.
+    """Check a backup to its end; return the number of values by kind. Raises BadBackup, OSError.
 
     ``seen`` is called after every batch.
     """
@@ -46,7 +47,7 @@ async def verify(stream: BinaryIO, seen: Seen) -> dict[str, int]:
 
 
 class _Sign(NamedTuple):
-    """What a process that lives changes within ``patience`` seconds, and what ends its claim if it does not."""
+    """A value that a live process changes within ``patience`` seconds; ``end`` ends the claim of a dead one."""
 
     value: object
     patience: float
@@ -60,10 +61,10 @@ async def let_lapse(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Watch the front-door workers that are registered, and the moves that are held, for as long as they promised to
-    renew. Remove what was silent all the time; return at once when something lives: ``load`` refuses it then.
+    """Watch the registered front-door workers and the locks of moves for the promised times of renewal. Remove those
+    without a renewal; return at once when one is renewed: ``load`` then refuses the catalog.
 
-    ``waiting`` is called now and then with the seconds that are left at most. Raises CatalogError.
+    ``waiting`` is called repeatedly with the most seconds that remain. Raises CatalogError.
     """
     first = await _signs(catalog)
     begun = clock()
@@ -105,15 +106,15 @@ async def _take_and_release(catalog: Catalog, move_id: str, holder: Holder) -> N
 
 
 async def load(catalog: Catalog, stream: BinaryIO, now: float, *, replace: bool, seen: Seen) -> dict[str, int]:
-    """Fill an initialised catalog from a backup; return how many values there are of each kind.
+    """Fill an initialised catalog from a backup; return the number of values by kind.
 
-    ``now``, in seconds since 1970, is what epochs and numbers of segments go on from (``Placement.restored``): they say
-    which backup of a queue's history is meant, and those that were given since the backup was taken mean other things.
-    ``seen`` is called after every batch. A backup whose first batch is wrong changes nothing, nor does a catalog that
-    refuses (NotEmpty, CatalogInUse, CatalogError of its ``check``). Raises HalfLoaded for whatever happens later: the
-    catalog is not served until a load has come to its end.
+    Epochs and numbers of segments continue from ``now``, in seconds since 1970 (``Placement.restored``): the lost
+    catalog may have given later ones than the backup has, and none may be used twice. ``seen`` is called after every
+    batch. Nothing is changed if the first batch is wrong (BadBackup), or if the catalog refuses the load (NotEmpty,
+    CatalogInUse, CatalogError of its ``check``). Raises HalfLoaded for any later failure: the catalog is not served
+    until a load has ended.
     """
-    with suppress(LoadUnfinished):  # this is what ends it
+    with suppress(LoadUnfinished):  # this load ends that state
         await catalog.check()
     backup = Backup(stream)
     batches = backup.batches()
@@ -138,7 +139,7 @@ async def load(catalog: Catalog, stream: BinaryIO, now: float, *, replace: bool,
 def _restored(value: BackupValue, now: float) -> BackupValue:
     if isinstance(value, Placement):
         return value.restored(now)
-    # The catalog that was lost may have used that name on the partition already.
+    # The lost catalog may have used that name on the partition already.
     if isinstance(value, Move) and value.state in COMING_STATES:
         return replace(value, backend_name=None)
     return value

@@ -7,8 +7,8 @@
     ...
     {"counts": {"move": 0, ...}, "kind": "end", "sha256": "..."}
 
-Kinds come in the order of KINDS, the values of a kind by their key, each once; so two catalogs that hold the same make
-the same lines. The checksum is of all bytes before the last line.
+Kinds come in the order of KINDS, the values of a kind by their key, each once; so two catalogs with equal values have
+equal lines. The checksum is of all bytes before the last line.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from catalog.model import KINDS, BackupValue, Move, MovePlan, Partition, Placeme
 FORMAT = "marconi-proxy catalog"
 VERSION = 1
 END = "end"
-# Bytes in a line; the largest value is a plan of schema version 3, of which MongoDB took 16 MB.
+# Bytes in a line. The largest value is a plan of schema version 3, of 16 MB at most in MongoDB.
 MAX_LINE = 64 * 2**20
 
 _KIND_OF: dict[type[BackupValue], str] = {type_: kind for kind, type_ in KINDS.items()}
 
 
 def kind_of(value: BackupValue) -> str:
-    """Return the word for what kind of value it is."""
+    """Return the name of a value's kind."""
     return _KIND_OF[type(value)]
 
 
 def sort_key(value: BackupValue) -> tuple[str, ...]:
-    """Return what the values of a kind are sorted by, and no two of them share."""
+    """Return the unique sort key of a value among those of its kind."""
     match value:
         case Partition():
             return (value.name,)
@@ -56,7 +56,7 @@ def header_line(now: datetime) -> bytes:
 
 
 def value_line(value: BackupValue) -> bytes:
-    """Return the line of a value: of a move, without who holds it."""
+    """Return the line of a value. A move has no holder in it."""
     document = value.to_json()
     document.pop("holder", None)
     return _line({"kind": kind_of(value), "value": document})

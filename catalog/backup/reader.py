@@ -1,4 +1,4 @@
-"""Taking a backup apart, and refusing what is none, by line and field."""
+"""Parse and check a backup. Errors name the line and the field."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _BATCH_BYTES = 8 * 2**20
 
 
 class BadBackup(Exception):
-    """It is no backup, or not a whole one. The message names the line and what is wrong with it."""
+    """The stream is no backup, or not a complete one. The message names the line and its fault."""
 
 
 class Backup:
-    """A backup that is read from a stream, line by line, with a batch in memory at a time.
+    """A backup in a stream, read line by line, with one batch in memory at a time.
 
-    ``line`` is the number of the line that was read last, ``read`` the bytes so far, ``counts`` the values by kind.
+    ``line`` is the number of the last line read, ``read`` the bytes so far, ``counts`` the values by kind.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -35,7 +35,7 @@ class Backup:
         self._last: tuple[int, tuple[str, ...]] | None = None
         self._partitions: set[str] = set()
         self._moving: set[QueueKey] = set()
-        # Plans of which not all moves were read, and those of the one that is being read.
+        # The plans with moves still to be read, and the moves read of the present one.
         self._plans: dict[str, MovePlan] = {}
         self._moves: list[PlannedMove] = []
         self._schema = SCHEMA_VERSION
@@ -44,9 +44,9 @@ class Backup:
         self.counts = dict.fromkeys(KINDS, 0)
 
     def batches(self) -> Iterator[list[BackupValue]]:
-        """Yield the values. Raises BadBackup at the first line that is wrong, and at the end if some are missing.
+        """Yield the values. Raises BadBackup at the first wrong line, and at the end if some are missing.
 
-        So nothing is proved before the end is reached.
+        So only its end proves that a backup is complete.
         """
         self._check_header(self._next())
         batch: list[BackupValue] = []
@@ -64,7 +64,7 @@ class Backup:
         raise BadBackup(f"line {self.line}: {words}")
 
     def _next(self) -> dict[str, Any]:
-        """Return the next line, taken into the checksum if it is not the last."""
+        """Return the next line, and add it to the checksum unless it is the last."""
         line = self._stream.readline(MAX_LINE + 1)
         self.line += 1
         self.read += len(line)
@@ -120,7 +120,7 @@ class Backup:
         return [value, *moves]
 
     def _check_whole(self, value: BackupValue, of_before: bool) -> None:
-        """Raise ValueError if a plan and its moves, which come in the order of their numbers, are not the same plan."""
+        """Raise ValueError unless the moves of a plan, in the order of their numbers, belong to it and are complete."""
         if isinstance(value, MovePlan) and not of_before and value.size:
             self._plans[value.id] = value
         elif isinstance(value, PlannedMove):

@@ -1,7 +1,7 @@
-"""What a line of a backup must look like, field by field, before a value is made of it. No I/O.
+"""The required fields of a line of a backup and their types. No I/O.
 
-The values check what their fields hold; here is checked that the fields are there and of the right kind, so that what
-is wrong is always named.
+Values check the contents of their fields. This check of presence and type comes before, so that a message always names
+the field at fault.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from catalog.model import MoveOutcome, MoveState, PartitionState, PlacementState
 from catalog.model.field import is_int, is_number
 
 # A shape is a type (``float`` is any number, ``dict`` any object), a list with the shape of its members, an object with
-# the shape of each of its fields, or a tuple with the shape of what may be null. An object with ``...`` may have more.
-# A field with ``?`` may be missing: releases before this one did not write it.
+# the shape of each of its fields, or a tuple with one shape, for a value that may be null. An object with ``...`` may
+# have more fields. A field with ``?`` may be missing: earlier releases did not write it.
 _OTHERS = "..."
 _SEGMENT = {"n": int, "partition": str, "physical": str, "sealed": bool}
 _MOVED = {"project": (str,), "queue": str, "source": str, "target": str}
@@ -104,7 +104,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
 }
 
-# A plan of schema version 3 and before, whose moves and results were inside.
+# A plan up to schema version 3, with its moves and results inside.
 PLAN_OF_VERSION_3 = {
     "id": str,
     "hash": str,
@@ -120,7 +120,7 @@ PLAN_OF_VERSION_3 = {
 
 
 def check(name: str, value: object, shape: Any) -> None:
-    """Raise ValueError naming the field unless ``value`` has the shape; ``name`` is what it is called itself."""
+    """Raise ValueError with the name of the field unless ``value`` has the shape. ``name`` is its own name."""
     if isinstance(shape, tuple):
         if value is not None:
             check(name, value, shape[0])

@@ -1,17 +1,17 @@
-"""The one interface to the catalog. Drivers implement it; the contract suite in tests/contract says what it means.
+"""The interface of the catalog. Drivers implement it, and ``tests/contract`` is its contract.
 
 One small interface for each noun: ``catalog.placements.get(key)``. A new verb is a method of its noun here and in each
 catalog: ``catalog/sqlite``, ``catalog/mongodb`` and ``tests/simulation/memory_catalog.py``.
 
-Every method may raise ``CatalogUnavailable``; a write that does so may or may not have happened, and is safe to repeat.
-Readers see whole documents, and a read that starts after a write returned sees that write (from every process).
+Every method may raise ``CatalogUnavailable``. A write that raises it may have been done, and is safe to repeat. Readers
+see whole documents. A read that starts after a write has returned sees that write, in every process.
 
-*The position of one's own change.* Whoever must know where in the feed a placement was changed (a mover, of its seal)
-follows the feed: it waits for ``watch`` to yield its first Synced, *then* replaces the placement, and waits for the
-Change with that name, epoch and ``incarnation``; no other change of a catalog has all three. Its position is that of
-the write. If the feed breaks off in between, or if somebody else made the change (a mover that died), watch anew: what
-a read or write that returned before ``watch`` was called has shown or done is at or before the position of the first
-Synced, and to wait until members have acknowledged that one is as good, only later.
+*The position of a change in the feed.* A mover, for example, needs the position of its seal. It waits until ``watch``
+yields the first Synced, *then* replaces the placement, and waits for the Change with that name, epoch and
+``incarnation``; no other change of a catalog has all three. The position of this Change is that of the write. If the
+feed breaks off in between, or another process made the change (a mover that died), watch anew. Every read and write
+that returned before the call of ``watch`` lies at or before the position of the first Synced. So it suffices to wait
+until the members have acknowledged that position, which may take longer.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from catalog.model import AuditState, Change, Synced
 # 1: placements, partitions, tenants, members.
 # 2: moves and plans; placements have ``incarnation`` and ``move``, members ``acked``, ``capabilities`` and ``lease``.
 #    Documents of version 1 stay as they are and are read with defaults. Workers of a release with version 1 go on
-#    while ``init`` runs and after it; as they have no capabilities, no queue is moved until they are gone.
+#    during ``init`` and after it; as they have no capabilities, no queue is moved until they are gone.
 # 3: an index of placements in rare states, the mark of a catalog that is being loaded, statistics and the walk that
-#    makes them, and the audit. No document changes; workers of a release with version 2 go on.
-# 4: expiry without wall clocks (members and locks have a renewal counter). Moves have a number by which they ended and
-#    indexes of those that have not; partitions have the addresses of their hosts, the catalog an identity, placements
-#    ``floor``. Workers of a release with version 3 go on; no queue is moved until they are gone. Plans are apart from
-#    their moves and progress; a plan of version 3 becomes one of these by ``init``, or when it is first read if an
-#    admin server of a release before made it later. Movers and admin servers of releases before cannot read plans any
-#    more. Indexes of tenants, and of a plan's moves by state.
+#    computes them, and the audit. No document changes; workers of a release with version 2 go on.
+# 4: expiry without wall clocks (members and locks have a renewal counter). Finished moves have a number in the order of
+#    their ends, and unfinished ones have indexes; partitions have the addresses of their hosts, the catalog an
+#    identity, placements ``floor``. Workers of a release with version 3 go on; no queue is moved until they are gone.
+#    Plans are separate from their moves and progress. ``init`` converts plans of version 3; one that an admin server of
+#    an earlier release stores later is converted when it is first read. Movers and admin servers of earlier releases
+#    can no longer read plans. Indexes of tenants, and of a plan's moves by state.
 SCHEMA_VERSION = 4
 
 
 class Catalog(ABC):
     """An open catalog. Belongs to one process and one event loop: open it after fork.
 
-    ``audit``: what the audit in the background found last.
+    ``audit``: the results of the last background audit.
     """
 
     placements: PlacementStore
@@ -67,36 +67,36 @@ class Catalog(ABC):
 
     @abstractmethod
     async def init(self) -> None:
-        """Create tables, indexes and the schema version. Idempotent, also when run by several at once.
+        """Create tables, indexes and the schema version. Idempotent, also in several processes at once.
 
-        A store of an older schema version is brought up to this one and keeps what it holds. Raises WrongSchema if it
-        holds a later one, or something else.
+        Upgrade a store of an older schema version; its data stays. Raises WrongSchema if the store has a later version
+        or data of something else.
         """
 
     @abstractmethod
     async def check(self) -> None:
-        """Raise NotInitialised, WrongSchema or LoadUnfinished unless this code can work with the store."""
+        """Raise NotInitialised, WrongSchema or LoadUnfinished unless this release can use the store."""
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return if the store can be written right now, else raise CatalogUnavailable."""
+        """Check that the store can be written now. Raises CatalogUnavailable."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of connections and threads. Idempotent."""
+        """Release connections and threads. Idempotent."""
 
     @abstractmethod
     async def identity(self) -> str:
-        """Return the token of this catalog, of hexadecimal digits. It is made at random when the catalog is
-        initialised, and stays, also when a backup is loaded. All processes with this catalog read the same one; so it
-        tells deployments apart."""
+        """Return the token of this catalog, of hexadecimal digits. It distinguishes deployments.
+
+        ``init`` makes it at random, and it never changes, also when a backup is loaded."""
 
     @abstractmethod
     def watch(self) -> AsyncGenerator[Change | Synced, None]:
         """Yield ``Synced(fresh=True)`` first, then every change in order: of placements, partitions, tenants, moves,
-        plans. Locks of moves are not shown: they are renewed all the time.
+        plans. Omit locks of moves, because they are renewed all the time.
 
-        Every write that returns after the first Synced was yielded will be shown. While nothing changes, a
-        ``Synced(fresh=False)`` at least once a second proves that the feed is alive and how far it has come. Raises
-        CatalogUnavailable when it can no longer promise this; the caller drops what it knows and watches anew.
+        The feed has every write that returns after the first Synced was yielded. While nothing changes, a
+        ``Synced(fresh=False)`` at least once a second is the heartbeat of the feed and has its position. Raises
+        CatalogUnavailable when this can no longer be guaranteed; the caller then drops its cache and watches anew.
         """

@@ -1,4 +1,4 @@
-"""Backups: reading all that a catalog keeps, and loading it."""
+"""Backups: a snapshot of the catalog, and the load of one."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ class BackupStore(ABC):
 
     @abstractmethod
     def snapshot(self) -> AsyncGenerator[list[BackupValue], None]:
-        """Yield everything that a backup keeps, as of one instant, in batches: in the order of KINDS, each by its key.
+        """Yield all values of a backup, as of one instant, in batches: in the order of KINDS, each kind by key.
 
-        Moves have no ``holder``. Nobody waits for it, and it holds a batch in memory at a time. Close it if it is not
-        read to its end. Raises SnapshotTooOld if that takes longer than the store remembers.
+        Moves have no ``holder``. The snapshot delays no other call, and has one batch in memory at a time. The caller
+        must close it unless it reads to its end. Raises SnapshotTooOld if the read takes longer than the store keeps
+        the snapshot.
         """
 
     @abstractmethod
     async def begin_load(self, *, replace: bool) -> str:
         """Empty the catalog to load a backup into it; return the token of this load.
 
-        Until ``end_load``, and also if that never comes, ``check`` raises LoadUnfinished and no member can register.
-        Another load that was begun before is over.
+        From now until ``end_load`` returns, ``check`` raises LoadUnfinished and no member can register. This ends any
+        earlier load.
 
-        Raises CatalogInUse while a member is registered or an unfinished move is held, by a process that lives or not;
-        and NotEmpty, unless ``replace`` is given or what is there is the beginning of a load: nothing was changed then.
-        A load that dies before it has begun to empty the catalog may leave a mark that only refuses: ``init`` takes
-        that away.
+        Raises CatalogInUse while a member is registered or the lock of an unfinished move is held, by a live process or
+        a dead one. Raises NotEmpty, unless ``replace`` is true or the catalog has only the beginning of a load. After
+        both errors, nothing was changed. A load that dies before it begins to empty the catalog may leave a mark that
+        refuses members; ``init`` removes it.
         """
 
     @abstractmethod
     async def load(self, token: str, values: Sequence[BackupValue]) -> None:
-        """Store values that are not there yet, as they are: some hundreds at a time, in the order of KINDS.
+        """Store new values unchanged: some hundreds in a call, in the order of KINDS.
 
-        Nobody holds the moves, and their next holds get larger tokens than any hold ever had, in this catalog or
-        before. Raises LoadRefused if one is there already, if a queue has two unfinished moves or a placement names a
-        partition that there is not; or if the load is over.
+        The locks of the moves are free. The next token of each is larger than all before, in this catalog and in the
+        one of the backup. Raises LoadRefused if a value exists already, if a queue has two unfinished moves, if a
+        placement names an unknown partition, or if the load is over.
         """
 
     @abstractmethod
     async def end_load(self, token: str) -> None:
-        """Let the catalog be used. Raises LoadRefused if the load is over."""
+        """End the load, so that the catalog can be used. Raises LoadRefused if the load is over."""

@@ -14,30 +14,29 @@ class MemberStore(ABC):
     async def register(self, member: Member) -> None:
         """Store the member, whether it is registered or not.
 
-        Raises CatalogUnavailable while a backup is being loaded: nothing may be served from half a catalog. A member
-        that was registered before stays so, for it may write until its lease is over.
+        Raises CatalogUnavailable while a backup is being loaded, because a partial catalog must not be served. A member
+        that is registered already stays so, because it may write until its lease ends.
         """
 
     @abstractmethod
     async def renew(self, member: Member) -> None:
-        """Renew a member that is registered: each renewal has a larger ``beat``, and one that comes late changes
-        nothing.
+        """Renew a registered member. Each renewal has a larger ``beat``; an overtaken renewal changes nothing.
 
-        Raises NotRegistered if it was removed, and never brings it back.
+        Raises NotRegistered if the member was removed: a renewal never registers it again.
         """
 
     @abstractmethod
     async def all(self) -> list[Member]:
-        """All of them, by id."""
+        """Return all members by id."""
 
     @abstractmethod
     async def remove(self, member_id: str) -> None:
-        """Forget it; nothing to forget is success. For the member itself, when it signs off: it writes no more."""
+        """Remove the member. Succeeds also if there is none. A member calls this for itself, after its last write."""
 
     @abstractmethod
     async def expire(self, member: Member) -> bool:
-        """Forget a member if its stamp is still that of ``member``. Return whether it is gone then.
+        """Remove a member if its stamp is still that of ``member``. Return whether the member is gone.
 
-        For a process that has watched the stamp without a change for the whole lease, on its own monotonic clock. A
-        compare-and-set, for a reading may be stale: a member that has renewed is never forgotten.
+        The caller has watched the stamp unchanged for the whole lease, on its own monotonic clock. This is a
+        compare-and-set, because that read may be stale: a member that has renewed is never removed.
         """

@@ -1,4 +1,4 @@
-"""Moves, their locks, and the writes that waited for them."""
+"""Moves, their locks, and the writes held for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class MoveStore(ABC):
 
     @abstractmethod
     async def insert(self, move: Move) -> None:
-        """Store a new move (``version`` 1). A queue has at most one that is not finished, and the store sees to it.
+        """Store a new move (``version`` 1). The store enforces that a queue has at most one unfinished move.
 
         Raises MoveConflict(current) if the id is taken, unless exactly ``move`` is stored already (a repeated write).
         Raises MoveUnderWay(current) if another move of the queue is not finished.
@@ -25,14 +25,14 @@ class MoveStore(ABC):
 
     @abstractmethod
     async def replace(self, move: Move, token: int | None) -> None:
-        """Compare-and-set on ``move.version - 1``. The lock of the move is left as it is.
+        """Compare-and-set on ``move.version - 1``. The lock of the move stays unchanged.
 
-        With a token, only while the lock is held under it: a mover that lost the lock changes nothing any more. Without
-        one, whatever mover holds it: for what operators decide (pause, cancel), which the holder then meets as a
-        conflict.
+        With a token, only while the lock is held under it: a mover that has lost the lock can change nothing. Without
+        one, regardless of the lock: for decisions of operators (pause, cancel), after which the compare-and-set of the
+        mover fails.
 
-        Raises LockLost, MoveConflict(current or None), MoveUnderWay if a finished move were to go on beside another
-        one. None of them if exactly ``move`` is stored already (a repeated write).
+        Raises LockLost, MoveConflict(current or None), or MoveUnderWay if a finished move would become unfinished
+        beside another one. Raises none of them if exactly ``move`` is stored already (a repeated write).
         """
 
     @abstractmethod
@@ -48,30 +48,29 @@ class MoveStore(ABC):
         after: str | None = None,
         limit: int,
     ) -> list[Move]:
-        """Moves by id, after the id ``after`` (exclusive), at most limit; None filters nothing.
+        """Return moves by id, after the id ``after`` (exclusive), at most ``limit``; None filters nothing.
 
-        ``partition`` keeps those with this source or target, ``states`` those in one of them, ``ids`` those with one of
-        these (some hundreds). States that are all in UNFINISHED_STATES cost as much as there are unfinished moves,
-        however many finished ones there are. Those of a plan in some states are an index range.
+        ``partition`` keeps moves with this source or target, ``states`` those in one of them, ``ids`` those with one of
+        these (some hundreds). If all states are in UNFINISHED_STATES, the cost grows with the number of unfinished
+        moves only. The moves of a plan in given states are an index range.
         """
 
     @abstractmethod
     async def under_way(self, key: QueueKey) -> Move | None:
-        """Return the move of the queue that is not finished, None if there is none. One look into an index."""
+        """Return the unfinished move of the queue, None if there is none. One lookup in an index."""
 
     @abstractmethod
     async def find_ended(self, *, keep: int, skip: int, limit: int) -> list[Move]:
-        """Finished moves in the order in which they ended, at most limit: all but the last ``keep``, after the first
-        ``skip``.
+        """Return finished moves in the order of their ends, at most ``limit``: all but the last ``keep``, after the
+        first ``skip``.
 
-        The order is that in which the catalog stored their ends, so that no clock has a say in which are the last.
-        Those that the backup of an import or a catalog of schema version 3 had come first, by id.
+        The order is that in which the catalog stored their ends, and depends on no clock. Moves from an imported backup
+        or from a catalog of schema version 3 come first, by id.
         """
 
     @abstractmethod
     async def remove(self, ids: Collection[str]) -> None:
-        """Remove those of these moves that are finished, with what members said of them. Nothing to remove is
-        success."""
+        """Remove those of these moves that are finished, with their held writes. Succeeds also if there is none."""
 
     @abstractmethod
     def lock(self, move_id: str) -> Lock[Move]:
@@ -83,13 +82,13 @@ class HeldWritesStore(ABC):
 
     @abstractmethod
     async def put(self, found: Mapping[str, HeldWrites]) -> None:
-        """Store what a member says of the writes that waited for moves, by the moves' ids, in place of what it said of
-        the same moves before. What it says of moves that are finished, or that there are not, is dropped."""
+        """Store the reports of a member on held writes, by the ids of the moves, and replace its earlier reports on
+        these. Reports on finished or unknown moves are dropped."""
 
     @abstractmethod
     async def find(self, move_id: str) -> list[HeldWrites]:
-        """What members said of the writes that waited for a move, by their ids."""
+        """Return the reports of all members on the writes held for a move, by the ids of the members."""
 
     @abstractmethod
     async def remove(self, move_id: str) -> None:
-        """Forget what members said of a move; nothing to forget is success."""
+        """Remove the reports of all members on a move. Succeeds also if there is none."""

@@ -1,4 +1,4 @@
-"""Partitions: which there are."""
+"""Partitions: the registered backend deployments."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ class PartitionStore(ABC):
 
     @abstractmethod
     async def all(self) -> list[Partition]:
-        """All of them, by name."""
+        """Return all partitions by name."""
 
     @abstractmethod
     async def insert(self, partition: Partition) -> None:
-        """Store a new partition (``version`` 1). Raises PartitionConflict(current) if the name is taken.
+        """Store a new partition (``version`` 1).
 
-        Unless exactly ``partition`` is stored already, and not being removed (a repeated write). Raises HostTaken if
-        another partition has one of its hosts, in any spelling (``address_of``), also if both are stored at once.
+        Raises PartitionConflict(current) if the name is taken, unless exactly ``partition`` is stored already and not
+        being removed (a repeated write). Raises HostTaken if another partition has one of its hosts, in any spelling
+        (``address_of``), also if both are stored concurrently.
         """
 
     @abstractmethod
     async def replace(self, partition: Partition) -> None:
-        """Compare-and-set on ``partition.version - 1``. Raises PartitionConflict(current or None).
+        """Compare-and-set on ``partition.version - 1``.
 
-        Unless exactly ``partition`` is stored already (a repeated write). Raises HostTaken as ``insert``, of
-        hosts that it did not have before: releases with schema version 3 let several partitions have the same.
+        Raises PartitionConflict(current or None), unless exactly ``partition`` is stored already (a repeated write).
+        Raises HostTaken as ``insert`` does, but only for new hosts: releases with schema version 3 allowed the same
+        host in several partitions.
         """
 
     @abstractmethod
     async def remove(self, name: str) -> None:
-        """Remove it; nothing to remove is success. Raises PartitionInUse if a placement names it, or a move
-        that may still bring it one (``COMING_STATES``).
+        """Remove the partition. Succeeds also if there is none.
 
-        A removal that was interrupted leaves the partition listed but taking no placements, until the removal is
-        repeated or ``replace`` revives it.
+        Raises PartitionInUse if a placement names it, or a move in one of ``COMING_STATES``. After an interrupted
+        removal the partition is listed and takes no placements, until the removal is repeated or ``replace`` revives
+        it.
         """

@@ -1,4 +1,4 @@
-"""Plans, and the moves that they plan."""
+"""Plans, and their planned moves."""
 
 from __future__ import annotations
 
@@ -22,29 +22,31 @@ class PlanStore(ABC):
     async def remove(self, plan_id: str, version: int) -> None:
         """Remove the plan if it has this version, and its planned moves. Records of its moves stay.
 
-        Nothing to remove is success. Raises PlanConflict(current) if it has another version. What fails in between
-        leaves planned moves without the plan; with any version, those are removed too.
+        Succeeds also if there is no plan. Raises PlanConflict(current) if it has another version. An interrupted
+        removal leaves planned moves without the plan; a repeated call with any version removes these.
         """
 
     @abstractmethod
     async def orphaned(self) -> list[str]:
-        """The ids of plans of which there are planned moves, but not the plan: one that is just being inserted or
-        removed, or was when a process died. The cost grows with the number of plans, not of their moves."""
+        """Return the ids of plans that have planned moves but do not exist themselves.
+
+        Such a plan is being inserted or removed, or was when a process died. The cost grows with the number of plans,
+        not of their moves."""
 
     @abstractmethod
     async def insert(self, whole: WholePlan) -> None:
-        """Store a new plan (``version`` 1) and its moves. Raises PlanConflict(current) if the id is taken.
+        """Store a new plan (``version`` 1) and its moves.
 
-        Unless exactly this plan is stored already (a repeated write). The moves are stored first, some hundreds at a
-        time, so that no seal waits for all of them. What fails in between leaves some of them, which neither a verb
-        but ``orphaned`` nor a backup shows before there is the plan.
+        Raises PlanConflict(current) if the id is taken, unless exactly this plan is stored already (a repeated write).
+        The moves are stored first, some hundreds at a time, so that no seal waits for all of them. After an
+        interruption some of them remain; only ``orphaned`` shows these, and no backup has them.
         """
 
     @abstractmethod
     async def replace(self, plan: MovePlan) -> None:
-        """Compare-and-set on ``plan.version - 1`` of state and progress. Raises PlanConflict(current or None).
+        """Compare-and-set on ``plan.version - 1`` of state and progress.
 
-        Unless exactly ``plan`` is stored already (a repeated write).
+        Raises PlanConflict(current or None), unless exactly ``plan`` is stored already (a repeated write).
         """
 
     @abstractmethod
@@ -56,9 +58,9 @@ class PlanStore(ABC):
         after: str | None = None,
         limit: int,
     ) -> list[MovePlan]:
-        """Plans by id, after the id ``after`` (exclusive), at most limit; None filters nothing.
+        """Return plans by id, after the id ``after`` (exclusive), at most ``limit``; None filters nothing.
 
-        ``active`` keeps those that are ``MovePlan.active``: one index range, however many others there are.
+        ``active`` keeps those that are ``MovePlan.active``: one index range, independent of all other plans.
         """
 
 
@@ -67,7 +69,7 @@ class PlannedMoveStore(ABC):
 
     @abstractmethod
     async def get(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
-        """The move of a queue that the plan has, if any."""
+        """Return the planned move of the queue, None if the plan has none."""
 
     @abstractmethod
     async def find(
@@ -80,15 +82,15 @@ class PlannedMoveStore(ABC):
         before: int | None = None,
         limit: int,
     ) -> list[PlannedMove]:
-        """Moves of a plan by number, with after < number < before, at most limit; None filters nothing.
+        """Return moves of a plan by number, with after < number < before, at most ``limit``; None filters nothing.
 
-        ``numbers`` keeps those with one of these, ``outcomes`` those that ended so: None among them stands for those of
-        which it is not written down. The cost does not depend on how many others there are.
+        ``numbers`` keeps moves with one of these, ``outcomes`` those that ended so; None in ``outcomes`` stands for
+        moves without a stored ending. The cost is independent of the number of other moves.
         """
 
     @abstractmethod
     async def end(self, plan_id: str, endings: Collection[Ending]) -> None:
-        """Write down how moves of a plan ended. One that has an ending already keeps it; no change is shown by feeds.
+        """Store the endings of moves of a plan, some hundreds in a call. A stored ending stays.
 
-        Some hundreds at a time.
+        Feeds do not show this.
         """

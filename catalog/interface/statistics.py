@@ -1,4 +1,4 @@
-"""Statistics: what queues hold in all."""
+"""Statistics: the sums of messages by partition and by project."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from catalog.model import StatisticsSubject, SubjectStatistics, Walk
 
 
 class StatisticsStore(ABC):
-    """``Catalog.statistics``. ``walk``: how far the walk is that makes them."""
+    """``Catalog.statistics``. ``walk``: the progress of the walk that computes them."""
 
     walk: LockedValue[Walk]
 
@@ -18,8 +18,7 @@ class StatisticsStore(ABC):
     async def put(
         self, subject: StatisticsSubject, found: Collection[SubjectStatistics], *, since: str, until: str | None
     ) -> None:
-        """Store what was ``found``, all of it with since <= name < until; what was there of others in that range is
-        forgotten. ``until`` None is no bound."""
+        """Replace the statistics with since <= name < until by ``found``. ``until`` None is no bound."""
 
     @abstractmethod
     async def get(self, subject: StatisticsSubject, name: str) -> SubjectStatistics | None: ...
@@ -28,4 +27,4 @@ class StatisticsStore(ABC):
     async def find(
         self, subject: StatisticsSubject, *, after: str | None = None, limit: int
     ) -> list[SubjectStatistics]:
-        """Those of one subject by name, after the name ``after`` (exclusive), at most limit."""
+        """Return statistics of one subject by name, after the name ``after`` (exclusive), at most ``limit``."""

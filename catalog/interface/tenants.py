@@ -1,4 +1,4 @@
-"""Tenants: what was decided for a project."""
+"""Tenants: the decisions of operators for projects."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class TenantStore(ABC):
     async def find(
         self, *, pinned: str | None = None, spread: int | None = None, after: str | None = None, limit: int
     ) -> list[Tenant]:
-        """Tenants by project, after the project ``after`` (exclusive), at most limit; None filters nothing.
+        """Return tenants by project, after the project ``after`` (exclusive), at most ``limit``; None filters nothing.
 
-        ``pinned`` keeps those that are pinned to this partition, ``spread`` those with this spread: index ranges.
+        ``pinned`` keeps those pinned to this partition, ``spread`` those with this spread: index ranges.
         """
 
     @abstractmethod
     async def put(self, tenant: Tenant) -> None:
-        """Store it, whatever was there."""
+        """Store the tenant, and replace an existing one."""
 
     @abstractmethod
     async def change(self, project: str, *, members: Mapping[str, Any]) -> None:
-        """Give the named members of the project's tenant these values, in one step; the others stay as they are.
+        """Set the named members of the project's tenant in one atomic step; the others stay.
 
-        Raises ValueError for a value that no Tenant can have, TypeError for a member that it has not.
+        Raises ValueError for a value that no Tenant can have, TypeError for an unknown member.
         """
 
     @abstractmethod
     async def remove(self, project: str) -> None:
-        """Forget it; nothing to forget is success."""
+        """Remove the tenant. Succeeds also if there is none."""

@@ -1,15 +1,15 @@
-"""The words of the catalog as immutable values: what is stored, whatever stores it.
+"""The values of the catalog, immutable and independent of the store. No I/O.
 
-Nothing here does I/O. Each value validates itself when it is made and raises ``ValueError`` naming the field at fault.
+The constructor of each value validates it, and raises ``ValueError`` with the name of the field at fault.
 
 Two spellings are fixed here for the whole system:
 
-* A *project* is the text of ``X-Project-Id``; the empty string, which no request can carry as a project (API section
-  1.2), is "no project", the global namespace of v1. So the two never collide.
-* A *queue* is its name. A v2 topic lives in a namespace of its own (API section 4.12); it is written ``~name``. ``~``
-  is in no legal name and sorts after all of them, so queues and topics of a project are two disjoint ranges.
+* A *project* is the text of ``X-Project-Id``. The empty string is "no project", the global namespace of v1. No request
+  can have it as a project (API section 1.2), so the two never collide.
+* A *queue* is its name. A v2 topic has a namespace of its own (API section 4.12), and is written ``~name``. ``~`` is in
+  no legal name and sorts after all of them, so queues and topics of a project are two disjoint ranges.
 
-One module for each noun; everybody imports from here.
+One module for each noun. The rest of the code imports from this package.
 """
 
 from catalog.model.audit import AuditState

@@ -1,4 +1,4 @@
-"""The audit in the background: what its last round found, and who is at the present one."""
+"""The background audit: the results of its last round, and the holder of the present one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from catalog.model.move import Holder
 
 @dataclass(frozen=True, slots=True)
 class AuditState:
-    """There is one in a catalog. ``begun`` and ``ended`` are those of the last round that came to its end, in seconds
-    since 1970, None if none has; so are ``queues`` that were compared, those that were ``changed`` all the time or
-    ``skipped``, ``findings`` by kind, and why partitions were ``unreachable``, by name. ``since`` is when the round
-    began that is under way, None if none is.
+    """The state of the audit. A catalog has one.
 
-    ``holder`` is who is at it at the moment it was read. It is no part of what is saved: only the catalog's own verbs
-    change it.
+    Of the last complete round: ``begun`` and ``ended``, in seconds since 1970, None before the first; the number of
+    ``queues`` compared, of those skipped because they ``changed`` all the time, and of those that partitions did not
+    report (``skipped``); the numbers of ``findings`` by kind; and the reasons why partitions were unreachable
+    (``unreachable``), by name. ``since`` is the start of the present round, None if there is none.
+
+    ``holder`` is the holder of the lock when this was read. ``save`` ignores it: only the verbs of the lock change it.
     """
 
     begun: float | None = None
@@ -57,7 +58,7 @@ class AuditState:
             "changed": self.changed,
             "untold": self.skipped,
             "findings": dict(self.findings),
-            # Names of partitions may have dots, which stores mistake for paths.
+            # Names of partitions may contain dots, which MongoDB reads as paths in keys.
             "unseen": [{"partition": name, "why": why} for name, why in self.unreachable.items()],
             "holder": None if self.holder is None else self.holder.to_json(),
         }

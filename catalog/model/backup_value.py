@@ -1,4 +1,4 @@
-"""What a backup of a catalog keeps. Not members, for they are about processes; nor who holds a move."""
+"""The values in a backup of a catalog. It has neither members nor holders of moves, which are about processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from catalog.model.tenant import Tenant
 
 BackupValue = Partition | Tenant | Placement | Move | MovePlan | PlannedMove
 
-# By kind, in the order of backups: what is named comes before what names it.
+# By kind, in the order of backups: a value comes after all values that it refers to.
 KINDS: dict[str, type[BackupValue]] = {
     "partition": Partition,
     "tenant": Tenant,
@@ -22,11 +22,14 @@ KINDS: dict[str, type[BackupValue]] = {
     "planned_move": PlannedMove,
 }
 
-# How many of a kind are in memory at a time when all are read: a move may have a long log, a plan many reasons.
+# The largest batches in memory while all values are read: a move may have a long log, a plan many reasons.
 AT_A_TIME = {"partition": 500, "tenant": 500, "placement": 500, "move": 100, "plan": 50, "planned_move": 500}
 
 
 def above_all(largest: int) -> int:
-    """Return the token that holds of moves that were loaded begin with: larger than the ``largest`` that is known, and
-    none that a move had in this catalog or before, which nothing may remember any more."""
+    """Return the first token for the locks of loaded moves.
+
+    It is larger than the ``largest`` known one. Its random part avoids every token that a move had in this catalog or
+    an earlier one, of which there may be no record.
+    """
     return largest + 1 + secrets.randbits(40)

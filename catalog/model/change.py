@@ -1,4 +1,4 @@
-"""What the change feed shows."""
+"""The items of the change feed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class ChangeSubject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something was written. Positions grow; they are comparable within a catalog.
+    """One write. Positions grow, and are comparable within a catalog.
 
     ``name`` is (project, queue) of a placement, (name,) of a partition, (project,) of a tenant, (id,) of a move or
-    plan. ``epoch`` is a placement's new epoch, or the new version of a move or plan; None when it was removed, and for
-    other subjects. ``incarnation`` is a placement's, None when it was removed and for other subjects: with the name and
-    the epoch it tells a change from every other one. ``sealing``: the placement is sealed by it; a store need not say
-    so of a seal that has ended since.
+    plan. ``epoch`` is a placement's new epoch, or the new version of a move or plan; None after a removal, and for
+    other subjects. ``incarnation`` is a placement's, None after a removal and for other subjects: with the name and the
+    epoch it identifies the change. ``sealing``: the change seals the placement; it may be False for a seal that has
+    ended since.
     """
 
     position: int
@@ -36,7 +36,7 @@ class Change:
 
     @property
     def seal(self) -> Seal | None:
-        """The seal that the placement got by it, None if it is not known to have got one."""
+        """The seal that this change put on the placement, None if there is none or it is not known."""
         if not self.sealing or self.epoch is None or self.incarnation is None:
             return None
         project, queue = self.name
@@ -45,10 +45,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """From here on the feed shows every change. What was known before may be stale and must be dropped.
+    """From this position on, the feed has every change.
 
-    Also sent, with the position reached, when there was nothing to report for a while: the proof of life of a feed.
-    ``fresh`` is True on the first one of a feed only.
+    ``fresh`` is True only in the first one of a feed: values that were read before it may be stale and must be dropped.
+    Later ones are the heartbeat of a feed without changes, with the position that it has reached.
     """
 
     position: int

@@ -1,4 +1,4 @@
-"""What a field of a value may hold: checks that raise ``ValueError`` naming the field at fault."""
+"""Checks of the fields of values. They raise ``ValueError`` with the name of the field at fault."""
 
 from __future__ import annotations
 
@@ -15,27 +15,24 @@ _JSON_DEPTH = 20
 
 
 def is_int(value: object) -> TypeGuard[int]:
-    """Tell whether it is an integer of at most 64 bits, which every store can hold.
-
-    True and False, which Python counts among them, are none.
-    """
+    """Return whether ``value`` is an integer of at most 64 bits, the range of every store. Booleans are none."""
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def is_number(value: object) -> bool:
-    """Tell whether it is an integer (``is_int``) or another finite number."""
+    """Return whether ``value`` is an integer (``is_int``) or a finite float."""
     return is_int(value) or (isinstance(value, float) and isfinite(value))
 
 
 def has_surrogates(text: str) -> bool:
-    """Tell whether UTF-8 cannot spell the text."""
+    """Return whether the text has surrogates, which UTF-8 cannot encode."""
     return not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def check_key(name: str, value: object) -> None:
-    """Raise ValueError unless ``value`` can be (part of) a catalog key: text that UTF-8 can spell, without NUL.
+    """Raise ValueError unless ``value`` can be (part of) a catalog key: text that UTF-8 can encode, without NUL.
 
-    NUL is in no header value and no queue name; MongoDB keys use it to separate the two.
+    NUL is in no header value and no queue name; MongoDB keys use it as the separator of the two.
     """
     if not isinstance(value, str) or "\0" in value or has_surrogates(value):
         raise ValueError(f"{name}: {value!r} is not text without NUL and surrogates")
@@ -49,7 +46,7 @@ def check_queue(name: str, value: object) -> None:
 
 
 def check_text(name: str, value: object) -> None:
-    """Raise ValueError unless ``value`` is 1 to 255 printable characters: what every store and answer can hold."""
+    """Raise ValueError unless ``value`` is 1 to 255 printable characters, which every store and answer can contain."""
     if not isinstance(value, str) or not 1 <= len(value) <= 255 or not value.isprintable():
         raise ValueError(f"{name}: {value!a} is not a text of 1 to 255 printable characters")
 
@@ -57,7 +54,7 @@ def check_text(name: str, value: object) -> None:
 def one_line(name: str, value: object) -> str:
     """Return a text as one printable line of at most 255 characters. Raises ValueError if it is no text.
 
-    For what is told of errors and the like: it must be possible to write that down, whatever it says.
+    For reasons and other free text, which must be storable whatever they contain.
     """
     if not isinstance(value, str):
         raise ValueError(f"{name}: {value!r} is not a text")
@@ -65,8 +62,8 @@ def one_line(name: str, value: object) -> str:
 
 
 def check_id(name: str, value: object) -> None:
-    """Raise ValueError unless ``value`` can be the id of a move or plan, or a token: it goes into URLs and logs, and
-    is a key of JSON objects that stores keep."""
+    """Raise ValueError unless ``value`` can be the id of a move or plan, or a token: part of URLs and log lines, and
+    a key of stored JSON objects."""
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise ValueError(f"{name}: {value!a} is not an id (1 to 64 of A-Z a-z 0-9 _ - and not - _ first)")
 
@@ -90,10 +87,10 @@ def check_time(name: str, value: object) -> None:
 
 
 def json_object(name: str, value: object) -> dict[str, Any]:
-    """Return a copy of a JSON object as every store can hold it and give it back: lists for tuples.
+    """Return a copy of a JSON object that every store returns unchanged: tuples become lists.
 
-    Raises ValueError unless ``value`` is one. Its keys are texts without NUL that begin with no ``$`` and hold no
-    ``.``, which MongoDB reads as something else; its integers have at most 64 bits.
+    Raises ValueError unless ``value`` is one. Its keys are texts without NUL, without ``.`` and with no ``$`` at the
+    beginning, which have a meaning for MongoDB; its integers have at most 64 bits.
     """
     if not isinstance(value, Mapping):
         raise ValueError(f"{name}: {value!r} is not a JSON object")

@@ -10,7 +10,7 @@ from typing import Any
 from catalog.model.field import check_count, check_time, is_number
 from catalog.model.placement import Seal
 
-# Seconds of silence after which a member that promised no lease counts as gone: it was killed, most likely.
+# Seconds without a renewal after which a member without a promised lease counts as gone, most likely killed.
 UNPROMISED_LEASE = 600.0
 
 _CAPABILITY = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -20,16 +20,16 @@ _CAPABILITY = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 class Member:
     """One front-door worker process. ``id`` is host/pid/boot.
 
-    ``beat`` counts its renewals: it grows by each one. ``applied`` is the position of the last change it has taken in,
-    for people to read; ``synced`` tells whether its change feed was alive when it last renewed. ``acks`` are the seals
-    in force that it acknowledges: it was shown each of them, and all its writes of that queue that began before have
-    ended. ``capabilities`` are words for what it can do besides what the first release could. ``lease`` is the seconds
-    that it promised: it begins no write later than that after it sent its last renewal. 0 is no promise, that of the
-    first release. ``late_writes`` counts writes whose answers came after its lease had ended.
+    ``beat`` counts its renewals. ``applied`` is the position of the last change that it has applied, for people to
+    read; ``synced``: its change feed was alive at its last renewal. ``acks`` are the seals in force that it
+    acknowledges: it has seen the seal, and all its earlier writes to that queue have ended. ``capabilities`` name the
+    abilities that later releases added. ``lease`` is its promise in seconds: it begins no write later than that after
+    it sent its last renewal. 0 is no promise, as in the first release. ``late_writes`` counts writes that were answered
+    after its lease had ended.
 
-    ``renewed`` is when it last renewed, in seconds since 1970 by the store's clock: for people to read. ``stamp`` is
-    different after each renewal, also by a worker of an earlier release. The store alone sets both, and they are no
-    part of what is compared.
+    ``renewed`` is the time of its last renewal, in seconds since 1970 by the store's clock, for people to read.
+    ``stamp`` changes with each renewal, also of a worker of an earlier release. Only the store sets these two, and
+    comparisons ignore them.
     """
 
     id: str
@@ -61,11 +61,11 @@ class Member:
 
     @property
     def patience(self) -> float:
-        """Seconds without a renewal after which it counts as gone."""
+        """The seconds without a renewal after which the member counts as gone."""
         return self.lease or UNPROMISED_LEASE
 
     def to_json(self) -> dict[str, Any]:
-        """What a worker says of itself."""
+        """Return the fields that the worker itself sets."""
         return {
             "id": self.id,
             "beat": self.beat,
@@ -79,7 +79,7 @@ class Member:
 
     @staticmethod
     def from_json(doc: Mapping[str, Any], *, renewed: float = 0.0, stamp: str = "") -> Member:
-        """Read it, also as a worker of an earlier schema version writes it: of the first, with three fields only."""
+        """Read a document, also of an earlier schema version; version 1 has three fields only."""
         return Member(
             id=doc["id"],
             beat=doc.get("beat", 0),

@@ -1,4 +1,4 @@
-"""Moves: a queue on its way to another partition. Only the words; which state follows which is said elsewhere."""
+"""Moves: a queue on its way to another partition. The values only; ``moving.protocol`` has the transitions."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from catalog.model.field import (
 )
 from catalog.model.placement import NO_PROJECT, QueueKey
 
-# Seconds without a renewal after which a hold counts as ended of which no promise is known: that of a mover of an
-# earlier release.
+# Seconds without a renewal after which a lock without a promise counts as ended. Movers of an earlier release promise
+# nothing.
 UNPROMISED_HOLD = 60.0
 
-# How many entries the log of a move keeps, the oldest going first: one that cannot end must not grow without end.
+# The most entries in the log of a move, after which the oldest are dropped: a move that cannot end must stay bounded.
 MAX_LOG = 200
 
 Measure = int | float | str
@@ -32,7 +32,7 @@ _NO_MEASURES = frozenset({"at", "state", "reason"})
 
 
 class MoveState(StrEnum):
-    """Where a move stands. What each means, and which follows which, is one table: that of the machine of moves."""
+    """The state of a move. The machine of moves (``moving.protocol.machine``) has their meanings and transitions."""
 
     PLANNED = "planned"
     PREPARING = "preparing"
@@ -53,15 +53,15 @@ class MoveState(StrEnum):
     VOID = "void"
 
 
-# The states in which a move has ended, so that its queue can have another one. Stores keep whether it has beside each
-# move, so a word that is added here or there must be one that no stored move has.
+# The states in which a move has ended, so that its queue can have another one. Stores keep with each move whether
+# it has ended, so a state that is added to this set, or removed, must be new to all stored moves.
 FINISHED_STATES = frozenset({MoveState.DONE, MoveState.CANCELLED, MoveState.VOID})
 UNFINISHED_STATES = frozenset(MoveState) - FINISHED_STATES
 
-# Moves of a plan in so many states, at most, are a small part of them.
+# At most so many states select a small part of the moves of a plan.
 FEW_STATES = 8
 
-# The states in which a move may still open a segment on a partition that no placement names yet.
+# The states in which a move may still open a segment on a partition that its placement does not name yet.
 COMING_STATES = frozenset(
     {
         MoveState.PLANNED,
@@ -78,10 +78,10 @@ COMING_STATES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """What happened to a move: ``at`` (seconds since 1970 by the writer's clock) it was in ``state``, for ``reason``.
+    """One event of a move: the time ``at`` (seconds since 1970 by the writer's clock), its ``state`` and a ``reason``.
 
-    ``measures`` are numbers and texts by name, sorted: pause_ms, acks, attempt, whatever was measured. Texts are
-    brought into one line of at most 255 characters.
+    ``measures`` are numbers and texts by name, sorted: pause_ms, acks, attempt and others. Texts become one line of at
+    most 255 characters.
     """
 
     at: float
@@ -111,11 +111,11 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The process that holds a lock: ``name`` (host/pid/boot). ``token`` grows with every new hold, whatever process
-    takes it; ``beat`` counts the renewals of this one.
+    """The process ``name`` (host/pid/boot) that holds a lock. ``token`` grows with every acquisition by any process;
+    ``beat`` counts the renewals under this token.
 
-    ``seconds`` is the holder's promise: it acts no longer than that after it sent its last renewal. So the lock may be
-    taken over by a process that has watched it without a renewal for so long, on its own monotonic clock.
+    ``seconds`` is the holder's promise: it acts no longer than that after it sent its last renewal. A process that has
+    watched the lock without a renewal for so long, on its own monotonic clock, may take it over.
     """
 
     name: str
@@ -128,7 +128,7 @@ class Holder:
 
     @property
     def patience(self) -> float:
-        """Seconds without a renewal after which the hold counts as ended."""
+        """The seconds without a renewal after which the lock counts as ended."""
         return self.seconds or UNPROMISED_HOLD
 
     @staticmethod
@@ -138,8 +138,8 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class HeldWrites:
-    """What ``member`` says of the writes that waited for one move: how many went on, how many were refused, and the
-    longest wait in milliseconds."""
+    """The report of ``member`` on the writes that waited for one move: the number that went on after the wait
+    (``held``), the number refused, and the longest wait in milliseconds."""
 
     member: str
     held: int = 0
@@ -160,23 +160,23 @@ class HeldWrites:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One queue going from partition ``source`` to ``target``; one that is sent on after its switch has others then.
+    """The move of one queue from partition ``source`` to ``target``. Both change if it is sent on after its switch.
 
-    ``version`` starts at 1; every change is a compare-and-set that adds one. ``attempt`` counts the seals that were
-    tried. ``created`` is when it was asked for, in seconds since 1970. ``max_pause_ms`` is how long writes may be held,
-    if that was said; ``pause_ms`` how long they were, once the switch is done. ``certificate`` is the JSON object kept
-    as proof when it is done. ``plan`` is the id of the plan that it belongs to; ``group`` the ids of the moves that
-    must go with it (a queue and its dead-letter queue).
+    ``version`` starts at 1; every change is a compare-and-set that adds one. ``attempt`` counts the attempts to seal.
+    ``created`` is the time of the request, in seconds since 1970. ``max_pause_ms`` limits the time for which writes are
+    held, if the request has a limit; ``pause_ms`` is the measured time, set by the switch. ``certificate`` is a JSON
+    object, the proof of a finished move. ``plan`` is the id of its plan; ``group`` has the ids of the moves that must
+    go with it (a queue and its dead-letter queue).
 
-    ``incarnation`` is the token of the placement that it moves: a queue that was deleted and created anew is another
-    one. ``destination`` is the partition that writes are to go to, or went to when they were switched last: ``target``,
-    and ``source`` once it is reversed. ``tail`` is the number of the segment to be sealed and ``backend_name`` the name
-    that the queue gets on ``destination``: both are written before the seal, None until they are known. ``due`` is
-    about when the next step is to be tried, in seconds since 1970 by the writer's clock: for people to read. ``facts``
-    is a JSON object of what was measured so far; the certificate is made of it.
+    ``incarnation`` is that of the placement: a queue that was deleted and created anew has another one.
+    ``destination`` is the partition of the next switch, or else of the last one: ``target``, or ``source`` after a
+    reversal. ``tail`` is the number of the segment to be sealed, and ``backend_name`` the name of the queue on
+    ``destination``: both are stored before the seal, and None until then. ``due`` is the approximate time of the next
+    step, in seconds since 1970 by the writer's clock, for people to read. ``facts`` is a JSON object of the
+    measurements so far, from which the certificate is made.
 
-    ``holder`` is the mover that holds it, None if none does. It is no part of what is compared and stored when a move
-    is replaced: only the catalog's own verbs change it.
+    ``holder`` is the mover that holds its lock, None if the lock is free. ``replace`` and comparisons ignore it: only
+    the verbs of the lock change it.
     """
 
     id: str
@@ -248,16 +248,16 @@ class Move:
 
     @property
     def last_at(self) -> float:
-        """When its state changed last, in seconds since 1970 by the writer's clock."""
+        """The time of its last change of state, in seconds since 1970 by the writer's clock."""
         return self.log[-1].at if self.log else self.created
 
     def entered(self, entry: LogEntry) -> Move:
-        """Return the move in the entry's state, with the entry in its log, as its next version."""
+        """Return the next version of the move: in the state of the entry, with the entry in its log."""
         log = (*self.log, entry)[-MAX_LOG:]
         return replace(self, state=entry.state, log=log, version=self.version + 1)
 
     def to_json(self) -> dict[str, Any]:
-        """The form of the admin API: ``project`` is null for no project."""
+        """Return the form of the admin API: ``project`` is null for no project."""
         return {
             "id": self.id,
             "project": self.project or None,

@@ -16,8 +16,8 @@ API_VERSIONS = ("v1", "v1.1", "v2")
 MAX_WEIGHT = 4294967295
 
 
-# Why there is no path in a URL of this field.
-_PATHS = {"hosts": "hrefs carry the path that the partition sees", "inventory": "the path is always the same"}
+# The reason why a URL in this field has no path.
+_PATHS = {"hosts": "hrefs contain the path that the partition receives", "inventory": "the path is always the same"}
 
 
 class PartitionState(StrEnum):
@@ -31,7 +31,7 @@ class PartitionState(StrEnum):
 
 
 def check_host(url: str, field: str = "hosts") -> str:
-    """Return a partition host's base URL without a trailing slash. ``field`` is where it stands.
+    """Return a partition host's base URL without a trailing slash. Messages name ``field``.
 
     Raises ValueError unless it is ``http(s)://host[:port]``: no path (clients' hrefs would not fit, API section 8.5),
     no query, no fragment, no user.
@@ -56,7 +56,7 @@ def check_host(url: str, field: str = "hosts") -> str:
 
 
 def address_of(url: str) -> str:
-    """Return what is the same of all spellings of a host's base URL: its host and port, whatever the scheme."""
+    """Return the normalised host and port of a base URL, equal for all its spellings and schemes."""
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     with suppress(ValueError):
@@ -72,11 +72,11 @@ def _port(parts: SplitResult) -> int:
 class Partition:
     """One backend deployment: equivalent ``hosts`` (base URLs) over one store.
 
-    ``weight``: 0..4294967295, its share of new queues; 0 takes none. ``api_versions``: those of API_VERSIONS it
-    speaks, empty while unknown; ``api_versions_set`` tells that an operator fixed them, so that probes leave them be.
-    ``inventory`` is the base URL of a listener that shows all its projects and queues, if it has one (our own node).
-    ``fences``: all its hosts refuse writes of earlier epochs where a queue was closed to them. ``store``: what its
-    store calls itself, None if its hosts do not say. Both are what probes have found.
+    ``weight``: 0..4294967295, its share of new queues; 0 takes none. ``api_versions``: those of API_VERSIONS it speaks,
+    empty while unknown; ``api_versions_set``: an operator fixed them, so that probes do not change them. ``inventory``
+    is the base URL of a listener that lists all its projects and queues, if it has one (our own node). ``fences``: all
+    its hosts refuse writes of earlier epochs to a queue that was closed to these. ``store`` is the identity of its
+    store, None if its hosts do not report one. Probes set these two.
     ``version`` starts at 1; every change is a compare-and-set that adds one.
     """
 
@@ -122,7 +122,7 @@ class Partition:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Its hosts by their addresses."""
+        """The hosts by their addresses (``address_of``)."""
         return {address_of(host): host for host in self.hosts}
 
     def to_json(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class Partition:
 
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> Partition:
-        """Read it, also as schema version 2 wrote it, without ``inventory``, and version 3, without ``fences`` and
+        """Read a document, also of schema version 2, without ``inventory``, and of version 3, without ``fences`` and
         ``store``."""
         return Partition(
             name=doc["name"],

@@ -1,4 +1,4 @@
-"""Placements: which partition holds which queue."""
+"""Placements: the partition of each queue."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ TOPIC_PREFIX = "~"
 
 
 class QueueKey(NamedTuple):
-    """What a placement is about: (project, queue). Sorts as the catalog sorts."""
+    """The key of a placement: (project, queue). Its order is that of the catalog."""
 
     project: str
     queue: str
 
 
 class PlacementState(StrEnum):
-    """Where a placement stands.
+    """The state of a placement.
 
-    reserved: no queue yet, but if it is created it must be on this partition (a dead-letter queue named by its source).
-    creating: some worker is about to create, or is creating, the queue on the partition.
+    reserved: no queue yet, but its creation must be on this partition (a dead-letter queue that a queue names).
+    creating: a worker is about to create the queue on the partition, or is creating it.
     open: the queue exists. sealing: it exists, and writes are held for a switch.
-    deleting: some worker is deleting the queue from its partitions.
+    deleting: a worker is deleting the queue from its partitions.
     """
 
     RESERVED = "reserved"
@@ -36,19 +36,19 @@ class PlacementState(StrEnum):
     DELETING = "deleting"
 
 
-# The states in which the queue exists as far as its users can tell, so that listings show it.
+# The states in which the queue exists for its users, so that listings show it.
 LISTED_STATES = frozenset({PlacementState.OPEN, PlacementState.SEALING})
 
-# Tags hold nine digits of a segment's number: enough for numbers by the time until the year 2286.
+# Tags have nine digits for a segment's number: enough for numbers that follow the clock until the year 2286.
 _SECONDS_A_NUMBER = 10
 
-# The states that few placements are in at a time, so that stores have an index of those.
+# The states of few placements at a time, for which stores have an index.
 RARE_STATES = frozenset(PlacementState) - {PlacementState.OPEN}
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One stretch of a queue: number ``n`` (never reused), the partition it is on and the queue's name there."""
+    """One part of a queue: its number ``n`` (never reused), its partition and the queue's name there."""
 
     n: int
     partition: str
@@ -73,7 +73,7 @@ class Segment:
 
 
 class Seal(NamedTuple):
-    """One seal of a queue, told from every other one: ``epoch`` is the placement's while it is sealed."""
+    """The identity of one seal of a queue. ``epoch`` is that of the sealed placement."""
 
     project: str
     queue: str
@@ -94,19 +94,19 @@ class Seal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where one queue lives.
+    """The location of one queue.
 
     ``epoch`` starts at 1; every change is a compare-and-set that adds one. ``segments`` is the chain in read order, at
-    least one. ``base`` is the segment whose ids leave untagged. ``since`` is when ``state`` was entered, in seconds
-    since 1970 by the writer's clock: for people to read.
-    ``group`` is set on a dead-letter queue: the name of a queue whose dead letters it takes, with which it must share
-    its partition (API section 8.4).
+    least one. ``base`` is the number of the segment with untagged ids for clients. ``since`` is the time of the last
+    change of ``state``, in seconds since 1970 by the writer's clock, for people to read. ``group`` is set on a
+    dead-letter queue: the name of a queue whose dead letters it takes, with which it must share its partition (API
+    section 8.4).
 
-    ``incarnation`` is a random token of the placement's life, made by whoever inserts it and never changed: a queue
-    that was deleted and created anew is another placement, although its epochs begin at 1 again. Those of before there
-    were such tokens have the empty one. ``move`` is the id of the move that is under way: from its seal to its abort,
-    or to the retirement of the segment that it sealed. ``floor``: the next segment gets at least this number, because a
-    catalog that was lost may have given lower ones (``restored``).
+    ``incarnation`` is a random token, made by the process that inserts the placement and never changed: a queue that
+    was deleted and created anew has another one, although its epochs begin at 1 again. It is empty in placements of
+    schema version 1. ``move`` is the id of the present move: from its seal to its abort, or to the retirement of the
+    segment that it sealed. ``floor``: the next segment gets at least this number, because a lost catalog may have given
+    lower ones (``restored``).
     """
 
     project: str
@@ -145,7 +145,7 @@ class Placement:
 
     @property
     def partition(self) -> str:
-        """The partition that writes go to: that of the last segment."""
+        """The partition of writes: that of the last segment."""
         return self.segments[-1].partition
 
     @property
@@ -155,22 +155,21 @@ class Placement:
 
     @property
     def next_n(self) -> int:
-        """The number of the segment that is opened next: no lower one is ever given again."""
+        """The number of the next new segment. Numbers below it are never given again."""
         return max(self.segments[-1].n + 1, self.floor)
 
     def restored(self, at: float) -> Placement:
-        """Return it as it is stored from a backup, at ``at`` in seconds since 1970.
+        """Return the placement to store when a backup is loaded at the time ``at``, in seconds since 1970.
 
-        The backup does not say what was done with the queue since it was taken; so epochs and numbers of segments go on
-        from values that were never reached: a placement is changed less than once a second, and a queue is switched
-        less than once in ten, on the average. A clock that is wrong by less than the time between two imports does no
-        harm.
+        The backup has no record of later changes to the queue. So epochs and numbers of segments continue from values
+        that were never reached: on average, a placement changes less than once a second, and a queue is switched less
+        than once in ten seconds. A clock error is harmless if it is smaller than the time between two imports.
         """
         number = int(at) // _SECONDS_A_NUMBER
         return replace(self, epoch=max(self.epoch, int(at)), floor=max(self.next_n, number))
 
     def to_json(self) -> dict[str, Any]:
-        """The form of the admin API: ``project`` is null for no project."""
+        """Return the form of the admin API: ``project`` is null for no project."""
         return {
             "project": self.project or None,
             "queue": self.queue,
@@ -187,7 +186,7 @@ class Placement:
 
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> Placement:
-        """Read it, also as version 1 of the schema wrote it, without ``incarnation`` and ``move``; or 3, without
+        """Read a document, also of schema version 1, without ``born`` and ``move``, and of version 3, without
         ``floor``."""
         return Placement(
             project=doc["project"] or NO_PROJECT,

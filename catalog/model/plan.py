@@ -1,7 +1,7 @@
-"""Plans: many moves that are shown first, and then carried out exactly so.
+"""Plans: many moves that are shown first, and then executed exactly as shown.
 
-A plan is stored in two kinds of values. ``PlannedMove``, one for each move, never changes but to say once how it ended.
-``MovePlan`` is the rest, of a size that does not depend on how many moves there are: its state and progress change by
+A plan is stored as two kinds of values. ``PlannedMove``, one for each move, changes only once, to store its ending.
+``MovePlan`` is the rest, of a size independent of the number of moves: its state and progress change by
 compare-and-set. ``WholePlan`` is both together, as it is made, shown and hashed.
 """
 
@@ -27,13 +27,16 @@ from catalog.model.field import (
 from catalog.model.placement import NO_PROJECT, QueueKey
 from catalog.model.progress import Ending, MoveOutcome, Progress
 
-# What an operator can still look through, and the admin API answers at a time.
+# So many an operator can still review, and the admin API can return in one answer.
 MAX_PLANNED_MOVES = 20_000
 
 
 class PlanState(StrEnum):
-    """planned: made and not applied. running: its moves are under way. paused: no move of it is begun. stopped: given
-    up, by an operator or after too many failures. done: all its moves have ended."""
+    """The state of a plan.
+
+    planned: made and not applied. running: its moves are executed. paused: none of its moves is begun. stopped: an
+    operator, or too many failures, ended it. done: all its moves have ended.
+    """
 
     PLANNED = "planned"
     RUNNING = "running"
@@ -44,10 +47,10 @@ class PlanState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedMove:
-    """The queue that the move ``number`` of a plan is to bring from ``source`` to ``target``.
+    """Move ``number`` of a plan: a queue from ``source`` to ``target``.
 
-    ``incarnation`` is the token of life of its placement. ``group`` are the first and the last number of those that are
-    begun together, it among them; None if it goes alone. ``ending`` is how it ended, None if that is not written down.
+    ``incarnation`` is that of its placement. ``group`` has the first and the last number of the moves that are begun
+    together with it, itself included; None if it goes alone. ``ending`` is None until it is stored.
     """
 
     project: str
@@ -80,7 +83,7 @@ class PlannedMove:
         return QueueKey(self.project, self.queue)
 
     def shown(self) -> dict[str, Any]:
-        """Return what a plan shows of it, and its hash is of."""
+        """Return the fields that a plan shows and that its hash covers."""
         return {
             "project": self.project or None,
             "queue": self.queue,
@@ -116,9 +119,9 @@ class PlannedMove:
 
 @dataclass(frozen=True, slots=True)
 class MovePlan:
-    """What is to be moved and how gently, without the moves; and how far it is.
+    """A plan without its moves: its budgets, preconditions, state and progress.
 
-    ``size`` is how many moves it has, ``hash`` the SHA-256, in hexadecimal, of what makes it this plan (``WholePlan``).
+    ``size`` is the number of its moves, ``hash`` the SHA-256, in hexadecimal, of its content (``WholePlan``).
     ``version`` starts at 1; every change is a compare-and-set that adds one, and changes state and progress only.
     ``budgets`` and ``preconditions`` are JSON objects. ``created`` is in seconds since 1970.
     """
@@ -145,14 +148,14 @@ class MovePlan:
 
     @property
     def active(self) -> bool:
-        """Whether there is something to do about it: a move to begin, to follow to its end, or to write that down."""
+        """Whether the executor has work: a move to begin or to follow to its end, or an ending to store."""
         if self.state in (PlanState.RUNNING, PlanState.PAUSED):
             return True
         return bool(self.progress.endings) or (self.state is PlanState.STOPPED and self.progress.open > 0)
 
     @property
     def waiting(self) -> int:
-        """How many moves were not begun."""
+        """The number of moves that were not begun."""
         return self.size - self.progress.begun
 
     def to_json(self) -> dict[str, Any]:
@@ -189,8 +192,8 @@ class MovePlan:
 class WholePlan:
     """A plan with its moves, by number.
 
-    Size and hash are computed if the hash is empty; else a wrong one is refused: what is applied is what was shown. The
-    cost grows with the number of moves.
+    Size and hash are computed if the hash is empty. Raises ValueError if it is wrong: a plan is applied only as it was
+    shown. The cost grows with the number of moves.
     """
 
     plan: MovePlan
@@ -211,7 +214,7 @@ class WholePlan:
 
     @property
     def preconditions(self) -> dict[str, Any]:
-        """What the plan relies on, also of each queue."""
+        """The preconditions of the plan, with those of each queue."""
         groups = sorted({move.group for move in self.moves if move.group is not None})
         return {
             **self.plan.preconditions,
@@ -223,14 +226,14 @@ class WholePlan:
         return [move.shown() for move in self.moves]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as it is shown and written to files."""
+        """Return the form of the admin API and of files."""
         document = self.plan.to_json()
         del document["size"], document["progress"]
         return document | {"moves": self._shown(), "preconditions": self.preconditions}
 
     @staticmethod
     def from_json(doc: Mapping[str, Any]) -> WholePlan:
-        """Read what was written. Raises ValueError, KeyError or TypeError if it is no plan or was changed since."""
+        """Read the form of ``to_json``. Raises ValueError, KeyError or TypeError if it is no plan, or was changed."""
         preconditions = dict(doc["preconditions"])
         incarnation, groups = preconditions.pop("born"), preconditions.pop("groups")
         moves = _planned(doc["id"], doc["moves"], incarnation, groups)
@@ -249,9 +252,9 @@ class WholePlan:
 
 
 def from_version_3(doc: Mapping[str, Any]) -> tuple[MovePlan, tuple[PlannedMove, ...]]:
-    """Return the plan in a document of schema version 3, which has moves and results inside: as its next version.
+    """Return the next version of a plan from its document of schema version 3, which contains moves and results.
 
-    Raises ValueError, KeyError or TypeError if it is none, or is not the plan that its hash is of.
+    Raises ValueError, KeyError or TypeError if it is no plan, or its hash is wrong.
     """
     digest = _digest([doc[name] for name in ("id", "title", "budgets", "moves", "preconditions")])
     if doc["hash"] != digest:

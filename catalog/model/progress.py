@@ -1,4 +1,4 @@
-"""How far a plan is: small, whatever the plan's size, so that it can be read and replaced in every round."""
+"""The progress of a plan: small at any size of the plan, so that it can be read and replaced in every round."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from catalog.model.field import check_count, is_number, one_line
 
 
 class MoveOutcome(StrEnum):
-    """done: the queue is where the plan says. reversed, cancelled: by an operator. gone: deleted by its users. refused:
-    it could not be begun. failed: it was tried too often; the move is paused and can be resumed."""
+    """The outcome of a planned move.
+
+    done: the queue is on its target. reversed, cancelled: by an operator. gone: its users deleted the queue. refused:
+    it could not be begun. failed: too many attempts; the move is paused and can be resumed.
+    """
 
     DONE = "done"
     REVERSED = "reversed"
@@ -28,7 +31,7 @@ FAILURES = frozenset({MoveOutcome.REFUSED, MoveOutcome.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the planned move ``number`` ended, why if it did not end well, and how long it held writes (milliseconds)."""
+    """The end of planned move ``number``: its outcome, the reason unless done, and for how long it held writes (ms)."""
 
     number: int
     outcome: MoveOutcome
@@ -56,13 +59,13 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What of a plan was begun, and how it ended.
+    """The numbers of moves that were begun, and their endings.
 
-    All planned moves below ``next`` were begun, and those in ``ahead``; the others wait for their turn. ``pending`` are
-    begun and may have no record of a move yet: the executor of the plan inserts it. ``endings`` are
-    counted in ``counts`` and may not be written down at their planned moves yet: the same does that. ``pauses`` are
-    pairs of milliseconds, rounded to two digits, and how many moves paused writes for that long. ``allowance`` is how
-    many more moves could have been begun when some were begun last, None if none was.
+    All planned moves below ``next`` were begun, and those in ``ahead``; the others wait. ``pending`` are begun and may
+    have no record of a move yet, which the executor of the plan inserts. ``endings`` are counted in ``counts`` and may
+    not be stored in their planned moves yet, which the executor does as well. ``pauses`` are pairs of milliseconds,
+    rounded to two digits, and the number of moves with that pause. ``allowance`` is the rest of the budget after the
+    last begin, in moves, None before the first.
     """
 
     next: int = 0
@@ -84,7 +87,7 @@ class Progress:
 
     @property
     def open(self) -> int:
-        """How many are begun and have not ended."""
+        """The number of moves that were begun and have not ended."""
         return self.begun - self.ended
 
     @property
@@ -95,7 +98,7 @@ class Progress:
         return number < self.next or number in self.ahead
 
     def with_begun(self, numbers: Iterable[int], allowance: float) -> Progress:
-        """Return it with these moves begun too."""
+        """Return the progress after these moves were begun, too."""
         fresh = set(numbers)
         ahead, following = fresh.union(self.ahead), self.next
         while following in ahead:
@@ -110,7 +113,7 @@ class Progress:
         )
 
     def with_endings(self, endings: Iterable[Ending]) -> Progress:
-        """Return it with moves that have ended now, and were begun before."""
+        """Return the progress after these moves have ended. They were begun before."""
         fresh = tuple(endings)
         counts, pauses = Counter(self.counts), Counter(dict(self.pauses))
         counts.update(ending.outcome for ending in fresh)

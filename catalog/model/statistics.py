@@ -1,4 +1,4 @@
-"""Statistics: what queues hold, summed up for each partition and each project; and the walk that finds out."""
+"""Statistics: the sums of messages by partition and by project; and the walk that computes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from catalog.model.placement import NO_PROJECT, QueueKey
 
 
 class StatisticsSubject(StrEnum):
-    """What they are about."""
+    """The subject of statistics."""
 
     PARTITION = "partition"
     PROJECT = "project"
@@ -21,12 +21,12 @@ class StatisticsSubject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SubjectStatistics:
-    """What all queues of a partition or a project held, asked one after the other from ``begun`` to ``ended``.
+    """The sums over all queues of a partition or a project, polled one after another from ``begun`` to ``ended``.
 
     ``name`` is that of the partition, or the project. ``queues`` counts topics too; of a partition, those with any
-    segment there. ``free`` and ``claimed`` are messages, ``oldest`` is when the oldest of them was posted, None if
-    there is none. ``unknown`` is how many of the queues could not be asked, or not all their segments: messages of
-    those are missing in the sums. Times are in seconds since 1970, by the clocks of those who asked.
+    segment there. ``free`` and ``claimed`` count messages; ``oldest`` is the time of the oldest post, None without
+    messages. ``unknown`` counts queues with a failed poll of any segment: their messages are missing in the sums. Times
+    are in seconds since 1970, by the clocks of the polling processes.
     """
 
     subject: StatisticsSubject
@@ -83,14 +83,13 @@ class SubjectStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """How far the walk over all placements has come, in the order of their keys. There is one in a catalog.
+    """The progress of the walk over all placements, in the order of their keys. A catalog has one.
 
-    ``begun`` is when it began, None if none ever did; ``ended`` when it came to the end, None while it is under way;
-    both in seconds since 1970. ``after`` is the last placement that is in the sums, None if there is none yet.
-    ``partitions`` are the sums of partitions so far, ``project`` those of the project that is not complete.
+    ``begun`` is the time of its start, None before the first walk; ``ended`` that of its end, None while it runs; both
+    in seconds since 1970. ``after`` is the last placement in the sums, None before the first. ``partitions`` are the
+    sums of partitions so far, ``project`` those of the project that is not complete.
 
-    ``holder`` is who walks at the moment it was read. It is no part of what is saved: only the catalog's own verbs
-    change it.
+    ``holder`` is the holder of the lock when this was read. ``save`` ignores it: only the verbs of the lock change it.
     """
 
     begun: float | None = None

@@ -1,4 +1,4 @@
-"""Tenants: what an operator decided for a project."""
+"""Tenants: the decisions of operators for projects."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from catalog.model.field import check_key, check_partition_name, is_int
 from catalog.model.placement import NO_PROJECT
 
-# So many partitions are more than there are.
+# More than the partitions of any deployment.
 MAX_SPREAD = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """What an operator decided for one project: over how many partitions its new queues spread, or the one partition
-    they are ``pinned`` to."""
+    """The decision of an operator for one project: the number of partitions for its new queues (``spread``), or the one
+    partition for all of them (``pinned``)."""
 
     project: str
     spread: int = 1

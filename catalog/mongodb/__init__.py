@@ -1,8 +1,7 @@
 """The catalog in MongoDB (a replica set, or a sharded cluster): the store for production.
 
-``driver`` has the class; ``store`` holds the client and the rules every conversation keeps (deadline, session,
-translation of errors); ``documents`` says how values are spelled; ``placements``, ``partitions``, ``tenants``,
-``members``, ``moves``, ``plans``, ``statistics`` and ``backups`` are the nouns, each implemented where it stands, and
-``lock`` the locks; ``schema`` has the indexes, ``mark`` is that of a catalog that is being loaded; ``feed`` is the
-change stream. Only here is pymongo imported.
+``driver`` has the class. ``store`` has the client and the rules of every conversation (deadline, session, translation
+of errors). ``documents`` maps values to documents. ``placements``, ``partitions``, ``tenants``, ``members``, ``moves``,
+``plans``, ``statistics`` and ``backups`` implement one noun each, and ``lock`` the locks. ``schema`` has the indexes,
+``mark`` the mark of a catalog that is being loaded, ``feed`` the change stream. Only this package imports pymongo.
 """

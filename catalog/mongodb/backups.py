@@ -1,18 +1,18 @@
-"""Backups: reading everything as of one instant, and loading it.
+"""Backups: a snapshot of all values, and the load of one.
 
-*Reading* is a snapshot session: page by page and not with one cursor, so that each read has a deadline of its own and
-is repeated by the driver if the primary is lost. The server keeps the instant for
+*Reading* is a snapshot session. It reads page by page and not with one cursor, so that each read has its own deadline,
+and the driver can repeat it if the primary is lost. The server keeps the snapshot for
 ``minSnapshotHistoryWindowInSeconds``.
 
 *Loading* has a mark. A load writes the mark, *then* lists the members, and is refused if there is one. A worker that
-registers stores its member, *then* looks for the mark, and takes the member back if it finds it. All of these are
+registers stores its member, *then* looks for the mark, and removes the member if it finds the mark. All of these are
 writes and reads with majority in causally consistent sessions, so at least one of the two sees the other: no worker
 serves from a catalog that is being emptied. A member that was listed before stays listed and renews: until its lease
 is over its worker may write, and both loads and movers must see it. Then ``emptying`` is set in the mark, and only
 then is anything removed.
 
-What a crash leaves: before ``emptying``, a mark that only refuses, which ``init`` takes away. After it, a catalog of
-which part is gone or part is there, and the mark says so until another load has come to its end.
+The state after a crash: before ``emptying``, a mark that only refuses members, which ``init`` removes. After it, a
+partial catalog, which stays marked until another load has ended.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
 _DUPLICATE_KEY = 11000
 _SNAPSHOT_TOO_OLD = 239
-# How many documents are removed at a time.
+# Documents removed in one command.
 _BATCH = 5000
 
 _DOCUMENTS: dict[type[BackupValue], Callable[[Any], dict[str, Any]]] = {
@@ -98,7 +98,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], BackupValue]] = {
 
 
 class MongoDBBackups(BackupStore):
-    """``Catalog.backups``. A load forgets the walk and the audit too."""
+    """``Catalog.backups``. A load resets the walk and the audit, too."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class MongoDBBackups(BackupStore):
                     except ValueError as error:
                         raise self._store.unavailable(f"{kind}s: {error}") from error
                     plans.update(value.id for value in batch if isinstance(value, MovePlan))
-                    # Those of a plan that is still being stored, or removed, have no plan.
+                    # Skip the moves of a plan that is being stored or removed: the snapshot does not have it.
                     batch = [value for value in batch if not isinstance(value, PlannedMove) or value.plan in plans]
                     if batch:
                         yield batch
@@ -138,7 +138,7 @@ class MongoDBBackups(BackupStore):
 
     @finished
     async def begin_load(self, *, replace: bool) -> str:
-        await self._refuse_use()  # before the mark is there too, for under it none can register
+        await self._refuse_use()  # also before the mark exists, because under it no member can register
         token = uuid4().hex
         began = {
             "token": token,
@@ -177,7 +177,7 @@ class MongoDBBackups(BackupStore):
     async def _empty(self, token: str) -> None:
         async with self._store.conversation(BATCH_TIMEOUT) as session:
             moves = self._store.database["moves"]
-            # Of all moves: it has no index.
+            # Reads all moves: there is no index of tokens.
             largest = await moves.find_one({}, {"token": 1}, sort=[("token", -1)], session=session)
             first = {"$add": ["$first_token", above_all(largest["token"] if largest else 0)]}
             marked = await self._marks.update_one(
@@ -225,7 +225,7 @@ class MongoDBBackups(BackupStore):
         wanted = {segment["partition"] for document in documents for segment in document["segments"]}
         found = self._store.database["partitions"].find({"_id": {"$in": sorted(wanted)}}, {"_id": 1}, session=session)
         if missing := wanted - {document["_id"] for document in await found.to_list()}:
-            raise LoadRefused(f"a placement names partition {min(missing)}, which there is not")
+            raise LoadRefused(f"a placement names partition {min(missing)}, which is not registered")
 
     async def end_load(self, token: str) -> None:
         async with self._store.conversation(BATCH_TIMEOUT) as session:
@@ -246,10 +246,10 @@ async def _page(
             if error.code != _SNAPSHOT_TOO_OLD:
                 raise
             raise SnapshotTooOld(
-                f"{store.where} no longer knows the instant that was to be read: it took too long. Raise the server "
-                "parameter minSnapshotHistoryWindowInSeconds on every member of the replica set, and begin again"
+                f"{store.where} has dropped the snapshot: the export took too long. Raise the server parameter "
+                "minSnapshotHistoryWindowInSeconds on every member of the replica set, and export again"
             ) from error
 
 
 def _over() -> LoadRefused:
-    return LoadRefused("another load was begun since this one")
+    return LoadRefused("another load has begun since")

@@ -1,4 +1,4 @@
-"""How the catalog's values are spelled in MongoDB. No I/O.
+"""Map the catalog's values to documents of MongoDB and back. No I/O.
 
 A placement's ``_id`` is project, NUL, queue. NUL is in neither and sorts before everything else, so ``_id`` sorts as
 (project, queue), and its one index serves lookup, uniqueness and every listing, which is a range of it.
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def placement_id(key: QueueKey) -> str:
-    """Spell a placement's ``_id``."""
+    """Return a placement's ``_id``."""
     return f"{key.project}\0{key.queue}"
 
 
@@ -40,13 +40,13 @@ def id_range(project: str | None, after: QueueKey | None) -> dict[str, str]:
 
 
 def this_placement(key: QueueKey, epoch: int, incarnation: str) -> dict[str, Any]:
-    """Return the condition for the placement of this epoch and life. Documents of schema version 1 have no
-    ``incarnation``."""
+    """Return the condition for the placement of this epoch and incarnation. Documents of schema version 1 have no
+    ``born``."""
     return {"_id": placement_id(key), "epoch": epoch, "born": incarnation or {"$in": ["", None]}}
 
 
 def placement_document(placement: Placement) -> dict[str, Any]:
-    """Spell a placement."""
+    """Return the document of a placement."""
     return {"_id": placement_id(placement.key), **placement.to_json(), "project": placement.project}
 
 
@@ -59,7 +59,7 @@ def read_placement(document: Mapping[str, Any]) -> Placement:
 
 
 def partition_document(partition: Partition) -> dict[str, Any]:
-    """Spell a partition. (While it is being removed, a stored one has the field ``leaving`` as well.)"""
+    """Return the document of a partition. (During its removal, the stored one has the field ``leaving`` as well.)"""
     return {"_id": partition.name, **partition.to_json()}
 
 
@@ -69,7 +69,7 @@ def read_partition(document: Mapping[str, Any]) -> Partition:
 
 
 def tenant_document(tenant: Tenant) -> dict[str, Any]:
-    """Spell a tenant."""
+    """Return the document of a tenant."""
     return {"_id": tenant.project, **tenant.to_json(), "project": tenant.project}
 
 
@@ -79,7 +79,7 @@ def read_tenant(document: Mapping[str, Any]) -> Tenant:
 
 
 def move_document(move: Move) -> dict[str, Any]:
-    """Spell a move, without its lock, whose fields stored ones have as well."""
+    """Return the document of a move without the fields of its lock, which stored ones have as well."""
     document = {"_id": move.id, **move.to_json(), "project": move.project}
     del document["id"], document["holder"]
     return document | {"partitions": [move.source, move.target], "unfinished": not move.finished}
@@ -92,14 +92,14 @@ def read_move(document: Mapping[str, Any]) -> Move:
 
 
 def plan_document(plan: MovePlan) -> dict[str, Any]:
-    """Spell a plan."""
+    """Return the document of a plan."""
     document = {"_id": plan.id, **plan.to_json(), "active": plan.active}
     del document["id"]
     return document
 
 
 def changing_plan(plan: MovePlan) -> dict[str, Any]:
-    """Return the fields of a plan's document that ever change."""
+    """Return the fields of a plan's document that can change."""
     document = plan_document(plan)
     return {field: document[field] for field in ("version", "state", "progress", "active")}
 
@@ -115,12 +115,12 @@ def plan_of_version_3(document: Mapping[str, Any]) -> tuple[MovePlan, tuple[Plan
 
 
 def planned_move_id(plan_id: str, number: int) -> str:
-    """Spell the ``_id`` of a plan's move: all sort by plan and number."""
+    """Return the ``_id`` of a planned move. These sort by plan and number."""
     return f"{plan_id}\0{number:08d}"
 
 
 def planned_move_document(move: PlannedMove) -> dict[str, Any]:
-    """Spell a plan's move."""
+    """Return the document of a planned move."""
     return {
         "_id": planned_move_id(move.plan, move.number),
         **move.to_json(),
@@ -130,12 +130,12 @@ def planned_move_document(move: PlannedMove) -> dict[str, Any]:
 
 
 def read_planned_move(document: Mapping[str, Any]) -> PlannedMove:
-    """Read a plan's move. Raises ValueError, TypeError or KeyError if it is none."""
+    """Read a planned move. Raises ValueError, TypeError or KeyError if it is none."""
     return PlannedMove.from_json(document)
 
 
 def read(reader: Callable[[Mapping[str, Any]], T], document: Mapping[str, Any]) -> T:
-    """Read a document, whole or not at all. Raises ValueError naming the document that is damaged."""
+    """Read a document. Raises ValueError with the id of a damaged document."""
     try:
         return reader(document)
     except (ValueError, TypeError, KeyError, AttributeError) as error:

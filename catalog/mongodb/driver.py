@@ -46,7 +46,7 @@ class MongoDBCatalog(Catalog):
 
     @classmethod
     async def open(cls, uri: str) -> MongoDBCatalog:
-        """Make a catalog for ``uri``, connecting when first used. Raises BadCatalogURI."""
+        """Return a catalog for ``uri``, which connects at its first use. Raises BadCatalogURI."""
         return cls(CatalogDatabase(uri))
 
     async def init(self) -> None:

@@ -32,8 +32,8 @@ _SUBJECTS = {
 _SHOWN = ("epoch", "born", "state", "version")
 _SEALING = PlacementState.SEALING.value
 _WRITES = ("insert", "update", "replace", "delete")
-# Drops and renames of our collections are let through, to be refused loudly: a drop has no events for the documents.
-# Updates of moves that leave the version as it is, are of who holds them.
+# Drops and renames of our collections pass, so that they end the feed: a drop has no events for the documents. Updates
+# of moves without a new version are those of their locks, and are filtered out.
 _PIPELINE: list[dict[str, Any]] = [
     {"$match": {"$or": [{"ns.coll": {"$in": list(_SUBJECTS)}}, {"operationType": "invalidate"}]}},
     {
@@ -56,9 +56,9 @@ _PIPELINE: list[dict[str, Any]] = [
         }
     },
 ]
-# How long the server may wait before it says that nothing happened; the interface promises a sign every second.
+# Milliseconds after which the server answers without an event; the interface promises a heartbeat every second.
 _AWAIT_MS = 400
-# Longer than finding a new primary takes, all told: a resume is tried once within it. In seconds.
+# Seconds, longer than the search for a new primary: one resume fits into it.
 _SILENCE_TIMEOUT = 2 * VERB_TIMEOUT
 _CLOSE_TIMEOUT = 1.0
 
@@ -69,11 +69,11 @@ def position_of(time: Timestamp) -> int:
 
 
 def token_position(token: Mapping[str, Any] | None) -> int:
-    """Return the cluster time inside a resume token, 0 if it cannot be told.
+    """Return the cluster time inside a resume token, 0 if it is not readable.
 
     A token's ``_data`` is a KeyString in hexadecimal: type 0x82 (timestamp), then the 64 bits, high end first; all
-    servers since 4.0 write it so. Only tokens say how far a stream has come when it has nothing to show: the operation
-    time of its replies may be ahead of what it has looked at.
+    servers since 4.0 write it so. Only tokens have the position of a stream without events: the operation time of its
+    replies may be ahead of the part of the oplog that it has read.
     """
     data = token.get("_data") if token else None
     if not isinstance(data, str) or not data.startswith("82"):
@@ -85,9 +85,9 @@ def token_position(token: Mapping[str, Any] | None) -> int:
 
 
 def change_of(event: Mapping[str, Any]) -> Change:
-    """Return the change that an event of one of our collections tells of.
+    """Return the change of an event of one of our collections.
 
-    Raises ValueError, KeyError or TypeError if it is none, as when a collection was dropped or renamed.
+    Raises ValueError, KeyError or TypeError if it is none, for example a drop or rename of a collection.
     """
     operation = event["operationType"]
     if operation not in _WRITES:
@@ -95,11 +95,11 @@ def change_of(event: Mapping[str, Any]) -> Change:
     subject = _SUBJECTS[event["ns"]["coll"]]
     id_ = event["documentKey"]["_id"]
     position = position_of(event["clusterTime"])
-    # The epoch as of this very write: every write of ours puts the whole document, or the whole move. (An
-    # ``updateLookup`` would tell of a later one.) Other updates are only made by hands.
+    # The epoch of this very write: each of our writes has the whole document, or the whole move. (An ``updateLookup``
+    # could return a later one.) Only operators make other updates, by hand.
     document = event.get("fullDocument") or event.get("updateDescription", {}).get("updatedFields", {})
     if subject is ChangeSubject.PLACEMENT:
-        # Who changed it by hand may have changed the state: better one acknowledgement too many.
+        # A change by hand may have changed the state: one acknowledgement too many does no harm.
         removed = operation == "delete"
         sealing = not removed and document.get("state", _SEALING) == _SEALING
         return Change(position, subject, placement_key(id_), document.get("epoch"), document.get("born"), sealing)
@@ -109,19 +109,19 @@ def change_of(event: Mapping[str, Any]) -> Change:
 
 
 async def _committed(store: CatalogDatabase) -> Timestamp:
-    # The operation time of a read with majority is its snapshot: everything up to it is committed and will be seen by
-    # every later read. That of anything else may lie beyond writes which are not yet: a stream from there on would not
-    # show them, nor would a read right after.
+    # The operation time of a read with majority is its snapshot: all earlier writes are committed, and every later read
+    # sees them. The operation time of another command may lie after writes that are not committed yet: neither a
+    # stream from there nor a read right after it would have them.
     async with store.conversation() as session:
         await store.database["catalog"].find_one({}, session=session)
         time = session.operation_time
     if time is None:
-        raise store.unavailable("the server tells no operation time; it must be a replica set")
+        raise store.unavailable("the server sends no operation time; it must be a replica set")
     return time
 
 
 class _Stream:
-    """An open change stream that may be waited for with a deadline, and let go of at any moment."""
+    """An open change stream with deadlines for its events, which can be closed at any time."""
 
     def __init__(self, store: CatalogDatabase, stream: AsyncChangeStream[dict[str, Any]]) -> None:
         self._store = store
@@ -130,7 +130,7 @@ class _Stream:
 
     @classmethod
     async def open(cls, store: CatalogDatabase, start: Timestamp) -> _Stream:
-        """Open a stream of what happened at ``start`` or later."""
+        """Open a stream of the events at ``start`` or later."""
         with store.translated():
             try:
                 async with asyncio.timeout(VERB_TIMEOUT):
@@ -143,13 +143,13 @@ class _Stream:
 
     @property
     def position(self) -> int:
-        """How far the stream has come, as far as can be told."""
+        """The last known position of the stream."""
         return token_position(self._stream.resume_token)
 
     async def next(self) -> Mapping[str, Any] | None:
-        """Return the next event, or None if there was none for a while."""
-        # In a task of its own: pymongo's own deadline would be taken for the time that the server may wait, and a
-        # cancelled ``try_next`` says goodbye to the server first, which takes long if that does not answer.
+        """Return the next event, or None if the server answered without one."""
+        # In a task of its own: pymongo would use its own deadline as the time that the server may wait, and a cancelled
+        # ``try_next`` closes the cursor first, which takes long if the server does not answer.
         self._asking = asyncio.ensure_future(self._stream.try_next())
         await asyncio.wait({self._asking}, timeout=_SILENCE_TIMEOUT)
         if not self._asking.done():
@@ -161,7 +161,7 @@ class _Stream:
         return event
 
     async def close(self) -> None:
-        """Let go of it, without waiting for a server that may be gone: a cursor that nobody asks ends by itself."""
+        """Close the stream without waiting for a server that may be gone: an unused cursor ends by itself."""
         if self._asking is not None and not self._asking.done():
             self._store.abandon(self._asking)  # it closes the stream when it is cancelled
             return
@@ -170,7 +170,7 @@ class _Stream:
 
 
 async def watch(store: CatalogDatabase) -> AsyncGenerator[Change | Synced, None]:
-    """Yield as ``Catalog.watch`` promises."""
+    """Implement ``Catalog.watch``."""
     start = await _committed(store)
     stream = await _Stream.open(store, start)
     try:
@@ -189,7 +189,7 @@ async def watch(store: CatalogDatabase) -> AsyncGenerator[Change | Synced, None]
                 if item.position <= first:
                     continue  # the one at ``start`` itself, which every reader has seen
                 position = item.position
-            # Reads that follow must not be answered from before what was shown.
+            # Later reads must see at least the writes that the feed has shown.
             store.seen(Timestamp(position >> 32, position & 0xFFFFFFFF))
             yield item
     finally:

@@ -1,7 +1,7 @@
 """Locks: the fields ``holder``, ``token``, ``beat`` and ``seconds`` of the documents that have them.
 
-``until`` is of releases before schema version 4, which compare it with the clock. It says that a lock is held for ever,
-so that a process of such a release leaves it alone. One that holds a lock renews ``until`` only, and knows no ``beat``
+Releases before schema version 4 compare ``until`` with the clock. Here it is always a time without end, so that a
+process of such a release does not take the lock. A holder of such a release renews only ``until``, and has no ``beat``
 and no ``seconds``: then ``until`` counts as its beat.
 """
 
@@ -28,18 +28,18 @@ FREE: dict[str, Any] = {"holder": None, "until": None}
 
 
 def held(token: int) -> dict[str, Any]:
-    """Return the condition that the hold under ``token`` lasts."""
+    """Return the condition that the lock is still held under ``token``."""
     return {"token": token, "holder": {"$ne": None}}
 
 
 def holder_of(document: Mapping[str, Any]) -> Holder | None:
-    """Return the process that holds it, None if none does. Raises KeyError for what is no lock."""
+    """Return the holder in a document, None if the lock is free. Raises KeyError if the document has no lock."""
     if document["holder"] is None:
         return None
     until = document["until"]
     if until == _FOR_EVER:
         return Holder(document["holder"], document["token"], document["beat"], document["seconds"])
-    # A hold of an earlier release promises nothing, and what the document had before is not its own.
+    # A holder of an earlier release promises nothing; ``beat`` and ``seconds`` are those of a holder before it.
     return Holder(document["holder"], document["token"], (until - _SINCE) // timedelta(milliseconds=1))
 
 
@@ -57,7 +57,7 @@ class MongoDBLock(Lock[V]):
 
     @abstractmethod
     async def _store_first(self, session: Session) -> None:
-        """Store an empty value, for there is none; or raise."""
+        """Store an empty value if there can be one, else raise the error of a missing value."""
 
     async def acquire(self, holder: str, seconds: float, *, over: Holder | None = None) -> V:
         hold = {"holder": holder, "beat": 0, "seconds": seconds, "until": _FOR_EVER}
@@ -96,10 +96,8 @@ class MongoDBLock(Lock[V]):
 
 
 class MongoDBLockedValue(MongoDBLock[V], LockedValue[V]):
-    """The document ``id_`` of those of which there is one of a kind. ``empty`` is what it is before anything was saved.
-
-    All are in the collection ``walks``.
-    """
+    """The only value of its kind, in the document ``id_`` of the collection ``walks``. ``empty``: its value before the
+    first ``save``."""
 
     def __init__(
         self, store: CatalogDatabase, id_: str, what: str, empty: V, from_json: Callable[[Mapping[str, Any]], V]
@@ -117,7 +115,7 @@ class MongoDBLockedValue(MongoDBLock[V], LockedValue[V]):
         await self._renew(token, seconds, _members(value))
 
     async def forget(self, session: Session) -> None:
-        """Empty the value, if there is any, and end its lock: the holder can save nothing any more."""
+        """Reset the value, if it exists, and end its lock, so that the holder can no longer save."""
         await self._documents.update_one({"_id": self._id}, {"$set": _members(self._empty) | FREE}, session=session)
 
     async def _store_first(self, session: Session) -> None:
@@ -125,7 +123,7 @@ class MongoDBLockedValue(MongoDBLock[V], LockedValue[V]):
             first = {**_members(self._empty), "_id": self._id, **FREE, "token": 0}
             await self._documents.insert_one(first, session=session)
         except DuplicateKeyError:
-            pass  # it is there, and may be held by now
+            pass  # another process stored it, and may hold the lock
 
     def _value(self, document: dict[str, Any]) -> V:
         try:
@@ -140,7 +138,7 @@ def _members(value: Held) -> dict[str, Any]:
 
 
 def _free_for(holder: str, over: Holder | None) -> dict[str, Any]:
-    """Return the condition that ``holder`` may take it: it is free, or its own already, or held as ``over`` says."""
+    """Return the condition that ``holder`` may take the lock: free, its own already, or with the holder ``over``."""
     ways: list[dict[str, Any]] = [{"holder": None}, {"holder": holder}]
     if over is not None:
         beats = [{"until": _FOR_EVER, "beat": over.beat}, {"until": _SINCE + timedelta(milliseconds=over.beat)}]

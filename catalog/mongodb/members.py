@@ -1,7 +1,7 @@
 """The collection of members.
 
-``renewed`` is set by the primary's clock. It is shown to people, and compared with itself only: it is part of the
-stamp, for workers of a release before have no counter of their renewals.
+``renewed`` is set by the primary's clock. It is shown to people, and otherwise only compared for equality: it is part
+of the stamp, because workers of earlier releases have no counter of renewals.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class MongoDBMembers(MemberStore):
     def __init__(self, store: CatalogDatabase) -> None:
         self._store = store
         self._stored: Collection = store.database["members"]
-        # By id, as they were last listed: a mover that holds writes lists some hundred every few milliseconds, of which
+        # The last listed members by id: a mover that holds writes lists some hundred every few milliseconds, of which
         # few have changed.
         self._listed: dict[str, tuple[dict[str, Any], Member]] = {}
 
@@ -38,17 +38,17 @@ class MongoDBMembers(MemberStore):
             stored = await self._stored.update_one({"_id": member.id}, update, upsert=True, session=session)
             if not await is_marked(self._store, session):
                 return
-            # One that was listed before may go on writing by the lease that it has: a load must see it, and movers.
+            # A member that was listed before may write until its lease ends: loads and movers must see it.
             if stored.upserted_id is not None:
                 await self._stored.delete_one({"_id": member.id}, session=session)
         raise self._store.unavailable("it is being loaded from a backup")
 
     @finished
     async def renew(self, member: Member) -> None:
-        # One command, for each worker sends it every few seconds and for each seal. The mark is not looked for: a load
-        # that finds a member listed is refused, and one that finds none lets none register, so none is left to renew.
+        # One command only, because each worker sends it every few seconds and for each seal. It ignores the mark: a
+        # load is refused if it finds a member, and else no member can register, so none is left to renew.
         #
-        # A member of a release before has no beat, and null is less than any number.
+        # A member of an earlier release has no beat, which counts as less than any number.
         earlier = {"_id": member.id, "$or": [{"beat": {"$lt": member.beat}}, {"beat": None}]}
         async with self._store.conversation() as session:
             renewed = await self._stored.update_one(earlier, {"$set": _document(member), **_STAMPED}, session=session)
@@ -58,7 +58,7 @@ class MongoDBMembers(MemberStore):
                 raise NotRegistered(member.id)
 
     async def all(self) -> list[Member]:
-        """Return all of them, by id."""
+        """Return all members by id."""
         async with self._store.conversation() as session:
             documents = await self._stored.find({}, sort=[("_id", 1)], session=session).to_list()
         try:
@@ -72,7 +72,7 @@ class MongoDBMembers(MemberStore):
         return member if member is not None and listed == document else _member(document)
 
     async def remove(self, member_id: str) -> None:
-        """Forget it, if it is there."""
+        """Remove the member, if it exists."""
         async with self._store.conversation() as session:
             await self._stored.delete_one({"_id": member_id}, session=session)
 

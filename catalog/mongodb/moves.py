@@ -1,7 +1,7 @@
 """The collection of moves.
 
-The lock of a move stands in its document, but is written by updates of its own fields only (``lock``), and never by
-those that change the move itself: so the two do not overwrite each other, and the feed can tell them apart.
+The lock of a move is in its document. Updates of the lock write only its own fields (``lock``), and changes of the move
+never write these. So the two do not overwrite each other, and the feed can distinguish them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class MongoDBMoves(MoveStore):
                     raise MoveConflict(move.id, stored)
                 if (other := await self._other(move, session)) is not None:
                     raise MoveUnderWay(other)
-                # The other one was finished in between.
+                # The other move has ended meanwhile.
 
     async def replace(self, move: Move, token: int | None) -> None:
         expected: dict[str, Any] = {"_id": move.id, "version": move.version - 1}
@@ -95,7 +95,7 @@ class MongoDBMoves(MoveStore):
         condition: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
         if states is not None:
             condition["state"] = {"$in": [state.value for state in states]}
-            # The condition of the partial indexes: unfinished moves are found without a look at finished ones.
+            # The condition of the partial indexes, in which only unfinished moves are.
             if UNFINISHED_STATES.issuperset(states):
                 condition["unfinished"] = True
         condition["_id"] = {"$gt": after or ""}  # no id is empty
@@ -103,7 +103,7 @@ class MongoDBMoves(MoveStore):
             condition["_id"]["$in"] = list(ids)
         if limit < 1:
             return []  # MongoDB refuses 0
-        # The server would remember to walk all moves of a plan, from when there were few.
+        # Without the hint, the server keeps a query plan from when the plan had few moves, and walks all of them.
         few = plan is not None and states and len(states) <= FEW_STATES
         async with self._store.conversation() as session:
             return await self._find(condition, limit, session, "plan_and_state" if few else None)
@@ -130,13 +130,13 @@ class MongoDBMoves(MoveStore):
     async def remove(self, ids: Several[str]) -> None:
         finished = {"_id": {"$in": list(ids)}, "unfinished": False}
         async with self._store.conversation() as session:
-            # Their records last: a crash before leaves those, and the removal is repeated.
+            # The moves last: after a crash before, they are still found, and the removal is repeated.
             for move_id in await self._stored.distinct("_id", finished, session=session):
                 await self._held_writes.delete_many(_of(move_id), session=session)
             await self._stored.delete_many(finished, session=session)
 
     async def holders(self) -> list[str]:
-        """Return the names of all that hold a move which is not finished."""
+        """Return the names of all holders of unfinished moves."""
         async with self._store.conversation() as session:
             return sorted(
                 await self._stored.distinct("holder", {"unfinished": True, "holder": {"$ne": None}}, session=session)
@@ -146,9 +146,9 @@ class MongoDBMoves(MoveStore):
         return _MongoDBMoveLock(self._store, self._stored, move_id, _what(move_id), self._read)
 
     async def _end(self, move: Move, session: Session) -> int | None:
-        """Return the number that the end of a move has among those of others, None if it has not ended.
+        """Return the number of a move in the order of ends, None if it has not ended.
 
-        Moves that end at the same moment may share it, and are in the order of their ids then.
+        Moves that end concurrently may share a number; their order is that of their ids.
         """
         if not move.finished:
             return None
@@ -194,7 +194,7 @@ class MongoDBHeldWrites(HeldWritesStore):
     async def put(self, found: Mapping[str, HeldWrites]) -> None:
         wanted = {"_id": {"$in": list(found)}, "unfinished": True}
         async with self._store.conversation() as session:
-            # One that ends after this look may keep what is stored now, until its record is removed.
+            # A move that ends after this read may keep the stored reports until its record is removed.
             for move_id in await self._moves.distinct("_id", wanted, session=session):
                 document = {"move": move_id, **found[move_id].to_json()}
                 await self._stored.replace_one(
@@ -202,7 +202,7 @@ class MongoDBHeldWrites(HeldWritesStore):
                 )
 
     async def find(self, move_id: str) -> list[HeldWrites]:
-        """Return what members said of a move, by their ids."""
+        """Return the reports of all members on a move, by the ids of the members."""
         async with self._store.conversation() as session:
             documents = await self._stored.find(_of(move_id), sort=[("_id", 1)], session=session).to_list()
         try:
@@ -211,7 +211,7 @@ class MongoDBHeldWrites(HeldWritesStore):
             raise self._store.unavailable(f"held_writes: a document is damaged ({error!r})") from error
 
     async def remove(self, move_id: str) -> None:
-        """Forget what members said of a move."""
+        """Remove the reports of all members on a move."""
         async with self._store.conversation() as session:
             await self._stored.delete_many(_of(move_id), session=session)
 
@@ -226,5 +226,5 @@ def _of(move_id: str) -> dict[str, Any]:
 
 
 def _order(document: dict[str, Any]) -> tuple[int, str]:
-    """Where it stands among finished moves. A mover of the release before leaves no number."""
+    """Return the sort key among finished moves. Movers of the previous release store no number."""
     return document.get("ended") or 0, document["_id"]

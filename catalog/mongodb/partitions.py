@@ -1,23 +1,23 @@
-"""The collection of partitions, and its half of the promise that no placement names a partition that is gone.
+"""The collection of partitions, and its half of the invariant that no placement names a removed partition.
 
 MongoDB has no foreign keys. ``remove`` marks the partition ``leaving``, *then* counts the placements that name it,
-then deletes it, and then counts once more: if it finds a placement that came after the first count, it puts the
-partition back. Who adds a placement writes it, *then* looks at the partition again, and undoes it if that is gone. All
-of these are writes and reads with majority in causally consistent sessions, so they have one order: if the placement
-came before the deletion, one of the counts sees it; if it came after, the second look sees nothing. At least one of the
-two sides sees the other.
+then deletes it, and then counts once more: if it finds a placement from after the first count, it restores the
+partition. A process that adds a placement writes it, *then* reads the partition again (the second look), and removes
+the placement if the partition is gone. All of these are writes and reads with majority in causally consistent sessions,
+so they have one order: if the placement came before the deletion, one of the counts sees it; if it came after, the
+second look does not find the partition. At least one of the two sides sees the other.
 
-A second look that sees the mark undoes nothing: the second count is still to come, and clients may have written to the
-new segment already. Nor is a switch ever undone: ``remove`` looks after its mark for moves that have not come to their
-switch, and finds any whose first look came before the mark.
+A second look that sees the mark undoes nothing: the second count follows, and clients may have written to the new
+segment already. A switch is never undone either: after its mark, ``remove`` searches for moves before their switch, and
+finds each one that made its first look before the mark.
 
-What is left by a crash: of a removal, the mark: the partition is listed and takes no placements until the removal is
-repeated or ``replace`` revives it. Of an addition, between its write and its second look, and only if a removal ran
-from mark to second count between its first look and its write: a placement in its first state that names a partition
-that is gone. Whoever meets it is told so by ``PartitionUnknown`` when trying to change it, and can remove it.
+The state after a crash of a removal: the mark. The partition is listed and takes no placements until the removal is
+repeated or ``replace`` revives it. The state after a crash of an addition between its write and its second look, if a
+removal ran from mark to second count between its first look and its write: a placement in its first state that names a
+removed partition. A change of this placement raises ``PartitionUnknown``; the placement can be removed.
 
-``addresses`` are those of its hosts, and a unique index lets one partition have each: of two that are stored with the
-same at once, one is refused. One that shared an address with another before there was the index has it not among them.
+``addresses`` are those of its hosts. A unique index lets only one partition have each of them, also if two are stored
+concurrently. A partition that shared an address with another one before the index existed lacks it here.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class MongoDBPartitions(PartitionStore):
             return await self._get(name, session)
 
     async def all(self) -> list[Partition]:
-        """Return all of them, by name."""
+        """Return all partitions by name."""
         async with self._store.conversation() as session:
             documents = await self._stored.find({}, sort=[("_id", 1)], session=session).to_list()
         return [self._read(document) for document in documents]
@@ -77,7 +77,7 @@ class MongoDBPartitions(PartitionStore):
                 raise PartitionConflict(partition.name, current)
 
     async def replace(self, partition: Partition) -> None:
-        # Takes the mark of a removal away, too.
+        # This removes the mark of a removal, too.
         expected = {"_id": partition.name, "version": partition.version - 1}
         async with self._store.conversation() as session:
             while True:
@@ -91,7 +91,7 @@ class MongoDBPartitions(PartitionStore):
                     if address in taken and address not in current.addresses:
                         raise HostTaken(host, taken[address])
                 document = _claiming(partition, partition.addresses.keys() - taken.keys())
-                with suppress(DuplicateKeyError):  # of an address: the next look sees whose it is
+                with suppress(DuplicateKeyError):  # of an address: the next read returns its partition
                     result = await self._stored.replace_one(expected, document, session=session)
                     if result.matched_count:
                         return
@@ -114,12 +114,12 @@ class MongoDBPartitions(PartitionStore):
                     raise PartitionInUse(name, named, coming)
                 deleted = await self._stored.find_one_and_delete(mark, session=session)
                 if deleted is None:
-                    continue  # revived, or another removal is at it: from the start
+                    continue  # revived, or under another removal: start again
                 if named := await self._count(name, session):
                     # Its addresses may have been claimed since.
                     del deleted["leaving"]
                     deleted.pop("addresses", None)
-                    with suppress(DuplicateKeyError):  # registered anew by somebody: as good
+                    with suppress(DuplicateKeyError):  # registered again meanwhile: as good
                         await self._stored.insert_one(deleted, session=session)
                     raise PartitionInUse(name, named)
                 return
@@ -127,7 +127,7 @@ class MongoDBPartitions(PartitionStore):
     async def unfit(self, names: Iterable[str], session: Session, *, known: Iterable[str] = ()) -> list[str]:
         """Return those of ``names`` that no placement may name: not registered, or being removed.
 
-        Those of ``known`` need only be registered: a removal that finds them in use will let them be.
+        Those of ``known`` need only be registered: a removal that finds them in use ends without effect.
         """
         wanted = set(names)
         fit = set(known)
@@ -136,7 +136,7 @@ class MongoDBPartitions(PartitionStore):
         return sorted(wanted - registered)
 
     async def _taken(self, partition: Partition, session: Session) -> dict[str, str]:
-        """Return the names of other partitions by the addresses that they have."""
+        """Return, by address, the other partitions that have addresses of this one."""
         found = self._stored.find({"_id": {"$ne": partition.name}}, session=session)
         others = [self._read(document) for document in await found.to_list()]
         return {address: other.name for other in others for address in other.addresses}
@@ -149,8 +149,8 @@ class MongoDBPartitions(PartitionStore):
         return await self._placements.count_documents({"segments.partition": name}, session=session)
 
     async def _coming(self, name: str, session: Session) -> str | None:
-        """Return the id of a move that may still bring the partition a queue."""
-        # They are unfinished: said, so that the partial index is used.
+        """Return the id of a move that may still add a placement to the partition, None if there is none."""
+        # All these states are unfinished; the condition is given for the partial index.
         states = [state.value for state in COMING_STATES]
         coming = {"partitions": name, "unfinished": True, "state": {"$in": states}}
         document = await self._moves.find_one(coming, {"_id": 1}, session=session)
@@ -164,8 +164,8 @@ class MongoDBPartitions(PartitionStore):
 
 
 async def claim_addresses(store: CatalogDatabase, session: Session) -> None:
-    """Let every partition have its addresses for itself, as far as no other one has them: those that an earlier release
-    stored, and those of a backup."""
+    """Claim the addresses of every partition without a claim, from an earlier release or a backup, unless another
+    partition has them."""
     partitions = store.database["partitions"]
     for document in await partitions.find({"addresses": {"$exists": False}}, session=session).to_list():
         for address in read_partition(document).addresses:
@@ -178,7 +178,8 @@ async def claim_addresses(store: CatalogDatabase, session: Session) -> None:
 
 
 def _claiming(partition: Partition, addresses: Iterable[str]) -> dict[str, Any]:
-    """Spell a partition that claims addresses. None is no empty list, which the index would take for one of its own."""
+    """Return the document of a partition with its claims. Without any, it has no list: the index would have an entry
+    for an empty one."""
     claimed = sorted(addresses)
     return partition_document(partition) | ({"addresses": claimed} if claimed else {})
 

@@ -1,4 +1,4 @@
-"""The collection of placements. The promise that they name no partition that is gone is explained in ``partitions``."""
+"""The collection of placements. ``partitions`` explains why none names a removed partition."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from catalog.mongodb.store import CatalogDatabase, Collection, Session
 
 _LISTED = sorted(state.value for state in LISTED_STATES)
-# A server merges up to internalQueryMaxScansToExplode (200) ranges of an index, and sorts what is more: there is one
-# for each partition and each of four rare states.
+# A server merges up to internalQueryMaxScansToExplode (200) ranges of an index, and sorts beyond that. There is one
+# range for each partition and each of four rare states.
 _MERGED_PARTITIONS = 50
 # Placements in one round trip.
 _BATCH = 1000
 _DUPLICATE_KEY = 11000
-# So many documents a search looks at first: often that will do.
+# The number of documents that a search reads first, which is often enough.
 _FIRST_LOOK = 1000
 # Seconds for a count, which walks an index: about a million placements a second.
 _COUNT_TIMEOUT = 60.0
@@ -44,7 +44,7 @@ _COUNT_TIMEOUT = 60.0
 class MongoDBPlacements(PlacementStore):
     """``Catalog.placements``.
 
-    All writes put whole documents (insert, replace, delete), so that each change event carries its own epoch.
+    All writes are of whole documents (insert, replace, delete), so that each change event has its own epoch.
     """
 
     def __init__(self, store: CatalogDatabase, partitions: MongoDBPartitions) -> None:
@@ -72,10 +72,10 @@ class MongoDBPlacements(PlacementStore):
                     raise PartitionUnknown(unfit[0])
                 if stored != placement:
                     return stored, False
-                # Ours, just now, or by an earlier attempt that may not have come this far: look again.
+                # Ours, from this call or an earlier attempt that may have died before this check: take the second look.
                 if unfit := await self._partitions.unfit(names, session, known=names):
-                    # If the removal meets another epoch, then a worker met the placement and went on with it while
-                    # the partition was registered: the second count sees that and puts the partition back.
+                    # If the placement has another epoch by now, a worker has continued with it while the partition was
+                    # registered: the second count finds it and restores the partition.
                     await self._removed(placement.key, placement.epoch, placement.incarnation, session)
                     raise PartitionUnknown(unfit[0])
                 return stored, True
@@ -97,9 +97,9 @@ class MongoDBPlacements(PlacementStore):
         return [stored[placement.key] for placement in wanted]
 
     async def _insert_some(self, placements: Sequence[Placement], session: Session) -> dict[QueueKey, Placement]:
-        """Take the steps of ``insert`` for all of them at once; return what is stored for each.
+        """Take the steps of ``insert`` for all of them at once; return the stored placements.
 
-        Some may be missing in that: they were removed between our insert and our read.
+        Those that were removed between our insert and our read are missing.
         """
         unfit = set(await self._partitions.unfit(_all_partitions(placements), session))
         barred = [placement for placement in placements if unfit & _partitions(placement)]
@@ -127,7 +127,7 @@ class MongoDBPlacements(PlacementStore):
             while True:
                 stored = await self._get(placement.key, session)
                 if stored == placement:
-                    # A repetition: what was there before is not known any more, so it could not be undone.
+                    # A repeated write: the placement before it is unknown, so the write cannot be undone.
                     if unfit := await self._partitions.unfit(names, session, known=names):
                         raise PartitionUnknown(unfit[0])
                     return
@@ -137,10 +137,10 @@ class MongoDBPlacements(PlacementStore):
                 if unfit := await self._partitions.unfit(names, session, known=known):
                     raise PartitionUnknown(unfit[0])
                 if not await self._replaced(placement, session):
-                    continue  # somebody was faster: look at what they stored
+                    continue  # another process was faster: read its placement
                 added = names - known
                 if added and (unfit := await self._partitions.unfit(added, session, known=added)):
-                    # Back to what it said, but not to the epoch it had: no epoch may ever mean two things.
+                    # Restore the former content under a new epoch: no epoch may stand for two contents.
                     await self._replaced(replace(stored, epoch=placement.epoch + 1), session)
                     raise PartitionUnknown(unfit[0])
                 return
@@ -165,7 +165,7 @@ class MongoDBPlacements(PlacementStore):
         async with self._store.conversation() as session:
             for documents in (min(examine, _FIRST_LOOK), examine - _FIRST_LOOK):
                 if documents > 0:
-                    # The end is found in the index alone.
+                    # This query reads the index only.
                     nth = self._stored.find({"_id": bounds}, {"_id": 1}, sort=[("_id", 1)], session=session)
                     end = [document["_id"] for document in await nth.skip(documents - 1).limit(1).to_list()]
                     condition: dict[str, Any] = {
@@ -184,7 +184,7 @@ class MongoDBPlacements(PlacementStore):
         return found, placement_key(bounds["$gt"]).queue
 
     async def count_queues(self, project: str, after: str, before: str) -> int:
-        """Count what ``list_queues`` would show in all."""
+        """Return the number of placements in the whole range of ``list_queues``."""
         async with self._store.conversation(_COUNT_TIMEOUT) as session:
             return await self._stored.count_documents(_listed(project, after, before), session=session)
 
@@ -240,7 +240,7 @@ class MongoDBPlacements(PlacementStore):
         return True
 
     async def _taken(self, placements: Sequence[Placement], session: Session) -> set[QueueKey]:
-        """Insert them, except those whose keys are taken already; return these keys."""
+        """Insert the placements with free keys; return the keys that are taken already."""
         if not placements:
             return set()
         documents = [placement_document(placement) for placement in placements]
@@ -254,7 +254,7 @@ class MongoDBPlacements(PlacementStore):
         return set()
 
     async def _get_many(self, placements: Sequence[Placement], session: Session) -> dict[QueueKey, Placement]:
-        """Return what is stored under their keys."""
+        """Return the stored placements with the keys of these."""
         if not placements:
             return {}
         ids = [placement_id(placement.key) for placement in placements]
@@ -290,8 +290,8 @@ def _filters(
     states: Several[PlacementState] | None,
     after: QueueKey | None,
 ) -> list[dict[str, Any]]:
-    """Return the conditions that together are the one of ``_filter``, each of so few ranges that a server merges them
-    instead of sorting."""
+    """Split the condition of ``_filter`` into several, each of so few ranges that a server merges them instead of
+    sorting."""
     if states is not None and not states:
         return []
     if partitions is None:

@@ -28,13 +28,13 @@ from catalog.mongodb.store import BATCH_TIMEOUT
 if TYPE_CHECKING:
     from catalog.mongodb.store import CatalogDatabase, Collection
 
-# How many moves of a plan are written at a time.
+# Moves of a plan in one write.
 _BATCH = 500
 _DUPLICATE_KEY = 11000
 
 
 class MongoDBPlans(PlanStore):
-    """``Catalog.plans``. Writes put whole documents, or all that changes in one."""
+    """``Catalog.plans``. Writes are of whole documents, or of all fields that can change."""
 
     def __init__(self, store: CatalogDatabase, moves: MongoDBPlannedMoves) -> None:
         self._store = store
@@ -57,7 +57,7 @@ class MongoDBPlans(PlanStore):
             removed = await self._stored.delete_one({"_id": plan_id, "version": version}, session=session)
         if not removed.deleted_count and (stored := await self.get(plan_id)) is not None:
             raise PlanConflict(plan_id, stored)
-        # A crash before leaves moves of a plan that is gone, which ``orphaned`` finds.
+        # A crash before this leaves moves of a removed plan, which ``orphaned`` finds.
         await self._moves.remove_all(plan_id)
 
     async def orphaned(self) -> list[str]:
@@ -104,7 +104,7 @@ class MongoDBPlans(PlanStore):
         if states is not None:
             condition["state"] = {"$in": [state.value for state in states]}
         if active:
-            # Documents of schema version 3 do not say.
+            # Documents of schema version 3 do not have the field.
             condition["active"] = {"$in": [True, None]}
         if limit < 1:
             return []  # MongoDB takes 0 for "no limit"
@@ -115,7 +115,7 @@ class MongoDBPlans(PlanStore):
         return [plan for plan in found if plan is not None and (plan.active or not active)]
 
     async def carry_over(self) -> None:
-        """Bring plans of schema version 3 into the present shape, each as its next version, but for damaged ones."""
+        """Convert all plans of schema version 3, each as its next version; leave damaged ones unchanged."""
         async with self._store.conversation(BATCH_TIMEOUT) as session:
             before = [document["_id"] async for document in self._stored.find(_OF_BEFORE, {"_id": 1}, session=session)]
         for plan_id in before:
@@ -125,25 +125,25 @@ class MongoDBPlans(PlanStore):
                 await self._carry_over(document)
 
     async def _carry_over(self, document: Mapping[str, Any]) -> bool:
-        """Do so with one; return whether that can be done. Its moves come first: a crash in between leaves them, and
-        the plan as it was, to be carried over again."""
+        """Convert one plan; return whether it is not damaged. Store its moves first: a crash in between leaves them and
+        the old plan, which is converted again."""
         try:
             plan, moves = await asyncio.to_thread(read, plan_of_version_3, document)
         except ValueError:
             return False
         await self._moves.insert(moves)
-        # They may have been stored by one that read the plan before, and died before more of them had ended.
+        # They may be from an earlier attempt that died, before more of them had ended.
         ended = [move.ending for move in moves if move.ending is not None]
         for first in range(0, len(ended), _BATCH):
             await self._moves.end(plan.id, ended[first : first + _BATCH])
-        # If a mover of a release before has changed it, it is met and carried over another time.
+        # If a mover of an earlier release has changed the plan meanwhile, it is converted when it is read next.
         expected = {"_id": plan.id, "version": document["version"], **_OF_BEFORE}
         async with self._store.conversation() as session:
             await self._stored.replace_one(expected, plan_document(plan), session=session)
         return True
 
     async def _read(self, document: Mapping[str, Any]) -> MovePlan | None:
-        """Return the plan in a document, as it is now if it is of schema version 3; None if it is gone by now."""
+        """Return the plan in a document. Convert and read it again if it is of schema version 3; None if it is gone."""
         if "progress" not in document and await self._carry_over(document):
             return await self.get(document["_id"])
         try:
@@ -160,7 +160,7 @@ class MongoDBPlannedMoves(PlannedMoveStore):
         self._stored: Collection = store.database["planned_moves"]
 
     async def get(self, plan_id: str, key: QueueKey) -> PlannedMove | None:
-        """Return the move of a queue that the plan has, None if it has none."""
+        """Return the planned move of the queue, None if the plan has none."""
         condition = {"plan": plan_id, "project": key.project, "queue": key.queue}
         async with self._store.conversation() as session:
             document = await self._stored.find_one(condition, session=session)
@@ -197,7 +197,7 @@ class MongoDBPlannedMoves(PlannedMoveStore):
                 await self._stored.bulk_write(updates, ordered=False, session=session)
 
     async def insert(self, moves: Several[PlannedMove]) -> None:
-        """Store those that are not there yet."""
+        """Store the planned moves that do not exist yet."""
         documents = [planned_move_document(move) for move in moves]
         for first in range(0, len(documents), _BATCH):
             async with self._store.conversation(BATCH_TIMEOUT) as session:
@@ -208,12 +208,12 @@ class MongoDBPlannedMoves(PlannedMoveStore):
                         raise
 
     async def remove_all(self, plan_id: str) -> None:
-        """Remove those of a plan."""
+        """Remove all planned moves of a plan."""
         async with self._store.conversation(BATCH_TIMEOUT) as session:
             await self._stored.delete_many({"plan": plan_id}, session=session)
 
     async def plans(self) -> set[str]:
-        """Return the ids of the plans that have any."""
+        """Return the ids of the plans with planned moves."""
         async with self._store.conversation(BATCH_TIMEOUT) as session:
             # By the first field of an index: one step for each plan.
             return set(await self._stored.distinct("plan", session=session))

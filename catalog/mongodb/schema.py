@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _ID = "schema"
 _IDENTITY = "identity"
 _EARLIER = list(range(1, SCHEMA_VERSION))
-# Seconds for an index: over many documents it takes as long as it takes, and other servers go on meanwhile.
+# Seconds for an index: over many documents it takes long, and other servers go on meanwhile.
 _INDEX_TIMEOUT = 3600.0
-# Of 6.0, which was the first to take $in as the condition of a partial index.
+# That of MongoDB 6.0, the first with $in in the condition of a partial index.
 _WIRE_VERSION = 17
 _NAMESPACE_EXISTS = 48
 
@@ -34,9 +34,9 @@ BY_PARTITION = "partition"
 BY_RARE_STATE = "rare_state"
 BY_RARE_STATE_AND_PARTITION = "rare_state_and_partition"
 _RARE = {"state": {"$in": sorted(state.value for state in RARE_STATES)}}
-# All are made here: a snapshot cannot read from before a collection was made.
+# All are created here: a snapshot cannot be older than a collection that it reads.
 _COLLECTIONS = ("catalog", "members", "held_writes", *(f"{kind}s" for kind in KINDS))
-# By ``unfinished`` a queue has at most one move that is not finished.
+# The unique index ``unfinished`` limits a queue to one unfinished move.
 _INDEXES = {
     "placements": [
         IndexModel([("segments.partition", 1), ("_id", 1)], name=BY_PARTITION),
@@ -122,12 +122,12 @@ async def check(store: CatalogDatabase) -> None:
     if version is None:
         raise NotInitialised(f"{store.where} was never initialised")
     if version in _EARLIER:
-        raise WrongSchema(f"{_wrong(store, version)}; marconi-proxy catalog init brings it up to date")
+        raise WrongSchema(f"{_wrong(store, version)}; marconi-proxy catalog init upgrades it")
     _refuse_others(store, version)
 
 
 async def identity(store: CatalogDatabase) -> str:
-    """Return the catalog's token. Raises CatalogUnavailable if it has none: it is of an earlier release."""
+    """Return the catalog's token. Raises CatalogUnavailable if it has none, as in earlier releases."""
     async with store.conversation() as session:
         document = await store.database["catalog"].find_one({"_id": _IDENTITY}, session=session)
     if document is None:
@@ -136,10 +136,10 @@ async def identity(store: CatalogDatabase) -> str:
 
 
 async def init(store: CatalogDatabase, plans: MongoDBPlans) -> None:
-    """Create collections, indexes and the schema version, in this order: where the version is, the others are.
+    """Create collections, indexes and the schema version, in this order: the version comes last.
 
-    A crash leaves some of them; the next ``init`` makes the rest. Of an earlier version the documents are left as they
-    are, but for plans, which are carried over. Raises WrongSchema, having changed nothing.
+    A crash leaves some of them; the next ``init`` creates the rest. Documents of an earlier version stay, except plans,
+    which are converted. Raises WrongSchema before any change.
     """
     async with store.conversation() as session:
         await _require_fit_server(store, session)
@@ -164,7 +164,7 @@ async def _bring_up_to_date(store: CatalogDatabase, plans: MongoDBPlans) -> None
             await store.database["catalog"].insert_one({"_id": _IDENTITY, "token": token_hex(8)}, session=session)
         await plans.carry_over()
         with suppress(DuplicateKeyError):  # another init was faster
-            # Finds the document of an earlier version, or none, and then makes one.
+            # Updates the document of an earlier version, or inserts one.
             await store.database["catalog"].update_one(
                 {"_id": _ID, "version": {"$in": _EARLIER}},
                 {"$set": {"version": SCHEMA_VERSION}},
@@ -182,7 +182,7 @@ async def _create(store: CatalogDatabase, collection: str, session: Session) -> 
 
 
 async def ping(store: CatalogDatabase) -> None:
-    """Write something that nobody reads: only a primary that a majority follows can."""
+    """Write a document that is never read, which needs a primary and a majority."""
     now = {"$currentDate": {"at": True}}
     async with store.conversation() as session:
         await store.database["catalog"].update_one({"_id": "ping"}, now, upsert=True, session=session)

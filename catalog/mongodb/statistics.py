@@ -1,6 +1,6 @@
 """The collection of statistics, and the walk.
 
-The ``_id`` of statistics is their subject, NUL, and the name: those of one subject are a range of it, by name.
+The ``_id`` of statistics is subject, NUL, name, so those of one subject are one range, by name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from catalog.mongodb.store import finished
 if TYPE_CHECKING:
     from catalog.mongodb.store import CatalogDatabase, Collection
 
-# In one message to the server, at most.
+# The most documents in one message to the server.
 _BATCH = 1000
 
 
@@ -37,7 +37,7 @@ class MongoDBStatistics(StatisticsStore):
     async def put(
         self, subject: StatisticsSubject, found: Several[SubjectStatistics], *, since: str, until: str | None
     ) -> None:
-        # Writes first, and removes what is left over then: what a crash leaves is shown as of earlier, never missing.
+        # Write first, then remove the rest: after a crash some statistics are stale, and none is missing.
         wanted = [{"_id": _id(subject, one.name), **one.to_json()} for one in found]
         end = _end(subject) if until is None else _id(subject, until)
         async with self._store.conversation() as session:
@@ -48,7 +48,7 @@ class MongoDBStatistics(StatisticsStore):
             await self._stored.delete_many({"_id": gone}, session=session)
 
     async def get(self, subject: StatisticsSubject, name: str) -> SubjectStatistics | None:
-        """Return those of one, None if there are none."""
+        """Return the statistics of one partition or project, None if there are none."""
         async with self._store.conversation() as session:
             document = await self._stored.find_one({"_id": _id(subject, name)}, session=session)
         return None if document is None else self._read(document)
@@ -56,7 +56,7 @@ class MongoDBStatistics(StatisticsStore):
     async def find(
         self, subject: StatisticsSubject, *, after: str | None = None, limit: int
     ) -> list[SubjectStatistics]:
-        # No project is the empty name.
+        # The global namespace has the empty name.
         bounds = {"$gte": _id(subject, "")} if after is None else {"$gt": _id(subject, after)}
         if limit < 1:
             return []  # MongoDB takes 0 for "no limit"

@@ -1,21 +1,21 @@
-"""The connection to MongoDB, and the rules that every conversation with it keeps.
+"""The connection to MongoDB, and the rules of every conversation with it.
 
-*Writes* are acknowledged by a majority and retried by the driver under one transaction number, so that a primary that
-is lost between a write and its reply costs an election, not a doubt: the new primary knows whether it was done.
+*Writes* are acknowledged by a majority and retried by the driver under one transaction number, so that the loss
+of a primary between a write and its reply costs an election only: the new primary knows whether the write was done.
 
-*Reads* go to the primary with read concern ``majority``, in a causally consistent session whose operation time is the
+*Reads* go to the primary with read concern ``majority``, in a causally consistent session. Its operation time is the
 newest this process has seen: from its own writes, from earlier reads, and from the change feed. So:
 
-* what is read can never be rolled back (``local`` could show a write that an election undoes);
-* a write acknowledged by the same primary is seen, whichever process wrote it: a majority write returns after the
-  primary's majority snapshot has passed it;
-* a process never reads from before what its feed has shown, whichever node answers. A primary that was deposed, or was
-  just elected and does not know yet how far its predecessor's writes were committed, makes such a read wait.
+* a read never returns data that can be rolled back (``local`` could return a write that an election undoes);
+* a read sees every write that the same primary acknowledged to any process: a majority write returns after the
+  primary's majority snapshot contains it;
+* a read sees all that the feed of its process has shown, from any node. A primary that was deposed, or was just
+  elected and does not know the commit point of its predecessor yet, makes such a read wait.
 
-What remains: until an election's outcome has reached this process, it may read what was true when the election began,
-if nothing told it of later writes. ``linearizable`` reads would close that gap too, but each is a write to the oplog;
-measured on one node they take 100 ms instead of 0.5. It does no harm: a worker in that position cannot renew its
-lease, and whoever moves a queue waits for its acknowledgement, which it gives by the feed.
+One gap remains: until a process learns of an election, it may read the state at the beginning of the election, unless
+its feed or its own calls have shown later writes. ``linearizable`` reads would close this gap, but each is a write to
+the oplog: on one node they take 100 ms instead of 0.5. The gap does no harm. A worker in this situation cannot renew
+its lease, and a mover waits for the acknowledgement of the worker, which follows the feed.
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# What pymongo raises for a URI; InvalidURI and InvalidName are among these, OSError is for files of TLS.
+# The errors of pymongo for a URI: these include InvalidURI and InvalidName; OSError is for files of TLS.
 _REFUSALS = (PyMongoError, ValueError, TypeError, OSError, Warning)
 
 # Seconds for one verb of the catalog, all its steps and the driver's retries together.
 VERB_TIMEOUT = 5.0
-# Seconds for one batch of a backup, read or written. Nobody waits for it but an operator, to whom a store that is busy
-# for a while is nothing, and the end of an import is a catalog that cannot be served.
+# Seconds for one batch of a backup, read or written. Only an operator waits for it, and can wait for a busy store; a
+# failed import leaves a catalog that cannot be served.
 BATCH_TIMEOUT = 60.0
-# Milliseconds to find a primary: shorter, so that the clearer message wins.
+# Milliseconds to find a primary: shorter than VERB_TIMEOUT, for the clearer message.
 _SELECTION_TIMEOUT_MS = 3000
 
 
 def _fault(uri: str, error: Exception) -> str:
-    """Say what is wrong with a URI that pymongo refused with ``error``: of an option its name, and no secret."""
+    """Return the fault of a URI that pymongo refused with ``error``: with the name of a bad option, without secrets."""
     options = uri.partition("?")[2]
-    # With an "@" in it, this may begin inside a password whose reserved characters were not escaped.
+    # With an "@" in it, this may begin inside a password with unescaped reserved characters.
     if options and "@" not in options and (wrong := _wrong_option(re.split("[&;]", options))):
         return (
             f"the MongoDB URI has a bad option, {wrong}: it is unknown or deprecated, its value is not accepted,"
@@ -91,7 +91,7 @@ def _wrong_option(options: list[str]) -> str | None:
 
 
 class CatalogDatabase:
-    """One client, one database. ``where`` names the hosts and the database, never a user or password."""
+    """One client, one database. ``where`` has the hosts and the database, never a user or password."""
 
     def __init__(self, uri: str) -> None:
         """Parse ``uri``; connect later. Raises BadCatalogURI."""
@@ -106,14 +106,14 @@ class CatalogDatabase:
                     serverSelectionTimeoutMS=_SELECTION_TIMEOUT_MS,
                     connectTimeoutMS=_SELECTION_TIMEOUT_MS,
                 )
-                # Given here, so that options in the URI (w=1, readPreference=secondary) cannot weaken what is promised.
+                # Set here, so that options in the URI (w=1, readPreference=secondary) cannot weaken these guarantees.
                 self.database = self._client.get_default_database(
                     read_preference=ReadPreference.PRIMARY,
                     read_concern=ReadConcern("majority"),
                     write_concern=WriteConcern("majority"),
                 )
             except _REFUSALS as error:
-                raise BadCatalogURI(_fault(uri, error)) from None  # the error chain may hold a secret
+                raise BadCatalogURI(_fault(uri, error)) from None  # the error chain may contain a secret
         if "." in split(uri).path:  # pymongo takes the rest for the name of a collection
             raise BadCatalogURI("the name of a MongoDB database has no dot in it")
         seeds = split(uri).authority.rpartition("@")[2]
@@ -124,12 +124,12 @@ class CatalogDatabase:
         self._closed = False
 
     def unavailable(self, reason: str) -> CatalogUnavailable:
-        """Make the error that names the store."""
+        """Return the error with the name of the store."""
         return CatalogUnavailable(f"{self.where}: {reason}")
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Raise CatalogUnavailable in place of what pymongo raises."""
+        """Raise CatalogUnavailable in place of the errors of pymongo."""
         try:
             yield
         except (PyMongoError, BSONError) as error:
@@ -139,7 +139,7 @@ class CatalogDatabase:
 
     @asynccontextmanager
     async def conversation(self, seconds: float | None = None) -> AsyncIterator[Session]:
-        """Have a causally consistent session for one verb, all of which is over within ``seconds`` (VERB_TIMEOUT)."""
+        """Open a causally consistent session for one verb, which as a whole ends within ``seconds`` (VERB_TIMEOUT)."""
         with self.translated(), pymongo.timeout(seconds or VERB_TIMEOUT):
             async with self._client.start_session(causal_consistency=True) as session:
                 if self._newest is not None:
@@ -152,24 +152,24 @@ class CatalogDatabase:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session]:
-        """Have a session whose reads all show the instant of the first one (committed by a majority)."""
+        """Open a snapshot session: all its reads see the instant of the first one, committed by a majority."""
         async with self._client.start_session(snapshot=True) as session:
             yield session
 
     def seen(self, time: Timestamp) -> None:
-        """Let no later read be answered from before ``time``."""
+        """Make all later reads see at least the writes up to ``time``."""
         if self._newest is None or time > self._newest:
             self._newest = time
 
     async def finish(self, steps: Coroutine[Any, Any, T]) -> T:
-        """Run a verb of several steps to its end, also if the caller is cancelled: half of one is worse than none."""
+        """Run a verb of several steps to its end, also if the caller is cancelled, so that none ends half done."""
         task = asyncio.ensure_future(steps)
         self._unfinished.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
 
     def abandon(self, task: asyncio.Task[Any]) -> None:
-        """Cancel a task whose end nobody wants to wait for, not even ``close``, which makes it end."""
+        """Cancel a task without waiting for its end; ``close`` waits a second at most."""
         self._abandoned.add(task)
         task.add_done_callback(self._finished)
         task.cancel()
@@ -178,10 +178,10 @@ class CatalogDatabase:
         self._unfinished.discard(task)
         self._abandoned.discard(task)
         if not task.cancelled():
-            task.exception()  # the caller may be gone; asyncio would complain that nobody looked
+            task.exception()  # the caller may be gone, and asyncio warns of exceptions that are never retrieved
 
     async def close(self) -> None:
-        """Let verbs that were begun end (each is bounded by its timeout), then disconnect. Idempotent."""
+        """Wait for the end of verbs in progress (each has a timeout), then disconnect. Idempotent."""
         if self._closed:
             return
         self._closed = True
@@ -201,7 +201,7 @@ Verb = Callable[Concatenate[N, P], Coroutine[Any, Any, T]]
 
 
 def finished(verb: Verb[N, P, T]) -> Verb[N, P, T]:
-    """Have a verb of several steps run to its end, as ``CatalogDatabase.finish``."""
+    """Decorate a verb of several steps so that it runs to its end (``CatalogDatabase.finish``)."""
 
     @wraps(verb)
     async def whole(noun: N, /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -22,7 +22,7 @@ class MongoDBTenants(TenantStore):
         self._stored: Collection = store.database["tenants"]
 
     async def get(self, project: str) -> Tenant | None:
-        """Return what was decided for the project, None if nothing was."""
+        """Return the tenant of the project, None if there is none."""
         async with self._store.conversation() as session:
             document = await self._stored.find_one({"_id": project}, session=session)
         return None if document is None else self._read(document)
@@ -42,9 +42,9 @@ class MongoDBTenants(TenantStore):
         return [self._read(document) for document in documents]
 
     async def put(self, tenant: Tenant) -> None:
-        """Store it, whatever was there."""
+        """Store the tenant, and replace an existing one."""
         async with self._store.conversation() as session:
-            # Of two upserts at once that both find nothing, the server repeats the one that comes second.
+            # If two concurrent upserts both find no document, the server repeats the second one.
             await self._stored.replace_one(
                 {"_id": tenant.project}, tenant_document(tenant), upsert=True, session=session
             )
@@ -58,7 +58,7 @@ class MongoDBTenants(TenantStore):
             )
 
     async def remove(self, project: str) -> None:
-        """Forget it, if it is there."""
+        """Remove the tenant, if it exists."""
         async with self._store.conversation() as session:
             await self._stored.delete_one({"_id": project}, session=session)
 

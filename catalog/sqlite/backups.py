@@ -1,7 +1,7 @@
-"""Backups: reading the whole catalog inside one transaction, and loading it.
+"""Backups: a snapshot of the catalog in one transaction, and the load of one.
 
-The row of ``loading`` is the mark of a catalog that is being loaded: made in the transaction that empties the catalog,
-and looked at in those that fill it.
+The row of ``loading`` is the mark of a catalog that is being loaded. The transaction that empties the catalog writes
+it, and those that fill the catalog read it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from catalog.sqlite.connection_thread import ConnectionThread
 from catalog.sqlite.file import CatalogFile, Noun, writing
 from catalog.sqlite.lock import SQLiteLockedValue
 
-# Seconds to empty a catalog, all of whose pages have to be read.
+# Seconds to empty a catalog, which reads all its pages.
 _EMPTY_TIMEOUT = 3600.0
-# By kind, its table. What names comes before what is named when they are emptied.
+# The table of each kind. They are emptied in reverse order: a value goes before those that it refers to.
 _TABLES = {kind: f"{kind}s" for kind in KINDS}
 _EMPTIED = (
     "statistics",
@@ -55,7 +55,7 @@ _READS: dict[str, tuple[str, Callable[[Any, str], BackupValue]]] = {
     "move": (f"{moves.FREE_COLUMNS} FROM moves ORDER BY id", moves.decode),
     "plan": (f"{plans.COLUMNS} FROM plans ORDER BY id", plans.decode),
     "planned_move": (
-        # Those of a plan that is still being stored have no plan yet.
+        # Without the moves of a plan that is still being stored.
         f"{plans.MOVE_COLUMNS} FROM planned_moves WHERE plan IN (SELECT id FROM plans)"  # noqa: S608 - constants
         " ORDER BY plan, number",
         plans.decode_move,
@@ -64,7 +64,7 @@ _READS: dict[str, tuple[str, Callable[[Any, str], BackupValue]]] = {
 
 
 class SQLiteBackups(Noun, BackupStore):
-    """``Catalog.backups``. A load forgets the walk and the audit too."""
+    """``Catalog.backups``. A load resets the walk and the audit, too."""
 
     def __init__(self, file: CatalogFile, walk: SQLiteLockedValue[Walk], audit: SQLiteLockedValue[AuditState]) -> None:
         super().__init__(file)
@@ -91,7 +91,7 @@ class SQLiteBackups(Noun, BackupStore):
 
     async def begin_load(self, *, replace: bool) -> str:
         token = uuid4().hex
-        # On a thread of its own: to give up while it is being emptied would be to tell that it was not.
+        # On a thread of its own, with a long timeout: after a timeout, the answer would be that nothing was changed.
         thread = ConnectionThread(self._path, "empty", begin="BEGIN IMMEDIATE", patience=_EMPTY_TIMEOUT)
         try:
             await thread.transact(self._begin, token, replace)
@@ -137,9 +137,9 @@ class SQLiteBackups(Noun, BackupStore):
 
 
 def _batches(connection: sqlite3.Connection, path: str) -> Iterator[list[BackupValue]]:
-    """Yield everything that a backup keeps.
+    """Yield all values of a backup.
 
-    In a transaction that ends with the connection, and so on the thread that uses it.
+    The transaction ends with the connection, so the caller runs this on the thread of the connection.
     """
     connection.execute("BEGIN")
     for kind in KINDS:
@@ -156,11 +156,11 @@ def _any(connection: sqlite3.Connection, table: str) -> bool:
 def _require(connection: sqlite3.Connection, token: str) -> int:
     row = connection.execute("SELECT first_token FROM loading WHERE token = ?", (token,)).fetchone()
     if row is None:
-        raise LoadRefused("another load was begun since this one")
+        raise LoadRefused("another load has begun since")
     return int(row[0])
 
 
-# Without a word in the change log: it is broken off instead.
+# These bypass the change log, which ``break_off`` ends for all readers.
 _INSERTS: dict[type[BackupValue], Callable[[sqlite3.Connection, Any], None]] = {
     Partition: partitions.store,
     Tenant: tenants.store,

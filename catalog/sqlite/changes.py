@@ -1,7 +1,7 @@
-"""The change log: what was written, in the order of the commits.
+"""The change log: all changes in the order of their commits.
 
 Writers append inside their own transaction, and there is one writing transaction at a time, so ``seq`` has no gaps and
-is the order of commits. The log is bounded; a reader who fell behind its tail is told, never given a log with a hole.
+is the order of commits. The log is bounded. A reader that fell behind its tail gets an error, never a log with a gap.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlite3
 from catalog.model import NO_PROJECT, Change, ChangeSubject, PlacementState
 from catalog.sqlite.translation import unavailable
 
-# How many changes are kept. At a thousand writes a second a reader may be away for ten seconds; a row is ~100 bytes.
+# The number of changes kept. At a thousand writes a second a reader may be away for ten seconds; a row has ~100 bytes.
 KEPT = 10_000
 _SEALING = "SELECT 1 FROM placements WHERE project = ? AND queue = ? AND epoch = ? AND state = ?"
 
@@ -24,20 +24,20 @@ def append(
     epoch: int | None = None,
     incarnation: str | None = None,
 ) -> None:
-    """Log a change, and drop the one that is now too old."""
+    """Append a change, and drop the oldest one beyond ``KEPT``."""
     seq = connection.execute(
         "INSERT INTO changes (subject, name, epoch, born) VALUES (?, ?, ?, ?)",
         (subject.value, json.dumps(name), epoch, incarnation),
     ).lastrowid
     if seq is None:
-        raise RuntimeError("SQLite did not tell the row of an INSERT")
+        raise RuntimeError("SQLite returned no row id for an INSERT")
     connection.execute("DELETE FROM changes WHERE seq <= ?", (seq - KEPT,))
 
 
 def break_off(connection: sqlite3.Connection) -> None:
-    """Tell every reader that the log no longer has what it has not read: too much was written to log it."""
+    """Make the log fail for every reader that is not at its end, after writes that were not logged."""
     connection.execute("DELETE FROM changes")
-    # A seq is left out, so that nobody's position is the one before the next; and a log that had something stays so.
+    # Skip a seq, so that no reader is at the position before the next one. The log stays non-empty if it was.
     connection.execute("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'changes'")
     append(connection, ChangeSubject.TENANT, (NO_PROJECT,))
 
@@ -79,7 +79,7 @@ def _change(
 ) -> Change:
     sealing = False
     if subject is ChangeSubject.PLACEMENT and epoch is not None:
-        # The log does not say; the placement does, for as long as the seal lasts.
+        # The log does not have it; the placement does, until the seal ends.
         row = connection.execute(_SEALING, (*name, epoch, PlacementState.SEALING.value)).fetchone()
         sealing = row is not None
     return Change(seq, subject, name, epoch, incarnation, sealing)

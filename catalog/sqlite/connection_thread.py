@@ -1,8 +1,8 @@
 """One thread with one connection, on which transactions run one after another.
 
-A transaction is one synchronous function. Once begun it runs to its end whatever becomes of the task that asked for
-it, so a cancelled task can never leave half of one behind, nor a connection inside one. A thread knows nothing of what
-the functions do.
+A transaction is one synchronous function. Once begun, it runs to its end even if the waiting task is cancelled. So a
+cancelled task leaves neither a partial transaction nor an open one. This module is independent of the work of the
+functions.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from catalog.sqlite.translation import translated, unavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# How long one statement waits for a lock that another process holds, in seconds.
+# Seconds for which one statement waits for a lock of another process.
 BUSY_TIMEOUT = 5.0
-# Seconds between two tries to begin a transaction while another process writes.
+# Seconds between two attempts to begin a transaction while another process writes.
 _GLANCE = 0.001
-# How long a caller waits for its turn and its answer, in seconds: longer, so that the clearer message wins.
+# Seconds for which a caller waits for its turn and its answer: longer than BUSY_TIMEOUT, for the clearer message.
 ANSWER_TIMEOUT = 10.0
 
 
 class ConnectionThread:
     """A connection to ``path`` on a thread of its own; ``begin`` is the statement that starts its transactions.
 
-    ``patience`` is how long a caller waits for its turn and its answer, in seconds; ANSWER_TIMEOUT unless it is given.
-    A commit that was reported survives a power cut if ``durable``, and else only the end of the process.
+    ``patience``: the seconds for which a caller waits for its turn and its answer, ANSWER_TIMEOUT by default. If
+    ``durable``, a committed transaction survives a power cut, else only the end of the process.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ConnectionThread:
     ) -> T:
         """Run ``function(connection, ...)`` inside a transaction; return its result once that is committed.
 
-        What it raises rolls back. Raises CatalogUnavailable and whatever ``function`` raises.
+        An exception of ``function`` rolls back and is raised. Raises CatalogUnavailable.
         """
 
         def inside() -> T:
@@ -70,7 +70,7 @@ class ConnectionThread:
         return await self._submit(bare)
 
     async def close(self) -> None:
-        """Finish what was begun and let go of the connection and the thread. Idempotent."""
+        """Finish the jobs that were begun, then release the connection and the thread. Idempotent."""
         if self._closed:
             return
         self._closed = True

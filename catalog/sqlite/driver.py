@@ -25,7 +25,7 @@ from catalog.sqlite.tenants import SQLiteTenants
 class SQLiteCatalog(Catalog):
     """A catalog in the file ``path``, used by any number of processes at once.
 
-    ``poll`` is how often, in seconds, feeds look for the writes of other processes.
+    ``poll``: the seconds between two reads of a feed for the writes of other processes.
     """
 
     def __init__(self, path: str, *, poll: float = 0.02) -> None:
@@ -50,7 +50,7 @@ class SQLiteCatalog(Catalog):
     async def open(cls, path: str, *, poll: float = 0.02) -> SQLiteCatalog:
         """Open the file, and initialise it if it is new or empty.
 
-        Raises CatalogUnavailable if that cannot be done. A file with other content is left alone: ``check`` tells.
+        Raises CatalogUnavailable if this fails. A file with other content stays unchanged, and ``check`` raises.
         """
         catalog = cls(path, poll=poll)
         try:

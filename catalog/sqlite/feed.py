@@ -1,8 +1,8 @@
 """The change feed: polling the change log.
 
-``PRAGMA data_version`` changes whenever *another* connection has committed, in this process or any other, and costs one
-look at shared memory. The feed has a connection of its own, so it is told of every commit; writers of its own process
-ring a bell as well, so that their changes are shown at once.
+``PRAGMA data_version`` changes whenever *another* connection has committed, in any process, and costs one read of
+shared memory. The feed has a connection of its own, so it detects every commit. Writers of its own process also set an
+event, ``bell``, so that their changes are shown at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from catalog.model import Change, Synced
 from catalog.sqlite import changes
 from catalog.sqlite.connection_thread import ConnectionThread
 
-# Seconds of silence after which the feed proves that it is alive; the interface promises one second.
+# Seconds without changes between two heartbeats; the interface promises one second.
 PROOF_OF_LIFE = 0.5
 _BATCH = 500
 
@@ -35,8 +35,8 @@ async def watch(
     spoke = loop.time()
     seen = None
     while True:
-        # The bell and the version are taken before the log is read: what is written meanwhile shows as another ring
-        # or version, and is read in the next round.
+        # Clear the bell and read the version before the log: a write in between sets the bell or changes the version,
+        # and is read in the next round.
         bell.clear()
         version = await thread.call(_data_version)
         if version != seen:

@@ -1,4 +1,4 @@
-"""The file as the nouns of the catalog use it, and their verbs: each one transaction on one of a few threads."""
+"""The file of a catalog, and its verbs: each is one transaction on one of a few connection threads."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ T = TypeVar("T")
 class CatalogFile:
     """The file ``path``, used by any number of processes at once.
 
-    Writes take turns on one thread and in ``BEGIN IMMEDIATE``, across processes too. Reads have another one and never
-    wait for a writer (write-ahead log); what walks an index, as counting does, has a third, so that reads need not wait
-    for it. ``bells``, with the threads of their feeds, ring after every write of this process.
+    Writes are serialized on one thread, and by ``BEGIN IMMEDIATE`` across processes. Reads have another one and never
+    wait for a writer (write-ahead log). Long reads of an index, such as counts, have a third, so that other reads need
+    not wait for them. ``bells``, by the events of feeds their threads, are set after every write of this process.
     """
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
         self.writing = ConnectionThread(self.path, "write", begin="BEGIN IMMEDIATE")
-        # The members are processes of this machine: when its power is cut, they have ended, too.
+        # The members are processes of this machine: a power cut ends them, too.
         self.registering = ConnectionThread(self.path, "members", begin="BEGIN IMMEDIATE", durable=False)
         self.reading = ConnectionThread(self.path, "read", begin="BEGIN")
         self.counting = ConnectionThread(self.path, "count", begin="BEGIN")
@@ -36,10 +36,10 @@ class CatalogFile:
     async def write(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run ``function(connection, ...)`` as a transaction that writes, as ``ConnectionThread.transact``."""
+        """Run ``function(connection, ...)`` as a writing transaction (``ConnectionThread.transact``)."""
         try:
             return await self.writing.transact(function, *args, **kwargs)
-        finally:  # also when cancelled: the transaction may be done, and polling finds it if it is done later
+        finally:  # also after a cancellation: the transaction may be committed; polling detects a later commit
             for bell in self.bells:
                 bell.set()
 
@@ -51,7 +51,7 @@ class CatalogFile:
 
 
 class Noun:
-    """What verbs are about, in a file."""
+    """The part of a file that one noun's verbs use."""
 
     def __init__(self, file: CatalogFile) -> None:
         self._file = file
@@ -64,7 +64,7 @@ Verb = Callable[Concatenate[N, P], Coroutine[Any, Any, T]]
 
 
 def writing(inside: Inside[N, P, T]) -> Verb[N, P, T]:
-    """Make a verb of what runs inside a transaction that writes."""
+    """Return the verb that runs ``inside`` in a writing transaction."""
 
     @wraps(inside)
     async def verb(noun: N, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -74,7 +74,7 @@ def writing(inside: Inside[N, P, T]) -> Verb[N, P, T]:
 
 
 def registering(inside: Inside[N, P, T]) -> Verb[N, P, T]:
-    """Make a verb of what runs inside a transaction that writes and that need not survive a power cut."""
+    """Return the verb that runs ``inside`` in a writing transaction that need not survive a power cut."""
 
     @wraps(inside)
     async def verb(noun: N, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -84,7 +84,7 @@ def registering(inside: Inside[N, P, T]) -> Verb[N, P, T]:
 
 
 def reading(inside: Inside[N, P, T]) -> Verb[N, P, T]:
-    """Make a verb of what runs inside a transaction that reads."""
+    """Return the verb that runs ``inside`` in a reading transaction."""
 
     @wraps(inside)
     async def verb(noun: N, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -94,7 +94,7 @@ def reading(inside: Inside[N, P, T]) -> Verb[N, P, T]:
 
 
 def counting(inside: Inside[N, P, T]) -> Verb[N, P, T]:
-    """Make a verb of what runs inside a transaction that reads for long."""
+    """Return the verb that runs ``inside`` in a long reading transaction."""
 
     @wraps(inside)
     async def verb(noun: N, /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,10 +1,10 @@
 """Locks: the columns ``holder``, ``token``, ``beat`` and ``promised`` of the tables that have them.
 
-``held_until`` is of releases before schema version 4, which compare it with the clock. It says that a lock is held for
-ever, so that a process of such a release leaves it alone. One that holds a lock renews ``held_until`` only: then that
+Releases before schema version 4 compare ``held_until`` with the clock. Here it is always a time without end, so that a
+process of such a release does not take the lock. A holder of such a release renews only ``held_until``, which then
 counts as its beat.
 
-Statements are put together from the fixed pieces in this package only; every value is bound.
+Statements consist only of constants of this package; every value is bound.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from catalog.sqlite.translation import unavailable
 
 # The end of the year 9999 as a Julian day.
 _FOR_EVER = 5373484.0
-# The tables of a single value have it under this id.
+# The id of the only row in the tables of a single value.
 _ONLY = 1
-# The columns of a holder. A hold of an earlier release promises nothing, and what its row had before is not its own.
+# The columns of a holder. One of an earlier release promises nothing; ``beat`` and ``promised`` are of one before it.
 COLUMNS = (
     f"holder, token, CASE held_until WHEN {_FOR_EVER} THEN beat"
     " ELSE CAST((held_until - julianday('1970-01-01')) * 86400000 AS INTEGER) END,"
@@ -84,7 +84,7 @@ class SQLiteLock(Noun, Lock[V]):
 
 
 class SQLiteLockedValue(SQLiteLock[V], LockedValue[V]):
-    """The only value of a table. ``empty`` is what it is before anything was saved."""
+    """The only value of a table. ``empty`` is its value before the first ``save``."""
 
     def __init__(
         self, file: CatalogFile, table: str, what: str, empty: V, from_json: Callable[[Mapping[str, Any]], V]
@@ -103,7 +103,7 @@ class SQLiteLockedValue(SQLiteLock[V], LockedValue[V]):
         self._store(connection, value)
 
     def forget(self, connection: sqlite3.Connection) -> None:
-        """Empty the value, if there is any, and end its lock: the holder can save nothing any more."""
+        """Reset the value, if it exists, and end its lock, so that the holder can no longer save."""
         self._store(connection, self._empty)
         connection.execute(f"UPDATE {self._table} SET holder = NULL, held_until = NULL")  # noqa: S608
 

@@ -1,7 +1,7 @@
 """The table of members.
 
-``renewed`` is a Julian day by SQLite's clock, which is the machine's. It is shown to people, and compared with itself
-only: it is part of the stamp, for workers of a release before have no counter of their renewals.
+``renewed`` is a Julian day by SQLite's clock, which is the machine's. It is shown to people, and otherwise only
+compared for equality: it is part of the stamp, because workers of earlier releases have no counter of renewals.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _refuse_while_loaded(connection: sqlite3.Connection, path: str) -> None:
 
 
 def ids(connection: sqlite3.Connection) -> list[str]:
-    """Return the ids of all that are registered."""
+    """Return the ids of all registered members."""
     return [str(member_id) for (member_id,) in connection.execute("SELECT id FROM members ORDER BY id")]
 
 

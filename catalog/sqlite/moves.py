@@ -1,6 +1,6 @@
-"""The tables of moves, and of the writes that waited for them.
+"""The tables of moves, and of the writes held for them.
 
-Statements are put together from the fixed pieces in this module only; every value is bound.
+Statements consist only of constants of this module; every value is bound.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from catalog.sqlite.file import CatalogFile, Noun, counting, reading, writing
 from catalog.sqlite.lock import COLUMNS, SQLiteLock
 from catalog.sqlite.translation import unavailable
 
-# ``holder`` is null of a move that no mover holds.
+# ``holder`` is null if the lock of the move is free.
 _COLUMNS = f"id, version, state, document, {COLUMNS}"
-# As if no mover held it.
+# The columns of a move as if its lock were free.
 FREE_COLUMNS = "id, version, state, document, NULL, token, beat, promised"
-# None if every finished move is to be kept.
+# The last finished move to remove; no row if all are kept.
 _LAST_TO_GO = "SELECT ended, id FROM moves WHERE NOT unfinished ORDER BY ended DESC, id DESC LIMIT 1 OFFSET ?"
 _Row = tuple[str, int, str, str, str | None, int, int, float]
 
@@ -94,9 +94,9 @@ class SQLiteMoves(Noun, MoveStore):
                 values.append(value)
         few = plan is not None and partition is None and states is not None and 0 < len(states) <= FEW_STATES
         if states is not None:
-            # The plus keeps SQLite from preferring the index of states to that of a filter that fewer moves pass.
+            # The plus prevents SQLite from choosing the index of states over one that selects fewer moves.
             plus = "" if few or (len(conditions) == 1 and partition is None) else "+"
-            # The condition of the partial indexes: unfinished moves are found without a look at finished ones.
+            # The condition of the partial indexes, in which only unfinished moves are.
             if UNFINISHED_STATES.issuperset(states):
                 conditions.append("unfinished")
                 plus = "" if few else "+"
@@ -108,12 +108,12 @@ class SQLiteMoves(Noun, MoveStore):
             values += ids
         condition, most = " AND ".join(conditions), max(limit, 0)
         if partition is None:
-            # SQLite would walk all moves of the plan rather than sort those in a few states.
+            # Without it, SQLite walks all moves of the plan instead of sorting those in a few states.
             index = "INDEXED BY moves_by_plan_and_state" if few else ""
             wanted = f"SELECT {_COLUMNS} FROM moves {index} WHERE {condition} ORDER BY id LIMIT ?"  # noqa: S608
             rows = connection.execute(wanted, (*values, most))
         else:
-            # Not with OR, for which SQLite reads all moves of the partition and sorts them.
+            # Not with OR, with which SQLite reads and sorts all moves of the partition.
             sides = [
                 f"SELECT id FROM (SELECT id FROM moves WHERE {side} = ? AND {condition} ORDER BY id LIMIT ?)"  # noqa: S608
                 for side in ("source", "target")
@@ -197,7 +197,7 @@ def decode(row: _Row, path: str) -> Move:
 
 
 def store(connection: sqlite3.Connection, move: Move) -> None:
-    """Store one that is not there, held by nobody."""
+    """Store a new move with a free lock."""
     connection.execute(
         "INSERT INTO moves (version, state, unfinished, ended, document, project, queue, source, target, plan, id)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -206,7 +206,7 @@ def store(connection: sqlite3.Connection, move: Move) -> None:
 
 
 def holders(connection: sqlite3.Connection) -> list[str]:
-    """Return the names of all that hold a move which is not finished."""
+    """Return the names of all holders of unfinished moves."""
     rows = connection.execute(
         "SELECT DISTINCT holder FROM moves WHERE holder IS NOT NULL AND unfinished ORDER BY holder"
     )
@@ -214,10 +214,10 @@ def holders(connection: sqlite3.Connection) -> list[str]:
 
 
 def coming(connection: sqlite3.Connection, partition: str) -> str | None:
-    """Return the id of a move that may still bring the partition a queue, None if there is none."""
+    """Return the id of a move that may still add a placement to the partition, None if there is none."""
     marks = ", ".join("?" * len(COMING_STATES))
     sides = [
-        # The plus keeps SQLite from the index of states, as in ``find``.
+        # The plus excludes the index of states, as in ``find``.
         f"SELECT min(id) AS id FROM moves WHERE {side} = ? AND unfinished AND +state IN ({marks})"  # noqa: S608
         for side in ("source", "target")
     ]
@@ -244,7 +244,7 @@ def _forget_held_writes(connection: sqlite3.Connection, move_id: str) -> None:
 
 
 def _refuse_second(connection: sqlite3.Connection, move: Move, path: str) -> None:
-    # So that the error can say which; the unique index makes sure of it whoever writes.
+    # For the other move in the error. The unique index enforces the rule for all writers.
     if move.finished:
         return
     other = _one(connection, "project = ? AND queue = ? AND unfinished AND id <> ?", (*move.key, move.id), path)

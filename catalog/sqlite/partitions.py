@@ -60,7 +60,7 @@ class SQLitePartitions(Noun, PartitionStore):
             changes.append(connection, ChangeSubject.PARTITION, (name,))
 
     def _refuse_taken(self, connection: sqlite3.Connection, partition: Partition, new: Mapping[str, str]) -> None:
-        """Raise HostTaken if another partition has one of the addresses. There is one writing transaction at a time."""
+        """Raise HostTaken if another partition has one of the addresses. Writing transactions are serialized."""
         others = [other for other in _all(connection, self._path) if other.name != partition.name]
         for other in others:
             for address in other.addresses.keys() & new.keys():
@@ -77,7 +77,7 @@ def decode(row: tuple[str, int, str], path: str) -> Partition:
 
 
 def store(connection: sqlite3.Connection, partition: Partition) -> None:
-    """Store one that is not there."""
+    """Store a new partition."""
     connection.execute("INSERT INTO partitions (version, document, name) VALUES (?, ?, ?)", _encode(partition))
 
 

@@ -1,10 +1,10 @@
 """The tables of placements.
 
-What is listed is a merge of ranges, each of which SQLite walks in the order of keys: of the primary key; of ``placed``,
-for a partition; or of the index of rare states, for one of them. A cursor reads a row when it is asked for one, so a
-page of ten costs ten rows and one for each range.
+A listing merges ranges, and SQLite walks each in the order of keys: a range of the primary key; of ``placed``, for a
+partition; or of the index of rare states, for one of them. A cursor reads a row only when it is fetched, so a page of
+ten costs ten rows and one for each range.
 
-Statements are put together from the fixed pieces in this module only; every value is bound.
+Statements consist only of constants of this module; every value is bound.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _GET = f"SELECT {COLUMNS} FROM placements p WHERE project = ? AND queue = ?"  # 
 _LISTED = ", ".join(f"'{state.value}'" for state in sorted(LISTED_STATES))
 _QUEUES = f"FROM placements p WHERE project = ? AND queue > ? AND queue < ? AND state IN ({_LISTED})"
 _LIST_QUEUES = f"SELECT {COLUMNS} {_QUEUES} ORDER BY queue LIMIT ?"
-# So many rows a search looks at first: often that will do.
+# The number of rows that a search reads first, which is often enough.
 _FIRST_LOOK = 1000
-# The name at which it ends that looks at so many rows.
+# The last name of a search that reads a given number of rows.
 _NTH_QUEUE = (
     "SELECT queue FROM placements WHERE project = ? AND queue > ? AND queue < ? ORDER BY queue LIMIT 1 OFFSET ?"
 )
@@ -42,12 +42,12 @@ _SEARCH_QUEUES = (
     f"AND state IN ({_LISTED}) AND instr(queue, ?) ORDER BY queue LIMIT ?"
 )
 _COUNT_QUEUES = f"SELECT count(*) {_QUEUES}"
-# CROSS JOIN is SQLite's way of fixing which table is the outer one.
+# CROSS JOIN makes the first table the outer one in SQLite.
 _PLACED = "placed k CROSS JOIN placements p ON p.project = k.project AND p.queue = k.queue"
 
 
 class _Range(NamedTuple):
-    """``key`` is the table whose key is walked: ``p`` or ``k``."""
+    """A range of keys. ``key`` is the table that is walked by its key: ``p`` or ``k``."""
 
     source: str
     key: str
@@ -184,7 +184,7 @@ def _get(connection: sqlite3.Connection, key: QueueKey, path: str) -> Placement 
 
 
 def insert(connection: sqlite3.Connection, placement: Placement, path: str) -> tuple[Placement, bool]:
-    """Insert-or-get, as ``PlacementStore.insert``."""
+    """Insert or get a placement (``PlacementStore.insert``)."""
     _require_born(placement)
     stored = _get(connection, placement.key, path)
     if stored is not None:
@@ -195,7 +195,7 @@ def insert(connection: sqlite3.Connection, placement: Placement, path: str) -> t
 
 
 def store(connection: sqlite3.Connection, placement: Placement) -> None:
-    """Store one that is not there. Raises PartitionUnknown."""
+    """Store a new placement. Raises PartitionUnknown."""
     _name(connection, placement, _partitions(placement))
     connection.execute(
         "INSERT INTO placements (epoch, state, document, project, queue) VALUES (?, ?, ?, ?, ?)",
@@ -209,12 +209,12 @@ def count(
     partitions: Collection[str] | None,
     states: Collection[PlacementState] | None,
 ) -> int:
-    """Count what ``PlacementStore.find`` would show in all."""
+    """Return the number of placements that ``PlacementStore.find`` would return without a limit."""
     if partitions is not None and len(set(partitions)) > 1 and not _rare(states):
         return _count_distinct(connection, project, partitions, states)
     total = 0
     for one in _ranges(project, partitions, states, None):
-        # Nothing is looked up in the other table that need not be.
+        # Without a lookup in the other table if the condition does not need it.
         source = "placed k" if one.key == "k" and states is None else one.source
         statement = f"SELECT count(*) FROM {source} WHERE {one.where}"  # noqa: S608
         (number,) = connection.execute(statement, one.values).fetchone()
@@ -263,7 +263,7 @@ def _ranges(
     if kept is not None and _rare(kept):
         where, values = _keys("p", project, after)
         there, named = ("", ()) if names is None else (f" AND {_names_any(names)}", tuple(names))
-        # SQLite takes a partial index only where its condition is repeated.
+        # SQLite uses a partial index only if the query repeats its condition.
         return [
             _Range(
                 "placements p INDEXED BY placements_in_rare_states",
@@ -282,7 +282,7 @@ def _ranges(
 
 
 def _keys(key: str, project: str | None, after: QueueKey | None) -> tuple[str, tuple[str, ...]]:
-    """Return the condition on the table ``key``, and its values: always one range of its primary key."""
+    """Return the condition on the table ``key``, one range of its primary key, and its values."""
     start = after or QueueKey("", "")  # no queue name is empty, so this is before the first of all
     if project is None:
         return f"({key}.project, {key}.queue) > (?, ?)", start

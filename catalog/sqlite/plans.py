@@ -1,4 +1,4 @@
-"""The tables of plans, and of the moves that they plan."""
+"""The tables of plans and of their planned moves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from catalog.sqlite.translation import unavailable
 
 T = TypeVar("T")
 
-# How many moves of a plan are stored at a time: other writes, of seals too, take turns with these.
+# Moves of a plan in one transaction. Other writes, also of seals, go between these transactions.
 _BATCH = 500
 COLUMNS = "id, version, state, document, progress"
 MOVE_COLUMNS = "plan, number, project, queue, document, ending"
@@ -25,7 +25,7 @@ _Row = tuple[str, int, str, str, str | None]
 
 
 class OfBefore(CatalogUnavailable):
-    """A plan of schema version 3 is to be carried over before it can be read."""
+    """A plan of schema version 3 must be converted before it can be read."""
 
 
 class SQLitePlans(Noun, PlanStore):
@@ -49,7 +49,7 @@ class SQLitePlans(Noun, PlanStore):
 
     @counting
     def orphaned(self, connection: sqlite3.Connection) -> list[str]:
-        # DISTINCT would read all moves; each step of this is one search in the index.
+        # DISTINCT would read all moves; each step of this query is one search in the index.
         rows = connection.execute(
             "WITH RECURSIVE named (id) AS (SELECT min(plan) FROM planned_moves UNION ALL"
             " SELECT (SELECT min(plan) FROM planned_moves WHERE plan > named.id) FROM named WHERE named.id IS NOT NULL)"
@@ -58,7 +58,7 @@ class SQLitePlans(Noun, PlanStore):
         return [str(plan_id) for (plan_id,) in rows]
 
     async def insert(self, whole: WholePlan) -> None:
-        # Not all in one transaction: 20,000 would have seals and renewals wait for half a second.
+        # In several transactions: with 20,000 in one, seals and renewals would wait for half a second.
         for first in range(0, len(whole.moves), _BATCH):
             await self._file.write(insert_moves, whole.moves[first : first + _BATCH])
         await self._insert(whole.plan)
@@ -150,7 +150,7 @@ class SQLitePlannedMoves(Noun, PlannedMoveStore):
             either += ["outcome IS NULL"] if None in outcomes else []
             conditions.append(f"({' OR '.join(either) or 'FALSE'})")
             values += words
-            # SQLite would walk all moves of the plan rather than sort a few.
+            # Without it, SQLite walks all moves of the plan instead of sorting a few.
             index = "INDEXED BY planned_moves_by_outcome" if len(either) == 1 else ""
         wanted = f"{index} WHERE {' AND '.join(conditions)} ORDER BY number LIMIT ?"
         rows = connection.execute(
@@ -191,7 +191,7 @@ def decode_move(row: tuple[str, int, str, str, str, str | None], path: str) -> P
 
 
 def store(connection: sqlite3.Connection, plan: MovePlan) -> None:
-    """Store one that is not there."""
+    """Store a new value."""
     connection.execute(
         "INSERT INTO plans (document, version, state, progress, active, id) VALUES (?, ?, ?, ?, ?, ?)",
         (_unchanging(plan), *_changing(plan), plan.id),
@@ -199,17 +199,17 @@ def store(connection: sqlite3.Connection, plan: MovePlan) -> None:
 
 
 def insert_moves(connection: sqlite3.Connection, moves: Collection[PlannedMove]) -> None:
-    """Store those that are not there yet."""
+    """Store the planned moves that do not exist yet."""
     _insert_moves(connection, moves, "INSERT OR IGNORE")
 
 
 def store_move(connection: sqlite3.Connection, move: PlannedMove) -> None:
-    """Store one that is not there."""
+    """Store a new value."""
     _insert_moves(connection, [move], "INSERT")
 
 
 def carry_over(connection: sqlite3.Connection) -> None:
-    """Bring plans of schema version 3 into the present shape, each as its next version; leave damaged ones alone."""
+    """Convert all plans of schema version 3, each as its next version; leave damaged ones unchanged."""
     before = connection.execute(f"SELECT {COLUMNS} FROM plans WHERE progress IS NULL").fetchall()  # noqa: S608
     for id_, version, state, document, _ in before:
         try:

@@ -1,7 +1,7 @@
-"""The file: its tables, how it is made, and how to tell whether it is ours.
+"""The file: its tables, its creation and upgrade, and the check that it is a catalog.
 
-``application_id`` marks the file as a catalog, ``user_version`` holds the schema version; both live in the file's
-header, so that judging a file needs none of its tables.
+``application_id`` marks the file as a catalog, and ``user_version`` is the schema version. Both are in the file's
+header, so that the check needs no table.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from catalog.sqlite.translation import unavailable
 APPLICATION_ID = 0x4D52434E  # "MRCN"
 
 # WITHOUT ROWID: the primary key is the table, so that a listing is one range of one b-tree.
-# ``document`` is the whole value as JSON; what stands in a column as well is believed from the column.
-# ``placed`` has a row for every partition that a placement names: the index (partition, project, queue), and by its
-# foreign key the proof that no placement names a partition that is gone.
-# ``unfinished`` is the index by which a queue has at most one move that is not finished.
-# ``loading`` has a row while the catalog is being filled from a backup, and until that is finished.
+# ``document`` is the whole value as JSON; for a field that has a column as well, the column counts.
+# ``placed`` has a row for every partition that a placement names: the index (partition, project, queue). Its foreign
+# key prevents that a placement names a removed partition.
+# ``unfinished`` is the unique index that limits a queue to one unfinished move.
+# ``loading`` has a row from the begin of a load of a backup to its end.
 # The column ``progress`` of ``plans`` is null in a plan of schema version 3, which has its moves in the document.
 #
-# What brings a file from version 0 to 1, from 1 to 2 and so on. A new file takes all of them: there is one way to the
-# present shape. A worker of the release before, which may still run, must be able to go on: new columns have defaults,
-# those of members the ones for a worker that promised nothing.
+# The steps from version 0 to 1, from 1 to 2 and so on. A new file takes all of them, so there is one way to the present
+# schema. Workers of the previous release, which may still run, must be able to go on: new columns have defaults, those
+# of members the ones for a worker without promises.
 _STEPS = (
     (
         """CREATE TABLE pings (id INTEGER PRIMARY KEY CHECK (id = 1), at REAL NOT NULL)""",
@@ -142,8 +142,8 @@ _STEPS = (
         document TEXT NOT NULL,
         PRIMARY KEY (move, member)
     ) WITHOUT ROWID""",
-        # ``ended`` numbers finished moves in the order in which they ended; 0 of others, and of those that a mover of
-        # the release before finished.
+        # ``ended`` numbers finished moves in the order of their ends. It is 0 for unfinished ones, and for those that a
+        # mover of the previous release finished.
         """ALTER TABLE moves ADD COLUMN ended INTEGER NOT NULL DEFAULT 0""",
         """UPDATE moves SET ended = o.number
         FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM moves WHERE NOT unfinished) AS o
@@ -189,7 +189,7 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
 
 
 def _version(connection: sqlite3.Connection, path: str) -> int:
-    """Return the catalog's version, 0 of an empty file. Raises WrongSchema if it is something else, or later."""
+    """Return the catalog's version, 0 for an empty file. Raises WrongSchema if it is no catalog, or a later one."""
     if _is_empty(connection):
         return 0
     application, version = _header(connection)
@@ -210,7 +210,7 @@ def check(connection: sqlite3.Connection, path: str) -> None:
     if version == 0:
         raise NotInitialised(f"catalog {path} is empty: it was never initialised")
     if version < SCHEMA_VERSION:
-        raise WrongSchema(f"{_wrong(path, version)}; marconi-proxy catalog init brings it up to date")
+        raise WrongSchema(f"{_wrong(path, version)}; marconi-proxy catalog init upgrades it")
     _refuse_half(connection, path)
 
 
@@ -219,13 +219,13 @@ def _refuse_half(connection: sqlite3.Connection, path: str) -> None:
     row = connection.execute("SELECT strftime('%Y-%m-%dT%H:%M:%SZ', since) FROM loading").fetchone()
     if row is not None:
         raise LoadUnfinished(
-            f"catalog {path} is being loaded from a backup since {row[0]}, or that was broken off: "
+            f"catalog {path} is being loaded from a backup since {row[0]}, or that import was interrupted: "
             "run marconi-proxy catalog import again if it is not running"
         )
 
 
 def identity(connection: sqlite3.Connection, path: str) -> str:
-    """Return the catalog's token. Raises CatalogUnavailable if it has none: it is of an earlier release."""
+    """Return the catalog's token. Raises CatalogUnavailable if it has none, as in earlier releases."""
     if _version(connection, path) < SCHEMA_VERSION:
         raise unavailable(path, "it has no identity yet: marconi-proxy catalog init gives it one")
     (token,) = connection.execute("SELECT token FROM identity").fetchone()
@@ -238,18 +238,18 @@ def ping(connection: sqlite3.Connection) -> None:
 
 
 def init(connection: sqlite3.Connection, path: str) -> None:
-    """Make the file a catalog of this version, whether it is empty or of an earlier one.
+    """Make the file a catalog of this version: initialise an empty file, upgrade an earlier version.
 
-    Outside of a transaction; any number may do so at once. Raises WrongSchema, having changed nothing, if the file
-    holds anything else.
+    Call it outside of a transaction; any number of processes may do so at once. Raises WrongSchema if the file has any
+    other content, which stays unchanged.
     """
     if _version(connection, path) == SCHEMA_VERSION:
         return
-    # A crash after this leaves an empty file in WAL mode, which the next one continues with.
+    # A crash after this leaves an empty file in WAL mode, from which the next call continues.
     _use_wal(connection, path)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for step in _STEPS[_version(connection, path) :]:  # none, but for the first of several
+        for step in _STEPS[_version(connection, path) :]:  # none except for the first of several processes
             for statement in step:
                 connection.execute(statement)
         plans.carry_over(connection)
@@ -263,14 +263,14 @@ def init(connection: sqlite3.Connection, path: str) -> None:
 
 
 def init_if_empty(connection: sqlite3.Connection, path: str) -> None:
-    """Initialise a new or empty file; leave any other alone."""
+    """Initialise a new or empty file; leave any other unchanged."""
     if _is_empty(connection):
         init(connection, path)
 
 
 def _use_wal(connection: sqlite3.Connection, path: str) -> None:
-    # Changing the journal mode takes the whole file for a moment, and SQLite does not call its busy handler for it:
-    # two processes that initialise at once have to take turns by themselves.
+    # A change of the journal mode locks the whole file briefly, and SQLite does not call its busy handler for it. So
+    # processes that initialise concurrently retry here.
     deadline = time.monotonic() + BUSY_TIMEOUT
     while True:
         try:

@@ -51,7 +51,7 @@ class SQLiteStatistics(Noun, StatisticsStore):
     def find(
         self, connection: sqlite3.Connection, subject: StatisticsSubject, *, after: str | None = None, limit: int
     ) -> list[SubjectStatistics]:
-        bound = "name > ?" if after is not None else "name >= ?"  # no project is the empty name
+        bound = "name > ?" if after is not None else "name >= ?"  # the global namespace has the empty name
         rows = connection.execute(
             f"SELECT name, document FROM statistics WHERE subject = ? AND {bound} ORDER BY name LIMIT ?",  # noqa: S608
             (subject.value, after or "", max(limit, 0)),

@@ -35,7 +35,7 @@ class SQLiteTenants(Noun, TenantStore):
         limit: int,
     ) -> list[Tenant]:
         conditions, values = [], []
-        # The words of the indexes: SQLite knows them by these.
+        # The expressions of the indexes, verbatim, so that SQLite uses them.
         for member, value in (("$.pinned", pinned), ("$.spread", spread)):
             if value is not None:
                 conditions.append(f"json_extract(document, '{member}') = ?")
@@ -74,7 +74,7 @@ def decode(row: tuple[str, str], path: str) -> Tenant:
 
 
 def store(connection: sqlite3.Connection, tenant: Tenant) -> None:
-    """Store one that is not there."""
+    """Store a new tenant."""
     connection.execute(
         "INSERT INTO tenants (project, document) VALUES (?, ?)", (tenant.project, json.dumps(tenant.to_json()))
     )

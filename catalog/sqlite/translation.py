@@ -1,4 +1,4 @@
-"""What sqlite3 raises, said in the catalog's words. The one place that looks at SQLite's result codes."""
+"""Map the exceptions of sqlite3 to the catalog's errors. Only this module reads SQLite's result codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from catalog.errors import CatalogError, CatalogUnavailable, NotInitialised
 
-# By primary result code (https://www.sqlite.org/rescode.html); extended codes carry it in their low byte.
+# By primary result code (https://www.sqlite.org/rescode.html); extended codes have it in their low byte.
 _REASONS = {
     sqlite3.SQLITE_PERM: "no permission to use it",
     sqlite3.SQLITE_BUSY: "another process has kept it locked for too long",
@@ -23,7 +23,7 @@ _REASONS = {
 
 
 def unavailable(path: str, reason: str) -> CatalogUnavailable:
-    """Make the error that names the file."""
+    """Return the error with the name of the file."""
     return CatalogUnavailable(f"catalog {path}: {reason}")
 
 
@@ -37,7 +37,7 @@ def _why_not_opened(path: str) -> str:
 
 
 def translate(error: sqlite3.Error, path: str) -> CatalogError:
-    """Return the catalog's error for ``error``, met while using the file ``path``."""
+    """Return the catalog's error for ``error`` of the file ``path``."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_CANTOPEN:
         return unavailable(path, _why_not_opened(path))

@@ -615,7 +615,7 @@ class Store:
 
     def _require(self, token: str) -> None:
         if token != self.loading:
-            raise LoadRefused("another load was begun since this one")
+            raise LoadRefused("another load has begun since")
 
     # -- statistics --------------------------------------------------------------------------------------------------
 

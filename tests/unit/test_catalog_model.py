@@ -579,13 +579,13 @@ def test_topics_sort_after_all_queues() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (PlacementConflict(None), "no such placement any more"),
+        (PlacementConflict(None), "the placement no longer exists"),
         (PlacementConflict(PLACEMENT), "the stored placement is .*orders"),
         (PartitionConflict("p1", None), "no partition p1"),
         (PartitionConflict("p1", PARTITION), "p1 was changed"),
         (PartitionInUse("p1", 1), "p1 still has 1 placement$"),
         (PartitionInUse("p1", 2), "p1 still has 2 placements$"),
-        (PartitionInUse("p1", 0, "m1"), "p1 is named by move m1, which has not come to its switch yet$"),
+        (PartitionInUse("p1", 0, "m1"), "p1 is named by move m1, which is before its switch$"),
         (MoveConflict("m-1", None), "^no move m-1$"),
         (MoveConflict("m-1", MOVE), "m-1 was changed"),
         (MoveUnderWay(MOVE), "move m-1 to p2 is planned"),
