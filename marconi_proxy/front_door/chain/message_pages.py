@@ -1,7 +1,7 @@
-"""Listing messages: from the marker's segment on, and from one segment to the next only over an empty page.
+"""List messages: from the marker's segment on, and from one segment to the next only over an empty page.
 
-A short page is not the end of a segment (API section 6.3), so it is asked for more until there is none: then nothing
-that is visible in it has been passed over, and, as it is sealed, nothing new will be.
+A short page is not the end of a segment (API section 6.3), so the segment is asked until a page is empty. Then no
+visible message has been passed over, and, as the segment is sealed, none will be added.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from marconi_proxy.routing.translation import split
 from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import BadAnswer
 
-# What a page has without a limit, in every version and release (API section 1.7).
+# The size of a page without a limit, in every version and release (API section 1.7).
 _DEFAULT = 10
 
 
