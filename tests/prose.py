@@ -41,9 +41,12 @@ LIMITS = {"who": 0.5, "somebody": 0.5, "told": 1.5}
 REWRITTEN = (
     "marconi_proxy/admin_client",
     "marconi_proxy/cli",
+    "marconi_proxy/fencing",
     "marconi_proxy/metrics",
     "marconi_proxy/quickstart",
+    "marconi_proxy/routing",
     "marconi_proxy/serving",
+    "marconi_proxy/upstream",
     "partition",
     "partition/admin",
     "partition/api",

@@ -56,7 +56,7 @@ class WriteLease:
         """Take in that a renewal was stored. Returns whether a new term begins by it.
 
         Then the caller must forget cached placements and readings under way before it admits a write. Answers may come
-        late and out of order. A renewal whose answer comes after its own end begins nothing.
+        late and out of order. A renewal that is confirmed after its own end begins nothing.
         """
         until = renewal + self._duration - self._margin
         begins = now >= self.until and now < until

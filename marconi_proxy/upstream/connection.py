@@ -22,7 +22,7 @@ MAX_READ = 4194304
 
 
 class UpstreamAnswer:
-    """An answer whose head has arrived. ``headers`` have lower-case names, in the order received.
+    """An answer with a complete head. ``headers`` have lower-case names, in the order received.
 
     ``body`` is the part of the body that has arrived, and ``complete`` whether that is all of it. If not, iterate
     ``rest()`` to its end or call ``abandon()``; otherwise the pool loses the connection.
