@@ -1,9 +1,9 @@
-"""Whether every worker has stopped writing to a queue that was sealed. Pure.
+"""Whether every worker has stopped writing to a sealed queue. Pure.
 
-The members that count are those that were registered *after* the seal was stored: a worker that registers later reads
-what the seal says. Each counts until it acknowledged the seal, signed off, or has expired: then it has stopped by
-itself (``fence.Lease``), and begins a new term if it comes back. Each queue has a barrier of its own, so that a write
-which hangs holds up its own queue and no other.
+The barrier counts the members that were registered *after* the seal was stored: a worker that registers later reads the
+seal itself. A member counts until it has acknowledged the seal, signed off, or expired. An expired member has stopped
+by its own lease (``fence.WriteLease``), and begins a new term if it returns. Each queue has a barrier of its own, so a
+write that hangs delays only its own queue.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import NamedTuple
 
 from catalog.model import Member, Seal
 
-# The capability of every worker that can serve a queue with history, keeps a lease and a fence, and acknowledges seals
-# one by one. (Those of the release before, ``chains-1``, acknowledged a position of the feed.)
+# The capability of a worker that serves queues with history, keeps a lease and a fence, and acknowledges seals one by
+# one. (The release before had ``chains-1``: it acknowledged a position of the feed.)
 CHAINS = "chains-2"
 
 
 class MemberSighting(NamedTuple):
-    """A member, as an observer knows it. ``silence``: for how many seconds it is known not to have renewed. ``proven``:
-    it renewed or registered while the observer watched. ``expired``: the observer has watched it in silence for its
-    whole lease, and has removed it from the catalog by a compare-and-set."""
+    """A member as an observer knows it. ``silence``: seconds for which it has certainly not renewed. ``proven``: it
+    renewed or registered while the observer watched. ``expired``: the observer has watched it in silence for its whole
+    lease, and has removed it from the catalog by a compare-and-set."""
 
     member: Member
     silence: float = 0.0
@@ -32,10 +32,11 @@ class MemberSighting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """No worker writes to the sealed segment any more. Names of members, by what let them pass.
+    """No worker writes to the sealed segment any more. The fields have the names of members, by the reason that they
+    passed.
 
-    ``signed_off``: not registered any more, most often by its own word; else another process has watched its whole
-    lease, and has removed it. ``expired``: this process has.
+    ``signed_off``: no longer registered. Most have removed themselves; others were removed by another process that had
+    watched their whole lease. ``expired``: removed so by this process.
     """
 
     acknowledged: tuple[str, ...]
@@ -52,7 +53,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Incapable:
-    """These members are alive and of a release that cannot read what a move makes: no queue may be moved."""
+    """These members are alive and of a release that cannot read the placements of a move: no queue may be moved."""
 
     names: tuple[str, ...]
 
@@ -61,16 +62,16 @@ Verdict = Passed | Waiting | Incapable
 
 
 def incapable(members: Iterable[Member], needed: str) -> tuple[str, ...]:
-    """Return the names of members that lack the capability ``needed``: with any of them no move is armed."""
+    """Return the names of members without the capability ``needed``. While there are any, no move is armed."""
     return tuple(member.id for member in members if needed not in member.capabilities)
 
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """Made by ``Barrier.after_seal``, told more by ``seen``, asked by ``verdict``.
+    """The members that a seal waits for. Make it by ``after_seal``, feed it readings by ``seen``, read ``verdict``.
 
-    ``seal``: the one to be acknowledged. ``needed``: the capability. The other fields are names of members, sorted;
-    each that counts is in one of the first four, for good once it is not in ``waiting``.
+    ``seal``: the seal to be acknowledged. ``needed``: the capability. The other fields are sorted names of members.
+    Each counted member is in one of the first four, and stays there once it has left ``waiting``.
     """
 
     seal: Seal
@@ -89,7 +90,8 @@ class Barrier:
         return Barrier(seal, needed, waiting=names).seen(members)
 
     def seen(self, sightings: Iterable[MemberSighting]) -> Barrier:
-        """Take in a later reading of the members. A member that was not there after the seal does not count."""
+        """Return the barrier after a later reading of the members. A member that was absent after the seal does not
+        count."""
         by_name = {s.member.id: s for s in sightings}
         waiting, acknowledged, signed_off, expired, incapable = [], [], [], [], []
         for name in self.waiting:

@@ -1,20 +1,20 @@
-"""What keeps a worker from writing to a segment after another was opened behind it. Pure: clocks are arguments.
+"""Keep a worker from writing to a segment after another was opened behind it. Pure: clocks are arguments.
 
 The order of a write is the whole protection; each step is wrong without the one before::
 
     ticket = fence.begin(key)                  counted, before anything is known
-    term = lease.term(now)                     0: refuse; nobody may rely on what this worker knows
+    term = lease.term(now)                     0: refuse; the worker's knowledge may be stale
     placement = look it up                     from the cache, or from the catalog
-    lease.term(now) == term, or begin again    what was known in an earlier term is not known any more
+    lease.term(now) == term, or begin again    knowledge of an earlier term is void
     send; wait for the answer
     lease.term(now) == term, or it was late    this process was frozen: the write may have gone to a retired segment
     fence.end(ticket, now, ambiguous)          ambiguous: sent, and no answer
 
-A late write is counted and never answered with success, nor sent again: nobody can tell whether it will be read.
+A late write is counted. It is never answered with success and never sent again, because it may be unreadable.
 
-And of a change of a queue that the feed shows, in one go: forget the placement, ``fence.change``. The worker then
-acknowledges ``fence.acks(now)``: the seals in force, one by one. A queue whose writes hang is not acknowledged and is
-not switched; it holds up no other queue.
+When the feed shows a change of a queue, one step forgets the placement and calls ``fence.change``. The worker then
+acknowledges ``fence.acks(now)``: the seals in force, one by one. A queue with a hanging write is not acknowledged and
+not switched; other queues are unaffected.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from collections.abc import Hashable
 
 
 class WriteLease:
-    """This worker's right to write, as far as it can know it: for ``duration`` seconds after a renewal was stored.
+    """This worker's right to write, as far as it can know: ``duration`` seconds from the storing of a renewal.
 
-    It cannot know when a renewal was stored, only that this was not before it was sent: so that is what counts, less
-    ``margin`` for clocks that go at different rates. Times are of one monotonic clock of the worker.
+    The worker cannot know the time of the storing, only that it was not before the sending. So the lease counts from
+    the sending, less ``margin`` for clocks of different rates. Times are of one monotonic clock of the worker.
 
-    A lease that has lapsed and is renewed begins a new *term*. Whatever the worker knew before is void then: while it
-    did not count, queues may have been switched without asking it.
+    A renewal after a lapse begins a new *term*. All knowledge of earlier terms is void: during the lapse, movers may
+    have switched queues without waiting for this worker.
 
-    PERF: ``until`` and ``number`` are what ``term`` is made of, for whom a call is too much. To be read only.
+    PERF: ``until`` and ``number`` are the parts of ``term``, for callers on the path of every write. Read only.
     """
 
     __slots__ = ("_duration", "_margin", "number", "until")
@@ -49,14 +49,14 @@ class WriteLease:
         return f"<Lease until {self.until} term={self.number}>"
 
     def sent(self, now: float) -> float:
-        """Tell that a renewal is about to be sent. Return what ``confirmed`` must be given if it succeeds."""
+        """Mark that a renewal is about to be sent. Returns the argument for ``confirmed``."""
         return now
 
     def confirmed(self, renewal: float, now: float) -> bool:
-        """Take in that a renewal was stored. Return whether a new term begins by it: all that is known is void.
+        """Take in that a renewal was stored. Returns whether a new term begins by it.
 
-        The caller must forget it (cached placements, readings under way) before it lets anybody write. Answers may
-        come late and out of order. A renewal whose answer comes when it is over already begins nothing.
+        Then the caller must forget cached placements and readings under way before it admits a write. Answers may come
+        late and out of order. A renewal that is confirmed after its own end begins nothing.
         """
         until = renewal + self._duration - self._margin
         begins = now >= self.until and now < until
@@ -67,11 +67,11 @@ class WriteLease:
         return begins
 
     def revoke(self) -> None:
-        """End the term: the catalog does not know this worker any more, so no mover waits for it."""
+        """End the term: the catalog has removed this worker, so no mover waits for it."""
         self.until = float("-inf")
 
     def close(self) -> None:
-        """End the term, and begin no other: also not by a renewal that is in flight."""
+        """End the term and begin no other, even by a renewal in flight."""
         self._duration = float("-inf")
         self.revoke()
 
@@ -80,18 +80,18 @@ class WriteLease:
         return self.number if now < self.until else 0
 
     def may_write(self, now: float) -> bool:
-        """Tell whether a write may be started."""
+        """Return whether a write may be started."""
         return now < self.until
 
     def left(self, now: float) -> float:
-        """How many seconds are left, 0 if none are."""
+        """Return the seconds left, 0 if none are."""
         return max(0.0, self.until - now)
 
 
 class Ticket:
-    """The writes of one queue that began between the same two changes of it, and are under way. ``Fence`` makes it.
+    """The writes in flight of one queue that began between the same two changes of it. Made by ``Fence``.
 
-    ``overtaken``: a change of the queue was shown since they began.
+    ``overtaken``: the queue was changed after they began.
     """
 
     __slots__ = ("key", "overtaken", "writes")
@@ -106,12 +106,12 @@ class Ticket:
 
 
 class Fence:
-    """Counts the writes of this worker that are under way. Knows queues by any hashable ``key``, and the seals that are
-    in force by any hashable value.
+    """The writes of this worker in flight, by any hashable ``key`` of a queue, and the seals in force, as any hashable
+    value.
 
-    ``ambiguity``: for how many seconds a write that was sent and not answered may still be done by its partition.
+    ``ambiguity``: seconds for which a partition may still process a write that was sent and not answered.
 
-    PERF: ``begin`` and ``end`` are on the path of every write: one look in a dictionary each, while nothing changes.
+    PERF: ``begin`` and ``end`` are on the path of every write: one dictionary lookup each, while nothing changes.
     """
 
     __slots__ = ("_ambiguity", "_ambiguous", "_current", "_overtaken", "_seals")
@@ -130,7 +130,7 @@ class Fence:
         )
 
     def begin(self, key: Hashable) -> Ticket:
-        """Count a write, *before* the placement of its queue is looked up. Each one is given back by one ``end``."""
+        """Count a write, *before* the lookup of its queue's placement. Each ``begin`` needs exactly one ``end``."""
         ticket = self._current.get(key)
         if ticket is None:
             ticket = self._current[key] = Ticket(key)
@@ -138,9 +138,9 @@ class Fence:
         return ticket
 
     def end(self, ticket: Ticket, now: float, ambiguous: bool = False) -> None:
-        """Give a write back: it was answered, or never sent. ``ambiguous``: it was sent and not answered.
+        """End a write that was answered, or never sent. ``ambiguous``: it was sent and not answered.
 
-        An ambiguous one goes on counting for as long as it may still be done.
+        An ambiguous write stays in flight until the ambiguity window ends.
         """
         if ambiguous:
             self._ambiguous.append((now + self._ambiguity, ticket))
@@ -156,7 +156,8 @@ class Fence:
                 del self._current[ticket.key]
 
     def change(self, key: Hashable, seal: Hashable | None) -> None:
-        """Take in that a queue has changed: it has ``seal`` now, or none. A seal that was in force before is over."""
+        """Take in a change of a queue: its ``seal`` now, or None. An earlier seal of the queue is no longer in
+        force."""
         ticket = self._current.pop(key, None)
         if ticket is not None:
             ticket.overtaken = True
@@ -169,22 +170,22 @@ class Fence:
     def missed(self) -> None:
         """Take in that the feed was cut and begins anew: any queue may have changed meanwhile.
 
-        No seal is acknowledged before it is taken in again by ``change``.
+        No seal is acknowledged until ``change`` has taken it in again.
         """
         for key in list(self._current):
             self.change(key, None)
         self._seals.clear()
 
     def acks(self, now: float) -> frozenset[Hashable]:
-        """Return the seals in force that can be acknowledged: no write of the queue that was begun before the seal was
-        taken in is under way. What can be acknowledged once, always can."""
+        """Return the seals in force that can be acknowledged: no write that began before the seal is in flight. A seal
+        stays acknowledgeable."""
         self._expire(now)
         if not self._seals:
             return frozenset()
         return frozenset(seal for key, seal in self._seals.items() if key not in self._overtaken)
 
     def idle(self, now: float) -> bool:
-        """Tell whether no write is under way, so that this worker may sign off rather than wait out its lease."""
+        """Return whether no write is in flight. Then this worker may sign off instead of waiting out its lease."""
         self._expire(now)
         return not self._current and not self._overtaken
 

@@ -1,4 +1,4 @@
-"""What a queue is called on the partition it goes to. Pure."""
+"""The name of a segment's queue on its partition. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _LONGEST = 64
 
 
 def hidden_name(project: str, queue: str, incarnation: str, n: int, attempt: str = "") -> str:
-    """Return the name for segment ``n`` of a queue, of which every one but the first has a name of its own.
+    """Return the name of segment ``n``; every segment but the first has a name of its own.
 
-    ``attempt`` tells tries to open that segment apart: what was created for one that was given up may still be deleted
-    late. So no name is ever used again on a partition, and neither a stale reader nor a late deletion can meet a newer
-    segment under the name that it knows.
+    ``attempt`` distinguishes attempts to open that segment: a queue of an abandoned attempt may still be deleted late.
+    So no name is ever reused on a partition, and neither a stale reader nor a late deletion meets a newer segment under
+    its name.
 
-    It is legal everywhere (API section 1.4; without the dot that early releases refuse), and no client would come
-    upon it: with its number it has a hash of all that makes the queue this one.
+    The name is legal everywhere (API section 1.4; without the dot that early releases refuse). Clients do not hit it by
+    accident: it has the number and a hash of everything that identifies the queue.
     """
     spelled = "\0".join((project, queue, incarnation, str(n), attempt))
     suffix = f"-{n}-{sha256(spelled.encode()).hexdigest()[:12]}"

@@ -1,9 +1,9 @@
-"""What a move does to a placement: one value to the next, ``epoch`` plus one, to be stored by compare-and-set.
+"""The changes of a placement by a move: one value to the next, ``epoch`` plus one, to be stored by compare-and-set.
 
-A chain is sealed segments and one open segment behind them, the last; writes go to the last. ``seal`` makes writes
-wait; then ``switch`` opens a new segment behind the last one, or ``abort`` lets writes go on where they went.
-``retire`` takes a sealed segment that is known to be empty out of the chain. Numbers of segments are never reused, and
-the last is never retired, so that whatever names a retired segment goes on at the first one with a higher number.
+A chain is sealed segments and one open segment behind them. Writes go to that last one. ``seal`` makes writes wait;
+then ``switch`` opens a new segment behind the last, or ``abort`` lets writes continue where they went. ``retire``
+removes a sealed segment that is known to be empty. Numbers of segments are never reused, and the last is never retired,
+so a reference to a retired segment continues at the first one with a higher number.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from catalog.model import TOPIC_PREFIX, Placement, PlacementState, Segment
 
 
 class TransitionRefused(ValueError):
-    """The placement does not allow it. The message is for operators."""
+    """The placement does not allow the change. The message is for operators."""
 
 
 class NotOpen(TransitionRefused):
@@ -22,7 +22,7 @@ class NotOpen(TransitionRefused):
 
 
 class NotSealing(TransitionRefused):
-    """There is no seal to end: somebody has aborted it or switched already."""
+    """No seal is in force: it was aborted or switched already."""
 
 
 class UnderWay(TransitionRefused):
@@ -34,11 +34,11 @@ class UnderWay(TransitionRefused):
 
 
 class ChainFull(TransitionRefused):
-    """The queue has as many segments as it may have: older ones must be emptied first."""
+    """The queue has the maximum number of segments: older ones must be emptied first."""
 
 
 class AlreadyThere(TransitionRefused):
-    """The partition it would go to is the one it is on."""
+    """The queue is on the destination already."""
 
 
 class NotSealed(TransitionRefused):
@@ -46,13 +46,13 @@ class NotSealed(TransitionRefused):
 
 
 class NotReserved(TransitionRefused):
-    """There may be a queue: only moving it brings it elsewhere."""
+    """The queue may exist, so only a move may bring it to another partition."""
 
 
 def seal(placement: Placement, move: str, now: float, longest: int) -> Placement:
-    """Make writes wait, in the name of ``move``. ``longest``: how many segments the chain may come to have.
+    """Make writes wait, in the name of ``move``. ``longest``: the most segments that the chain may come to have.
 
-    Raises NotOpen, UnderWay, ChainFull. The move that is under way may seal again: that is how it is reversed.
+    Raises NotOpen, UnderWay, ChainFull. The move under way may seal again: a reversal does.
     """
     _must_be_open(placement)
     if placement.move is not None and placement.move != move:
@@ -65,7 +65,7 @@ def seal(placement: Placement, move: str, now: float, longest: int) -> Placement
 def switch(placement: Placement, move: str, partition: str, backend_name: str, now: float) -> Placement:
     """Open a segment behind the last one: from here on writes go to queue ``backend_name`` on ``partition``.
 
-    Only for who knows that no worker writes to the last segment any more. Raises NotSealing, UnderWay, AlreadyThere.
+    The caller must know that no worker writes to the last segment any more. Raises NotSealing, UnderWay, AlreadyThere.
     """
     _must_be_sealing(placement)
     if placement.move is not None and placement.move != move:
@@ -84,9 +84,9 @@ def switch(placement: Placement, move: str, partition: str, backend_name: str, n
 
 
 def abort(placement: Placement, now: float) -> Placement:
-    """Let writes go on where they went. Always safe, for anyone: no segment was opened. Raises NotSealing.
+    """Let writes continue where they went. Always safe: no segment was opened. Raises NotSealing.
 
-    A queue of one segment has no move any more; in a longer chain, the move that made it long still has to end it.
+    A queue of one segment then has no move. A longer chain keeps its move, which still has to end it.
     """
     _must_be_sealing(placement)
     move = placement.move if len(placement.segments) > 1 else None
@@ -94,10 +94,10 @@ def abort(placement: Placement, now: float) -> Placement:
 
 
 def bar(placement: Placement, now: float) -> Placement:
-    """Change nothing, but the epoch: who has decided by an earlier reading can not act on it any more.
+    """Bump the epoch only, so that a writer holding a stale read fails its compare-and-set.
 
-    First write that the move is over, then bar, and only then undo what a switch would need: between the two, a mover
-    that was frozen may still seal and switch, but not later. A seal is aborted. Raises NotOpen.
+    First store that the move is over, then bar, and only then undo the preparation of a switch: between the first two,
+    a mover that was frozen may still seal and switch, but not later. A seal is aborted. Raises NotOpen.
     """
     if placement.state is PlacementState.SEALING:
         return abort(placement, now)
@@ -106,9 +106,9 @@ def bar(placement: Placement, now: float) -> Placement:
 
 
 def retire(placement: Placement, n: int, now: float) -> Placement:
-    """Take the sealed segment ``n`` out of the chain; with the last of them the move ends.
+    """Remove the sealed segment ``n`` from the chain; with the last of them the move ends.
 
-    Only for who knows that it is empty and that nothing can arrive in it. Raises NotOpen, NotSealed.
+    The caller must know that the segment is empty and that nothing can arrive in it. Raises NotOpen, NotSealed.
     """
     _must_be_open(placement)
     segments = tuple(segment for segment in placement.segments if segment.n != n)
@@ -121,7 +121,7 @@ def retire(placement: Placement, n: int, now: float) -> Placement:
 
 
 def rehome(placement: Placement, partition: str, now: float) -> Placement:
-    """Reserve the place of a dead-letter queue that does not exist on another partition: its source is there now.
+    """Reserve the place of a nonexistent dead-letter queue on another partition: its source is there now.
 
     Its segment gets a new number: the queue may have existed before, and no old id may ever mean a new message. Raises
     NotReserved.

@@ -122,7 +122,8 @@ class FrontDoor:
         # Ids in the form that OpenStack logs know, unique across workers, at the price of an increment.
         self._id_prefix = b"req-%b-" % secrets.token_hex(10).encode()
         self._ids = itertools.count(1)
-        # Until the catalog tells: then every front door over it has the same, and knows what others have forwarded.
+        # Replaced by the catalog's identity: all front doors over one catalog share it, and recognise forwarded
+        # requests.
         self._own = pseudonym(secrets.token_hex(8))
         self._loops: set[str] = set()
 
@@ -165,15 +166,15 @@ class FrontDoor:
         self._local = make_local_application(self._catalog, self._directory, settings.pages)
         self._directory.on_identity = self._take_name
         await self._directory.start(START_PATIENCE)
-        # Before it serves: whoever is not registered must not write, and would refuse the first writes.
+        # Before it serves: an unregistered worker must not write, and would refuse the first writes.
         await self._membership.start(START_PATIENCE if self._directory.synced else 0.0)
 
     def _take_name(self, identity: str) -> None:
-        """The catalog has told which one it is: know what other front doors over it have forwarded."""
+        """Take the pseudonym of the catalog's identity, to recognise requests that its front doors have forwarded."""
         self._own = pseudonym(identity)
 
     def _hurry(self) -> None:
-        """A write is over whose queue has changed meanwhile: tell so, if that may be a seal."""
+        """Renew the membership at once after a write to a queue that has changed meanwhile, in case of a seal."""
         if self._seals:
             self._membership.hurry()
 
@@ -226,9 +227,9 @@ class FrontDoor:
         await self._guarded(self._serve(scope, receive, send, head, request_id), scope, send, request_id)
 
     async def _refuse_loop(self, scope: Scope, send: Send, request_id: bytes) -> None:
-        """Answer a call that a front door of this catalog has forwarded: the host of a partition is one of them.
+        """Refuse a call that a front door of this catalog has forwarded: a partition's host leads to one of them.
 
-        With our pseudonym in ``Via``, by which the admin API knows whom it would register.
+        The answer has our pseudonym in ``Via``, by which the admin API recognises a front door as a host.
         """
         peer = scope["client"][0] if scope["client"] else "an unknown address"
         if peer not in self._loops and len(self._loops) < _LOOPS:
@@ -250,7 +251,7 @@ class FrontDoor:
         return self._id_prefix + b"%012x" % next(self._ids)
 
     async def _guarded(self, work: Awaitable[None], scope: Scope, send: Send, request_id: bytes) -> None:
-        """Do it, and answer what goes wrong."""
+        """Await ``work``, and answer its failures."""
         try:
             await work
         except RequestRefused as refused:
@@ -268,11 +269,11 @@ class FrontDoor:
     # -- a call that nothing has to be waited for --------------------------------------------------------------------
 
     def try_fast_path(self, request: BufferedRequest) -> bool:
-        """Forward a request at once, if its queue is open and known and its partition has a connection to spare; tell
-        whether that was done. Otherwise nothing was done.
+        """Forward a request at once if its queue is open and cached and its partition has a connection to spare. Return
+        whether it was forwarded; if not, nothing was done.
 
-        PERF: this is ``__call__`` without a task, and half of what that costs. Every case that is not the usual one is
-        left to it, also in the middle: by ``BufferedRequest.hand_over``.
+        PERF: this is ``__call__`` without a task, at half of its cost. Every unusual case is left to that, also midway:
+        by ``BufferedRequest.hand_over``.
         """
         scope = request.scope
         try:
@@ -547,7 +548,7 @@ class FrontDoor:
                 call = stamped(call, route, placement, upstream)
             return await upstream.send(call)
         finally:
-            if decision.unsettled:  # nobody knew whether the queue is there
+            if decision.unsettled:  # it was unknown whether the queue exists
                 self._lifecycle.settle_later(key, segment)
             else:
                 self._mind_deletion(route, key, placement, segment)
@@ -685,7 +686,7 @@ class FrontDoor:
         speaking = [u for u in serving if not route.version or route.version in u.partition.api_versions]
         if not speaking:
             if serving and all(u.partition.api_versions for u in serving):
-                # What a server does with a version that is switched off (API section 1.1).
+                # A server answers so for a version that is switched off (API section 1.1).
                 raise not_found()
             raise unavailable(f"No partition can take this request. {NOT_PROCESSED}", 10)
         self._chance.shuffle(speaking)

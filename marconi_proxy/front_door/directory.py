@@ -109,11 +109,11 @@ class Directory:
     # -- placements --------------------------------------------------------------------------------------------------
 
     def cached(self, key: QueueKey) -> Placement | None:
-        """Return the placement if it is known. None says nothing."""
+        """Return the placement if it is known. None means unknown, not absent."""
         return self._placements.get(key)
 
     def forget(self, key: QueueKey) -> None:
-        """Drop what is known of a queue, for the catalog was just seen to say otherwise."""
+        """Drop the placement of a queue, because the catalog was just seen to differ."""
         self._reads.pop(key, None)
         self._placements.drop(key)
         self._tell(key)
@@ -150,7 +150,7 @@ class Directory:
         read = self._reads.get(key)
         if read is None:
             read = self._reads[key] = asyncio.create_task(self._read(key))
-        # One who gives up must not take the answer from the others.
+        # A waiter that gives up must not take the answer from the others.
         return await asyncio.shield(read)
 
     async def look(self, key: QueueKey) -> Placement | None:

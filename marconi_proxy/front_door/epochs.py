@@ -1,4 +1,4 @@
-"""By which epoch of its placement a write is sent, told to partitions that refuse those of before a switch."""
+"""The epoch of its placement by which a write is sent, for partitions that refuse epochs of before a switch."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which partition a queue goes to, and the first write of its placement.
+"""The partition of a queue, and the first write of its placement.
 
-Two rules decide: the pure ``routing.choice``, and that a dead-letter queue shares the partition of its source (API
-section 8.4), for which its place is reserved before the source is placed, and is looked up anew when it is created.
+Two rules decide. One is the pure ``routing.choice``. The other: a dead-letter queue shares the partition of its source
+(API section 8.4). Its place is reserved before the source is placed, and looked up anew when it is created.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Placer:
         if isinstance(chosen, Partition):
             return chosen
         if chosen is Refusal.VERSION_NOT_SPOKEN:
-            # What a server does with a version that is switched off (API section 1.1).
+            # A server answers so for a version that is switched off (API section 1.1).
             raise not_found()
         if chosen is Refusal.PINNED_UNAVAILABLE and tenant is not None:
             self._log_refused(tenant, version)
@@ -121,17 +121,17 @@ class Placer:
             raise unavailable(f"The queue's partition was removed. {NOT_PROCESSED}") from None
 
     async def _is_cleared_up(self, key: QueueKey) -> bool:
-        """Tell whether a move goes on deleting queues of this name, of which the catalog knows nothing any more.
+        """Return whether a move is still deleting queues of this name after the removal of their placement.
 
-        One of the same name on the same partition might be deleted too, by a call that is under way. No move of it can
-        begin anew, for that needs a placement.
+        A new queue of the same name on the same partition might be deleted too, by a call in flight. The move cannot
+        begin anew, because that needs a placement.
         """
         return await self._catalog.moves.under_way(key) is not None
 
     async def _reserve(self, source: QueueKey, dead_letter: str, partition: Partition, version: str) -> str:
         """Return the name of the partition where the dead-letter queue is, or will be once it is created.
 
-        Before its source is placed: a crash between leaves a reservation, which shows to nobody and does no harm.
+        Runs before its source is placed: a crash in between leaves a reservation, which is invisible and harmless.
         """
         home = await self._group(source, dead_letter, partition.name)
         if home == partition.name:
@@ -188,7 +188,7 @@ class Placer:
         if move is not None and move.destination == reserved.partition:
             # It was found where its source goes, and the source is on its way.
             return False
-        # On a conflict somebody was faster: the caller reads anew.
+        # On a conflict another writer was faster: the caller reads anew.
         with suppress(PlacementConflict):
             await self._catalog.placements.replace(transitions.rehome(reserved, placement.partition, self._clock()))
         return True

@@ -45,7 +45,7 @@ class RequestRefused(Exception):
 
 
 class ClientGone(Exception):
-    """The client left before its turn came or its request was complete: there is nobody to answer."""
+    """The client left before its turn came or its request was complete: no answer is needed."""
 
 
 def bad_request(description: str) -> RequestRefused:
@@ -62,7 +62,7 @@ def unavailable(description: str, retry_after: int = 1) -> RequestRefused:
 
 
 def from_fault(error: Exception) -> RequestRefused:
-    """Return the refusal for what went wrong behind the front door."""
+    """Return the refusal for a fault behind the front door."""
     if isinstance(error, PartitionBusy):
         return unavailable(f"Too many calls to this queue's partition are in flight. {NOT_PROCESSED}")
     if isinstance(error, Closed):

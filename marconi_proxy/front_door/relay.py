@@ -23,7 +23,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 async def read_body(head: RequestHead, receive: Receive, max_body: int, seconds: float) -> bytes:
     """Return the request's body: at most ``max_body`` bytes, within ``seconds``.
 
-    A body that says it is larger is refused before any of it is read. Raises Refused or ClientGone.
+    A body with a larger Content-Length is refused before any of it is read. Raises RequestRefused or ClientGone.
     """
     if head.length is None and not head.chunked:
         return b""
@@ -63,7 +63,7 @@ def _too_large(max_body: int) -> Exception:
 
 
 def relay_whole(answer: UpstreamAnswer, scope: Scope, request_id: bytes) -> bool:
-    """Pass a small answer on in one write, if the server offers that; tell whether that was done."""
+    """Pass a small answer on in one write, if the server offers that; return whether it was sent."""
     if not answer.complete:
         return False
     whole = scope["extensions"].get(BUFFERED_RESPONSE)
@@ -71,7 +71,7 @@ def relay_whole(answer: UpstreamAnswer, scope: Scope, request_id: bytes) -> bool
 
 
 def client_waits(scope: Scope) -> bool:
-    """Tell whether there is still somebody to answer, as far as the server lets us know."""
+    """Return whether the client still waits, as far as the server knows."""
     whole = scope["extensions"].get(BUFFERED_RESPONSE)
     return whole is None or not whole.client_gone
 
@@ -79,9 +79,8 @@ def client_waits(scope: Scope) -> bool:
 async def relay(answer: UpstreamAnswer, scope: Scope, send: Send, request_id: bytes, patience: float) -> None:
     """Pass a partition's answer on to the client, piece by piece as the client takes it.
 
-    A client that takes nothing for ``patience`` seconds, or has gone, does not get the rest. If the answer breaks off
-    after its head went out, the client's connection is closed in the middle: there is no other way to say so in
-    HTTP/1.1.
+    A client that takes nothing for ``patience`` seconds, or has left, does not get the rest. If the answer breaks off
+    after its head was sent, the client's connection is closed in the middle: HTTP/1.1 has no other sign of that.
     """
     start = {
         "type": "http.response.start",

@@ -1,11 +1,12 @@
-"""Seals that this worker has seen and not seen end, so that one that nobody ends is ended by whoever saw it.
+"""Seals that this worker has seen begin and not end. It ends those that are overdue.
 
-A mover that dies between seal and switch leaves writes waiting. To abort a seal is always safe, for no segment was
-opened; a mover that was merely slow finds that its own compare-and-set fails.
+A mover that dies between seal and switch leaves writes waiting. To abort a seal is always safe, because no segment was
+opened; the compare-and-set of a mover that was merely slow fails.
 
-Overdue is what *this worker* has seen for so long, by its own clock. ``since`` in the placement is another machine's
-clock: were it behind, every seal would be aborted at once and no queue could ever be moved; were it ahead, none would
-be aborted. The price is small: a worker that has just started gives the seal its full time once more.
+A seal is overdue after *this worker* has watched it for that long, by its own clock. ``since`` in the placement is
+another machine's clock: if that were behind, every seal would be aborted at once and no queue could ever be moved; if
+it were ahead, none would be aborted. The price is small: a worker that has just started gives the seal its full time
+once more.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Seals:
         return len(self._seen)
 
     def shown(self, key: QueueKey, change: Change) -> None:
-        """Take in what the feed says of a queue."""
+        """Take in a queue's change from the feed."""
         if change.sealing and change.epoch is not None and change.incarnation is not None:
             self._see(key, change.epoch, change.incarnation)
             return
@@ -98,7 +99,7 @@ class Seals:
                 await self._catalog.placements.replace(abort(placement, self._clock()))
                 LOG.warning("aborted the seal of move %s, which nobody ended in %g s", placement.move, self._overdue)
         except PlacementConflict:
-            pass  # somebody else has just ended it
+            pass  # it has just been ended elsewhere
         except CatalogError as error:
             LOG.info("a seal is overdue and cannot be aborted yet: %s", error)
             if self._seen.get(key) is seal:

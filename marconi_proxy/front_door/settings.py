@@ -1,4 +1,5 @@
-"""What the front door was told, as one immutable value. Options and their texts are in ``marconi_proxy.options``."""
+"""The configuration of the front door as one immutable value. Options and their texts are in
+``marconi_proxy.options``."""
 
 from __future__ import annotations
 

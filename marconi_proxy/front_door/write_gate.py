@@ -1,8 +1,8 @@
-"""A worker's right to write, and the calls by which it does: ``fencing.fence`` as calls go through it.
+"""A worker's right to write, and its calls that write: ``fencing.fence`` as calls go through it.
 
-A ``GuardedWrite`` is one call that changes what a queue holds, from before its queue is looked up until nothing more
-can come of it. It is the guard of its call upstream: each try asks whether the term is still that in which the queue
-was looked up, and whether one was left unanswered is known at the end.
+A ``GuardedWrite`` is one call that changes the content of a queue, from before the lookup of its queue until no effect
+of it can follow. It is the guard of its call upstream: each try checks that the term of the lookup still lasts. At the
+end it is known whether a try was left unanswered.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from marconi_proxy.upstream.errors import Unanswered, Withdrawn
 
 LOG = logging.getLogger(__name__)
 
-# Of a lease: what it is shorter for this worker than for the others, whose clocks may go faster.
+# The part of a lease by which it is shorter for this worker than for the others: their clocks may run faster.
 MARGIN = 0.1
-# Not the partition's word, but of something in front of it that has lost sight of it: the call may still be done.
+# Not the partition's answer, but that of an intermediary that has lost sight of it: the call may still be processed.
 LOST_SIGHT = frozenset({502, 504})
 
 # Goes on while the machine sleeps, as the lease does (Linux, clock_gettime(2)).
@@ -30,14 +30,14 @@ awake_or_not: Callable[[], float] = partial(time.clock_gettime, time.CLOCK_BOOTT
 
 
 class Late(Unanswered):
-    """The answer came when the worker's lease had ended: the call may have gone to a segment that was closed."""
+    """The answer came after the end of the worker's lease: the call may have gone to a closed segment."""
 
 
 class WriteGate:
-    """Belongs to one worker. ``lease``, ``ambiguity``: seconds; ``clock``: seconds since whenever, never set.
+    """The writes of one worker. ``lease``, ``ambiguity``: seconds; ``clock``: seconds since any time, never set.
 
-    ``late_writes`` counts those whose answers came too late. ``on_end`` is called when writes have ended that may have
-    kept this worker from acknowledging a change.
+    ``late_writes`` counts the writes with late answers. ``on_end`` is called when writes have ended that may have kept
+    this worker from acknowledging a change.
     """
 
     def __init__(self, lease: float, ambiguity: float, clock: Callable[[], float] = awake_or_not) -> None:
@@ -52,7 +52,7 @@ class WriteGate:
         return f"<WriteGate {self.lease!r} {self.fence!r} late={self.late_writes}>"
 
     def close(self) -> None:
-        """Begin no write from here on."""
+        """Begin no further write."""
         self.lease.close()
 
     def begin(self, key: QueueKey, *, lasting: bool) -> GuardedWrite:
@@ -69,21 +69,21 @@ class WriteGate:
         return GuardedWrite(self, ticket, term, lasting=lasting)
 
     def refusal(self) -> RequestRefused:
-        """Return what a call is told that this worker must not do."""
+        """Return the refusal of a write without a lease."""
         return unavailable(f"This server cannot reach the catalog and takes no writes. {NOT_PROCESSED}")
 
     def holds(self, term: int) -> bool:
-        """Tell whether what was looked up in this term is known still."""
+        """Return whether knowledge of this term is still valid."""
         return self.lease.term(self.clock()) == term
 
     def end(self, ticket: Ticket, *, ambiguous: bool = False) -> None:
-        """Give a write back."""
+        """End a write."""
         self.fence.end(ticket, self.clock() if ambiguous else 0.0, ambiguous)
         if ticket.overtaken and self.on_end is not None:
             self.on_end()
 
     def ended(self, ticket: Ticket, term: int, answer: UpstreamAnswer, ambiguous: bool) -> Late | None:
-        """Give a write back that was sent once and answered. Returns what to raise if that was late.
+        """End a write that was sent once and answered. Returns the error to raise if the answer was late, else None.
 
         PERF: for calls that need no ``GuardedWrite``.
         """
@@ -96,13 +96,13 @@ class WriteGate:
         return late
 
     def failed(self, ticket: Ticket, term: int, *, lasting: bool) -> GuardedWrite:
-        """Return a write that was sent once, and not answered, as it goes on."""
+        """Return the continuation of a write that was sent once and not answered."""
         write = GuardedWrite(self, ticket, term, lasting=lasting)
         write.unanswered = 1
         return write
 
     def late(self, answer: UpstreamAnswer) -> Late:
-        """Count a late write and give up its answer; return what to raise."""
+        """Count a late write and give up its answer; return the error to raise."""
         self.late_writes += 1
         LOG.warning("late write %d of this worker: its lease ended before the answer came", self.late_writes)
         answer.abandon()
@@ -110,7 +110,7 @@ class WriteGate:
 
 
 class GuardedWrite:
-    """One call. ``WriteGate`` makes it; ``end`` it once. ``unanswered``: how many of its tries were."""
+    """One call. Made by ``WriteGate``; ``end`` it once. ``unanswered``: the number of its unanswered tries."""
 
     __slots__ = ("_gate", "_lasting", "_term", "_ticket", "unanswered")
 
@@ -123,7 +123,7 @@ class GuardedWrite:
 
     @property
     def overtaken(self) -> bool:
-        """Whether a change of its queue was shown since it began: what was looked up may be from before it."""
+        """Return whether a change of its queue was shown since it began: the placement may be from before it."""
         return self._ticket.overtaken
 
     def sending(self) -> None:
@@ -138,10 +138,10 @@ class GuardedWrite:
             self.unanswered -= 1
 
     def check(self, answer: UpstreamAnswer) -> None:
-        """Raise Late if the term has ended, so that the answer must not be believed. Gives the answer up then."""
+        """Raise Late if the term has ended, so that the answer must not be trusted. Gives the answer up then."""
         if not self._gate.holds(self._term):
             raise self._gate.late(answer)
 
     def end(self) -> None:
-        """Give it back. It counts on if it lasts and a try was left unanswered."""
+        """End it. It stays in flight if it lasts and a try was left unanswered."""
         self._gate.end(self._ticket, ambiguous=self._lasting and self.unanswered > 0)

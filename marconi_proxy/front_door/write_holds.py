@@ -1,6 +1,6 @@
-"""Calls that wait: writes to a queue that is just being switched to another segment.
+"""Writes that wait while their queue is switched to another segment.
 
-They go on in the order in which they came. How many waited, and for how long, is counted by move, for the certificate.
+They continue in the order of their arrival. Their number and longest wait are counted by move, for the certificate.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from catalog.model import HeldWrites
 from marconi_proxy.front_door.refusals import NOT_PROCESSED, ClientGone, RequestRefused, unavailable
 
-# How long (seconds) the counts of a move are kept after its last call was held, and of how many moves.
+# Seconds for which the counts of a move are kept after its last held call, and the most moves with counts.
 _KEPT_FOR = 120.0
 _KEPT_OF = 250
 
@@ -33,7 +33,8 @@ class _Figures:
 
 
 class WriteHolds:
-    """Belongs to one worker. ``longest``: seconds that a call waits, all told; ``most``: calls that wait at a time.
+    """The held calls of one worker. ``longest``: seconds that a call waits in total; ``most``: calls that wait at a
+    time.
 
     ``clock``: that of the event loop.
     """
@@ -51,8 +52,7 @@ class WriteHolds:
     async def wait(self, move: str | None, since: float, change: asyncio.Future[None], receive: Receive) -> None:
         """Return when ``change`` is done. ``since``: when the call began to wait; ``receive``: of its client.
 
-        Raises RequestRefused if it would be for too long or too many do, ClientGone if nobody waits for an answer
-        any more.
+        Raises RequestRefused if the wait would be too long or too many calls wait, ClientGone if the client has left.
         """
         left = since + self._longest - self._clock()
         if left <= 0 or self.waiting >= self._most:
@@ -84,7 +84,7 @@ class WriteHolds:
         return figures
 
     def report(self, member: str) -> dict[str, HeldWrites]:
-        """Return the counts that have changed since the last report, by the moves' ids, as ``member`` says them."""
+        """Return the counts of ``member`` that have changed since the last report, by the moves' ids."""
         figures = self._figures
         horizon = self._clock() - _KEPT_FOR
         while figures and (len(figures) > _KEPT_OF or next(iter(figures.values())).at < horizon):
@@ -93,13 +93,13 @@ class WriteHolds:
         return {move: count for move, count in counts.items() if count != figures[move].stored}
 
     def reported(self, found: Mapping[str, HeldWrites]) -> None:
-        """Take in that what ``report`` returned was stored."""
+        """Take in that the result of ``report`` was stored."""
         for move, count in found.items():
             if move in self._figures:
                 self._figures[move].stored = count
 
 
 async def _gone(receive: Receive) -> None:
-    """Return when the client has gone. What it sends meanwhile is of its next requests, or nothing."""
+    """Return when the client has left. Its other messages belong to its next requests."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,7 +1,7 @@
-"""Where a call goes, decided by pure functions: no I/O, clock, configuration or logging in this package.
+"""Route calls by pure functions: no I/O, clock, configuration or logging in this package.
 
-route: what a request line asks for · identity: whose call it is · choice: which partition takes a new queue · decision:
-(placement, route, target) -> what to do · headers: what crosses the proxy · dead_letter: which queue a request names as
-dead-letter queue · listing_query: what a listing asks for · tags, query, translation, json_text, answer_text,
-mirrored_patch: what a queue with history looks like from outside, and what its segments call it.
+route: the meaning of a request line · identity: the project of a call · choice: the partition of a new queue ·
+decision: (placement, route, target) -> the action · headers: the headers that cross the proxy · dead_letter: the
+dead-letter queue that a request names · listing_query: the query of a listing · tags, query, translation, json_text,
+answer_text, mirrored_patch: between the client's view of a queue with history and that of its segments.
 """

@@ -1,6 +1,6 @@
-"""What clients are shown of a segment's answer: the table of API section 8.1, column "Hrefs in the response".
+"""Translate a segment's answer for clients: the table of API section 8.1, column "Hrefs in the response".
 
-Bodies are changed where they name paths and ids and nowhere else (``json_text``).
+Bodies are changed only where they name paths and ids (``json_text``).
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ class Leaf(Enum):
     NAME = auto()
 
 
-# A leaf, what each element of an array is, or members of an object; "" is what the elements are if it is an array.
+# A leaf, the shape of each element of an array, or the members of an object; "" is the shape of the elements if it is
+# an array.
 Shape = Leaf | list["Shape"] | dict[str, "Shape"]
 
-# claim_id only in what was popped (API section 3.5): meaningless, and so must not name a claim of another segment.
+# claim_id only in popped messages (API section 3.5): meaningless, so it must not name a claim of another segment.
 _MESSAGE: Shape = {"href": Leaf.HREF, "id": Leaf.ID, "claim_id": Leaf.ID}
 _LINKS: Shape = [{"href": Leaf.HREF}]
 _SUBSCRIPTION: Shape = {"source": Leaf.NAME}
@@ -79,7 +80,7 @@ def _parts(text: bytes, span: Span, shape: Shape, names: Translation) -> Iterato
 
 
 def translated(kind: RouteKind, body: bytes, names: Translation) -> bytes:
-    """Return the body of a segment's answer as clients are shown it. Raises ValueError if it is not JSON."""
+    """Return the body of a segment's answer, translated for clients. Raises ValueError if it is not JSON."""
     shape = SHAPES.get(kind)
     if shape is None or not body:
         return body
@@ -87,7 +88,7 @@ def translated(kind: RouteKind, body: bytes, names: Translation) -> bytes:
 
 
 def messages(body: bytes, names: Translation) -> list[bytes]:
-    """Return the messages of a page, of a claim or got by ids, each as clients are shown it. Raises ValueError."""
+    """Return the translated messages of a page, of a claim or got by ids. Raises ValueError."""
     if not body:
         return []
     span: Span | None = json_text.whole(body)
@@ -121,7 +122,7 @@ def failure(body: bytes, names: Translation) -> bytes:
 
 
 def headers(kind: RouteKind, received: Headers, names: Translation, target: bytes, length: int | None) -> Headers:
-    """Return an answer's headers as clients are shown them, to the request ``target`` that they sent.
+    """Return an answer's headers, translated for clients, to the request ``target`` that they sent.
 
     ``length`` is that of the body if it was changed, else None.
     """
@@ -145,7 +146,7 @@ def quoted(text: str) -> str:
 
 
 def outward_id_of(message: bytes) -> str:
-    """Return the id of a message as clients are shown it: v1 has it in the path only. Raises ValueError."""
+    """Return the id of a translated message: v1 has it in the path only. Raises ValueError."""
     span = json_text.member(message, json_text.whole(message), "href")
     if span is None:
         raise ValueError("a message has no href")

@@ -1,16 +1,16 @@
-"""Which partition takes a queue: weighted rendezvous hashing (Thaler & Ravishankar 1998; weights after Schindelhauer &
+"""The partition of a queue: weighted rendezvous hashing (Thaler & Ravishankar 1998; weights after Schindelhauer &
 Schomaker 2005).
 
 Every (owner, partition) pair gets a draw from an exponential distribution with rate ``weight``, fixed by a hash of the
-two names; the smallest draws win. So every worker chooses alike without talking, a partition wins in proportion to its
-weight, and adding, removing or reweighting one moves nothing but what it wins or loses.
+two names; the smallest draws win. So all workers choose alike without communication, and a partition wins in proportion
+to its weight. Adding, removing or reweighting a partition moves only the queues that it wins or loses.
 
-Of a project that is spread over some of the partitions, but not all, less is true (``bench.placement`` has figures).
-Its home set has a fixed size: for the one that comes another one has to go, what was on that goes to all of the set,
-and about twice as many queues change as must. None of them moves that exists: where it is, is stored. And a heavy
-partition is in most home sets already; if weight counted again within the set, it would get far more than its share. So
-it counts for less there, the likelier it is to be in the set (``shares``; Horvitz & Thompson 1952), and all get theirs
-but for a few per cent.
+The guarantee is weaker for a project that is spread over several of the partitions but not all (``bench.placement`` has
+figures). Its home set has a fixed size: when a partition enters, another leaves, its share goes to the whole set, and
+about twice as many queues change as must. No existing queue moves, because its partition is stored. A heavy partition
+is in most home sets already; if its weight counted in full within the set, it would get far more than its share. So it
+counts for less there, the likelier it is to be in the set (``shares``; Horvitz & Thompson 1952), and all get their
+share within a few per cent.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from hashlib import blake2b
 
 from catalog.model import Partition, PartitionState, QueueKey, Tenant
 
-# How near is near enough, and after how many steps that is so with any weights.
+# The tolerance, and the number of steps that reaches it with any weights.
 _NEAR = 1e-12
 _MOST_STEPS = 100
 
 
 class Refusal(Enum):
-    """Why there is no partition for a queue."""
+    """The reasons for finding no partition for a queue."""
 
     NO_PARTITION = auto()
     VERSION_UNKNOWN = auto()
@@ -55,7 +55,7 @@ def home_set(project: str, taking: Iterable[Partition], spread: int) -> list[Par
 
 
 def shares(home: Sequence[Partition], partitions: Collection[Partition]) -> dict[str, float]:
-    """Return with what weight each partition of a home set takes queues of its project, by name.
+    """Return the weight of each partition of a home set for the queues of its project, by name.
 
     ``home`` are the first of ``partitions``, which have positive weights, in some owner's order.
     """
@@ -69,7 +69,7 @@ def shares(home: Sequence[Partition], partitions: Collection[Partition]) -> dict
 def _horizon(weights: Collection[int], size: int) -> float:
     """Return the draw below which ``size`` of the draws of these weights are expected: fewer than there are weights.
 
-    Newton's method from the left, where it never goes too far: what is expected grows, ever more slowly.
+    Newton's method from the left never overshoots: the expected number grows, ever more slowly.
     """
     until = size / sum(weights)
     for _ in range(_MOST_STEPS):
@@ -83,10 +83,10 @@ def _horizon(weights: Collection[int], size: int) -> float:
 def choose(
     key: QueueKey, tenant: Tenant | None, version: str, partitions: Collection[Partition], *, new: bool
 ) -> Partition | Refusal:
-    """Return the partition where the queue goes (``new``), or where a queue that has no placement is looked for.
+    """Return the partition of a new queue (``new``), or the one to ask about a queue without a placement.
 
-    Only partitions that speak ``version`` count, and for a new queue only those that take new ones. What is looked for
-    is looked for where it would be placed; if no partition takes new queues, on any that serves.
+    Only partitions that speak ``version`` count, and for a new queue only those that take new ones. An unplaced queue
+    is sought where it would be placed; if no partition takes new queues, on any that serves.
     """
     serving = [p for p in partitions if p.state is not PartitionState.DISABLED]
     if not serving:

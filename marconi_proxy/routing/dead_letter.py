@@ -1,7 +1,7 @@
-"""Which queue a request names as dead-letter queue (API sections 4.1, 6.9).
+"""The dead-letter queue that a request names (API sections 4.1, 6.9).
 
-Dead letters are moved inside one partition's store, so source and dead-letter queue must share a partition. This is the
-one thing the front door reads in a body, and only in bodies that can hold the attribute.
+Dead letters are moved inside one partition's store, so source and dead-letter queue must share a partition. The front
+door reads nothing else in bodies, and only in those that can hold the attribute.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def dead_letter_queue(method: str, route: ParsedRoute, body: bytes) -> str | Non
 
 
 def _patched(operations: Any) -> Any:
-    """The value that the last add or replace of a metadata patch gives to the attribute (API section 4.5)."""
+    """Return the value that the last add or replace of a metadata patch gives to the attribute (API section 4.5)."""
     name = None
     for operation in operations if isinstance(operations, list) else ():
         if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):

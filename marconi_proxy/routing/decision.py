@@ -1,7 +1,7 @@
-"""What is done with a call: ``decide(placement, route, target)``, a closed union.
+"""Decide about a call: ``decide(placement, route, target)``, a closed union.
 
 The whole table (state of the placement x effect of the route) is in ``decide``, and that of queues with history (reach
-of the route x where its ids are from) in ``_spread``; tests/unit/test_decision.py walks both.
+of the route x origin of its ids) in ``_spread``; tests/unit/test_decision.py walks both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from marconi_proxy.routing.translation import parts, split
 
 
 class Forward(NamedTuple):
-    """Send it to this segment's partition. ``unsettled``: nobody knows yet whether the queue exists there."""
+    """Send the call to this segment's partition. ``unsettled``: it is unknown whether the queue exists there."""
 
     segment: Segment
     unsettled: bool = False
@@ -28,19 +28,19 @@ class Forward(NamedTuple):
 
 
 class One(NamedTuple):
-    """Send it to this segment."""
+    """Send the call to this segment."""
 
     segment: Segment
 
 
 class FirstNonEmpty(NamedTuple):
-    """Take from the first of the segments that has something."""
+    """Take from the first of the segments that has a message."""
 
     segments: tuple[Segment, ...]
 
 
 class Paginate(NamedTuple):
-    """List the messages of the segments one after the other. ``marker``: what the first of them calls the client's,
+    """List the messages of the segments one after the other. ``marker``: the client's, as the first of them knows it;
     None from its start."""
 
     segments: tuple[Segment, ...]
@@ -61,13 +61,13 @@ class Sum(NamedTuple):
 
 
 class All(NamedTuple):
-    """Send it to each of the segments; it is done when all of them have done it."""
+    """Send the call to each of the segments; it is done when all of them have done it."""
 
     segments: tuple[Segment, ...]
 
 
 class Mirror(NamedTuple):
-    """Send it to the last of the segments, and if that accepts it, have the others follow."""
+    """Send the call to the last of the segments; if that accepts it, repeat it on the others."""
 
     segments: tuple[Segment, ...]
 
@@ -76,15 +76,15 @@ Spread = One | FirstNonEmpty | Paginate | Merge | Sum | All | Mirror
 
 
 class Action(Enum):
-    """What is done where there is nothing more to say.
+    """The decisions without arguments.
 
-    BY_RULE: the queue has no placement; send the call where the queue would be placed, whose answer is right (API
-    section 8.4). TO_ANY: no queue decides; any partition that speaks the version answers, or refuses what the API
-    refuses. CREATE: place the queue, or finish placing it, then forward. DELETE: delete the queue from its partitions
-    and the catalog. HOLD: writes wait, for the queue is being switched to another segment. LOOK: an id is from a newer
-    segment than the placement has: look what the catalog has now. LOCAL: the front door answers itself. NOT_FOUND: no
-    such route, or one that is not for the outside (pools, flavors, health reports). BAD_PATH: a path that is refused
-    because not everybody would read it alike.
+    BY_RULE: the queue has no placement; send the call to the partition where the queue would be placed; its answer is
+    right (API section 8.4). TO_ANY: no queue decides; any partition that speaks the version answers, or refuses what
+    the API refuses. CREATE: place the queue, or finish placing it, then forward. DELETE: delete the queue from its
+    partitions and the catalog. HOLD: the write waits, because the queue is being switched to another segment. LOOK: an
+    id is from a newer segment than the placement has; read the catalog. LOCAL: the front door answers itself.
+    NOT_FOUND: no such route, or one that is closed to clients (pools, flavors, health reports). BAD_PATH: a path that
+    servers could read differently.
     """
 
     BY_RULE = auto()
@@ -100,13 +100,13 @@ class Action(Enum):
 
 Decision = Forward | Spread | Action
 
-# About what an id or a marker names.
+# The call names its segment by an id or a marker.
 _BY_TEXT = (Reach.NAMED, Reach.READ, Reach.REMOVE)
 _HELD = frozenset({Reach.LAST, Reach.MIRRORED, Reach.EVERY})
 
 
 def decide_without_queue(route: ParsedRoute, *, well_formed: bool) -> Decision:
-    """Decide for a route that names no queue, or whose queue or project the API refuses."""
+    """Decide for a route that names no queue, or a queue or project that the API refuses."""
     kind = route.rule.kind
     if kind is RouteKind.UNKNOWN:
         return Action.NOT_FOUND
@@ -118,11 +118,11 @@ def decide_without_queue(route: ParsedRoute, *, well_formed: bool) -> Decision:
 
 
 def decide(placement: Placement | None, route: ParsedRoute, target: bytes, *, latest: bool = False) -> Decision:
-    """Decide for a route with a legal queue name in a legal project. ``placement`` is what the catalog has for it;
-    ``target`` is the raw request target, ``latest`` tells that the placement was just read."""
+    """Decide for a route with a legal queue name in a legal project. ``placement`` is the catalog's, or None;
+    ``target`` is the raw request target, ``latest`` whether the placement was just read."""
     effect = route.rule.effect
     if placement is None:
-        # A v1 post to an unknown queue is not in here: it creates nothing (API section 8.4).
+        # A v1 post to an unknown queue is not CREATE: it creates nothing (API section 8.4).
         return Action.CREATE if effect is Effect.CREATES else Action.BY_RULE
     state = placement.state
     segments = placement.segments
@@ -130,8 +130,8 @@ def decide(placement: Placement | None, route: ParsedRoute, target: bytes, *, la
     if state is PlacementState.OPEN and len(segments) == 1 and segments[0].n == placement.base:
         if effect is Effect.DELETES:
             return Action.DELETE
-        # A worker whose machine was paused may not know of any move, and has its lease by its own clock.
-        # PERF: so it is asked first whether there may be a tag, which costs little, and most often there is none.
+        # After a pause of its machine, a worker may not have seen a move, and its own clock shows a valid lease.
+        # PERF: the cheap check for a possible tag comes first; most often there is none.
         may_be_news = route.rule.reach in _BY_TEXT and (b"-" in target or b"%" in target) and not latest
         if may_be_news and _names_news(placement, route, target):
             return Action.LOOK
@@ -143,9 +143,9 @@ def decide(placement: Placement | None, route: ParsedRoute, target: bytes, *, la
     if state is PlacementState.SEALING:
         if is_held(route.rule):
             return Action.HOLD
-        # Also of a queue without history yet: the switch may be news that has not come here.
+        # Also for a queue without history yet: this worker may not have seen the switch.
         return _spread(placement, route, target, latest)
-    # reserved, creating, deleting: whether the queue exists is for the partition to say, creating it for us to order.
+    # reserved, creating, deleting: only the partition knows whether the queue exists; only the front door creates it.
     if effect is Effect.CREATES:
         return Action.CREATE
     if has_history(placement):
@@ -154,20 +154,20 @@ def decide(placement: Placement | None, route: ParsedRoute, target: bytes, *, la
 
 
 def is_held(rule: RouteRule) -> bool:
-    """Tell whether a call must not reach a segment once another one is being opened after it.
+    """Return whether a call must not reach a segment once another one is being opened after it.
 
-    Consumers' calls may: what they take, renew, release or remove stays in the segment that it is in.
+    Consumers' calls may: messages that they take, renew, release or remove stay in their segment.
     """
     return rule.writes and rule.reach in _HELD
 
 
 def has_history(placement: Placement) -> bool:
-    """Tell whether what its segments give out may look other than what clients are shown."""
+    """Return whether ids of its segments may differ from those that clients see."""
     return len(placement.segments) != 1 or placement.segments[0].n != placement.base
 
 
 def _spread(placement: Placement, route: ParsedRoute, target: bytes, latest: bool) -> Decision:
-    """Decide for a queue with history: which of its segments the call is about (architecture section 6)."""
+    """Decide for a queue with history: the segments of the call (architecture section 6)."""
     segments = placement.segments
     reach = route.rule.reach
     if reach is Reach.LAST:
@@ -203,7 +203,7 @@ def _spread(placement: Placement, route: ParsedRoute, target: bytes, latest: boo
 
 
 def _names_news(placement: Placement, route: ParsedRoute, target: bytes) -> bool:
-    """Tell whether what a call names by an id or a marker is from a segment that the placement does not have yet."""
+    """Return whether an id or a marker of the call is from a segment that the placement does not have yet."""
     reach = route.rule.reach
     path, query = split(target)
     texts: list[str | None] = []
@@ -217,12 +217,12 @@ def _names_news(placement: Placement, route: ParsedRoute, target: bytes) -> bool
 
 
 def _pops(route: ParsedRoute, query: str) -> bool:
-    """Whether a deletion of messages is a pop (API section 3.5). v1 has none."""
+    """Return whether a deletion of messages is a pop (API section 3.5). v1 has none."""
     return route.version != "v1" and bool(raw_query.values(query, "pop"))
 
 
 def _owners(placement: Placement, texts: Iterable[str]) -> tuple[Segment, ...]:
-    """The segments that ids are from, in the order of the chain. The last one speaks for those that were retired, and
-    refuses what is no id at all."""
+    """Return the segments of ids, in the order of the chain. The last one stands in for retired ones, and refuses a
+    text that is no id at all."""
     owners = {owner(placement, text) for text in texts}
     return tuple(segment for segment in placement.segments if segment in owners) or placement.segments[-1:]

@@ -1,4 +1,4 @@
-"""What crosses the proxy: header rules for both directions (API section 8.5, RFC 9110 section 7.6).
+"""Header rules for both directions of the proxy (API section 8.5, RFC 9110 section 7.6).
 
 Works on raw ``(name, value)`` pairs of bytes with lower-case names, as they come from the parsers.
 """
@@ -10,7 +10,7 @@ from enum import Enum, auto
 
 PSEUDONYM = b"marconi-proxy"
 VIA = b"1.1 " + PSEUDONYM
-# A call that has passed so many front doors goes in circles, whichever they are: between those of two deployments, say.
+# A call that has passed so many front doors is in a loop, for instance between those of two deployments.
 MAX_HOPS = 3
 # Bytes of a request id that is passed on; a longer one is replaced by ours.
 MAX_REQUEST_ID = 128
@@ -30,14 +30,14 @@ HOP_BY_HOP = frozenset(
         b"http2-settings",
     }
 )
-# Answers also lose what our own server says of itself, and what our own node tells the proxy alone.
+# Answers also lose the headers of our own server, and those of marconi-partition for the proxy alone.
 DROPPED_FROM_ANSWERS = HOP_BY_HOP | {b"date", b"server", b"x-marconi-store", b"x-marconi-fences"}
-# By which epoch of its placement a write is sent.
+# The epoch of its placement by which a write is sent.
 EPOCH = b"x-marconi-epoch"
 
 
 class BadHead(Exception):
-    """The client's fault: headers that two servers could read differently. ``str()`` says which."""
+    """The client's fault: headers that two servers could read differently. ``str()`` names them."""
 
 
 class _Part(Enum):
@@ -60,7 +60,7 @@ _PARTS: dict[bytes, _Part] = dict.fromkeys(HOP_BY_HOP, _Part.DROP) | {
     b"x-forwarded-proto": _Part.DROP,
     # Selects a plug-in of the partition that may bypass its authentication (API section 9.3): not from outside.
     b"extra-spec": _Part.DROP,
-    # Only we know it.
+    # Only the front door knows it.
     EPOCH: _Part.DROP,
     b"x-forwarded-for": _Part.FORWARDED_FOR,
     b"x-project-id": _Part.PROJECT,
@@ -72,7 +72,7 @@ _PARTS: dict[bytes, _Part] = dict.fromkeys(HOP_BY_HOP, _Part.DROP) | {
     b"url-signature": _Part.SIGNATURE,
 }
 _ORDINARY_OPTIONS = frozenset({b"keep-alive", b"close", b""})
-# Naming these in Connection cannot take them away: they are not the client's to drop.
+# Connection cannot remove these: they are not the client's to drop.
 _NOT_DROPPABLE = frozenset(
     {
         *(b"connection", b"content-length", b"host", b"transfer-encoding"),
@@ -112,7 +112,7 @@ class RequestHead:
             self.project = value = value.rstrip(b" \t")
             lines += (name, b": ", value, b"\r\n")
         elif part is _Part.LENGTH:
-            # The parser has seen to it that there is one, of digits.
+            # The parser has checked that there is one, of digits.
             self.length = int(value)
         elif part is _Part.CODING:
             if value.strip(b" \t").lower() != b"chunked":
@@ -147,7 +147,7 @@ def read_head(pairs: Sequence[tuple[bytes, bytes]]) -> RequestHead:
     for name, value in pairs:
         part = _PARTS.get(name)
         if part is None:
-            # A WSGI partition reads X_Project_Id as X-Project-Id; nobody has honest use for such names.
+            # A WSGI partition reads X_Project_Id as X-Project-Id; such names have no honest use.
             if b"_" not in name:
                 lines += (name, b": ", value, b"\r\n")
         elif part is _Part.CONNECTION:
@@ -161,20 +161,20 @@ def read_head(pairs: Sequence[tuple[bytes, bytes]]) -> RequestHead:
 
 
 def _named(connection: bytes) -> frozenset[bytes]:
-    """The header names that a Connection header takes away, besides what is hop-by-hop anyway."""
+    """Return the header names that a Connection header removes, besides those that are hop-by-hop anyway."""
     named = {option.strip().lower() for option in connection.split(b",")}
     return frozenset(named - _ORDINARY_OPTIONS - _NOT_DROPPABLE - HOP_BY_HOP)
 
 
 def pseudonym(identity: str) -> bytes:
-    """Return what the front doors of a catalog with this identity call themselves in the Via of what they forward."""
+    """Return the name of the front doors of a catalog with this identity in the Via of forwarded requests."""
     return PSEUDONYM + b"-" + identity.encode()
 
 
 def added_lines(
     head: RequestHead, peer: bytes, scheme: bytes, request_id: bytes, own: bytes, *, trust_forwarded_for: bool
 ) -> bytes:
-    """Serialise what a forwarded request says of its way here. ``peer`` is the client's address, b"" if unknown;
+    """Serialise the headers about the way of a forwarded request. ``peer`` is the client's address, b"" if unknown;
     ``own`` our ``pseudonym``.
 
     A client's own X-Forwarded-For is believed, and added to, only with ``trust_forwarded_for``.
@@ -192,14 +192,14 @@ def added_lines(
 
 
 def epoch_line(incarnation: str, epoch: int) -> bytes:
-    """Serialise by which epoch of its placement a write is sent."""
+    """Serialise the epoch of its placement by which a write is sent."""
     return b"%b: %b/%d\r\n" % (EPOCH, incarnation.encode(), epoch)
 
 
 def answer_headers(received: list[tuple[bytes, bytes]], request_id: bytes) -> list[tuple[bytes, bytes]]:
-    """Return a partition's answer headers as they go to the client. ``received`` has lower-case names.
+    """Return a partition's answer headers for the client. ``received`` has lower-case names.
 
-    Changes ``received`` in place where nothing but the usual must go, for it is made anew for every answer.
+    PERF: changes ``received`` in place if only the usual headers must go; it is made anew for every answer.
     """
     has_id = False
     via = VIA

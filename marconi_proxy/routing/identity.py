@@ -1,6 +1,6 @@
-"""Whose call it is, and the header rules of the API that do not depend on a queue (API section 1.2).
+"""The project of a call, and the header rules of the API that do not depend on a queue (API section 1.2).
 
-A call that breaks one of them is never answered here: it is handed to a partition, which refuses it in its own words.
+A call that breaks a rule is not answered here: it goes to a partition, which refuses it in its own words.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _FORM = b"application/x-www-form-urlencoded"
 def namespace(version: str, project: bytes | None) -> str | None:
     """Return the project of the catalog for an ``X-Project-Id`` header, or None if the API refuses the call for it.
 
-    The text is the header's bytes as latin-1 (RFC 9110 section 5.5), which is how a WSGI partition reads it too; so two
-    different headers are two projects. Only v1 knows calls without a project.
+    The text is the header's bytes as latin-1 (RFC 9110 section 5.5), as a WSGI partition reads it too; so two different
+    headers are two projects. Only v1 has calls without a project.
     """
     if project is None:
         return NO_PROJECT if version == "v1" else None
@@ -28,12 +28,13 @@ def namespace(version: str, project: bytes | None) -> str | None:
 
 
 def names_queues(project: str) -> bool:
-    """Tell whether calls on queues are possible in a project: its id may be too long, which only they mind."""
+    """Return whether calls on queues are possible in a project: its id may be too long, which only these calls
+    check."""
     return len(project) <= MAX_PROJECT_LENGTH
 
 
 def is_client_id(value: bytes) -> bool:
-    """Tell whether a ``Client-ID`` is a UUID in any of the spellings that the API takes (API section 1.2, 4)."""
+    """Return whether a ``Client-ID`` is a UUID in any of the spellings that the API takes (API section 1.2, 4)."""
     try:
         uuid.UUID(value.decode("latin-1"))
     except ValueError:
@@ -42,7 +43,7 @@ def is_client_id(value: bytes) -> bool:
 
 
 def accepts_json(accept: bytes | None) -> bool:
-    """Tell whether an ``Accept`` header admits ``application/json`` (API section 1.2, 3)."""
+    """Return whether an ``Accept`` header admits ``application/json`` (API section 1.2, 3)."""
     if not accept:
         return True
     try:
@@ -52,9 +53,9 @@ def accepts_json(accept: bytes | None) -> bool:
 
 
 def well_formed(version: str, head: RequestHead) -> bool:
-    """Tell whether the headers of a call without queue and body pass every check of API section 1.2.
+    """Return whether the headers of a call without queue and body pass every check of API section 1.2.
 
-    ``version`` "" is the version document, which only minds ``Accept``.
+    ``version`` "" is the version document, which only checks ``Accept``.
     """
     if head.is_signed or not accepts_json(head.get(b"accept")):
         return False

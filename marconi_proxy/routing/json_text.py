@@ -1,7 +1,7 @@
-"""JSON as text: where its parts lie, so that some can be exchanged and all others stay byte for byte what they are.
+"""JSON as text: the positions of its parts, so that some can be exchanged and all others stay byte for byte the same.
 
-Message bodies belong to clients: their numbers, escapes, white space and repeated keys are none of our business, and a
-parser that writes them anew would change them. Nothing here recurses, so no depth is too much.
+Message bodies belong to clients: a parser that writes them anew would change their numbers, escapes, white space and
+repeated keys. Nothing here recurses, so no depth is too much.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def whole(text: bytes) -> Span:
 
 
 def kind(text: bytes, span: Span) -> str:
-    """Return what begins the value: ``{``, ``[``, ``"``, or the first letter of a number or word."""
+    """Return the first character of the value: ``{``, ``[``, ``"``, or the first letter of a number or word."""
     return chr(text[span.start])
 
 
@@ -123,7 +123,7 @@ def member(text: bytes, span: Span, name: str) -> Span | None:
 
 
 def string(text: bytes, span: Span) -> str:
-    """Return what a string says."""
+    """Return the decoded text of a string."""
     value = json.loads(span.of(text))
     if not isinstance(value, str):
         raise ValueError(f"no string at byte {span.start}")

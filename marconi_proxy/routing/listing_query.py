@@ -1,4 +1,4 @@
-"""What a listing of queues or topics asks for (API sections 1.6, 2.1, 3.1, 4.2), read from the raw query string."""
+"""The query of a listing of queues or topics (API sections 1.6, 2.1, 3.1, 4.2), read from the raw query string."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from marconi_proxy.routing.route import RouteKind
 _TRUE = frozenset({"true", "True", "t", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "False", "f", "no", "n", "0", "off"})
 _SHOWN = ("limit", "detailed", "name", "with_count")
-# Whatever is not among these filters by metadata, in v2 (API section 4.2).
+# Every parameter outside of these is a filter by metadata, in v2 (API section 4.2).
 _KNOWN = {
     RouteKind.QUEUES: frozenset({"marker", "limit", "detailed", "name", "with_count"}),
     RouteKind.TOPICS: frozenset({"marker", "limit", "detailed", "name"}),
@@ -28,7 +28,7 @@ class Unfit(Enum):
 
 
 class RepeatedFilter(NamedTuple):
-    """A query that is not served because it filters twice by the metadata key ``name``, which the reference fails at
+    """A query that is not served because it filters twice by the metadata key ``name``, on which the reference fails
     (API section 4.2)."""
 
     name: str
@@ -38,7 +38,7 @@ class ListingQuery(NamedTuple):
     """``after``: plain name, exclusive, "" from the start. ``detailed``: with the metadata of each queue. ``counted``:
     with the number of all. ``given``: parameters that the next link repeats, in its order, booleans normalised.
 
-    ``name``: only queues with that in their name. ``filters``: only those whose stored metadata is so, see ``admits``.
+    ``name``: only queues with that in their name. ``filters``: only those with this stored metadata, see ``admits``.
     """
 
     after: str
@@ -58,7 +58,7 @@ class ListingQuery(NamedTuple):
 
 
 def admits(filters: tuple[Filter, ...], metadata: Mapping[str, Any]) -> bool:
-    """Tell whether each filter's key has its value, which is of the same type: 1 is neither true nor 1.0 nor "1"."""
+    """Return whether each filter's key has its value, of the same type: 1 is neither true nor 1.0 nor "1"."""
     return all(type(metadata.get(key)) is type(value) and metadata[key] == value for key, value in filters)
 
 
@@ -107,7 +107,7 @@ def parse_listing(
 
 
 def _filter_value(text: str) -> int | str:
-    """Read what metadata is compared with: what parses as an integer is one (API section 4.2)."""
+    """Return the value to compare metadata with: a text that parses as an integer is one (API section 4.2)."""
     try:
         return int(text)
     except ValueError:
@@ -115,7 +115,7 @@ def _filter_value(text: str) -> int | str:
 
 
 def _parameters(query: bytes) -> dict[str, list[str]]:
-    """Values by name, those of repeated parameters and of lists in a row; empty ones count as absent."""
+    """Return values by name, those of repeated parameters and of lists in a row; empty ones count as absent."""
     found: dict[str, list[str]] = {}
     for field in query.decode("latin-1").split("&"):
         name, _, value = field.partition("=")

@@ -1,21 +1,20 @@
-"""What is told to sealed segments of a metadata patch that the last segment has accepted (API section 4.5)."""
+"""The patch for sealed segments after the last segment has accepted a metadata patch (API section 4.5)."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-# Not to be set there: dead letters are moved inside one partition's store (API section 6.9), where the new dead-letter
-# queue, which is beside the last segment, cannot be. A message that is claimed too often stays where it is for now.
+# Not set there: dead letters are moved inside one partition's store (API section 6.9), and the new dead-letter queue is
+# beside the last segment. A message that is claimed too often stays where it is for now.
 _KEPT_BACK = "_dead_letter_queue"
 
 
 def mirrored(body: bytes) -> bytes | None:
-    """Return a patch with the same outcome for every key that ``body`` touches; None if there is nothing to tell.
+    """Return a patch with the same outcome for every key that ``body`` touches; None if there is none.
 
-    It fails on no key, whatever the segment has: ``add`` sets what is there too, and a key that was just added can be
-    removed. So it may be told again, and to a segment that missed an earlier one. Raises ValueError if ``body`` is no
-    patch.
+    It fails on no key of any segment: ``add`` also sets an existing key, and a key that was just added can be removed.
+    So it may be repeated, also on a segment that missed an earlier one. Raises ValueError if ``body`` is no patch.
     """
     outcome: dict[str, dict[str, Any] | None] = {}
     operations = json.loads(body)

@@ -26,7 +26,7 @@ def last(query: str, name: str) -> str | None:
 
 
 def changed(query: str, name: str, change: Callable[[str], str]) -> str:
-    """Return the query with every value of ``name`` replaced by what ``change`` makes of it, decoded."""
+    """Return the query with every value of ``name`` replaced by the result of ``change`` on it, decoded."""
     if name not in query and "%" not in query:
         return query
     fields = []

@@ -1,10 +1,10 @@
-"""What a request line asks for: ``parse(method, target)``.
+"""The meaning of a request line: ``parse(method, target)``.
 
-The table ``ROUTES`` is API section 8.1: for every kind of resource its versions and methods, what a call may do to the
-catalog, and whether it may be sent again after it might have reached a partition. ``parse`` walks the *decoded* path
-exactly as a partition does (API section 1.1: percent-decoding comes before routing, so ``%2F`` splits), because a route
-that we took for something else would be a hole. Only what is in the table is ever forwarded; the target itself is
-forwarded undecoded.
+The table ``ROUTES`` is API section 8.1: for every kind of resource its versions and methods, the effect of a call on
+the catalog, and whether it may be sent again after it might have reached a partition. ``parse`` walks the *decoded*
+path exactly as a partition does (API section 1.1: percent-decoding comes before routing, so ``%2F`` splits), because a
+misread route would be a security hole. Only calls in the table are ever forwarded; the target itself is forwarded
+undecoded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from catalog.model import API_VERSIONS, TOPIC_PREFIX
 
 
 class RouteKind(Enum):
-    """What a path names."""
+    """The kind of resource that a path names."""
 
     ROOT = auto()
     HOME = auto()
@@ -48,7 +48,7 @@ class RouteKind(Enum):
 
 
 class Effect(Enum):
-    """What a call may do to the placement of its queue."""
+    """The effect of a call on the placement of its queue."""
 
     NONE = auto()
     CREATES = auto()
@@ -56,12 +56,12 @@ class Effect(Enum):
 
 
 class Reach(Enum):
-    """Which segments of a queue with history a call is about.
+    """The segments of a queue with history that a call is about.
 
-    LAST: the one that writes go to, which also knows whether the queue exists and what its metadata is. FIRST: the
-    first in read order that has something to take. NAMED: the one that the id in the path is from. READ, REMOVE:
-    messages, by ``ids`` those that they are from; without, the segments from the marker's on, or the first to pop from.
-    SUM: every one, added up. MIRRORED: the last, and what it accepts is repeated on the others. EVERY: each alike.
+    LAST: the one that writes go to, which also knows whether the queue exists, and its metadata. FIRST: the first in
+    read order that has a message to take. NAMED: the segment of the id in the path. READ, REMOVE: messages, by ``ids``
+    those of their segments; without, the segments from the marker's on, or the first to pop from. SUM: every one, added
+    up. MIRRORED: the last, repeated on the others once it has accepted. EVERY: each alike.
     """
 
     LAST = auto()
@@ -78,8 +78,8 @@ class RouteRule(NamedTuple):
     """One row of the table.
 
     ``repeatable``: sending it twice has the effect of sending it once (API section 8.1, column Retry). ``local``: the
-    front door answers it itself if it is well-formed. ``writes``: it may change what the queue holds. ``reach``: whom
-    it is for if the queue has history.
+    front door answers it itself if it is well-formed. ``writes``: it may change the content of the queue. ``reach``:
+    its segments if the queue has history.
     """
 
     kind: RouteKind
@@ -94,7 +94,7 @@ class ParsedRoute(NamedTuple):
     """A parsed request line.
 
     ``version`` is one of API_VERSIONS, or "" for ROOT and UNKNOWN. ``queue`` is the catalog's name for the queue or
-    topic ("" if the route has none); ``named`` tells that it is a legal name (API section 1.4).
+    topic ("" if the route has none); ``named`` whether that is a legal name (API section 1.4).
     """
 
     rule: RouteRule
@@ -213,7 +213,8 @@ _PATHS: dict[RouteKind, tuple[tuple[str | None, ...], ...]] = {
 
 
 def _index() -> dict[tuple[str, int, str, str], tuple[RouteKind, dict[str, RouteRule], RouteRule]]:
-    """(version, number of segments, first segment, third and fifth segment) -> (kind, rules, rule of other methods)."""
+    """Return (version, number of segments, first segment, third and fifth segment) -> (kind, rules, rule of other
+    methods)."""
     index = {}
     for (kind, versions), rules in ROUTES.items():
         for shape in _PATHS.get(kind, ()):
@@ -233,14 +234,14 @@ _POP = RouteRule(RouteKind.MESSAGES, repeatable=False, writes=True, reach=Reach.
 
 
 def valid_name(name: str) -> bool:
-    """Tell whether ``name`` is a queue or topic name (API section 1.4)."""
+    """Return whether ``name`` is a queue or topic name (API section 1.4)."""
     return _NAME.match(name) is not None
 
 
 def parse(method: str, target: bytes) -> ParsedRoute:
     """Parse a request line. ``target`` is the raw request target, starting with ``/``. Never raises.
 
-    A path that parties on the way might read differently (a ``.`` or ``..`` segment, a fragment) is UNSAFE.
+    A path that intermediaries might read differently (a ``.`` or ``..`` segment, a fragment) is UNSAFE.
     """
     if b"#" in target:
         return _UNSAFE
@@ -259,7 +260,7 @@ def _parse_path(method: str, raw_path: bytes) -> ParsedRoute:
     segments = path.split("/")
     if "." in segments or ".." in segments:
         return _UNSAFE
-    if raw_path[:1] != b"/":  # *, an absolute URL, an encoded slash: not everybody finds a path in these
+    if raw_path[:1] != b"/":  # *, an absolute URL, an encoded slash: servers disagree about the path in these
         return _UNKNOWN
     count = len(segments) - 2
     if count < 1:

@@ -1,11 +1,11 @@
-"""Between what clients call a queue's messages and claims, and what one segment of the queue calls them.
+"""Translate between a client's view of a queue's messages and claims, and that of one segment.
 
-Two things differ: the queue's name in paths, where the segment's physical name has a hidden suffix, and the tags of
-ids, claim ids and markers (``tags``). The tables are API section 8.1: what a request has in path and query, and what is
-a path in an answer (``answer_text``).
+Two things differ: the queue's name in paths, where the segment's ``backend_name`` has a hidden suffix, and the tags of
+ids, claim ids and markers (``tags``). The tables are API section 8.1: the path and query of a request, and the paths in
+an answer (``answer_text``).
 
-NOTE: a signature (API section 9.2) covers the path. So ``share`` is asked for the queue's own path, and a signed call
-to a segment with a hidden suffix is refused by its partition, which sees another path than the one that was signed.
+NOTE: a signature (API section 9.2) covers the path. So ``share`` is asked for the queue's own path. A signed call to a
+segment with a hidden suffix is refused by its partition, which sees another path than the signed one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from catalog.model import TOPIC_PREFIX, Placement, Segment
 from marconi_proxy.routing import query as raw_query
 from marconi_proxy.routing.tags import explicit, known, tagged
 
-# What has tagged ids below it; subscriptions are the last segment's alone, and keep theirs.
+# The resources with tagged ids below them; subscriptions belong to the last segment alone, and keep theirs.
 _TAGGED = ("messages", "claims")
 
 
@@ -28,7 +28,7 @@ def split(target: bytes) -> tuple[str, str]:
 
 
 def parts(path: str) -> list[str]:
-    """Return the decoded segments of an undecoded path, of which the first is empty. Bytes are told as latin-1."""
+    """Return the decoded segments of an undecoded path; the first is empty. Bytes are decoded as latin-1."""
     if "%" in path:
         path = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
     return path.split("/")
@@ -47,12 +47,12 @@ class Translation(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The queue's name in paths."""
+        """Return the queue's name in paths."""
         return self.placement.queue.removeprefix(TOPIC_PREFIX)
 
     def inward_id(self, text: str) -> str:
-        """Return what the segment calls what a client calls ``text``; something that it does not know if that is from
-        another segment, so that a list of ids keeps its length."""
+        """Return the segment's form of a client's id; an unknown one if the id is from another segment, so that a list
+        of ids keeps its length."""
         n, plain = known(self.placement, text)
         return plain if n == self.segment.n else explicit(plain, n)
 
@@ -60,13 +60,13 @@ class Translation(NamedTuple):
         return known(self.placement, text)[0] == self.segment.n
 
     def outward_id(self, text: str) -> str:
-        """Return what clients call what the segment calls ``text``."""
+        """Return the client's form of the segment's id ``text``."""
         return tagged(text, self.segment.n, self.placement.base)
 
     def inward(self, target: bytes, *, marker: str | None = None) -> bytes:
         """Return a client's request target as the segment's partition takes it.
 
-        ``marker``, if the target has one: what the segment calls it; None takes it away.
+        ``marker`` replaces the target's marker, if it has one; None removes it.
         """
         path, query = split(target)
         segments = parts(path)
@@ -75,8 +75,8 @@ class Translation(NamedTuple):
         segments[3] = self.segment.backend_name
         if len(segments) > 4 and segments[4] in _TAGGED:
             if len(segments) > 5 and segments[5]:
-                # A message whose segment was retired is gone, whatever its claim was (API section 2.12, first row);
-                # and a claim that cannot be is the one thing that would say otherwise.
+                # A message of a retired segment is gone, whatever its claim was (API section 2.12, first row); only an
+                # impossible claim would change that answer.
                 if not self._is_ours(segments[5]):
                     query = raw_query.replaced(query, "claim_id", None)
                 segments[5] = self.inward_id(segments[5])
@@ -104,5 +104,5 @@ class Translation(NamedTuple):
         return f"{path}?{query}" if query else path
 
     def outward_name(self, text: str) -> str:
-        """Return the queue's name for the physical one."""
+        """Return the queue's name for the segment's ``backend_name``."""
         return self.name if text == self.segment.backend_name else text

@@ -1,9 +1,9 @@
-"""Which host of a partition gets a call, and which hosts are left out for a while. Pure: the clock is an argument.
+"""The choice of a partition's host for a call, and the ejection of failing hosts. Pure: the clock is an argument.
 
-The less loaded of two random hosts (Mitzenmacher 2001), where recent failures count as load, so that a host that fails
-fast does not attract calls. A host that fails ``eject_after`` times in a row is left out for ``eject_for`` seconds,
-then gets one call to prove itself; never more than half of the hosts are out, rounded down, so that a fault of the
-network does not take away a partition that still answers.
+Picks the less loaded of two random hosts (Mitzenmacher 2001). Recent failures count as load, so a host that fails fast
+does not attract calls. A host is ejected for ``eject_for`` seconds after ``eject_after`` failures in a row, then gets
+one call to prove itself. At most half of the hosts, rounded down, are ejected, so a network fault does not take away a
+partition that still answers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 
 from marconi_proxy.upstream.pool import Origin
 
-# What one failure in a row weighs, in calls under way.
+# The weight of one failure in a row, in calls in flight.
 _PENALTY = 10
 
 
@@ -44,7 +44,7 @@ class Balancer:
         self._chance = chance
 
     def pick(self, now: float, tried: Collection[Host] = ()) -> Host:
-        """Return a host, not one of ``tried`` while there are others."""
+        """Return a host, outside of ``tried`` while there are others."""
         hosts = self.hosts
         if len(hosts) == 1:
             return hosts[0]
@@ -57,19 +57,19 @@ class Balancer:
         return one if self._load(one, now) <= self._load(other, now) else other
 
     def _load(self, host: Host, now: float) -> int:
-        # Old failures weigh nothing, else a host that is well again would never get the call that shows it.
+        # Old failures weigh nothing; otherwise a recovered host would never get the call that shows it.
         recent = now - host.failed_at < self._eject_for
         return host.in_flight + (_PENALTY * host.failures if recent else 0)
 
     def succeeded(self, host: Host) -> bool:
-        """Note a success; tell whether the host had been ejected (a crossing, worth a log line)."""
+        """Note a success; return whether the host had been ejected (a crossing, worth a log line)."""
         was_out = host.ejected_until > 0.0
         host.failures = 0
         host.ejected_until = 0.0
         return was_out
 
     def failed(self, host: Host, now: float) -> bool:
-        """Note a failure; tell whether the host is ejected by it (a crossing, worth a log line)."""
+        """Note a failure; return whether it ejects the host (a crossing, worth a log line)."""
         host.failures += 1
         host.failed_at = now
         if host.failures < self._eject_after:

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection to a partition host: one exchange at a time, answers streamed with back-pressure.
 
-Written for the fast path: a small answer arrives whole in one read, and then costs one call and no copy. The parser
-is httptools (llhttp), whose strictness about framing is relied upon; what follows it is bounded here.
+Made for the fast path: a small answer arrives whole in one read, and then costs one call and no copy. The parser is
+httptools (llhttp); this module relies on its strict framing and bounds the rest.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import httptools
 
 from marconi_proxy.upstream.errors import BadAnswer, DeadlineExceeded, Unanswered, UpstreamError
 
-# An answer's body is read ahead of its consumer by this much at most (bytes); a smaller body is delivered whole.
+# An answer's body is read ahead of its consumer by at most this much (bytes); a smaller body is delivered whole.
 READ_AHEAD = 65536
-# The largest body (bytes) that is read whole, where the answer is for us.
+# The largest body (bytes) that ``read`` returns.
 MAX_READ = 4194304
 
 
 class UpstreamAnswer:
-    """An answer whose head has arrived. ``headers`` have lower-case names, in the order received.
+    """An answer with a complete head. ``headers`` have lower-case names, in the order received.
 
-    ``body`` is what has arrived of the body and ``complete`` whether that is all of it. If not, iterate ``rest()`` to
-    its end or call ``abandon()``, else the connection is lost to the pool.
+    ``body`` is the part of the body that has arrived, and ``complete`` whether that is all of it. If not, iterate
+    ``rest()`` to its end or call ``abandon()``; otherwise the pool loses the connection.
     """
 
     __slots__ = ("_connection", "body", "complete", "headers", "on_end", "status")
@@ -60,7 +60,7 @@ class UpstreamAnswer:
             self.on_end()
 
     async def read(self, most: int = MAX_READ) -> bytes:
-        """Return the whole body, at most ``most`` bytes: where the answer is for us. Raises as ``rest``."""
+        """Return the whole body, at most ``most`` bytes. Raises as ``rest``."""
         if self._connection is not None:
             pieces = bytearray(self.body)
             async for piece in self.rest():
@@ -73,14 +73,14 @@ class UpstreamAnswer:
         return self.body
 
     def abandon(self) -> None:
-        """Give up an answer that was not read to its end. Closes its connection. Idempotent."""
+        """Give up an unfinished answer. Closes its connection. Idempotent."""
         if self._connection is not None:
             self._connection.close()
             self._end()
 
 
 def _end_wait(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():  # else whoever waited has been cancelled
+    if not waiter.done():  # otherwise the waiting task has been cancelled
         waiter.set_result(None)
 
 
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
     """A connection to ``name``. ``used`` counts exchanges begun; ``idle_since`` is loop time when it was last kept.
 
     ``max_head`` bounds the bytes of an answer's head. When an exchange ends well, ``on_idle(connection)`` is called and
-    another may begin; ``on_lost(connection)`` is called once, when the connection is gone.
+    another may begin; ``on_lost(connection)`` is called once, when the connection is lost.
     """
 
     def __init__(
@@ -108,9 +108,9 @@ class Connection(asyncio.Protocol):
         self._on_lost = on_lost
         self._transport = cast("asyncio.Transport", None)
         self._closed = False
-        # PERF: goes on ticking from one exchange to the next, since nearly none needs it; see _expect.
+        # PERF: keeps ticking from one exchange to the next, since nearly none needs it; see _expect.
         self._timer: asyncio.Handle | None = None
-        # Loop time of its next tick. uvloop's handle of what is due within half a millisecond cannot tell.
+        # Loop time of its next tick. uvloop's handle cannot return it in the last half millisecond.
         self._ticks_at = 0.0
         self._reset(head_only=False, stall=0.0)
         self._parser: httptools.HttpResponseParser | None = None
@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._head_only = head_only
         self._stall = stall
         self._parser = httptools.HttpResponseParser(self)
-        # Called once, when there is something to deliver, or an error; never from within the parser.
+        # Called once, when there is an answer to deliver, or an error; never from within the parser.
         self._ready: Callable[[], None] | None = None
         self._due = 0.0
         self._error: UpstreamError | None = None
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._buffered = 0
         self._whole = False  # the answer is complete
-        self._surplus = False  # something followed it
+        self._surplus = False  # bytes followed it
         self._keep = False  # the host keeps the connection
         self._until_eof = False  # the answer ends with the connection
         self._streaming = False  # its first part was delivered
@@ -139,20 +139,21 @@ class Connection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether another exchange may begin: it is open, idle, and nothing unexpected has arrived."""
+        """Return whether another exchange may begin: the connection is open and idle, and nothing unexpected has
+        arrived."""
         return self._parser is None and not self._closed and not self._transport.is_closing()
 
     def close(self) -> None:
-        """Close it, at once and whatever is under way. Idempotent."""
+        """Close it at once, even during an exchange. Idempotent."""
         self._parser = None
         if not self._closed:
             self._closed = True
             self._transport.abort()
-        # Whoever waits for an answer must not wait for its deadline.
+        # A waiting task must not wait for its deadline.
         self._fail(Unanswered(f"the connection to {self.name} was closed here"))
 
     async def exchange(self, request: bytes, *, head_only: bool, deadline: float, stall: float) -> UpstreamAnswer:
-        """``begin``, and return ``result`` when it is there. Raises what that raises, also if the connection is closed
+        """Run ``begin`` and return ``result`` once it is ready. Raises as ``result``, also if the connection is closed
         already; then, and when cancelled, closes the connection."""
         waiter = self._loop.create_future()
         if self._closed:
@@ -170,9 +171,9 @@ class Connection(asyncio.Protocol):
         self, request: bytes, *, head_only: bool, deadline: float, stall: float, ready: Callable[[], None]
     ) -> None:
         """Send a serialised request; call ``ready`` once the answer is whole, has READ_AHEAD bytes of its body, or has
-        failed. ``result`` is then to be asked, once.
+        failed. Then call ``result``, once.
 
-        Only if ``usable``. ``head_only``: the method was HEAD, so no body follows. ``deadline``: loop time by when
+        Requires ``usable``. ``head_only``: the method was HEAD, so no body follows. ``deadline``: loop time by which
         ``ready`` is called. ``stall``: seconds that the rest of a long body may pause.
         """
         self.used += 1
@@ -181,8 +182,8 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
 
     def result(self) -> UpstreamAnswer:
-        """Return the answer of the exchange that is ready. Raises Unanswered, DeadlineExceeded or BadAnswer, and closes
-        the connection."""
+        """Return the answer of the exchange that is ready. Raises Unanswered, DeadlineExceeded or BadAnswer, and then
+        closes the connection."""
         if self._error is not None:
             self.close()
             if isinstance(self._error, Unanswered):
@@ -210,7 +211,7 @@ class Connection(asyncio.Protocol):
         return body, self._whole
 
     async def _wait(self, deadline: float) -> None:
-        """Wait until there is something to deliver, or an error."""
+        """Wait until there is data to deliver, or an error."""
         waiter = self._loop.create_future()
         self._expect(partial(_end_wait, waiter), deadline)
         try:
@@ -225,9 +226,9 @@ class Connection(asyncio.Protocol):
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _finish(self) -> None:
-        """The answer is complete: keep the connection if both sides are done with it and in step."""
+        """Take in the end of the answer: keep the connection if both sides are done with it and in step."""
         self._parser = None
-        # A host that answered before it had read the request may still read the rest as the next one.
+        # A host that answered before it had read the request may read the rest as the next request.
         if self._keep and not self._surplus and not self._closed and not self._transport.get_write_buffer_size():
             if self._paused:
                 self._paused = False
@@ -244,7 +245,7 @@ class Connection(asyncio.Protocol):
             ready()
 
     def _expect(self, ready: Callable[[], None], due: float) -> None:
-        """Have ``ready`` called when there is something to deliver, or at loop time ``due``."""
+        """Have ``ready`` called when there is data to deliver, or at loop time ``due``."""
         self._ready = ready
         self._due = due
         if self._timer is not None and self._ticks_at > due:
@@ -283,7 +284,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         parser = self._parser
         if parser is None:
-            # Nobody asked: the 408 of an impatient host, or an answer to what was already answered.
+            # Unsolicited: the 408 of an impatient host, or a second answer.
             self.close()
             return
         self._head_bytes += len(data)
@@ -328,7 +329,7 @@ class Connection(asyncio.Protocol):
             self._surplus = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._heading:  # else it is a trailer, which ends here (RFC 9110 section 6.5.1)
+        if self._heading:  # otherwise it is a trailer, which ends here (RFC 9110 section 6.5.1)
             self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:

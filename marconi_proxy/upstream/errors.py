@@ -1,14 +1,14 @@
-"""What can go wrong on the way to a partition host, by how much of the call may have been done."""
+"""The failures on the way to a partition host, by how much of the call may have been processed."""
 
 from __future__ import annotations
 
 
 class UpstreamError(Exception):
-    """Root of it all. ``str()`` names the host, and is for logs: clients are told less."""
+    """Root of these errors. ``str()`` names the host and is for logs, never for clients."""
 
 
 class NotSent(UpstreamError):
-    """No byte of the request can have been processed: any call may be tried again elsewhere."""
+    """No byte of the request can have been processed: any call may be retried elsewhere."""
 
 
 class ConnectFailed(NotSent):
@@ -16,15 +16,15 @@ class ConnectFailed(NotSent):
 
 
 class ConnectTimedOut(ConnectFailed):
-    """It took too long."""
+    """The host took too long to accept the connection."""
 
 
 class PartitionBusy(NotSent):
-    """The partition has as many calls of this worker under way as it may have."""
+    """The partition has its maximum number of calls of this worker in flight."""
 
 
 class Withdrawn(NotSent):
-    """Whoever sends it must not send it any more (``exchange.Guard``)."""
+    """The sender of the call has lost the right to send it (``exchange.Guard``)."""
 
 
 class PartitionDisabled(NotSent):
@@ -32,12 +32,12 @@ class PartitionDisabled(NotSent):
 
 
 class Closed(NotSent):
-    """The host refused it without doing anything: its queue takes no writes of so early an epoch there any more."""
+    """The host refused the call unprocessed: the queue there takes no writes of so early an epoch any more."""
 
 
 class Unanswered(UpstreamError):
-    """The request was sent and no answer came: it may have been done. ``on_kept_connection`` tells that the connection
-    had been used before, so that the host may merely have closed it."""
+    """The request was sent and no answer came: it may have been processed. ``on_kept_connection``: the connection had
+    been used before, so the host may merely have closed it."""
 
     def __init__(self, message: str, *, on_kept_connection: bool = False) -> None:
         super().__init__(message)
@@ -45,8 +45,8 @@ class Unanswered(UpstreamError):
 
 
 class DeadlineExceeded(Unanswered):
-    """The answer did not come in time. The call may still be done later."""
+    """The answer did not come in time. The call may still be processed later."""
 
 
 class BadAnswer(UpstreamError):
-    """The host's fault: what it answered is not HTTP/1.1, is too large, or breaks off."""
+    """The host's fault: the answer is not HTTP/1.1, is too large, or breaks off."""

@@ -1,7 +1,7 @@
-"""One call to a partition: a host is picked, and another if that is safe, all under one deadline.
+"""One call to a partition: a host is picked, and another if a retry is safe, all under one deadline.
 
-What may be tried again is the table in ``may_retry``; how much is a budget, so that a partition in trouble does not get
-a multiple of its load.
+``may_retry`` is the table of safe retries. A budget bounds their number, so that a partition in trouble does not get a
+multiple of its load.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ LOG = logging.getLogger(__name__)
 
 RETRY_BUDGET = 0.2
 RETRY_FLOOR = 3
-# How our own node refuses a write of an earlier epoch than its queue was closed to, and names that.
+# The status and header by which marconi-partition refuses a write of an earlier epoch than its queue was closed to.
 CLOSED_STATUS = 409
 _CLOSED = b"x-marconi-closed"
-# With less time left (seconds) no other try begins: nobody would hear its answer. Loops also fire timers a bit early.
+# With less time left (seconds) no other try begins: its answer would come too late. Loops also fire timers a bit early.
 _LEAST_TIME = 0.01
 
 
 def closed_by(answer: UpstreamAnswer) -> Closed | None:
-    """Return what to raise instead of an answer, if it says that the queue is closed to the call. Gives it up then."""
+    """Return the error to raise instead of an answer that means "closed to this call", giving the answer up; else
+    None."""
     if answer.status == CLOSED_STATUS:
         for name, value in answer.headers:
             if name == _CLOSED:
@@ -52,20 +53,20 @@ def closed_by(answer: UpstreamAnswer) -> Closed | None:
 
 
 class Guard(Protocol):
-    """Watches the tries of a call: ``sending`` is called in the step in which one is sent, ``answered`` when the head
-    of an answer to it has arrived."""
+    """An observer of a call's tries: ``sending`` is called in the step that sends one, ``answered`` when the head of
+    its answer has arrived."""
 
     def sending(self) -> None:
-        """Raises Withdrawn if it must not be sent (again)."""
+        """Raise Withdrawn if the call must not be sent (again)."""
 
     def answered(self, status: int) -> None: ...
 
 
 class UpstreamCall(NamedTuple):
-    """A request ready to be sent, but for its Host. ``lines`` end with CRLF; ``body`` has its Content-Length in them.
+    """A request ready to be sent, but for its Host. ``lines`` end with CRLF, and have the Content-Length of ``body``.
 
-    ``repeatable``: may be sent again after it might have been processed (API section 8.1). ``guard``: whom each try is
-    told to, but for those sent at once.
+    ``repeatable``: may be sent again after it might have been processed (API section 8.1). ``guard``: observes each
+    try, except those of ``send_at_once``.
     """
 
     method: bytes
@@ -80,7 +81,7 @@ class UpstreamCall(NamedTuple):
 
 
 def may_retry(error: UpstreamError, *, repeatable: bool) -> bool:
-    """Tell whether a call that ended so may be sent again at once, to another host or on a new connection.
+    """Return whether a call that ended so may be retried at once, on another host or a new connection.
 
     ============================================  ==========  ===============
     how it ended                                  repeatable  not repeatable
@@ -98,7 +99,7 @@ def may_retry(error: UpstreamError, *, repeatable: bool) -> bool:
 
 
 def _closed_while_idle(error: UpstreamError) -> bool:
-    """Whether it is no sign of trouble: the host just closed a connection that it had kept."""
+    """Return whether the host merely closed a kept connection, which is no sign of trouble."""
     return isinstance(error, Unanswered) and not isinstance(error, DeadlineExceeded) and error.on_kept_connection
 
 
@@ -114,11 +115,11 @@ Ending = UpstreamAnswer | Failure
 
 
 class Upstream:
-    """One partition as this worker reaches it. Keeps what it knows of hosts when the partition is changed."""
+    """One partition as this worker reaches it. Keeps its knowledge of hosts when the partition is changed."""
 
     def __init__(self, partition: Partition, pool: Pool, limits: UpstreamLimits, chance: random.Random) -> None:
         self.partition = partition
-        # Also once a host was seen to: that may be known here before the catalog tells.
+        # Also true once a host was seen to fence: that may be known here before the catalog has it.
         self.fences = partition.fences
         self._pool = pool
         self._limits = limits
@@ -133,7 +134,7 @@ class Upstream:
         return Balancer(hosts, self._limits.eject_after, self._limits.eject_for, self._chance)
 
     def update(self, partition: Partition) -> None:
-        """Take over what an operator changed; calls under way end where they are."""
+        """Take over an operator's change; calls in flight end where they are."""
         if partition.hosts != self.partition.hosts:
             self._balancer = self._balance(partition, {h.url: h for h in self._balancer.hosts})
             self.fences = False
@@ -141,9 +142,9 @@ class Upstream:
         self.fences = self.fences or partition.fences
 
     async def send(self, call: UpstreamCall, *, within: float | None = None) -> UpstreamAnswer:
-        """Send a call to a host of the partition. Raises UpstreamError, of which only NotSent means "nothing done".
+        """Send a call to a host of the partition. Raises UpstreamError; only NotSent means "not processed".
 
-        ``within``: seconds after which it is given up, if that is less than the deadline of all calls.
+        ``within``: seconds after which the call is given up, if that is less than the deadline of all calls.
         """
         if self.partition.state is PartitionState.DISABLED:
             raise PartitionDisabled(f"partition {self.partition.name} is disabled")
@@ -167,11 +168,11 @@ class Upstream:
             self._ended(answer)
 
     def send_at_once(self, call: UpstreamCall, then: Callable[[Ending], None]) -> bool:
-        """Send a call without waiting for anything; tell whether that was done. If not, ``send`` it.
+        """Send a call without waiting; return whether it was sent. If not, use ``send``.
 
-        Done if a host's turn finds a kept connection. The call's guard is not asked: whoever calls this has just looked
-        for itself. ``then`` is called once, with the answer as ``send`` would return
-        it, or with a Failure, which is for ``resume``.
+        It is sent if the picked host has a kept connection. The call's guard is not asked: the caller has just checked
+        its right. ``then`` is called once, with the answer as ``send`` would return it, or with a Failure for
+        ``resume``.
         """
         if self.partition.state is PartitionState.DISABLED or self._active >= self._limits.max_concurrency:
             return False
@@ -208,11 +209,11 @@ class Upstream:
         try:
             then(outcome)
         except Exception:
-            # It must not come to the connection, which has nothing to do with it.
+            # The error must not reach the connection, which has no part in it.
             LOG.exception("the end of a call could not be told")
 
     async def resume(self, call: UpstreamCall, failure: Failure) -> UpstreamAnswer:
-        """Go on after a call ``send_at_once`` has failed, as ``send`` would. Raises as that does."""
+        """Continue after the failure of ``send_at_once``, as ``send`` would. Raises as ``send``."""
         self._active += 1
         answer: UpstreamAnswer | None = None
         try:
@@ -222,7 +223,7 @@ class Upstream:
             self._ended(answer)
 
     def _ended(self, answer: UpstreamAnswer | None) -> None:
-        """A call is not under way any more; but a long answer is until its last piece is taken."""
+        """End the count of a call in flight; a long answer counts until its last piece is taken."""
         if answer is None or answer.complete:
             self._active -= 1
         else:
@@ -234,8 +235,8 @@ class Upstream:
     async def _try_again(
         self, call: UpstreamCall, host: Host, failure: UpstreamError, deadline: float
     ) -> UpstreamAnswer:
-        """After ``failure`` at ``host``: other tries, as far as rule and budget allow; else raise the last failure, but
-        none that says that nothing was sent where something was."""
+        """Retry after ``failure`` at ``host``, as far as rule and budget allow; otherwise raise the last failure, but
+        not a NotSent if an earlier try was sent."""
         if self._retrying >= max(RETRY_FLOOR, RETRY_BUDGET * self._active):
             raise failure
         self._retrying += 1
@@ -251,7 +252,7 @@ class Upstream:
                         break
                 host = self._balancer.pick(self._loop.time(), tried)
                 try:
-                    # Where one kept connection was stale, the others may be so too.
+                    # If one kept connection was stale, the others may be stale too.
                     return await self._send_once(call, host, deadline, anew=stale)
                 except UpstreamError as error:
                     failure = error
@@ -303,10 +304,10 @@ class Upstream:
             raise
 
     def _kept(self, call: UpstreamCall, host: Host) -> Connection | None:
-        """Return a kept connection that the call may go on.
+        """Return a kept connection for the call.
 
-        The host may be closing one just now. A call that must not be sent twice cannot be repaired then, so it goes on
-        a connection that was used a moment ago, or on a new one.
+        The host may be closing one just now. A call that must not be sent twice cannot be repaired then, so it needs a
+        connection that was used a moment ago, or a new one.
         """
         return self._pool.take(host.origin, self._limits.idle_timeout if call.repeatable else self._limits.fresh_idle)
 

@@ -1,4 +1,4 @@
-"""Kept connections, by origin. Newest first, so that what is not needed falls idle and is closed."""
+"""Kept connections, by origin. Newest first, so that surplus connections fall idle and are closed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SWEEP_INTERVAL = 5.0
 
 
 class Origin(NamedTuple):
-    """Where a host listens. ``authority`` is the value of its Host header."""
+    """The address of a host. ``authority`` is the value of its Host header."""
 
     scheme: str
     host: str
@@ -83,7 +83,7 @@ class Pool:
             raise ConnectTimedOut(f"{name} did not accept a connection in time") from None
         except (OSError, UnicodeError) as error:
             raise ConnectFailed(f"{name} cannot be reached: {error}") from error
-        if connection.usable:  # else it was lost already, and nobody would take it off again
+        if connection.usable:  # otherwise it was lost already, and would stay in the list
             self._all.add(connection)
         return connection
 

@@ -1,4 +1,4 @@
-"""The pool as a transport of httpx, for calls with domain logic: same connections, same rules, friendlier words."""
+"""The pool as a transport of httpx, for calls with domain logic: same connections and rules, a friendlier interface."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from marconi_proxy.upstream.pool import Origin, Pool
 
 # httpx knows calls without a timeout; nothing here waits for ever (seconds).
 _NO_TIMEOUT = 3600.0
-# These may be sent again, so they may use a connection that the host might be closing. Not DELETE: a pop is one.
+# These may be retried, so they may use a connection that the host might be closing. Not DELETE: a pop is one.
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
-# What is ours to say: which host, which framing, and what becomes of the connection.
+# The transport sets these: host, framing, and the persistence of the connection.
 _OURS = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding"})
 
 
@@ -60,7 +60,7 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
             except DeadlineExceeded:
                 raise
             except Unanswered:
-                # The host may merely have closed a connection that it had kept: once more, on a new one.
+                # The host may merely have closed a kept connection: retry once, on a new one.
                 if kept is None:
                     raise
                 kept = None
@@ -95,7 +95,7 @@ def _serialise(request: httpx.Request, body: bytes, origin: Origin) -> bytes:
 
 @contextmanager
 def _translated(request: httpx.Request) -> Iterator[None]:
-    """Turn our errors into those of httpx."""
+    """Translate errors of this package into those of httpx."""
     try:
         yield
     except ConnectTimedOut as error:

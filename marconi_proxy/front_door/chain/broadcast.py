@@ -29,15 +29,16 @@ def _done_in_part() -> RequestRefused:
 
 
 async def send_to_all(client: SegmentClient, segments: tuple[Segment, ...]) -> UpstreamAnswer:
-    """Have every segment do the call; return what the last says, or who refused it. Raises as ``SegmentClient.send``.
+    """Send the call to every segment in parallel; return the last segment's answer, or a refusal. Raises as
+    ``SegmentClient.send``.
 
-    At the same time, for none depends on another: what is removed from one is in no other. What a crash leaves is a
-    call done in part, which is for the client to repeat; all of these may be (API section 8.1).
+    No segment depends on another: each message is in one of them. A crash leaves a call done in part, for the client to
+    repeat; all of these calls may be repeated (API section 8.1).
     """
     outcomes = await asyncio.gather(*(client.ask(segment) for segment in segments), return_exceptions=True)
     failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     for failure in failed:
-        # Closed: by what is known of the queue it must not be done at all, and all of it is done anew.
+        # Closed: the placement was stale, so the call must not be done, and is decided anew as a whole.
         if not isinstance(failure, _FAULTS) or isinstance(failure, Closed):
             raise failure
     if failed and (len(failed) < len(outcomes) or not all(isinstance(failure, NotSent) for failure in failed)):
@@ -47,18 +48,18 @@ async def send_to_all(client: SegmentClient, segments: tuple[Segment, ...]) -> U
         raise failed[0]
     replies = [outcome for outcome in outcomes if isinstance(outcome, Reply)]
     refused = [reply for reply in replies if reply.status >= 300]
-    # A store that failed may do better next time; who refuses otherwise refuses what all of them would.
+    # A store that failed may do better next time; any other refusal would come from every segment.
     refused.sort(key=lambda reply: reply.status, reverse=True)
     return client.shown(refused[0] if refused else replies[-1])
 
 
 async def mirror(client: SegmentClient, segments: tuple[Segment, ...]) -> UpstreamAnswer:
-    """Have the last segment do the call, and have the sealed ones follow; return what the last says.
+    """Send the call to the last segment, then repeat it on the sealed ones; return the last segment's answer.
 
-    The last comes first: its metadata is what clients are shown, and what it refuses must not be done anywhere. A crash
-    between leaves sealed segments with the attributes of before, by which their messages go on being claimed until they
-    are gone; the next change of the same keys mends that. If one cannot be told, the client is refused (503), for to
-    repeat the call mends it as well. Raises as ``SegmentClient.send``.
+    The last comes first: clients see its metadata, and its refusal must prevent the change everywhere. A crash in
+    between leaves sealed segments with their earlier attributes, by which their messages are claimed until they are
+    gone; the next change of the same keys repairs that. If a segment cannot be reached, the client is refused (503);
+    repeating the call repairs that as well. Raises as ``SegmentClient.send``.
     """
     *sealed, last = segments
     reply = await client.ask(last)

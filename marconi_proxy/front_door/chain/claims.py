@@ -1,8 +1,8 @@
-"""Claims and pops: from the first segment that has something, never from two (API sections 2.13, 3.5).
+"""Claims and pops: from the first segment that has a message, never from two (API sections 2.13, 3.5).
 
-An empty answer does not mean that a segment is empty: with several consumers at it, Zaqar answers 204 to a fifth of
-its claims while there are free messages. To step on then would hand out newer messages before older ones. So a sealed
-segment that answers so is looked at, and asked again if it has a free message.
+An empty answer does not mean that a segment is empty: with several consumers, Zaqar answers 204 to a fifth of its
+claims while there are free messages. Stepping on then would hand out newer messages before older ones. So a sealed
+segment that answers so is checked, and asked again if it has a free message.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from marconi_proxy.upstream.connection import UpstreamAnswer
 
 LOG = logging.getLogger(__name__)
 
-# How often a sealed segment is asked before the client is told that there is nothing just now.
+# The most tries at a sealed segment before the client gets an empty answer.
 TRIES = 5
-# Seconds of the longest pause before the second try; it doubles with each. Consumers that collide must not do so again.
+# Seconds of the longest pause before the second try, doubled with each, to spread consumers that have collided.
 _PAUSE = 0.01
 
 
@@ -36,8 +36,8 @@ class ChainClaims:
     async def take(
         self, client: SegmentClient, segments: tuple[Segment, ...], wanted: Callable[[], bool]
     ) -> UpstreamAnswer:
-        """Return the answer of the first segment that has something, else that of the last. Raises ClientGone when
-        ``wanted`` says no: what is taken then would be lost. Raises as ``SegmentClient.send``."""
+        """Return the answer of the first segment that has a message, else that of the last. Raises ClientGone when
+        ``wanted`` returns False: a message that is taken then would be lost. Raises as ``SegmentClient.send``."""
         for segment in segments[:-1]:
             reply = await self._from_sealed(client, segment, wanted)
             if reply is not None:
@@ -45,7 +45,7 @@ class ChainClaims:
         return client.shown(await self._ask(client, segments[-1], wanted))
 
     async def _from_sealed(self, client: SegmentClient, segment: Segment, wanted: Callable[[], bool]) -> Reply | None:
-        """Return what a sealed segment answers, None once it is seen to have nothing free."""
+        """Return a sealed segment's answer, None once it is seen to have nothing free."""
         pause = _PAUSE
         reply = await self._ask(client, segment, wanted)
         for _ in range(TRIES - 1):

@@ -1,4 +1,4 @@
-"""Which kind of call does what ``routing.decision`` says of a queue with history."""
+"""Dispatch the decisions of ``routing.decision`` on queues with history."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from marconi_proxy.upstream.exchange import UpstreamCall
 
 
 class Chain:
-    """Belongs to one worker. ``deadline``: seconds that a call may take, whatever it is made of."""
+    """The calls of one worker. ``deadline``: seconds that a call may take with all its parts."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Chain:
     def client(
         self, call: UpstreamCall, route: ParsedRoute, placement: Placement, until: float | None = None
     ) -> SegmentClient:
-        """Return the client's call as it can be put to segments, until a loop time if that is not the deadline's."""
+        """Return the client's call for segments, until a loop time in place of the deadline if that is given."""
         if until is None:
             until = asyncio.get_running_loop().time() + self._deadline
         return SegmentClient(self._directory, placement, route, call, until)
@@ -44,8 +44,8 @@ class Chain:
     async def carry_out(
         self, decision: Spread, call: UpstreamCall, route: ParsedRoute, placement: Placement, wanted: Callable[[], bool]
     ) -> UpstreamAnswer:
-        """Do it; return the answer as the client is shown it. ``wanted``: whether the client still waits. Raises
-        ClientGone, Refused, CatalogError, UpstreamError."""
+        """Carry out the decision; return the answer for the client. ``wanted`` returns whether the client still waits.
+        Raises ClientGone, RequestRefused, CatalogError, UpstreamError."""
         client = self.client(call, route, placement)
         if isinstance(decision, One):
             return await client.one(decision.segment)

@@ -1,4 +1,4 @@
-"""What several segments are asked and one answer is made of: messages by their ids, and stats."""
+"""Merge the answers of several segments into one: messages by their ids, and stats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from marconi_proxy.routing.answer_text import outward_id_of
 from marconi_proxy.routing.tags import known, tagged
 from marconi_proxy.upstream.connection import UpstreamAnswer
 
-# How "none of these" is said: v1 with 204, the others with 404 (API sections 2.9, 3.4).
+# The answer "none of these": 204 in v1, 404 in the others (API sections 2.9, 3.4).
 _NONE = (204, 404)
 _COUNTS = ("claimed", "free", "total")
 
@@ -20,7 +20,7 @@ _COUNTS = ("claimed", "free", "total")
 async def by_ids(client: SegmentClient, segments: tuple[Segment, ...], ids: tuple[str, ...]) -> UpstreamAnswer:
     """Return the messages of ``ids``, in that order. Raises as ``SegmentClient.send``.
 
-    Every segment gets all ids, those of others spelled so that it has no such message: so each judges their number.
+    Every segment gets all ids, so that it checks their number; it knows no message under those of other segments.
     """
     replies = await client.ask_all(segments)
     for reply in replies:

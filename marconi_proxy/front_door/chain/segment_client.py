@@ -1,4 +1,4 @@
-"""One client's call to a queue with history as its segments are asked, and their answers as it is shown them."""
+"""One client's call to a queue with history: sent to its segments, their answers translated for the client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Reply(NamedTuple):
-    """A segment's answer, read to its end, in its own words."""
+    """A segment's answer, read to its end, not translated."""
 
     segment: Segment
     status: int
@@ -33,7 +33,7 @@ class Reply(NamedTuple):
 
 
 def without_line(lines: bytes, name: bytes) -> bytes:
-    """Return serialised header lines without those of a header. ``name`` is in lower case, as all names are here."""
+    """Return serialised header lines without those of header ``name``, which is in lower case."""
     if name not in lines:
         return lines
     return b"".join(line for line in lines.splitlines(keepends=True) if not line.startswith(name + b":"))
@@ -46,14 +46,14 @@ def with_body(call: UpstreamCall, body: bytes) -> UpstreamCall:
 
 
 class SegmentClient:
-    """Belongs to one call. ``until``: loop time by when all of it is done."""
+    """The segments for one call. ``until``: loop time by which all of it is done."""
 
     def __init__(
         self, directory: Directory, placement: Placement, route: ParsedRoute, call: UpstreamCall, until: float
     ) -> None:
         self.placement = placement
         self.route = route
-        # What is packed cannot be translated.
+        # A compressed body cannot be translated.
         self.call = call._replace(lines=without_line(call.lines, b"accept-encoding"))
         self._directory = directory
         self._until = until
@@ -61,7 +61,7 @@ class SegmentClient:
 
     @property
     def left(self) -> float:
-        """Seconds left. Raises NotSent if there are none."""
+        """Return the seconds left. Raises NotSent if there are none."""
         left = self._until - self._clock()
         if left <= 0:
             raise NotSent("the call's time was used up before it was its turn")
@@ -71,24 +71,24 @@ class SegmentClient:
         return Translation(self.placement, segment)
 
     def target(self, segment: Segment, marker: str | None = None) -> bytes:
-        """Return the client's request target in the segment's words. ``marker`` as for ``Translation.inward``."""
+        """Return the client's request target, translated for the segment. ``marker`` as for ``Translation.inward``."""
         return self.names(segment).inward(self.call.target, marker=marker)
 
     async def upstream(self, segment: Segment) -> Upstream:
-        """Return the way to the segment. Raises Refused, CatalogUnavailable."""
+        """Return the way to the segment. Raises RequestRefused, CatalogUnavailable."""
         found = self._directory.known_upstream(segment.partition) or await self._directory.upstream(segment.partition)
         if found is None:
             raise unavailable(f"A partition of this queue is not registered. {MAYBE_PROCESSED}", 30)
         return found
 
     async def send(self, segment: Segment, call: UpstreamCall) -> UpstreamAnswer:
-        """Send a call in the segment's words. Raises Refused, CatalogUnavailable, UpstreamError."""
+        """Send a call that is translated for the segment. Raises RequestRefused, CatalogUnavailable, UpstreamError."""
         upstream = await self.upstream(segment)
         return await upstream.send(stamped(call, self.route, self.placement, upstream), within=self.left)
 
     async def ask(self, segment: Segment, target: bytes | None = None) -> Reply:
-        """Send the client's call, with ``target`` if that is to be another; return the answer, read to its end. Raises
-        as ``send``."""
+        """Send the client's call, to ``target`` if that is given; return the answer, read to its end. Raises as
+        ``send``."""
         call = self.call._replace(target=self.target(segment) if target is None else target)
         return await self._read(segment, await self.send(segment, call))
 
@@ -97,20 +97,20 @@ class SegmentClient:
         return Reply(segment, answer.status, answer.headers, body)
 
     async def ask_all(self, segments: Sequence[Segment]) -> list[Reply]:
-        """``ask`` all of them at the same time. Raises what the first of them raised that failed."""
+        """Run ``ask`` on all segments in parallel. Raises the first failure."""
         return await together([self.ask(segment) for segment in segments])
 
     async def one(self, segment: Segment) -> UpstreamAnswer:
-        """Have one segment answer the client. Raises as ``send``."""
+        """Return one segment's answer, translated for the client. Raises as ``send``."""
         answer = await self.send(segment, self.call._replace(target=self.target(segment)))
         if answer.status < 400 and self.route.rule.kind not in answer_text.SHAPES:
-            # Nothing of the body is translated: let it pass as it comes.
+            # No part of the body is translated: stream it.
             answer.headers = self._headers(segment, answer.headers, None)
             return answer
         return self.shown(await self._read(segment, answer))
 
     def shown(self, reply: Reply) -> UpstreamAnswer:
-        """Return a reply as the client is shown it. Raises BadAnswer if it is not what the API says."""
+        """Return a reply, translated for the client. Raises BadAnswer if it is not as the API requires."""
         if reply.status < 400:
             body = self.translate(reply, lambda: self._translated(reply))
         else:
@@ -127,15 +127,15 @@ class SegmentClient:
         return answer_text.headers(self.route.rule.kind, received, self.names(segment), self.call.target, length)
 
     def made(self, reply: Reply, body: bytes) -> UpstreamAnswer:
-        """Return the answer that has ``reply``'s status and headers, and a body of ours."""
+        """Return an answer with the status and headers of ``reply`` and another body."""
         return UpstreamAnswer(reply.status, self._headers(reply.segment, reply.headers, len(body)), body, None)
 
     def messages(self, reply: Reply) -> list[bytes]:
-        """Return the messages in a reply, as the client is shown them. Raises BadAnswer."""
+        """Return the messages in a reply, translated for the client. Raises BadAnswer."""
         return self.translate(reply, lambda: answer_text.messages(reply.body, self.names(reply.segment)))
 
     def translate(self, reply: Reply, how: Callable[[], T]) -> T:
-        """Do something with what a segment said. Raises BadAnswer if that cannot be."""
+        """Run ``how`` on a segment's reply. Raises BadAnswer in place of its ValueError."""
         try:
             return how()
         except ValueError as error:
@@ -144,7 +144,7 @@ class SegmentClient:
 
 
 async def together(asked: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Do all of it at the same time; when all has ended, return what came of it. Raises the first that failed."""
+    """Await all in parallel; return the results once all have ended. Raises the first failure."""
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     results = []
     for outcome in outcomes:
