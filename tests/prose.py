@@ -40,10 +40,13 @@ LIMITS = {"who": 0.5, "somebody": 0.5, "told": 1.5}
 # "marconi_proxy/cli").
 REWRITTEN = (
     "marconi_proxy/admin_client",
+    "marconi_proxy/audit",
     "marconi_proxy/cli",
     "marconi_proxy/metrics",
+    "marconi_proxy/partition_client",
     "marconi_proxy/quickstart",
     "marconi_proxy/serving",
+    "marconi_proxy/statistics",
     "partition",
     "partition/admin",
     "partition/api",
