@@ -40,6 +40,7 @@ LIMITS = {"who": 0.5, "somebody": 0.5, "told": 1.5}
 # "marconi_proxy/cli").
 REWRITTEN = (
     "marconi_proxy/admin_client",
+    "marconi_proxy/adoption",
     "marconi_proxy/audit",
     "marconi_proxy/cli",
     "marconi_proxy/metrics",

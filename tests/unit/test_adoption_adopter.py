@@ -156,7 +156,7 @@ async def test_what_the_front_door_placed_elsewhere_is_a_conflict(stage: Stage) 
     summary = await stage.apply(plan)
     assert summary.outcomes == {AdoptionOutcome.CONFLICT: 2}
     assert sorted((line, key.queue, why) for line, key, why in summary.conflicts) == [
-        (2, "a", "the catalog has it on south, and north has it too"),
+        (2, "a", "it is placed on south, and found on north as well"),
         (3, "b", "it is being deleted"),
     ]
     assert (await stage.placement("a")).partition == "south"
@@ -293,7 +293,7 @@ async def test_a_source_whose_dead_letters_went_elsewhere_meanwhile_is_a_conflic
     plan = await stage.plan()
     await stage.place("d", "south")
     summary = await stage.apply(plan)
-    assert [why for _, _, why in summary.conflicts] == ["d, which takes its dead letters, is on south by now"]
+    assert [why for _, _, why in summary.conflicts] == ["its dead-letter queue d is on south now"]
     assert await stage.catalog.placements.get(QueueKey(P, "a")) is None
 
 
