@@ -89,7 +89,7 @@ class AdminService:
             make_client(conf.admin.probe_timeout, self._transport or self._own_transport())
         )
         prober = Prober(catalog, client, interval=conf.admin.probe_interval, timeout=conf.admin.probe_timeout)
-        # A transport of its own, as in tests, has no upstreams for rehearsals.
+        # With an injected transport, this process has no upstreams for rehearsals.
         rehearse = make_rehearsal(conf, catalog, self._open) if self._transport is None else None
         roll = MemberRoll(catalog)
         self._app = build(conf, catalog, prober, roll, rehearse)
@@ -149,7 +149,7 @@ def build(
 
 class _Acceptable:
     """Check each request: ``Accept`` must admit the type of the answer, JSON (API section 1.2) unless ``media`` has
-    another one for its path, and no part of the path may contain NUL."""
+    another one for its path, and nothing in the request may contain NUL."""
 
     def __init__(self, media: Mapping[str, str]) -> None:
         self._media = media

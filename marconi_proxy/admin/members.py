@@ -32,7 +32,7 @@ class Observed(NamedTuple):
 
     @property
     def may_write_for(self) -> float:
-        """The remaining seconds of silence after which it counts as dead."""
+        """The most seconds for which it may still write."""
         return max(0.0, self.member.patience - self.silence)
 
 
