@@ -85,7 +85,7 @@ async def listed_of(
     # The page is conclusive up to its last entry. It covers at least one name, as none sorts before that.
     last = entries[-1]["name"] if entries else names[-1]
     if last < names[0]:
-        raise BadAnswer(f"partition {upstream.partition.name} lists an invalid name of a queue")
+        raise BadAnswer(f"partition {upstream.partition.name} lists what is no name of a queue")
     asked = frozenset(names)
     return [entry for entry in entries if entry["name"] in asked], [name for name in names if name > last]
 

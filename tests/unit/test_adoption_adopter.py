@@ -436,7 +436,7 @@ async def test_what_was_placed_alone_meanwhile_can_be_chained_by_a_new_plan(stag
     before = await stage.place("a", "south")
     summary = await stage.apply(plan)
     assert summary.outcomes == {AdoptionOutcome.CONFLICT: 1}
-    assert "a new plan can chain the others" in summary.conflicts[0][2]
+    assert "make a new plan to chain the others" in summary.conflicts[0][2]
     plan = await stage.plan()
     assert (await stage.apply(plan)).outcomes == {ADOPTED: 1}
     after = await stage.placement("a")
