@@ -45,7 +45,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class AdminService:
-    """Opens the catalog and starts the prober at the lifespan's startup; then it is a falcon application.
+    """A falcon application that opens the catalog and starts the prober at the lifespan's startup.
 
     ``transport`` stands in for the network when partition hosts are asked.
     """
@@ -89,7 +89,7 @@ class AdminService:
             make_client(conf.admin.probe_timeout, self._transport or self._own_transport())
         )
         prober = Prober(catalog, client, interval=conf.admin.probe_interval, timeout=conf.admin.probe_timeout)
-        # With a way of its own to partitions, this process has none that rehearsals could take.
+        # With an injected transport, this process has no upstreams for rehearsals.
         rehearse = make_rehearsal(conf, catalog, self._open) if self._transport is None else None
         roll = MemberRoll(catalog)
         self._app = build(conf, catalog, prober, roll, rehearse)
@@ -97,7 +97,7 @@ class AdminService:
         self._open.push_async_callback(ended, beside)
 
     def _own_transport(self) -> httpx.AsyncBaseTransport:
-        """The way that forwarded calls take too, so that a probe sees what they would."""
+        """Return the transport of forwarded calls, so that a probe meets the same conditions."""
         conf = self._conf
         pool = Pool(
             connect_timeout=conf.admin.probe_timeout,
@@ -105,7 +105,7 @@ class AdminService:
             max_head=conf.upstream.max_response_head,
         )
         self._open.callback(pool.close)
-        # Never a kept connection: a probe is to find out whether the host accepts new ones.
+        # Never a kept connection: a probe checks whether the host accepts new ones.
         return UpstreamTransport(pool, max_idle=0.0)
 
 
@@ -119,10 +119,10 @@ def build(
 ) -> falcon.asgi.App[Any, Any]:
     """Return the falcon application over an open catalog. Its paths are expected undecoded.
 
-    ``rehearse`` tells what would stand in the way of a move, None if this process cannot ask partitions.
+    ``rehearse`` returns the obstacles of a move, None if this process cannot poll partitions.
     """
     longest = conf.moving.max_segments
-    # Longer than a seal takes, whatever becomes of it.
+    # Longer than a seal takes, with any result.
     patience = conf.moving.seal_timeout + 1.0
     app = falcon.asgi.App(middleware=[_Acceptable({route.path: route.media for route in ROUTES})])
     app.req_options.strip_url_path_trailing_slash = True
@@ -148,8 +148,8 @@ def build(
 
 
 class _Acceptable:
-    """What every request must be like: its ``Accept`` admits what it would get, JSON (API section 1.2) if ``media`` has
-    nothing else for its path; and nothing in it names NUL."""
+    """Check each request: ``Accept`` must admit the type of the answer, JSON (API section 1.2) unless ``media`` has
+    another one for its path, and nothing in the request may contain NUL."""
 
     def __init__(self, media: Mapping[str, str]) -> None:
         self._media = media
@@ -164,7 +164,7 @@ class _Acceptable:
 
 
 def _serialize(req: falcon.asgi.Request, resp: falcon.asgi.Response, error: falcon.HTTPError) -> None:
-    """Write every error as ``{"title", "description"}`` (API section 1.8), whatever ``Accept`` says."""
+    """Write every error as ``{"title", "description"}`` (API section 1.8), whatever ``Accept`` has."""
     document = {"title": error.title, "description": error.description or error.title}
     resp.data = json.dumps(document, ensure_ascii=False).encode()
     resp.content_type = falcon.MEDIA_JSON

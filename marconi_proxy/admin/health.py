@@ -1,4 +1,4 @@
-"""``/v1/health``: what the last round of probes saw, and who is registered as a front-door worker."""
+"""``/v1/health``: the results of the last round of probes, and the registered front-door workers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from marconi_proxy.admin.prober import HostHealth, Prober
 
 
 class HealthResource:
-    """``lease``: seconds after which a member that promised none counts as gone; ``timeout``: seconds the catalog
-    gets."""
+    """``lease``: seconds after which a member without a lease of its own counts as gone. ``timeout``: seconds for the
+    catalog's answer."""
 
     def __init__(self, catalog: Catalog, prober: Prober, roll: MemberRoll, *, lease: float, timeout: float) -> None:
         self._catalog = catalog

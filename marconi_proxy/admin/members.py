@@ -1,4 +1,4 @@
-"""``/v1/members``: the front-door workers that are registered, and removing those that are gone for good."""
+"""``/v1/members``: the registered front-door workers, and the removal of dead ones."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from marconi_proxy.project_text import from_url
 
 _log = logging.getLogger(__name__)
 
-# Seconds between two readings of the members, so that it is known which of them are silent.
+# Seconds between two readings of the members, which show the silent ones.
 _INTERVAL = 2.0
 
 
 class Observed(NamedTuple):
-    """A member, and for how many seconds this process knows that it has not renewed."""
+    """A member, and the seconds since this process last saw it renew."""
 
     member: Member
     silence: float
 
     @property
     def may_write_for(self) -> float:
-        """For how many more seconds of silence it must be taken for alive."""
+        """The most seconds for which it may still write."""
         return max(0.0, self.member.patience - self.silence)
 
 
@@ -52,7 +52,7 @@ class MemberRoll:
         return [Observed(member, self._watched.seen(member.id, member.stamp, asked)) for member in members]
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Watch for ever."""
+        """Watch until cancelled."""
         while True:
             try:
                 await self.read()
@@ -62,8 +62,10 @@ class MemberRoll:
 
 
 class MembersResource:
-    """Handlers for the collection and for one member, whose id comes percent-encoded. ``lease``: seconds after which a
-    member that promised none counts as stale."""
+    """Handlers for the collection and for one member, with a percent-encoded id.
+
+    ``lease``: seconds after which a member without a lease of its own counts as stale.
+    """
 
     def __init__(self, catalog: Catalog, roll: MemberRoll, *, lease: float) -> None:
         self._catalog = catalog

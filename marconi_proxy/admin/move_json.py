@@ -1,4 +1,4 @@
-"""Moves as the admin API writes them."""
+"""The JSON of moves in the admin API."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from marconi_proxy.moving.orders.direction import writes_to
 from marconi_proxy.moving.orders.order import OPERATOR, offers
 from marconi_proxy.project_text import shown, shown_project
 
-# Not in lists: they grow with what a move has gone through.
+# Not in lists, because they grow with the history of a move.
 _LONG = ("log", "certificate", "facts")
 
 
 def summary(move: Move, now: float) -> dict[str, Any]:
-    """Return the JSON of one move in a list: what it is, where it stands, why it is not done, what can be done."""
+    """Return the JSON of one move in a list: its state, the cause of its wait, and the possible actions."""
     document = move.to_json() | {
         "project": shown_project(move.project),
         "queue": shown(move.queue),
@@ -37,7 +37,7 @@ def whole(move: Move, now: float) -> dict[str, Any]:
     return summary(move, now) | {name: document[name] for name in _LONG} | {"log": log}
 
 
-# What a move waits for in each state, as far as nothing else was seen.
+# The cause of the wait by state, unless the mover recorded another one.
 _WAITS = {
     MoveState.PLANNED: "for a mover to begin it",
     MoveState.PREPARING: "until the queue is ready on {destination}",
@@ -52,17 +52,17 @@ _WAITS = {
     MoveState.REROUTE_PREPARING: "until the queue is ready on {destination}",
     MoveState.REROUTE_ARMED: "for its turn to be sealed",
     MoveState.REROUTE_SEALING: "until every worker has acknowledged the seal",
-    MoveState.REROUTE_UNDOING: "until nobody can go the other way any more",
+    MoveState.REROUTE_UNDOING: "until no worker can write to the other partition any more",
 }
 _RESTING = (MoveState.PAUSED, MoveState.SUSPENDED)
-# Here movers come and go without a word in the record.
+# Movers enter and leave these states without a record.
 _UNTOLD = (*_RESTING, MoveState.DRAINING)
-# Seconds after which a step that nobody has made is overdue: much longer than healthy movers take.
+# Seconds after which a pending step is overdue: much longer than healthy movers need.
 _OVERDUE = 60.0
 
 
 def waits(move: Move, now: float) -> str | None:
-    """Return why the move is not done, in one sentence; None if it has ended."""
+    """Return the cause of the wait in one sentence, None if the move has ended."""
     if move.finished:
         return None
     seen = str(move.facts.get("waits") or "")
@@ -78,7 +78,7 @@ def waits(move: Move, now: float) -> str | None:
     if move.due > now and move.state not in _RESTING:
         return f"{words}; the next step is at {moment(move.due)}"
     since = max(move.due, move.created, last.at if last is not None else 0.0)
-    # What was seen and has no time may have been seen just now.
+    # An observation without a time may be recent.
     told = move.state not in _UNTOLD and (not seen or (last is not None and last.reason == seen))
     if told and move.holder is None and now - since > _OVERDUE:
         return f"{words}; no mover has taken it up since {moment(since)}"
@@ -86,9 +86,9 @@ def waits(move: Move, now: float) -> str | None:
 
 
 def _seen_at(move: Move, seen: str, last: LogEntry | None) -> float | None:
-    """Return when the mover saw this, None if the record does not tell."""
+    """Return the time of the mover's observation, None if it is not recorded."""
     if last is not None and last.reason == seen:
         return last.at
     looked_at = move.facts.get("looked_at")
-    # What begins so was not seen by looking at segments.
+    # With this prefix, the observation is not from a poll of segments.
     return looked_at if isinstance(looked_at, float) and not seen.startswith("for ") else None

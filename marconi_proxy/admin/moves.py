@@ -1,4 +1,4 @@
-"""``/v1/moves``: ordering moves, looking at them, and what operators decide about them. Movers do the rest."""
+"""``/v1/moves``: orders, readings and operators' decisions. Movers execute them."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ MAX_LIMIT = 1000
 MEMBERS = ("project", "queue", "to", "max_pause_ms", "dry_run")
 FILTERS = ("project", "queue", "partition", "state", "plan", "whole", "marker", "limit")
 
-# Given a move and the others of its group, tells what stands in the way of the first, by asking partitions and workers,
-# and what would be done if nothing does. Changes nothing.
+# Return the obstacles of a move, given with the others of its group, from partitions and workers, and the steps that it
+# would take without obstacles. Changes nothing.
 Rehearsal = Callable[..., Awaitable[Rehearsed]]
 
 _GROUPS_OF_STATES = {"unfinished": UNFINISHED, "finished": FINISHED_STATES}
-# In which states what was asked for has happened already: asking again is no mistake.
+# By decision: the states in which it has taken effect already, so that a repetition is no error.
 _ALREADY = {
     Event.PAUSE: {MoveState.PAUSED, MoveState.SUSPENDED},
     Event.CANCEL: {MoveState.UNDOING, MoveState.REROUTE_UNDOING, MoveState.CANCELLED},
@@ -62,14 +62,14 @@ _ALREADY = {
 }
 
 
-# The facts of a move that an order to do something about it makes meaningless.
+# The facts of a move that a decision makes obsolete.
 _BEFORE = frozenset({"waits", "failures"})
-# Seconds between two looks at a move that is just being switched.
+# Seconds between two polls of a move during its switch.
 _GLANCE = 0.1
 
 
 async def nap(seconds: float) -> None:
-    """Wait between two looks."""
+    """Wait between two polls."""
     await asyncio.sleep(seconds)
 
 
@@ -79,7 +79,7 @@ def _chance() -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What a POST asks for."""
+    """The body of a POST."""
 
     request: MoveRequest
     dry_run: bool
@@ -88,8 +88,8 @@ class _Order:
 class MovesResource:
     """Handlers for the collection and for one move. ``move`` comes percent-encoded.
 
-    ``longest``: how many segments a chain may have. ``patience``: seconds to wait for a seal to end, if what was
-    decided can not be while it lasts. ``rehearse`` asks what the catalog cannot tell, None if nobody can.
+    ``longest``: the most segments of a chain. ``patience``: seconds to wait for the end of a seal that blocks a
+    decision. ``rehearse``: checks partitions and workers, None if this process cannot poll them.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class MovesResource:
         self._clock = clock
         self._chance = chance
 
-    # -- looking -----------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         found = parameters(req, FILTERS)
@@ -187,19 +187,19 @@ class MovesResource:
         resp.media = {"moves": [move_json.summary(move, self._clock()) for move in moves]}
 
     async def _rehearsed(self, moves: tuple[Move, ...], rehearse: Rehearsal) -> Rehearsed:
-        """Ask of each move of a group; what stands in the way of all of them is said once."""
+        """Rehearse each move of a group; return a common obstacle once."""
         problems: dict[str, None] = {}
         would = []
         for move in moves:
             found = await rehearse(move, *(mate for mate in moves if mate is not move))
             problems.update(dict.fromkeys(found.problems))
             would += [f"{shown(move.queue)}: {words}" if len(moves) > 1 else words for words in found.would]
-        # As far as it came tells nothing if it would not come to the end.
+        # With an obstacle, the steps before it are not meaningful.
         return Rehearsed(list(problems), [] if problems else would)
 
     async def _insert(self, moves: tuple[Move, ...]) -> None:
-        """Store the moves of a group, the one that was asked for last: a crash between leaves some that operators see
-        and can cancel, and the order can be repeated then. Raises HTTPConflict."""
+        """Store the moves of a group, the requested one last. A crash in between leaves moves that the operator can
+        cancel before a retry. Raises HTTPConflict."""
         done: list[Move] = []
         for move in reversed(moves):
             try:
@@ -211,8 +211,8 @@ class MovesResource:
             done.append(move)
 
     async def _send_on(self, moves: tuple[Move, ...], request: MoveRequest) -> tuple[Move, ...]:
-        """Send moves that were switched before on to another partition, the one that was asked for last; all of them
-        that are not on their way, or none. Raises HTTPConflict."""
+        """Redirect switched moves to another partition, the requested one last; all that are not under way, or none.
+        Raises HTTPConflict."""
         done: list[Move] = []
         for move in (move for move in reversed(moves) if not is_on_its_way(move, request.target)):
             try:
@@ -230,7 +230,7 @@ class MovesResource:
         return LogEntry(self._clock(), state, f"{OPERATOR}{what}", ((NUMBER, number),))
 
     def _sent_on(self, move: Move, request: MoveRequest, view: CatalogView) -> Move:
-        """Return the move as it is when it is sent on. Raises NotNow, MoveRefused."""
+        """Return the redirected move. Raises NotNow, MoveRefused."""
         if is_on_its_way(move, request.target):
             return move
         placement = view.placements.get(move.key)
@@ -278,7 +278,7 @@ class MovesResource:
         await self._decide(resp, from_url(move), Event.REVERSE)
 
     async def _decide(self, resp: falcon.asgi.Response, move_id: str, event: Event) -> None:
-        """Do to a move, and to those that must go with it, what an operator decided."""
+        """Apply an operator's decision to a move and to its group."""
         move = await self._found(move_id)
         mates = [await self._catalog.moves.get(id_) for id_ in move.group]
         number = next_number([move, *(mate for mate in mates if mate is not None)])
@@ -299,7 +299,7 @@ class MovesResource:
             raise falcon.HTTPConflict(
                 title="Refused", description=f"Move {move_id} cannot be {_PAST[event]}: {refused}."
             ) from refused
-        # Also if this one had been decided about: whoever did may have died before the others.
+        # Also after a repeated decision: the first process may have died before the rest of the group.
         destination = changed.destination if event is Event.REVERSE else None
         for other_id in () if changed.finished else move.group:
             other = await self._catalog.moves.get(other_id)
@@ -309,18 +309,18 @@ class MovesResource:
                 try:
                     await self._change_unsealed(other, event, number, destination)
                 except (NotNow, MoveRefused, falcon.HTTPNotFound):
-                    # It went on meanwhile; what it is now is for the operator to see.
+                    # It has progressed meanwhile; the answer shows its state.
                     continue
         resp.media = move_json.whole(changed, self._clock())
 
     async def _check_goes_back(self, move: Move) -> None:
-        """Raise MoveRefused if it goes on instead."""
+        """Raise MoveRefused if the move continues instead."""
         placement = await self._catalog.placements.get(move.key)
         if placement is not None:
             check_not_sent_on(move, placement)
 
     async def _change_unsealed(self, move: Move, event: Event, number: int, destination: str | None = None) -> Move:
-        """As ``_change``; while writes are held for the move it waits for the end of that, which is soon."""
+        """Change as ``_change``, after waiting for the end of a seal, while writes are held."""
         left = self._patience
         while True:
             try:
@@ -341,8 +341,8 @@ class MovesResource:
         number: int = 0,
         destination: str | None = None,
     ) -> Move:
-        """``number``: of the decision, at least. ``request``: where a move is sent on to; ``destination``: the only
-        partition that it may be reversed to, None if that does not matter. Raises NotNow, MoveRefused, HTTPNotFound."""
+        """Store a decision. ``number``: its least number. ``request``: the new destination of a redirected move.
+        ``destination``: the only valid one of a reversal, None for any. Raises NotNow, MoveRefused, HTTPNotFound."""
         while True:
             state = after(move.state, event)
             entered = settled(move.entered(self._entry(state, event, max(number, next_number([move])))))
@@ -360,12 +360,12 @@ class MovesResource:
             if event is Event.RESUME:
                 entered = replace(entered, due=0.0)
             if event is not Event.PAUSE:
-                # What was seen before the decision does not tell what is waited for now, nor when to give up.
+                # Observations from before the decision are obsolete, and so is the time to give up.
                 entered = replace(entered, facts={k: v for k, v in move.facts.items() if k not in _BEFORE})
             try:
                 await self._catalog.moves.replace(entered, None)
             except MoveConflict as conflict:
-                # Each turn means that somebody else's change succeeded; the machine brings that to an end.
+                # Each retry means that a concurrent change succeeded. The state machine bounds their number.
                 if conflict.current is None:
                     raise _not_found(move.id) from conflict
                 move = conflict.current

@@ -1,4 +1,4 @@
-"""Partitions as the admin API writes and reads them."""
+"""The JSON of partitions in the admin API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from catalog.model import Partition, PartitionState
 
 MEMBERS = ("hosts", "weight", "region", "labels", "state", "api_versions", "inventory")
 
-# What probes have found, and nobody sets.
+# Set by probes only.
 _FOUND = ("fences", "store")
 _LISTS = ("hosts", "labels", "api_versions")
 
@@ -53,7 +53,7 @@ def differences(wanted: Partition, stored: Partition, given: Mapping[str, Any]) 
         if member in ("state", "api_versions") and not given.get(member):
             continue
         ours, theirs = wanted.to_json()[member], stored.to_json()[member]
-        # The order of a list means nothing.
+        # The order of a list has no meaning.
         same = sorted(ours) == sorted(theirs) if member in _LISTS else ours == theirs
         if not same:
             found.append(f"{member} is {theirs!r}, not {ours!r}")

@@ -1,4 +1,4 @@
-"""``/v1/partitions``: registering, changing and removing partitions."""
+"""``/v1/partitions``: registration, changes and removal of partitions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PartitionsResource:
             except HostTaken as taken:
                 raise _taken(taken) from taken
             except PartitionConflict as conflict:
-                # Somebody else registered it meanwhile; the same content is no conflict to speak of.
+                # Registered concurrently; equal content is no conflict.
                 stored = conflict.current
                 if stored is None:
                     raise _changing(partition.name) from conflict
@@ -89,7 +89,7 @@ class PartitionsResource:
             except HostTaken as taken:
                 raise _taken(taken) from taken
             except PartitionConflict as conflict:
-                # Each turn means that somebody else's change succeeded, so this ends.
+                # Each retry means that a concurrent change succeeded, so the loop ends.
                 stored = conflict.current
                 continue
             stranded = await pins.stranded(self._catalog, patched)
@@ -111,7 +111,7 @@ class PartitionsResource:
         partition, repin = from_url(name), parameters(req, ("repin",)).get("repin")
         if repin is not None:
             await self._check_takes("repin", repin, partition)
-        # Nothing is pinned elsewhere for a partition that stays: then the catalog refuses, and says why.
+        # Tenants of a partition in use keep their pins: the catalog refuses its removal, with the reason.
         changed = None
         if not (
             await self._catalog.placements.find(partitions=[partition], limit=1)
@@ -132,9 +132,9 @@ class PartitionsResource:
             resp.media = {"tenants": changed}
 
     async def _clear_pins(self, name: str, repin: str | None) -> int | None:
-        """Pin tenants elsewhere that are pinned to a partition, and return how many; None if it is not said where to.
+        """Pin the tenants of a partition to ``repin``; return their number, None without ``repin``.
 
-        Raises HTTPConflict if there are some then.
+        Raises HTTPConflict if there are some without ``repin``.
         """
         if repin is not None:
             return await pins.change(self._catalog, name, repin)
@@ -158,14 +158,14 @@ class PartitionsResource:
     async def _patched(self, stored: Partition, document: dict[str, object]) -> Partition:
         partition = partition_json.patched(stored, document)
         if partition.hosts != stored.hosts:
-            # Other hosts may speak other versions; if they do not answer, what was known stands until they do. That
-            # they heed fences is never taken on trust.
+            # New hosts may speak other versions; the known ones stay valid until the hosts report theirs. Fences count
+            # only once the hosts report them.
             partition = await self._looked_at(replace(partition, fences=False, store=None))
         return partition
 
     async def _looked_at(self, partition: Partition) -> Partition:
-        """Return the partition with what its hosts tell. Raises HTTPBadRequest if one of its hosts is a front door,
-        HTTPConflict unless they are one store of its own."""
+        """Return the partition updated from its hosts. Raises HTTPBadRequest if one of them is a front door,
+        HTTPConflict unless all serve one store of its own."""
         try:
             found = await self._prober.look(partition)
         except SeveralStores as error:

@@ -1,4 +1,4 @@
-"""Tenants that are pinned to a partition: naming them where it takes no new queues, and pinning them to another one."""
+"""Tenants pinned to a partition: their names if it takes no new queues, and a change of their pins."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from marconi_proxy.moving.orders.order import takes
 from marconi_proxy.moving.plans.survey import all_tenants
 from marconi_proxy.project_text import shown_project
 
-# So many tenants are named, and it is said whether there are more.
+# The most tenants that a message names.
 NAMED = 100
 _SAID = 10
 
 
 async def stranded(catalog: Catalog, partition: Partition) -> dict[str, object]:
-    """Return the tenants whose new queues are refused, because they are pinned to a partition that takes none.
+    """Return the tenants that cannot create queues, because they are pinned to a partition that takes none.
 
     ``pinned``: the first of them as JSON names projects, ``more``: whether there are others.
     """

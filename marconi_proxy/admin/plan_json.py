@@ -27,12 +27,12 @@ _SUBJECTS = {
     PlanKind.EVACUATE: "region",
     PlanKind.REBALANCE: None,
 }
-# So many moves that ended badly are told with their reasons.
+# The most failed moves that are listed with their reasons.
 TOLD = 100
 
 
 def selection(document: Mapping[str, Any]) -> Selection:
-    """Return what a POST asks to plan. Raises ValueError naming the member at fault."""
+    """Return the selection of queues from a POST. Raises ValueError naming the member at fault."""
     kinds = [kind.value for kind in PlanKind]
     if document.get("kind") not in kinds:
         raise ValueError(f"kind: must be one of {', '.join(kinds)}")
@@ -42,12 +42,12 @@ def selection(document: Mapping[str, Any]) -> Selection:
         if member == needed and member not in document:
             raise ValueError(f"{member}: is needed")
         if member != needed and member in document:
-            raise ValueError(f"{member}: says nothing to a plan of kind {kind}")
+            raise ValueError(f"{member}: has no meaning for a plan of kind {kind}")
     subject = ""
     if needed == "project":
         subject = project_from_json(needed, document[needed])
     elif needed == "region":
-        # Regions are stored as they were written.
+        # Regions are stored unchanged.
         subject = document[needed]
         if not isinstance(subject, str) or not subject:
             raise ValueError("region: must be text that is not empty")
@@ -58,7 +58,7 @@ def selection(document: Mapping[str, Any]) -> Selection:
         raise ValueError("to: must be an array of names of partitions")
     repin, break_pins = document.get("repin"), document.get("break_pins", False)
     if repin is not None and (not isinstance(repin, str) or kind is PlanKind.REBALANCE):
-        raise ValueError("repin: must be the name of a partition, and says nothing to a rebalance")
+        raise ValueError("repin: must be the name of a partition, and has no meaning for a rebalance")
     if not isinstance(break_pins, bool):
         raise ValueError("break_pins: must be true or false")
     return Selection(kind, subject, tuple(to), repin, break_pins)
@@ -140,7 +140,7 @@ def whole(
 
 
 def progress(plan: MovePlan, moves: Collection[Move], badly: Iterable[PlannedMove]) -> dict[str, Any]:
-    """Return the JSON of how far a plan is.
+    """Return the JSON of the progress of a plan.
 
     ``moves``: the records of those of its moves that are not finished; ``badly``: the first that ended otherwise than
     done, with their endings.

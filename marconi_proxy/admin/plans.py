@@ -1,4 +1,4 @@
-"""``/v1/plans``: making plans, showing them, and having exactly what was shown carried out."""
+"""``/v1/plans``: make plans, show them, and apply exactly the plan that was shown."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from marconi_proxy.project_text import from_url, shown, to_url
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
-# So many changes are named when a plan cannot be applied any more.
+# The most changes that a message names, if a plan can no longer be applied.
 _NAMED = 5
 
 _S = PlanState
-# What an operator may do with a plan: in which states, and which state follows.
+# By decision of an operator: the states that allow it, and the following state.
 _VERBS = {
     "paused": ({_S.RUNNING}, _S.PAUSED),
     "resumed": ({_S.PAUSED}, _S.RUNNING),
@@ -115,7 +115,7 @@ class PlansResource:
         moves = [move async for move in all_moves(self._catalog, plan=found.id, states=UNFINISHED)]
         others = set(MoveOutcome) - {MoveOutcome.DONE}
         badly = await self._catalog.planned_moves.find(found.id, outcomes=others, limit=plan_json.TOLD)
-        # What is counted and was not written down yet, too.
+        # Including counts that are not stored yet.
         numbers = [ending.number for ending in found.progress.endings if ending.outcome in others]
         if numbers:
             endings = {ending.number: ending for ending in found.progress.endings}
@@ -145,7 +145,7 @@ class PlansResource:
         resp.media = plan_json.listed(found) | await self._pin(found)
 
     async def _begin(self, found: MovePlan) -> MovePlan:
-        """Have a plan that was not applied carried out. Raises HTTPConflict, HTTPNotFound."""
+        """Start a plan that was not applied yet. Raises HTTPConflict, HTTPNotFound."""
         if found.state is not PlanState.PLANNED:
             raise _refused(found, f"it is {found.state}" + _HINTS.get(found.state, ""))
         whole = await whole_plan(self._catalog, found)
@@ -181,7 +181,7 @@ class PlansResource:
             try:
                 await self._catalog.plans.replace(changed)
             except PlanConflict as conflict:
-                # Each turn means that somebody else's change succeeded: an executor's, which come to an end.
+                # Each retry means that a change of an executor succeeded. Their number is bounded.
                 if conflict.current is None:
                     raise _not_found(found.id) from conflict
                 found = conflict.current
@@ -201,7 +201,7 @@ class PlansResource:
                 return
 
     async def _pin(self, found: MovePlan) -> dict[str, int]:
-        """Pin tenants as the plan says, and return how many were pinned, to be shown; nothing if it says nothing."""
+        """Pin tenants as planned; return their number for the answer, nothing if the plan pins none."""
         selection = found.preconditions["selection"]
         repin = selection.get("repin")
         if repin is None:

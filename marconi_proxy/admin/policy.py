@@ -1,5 +1,4 @@
-"""Who may use a verb of the admin API. Every route names one of RULES; a rule looks at the request and lets it pass or
-raises."""
+"""The access rules of the admin API. Each route names a rule, which checks the request, and returns or raises."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ class PolicyRule(Protocol):
 
 
 class AdminRule:
-    """The request came to the admin listener, and carries the token if there is one."""
+    """Require the token, if one is configured."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token.encode() if token is not None else None
@@ -44,10 +43,10 @@ def rules(token: str | None) -> dict[str, PolicyRule]:
 
 
 def require_protection(conf: cfg.ConfigOpts) -> None:
-    """Raise OptionError if the admin API would listen to other machines without a token and nobody said that it may."""
+    """Raise OptionError if the admin API would serve other machines without a token or allow_unauthenticated."""
     if conf.admin.bind.loopback or conf.admin.token is not None or conf.admin.allow_unauthenticated:
         return
     raise OptionError(
-        f"[admin] bind: {conf.admin.bind} can be reached from other machines, and whoever reaches it can move every "
+        f"[admin] bind: {conf.admin.bind} can be reached from other machines, and each of them could move every "
         "tenant's queues; set [admin] token, or [admin] allow_unauthenticated = true if the network keeps others out"
     )

@@ -1,4 +1,4 @@
-"""The prober: asks every partition host in rounds, remembers what it saw, and teaches the catalog what they tell.
+"""The prober: polls all partition hosts in rounds, keeps the results, and updates the catalog from them.
 
 It informs operators; forwarding decides for itself. Each worker of the admin API runs one.
 """
@@ -22,20 +22,20 @@ from marconi_proxy.routing.headers import pseudonym
 
 _log = logging.getLogger(__name__)
 
-# Hosts asked at a time: bounds file descriptors; a round of n stuck hosts lasts n / 100 timeouts.
+# Concurrent polls: bounds file descriptors; a round of n stuck hosts lasts n / 100 timeouts.
 _AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class HostHealth:
-    """What the last round saw of one host, and when."""
+    """The result of the last poll of one host, with its time."""
 
     sighting: HostReport
     checked: datetime
 
 
 def sharing(partitions: Iterable[Partition]) -> dict[str, list[str]]:
-    """Return the names of the partitions over each store that several are over."""
+    """Return the names of the partitions by store, for each store with several."""
     names: dict[str, list[str]] = defaultdict(list)
     for partition in partitions:
         if partition.store is not None:
@@ -69,7 +69,7 @@ class Prober:
         self._complaints: frozenset[str] = frozenset()
 
     async def run(self) -> None:
-        """Probe for ever. Nothing that a round meets ends it."""
+        """Probe until cancelled. A failed round does not end it."""
         while True:
             try:
                 await self.round()
@@ -80,7 +80,7 @@ class Prober:
             await self._sleep(self._interval)
 
     async def round(self) -> None:
-        """Ask every host of every partition once, all at a time. Raises CatalogError."""
+        """Poll every host of every partition once, concurrently. Raises CatalogError."""
         partitions = await self._catalog.partitions.all()
         self.partitions = partitions
         async with asyncio.TaskGroup() as group:
@@ -91,11 +91,11 @@ class Prober:
             del self.latest[host]
 
     def ours(self, hosts: Iterable[str]) -> list[str]:
-        """Return those of the hosts that were seen last to be front doors over this catalog."""
+        """Return the hosts that are front doors over this catalog, by their last poll."""
         return [host for host in hosts if host in self.latest and self.latest[host].sighting.is_ours]
 
     async def look(self, partition: Partition) -> Partition:
-        """Ask the hosts of one partition, remember what was seen, and return the partition with what they tell.
+        """Poll the hosts of one partition, keep the results, and return the partition updated from them.
 
         Raises SeveralStores.
         """
@@ -113,10 +113,10 @@ class Prober:
         try:
             await self._catalog.partitions.replace(replace(found, version=partition.version + 1))
         except PartitionConflict:
-            # Changed meanwhile, perhaps by another prober with the same news. The next round sees.
+            # Changed concurrently, perhaps by another prober with the same result. The next round retries.
             return partition
         except CatalogError as error:
-            _log.warning("cannot record what the hosts of partition %s tell: %s", partition.name, error)
+            _log.warning("cannot store the reports of the hosts of partition %s: %s", partition.name, error)
             return partition
         _log.info(
             "partition %s speaks %s, %s queues to late writes, store %s",
@@ -128,7 +128,7 @@ class Prober:
         return found
 
     def _complain(self, found: Iterable[Partition | str]) -> None:
-        """Warn of partitions that are not one store each, once for each that comes up."""
+        """Warn once of each partition that is not exactly one store."""
         found = list(found)
         complaints = {one for one in found if isinstance(one, str)}
         for store, names in sharing(one for one in found if isinstance(one, Partition)).items():

@@ -1,4 +1,4 @@
-"""``/v1/statistics``: what queues hold, of each partition and project, as a mover last summed it up. Read-only."""
+"""``/v1/statistics``: the contents of partitions and projects, as last summed by a mover. Read-only."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class StatisticsResource:
         }
 
     async def _walk(self) -> dict[str, Any]:
-        """Return when the walk over all queues began and ended, null for what has not been; and who walks."""
+        """Return the begin and end of the walk over all queues, null if unknown, and its holder."""
         walk: Walk = await self._catalog.statistics.walk.get()
         return {
             "begun": None if walk.begun is None else iso(walk.begun),
@@ -81,12 +81,12 @@ class StatisticsResource:
         }
 
     def _age(self, when: float) -> float:
-        # Not less than zero: it is another machine's clock.
+        # At least zero: the time is from another machine's clock.
         return round(max(0.0, self._clock() - when), 3)
 
 
 async def of_partitions(catalog: Catalog) -> dict[str, Sums | None]:
-    """Return what each partition holds that is registered, by name; None if nothing was computed of it yet."""
+    """Return the contents of each registered partition by name, None if not computed yet."""
     registered = await catalog.partitions.all()
     found: dict[str, Sums] = {}
     after: str | None = None

@@ -1,12 +1,12 @@
-"""Carrying out a plan of adoption while clients use the queues, as often as one likes: what is done is found done.
+"""Apply a plan while clients use the queues. It is safe to interrupt and rerun; it skips finished items.
 
-Only the catalog is written, by the verbs and rules of the front door: *insert or get* decides between the two, so a
-queue that the front door placed a moment ago is either the one in the plan or a conflict, which is told and left alone.
+It writes only the catalog, by the verbs and rules of the front door. *Insert or get* decides between the two: a queue
+that the front door placed concurrently either equals the one in the plan, or is reported as a conflict and left alone.
 
-A chain is a queue that looks as if it had been moved from one of its places to the next: sealed segments, an open one,
-and the record of a move, by which movers retire what is empty. Clients may still write to the older places directly
-when it is adopted, so its move is *suspended*; ``retire`` lets it go on when they do not any more. First the placement
-is written, then the record: a crash in between leaves a chain that no mover knows, until the plan is applied again.
+A chain has the form of a moved queue: sealed segments, an open one, and the record of a move, by which movers retire
+empty segments. Clients may still write to the older segments directly, so the move is *suspended*; ``retire`` resumes
+it. The placement is written before the record. A crash in between leaves a chain without a move, until the plan is
+applied again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _ROUNDS = 10
 
 
 class AdoptionOutcome(StrEnum):
-    """What became of an entry."""
+    """The result for an entry."""
 
     ADOPTED = "adopted"
     THERE = "there"
@@ -58,12 +58,12 @@ class AdoptionOutcome(StrEnum):
 
 
 class _Met(Exception):
-    """The queue is not as the plan has it, and nothing was done. The message says what is so."""
+    """The queue differs from the plan, and was not changed. The message is the difference."""
 
 
 @dataclass(slots=True)
 class AdoptionSummary:
-    """``conflicts``: those that were found now, as (line number, queue, why). ``retiring``: chains let go on."""
+    """``conflicts``: new ones, as (line number, queue, cause). ``chains``: adopted ones. ``retiring``: resumed ones."""
 
     outcomes: Counter[AdoptionOutcome] = field(default_factory=Counter)
     conflicts: list[tuple[int, QueueKey, str]] = field(default_factory=list)
@@ -72,15 +72,16 @@ class AdoptionSummary:
 
 
 class _Placed(NamedTuple):
-    """What is stored of a queue after an attempt to place it, and whether it is what was to be stored."""
+    """The stored placement after an attempt to insert one, and whether it is the inserted one."""
 
     stored: Placement
     new: bool
 
 
 class Adopter:
-    """``open_upstream`` is the way to a partition; ``retire``: chains need not wait for direct clients any more;
-    ``token`` makes eight random characters for each new placement, so that no two lives of a queue are taken for one.
+    """Apply plans. ``retire``: resume the moves of chains, because no client writes to older segments any more.
+
+    ``token``: returns eight random characters for each new placement, so that each incarnation is unique.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Adopter:
         self.summary = AdoptionSummary()
 
     async def run(self, plan: AdoptionPlan, done: Callable[[], None]) -> None:
-        """Apply every entry; ``done`` is called after each. Raises Stopped, CatalogError, BadPlan, OSError."""
+        """Apply every entry; call ``done`` after each. Raises AdoptionStopped, CatalogError, BadPlan, OSError."""
         ways = {p.name: self._open_upstream(p) for p in await self._catalog.partitions.all()}
         self._presence = Presence(ways, self._rate)
         if plan.conflicts:
@@ -118,7 +119,7 @@ class Adopter:
                 for _ in range(_AT_ONCE):
                     group.create_task(self._work(plan, todo, done))
         except ExceptionGroup as failures:
-            # The others were cancelled by the first; writes that were under way are safe to repeat.
+            # The first failure has cancelled the others. Writes in flight are safe to repeat.
             raise failures.exceptions[0] from None
 
     async def _work(self, plan: AdoptionPlan, todo: Iterator[list[Entry]], done: Callable[[], None]) -> None:
@@ -127,12 +128,12 @@ class Adopter:
             try:
                 placed = await self._together(plan.id, batch)
                 for number, entry in batch:
-                    await self._told(plan, number, entry, placed.get(entry.key))
+                    await self._apply(plan, number, entry, placed.get(entry.key))
                     done()
             except PartitionUnknown as error:
                 raise AdoptionStopped(f"line {number}: {error}") from error
 
-    async def _told(
+    async def _apply(
         self, plan: AdoptionPlan, number: int, entry: QueueConflict | Single, placed: _Placed | None
     ) -> None:
         try:
@@ -156,11 +157,13 @@ class Adopter:
             )
         return await self._chain(plan.id, f"{plan.id}-{number:05d}-", entry)
 
-    # -- one place ---------------------------------------------------------------------------------------------------
+    # -- one partition -----------------------------------------------------------------------------------------------
 
     async def _together(self, plan_id: str, batch: list[Entry]) -> dict[QueueKey, _Placed]:
-        """Place those of a batch that are there, in one step, and return them. The others are each a case of its own,
-        and so is a batch of one."""
+        """Place the existing queues of a batch in one step; return their placements.
+
+        The caller places the others, and a batch of one, individually.
+        """
         if len(batch) == 1:
             return {}
         wanted = [entry for _, entry in batch if isinstance(entry, Single)]
@@ -171,7 +174,7 @@ class Adopter:
         return {new.key: _Placed(found, found == new) for new, found in zip(placements, stored, strict=True)}
 
     async def _single(self, plan_id: str, wanted: Single, placed: _Placed | None = None) -> AdoptionOutcome:
-        """``placed``: what came of ``_together``, if that was not left to this."""
+        """Adopt a queue on one partition. ``placed``: the result of ``_together``, if it has one. Raises _Met."""
         placed = placed or await self._alone(plan_id, wanted)
         if placed is None:
             return AdoptionOutcome.GONE
@@ -179,7 +182,7 @@ class Adopter:
             return AdoptionOutcome.ADOPTED
         stored = placed.stored
         if stored.incarnation.startswith(_origin(plan_id, wanted.key)):
-            # Made before, wherever it was moved since.
+            # Placed by an earlier run, and perhaps moved since.
             return AdoptionOutcome.THERE
         for _ in range(_ROUNDS):
             settled = self._settled(stored, wanted)
@@ -189,43 +192,43 @@ class Adopter:
                 await self._catalog.placements.replace(settled)
             except Changed as conflict:
                 if conflict.current is None:
-                    raise _Met("it was deleted just now") from conflict
+                    raise _Met("it was deleted concurrently") from conflict
                 stored = conflict.current
             else:
                 return AdoptionOutcome.ADOPTED if stored.state is PlacementState.RESERVED else AdoptionOutcome.THERE
-        raise _Met("too many calls change it at once")
+        raise _Met("too many concurrent calls change it")
 
     async def _alone(self, plan_id: str, wanted: Single) -> _Placed | None:
-        """Return None if the queue is gone, and was not placed by this plan before."""
+        """Place one queue; return None if it is missing, and this plan has not placed it before. Raises _Met."""
         known = await self._catalog.placements.get(wanted.key)
         if known is not None and known.incarnation.startswith(_origin(plan_id, wanted.key)):
             return _Placed(known, new=False)
         if not await self._presence.exists(wanted.key, wanted.partition):
             return None
         if wanted.dead_letters is not None:
-            # Before its source, as the front door does: a crash leaves a reservation, which shows to nobody.
+            # Before its source, as the front door does: a crash leaves a reservation, which no client sees.
             await self._bind(plan_id, wanted.key, wanted.dead_letters, wanted.partition)
         await self._check_cleared(wanted.key)
         return _Placed(*await self._catalog.placements.insert(self._single_placement(plan_id, wanted)))
 
     def _settled(self, stored: Placement, wanted: Single) -> Placement | None:
-        """Return what a stored placement has to become for a plan to be true, None if it is. Raises _Met."""
+        """Return the change to a stored placement that makes it equal to the plan, None if it is. Raises _Met."""
         last = stored.segments[-1]
         if stored.partition != wanted.partition or last.backend_name != wanted.queue.removeprefix(TOPIC_PREFIX):
             named = "" if stored.partition != wanted.partition else f" as {last.backend_name}"
-            raise _Met(f"the catalog has it on {stored.partition}{named}, and {wanted.partition} has it too")
+            raise _Met(f"it is placed on {stored.partition}{named}, and found on {wanted.partition} as well")
         if stored.state is PlacementState.DELETING:
             raise _Met("it is being deleted")
         state = PlacementState.OPEN if stored.state is PlacementState.RESERVED else stored.state
         group = wanted.group if stored.group is None else stored.group
         if stored.state is PlacementState.SEALING and group != stored.group:
-            raise _Met("it is just being moved")
+            raise _Met("it is being moved; apply the plan again when the move has ended")
         if (state, group) == (stored.state, stored.group):
             return None
         return replace(stored, epoch=stored.epoch + 1, state=state, since=self._clock.now(), group=group)
 
     async def _bind(self, plan_id: str, source: QueueKey, dead_letters: str, partition: str) -> None:
-        """Keep the place of a queue that is to take the dead letters of ``source``. Raises _Met if it is elsewhere."""
+        """Reserve the placement of the dead-letter queue of ``source``. Raises _Met if it is on another partition."""
         key = QueueKey(source.project, dead_letters)
         reserved = self._placement(
             plan_id, key, (Segment(0, partition, dead_letters),), group=source.queue, state=PlacementState.RESERVED
@@ -236,32 +239,32 @@ class Adopter:
             stored, _ = await self._catalog.placements.insert(reserved)
         for _ in range(_ROUNDS):
             if stored.partition != partition:
-                raise _Met(f"{dead_letters}, which takes its dead letters, is on {stored.partition} by now")
+                raise _Met(f"its dead-letter queue {dead_letters} is on {stored.partition} now")
             if stored.group is not None:
                 return
             if stored.state is not PlacementState.OPEN or stored.segments[-1].backend_name != dead_letters:
-                raise _Met(f"{dead_letters}, which is to take its dead letters, is {stored.state} just now")
+                raise _Met(f"its dead-letter queue {dead_letters} is {stored.state} now")
             try:
                 await self._catalog.placements.replace(replace(stored, epoch=stored.epoch + 1, group=source.queue))
             except Changed as conflict:
                 if conflict.current is None:
-                    raise _Met(f"{dead_letters}, which takes its dead letters, was deleted just now") from conflict
+                    raise _Met(f"its dead-letter queue {dead_letters} was deleted concurrently") from conflict
                 stored = conflict.current
             else:
                 return
-        raise _Met(f"too many calls change {dead_letters} at once")
+        raise _Met(f"too many concurrent calls change its dead-letter queue {dead_letters}")
 
     # -- a chain -----------------------------------------------------------------------------------------------------
 
     async def _chain(self, plan_id: str, name: str, wanted: QueueConflict) -> AdoptionOutcome:
-        """``name``: how the id of its move begins, and no other's."""
+        """Adopt a queue on several partitions as a chain. ``name``: unique prefix of its move's id. Raises _Met."""
         stored = await self._catalog.placements.get(wanted.key)
         if stored is not None and stored.move is not None and stored.move.startswith(name):
-            # Made before, and perhaps without its move.
+            # Placed by an earlier run, perhaps without its move.
             await self._record(stored.move, stored)
             return AdoptionOutcome.THERE
         if stored is not None and stored.incarnation.startswith(_origin(plan_id, wanted.key)):
-            # Made before, and its move has ended by now.
+            # Placed by an earlier run; its move has ended since.
             return AdoptionOutcome.THERE
         move_id = f"{name}{self._token()}"
         there = [
@@ -273,8 +276,8 @@ class Adopter:
             return AdoptionOutcome.GONE
         last = there[-1]
         if last.partition != wanted.partitions[-1]:
-            # Its group is placed by where it was to be.
-            raise _Met(f"it is gone from {wanted.partitions[-1]}, where its writes were to go")
+            # The placement of its dead-letter group depends on that partition.
+            raise _Met(f"it is missing on {wanted.partitions[-1]}, the destination of its writes")
         if len(there) == 1:
             if wanted.placed is not None:
                 return AdoptionOutcome.GONE
@@ -291,11 +294,11 @@ class Adopter:
             )
             stored, inserted = await self._catalog.placements.insert(placement)
             if not inserted and stored.move is not None and stored.move.startswith(name):
-                # By somebody else who applies the same plan.
+                # Placed by a concurrent run of the same plan.
                 await self._record(stored.move, stored)
                 return AdoptionOutcome.THERE
             if not inserted:
-                raise _Met(f"the catalog has it on {stored.partition} alone by now; a new plan can chain the others")
+                raise _Met(f"it is placed on {stored.partition} alone now; make a new plan to chain the others")
             placement = stored
         else:
             placement = await self._preceded(stored, wanted.placed, names, move_id)
@@ -303,7 +306,7 @@ class Adopter:
         return AdoptionOutcome.ADOPTED
 
     async def _preceded(self, stored: Placement | None, placed: str, names: list[str], move_id: str) -> Placement:
-        """Let the only segment of a placement be read after those on other partitions. Raises _Met."""
+        """Insert segments on other partitions before the only one of a placement. Raises _Met."""
         if stored is None:
             raise _Met("it was deleted since the plan was made; make a new one")
         only = stored.segments[0]
@@ -316,7 +319,7 @@ class Adopter:
         )
         if not fits:
             raise _Met("it was moved, or is changing, since the plan was made; make a new one")
-        # Nobody was ever told a number: those of the base stay untagged, and it is the base still.
+        # No client has seen the segment's number: ids of the base are untagged, and the segment remains the base.
         segments = tuple(
             replace(only, n=only.n + number)
             if name == placed
@@ -334,11 +337,11 @@ class Adopter:
         try:
             await self._catalog.placements.replace(chained)
         except Changed as conflict:
-            raise _Met("it was changed just now; apply the plan again") from conflict
+            raise _Met("it was changed concurrently; apply the plan again") from conflict
         return chained
 
     async def _record(self, move_id: str, placement: Placement) -> None:
-        """Make sure that the chain has its move, and that it goes on if it may."""
+        """Insert the move of a chain if it is missing, and resume it if ``retire``. Raises _Met."""
         if placement.move != move_id:
             return
         now = self._clock.now()
@@ -351,14 +354,14 @@ class Adopter:
             try:
                 await self._catalog.moves.insert(move)
             except MoveConflict as conflict:
-                # Written by somebody else who applies the same plan.
+                # Inserted by a concurrent run of the same plan.
                 move = conflict.current or move
             except MoveUnderWay as error:
-                raise _Met(f"its older places cannot be retired: {error}") from error
+                raise _Met(f"its older segments cannot be retired: {error}") from error
         self.summary.chains += 1
         while self._retire and move.state is MoveState.SUSPENDED:
             state = after(move.state, Event.RESUME)
-            entry = LogEntry(now, state, f"{OPERATOR}no client writes to its older places directly any more")
+            entry = LogEntry(now, state, f"{OPERATOR}no client writes to its older segments directly any more")
             try:
                 await self._catalog.moves.replace(
                     replace(move.entered(entry), due=0.0, facts={**move.facts, "waits": "", "failures": 0}), None
@@ -371,7 +374,7 @@ class Adopter:
                 self.summary.retiring += 1
                 return
 
-    # -- what all share ----------------------------------------------------------------------------------------------
+    # -- placements --------------------------------------------------------------------------------------------------
 
     def _placement(
         self,
@@ -397,10 +400,10 @@ class Adopter:
         """Raise _Met if ``_about_to_go``."""
         move = await self._about_to_go(key)
         if move is not None:
-            raise _Met(f"move {move.id} is about to delete it, for the queue was deleted")
+            raise _Met(f"move {move.id} will delete it, because the queue was deleted")
 
     async def _about_to_go(self, key: QueueKey) -> Move | None:
-        """Return a move that goes on deleting queues of this name, of which the catalog knows nothing any more."""
+        """Return the move that still deletes queues of this name after the placement was removed, None without one."""
         left = await self._catalog.moves.under_way(key)
         return left if left is not None and await self._catalog.placements.get(key) is None else None
 
@@ -411,6 +414,5 @@ def _segments(queue: str, names: list[str]) -> tuple[Segment, ...]:
 
 
 def _origin(plan_id: str, key: QueueKey) -> str:
-    """Return how ``incarnation`` begins of a placement that was made by a plan, by which it is known for the plan's
-    own."""
+    """Return the prefix of ``incarnation`` for placements made by this plan, by which a later run recognizes them."""
     return sha256("\0".join((plan_id, *key)).encode()).hexdigest()[:16]

@@ -1,10 +1,10 @@
-"""What becomes of the queues of one project that partitions have and the catalog has not. Pure.
+"""The decisions about the queues of one project that are on partitions but not in the catalog. Pure.
 
-First ``drafted``: which of them are in one place and can be adopted as they are, and which must be looked at; then,
-with what the look has shown, ``contested``: the conflicts, each with the rules that are possible.
+``drafted`` separates the queues on one partition, which can be adopted as they are, from those that must be inspected.
+``contested`` makes conflicts of the inspected ones, each with its possible rules.
 
-Queues that belong together because one takes the dead letters of the other (API section 8.4) must have their writes on
-one partition: it is chosen for all of them at once.
+A queue and its dead-letter queue (API section 8.4) must have their writes on one partition, which is chosen for the
+whole group.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import NamedTuple
 from catalog.model import TOPIC_PREFIX, Move, Partition, Placement, PlacementState, QueueKey
 from marconi_proxy.adoption.entries import Candidate, ConflictRule, QueueConflict, Single
 
-# So many queues of a group are named.
+# The most queues of a group that a note names.
 _NAMED = 5
 
-# Queue, then partition, to the name of the queue for its dead letters there.
+# By queue and partition: the name of its dead-letter queue there.
 Places = Mapping[str, Mapping[str, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectSurvey:
-    """One project: ``found`` on partitions, in the order in which the operator named them; the catalog's ``placements``
-    and unfinished ``moves``. ``longest``: how many segments a chain may have."""
+    """The readings of one project. ``found``: on partitions, in the operator's order. ``placements`` and unfinished
+    ``moves``: from the catalog. ``longest``: the most segments of a chain."""
 
     project: str
     found: Places
@@ -39,9 +39,9 @@ class ProjectSurvey:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """``singles`` are decided. ``open_`` are the queues that must be looked at, each with its partitions; the last is
-    where the catalog has it, if it is ``placed``. ``unplaced`` is all that the catalog does not know; ``groups``: of
-    those and of what is placed, who must be together."""
+    """``singles``: decided. ``open_``: queues to inspect, each with its partitions; that of its placement is the last,
+    if it is ``placed``. ``unplaced``: all queues outside of the catalog. ``groups``: the dead-letter groups among
+    unplaced and placed queues."""
 
     singles: tuple[Single, ...]
     open_: Places
@@ -51,15 +51,15 @@ class Draft:
 
 
 def unplaced(situation: ProjectSurvey) -> dict[str, dict[str, str | None]]:
-    """Return what the catalog knows nothing of: no placement names it, and no move that is under way."""
+    """Return the queues that neither a placement nor an unfinished move names."""
     known = set()
     for placement in situation.placements.values():
         if placement.state is PlacementState.RESERVED:
-            # There was none when its place was reserved.
+            # A reservation does not account for an existing queue.
             continue
         known |= {_place(placement.queue, s.partition, s.backend_name) for s in placement.segments}
     for move in situation.moves:
-        # It makes a queue before a placement names it, and deletes one after.
+        # A move creates a queue before the placement names it, and deletes one afterwards.
         known |= {
             _place(move.queue, partition, backend_name) for partition, backend_name in move.facts.get("touched", [])
         }
@@ -79,7 +79,7 @@ def _place(queue: str, partition: str, backend_name: str) -> tuple[bool, str, st
 
 
 def drafted(situation: ProjectSurvey) -> Draft:
-    """Return what can be said without a look at the queues themselves."""
+    """Return the decisions that need no inspection of the queues."""
     news = unplaced(situation)
     placed = {
         queue: placement.partition
@@ -107,14 +107,14 @@ def _is_where_reserved(placement: Placement, places: Mapping[str, str | None]) -
 
 
 def _ties(queue: str, partition: str, news: Places) -> tuple[str | None, str | None]:
-    """Return (a queue there whose dead letters it takes, the one for its own if that is not in the plan itself)."""
+    """Return (a queue there that sends it dead letters, its own dead-letter queue if that is not in the plan)."""
     sources = sorted(other for other, places in news.items() if places.get(partition) == queue)
     dead_letters = news[queue].get(partition)
     return (sources[0] if sources else None), (None if dead_letters in news else dead_letters)
 
 
 def _groups(news: Places, placements: Mapping[str, Placement]) -> tuple[frozenset[str], ...]:
-    """Return the sets of two and more queues that must be together; those that are placed already are among them."""
+    """Return the dead-letter groups of two or more queues, including queues with a placement."""
     first: dict[str, str] = {}
 
     def leader(queue: str) -> str:
@@ -133,7 +133,7 @@ def _groups(news: Places, placements: Mapping[str, Placement]) -> tuple[frozense
 
 
 def _homes(group: Iterable[str], news: Places, placements: Mapping[str, Placement]) -> set[str]:
-    """Return the partitions where all of a group can have their writes: none if they are apart."""
+    """Return the partitions that all queues of a group share; none if they are apart."""
     common: set[str] | None = None
     for queue in group:
         here = {placements[queue].partition} if queue in placements else set(news[queue])
@@ -142,10 +142,10 @@ def _homes(group: Iterable[str], news: Places, placements: Mapping[str, Placemen
 
 
 class _Group(NamedTuple):
-    """Queues that must be together. ``name`` is the first of them, and ``some`` the first few of all ``size``.
+    """A dead-letter group. ``name``: its first queue. ``some``: the first few of all ``size``.
 
-    ``writes``: the partition where their writes are to go, None if they are apart; ``home``: the one of those that can
-    have no other, None if there are no such.
+    ``writes``: the destination of their writes, None if they are apart. ``home``: the partition of those that have
+    only one, None without such.
     """
 
     name: str
@@ -155,7 +155,7 @@ class _Group(NamedTuple):
     home: str | None
 
     def besides(self, queue: str) -> str:
-        """Name the others."""
+        """Return the names of the others as text."""
         named = [other for other in self.some if other != queue][:_NAMED]
         more = self.size - 1 - len(named)
         return ", ".join(named) + (f" and {more} more" if more else "")
@@ -164,10 +164,9 @@ class _Group(NamedTuple):
 def contested(
     situation: ProjectSurvey, draft: Draft, looks: Mapping[str, Mapping[str, Candidate]], rule: ConflictRule
 ) -> list[QueueConflict]:
-    """Return the conflicts, and what of a group turned out to have one place after all as conflicts too.
+    """Return the conflicts, including queues on one partition that are apart from their group.
 
-    ``looks`` has what was seen of each queue and partition of ``draft.open_``. ``rule`` is the one that conflicts get
-    if it is possible there.
+    ``looks``: the contents by queue and partition of ``draft.open_``. ``rule``: that of each conflict that allows it.
     """
     order = {name: number for number, name in enumerate(situation.partitions)}
     fixed = {single.queue: single.partition for single in draft.singles}
@@ -196,7 +195,7 @@ def _tied(candidate: Candidate, queue: str, news: Places) -> Candidate:
 def _newest(
     homes: set[str], group: Iterable[str], looks: Mapping[str, Mapping[str, Candidate]], order: Mapping[str, int]
 ) -> str | None:
-    """Return the one of several partitions that was written to last, None if there is none."""
+    """Return the partition in ``homes`` with the newest message, None without any."""
     seen = [(c.newest or "", order[c.partition], c.partition) for q in group for c in looks.get(q, {}).values()]
     among = [one for one in seen if one[2] in homes]
     if among:
@@ -205,7 +204,7 @@ def _newest(
 
 
 def _sorted(found: Sequence[Candidate], home: str | None, order: Mapping[str, int]) -> tuple[Candidate, ...]:
-    """Sort by the oldest message, empty ones first; ``home`` comes last."""
+    """Sort by the oldest message, empty ones first, and ``home`` last."""
 
     def age(candidate: Candidate) -> tuple[bool, str, str, int]:
         c = candidate
@@ -265,10 +264,10 @@ def _conflict(
 
 
 def _cannot_precede(placement: Placement, moves: Collection[Move]) -> str | None:
-    """Return why nothing can be read before what the catalog has of a queue, None if something can.
+    """Return why no segment can be inserted before those of a placement, None if one can.
 
-    A segment in front needs a number before that of the others, and none is ever given twice: it is free if the only
-    segment is the base, of which no id ever said the number. It is moved up by as much, and its ids stay untagged.
+    A segment in front needs a smaller number, and numbers are never reused. One is free if the only segment is the
+    base: no id contains the number of the base, so it can be increased, and its ids stay untagged.
     """
     if placement.state is not PlacementState.OPEN:
         return f"the queue is {placement.state}"
@@ -290,19 +289,19 @@ def _cannot_chain(situation: ProjectSurvey, names: Sequence[str]) -> str | None:
 
 
 def check_together(conflicts: Mapping[QueueKey, QueueConflict]) -> tuple[QueueKey, str] | None:
-    """Return a conflict whose rule would part it from its dead-letter group, and why; None if there is none."""
+    """Return a conflict that its rule separates from its dead-letter group, with the reason; None without one."""
     first: dict[QueueKey, QueueConflict] = {}
     for key, conflict in conflicts.items():
         if conflict.together is None or conflict.goes_to is None:
             continue
         other = first.setdefault(QueueKey(key.project, conflict.together), conflict)
-        where, who = other.goes_to, other.queue
+        where, others = other.goes_to, other.queue
         if conflict.home is not None:
-            where, who = conflict.home, f"the others of the group of {conflict.together}"
+            where, others = conflict.home, f"the others of the group of {conflict.together}"
         if conflict.goes_to != where:
             reason = (
-                f"it would go to {conflict.goes_to} and {who}, with which it must share its partition (dead letters), "
-                f"to {where}: give them rules that keep them on one"
+                f"it would go to {conflict.goes_to} and {others}, with which it must share its partition "
+                f"(dead letters), to {where}: give them rules that keep them on one"
             )
             return key, reason
     return None

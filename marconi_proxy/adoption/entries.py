@@ -1,4 +1,4 @@
-"""What a plan of adoption says of one queue: where it is, or in which places, and what is to become of it."""
+"""The entries of a plan of adoption: queues on one partition, and conflicts with their rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from marconi_proxy.project_text import project_from_json
 
 
 class ConflictRule(StrEnum):
-    """What is to be done about a queue that is in several places."""
+    """The decision about a queue on several partitions."""
 
     CHAIN = "chain"
     PREFER = "prefer"
@@ -24,7 +24,7 @@ RULES: Mapping[ConflictRule, str] = {
         "The queue is all of it, read in the order of 'chain': older messages first. Writes go to the last."
     ),
     ConflictRule.PREFER: (
-        "The queue is what is on partition 'keep'. What is elsewhere stays there, and no client reaches it."
+        "The queue is what is on partition 'keep'. Other copies stay where they are, and no client reaches them."
     ),
     ConflictRule.SKIP: "Nothing is done: the queue has the place that it has in the catalog, or none.",
 }
@@ -32,8 +32,10 @@ RULES: Mapping[ConflictRule, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """A queue that is on one partition only. ``group`` names a queue there whose dead letters it takes;
-    ``dead_letters`` one that is not in the plan and takes those of this one, so that it must be on the same partition.
+    """A queue on one partition only.
+
+    ``group``: a queue there that sends its dead letters to this one. ``dead_letters``: the dead-letter queue of this
+    one, if it is not in the plan; it must be on the same partition.
     """
 
     project: str
@@ -53,15 +55,17 @@ class Single:
 
     @staticmethod
     def from_json(entry: Mapping[str, Any]) -> Single:
-        """Raises ValueError naming the member at fault."""
+        """Read an entry. Raises ValueError with the invalid member."""
         _known(entry, ("queue", "project", "partition", "group", "dead_letters"))
         return Single(*_key(entry, "queue"), _text(entry, "partition"), _name(entry, "group"), _dlq(entry))
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The queue as it is on one partition. ``oldest`` and ``newest``: when these were posted, in ISO 8601; the rest as
-    in Single."""
+    """A queue on one of several partitions. ``oldest``, ``newest``: post times of these messages, in ISO 8601.
+
+    The rest: as in Single.
+    """
 
     partition: str
     free: int = 0
@@ -86,7 +90,7 @@ class Candidate:
 
     @staticmethod
     def from_json(entry: Any) -> Candidate:
-        """Raises ValueError naming the member at fault."""
+        """Read an entry. Raises ValueError with the invalid member."""
         if not isinstance(entry, dict):
             raise ValueError("found: must be an array of objects")
         _known(entry, ("partition", "messages", "oldest", "newest", "subscriptions", "group", "dead_letters"))
@@ -110,13 +114,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class QueueConflict:
-    """A queue that is in several places, or apart from one with which it must share its place.
+    """A queue on several partitions, or on another one than its dead-letter group.
 
-    ``found`` is in reading order: with ``chain`` the first is drained first, and writes go to the last. ``rules`` are
-    those that are possible; ``rule`` and ``keep``, the partition that ``prefer`` keeps, are the operator's to edit.
-    ``placed`` is the partition where the catalog has it, which is then the last of ``found``. Those with the same
-    ``together``, the first queue of their dead-letter group, must come to the same partition: to ``home``, where others
-    of the group are, unless that is None.
+    ``found``: in reading order; with ``chain`` the first is drained first, and writes go to the last. ``rules``: the
+    possible rules. The operator may edit ``rule``, and ``keep``, the partition for ``prefer``. ``placed``: the
+    partition of its placement, which is then the last of ``found``. ``together``: the first queue of its dead-letter
+    group; all with the same value must share a partition. ``home``: that partition, if others of the group are there.
     """
 
     project: str
@@ -140,16 +143,18 @@ class QueueConflict:
 
     @property
     def goes_to(self) -> str | None:
-        """The partition that writes will go to, None if that is not for this plan to say."""
+        """The destination of writes, None if this plan does not change it."""
         if self.rule is ConflictRule.SKIP:
             return None
         return self.keep if self.rule is ConflictRule.PREFER else self.partitions[-1]
 
     def check(self) -> None:
-        """Raise ValueError, naming the member, unless what the operator may edit can be done."""
+        """Raise ValueError, with the member, if the operator's choice is not possible."""
         if self.rule not in self.rules:
             can = ", ".join(self.rules)
-            raise ValueError(f"rule: {self.rule} is not possible here ({can}); 'notes' of this line may say why")
+            raise ValueError(
+                f"rule: {self.rule} is not possible here ({can}); 'notes' of this line may have the reason"
+            )
         if self.keep not in self.partitions:
             raise ValueError(f"keep: {self.keep!r} is none of the partitions it is on ({', '.join(self.partitions)})")
 
@@ -171,7 +176,7 @@ class QueueConflict:
 
     @staticmethod
     def from_json(entry: Mapping[str, Any]) -> QueueConflict:
-        """Raises ValueError naming the member at fault."""
+        """Read an entry. Raises ValueError with the invalid member."""
         members = ("project", "rule", "keep", "rules", "chain", "found", "placed", "together", "home", "notes")
         _known(entry, ("conflict", *members))
         found = entry.get("found")
@@ -196,7 +201,7 @@ class QueueConflict:
         return conflict
 
     def ruled(self, rule: ConflictRule) -> QueueConflict:
-        """Return it with this rule if that is possible. Else it is left alone, unless it is in one place only."""
+        """Return the conflict with this rule if possible; else with skip, or on one partition only with prefer."""
         possible = rule in self.rules and (rule is not ConflictRule.CHAIN or len(self.found) > 1)
         fallback = (
             ConflictRule.SKIP if len(self.found) > 1 or ConflictRule.PREFER not in self.rules else ConflictRule.PREFER
@@ -205,7 +210,7 @@ class QueueConflict:
 
 
 def shown(project: str) -> str | None:
-    """Return a project as JSON has it, so that ``project_from_json`` gives it back; none is None."""
+    """Return a project for JSON, as ``project_from_json`` reads it; None for no project."""
     return None if project == NO_PROJECT else project.encode("latin-1").decode("utf-8", "surrogateescape")
 
 

@@ -1,8 +1,8 @@
-"""The file of a plan: JSON Lines, for an operator to read, and to edit the rules in it.
+"""The file of a plan: JSON Lines, in which an operator reads the plan and edits the rules.
 
-First a line that says what it is; then the conflicts, then the queues without any, a line each; last a line with how
-many there are and a SHA-256 of all before, ``rule`` and ``keep`` of conflicts left out. So nothing else can be edited,
-and a file that was cut off is none. Read line by line, whatever its size.
+The first line is a header. Conflicts follow, then queues without a conflict, one line each. The last line has their
+numbers and a SHA-256 of all lines before, without ``rule`` and ``keep`` of conflicts, so that other edits and a
+truncated file are detected. The file is read line by line, so its size does not matter.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _LONGEST_LINE = 1024 * 1024
 
 
 class BadPlan(ValueError):
-    """The file is not a plan that can be applied. The message names the line and the member at fault."""
+    """The file is not a valid plan. The message has the line and the invalid member."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """``id`` names the plan, ``made`` is when, in ISO 8601; ``read`` are partitions and how each was read."""
+    """``id``: of the plan. ``made``: its time, in ISO 8601. ``read``: by partition, the way in which it was read."""
 
     id: str
     made: str
@@ -51,11 +51,13 @@ class Header:
 
 
 class Writer:
-    """Takes a plan in any order, and keeps it in temporary files in ``directory`` (None: where the system has them).
-    ``finish`` writes it to the stream; without, nothing is."""
+    """Collect entries in any order, in temporary files in ``directory`` (None: the system's).
+
+    ``finish`` writes the plan to the stream; without it, nothing is written.
+    """
 
     def __init__(self, stream: IO[bytes], directory: str | None) -> None:
-        """Raises OSError if nothing can be written there."""
+        """Create the temporary files. Raises OSError."""
         self._stream = stream
         self._conflicts, self._singles = _spool(directory), _spool(directory)
         self.conflicts = self.singles = 0
@@ -101,7 +103,7 @@ def _line(document: dict[str, Any]) -> bytes:
 
 
 def _judged(document: dict[str, Any]) -> bytes:
-    """Return what of a line the hash is of."""
+    """Return the part of a line that is hashed."""
     left_out = _EDITABLE if "conflict" in document else ()
     kept = {name: value for name, value in document.items() if name not in left_out}
     return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
@@ -109,7 +111,7 @@ def _judged(document: dict[str, Any]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class AdoptionPlan:
-    """A file that was read once and found good. ``conflicts`` and ``singles`` count its lines."""
+    """A verified file. ``conflicts``, ``singles``: the numbers of its lines of each kind."""
 
     path: Path
     id: str
@@ -118,7 +120,7 @@ class AdoptionPlan:
     sha256: str
 
     def entries(self) -> Iterator[tuple[int, QueueConflict | Single]]:
-        """Yield (line number, entry) anew. Raises BadPlan, OSError if the file changed since it was verified."""
+        """Read the file again; yield (line number, entry). Raises OSError, BadPlan if it changed meanwhile."""
         digest = sha256()
         for number, document in _documents(self.path):
             if "end" in document:
@@ -131,7 +133,7 @@ class AdoptionPlan:
 
 
 def verified(path: Path) -> AdoptionPlan:
-    """Read a whole plan and judge it. Raises BadPlan, OSError."""
+    """Read a whole plan and verify it. Raises BadPlan, OSError."""
     digest = sha256()
     header: dict[str, Any] | None = None
     end: dict[str, Any] | None = None

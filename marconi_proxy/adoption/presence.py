@@ -1,4 +1,4 @@
-"""Whether the queues of a plan are still on the partitions where it has them."""
+"""Whether the queues of a plan still exist on their partitions."""
 
 from __future__ import annotations
 
@@ -17,42 +17,44 @@ T = TypeVar("T")
 # A line of a plan, and its number.
 Entry = tuple[int, QueueConflict | Single]
 
-# Queues in a question: the largest page that every server allows.
+# The most queues in one listing: the largest page that every server allows.
 TOGETHER = 20
 _ATTEMPTS = 3
 
 
 class AdoptionStopped(Exception):
-    """It cannot go on. What is done stays, and the plan can be applied again."""
+    """The adoption cannot continue. Completed entries remain; it is safe to apply the plan again."""
 
 
 class Presence:
-    """``upstreams`` are the ways to partitions, by their names; ``rate`` bounds the requests to all of them together.
-    Everything raises Stopped if a partition does not tell."""
+    """Check the existence of queues. ``upstreams``: by partition. ``rate``: paces the requests to all of them together.
+
+    All methods raise AdoptionStopped if a partition cannot be polled.
+    """
 
     def __init__(self, upstreams: Mapping[str, Upstream], rate: Pacer) -> None:
         self._upstreams = upstreams
         self._rate = rate
 
     async def exists(self, key: QueueKey, partition: str) -> bool:
-        """Tell whether a partition has the queue by its own name."""
-        return await self._told(partition, lambda upstream: exists(upstream, key, key.queue.removeprefix(TOPIC_PREFIX)))
+        """Return whether a partition has the queue under its own name."""
+        return await self._poll(partition, lambda upstream: exists(upstream, key, key.queue.removeprefix(TOPIC_PREFIX)))
 
     async def existing(self, keys: Sequence[QueueKey], partition: str) -> set[QueueKey]:
-        """Return those that a partition has of at most TOGETHER keys, of one project, all queues or all topics."""
+        """Return the existing ones of at most TOGETHER keys, of one project, and either all queues or all topics."""
         found: set[QueueKey] = set()
         left = sorted(keys)
         while left:
             some = left
             try:
-                there, left = await self._told(partition, lambda upstream: existing(upstream, some))  # noqa: B023
+                there, left = await self._poll(partition, lambda upstream: existing(upstream, some))  # noqa: B023
             except MarkerIgnored:
                 return {key for key in keys if await self.exists(key, partition)}
             found.update(there)
         return found
 
-    async def _told(self, partition: str, ask: Callable[[Upstream], Awaitable[T]]) -> T:
-        """Raises MarkerIgnored if ``ask`` does."""
+    async def _poll(self, partition: str, ask: Callable[[Upstream], Awaitable[T]]) -> T:
+        """Call ``ask``, with retries. Raises MarkerIgnored if ``ask`` does."""
         upstream = self._upstreams.get(partition)
         if upstream is None:
             raise AdoptionStopped(f"partition {partition} is not registered any more")
@@ -69,8 +71,8 @@ class Presence:
 
 
 def batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
-    """Put together what can be asked for at once: some queues that are on one partition only, of one project, and of
-    which no others depend. Yield the rest one by one."""
+    """Yield batches of queues that one listing covers: of one project, on one partition only, and without a dead-letter
+    queue that must be placed before them. Yield each other entry alone."""
     waiting: dict[tuple[str, bool], list[Entry]] = {}
     project: str | None = None
     for number, entry in entries:

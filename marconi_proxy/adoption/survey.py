@@ -1,8 +1,7 @@
-"""Reading partitions and catalog, project after project, and handing on what is to be adopted.
+"""The survey reads partitions and catalog, project by project, and passes on the entries of a plan.
 
-All partitions are read at once, in step: what one project has everywhere is in memory, and no more. A partition is
-read before the catalog: the front door writes a placement before it makes a queue, so what it makes meanwhile is not
-taken for a stranger.
+All partitions are read in parallel by project, so memory is bounded by one project. A partition is read before the
+catalog: the front door writes a placement before it creates a queue, so a queue created meanwhile has a placement.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from marconi_proxy.partition_client.upstreams import Open
 
 _UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _PAGE = 1000
-# Seconds for one call to a queue that is looked at.
+# Timeout of one call to a queue, in seconds.
 _WITHIN = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """``longest``: how many segments a chain may have. ``rule``: what conflicts get where it is possible."""
+    """``longest``: the most segments of a chain. ``rule``: the rule of each conflict that allows it."""
 
     catalog: Catalog
     inventory: Inventory
@@ -45,10 +44,12 @@ class Survey:
         add: Callable[[QueueConflict | Single], None],
         read: Callable[[str, int], None],
     ) -> None:
-        """``add`` every entry of the plan; ``read`` is told how many queues each project that was read had. Raises
-        CannotList, CatalogError."""
+        """Call ``add`` with each entry of the plan, and ``read`` with each project and the number of its queues.
+
+        ``names``: of the partitions to read. ``projects``: None for all. Raises CannotList, CatalogError.
+        """
         registered = {partition.name: partition for partition in await self.catalog.partitions.all()}
-        # Those that are read come first, in the order in which they were named.
+        # The partitions to read come first, in the given order.
         partitions = {name: registered[name] for name in names} | registered
         async for project, found in self._projects([partitions[name] for name in names], projects):
             read(project, sum(map(len, found.values())))
@@ -74,7 +75,7 @@ class Survey:
     async def _projects(
         self, partitions: Sequence[Partition], projects: Iterable[str] | None
     ) -> AsyncIterator[tuple[str, dict[str, dict[str, str | None]]]]:
-        """Yield each project with its queues, and for each the partitions that have it."""
+        """Yield each project with its queues, and by queue the partitions that have it."""
         named = None if projects is None else list(projects)
         readers = [(p.name, self.inventory.queues_on(p, named)) for p in partitions]
         heads = {name: await anext(reader, None) for name, reader in readers}
@@ -117,7 +118,7 @@ class Survey:
             after = page[-1].id
 
     async def _look(self, project: str, queue: str, partition: Partition) -> Candidate:
-        """Return what the queue holds there. Raises CannotList."""
+        """Return the contents of a queue on a partition. Raises CannotList."""
         key = QueueKey(project, queue)
         calls = QueueCalls(self.open_upstream(partition), key, queue.removeprefix("~"), _WITHIN)
         try:

@@ -1,7 +1,7 @@
-"""Rounds in the background, one after the other. Any number of movers run it, one of them at a time is at it.
+"""The auditor runs one round after the other in the background of a mover. It runs as a singleton among all movers.
 
-What a crash leaves: the hold, which ends by itself, and the findings of the round before. A round is begun anew then.
-Nothing is repaired: findings are logged, and counted in the catalog, for the admin API to show.
+A crash leaves the lock, which expires, and the findings of the previous round; the next holder begins a new round. The
+auditor repairs nothing: it logs findings and stores their counts in the catalog, where the admin API reads them.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from marconi_proxy.clock import Clock
 
 LOG = logging.getLogger(__name__)
 
-# A whole round: what it found is handed to the first function, and how far it is to the second.
+# Run a round. The first function receives each finding, the second the counts so far.
 RunRound = Callable[[Callable[[Finding], Awaitable[None]], Callable[[RoundSummary], None]], Awaitable[RoundSummary]]
 
-# Seconds for which the audit is held from each sign of life, and after which the next one is given.
+# Seconds until the lock expires after a heartbeat, and seconds between two heartbeats.
 HOLD = 300.0
 _RENEWED = 60.0
-# Findings of a round that are logged one by one.
+# The most findings of a round that are logged one by one.
 _LOGGED = 100
 
 
 class Auditor:
-    """``name`` is host/pid/boot; ``interval``: seconds from the end of a round to the beginning of the next."""
+    """Run rounds. ``name``: host/pid/boot. ``interval``: seconds from the end of a round to the start of the next."""
 
     def __init__(
         self, catalog: Catalog, run_round: RunRound, clock: Clock, chance: random.Random, name: str, interval: float
@@ -51,11 +51,11 @@ class Auditor:
         self._told = 0
 
     async def run(self) -> None:
-        """Go on for ever."""
+        """Visit until cancelled."""
         await run_as_singleton(self.visit, self._clock, self._chance, LOG)
 
     async def visit(self) -> float:
-        """Do a round if it is time to; return after how many seconds to look again. Raises CatalogError."""
+        """Run a round if one is due; return the seconds until the next visit. Raises CatalogError."""
         wait = self._due.left((await self._catalog.audit.get()).ended)
         if wait > 0:
             return min(wait, LOOK)
@@ -63,20 +63,20 @@ class Auditor:
         assert audit.holder is not None
         token = audit.holder.token
         try:
-            # Another one may have come to an end just before.
+            # Another auditor may have finished a round just before.
             if self._due.left(audit.ended) <= 0:
                 audit = await self._round(audit, token)
         finally:
             with contextlib.suppress(CatalogError):
                 await self._catalog.audit.release(token)
-        # Counted from now on, if this process has just done it.
+        # From now, if this process has just finished a round.
         return min(self._due.left(audit.ended), LOOK)
 
     async def _take(self, over: Holder | None) -> AuditState:
         return await self._catalog.audit.acquire(self._name, HOLD, over=over)
 
     async def _round(self, audit: AuditState, token: int) -> AuditState:
-        """Do a round; return what was found."""
+        """Run a round and store its counts; return them."""
         begun = self._clock.now()
         under_way = replace(audit, since=begun)
         await self._catalog.audit.save(under_way, token, HOLD)
@@ -86,7 +86,7 @@ class Auditor:
         try:
             await asyncio.wait({round_, renewing}, return_when=asyncio.FIRST_COMPLETED)
             if not round_.done():
-                await renewing  # raises why it has ended
+                await renewing  # raises the cause of its end
         finally:
             await ended([renewing, round_])
         found = round_.result()
@@ -100,10 +100,10 @@ class Auditor:
             unreachable=found.unreachable,
         )
         await self._catalog.audit.save(over, token, HOLD)
-        counts = ", ".join(f"{count} {kind}" for kind, count in over.findings.items()) or "nothing wrong"
-        LOG.info("audit: %d queues compared: %s; %d could not be asked for", found.queues, counts, found.skipped)
+        counts = ", ".join(f"{count} {kind}" for kind, count in over.findings.items()) or "no findings"
+        LOG.info("audit: %d queues compared: %s; %d could not be polled", found.queues, counts, found.skipped)
         for name, why in over.unreachable.items():
-            LOG.warning("audit: not looked at, or not all of it: partition %s: %s", name, why)
+            LOG.warning("audit: not read, or not completely: partition %s: %s", name, why)
         return over
 
     async def _renew(self, audit: AuditState, token: int) -> None:

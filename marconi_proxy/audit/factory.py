@@ -1,4 +1,4 @@
-"""What makes a round, made of options and an open catalog."""
+"""Rounds, repairs and the auditor, made from options and an open catalog."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from marconi_proxy.partition_client.upstreams import Open, Paced, make_upstreams
 
 
 def bounds_of(conf: cfg.ConfigOpts) -> AuditBounds:
-    """Return from when on something is late, by options that others keep to."""
+    """Return the bounds that follow from the options of front door and mover."""
     clocks = conf.audit.clocks
     return AuditBounds(
         # The longest that a call or a takeover may take, as ``Lifecycle.settle`` has it.
@@ -35,10 +35,9 @@ def bounds_of(conf: cfg.ConfigOpts) -> AuditBounds:
 
 
 def make_auditor(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack, name: str) -> Auditor | None:
-    """Return what audits in the background over an open catalog, None if that is switched off; ``stack`` closes its
-    connections.
+    """Return an auditor over an open catalog, None if it is disabled.
 
-    ``name`` is host/pid/boot. Call it in the loop.
+    ``stack`` closes its connections. ``name``: host/pid/boot. Call this in the event loop.
     """
     if not conf.audit.rate:
         return None
@@ -56,7 +55,7 @@ def make_auditor(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack, 
 
 @dataclass(frozen=True, slots=True)
 class AuditFactory:
-    """What rounds and repairs share. ``open_upstream`` as of ``make_upstreams``, whose stack closes connections."""
+    """The parts that rounds and repairs share. ``open_upstream``: as from ``make_upstreams``."""
 
     conf: cfg.ConfigOpts
     catalog: Catalog
@@ -71,7 +70,7 @@ class AuditFactory:
     def open(
         conf: cfg.ConfigOpts, catalog: Catalog, open_upstream: Open, clock: Clock, per_second: float
     ) -> AuditFactory:
-        """``per_second``: requests to each partition. Call it in the loop."""
+        """Return a factory. ``per_second``: requests to each partition. Call this in the event loop."""
         paced = Paced(open_upstream, per_second, clock)
         steps = RealSteps(catalog, paced.open, clock)
         bounds = bounds_of(conf)
@@ -94,7 +93,7 @@ class AuditFactory:
         )
 
     def repair(self, say: Callable[[Finding, str], None]) -> Repair:
-        # Its calls are not paced: a deletion must have ended in its time. ``Repair`` waits before it begins.
+        # Its calls are not paced, because a deletion must end within its deadline. ``Repair`` waits before it begins.
         directory = Directory(self.catalog, self.open_upstream, 1)
         lifecycle = Lifecycle(
             self.catalog,

@@ -1,4 +1,4 @@
-"""What is wrong with a queue, by what was read of it; and whether it is worth reading. Pure."""
+"""The rules of the audit: which queues to inspect, and which findings an observation has. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ _PASSING = frozenset({PlacementState.CREATING, PlacementState.DELETING, Placemen
 
 
 class AuditBounds(NamedTuple):
-    """``unfinished``: seconds after which nobody is at work on a placement any more that is in a passing state.
-    ``late``: seconds after a switch until which a write from before may still arrive, clocks included."""
+    """``unfinished``: seconds after which no process works on a placement in a passing state any more.
+
+    ``late``: seconds after a switch in which an earlier write may still arrive. Both include the difference of clocks.
+    """
 
     unfinished: float
     late: float
@@ -35,11 +37,11 @@ def needs_inspection(
     now: float,
     bounds: AuditBounds,
 ) -> tuple[bool, tuple[str, ...]]:
-    """Return whether a queue is to be looked at, and the partitions that have one by its ``name`` which the placement
-    does not explain.
+    """Return whether to inspect a queue, and the partitions with an unexpected copy: one of its ``name`` that the
+    placement does not account for.
 
-    ``found_on``: the partitions that list it; ``listed``: those that were listed, so that one that is not among
-    ``found_on`` seems not to have it; ``asked``: those that the audit is about.
+    ``found_on``: the partitions that list the name. ``listed``: all partitions that were listed. ``asked``: the
+    partitions in the scope of the audit. ``now``: seconds since 1970.
     """
     if placement is None:
         return bool(found_on), tuple(sorted(found_on))
@@ -64,7 +66,7 @@ def _is_old(placement: Placement, now: float, bounds: AuditBounds) -> bool:
 
 
 def judge(observation: Observation, bounds: AuditBounds) -> frozenset[Finding]:
-    """Return everything that is wrong with a queue, as far as it was read."""
+    """Return all findings of an observation."""
     return frozenset((*_placed(observation, bounds), *_unexpected(observation)))
 
 
@@ -82,18 +84,20 @@ def _placed(observation: Observation, bounds: AuditBounds) -> Iterator[Finding]:
     if placement.state is not PlacementState.OPEN:
         return
     if observation.there is False:
-        words = f"open in the catalog, and not on {last.partition}"
+        words = f"open in the catalog, but missing on {last.partition}"
         yield _finding(observation, FindingKind.GHOST, last.partition, last.backend_name, proof, words, repairable=True)
     if _is_stranded(placement, observation.move):
-        what = f"{len(placement.segments) - 1} older parts" if len(placement.segments) > 1 else "a move in its name"
-        words = f"{what}, and no such move under way"
+        what = (
+            f"{len(placement.segments) - 1} older segments" if len(placement.segments) > 1 else "a reference to a move"
+        )
+        words = f"{what}, but no such move in progress"
         yield _finding(
             observation, FindingKind.STRANDED, last.partition, last.backend_name, proof, words, repairable=True
         )
     since = written_until(observation.move, placement)
     for part in observation.parts:
         if part.unlike:
-            words = f"other metadata than on {last.partition}: {part.unlike}"
+            words = f"metadata differs from that on {last.partition}: {part.unlike}"
             drifted = (*proof, part.unlike, part.digest)
             yield _finding(
                 observation, FindingKind.DRIFT, part.partition, part.backend_name, drifted, words, repairable=True
@@ -101,22 +105,22 @@ def _placed(observation: Observation, bounds: AuditBounds) -> Iterator[Finding]:
         if part.age is None or since is None or observation.dead_letters or placement.group is not None:
             continue
         if (posted := observation.now - part.age) > since + bounds.late:
-            words = f"a message was posted at about {moment(posted)}, writes have gone elsewhere since {moment(since)}"
+            words = f"a message was posted at about {moment(posted)}, after the switch at {moment(since)}"
             yield _finding(observation, FindingKind.FOREIGN_WRITER, part.partition, part.backend_name, proof, words)
 
 
 def _is_stranded(placement: Placement, move: Move | None) -> bool:
-    """Tell whether a queue waits for a move to end that nobody makes. One that is to be sealed yet ends that too."""
+    """Return whether a queue waits for a move that does not exist. A move before its seal counts as existing."""
     if placement.move is None:
         return len(placement.segments) > 1 and move is None
     return move is None or move.id != placement.move
 
 
 def written_until(move: Move | None, placement: Placement) -> float | None:
-    """Return until when clients may have written to the sealed segments, None if that cannot be told.
+    """Return until when clients may have written to the sealed segments, in seconds since 1970, None if unknown.
 
-    That is when the last switch was made. To the older places of a queue that was adopted clients may go on writing
-    directly, until the operator says that none does: then its move, which began suspended, goes on.
+    This is the time of the last switch. Clients may write directly to the older segments of an adopted queue until the
+    operator resumes its move, which began suspended.
     """
     if (
         move is None
@@ -136,7 +140,7 @@ def written_until(move: Move | None, placement: Placement) -> float | None:
 
 
 def _is_whole(log: tuple[LogEntry, ...]) -> bool:
-    """Tell whether a log still has its beginning, which tells how the move began."""
+    """Return whether a log still has its first entry, the state in which the move began."""
     return bool(log) and before_switch(log[0].state)
 
 
@@ -153,12 +157,12 @@ def _unexpected(observation: Observation) -> Iterator[Finding]:
         elif placed or len(observation.unexpected_copies) > 1:
             others = {one.partition for one in observation.unexpected_copies} - {place}
             if observation.placement is not None and placed:
-                words = f"the catalog has it on {observation.placement.partition}, and {place} has it too"
+                words = f"placed on {observation.placement.partition}, and found on {place} as well"
             else:
-                words = f"the catalog has it nowhere, and {', '.join(sorted(others))} has it too"
+                words = f"without a placement, and found on {', '.join(sorted(others))} as well"
             yield _finding(observation, FindingKind.DOUBLE, place, name, (), words)
         else:
-            yield _finding(observation, FindingKind.ORPHAN, place, name, (), "the catalog knows nothing of it")
+            yield _finding(observation, FindingKind.ORPHAN, place, name, (), "not in the catalog")
 
 
 def _finding(

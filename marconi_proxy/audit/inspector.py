@@ -1,8 +1,8 @@
-"""Reading one queue: its placement, its moves and its partitions, between two equal readings of the catalog.
+"""The inspector: a consistent reading of one queue, its placement, its move and its partitions.
 
-An epoch only grows, and every change of a placement comes with a new one: what is the same at both readings was so in
-between, and so was what partitions said then. Names that a move has made up lead to their queue by the queue's own name
-in front of them (``fencing.hidden_names``).
+The catalog is read before and after the partitions. Each change of a placement increases its epoch, so two equal
+readings show that the placement did not change in between, and that the partitions' answers belong to it. A backend
+name that a move assigned begins with the queue's own name (``fencing.hidden_names``).
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from marconi_proxy.partition_client.upstreams import Paced
 _HIDDEN = re.compile(r"-(\d{1,9})-[0-9a-f]{12}")
 _LONGEST = 64
 _PAGE = 100
-# Of so many queues at most, one by one, it is asked where their dead letters go.
+# The most queues that are polled one by one for the destination of their dead letters.
 SOURCES = 500
-# Differences of metadata that are spelled out, and characters of that.
-_TOLD = 5
-_MOST_TOLD = 160
+# The most differences of metadata in a message, and the most characters for them.
+_SHOWN = 5
+_MOST_SHOWN = 160
 
 
 class Unreachable(Exception):
-    """A partition cannot be asked now. ``partition`` is its name."""
+    """A partition cannot be polled now. ``partition`` is its name; the message is the reason."""
 
     def __init__(self, partition: str, why: str) -> None:
         super().__init__(why)
@@ -53,15 +53,15 @@ class Unreachable(Exception):
 
 
 class _Owned(NamedTuple):
-    """What is known of who made up a name. ``in_use``: it is that of a placement, or of a move that is under way;
-    ``move``: one that is over and will never use it again."""
+    """The owner of a backend name. ``in_use``: a placement or an unfinished move has it. ``move``: the finished move
+    that assigned it, and will never use it again."""
 
     in_use: bool = False
     move: str | None = None
 
 
 class Inspector:
-    """``steps`` are those of moves, over the same ways to partitions."""
+    """``steps``: those of moves, over the same upstreams. ``late``: seconds, as in AuditBounds."""
 
     def __init__(self, catalog: Catalog, paced: Paced, steps: Steps, clock: Clock, late: float) -> None:
         self._catalog = catalog
@@ -94,7 +94,7 @@ class Inspector:
         ]
         now = self._clock.now()
         placed, moving = await self._stored(key)
-        if placement != placed or _told_by(move) != _told_by(moving):
+        if placement != placed or _relevant(move) != _relevant(moving):
             return None
         return Observation(key, now, placement, move, there, parts, dead_letters, tuple(found))
 
@@ -103,7 +103,7 @@ class Inspector:
         return placement, await self._catalog.moves.under_way(key)
 
     async def calls(self, key: QueueKey, segment: Segment) -> QueueCalls:
-        """Return the way to the queue of a segment. Raises Unreachable, CatalogError."""
+        """Return the calls to the queue of a segment. Raises Unreachable, CatalogError."""
         partition = await self._catalog.partitions.get(segment.partition)
         if partition is None:
             raise Unreachable(segment.partition, "it is not registered")
@@ -120,10 +120,10 @@ class Inspector:
         except Unready as error:
             raise Unreachable(calls.partition, str(error)) from error
 
-    # -- the older parts ---------------------------------------------------------------------------------------------
+    # -- older segments ----------------------------------------------------------------------------------------------
 
     async def _parts(self, placement: Placement, last: QueueCalls) -> AsyncIterator[SegmentObservation]:
-        """Yield those that their partitions have: one that was deleted there is empty, and retired as such."""
+        """Yield the older segments that exist. A deleted one counts as empty, and the mover retires it as such."""
         for segment in placement.segments[:-1]:
             calls = await self.calls(placement.key, segment)
             if not await self._exists(calls):
@@ -134,13 +134,16 @@ class Inspector:
             except Unready as error:
                 raise Unreachable(calls.partition, str(error)) from error
             digest = sha256(json.dumps(operations, sort_keys=True).encode()).hexdigest() if operations else ""
-            yield SegmentObservation(segment.partition, segment.backend_name, age, _told(operations), digest)
+            yield SegmentObservation(segment.partition, segment.backend_name, age, _shown(operations), digest)
 
     async def _takes_dead_letters(
         self, placement: Placement, move: Move | None, parts: Sequence[SegmentObservation], now: float
     ) -> bool:
-        """Tell whether a store may have put messages there by itself. The question costs much, so it is asked only if
-        something is strange; and with more than SOURCES queues there that they might be from, they may."""
+        """Return whether a store may have put messages there as dead letters.
+
+        The check is expensive, so it runs only for segments with late messages. With more than SOURCES queues that
+        might be the source, it is skipped and the answer is True.
+        """
         since = written_until(move, placement)
         if since is None or placement.group is not None:
             return False
@@ -158,12 +161,12 @@ class Inspector:
                     raise Unreachable(part.partition, str(error)) from error
         return False
 
-    # -- what nobody names -------------------------------------------------------------------------------------------
+    # -- unexpected copies -------------------------------------------------------------------------------------------
 
     async def _unexpected_copy(
         self, key: QueueKey, name: str, placement: Placement | None, move: Move | None
     ) -> UnexpectedCopy | None:
-        """Return what a partition has of that name, None if it has nothing or it is explained."""
+        """Return the copy on partition ``name``, None if there is none, or a placement or move accounts for it."""
         backend_name = own_name(key.queue)
         if _names(placement, name, backend_name) or _uses(move, name, backend_name):
             return None
@@ -186,7 +189,7 @@ class Inspector:
         return UnexpectedCopy(name, before.move, max(look.total, int(not look.empty)))
 
     async def _owner(self, key: QueueKey, partition: str) -> _Owned:
-        """Return what is known of a queue's name that looks as if a move had made it up."""
+        """Return the owner of a queue's name if it has the form of a name that a move assigned."""
         backend_name = own_name(key.queue)
         suffix = _HIDDEN.search(backend_name, max(0, len(backend_name) - 24))
         if suffix is None or suffix.end() != len(backend_name) or not suffix.start():
@@ -209,15 +212,17 @@ class Inspector:
                 if not _made(move, partition, backend_name):
                     continue
                 if under_way:
-                    # It may yet be for that move; when it is over, this one is looked at anew.
+                    # That move may still use it. The first round after its end inspects the copy again.
                     return _Owned(in_use=True)
-                # A name is given once: neither this life of the queue nor another will use it again.
+                # A name is assigned once: no incarnation of the queue will use it again.
                 left = move.id
         return _Owned(move=left)
 
     async def _candidates(self, key: QueueKey, prefix: str, cut: bool) -> AsyncIterator[tuple[str, Placement | None]]:
-        """Yield the queues whose name may be behind a made-up one that begins with ``prefix``; if it is ``cut``, all
-        that begin so."""
+        """Yield each queue that may have got a name with this ``prefix`` from a move.
+
+        ``cut``: the assigned name has the maximal length, so that ``prefix`` may be only the beginning of the queue's.
+        """
         topic = TOPIC_PREFIX if key.queue.startswith(TOPIC_PREFIX) else ""
         start = f"{topic}{prefix}"
         if not cut:
@@ -232,21 +237,21 @@ class Inspector:
             full = len(page) == _PAGE and page[-1].queue.startswith(start)
             after = page[-1].key if full else None
         if await self._catalog.placements.get(QueueKey(key.project, start)) is None:
-            yield start, None  # it may be gone, and not cut at all
+            yield start, None  # a deleted queue, with a name that was not cut
 
 
-def _told(operations: Sequence[dict[str, Any]]) -> str:
-    """Spell what is to be done with metadata, ``add /metadata/colour``, without values: they are users'."""
-    words = ", ".join(f"{operation['op']} {operation['path']}" for operation in operations[:_TOLD])
-    more = f", and {len(operations) - _TOLD} more" if len(operations) > _TOLD else ""
-    return one_line("words", words)[:_MOST_TOLD] + more
+def _shown(operations: Sequence[dict[str, Any]]) -> str:
+    """Return a patch of metadata as text, ``add /metadata/colour``, without values, which are private to the tenant."""
+    words = ", ".join(f"{operation['op']} {operation['path']}" for operation in operations[:_SHOWN])
+    more = f", and {len(operations) - _SHOWN} more" if len(operations) > _SHOWN else ""
+    return one_line("words", words)[:_MOST_SHOWN] + more
 
 
 def reason_to_skip(partition: Partition) -> str | None:
-    """Return why a partition is not to be asked, None if it may be."""
+    """Return why a partition must not be polled, None if it may be."""
     if partition.state is PartitionState.DISABLED:
         return "it is disabled"
-    return None if partition.api_versions else "nobody knows yet which versions of the API it speaks"
+    return None if partition.api_versions else "its API versions are not known yet"
 
 
 def _names(placement: Placement | None, partition: str, backend_name: str) -> bool:
@@ -255,8 +260,8 @@ def _names(placement: Placement | None, partition: str, backend_name: str) -> bo
     return any((segment.partition, segment.backend_name) == (partition, backend_name) for segment in placement.segments)
 
 
-def _told_by(move: Move | None) -> tuple[Any, ...] | None:
-    """Return what the audit takes from a move: not how far it has come, which is written down all the time."""
+def _relevant(move: Move | None) -> tuple[Any, ...] | None:
+    """Return the members of a move that matter to the audit, without its progress, which changes all the time."""
     if move is None:
         return None
     facts = [move.facts.get(name) for name in ("touched", "switched_at")]
@@ -264,7 +269,7 @@ def _told_by(move: Move | None) -> tuple[Any, ...] | None:
 
 
 def _uses(move: Move | None, partition: str, backend_name: str) -> bool:
-    """Tell whether a move that is not finished has made a queue, or is about to: it is for the move to delete it."""
+    """Return whether an unfinished move has created this queue, or will. The move is responsible for its deletion."""
     if move is None:
         return False
     return _made(move, partition, backend_name) or (move.destination, move.backend_name) == (partition, backend_name)
@@ -275,11 +280,11 @@ def _made(move: Move, partition: str, backend_name: str) -> bool:
 
 
 async def projects_of(catalog: Catalog, partitions: Collection[str]) -> list[str]:
-    """Return all projects that have placements on these partitions: a question for each."""
+    """Return all projects with placements on these partitions, by one query per project."""
     found: list[str] = []
     after: QueueKey | None = None
     while page := await catalog.placements.find(partitions=partitions, after=after, limit=1):
         found.append(page[0].project)
-        # No name of a queue or topic comes after this.
+        # Sorts after every name of a queue or topic.
         after = QueueKey(page[0].project, "\x7f")
     return found

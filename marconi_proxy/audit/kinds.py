@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 
 class FindingKind(StrEnum):
+    """The kinds of findings, as operators see them."""
+
     GHOST = "ghost"
     ORPHAN = "orphan"
     LEFTOVER = "leftover"

@@ -1,4 +1,4 @@
-"""Placements and what partitions have, beside each other in the order of their keys: one of each is in memory."""
+"""A merge join of placements and listings by key. One entry of each input is in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marconi_proxy.partition_client.inventory import ListedQueue
 
 
 class Pair(NamedTuple):
-    """A queue in the catalog, if it is there, and the partitions that have one of its name."""
+    """A key, its placement if there is one, and the partitions that list a queue of this name."""
 
     key: QueueKey
     placement: Placement | None
@@ -20,7 +20,7 @@ class Pair(NamedTuple):
 async def merge_join(
     placements: AsyncIterator[Placement], found: Mapping[str, AsyncIterator[ListedQueue]]
 ) -> AsyncIterator[Pair]:
-    """Yield all of them by key. ``found`` is by partition. Raises what the iterators raise."""
+    """Yield each key of any input once, in order. ``found``: listings by partition. Errors of the inputs propagate."""
     placement = await anext(placements, None)
     heads = {name: await anext(entries, None) for name, entries in found.items()}
     while True:

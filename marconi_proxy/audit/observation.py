@@ -1,4 +1,4 @@
-"""What was read of one queue, and what was found to be wrong with it. Values without behaviour."""
+"""The readings of one queue, and a finding about it. Values without behaviour."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from marconi_proxy.audit.kinds import FindingKind
 
 @dataclass(frozen=True, slots=True)
 class SegmentObservation:
-    """A sealed segment as its partition shows it. ``age``: that of the newest message in seconds, None if there is
-    none; ``unlike``: in a few words how its metadata differs from that of the last segment, empty if it does not;
-    ``digest`` is of all the difference."""
+    """A sealed segment as its partition shows it.
+
+    ``age``: of the newest message, in seconds, None if there is none. ``unlike``: the difference of its metadata from
+    that of the last segment as short text, empty if equal. ``digest``: of the complete difference.
+    """
 
     partition: str
     backend_name: str
@@ -24,8 +26,10 @@ class SegmentObservation:
 
 @dataclass(frozen=True, slots=True)
 class UnexpectedCopy:
-    """A queue on a partition that no placement names, and no move that is under way. ``move``: the one that is over
-    and has left it, if that is certain; ``holds``: how many messages it holds then."""
+    """A queue on a partition that neither a placement nor an unfinished move names.
+
+    ``move``: the finished move that left it, if that is certain. ``holds``: the number of its messages in that case.
+    """
 
     partition: str
     move: str | None = None
@@ -34,11 +38,11 @@ class UnexpectedCopy:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was true of a queue at one moment: between two readings of its placement that showed the same.
+    """A consistent reading of a queue: its placement did not change meanwhile.
 
-    ``move`` is the one of the queue that is not finished. ``there``: whether the partition of its last segment has it;
-    None if that was not asked. ``dead_letters``: whether dead letters come into it, which are no posts. ``now``: when,
-    in seconds since 1970.
+    ``move``: its unfinished move. ``there``: whether the partition of the last segment has the queue, None if it was
+    not polled. ``dead_letters``: whether a store may put dead letters into it, which are not posts. ``now``: the time
+    of the reading in seconds since 1970.
     """
 
     key: QueueKey
@@ -53,8 +57,11 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``partition`` has, or should have, the queue as ``backend_name``. ``proof``: what must be so again for this to be
-    the same finding. ``words``: what was seen. ``repairable``: whether ``repairing`` does anything about it."""
+    """A confirmed disagreement. ``partition`` has, or should have, the queue as ``backend_name``.
+
+    ``proof``: the readings that must be equal for two findings to be the same. ``words``: the evidence as text.
+    ``repairable``: whether ``Repair`` has a repair for it.
+    """
 
     kind: FindingKind
     project: str

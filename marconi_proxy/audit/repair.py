@@ -1,6 +1,7 @@
-"""Putting right what can be without a risk, by the ways that front door and movers have for it.
+"""The repairs that carry no risk, by the same means as front door and movers.
 
-Each repair looks first whether what was found is still so, and compares what it writes in the catalog with that.
+Each repair first inspects the queue again, and stops unless it finds the same. Its writes to the catalog are
+compare-and-set against that reading.
 """
 
 from __future__ import annotations
@@ -27,15 +28,18 @@ from marconi_proxy.partition_client.outcome import Unready
 from marconi_proxy.partition_client.upstreams import Paced
 from marconi_proxy.upstream.errors import UpstreamError
 
-# How often a queue is looked at that is just changing, before that counts as a failure.
+# Inspections of a queue that keeps changing, before the repair fails.
 _LOOKS = 3
-# Seconds between two looks at a deletion that is under way.
+# Seconds between two polls of a deletion in progress.
 _AGAIN = 1.0
 
 
 class RepairOutcome(StrEnum):
-    """What became of a finding. remains: nothing was done. changed: it was not so any more. failed: it is to be tried
-    again. repaired: it was done, and a look afterwards shows that it is so no more."""
+    """The result for a finding.
+
+    remains: it has no repair. changed: it had disappeared before. failed: retry. repaired: a second inspection
+    confirmed the repair.
+    """
 
     REMAINS = "remains"
     CHANGED = "changed"
@@ -44,7 +48,7 @@ class RepairOutcome(StrEnum):
 
 
 class Repair:
-    """``lifecycle`` is over ways that are not paced. ``say`` is told what was done, or why not, in a sentence."""
+    """``lifecycle`` calls partitions without pacing. ``say`` is called once per finding with the result as text."""
 
     def __init__(
         self,
@@ -67,7 +71,7 @@ class Repair:
         self._say = say
 
     async def repair(self, finding: Finding) -> RepairOutcome:
-        """Raises CatalogError but PlacementConflict."""
+        """Repair a finding if it has a repair and still exists. Raises CatalogError, except PlacementConflict."""
         if not finding.repairable:
             return RepairOutcome.REMAINS
         try:
@@ -79,37 +83,39 @@ class Repair:
         except PlacementConflict:
             return await self._was_overtaken(finding)
         except (Unready, Unreachable, UpstreamError) as error:
-            self._say(finding, f"failed, and may be given again: {error}")
+            self._say(finding, f"failed; safe to retry: {error}")
             return RepairOutcome.FAILED
         except RequestRefused as error:
-            self._say(finding, f"failed, and may be given again: {error.description}")
+            self._say(finding, f"failed; safe to retry: {error.description}")
             return RepairOutcome.FAILED
         if now:
-            self._say(finding, f"{done}, and it is still so")
+            self._say(finding, f"{done}, but the finding remains")
             return RepairOutcome.FAILED
         self._say(finding, done)
         return RepairOutcome.REPAIRED
 
     def _was_changed(self, finding: Finding, now: Collection[Finding]) -> RepairOutcome:
         if now:
-            # Somebody has done something to the queue since it was found, and may not be at the end of it.
-            self._say(finding, "it was changed since, and is wrong in another way now: nothing was done")
+            # Another process has changed the queue since, and may not be finished.
+            self._say(finding, "the queue has changed and now has another finding; nothing was done")
             return RepairOutcome.FAILED
-        self._say(finding, "it is not so any more, nothing was done")
+        self._say(finding, "the finding has disappeared; nothing was done")
         return RepairOutcome.CHANGED
 
     async def _was_overtaken(self, finding: Finding) -> RepairOutcome:
-        """Return what became of it when somebody else has changed the placement."""
+        """Return the result after another process has changed the placement."""
         try:
             _, now = await self._look(finding)
         except (Unready, Unreachable) as error:
-            self._say(finding, f"it was changed just now, nothing was done: {error}")
+            self._say(finding, f"the queue was changed concurrently; nothing was done: {error}")
             return RepairOutcome.FAILED
         return self._was_changed(finding, now)
 
     async def _look(self, finding: Finding) -> tuple[Observation, frozenset[Finding]]:
-        """Return what is true of the queue, and what of this kind is wrong there now, whether or not it is the same
-        finding. Raises Unreachable, Unready if that cannot be told."""
+        """Inspect the queue again; return the observation, and its findings of the same kind and place.
+
+        Raises Unreachable, Unready if the queue cannot be read.
+        """
         unexpected_copies = (finding.partition,) if finding.kind is FindingKind.LEFTOVER else ()
         for _ in range(_LOOKS):
             observation = await self._inspector.inspect(finding.key, unexpected_copies)
@@ -119,7 +125,7 @@ class Repair:
                 return observation, frozenset(
                     one for one in found if (one.kind, one.partition, one.backend_name) == place
                 )
-        raise Unready("the queue was changing at each look")
+        raise Unready("the queue changed during each inspection")
 
     async def _do(self, finding: Finding, observation: Observation) -> str:
         if finding.kind is FindingKind.LEFTOVER:
@@ -145,18 +151,19 @@ class Repair:
             if await older.exists():
                 before = older
                 break
-        # A creation changes nothing of a queue that is there: whoever posts at this moment loses nothing by it.
+        # Creation does not change an existing queue, so a concurrent post is safe.
         await calls.make(before)
         if await self._is_gone(placement):
-            # It was deleted just now, and may be there again: then it is in the catalog again too.
+            # A concurrent deletion may have ended before this creation, which would leave an orphan. If the queue was
+            # created again, it has a placement, and is kept.
             await self._settle(key, (last,))
         if before is None:
-            return f"made {last.backend_name} on {last.partition}, without metadata"
-        return f"made {last.backend_name} on {last.partition}, with the metadata that it has on {before.partition}"
+            return f"created {last.backend_name} on {last.partition}, without metadata"
+        return f"created {last.backend_name} on {last.partition}, with the metadata from {before.partition}"
 
     async def _is_gone(self, placement: Placement) -> bool:
-        """Tell whether a queue was deleted since, and wait for a deletion to come to its end: its call may have been
-        done before there was anything to delete."""
+        """Return whether the queue was deleted since. Wait for a deletion in progress: its call to the partition may
+        have come before the creation."""
         until = self._clock.monotonic() + self._bounds.unfinished
         while True:
             now = await self._catalog.placements.get(placement.key)
@@ -174,35 +181,34 @@ class Repair:
         )
         source = await self._inspector.calls(placement.key, placement.segments[-1])
         target = await self._inspector.calls(placement.key, older)
-        # Not its subscriptions: those of older segments are as they were on purpose. And if it was retired just now, it
-        # is not made again.
+        # Without subscriptions, which older segments keep on purpose. A segment retired meanwhile is not created again.
         await target.follow(source)
-        return f"gave {older.backend_name} on {older.partition} the metadata that it has on {source.partition}"
+        return f"copied the metadata from {source.partition} to {older.backend_name} on {older.partition}"
 
     async def _give_a_move(self, placement: Placement) -> str:
-        """First the placement, then the record: a crash between leaves what was found."""
+        """Write first the placement, then the record of the move; a crash in between leaves the same finding."""
         now = self._clock.now()
         if len(placement.segments) == 1:
             await self._catalog.placements.replace(replace(placement, epoch=placement.epoch + 1, since=now, move=None))
-            return "made it forget the move"
+            return "removed the reference to the move"
         if placement.move is None or await self._catalog.moves.get(placement.move) is not None:
-            # A record that has ended is never taken up again.
+            # A finished record is never resumed.
             name = sha256(f"{placement.incarnation}\0{placement.epoch}".encode()).hexdigest()[:24]
             placement = replace(placement, epoch=placement.epoch + 1, since=now, move=f"found-{name}")
             await self._catalog.placements.replace(placement)
         assert placement.move is not None
-        reason = "audit: the queue had older parts, and no move"
-        waits = "until no client writes to its older parts directly: then resume it"
+        reason = "audit: the queue had older segments, and no move"
+        waits = "until no client writes to its older segments directly: then resume it"
         move = suspended(placement.move, placement, now, reason, waits)
         try:
             await self._catalog.moves.insert(move)
         except (MoveConflict, MoveUnderWay) as error:
             raise Unready(str(error)) from error
-        return f"gave it move {move.id}, which is suspended: marconi-proxy move resume {move.id}"
+        return f"created move {move.id}, suspended. Next: marconi-proxy move resume {move.id}"
 
     async def _finish(self, placement: Placement) -> str:
-        # What another process left is finished once it was watched for long enough without a change: how old it is by
-        # the time in it tells nothing for certain, for that is of another machine's clock.
+        # The age by the stored time is uncertain, because it is from another machine's clock. So the state must stay
+        # unchanged for the whole time here.
         until = self._clock.monotonic() + self._bounds.unfinished
         while True:
             if placement.state is not PlacementState.SEALING:
@@ -214,13 +220,13 @@ class Repair:
                 if placement.state is not PlacementState.SEALING:
                     break
                 await self._catalog.placements.replace(transitions.abort(placement, self._clock.now()))
-                return "took the seal back"
+                return "aborted the seal"
             await self._clock.sleep(_AGAIN)
-        became = "removed from the catalog" if now is None else f"found to be {now.state}"
+        became = "removed from the catalog" if now is None else f"is {now.state} now"
         return f"finished: {became}"
 
     async def _settle(self, key: QueueKey, segments: Sequence[Segment]) -> None:
-        """All waiting for turns comes before: a deletion that waited would be one that comes late."""
+        """Take all turns of the pacers first, so that the deletion itself is not delayed."""
         for segment in segments:
             await self._paced.pacer(segment.partition).turn()
         await self._lifecycle.settle(key, segments[-1])

@@ -1,7 +1,8 @@
-"""One round: everything is matched, what seems wrong is looked at, and what is still so at every look is a finding.
+"""One round: compares all keys, inspects suspects several times, and reports a finding that each inspection confirms.
 
-What waits to be looked at again is bounded: when there is much of it, the walk waits for it. What changes between two
-looks is dropped, for the next round to look at anew; what a partition does not tell is counted, and is no finding.
+The number of suspects that await their next inspection is bounded; when it is reached, the walk waits. A queue that
+changes between two inspections is dropped until the next round. A queue on an unreachable partition is counted, and is
+no finding.
 """
 
 from __future__ import annotations
@@ -26,22 +27,24 @@ from marconi_proxy.partition_client.inventory import CannotList, Inventory, List
 from marconi_proxy.partition_client.upstreams import Open, Paced
 
 _PAGE = 200
-# Looks at a time; queues that are looked at together; those that wait for their next look, at most.
+# Concurrent inspections; queues in a batch; the most queues that await their next inspection.
 _AT_ONCE = 8
 _BATCH = 64
 _WAITING = 1024
-# How often a partition is asked before it counts as one that does not answer, and seconds in between.
+# Attempts to poll a partition before it counts as unreachable, and seconds between them.
 _ATTEMPTS = 3
 _AGAIN = 1.0
-# Looks after the first one. A queue that is made and deleted all the time would have to be in the same moment of its
-# life at each of them.
+# Inspections after the first one. A queue that is created and deleted all the time would have to be in the same phase
+# at each of them.
 _CONFIRMATIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is to be audited: everything, or these partitions, or these projects. ``also`` are projects that are looked
-    for on partitions without an inventory, beside those that the catalog has."""
+    """The scope of a round: all, or these partitions, or these projects.
+
+    ``also``: projects to list on partitions without an inventory, in addition to those of the catalog.
+    """
 
     partitions: Collection[str] | None = None
     projects: Collection[str] | None = None
@@ -76,7 +79,7 @@ class _Recheck(NamedTuple):
 
 
 class AuditRound:
-    """``run`` it once. ``confirm_after``: seconds between two looks. ``on_finding`` is given each finding."""
+    """A round, to be ``run`` once. ``confirm_after``: seconds between two inspections of a suspect."""
 
     def __init__(
         self,
@@ -105,7 +108,7 @@ class AuditRound:
         self.summary = RoundSummary()
 
     async def run(self, scope: Scope) -> RoundSummary:
-        """Raises CatalogError."""
+        """Run the round; return its summary. Raises CatalogError."""
         registered = {partition.name: partition for partition in await self._catalog.partitions.all()}
         asked = set(registered if scope.partitions is None else scope.partitions)
         listed: set[str] = set()
@@ -140,7 +143,7 @@ class AuditRound:
             await self._confirm(self._waiting[0].due)
         return self.summary
 
-    # -- both sides --------------------------------------------------------------------------------------------------
+    # -- inputs of the join ------------------------------------------------------------------------------------------
 
     async def _projects(self, partition: Partition, scope: Scope) -> Collection[str] | None:
         if scope.projects is not None:
@@ -150,7 +153,7 @@ class AuditRound:
         return {*await projects_of(self._catalog, (partition.name,)), *scope.also}
 
     async def _found(self, partition: Partition, projects: Collection[str] | None) -> AsyncGenerator[ListedQueue, None]:
-        """Yield what a partition has, as far as it tells; if it does not, it is among those that were not seen."""
+        """Yield the queues that a partition lists. If that fails, stop, and record the partition as unreachable."""
         inventory = Inventory(self._open_upstream, self._paced.pacer(partition.name))
         try:
             async with aclosing(inventory.queues_on(partition, projects)) as entries:
@@ -170,8 +173,10 @@ class AuditRound:
                 after = page[-1].key
 
     async def _is_nowhere(self, placement: Placement, registered: dict[str, Partition]) -> bool:
-        """Tell whether a part of it is on a partition that nobody has registered, which is then one that was not seen.
-        ``registered`` is what there was at the beginning, and grows."""
+        """Return whether a segment is on an unregistered partition, and record such a partition as unreachable.
+
+        ``registered``: the partitions at the beginning of the round; later ones are added.
+        """
         for segment in placement.segments:
             if segment.partition not in registered and segment.partition not in self.summary.unreachable:
                 partition = await self._catalog.partitions.get(segment.partition)
@@ -182,16 +187,16 @@ class AuditRound:
         return any(segment.partition not in registered for segment in placement.segments)
 
     def _cannot_be_polled(self, placement: Placement | None, unexpected_copies: Sequence[str]) -> bool:
-        """Tell whether a look would only find once more that a partition does not answer."""
+        """Return whether an inspection would meet a partition that is known to be unreachable."""
         names = set(unexpected_copies) | {segment.partition for segment in (placement.segments if placement else ())}
         skipped = not names.isdisjoint(self.summary.unreachable)
         self.summary.skipped += skipped
         return skipped
 
-    # -- looks -------------------------------------------------------------------------------------------------------
+    # -- inspections -------------------------------------------------------------------------------------------------
 
     async def _begin(self, suspects: Sequence[_Suspect]) -> None:
-        """Look for the first time; and again at those whose time has come."""
+        """Inspect suspects for the first time, and again those that are due."""
         await self._inspect([_Recheck(suspect, frozenset(), 0.0, _CONFIRMATIONS) for suspect in suspects], first=True)
         while self._waiting and (self._waiting[0].due <= self._clock.monotonic() or len(self._waiting) > _WAITING):
             await self._confirm(self._waiting[0].due)
@@ -230,7 +235,7 @@ class AuditRound:
                     await self._on_finding(finding)
 
     async def _findings(self, suspect: _Suspect) -> frozenset[Finding] | None:
-        """Return what is wrong now, None if that cannot be told."""
+        """Return the findings of one inspection, None if the queue changed or a partition is unreachable."""
         async with self._at_once:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:

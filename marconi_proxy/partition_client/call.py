@@ -1,4 +1,4 @@
-"""A call of our own to a partition, with a client id of this process and a project, as a client's call has them."""
+"""One call of the proxy to a partition, with a project and a client id of this process, as clients send them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def own_call(
     kind: bytes = b"application/json",
     more: bytes = b"",
 ) -> UpstreamCall:
-    """Return a call in the name of ``project``, with a ``body`` of JSON and of media type ``kind`` unless it is None.
-    ``more``: header lines."""
+    """Return a call for ``project``. ``body``: sent as JSON with media type ``kind``, unless it is None. ``more``:
+    further header lines, each with its CRLF."""
     lines = b"client-id: %b\r\naccept: application/json\r\nuser-agent: marconi-proxy\r\n%b" % (_CLIENT_ID, more)
     if project:
         lines += b"x-project-id: %b\r\n" % project.encode("latin-1")
@@ -37,9 +37,9 @@ def own_call(
 async def answer_to(
     upstream: Upstream, call: UpstreamCall, *, within: float | None = None, most: int = MAX_READ
 ) -> tuple[int, Any]:
-    """Send a call and return the status and the parsed body, None if that is empty or no JSON. Raises UpstreamError.
+    """Send a call; return the status and the parsed body, None if that is empty or not JSON. Raises UpstreamError.
 
-    ``within``: seconds after which it is given up; ``most``: bytes of the largest body.
+    ``within``: timeout in seconds. ``most``: the largest body, in bytes.
     """
     answer = await upstream.send(call, within=within)
     body = await answer.read(most)

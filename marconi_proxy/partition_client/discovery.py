@@ -1,5 +1,5 @@
-"""Asking partition hosts which versions of the API they speak, and what our own node tells besides: ``GET /`` (API
-section 1.10)."""
+"""Discovery: the API versions of partition hosts, and the capabilities of our own node, by ``GET /`` (API section
+1.10)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ _IDS = {version.removeprefix("v"): version for version in API_VERSIONS}
 
 @dataclass(frozen=True, slots=True)
 class HostReport:
-    """What one host answered. ``versions`` is None unless it sent a version document; ``error`` is why not, in one
-    line. A host is ``reachable`` if it answered anything but a server error: releases of 2013 have no such document.
-    ``store`` and ``fences``: as in ``Partition``, of this host.
-    ``is_ours``: it is a front door of this catalog, and no partition.
+    """The answer of one host.
+
+    ``reachable``: it answered, and not with a server error; releases of 2013 have no version document. ``versions``:
+    None without a version document, and then ``error`` is the cause in one line. ``store``, ``fences``: as in
+    ``Partition``, of this host. ``is_ours``: it is a front door over this catalog, not a partition.
     """
 
     reachable: bool
@@ -42,15 +43,15 @@ class SeveralStores(Exception):
 
 
 def make_client(timeout: float, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
-    """Return a client for asking: no redirects, no proxies of the environment."""
+    """Return an HTTP client that ignores redirects and the environment's proxies. ``timeout``: seconds."""
     return httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False, transport=transport)
 
 
 async def ask(client: httpx.AsyncClient, host: str, seconds: float, own: str) -> HostReport:
-    """Ask one host, within ``seconds`` in all. Never raises but for cancellation.
+    """Poll one host, within ``seconds`` in total. Never raises, except for cancellation.
 
-    ``own``: what our front doors call themselves in ``Via``; one that is sent this takes it for a call of its own that
-    came back, refuses it, and says who it is.
+    ``own``: the name of our front doors in ``Via``. A front door that receives its own name refuses the call as a loop,
+    and answers with that name.
     """
     try:
         headers = {"Via": f"1.1 {own}"}
@@ -87,37 +88,37 @@ def _read(body: bytes, headers: httpx.Headers) -> HostReport:
     )
 
 
-def discovered(partition: Partition, sightings: Sequence[HostReport]) -> Partition:
-    """Return the partition with what its hosts tell, one sighting for each; what they do not tell is as it was.
+def discovered(partition: Partition, reports: Sequence[HostReport]) -> Partition:
+    """Return the partition updated from the reports of all its hosts. Members without a report keep their values.
 
-    It ``fences`` once all hosts said so, and no more when one says otherwise. Raises SeveralStores.
+    ``fences`` becomes true once all hosts report it, and false when one reports otherwise. Raises SeveralStores.
     """
-    told = [sighting for sighting in sightings if sighting.versions is not None]
-    if not told:
+    answered = [report for report in reports if report.versions is not None]
+    if not answered:
         return partition
-    stores = {sighting.store for sighting in told if sighting.store is not None}
+    stores = {report.store for report in answered if report.store is not None}
     if len(stores) > 1:
         raise SeveralStores(f"hosts of partition {partition.name} serve different stores: {', '.join(sorted(stores))}")
-    all_fence = all(sighting.fences for sighting in told)
+    all_fence = all(report.fences for report in answered)
     return replace(
         partition,
         api_versions=partition.api_versions
         if partition.api_versions_set
-        else common_versions(partition.name, told) or partition.api_versions,
-        fences=all_fence and (partition.fences or len(told) == len(sightings)),
+        else common_versions(partition.name, answered) or partition.api_versions,
+        fences=all_fence and (partition.fences or len(answered) == len(reports)),
         store=next(iter(stores), None),
     )
 
 
-def common_versions(name: str, sightings: Iterable[HostReport]) -> tuple[str, ...]:
-    """Return the versions that every host of partition ``name`` speaks, of those that told; () if nothing is known.
+def common_versions(name: str, reports: Iterable[HostReport]) -> tuple[str, ...]:
+    """Return the versions common to all reporting hosts of partition ``name``; () without a report.
 
-    Hosts of a partition are equivalent, so a difference is a mistake or an upgrade under way: it is logged.
+    Hosts of a partition are equivalent. A difference means a mistake or an upgrade in progress, and is logged.
     """
-    told = [s.versions for s in sightings if s.versions is not None]
-    if not told:
+    answered = [s.versions for s in reports if s.versions is not None]
+    if not answered:
         return ()
-    common = frozenset.intersection(*told)
-    if any(versions != common for versions in told):
+    common = frozenset.intersection(*answered)
+    if any(versions != common for versions in answered):
         _log.warning("hosts of partition %s speak different API versions; used: %s", name, sorted(common) or "none")
     return tuple(v for v in API_VERSIONS if v in common)

@@ -1,5 +1,5 @@
-"""Calls of our own to a partition: what queues does it list, does it have this one, what is its metadata, is there a
-free message in it, and delete it.
+"""Calls about some queues of a partition: list them, check existence, read metadata, check for a free message, and
+delete a queue.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ def _collection(upstream: Upstream, key: QueueKey) -> str:
 
 
 def just_before(name: str) -> str:
-    """Return a marker with no legal name between it and ``name``: the next name after it is ``name``, if that exists.
+    """Return the marker directly before ``name``: no legal name sorts between the two.
 
-    ``~`` sorts after every character of a name, so what starts like the shorter neighbour lies before the marker.
+    ``~`` sorts after every character of a name, so all names that begin like the shorter neighbour precede the marker.
     """
     return f"{name[:-1]}{chr(ord(name[-1]) - 1)}~"
 
 
 class MarkerIgnored(BadAnswer):
-    """The partition does not list from a marker that is no queue, or the first of all, as Zaqar's Redis store (API
-    section 6.3). ``first`` is what it lists from instead."""
+    """The partition does not list from a marker that is no queue or the first queue, like Zaqar's Redis store (API
+    section 6.3). ``first``: the first name that it lists instead."""
 
     def __init__(self, partition: str, first: str) -> None:
         super().__init__(f"partition {partition} does not list from a marker")
@@ -47,10 +47,10 @@ class MarkerIgnored(BadAnswer):
 async def listed(
     upstream: Upstream, key: QueueKey, path: str, *, marker: str, limit: int, more: str = ""
 ) -> list[dict[str, Any]]:
-    """Return the entries of a page of a partition's listing, in the project of ``key``, by name.
+    """Return one page of a partition's listing in the project of ``key``, ordered by name.
 
-    ``path`` is that of the collection, ``more`` is added to the query as it is. Raises UpstreamError: BadAnswer if the
-    partition answers with anything but a listing, MarkerIgnored if with one from another place.
+    ``path``: of the collection. ``more``: appended to the query unchanged. Raises UpstreamError: BadAnswer if the
+    answer is no listing, MarkerIgnored if the listing does not begin after the marker.
     """
     target = f"{path}?marker={quote(marker, safe='')}&limit={limit}{more}"
     status, document = await answer_to(upstream, own_call("GET", target, key.project))
@@ -65,21 +65,24 @@ async def listed(
     except (ValueError, LookupError, TypeError):
         names = [None]
     if not all(isinstance(name, str) for name in names):
-        raise BadAnswer(f"partition {name} answered a listing with something else")
+        raise BadAnswer(f"partition {name} returned an invalid listing")
     if any(name <= marker for name in names):
         raise MarkerIgnored(name, names[0])
     if names != sorted(names):
-        raise BadAnswer(f"partition {name} does not list by name")
+        raise BadAnswer(f"partition {name} does not list in the order of names")
     return entries
 
 
 async def listed_of(
     upstream: Upstream, key: QueueKey, path: str, names: Sequence[str], more: str = ""
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Ask for several queues at once, by their names there, which are sorted: return the entries of those that are
-    listed, and the names that the answer does not reach, at least one fewer. The rest as ``listed``."""
+    """List several queues in one call, by their sorted backend names.
+
+    Return the entries that exist, and the names beyond the end of the page, which is always fewer than ``names``. Other
+    arguments and errors: as ``listed``.
+    """
     entries = await listed(upstream, key, path, marker=just_before(names[0]), limit=len(names), more=more)
-    # It has told all about those up to the last that it lists; so about one at least, for no name comes between.
+    # The page is conclusive up to its last entry. It covers at least one name, as none sorts before that.
     last = entries[-1]["name"] if entries else names[-1]
     if last < names[0]:
         raise BadAnswer(f"partition {upstream.partition.name} lists what is no name of a queue")
@@ -88,10 +91,10 @@ async def listed_of(
 
 
 async def existing(upstream: Upstream, keys: Sequence[QueueKey]) -> tuple[list[QueueKey], list[QueueKey]]:
-    """Ask at once which of several queues a partition has by their own names.
+    """Check in one call which of several queues a partition has under their own names.
 
-    ``keys`` are sorted, of one project, and all queues or all topics; twenty at most. Returns those that are there, and
-    those that are to be asked for again. Raises UpstreamError, as ``listed``.
+    ``keys``: sorted, at most twenty, of one project, and either all queues or all topics. Return the existing ones, and
+    those that need another call. Raises UpstreamError, as ``listed``.
     """
     names = {key.queue.removeprefix(TOPIC_PREFIX): key for key in keys}
     entries, left = await listed_of(upstream, keys[0], _collection(upstream, keys[0]), list(names))
@@ -99,16 +102,16 @@ async def existing(upstream: Upstream, keys: Sequence[QueueKey]) -> tuple[list[Q
 
 
 async def exists(upstream: Upstream, key: QueueKey, backend_name: str) -> bool:
-    """Ask a partition whether it has the queue, by listing the one that follows ``just_before`` it.
+    """Return whether a partition has the queue, by a listing from ``just_before`` its name.
 
-    Listing is the only route that tells in every version: v1.1 and v2 show a missing queue like an empty one. Raises
+    Only a listing shows this in every version: v1.1 and v2 show a missing queue like an empty one. Raises
     UpstreamError, as ``listed``.
     """
     path = _collection(upstream, key)
     try:
         entries = await listed(upstream, key, path, marker=just_before(backend_name), limit=1)
     except MarkerIgnored:
-        # Some queue comes before it. Then it is found by what follows it, if it is one.
+        # Use the queue itself as the marker: the store honours it unless it is missing, or the first of all.
         try:
             await listed(upstream, key, path, marker=backend_name, limit=1)
         except MarkerIgnored as again:
@@ -118,9 +121,9 @@ async def exists(upstream: Upstream, key: QueueKey, backend_name: str) -> bool:
 
 
 async def metadata(upstream: Upstream, key: QueueKey, backend_name: str, version: str) -> dict[str, Any] | None:
-    """Return a queue's metadata as ``version`` shows it, None if the queue is gone, which only v1 tells.
+    """Return a queue's metadata as ``version`` shows it, None if the queue is missing, which only v1 shows.
 
-    For partitions that cannot be asked by listing. Raises UpstreamError.
+    For partitions without usable listings. Raises UpstreamError.
     """
     kind = "topics" if key.queue.startswith(TOPIC_PREFIX) else "queues"
     part = "/metadata" if version == "v1" else ""
@@ -128,23 +131,22 @@ async def metadata(upstream: Upstream, key: QueueKey, backend_name: str, version
     if status == 404:
         return None
     if status != 200 or not isinstance(found, dict):
-        raise BadAnswer(f"partition {upstream.partition.name} answered {status} to a question for metadata")
+        raise BadAnswer(f"partition {upstream.partition.name} answered {status} to a request for metadata")
     return found
 
 
 async def has_free_message(
     upstream: Upstream, key: QueueKey, backend_name: str, version: str, *, delayed: bool, within: float
 ) -> bool:
-    """Tell whether a queue has a message that is not claimed, by listing one, whoever posted it.
+    """Return whether a queue has an unclaimed message, of any client, by listing one.
 
-    ``delayed``: one that is not due yet counts too. ``within``: seconds after which it is given up. Raises
-    UpstreamError.
+    ``delayed``: count delayed messages too. ``within``: timeout in seconds. Raises UpstreamError.
     """
     query = "limit=1&echo=true" + ("&include_delayed=true" if delayed and version == "v2" else "")
     target = f"/{version}/queues/{backend_name}/messages?{query}"
     answer = await upstream.send(own_call("GET", target, key.project), within=within)
     body = await answer.read()
-    if answer.status in (204, 404):  # so some stores say that there is no queue (API section 2.8)
+    if answer.status in (204, 404):  # 404: some stores, for a missing queue (API section 2.8)
         return False
     try:
         messages = json_text.member(body, json_text.whole(body), "messages") if answer.status == 200 else None
@@ -152,13 +154,13 @@ async def has_free_message(
             return bool(json_text.elements(body, messages))
     except ValueError:
         pass
-    raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a question for messages")
+    raise BadAnswer(f"partition {upstream.partition.name} answered {answer.status} to a request for messages")
 
 
 async def delete(
     upstream: Upstream, key: QueueKey, backend_name: str, *, within: float, guard: Guard | None = None
 ) -> None:
-    """Delete a queue from a partition, giving up after ``within`` seconds. Raises UpstreamError unless it is gone."""
+    """Delete a queue from a partition; a missing one is no error. ``within``: seconds. Raises UpstreamError."""
     call = own_call("DELETE", f"{_collection(upstream, key)}/{backend_name}", key.project)
     status, _ = await answer_to(upstream, call._replace(guard=guard), within=within)
     if status not in (200, 204, 404):

@@ -1,7 +1,7 @@
-"""Reading all queues of a partition in order: from its inventory if it has one, else by listing project after project.
+"""All queues of a partition in order: from its inventory if it has one, else from the listings of given projects.
 
-Only the inventory of our own node (``docs/partition.rst``) knows which projects there are. The API lists those of one
-project, in the order of bytes (API sections 2.1, 3.1, 4.2, 4.12), so for other servers the projects must be named.
+Only the inventory of our own node (``docs/partition.rst``) contains the projects. The API lists the queues of one
+project, in the order of bytes (API sections 2.1, 3.1, 4.2, 4.12), so other servers need the projects by name.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from marconi_proxy.routing.route import valid_name
 from marconi_proxy.upstream.errors import NotSent, UpstreamError
 from marconi_proxy.upstream.exchange import Upstream
 
-# The largest page that every server allows; of the inventory, the largest with metadata.
+# The largest page that every server allows, and the largest of the inventory with metadata.
 _PAGE = 20
 _INVENTORY_PAGE = 100
 _MAX_ANSWER = 64 * 1024 * 1024
-# How often a page is asked for before the partition counts as one that cannot be listed.
+# Attempts to read a page before the listing fails.
 _ATTEMPTS = 3
 
 
-# What a request line can have.
+# The characters that a request line may have.
 _TARGET = re.compile(r"[!-~]+\Z")
 
 
 class CannotList(Exception):
-    """The partition's queues cannot be read. The message names it and says why, and what can be done."""
+    """The queues of a partition cannot be read. The message has the partition, the cause and the remedy."""
 
 
 class ListedQueue(NamedTuple):
-    """A queue on a partition. ``queue`` is spelled as in the catalog, ``~name`` for a topic; ``dead_letters`` is the
-    name of the queue for its dead letters, if it has one."""
+    """A queue on a partition. ``queue``: as in the catalog, ``~name`` for a topic. ``dead_letters``: the name of its
+    dead-letter queue, if it has one."""
 
     project: str
     queue: str
@@ -58,7 +58,7 @@ class ListedQueue(NamedTuple):
 
 
 class Inventory:
-    """``open_upstream`` is the way to a partition's hosts; ``rate`` bounds the requests to all of them together."""
+    """Read the queues of partitions. ``rate``: paces the requests to all partitions together."""
 
     def __init__(self, open_upstream: Open, rate: Pacer) -> None:
         self._open_upstream = open_upstream
@@ -67,7 +67,7 @@ class Inventory:
     async def queues_on(
         self, partition: Partition, projects: Iterable[str] | None
     ) -> AsyncGenerator[ListedQueue, None]:
-        """Yield the queues and topics of a partition by (project, queue); of ``projects`` only, unless that is None.
+        """Yield the queues and topics of a partition by (project, queue), of ``projects`` only unless it is None.
 
         Raises CannotList.
         """
@@ -76,8 +76,8 @@ class Inventory:
             reading = self._from_inventory(partition, partition.inventory, named)
         elif named is None:
             raise CannotList(
-                f"partition {partition.name} has no inventory, and the API lists queues only of projects that are "
-                "named: name them, or if it is a marconi-partition with an admin listener, give its URL with "
+                f"partition {partition.name} has no inventory, and the API lists queues only by project: name the "
+                "projects. If the partition is a marconi-partition with an admin listener, register its URL with "
                 f"'partition set {partition.name} --inventory URL'"
             )
         else:
@@ -86,7 +86,7 @@ class Inventory:
         async with aclosing(reading):
             async for found in reading:
                 if last is not None and found.key <= last:
-                    # Zaqar's Redis store begins anew at a marker that is no queue any more (API section 6.3).
+                    # Zaqar's Redis store restarts at a marker that was deleted (API section 6.3).
                     raise CannotList(
                         f"partition {partition.name} does not list in order: {found.queue} after {last.queue}"
                     )
@@ -131,12 +131,12 @@ class Inventory:
     async def _from_listings(self, partition: Partition, projects: list[str]) -> AsyncGenerator[ListedQueue, None]:
         if not partition.api_versions:
             raise CannotList(
-                f"nobody knows yet which versions of the API partition {partition.name} speaks: 'marconi-proxy serve "
-                "admin' finds out while it runs"
+                f"the API versions of partition {partition.name} are not known yet: 'marconi-proxy serve admin' "
+                "discovers them while it runs"
             )
         upstream = self._open_upstream(partition)
         for project in projects:
-            # Only v1 has calls without a project: where it is not spoken, there is none.
+            # Only v1 has calls without a project. A partition without v1 has no such queues.
             version = partition.api_versions[-1] if project else "v1"
             if version not in partition.api_versions:
                 continue
@@ -158,17 +158,17 @@ class Inventory:
                 return
             for found in page:
                 yield found
-            # Only an empty page is the end (API section 6.3); but Zaqar's Redis store begins anew at a marker that is
-            # the first queue of all, or gone, and where it does so after a short page there was no more.
+            # Only an empty page is the end (API section 6.3). But Zaqar's Redis store restarts at a marker that is the
+            # first queue or was deleted; a restart after a short page is the end too.
             short = len(page) < _PAGE
             marker = page[-1].backend_name
 
-    # -- either ------------------------------------------------------------------------------------------------------
+    # -- pages -------------------------------------------------------------------------------------------------------
 
     async def _page(
         self, upstream: Upstream, target: str, project: str, what: str, *, missing: bool = False
     ) -> dict[str, Any]:
-        """Return the document that is answered, an empty one for 204; for 404 too if the route may be ``missing``."""
+        """Return a page, empty for 204, and for 404 if the route may be ``missing``. Raises CannotList."""
         call = own_call("GET", target, project)
         name = upstream.partition.name
         for attempt in range(1, _ATTEMPTS + 1):
@@ -185,7 +185,7 @@ class Inventory:
         if status == 204 or (missing and status == 404):
             return {}
         if status != 200:
-            raise CannotList(f"partition {name} answered {status} to a question for {what}")
+            raise CannotList(f"partition {name} answered {status} to a request for {what}")
         if not isinstance(document, dict):
             raise _not_a_listing(upstream.partition)
         return document
@@ -216,7 +216,7 @@ def _named(queue: str) -> str:
 
 
 def _dead_letters(queue: str, metadata: dict[str, Any]) -> str | None:
-    """Only queues have one, of a name that a queue can have, and one that is its own has none to share a place with."""
+    """Return the dead-letter queue, None for topics, for illegal names, and for a queue that is its own."""
     name = dead_letters_of(metadata)
     if name is None or queue.startswith(TOPIC_PREFIX) or not valid_name(name) or name == queue:
         return None
@@ -224,4 +224,4 @@ def _dead_letters(queue: str, metadata: dict[str, Any]) -> str | None:
 
 
 def _not_a_listing(partition: Partition) -> CannotList:
-    return CannotList(f"partition {partition.name} answered a listing with something else")
+    return CannotList(f"partition {partition.name} returned an invalid listing")

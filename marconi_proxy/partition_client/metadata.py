@@ -1,4 +1,4 @@
-"""Metadata from one queue to another of the same name (API sections 4.1, 4.5). Pure."""
+"""The difference between the metadata of two queues (API sections 4.1, 4.5). Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def users_own(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of it users have set: of attributes, v2 does not show which are set and which are defaults."""
+    """Return the metadata without attributes, for which v2 does not distinguish set values from defaults."""
     return {name: value for name, value in shown.items() if not name.startswith("_")}
 
 
 def difference(wanted: Mapping[str, Any], has: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the operations of a v2 PATCH by which ``has`` becomes ``wanted``; both as they are shown."""
+    """Return the operations of a v2 PATCH from ``has`` to ``wanted``, both as shown by the API."""
     operations: list[dict[str, Any]] = []
     for name, value in wanted.items():
         if name in has and has[name] == value:
@@ -28,7 +28,7 @@ def difference(wanted: Mapping[str, Any], has: Mapping[str, Any]) -> list[dict[s
 
 
 def dead_letters_of(shown: Mapping[str, Any]) -> str | None:
-    """Return the name of the dead-letter queue, None if there is none."""
+    """Return the name of the dead-letter queue, None if unset."""
     name = shown.get("_dead_letter_queue")
     return name if isinstance(name, str) and name else None
 

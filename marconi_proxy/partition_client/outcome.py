@@ -1,23 +1,25 @@
-"""What comes of a call to a partition for the sake of one queue. Values without behaviour."""
+"""The results of calls about one queue. Values without behaviour."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# Seconds after which a call to a partition is given up.
+# Timeout of a call to a partition, in seconds.
 CALL = 5.0
 
 
 class Unready(Exception):
-    """Something in the world is not as the move needs it. The message is for operators, and it is tried again."""
+    """A precondition outside of this process does not hold. The message is for operators; the caller retries."""
 
 
 class Look(NamedTuple):
-    """What a segment was seen to hold. ``listed``: whether a list of it showed a message, claimed and delayed ones
-    included; stats are taken one number after the other, so they do not suffice.
+    """The contents of a segment at one poll.
 
-    ``oldest_expires``: when the oldest message expires, if it could be told; ``claimed_until``: when the last of the
-    claims that were seen ends. ``problem``: why it could not be looked at; then the numbers say nothing.
+    ``listed``: whether a list showed a message, including claimed and delayed ones; stats alone do not suffice, because
+    a store counts their numbers one after the other.
+
+    ``oldest_expires``: expiry of the oldest message; ``claimed_until``: end of the last claim seen; both in seconds
+    since 1970, None if unknown. ``problem``: why the poll failed; the numbers are then meaningless.
     """
 
     partition: str
@@ -31,5 +33,5 @@ class Look(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether there is certainly nothing in it."""
+        """Whether the segment is certainly empty."""
         return self.problem is None and not (self.free or self.claimed or self.total or self.listed)

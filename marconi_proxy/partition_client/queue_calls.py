@@ -1,6 +1,6 @@
-"""One queue of one partition as movers and audits call it, in the best version of the API that the partition speaks.
+"""The calls of movers and audits to one queue of a partition, in the latest API version that the partition speaks.
 
-Answers are JSON here, and what is none, or has an unexpected status, is Unready.
+An answer that is not JSON, or has an unexpected status, raises Unready.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from marconi_proxy.upstream.exchange import Upstream
 _JSON_PATCH = b"application/openstack-messaging-v2.0-json-patch"
 _MAX_ANSWER = 16 * 1024 * 1024
 _PAGE = 20
-# Claims that are asked for their end, for a sentence: most queues have fewer at a time.
+# The most claims that are polled for their end, which is only displayed. Most queues have fewer.
 _CLAIMS = 5
 
 
 class QueueCalls:
-    """``within``: seconds for each call."""
+    """Call one queue by its ``backend_name``. ``within``: timeout of each call, in seconds."""
 
     def __init__(self, upstream: Upstream, key: QueueKey, backend_name: str, within: float) -> None:
         self._upstream = upstream
@@ -42,7 +42,7 @@ class QueueCalls:
 
     @property
     def version(self) -> str:
-        """The version of calls: the latest, but only v1 has some without a project."""
+        """The version of calls: the latest, or v1 for a queue without a project, which others do not have."""
         if not self._key.project:
             return "v1"
         return self.versions[-1] if self.versions else "v2"
@@ -56,8 +56,10 @@ class QueueCalls:
         version: str | None = None,
         **rest: bytes,
     ) -> tuple[int, Any]:
-        """Return the status and the parsed body, None if it is empty, of a call ``below`` the queue. ``rest`` as of
-        ``own_call``. Raises Unready."""
+        """Send a call to the path ``below`` the queue; return the status and the parsed body, None if it is empty.
+
+        ``rest``: as for ``own_call``. Raises Unready.
+        """
         collection = "topics" if self.is_topic else "queues"
         target = f"/{version or self.version}/{collection}/{self._physical}{below}"
         call = own_call(method, target, self._key.project, body, **rest)
@@ -69,7 +71,7 @@ class QueueCalls:
     async def do(
         self, what: str, wanted: Collection[int], method: str, below: str = "", body: Any = None, **rest: Any
     ) -> Any:
-        """Return the parsed body of a call that is answered with a status ``wanted``, as ``ask``. Raises Unready."""
+        """Send a call as ``ask``; return the parsed body. Raises Unready unless the status is one of ``wanted``."""
         status, answer = await self.ask(method, below, body, **rest)
         if status not in wanted:
             raise self.unexpected(status, answer, what)
@@ -88,24 +90,24 @@ class QueueCalls:
     # -- metadata ----------------------------------------------------------------------------------------------------
 
     async def metadata(self, version: str) -> dict[str, Any]:
-        """Return the metadata as ``version`` shows it, also of a queue that is not there. Raises Unready."""
+        """Return the metadata as ``version`` shows it, empty for a missing queue. Raises Unready."""
         status, found = await self.ask("GET", "/metadata" if version == "v1" else "", version=version)
         if status == 404:
             return {}
         if status != 200 or not isinstance(found, dict):
-            raise self.unexpected(status, found, "a question for metadata")
+            raise self.unexpected(status, found, "a request for metadata")
         return found
 
     async def dead_letter_queue(self) -> str | None:
-        """Return the name of the queue for its dead letters. Only v2 honours one, and v1.1 shows it too."""
+        """Return the name of its dead-letter queue, None if unset. v2 honours one, v1.1 shows it. Raises Unready."""
         if self.version == "v1" or self.is_topic:
             return None
         return dead_letters_of(await self.metadata(self.version))
 
     async def take_over(self, source: QueueCalls) -> None:
-        """Make the queue unless it is there, and its metadata that of ``source``. Raises Unready."""
+        """Create the queue if it is missing, and copy the metadata of ``source``. Raises Unready."""
         version, shown = _versions(source, self)
-        # PERF: clients may be waiting, and most often there is nothing to do.
+        # PERF: concurrently, because clients may be waiting. Usually there is nothing to change.
         there, wanted, has = await together(self.exists(), source.metadata(shown), self.metadata(shown))
         if not there:
             await self._create(version, shown, wanted)
@@ -113,21 +115,24 @@ class QueueCalls:
         await self._adapt(wanted, has, version)
 
     async def follow(self, source: QueueCalls) -> None:
-        """Make the metadata of a queue that is there that of ``source``. Raises Unready."""
+        """Copy the metadata of ``source``; do nothing if this queue is missing. Raises Unready."""
         version, shown = _versions(source, self)
         there, wanted, has = await together(self.exists(), source.metadata(shown), self.metadata(shown))
         if there:
             await self._adapt(wanted, has, version)
 
     async def unlike(self, source: QueueCalls) -> list[dict[str, Any]]:
-        """Return by what operations the metadata would become that of ``source``. Raises Unready."""
+        """Return the operations that would turn the metadata into that of ``source``. Raises Unready."""
         _, shown = _versions(source, self)
         wanted, has = await together(source.metadata(shown), self.metadata(shown))
         return difference(wanted, has)
 
     async def make(self, source: QueueCalls | None) -> None:
-        """Make the queue unless it is there, with the metadata of ``source`` as far as one call can. Raises Unready."""
-        # In v1 a queue is made without its metadata.
+        """Create the queue if it is missing, with as much of the metadata of ``source`` as one call can set.
+
+        Raises Unready.
+        """
+        # v1 creates a queue without metadata.
         version, shown = (self.version, "v1") if source is None else _versions(source, self)
         await self._create(version, shown, {} if source is None else await source.metadata(shown))
 
@@ -136,8 +141,8 @@ class QueueCalls:
         await self.do("the creation of the queue", (201, 204), "PUT", body=body, version=version)
 
     async def newest_age(self) -> int | None:
-        """Return how many seconds ago the newest message was posted, by the partition's clock; None if there is none,
-        or it does not say. Raises Unready if it cannot be asked."""
+        """Return the age of the newest message in seconds, by the partition's clock; None if there is none, or the age
+        is not shown. Raises Unready."""
         _, _, counts = await self.stats()
         newest = counts.get("newest") if counts else None
         age = newest.get("age") if isinstance(newest, dict) else None
@@ -150,13 +155,13 @@ class QueueCalls:
         if version == "v2":
             await self.do("a change of metadata", (200,), "PATCH", body=operations, version=version, kind=_JSON_PATCH)
         elif version == "v1" or ("v1" in self.versions and wanted == users_own(wanted)):
-            # v1.1 sets metadata only when it creates, and v1 no attributes. To make the queue anew is no way: a
-            # deletion that is not answered may be done when the queue has messages.
+            # v1.1 sets metadata only on creation, and v1 sets no attributes. The queue must not be deleted and created
+            # again: an unanswered deletion may take effect later, when the queue has messages.
             await self.do("a change of metadata", (204,), "PUT", "/metadata", wanted, version="v1")
         else:
             raise Unready(
-                f"the queue on partition {self.partition} has other metadata, and its versions cannot change them: "
-                "cancel the move, which deletes it, and order it anew"
+                f"the queue on partition {self.partition} has different metadata, and the partition's API versions "
+                "cannot change it: cancel the move, which deletes that queue, and order it again"
             )
 
     async def delete(self) -> None:
@@ -169,7 +174,7 @@ class QueueCalls:
         return self.version == "v2" and not self.is_topic
 
     async def subscriptions(self) -> list[SubscriptionEntry]:
-        """Return all of them. Raises Unready."""
+        """Return all subscriptions. Raises Unready."""
         if not self.has_subscriptions:
             return []
         found: dict[str, SubscriptionEntry] = {}
@@ -177,7 +182,7 @@ class QueueCalls:
         while True:
             below = f"/subscriptions?limit={_PAGE}" + (f"&marker={marker}" if marker else "")
             status, answer = await self.ask("GET", below)
-            if status == 404:  # a release without them
+            if status == 404:  # a release without subscriptions
                 return []
             page = answer.get("subscriptions") if isinstance(answer, dict) else None
             if status != 200 or not isinstance(page, list):
@@ -193,7 +198,7 @@ class QueueCalls:
             marker = listed[-1].id
 
     async def subscribe(self, wanted: SubscriptionEntry) -> None:
-        """Make a subscription, confirmed if it is to be. Raises Unready."""
+        """Create a subscription, and confirm it if ``wanted`` is confirmed. Raises Unready."""
         body = {"subscriber": wanted.subscriber, "ttl": wanted.remaining, "options": wanted.options}
         answer = await self.do(f"the subscription of {wanted.subscriber}", (201, 409), "POST", "/subscriptions", body)
         if wanted.confirmed and isinstance(answer, dict) and "subscription_id" in answer:
@@ -211,37 +216,37 @@ class QueueCalls:
         await self.do("a confirmation", (204, 404), "PUT", f"/subscriptions/{identifier}/confirm", {"confirmed": True})
 
     async def unsubscribe(self, identifier: str) -> None:
-        await self.do("the end of a subscription", (204, 404), "DELETE", f"/subscriptions/{identifier}")
+        await self.do("the deletion of a subscription", (204, 404), "DELETE", f"/subscriptions/{identifier}")
 
     # -- fences ------------------------------------------------------------------------------------------------------
 
     async def fence(self, incarnation: str, epoch: int) -> None:
-        """Close the queue to writes of earlier epochs; it must have fences. Raises Unready."""
-        await self.do("the closing of the queue", (204,), "PUT", "/fence", more=epoch_line(incarnation, epoch))
+        """Close the queue to writes of earlier epochs. The partition must have fences. Raises Unready."""
+        await self.do("the fence of the queue", (204,), "PUT", "/fence", more=epoch_line(incarnation, epoch))
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
     async def stats(self) -> tuple[int, Any, dict[str, Any] | None]:
-        """Return the status and the parsed body, and the counts of messages in it if it has any. Raises Unready."""
+        """Return the status, the parsed body, and the message counts in it, None without any. Raises Unready."""
         status, answer = await self.ask("GET", "/stats")
         counts = answer.get("messages") if status == 200 and isinstance(answer, dict) else None
         return status, answer, counts if isinstance(counts, dict) else None
 
     async def look(self, now: float) -> Look:
-        """Return what the queue holds, at ``now`` in seconds since 1970. Raises Unready."""
+        """Return the contents of the queue. ``now``: seconds since 1970. Raises Unready."""
         status, answer, counts = await self.stats()
-        if status == 404:  # v1 says so of a queue that is not there (API section 7)
+        if status == 404:  # v1: no such queue (API section 7)
             return Look(self.partition)
         if counts is not None:
             total, claimed = _count(counts, "total"), _count(counts, "claimed")
-            # Topics tell their total only (API section 4.12).
+            # Topics have only a total (API section 4.12).
             free = _count(counts, "free") or total - claimed
             messages = await self._messages(_PAGE if total else 1)
         else:
-            # Zaqar's MongoDB store fails while all messages of a queue are delayed; a list then shows some of them.
+            # Stats of Zaqar's MongoDB store fail while all messages of a queue are delayed; a list shows some of them.
             messages = await self._messages(_PAGE)
             if not messages:
-                raise self.unexpected(status, answer, "a question for stats")
+                raise self.unexpected(status, answer, "a request for stats")
             total = free = len(messages)
             claimed = 0
         claims = {claim for message in messages for claim in _claims(message)}
@@ -254,17 +259,17 @@ class QueueCalls:
             total=total,
             listed=bool(messages),
             oldest_expires=min(expires, default=None),
-            # Of more claims than were asked nobody can say when the last ends.
+            # With more claims than were polled, the end of the last one is unknown.
             claimed_until=None if len(claims) > _CLAIMS else max((e for e in ends if e is not None), default=None),
         )
 
     async def _messages(self, limit: int) -> list[dict[str, Any]]:
-        """Return the first messages, whoever posted them, claimed or delayed."""
+        """Return the first messages, of any client, including claimed and delayed ones. Raises Unready."""
         delayed = "&include_delayed=true" if self.version == "v2" else ""
         query = f"?limit={limit}&echo=true&include_claimed=true{delayed}"
         status, answer = await self.ask("GET", f"/messages{query}")
         if status == 204 or (self.is_topic and status in (404, 500)):
-            # Every release of Zaqar fails on messages of topics, and so has none (API section 4.12).
+            # Every release of Zaqar fails to list messages of topics, so none can exist (API section 4.12).
             return []
         found = answer.get("messages") if isinstance(answer, dict) else None
         if status != 200 or not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
@@ -279,7 +284,7 @@ class QueueCalls:
 
 
 async def together(*asked: Awaitable[Any]) -> list[Any]:
-    """Ask all of it at the same time. Raises the first that failed, when all have ended."""
+    """Await all concurrently; return the results. When all have ended, raise the first failure."""
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
@@ -288,12 +293,12 @@ async def together(*asked: Awaitable[Any]) -> list[Any]:
 
 
 def _versions(source: QueueCalls, target: QueueCalls) -> tuple[str, str]:
-    """Return the best version for metadata that both speak, and the one in which it is to be read."""
+    """Return the best common version for metadata, and the one to read it in. Raises Unready without a common one."""
     versions = [version for version in source.versions if version in target.versions]
     shared = [version for version in ("v2", "v1", "v1.1") if version in versions]
     version = source.version if source.version == target.version else next(iter(shared), None)
     if version is None:
-        raise Unready(f"partitions {source.partition} and {target.partition} speak no common version of the API")
+        raise Unready(f"partitions {source.partition} and {target.partition} have no API version in common")
     # v1.1 shows what is stored, where v2 adds the defaults.
     return version, "v1.1" if version == "v2" and "v1.1" in versions else version
 

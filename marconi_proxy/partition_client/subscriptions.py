@@ -1,7 +1,7 @@
-"""Subscriptions from one partition to another (API section 4.11). Pure.
+"""The difference between the subscriptions of two queues (API section 4.11). Pure.
 
-A subscription is its subscriber: that is unique in a queue. Identifiers are the partition's own, so those of the new
-partition differ, as they do for whoever subscribes anew after the old one has expired.
+The subscriber identifies a subscription within a queue. Identifiers are assigned by the partition, so they change with
+it, as they do when a client subscribes again after expiry.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-# The least that can be asked for; one that ends sooner is given this much.
+# The shortest ttl that the API accepts, in seconds; used for a shorter remaining time.
 _LEAST = 60
-# Seconds: ends of the same subscription that differ by no more are the same, for ages are whole seconds.
+# Seconds by which the remaining times of equal subscriptions may differ, because ages are whole seconds.
 _TOLERANCE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionEntry:
-    """``remaining``: whole seconds until it expires, at least as many as one can ask for."""
+    """An entry of a list of subscriptions. ``remaining``: seconds until expiry, at least the shortest ttl."""
 
     id: str
     subscriber: str
@@ -39,7 +39,7 @@ class SubscriptionEntry:
 
 
 class Changes(NamedTuple):
-    """What to do on the target: subscriptions to make, (identifier there, as it shall be), identifiers to end."""
+    """Changes to the target: subscriptions to create, (identifier, new value) to change, identifiers to delete."""
 
     made: list[SubscriptionEntry]
     changed: list[tuple[str, SubscriptionEntry]]
@@ -50,7 +50,7 @@ class Changes(NamedTuple):
 
 
 def changes(source: Iterable[SubscriptionEntry], target: Iterable[SubscriptionEntry]) -> Changes:
-    """Return how the target comes to have the subscriptions of the source."""
+    """Return the changes that give the target the subscriptions of the source."""
     there = {one.subscriber: one for one in target}
     made, changed = [], []
     for wanted in source:

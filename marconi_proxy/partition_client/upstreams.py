@@ -1,4 +1,4 @@
-"""The ways to partitions: opened over one pool, kept by name, and paced."""
+"""Upstreams of partitions: opened over one pool, cached by name, and paced."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Open = Callable[[Partition], Upstream]
 
 
 def make_upstreams(conf: cfg.ConfigOpts, stack: AsyncExitStack) -> Open:
-    """Return what opens the way to a partition; ``stack`` closes the connections. Call it in the loop."""
+    """Return a function that opens upstreams. ``stack`` closes the connections. Call this in the event loop."""
     limits = UpstreamLimits.from_options(conf)
     pool = Pool(
         connect_timeout=limits.connect_timeout, idle_timeout=limits.idle_timeout, max_head=limits.max_response_head
@@ -32,14 +32,14 @@ def make_upstreams(conf: cfg.ConfigOpts, stack: AsyncExitStack) -> Open:
 
 
 class Upstreams(dict[str, Upstream]):
-    """The ways to partitions that were opened, by their names."""
+    """A cache of upstreams by the name of the partition."""
 
     def __init__(self, open_upstream: Open) -> None:
         super().__init__()
         self._open = open_upstream
 
     def of(self, partition: Partition) -> Upstream:
-        """Return the way to a partition as it is registered now, opened once."""
+        """Return the upstream of a partition, updated to this registration."""
         upstream = self.get(partition.name)
         if upstream is None:
             upstream = self[partition.name] = self._open(partition)
@@ -49,7 +49,7 @@ class Upstreams(dict[str, Upstream]):
 
 
 class Paced:
-    """Ways to partitions on which only so many requests begin in a second. ``per_second`` is for each of them."""
+    """Upstreams with a limited rate of requests. ``per_second``: for each partition."""
 
     def __init__(self, open_upstream: Open, per_second: float, clock: Clock) -> None:
         self._pacers = defaultdict[str, Pacer](lambda: Pacer(per_second, clock))

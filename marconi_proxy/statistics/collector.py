@@ -1,9 +1,8 @@
-"""Walks over all placements, asks what their queues hold, and stores the sums. Any number run, one of them walks.
+"""The collector walks over all placements, polls their queues, and stores the sums. It runs as a singleton.
 
-What each crash leaves: the walk as it was saved before the page that was being asked, which is asked again by whoever
-takes the walk then. Sums of projects are stored before the walk is saved, so a page that is asked again stores them
-again. Who has lost the walk and does not know it yet may store sums that are a page older than the newest: they carry
-their time.
+A crash leaves the walk as saved before the current page. The next holder of the lock polls that page again. Sums of
+projects are stored before the walk is saved, so a repeated page overwrites them. A collector that has lost the lock
+without noticing may store sums that are one page old; sums carry their time.
 """
 
 from __future__ import annotations
@@ -24,21 +23,24 @@ from marconi_proxy.statistics.totals import PolledPlacement, QueueCounts, advanc
 
 LOG = logging.getLogger(__name__)
 
-# What a segment holds, of a queue; None if that cannot be told. The partition is None if it is not registered.
+# Return the counts of a queue's segment, None if unknown. The partition is None if it is not registered.
 Poll = Callable[[QueueKey, Segment, Partition | None], Awaitable[QueueCounts | None]]
 
-# Seconds' worth of requests in a page, and placements, at most.
+# The most requests in a page, in seconds at the configured rate; and the most placements.
 _PAGE_SECONDS = 10.0
 _MOST = 200
-# Requests under way at a time.
+# Concurrent requests.
 _AT_ONCE = 16
-# Seconds that the walk is held beyond what a page takes by the rate of requests.
+# Seconds that the lock is held beyond the time that a page takes at the configured rate.
 HOLD = 120.0
 
 
 class Collector:
-    """``name`` is host/pid/boot. ``per_second``: how many requests ``poll`` begins in a second, at most; ``interval``:
-    seconds from the end of a walk to the beginning of the next."""
+    """Walk again and again, while this process holds the lock.
+
+    ``name``: host/pid/boot. ``per_second``: the most requests that ``poll`` begins in a second. ``interval``: seconds
+    from the end of a walk to the beginning of the next.
+    """
 
     def __init__(
         self,
@@ -67,11 +69,11 @@ class Collector:
         return f"<Collector {self._name} {self._per_second:g} requests/s>"
 
     async def run(self) -> None:
-        """Go on for ever."""
+        """Visit until cancelled."""
         await run_as_singleton(self.visit, self._clock, self._chance, LOG)
 
     async def visit(self) -> float:
-        """Walk to the end if it is time to; return after how many seconds to look again. Raises CatalogError."""
+        """Walk to the end if a walk is due; return the seconds until the next visit. Raises CatalogError."""
         walk = await self._catalog.statistics.walk.get()
         wait = self._due.left(walk.ended)
         if wait > 0:
@@ -85,18 +87,18 @@ class Collector:
         finally:
             with contextlib.suppress(CatalogError):
                 await self._catalog.statistics.walk.release(token)
-        # Counted from now on, if this process has just done it.
+        # From now, if this process has just finished a walk.
         return min(self._due.left(walk.ended), LOOK)
 
     async def _take(self, over: Holder | None) -> Walk:
         return await self._catalog.statistics.walk.acquire(self._name, HOLD, over=over)
 
     async def _walk(self, walk: Walk, token: int) -> Walk:
-        """Walk to the end; return the walk as it ended."""
+        """Walk to the end; return the finished walk."""
         while walk.ended is None:
             page = await self._catalog.placements.find(after=walk.after, limit=self._page)
             requests = sum(len(placement.segments) for placement in page)
-            # Where it has come to, for the page before is stored; and for as long as this one takes.
+            # The sums of the previous page are stored. Hold the lock for as long as this page takes.
             await self._catalog.statistics.walk.save(walk, token, HOLD + 2.0 * requests / self._per_second)
             partitions = {partition.name: partition for partition in await self._catalog.partitions.all()}
             begun = self._clock.now()
@@ -111,7 +113,7 @@ class Collector:
                 )
             if found is not None:
                 await self._catalog.statistics.put(StatisticsSubject.PARTITION, found, since="", until=None)
-                # Last, for then nobody goes on with this walk.
+                # Last: a finished walk is never resumed.
                 await self._catalog.statistics.walk.save(step.walk, token, HOLD)
                 unknown, queues = sum(one.unknown for one in found), sum(one.queues for one in found)
                 LOG.info("statistics: polled %d queues, %d failed", queues, unknown)
@@ -119,7 +121,7 @@ class Collector:
         return walk
 
     async def _poll_page(self, page: Sequence[Placement], partitions: Mapping[str, Partition]) -> list[PolledPlacement]:
-        """Ask what all the segments hold."""
+        """Poll all segments of a page concurrently."""
         async with asyncio.TaskGroup() as group:
             polls = [group.create_task(self._poll_placement(placement, partitions)) for placement in page]
         return [PolledPlacement(placement, task.result()) for placement, task in zip(page, polls, strict=True)]

@@ -1,4 +1,4 @@
-"""What makes statistics, made of options and an open catalog."""
+"""The collector, made from options and an open catalog."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from marconi_proxy.statistics.poller import Poller
 
 
 def make_collector(conf: cfg.ConfigOpts, catalog: Catalog, stack: AsyncExitStack, name: str) -> Collector | None:
-    """Return a collector over an open catalog, None if statistics are switched off; ``stack`` closes its connections.
+    """Return a collector over an open catalog, None if statistics are disabled.
 
-    ``name`` is host/pid/boot. Call it in the loop.
+    ``stack`` closes its connections. ``name``: host/pid/boot. Call this in the event loop.
     """
     per_second = conf.statistics.requests_per_second
     if not per_second:

@@ -1,7 +1,6 @@
-"""Sums over placements in the order of their keys, for partitions and for one project after the other. Pure.
+"""Sums over placements in the order of their keys, by partition and by project. Pure.
 
-What is kept is bounded by the number of partitions, however many projects there are: a project is complete when the
-next one begins.
+Memory is bounded by the number of partitions, not of projects: a project is complete when the next one begins.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from catalog.model import Placement, StatisticsSubject, SubjectStatistics, Walk
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """What a segment holds: messages, and when the oldest was posted, in seconds since 1970, None if there is none."""
+    """The messages in a segment. ``oldest``: post time of the oldest in seconds since 1970, None if there is none."""
 
     free: int = 0
     claimed: int = 0
@@ -23,15 +22,17 @@ class QueueCounts:
 
 
 class PolledPlacement(NamedTuple):
-    """A placement, and what each of its segments holds, in their order: None where that is not known. ``counts`` is
-    None if the placement does not count, as there is no queue."""
+    """A placement with the counts of its segments, in their order, None for each unknown one.
+
+    ``counts`` is None if the placement has no queue yet, or none any more; it is then left out of the sums.
+    """
 
     placement: Placement
     counts: Sequence[QueueCounts | None] | None
 
 
 class Step(NamedTuple):
-    """Where a walk is after some placements. ``complete``: the sums of all projects with since <= name < until."""
+    """A walk after some placements. ``complete``: the sums of all projects with since <= name < until."""
 
     walk: Walk
     complete: list[SubjectStatistics]
@@ -40,7 +41,7 @@ class Step(NamedTuple):
 
 
 def advance(walk: Walk, page: Iterable[PolledPlacement], begun: float, now: float) -> Step:
-    """Add the placements that follow. They were asked from ``begun`` to ``now``."""
+    """Add the next placements. They were polled from ``begun`` to ``now``, in seconds since 1970."""
     since = "" if walk.after is None else walk.after.project
     partitions = {one.name: one for one in walk.partitions}
     project, after = walk.project, walk.after
@@ -67,7 +68,7 @@ def advance(walk: Walk, page: Iterable[PolledPlacement], begun: float, now: floa
 
 
 def finish(step: Step, registered: Collection[str], now: float) -> tuple[Step, list[SubjectStatistics]]:
-    """Return the walk as it ends with ``step``, and the sums of all partitions that are ``registered``."""
+    """Return the step that ends the walk, and the sums of all ``registered`` partitions."""
     walk = step.walk
     complete = [*step.complete, *([walk.project] if walk.project is not None else [])]
     found = {one.name: one for one in walk.partitions}
@@ -81,7 +82,7 @@ def finish(step: Step, registered: Collection[str], now: float) -> tuple[Step, l
 
 
 def _with(total: SubjectStatistics, counts: Sequence[QueueCounts | None], now: float) -> SubjectStatistics:
-    """Add one queue, of whose segments ``counts`` are those that count here."""
+    """Add one queue to a total. ``counts``: those of its segments that belong to the subject of the total."""
     known = [one for one in counts if one is not None]
     oldest = [when for when in (total.oldest, *(one.oldest for one in known)) if when is not None]
     return replace(

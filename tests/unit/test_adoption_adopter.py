@@ -156,7 +156,7 @@ async def test_what_the_front_door_placed_elsewhere_is_a_conflict(stage: Stage) 
     summary = await stage.apply(plan)
     assert summary.outcomes == {AdoptionOutcome.CONFLICT: 2}
     assert sorted((line, key.queue, why) for line, key, why in summary.conflicts) == [
-        (2, "a", "the catalog has it on south, and north has it too"),
+        (2, "a", "it is placed on south, and found on north as well"),
         (3, "b", "it is being deleted"),
     ]
     assert (await stage.placement("a")).partition == "south"
@@ -293,7 +293,7 @@ async def test_a_source_whose_dead_letters_went_elsewhere_meanwhile_is_a_conflic
     plan = await stage.plan()
     await stage.place("d", "south")
     summary = await stage.apply(plan)
-    assert [why for _, _, why in summary.conflicts] == ["d, which takes its dead letters, is on south by now"]
+    assert [why for _, _, why in summary.conflicts] == ["its dead-letter queue d is on south now"]
     assert await stage.catalog.placements.get(QueueKey(P, "a")) is None
 
 
@@ -436,7 +436,7 @@ async def test_what_was_placed_alone_meanwhile_can_be_chained_by_a_new_plan(stag
     before = await stage.place("a", "south")
     summary = await stage.apply(plan)
     assert summary.outcomes == {AdoptionOutcome.CONFLICT: 1}
-    assert "a new plan can chain the others" in summary.conflicts[0][2]
+    assert "make a new plan to chain the others" in summary.conflicts[0][2]
     plan = await stage.plan()
     assert (await stage.apply(plan)).outcomes == {ADOPTED: 1}
     after = await stage.placement("a")

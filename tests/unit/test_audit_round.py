@@ -408,7 +408,7 @@ async def test_a_repair_compares_with_what_was_found(stage: Stage) -> None:
     said: list[str] = []
     repairing = stage.factory().repair(lambda finding, text: said.append(text))
     assert await repairing.repair(finding) is RepairOutcome.FAILED
-    assert said == ["it was changed since, and is wrong in another way now: nothing was done"]
+    assert said == ["the queue has changed and now has another finding; nothing was done"]
     assert not await stage.has("north", "ghost")
 
 
@@ -491,7 +491,7 @@ async def test_a_repair_that_leaves_something_of_the_kind_has_failed(stage: Stag
     said: list[str] = []
     repairing = stage.factory().repair(lambda finding, text: said.append(text))
     assert await repairing.repair(finding) is RepairOutcome.FAILED
-    assert said == ["gave drift on north the metadata that it has on south, and it is still so"]
+    assert said == ["copied the metadata from south to drift on north, but the finding remains"]
 
 
 async def test_a_part_that_was_retired_is_not_made_again_for_its_metadata(stage: Stage) -> None:

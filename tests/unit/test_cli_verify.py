@@ -17,7 +17,7 @@ from marconi_proxy.audit.round import AuditRound, RoundSummary
 from marconi_proxy.cli.main import main
 
 GHOST = Finding(FindingKind.GHOST, "p", "q", "north", "q", ("b", 1), "open, and not there", repairable=True)
-ORPHAN = Finding(FindingKind.ORPHAN, "p", "o", "north", "o", (), "the catalog knows nothing of it")
+ORPHAN = Finding(FindingKind.ORPHAN, "p", "o", "north", "o", (), "not in the catalog")
 
 
 @pytest.fixture(autouse=True)

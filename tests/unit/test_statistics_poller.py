@@ -144,7 +144,7 @@ async def test_one_that_does_not_answer_is_left_alone_for_a_while_and_said_once(
         stage.clock.time += LEFT_ALONE + 1
         assert [await stage.ask() for _ in range(2)] == [QueueCounts(1)] * 2
     assert [record.getMessage().split(":")[1].split(" until")[0] for record in caplog.records] == [
-        " what is on partition p1 counts as unknown",
+        " contents of partition p1 are unknown",
         " partition p1 answers again",
     ]
 

@@ -87,7 +87,7 @@ def test_a_queue_that_the_front_door_makes_elsewhere_is_shown_and_can_be_chained
     assert here.door.ask("POST", path, project, message("after")).status == 201
     applying = adopt(here, "apply", plan)
     assert ended(applying, 3)["conflicts"] == 1
-    assert f"{project}/orders: the catalog has it on south, and north has it too" in applying.err
+    assert f"{project}/orders: it is placed on south, and found on north as well" in applying.err
     assert "Next: marconi-proxy catalog adopt plan" in applying.err
 
     made = ended(adopt(here, "plan", "north", "south", "--project", project, "-o", plan))

@@ -128,7 +128,7 @@ async def test_metadata_that_changed_are_set_in_v1_where_nothing_is_newer_than_v
     # Attributes cannot be set so: the move has to wait.
     for method in ("DELETE", "PUT"):
         await _ask(ends, ends.source, method, "", {"_default_message_ttl": 600}, "v1.1")
-    with pytest.raises(Unready, match="order it anew"):
+    with pytest.raises(Unready, match="order it again"):
         await ends.bring()
     assert (await ends.steps.look(ends.key, ends.target)).total == 1
 
