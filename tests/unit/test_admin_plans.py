@@ -111,7 +111,7 @@ async def test_every_kind_of_plan(api, body, count):
         (TENANT | {"to": ["p9"]}, "to: there is no partition p9"),
         ({"kind": "drain"}, "partition: is needed"),
         (DRAIN | {"partition": "p9"}, "partition: there is no partition p9"),
-        (DRAIN | {"region": "eu"}, "region: says nothing"),
+        (DRAIN | {"region": "eu"}, "region: has no meaning"),
         ({"kind": "evacuate", "region": "eu"}, "region: no partition is in region eu"),
         ({"kind": "evacuate", "region": 7}, "region: "),
         (DRAIN | {"budgets": []}, "budgets: must be an object"),

@@ -188,7 +188,7 @@ async def test_what_a_move_is_about_to_delete_is_not_adopted(stage: Stage, other
     await stage.catalog.moves.insert(Move("m", P, "a", "north", "south", MoveState.RETIRED))
     summary = await stage.apply(plan)
     assert summary.outcomes == Counter({AdoptionOutcome.CONFLICT: 1, ADOPTED: len(others)})
-    assert [why for _, _, why in summary.conflicts] == ["move m is about to delete it, for the queue was deleted"]
+    assert [why for _, _, why in summary.conflicts] == ["move m will delete it, because the queue was deleted"]
 
 
 async def test_queues_are_asked_for_twenty_at_a_time_of_each_project_and_kind(stage: Stage) -> None:

@@ -50,7 +50,7 @@ def rehearsed(monkeypatch):
         return found
 
     monkeypatch.setattr(
-        application, "Moves", lambda catalog, **more: MovesResource(catalog, **more | {"rehearse": rehearse})
+        application, "MovesResource", lambda catalog, **more: MovesResource(catalog, **more | {"rehearse": rehearse})
     )
     return found
 

@@ -80,29 +80,32 @@ READ = {
     ),
     "catalog/sqlite/schema.py": ({"ping"}, "written, and never read"),
     "marconi_proxy/admin/application.py": ({"build"}, "given to what shows ages"),
-    "marconi_proxy/admin/audit.py": ({"Audit.show"}, "an age that is shown"),
+    "marconi_proxy/admin/audit.py": ({"AuditResource.show"}, "an age that is shown"),
     "marconi_proxy/admin/moves.py": (
-        {f"Moves.{name}" for name in ("__init__", "_decide", "_entry", "_ids", "_parsed", "list", "order", "show")},
+        {
+            f"MovesResource.{name}"
+            for name in ("__init__", "_decide", "_entry", "_ids", "_parsed", "list", "order", "show")
+        },
         "written into records and ids, and shown",
     ),
     "marconi_proxy/admin/plans.py": (
-        {"Plans.__init__", "Plans._shown", "Plans.make"},
+        {"PlansResource.__init__", "PlansResource._shown", "PlansResource.make"},
         "written into plans and ids; which moves' pauses are shown",
     ),
     "marconi_proxy/admin/prober.py": ({"Prober.__init__", "Prober._ask"}, "when a host was probed, which is shown"),
-    "marconi_proxy/admin/statistics.py": ({"Statistics._age"}, "an age that is shown"),
+    "marconi_proxy/admin/statistics.py": ({"StatisticsResource._age"}, "an age that is shown"),
     "marconi_proxy/adoption/adopter.py": (
-        {f"Applying.{name}" for name in ("_placement", "_preceded", "_record", "_settled")},
+        {f"Adopter.{name}" for name in ("_placement", "_preceded", "_record", "_settled")},
         "written into placements and moves",
     ),
     "marconi_proxy/audit/auditor.py": ({"Auditor._round"}, "written into the result of a round"),
     "marconi_proxy/audit/inspector.py": ({"Inspector.inspect"}, "findings, which people read"),
     "marconi_proxy/audit/repair.py": (
-        {"Repairing._finish", "Repairing._give_a_move"},
+        {"Repair._finish", "Repair._give_a_move"},
         "written into placements and moves",
     ),
-    "marconi_proxy/audit/round.py": ({"Round.run"}, "findings, which people read"),
-    "marconi_proxy/cli/adoption.py": ({"Plan._survey"}, "written into a plan's file"),
+    "marconi_proxy/audit/round.py": ({"AuditRound.run"}, "findings, which people read"),
+    "marconi_proxy/cli/adoption.py": ({"CatalogAdoptPlan._survey"}, "written into a plan's file"),
     "marconi_proxy/cli/catalog.py": ({"_export", "_import"}, "written into a backup, and into what is loaded"),
     "marconi_proxy/front_door/application.py": ({"FrontDoor.start"}, "given to Seals, which writes it into placements"),
     "marconi_proxy/front_door/lifecycle.py": (
@@ -113,7 +116,7 @@ READ = {
         "written into placements",
     ),
     "marconi_proxy/front_door/placer.py": (
-        {"Placing.follow_source", "Placing.insert_at"},
+        {"Placer.follow_source", "Placer.insert_at"},
         "written into placements",
     ),
     "marconi_proxy/front_door/seals.py": ({"Seals._abort"}, "written into placements"),
@@ -148,9 +151,9 @@ READ = {
 }
 # 2. Where such a time is compared or subtracted, and what by it is not decided.
 COMPARED = {
-    "marconi_proxy/admin/audit.py": ({"Audit.show"}, "an age that is shown"),
+    "marconi_proxy/admin/audit.py": ({"AuditResource.show"}, "an age that is shown"),
     "marconi_proxy/admin/move_json.py": ({"waits"}, "words that are shown"),
-    "marconi_proxy/admin/statistics.py": ({"Statistics._age"}, "an age that is shown"),
+    "marconi_proxy/admin/statistics.py": ({"StatisticsResource._age"}, "an age that is shown"),
     "marconi_proxy/audit/auditor.py": ({"Auditor.visit"}, "the mark of a round: compared for equality only"),
     "marconi_proxy/audit/findings.py": (
         {"_is_old", "written_until"},

@@ -120,11 +120,11 @@ async def test_a_partition_that_is_down_cannot_be_listed(north: Nodes) -> None:
         (500, b"", "answered 500"),
         (503, b"", "answered 503"),
         (404, b"", "answered 404"),
-        (200, b"{", "something else"),
-        (200, b"[]", "something else"),
-        (200, b'{"queues": [7]}', "something else"),
-        (200, b'{"queues": [{"name": "a"}]}', "something else"),
-        (200, b'{"queues": [{"name": "a b", "metadata": {}}]}', "something else"),
+        (200, b"{", "an invalid listing"),
+        (200, b"[]", "an invalid listing"),
+        (200, b'{"queues": [7]}', "an invalid listing"),
+        (200, b'{"queues": [{"name": "a"}]}', "an invalid listing"),
+        (200, b'{"queues": [{"name": "a b", "metadata": {}}]}', "an invalid listing"),
         (200, json.dumps({"queues": [{"name": n, "metadata": {}} for n in "ba"]}).encode(), "in order"),
         (200, json.dumps({"queues": [{"name": n, "metadata": {}} for n in "aa"]}).encode(), "in order"),
     ],
@@ -154,7 +154,7 @@ async def test_a_link_that_leads_astray_is_not_followed(north: Nodes, link: str)
         return Given(200, json.dumps({"queues": [entry], "links": [{"rel": "next", "href": link}]}).encode())
 
     north.handlers[URL] = answer
-    assert "something else" in await refused(north, north.partition("north", inventory=URL), None)
+    assert "an invalid listing" in await refused(north, north.partition("north", inventory=URL), None)
 
 
 def pages(*names_of_pages: str) -> Handler:
