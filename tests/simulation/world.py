@@ -511,7 +511,7 @@ class World:
     def leases_kept(self) -> bool:
         """Whether no worker was killed, nor had its lease end."""
         doors = [worker.door for worker in self.workers]
-        return not self.counts["workers restarted"] and all(d is None or d._writing.lease.number == 1 for d in doors)
+        return not self.counts["workers restarted"] and all(d is None or d._gate.lease.number == 1 for d in doors)
 
     # -- operators ---------------------------------------------------------------------------------------------------
 
@@ -652,15 +652,15 @@ def substituted(loop: VirtualLoop, seed: int) -> Iterator[list[World]]:
     def monotonic() -> float:
         return clock().monotonic()
 
-    def make_writing(lease: float, ambiguity: float) -> write_gate.Writing:
-        return write_gate.Writing(lease, ambiguity, clock().monotonic)
+    def make_write_gate(lease: float, ambiguity: float) -> write_gate.WriteGate:
+        return write_gate.WriteGate(lease, ambiguity, clock().monotonic)
 
     state = random.getstate()
     random.seed(seed)
     with (
         _listening(loop),
         patch.object(application, "open_catalog", open_catalog),
-        patch.object(application, "Writing", make_writing),
+        patch.object(application, "WriteGate", make_write_gate),
         patch.object(application, "Lifecycle", partial(lifecycle.Lifecycle, clock=monotonic, wall=wall)),
         patch.object(application, "time", SimpleNamespace(time=wall)),
         patch("secrets.token_hex", token_hex),

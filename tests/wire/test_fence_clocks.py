@@ -273,7 +273,7 @@ def test_a_mover_that_stands_still_under_a_seal_switches_nothing_when_it_goes_on
                     stage.posts(one, "after")
                     placement = stage.door.placement(stage.project, QUEUE)
                     os.kill(frozen.pid, signal.SIGCONT)
-                    until(lambda: "another mover goes on" in frozen.log_tail(), "the frozen mover finds itself late")
+                    until(lambda: "another one continues" in frozen.log_tail(), "the frozen mover finds itself late")
                     stage.posts(one, "last")
                     assert stage.door.placement(stage.project, QUEUE) == placement
             finally:

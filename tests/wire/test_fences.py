@@ -237,7 +237,7 @@ def test_a_deletion_under_a_seal_wins(stage: Stage) -> None:
         stage.warm(first)
         sealed = stage.hand.seal(stage.project, QUEUE, stage.move)
         assert first.ask("DELETE", PATH, stage.project).status == 204
-    with pytest.raises(Exception, match="no such placement"):
+    with pytest.raises(Exception, match="the placement no longer exists"):
         stage.hand.switch(sealed, stage.south_name)
     assert stage.door.placement(stage.project, QUEUE) is None
     assert not stage.north.store.has(stage.project, QUEUE)

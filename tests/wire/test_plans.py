@@ -85,7 +85,7 @@ def test_a_tenant_with_many_queues_moves_whether_its_operator_looks_on_or_not(tw
     command.process.send_signal(signal.SIGINT)
     assert command.ended() == 4, command.err
     (plan,) = re.findall(r"interrupted while following (\S+); it continues. Follow it with: ", command.err)
-    assert f"look again with: marconi-proxy move watch {plan}" in command.err
+    assert f"Follow it with: marconi-proxy move watch {plan}" in command.err
     assert two.proxy.query("plan", "show", plan)["state"] == "running"
 
     watching = two.command("move", "watch", plan, "-f", "json")
