@@ -15,15 +15,15 @@ lost: every acknowledged message is still there at the end, unless a deletion of
     outcome is unknown may be delivered or not; one that was refused, or was never posted, is not (*invented*).
 duplicated: a message has one id for ever. It is delivered again only if each claim it was delivered under could have
     ended before the next one took it: lapsed, counted from when it was sent, or the last call that renewed it; or
-    released. Once its deletion was acknowledged, nobody is shown it who asks later. A deletion of unknown outcome
+    released. Once its deletion was acknowledged, no later request returns it. A deletion of unknown outcome
     decides nothing: the message may be gone, and may come back when its claim lapses.
 order: of two acknowledged messages of one producer, the later one is not delivered before the earlier one was (the
     first time). Excused is what an unanswered claim may have held back: one that was sent before the later one was
     delivered, and whose ttl was over when the earlier one was.
 repeated, skipped, disorder: a subscriber sees each acknowledged message once, and what was acknowledged before another
-    post was sent comes before it. Excused from being seen is what somebody had begun to delete, or may have popped
-    without an answer, before the subscriber was answered the page by which it passed it: one with an acknowledged
-    message that was posted after it was acknowledged, or the last page of all if that is empty and was asked for later.
+    post was sent comes before it. A subscriber may miss a message whose deletion, or a pop without an answer that may
+    have taken it, began before the answer of the page that passed the message. That page has an acknowledged message
+    posted after this one was acknowledged; or it is the last page of all, is empty and was requested later.
     (An earlier empty page moves no bookmark. It may come from a server that has not heard of the queue's newest
     segment: what it lacks comes later.)
 renewal: a claim that lives, and still has a message, can be renewed; one that has ended can not be.
@@ -90,7 +90,7 @@ class _Facts:
             if claim.pops:
                 for body, _ in claim.taken:
                     self.deletions[body].append(Deletion(n, body, claim.sent, claim.answered, claim.outcome))
-        # Of those nobody knows what they have taken.
+        # The messages that these have taken are unknown.
         self.pops = [claim for claim in history.claims if claim.pops and claim.outcome is Outcome.UNKNOWN]
         self.pages: dict[str, list[Page]] = defaultdict(list)
         for page in history.pages:
@@ -138,8 +138,8 @@ class _Facts:
         return any(r.outcome is not Outcome.REFUSED and r.sent <= when and sent < r.end for r in self.history.removals)
 
     def may_be_popped(self, body: Body, when: float) -> bool:
-        """Tell whether a pop without an answer, sent until then, may have taken a message: nobody who asked later was
-        shown it."""
+        """Return whether a pop without an answer, sent at ``when`` at the latest, may have taken a message: no later
+        request returned it."""
         return any(pop.sent <= when for pop in self.pops) and not any(
             sent > when and any(one.body == body for one in shown) for sent, _, shown in _asked(self.history)
         )

@@ -55,8 +55,7 @@ class Claim:
     """``taken``: in the order of the answer; nothing if there was nothing to take. ``ttl`` in seconds of the clock.
     ``pops``: it is no claim but a pop of up to so many, which are deleted as they are taken.
 
-    Of an unknown outcome: nobody was told what was taken, and it comes back when the claim lapses; what was popped so
-    does not.
+    With an unknown outcome, the messages taken are unknown. They return when a claim lapses; after a pop they do not.
     """
 
     consumer: str

@@ -102,7 +102,7 @@ def test_what_may_have_been_popped_need_not_be_seen_from_then_on() -> None:
     assert rules(claims=[unanswered], pages=late, left=[TWO]) == []
     early = [Page("s", 5.0, 6.0, (TWO,)), Page("s", 30.0, 31.0, ())]
     assert rules(claims=[unanswered], pages=early, left=[TWO]) == ["skipped"]
-    # What somebody is shown later, was there.
+    # A message that a later request returns was there.
     assert rules(claims=[unanswered], pages=late) == ["skipped"]
     assert rules(claims=[unanswered, claim(40.0, ONE)], pages=late, left=[TWO]) == ["skipped"]
 

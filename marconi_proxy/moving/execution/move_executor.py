@@ -380,7 +380,7 @@ class MoveExecutor:
             return "the queue has other segments than when it was prepared"
         target = await self.steps.partition(self.move.destination)
         if target is None or target.state is PartitionState.DISABLED:
-            return f"partition {self.move.destination} is not there any more"
+            return f"partition {self.move.destination} is not registered any more"
         if self.move.group:
             try:
                 # Another move of the group may have ended since the preparation.
