@@ -240,10 +240,10 @@ class Bench:
                 return move
             if not switched and sealed and len(move.log) > sealed[0] + 1:
                 # What the records say is when they were written: next to the seal and to its end.
-                self.aborted.append((move.log[sealed[0] + 1].at - float(move.facts["sealed_at"])) * 1000.0)
+                self.aborted.append((move.log[sealed[0] + 1].at - (move.measured.sealed_at or 0.0)) * 1000.0)
                 return move
             await asyncio.sleep(0.02)
-        raise RuntimeError(f"move {id_} of {move.queue} is {move.state} after {PATIENCE:g} s: {move.facts}")
+        raise RuntimeError(f"move {id_} of {move.queue} is {move.state} after {PATIENCE:g} s: {move.measured}")
 
     def faults(self) -> list[str]:
         """Return what is broken."""

@@ -15,6 +15,7 @@ One module for each noun. The rest of the code imports from this package.
 from catalog.model.audit import AuditState
 from catalog.model.backup_value import AT_A_TIME, KINDS, BackupValue, above_all
 from catalog.model.change import Change, ChangeSubject, Synced
+from catalog.model.held_writes import HeldWrites
 from catalog.model.member import UNPROMISED_LEASE, Member
 from catalog.model.move import (
     COMING_STATES,
@@ -22,13 +23,13 @@ from catalog.model.move import (
     FINISHED_STATES,
     MAX_LOG,
     UNFINISHED_STATES,
-    HeldWrites,
     Holder,
     LogEntry,
     Measure,
     Move,
     MoveState,
 )
+from catalog.model.move_facts import BackendQueue, BarrierMembers, MoveMeasurements, MoveProgress, Switch
 from catalog.model.partition import API_VERSIONS, MAX_WEIGHT, Partition, PartitionState, address_of, check_host
 from catalog.model.placement import (
     LISTED_STATES,
@@ -65,7 +66,9 @@ __all__ = [
     "UNFINISHED_STATES",
     "UNPROMISED_LEASE",
     "AuditState",
+    "BackendQueue",
     "BackupValue",
+    "BarrierMembers",
     "Change",
     "ChangeSubject",
     "Ending",
@@ -75,8 +78,10 @@ __all__ = [
     "Measure",
     "Member",
     "Move",
+    "MoveMeasurements",
     "MoveOutcome",
     "MovePlan",
+    "MoveProgress",
     "MoveState",
     "Partition",
     "PartitionState",
@@ -90,6 +95,7 @@ __all__ = [
     "Segment",
     "StatisticsSubject",
     "SubjectStatistics",
+    "Switch",
     "Synced",
     "Tenant",
     "Walk",

@@ -18,6 +18,7 @@ from catalog.model.field import (
     json_object,
     one_line,
 )
+from catalog.model.move_facts import KNOWN_FACTS, MoveMeasurements, MoveProgress
 from catalog.model.placement import NO_PROJECT, QueueKey
 
 # Seconds without a renewal after which a lock without a promise counts as ended. Movers of an earlier release promise
@@ -137,28 +138,6 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldWrites:
-    """The report of ``member`` on the writes that waited for one move: the number that went on after the wait
-    (``held``), the number refused, and the longest wait in milliseconds."""
-
-    member: str
-    held: int = 0
-    refused: int = 0
-    longest_ms: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("held", "refused", "longest_ms"):
-            check_count(name, getattr(self, name))
-
-    def to_json(self) -> dict[str, Any]:
-        return {"member": self.member, "held": self.held, "refused": self.refused, "longest_ms": self.longest_ms}
-
-    @staticmethod
-    def from_json(doc: Mapping[str, Any]) -> HeldWrites:
-        return HeldWrites(doc["member"], doc["held"], doc["refused"], doc["longest_ms"])
-
-
-@dataclass(frozen=True, slots=True)
 class Move:
     """The move of one queue from partition ``source`` to ``target``. Both change if it is sent on after its switch.
 
@@ -172,8 +151,8 @@ class Move:
     ``destination`` is the partition of the next switch, or else of the last one: ``target``, or ``source`` after a
     reversal. ``tail`` is the number of the segment to be sealed, and ``backend_name`` the name of the queue on
     ``destination``: both are stored before the seal, and None until then. ``due`` is the approximate time of the next
-    step, in seconds since 1970 by the writer's clock, for people to read. ``facts`` is a JSON object of the
-    measurements so far, from which the certificate is made.
+    step, in seconds since 1970 by the writer's clock, for people to read. ``progress`` and
+    ``measured`` are the facts so far. ``other_facts`` is a JSON object of those that another release has recorded.
 
     ``holder`` is the mover that holds its lock, None if the lock is free. ``replace`` and comparisons ignore it: only
     the verbs of the lock change it.
@@ -199,7 +178,9 @@ class Move:
     tail: int | None = None
     backend_name: str | None = None
     due: float = 0.0
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    progress: MoveProgress = field(default_factory=MoveProgress)
+    measured: MoveMeasurements = field(default_factory=MoveMeasurements)
+    other_facts: Mapping[str, Any] = field(default_factory=dict)
     holder: Holder | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -236,7 +217,7 @@ class Move:
         if self.backend_name is not None:
             check_queue("physical", self.backend_name)
         check_time("due", self.due)
-        object.__setattr__(self, "facts", json_object("facts", self.facts))
+        object.__setattr__(self, "other_facts", json_object("facts", self.other_facts))
 
     @property
     def key(self) -> QueueKey:
@@ -255,6 +236,10 @@ class Move:
         """Return the next version of the move: in the state of the entry, with the entry in its log."""
         log = (*self.log, entry)[-MAX_LOG:]
         return replace(self, state=entry.state, log=log, version=self.version + 1)
+
+    def unhindered(self) -> Move:
+        """Return the move without failures and without a cause to wait."""
+        return replace(self, progress=replace(self.progress, failures=0), measured=replace(self.measured, waits=""))
 
     def to_json(self) -> dict[str, Any]:
         """Return the form of the admin API: ``project`` is null for no project."""
@@ -279,7 +264,7 @@ class Move:
             "tail": self.tail,
             "physical": self.backend_name,
             "due": self.due,
-            "facts": dict(self.facts),
+            "facts": {**self.other_facts, **self.progress.to_json(), **self.measured.to_json()},
             "holder": None if self.holder is None else self.holder.to_json(),
         }
 
@@ -306,6 +291,8 @@ class Move:
             tail=doc["tail"],
             backend_name=doc["physical"],
             due=doc["due"],
-            facts=doc["facts"],
+            progress=MoveProgress.from_json(doc["facts"]),
+            measured=MoveMeasurements.from_json(doc["facts"]),
+            other_facts={name: fact for name, fact in doc["facts"].items() if name not in KNOWN_FACTS},
             holder=None if doc.get("holder") is None else Holder.from_json(doc["holder"]),
         )

@@ -23,7 +23,7 @@ def summary(move: Move, now: float) -> dict[str, Any]:
         "created": iso(move.created),
         "due": iso(move.due) if move.due else None,
         "writes_to": writes_to(move),
-        "left": move.facts.get("left"),
+        "left": move.measured.left,
         "waits": waits(move, now),
         "can": list(offers(move.state)),
     }
@@ -65,7 +65,7 @@ def waits(move: Move, now: float) -> str | None:
     """Return the cause of the wait in one sentence, None if the move has ended."""
     if move.finished:
         return None
-    seen = str(move.facts.get("waits") or "")
+    seen = move.measured.waits or ""
     last = move.log[-1] if move.log else None
     if move.state in _RESTING or not seen:
         what = _WAITS[move.state].format(destination=move.destination)
@@ -89,6 +89,5 @@ def _seen_at(move: Move, seen: str, last: LogEntry | None) -> float | None:
     """Return the time of the mover's observation, None if it is not recorded."""
     if last is not None and last.reason == seen:
         return last.at
-    looked_at = move.facts.get("looked_at")
     # With this prefix, the observation is not from a poll of segments.
-    return looked_at if isinstance(looked_at, float) and not seen.startswith("for ") else None
+    return None if seen.startswith("for ") else move.measured.looked_at

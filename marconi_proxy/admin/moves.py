@@ -62,8 +62,6 @@ _ALREADY = {
 }
 
 
-# The facts of a move that a decision makes obsolete.
-_BEFORE = frozenset({"waits", "failures"})
 # Seconds between two polls of a move during its switch.
 _GLANCE = 0.1
 
@@ -361,7 +359,11 @@ class MovesResource:
                 entered = replace(entered, due=0.0)
             if event is not Event.PAUSE:
                 # Observations from before the decision are obsolete, and so is the time to give up.
-                entered = replace(entered, facts={k: v for k, v in move.facts.items() if k not in _BEFORE})
+                entered = replace(
+                    entered,
+                    progress=replace(entered.progress, failures=0),
+                    measured=replace(entered.measured, waits=None),
+                )
             try:
                 await self._catalog.moves.replace(entered, None)
             except MoveConflict as conflict:

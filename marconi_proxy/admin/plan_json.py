@@ -165,7 +165,7 @@ def progress(plan: MovePlan, moves: Collection[Move], badly: Iterable[PlannedMov
     return listed(plan) | {
         "switched": max(0, switched),
         "states": _counted(move.state.value for move in moves),
-        "left": sum(_whole_number(move.facts.get("left")) for move in moves),
+        "left": sum(move.measured.left or 0 for move in moves),
         "pause": pauses(measured),
         "problems": problems,
     }
@@ -183,10 +183,6 @@ def _unswitched(plan: MovePlan, moves: Collection[Move]) -> int:
 
 def _failed(move: Move) -> bool:
     return move.state is MoveState.PAUSED and outcome_of(0, move, move.target, None) is not None
-
-
-def _whole_number(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _counted(words: Iterable[str]) -> dict[str, int]:

@@ -363,9 +363,7 @@ class Adopter:
             state = after(move.state, Event.RESUME)
             entry = LogEntry(now, state, f"{OPERATOR}no client writes to its older segments directly any more")
             try:
-                await self._catalog.moves.replace(
-                    replace(move.entered(entry), due=0.0, facts={**move.facts, "waits": "", "failures": 0}), None
-                )
+                await self._catalog.moves.replace(replace(move.entered(entry).unhindered(), due=0.0), None)
             except MoveConflict as conflict:
                 if conflict.current is None:
                     return

@@ -60,9 +60,7 @@ def unplaced(situation: ProjectSurvey) -> dict[str, dict[str, str | None]]:
         known |= {_place(placement.queue, s.partition, s.backend_name) for s in placement.segments}
     for move in situation.moves:
         # A move creates a queue before the placement names it, and deletes one afterwards.
-        known |= {
-            _place(move.queue, partition, backend_name) for partition, backend_name in move.facts.get("touched", [])
-        }
+        known |= {_place(move.queue, partition, name) for partition, name in move.progress.touched}
         if move.backend_name is not None:
             known.add(_place(move.queue, move.destination, move.backend_name))
     left: dict[str, dict[str, str | None]] = {}

@@ -129,14 +129,14 @@ def written_until(move: Move | None, placement: Placement) -> float | None:
         or before_switch(move.state)
     ):
         return None
-    switched = move.facts.get("switched_at")
-    if not isinstance(switched, int | float):
+    switched = move.progress.switched_at
+    if switched is None:
         return None
     log = move.log
     if log and log[0].state is MoveState.SUSPENDED:
         resumed = next((entry for entry in log if entry.state is not MoveState.SUSPENDED), None)
         return None if resumed is None else max(switched, resumed.at)
-    return float(switched) if _is_whole(log) else None
+    return switched if _is_whole(log) else None
 
 
 def _is_whole(log: tuple[LogEntry, ...]) -> bool:

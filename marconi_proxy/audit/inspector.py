@@ -264,7 +264,7 @@ def _relevant(move: Move | None) -> tuple[Any, ...] | None:
     """Return the members of a move that matter to the audit, without its progress, which changes all the time."""
     if move is None:
         return None
-    facts = [move.facts.get(name) for name in ("touched", "switched_at")]
+    facts = move.progress.touched, move.progress.switched_at
     return move.id, move.incarnation, move.state, move.destination, move.backend_name, move.log, *facts
 
 
@@ -276,7 +276,7 @@ def _uses(move: Move | None, partition: str, backend_name: str) -> bool:
 
 
 def _made(move: Move, partition: str, backend_name: str) -> bool:
-    return [partition, backend_name] in [list(put) for put in move.facts.get("touched", [])]
+    return (partition, backend_name) in move.progress.touched
 
 
 async def projects_of(catalog: Catalog, partitions: Collection[str]) -> list[str]:

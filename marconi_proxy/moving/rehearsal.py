@@ -39,11 +39,11 @@ async def rehearse(
     executor = MoveExecutor(dry, pace, clock, random.Random(0), move, 0)  # noqa: S311 - it waits for nothing
     for _ in range(_STEPS):
         await executor.step()
-        if executor.move.state not in _TRIED or executor.move.facts.get("failures"):
+        if executor.move.state not in _TRIED or executor.move.progress.failures:
             break
     problems = []
     if executor.move.state not in _ARMED:
-        problems.append(str(executor.move.facts.get("waits") or executor.move.log[-1].reason))
+        problems.append(executor.move.measured.waits or executor.move.log[-1].reason)
     obstacle = unfit(await steps.members())
     if obstacle is not None:
         problems.append(obstacle)

@@ -203,7 +203,7 @@ class Stage:
         """Return the move once the condition holds for it."""
         deadline = time.monotonic() + PATIENCE
         while not condition(move := await self.move(id_)):
-            told = f"{move.state}, {move.facts.get('waits')}; {[entry.reason for entry in move.log]}"
+            told = f"{move.state}, {move.measured.waits}; {[entry.reason for entry in move.log]}"
             assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {told}"
             await asyncio.sleep(_TICK)
         return move

@@ -67,7 +67,7 @@ PLACEMENTS = [
 ]
 MOVES = [
     move("m-1", state=MoveState.DONE, version=4),
-    replace(move("m-2", state=MoveState.SEALING), facts={"b": 1, "a": {"deep": [1, 2.5, None]}}, created=7),
+    replace(move("m-2", state=MoveState.SEALING), other_facts={"b": 1, "a": {"deep": [1, 2.5, None]}}, created=7),
 ]
 WHOLE = whole_plan("plan-1", "orders", "news")
 PLANS = [WHOLE.plan]

@@ -84,7 +84,7 @@ async def token(catalog: Catalog, move_id: str, holder: str = "mover", over: Hol
             tail=3,
             backend_name="~t.3",
             due=1700000001.75,
-            facts={"seal": {"members": ["host/1/boot"], "position": 2**40}},
+            other_facts={"seal": {"members": ["host/1/boot"], "position": 2**40}},
         ),
         move("no-project", project=""),
     ],

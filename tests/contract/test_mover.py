@@ -30,7 +30,7 @@ async def test_a_queue_is_moved_and_what_it_leaves_is_deleted(stage: Stage) -> N
     await stage.put("orders", "one", "two")
     await stage.order("m1", "orders")
     await stage.mover("a")
-    move = await stage.wait_for("m1", lambda move: move.facts.get("left"))
+    move = await stage.wait_for("m1", lambda move: move.measured.left)
     assert move.state is MoveState.DRAINING
     assert await stage.partitions("orders") == ["p1", "p2"]
     assert move.pause_ms is not None
@@ -104,8 +104,8 @@ async def test_a_deaf_member_delays_a_move_and_is_named(stage: Stage) -> None:
     stage.members[1].deaf = True
     await stage.order("m1", "orders")
     await stage.mover("a")
-    move = await stage.wait_for("m1", lambda move: move.facts.get("failures"))
-    assert "w2" in move.facts["waits"]
+    move = await stage.wait_for("m1", lambda move: move.progress.failures)
+    assert "w2" in move.measured.waits
     stage.members[1].deaf = False
     move = await stage.until("m1", MoveState.DONE)
     assert move.attempt > 1
@@ -117,7 +117,7 @@ async def test_an_operator_cancels_a_move_that_cannot_go_on(stage: Stage) -> Non
         member.deaf = True
     await stage.order("m1", "orders")
     await stage.mover("a")
-    await stage.wait_for("m1", lambda move: move.facts.get("failures"))
+    await stage.wait_for("m1", lambda move: move.progress.failures)
     await stage.decide("m1", Event.CANCEL)
     await stage.until("m1", MoveState.CANCELLED)
     assert await stage.partitions("orders") == ["p1"]
@@ -131,11 +131,11 @@ async def test_a_group_goes_together(stage: Stage) -> None:
     await stage.order("m1", "orders", group=("m2",))
     await stage.mover("a")
     await stage.mover("b")
-    await stage.wait_for("m1", lambda move: "does not go with it" in move.facts.get("waits", ""))
+    await stage.wait_for("m1", lambda move: "does not go with it" in (move.measured.waits or ""))
     assert await stage.partitions("orders") == ["p1"]
     await stage.order("m2", "dead", group=("m1",))
     moves = [await stage.until(id_, MoveState.DONE) for id_ in ("m1", "m2")]
-    seals = [move.facts["sealed_at"] for move in moves]
-    switches = [move.facts["switched_at"] for move in moves]
+    seals = [move.measured.sealed_at for move in moves]
+    switches = [move.progress.switched_at for move in moves]
     assert max(seals) <= min(switches)
     assert await stage.partitions("orders") == await stage.partitions("dead") == ["p2"]

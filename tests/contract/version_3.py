@@ -21,8 +21,10 @@ from catalog.model import (
     LogEntry,
     Member,
     Move,
+    MoveMeasurements,
     MoveOutcome,
     MovePlan,
+    MoveProgress,
     MoveState,
     Partition,
     PartitionState,
@@ -86,7 +88,7 @@ DONE = Move(
     incarnation="0123456789abcdef",
     tail=0,
     backend_name="orders",
-    facts={"left": 0},
+    measured=MoveMeasurements(left=0),
 )
 DRAINING = Move(
     "m-2",
@@ -104,7 +106,9 @@ DRAINING = Move(
     tail=1,
     backend_name="orders-2",
     due=1714565009.0,
-    facts={"left": 3, "in_doubt_until": 1714565061.0, "switched_at": 1714565001.0},
+    progress=MoveProgress(switched_at=1714565001.0),
+    measured=MoveMeasurements(left=3),
+    other_facts={"in_doubt_until": 1714565061.0},
 )
 BEGUN = Move(
     "20240501T120000-p0001-00001",

@@ -529,7 +529,7 @@ class Schedule:
             if auditor.history.settings:
                 auditor.history.setting = await auditor.setting()
         return [
-            f"stuck: move {m.id} is {m.state}: {m.facts.get('waits')}" for m in store.moves.values() if not m.finished
+            f"stuck: move {m.id} is {m.state}: {m.measured.waits}" for m in store.moves.values() if not m.finished
         ] + [
             f"stuck: {p.queue} has {len(p.segments)} segments and no move"
             for p in store.placements.values()

@@ -68,4 +68,4 @@ class Crew:
                 if math.isinf(wait):
                     return
                 await self.world.clock.sleep(wait)
-        raise AssertionError(f"no end: {[(m.state, m.facts.get('waits')) for m in self.world.moves.values()]}")
+        raise AssertionError(f"no end: {[(m.state, m.measured.waits) for m in self.world.moves.values()]}")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from catalog.errors import CatalogUnavailable, MoveConflict
-from catalog.model import Holder, LogEntry, Move, MoveState, PlacementState, QueueKey
+from catalog.model import Holder, LogEntry, Move, MoveMeasurements, MoveProgress, MoveState, PlacementState, QueueKey
 from catalog.sqlite.moves import SQLiteMoves
 from marconi_proxy import options
 from marconi_proxy.admin import moves as admin_moves
@@ -255,17 +255,22 @@ async def test_no_decision_waits_for_longer_than_a_seal_takes(api, naps):
 
 async def test_a_reverse_turns_round_and_forgets_what_was_to_be_sealed(api):
     move = await stored(
-        api, MoveState.LINGERING, tail=0, backend_name="q.1", due=99.0, facts={"waits": "old", "left": 3}
+        api, MoveState.LINGERING, tail=0, backend_name="q.1", due=99.0, measured=MoveMeasurements(waits="old", left=3)
     )
     await api.client.post(f"/v1/moves/{move.id}/reverse")
     after = await api.catalog.moves.get(move.id)
     assert (after.destination, after.tail, after.backend_name, after.due) == ("p1", None, None, 0.0)
-    assert after.facts == {"left": 3}
+    assert (after.progress, after.measured) == (MoveProgress(), MoveMeasurements(left=3))
 
 
 async def test_an_order_for_a_queue_whose_older_places_are_not_empty_sends_its_move_on(api):
     move = await stored(
-        api, MoveState.SUSPENDED, tail=0, backend_name="q.1", facts={"waits": "old", "failures": 7, "left": 3}
+        api,
+        MoveState.SUSPENDED,
+        tail=0,
+        backend_name="q.1",
+        progress=MoveProgress(failures=7),
+        measured=MoveMeasurements(waits="old", left=3),
     )
     rehearsed = await api.client.post("/v1/moves", json=ORDER | {"to": "p3", "dry_run": True})
     assert [(m["id"], m["state"], m["toward"]) for m in rehearsed.json()["moves"]] == [
@@ -283,7 +288,8 @@ async def test_an_order_for_a_queue_whose_older_places_are_not_empty_sends_its_m
         "p3",
         "p3",
     )
-    assert (after.tail, after.backend_name, after.max_pause_ms, after.facts) == (None, None, 70, {"left": 3})
+    assert (after.tail, after.backend_name, after.max_pause_ms) == (None, None, 70)
+    assert (after.progress, after.measured) == (MoveProgress(), MoveMeasurements(left=3))
     assert after.log[-1].reason == "an operator: onward to p3"
     assert len(await api.catalog.moves.find(limit=9)) == 1
 
@@ -324,17 +330,20 @@ async def test_a_group_is_sent_on_as_one_or_not_at_all(api, monkeypatch):
 )
 async def test_failures_before_an_order_do_not_count_after_it(api, state, verb):
     move = await stored(api, state)
-    facts = {"failures": 20, "waits": "p2 is away", "left": 3}
-    await api.catalog.moves.replace(replace(move, version=move.version + 1, facts=facts), None)
+    progress, measured = MoveProgress(failures=20), MoveMeasurements(waits="p2 is away", left=3)
+    failed = replace(move, version=move.version + 1, progress=progress, measured=measured)
+    await api.catalog.moves.replace(failed, None)
     assert (await api.client.post(f"/v1/moves/{move.id}/{verb}")).status_code == 200
-    assert (await api.catalog.moves.get(move.id)).facts == {"left": 3}
+    resumed = await api.catalog.moves.get(move.id)
+    assert (resumed.progress, resumed.measured) == (MoveProgress(), MoveMeasurements(left=3))
 
 
 async def test_a_pause_forgets_nothing(api):
-    facts = {"failures": 20, "waits": "p2 is away"}
-    move = await stored(api, MoveState.ARMED, facts=facts)
+    progress, measured = MoveProgress(failures=20), MoveMeasurements(waits="p2 is away")
+    move = await stored(api, MoveState.ARMED, progress=progress, measured=measured)
     await api.client.post(f"/v1/moves/{move.id}/pause")
-    assert (await api.catalog.moves.get(move.id)).facts == facts
+    paused = await api.catalog.moves.get(move.id)
+    assert (paused.progress, paused.measured) == (progress, measured)
 
 
 @pytest.mark.parametrize("state", [MoveState.REROUTE_PREPARING, MoveState.REROUTE_ARMED, MoveState.REROUTE_SEALING])
@@ -572,20 +581,24 @@ HELD = Holder("w", 1, T)
     [
         # What a look has found, and when.
         (
-            entered(MoveState.DRAINING, "switched", facts={"waits": "3 free", "looked_at": T + 7}),
+            entered(MoveState.DRAINING, "switched", measured=MoveMeasurements(waits="3 free", looked_at=T + 7)),
             "3 free (seen at 2023-11-14T22:13:27Z)",
         ),
         (
-            entered(MoveState.DRAINING, "switched", facts={"waits": "for the end of a deletion", "looked_at": T + 7}),
+            entered(
+                MoveState.DRAINING,
+                "switched",
+                measured=MoveMeasurements(waits="for the end of a deletion", looked_at=T + 7),
+            ),
             "for the end of a deletion",
         ),
         # A failure, the next attempt, and nobody who makes it.
         (
-            entered(MoveState.PLANNED, "p2 is away", facts={"waits": "p2 is away"}, due=T + 3600),
+            entered(MoveState.PLANNED, "p2 is away", measured=MoveMeasurements(waits="p2 is away"), due=T + 3600),
             "p2 is away (seen at 2023-11-14T22:13:20Z); the next step is at 2023-11-14T23:13:20Z",
         ),
         (
-            entered(MoveState.PLANNED, "p2 is away", facts={"waits": "p2 is away"}, due=T + 10),
+            entered(MoveState.PLANNED, "p2 is away", measured=MoveMeasurements(waits="p2 is away"), due=T + 10),
             "p2 is away (seen at 2023-11-14T22:13:20Z); no mover has taken it up since 2023-11-14T22:13:30Z",
         ),
         (
@@ -595,12 +608,12 @@ HELD = Holder("w", 1, T)
         # A healthy mover between two steps, or at one.
         (Move("m", "a", "q", "p1", "p2", created=T + 950), "for a mover to begin it"),
         (Move("m", "a", "q", "p1", "p2", created=T, holder=HELD), "for a mover to begin it"),
-        (entered(MoveState.PLANNED, "ordered", facts={"waits": "p2 has 4 moves"}), "p2 has 4 moves"),
+        (entered(MoveState.PLANNED, "ordered", measured=MoveMeasurements(waits="p2 has 4 moves")), "p2 has 4 moves"),
         (entered(MoveState.DRAINING, "switched"), "until consumers have emptied the older segments"),
         # An operator, or too many failures.
         (entered(MoveState.PAUSED, "an operator: pause"), "for an operator to resume or cancel it"),
         (
-            entered(MoveState.PAUSED, "failed 20 times", facts={"waits": "p2 is away"}, due=T + 3600),
+            entered(MoveState.PAUSED, "failed 20 times", measured=MoveMeasurements(waits="p2 is away"), due=T + 3600),
             "for an operator to resume or cancel it: failed 20 times",
         ),
     ],

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from catalog.errors import CatalogUnavailable, PlanConflict
-from catalog.model import MoveState, PartitionState, PlanState, Progress, QueueKey, Tenant, WholePlan
+from catalog.model import MoveMeasurements, MoveState, PartitionState, PlanState, Progress, QueueKey, Tenant, WholePlan
 from catalog.sqlite.partitions import SQLitePartitions
 from catalog.sqlite.plans import SQLitePlans
 from catalog.sqlite.tenants import SQLiteTenants
@@ -226,7 +226,7 @@ async def test_an_applied_plan_runs_and_is_done(api):
     assert (progress["begun"], progress["waiting"], progress["switched"]) == (2, 0, 0)
     assert progress["states"] == {"planned": 2}
     one, other = await api.catalog.moves.find(plan=document["plan"]["id"], limit=9)
-    await enter(api.catalog, one, MoveState.DRAINING, pause_ms=12.0, facts={"left": 41})
+    await enter(api.catalog, one, MoveState.DRAINING, pause_ms=12.0, measured=MoveMeasurements(left=41))
     await enter(api.catalog, other, MoveState.PAUSED, "it failed 20 times")
     await executor(api).round()
     progress = (await api.client.get(path)).json()

@@ -319,7 +319,7 @@ async def test_a_chain_is_read_from_the_oldest_and_suspended(stage: Stage) -> No
         "south",
         placement.incarnation,
     )
-    assert "--retire" in move.facts["waits"]
+    assert "--retire" in move.measured.waits
     # Again, and once more when clients have gone over.
     assert (await stage.apply(plan)).outcomes == {THERE: 1}
     retired = await stage.apply(plan, retire=True)

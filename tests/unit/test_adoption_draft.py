@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from catalog.model import API_VERSIONS, Move, Partition, Placement, PlacementState, QueueKey, Segment
+from catalog.model import (
+    API_VERSIONS,
+    BackendQueue,
+    Move,
+    MoveProgress,
+    Partition,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Segment,
+)
 from marconi_proxy.adoption.draft import ProjectSurvey, check_together, contested, drafted
 from marconi_proxy.adoption.entries import Candidate, ConflictRule, QueueConflict, Single
 
@@ -55,7 +65,9 @@ def test_a_queue_in_one_place_is_adopted_there() -> None:
 
 
 def test_what_the_catalog_knows_is_left_alone() -> None:
-    moving = Move("m", "p", "c", "north", "south", backend_name="c", facts={"touched": [["west", "c"]]})
+    moving = Move(
+        "m", "p", "c", "north", "south", backend_name="c", progress=MoveProgress(touched=(BackendQueue("west", "c"),))
+    )
     known = (placed("a", "north"), placed("b", "north", "south"), placed("c", "north"))
     singles, conflicts = planned(
         situation(

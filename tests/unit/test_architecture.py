@@ -15,7 +15,9 @@ from catalog.model import (
     Holder,
     Member,
     Move,
+    MoveMeasurements,
     MovePlan,
+    MoveProgress,
     Partition,
     Placement,
     PlannedMove,
@@ -36,7 +38,7 @@ STORED = {
     "5.2": (Partition,),
     "5.3": (Tenant,),
     "5.4": (Member,),
-    "5.5": (Move, Holder),
+    "5.5": (Move, MoveProgress, MoveMeasurements, Holder),
     "5.6": (MovePlan, Progress, PlannedMove, Ending),
     "5.7": (HeldWrites, SubjectStatistics, Walk, AuditState),
 }

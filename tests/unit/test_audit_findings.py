@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from catalog.model import LogEntry, Move, MoveState, Placement, PlacementState, QueueKey, Segment
+from catalog.model import LogEntry, Move, MoveProgress, MoveState, Placement, PlacementState, QueueKey, Segment
 from marconi_proxy.audit.findings import AuditBounds, judge, needs_inspection
 from marconi_proxy.audit.kinds import KINDS, FindingKind
 from marconi_proxy.audit.observation import Observation, SegmentObservation, UnexpectedCopy
@@ -35,7 +35,7 @@ def placed(state: PlacementState = OPEN, segments: tuple[Segment, ...] = ONE, **
 
 def moved(state: MoveState = MoveState.DRAINING, first: MoveState = MoveState.PLANNED, **members: Any) -> Move:
     log = (LogEntry(8_000.0, first, "first"), LogEntry(SWITCHED, state, "then"))
-    given: dict[str, Any] = {"log": log, "incarnation": "b", "facts": {"switched_at": SWITCHED}} | members
+    given: dict[str, Any] = {"log": log, "incarnation": "b", "progress": MoveProgress(switched_at=SWITCHED)} | members
     return Move("m", "p", "q", "north", "south", state, **given)
 
 
@@ -106,7 +106,7 @@ CASES = {
         [(FindingKind.STRANDED, "north", True)],
     ),
     "of another life": (observed(placed(segments=TWO), move=moved(incarnation="c"), **FOREIGN), []),
-    "a move that forgot": (observed(placed(segments=TWO), move=moved(facts={}), **FOREIGN), []),
+    "a move that forgot": (observed(placed(segments=TWO), move=moved(progress=MoveProgress()), **FOREIGN), []),
     "adopted, and clients go over": (
         observed(placed(segments=TWO), move=moved(MoveState.SUSPENDED, MoveState.SUSPENDED), **FOREIGN),
         [],

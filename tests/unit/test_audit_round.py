@@ -12,8 +12,10 @@ import pytest
 
 from catalog import Catalog, open_catalog
 from catalog.model import (
+    BackendQueue,
     LogEntry,
     Move,
+    MoveProgress,
     MoveState,
     Partition,
     PartitionState,
@@ -109,7 +111,11 @@ class Stage:
     async def chain(self, queue: str, *on: str, **members: Any) -> Placement:
         """Place a queue that was switched, and is drained by a move."""
         placement = await self.place(queue, *on, move=f"move-{queue}", **members)
-        await self.move(placement, MoveState.DRAINING, facts={"switched_at": PAST, "touched": [[on[-1], queue]]})
+        await self.move(
+            placement,
+            MoveState.DRAINING,
+            progress=MoveProgress(switched_at=PAST, touched=(BackendQueue(on[-1], queue),)),
+        )
         return placement
 
     async def move(self, placement: Placement, state: MoveState, **members: Any) -> None:
@@ -174,8 +180,8 @@ async def healthy(stage: Stage) -> None:
     for n, backend_name in enumerate(("going", hidden_name(P, "gone-on", "born-gone-on", 1))):
         queue = ("going", "gone-on")[n]
         placed = await stage.place(queue, "north")
-        facts = {"touched": [["south", backend_name]]}
-        await stage.move(placed, MoveState.PREPARING, backend_name=backend_name, facts=facts)
+        progress = MoveProgress(touched=(BackendQueue("south", backend_name),))
+        await stage.move(placed, MoveState.PREPARING, backend_name=backend_name, progress=progress)
         await stage.nodes.put("south", P, backend_name)
 
 
@@ -226,7 +232,12 @@ async def damage(stage: Stage, kind: str) -> tuple[str, str, str]:
             await stage.catalog.placements.replace(replace(placed, epoch=2, segments=placed.segments[1:]))
             await stage.nodes.put("north", P, "left")
             queue = hidden_name(P, "left", placed.incarnation, 0)
-            await stage.move(placed, MoveState.DONE, way=("south", "north"), facts={"touched": [[partition, queue]]})
+            await stage.move(
+                placed,
+                MoveState.DONE,
+                way=("south", "north"),
+                progress=MoveProgress(touched=(BackendQueue(partition, queue),)),
+            )
             await stage.nodes.put(partition, P, queue)
     return kind, queue, partition
 
@@ -341,8 +352,9 @@ async def test_what_a_move_has_made_and_not_deleted_is_a_leftover(stage: Stage, 
     like one of a move, nothing is known."""
     placed = await stage.place("q", "north")
     backend_name = hidden_name(P, "q", placed.incarnation, 1, "move-q/0")
-    touched = {"by it": [["south", backend_name]], "elsewhere": [["west", backend_name]], "not by it": []}[made]
-    await stage.move(placed, MoveState.CANCELLED, facts={"touched": touched})
+    places = {"by it": ("south",), "elsewhere": ("west",), "not by it": ()}[made]
+    touched = tuple(BackendQueue(partition, backend_name) for partition in places)
+    await stage.move(placed, MoveState.CANCELLED, progress=MoveProgress(touched=touched))
     await stage.nodes.put("south", P, backend_name)
     kind = "leftover" if made == "by it" else "orphan"
     assert await stage.kinds() == [(kind, backend_name, "south")]
@@ -389,7 +401,9 @@ async def test_a_made_up_name_leads_to_its_queue_however_long_that_is(stage: Sta
     placed = await stage.place(queue, "north", named={0: hidden_name(P, queue, "born", 0)}, incarnation="born")
     assert await stage.kinds() == []
     other = hidden_name(P, queue, placed.incarnation, 0)
-    await stage.move(placed, MoveState.DONE, way=("south", "north"), facts={"touched": [["south", other]]})
+    await stage.move(
+        placed, MoveState.DONE, way=("south", "north"), progress=MoveProgress(touched=(BackendQueue("south", other),))
+    )
     await stage.nodes.put("south", P, other)
     if gone:
         await stage.catalog.placements.remove(placed.key, 1, placed.incarnation)
@@ -652,7 +666,7 @@ async def test_that_a_mover_writes_down_how_far_it_has_come_changes_nothing(stag
         now = await stage.catalog.moves.get(move.id)
         assert now is not None
         await stage.catalog.moves.replace(
-            replace(now, version=now.version + 1, facts={**now.facts, "left": left}), token
+            replace(now, version=now.version + 1, measured=replace(now.measured, left=left)), token
         )
         return await inner(call)
 

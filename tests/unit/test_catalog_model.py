@@ -413,7 +413,7 @@ def test_held_writes_refuse(field: str, value: Any) -> None:
         ({"tail": -1}, "tail"),
         ({"backend_name": ""}, "physical"),
         ({"due": float("inf")}, "due"),
-        ({"facts": [1]}, "facts"),
+        ({"other_facts": [1]}, "facts"),
     ],
 )
 def test_moves_refuse(changes: dict[str, Any], field: str) -> None:

@@ -13,6 +13,8 @@ import pytest
 from catalog.errors import CatalogUnavailable
 from catalog.model import (
     Member,
+    MoveMeasurements,
+    MoveProgress,
     MoveState,
     PartitionState,
     PlacementState,
@@ -102,8 +104,8 @@ def mover(api, *states):
         state = ahead.pop(0)
         reason = "it is so"
         if state in (MoveState.DRAINING, MoveState.DONE):
-            facts = {"left": 7, "waits": "7 free."}
-            await enter(api.catalog, move, state, reason, pause_ms=38.0, facts=facts)
+            measured = MoveMeasurements(left=7, waits="7 free.")
+            await enter(api.catalog, move, state, reason, pause_ms=38.0, measured=measured)
         else:
             await enter(api.catalog, move, state, reason)
 
@@ -201,15 +203,15 @@ async def test_a_move_that_will_not_come_to_the_switch_is_not_waited_for(run, ap
 
 
 async def test_why_a_move_does_not_come_to_the_switch_is_shown_meanwhile(run, api, between):
-    ahead = iter([{"waits": "partition p2 does not answer"}])
+    ahead = iter([MoveMeasurements(waits="partition p2 does not answer")])
 
     async def step():
         (move,) = await api.catalog.moves.find(limit=9)
-        facts = next(ahead, None)
-        if facts is None:
+        measured = next(ahead, None)
+        if measured is None:
             await enter(api.catalog, move, MoveState.PAUSED, "failed 20 times in a row")
         else:
-            await enter(api.catalog, move, MoveState.PLANNED, "partition p2 does not answer", facts=facts)
+            await enter(api.catalog, move, MoveState.PLANNED, "partition p2 does not answer", measured=measured)
 
     between(step)
     ended = await run(*START, "--wait", "switch")
@@ -346,7 +348,9 @@ async def test_what_is_not_there_ends_with_1(run, between, arguments):
 async def test_a_move_is_shown_with_why_it_is_not_done_and_what_happened(run, api, between):
     move_id = (await run(*START, "-f", "json")).json["id"]
     move = await api.catalog.moves.get(move_id)
-    await enter(api.catalog, move, MoveState.DRAINING, "it is so", facts={"left": 3, "waits": "3 free on p1."})
+    await enter(
+        api.catalog, move, MoveState.DRAINING, "it is so", measured=MoveMeasurements(left=3, waits="3 free on p1.")
+    )
     ended = await run("move", "show", move_id, "-f", "json")
     assert (ended.json["waits"], ended.json["can"], ended.json["left"]) == ("3 free on p1.", ["pause", "reverse"], 3)
     assert [e["state"] for e in ended.json["log"]] == ["draining"]
@@ -371,7 +375,7 @@ async def test_where_writes_go_is_shown_everywhere(run, api, between):
     move_id = (await run(*START, "-f", "json")).json["id"]
     assert (await run("move", "show", move_id, "-f", "json")).json["writes_to"] == "p1"
     move = await api.catalog.moves.get(move_id)
-    await enter(api.catalog, move, MoveState.DRAINING, facts={"switched_to": "p2"})
+    await enter(api.catalog, move, MoveState.DRAINING, progress=MoveProgress(switched_to="p2"))
     assert (await run("move", "list", "-f", "json")).json[0]["writes_to"] == "p2"
 
     async def back():
@@ -379,7 +383,7 @@ async def test_where_writes_go_is_shown_everywhere(run, api, between):
         if now.destination == "p2":
             await enter(api.catalog, replace(now, destination="p1"), MoveState.REROUTE_SEALING)
         else:
-            await enter(api.catalog, now, MoveState.DONE, facts={"switched_to": "p1"})
+            await enter(api.catalog, now, MoveState.DONE, progress=MoveProgress(switched_to="p1"))
 
     between(back)
     ended = await run("move", "watch", move_id, "-f", "json")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import HeldWrites, MoveState, PartitionState, PlacementState, QueueKey, Segment
+from catalog.model import HeldWrites, MoveProgress, MoveState, PartitionState, PlacementState, QueueKey, Segment
 from marconi_proxy.fencing.barrier import MemberSighting
 from marconi_proxy.fencing.transitions import seal, switch
 from marconi_proxy.moving.execution.move_group import MoveGroup
@@ -62,9 +62,9 @@ async def test_messages_keep_the_older_segment_and_the_record_says_what_it_waits
         world.clock.time += 6
         await group.step()
     assert world.moves["m1"].state is MoveState.DRAINING
-    assert world.moves["m1"].facts["waits"] == "3 free"
-    assert world.moves["m1"].facts["left"] == 3
-    assert world.moves["m1"].facts["left_at_switch"] == 3
+    assert world.moves["m1"].measured.waits == "3 free"
+    assert world.moves["m1"].measured.left == 3
+    assert world.moves["m1"].measured.left_at_switch == 3
     assert world.chain("orders") == ["p1 sealed", "p2"]
 
 
@@ -113,7 +113,8 @@ async def test_a_member_that_did_not_acknowledge_must_be_heard_of_before_the_nex
         # Its silence is short enough, and still it has not renewed since before the seal.
         await group.step()
     assert world.moves["m1"].attempt == 1
-    assert "w2" in world.moves["m1"].facts["waits"]
+    assert "w2" in world.moves["m1"].measured.waits
+    assert [member for member, _ in world.moves["m1"].progress.unacknowledged] == ["w2"]
     world.silent.clear()
     renew(world, "w2")
     world.clock.time += 300
@@ -136,9 +137,9 @@ async def test_a_member_that_is_not_fit_is_named_and_nothing_is_sealed(sighting:
     world.order("m1", "orders")
     world.sightings = {"x": sighting}
     group = Crew(world, "m1").mover()
-    while not world.moves["m1"].facts.get("failures"):
+    while not world.moves["m1"].progress.failures:
         await group.step()
-    waits = world.moves["m1"].facts["waits"]
+    waits = world.moves["m1"].measured.waits
     assert words in waits
     assert sighting.member.id in waits
     assert not world.sealed
@@ -185,10 +186,10 @@ async def test_a_member_that_stays_unproven_is_not_waited_for_longer_than_one_th
         world.sightings["w2"] = world.sightings["w2"]._replace(silence=world.clock.slept, proven=False)
 
     world.before = silence
-    while not world.moves["m1"].facts.get("failures"):
+    while not world.moves["m1"].progress.failures:
         await group.step()
-    assert "not heard of" in world.moves["m1"].facts["waits"]
-    assert "w2" in world.moves["m1"].facts["waits"]
+    assert "not heard of" in world.moves["m1"].measured.waits
+    assert "w2" in world.moves["m1"].measured.waits
     assert not world.sealed
 
 
@@ -231,7 +232,7 @@ async def test_a_partition_that_cannot_be_seen_keeps_its_segment() -> None:
         await group.step()
     assert world.moves["m1"].state is MoveState.LINGERING
     assert world.chain("orders") == ["p1 sealed", "p2"]
-    assert "p1" in world.moves["m1"].facts["waits"]
+    assert "p1" in world.moves["m1"].measured.waits
     world.unreachable.clear()
     await crew.run()
     assert world.moves["m1"].state is MoveState.DONE
@@ -270,7 +271,7 @@ async def test_a_move_is_not_begun_when_its_plan_is_gone() -> None:
     world.order("m1", "orders", plan="plan-1")
     await Crew(world, "m1").mover().step()
     assert world.moves["m1"].state is MoveState.PLANNED
-    assert "plan plan-1 is not in the catalog any more" in world.moves["m1"].facts["waits"]
+    assert "plan plan-1 is not in the catalog any more" in world.moves["m1"].measured.waits
     world.plans.add("plan-1")
     await Crew(world, "m1").mover().step()
     assert world.moves["m1"].state is MoveState.PREPARING
@@ -487,18 +488,18 @@ async def test_backing_off_is_neither_shortened_nor_prolonged(jump: float) -> No
     world.order("m1", "orders")
     world.unreachable.add("p1")
     group = Crew(world, "m1").mover()
-    while not world.moves["m1"].facts.get("failures"):
+    while not world.moves["m1"].progress.failures:
         wait = await group.step()
     wait = await group.step()
-    failures = world.moves["m1"].facts["failures"]
+    failures = world.moves["m1"].progress.failures
     world.clock.set = jump
     world.clock.time += wait / 2
     assert await group.step() == pytest.approx(wait / 2, abs=0.01)
-    assert world.moves["m1"].facts["failures"] == failures
+    assert world.moves["m1"].progress.failures == failures
     world.clock.time += wait / 2 + 0.01
     for _ in range(2):
         await group.step()
-    assert world.moves["m1"].facts["failures"] == failures + 1
+    assert world.moves["m1"].progress.failures == failures + 1
 
 
 async def test_a_seal_that_is_taken_over_has_its_time_from_when_it_was_first_seen() -> None:
@@ -546,7 +547,7 @@ async def test_a_move_waits_for_its_turn_while_a_partition_has_enough() -> None:
     world.order("m1", "orders")
     assert await Crew(world, "m1").mover().step() > 0
     assert world.moves["m1"].state is MoveState.PLANNED
-    assert "p2" in world.moves["m1"].facts["waits"]
+    assert "p2" in world.moves["m1"].measured.waits
 
 
 # -- operators ---------------------------------------------------------------------------------------------------------
@@ -743,7 +744,7 @@ async def test_a_move_is_not_sent_on_to_a_partition_that_takes_no_queues() -> No
     world.partitions["p3"] = make_partition("p3", state=PartitionState.CORDONED)
     world.on_state[MoveState.DRAINING] = lambda: world.decide("m1", Event.ONWARD, "p3")
     group = Crew(world, "m1").mover()
-    while "takes no queues" not in world.moves["m1"].facts.get("waits", ""):
+    while "takes no queues" not in (world.moves["m1"].measured.waits or ""):
         await group.step()
     assert world.moves["m1"].state is MoveState.REROUTE_PREPARING
 
@@ -918,7 +919,7 @@ async def test_a_move_waits_for_the_end_of_a_deletion_and_says_so() -> None:
         world.clock.time += 100
         assert await group.step() > 0
     assert world.moves["m1"].state is MoveState.DRAINING
-    assert world.moves["m1"].facts["waits"] == "for the end of a deletion of the queue"
+    assert world.moves["m1"].measured.waits == "for the end of a deletion of the queue"
     world.delete(key)
     await group.step()
     assert world.moves["m1"].state is MoveState.VOID
@@ -1051,7 +1052,7 @@ async def test_a_queue_that_is_deleted_while_its_partition_is_away_keeps_its_mov
     world.on_state[MoveState.DRAINING] = delete_in_part
 
     async def come_back(name: str) -> None:
-        if world.moves["m1"].facts.get("waits") == "partition p2 does not answer":
+        if world.moves["m1"].measured.waits == "partition p2 does not answer":
             world.unreachable.clear()
 
     world.before = come_back
@@ -1205,7 +1206,7 @@ async def test_dead_letters_that_may_still_come_keep_their_segment() -> None:
         world.clock.time += 100
         await group.step()
     assert world.chain("dead") == ["p1 sealed", "p2"]
-    assert world.moves["m2"].facts["waits"] == "dead letters of queue orders may still come"
+    assert world.moves["m2"].measured.waits == "dead letters of queue orders may still come"
 
 
 async def test_dead_letters_of_another_source_keep_their_segment_until_it_has_gone_too() -> None:
@@ -1227,7 +1228,7 @@ async def test_dead_letters_of_another_source_keep_their_segment_until_it_has_go
         await group.step()
     assert world.moves["m1"].state is MoveState.DONE
     assert world.chain("dead") == ["p1 sealed", "p2"]
-    assert world.moves["m2"].facts["waits"] == "dead letters of queue second may still come"
+    assert world.moves["m2"].measured.waits == "dead letters of queue second may still come"
     assert asked == ["all"]
 
     world.order("m3", "second")
@@ -1347,7 +1348,7 @@ async def test_a_group_is_paused_together_when_one_is_given_up() -> None:
     world = World()
     _group(world)
     world.queues["p2", "dead"] = FakeQueue(free=1)
-    world.moves["m2"] = replace(world.moves["m2"], facts={"failures": PACE.give_up_after - 1})
+    world.moves["m2"] = replace(world.moves["m2"], progress=MoveProgress(failures=PACE.give_up_after - 1))
     await Crew(world, "m1", "m2").run()
     assert [move.state for move in world.moves.values()] == [MoveState.PAUSED] * 2
     reason = world.moves["m1"].log[-1].reason
@@ -1365,7 +1366,7 @@ async def test_a_group_that_is_resumed_one_after_the_other_goes_on() -> None:
     for _ in range(10):
         await group.step()
     assert world.moves["m1"].state is MoveState.ARMED
-    assert world.moves["m1"].facts["waits"] == "for move m2 of its group, which is paused"
+    assert world.moves["m1"].measured.waits == "for move m2 of its group, which is paused"
     world.decide("m2", Event.RESUME)
     for _ in range(10):
         await group.step()
@@ -1444,7 +1445,7 @@ async def test_a_source_waits_for_its_dead_letter_queue_that_is_deleted_to_be_cr
         await group.step()
         world.clock.time += 10
     assert world.moves["m2"].state is MoveState.CANCELLED
-    assert "its dead-letter queue dead was not created yet" in world.moves["m1"].facts["waits"]
+    assert "its dead-letter queue dead was not created yet" in world.moves["m1"].measured.waits
     assert world.chain("orders") == ["p1"]
 
 
@@ -1465,7 +1466,7 @@ async def test_a_source_that_goes_a_second_way_says_that_its_dead_letter_queue_i
     for _ in range(4):
         await group.step()
     assert world.moves["m2"].state is MoveState.VOID
-    assert "its dead-letter queue dead was not created yet" in world.moves["m1"].facts["waits"]
+    assert "its dead-letter queue dead was not created yet" in world.moves["m1"].measured.waits
     await Crew(world, "m1", "m2").run()
     assert (world.moves["m1"].state, world.chain("orders")) == (MoveState.DONE, ["p2"])
 
@@ -1490,7 +1491,7 @@ async def test_what_has_begun_to_switch_is_completed_whatever_becomes_of_a_third
         await group.step()
     assert world.chain("orders") == world.chain("dead") == ["p1 sealed", "p2"]
     assert world.chain("older") == ["p1"]
-    assert world.moves["m3"].facts["waits"] == "until its name can be used again"
+    assert world.moves["m3"].measured.waits == "until its name can be used again"
     world.clock.time += REUSE
     await group.step()
     assert world.moves["m3"].state is MoveState.CANCELLED
@@ -1506,5 +1507,5 @@ async def test_a_move_does_not_go_while_one_of_its_group_is_not_there_yet() -> N
         world.clock.time += 10
         wait = await group.step()
     assert world.chain("orders") == ["p1"]
-    assert world.moves["m1"].facts["waits"] == "for move m2 of its group"
+    assert world.moves["m1"].measured.waits == "for move m2 of its group"
     assert wait > _PATIENCE, "the mover stays with it, and drives others the less"

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from catalog.model import Move
+from catalog.model import HeldWrites, Move, MoveMeasurements, MoveProgress, Switch
 from marconi_proxy.fencing.hidden_names import hidden_name
 from marconi_proxy.moving.execution.certificate import certificate
 from marconi_proxy.moving.execution.pace import LONGEST_BACK_OFF, MovePace, next_look
@@ -93,20 +93,22 @@ def test_a_segment_with_any_sign_of_a_message_is_not_empty(look: Look) -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "remaining", "waits", "stood", "noted"),
+    ("before", "found", "stood", "noted"),
     [
-        ({}, 5, "5 free", 0.0, True),
-        ({"left": 100, "waits": "a"}, 1, "b", 4.0, False),
-        ({"left": 100, "waits": "a"}, 100, "a", 5.0, False),
-        ({"left": 100, "waits": "a"}, 91, "a", 5.0, False),
-        ({"left": 100, "waits": "a"}, 89, "a", 5.0, True),
-        ({"left": 100, "waits": "a"}, 100, "b", 5.0, True),
+        ((None, None), (5, "5 free"), 0.0, True),
+        ((5, None), (5, "5 free"), 0.0, True),
+        ((100, "a"), (1, "b"), 4.0, False),
+        ((100, "a"), (100, "a"), 5.0, False),
+        ((100, "a"), (91, "a"), 5.0, False),
+        ((100, "a"), (89, "a"), 5.0, True),
+        ((100, "a"), (100, "b"), 5.0, True),
     ],
 )
 def test_the_record_is_not_written_for_every_look(
-    facts: dict, remaining: int, waits: str, stood: float, noted: bool
+    before: tuple[int | None, str | None], found: tuple[int, str], stood: float, noted: bool
 ) -> None:
-    assert worth_noting(facts, remaining, waits, stood) is noted
+    looks = [MoveMeasurements(left=left, waits=waits) for left, waits in (before, found)]
+    assert worth_noting(*looks, stood) is noted
 
 
 def test_the_difference_of_metadata_is_a_patch() -> None:
@@ -152,13 +154,19 @@ def test_a_subscription_gets_the_time_that_it_has_left() -> None:
 
 
 def test_a_certificate_sums_what_members_told() -> None:
-    holds = [{"member": "w1", "held": 3, "refused": 0, "longest_ms": 12}, {"member": "w2", "held": 1, "refused": 2}]
-    switches = [{"at": 45.0, "from": "p1", "to": "p2", "pause_ms": 20.0}, {"at": 50.0, "from": "p2", "to": "p1"}]
-    facts = {"holds": holds, "left_at_switch": 7, "switched_at": 50.0, "switches": switches}
-    move = Move("m", "p", "q", "p1", "p2", facts=facts, attempt=2, pause_ms=38.5, created=40.0)
+    measured = MoveMeasurements(left_at_switch=7, holds=(HeldWrites("w1", 3, 0, 12), HeldWrites("w2", 1, 2)))
+    switches = (Switch(45.0, "p1", "p2", 20.0), Switch(50.0, "p2", "p1"))
+    move = Move(
+        *("m", "p", "q", "p1", "p2"),
+        attempt=2,
+        created=40.0,
+        pause_ms=38.5,
+        progress=MoveProgress(switches=switches, switched_at=50.0),
+        measured=measured,
+    )
     proof = certificate(move, 99.0)
     assert proof["writes"] == {"held": 4, "refused": 2, "longest_ms": 12}
     assert (proof["from"], proof["to"]) == ("p2", "p1")
-    assert proof["switches"] == switches
+    assert proof["switches"] == [switch.to_json() for switch in switches]
     assert (proof["pause_ms"], proof["seals_tried"], proof["left_at_switch"]) == (38.5, 2, 7)
     assert (proof["ordered_at"], proof["switched_at"], proof["done_at"]) == (40.0, 50.0, 99.0)

@@ -127,7 +127,7 @@ async def test_no_more_queues_are_sealed_in_a_second_than_there_may_be(world: Wo
     executors = await armed(world, *(f"q{number}" for number in range(4)))
     world.clock.time = START
     await sealed(SealScheduler(world, world.clock, 2.0), *([executor] for executor in executors))
-    begun = sorted(executor.move.facts["sealed_at"] - START for executor in executors)
+    begun = sorted(executor.move.measured.sealed_at - START for executor in executors)
     assert begun == pytest.approx([0.0, 0.5, 1.0, 1.5], abs=0.05)
 
 

@@ -125,7 +125,7 @@ READ = {
     "marconi_proxy/moving/execution/move_executor.py": (
         {
             f"MoveExecutor.{name}"
-            for name in ("_clean", "_drain", "_linger", "_step", "_undo", "abort", "back_off", "enter", "put_off")
+            for name in ("_clean", "_drain", "_failed", "_linger", "_step", "_undo", "abort", "enter")
         },
         "written into placements and moves",
     ),
@@ -316,7 +316,7 @@ def places(source: str, module: str = "m.py") -> tuple[set[str], set[str]]:
         "return then - member.renewed",
         "return last.at >= stop.at",
         "return move.due - then > 0",
-        "return move.facts['switched_at'] < then",
+        "return move.progress.switched_at < then",
         "return max(move.created, then)",
     ],
 )

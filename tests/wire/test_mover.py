@@ -121,10 +121,10 @@ async def test_a_queue_goes_with_all_it_has(scene: Scene) -> None:
 
     await scene.order("m1", "orders")
     mover = scene.mover("first")
-    move = await scene.stage.wait_for("m1", lambda move: move.facts.get("left"))
+    move = await scene.stage.wait_for("m1", lambda move: move.measured.left)
 
-    assert move.facts["left_at_switch"] == 4
-    assert "3 free, 1 claimed until at most" in move.facts["waits"]
+    assert move.measured.left_at_switch == 4
+    assert "3 free, 1 claimed until at most" in move.measured.waits
     assert [segment.partition for segment in (await scene.placement("orders")).segments] == ["north", "south"]
     there = (await scene.placement("orders")).segments[-1].backend_name
     assert scene.document("south", f"/queues/{there}") == scene.document("north", "/queues/orders")
@@ -156,11 +156,11 @@ async def test_a_message_that_is_only_delayed_or_claimed_keeps_its_segment(scene
     for queue in ("delayed", "claimed"):
         await scene.order(queue, queue)
     for queue in ("delayed", "claimed"):
-        move = await scene.stage.wait_for(queue, lambda move: move.facts.get("left"))
+        move = await scene.stage.wait_for(queue, lambda move: move.measured.left)
         assert move.state is MoveState.DRAINING
-        assert move.facts["left"] == 1
-    assert "1 free" in (await scene.stage.move("delayed")).facts["waits"]
-    assert "1 claimed until at most" in (await scene.stage.move("claimed")).facts["waits"]
+        assert move.measured.left == 1
+    assert "1 free" in (await scene.stage.move("delayed")).measured.waits
+    assert "1 claimed until at most" in (await scene.stage.move("claimed")).measured.waits
 
 
 async def test_another_mover_goes_on_with_the_moves_of_one_that_was_killed(scene: Scene) -> None:

@@ -6,8 +6,6 @@ from typing import Any
 
 from catalog.model import Move
 
-_SUMMED = ("held", "refused")
-
 
 def certificate(move: Move, at: float) -> dict[str, Any]:
     """Return the certificate of a move that ends at ``at``, in seconds since 1970.
@@ -17,26 +15,26 @@ def certificate(move: Move, at: float) -> dict[str, Any]:
     null if that mover died in between. ``writes`` sums up the members' counts of held writes. ``barrier`` has the
     members by the way in which they passed the barrier.
     """
-    facts = move.facts
-    holds = facts.get("holds", [])
-    switches = facts["switches"]
+    progress, measured = move.progress, move.measured
+    holds, last = measured.holds, progress.switches[-1]
     return {
         "queue": move.queue,
         "project": move.project or None,
-        "from": switches[-1]["from"],
-        "to": switches[-1]["to"],
+        "from": last.source,
+        "to": last.target,
         "ordered_at": move.created,
-        "switched_at": facts.get("switched_at"),
+        "switched_at": progress.switched_at,
         "done_at": at,
         "pause_ms": move.pause_ms,
-        "switches": switches,
+        "switches": [switch.to_json() for switch in progress.switches],
         "seals_tried": move.attempt,
-        "barrier": facts.get("barrier"),
+        "barrier": None if measured.barrier is None else measured.barrier.to_json(),
         "writes": {
-            **{name: sum(hold.get(name, 0) for hold in holds) for name in _SUMMED},
-            "longest_ms": max((hold.get("longest_ms", 0) for hold in holds), default=0),
+            "held": sum(hold.held for hold in holds),
+            "refused": sum(hold.refused for hold in holds),
+            "longest_ms": max((hold.longest_ms for hold in holds), default=0),
         },
-        "left_at_switch": facts.get("left_at_switch"),
-        "zero_checks": facts.get("zero_checks", []),
-        "deleted": facts.get("deleted", []),
+        "left_at_switch": measured.left_at_switch,
+        "zero_checks": [{"at": at} for at in progress.zero_checks],
+        "deleted": [list(queue) for queue in progress.deleted],
     }

@@ -16,10 +16,22 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from catalog.errors import MoveConflict, PlacementConflict
-from catalog.model import LogEntry, Measure, Move, MoveState, PartitionState, Placement, PlacementState, Segment
+from catalog.model import (
+    BackendQueue,
+    BarrierMembers,
+    LogEntry,
+    Measure,
+    Move,
+    MoveState,
+    PartitionState,
+    Placement,
+    PlacementState,
+    Segment,
+    Switch,
+)
 from catalog.unchanged import Unchanged
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
@@ -46,7 +58,7 @@ _SOON = 5.0
 
 _ARMED = frozenset({MoveState.ARMED, MoveState.REROUTE_ARMED})
 _SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
-NOTHING: Mapping[str, Any] = {}
+NOBODY: Mapping[str, str] = {}
 _UNDOING = frozenset({MoveState.UNDOING, MoveState.REROUTE_UNDOING})
 _EMPTYING = frozenset({MoveState.DRAINING, MoveState.LINGERING})
 _RESTING = frozenset({MoveState.PAUSED, MoveState.SUSPENDED})
@@ -126,35 +138,35 @@ class MoveExecutor:
         self,
         event: Event,
         reason: str,
-        facts: Mapping[str, Any] = NOTHING,
-        changes: Mapping[str, Any] = NOTHING,
+        changed: Move | None = None,
         **measures: Measure,
     ) -> None:
-        """Record ``event``: the state that it leads to, the reason, measures, new ``facts``, and ``changes`` of fields.
+        """Record ``event``: the state that it leads to, the reason and measures. ``changed``: the record with the new
+        values of other fields, if any change.
 
         Raises NotNow if the state does not allow the event, MoveConflict if the record was changed meanwhile, LockLost.
         """
         before = self.move
         state = after(before.state, event)
         entry = LogEntry(self.clock.now(), state, reason, tuple(measures.items()))
-        changed = settled(replace(before, facts={**before.facts, **facts}, **changes).entered(entry))
-        await self.steps.record(changed, self.token)
-        self.move = changed
+        entered = settled((changed or before).entered(entry))
+        await self.steps.record(entered, self.token)
+        self.move = entered
         measured = "".join(f", {name} {value}" for name, value in measures.items())
         LOG.info("%s: %s -> %s (%s%s)", self.name, before.state, state, reason, measured)
 
-    async def note(self, facts: dict[str, Any], **changes: Any) -> None:
-        """Record facts, and ``changes`` of fields, in the same state. Raises MoveConflict, LockLost."""
-        changed = replace(self.move, facts={**self.move.facts, **facts}, version=self.move.version + 1, **changes)
-        await self.steps.record(changed, self.token)
-        self.move = changed
+    async def note(self, changed: Move) -> None:
+        """Record new values of fields in the same state. Raises MoveConflict, LockLost."""
+        noted = replace(changed, version=self.move.version + 1)
+        await self.steps.record(noted, self.token)
+        self.move = noted
 
     async def put_off(self, reason: str) -> Next:
         """Stay in the state, count a failure, and retry after a backoff. Raises CatalogError."""
-        failures = self._failures() + 1
-        wait = self._wait_after(failures)
+        failed = self._failed(reason)
+        wait = self._wait_after(failed.progress.failures)
         LOG.info("%s: %s, waits %.1f s: %s", self.name, self.move.state, wait, reason)
-        await self.note({"waits": reason, "failures": failures}, due=self.clock.now() + wait)
+        await self.note(failed)
         return Next(self._left_to_retry())
 
     async def wait_for(self, what: str) -> Next:
@@ -162,13 +174,19 @@ class MoveExecutor:
 
         Raises CatalogError.
         """
-        if self.move.facts.get("waits") != what:
+        if self.move.measured.waits != what:
             LOG.info("%s: %s, waits: %s", self.name, self.move.state, what)
-            await self.note({"waits": what})
+            await self.note(_waiting(self.move, what))
         return Next(_SOON)
 
-    def _failures(self) -> int:
-        return int(self.move.facts.get("failures", 0))
+    def _failed(self, reason: str) -> Move:
+        """Return the record with one more failure, and the approximate time of the retry."""
+        failures = self.move.progress.failures + 1
+        return replace(
+            _waiting(self.move, reason),
+            progress=replace(self.move.progress, failures=failures),
+            due=self.clock.now() + self._wait_after(failures),
+        )
 
     def _wait_after(self, failures: int) -> float:
         # Repeatable for one attempt, and different for each move.
@@ -176,7 +194,7 @@ class MoveExecutor:
 
     def _left_to_retry(self) -> float:
         """Return the seconds until the retry of a state that failed, 0 without a failure."""
-        failures = self._failures()
+        failures = self.move.progress.failures
         if not failures or self.move.state not in _RETRIED:
             return 0.0
         return max(0.0, self._wait_after(failures) - self.stood("retry", (self.move.state, failures)))
@@ -185,25 +203,25 @@ class MoveExecutor:
         """Return the seconds until the second look at the older segments, 0 in any other state."""
         if self.move.state is not MoveState.LINGERING:
             return 0.0
-        return max(0.0, self.pace.linger - self.stood("linger", self.move.facts.get("emptied")))
+        return max(0.0, self.pace.linger - self.stood("linger", self.move.progress.emptied))
 
-    async def back_off(self, event: Event, reason: str, more: Mapping[str, Any] = NOTHING) -> None:
-        """Record a failure as ``event``, and retry after a backoff. ``more``: further facts. Raises CatalogError."""
-        failures = self._failures() + 1
-        facts = {**more, "waits": reason, "failures": failures}
-        due = self.clock.now() + self._wait_after(failures)
-        await self.enter(event, reason, facts, changes={"due": due})
+    async def back_off(self, event: Event, reason: str, members: Mapping[str, str] | None = None) -> None:
+        """Record a failure as ``event``, and retry after a backoff. ``members``: those of an aborted seal, as for
+        ``abort``. Raises CatalogError."""
+        failed = self._failed(reason)
+        if members is not None:
+            failed = replace(failed, progress=replace(failed.progress, unacknowledged=tuple(members.items())))
+        await self.enter(event, reason, failed)
         self._left_to_retry()
 
-    async def abort(self, reason: str, members: Mapping[str, str] = NOTHING) -> None:
+    async def abort(self, reason: str, members: Mapping[str, str] = NOBODY) -> None:
         """Abort the seal of the queue, and retry after a backoff.
 
         ``members``: those that have not acknowledged the seal, by id, with their stamps. Raises CatalogError.
         """
         await self.place(transitions.abort(self._known(), self.clock.now()), "aborts the seal")
         if self.move.state in _SEALING:
-            facts = {"unacknowledged": list(members), "unacknowledged_stamps": dict(members)}
-            await self.back_off(Event.ABORTED, reason, facts)
+            await self.back_off(Event.ABORTED, reason, members)
         else:
             # The record does not have the seal yet.
             await self.put_off(reason)
@@ -253,11 +271,13 @@ class MoveExecutor:
             if placement is not None and placement.state is PlacementState.DELETING and move.state in _EMPTYING:
                 # Looks at partitions prove nothing now: the deletion may be refused, and the queue lives on.
                 return await self.wait_for("for the end of a deletion of the queue")
-            if self._failures() >= self.pace.give_up_after and move.state in _RETRIED:
-                reason = f"failed {self._failures()} times in a row, the last time: {move.facts.get('waits', '')}"
+            failures = move.progress.failures
+            if failures >= self.pace.give_up_after and move.state in _RETRIED:
+                reason = f"failed {failures} times in a row, the last time: {move.measured.waits or ''}"
                 # Before the switch, pause and wait for an operator. After a switch, continue draining.
                 event = Event.PAUSE if before_switch(self.move.state) else Event.CANCEL
-                await self.enter(event, reason, {"failures": 0}, decision=next_number([self.move]))
+                given_up = replace(move, progress=replace(move.progress, failures=0))
+                await self.enter(event, reason, given_up, decision=next_number([move]))
                 return AT_ONCE
             return await _STEPS[move.state](self)
         except Unready as unready:
@@ -273,16 +293,11 @@ class MoveExecutor:
                 return Next(wait)
         elif missed is Event.SWITCHED:
             assert placement is not None
-            reason = "found to be switched"
-            await self.enter(
-                missed, reason, self.switched(placement, None, None), changes={"due": 0.0, "pause_ms": None}
-            )
+            await self.enter(missed, "found to be switched", self.switched(placement, None, None))
             return AT_ONCE
         elif missed is Event.SEALED:
             assert placement is not None
-            await self.enter(
-                missed, "found to be sealed", {"sealed_at": placement.since}, changes={"attempt": self.move.attempt + 1}
-            )
+            await self.enter(missed, "found to be sealed", self.sealed(placement))
             return AT_ONCE
         elif missed is Event.ABORTED:
             await self.back_off(missed, "the seal was aborted by another process")
@@ -292,34 +307,32 @@ class MoveExecutor:
         await self.enter(missed, reason)
         return AT_ONCE
 
-    def switched(self, placement: Placement, passed: Passed | None, pause_ms: float | None) -> dict[str, Any]:
-        """Return the facts of a switch. ``passed`` and ``pause_ms`` are known only to the mover that switched; without
-        them the facts have null."""
-        barrier = None
-        if passed is not None:
-            barrier = {
-                "acknowledged": list(passed.acknowledged),
-                "signed_off": list(passed.signed_off),
-                "expired": list(passed.expired),
-            }
-        switch = {
-            "at": placement.since,
-            "from": placement.segments[-2].partition,
-            "to": placement.partition,
-            "pause_ms": pause_ms,
-        }
-        return {
-            "switched_at": placement.since,
-            "switched_to": placement.partition,
-            "switches": [*self.move.facts.get("switches", []), switch][-_SWITCHES:],
-            "barrier": barrier,
-            "failures": 0,
-            "unacknowledged": [],
-            "unacknowledged_stamps": {},
-            "waits": "",
-            "zero_checks": [],
-            "left_at_switch": None,
-        }
+    def sealed(self, placement: Placement) -> Move:
+        """Return the record with one more attempt to seal, by the sealed placement."""
+        measured = replace(self.move.measured, sealed_at=placement.since)
+        return replace(self.move, attempt=self.move.attempt + 1, measured=measured)
+
+    def switched(self, placement: Placement, passed: Passed | None, pause_ms: float | None) -> Move:
+        """Return the record of a switch. ``passed`` and ``pause_ms`` are known only to the mover that switched, and
+        None for any other."""
+        progress, measured = self.move.progress, self.move.measured
+        barrier = None if passed is None else BarrierMembers(passed.acknowledged, passed.signed_off, passed.expired)
+        switch = Switch(placement.since, placement.segments[-2].partition, placement.partition, pause_ms)
+        return replace(
+            self.move,
+            progress=replace(
+                progress,
+                switches=(*progress.switches, switch)[-_SWITCHES:],
+                switched_at=switch.at,
+                switched_to=switch.target,
+                unacknowledged=(),
+                failures=0,
+                zero_checks=(),
+            ),
+            measured=replace(measured, waits="", left_at_switch=None, barrier=barrier),
+            pause_ms=pause_ms,
+            due=0.0,
+        )
 
     # -- before the switch -------------------------------------------------------------------------------------------
 
@@ -334,7 +347,7 @@ class MoveExecutor:
             if full and not await self._group_has_begun():
                 await self.wait_for(f"partition {name} has {self.pace.at_once} moves at a time")
                 return Next(self._chance.uniform(1.0, 3.0) * _SHORTLY)
-        await self.enter(Event.START, "its turn came", {"waits": ""})
+        await self.enter(Event.START, "its turn came", _waiting(self.move, ""))
         return AT_ONCE
 
     async def _group_has_begun(self) -> bool:
@@ -347,12 +360,11 @@ class MoveExecutor:
         placement = self._known()
         try:
             backend_name = await self._preparation.choose(self.move, placement)
-            put = [self.move.destination, backend_name]
-            touched = self._touched()
-            if self.move.backend_name != backend_name or put not in touched:
+            put = BackendQueue(self.move.destination, backend_name)
+            if self.move.backend_name != backend_name or put not in self.move.progress.touched:
                 # Recorded before it is created: after a crash, the next mover finds there the queue to delete.
-                facts = {"touched": touched if put in touched else [*touched, put]}
-                await self.note(facts, backend_name=backend_name)
+                progress = self.move.progress.touching(put)
+                await self.note(replace(self.move, progress=progress, backend_name=backend_name))
             await self._preparation.make(self.move, placement)
         except Unready as unready:
             if self.move.state is MoveState.REROUTE_PREPARING:
@@ -360,8 +372,8 @@ class MoveExecutor:
             await self.back_off(Event.BACK_OFF, str(unready))
             return AT_ONCE
         tail = placement.segments[-1].n
-        ready = {"waits": "", "failures": 0}
-        await self.enter(Event.PREPARED, f"{self.move.destination} has the queue", ready, {"tail": tail, "due": 0.0})
+        ready = replace(self.move.unhindered(), tail=tail, due=0.0)
+        await self.enter(Event.PREPARED, f"{self.move.destination} has the queue", ready)
         return AT_ONCE
 
     async def _arm(self) -> Next:
@@ -399,32 +411,27 @@ class MoveExecutor:
         if self.move.state is MoveState.REROUTE_UNDOING:
             # The queue that was created stays in the record, and is deleted when the move ends. Its partition may be
             # unreachable, and to delete it now would make draining wait for that partition.
-            changes = {"backend_name": None, "due": 0.0}
-            await self.enter(Event.CLEANED, "it goes on as before", {"waits": "", "failures": 0}, changes=changes)
-            return AT_ONCE
-        if (wait := await self._dispose()) > 0:
+            reason = "it goes on as before"
+        elif (wait := await self._dispose()) > 0:
             return Next(wait)
-        facts = {"waits": "", "failures": 0}
-        changes = {"backend_name": None, "due": 0.0}
-        await self.enter(Event.CLEANED, "nothing of it is left", facts, changes=changes)
+        else:
+            reason = "nothing of it is left"
+        await self.enter(Event.CLEANED, reason, replace(self.move.unhindered(), backend_name=None, due=0.0))
         return AT_ONCE
 
     # -- after the switch --------------------------------------------------------------------------------------------
 
     async def _drain(self) -> Next:
         seen = await self._look(self._known())
-        facts = dict(seen.facts)
         now = self.clock.now()
         if seen.empty:
-            touched = self._touched()
-            touched += [
-                put for s in self._known().segments[:-1] if (put := [s.partition, s.backend_name]) not in touched
-            ]
-            facts |= {"touched": touched, "zero_checks": [{"at": now}], "left": 0, "waits": ""}
+            emptied = [BackendQueue(s.partition, s.backend_name) for s in self._known().segments[:-1]]
             # The version distinguishes this wait from every other one.
-            facts["emptied"] = self.move.version + 1
-            due = now + self.pace.linger
-            await self.enter(Event.EMPTY, "the older segments are empty", facts, changes={"due": due})
+            progress = replace(
+                seen.record.progress.touching(*emptied), zero_checks=(now,), emptied=self.move.version + 1
+            )
+            changed = replace(seen.counted, progress=progress, due=now + self.pace.linger)
+            await self.enter(Event.EMPTY, "the older segments are empty", changed)
             return AT_ONCE
         await self._note_look(seen, now)
         return Next(next_look(self.stood("switch", self._known().segments[-1].n)))
@@ -439,31 +446,32 @@ class MoveExecutor:
         if not seen.empty:
             # A mover that was frozen after it had found them empty fails its compare-and-set, and cannot retire them.
             await self.place(transitions.bar(placement, now), "bars the placement")
-            facts = {**seen.facts, "left": seen.left, "waits": seen.why}
-            await self.enter(Event.NOT_EMPTY, seen.why, facts, changes={"due": 0.0})
+            await self.enter(Event.NOT_EMPTY, seen.why, replace(seen.counted, due=0.0))
             return AT_ONCE
-        checks = [*self.move.facts.get("zero_checks", [])[:1], {"at": now}]
-        await self.note({**seen.facts, "zero_checks": checks, "left": 0, "waits": ""})
+        progress = seen.record.progress
+        progress = replace(progress, zero_checks=(*progress.zero_checks[:1], now))
+        await self.note(replace(seen.counted, progress=progress))
         # Each is a compare-and-set on the epoch that was read before the look, so no switch came in between.
         for segment in placement.segments[:-1]:
             placement = transitions.retire(placement, segment.n, now)
             await self.place(placement, f"retires segment {segment.n}")
-        await self.enter(Event.RETIRED, "they were empty twice", changes={"due": 0.0})
+        await self.enter(Event.RETIRED, "they were empty twice", replace(self.move, due=0.0))
         return AT_ONCE
 
     async def _look(self, placement: Placement) -> _Seen:
         """Look at all sealed segments, and read the members' counts of held writes. Raises CatalogError, Unready."""
         looks = [await self.steps.look(self.move.key, segment) for segment in placement.segments[:-1]]
-        facts: dict[str, Any] = {}
-        if self.move.facts.get("left_at_switch") is None and not any(look.problem for look in looks):
-            facts["left_at_switch"] = left(looks)
+        progress, measured = self.move.progress, self.move.measured
+        if measured.left_at_switch is None and not any(look.problem for look in looks):
+            measured = replace(measured, left_at_switch=left(looks))
         if held := await self.steps.held_writes(self.move.id):
-            facts["holds"] = [one.to_json() for one in held]
+            measured = replace(measured, holds=tuple(held))
         awaited = None
         if placement.group not in (None, placement.queue) and all(look.empty for look in looks):
-            facts["dead_letters_from"] = source = await self._dead_letters_from(placement)
+            source = await self._dead_letters_from(placement)
+            progress = replace(progress, dead_letters_from=source)
             awaited = f"dead letters of queue {source} may still come" if source is not None else None
-        return _Seen(looks, awaited, facts)
+        return _Seen(looks, awaited, replace(self.move, progress=progress, measured=measured))
 
     async def _dead_letters_from(self, placement: Placement) -> str | None:
         """Return the name of a queue whose dead letters may still enter a sealed segment, None if there is none.
@@ -474,7 +482,7 @@ class MoveExecutor:
         places = sorted({segment.partition for segment in placement.segments[:-1]})
         # The catalog names one source, and there may be others. Polling all queues at each look would cost too much, so
         # check the last known one first.
-        last = str(self.move.facts.get("dead_letters_from") or placement.group)
+        last = str(self.move.progress.dead_letters_from or placement.group)
         if await self._still_from(last, placement, places):
             return last
         for place in places:
@@ -492,20 +500,17 @@ class MoveExecutor:
         return placement.queue in names
 
     async def _note_look(self, seen: _Seen, now: float) -> None:
-        facts = self.move.facts
-        remaining = facts.get("left", 0) if seen.unknown else seen.left
-        if worth_noting(facts, remaining, seen.why, self.stood("look", (facts.get("left"), facts.get("waits")))):
-            await self.note({**seen.facts, "left": remaining, "waits": seen.why, "looked_at": now})
+        before, found = self.move.measured, seen.counted.measured
+        if worth_noting(before, found, self.stood("look", (before.left, before.waits))):
+            await self.note(replace(seen.counted, measured=replace(found, looked_at=now)))
 
     async def _clean(self) -> Next:
         if (wait := await self._dispose()) > 0:
             return Next(wait)
-        facts: dict[str, Any] = {"waits": ""}
-        now = self.clock.now()
-        measured = replace(self.move, facts={**self.move.facts, **facts})
         # The queue may have been deleted by now, or replaced: this reads the record only.
-        changes = {"certificate": certificate(measured, now)}
-        await self.enter(Event.CLEANED, "the older queues are deleted", facts, changes=changes)
+        proof = certificate(self.move, self.clock.now())
+        changed = replace(_waiting(self.move, ""), certificate=proof)
+        await self.enter(Event.CLEANED, "the older queues are deleted", changed)
         # A crash before this leaves the counts, which are removed with the record.
         await self.steps.forget_held_writes(self.move.id)
         return AT_ONCE
@@ -518,9 +523,9 @@ class MoveExecutor:
         placement. A deletion without an answer may be executed late, when a new incarnation of the queue may have its
         plain name again.
         """
-        placement, deleted = self.placement, self.move.facts.get("deleted", [])
+        placement, deleted = self.placement, self.move.progress.deleted
         wait = 0.0
-        if self.move.facts.get("doubtful"):
+        if self.move.progress.doubtful:
             wait = CALL + self.pace.ambiguity
         if (
             deleted
@@ -538,16 +543,12 @@ class MoveExecutor:
         assert self.placement is not None
         return self.placement
 
-    def _touched(self) -> list[list[str]]:
-        """Return [partition, name] of every queue that this move created or emptied."""
-        return [list(put) for put in self.move.facts.get("touched", [])]
-
     def _left_behind(self, placement: Placement | None) -> tuple[Segment, ...]:
         """Return, as segments, the touched queues that the placement does not name. It must have just been read."""
         named = {(s.partition, s.backend_name) for s in placement.segments} if placement is not None else set()
         return tuple(
             Segment(n, partition, backend_name)
-            for n, (partition, backend_name) in enumerate(self._touched())
+            for n, (partition, backend_name) in enumerate(self.move.progress.touched)
             if (partition, backend_name) not in named
         )
 
@@ -558,9 +559,9 @@ class MoveExecutor:
         that is created anew meanwhile has another name (``Placing``), and no other move of it can begin.
         """
         key, placement = self.move.key, self.placement
-        deleted = [list(put) for put in self.move.facts.get("deleted", [])]
+        deleted = self.move.progress.deleted
         gone = placement is None or placement.incarnation != self.move.incarnation
-        behind = [s for s in self._left_behind(placement) if [s.partition, s.backend_name] not in deleted]
+        behind = [s for s in self._left_behind(placement) if (s.partition, s.backend_name) not in deleted]
         behind = [s for s in behind if await self.steps.partition(s.partition) is not None]
         if not gone:
             behind = [segment for segment in behind if await self._is_empty(segment)]
@@ -568,9 +569,8 @@ class MoveExecutor:
             await self.steps.unsubscribe(key, segment)
             await self._make_sure(segment)
             await self.steps.remove(key, segment)
-            deleted.append([segment.partition, segment.backend_name])
             # From here on it is not deleted again. A crash before this leaves a deletion of unknown outcome.
-            await self.note({"deleted": deleted, "deleting": None})
+            await self.note(replace(self.move, progress=self.move.progress.ended_deletion()))
         if (wait := self._left_to_reuse()) > 0:
             await self.wait_for("until its name can be used again")
         return wait
@@ -596,8 +596,8 @@ class MoveExecutor:
         The same write records the deletion as begun. If a later mover finds that entry, the outcome of the deletion is
         unknown. Raises LockLost, MoveConflict, Conflict.
         """
-        doubtful = self.move.facts.get("deleting") is not None or self.move.facts.get("doubtful", False)
-        await self.note({"deleting": [segment.partition, segment.backend_name], "doubtful": doubtful})
+        queue = BackendQueue(segment.partition, segment.backend_name)
+        await self.note(replace(self.move, progress=self.move.progress.begun_deletion(queue)))
         now = await self.steps.placement(self.move.key)
         if now != self.placement:
             raise PlacementConflict(now)
@@ -611,16 +611,21 @@ class MoveExecutor:
         self.placement = placement
 
 
+def _waiting(move: Move, reason: str) -> Move:
+    return replace(move, measured=replace(move.measured, waits=reason))
+
+
 def _is_sealed_by(placement: Placement, move: Move) -> bool:
     return placement.state is PlacementState.SEALING and placement.move == move.id
 
 
 class _Seen(NamedTuple):
-    """The result of a look at the older segments. ``awaited``: messages that may still enter them, None if none may."""
+    """The result of a look at the older segments. ``awaited``: messages that may still enter them, None if none may.
+    ``record``: the move with the facts that the look has found."""
 
     looks: list[Look]
     awaited: str | None
-    facts: dict[str, Any]
+    record: Move
 
     @property
     def unknown(self) -> bool:
@@ -637,6 +642,13 @@ class _Seen(NamedTuple):
     @property
     def why(self) -> str:
         return self.awaited or why(self.looks)
+
+    @property
+    def counted(self) -> Move:
+        """The record with the number of messages left as well; an unknown number leaves the last one."""
+        measured = self.record.measured
+        remaining = (measured.left or 0) if self.unknown else self.left
+        return replace(self.record, measured=replace(measured, left=remaining, waits=self.why))
 
 
 # The states in which a failure delays the next attempt.

@@ -123,8 +123,8 @@ class MoveGroup:
             for mate in self.executors:
                 stopped = None if mate is executor or mate.is_gone else stopped_by(mate.move, executor.move)
                 if stopped is not None and stopped.event in TABLE[executor.move.state].next:
-                    facts = {"failures": 0, "waits": ""}
-                    await executor.enter(stopped.event, stopped.reason, facts, decision=stopped.number)
+                    freed = executor.move.unhindered()
+                    await executor.enter(stopped.event, stopped.reason, freed, decision=stopped.number)
                     return True
         return False
 

@@ -39,8 +39,8 @@ class Preparation:
         n = placement.next_n
         if keeps_name(placement):
             return await self._own_name(move, placement, n)
-        touched = [list(put) for put in move.facts.get("touched", [])]
-        if move.backend_name is not None and [move.destination, move.backend_name] in touched:
+        touched = move.progress.touched
+        if move.backend_name is not None and (move.destination, move.backend_name) in touched:
             return move.backend_name
         return hidden_name(move.project, move.queue, placement.incarnation, n, f"{move.id}/{len(touched)}")
 

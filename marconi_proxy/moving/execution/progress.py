@@ -5,10 +5,10 @@ Times are seconds since 1970 by the clock of the mover that looked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
+from catalog.model import MoveMeasurements
 from marconi_proxy.partition_client.outcome import Look
 
 # The least seconds between two records of the results of looks.
@@ -48,15 +48,14 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def worth_noting(facts: Mapping[str, Any], remaining: int, waits: str, stood: float) -> bool:
-    """Return whether to write the result of a look into a record with these ``facts``, unchanged for ``stood`` seconds.
+def worth_noting(before: MoveMeasurements, found: MoveMeasurements, stood: float) -> bool:
+    """Return whether to record what a look has ``found``, if the record has stood unchanged for ``stood`` seconds.
 
     The record is for operators, and each write of it goes to every process. So only a change of the reason, or of the
     number by a tenth, is written, and not too often.
     """
-    before = facts.get("left")
-    if before is None or "waits" not in facts:
+    if before.left is None or found.left is None or before.waits is None:
         return True
     if stood < _QUIET:
         return False
-    return bool(facts["waits"] != waits or abs(before - remaining) > before * _NOTICEABLE)
+    return before.waits != found.waits or abs(before.left - found.left) > before.left * _NOTICEABLE

@@ -52,8 +52,8 @@ def unfit(sightings: Iterable[MemberSighting]) -> str | None:
 def unheard(move: Move, sightings: Iterable[MemberSighting]) -> str | None:
     """Return the reason not to seal the queue of ``move`` again yet, None if there is none: a member that did not
     acknowledge its last seal has not renewed since, so clients would wait in vain."""
-    missed = move.facts.get("unacknowledged_stamps", {})
-    silent = [s.member.id for s in sightings if not s.expired and missed.get(s.member.id) == s.member.stamp]
+    missed = move.progress.unacknowledged
+    silent = [s.member.id for s in sightings if not s.expired and (s.member.id, s.member.stamp) in missed]
     return f"not heard of since it did not acknowledge: member {', '.join(silent)}" if silent else None
 
 
@@ -197,9 +197,8 @@ class SealRound:
         entry.mark("seal_ms", self._clock.monotonic())
 
     async def _write_down(self, entry: _Entry) -> None:
-        attempt = entry.executor.move.attempt + 1
-        facts = {"sealed_at": entry.placement.since}
-        await entry.executor.enter(Event.SEALED, f"attempt {attempt}", facts, {"attempt": attempt})
+        sealed = entry.executor.sealed(entry.placement)
+        await entry.executor.enter(Event.SEALED, f"attempt {sealed.attempt}", sealed)
 
     async def _abort(self, entry: _Entry, reason: str, members: Mapping[str, str]) -> None:
         executor = entry.executor
@@ -295,7 +294,6 @@ class SealRound:
             Event.SWITCHED,
             f"writes go to {target.partition}",
             executor.switched(placement, passed, pause_ms),
-            changes={"pause_ms": pause_ms, "due": 0.0},
             acks=len(passed.acknowledged),
             members=len(passed.acknowledged) + len(passed.signed_off) + len(passed.expired),
             **measures,

@@ -18,7 +18,7 @@ def writes_to(move: Move) -> str:
     they went to then."""
     if before_switch(move.state):
         return move.source
-    return str(move.facts.get("switched_to") or move.destination)
+    return move.progress.switched_to or move.destination
 
 
 def came_from(move: Move, placement: Placement) -> str:
@@ -46,10 +46,10 @@ def turned(move: Move, placement: Placement, destination: str) -> Move:
 def settled(move: Move) -> Move:
     """Return a move as it is to be recorded: if its second way was given up, source and target are those of its last
     switch."""
-    if move.state not in _SETTLED or "switches" not in move.facts:
+    if move.state not in _SETTLED or not move.progress.switches:
         return move
-    last = move.facts["switches"][-1]
-    return replace(_leading(move, last["from"], last["to"]), destination=last["to"])
+    last = move.progress.switches[-1]
+    return replace(_leading(move, last.source, last.target), destination=last.target)
 
 
 def _leading(move: Move, source: str, target: str) -> Move:

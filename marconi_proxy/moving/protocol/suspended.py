@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from catalog.model import LogEntry, Move, MoveState, Placement
+from catalog.model import LogEntry, Move, MoveMeasurements, MoveProgress, MoveState, Placement, Switch
 
 
 def suspended(move_id: str, placement: Placement, now: float, reason: str, waits: str) -> Move:
@@ -12,7 +12,6 @@ def suspended(move_id: str, placement: Placement, now: float, reason: str, waits
     1970. ``waits``: the reason to wait, for operators.
     """
     before, last = placement.segments[-2:]
-    switch = {"at": now, "from": before.partition, "to": last.partition, "pause_ms": None}
     return Move(
         move_id,
         placement.project,
@@ -25,5 +24,8 @@ def suspended(move_id: str, placement: Placement, now: float, reason: str, waits
         incarnation=placement.incarnation,
         tail=before.n,
         backend_name=last.backend_name,
-        facts={"switches": [switch], "switched_at": now, "switched_to": last.partition, "waits": waits},
+        progress=MoveProgress(
+            switches=(Switch(now, before.partition, last.partition),), switched_at=now, switched_to=last.partition
+        ),
+        measured=MoveMeasurements(waits=waits),
     )
