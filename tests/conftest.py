@@ -34,7 +34,7 @@ _WIRE = Path(__file__).parent / "wire"
 
 # Temporary directories are in memory where there is room for them: many servers sync many files, and on a busy disk
 # each of them waits for all the others. No test needs a real disk.
-_MEMORY = Path("/dev/shm")  # noqa: S108
+_MEMORY = Path("/dev/shm")
 _ROOM = 4 << 30
 if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
