@@ -15,7 +15,7 @@ from catalog import Catalog
 from catalog.errors import CatalogError
 from catalog.model import Member
 from catalog.unchanged import Unchanged
-from marconi_proxy.admin.time_text import iso
+from marconi_proxy.clock import iso
 from marconi_proxy.project_text import from_url
 
 _log = logging.getLogger(__name__)

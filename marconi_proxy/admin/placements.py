@@ -16,7 +16,7 @@ from catalog import Catalog
 from catalog.model import Placement, PlacementState, QueueKey
 from marconi_proxy.admin.query import integer, parameters
 from marconi_proxy.admin.tenants import parsed_project
-from marconi_proxy.admin.time_text import iso
+from marconi_proxy.clock import iso
 from marconi_proxy.project_text import from_url, project_named, shown, shown_project, to_url
 
 FILTERS = ("project", "partition", "region", "state")

@@ -12,7 +12,7 @@ from catalog import Catalog
 from catalog.model import StatisticsSubject, Walk
 from catalog.model import SubjectStatistics as Sums
 from marconi_proxy.admin.query import integer, parameters
-from marconi_proxy.admin.time_text import iso
+from marconi_proxy.clock import iso
 from marconi_proxy.project_text import project_named, shown_project, to_url
 
 DEFAULT_LIMIT = 100

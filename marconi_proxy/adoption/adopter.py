@@ -39,8 +39,8 @@ from marconi_proxy.adoption.presence import AdoptionStopped, Entry, Presence, ba
 from marconi_proxy.clock import Clock, Pacer
 from marconi_proxy.fencing.barrier import CHAINS, incapable
 from marconi_proxy.moving.orders.order import OPERATOR
+from marconi_proxy.moving.protocol.evidence import suspended
 from marconi_proxy.moving.protocol.machine import Event, after
-from marconi_proxy.moving.protocol.suspended import suspended
 from marconi_proxy.partition_client.upstreams import Open
 
 _AT_ONCE = 16

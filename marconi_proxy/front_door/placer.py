@@ -26,7 +26,7 @@ from catalog.model import (
     Tenant,
 )
 from marconi_proxy.fencing import transitions
-from marconi_proxy.fencing.hidden_names import hidden_name
+from marconi_proxy.fencing.transitions import hidden_name
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.refusals import MAYBE_PROCESSED, NOT_PROCESSED, RequestRefused, not_found, unavailable
 from marconi_proxy.routing.choice import Refusal, choose

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from catalog.model import Move
-from marconi_proxy.fencing.hidden_names import hidden_name
+from marconi_proxy.fencing.transitions import hidden_name
 from marconi_proxy.moving.execution.certificate import certificate
 from marconi_proxy.moving.execution.pace import LONGEST_BACK_OFF, MovePace, next_look
 from marconi_proxy.moving.execution.progress import left, why, worth_noting

@@ -2,12 +2,13 @@
 
 A step of a move that changes the placement is two writes: the placement first, then the record of the move. The second
 write may be missing: the mover died, or another process made the first (any worker aborts an overdue seal). The
-placement is authoritative; ``happened`` returns the event that the record has missed.
+placement is authoritative; ``happened`` returns the event that the record has missed. ``suspended`` makes the record
+that a chain without any should have.
 """
 
 from __future__ import annotations
 
-from catalog.model import MoveState, Placement, PlacementState
+from catalog.model import LogEntry, Move, MoveState, Placement, PlacementState
 from marconi_proxy.moving.protocol.machine import ENDS, TABLE, UNDER_WAY_AGAIN, Event, before_switch
 
 _ARMED = frozenset({MoveState.ARMED, MoveState.REROUTE_ARMED})
@@ -43,3 +44,27 @@ def happened(
     elif state is MoveState.LINGERING and not ours:
         return Event.RETIRED
     return None
+
+
+def suspended(move_id: str, placement: Placement, now: float, reason: str, waits: str) -> Move:
+    """Return a move as it is after its switch to the placement's last segment, not yet drained.
+
+    It begins suspended: until it is resumed, clients may write to the older segments directly. ``now``: seconds since
+    1970. ``waits``: the reason to wait, for operators.
+    """
+    before, last = placement.segments[-2:]
+    switch = {"at": now, "from": before.partition, "to": last.partition, "pause_ms": None}
+    return Move(
+        move_id,
+        placement.project,
+        placement.queue,
+        before.partition,
+        last.partition,
+        MoveState.SUSPENDED,
+        created=now,
+        log=(LogEntry(now, MoveState.SUSPENDED, reason),),
+        incarnation=placement.incarnation,
+        tail=before.n,
+        backend_name=last.backend_name,
+        facts={"switches": [switch], "switched_at": now, "switched_to": last.partition, "waits": waits},
+    )
