@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from oslo_config import cfg
 
     from catalog.interface import Catalog
-    from marconi_proxy.adoption.adopter import AdoptionSummary
+    from marconi_proxy.adoption.outcome import AdoptionSummary
     from marconi_proxy.partition_client.upstreams import Open
 
 Shown = tuple[Sequence[str], Iterable[Any]]
@@ -288,7 +288,7 @@ class CatalogAdoptApply(_AdoptVerb):
         return super().run(parsed_args) or self._status
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        from marconi_proxy.adoption.adopter import AdoptionOutcome
+        from marconi_proxy.adoption.outcome import AdoptionOutcome
         from marconi_proxy.adoption.plan_file import BadPlan, verified
 
         try:
