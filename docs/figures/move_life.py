@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from canvas import BLUE, GREEN, GREY, LEADING, MARGIN, PADDING, RED, TITLE, Canvas, Misdrawn, Rect
 
-from catalog.model import MoveState
-from marconi_proxy.moving.protocol.machine import ENDS, TABLE, Event, before_switch
+from catalog.model import FINISHED_STATES, MoveState
+from marconi_proxy.moving.protocol.machine import TABLE, Event, before_switch
 
 _LEFT, _MIDDLE, _RIGHT = range(3)
 # (column, row) of every state.
@@ -54,7 +54,7 @@ _AROUND = (Event.REVERSE, Event.ONWARD)
 
 
 def fill_of(state: MoveState) -> str:
-    if state in ENDS:
+    if state in FINISHED_STATES:
         return GREY
     if TABLE[state].holds_writes:
         return RED

@@ -16,7 +16,7 @@ import falcon.asgi
 
 from catalog import Catalog
 from catalog.errors import MoveConflict, MoveUnderWay
-from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, QueueKey
+from catalog.model import FINISHED_STATES, UNFINISHED_STATES, LogEntry, Move, MoveState, QueueKey
 from marconi_proxy.admin import move_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.query import integer, parameters
@@ -37,7 +37,7 @@ from marconi_proxy.moving.orders.order import (
     way_to,
 )
 from marconi_proxy.moving.plans.names import new_move_id
-from marconi_proxy.moving.plans.survey import UNFINISHED, catalog_view
+from marconi_proxy.moving.plans.survey import catalog_view
 from marconi_proxy.moving.protocol.machine import TABLE, Event, NotNow, after
 from marconi_proxy.moving.rehearsal import Rehearsed
 from marconi_proxy.project_text import from_json, from_url, project_from_json, project_named, shown, to_url
@@ -52,7 +52,7 @@ FILTERS = ("project", "queue", "partition", "state", "plan", "whole", "marker", 
 # would take without obstacles. Changes nothing.
 Rehearsal = Callable[..., Awaitable[Rehearsed]]
 
-_GROUPS_OF_STATES = {"unfinished": UNFINISHED, "finished": FINISHED_STATES}
+_GROUPS_OF_STATES = {"unfinished": UNFINISHED_STATES, "finished": FINISHED_STATES}
 # By decision: the states in which it has taken effect already, so that a repetition is no error.
 _ALREADY = {
     Event.PAUSE: {MoveState.PAUSED, MoveState.SUSPENDED},

@@ -44,7 +44,6 @@ _SWITCHES = 50
 # Seconds until the next attempt, while a partition cannot be reached.
 _SOON = 5.0
 
-_ARMED = frozenset({MoveState.ARMED, MoveState.REROUTE_ARMED})
 _SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
 NOTHING: Mapping[str, Any] = {}
 _UNDOING = frozenset({MoveState.UNDOING, MoveState.REROUTE_UNDOING})

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from catalog import Catalog
 from catalog.errors import CatalogError, MoveConflict, MoveUnderWay, PartitionConflict, PlacementConflict, PlanConflict
 from catalog.model import (
+    UNFINISHED_STATES,
     Ending,
     Move,
     MoveOutcome,
@@ -47,7 +48,7 @@ from marconi_proxy.moving.plans.progress import (
     next_to_begin,
     outcome_of,
 )
-from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves
+from marconi_proxy.moving.plans.survey import all_moves
 
 _log = logging.getLogger(__name__)
 
@@ -290,7 +291,7 @@ class _Turn:
         return None
 
     def _unfinished(self, planned: PlannedMove) -> AsyncIterator[Move]:
-        return all_moves(self.catalog, project=planned.project, queue=planned.queue, states=UNFINISHED)
+        return all_moves(self.catalog, project=planned.project, queue=planned.queue, states=UNFINISHED_STATES)
 
     async def _others(self, planned: PlannedMove) -> list[str]:
         """Return the ids of the other moves of the same dead-letter group."""

@@ -8,8 +8,8 @@ that a chain without any should have.
 
 from __future__ import annotations
 
-from catalog.model import LogEntry, Move, MoveState, Placement, PlacementState
-from marconi_proxy.moving.protocol.machine import ENDS, TABLE, UNDER_WAY_AGAIN, Event, before_switch
+from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, Placement, PlacementState
+from marconi_proxy.moving.protocol.machine import TABLE, UNDER_WAY_AGAIN, Event, before_switch
 
 _ARMED = frozenset({MoveState.ARMED, MoveState.REROUTE_ARMED})
 _SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
@@ -23,7 +23,7 @@ def happened(
     ``incarnation``: the token of the placement that ``move`` moves. ``tail``: the number of the last segment when the
     move was last armed, which is the one to seal; recorded before the seal, None earlier.
     """
-    if state in ENDS:
+    if state in FINISHED_STATES:
         return None
     if placement is None or placement.incarnation != incarnation:
         # A placement in state deleting does not count: the deletion may still be refused, and the queue is open again.

@@ -205,7 +205,6 @@ FIRST = MoveState.PLANNED
 UNDER_WAY_AGAIN = frozenset(
     {MoveState.REROUTE_PREPARING, MoveState.REROUTE_ARMED, MoveState.REROUTE_SEALING, MoveState.REROUTE_UNDOING}
 )
-ENDS = frozenset(state for state, place in TABLE.items() if not place.next)
 
 
 class NotNow(ValueError):
