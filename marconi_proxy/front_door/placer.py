@@ -38,7 +38,7 @@ ROUNDS = 10
 _LOGGED = 1000
 _LOGGED_FOR = 600.0
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 
 class Placer:
@@ -77,7 +77,7 @@ class Placer:
         refused = tenant.project, tenant.pinned
         if refused not in self._logged:
             self._logged[refused] = None
-            _log.warning(
+            LOG.warning(
                 "new queues of project %s are refused: it is pinned to partition %s, which takes none of %s now. "
                 "Next: marconi-proxy tenant set %s --pin OTHER, or marconi-proxy partition show %s",
                 tenant.project or "-",

@@ -27,7 +27,7 @@ from marconi_proxy.serving.listener import bind, bound
 from marconi_proxy.serving.protocol import ConnectionLimits
 from marconi_proxy.serving.worker import WORKER_CLASS
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 # Each module has a make_application(conf) that returns a service's ASGI application. The workers import them.
 SERVICES = {
@@ -110,7 +110,7 @@ def serve(conf: cfg.ConfigOpts, service: str, factory: Factory | None = None) ->
         where = f"http://{bound(listener)}"
         # gunicorn owns the descriptor from here on.
         target = f"fd://{listener.detach()}"
-    _log.info(
+    LOG.info(
         "%s API listening on %s, workers: %d, catalog: %s",
         service,
         where,
@@ -118,7 +118,7 @@ def serve(conf: cfg.ConfigOpts, service: str, factory: Factory | None = None) ->
         redacted(conf.catalog.uri),
     )
     if service == "public" and conf.auth.strategy == "noauth":
-        _log.warning("[auth] strategy is noauth: X-Project-Id is trusted as sent by any client")
+        LOG.warning("[auth] strategy is noauth: X-Project-Id is trusted as sent by any client")
     end_newborns_by_signals()
     Listener(conf, service, factory or _own_factory(service), target).run()
 

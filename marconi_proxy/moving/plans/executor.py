@@ -50,7 +50,7 @@ from marconi_proxy.moving.plans.progress import (
 )
 from marconi_proxy.moving.plans.survey import all_moves
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 _PAGE = 100
 # The least seconds between two rounds, because changes come in bursts.
@@ -67,9 +67,9 @@ async def run_plans(
         try:
             await executor.round()
         except CatalogError as error:
-            _log.warning("plans wait: the catalog is not available: %s", error)
+            LOG.warning("plans wait: the catalog is not available: %s", error)
         except Exception:
-            _log.exception("a round of plans failed")
+            LOG.exception("a round of plans failed")
         await sleep(interval)
 
 
@@ -188,7 +188,7 @@ class _Turn:
             # Another executor or an operator changed the plan: the next round decides anew.
             return False
         if state is not self.plan.state:
-            _log.info("plan %s: %s -> %s (%s)", self.plan.id, self.plan.state, state, after.note or "all have ended")
+            LOG.info("plan %s: %s -> %s (%s)", self.plan.id, self.plan.state, state, after.note or "all have ended")
         if begun:
             self.agenda.have_begun(after.begun)
         for move in begun:
@@ -341,5 +341,5 @@ class _Turn:
                 try:
                     await self.catalog.partitions.replace(drained)
                 except PartitionConflict:
-                    _log.info("partition %s is not marked as drained, because it was changed meanwhile", name)
+                    LOG.info("partition %s is not marked as drained, because it was changed meanwhile", name)
         return "; ".join(left) or None

@@ -131,7 +131,7 @@ async def _counts(catalog: Catalog, partitions: Iterable[str], under_way: Iterab
     for move in under_way:
         placement = await catalog.placements.get(move.key)
         if placement is not None:
-            counts.subtract({segment.partition for segment in placement.segments})
+            counts.subtract(placement.partitions)
             counts[move.destination] += 1
     return dict(counts)
 

@@ -9,10 +9,7 @@ that a chain without any should have.
 from __future__ import annotations
 
 from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, Placement, PlacementState
-from marconi_proxy.moving.protocol.machine import TABLE, UNDER_WAY_AGAIN, Event, before_switch
-
-_ARMED = frozenset({MoveState.ARMED, MoveState.REROUTE_ARMED})
-_SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
+from marconi_proxy.moving.protocol.machine import ARMED, SEALING, TABLE, UNDER_WAY_AGAIN, Event, before_switch
 
 
 def happened(
@@ -37,9 +34,9 @@ def happened(
         if ours and tail is not None and placement.segments[-1].n > tail:
             return Event.SWITCHED
         sealed = ours and placement.state is PlacementState.SEALING
-        if state in _ARMED and sealed:
+        if state in ARMED and sealed:
             return Event.SEALED
-        if state in _SEALING and not sealed:
+        if state in SEALING and not sealed:
             return Event.ABORTED
     elif state is MoveState.LINGERING and not ours:
         return Event.RETIRED
