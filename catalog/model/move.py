@@ -33,7 +33,11 @@ _NO_MEASURES = frozenset({"at", "state", "reason"})
 
 
 class MoveState(StrEnum):
-    """The state of a move. The machine of moves (``moving.protocol.machine``) has their meanings and transitions."""
+    """The state of a move. The machine of moves (``moving.protocol.machine``) has their meanings and transitions.
+
+    The value is the word in stored documents. Operators see the text of a state, ``str(state)``, which is the value
+    unless ``_TEXTS`` has a clearer one. ``MoveState(word)`` accepts both.
+    """
 
     PLANNED = "planned"
     PREPARING = "preparing"
@@ -53,6 +57,24 @@ class MoveState(StrEnum):
     REROUTE_UNDOING = "back-undoing"
     VOID = "void"
 
+    def __str__(self) -> str:
+        return _TEXTS.get(self, self.value)
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    @classmethod
+    def _missing_(cls, value: object) -> MoveState | None:
+        return next((state for state, text in _TEXTS.items() if text == value), None)
+
+
+_TEXTS = {
+    MoveState.LINGERING: "verifying-empty",
+    MoveState.RETIRED: "cleaning-up",
+    MoveState.PAUSED: "paused-before-switch",
+    MoveState.SUSPENDED: "paused-after-switch",
+    MoveState.VOID: "queue-deleted",
+}
 
 # The states in which a move has ended, so that its queue can have another one. Stores keep with each move whether
 # it has ended, so a state that is added to this set, or removed, must be new to all stored moves.

@@ -83,7 +83,7 @@ def move() -> str:
     canvas = Canvas("The life of a move: its states, and what leads from one to the next")
     for state, (column, row) in PLACES.items():
         rect = Rect(MARGIN + column * (wide + between), tops[row], wide, heights[row])
-        canvas.box(state, rect, state, written(state), fill_of(state))
+        canvas.box(state, rect, str(state), written(state), fill_of(state))
     for state, events in ARROWS.items():
         for event in events:
             _connect(canvas, state, event, TABLE[state].next[event])

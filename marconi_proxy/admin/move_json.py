@@ -18,6 +18,7 @@ _LONG = ("log", "certificate", "facts")
 def summary(move: Move, now: float) -> dict[str, Any]:
     """Return the JSON of one move in a list: its state, the cause of its wait, and the possible actions."""
     document = move.to_json() | {
+        "state": str(move.state),
         "project": shown_project(move.project),
         "queue": shown(move.queue),
         "created": iso(move.created),
@@ -33,7 +34,7 @@ def summary(move: Move, now: float) -> dict[str, Any]:
 def whole(move: Move, now: float) -> dict[str, Any]:
     """Return the JSON of one move with its log, facts and certificate."""
     document = move.to_json()
-    log = [entry.to_json() | {"at": iso(entry.at)} for entry in move.log]
+    log = [entry.to_json() | {"at": iso(entry.at), "state": str(entry.state)} for entry in move.log]
     return summary(move, now) | {name: document[name] for name in _LONG} | {"log": log}
 
 

@@ -401,11 +401,12 @@ def _states(text: str) -> set[MoveState]:
     for word in text.split(","):
         if word in _GROUPS_OF_STATES:
             found |= _GROUPS_OF_STATES[word]
-        elif word in frozenset(MoveState):
+            continue
+        try:
             found.add(MoveState(word))
-        else:
-            words = ", ".join((*_GROUPS_OF_STATES, *MoveState))
-            raise bad_parameter(f"state: must be words of {words}, with commas between them.")
+        except ValueError as error:
+            words = ", ".join((*_GROUPS_OF_STATES, *map(str, MoveState)))
+            raise bad_parameter(f"state: must be words of {words}, with commas between them.") from error
     return found
 
 

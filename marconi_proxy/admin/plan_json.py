@@ -164,7 +164,7 @@ def progress(plan: MovePlan, moves: Collection[Move], badly: Iterable[PlannedMov
     ]
     return listed(plan) | {
         "switched": max(0, switched),
-        "states": _counted(move.state.value for move in moves),
+        "states": _counted(str(move.state) for move in moves),
         "left": sum(move.measured.left or 0 for move in moves),
         "pause": pauses(measured),
         "problems": problems,

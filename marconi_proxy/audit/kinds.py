@@ -87,9 +87,9 @@ KINDS: Mapping[FindingKind, Meaning] = {
         "A queue has older segments, and no move that empties them: an adoption was interrupted between its two "
         "writes, or the record of the move was lost. Clients are not affected, but the state persists, and blocks "
         "other moves of the queue.",
-        "The queue gets a move, which is suspended and so deletes nothing. Resume it when no client writes to the "
-        "older segments directly; an interrupted adoption continues when its plan is applied again. If there are no "
-        "older segments, the reference to the move is removed from the placement.",
+        "The queue gets a move, which is paused-after-switch and so deletes nothing. Resume it when no client writes "
+        "to the older segments directly; an interrupted adoption continues when its plan is applied again. If there "
+        "are no older segments, the reference to the move is removed from the placement.",
         "",
     ),
 }

@@ -204,7 +204,7 @@ class Repair:
             await self._catalog.moves.insert(move)
         except (MoveConflict, MoveUnderWay) as error:
             raise Unready(str(error)) from error
-        return f"created move {move.id}, suspended. Next: marconi-proxy move resume {move.id}"
+        return f"created move {move.id}, {move.state}. Next: marconi-proxy move resume {move.id}"
 
     async def _finish(self, placement: Placement) -> str:
         # The age by the stored time is uncertain, because it is from another machine's clock. So the state must stay

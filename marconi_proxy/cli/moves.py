@@ -173,7 +173,7 @@ class MoveList(AdminLister):
     examples = """
   marconi-proxy move list --state unfinished
   marconi-proxy move list --project 8f2c --queue orders -f json
-  marconi-proxy move list --partition east-1 --state draining,lingering
+  marconi-proxy move list --partition east-1 --state draining,verifying-empty
 """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -254,7 +254,7 @@ def move_view(move: Mapping[str, Any]) -> View:
     steps = _STEPS.get(state, 0 if before_switch(state) else 2)
     waits = f"waits: {move['waits']}" if move["waits"] else ""
     # After the switch it waits for consumers, and the text changes with each message that they take.
-    words = f"{state}, {waits}" if waits and before_switch(state) else state.value
+    words = f"{state}, {waits}" if waits and before_switch(state) else str(state)
     # Reversed, it goes from its target to its source.
     leaves = move["target"] if move["toward"] == move["source"] else move["source"]
     return View(

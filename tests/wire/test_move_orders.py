@@ -206,7 +206,7 @@ def test_a_move_rests_while_it_is_paused(here: Estate, project: Project) -> None
     here.resume_mover()
     here.reaches(after, "done")
     shown = here.move(paused)
-    assert (shown["state"], shown["can"]) == ("paused", ["resume", "cancel"])
+    assert (shown["state"], shown["can"]) == ("paused-before-switch", ["resume", "cancel"])
     assert project.segments("orders") == ["north"]
     here.proxy.run("move", "resume", paused)
     here.reaches(paused, "done")
@@ -220,7 +220,7 @@ def test_a_move_is_paused_after_its_switch(here: Estate, project: Project) -> No
     here.proxy.run("move", "pause", move_id)
     assert project.take("orders") == [1]
     project.post("orders", 2)
-    assert here.move(move_id)["state"] == "suspended"
+    assert here.move(move_id)["state"] == "paused-after-switch"
     assert project.segments("orders") == ["north", "south"]
     here.proxy.run("move", "resume", move_id)
     here.reaches(move_id, "done")
@@ -234,7 +234,7 @@ def test_a_queue_that_is_deleted_while_it_is_moved_is_gone(here: Estate, project
     project.done("DELETE", "/queues/orders")
     project.done("PUT", "/queues/orders")
     project.post("orders", 2)
-    assert here.reaches(move_id, "void")["log"][-1]["reason"] == "the queue was deleted by its users"
+    assert here.reaches(move_id, "queue-deleted")["log"][-1]["reason"] == "the queue was deleted by its users"
     assert project.take("orders") == [2]
 
 

@@ -240,7 +240,7 @@ def test_the_tour_over_partitions_that_it_starts_itself(start: Start, monkeypatc
     # Nothing of the first tour's move is left to do, for nobody might have come to do it.
     moves = json.loads(exchange((HOST, again.admin), "GET", "/v1/moves", []).body)["moves"]
     (first,) = [move for move in moves if move["queue"] == queue]
-    assert first["state"] == "void"
+    assert first["state"] == "queue-deleted"
 
 
 def test_what_an_earlier_release_kept_is_brought_up_to_date(start: Start, tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ _BEFORE_SWITCH = _reachable(FIRST, without=Event.SWITCHED)
 def picture() -> list[str]:
     """Draw the table: a tree of lines for each state, one for each event."""
     events = max(map(len, Event))
-    states = max(map(len, MoveState))
+    states = max(len(str(state)) for state in MoveState)
     lines = []
     for state, place in TABLE.items():
         if not place.next:

@@ -421,6 +421,17 @@ def test_moves_refuse(changes: dict[str, Any], field: str) -> None:
         replace(MOVE, **changes)
 
 
+def test_a_state_is_stored_under_one_word_and_shown_under_another() -> None:
+    state = MoveState("paused-after-switch")
+    assert state is MoveState("suspended") is MoveState.SUSPENDED
+    assert (f"{state}", str(state), state.value) == ("paused-after-switch", "paused-after-switch", "suspended")
+    assert f"{MoveState.DRAINING:>10}" == "  draining"
+    assert replace(MOVE, state=state).to_json()["state"] == "suspended"
+    assert len({str(state) for state in MoveState} | set(MoveState)) == len(MoveState) + 5
+    with pytest.raises(ValueError, match="sleeping"):
+        MoveState("sleeping")
+
+
 def test_a_move_goes_to_its_target_unless_it_is_said_that_it_goes_back() -> None:
     assert MOVE.destination == MOVE.target
     assert replace(MOVE, destination=MOVE.source).destination == MOVE.source

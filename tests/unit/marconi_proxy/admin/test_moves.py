@@ -85,6 +85,15 @@ async def test_an_order_becomes_a_record_that_a_mover_finds(api):
     assert shown == move | {"log": [], "facts": {}, "certificate": None}
 
 
+async def test_a_state_is_shown_under_its_clear_name(api):
+    log = (LogEntry(1.0, MoveState.DRAINING, "switched"), LogEntry(2.0, MoveState.RETIRED, "they were empty twice"))
+    move = await stored(api, MoveState.RETIRED, log=log)
+    shown = (await api.client.get(f"/v1/moves/{move.id}")).json()
+    assert (shown["state"], shown["log"][-1]["state"]) == ("cleaning-up", "cleaning-up")
+    listed = (await api.client.get("/v1/moves?state=retired")).json()["moves"]
+    assert [move["state"] for move in listed] == ["cleaning-up"]
+
+
 async def test_a_dead_letter_queue_goes_along(api):
     await place(api.catalog, "dead", group="q")
     moves = (await api.client.post("/v1/moves", json=ORDER)).json()["moves"]
@@ -217,7 +226,7 @@ async def test_operators_decide_by_the_table(api, state, verb, follows):
     held = await api.catalog.moves.lock(move.id).acquire("mover", 60)
     response = await api.client.post(f"/v1/moves/{move.id}/{verb}")
     assert response.status_code == 200, response.text
-    assert response.json()["state"] == follows
+    assert response.json()["state"] == str(follows)
     after = await api.catalog.moves.get(move.id)
     assert (after.state, after.version) == (follows, move.version + 1)
     assert (after.log[-1].state, after.log[-1].reason) == (follows, f"an operator: {verb}")
@@ -242,7 +251,7 @@ async def test_what_cannot_be_while_writes_are_held_is_done_right_after(api, nap
 
     naps.meanwhile = end_of_the_seal
     response = await api.client.post(f"/v1/moves/{move.id}/{verb}")
-    assert (response.status_code, response.json()["state"]) == (200, follows)
+    assert (response.status_code, response.json()["state"]) == (200, str(follows))
 
 
 async def test_a_cancel_that_comes_too_late_for_the_switch_says_what_can_be_done(api, naps):
@@ -330,7 +339,7 @@ async def test_a_group_is_sent_on_as_one_or_not_at_all(api, monkeypatch):
 
     monkeypatch.setattr(SQLiteMoves, "replace", late)
     response = await api.client.post("/v1/moves", json=ORDER | {"to": "p3"})
-    await refused(response, 409, "Queue q is not moved: move m-q is retired by now.")
+    await refused(response, 409, "Queue q is not moved: move m-q is cleaning-up by now.")
     assert (await api.catalog.moves.get("m-r")).state is MoveState.REROUTE_UNDOING
 
 
@@ -532,6 +541,7 @@ async def test_moves_are_listed_in_pages_and_filtered(api):
     assert await listed("project=-") == []
     assert await listed("state=unfinished") == ["q", "r"]
     assert await listed("state=finished") == await listed("state=done,void") == ["z"]
+    assert await listed("state=queue-deleted,done") == ["z"]
     assert await listed("plan=none") == []
 
 

@@ -217,7 +217,7 @@ async def test_why_a_move_does_not_come_to_the_switch_is_shown_meanwhile(run, ap
     ended = await run(*START, "--wait", "switch")
     assert ended.status == 3
     assert "0/4 steps; planned, waits: partition p2 does not answer (seen at " in ended.err
-    assert "is paused: failed 20 times in a row. Next: marconi-proxy move resume " in ended.err
+    assert "is paused-before-switch: failed 20 times in a row. Next: marconi-proxy move resume " in ended.err
 
 
 async def test_a_suspended_move_is_switched_but_will_not_be_done(run, api, between):
@@ -362,7 +362,7 @@ async def test_a_move_is_shown_with_why_it_is_not_done_and_what_happened(run, ap
 
 async def test_operators_decide(run, api, between):
     move_id = (await run(*START, "-f", "json")).json["id"]
-    for verb, state in (("pause", "paused"), ("resume", "planned"), ("cancel", "undoing")):
+    for verb, state in (("pause", "paused-before-switch"), ("resume", "planned"), ("cancel", "undoing")):
         ended = await run("move", verb, move_id, "-f", "json")
         assert (ended.status, ended.json["state"]) == (0, state)
         assert f"Move {move_id} is {state}." in ended.err

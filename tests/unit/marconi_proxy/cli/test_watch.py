@@ -87,17 +87,17 @@ def test_bars_show_moves_messages_rate_time_and_pause_and_take_names_as_they_are
 
 @pytest.mark.parametrize("state", MoveState)
 def test_every_state_of_a_move_can_be_shown(state):
-    move = {"project": "a", "queue": "q", "source": "p1", "target": "p2", "state": state.value, "pause_ms": None}
+    move = {"project": "a", "queue": "q", "source": "p1", "target": "p2", "state": str(state), "pause_ms": None}
     move |= {"toward": "p2", "writes_to": "p1"}
     view = move_view(move | {"left": 5, "waits": None})
-    assert (view.title, view.words, view.numbers, view.pause) == ("a/q p1 -> p2, writes go to p1", state, "", "")
+    assert (view.title, view.words, view.numbers, view.pause) == ("a/q p1 -> p2, writes go to p1", str(state), "", "")
     assert 0 <= view.done <= view.total
     assert (view.done == view.total) == (state is MoveState.DONE)
     view = move_view(move | {"left": 5, "waits": "p2 is away"})
     if before_switch(state):
         assert (view.words, view.numbers) == (f"{state}, waits: p2 is away", "")
     else:
-        assert (view.words, view.numbers) == (state, "waits: p2 is away"), "news with every message"
+        assert (view.words, view.numbers) == (str(state), "waits: p2 is away"), "news with every message"
 
 
 def test_a_plan_is_shown_with_what_ended_badly():

@@ -1366,7 +1366,7 @@ async def test_a_group_that_is_resumed_one_after_the_other_goes_on() -> None:
     for _ in range(10):
         await group.step()
     assert world.moves["m1"].state is MoveState.ARMED
-    assert world.moves["m1"].measured.waits == "for move m2 of its group, which is paused"
+    assert world.moves["m1"].measured.waits == "for move m2 of its group, which is paused-before-switch"
     world.decide("m2", Event.RESUME)
     for _ in range(10):
         await group.step()

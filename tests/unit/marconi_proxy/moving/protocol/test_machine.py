@@ -104,15 +104,16 @@ def test_writes_are_held_only_while_a_seal_is_in_force() -> None:
 
 def test_the_picture_has_a_line_for_each_event_of_each_state() -> None:
     lines = picture()
-    drawn, state = set(), ""
+    drawn, state = set(), None
     for line in filter(None, lines):
         words = line.replace("─", " ").replace(">", " ").split()
         words = [word for word in words if word not in ("┬", "├", "└")]
-        state = line[:14].strip() or state
+        if not line.startswith(" "):
+            state = MoveState(line.split()[0])
         if not line.endswith("(end)"):
-            drawn.add((state, words[-2], words[-1]))
+            drawn.add((state, words[-2], MoveState(words[-1])))
     assert drawn == {(s, e, f) for s, place in TABLE.items() for e, f in place.next.items()}
-    assert {line.split()[0] for line in lines if line.endswith("(end)")} == FINISHED_STATES
+    assert {MoveState(line.split()[0]) for line in lines if line.endswith("(end)")} == FINISHED_STATES
 
 
 def test_the_catalog_knows_which_states_are_ends() -> None:
