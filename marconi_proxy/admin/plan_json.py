@@ -14,8 +14,8 @@ from catalog.model import Move, MoveOutcome, MovePlan, MoveState, PlannedMove, W
 from marconi_proxy.clock import iso
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.names import planned_move_id
-from marconi_proxy.moving.plans.planner import PlanKind, Selection
 from marconi_proxy.moving.plans.progress import BUSY, outcome_of
+from marconi_proxy.moving.plans.selection import PlanKind, Selection
 from marconi_proxy.moving.plans.survey import pauses
 from marconi_proxy.project_text import from_json, project_from_json, shown, shown_project
 

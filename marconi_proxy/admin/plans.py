@@ -19,8 +19,9 @@ from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.query import integer, parameters
 from marconi_proxy.moving.orders.order import MoveRefused
 from marconi_proxy.moving.plans.names import new_plan_id
-from marconi_proxy.moving.plans.planner import Misnamed, PlanKind, plan
+from marconi_proxy.moving.plans.planner import plan
 from marconi_proxy.moving.plans.preconditions import changes
+from marconi_proxy.moving.plans.selection import Misnamed, PlanKind
 from marconi_proxy.moving.plans.survey import all_moves, layout_for, layout_of, past_pauses, whole_plan
 from marconi_proxy.project_text import from_url, shown, to_url
 

@@ -24,7 +24,8 @@ from catalog.model import (
 )
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.executor import PlanExecutor
-from marconi_proxy.moving.plans.planner import PlanKind, Selection, plan
+from marconi_proxy.moving.plans.planner import plan
+from marconi_proxy.moving.plans.selection import PlanKind, Selection
 from marconi_proxy.moving.plans.survey import layout_for
 
 VERSIONS = ("v1", "v1.1", "v2")

@@ -38,7 +38,8 @@ from catalog.model import (
 )
 from catalog.model.move import UNPROMISED_HOLD
 from marconi_proxy.moving.plans.budgets import Budgets
-from marconi_proxy.moving.plans.planner import PlanKind, Selection, plan
+from marconi_proxy.moving.plans.planner import plan
+from marconi_proxy.moving.plans.selection import PlanKind, Selection
 from marconi_proxy.moving.plans.survey import layout_for
 from tests.contract import racing, version_1, version_2, version_3
 from tests.contract.examples import Feed, move, placement, whole_plan

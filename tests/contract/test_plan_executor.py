@@ -15,7 +15,7 @@ from catalog import Catalog
 from catalog.errors import CatalogUnavailable
 from catalog.model import MoveOutcome, MoveState, PartitionState, PlanState
 from marconi_proxy.moving.plans.budgets import Budgets
-from marconi_proxy.moving.plans.planner import PlanKind, Selection
+from marconi_proxy.moving.plans.selection import PlanKind, Selection
 from marconi_proxy.moving.protocol.machine import before_switch
 from tests.catalog_wraps import Passing
 from tests.contract.plan_stage import (

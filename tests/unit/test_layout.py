@@ -135,7 +135,7 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "marconi_proxy/moving/orders": (("direction", "tests/unit/marconi_proxy/moving/orders/test_order.py"),),
     "marconi_proxy/moving/plans": (
-        ("preconditions", "tests/unit/marconi_proxy/moving/plans/test_planner.py"),
+        ("draft homes layout preconditions selection", "tests/unit/marconi_proxy/moving/plans/test_planner.py"),
         ("survey", "tests/unit/marconi_proxy/admin/test_plans.py"),
     ),
     "marconi_proxy/moving/protocol": (("suspended", "tests/unit/marconi_proxy/adoption/test_adopter.py"),),

@@ -7,196 +7,21 @@ of a tenant go where its new queues go (``Homes``), or there is no plan; unless 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from catalog.model import (
-    MAX_PLANNED_MOVES,
-    MovePlan,
-    Partition,
-    Placement,
-    PlacementState,
-    PlannedMove,
-    Tenant,
-    WholePlan,
-)
-from marconi_proxy.moving.orders.groups import on_one_partition, together
+from catalog.model import MovePlan, Partition, Placement, PlacementState, PlannedMove, WholePlan
+from marconi_proxy.moving.orders.groups import on_one_partition
 from marconi_proxy.moving.orders.order import CatalogView, MoveRefused, check, check_target, takes
 from marconi_proxy.moving.plans.budgets import Budgets
+from marconi_proxy.moving.plans.draft import PlanDraft
+from marconi_proxy.moving.plans.homes import Homes, KeptApart
+from marconi_proxy.moving.plans.layout import Layout, shares
 from marconi_proxy.moving.plans.names import called
-from marconi_proxy.routing.choice import home_set
+from marconi_proxy.moving.plans.selection import Misnamed, PlanKind, Selection, sources
 
-# The most queues, and tenants, that are named when they are left out; the others are counted.
+# The most queues, and the most tenants, that a plan names; the others are counted.
 _NAMED = 100
-_NAMED_TENANTS = 10
-_WAYS_OUT = (
-    "Change that with marconi-proxy tenant set, give --repin TO where a partition is emptied, or --break-pins to move "
-    "the queues all the same"
-)
-_LATER = f"a plan has at most {MAX_PLANNED_MOVES} queues; when this plan is done, the same command again"
-
-
-class Misnamed(MoveRefused):
-    """The selection is invalid, or names an unknown object. The message begins with the field at fault."""
-
-
-class KeptApart(MoveRefused):
-    """Pins and spreads of ``tenants`` keep their queues from their targets. ``tenants``: the reasons, by project."""
-
-    def __init__(self, tenants: Mapping[str, str]) -> None:
-        named = [f"tenant {project or '-'} {reason}" for project, reason in sorted(tenants.items())[:_NAMED_TENANTS]]
-        more = f"; and {len(tenants) - len(named)} more tenants" if len(tenants) > len(named) else ""
-        super().__init__(f"pins and spreads are in the way: {'; '.join(named)}{more}. {_WAYS_OUT}")
-        self.tenants = tenants
-
-
-class PlanKind(StrEnum):
-    """The purposes of plans.
-
-    tenant: all queues of a project go to one partition. drain: all queues of a partition go to others. evacuate: all
-    queues of a region's partitions go to other regions. rebalance: partitions get their shares, by weight.
-    """
-
-    TENANT = "tenant"
-    DRAIN = "drain"
-    EVACUATE = "evacuate"
-    REBALANCE = "rebalance"
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The order for a plan. ``subject`` is a project, partition or region, by ``kind``; "" for a rebalance. ``to``: the
-    partitions that may take queues, in no order; if empty, all that take any.
-
-    ``repin``: a partition. When the plan is applied, the tenants that are pinned to an emptied partition are pinned to
-    it; for a tenant's plan, the tenant. ``break_pins``: ignore pins and spreads of tenants.
-    """
-
-    kind: PlanKind
-    subject: str = ""
-    to: tuple[str, ...] = ()
-    repin: str | None = None
-    break_pins: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        document: dict[str, Any] = {"kind": self.kind.value, "subject": self.subject, "to": sorted(set(self.to))}
-        if self.repin is not None:
-            document["repin"] = self.repin
-        if self.break_pins:
-            document["break_pins"] = True
-        return document
-
-    @staticmethod
-    def from_json(doc: Mapping[str, Any]) -> Selection:
-        return Selection(
-            PlanKind(doc["kind"]), doc["subject"], tuple(doc["to"]), doc.get("repin"), doc.get("break_pins", False)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The catalog as a plan sees it.
-
-    The placements of ``view`` are those of the partitions that ``sources`` returned. ``counts``: the number of
-    placements of each partition. ``tenants``: by project, each tenant with a pin or a spread.
-    """
-
-    view: CatalogView
-    counts: Mapping[str, int]
-    tenants: Mapping[str, Tenant] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Draft:
-    """The moves found so far, and the queues left out, with reasons. ``lanes``: by source and target, the groups that
-    are begun together. ``kept``: by project, the reason why its queues must not go to any target."""
-
-    lanes: dict[tuple[str, str], list[tuple[Placement, ...]]] = field(default_factory=dict)
-    size: int = 0
-    left_out: list[tuple[Placement, str]] = field(default_factory=list)
-    later: list[tuple[Placement, str]] = field(default_factory=list)
-    kept: dict[str, str] = field(default_factory=dict)
-
-    def add(self, unit: Sequence[Placement], target: str) -> None:
-        self.size += len(unit)
-        # Groups that the catalog shows are begun together, so their members are neighbours. Groups with dead-letter
-        # queues come first: the other queues may be sources of those, and cannot go before them.
-        lane = self.lanes.setdefault((unit[0].partition, target), [])
-        lane += sorted(together(unit), key=lambda group: all(p.group is None for p in group))
-
-    def moves(self, plan_id: str) -> tuple[PlannedMove, ...]:
-        """Return the moves in the order in which to begin them."""
-        # The moves of each lane are spread evenly over the plan, so any few consecutive ones keep all partitions busy.
-        order = sorted(
-            ((place + 0.5) / len(lane), way, place) for way, lane in self.lanes.items() for place in range(len(lane))
-        )
-        found: list[PlannedMove] = []
-        for _, (source, target), place in order:
-            group = self.lanes[source, target][place]
-            first = len(found)
-            numbers = (first, first + len(group) - 1) if len(group) > 1 else None
-            found += (
-                PlannedMove(p.project, p.queue, source, target, plan_id, first + n, p.incarnation, numbers)
-                for n, p in enumerate(group)
-            )
-        return tuple(found)
-
-    def leave(self, unit: Iterable[Placement], reason: str) -> None:
-        self.left_out += ((placement, reason) for placement in unit)
-
-    def full(self, unit: Sequence[Placement]) -> bool:
-        """Return whether the unit does not fit into the plan any more; if so, leave it out."""
-        if self.size + len(unit) <= MAX_PLANNED_MOVES:
-            return False
-        if len(unit) > MAX_PLANNED_MOVES:
-            self.leave(unit, f"{len(unit)} queues must stay together, and a plan has at most {MAX_PLANNED_MOVES}")
-        else:
-            self.later += ((placement, _LATER) for placement in unit)
-        return True
-
-
-def sources(selection: Selection, partitions: Mapping[str, Partition], counts: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the partitions with placements that the plan depends on; none for a tenant. Raises Misnamed."""
-    for name in selection.to:
-        if name not in partitions:
-            raise Misnamed(f"to: there is no partition {name}")
-    if selection.kind is PlanKind.TENANT:
-        return ()
-    if selection.kind is PlanKind.DRAIN:
-        if selection.subject not in partitions:
-            raise Misnamed(f"partition: there is no partition {selection.subject}")
-        return (selection.subject,)
-    if selection.kind is PlanKind.EVACUATE:
-        found = tuple(sorted(p.name for p in partitions.values() if p.region == selection.subject))
-        if not found:
-            raise Misnamed(f"region: no partition is in region {selection.subject}")
-        return found
-    goals = shares(partitions, counts, selection.to)
-    return tuple(name for name in sorted(goals) if counts.get(name, 0) > goals[name])
-
-
-def shares(partitions: Mapping[str, Partition], counts: Mapping[str, int], among: Iterable[str] = ()) -> dict[str, int]:
-    """Return the number of queues that each partition should have, by weight, to the nearest whole queue.
-
-    Only partitions that take queues have a share, and of those only ``among``, unless it is empty. The others keep
-    their queues.
-    """
-    wanted = set(among)
-    taking = sorted(p.name for p in partitions.values() if takes(p) and (not wanted or p.name in wanted))
-    total = sum(counts.get(name, 0) for name in taking)
-    weights = sum(partitions[name].weight for name in taking)
-    goals = {name: total * partitions[name].weight // weights for name in taking}
-
-    def merit(name: str) -> tuple[int, int, str]:
-        # The largest remainders first; of equals, the partition with the larger surplus, which so moves one queue less.
-        return -(total * partitions[name].weight % weights), goals[name] - counts.get(name, 0), name
-
-    order = sorted(taking, key=merit)
-    for name in order[: total - sum(goals.values())]:
-        goals[name] += 1
-    return goals
 
 
 def plan(selection: Selection, layout: Layout, budgets: Budgets, *, plan_id: str, created: float) -> WholePlan:
@@ -260,7 +85,7 @@ def _relied_on(partition: Partition) -> dict[str, Any]:
     }
 
 
-def _empty(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
+def _empty(selection: Selection, layout: Layout, homes: Homes) -> PlanDraft:
     """Return the draft that moves all queues of the selected tenant, partition or region. Raises MoveRefused."""
     partitions = layout.view.partitions
     given_up = set(sources(selection, partitions, layout.counts))
@@ -285,7 +110,7 @@ def _empty(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
             p for p in layout.view.placements.values() if p.project == selection.subject and p.partition != targets[0]
         ]
     room = _Room(layout, targets, len(wanted))
-    draft = _Draft()
+    draft = PlanDraft()
     for unit in on_one_partition(wanted):
         _place(unit, room, homes, layout, draft)
     for placement in layout.view.placements.values():
@@ -293,84 +118,6 @@ def _empty(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
             words = f"its writes go to {placement.partition} already; consumers have to empty what is left of it"
             draft.leave([placement], words)
     return draft
-
-
-class Homes:
-    """The partitions on which new queues of a tenant are created, which its moved queues keep to.
-
-    They depend on the project and on the partition that a queue leaves. They are the pin of the project; without one,
-    the first partitions in its order that can take the queue, as many as its spread. For a tenant's plan they are its
-    target. If the selection empties partitions and names targets, only those count. ``emptied``: the partitions that
-    the plan is to empty.
-    """
-
-    def __init__(self, selection: Selection, layout: Layout, emptied: Collection[str]) -> None:
-        self._selection = selection
-        self._layout = layout
-        self.emptied = emptied
-        self._known: dict[tuple[str, str], list[str]] = {}
-
-    def of(self, project: str, source: str) -> list[str]:
-        if (project, source) not in self._known:
-            self._known[project, source] = self._found(project, source)
-        return self._known[project, source]
-
-    def allow(self, project: str, source: str, target: str) -> bool:
-        return self._selection.break_pins or target in self.of(project, source)
-
-    def why(self, project: str, source: str) -> str:
-        """Return the pin or spread of the project, as the rest of a sentence."""
-        tenant = self._tenant(project)
-        if tenant.pinned is not None:
-            return f"is pinned to {tenant.pinned}"
-        return f"keeps to {', '.join(self.of(project, source))} (spread {tenant.spread})"
-
-    def check_new_queues(self) -> None:
-        """Raise KeptApart if a tenant could create no new queues once the plan is applied."""
-        if self._stranded() and not self._selection.break_pins:
-            raise KeptApart({t.project: f"is pinned to {t.pinned}" for t in self._stranded()})
-
-    def broken(self, moves: Iterable[PlannedMove]) -> dict[str, str]:
-        """Return the pins and spreads that these moves break, by project."""
-        found = {t.project: f"is pinned to {t.pinned}; its new queues will be refused" for t in self._stranded()}
-        for move in moves:
-            if move.project not in found and move.target not in self.of(move.project, move.source):
-                found[move.project] = self.why(move.project, move.source)
-        return found
-
-    def _stranded(self) -> list[Tenant]:
-        if self._selection.repin is not None:
-            return []
-        return [tenant for tenant in self._layout.tenants.values() if tenant.pinned in self.emptied]
-
-    def _found(self, project: str, source: str) -> list[str]:
-        selection, partitions = self._selection, self._layout.view.partitions
-        tenant = self._tenant(project)
-        if selection.repin is not None and (selection.kind is PlanKind.TENANT or tenant.pinned in self.emptied):
-            return [selection.repin]
-        if tenant.pinned is not None:
-            return [tenant.pinned]
-        if selection.kind is PlanKind.TENANT:
-            return list(selection.to)
-        named = selection.to if selection.kind is not PlanKind.REBALANCE else ()
-        taking = [
-            partition
-            for name, partition in partitions.items()
-            if takes(partition) and name not in self.emptied and (not named or name in named)
-            if _can_go(source, name, partitions)
-        ]
-        return [partition.name for partition in home_set(project, taking, tenant.spread)]
-
-    def _tenant(self, project: str) -> Tenant:
-        return self._layout.tenants.get(project) or Tenant(project)
-
-
-def _can_go(source: str, target: str, partitions: Mapping[str, Partition]) -> bool:
-    try:
-        check_target(source, target, partitions)
-    except MoveRefused:
-        return False
-    return True
 
 
 class _Room:
@@ -390,7 +137,7 @@ class _Room:
         self._left[name] -= queues
 
 
-def _place(unit: Sequence[Placement], room: _Room, homes: Homes, layout: Layout, draft: _Draft) -> None:
+def _place(unit: Sequence[Placement], room: _Room, homes: Homes, layout: Layout, draft: PlanDraft) -> None:
     """Add the unit to the draft, with the first target that can take all of it; else leave it out."""
     if draft.full(unit):
         return
@@ -428,7 +175,7 @@ def _refusal(unit: Sequence[Placement], target: str, view: CatalogView) -> str |
     return None
 
 
-def _rebalance(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
+def _rebalance(selection: Selection, layout: Layout, homes: Homes) -> PlanDraft:
     """Return the draft with the fewest moves from partitions above their share to those below, without a reversal of
     surplus and deficit. Raises MoveRefused."""
     partitions, counts = layout.view.partitions, layout.counts
@@ -436,7 +183,7 @@ def _rebalance(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
     if len(goals) < 2:
         raise MoveRefused("there are fewer than two partitions that take queues")
     surplus = {name: counts.get(name, 0) - goal for name, goal in goals.items()}
-    draft = _Draft()
+    draft = PlanDraft()
     for source in sorted(goals):
         here = [p for p in layout.view.placements.values() if p.partition == source]
         passed: list[tuple[tuple[Placement, ...], str]] = []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from catalog.model import PlacementState, WholePlan
 from marconi_proxy.moving.orders.order import MoveRefused, check, takes
+from marconi_proxy.moving.plans.homes import Homes
+from marconi_proxy.moving.plans.layout import Layout
 from marconi_proxy.moving.plans.names import called
-from marconi_proxy.moving.plans.planner import Homes, Layout, Selection
+from marconi_proxy.moving.plans.selection import Selection
 
 # A plan relies on each queue's incarnation and partition, and on its target as the home of new queues of the tenant. It
 # does not rely on epochs, which change more often.

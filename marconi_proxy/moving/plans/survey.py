@@ -23,8 +23,9 @@ from catalog.model import (
     WholePlan,
 )
 from marconi_proxy.moving.orders.order import CatalogView
+from marconi_proxy.moving.plans.layout import Layout
 from marconi_proxy.moving.plans.names import since
-from marconi_proxy.moving.plans.planner import Layout, PlanKind, Selection, sources
+from marconi_proxy.moving.plans.selection import PlanKind, Selection, sources
 
 PAGE = 1000
 # The most seconds back, and the most finished moves, from which pauses are summed up.

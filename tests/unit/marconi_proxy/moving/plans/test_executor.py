@@ -28,7 +28,7 @@ from marconi_proxy.moving.orders.order import OPERATOR
 from marconi_proxy.moving.plans import progress as plan_progress
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.executor import run_plans, until_news
-from marconi_proxy.moving.plans.planner import PlanKind, Selection
+from marconi_proxy.moving.plans.selection import PlanKind, Selection
 from tests.catalog_wraps import Passing
 from tests.contract.plan_stage import (
     Clock,

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from catalog.model import MoveState, Placement, PlacementState, Tenant, WholePlan
 from marconi_proxy.moving.orders.groups import on_one_partition
 from marconi_proxy.moving.orders.order import MoveRefused, takes
-from marconi_proxy.moving.plans import planner
+from marconi_proxy.moving.plans import draft
 from marconi_proxy.moving.plans.budgets import Budgets
-from marconi_proxy.moving.plans.planner import Layout, PlanKind, Selection, plan, shares, sources
+from marconi_proxy.moving.plans.layout import Layout, shares
+from marconi_proxy.moving.plans.planner import plan
 from marconi_proxy.moving.plans.preconditions import changes
+from marconi_proxy.moving.plans.selection import PlanKind, Selection, sources
 from marconi_proxy.routing.choice import home_set
 from tests.unit.catalog_stage import partition
 from tests.unit.move_examples import catalog_view, cordoned, move, partitions, queue
@@ -152,7 +154,7 @@ def test_queues_that_cannot_go_are_left_out_with_the_reason():
     [(DRAIN, 9), (Selection(PlanKind.TENANT, "a", ("p2",)), 8), (Selection(PlanKind.REBALANCE), 4)],
 )
 def test_what_a_plan_has_no_room_for_is_left_for_the_next(selection, count, monkeypatch):
-    monkeypatch.setattr(planner, "MAX_PLANNED_MOVES", 4)
+    monkeypatch.setattr(draft, "MAX_PLANNED_MOVES", 4)
     found = [queue(f"q{n}") for n in range(12)]
     if selection is DRAIN:
         # Left out for good: named before those that only wait.
@@ -166,12 +168,12 @@ def test_what_a_plan_has_no_room_for_is_left_for_the_next(selection, count, monk
 
 
 def test_a_group_goes_into_one_plan_or_into_none(monkeypatch):
-    monkeypatch.setattr(planner, "MAX_PLANNED_MOVES", 3)
+    monkeypatch.setattr(draft, "MAX_PLANNED_MOVES", 3)
     group = [queue("q", project="b"), *(queue(f"dead{n}", project="b", group="q") for n in range(2))]
     made = planned(DRAIN, layout([queue("a"), queue("c", project="c"), *group]))
     assert (list(targets(made)), made.preconditions["left_out_count"]) == (["a", "c"], 3)
     assert len(planned(DRAIN, layout(group)).moves) == 3
-    monkeypatch.setattr(planner, "MAX_PLANNED_MOVES", 2)
+    monkeypatch.setattr(draft, "MAX_PLANNED_MOVES", 2)
     with pytest.raises(MoveRefused, match="3 queues must stay together, and a plan has at most 2"):
         planned(DRAIN, layout(group))
 
