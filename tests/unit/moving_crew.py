@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from catalog.unchanged import Unchanged
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.execution.move_group import MoveGroup
 from marconi_proxy.moving.execution.seal_round import SealRound
+from marconi_proxy.moving.execution.step_turns import StepTurns
 from tests.unit.faulty_steps import Died, Fault, FaultySteps
 from tests.unit.moving_world import PACE, World
 
@@ -52,7 +52,7 @@ class Crew:
             await round_.prove()
             await round_.run()
 
-        return MoveGroup(executors, seal, asyncio.Semaphore())
+        return MoveGroup(executors, seal, StepTurns())
 
     async def run(self) -> None:
         """Return when all moves have ended or rest."""

@@ -12,6 +12,7 @@ from catalog.model import MoveState
 from marconi_proxy.fencing.transitions import seal
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.execution.seal_scheduler import SealScheduler
+from marconi_proxy.moving.execution.step_turns import StepTurns
 from tests.faults.evil_host import settled
 from tests.unit.moving_crew import Crew
 from tests.unit.moving_world import PACE, START, FakeClock, World
@@ -67,7 +68,7 @@ async def test_a_queue_whose_writes_hang_aborts_its_own_seal_and_no_other(world:
     hangs, goes, goes_too = await armed(world, "hangs", "goes", "goes-too")
     world.hanging.add("hangs")
     began = world.clock.monotonic()
-    await sealed(SealScheduler(world, world.clock, 1000.0), [hangs], [goes], [goes_too])
+    await sealed(SealScheduler(world, world.clock, 1000.0, StepTurns()), [hangs], [goes], [goes_too])
     assert [executor.move.state for executor in (hangs, goes, goes_too)] == [
         MoveState.ARMED,
         MoveState.DRAINING,
@@ -95,14 +96,14 @@ async def test_a_group_waits_for_each_of_its_queues(world: World) -> None:
         await executor.step()
     (other,) = await armed(world, "other")
     world.hanging.add("dead")
-    await sealed(SealScheduler(world, world.clock, 1000.0), group.executors, [other])
+    await sealed(SealScheduler(world, world.clock, 1000.0, StepTurns()), group.executors, [other])
     assert world.chain("orders") == world.chain("dead") == ["p1"]
     assert world.chain("other") == ["p1 sealed", "p2"]
 
 
 async def test_a_failure_of_one_group_is_told_to_that_one(world: World) -> None:
     bad, good = await armed(world, "bad", "good")
-    scheduler = SealScheduler(world, world.clock, 1000.0)
+    scheduler = SealScheduler(world, world.clock, 1000.0, StepTurns())
 
     bad.steps = _Failing(world)  # type: ignore[assignment]
     outcomes = await asyncio.gather(scheduler.seal([bad]), scheduler.seal([good]), return_exceptions=True)
@@ -126,7 +127,7 @@ class _Failing:
 async def test_no_more_queues_are_sealed_in_a_second_than_there_may_be(world: World) -> None:
     executors = await armed(world, *(f"q{number}" for number in range(4)))
     world.clock.time = START
-    await sealed(SealScheduler(world, world.clock, 2.0), *([executor] for executor in executors))
+    await sealed(SealScheduler(world, world.clock, 2.0, StepTurns()), *([executor] for executor in executors))
     begun = sorted(executor.move.facts["sealed_at"] - START for executor in executors)
     assert begun == pytest.approx([0.0, 0.5, 1.0, 1.5], abs=0.05)
 
@@ -134,7 +135,7 @@ async def test_no_more_queues_are_sealed_in_a_second_than_there_may_be(world: Wo
 async def test_a_seal_that_was_found_is_not_kept_waiting(world: World) -> None:
     """Writes are held for it already."""
     first, found = await armed(world, "first", "found")
-    scheduler = SealScheduler(world, world.clock, 0.001)
+    scheduler = SealScheduler(world, world.clock, 0.001, StepTurns())
     await scheduler.seal([first])
     placement = world.placements[found.move.key]
     await world.place(seal(placement, "found", world.clock.now(), PACE.max_segments), "seals the queue")
@@ -151,7 +152,7 @@ async def test_a_round_that_has_begun_comes_to_its_end_though_its_caller_is_canc
     """Writes are held: to let go in the middle would leave that to others."""
     (executor,) = await armed(world, "q")
     world.hanging.add("q")
-    scheduler = SealScheduler(world, world.clock, 1000.0)
+    scheduler = SealScheduler(world, world.clock, 1000.0, StepTurns())
     calling = asyncio.create_task(scheduler.seal([executor]))
     await settled(lambda: world.chain("q") == ["p1", "sealing"])
     calling.cancel()
@@ -164,7 +165,7 @@ async def test_a_round_that_has_begun_comes_to_its_end_though_its_caller_is_canc
 
 async def test_a_round_that_has_not_begun_is_given_up(world: World) -> None:
     first, second = await armed(world, "first", "second")
-    scheduler = SealScheduler(world, world.clock, 0.001)
+    scheduler = SealScheduler(world, world.clock, 0.001, StepTurns())
     await scheduler.seal([first])
     calling = asyncio.create_task(scheduler.seal([second]))
     await asyncio.sleep(0)
@@ -179,7 +180,7 @@ async def test_a_round_that_does_not_know_yet_which_members_live_is_given_up(wor
     """It holds no writes, and may wait for a lease: a mover that is to end does not wait for that."""
     (executor,) = await armed(world, "q")
     world.sightings["w2"] = world.sightings["w2"]._replace(silence=0.0, proven=False)
-    scheduler = SealScheduler(world, world.clock, 1000.0)
+    scheduler = SealScheduler(world, world.clock, 1000.0, StepTurns())
     calling = asyncio.create_task(scheduler.seal([executor]))
     began = world.clock.monotonic()
     await settled(lambda: world.clock.monotonic() > began + 1.0)
