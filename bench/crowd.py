@@ -17,7 +17,7 @@ import sqlite3
 import struct
 import uuid
 from collections.abc import Iterable
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -28,10 +28,12 @@ from catalog.interface import Catalog
 from catalog.model import Change, ChangeSubject, Member, QueueKey, Seal
 from catalog.sqlite.file import CatalogFile
 from catalog.sqlite.members import SQLiteMembers
-from marconi_proxy.front_door.membership import CAPABILITIES
+from marconi_proxy.front_door.membership import CAPABILITIES, LEISURE
 
 # A member renews so many times within its lease.
 _RENEWALS = 15
+# Shares of the members that acknowledge a preparation one after the other, spread over the time that they may take.
+_SHARES = 10
 
 
 def attend(uri: str, members: int, lease: float) -> None:
@@ -51,7 +53,10 @@ class Crowd:
         self._members = {f"crowd/{number}/0": itertools.count(1) for number in range(members)}
         self._lease = lease
         self._applied = 0
+        # Seals and preparations in force: none of these members uses a queue.
         self._seals: dict[QueueKey, Seal] = {}
+        self._prepared: dict[QueueKey, Seal] = {}
+        self._sent: dict[str, frozenset[Seal]] = dict.fromkeys(self._members, frozenset())
         self._shown = asyncio.Event()
 
     async def attend(self, uri: str) -> None:
@@ -68,8 +73,11 @@ class Crowd:
             await catalog.close()
 
     def _member(self, id_: str) -> Member:
-        acks = frozenset(self._seals.values())
+        acks = self._sent[id_] = self._acks()
         return Member(id_, next(self._members[id_]), self._applied, True, acks, CAPABILITIES, self._lease)
+
+    def _acks(self) -> frozenset[Seal]:
+        return frozenset([*self._seals.values(), *self._prepared.values()])
 
     async def _follow(self, catalog: Catalog) -> None:
         async with aclosing(catalog.watch()) as feed:
@@ -78,22 +86,31 @@ class Crowd:
                 if isinstance(event, Change) and event.subject is ChangeSubject.PLACEMENT:
                     key = QueueKey(*event.name)
                     self._seals.pop(key, None)
+                    self._prepared.pop(key, None)
                     if event.seal is not None:
                         self._seals[key] = event.seal
                         self._shown.set()
+                    if event.preparation is not None:
+                        self._prepared[key] = event.preparation
+                        self._shown.set()
 
     async def _renew(self, renewals: _Renewals) -> None:
-        """Renew all after a seal was shown, and else one after the other."""
+        """Renew after a seal all that did not acknowledge its preparation, after a preparation one share after the
+        other, and else one member after the other."""
         order = itertools.cycle(random.sample(list(self._members), len(self._members)))
         while True:
-            try:
-                async with asyncio.timeout(self._lease / _RENEWALS / len(self._members)):
+            waiting = [id_ for id_, sent in self._sent.items() if not sent.issuperset(self._prepared.values())]
+            often = LEISURE / _SHARES if waiting else self._lease / _RENEWALS / len(self._members)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(often):
                     await self._shown.wait()
-            except TimeoutError:
-                due = [next(order)]
-            else:
-                self._shown.clear()
-                due = list(self._members)
+                    self._shown.clear()
+            due = [
+                id_
+                for id_, sent in self._sent.items()
+                if any(sent.isdisjoint((seal, seal.preparation)) for seal in self._seals.values())
+            ]
+            due = due or waiting[: len(self._members) // _SHARES + 1] or [next(order)]
             renewing = asyncio.ensure_future(asyncio.to_thread(renewals.renew, [self._member(id_) for id_ in due]))
             try:
                 await asyncio.shield(renewing)

@@ -5,6 +5,10 @@ is added; when it is back, everything is forgotten and read anew.
 
 In the same step in which a placement is forgotten for a change, the worker's fence takes the change in: a write that
 begins later looks up what is true, one that began earlier is waited for (``fencing.fence``).
+
+A worker that does not use a queue when the queue is prepared for a seal acknowledges the preparation. From then on it
+withdraws the preparation, by compare-and-set, before it uses the queue again; a seal that relies on the preparation
+then fails.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from contextlib import aclosing
 
 from cachetools import LRUCache
 
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, PlacementConflict
 from catalog.interface import Catalog
 from catalog.model import (
     Change,
@@ -26,12 +30,14 @@ from catalog.model import (
     Placement,
     PlacementState,
     QueueKey,
+    Seal,
     Segment,
     Synced,
     Tenant,
 )
 from marconi_proxy.background import ended
 from marconi_proxy.fencing.fence import Fence
+from marconi_proxy.fencing.transitions import withdraw
 from marconi_proxy.front_door.placement_cache import PlacementCache
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.write_gate import awake_or_not
@@ -54,7 +60,8 @@ class Directory:
 
     ``applied`` is the position of the last change taken in; ``synced`` whether the feed is alive. ``on_removal`` is
     called for the removal of a placement that was known here: calls may have been forwarded by it before the news came.
-    ``on_seal`` is called when the feed has shown a seal, which a mover waits for this worker to acknowledge.
+    ``on_seal`` is called when the feed has shown a seal, or a preparation that concerns this worker: a mover waits for
+    this worker to acknowledge it.
     ``on_identity`` is called with the catalog's identity each time this worker gets in step with it. ``clock``:
     monotonic seconds, also while the machine sleeps.
     """
@@ -82,6 +89,8 @@ class Directory:
         self.on_identity: Callable[[str], None] | None = None
         self._tenants: LRUCache[str, Tenant | None] = LRUCache(_TENANTS)
         self._reads: dict[QueueKey, asyncio.Task[Placement | None]] = {}
+        # Kept while the feed is cut: a mover may go by an acknowledgement that was stored before.
+        self._unused: dict[QueueKey, Seal] = {}
         self._upstreams = Upstreams(open_upstream)
         self.applied = 0
         self.synced = False
@@ -107,6 +116,11 @@ class Directory:
         await ended([self._follower])
 
     # -- placements --------------------------------------------------------------------------------------------------
+
+    @property
+    def unused(self) -> Collection[Seal]:
+        """Return the preparations that this worker may acknowledge at leisure."""
+        return self._unused.values()
 
     def cached(self, key: QueueKey) -> Placement | None:
         """Return the placement if it is known. None means unknown, not absent."""
@@ -156,7 +170,7 @@ class Directory:
     async def look(self, key: QueueKey) -> Placement | None:
         """Return what the catalog has now, for the placement that is known looks old. Raises CatalogUnavailable, and
         what is known goes on being known."""
-        placement = await self._catalog.placements.get(key)
+        placement = await self._used(key)
         known = self._placements.get(key)
         if known is not None and known != placement:
             # A read that is under way may be older than this one.
@@ -177,7 +191,7 @@ class Directory:
     async def _read(self, key: QueueKey) -> Placement | None:
         this = asyncio.current_task()
         try:
-            placement = await self._catalog.placements.get(key)
+            placement = await self._used(key)
             # A change that came in meanwhile took this read off the list: what was read may be from before it.
             if placement is not None and self.synced and self._reads.get(key) is this:
                 self._placements.put(key, placement)
@@ -186,6 +200,21 @@ class Directory:
         finally:
             if self._reads.get(key) is this:
                 del self._reads[key]
+
+    async def _used(self, key: QueueKey) -> Placement | None:
+        """Read the placement of a queue that is to be used from now on."""
+        placement = await self._catalog.placements.get(key)
+        # Without an await between the last read and the end: no preparation may be acknowledged after this check.
+        while placement is not None and (unused := self._unused.get(key)) is not None:
+            if placement.preparation != unused:
+                break
+            try:
+                withdrawn = withdraw(placement)
+                await self._catalog.placements.replace(withdrawn)
+                placement = withdrawn
+            except PlacementConflict as conflict:
+                placement = conflict.current
+        return placement
 
     # -- partitions and tenants --------------------------------------------------------------------------------------
 
@@ -287,16 +316,20 @@ class Directory:
 
     def _take_in_placement(self, key: QueueKey, change: Change) -> None:
         # No await in here: what is forgotten, what is fenced and what is awaited must never differ.
-        self._reads.pop(key, None)
+        reading = self._reads.pop(key, None)
         known = self._placements.get(key)
+        seal = change.seal
+        self._unused.pop(key, None)
+        if change.preparation is not None and known is None and reading is None:
+            seal = self._unused[key] = change.preparation
         if known is not None and (known.epoch, known.incarnation) != (change.epoch, change.incarnation):
             self._drop(key, known)
         if self._fence is not None:
-            self._fence.change(key, change.seal)
+            self._fence.change(key, seal)
         self._tell(key)
         if self._seals is not None:
             self._seals.shown(key, change)
-        if change.sealing and self.on_seal is not None:
+        if seal is not None and self.on_seal is not None:
             self.on_seal()
         if change.epoch is None:
             segment = self._dropped.pop(key, None)

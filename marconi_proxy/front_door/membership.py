@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
+import random
 import secrets
 import socket  # noqa: TID251 - only for the host's name
 from collections.abc import Mapping
@@ -34,6 +36,8 @@ _RENEWALS_BETWEEN_SWEEPS = 30
 _REPORT_INTERVAL = 0.5
 # After a renewal that failed, while a mover waits for what it was to acknowledge.
 _RETRY = 0.1
+# Seconds within which preparations of seals are acknowledged, several by one renewal: no writes are held for them.
+LEISURE = 0.25
 
 
 class HoldReporter(Protocol):
@@ -96,8 +100,8 @@ class Membership:
             LOG.info("could not sign off as member %s: %s", self.id, error)
 
     def hurry(self) -> None:
-        """Renew at once if a seal can be acknowledged that was not yet. However often it is called while a renewal is
-        under way: one follows it."""
+        """Renew at once if a seal can be acknowledged that was not yet, and soon if a preparation can. However often
+        it is called while a renewal is under way: one follows it."""
         self._news.set()
 
     async def _renew_forever(self) -> None:
@@ -152,7 +156,7 @@ class Membership:
             LOG.warning("the lease of this worker could not be renewed in time: it takes no writes until it can")
 
     async def _pause(self, failed: bool) -> None:
-        """Wait until the next renewal is due: the interval, or until another seal can be acknowledged.
+        """Wait until the next renewal is due: the interval, or until another seal or preparation is to be acknowledged.
 
         One that the last renewal was to acknowledge, and that failed, is tried again soon: a mover waits for it with
         writes held.
@@ -161,12 +165,19 @@ class Membership:
             await asyncio.sleep(min(_RETRY, self._interval))
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._interval):
+            async with asyncio.timeout(self._interval) as due:
+                soon = math.inf
                 while True:
                     await self._news.wait()
                     self._news.clear()
-                    if self._acks() - self._sent:
+                    unused = set(self._directory.unused)
+                    acks = self._acks() - self._sent
+                    # A seal needs no acknowledgement besides that of its preparation.
+                    if any(ack not in unused and ack.preparation not in self._sent for ack in acks):
                         return
+                    if acks & unused and soon == math.inf:
+                        soon = asyncio.get_running_loop().time() + random.uniform(0.0, LEISURE)  # noqa: S311 - spreads load
+                        due.reschedule(min(soon, due.when() or soon))
 
     async def _report_forever(self) -> None:
         """Store the counts of held writes. Apart from renewals, which acknowledge seals and must not wait for it."""

@@ -179,11 +179,12 @@ class Store:
         epoch: int | None = None,
         incarnation: str | None = None,
         sealing: bool = False,
+        preparing: bool = False,
     ) -> None:
         position = self.position + 1
         if self.log and position % 3 == 0 and self.shard(name) != self.shard(self.log[-1].name):
             position -= 1
-        self.log.append(Change(position, subject, tuple(name), epoch, incarnation, sealing))
+        self.log.append(Change(position, subject, tuple(name), epoch, incarnation, sealing, preparing))
         if subject is ChangeSubject.PLACEMENT:
             key = QueueKey(*name)
             self.versions.setdefault(key, []).append((position, self.placements.get(key)))
@@ -216,8 +217,8 @@ class Store:
         before = self.placements.get(placement.key)
         self.placements[placement.key] = placement
         self.placed.append(placement)
-        sealing = placement.state is PlacementState.SEALING
-        self.note(ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.incarnation, sealing)
+        sealing, preparing = placement.seal is not None, placement.preparation is not None
+        self.note(ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.incarnation, sealing, preparing)
         if self.on_put is not None:
             self.on_put(before, placement)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from catalog.model import MoveState, Placement, PlacementState
 from marconi_proxy.fencing.barrier import CHAINS, Barrier, MemberSighting, Passed
-from marconi_proxy.fencing.transitions import abort, bar, retire, seal, switch
+from marconi_proxy.fencing.transitions import abort, bar, prepare, retire, seal, switch
 from marconi_proxy.moving.protocol.evidence import happened
 from marconi_proxy.moving.protocol.machine import ENDS, Event
 from tests.simulation.rules import Rules
@@ -119,7 +119,8 @@ def _put(
     stored = store.put(placement, compare)
     if stored is None:
         return Outcome(f"{label}, in vain", Mover(), None, failure)
-    after = Mover(seen._replace(placement=placement, opened=stored.opened))._replace(**changes)
+    after = Mover(seen._replace(placement=placement, opened=stored.opened, prepared=stored.prepared))
+    after = after._replace(**changes)
     return Outcome(label, after, stored, failure, stored.opened > store.opened)
 
 
@@ -163,6 +164,8 @@ def _open_steps(
         else:
             sealed = seal(placement, record.id, 0.0, 4)
             yield _put("seals", mover, store, sealed, early=mover.early)
+            if store.prepared < rules.preparations and placement.move is None:
+                yield _put("prepares the seal", mover, store, prepare(placement, record.id))
     elif state is MoveState.DRAINING:
         yield _write("finds the old segments empty", mover, store, record.after(Event.EMPTY))
     elif state is MoveState.LINGERING:

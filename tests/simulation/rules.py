@@ -24,6 +24,7 @@ class Rules:
     way is not answered with success. count_ambiguous: a timed-out write goes on counting. barrier: the switch waits for
     the members. snapshot_after_seal: for those that were there after the seal. abort_compares: a seal is aborted on the
     epoch that it was seen with. bar_before_undo: a cancelled move makes earlier readings void before it deletes.
+    withdraw: a worker that has acknowledged a preparation withdraws it before it uses the queue.
     """
 
     lease: Callable[[], WriteLease] = lambda: WriteLease(LEASE, MARGIN)
@@ -37,5 +38,8 @@ class Rules:
     snapshot_after_seal: bool = True
     abort_compares: bool = True
     bar_before_undo: bool = True
+    withdraw: bool = True
+    # No rule, but a bound: how often movers may prepare a seal.
+    preparations: int = 0
     # No rule, but a bound: how many changes the feed of a worker may be behind.
     lag: int = 1

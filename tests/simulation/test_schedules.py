@@ -35,7 +35,7 @@ HAPPENING = {
     *("shy claims", "slow posts", "feeds lost", "deletions of queues", "purges", "settings", "dead letters"),
     *("pops", "renewals", "machines paused", "writes of paused machines"),
     *("ambushes: seal", "ambushes: seal done", "ambushes: switch", "ambushes: arming", "ambushes: abort done"),
-    *("unknown", "refused"),
+    *("preparations", "withdrawals", "unknown", "refused"),
 }
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 from catalog.model import Member, Placement, PlacementState, Seal
 from marconi_proxy.fencing.barrier import CHAINS, MemberSighting
 from marconi_proxy.fencing.fence import Ticket
-from marconi_proxy.fencing.transitions import abort
+from marconi_proxy.fencing.transitions import abort, withdraw
 from tests.simulation.rules import LEASE, Rules
 from tests.simulation.store import KEY, Store
 
@@ -35,10 +35,18 @@ class Row(NamedTuple):
         return self._replace(age=min(self.age + 1, _NEVER))
 
 
+def _in_force(store: Store) -> set[Seal]:
+    """Return the seal or preparation that is in force, and the preparation that the seal may rely on."""
+    placement = store.placement
+    if placement.seal is not None:
+        return {placement.seal, placement.seal.preparation}
+    return set() if placement.preparation is None else {placement.preparation}
+
+
 def _settled_row(row: Row | None, store: Store) -> Row | None:
     if row is None or row.age >= _NEVER:
         return None
-    return row._replace(acks=row.acks & {store.placement.seal})
+    return row._replace(acks=row.acks & _in_force(store))
 
 
 class Write:
@@ -65,6 +73,7 @@ class Outcome(NamedTuple):
 class Worker:
     """``row``: its member document; ``ghost``: that of the process before, which crashed. ``known``: the cache.
 
+    ``unused``: the preparation that it acknowledges, or has acknowledged, and withdraws before it uses the queue.
     ``renewal``: stored, and the answer is under way. ``orphan``: a timed-out write that is under way, as
     its segment and the term in which it was started.
     """
@@ -85,6 +94,7 @@ class Worker:
         self.applied = position
         self.cut = False
         self.known: Placement | None = None
+        self.unused: Seal | None = None
         self.renewal: float | None = None
         self.write: Write | None = None
 
@@ -113,6 +123,7 @@ class Worker:
             self.applied,
             self.cut,
             self.known,
+            self.unused,
             None if self.renewal is None else self.renewal - now,
             write and (write.n, self._holds(write), write.frozen, write.started),
             write and write.ticket and write.ticket.overtaken,
@@ -137,8 +148,10 @@ class Worker:
         worker.ghost = _settled_row(self.ghost, store)
         if worker.up:
             worker.applied = max(self.applied, store.position - self._rules.lag)
-        if worker.fence._seals.get(KEY) != store.placement.seal:
+        if worker.fence._seals.get(KEY) not in _in_force(store):
             worker.fence._seals.clear()
+        if worker.unused != store.placement.preparation:
+            worker.unused = None
         if worker.known is not None and worker.known != store.placement and self._rules.abort_compares:
             stale = worker.known.state is PlacementState.OPEN
             worker.known = store.stale(worker.known.segments[-1].n) if stale else None
@@ -204,7 +217,9 @@ class Worker:
                 yield self._step(f"is shown change {self.applied + 1}", store, Worker._take_in)
             yield self._step("loses its feed", store, Worker._cut_feed, failure=True)
         if self.known is None and not self.lease.number:
-            yield self._step("reads the placement for a GET", store, Worker._fill)
+            after = copy.deepcopy(self)
+            stored = after._find(store)[1]
+            yield Outcome("reads the placement for a GET", after, stored)
         yield from self._write_steps(store)
         if self.known is not None and self.known.state is PlacementState.SEALING:
             yield self._overdue(store)
@@ -216,7 +231,7 @@ class Worker:
         write = self.write
         if write is None:
             if self.lease.may_write(self.clock):
-                yield self._step("takes a write and looks up the placement", store, Worker._look)
+                yield self._look(store)
         elif write.started:
             yield self._step(f"gets the answer of segment {write.n}", store, Worker._answer)
             if self.orphan is None:
@@ -274,10 +289,13 @@ class Worker:
 
     def _take_in(self, store: Store) -> None:
         position = self.applied + 1
+        unused = self.known is None
         if self.known is not None and self.known.epoch != position:
             self.known = None
         # What the change was is told for as long as it lasts: less than any store tells.
-        self.fence.change(KEY, store.placement.seal if store.placement.epoch == position else None)
+        newest = store.placement if store.placement.epoch == position else None
+        self.unused = newest.preparation if newest is not None and unused else None
+        self.fence.change(KEY, self.unused or (newest.seal if newest is not None else None))
         self.applied = position
 
     def _cut_feed(self, store: Store) -> None:
@@ -292,26 +310,35 @@ class Worker:
             self.fence.change(KEY, store.placement.seal)
         self.applied = store.position
 
-    def _fill(self, store: Store) -> None:
-        self.known = store.placement
-
-    def _find(self, store: Store) -> Placement:
+    def _find(self, store: Store) -> tuple[Placement, Store | None]:
+        """Return the placement, and the store after a withdrawal."""
         if self.known is not None:
-            return self.known
+            return self.known, None
+        placement, stored = store.placement, None
+        if self._rules.withdraw and self.unused is not None and self.unused == placement.preparation:
+            placement = withdraw(placement)
+            stored = store.put(placement)
         if not self.cut:
-            self.known = store.placement
-        return store.placement
+            self.known = placement
+        return placement, stored
 
     # -- a write ------------------------------------------------------------------------------------------------------
 
-    def _look(self, store: Store) -> None:
+    def _look(self, store: Store) -> Outcome:
+        after = copy.deepcopy(self)
+        stored = after._begin_write(store)
+        withdrawn = "" if stored is None else ", after a withdrawal of the preparation"
+        return Outcome(f"takes a write and looks up the placement{withdrawn}", after, stored)
+
+    def _begin_write(self, store: Store) -> Store | None:
         ticket = self.fence.begin(KEY) if self._rules.register_first else None
         term = self.lease.term(self.clock)
-        placement = self._find(store)
+        placement, stored = self._find(store)
         if placement.state is PlacementState.OPEN:
             self.write = Write(ticket, placement.segments[-1].n, term)
         elif ticket is not None:
             self.fence.end(ticket, self.clock)
+        return stored
 
     def _is_current(self, term: int) -> bool:
         return term != 0 and term == self.lease.term(self.clock)

@@ -202,8 +202,11 @@ class World(Steps):
     async def members(self) -> list[MemberSighting]:
         await self._called("members")
         seals = frozenset(p.seal for p in self.placements.values() if p.seal and p.queue not in self.hanging)
+        prepared = {p.preparation for p in self.placements.values() if p.preparation}
+        relied_on = {p.seal.preparation for p in self.placements.values() if p.seal}
         for name, seen in self.sightings.items():
-            acks = frozenset[Seal]() if name in self.silent else seals
+            acks = seals | prepared | (seen.member.acks & relied_on)
+            acks = frozenset[Seal]() if name in self.silent else acks
             self.sightings[name] = seen._replace(member=restamped(seen.member, acks=acks))
         return list(self.sightings.values())
 

@@ -26,6 +26,7 @@ from catalog.model import (
 )
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.fencing.fence import Fence
+from marconi_proxy.fencing.transitions import bar, prepare, seal, withdraw
 from marconi_proxy.front_door import directory as directory_module
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.seals import Seals
@@ -723,6 +724,111 @@ async def test_writes_that_begin_before_the_feed_does_are_waited_for(catalog: St
 
 
 # -- silence -----------------------------------------------------------------------------------------------------------
+
+
+# -- preparations ------------------------------------------------------------------------------------------------------
+
+
+class Prepared:
+    """The queue q1, prepared for a seal in the catalog; ``show`` shows that to the directory."""
+
+    def __init__(self, catalog: Staged, directory: Directory, fence: Fence) -> None:
+        self.catalog = catalog
+        self.directory = directory
+        self.fence = fence
+        self.placement = prepare(placement("q1"), "m")
+        self.seal = Seal(PROJECT, "q1", BORN, 2)
+
+    async def show(self) -> None:
+        await self.catalog.real.placements.replace(self.placement)
+        self.catalog.show(Change(1, ChangeSubject.PLACEMENT, key("q1"), 2, BORN, preparing=True))
+        await settled(lambda: self.directory.applied == 1)
+
+    async def stored(self) -> Placement:
+        found = await self.catalog.real.placements.get(key("q1"))
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+async def prepared(catalog: Staged, fenced: tuple[Directory, Fence, Seals]) -> Prepared:
+    directory, fence, _ = fenced
+    return Prepared(catalog, directory, fence)
+
+
+async def test_who_acknowledges_a_preparation_withdraws_it_before_a_use(prepared: Prepared) -> None:
+    await prepared.show()
+    assert prepared.fence.acks(0.0) == set(prepared.directory.unused) == {prepared.seal}
+    found = await prepared.directory.find(key("q1"))
+    assert found == withdraw(prepared.placement) == await prepared.stored()
+    assert prepared.directory.cached(key("q1")) == found
+
+
+@pytest.mark.parametrize("verb", ["find", "look"])
+async def test_a_seal_that_was_faster_than_a_withdrawal_is_found(prepared: Prepared, verb: str) -> None:
+    await prepared.show()
+    sealed = seal(prepared.placement, "m", 1.0, 4)
+
+    async def seals() -> None:
+        await prepared.catalog.real.placements.replace(sealed)
+
+    prepared.catalog.before("placements.replace", seals)
+    assert await getattr(prepared.directory, verb)(key("q1")) == sealed == await prepared.stored()
+
+
+async def test_a_withdrawal_without_an_answer_is_no_use(prepared: Prepared) -> None:
+    await prepared.show()
+    prepared.catalog.fail("placements.replace")
+    with pytest.raises(CatalogUnavailable):
+        await prepared.directory.find(key("q1"))
+    assert await prepared.directory.find(key("q1")) == withdraw(prepared.placement)
+
+
+async def test_who_uses_a_queue_does_not_acknowledge_its_preparation(prepared: Prepared) -> None:
+    """Its writes go on without a withdrawal, and the seal waits for it."""
+    await prepared.directory.find(key("q1"))
+    await prepared.show()
+    assert not prepared.fence.acks(0.0)
+    assert await prepared.directory.find(key("q1")) == prepared.placement == await prepared.stored()
+
+
+async def test_who_is_about_to_use_a_queue_does_not_acknowledge_its_preparation(prepared: Prepared) -> None:
+    go = asyncio.Event()
+    prepared.catalog.before("placements.get", go.wait)
+    reading = asyncio.create_task(prepared.directory.find(key("q1")))
+    await settled(lambda: prepared.catalog.calls["placements.get"])
+    await prepared.show()
+    go.set()
+    assert await reading == prepared.placement == await prepared.stored()
+    assert not prepared.fence.acks(0.0)
+
+
+async def test_a_preparation_is_acknowledged_when_the_writes_before_it_have_ended(prepared: Prepared) -> None:
+    ticket = prepared.fence.begin(key("q1"))
+    await prepared.show()
+    assert not prepared.fence.acks(0.0)
+    prepared.fence.end(ticket, 0.0)
+    assert prepared.fence.acks(0.0) == {prepared.seal}
+
+
+async def test_an_acknowledged_preparation_outlives_the_feed(prepared: Prepared) -> None:
+    """A mover may read the acknowledgement as long as this member has not renewed."""
+    await prepared.show()
+    prepared.catalog.show(AWAY)
+    await settled(lambda: prepared.catalog.calls["watch"] == 2 and prepared.directory.synced)
+    assert not prepared.fence.acks(0.0)
+    assert await prepared.directory.find(key("q1")) == withdraw(prepared.placement) == await prepared.stored()
+
+
+async def test_the_next_change_ends_a_preparation(prepared: Prepared) -> None:
+    await prepared.show()
+    barred = bar(prepared.placement, 1.0)
+    await prepared.catalog.real.placements.replace(barred)
+    assert await prepared.directory.find(key("q1")) == barred, "also before the feed shows it"
+    prepared.catalog.show(Change(2, ChangeSubject.PLACEMENT, key("q1"), 3, BORN))
+    await settled(lambda: prepared.directory.applied == 2)
+    assert not prepared.fence.acks(0.0)
+    assert not prepared.directory.unused
 
 
 async def test_how_long_the_feed_has_been_silent(catalog: Staged, pool: Pool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from catalog.model import Placement, PlacementState, Segment
+from catalog.model import Placement, PlacementState, Seal, Segment
 from marconi_proxy.fencing.transitions import (
     AlreadyThere,
     ChainFull,
@@ -19,10 +19,12 @@ from marconi_proxy.fencing.transitions import (
     UnderWay,
     abort,
     bar,
+    prepare,
     rehome,
     retire,
     seal,
     switch,
+    withdraw,
 )
 
 ONE = Placement(
@@ -44,6 +46,26 @@ EVERY: dict[str, Callable[[Placement], Placement]] = {
 
 def test_a_seal_holds_writes_and_changes_no_segment() -> None:
     assert replace(ONE, epoch=8, state=PlacementState.SEALING, since=2.0, move="m") == SEALED
+
+
+def test_a_preparation_is_announced_until_it_is_withdrawn() -> None:
+    prepared = prepare(ONE, "m")
+    assert prepared == replace(ONE, epoch=8, move="m")
+    assert prepared.preparation == Seal("project", "orders", "b", 8)
+    assert withdraw(prepared) == replace(ONE, epoch=9)
+    sealed = seal(prepared, "m", 2.0, 4)
+    assert sealed.seal is not None
+    assert sealed.seal.preparation == prepared.preparation
+    ends = (ONE, sealed, abort(sealed, 3.0), switch(sealed, "m", "p2", "orders", 3.0), bar(prepared, 3.0), TWO)
+    assert [placement.preparation for placement in ends] == [None] * len(ends)
+
+
+def test_a_queue_is_prepared_once_and_for_one_move() -> None:
+    for other in ("m", "another"):
+        with pytest.raises(UnderWay):
+            prepare(prepare(ONE, "m"), other)
+    with pytest.raises(NotOpen):
+        prepare(SEALED, "m")
 
 
 def test_a_switch_opens_a_segment_behind_the_last() -> None:

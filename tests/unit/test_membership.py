@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,31 @@ async def test_a_seal_is_acknowledged_at_once(catalog: Staged, worker: Worker) -
     assert catalog.calls["members.renew"] == 1
 
 
+async def test_preparations_are_acknowledged_soon_and_together(
+    catalog: Staged, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "LEISURE", 0.01)
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    for position, queue in ((8, "q"), (9, "another")):
+        catalog.show(replace(change(position, queue), preparing=True))
+    await acknowledged(catalog, seal(8), seal(9, "another"))
+    assert catalog.calls["members.renew"] == 1
+
+
+async def test_a_seal_needs_no_acknowledgement_after_its_preparation(
+    catalog: Staged, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "LEISURE", 0.0)
+    catalog.show(replace(change(8), preparing=True))
+    await acknowledged(catalog, seal(8))
+    catalog.show(change(9, sealing=True))
+    await settled(lambda: worker.directory.applied == 9)
+    assert catalog.calls["members.renew"] == 1
+    catalog.show(change(10, "another", sealing=True))
+    await acknowledged(catalog, seal(9), seal(10, "another"))
+    assert catalog.calls["members.renew"] == 2
+
+
 async def test_other_changes_wait_for_the_next_heartbeat(catalog: Staged, worker: Worker) -> None:
     for position in range(8, 20):
         catalog.show(change(position))
@@ -242,7 +268,7 @@ async def test_a_new_term_begins_with_nothing_known(catalog: Staged, worker: Wor
     assert worker.directory.cached(key("q")) is known  # the same term
     worker.clock.now += LEASE
     assert not may_write(worker)
-    catalog.show(change(9, "other", sealing=True))
+    catalog.show(change(10, "other", sealing=True))
     await settled(lambda: may_write(worker))
     assert worker.directory.cached(key("q")) is None
     assert waiting.done()

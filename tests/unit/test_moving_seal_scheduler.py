@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import MoveState
-from marconi_proxy.fencing.transitions import seal
+from catalog.model import MoveState, Placement
+from marconi_proxy.fencing.transitions import seal, withdraw
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.execution.seal_scheduler import SealScheduler
 from marconi_proxy.moving.execution.step_turns import StepTurns
@@ -119,6 +120,61 @@ class _Failing:
 
     async def place(self, placement: object, what: str) -> None:
         raise CatalogUnavailable("away")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._steps, name)
+
+
+async def test_with_many_members_a_seal_is_prepared_and_needs_no_other_acknowledgement(world: World) -> None:
+    (executor,) = await armed(world, "q")
+    executor.pace = replace(PACE, prepare_from=2)
+    world.hanging.add("q")
+    await sealed(SealScheduler(world, world.clock, 1000.0, StepTurns()), [executor])
+    assert world.chain("q") == ["p1 sealed", "p2"]
+    assert executor.move.pause_ms is not None
+    assert executor.move.pause_ms < 100.0
+    assert executor.move.facts["barrier"]["acknowledged"] == ["w1", "w2"]
+
+
+async def test_with_few_members_a_seal_is_not_prepared(world: World) -> None:
+    (executor,) = await armed(world, "q")
+    epoch = world.placements[executor.move.key].epoch
+    await sealed(SealScheduler(world, world.clock, 1000.0, StepTurns()), [executor])
+    assert world.placements[executor.move.key].epoch == epoch + 2, "a seal and a switch"
+
+
+async def test_a_member_that_uses_the_queue_holds_up_a_preparation_for_a_while_only(world: World) -> None:
+    (executor,) = await armed(world, "q")
+    executor.pace = replace(PACE, prepare_from=2)
+    world.silent.add("w2")
+    began = world.clock.monotonic()
+    await sealed(SealScheduler(world, world.clock, 1000.0, StepTurns()), [executor])
+    assert executor.move.log[-1].reason == "not acknowledged by member w2"
+    assert world.clock.monotonic() - began == pytest.approx(0.5 + PACE.seal_timeout, abs=0.2)
+
+
+async def test_after_a_withdrawal_all_members_acknowledge_the_seal(world: World) -> None:
+    (executor,) = await armed(world, "q")
+    executor.pace = replace(PACE, prepare_from=2)
+    executor.steps = _Withdrawing(world)  # type: ignore[assignment]
+    world.hanging.add("q")
+    scheduler = SealScheduler(world, world.clock, 1000.0, StepTurns())
+    await sealed(scheduler, [executor])
+    assert executor.move.log[-1].reason == "not acknowledged by member w1, w2"
+    assert world.chain("q") == ["p1"]
+
+
+class _Withdrawing:
+    """Steps in which a worker withdraws each preparation right before the seal."""
+
+    def __init__(self, steps: World) -> None:
+        self._steps = steps
+
+    async def place(self, placement: Placement, what: str) -> None:
+        stored = self._steps.placements[placement.key]
+        if stored.preparation is not None:
+            await self._steps.place(withdraw(stored), "uses the queue")
+        await self._steps.place(placement, what)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._steps, name)

@@ -41,6 +41,7 @@ class SealScheduler:
         round_ = SealRound(self._steps, self._clock, executors)
         # This takes up to a lease and holds no writes, so it is cancelled with its caller.
         await round_.prove()
+        await round_.prepare()
         running = asyncio.create_task(self._run(round_), name="a round of seals")
         self._running.add(running)
         running.add_done_callback(self._ended)
