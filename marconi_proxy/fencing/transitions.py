@@ -76,11 +76,12 @@ def withdraw(placement: Placement) -> Placement:
 def seal(placement: Placement, move: str, now: float, longest: int) -> Placement:
     """Make writes wait, in the name of ``move``. ``longest``: the most segments that the chain may come to have.
 
-    Raises NotOpen, UnderWay, ChainFull. The move under way may seal again: a reversal does.
+    Raises NotOpen, UnderWay, ChainFull. The move under way may seal again: a reversal does. The preparation of another
+    move is a leftover: a queue has one unfinished move at most.
     """
     _must_be_open(placement)
-    if placement.move is not None and placement.move != move:
-        raise UnderWay(placement.move)
+    if placement.move not in (None, move) and placement.preparation is None:
+        raise UnderWay(str(placement.move))
     if len(placement.segments) >= longest:
         raise ChainFull(f"the queue has {len(placement.segments)} segments already, of at most {longest}")
     return replace(placement, epoch=placement.epoch + 1, state=PlacementState.SEALING, since=now, move=move)

@@ -68,6 +68,10 @@ def test_a_queue_is_prepared_once_and_for_one_move() -> None:
         prepare(SEALED, "m")
 
 
+def test_a_leftover_preparation_is_in_the_way_of_no_other_move() -> None:
+    assert seal(prepare(ONE, "m"), "another", 2.0, 4).move == "another"
+
+
 def test_a_switch_opens_a_segment_behind_the_last() -> None:
     segments = (Segment(4, "p1", "orders", sealed=True), Segment(5, "p2", "orders"))
     assert replace(ONE, epoch=9, since=3.0, move="m", segments=segments) == TWO

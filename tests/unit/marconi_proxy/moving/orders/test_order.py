@@ -68,7 +68,7 @@ def test_too_few_ids_are_a_mistake():
         (queue("q", state=PlacementState.DELETING), "being deleted"),
         (queue("q", state=PlacementState.RESERVED, group="s"), "does not exist"),
         (queue("q", state=PlacementState.SEALING, move="m0"), "m0 is still under way"),
-        (queue("q", move="m0"), "m0 is still under way"),
+        (queue("q", "p3", "p1", move="m0"), "m0 is still under way"),
         (queue("q", "p2"), "is on partition p2 already"),
         (queue("q", "p1", "p3", "p1", "p3"), "chain is full: 4 segments of at most 4"),
         (queue("q", "gone"), "the API versions of partition gone are not known yet"),
