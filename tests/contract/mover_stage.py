@@ -52,11 +52,12 @@ _TICK = 0.02
 
 class FakeMember:
     """A front-door worker that has no writes under way: it acknowledges each seal that it is shown. ``deaf`` ones do
-    not."""
+    not. It acknowledges preparations if it is ``idle``, and then no seals."""
 
     def __init__(self, catalog: Catalog, name: str) -> None:
         self.name = name
         self.deaf = False
+        self.idle = False
         self.applied = 0
         self._seals: dict[QueueKey, Seal] = {}
         self._catalog = catalog
@@ -82,9 +83,11 @@ class FakeMember:
                 self.applied = event.position
                 if isinstance(event, Change) and event.subject is ChangeSubject.PLACEMENT:
                     key = QueueKey(*event.name)
-                    self._seals.pop(key, None)
-                    if event.seal is not None:
-                        self._seals[key] = event.seal
+                    shown = event.preparation if self.idle else event.seal
+                    if shown is not None:
+                        self._seals[key] = shown
+                    elif not self.idle:
+                        self._seals.pop(key, None)
                     self._news.set()
 
     async def _renew(self) -> None:
