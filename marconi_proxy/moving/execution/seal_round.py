@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from catalog.errors import CatalogError, MoveConflict, PlacementConflict
 from catalog.model import Move, Placement, PlacementState, Seal
@@ -142,7 +143,8 @@ class SealRound:
         """Prepare the seal of one queue unless it is prepared; return the preparation, None if it gets none."""
         executor, placement = entry.executor, entry.placement
         if placement.move is None and members >= executor.pace.prepare_from:
-            await executor.place(transitions.prepare(placement, executor.move.id), "prepares the seal")
+            with suppress(PlacementConflict, Unready):  # the seal meets the same obstacle, and reports it
+                await executor.place(transitions.prepare(placement, executor.move.id), "prepares the seal")
         return entry.placement.preparation
 
     async def run(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import MoveState, Placement
-from marconi_proxy.fencing.transitions import seal, withdraw
+from marconi_proxy.fencing.transitions import bar, seal, withdraw
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.execution.seal_scheduler import SealScheduler
 from marconi_proxy.moving.execution.step_turns import StepTurns
@@ -151,6 +151,16 @@ async def test_a_member_that_uses_the_queue_holds_up_a_preparation_for_a_while_o
     await sealed(SealScheduler(world, world.clock, 1000.0, StepTurns()), [executor])
     assert executor.move.log[-1].reason == "not acknowledged by member w2"
     assert world.clock.monotonic() - began == pytest.approx(0.5 + PACE.seal_timeout, abs=0.2)
+
+
+async def test_a_placement_that_changed_before_its_preparation_is_not_sealed(world: World) -> None:
+    (executor,) = await armed(world, "q")
+    executor.pace = replace(PACE, prepare_from=2)
+    key = executor.move.key
+    await world.place(bar(world.placements[key], world.clock.now()), "bars the placement")
+    await sealed(SealScheduler(world, world.clock, 1000.0, StepTurns()), [executor])
+    assert executor.move.state is MoveState.ARMED
+    assert world.chain("q") == ["p1"]
 
 
 async def test_after_a_withdrawal_all_members_acknowledge_the_seal(world: World) -> None:
