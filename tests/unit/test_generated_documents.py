@@ -47,6 +47,11 @@ def test_a_reference_page_is_what_the_code_says(name: str) -> None:
     assert_current(REFERENCE / name, TABLES["text_of"](name), TABLES["COMMAND"])
 
 
+@pytest.mark.parametrize("name", sorted(TABLES["NAMESPACES"]))
+def test_a_sample_configuration_is_what_the_code_says(name: str) -> None:
+    assert_current(TABLES["SAMPLES"] / name, TABLES["sample"](TABLES["NAMESPACES"][name]), TABLES["COMMAND"])
+
+
 @pytest.mark.parametrize("name", sorted(NAMED))
 def test_a_reference_page_names_everything(name: str) -> None:
     text = TABLES["text_of"](name)

@@ -56,10 +56,6 @@ def test_pure_packages_do_no_input_or_output(package):
         assert imported(path) <= allowed, path
 
 
-def test_the_sample_is_what_the_options_say():
-    assert (ROOT / "etc" / "marconi-partition.conf.sample").read_text() == options.sample()
-
-
 def test_limits_have_the_defaults_of_the_api_but_for_subscribers_to_whom_nothing_is_delivered():
     found = options.limits(options.load(None, STORAGE))
     assert found == replace(Limits(), subscriber_types=())
