@@ -146,17 +146,14 @@ READ = {
         "windows of plans, which operators write by the wall; written into placements and moves",
     ),
     "marconi_proxy/statistics/poller.py": ({"Poller.poll"}, "how old messages are, which is shown"),
-    "marconi_proxy/statistics/collector.py": (
-        {"Collector._walk", "Collector.visit"},
-        "written into statistics and the walk",
-    ),
+    "marconi_proxy/statistics/collector.py": ({"Collector._walk"}, "written into statistics and the walk"),
 }
 # 2. Where such a time is compared or subtracted, and what by it is not decided.
 COMPARED = {
     "marconi_proxy/admin/audit.py": ({"AuditResource.show"}, "an age that is shown"),
     "marconi_proxy/admin/move_json.py": ({"waits"}, "words that are shown"),
     "marconi_proxy/admin/statistics.py": ({"StatisticsResource._age"}, "an age that is shown"),
-    "marconi_proxy/audit/auditor.py": ({"Auditor.visit"}, "the mark of a round: compared for equality only"),
+    "marconi_proxy/background.py": ({"Singleton.visit"}, "the mark of a completion: compared for equality only"),
     "marconi_proxy/audit/findings.py": (
         {"_is_old", "written_until"},
         "findings, with [audit] clocks to spare; no repair goes by them alone",
@@ -174,8 +171,8 @@ COMPARED = {
     "marconi_proxy/moving/plans/names.py": ({"since"}, "the moves whose pauses are shown"),
     "marconi_proxy/statistics/poller.py": ({"_counts_of"}, "how old messages are, which is shown"),
     "marconi_proxy/statistics/collector.py": (
-        {"Collector.visit", "Collector._walk"},
-        "the mark of a walk: compared for equality only; and ``since`` is a name there",
+        {"Collector._walk"},
+        "whether a walk is under way; and ``since`` is a name there",
     ),
 }
 # Modules whose ``now``, ``at``, ``due`` and so on are of a monotonic clock, or no times.

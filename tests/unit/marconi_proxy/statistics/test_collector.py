@@ -21,7 +21,8 @@ from catalog.model import (
     SubjectStatistics,
     Walk,
 )
-from marconi_proxy.statistics.collector import HOLD, LOOK, Collector
+from marconi_proxy.background import LOOK
+from marconi_proxy.statistics.collector import HOLD, Collector
 from marconi_proxy.statistics.totals import QueueCounts
 from tests.simulation.memory_catalog import Line, MemoryCatalog, Store
 from tests.unit.catalog_stage import partition
