@@ -1,4 +1,4 @@
-"""Bodies in, answers out: between ASGI and the upstream exchange."""
+"""Request bodies in and answers out, between ASGI and the upstream exchange."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def relay(answer: UpstreamAnswer, scope: Scope, send: Send, request_id: by
                 return
             await _send_patiently(send, _piece(piece, more=True), patience)
     except (UpstreamError, TimeoutError) as error:
-        LOG.warning("an answer broke off while it was passed on: %s", error or "the client does not take it")
+        LOG.warning("an answer broke off while it was relayed: %s", error or "the client does not take it")
         return
     finally:
         answer.abandon()
