@@ -29,8 +29,6 @@ from marconi_proxy.fencing.fence import Ticket
 from marconi_proxy.front_door.chain.dispatch import Chain
 from marconi_proxy.front_door.chain.segment_client import without_line
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.epochs import stamp, stamped
-from marconi_proxy.front_door.home import without_operator_routes
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.local import SCOPE_KEY, LocalCall, make_local_application
 from marconi_proxy.front_door.membership import Membership
@@ -44,10 +42,20 @@ from marconi_proxy.front_door.refusals import (
     not_found,
     unavailable,
 )
-from marconi_proxy.front_door.relay import Receive, Scope, Send, client_waits, read_body, relay, relay_whole, respond
+from marconi_proxy.front_door.relay import (
+    Receive,
+    Scope,
+    Send,
+    client_waits,
+    read_body,
+    relay,
+    relay_whole,
+    respond,
+    without_operator_routes,
+)
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.settings import Settings
-from marconi_proxy.front_door.write_gate import LOST_SIGHT, GuardedWrite, Late, WriteGate
+from marconi_proxy.front_door.write_gate import LOST_SIGHT, GuardedWrite, Late, WriteGate, stamp, stamped
 from marconi_proxy.front_door.write_holds import WriteHolds
 from marconi_proxy.routing.dead_letter import dead_letter_queue
 from marconi_proxy.routing.decision import (

@@ -2,7 +2,8 @@
 
 A ``GuardedWrite`` is one call that changes the content of a queue, from before the lookup of its queue until no further
 effect of it is possible. It is the guard of its call upstream: each try checks that the term of the lookup still lasts,
-and counts as unanswered until its answer comes.
+and counts as unanswered until its answer comes. A call to a partition that fences is also ``stamped`` with the epoch of
+its placement.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from catalog.model import QueueKey
+from catalog.model import Placement, QueueKey
 from marconi_proxy.fencing.fence import Fence, Ticket, WriteLease
 from marconi_proxy.front_door.refusals import NOT_PROCESSED, RequestRefused, unavailable
+from marconi_proxy.routing.decision import is_held
+from marconi_proxy.routing.headers import epoch_line
+from marconi_proxy.routing.route import ParsedRoute
 from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import Unanswered, Withdrawn
+from marconi_proxy.upstream.exchange import Upstream, UpstreamCall
 
 LOG = logging.getLogger(__name__)
 
@@ -146,3 +151,17 @@ class GuardedWrite:
     def end(self) -> None:
         """End the write. It stays in flight if it is lasting and a try was left unanswered."""
         self._gate.end(self._ticket, ambiguous=self._lasting and self.unanswered > 0)
+
+
+def stamp(route: ParsedRoute, placement: Placement, upstream: Upstream) -> bytes:
+    """Return the header line by which a partition that fences refuses a write of an epoch before a switch; b"" for
+    other calls and partitions."""
+    if upstream.fences and is_held(route.rule):
+        return epoch_line(placement.incarnation, placement.epoch)
+    return b""
+
+
+def stamped(call: UpstreamCall, route: ParsedRoute, placement: Placement, upstream: Upstream) -> UpstreamCall:
+    """Return the call with the line of ``stamp``, if any."""
+    line = stamp(route, placement, upstream)
+    return call._replace(lines=call.lines + line) if line else call
