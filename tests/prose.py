@@ -51,6 +51,7 @@ REWRITTEN = (
     "marconi_proxy/audit",
     "marconi_proxy/cli",
     "marconi_proxy/fencing",
+    "marconi_proxy/front_door",
     "marconi_proxy/metrics",
     "marconi_proxy/moving",
     "marconi_proxy/partition_client",

@@ -30,7 +30,7 @@ _CREATED = (PlacementState.OPEN, PlacementState.SEALING)
 
 
 class Creation:
-    """Belongs to one worker, and to calls whose turn it is (``Lifecycle``). ``deletion`` finishes abandoned deletions
+    """Belongs to one worker. A call needs its turn (``Lifecycle``). ``deletion`` finishes abandoned deletions
     of the same name first. ``wall``: seconds since 1970, only to be written down."""
 
     def __init__(self, catalog: Catalog, placer: Placer, deletion: Deletion, wall: Callable[[], float]) -> None:
@@ -149,7 +149,7 @@ class Creation:
         return await exists(await self._placer.upstream(segment), placement.key, segment.backend_name)
 
     async def _withdraw(self, placement: Placement) -> None:
-        """Remove a placement whose queue does not exist, unless another worker has bumped its epoch."""
+        """Remove the placement of a queue that does not exist, unless another worker has bumped its epoch."""
         try:
             await self._placer.remove(placement)
         except PlacementConflict:

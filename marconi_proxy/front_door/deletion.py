@@ -59,7 +59,7 @@ class _TimeLimit:
 
 
 class Deletion:
-    """Belongs to one worker, and to calls whose turn it is (``Lifecycle``). ``clock``: monotonic seconds, also while
+    """Belongs to one worker. A call needs its turn (``Lifecycle``). ``clock``: monotonic seconds, also while
     the machine sleeps; ``wall``: seconds since 1970, only to be written down."""
 
     def __init__(

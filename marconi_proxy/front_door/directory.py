@@ -262,7 +262,7 @@ class Directory:
         elif event.fresh:
             self.forget_all()
             if self._fence is not None:
-                # Also the first time: a worker whose feed comes late may be writing by then.
+                # Also the first time: a worker with a late feed may be writing by then.
                 self._fence.missed()
             await self._load_partitions()
             await self._load_seals()

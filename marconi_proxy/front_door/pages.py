@@ -19,7 +19,7 @@ from marconi_proxy.routing.listing_query import ListingQuery
 
 # The characters of names (API section 1.4). The prefix of topics is none of them.
 _IN_NAMES = re.compile(r"[A-Za-z0-9_.-]*\Z")
-# Queues whose metadata a filter reads in one step, unless the page is larger.
+# Queues in one step of a filter by metadata, unless the page is larger.
 _AT_A_TIME = 20
 
 
@@ -38,8 +38,8 @@ TOPICS = Namespace("topics", TOPIC_PREFIX, "\x7f")
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """The bounds of one page. ``scan``: names that it examines in the catalog; ``ask``: queues whose metadata it reads
-    to filter by it; ``deadline``: seconds for all its calls to partitions."""
+    """The bounds of one page. ``scan``: names that it examines in the catalog; ``ask``: queues that it examines for
+    a filter by metadata; ``deadline``: seconds for all its calls to partitions."""
 
     scan: int
     ask: int

@@ -34,7 +34,7 @@ from marconi_proxy.upstream.exchange import Upstream
 
 # How often a compare-and-set that conflicts is tried anew before the call is refused (503).
 ROUNDS = 10
-# The most tenants whose refused queues count as logged, and the seconds until they are logged again.
+# The most tenants with a logged refusal, and the seconds until their next refusal is logged.
 _LOGGED = 1000
 _LOGGED_FOR = 600.0
 
@@ -47,7 +47,7 @@ def named(key: QueueKey) -> str:
 
 
 def too_many_changes() -> RequestRefused:
-    """Return the refusal of a call whose compare-and-set has conflicted ``ROUNDS`` times."""
+    """Return the refusal of a call after ``ROUNDS`` conflicts of its compare-and-set."""
     return unavailable(f"Too many concurrent calls change this queue. {NOT_PROCESSED}")
 
 

@@ -25,7 +25,7 @@ from marconi_proxy.upstream.exchange import Upstream, UpstreamCall
 
 LOG = logging.getLogger(__name__)
 
-# The part by which this worker takes its lease to be shorter than movers do, whose clocks may run faster.
+# The part of a lease that this worker does not use, because the clocks of movers may run faster than its own.
 MARGIN = 0.1
 # The answers of an intermediary that has lost sight of the partition: the call may still be processed.
 LOST_SIGHT = frozenset({502, 504})
@@ -41,8 +41,8 @@ class Late(Unanswered):
 class WriteGate:
     """The writes of one worker. ``lease``, ``ambiguity``: seconds; ``clock``: monotonic seconds.
 
-    ``late_writes`` counts the writes with late answers. ``on_end`` is called at the end of a write whose queue has
-    changed meanwhile: it may have kept this worker from acknowledging a seal.
+    ``late_writes`` counts the writes with late answers. ``on_end`` is called at the end of a write to a queue
+    that has changed meanwhile: the write may have kept this worker from acknowledging a seal.
     """
 
     def __init__(self, lease: float, ambiguity: float, clock: Callable[[], float] = awake_or_not) -> None:
