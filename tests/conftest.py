@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,13 @@ hypothesis.settings.load_profile("marconi")
 FORGOTTEN_SOCKETS = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 _WIRE = Path(__file__).parent / "wire"
+
+# Temporary directories are in memory where there is room for them: many servers sync many files, and on a busy disk
+# each of them waits for all the others. No test needs a real disk.
+_MEMORY = Path("/dev/shm")
+_ROOM = 4 << 30
+if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 def pytest_configure() -> None:

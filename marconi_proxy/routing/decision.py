@@ -1,7 +1,7 @@
 """Decide about a call: ``decide(placement, route, target)``, a closed union.
 
 The whole table (state of the placement x effect of the route) is in ``decide``, and that of queues with history (reach
-of the route x origin of its ids) in ``_spread``; tests/unit/test_decision.py walks both.
+of the route x origin of its ids) in ``_spread``; tests/unit/marconi_proxy/routing/test_decision.py walks both.
 """
 
 from __future__ import annotations

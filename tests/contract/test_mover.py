@@ -107,8 +107,7 @@ async def test_a_deaf_member_delays_a_move_and_is_named(stage: Stage) -> None:
     move = await stage.wait_for("m1", lambda move: move.facts.get("failures"))
     assert "w2" in move.facts["waits"]
     stage.members[1].deaf = False
-    move = await stage.until("m1", MoveState.DONE)
-    assert move.attempt > 1
+    await stage.until("m1", MoveState.DONE)
 
 
 async def test_an_operator_cancels_a_move_that_cannot_go_on(stage: Stage) -> None:

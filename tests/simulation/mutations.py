@@ -80,7 +80,7 @@ _TWICE = """try:
         placement = replace(placement, epoch=now.epoch + 1)
         await self.steps.place(placement, what)"""
 _BAR = 'await self.place(transitions.bar(placement, {}), "bars the placement")'
-_DRIVE = "tests/unit/test_moving_move_executor.py"
+_DRIVE = "tests/unit/marconi_proxy/moving/execution/test_move_executor.py"
 
 MUTATIONS = (
     Mutation(
@@ -129,7 +129,7 @@ MUTATIONS = (
         tags.resume,
         "return rest, text if rest[0].n == n else None",
         "return (rest, text) if rest[0].n == n else (rest[1:] or rest, None)",
-        test="tests/unit/test_tags.py::test_where_a_marker_goes_on",
+        test="tests/unit/marconi_proxy/routing/test_tags.py::test_where_a_marker_goes_on",
         seed=26,
     ),
     Mutation(
@@ -138,7 +138,7 @@ MUTATIONS = (
         WriteLease.confirmed,
         "self._duration - self._margin",
         "self._duration",
-        test="tests/unit/test_fencing_fence.py::test_it_counts_from_the_sending_less_the_margin",
+        test="tests/unit/marconi_proxy/fencing/test_fence.py::test_it_counts_from_the_sending_less_the_margin",
     ),
     Mutation(
         "switch-twice",
@@ -154,7 +154,7 @@ MUTATIONS = (
         tags.tagged,
         "n == base and _TAG.match(text) is None",
         "n == base",
-        test="tests/unit/test_tags.py::test_what_the_base_gave_out_and_looks_tagged",
+        test="tests/unit/marconi_proxy/routing/test_tags.py::test_what_the_base_gave_out_and_looks_tagged",
     ),
     Mutation(
         "new-feed",
@@ -162,7 +162,7 @@ MUTATIONS = (
         Directory._load_seals,
         "self.forget(placement.key)",
         "pass",
-        test="tests/unit/test_directory.py::test_a_write_after_a_seal_was_read_does_not_share_a_reading_from_before_it",
+        test="tests/unit/marconi_proxy/front_door/test_directory.py::test_a_write_after_a_seal_was_read_does_not_share_a_reading_from_before_it",
     ),
     Mutation(
         "late-answer",
@@ -170,7 +170,7 @@ MUTATIONS = (
         WriteGate.ended,
         "else self.late(answer)",
         "else None",
-        test="tests/unit/test_write_gate.py::test_a_write_without_an_object_of_its_own",
+        test="tests/unit/marconi_proxy/front_door/test_write_gate.py::test_a_write_without_an_object_of_its_own",
         seed=344,
     ),
     Mutation(
@@ -219,7 +219,7 @@ MUTATIONS = (
         Barrier.verdict,
         "if self.waiting:",
         "if False:",
-        test="tests/unit/test_fencing_barrier.py::test_one_member",
+        test="tests/unit/marconi_proxy/fencing/test_barrier.py::test_one_member",
         seed=2,
     ),
     Mutation(
@@ -228,7 +228,7 @@ MUTATIONS = (
         Fence.acks,
         "if key not in self._overtaken",
         "if True",
-        test="tests/unit/test_fencing_fence.py::test_a_seal_waits_for_writes_of_its_queue_that_began_before",
+        test="tests/unit/marconi_proxy/fencing/test_fence.py::test_a_seal_waits_for_writes_of_its_queue_that_began_before",
         seed=58,
     ),
     Mutation(
@@ -253,7 +253,7 @@ MUTATIONS = (
         WriteLease.confirmed,
         "until = renewal +",
         "until = now +",
-        test="tests/unit/test_fencing_fence.py::test_it_counts_from_the_sending_less_the_margin",
+        test="tests/unit/marconi_proxy/fencing/test_fence.py::test_it_counts_from_the_sending_less_the_margin",
     ),
     Mutation(
         "writes-not-held",

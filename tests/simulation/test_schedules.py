@@ -1,7 +1,7 @@
 """Whole systems under faults, judged by what their clients saw: schedule after schedule, each from its seed.
 
-``MARCONI_TEST_SCHEDULES`` says how many; 500 is the usual run, 100,000 the nightly one. Nearly half lie in ambush at
-the moments of moves at which the protocol is narrow: five hundred meet what many more would that are drawn by chance.
+``MARCONI_TEST_SCHEDULES`` says how many; 250 is the usual run, 100,000 the nightly one. Nearly half lie in ambush at
+the moments of moves at which the protocol is narrow: they meet what many more would that are drawn by chance.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pytest
 
 from tests.simulation.schedule import Outcome, play
 
-SCHEDULES = int(os.environ.get("MARCONI_TEST_SCHEDULES", "500"))
+SCHEDULES = int(os.environ.get("MARCONI_TEST_SCHEDULES", "250"))
 _AT_A_TIME = 250
 FIRSTS = range(0, SCHEDULES, _AT_A_TIME)
 

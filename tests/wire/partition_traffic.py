@@ -135,7 +135,7 @@ class Traffic:
             first += BATCH
             messages = [{"ttl": TTL, "body": f"{one.producer}-{one.number}"} for one in batch]
             reply = await connection.ask("POST", MESSAGES, {"messages": messages})
-            if reply is None:
+            if reply is None or reply.status == 503:  # a busy disk keeps the store locked for longer than a call waits
                 self.record.unanswered.update(batch)
                 continue
             assert reply.status == 201, reply
@@ -151,7 +151,7 @@ class Traffic:
             last_look = self._producing == 0
             before = self.record.newest.copy()
             reply = await connection.ask("POST", f"{QUEUE}/claims?limit={CLAIMED_AT_ONCE}", LEASE)
-            if reply is None:
+            if reply is None or reply.status == 503:
                 continue
             if reply.status == 204 and last_look:
                 return

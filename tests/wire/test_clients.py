@@ -83,17 +83,20 @@ def _spread(client: Client) -> int:
     return 3 if client.version == "v2" else 2
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("client", CLIENTS, ids=str)
 def test_life_in_zaqar16_itself(client: Client, zaqar16: Zaqar) -> None:
     _live(client, zaqar16.url, _new_project())
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("client", V2_CLIENTS, ids=str)
 def test_life_in_zaqar23_itself(client: Client, zaqar23: Zaqar) -> None:
     _live(client, zaqar23.url, _new_project())
 
 
 @pytest.mark.parametrize("driver", storage_drivers())
+@pytest.mark.nightly
 @pytest.mark.parametrize("client", CLIENTS, ids=str)
 def test_life_in_our_own_node(client: Client, driver: str, nodes: Callable[[str, int], PartitionNode]) -> None:
     _live(client, nodes(driver, 0).url, _new_project())

@@ -172,7 +172,7 @@ def test_the_clock_of_the_store_is_set(kind: str, tmp_path: Path) -> None:
         until(lambda: min(renewed()) - before in (3, 4), "all have renewed")
 
 
-@pytest.mark.parametrize("step", [60, 1000, -1000])
+@pytest.mark.parametrize("step", [pytest.param(60, marks=pytest.mark.nightly), 1000, -1000])
 def test_no_queue_is_switched_under_a_write_when_the_clock_is_set(kind: str, step: int, tmp_path: Path) -> None:
     """A post takes seconds at its partition, the queue is sealed, and the clock steps: the post is still waited for."""
     with clocked(kind, tmp_path) as stage, stage.door.through_two() as (one, other), ThreadPoolExecutor(1) as thread:

@@ -35,8 +35,8 @@ from marconi_proxy.upstream.exchange import Guard
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey as Key
 from tests.catalog_wraps import Instead
+from tests.unit.marconi_proxy.partition_client.test_inventory import FakeClock
 from tests.unit.node_upstream import CLIENT, Given, Nodes, UpstreamCall, nodes
-from tests.unit.test_partition_client_inventory import FakeClock
 
 P = "p"
 PAST = 1_700_000_000.0 - 10_000.0

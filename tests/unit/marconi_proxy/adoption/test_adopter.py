@@ -28,8 +28,8 @@ from partition.model.message import NewMessage
 from partition.model.queue import QueueKey as Key
 from partition.model.subscription import NewSubscription
 from tests.catalog_wraps import Instead
+from tests.unit.marconi_proxy.partition_client.test_inventory import FakeClock
 from tests.unit.node_upstream import CLIENT, Given, Nodes, nodes
-from tests.unit.test_partition_client_inventory import FakeClock
 
 P = "p"
 

@@ -10,7 +10,7 @@ from marconi_proxy.option_sample import sample
 from marconi_proxy.option_types import Address
 
 CATALOG = {"catalog.uri": "sqlite:////tmp/catalog.db"}
-SAMPLE = Path(__file__).parents[2] / "etc" / "marconi-proxy.conf.sample"
+SAMPLE = Path(__file__).parents[3] / "etc" / "marconi-proxy.conf.sample"
 
 
 def refusal(config_file: str | None = None, **overrides: object) -> str:

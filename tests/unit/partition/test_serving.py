@@ -25,7 +25,7 @@ from partition.serving.server import open_node
 from partition.storage.opening import open_storage
 from partition.validation import subscription_body
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STORAGE = {"storage.uri": "sqlite:////tmp/messages.db"}
 
 

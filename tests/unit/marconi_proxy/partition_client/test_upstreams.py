@@ -8,8 +8,8 @@ from catalog.model import Partition
 from marconi_proxy.partition_client.call import own_call
 from marconi_proxy.partition_client.upstreams import Paced, Upstreams
 from marconi_proxy.upstream.exchange import UpstreamCall
+from tests.unit.marconi_proxy.partition_client.test_inventory import FakeClock
 from tests.unit.node_upstream import Given, Way
-from tests.unit.test_partition_client_inventory import FakeClock
 
 P1, P2 = Partition("p1", ("http://p1:8888",)), Partition("p2", ("http://p2:8888",))
 ELSEWHERE = Partition("p1", ("http://other:8888",))

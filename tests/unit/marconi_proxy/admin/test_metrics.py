@@ -10,7 +10,7 @@ from catalog.sqlite.lock import SQLiteLockedValue
 from catalog.sqlite.partitions import SQLitePartitions
 from catalog.sqlite.statistics import SQLiteStatistics
 from tests.unit.admin_api import admin_api, put_partition
-from tests.unit.test_metrics import BEGUN, ENDED, ENDED_ONCE, SINCE, partition, read
+from tests.unit.marconi_proxy.test_metrics import BEGUN, ENDED, ENDED_ONCE, SINCE, partition, read
 
 # As Prometheus 3 sends it.
 ACCEPT = (

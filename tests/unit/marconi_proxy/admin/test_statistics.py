@@ -9,7 +9,7 @@ from marconi_proxy.admin import application
 from marconi_proxy.cli.statistics import ago
 from tests.unit.admin_api import admin_api, put_partition
 from tests.unit.cli_bridge import runner
-from tests.unit.test_cli_admin import quiet_logging  # noqa: F401 -- a fixture
+from tests.unit.marconi_proxy.test_cli import quiet_logging  # noqa: F401 -- a fixture
 
 PARTITION, PROJECT = StatisticsSubject
 NOW = 1700000600.0
