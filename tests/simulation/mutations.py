@@ -21,8 +21,8 @@ from marconi_proxy.fencing.barrier import Barrier
 from marconi_proxy.fencing.fence import Fence, WriteLease
 from marconi_proxy.front_door.chain import broadcast
 from marconi_proxy.front_door.chain.claims import ChainClaims
+from marconi_proxy.front_door.deletion import Deletion
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.membership import Membership
 from marconi_proxy.front_door.write_gate import WriteGate
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
@@ -266,7 +266,7 @@ MUTATIONS = (
     Mutation(
         "sealed-not-deleted",
         "The deletion of a queue leaves its sealed segments.",
-        Lifecycle._delete_sealed,
+        Deletion._delete_sealed,
         "for segment in ours.segments[:-1]:",
         "for segment in ():",
         seed=222,

@@ -119,9 +119,9 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
         ("statistics", "tests/unit/marconi_proxy/admin/test_statistics.py"),
     ),
     "marconi_proxy/front_door": (
-        ("epochs relay settings", "tests/unit/marconi_proxy/front_door/test_application.py"),
+        ("settings", "tests/unit/marconi_proxy/front_door/test_application.py"),
         ("local pages", "tests/contract/test_listing_paging.py"),
-        ("placer", "tests/unit/marconi_proxy/front_door/test_lifecycle.py"),
+        ("creation deletion placement_watch placer", "tests/unit/marconi_proxy/front_door/test_lifecycle.py"),
     ),
     "marconi_proxy/front_door/chain": (
         ("broadcast claims dispatch merge segment_client", "tests/unit/marconi_proxy/front_door/test_chain.py"),

@@ -57,7 +57,8 @@ CLOCKS = {
     "marconi_proxy/admin/plans.py": "self._clock",
     "marconi_proxy/admin/prober.py": "self._now",
     "marconi_proxy/admin/statistics.py": "self._clock",
-    "marconi_proxy/front_door/lifecycle.py": "self._wall",
+    "marconi_proxy/front_door/creation.py": "self._wall",
+    "marconi_proxy/front_door/deletion.py": "self._wall",
     "marconi_proxy/front_door/placer.py": "self._clock",
     "marconi_proxy/front_door/seals.py": "self._clock",
     "marconi_proxy/moving/plans/executor.py": "self._clock self.clock",
@@ -110,15 +111,14 @@ READ = {
     "marconi_proxy/cli/adoption.py": ({"CatalogAdoptPlan._survey"}, "written into a plan's file"),
     "marconi_proxy/cli/catalog.py": ({"_export", "_import"}, "written into a backup, and into what is loaded"),
     "marconi_proxy/front_door/application.py": ({"FrontDoor.start"}, "given to Seals, which writes it into placements"),
-    "marconi_proxy/front_door/lifecycle.py": (
-        {
-            f"Lifecycle.{name}"
-            for name in ("__init__", "_begin", "_finish_deletion", "_forget", "_open", "_revert", "delete")
-        },
+    "marconi_proxy/front_door/creation.py": ({"Creation._begin", "Creation._open"}, "written into placements"),
+    "marconi_proxy/front_door/deletion.py": (
+        {"Deletion._revert", "Deletion.delete", "Deletion.finish"},
         "written into placements",
     ),
+    "marconi_proxy/front_door/lifecycle.py": ({"Lifecycle.__init__"}, "given to what writes it into placements"),
     "marconi_proxy/front_door/placer.py": (
-        {"Placer.follow_source", "Placer.insert_at"},
+        {"Placer.follow_source", "Placer.insert_at", "Placer.remove"},
         "written into placements",
     ),
     "marconi_proxy/front_door/seals.py": ({"Seals._abort"}, "written into placements"),

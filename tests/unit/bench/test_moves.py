@@ -1,4 +1,4 @@
-"""bench.moves tells what is broken, and ends accordingly."""
+"""bench.moves names its faults; and the load of its scales is there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.crowd import Crowd
-from bench.moves import BATCH, HELD, PAUSE, faults, stock
+from bench.moved_queues import BATCH
+from bench.moves import HELD, PAUSE, faults, stock
 from catalog.factory import open_catalog
 from catalog.model import FINISHED_STATES
 from marconi_proxy.background import ended
@@ -27,19 +28,19 @@ def test_nothing_is_broken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "told"),
+    ("broken", "text"),
     [
         (faults([*[10.0] * 198, LATE, LATE], [], [], []), "the 99th percentile of pauses is 251 ms, more than 250"),
         (faults([], [HELD + 1], [], []), "a seal held writes for 2001 ms before it was aborted, more than 2000"),
-        (faults([], [], [TROUBLE], []), f"an answer that was not due: {TROUBLE}"),
+        (faults([], [], [TROUBLE], []), f"an unexpected answer: {TROUBLE}"),
         (faults([], [], [], [Violation("lost", "p0#1")]), "lost: p0#1"),
     ],
 )
-def test_what_is_broken(broken: list[str], told: str) -> None:
-    assert broken == [told]
+def test_a_fault_is_named(broken: list[str], text: str) -> None:
+    assert broken == [text]
 
 
-async def test_records_of_ended_moves_are_there_beforehand(tmp_path: Path) -> None:
+async def test_records_of_finished_moves_are_there_beforehand(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'catalog.db'}"
     await stock(uri, ("p1", "p2"), BATCH + 1)
     catalog = await open_catalog(uri)

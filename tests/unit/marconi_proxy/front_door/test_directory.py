@@ -431,7 +431,7 @@ async def test_a_cut_is_logged_once(catalog: Staged, held: Directory, caplog: py
     tries = catalog.calls["watch"]
     await settled(lambda: catalog.calls["watch"] > tries + 5)
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == [
-        "the catalog's change feed is cut, serving what is known: the store is away"
+        "the catalog's change feed is cut; calls go by the cached placements: the store is away"
     ]
 
 

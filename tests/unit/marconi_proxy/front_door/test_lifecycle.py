@@ -23,7 +23,7 @@ from catalog.errors import CatalogUnavailable, PlacementConflict
 from catalog.model import Move, MoveState, PartitionState, Placement, PlacementState, QueueKey, Segment, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.fencing.transitions import hidden_name, rehome, seal, switch
-from marconi_proxy.front_door import lifecycle
+from marconi_proxy.front_door import placement_watch
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import RequestRefused
@@ -1055,12 +1055,12 @@ async def test_a_worker_that_stopped_looks_at_nothing_again(stage: Stage, p1: Pa
 
 
 async def test_what_is_watched_is_bounded(stage: Stage, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "_WATCHED", 3)
+    monkeypatch.setattr(placement_watch, "_WATCHED", 3)
     for number in range(20):
         await stage.put(placement(f"q{number}", "p1", DELETING))
         with pytest.raises(RequestRefused):
             await worker.create(asked=key(f"q{number}"))
-        assert len(worker.lifecycle._watched) <= 4
+        assert len(worker.lifecycle._watch) <= 4
 
 
 async def test_every_segment_of_an_abandoned_deletion_is_deleted(

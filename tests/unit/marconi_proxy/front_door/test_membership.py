@@ -271,7 +271,10 @@ async def test_a_lapse_is_logged_once(catalog: Staged, caplog: pytest.LogCapture
     tries = catalog.calls["members.renew"]
     await settled(lambda: catalog.calls["members.renew"] > tries + 5)
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert warnings == ["the lease of this worker could not be renewed in time: it takes no writes until it can"]
+    assert warnings == [
+        f"member {worker.beating.id} could not renew its lease in time: it refuses writes until it can. "
+        "Next: check the catalog"
+    ]
     await worker.beating.stop()
 
 
