@@ -57,6 +57,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -asked[item.path])
 
 
+def pytest_collection_finish() -> None:
+    """Take the collected tests out of garbage collection: else every collection during the run walks thousands."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def forgotten_sockets() -> Iterator[None]:
     """Collect the sockets that pymongo forgot in this test, so that no later test is blamed for them."""

@@ -153,9 +153,8 @@ class World(Steps):
         """Let consumers empty all sealed segments."""
         for placement in self.placements.values():
             for segment in placement.segments[:-1]:
-                self.queues[segment.partition, segment.backend_name] = replace(
-                    self.queues[segment.partition, segment.backend_name], free=0, claimed=0
-                )
+                queue = self.queues[segment.partition, segment.backend_name]
+                queue.free = queue.claimed = 0
 
     def take(self, id_: str) -> tuple[Move, int]:
         """Hold a move, whoever held it."""
@@ -225,7 +224,8 @@ class World(Steps):
 
     def _store(self, move: Move) -> None:
         entered = self.moves[move.id].state is not move.state
-        self.moves[move.id] = replace(move, holder=Holder("mover", self.tokens.get(move.id, 1)))
+        holder = Holder("mover", self.tokens.get(move.id, 1))
+        self.moves[move.id] = move if move.holder == holder else replace(move, holder=holder)
         if entered:
             action = self.on_state.pop(move.state, None)
             if action is not None:
