@@ -1,9 +1,10 @@
-"""Time as an argument of all that waits or measures, and a pace for what must not begin too often."""
+"""Time as an argument of all that waits or measures, a pace for what must not begin too often, and times as text."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -45,3 +46,8 @@ class Pacer:
         self._next = at + number / self._per_second
         if at > now:
             await self._clock.sleep(at - now)
+
+
+def iso(seconds: float) -> str:
+    """Return seconds since 1970 in ISO 8601, in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -27,8 +27,7 @@ from marconi_proxy.moving.factory import make_retention, make_steps, pace_of
 from marconi_proxy.moving.mover import Mover
 from marconi_proxy.moving.plans.executor import PlanExecutor, run_plans, until_news
 from marconi_proxy.option_types import redacted
-from marconi_proxy.serving.logs import configure
-from marconi_proxy.serving.server import check_catalog
+from marconi_proxy.serving.server import check_catalog, configure_logging
 from marconi_proxy.statistics.factory import make_collector
 
 LOG = logging.getLogger(__name__)
@@ -59,7 +58,7 @@ class PlanRunner:
 
 def serve(conf: cfg.ConfigOpts) -> None:
     """Run a mover until SIGTERM or SIGINT. Raises StartError if the catalog cannot be used."""
-    configure(conf.log.level)
+    configure_logging(conf.log.level)
     asyncio.run(check_catalog(conf.catalog.uri))
     asyncio.run(_serve(conf))
 

@@ -120,6 +120,10 @@ class Partition:
             raise ValueError(f"api_versions: {unknown[0]!r} is none of {', '.join(API_VERSIONS)}")
         object.__setattr__(self, "api_versions", tuple(v for v in API_VERSIONS if v in self.api_versions))
 
+    def same_version(self, other: Partition) -> bool:
+        """Return whether the two are equal, their versions too: equality of partitions leaves the version out."""
+        return self == other and self.version == other.version
+
     @property
     def addresses(self) -> dict[str, str]:
         """The hosts by their addresses (``address_of``)."""

@@ -149,6 +149,16 @@ class Placement:
         return self.segments[-1].partition
 
     @property
+    def partitions(self) -> frozenset[str]:
+        """The partitions of all segments."""
+        return frozenset(segment.partition for segment in self.segments)
+
+    def require_born(self) -> None:
+        """Raise ValueError for a new placement without a token of its own."""
+        if not self.incarnation:
+            raise ValueError("born: a new placement has a token of its own")
+
+    @property
     def seal(self) -> Seal | None:
         """The seal that is in force, None if the queue is not sealed."""
         return Seal(*self.key, self.incarnation, self.epoch) if self.state is PlacementState.SEALING else None

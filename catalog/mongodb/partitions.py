@@ -72,7 +72,7 @@ class MongoDBPartitions(PartitionStore):
                         return
                     continue
                 current = self._read(document)
-                if _same(current, partition) and "leaving" not in document:
+                if current.same_version(partition) and "leaving" not in document:
                     return
                 raise PartitionConflict(partition.name, current)
 
@@ -82,7 +82,7 @@ class MongoDBPartitions(PartitionStore):
         async with self._store.conversation() as session:
             while True:
                 current = await self._get(partition.name, session)
-                if current is not None and _same(current, partition):
+                if current is not None and current.same_version(partition):
                     return
                 if current is None or current.version != partition.version - 1:
                     raise PartitionConflict(partition.name, current)
@@ -182,7 +182,3 @@ def _claiming(partition: Partition, addresses: Iterable[str]) -> dict[str, Any]:
     for an empty one."""
     claimed = sorted(addresses)
     return partition_document(partition) | ({"addresses": claimed} if claimed else {})
-
-
-def _same(one: Partition, other: Partition) -> bool:
-    return one == other and one.version == other.version  # equality of partitions leaves the version out

@@ -59,8 +59,8 @@ class MongoDBPlacements(PlacementStore):
 
     @finished
     async def insert(self, placement: Placement) -> tuple[Placement, bool]:
-        _require_born(placement)
-        names = _partitions(placement)
+        placement.require_born()
+        names = placement.partitions
         async with self._store.conversation() as session:
             while True:
                 unfit = await self._partitions.unfit(names, session)
@@ -84,7 +84,7 @@ class MongoDBPlacements(PlacementStore):
     async def insert_many(self, wanted: Sequence[Placement]) -> list[Placement]:
         firsts: dict[QueueKey, Placement] = {}
         for placement in wanted:
-            _require_born(placement)
+            placement.require_born()
             firsts.setdefault(placement.key, placement)
         first = list(firsts.values())
         stored: dict[QueueKey, Placement] = {}
@@ -102,11 +102,11 @@ class MongoDBPlacements(PlacementStore):
         Those that were removed between our insert and our read are missing.
         """
         unfit = set(await self._partitions.unfit(_all_partitions(placements), session))
-        barred = [placement for placement in placements if unfit & _partitions(placement)]
+        barred = [placement for placement in placements if unfit & placement.partitions]
         stored = await self._get_many(barred, session)
         for placement in barred:
             if placement.key not in stored:
-                raise PartitionUnknown(min(unfit & _partitions(placement)))
+                raise PartitionUnknown(min(unfit & placement.partitions))
         fit = [placement for placement in placements if placement.key not in stored]
         taken = await self._taken(fit, session)
         stored |= {placement.key: placement for placement in fit if placement.key not in taken}
@@ -114,7 +114,7 @@ class MongoDBPlacements(PlacementStore):
         ours = [placement for placement in placements if stored.get(placement.key) == placement]
         names = _all_partitions(ours)
         if gone := set(await self._partitions.unfit(names, session, known=names)):
-            lost = [placement for placement in ours if gone & _partitions(placement)]
+            lost = [placement for placement in ours if gone & placement.partitions]
             for placement in lost:
                 await self._removed(placement.key, placement.epoch, placement.incarnation, session)
             raise PartitionUnknown(min(gone))
@@ -122,7 +122,7 @@ class MongoDBPlacements(PlacementStore):
 
     @finished
     async def replace(self, placement: Placement) -> None:
-        names = _partitions(placement)
+        names = placement.partitions
         async with self._store.conversation() as session:
             while True:
                 stored = await self._get(placement.key, session)
@@ -133,7 +133,7 @@ class MongoDBPlacements(PlacementStore):
                     return
                 if stored is None or (stored.epoch, stored.incarnation) != (placement.epoch - 1, placement.incarnation):
                     raise PlacementConflict(stored)
-                known = _partitions(stored)
+                known = stored.partitions
                 if unfit := await self._partitions.unfit(names, session, known=known):
                     raise PartitionUnknown(unfit[0])
                 if not await self._replaced(placement, session):
@@ -323,14 +323,5 @@ def _listed(project: str, after: str, before: str) -> dict[str, Any]:
     return {"_id": _bounds(project, after, before), "state": {"$in": _LISTED}}
 
 
-def _require_born(placement: Placement) -> None:
-    if not placement.incarnation:
-        raise ValueError("born: a new placement has a token of its own")
-
-
 def _all_partitions(placements: Iterable[Placement]) -> set[str]:
-    return {name for placement in placements for name in _partitions(placement)}
-
-
-def _partitions(placement: Placement) -> set[str]:
-    return {segment.partition for segment in placement.segments}
+    return {name for placement in placements for name in placement.partitions}

@@ -31,7 +31,7 @@ class SQLitePartitions(Noun, PartitionStore):
     def insert(self, connection: sqlite3.Connection, partition: Partition) -> None:
         stored = _get(connection, partition.name, self._path)
         if stored is not None:
-            if _same(stored, partition):
+            if stored.same_version(partition):
                 return
             raise PartitionConflict(partition.name, stored)
         self._refuse_taken(connection, partition, partition.addresses)
@@ -41,7 +41,7 @@ class SQLitePartitions(Noun, PartitionStore):
     @writing
     def replace(self, connection: sqlite3.Connection, partition: Partition) -> None:
         stored = _get(connection, partition.name, self._path)
-        if stored is not None and _same(stored, partition):
+        if stored is not None and stored.same_version(partition):
             return
         if stored is None or stored.version != partition.version - 1:
             raise PartitionConflict(partition.name, stored)
@@ -89,10 +89,6 @@ def _get(connection: sqlite3.Connection, name: str, path: str) -> Partition | No
 def _all(connection: sqlite3.Connection, path: str) -> list[Partition]:
     rows = connection.execute(f"SELECT {COLUMNS} FROM partitions ORDER BY name")  # noqa: S608
     return [decode(row, path) for row in rows]
-
-
-def _same(one: Partition, other: Partition) -> bool:
-    return one == other and one.version == other.version  # equality of partitions leaves the version out
 
 
 def _encode(partition: Partition) -> tuple[int, str, str]:

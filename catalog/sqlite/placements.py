@@ -69,7 +69,7 @@ class SQLitePlacements(Noun, PlacementStore):
     @writing
     def insert_many(self, connection: sqlite3.Connection, wanted: Sequence[Placement]) -> list[Placement]:
         for placement in wanted:
-            _require_born(placement)
+            placement.require_born()
         return [insert(connection, placement, self._path)[0] for placement in wanted]
 
     @writing
@@ -79,7 +79,7 @@ class SQLitePlacements(Noun, PlacementStore):
             return
         if stored is None or (stored.epoch, stored.incarnation) != (placement.epoch - 1, placement.incarnation):
             raise PlacementConflict(stored)
-        before, now = _partitions(stored), _partitions(placement)
+        before, now = stored.partitions, placement.partitions
         _name(connection, placement, now - before)
         _unname(connection, placement.key, before - now)
         connection.execute(
@@ -95,7 +95,7 @@ class SQLitePlacements(Noun, PlacementStore):
             return
         if (stored.epoch, stored.incarnation) != (epoch, incarnation):
             raise PlacementConflict(stored)
-        _unname(connection, key, _partitions(stored))
+        _unname(connection, key, stored.partitions)
         connection.execute("DELETE FROM placements WHERE project = ? AND queue = ?", key)
         changes.append(connection, ChangeSubject.PLACEMENT, key)
 
@@ -185,7 +185,7 @@ def _get(connection: sqlite3.Connection, key: QueueKey, path: str) -> Placement 
 
 def insert(connection: sqlite3.Connection, placement: Placement, path: str) -> tuple[Placement, bool]:
     """Insert or get a placement (``PlacementStore.insert``)."""
-    _require_born(placement)
+    placement.require_born()
     stored = _get(connection, placement.key, path)
     if stored is not None:
         return stored, stored == placement
@@ -196,7 +196,7 @@ def insert(connection: sqlite3.Connection, placement: Placement, path: str) -> t
 
 def store(connection: sqlite3.Connection, placement: Placement) -> None:
     """Store a new placement. Raises PartitionUnknown."""
-    _name(connection, placement, _partitions(placement))
+    _name(connection, placement, placement.partitions)
     connection.execute(
         "INSERT INTO placements (epoch, state, document, project, queue) VALUES (?, ?, ?, ?, ?)",
         _encode(placement),
@@ -303,15 +303,6 @@ def _words(states: Collection[PlacementState]) -> tuple[str, ...]:
 
 def _marks(values: Collection[str]) -> str:
     return ", ".join("?" * len(values))
-
-
-def _require_born(placement: Placement) -> None:
-    if not placement.incarnation:
-        raise ValueError("born: a new placement has a token of its own")
-
-
-def _partitions(placement: Placement) -> set[str]:
-    return {segment.partition for segment in placement.segments}
 
 
 def _encode(placement: Placement) -> tuple[int, str, str, str, str]:

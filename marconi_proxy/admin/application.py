@@ -37,7 +37,7 @@ from marconi_proxy.partition_client.discovery import make_client
 from marconi_proxy.upstream.pool import Pool
 from marconi_proxy.upstream.transport import UpstreamTransport
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -72,7 +72,7 @@ class AdminService:
         try:
             await self._start()
         except Exception as error:
-            _log.error("the admin API cannot start: %s", error)
+            LOG.error("the admin API cannot start: %s", error)
             await self._open.aclose()
             await send({"type": "lifespan.startup.failed", "message": ""})
             return
@@ -174,7 +174,7 @@ def _serialize(req: falcon.asgi.Request, resp: falcon.asgi.Response, error: falc
 async def _fault(
     req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, params: dict[str, Any]
 ) -> None:
-    _log.error("%s %s failed", req.method, req.path, exc_info=error)
+    LOG.error("%s %s failed", req.method, req.path, exc_info=error)
     raise falcon.HTTPServiceUnavailable(
         title="Service temporarily unavailable",
         description="The admin API failed; its log has the cause. The request may have been processed; check before "
@@ -186,7 +186,7 @@ async def _fault(
 async def _catalog_unavailable(
     req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, params: dict[str, Any]
 ) -> None:
-    _log.warning("%s %s: the catalog is not available: %s", req.method, req.path, error)
+    LOG.warning("%s %s: the catalog is not available: %s", req.method, req.path, error)
     raise falcon.HTTPServiceUnavailable(
         title="Catalog unavailable",
         description="The catalog did not answer. The request may have been processed; it is safe to repeat.",

@@ -8,8 +8,8 @@ import falcon.asgi
 
 from catalog import Catalog
 from marconi_proxy.admin.query import parameters
-from marconi_proxy.admin.time_text import iso
 from marconi_proxy.audit.kinds import FindingKind
+from marconi_proxy.clock import iso
 
 
 class AuditResource:

@@ -15,10 +15,10 @@ from catalog import Catalog
 from catalog.errors import CatalogError
 from catalog.model import Member
 from catalog.unchanged import Unchanged
-from marconi_proxy.admin.time_text import iso
+from marconi_proxy.clock import iso
 from marconi_proxy.project_text import from_url
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 # Seconds between two readings of the members, which show the silent ones.
 _INTERVAL = 2.0
@@ -57,7 +57,7 @@ class MemberRoll:
             try:
                 await self.read()
             except CatalogError as error:
-                _log.debug("members are not watched: %s", error)
+                LOG.debug("members are not watched: %s", error)
             await sleep(_INTERVAL)
 
 

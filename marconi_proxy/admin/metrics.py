@@ -7,9 +7,8 @@ import falcon.asgi
 from catalog import Catalog
 from marconi_proxy.admin.query import parameters
 from marconi_proxy.admin.statistics import of_partitions
-from marconi_proxy.metrics.audit import audit_samples
 from marconi_proxy.metrics.exposition import CONTENT_TYPE, exposition
-from marconi_proxy.metrics.statistics import partition_samples
+from marconi_proxy.metrics.samples import audit_samples, partition_samples
 
 
 class MetricsResource:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from catalog.model import LogEntry, Move, MoveState
-from marconi_proxy.admin.time_text import iso
+from marconi_proxy.clock import iso
 from marconi_proxy.moving.execution.progress import moment
 from marconi_proxy.moving.orders.direction import writes_to
 from marconi_proxy.moving.orders.order import OPERATOR, offers

@@ -16,10 +16,10 @@ import falcon.asgi
 
 from catalog import Catalog
 from catalog.errors import MoveConflict, MoveUnderWay
-from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, QueueKey
+from catalog.model import FINISHED_STATES, UNFINISHED_STATES, LogEntry, Move, MoveState, QueueKey
 from marconi_proxy.admin import move_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
-from marconi_proxy.admin.query import integer, parameters
+from marconi_proxy.admin.query import bad_parameter, integer, parameters
 from marconi_proxy.moving.orders.decisions import NUMBER, next_number
 from marconi_proxy.moving.orders.direction import settled, turned
 from marconi_proxy.moving.orders.order import (
@@ -37,7 +37,7 @@ from marconi_proxy.moving.orders.order import (
     way_to,
 )
 from marconi_proxy.moving.plans.names import new_move_id
-from marconi_proxy.moving.plans.survey import UNFINISHED, catalog_view
+from marconi_proxy.moving.plans.survey import catalog_view
 from marconi_proxy.moving.protocol.machine import TABLE, Event, NotNow, after
 from marconi_proxy.moving.rehearsal import Rehearsed
 from marconi_proxy.project_text import from_json, from_url, project_from_json, project_named, shown, to_url
@@ -52,7 +52,7 @@ FILTERS = ("project", "queue", "partition", "state", "plan", "whole", "marker", 
 # would take without obstacles. Changes nothing.
 Rehearsal = Callable[..., Awaitable[Rehearsed]]
 
-_GROUPS_OF_STATES = {"unfinished": UNFINISHED, "finished": FINISHED_STATES}
+_GROUPS_OF_STATES = {"unfinished": UNFINISHED_STATES, "finished": FINISHED_STATES}
 # By decision: the states in which it has taken effect already, so that a repetition is no error.
 _ALREADY = {
     Event.PAUSE: {MoveState.PAUSED, MoveState.SUSPENDED},
@@ -115,12 +115,12 @@ class MovesResource:
         found = parameters(req, FILTERS)
         limit = integer(found, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         if found.get("whole", "false") not in ("true", "false"):
-            raise _bad_parameter("whole: must be true or false.")
+            raise bad_parameter("whole: must be true or false.")
         form = move_json.whole if found.get("whole") == "true" else move_json.summary
         try:
             project = project_named(found["project"]) if "project" in found else None
         except ValueError as error:
-            raise _bad_parameter(f"project: {error}.") from error
+            raise bad_parameter(f"project: {error}.") from error
         moves = await self._catalog.moves.find(
             project=project,
             queue=found.get("queue"),
@@ -403,7 +403,7 @@ def _states(text: str) -> set[MoveState]:
             found.add(MoveState(word))
         else:
             words = ", ".join((*_GROUPS_OF_STATES, *MoveState))
-            raise _bad_parameter(f"state: must be words of {words}, with commas between them.")
+            raise bad_parameter(f"state: must be words of {words}, with commas between them.")
     return found
 
 
@@ -419,7 +419,3 @@ def _refused(key: QueueKey, reason: str) -> falcon.HTTPConflict:
 
 def _invalid(description: str) -> falcon.HTTPBadRequest:
     return falcon.HTTPBadRequest(title="Invalid move", description=description)
-
-
-def _bad_parameter(description: str) -> falcon.HTTPBadRequest:
-    return falcon.HTTPBadRequest(title="Invalid parameter", description=description)

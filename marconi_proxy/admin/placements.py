@@ -14,9 +14,9 @@ import falcon.asgi
 
 from catalog import Catalog
 from catalog.model import Placement, PlacementState, QueueKey
-from marconi_proxy.admin.query import integer, parameters
+from marconi_proxy.admin.query import bad_parameter, integer, parameters
 from marconi_proxy.admin.tenants import parsed_project
-from marconi_proxy.admin.time_text import iso
+from marconi_proxy.clock import iso
 from marconi_proxy.project_text import from_url, project_named, shown, shown_project, to_url
 
 FILTERS = ("project", "partition", "region", "state")
@@ -75,9 +75,9 @@ class PlacementsResource:
             return None
         partitions = await self._catalog.partitions.all()
         if name is not None and name not in {partition.name for partition in partitions}:
-            raise _bad_parameter(f"partition: there is no partition {shown(name)}.")
+            raise bad_parameter(f"partition: there is no partition {shown(name)}.")
         if region is not None and region not in {partition.region for partition in partitions}:
-            raise _bad_parameter(f"region: no partition is in a region {region}.")
+            raise bad_parameter(f"region: no partition is in a region {region}.")
         return [p.name for p in partitions if name in (None, p.name) and region in (None, p.region)]
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, project: str, queue: str) -> None:
@@ -105,7 +105,7 @@ def _project(found: dict[str, str]) -> str | None:
     try:
         return project_named(found["project"])
     except ValueError as error:
-        raise _bad_parameter(f"project: {error}.") from error
+        raise bad_parameter(f"project: {error}.") from error
 
 
 def _states(found: dict[str, str]) -> set[PlacementState] | None:
@@ -113,7 +113,7 @@ def _states(found: dict[str, str]) -> set[PlacementState] | None:
         return None
     words = found["state"].split(",")
     if not set(words) <= frozenset(PlacementState):
-        raise _bad_parameter(f"state: must be words of {', '.join(PlacementState)}, with commas between them.")
+        raise bad_parameter(f"state: must be words of {', '.join(PlacementState)}, with commas between them.")
     return {PlacementState(word) for word in words}
 
 
@@ -125,9 +125,5 @@ def _marker(key: QueueKey) -> str:
 def _key(marker: str) -> QueueKey:
     project, slash, queue = marker.rpartition("/")
     if not slash:
-        raise _bad_parameter("marker: take it from the next link of the page before.")
+        raise bad_parameter("marker: take it from the next link of the page before.")
     return QueueKey(project, queue)
-
-
-def _bad_parameter(description: str) -> falcon.HTTPBadRequest:
-    return falcon.HTTPBadRequest(title="Invalid parameter", description=description)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from catalog.model import Move, MoveOutcome, MovePlan, MoveState, PlannedMove, WholePlan
-from marconi_proxy.admin.time_text import iso
+from marconi_proxy.clock import iso
 from marconi_proxy.moving.plans.budgets import Budgets
 from marconi_proxy.moving.plans.names import planned_move_id
 from marconi_proxy.moving.plans.planner import PlanKind, Selection

@@ -13,7 +13,7 @@ import falcon.asgi
 
 from catalog import Catalog
 from catalog.errors import PartitionConflict, PlanConflict
-from catalog.model import MoveOutcome, MovePlan, PartitionState, PlanState, WholePlan
+from catalog.model import UNFINISHED_STATES, MoveOutcome, MovePlan, PartitionState, PlanState, WholePlan
 from marconi_proxy.admin import pins, plan_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.query import integer, parameters
@@ -21,7 +21,7 @@ from marconi_proxy.moving.orders.order import MoveRefused
 from marconi_proxy.moving.plans.names import new_plan_id
 from marconi_proxy.moving.plans.planner import Misnamed, PlanKind, plan
 from marconi_proxy.moving.plans.preconditions import changes
-from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves, layout_for, layout_of, past_pauses, whole_plan
+from marconi_proxy.moving.plans.survey import all_moves, layout_for, layout_of, past_pauses, whole_plan
 from marconi_proxy.project_text import from_url, shown, to_url
 
 DEFAULT_LIMIT = 100
@@ -112,7 +112,7 @@ class PlansResource:
 
     async def progress(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, plan: str) -> None:
         found = await self._found(from_url(plan))
-        moves = [move async for move in all_moves(self._catalog, plan=found.id, states=UNFINISHED)]
+        moves = [move async for move in all_moves(self._catalog, plan=found.id, states=UNFINISHED_STATES)]
         others = set(MoveOutcome) - {MoveOutcome.DONE}
         badly = await self._catalog.planned_moves.find(found.id, outcomes=others, limit=plan_json.TOLD)
         # Including counts that are not stored yet.

@@ -20,7 +20,7 @@ from catalog.model import Partition
 from marconi_proxy.partition_client.discovery import HostReport, SeveralStores, ask, discovered
 from marconi_proxy.routing.headers import pseudonym
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 # Concurrent polls: bounds file descriptors; a round of n stuck hosts lasts n / 100 timeouts.
 _AT_ONCE = 100
@@ -74,9 +74,9 @@ class Prober:
             try:
                 await self.round()
             except CatalogError as error:
-                _log.warning("cannot probe: the catalog is not available: %s", error)
+                LOG.warning("cannot probe: the catalog is not available: %s", error)
             except Exception:
-                _log.exception("a round of probes failed")
+                LOG.exception("a round of probes failed")
             await self._sleep(self._interval)
 
     async def round(self) -> None:
@@ -116,9 +116,9 @@ class Prober:
             # Changed concurrently, perhaps by another prober with the same result. The next round retries.
             return partition
         except CatalogError as error:
-            _log.warning("cannot store the reports of the hosts of partition %s: %s", partition.name, error)
+            LOG.warning("cannot store the reports of the hosts of partition %s: %s", partition.name, error)
             return partition
-        _log.info(
+        LOG.info(
             "partition %s speaks %s, %s queues to late writes, store %s",
             partition.name,
             ", ".join(found.api_versions),
@@ -137,7 +137,7 @@ class Prober:
                 "one of them keep its hosts"
             )
         for complaint in sorted(complaints - self._complaints):
-            _log.warning("%s", complaint)
+            LOG.warning("%s", complaint)
         self._complaints = frozenset(complaints)
 
     async def _ask(self, partition: Partition, host: str) -> HostReport:
@@ -149,7 +149,7 @@ class Prober:
         self.latest[host] = HostHealth(sighting, self._now())
         # Only the crossing is logged: a host that stays down would fill the log.
         if not sighting.reachable and (before is None or before.sighting.reachable):
-            _log.warning("host %s of partition %s is down: %s", host, partition.name, sighting.error)
+            LOG.warning("host %s of partition %s is down: %s", host, partition.name, sighting.error)
         elif sighting.reachable and before is not None and not before.sighting.reachable:
-            _log.warning("host %s of partition %s is up again", host, partition.name)
+            LOG.warning("host %s of partition %s is up again", host, partition.name)
         return sighting

@@ -18,10 +18,7 @@ def parameters(req: falcon.asgi.Request, known: Collection[str]) -> dict[str, st
     found = dict(parse_qsl(query, encoding="latin-1"))
     for name in found:
         if name not in known:
-            raise falcon.HTTPBadRequest(
-                title="Invalid parameter",
-                description=f"{name}: there is no such parameter; there are {', '.join(known)}.",
-            )
+            raise bad_parameter(f"{name}: there is no such parameter; there are {', '.join(known)}.")
     return found
 
 
@@ -33,6 +30,8 @@ def integer(found: dict[str, str], name: str, default: int, low: int, high: int)
     # A dozen digits is more than any limit; int() on thousands of them is work for nothing.
     if text.isascii() and text.isdigit() and len(text) <= 12 and low <= int(text) <= high:
         return int(text)
-    raise falcon.HTTPBadRequest(
-        title="Invalid parameter", description=f"{name}: must be an integer from {low} to {high}."
-    )
+    raise bad_parameter(f"{name}: must be an integer from {low} to {high}.")
+
+
+def bad_parameter(description: str) -> falcon.HTTPBadRequest:
+    return falcon.HTTPBadRequest(title="Invalid parameter", description=description)

@@ -11,8 +11,8 @@ import falcon.asgi
 from catalog import Catalog
 from catalog.model import StatisticsSubject, Walk
 from catalog.model import SubjectStatistics as Sums
-from marconi_proxy.admin.query import integer, parameters
-from marconi_proxy.admin.time_text import iso
+from marconi_proxy.admin.query import bad_parameter, integer, parameters
+from marconi_proxy.clock import iso
 from marconi_proxy.project_text import project_named, shown_project, to_url
 
 DEFAULT_LIMIT = 100
@@ -100,4 +100,4 @@ def _named(parameter: str, text: str) -> str:
     try:
         return project_named(text)
     except ValueError as error:
-        raise falcon.HTTPBadRequest(title="Invalid parameter", description=f"{parameter}: {error}.") from error
+        raise bad_parameter(f"{parameter}: {error}.") from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog.interface import Catalog
-from catalog.model import FINISHED_STATES, Move, MoveState, Partition, Placement, QueueKey
+from catalog.model import UNFINISHED_STATES, Move, Partition, Placement, QueueKey
 from marconi_proxy.adoption.draft import ProjectSurvey, contested, drafted
 from marconi_proxy.adoption.entries import Candidate, ConflictRule, QueueConflict, Single
 from marconi_proxy.clock import Pacer
@@ -20,7 +20,6 @@ from marconi_proxy.partition_client.outcome import Look, Unready
 from marconi_proxy.partition_client.queue_calls import QueueCalls
 from marconi_proxy.partition_client.upstreams import Open
 
-_UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 _PAGE = 1000
 # Timeout of one call to a queue, in seconds.
 _WITHIN = 20.0
@@ -110,7 +109,7 @@ class Survey:
     async def _moves(self, project: str) -> AsyncIterator[Move]:
         after: str | None = None
         while True:
-            page = await self.catalog.moves.find(project=project, states=_UNFINISHED, after=after, limit=_PAGE)
+            page = await self.catalog.moves.find(project=project, states=UNFINISHED_STATES, after=after, limit=_PAGE)
             for move in page:
                 yield move
             if len(page) < _PAGE:

@@ -2,7 +2,7 @@
 
 The catalog is read before and after the partitions. Each change of a placement increases its epoch, so two equal
 readings show that the placement did not change in between, and that the partitions' answers belong to it. A backend
-name that a move assigned begins with the queue's own name (``fencing.hidden_names``).
+name that a move assigned begins with the queue's own name (``fencing.transitions``).
 """
 
 from __future__ import annotations

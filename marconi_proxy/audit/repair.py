@@ -23,7 +23,7 @@ from marconi_proxy.fencing import transitions
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import RequestRefused
 from marconi_proxy.moving.execution.steps.interface import Steps
-from marconi_proxy.moving.protocol.suspended import suspended
+from marconi_proxy.moving.protocol.evidence import suspended
 from marconi_proxy.partition_client.outcome import Unready
 from marconi_proxy.partition_client.upstreams import Paced
 from marconi_proxy.upstream.errors import UpstreamError

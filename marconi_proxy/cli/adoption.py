@@ -7,7 +7,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,18 +17,17 @@ from cliff.show import ShowOne
 
 from marconi_proxy.cli import configuration
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import Verb, number
-from marconi_proxy.cli.watch import Lines, View, WatchReporter
+from marconi_proxy.cli.verb import Shown, Verb, number
+from marconi_proxy.cli.watch import View, WatchReporter
 from marconi_proxy.exits import CommandError, Exit
 
 if TYPE_CHECKING:
     from oslo_config import cfg
 
     from catalog.interface import Catalog
-    from marconi_proxy.adoption.adopter import AdoptionSummary
+    from marconi_proxy.adoption.outcome import AdoptionSummary
     from marconi_proxy.partition_client.upstreams import Open
 
-Shown = tuple[Sequence[str], Iterable[Any]]
 T = TypeVar("T")
 
 PLAN_COLUMNS = ("id", "queues", "conflicts", "chain", "prefer", "skip", "sha256")
@@ -83,13 +82,6 @@ class _AdoptVerb(Verb, ShowOne):
 
     # The state after a failure, and the next step.
     again = ""
-
-    def reporter(self) -> WatchReporter:
-        if not self.app.stderr.isatty():
-            return Lines(self.say)
-        from marconi_proxy.cli.bars import Bars
-
-        return Bars(self.app.stderr)
 
 
 async def _opened(conf: cfg.ConfigOpts, work: Callable[[cfg.ConfigOpts, Catalog, Open], Awaitable[T]]) -> T:
@@ -288,7 +280,7 @@ class CatalogAdoptApply(_AdoptVerb):
         return super().run(parsed_args) or self._status
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        from marconi_proxy.adoption.adopter import AdoptionOutcome
+        from marconi_proxy.adoption.outcome import AdoptionOutcome
         from marconi_proxy.adoption.plan_file import BadPlan, verified
 
         try:

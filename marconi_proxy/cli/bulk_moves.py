@@ -14,8 +14,9 @@ from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.moves import Watcher, add_timeout, project_in_json
 from marconi_proxy.cli.partitions import add_repin, repin
 from marconi_proxy.cli.plan_options import add_break_pins, add_budgets, add_to, budgets, pins
-from marconi_proxy.cli.plans import PLAN_COLUMNS, Shown, described, ended, plan_row, say_applied
+from marconi_proxy.cli.plans import PLAN_COLUMNS, described, ended, plan_row, say_applied
 from marconi_proxy.cli.tenants import PROJECT_HELP
+from marconi_proxy.cli.verb import Shown
 from marconi_proxy.exits import CommandError, Exit
 
 # The most times that a plan is made, if a precondition changes before it is applied.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -21,9 +22,19 @@ class ConfigSample(Verb):
 """
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        from marconi_proxy.option_sample import sample
-
         self.app.stdout.write(sample())
+
+
+def sample() -> str:
+    """Return the text of ``etc/marconi-proxy.conf.sample``: every option with its help and default."""
+    from oslo_config import cfg, generator
+
+    conf = cfg.ConfigOpts()
+    generator.register_cli_opts(conf)
+    conf(["--namespace", "marconi_proxy", "--wrap-width", "100"], default_config_files=[], default_config_dirs=[])
+    text = io.StringIO()
+    generator.generate(conf, output_file=text)
+    return text.getvalue()
 
 
 class ConfigCheck(Verb, Lister):

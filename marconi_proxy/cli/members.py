@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
-from typing import Any
 
 from marconi_proxy.admin_client.client import part
 from marconi_proxy.cli.formatters import Words
-from marconi_proxy.cli.verb import AdminLister, AdminVerb
+from marconi_proxy.cli.verb import AdminLister, AdminVerb, Shown
 
 COLUMNS = ("id", "renewed", "age", "lease", "may_write_for", "fresh", "synced", "late_writes", "capabilities")
-
-Shown = tuple[Sequence[str], Iterable[Any]]
 
 
 class MemberList(AdminLister):

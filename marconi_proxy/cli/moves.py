@@ -6,7 +6,7 @@ import argparse
 import json
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cliff.columns import FormattableColumn
@@ -16,8 +16,8 @@ from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.formatters import Words
 from marconi_proxy.cli.plans import PLAN_COLUMNS, ended, plan_row
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import AdminLister, AdminShow, count, number
-from marconi_proxy.cli.watch import Lines, Watch, WatchReporter
+from marconi_proxy.cli.verb import AdminLister, AdminShow, Shown, count, number
+from marconi_proxy.cli.watch import Watch
 from marconi_proxy.exits import CommandError, Exit
 
 COLUMNS = ("id", "project", "queue", "source", "target", "writes_to", "state", "pause_ms", "left", "waits")
@@ -26,8 +26,6 @@ WHOLE = (
     *("created", "due", "max_pause_ms", "pause_ms", "left", "plan", "group", "holder", "facts", "log"),
 )
 PAGE = 1000
-
-Shown = tuple[Sequence[str], Iterable[Any]]
 
 
 class Structure(FormattableColumn[Any]):
@@ -84,14 +82,7 @@ class Watcher(AdminShow):
     """A command that may follow the operation that it began."""
 
     def watch(self, admin: AdminClient, parsed_args: argparse.Namespace) -> Watch:
-        return Watch(admin, self._reporter(), parsed_args.timeout, time.monotonic)
-
-    def _reporter(self) -> WatchReporter:
-        if not self.app.stderr.isatty():
-            return Lines(self.say)
-        from marconi_proxy.cli.bars import Bars
-
-        return Bars(self.app.stderr)
+        return Watch(admin, self.reporter(), parsed_args.timeout, time.monotonic)
 
 
 class MoveStart(Watcher):
@@ -205,22 +196,22 @@ class MoveList(AdminLister):
         return COLUMNS, [row(move) for move in found]
 
 
-def _add_id(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="a move's id, from 'move list'")
+class OneMove(AdminShow):
+    """A command on one move."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("id", metavar="ID", help="a move's id, from 'move list'")
+        return parser
 
 
-class MoveShow(AdminShow):
+class MoveShow(OneMove):
     """Show one move: its state, why it is not done, the possible verbs, and its log."""
 
     examples = """
   marconi-proxy move show 20261121T080000-m3f9c2a
   marconi-proxy move show 20261121T080000-m3f9c2a -f value -c waits
 """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        _add_id(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         with self.admin() as admin:
@@ -258,17 +249,12 @@ class MoveWatch(Watcher):
         return PLAN_COLUMNS, plan_row(plan)
 
 
-class MoveCertificate(AdminShow):
+class MoveCertificate(OneMove):
     """Show the certificate of a finished move: switches, pauses, held writes, acknowledgements, zero checks."""
 
     examples = """
   marconi-proxy move certificate 20261121T080000-m3f9c2a -f json
 """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        _add_id(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         with self.admin() as admin:
@@ -278,18 +264,13 @@ class MoveCertificate(AdminShow):
         return names, [v if isinstance(v, plain) or v is None else Structure(v) for v in certificate.values()]
 
 
-class MovePause(AdminShow):
+class MovePause(OneMove):
     """Pause a move until it is resumed. Its queue stays in service, and writes go where they go now."""
 
     examples = """
   marconi-proxy move pause 20261121T080000-m3f9c2a
 """
     _verb = "pause"
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        _add_id(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         with self.admin() as admin:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from marconi_proxy.admin_client.client import AdminClient, part
 from marconi_proxy.admin_client.pages import query
 from marconi_proxy.cli.formatters import Words
-from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb, Verb
+from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb, Shown, Verb
 from marconi_proxy.exits import CommandError, Exit
 
 COLUMNS = (
@@ -19,8 +18,6 @@ COLUMNS = (
 # The most tenants that are named.
 _NAMED = 10
 STATES = ("enabled", "cordoned", "drained", "disabled")
-
-Shown = tuple[Sequence[str], Iterable[Any]]
 
 
 def _row(partition: dict[str, Any]) -> tuple[Any, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cliff.columns import FormattableColumn
@@ -13,13 +12,11 @@ from cliff.columns import FormattableColumn
 from marconi_proxy.admin_client.client import part
 from marconi_proxy.admin_client.pages import listed, query
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import AdminLister, AdminShow, count
+from marconi_proxy.cli.verb import AdminLister, AdminShow, Shown, count
 
 COLUMNS = ("project", "queue", "epoch", "state", "segments", "base", "since", "group")
 FILTERS = ("project", "partition", "region", "state")
 PAGE = 1000
-
-Shown = tuple[Sequence[str], Iterable[Any]]
 
 
 class Segments(FormattableColumn[list[dict[str, Any]]]):

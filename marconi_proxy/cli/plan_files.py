@@ -12,8 +12,8 @@ from marconi_proxy.admin_client.client import AdminNotFound, part
 from marconi_proxy.cli.moves import Watcher, add_timeout, project_in_json
 from marconi_proxy.cli.partitions import add_repin
 from marconi_proxy.cli.plan_options import add_break_pins, add_budgets, add_to, budgets, pins
-from marconi_proxy.cli.plans import PLAN_COLUMNS, Shown, described, ended, plan_row, say_applied
-from marconi_proxy.cli.verb import AdminShow
+from marconi_proxy.cli.plans import PLAN_COLUMNS, described, ended, plan_row, say_applied
+from marconi_proxy.cli.verb import AdminShow, Shown
 from marconi_proxy.exits import CommandError, Exit
 
 

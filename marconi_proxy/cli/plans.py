@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from marconi_proxy.admin_client.client import part
 from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.formatters import Words
-from marconi_proxy.cli.verb import AdminLister, AdminShow, Verb, count
+from marconi_proxy.cli.verb import AdminLister, AdminShow, Shown, Verb, count
 from marconi_proxy.cli.watch import named
 from marconi_proxy.exits import CommandError
 from marconi_proxy.project_text import shown
@@ -33,8 +32,6 @@ _TENANTS = {
     "kept": "Tenants with queues that stay, because of their pins and spreads",
     "broken": "BREAKS pins and spreads of tenants",
 }
-
-Shown = tuple[Sequence[str], Iterable[Any]]
 
 
 def plan_row(plan: dict[str, Any]) -> tuple[Any, ...]:
@@ -123,21 +120,21 @@ class PlanList(AdminLister):
         return PLAN_COLUMNS, [plan_row(plan) for plan in found]
 
 
-def _add_id(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="a plan's id, from 'plan list'")
+class OnePlan(AdminShow):
+    """A command on one plan."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("id", metavar="ID", help="a plan's id, from 'plan list'")
+        return parser
 
 
-class PlanShow(AdminShow):
+class PlanShow(OnePlan):
     """Show the content and the progress of a plan."""
 
     examples = """
   marconi-proxy plan show 20261121T080000-p5b01dd
 """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        _add_id(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         with self.admin() as admin:
@@ -150,18 +147,13 @@ class PlanShow(AdminShow):
         return (*PLAN_COLUMNS, "hash", "queues"), (*plan_row(progress), progress["hash"], queues)
 
 
-class PlanPause(AdminShow):
+class PlanPause(OnePlan):
     """Begin no more moves of a plan until it is resumed. Moves that have begun continue."""
 
     examples = """
   marconi-proxy plan pause 20261121T080000-p5b01dd
 """
     _verb = "pause"
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        _add_id(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         with self.admin() as admin:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cliff.columns import FormattableColumn
@@ -12,12 +12,10 @@ from cliff.columns import FormattableColumn
 from marconi_proxy.admin_client.client import part
 from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import AdminLister, count
+from marconi_proxy.cli.verb import AdminLister, Shown, count
 
 COLUMNS = ("queues", "free", "claimed", "oldest", "unknown", "as_of")
 PAGE = 1000
-
-Shown = tuple[Sequence[str], Iterable[Any]]
 
 
 class Ago(FormattableColumn[str | None]):

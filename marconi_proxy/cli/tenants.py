@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from marconi_proxy.admin_client.client import AdminClient, part
 from marconi_proxy.admin_client.pages import listed
-from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb, count
+from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb, Shown, count
 from marconi_proxy.exits import CommandError, Exit
 
 COLUMNS = ("project", "spread", "pinned", "set")
 LIST_COLUMNS = ("project", "spread", "pinned")
 PAGE = 1000
 PROJECT_HELP = "a project's id; - for no project; id:- for the project named -"
-
-Shown = tuple[Sequence[str], Iterable[Any]]
 
 
 class TenantShow(AdminShow):

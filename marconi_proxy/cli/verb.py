@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import traceback
+from collections.abc import Iterable, Sequence
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cliff.command import Command
 from cliff.lister import Lister
@@ -16,6 +17,10 @@ from marconi_proxy.exits import CommandError
 
 if TYPE_CHECKING:
     from marconi_proxy.admin_client.client import AdminClient
+    from marconi_proxy.cli.watch import WatchReporter
+
+# What a command shows: the names of columns, and the cells of a row or the rows.
+Shown = tuple[Sequence[str], Iterable[Any]]
 
 DEFAULT_ADMIN_URL = "http://127.0.0.1:8889"
 
@@ -50,6 +55,16 @@ class Verb(Command):
         """Write a line to standard error."""
         # A surrogate is a byte of an argument that is not UTF-8.
         self.app.stderr.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+
+    def reporter(self) -> WatchReporter:
+        """Return the display of progress: bars on a terminal, lines elsewhere."""
+        if self.app.stderr.isatty():
+            from marconi_proxy.cli.bars import Bars
+
+            return Bars(self.app.stderr)
+        from marconi_proxy.cli.watch import Lines
+
+        return Lines(self.say)
 
 
 def add_admin_url(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from cliff.lister import Lister
 
 from marconi_proxy.cli import configuration
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import Verb, number
+from marconi_proxy.cli.verb import Shown, Verb, number
 from marconi_proxy.exits import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from marconi_proxy.audit.round import RoundSummary, Scope
     from marconi_proxy.cli.counts import CountReporter
 
-Shown = tuple[Sequence[str], Iterable[Any]]
 COLUMNS = ("kind", "project", "queue", "partition", "physical", "seen", "repair")
 # The most findings that are shown; beyond these, only their number is.
 _MOST = 10_000

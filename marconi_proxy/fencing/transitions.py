@@ -3,14 +3,18 @@
 A chain is sealed segments and one open segment behind them. Writes go to that last one. ``seal`` makes writes wait;
 then ``switch`` opens a new segment behind the last, or ``abort`` lets writes continue where they went. ``retire``
 removes a sealed segment that is known to be empty. Numbers of segments are never reused, and the last is never retired,
-so a reference to a retired segment continues at the first one with a higher number.
+so a reference to a retired segment continues at the first one with a higher number. ``hidden_name`` makes the name of
+a new segment's queue on its partition.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 
 from catalog.model import TOPIC_PREFIX, Placement, PlacementState, Segment
+
+_LONGEST_NAME = 64
 
 
 class TransitionRefused(ValueError):
@@ -140,3 +144,18 @@ def _must_be_open(placement: Placement) -> None:
 def _must_be_sealing(placement: Placement) -> None:
     if placement.state is not PlacementState.SEALING:
         raise NotSealing(f"the queue is {placement.state}, not being switched")
+
+
+def hidden_name(project: str, queue: str, incarnation: str, n: int, attempt: str = "") -> str:
+    """Return the name of segment ``n`` on its partition; every segment but the first has a name of its own.
+
+    ``attempt`` distinguishes attempts to open that segment: a queue of an abandoned attempt may still be deleted late.
+    So no name is ever reused on a partition, and neither a stale reader nor a late deletion meets a newer segment under
+    its name.
+
+    The name is legal everywhere (API section 1.4; without the dot that early releases refuse). Clients do not hit it by
+    accident: it has the number and a hash of everything that identifies the queue.
+    """
+    spelled = "\0".join((project, queue, incarnation, str(n), attempt))
+    suffix = f"-{n}-{sha256(spelled.encode()).hexdigest()[:12]}"
+    return queue.removeprefix(TOPIC_PREFIX)[: _LONGEST_NAME - len(suffix)] + suffix

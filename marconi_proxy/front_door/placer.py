@@ -26,7 +26,7 @@ from catalog.model import (
     Tenant,
 )
 from marconi_proxy.fencing import transitions
-from marconi_proxy.fencing.hidden_names import hidden_name
+from marconi_proxy.fencing.transitions import hidden_name
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.refusals import MAYBE_PROCESSED, NOT_PROCESSED, RequestRefused, not_found, unavailable
 from marconi_proxy.routing.choice import Refusal, choose
@@ -38,7 +38,7 @@ ROUNDS = 10
 _LOGGED = 1000
 _LOGGED_FOR = 600.0
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 
 class Placer:
@@ -77,7 +77,7 @@ class Placer:
         refused = tenant.project, tenant.pinned
         if refused not in self._logged:
             self._logged[refused] = None
-            _log.warning(
+            LOG.warning(
                 "new queues of project %s are refused: it is pinned to partition %s, which takes none of %s now. "
                 "Next: marconi-proxy tenant set %s --pin OTHER, or marconi-proxy partition show %s",
                 tenant.project or "-",

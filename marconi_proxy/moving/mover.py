@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from catalog.errors import CatalogError, LockHeld, LockLost, MoveConflict
 from catalog.interface import Catalog
-from catalog.model import Holder, Move, MoveState
+from catalog.model import UNFINISHED_STATES, Holder, Move
 from catalog.unchanged import Unchanged
 from marconi_proxy.background import ended, take_lock
 from marconi_proxy.clock import Clock
@@ -28,11 +28,9 @@ from marconi_proxy.moving.execution.move_group import MoveGroup
 from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.execution.seal_scheduler import SealScheduler
 from marconi_proxy.moving.execution.steps.interface import Steps
-from marconi_proxy.moving.protocol.machine import ENDS
 
 LOG = logging.getLogger(__name__)
 
-_UNFINISHED = frozenset(MoveState) - ENDS
 _PAGE = 200
 # Seconds between two searches for moves that the feed did not show, and between two visits of a move that rests.
 _SWEEP = 10.0
@@ -149,7 +147,7 @@ class Mover:
         found: dict[str, Move] = {}
         after: str | None = None
         while True:
-            page = await self._catalog.moves.find(states=_UNFINISHED, after=after, limit=_PAGE)
+            page = await self._catalog.moves.find(states=UNFINISHED_STATES, after=after, limit=_PAGE)
             found |= {move.id: move for move in page}
             if len(page) < _PAGE:
                 break

@@ -13,11 +13,11 @@ from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.execution.seal_round import unfit
 from marconi_proxy.moving.execution.steps.dry import DryRun
 from marconi_proxy.moving.execution.steps.interface import Steps
+from marconi_proxy.moving.protocol.machine import ARMED
 
 # A move takes a few steps from planned to armed. One that takes more makes no progress.
 _STEPS = 10
 _TRIED = (MoveState.PLANNED, MoveState.PREPARING, MoveState.REROUTE_PREPARING)
-_ARMED = (MoveState.ARMED, MoveState.REROUTE_ARMED)
 
 
 class Rehearsed(NamedTuple):
@@ -42,7 +42,7 @@ async def rehearse(
         if executor.move.state not in _TRIED or executor.move.facts.get("failures"):
             break
     problems = []
-    if executor.move.state not in _ARMED:
+    if executor.move.state not in ARMED:
         problems.append(str(executor.move.facts.get("waits") or executor.move.log[-1].reason))
     obstacle = unfit(await steps.members())
     if obstacle is not None:

@@ -14,7 +14,7 @@ import httpx
 
 from catalog.model import API_VERSIONS, Partition
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 _MAX_DOCUMENT = 1048576
 _STORE = re.compile("[0-9a-zA-Z_-]{1,64}")
@@ -120,5 +120,5 @@ def common_versions(name: str, reports: Iterable[HostReport]) -> tuple[str, ...]
         return ()
     common = frozenset.intersection(*answered)
     if any(versions != common for versions in answered):
-        _log.warning("hosts of partition %s speak different API versions; used: %s", name, sorted(common) or "none")
+        LOG.warning("hosts of partition %s speak different API versions; used: %s", name, sorted(common) or "none")
     return tuple(v for v in API_VERSIONS if v in common)

@@ -1,4 +1,7 @@
-"""Running one of the two HTTP services under gunicorn, from checked options to the last worker's end."""
+"""Running one of the two HTTP services under gunicorn, from checked options to the last worker's end.
+
+Everything in the process logs lines of one form: ours, gunicorn's and uvicorn's.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
+from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 from oslo_config import cfg
 
@@ -20,11 +24,10 @@ from marconi_proxy.option_types import redacted
 from marconi_proxy.serving.errors import StartError
 from marconi_proxy.serving.forking import end_newborns_by_signals
 from marconi_proxy.serving.listener import bind, bound
-from marconi_proxy.serving.logs import GunicornLogger, configure
 from marconi_proxy.serving.protocol import ConnectionLimits
 from marconi_proxy.serving.worker import WORKER_CLASS
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 # Each module has a make_application(conf) that returns a service's ASGI application. The workers import them.
 SERVICES = {
@@ -32,11 +35,21 @@ SERVICES = {
     "admin": "marconi_proxy.admin.application",
 }
 
+_FORMAT = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
+_TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
+
 # Seconds beyond graceful_timeout before gunicorn kills a worker, which needs them to close the catalog.
 _CLOSING_TIME = 5
 
 Application = Callable[..., Any]
 Factory = Callable[[cfg.ConfigOpts], Application]
+
+
+class GunicornLogger(glogging.Logger):
+    """gunicorn's own logger in our form."""
+
+    error_fmt = _FORMAT
+    datefmt = _TIME_FORMAT
 
 
 class Listener(BaseApplication):
@@ -84,7 +97,7 @@ def serve(conf: cfg.ConfigOpts, service: str, factory: Factory | None = None) ->
 
     ``factory`` stands in for the service's own. Raises StartError before any process is made.
     """
-    configure(conf.log.level)
+    configure_logging(conf.log.level)
     asyncio.run(check_catalog(conf.catalog.uri))
     _raise_file_limit()
     option = f"[{service}] bind"
@@ -97,7 +110,7 @@ def serve(conf: cfg.ConfigOpts, service: str, factory: Factory | None = None) ->
         where = f"http://{bound(listener)}"
         # gunicorn owns the descriptor from here on.
         target = f"fd://{listener.detach()}"
-    _log.info(
+    LOG.info(
         "%s API listening on %s, workers: %d, catalog: %s",
         service,
         where,
@@ -105,9 +118,17 @@ def serve(conf: cfg.ConfigOpts, service: str, factory: Factory | None = None) ->
         redacted(conf.catalog.uri),
     )
     if service == "public" and conf.auth.strategy == "noauth":
-        _log.warning("[auth] strategy is noauth: X-Project-Id is trusted as sent by any client")
+        LOG.warning("[auth] strategy is noauth: X-Project-Id is trusted as sent by any client")
     end_newborns_by_signals()
     Listener(conf, service, factory or _own_factory(service), target).run()
+
+
+def configure_logging(level: str) -> None:
+    """Log everything from ``level`` on to standard error, once per process."""
+    logging.basicConfig(level=level.upper(), format=_FORMAT, datefmt=_TIME_FORMAT, force=True)
+    # One line per probe is useless.
+    for noisy in ("httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def _raise_file_limit() -> None:

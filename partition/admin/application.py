@@ -32,4 +32,4 @@ class AdminApplication:
             return error(404, "404 Not Found", f"The only path here is {PATH}.")
         if call.method != "GET":
             return error(405, "405 Method Not Allowed", None, (b"allow", b"GET"))
-        return await inventory.page(self._node, inventory.Query.of(call.raw_query))
+        return await inventory.page(self._node, inventory.InventoryQuery.of(call.raw_query))

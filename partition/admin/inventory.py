@@ -27,7 +27,7 @@ _KNOWN = ("marker", "limit", "metadata", "detailed")
 _BOOLEANS = {"true": True, "false": False}
 
 
-class Query(NamedTuple):
+class InventoryQuery(NamedTuple):
     """The content of a page: its start and size, and whether it has metadata and the contents of queues."""
 
     after: QueueKey | None = None
@@ -36,7 +36,7 @@ class Query(NamedTuple):
     detailed: bool = False
 
     @staticmethod
-    def of(raw: bytes) -> Query:
+    def of(raw: bytes) -> InventoryQuery:
         """Read a query string. Raises BadInput naming the parameter at fault."""
         # Each byte becomes one character, as in the header: a marker need not be UTF-8.
         given = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True, encoding="latin-1"))
@@ -48,7 +48,7 @@ class Query(NamedTuple):
         text = given.get("limit", "") or str(DEFAULT_PAGE)
         if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
             raise bad_request(f"limit: must be an integer from 1 to {most}.")
-        return Query(_after(given.get("marker", "")), int(text), metadata, detailed)
+        return InventoryQuery(_after(given.get("marker", "")), int(text), metadata, detailed)
 
 
 def _boolean(given: dict[str, str], name: str) -> bool:
@@ -68,7 +68,7 @@ def _after(marker: str) -> QueueKey | None:
     return QueueKey(project, name.removeprefix(_TOPIC), kind)
 
 
-async def page(node: Node, query: Query) -> Answer:
+async def page(node: Node, query: InventoryQuery) -> Answer:
     """Show a page. The last one has no link."""
     found = await node.storage.inventory(query.after, query.limit + 1)
     shown, more = found[: query.limit], len(found) > query.limit
@@ -80,7 +80,7 @@ async def page(node: Node, query: Query) -> Answer:
     return Answer(200, (JSON,), json.dumps(document).encode())
 
 
-async def _entry(node: Node, key: QueueKey, queue: Queue, query: Query) -> dict[str, Any]:
+async def _entry(node: Node, key: QueueKey, queue: Queue, query: InventoryQuery) -> dict[str, Any]:
     project = None if key.project == NO_PROJECT else key.project.encode("latin-1").decode("utf-8", "surrogateescape")
     entry: dict[str, Any] = {"project": project, "queue": _named(key)}
     if query.metadata:
@@ -107,7 +107,7 @@ def _named(key: QueueKey) -> str:
     return f"{_TOPIC}{key.name}" if key.kind is Kind.TOPIC else key.name
 
 
-def _link(query: Query, last: QueueKey) -> str:
+def _link(query: InventoryQuery, last: QueueKey) -> str:
     marker = quote(f"{last.project}/{_named(last)}", safe="", encoding="latin-1")
     flags = "".join(f"&{name}=true" for name in ("metadata", "detailed") if getattr(query, name))
     return f"/v1/inventory?limit={query.limit}{flags}&marker={marker}"

@@ -10,10 +10,10 @@ from partition.api.dialects import Dialect
 from partition.api.node import Node
 from partition.errors import BadInput, PartitionError, bad_body
 from partition.model.clock import MILLISECONDS
-from partition.model.epoch import Epoch
-from partition.model.queue import NO_PROJECT, Kind, QueueKey
-from partition.validation import headers, json_document, name
+from partition.model.queue import NO_PROJECT, Epoch, Kind, QueueKey
+from partition.validation import headers, json_document
 from partition.validation.query import Query
+from partition.validation.queue import check_name
 
 Receive = Callable[[], Awaitable[Any]]
 _PROJECT = b"x-project-id"
@@ -126,7 +126,7 @@ class Call:
         self.item = item
         self.key = QueueKey(text, queue or "", kind)
         if queue is not None:
-            name.check(kind, queue, text)
+            check_name(kind, queue, text)
 
     def _check_signature(self, node: Node) -> None:
         given = {header: value.decode("latin-1") for header, value in self.headers.items()}

@@ -1,4 +1,4 @@
-"""Queues, topics and their metadata (API sections 2.1-2.5, 3.1, 4.2-4.5, 4.12). Topics are queues of another kind."""
+"""Queues, topics and their metadata (API sections 2.1-2.5, 3.1, 4.2-4.5, 4.9, 4.12). Topics are a kind of queue."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from partition.model.limits import DEFAULT_PAGE
 from partition.model.queue import Kind, Queue, QueueQuery
 from partition.validation import json_document, metadata, metadata_patch
 from partition.validation.query import Query, check_page, link
+from partition.validation.queue import RESOURCES, purged_resources
 
 _ATTEMPTS = 5
+_MAX_PURGE_BODY = 65536
 _PAGING = frozenset({"marker", "limit", "detailed", "name"})
 
 
@@ -114,6 +116,28 @@ async def exists(node: Node, call: Call) -> Answer:
 async def delete(node: Node, call: Call) -> Answer:
     """Delete the queue with all its messages."""
     await node.storage.delete_queue(call.key)
+    return no_content()
+
+
+async def purge(node: Node, call: Call) -> Answer:
+    """Delete unclaimed messages, subscriptions, or both. A missing queue has neither."""
+    asked = await call.optional_document(_MAX_PURGE_BODY)
+    resources = RESOURCES if asked is None else purged_resources(asked)
+    if "messages" in resources:
+        await node.storage.purge(call.key)
+    if "subscriptions" in resources:
+        await node.storage.purge_subscriptions(call.key)
+    return no_content()
+
+
+async def fence(node: Node, call: Call) -> Answer:
+    """Refuse writes of the life in X-Marconi-Epoch with a lower epoch from here on. The queue need not exist.
+
+    For the proxy in front (docs/partition.rst, Fences).
+    """
+    if call.epoch is None:
+        raise bad_request("The X-Marconi-Epoch header is required: LIFE/EPOCH.")
+    await node.storage.fence(call.key, call.epoch)
     return no_content()
 
 

@@ -21,7 +21,7 @@ from partition.model.queue import Kind
 from partition.validation.headers import admits_json
 from partition.validation.metadata_patch import PatchConflict
 
-_log = logging.getLogger("partition.api")
+LOG = logging.getLogger("partition.api")
 
 RETRY_AFTER = (b"retry-after", b"2")
 
@@ -54,7 +54,7 @@ class Faults:
         if isinstance(fault, NotAcceptable):
             return error(406, "406 Not Acceptable")
         if not isinstance(fault, PartitionError):
-            _log.error("internal error in %s %s", call.method, call.path, exc_info=fault)
+            LOG.error("internal error in %s %s", call.method, call.path, exc_info=fault)
         return error(
             503,
             "Service temporarily unavailable",
@@ -101,4 +101,4 @@ class Faults:
         if len(self._logged) >= _REMEMBERED:
             self._logged.clear()
         self._logged[what] = now
-        _log.error("%s", what)
+        LOG.error("%s", what)

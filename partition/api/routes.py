@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from partition.api import claims, fence, messages, purge, queues, service, share, stats, subscriptions
+from partition.api import claims, messages, queues, service, share, stats, subscriptions
 from partition.api.answer import Answer
 from partition.api.call import Call
 from partition.api.dialects import DIALECTS, V1, V1_1, V2, Dialect
@@ -54,7 +54,7 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/queues/{}/claims/{}", DIALECTS, claims.get_one),
     Row("PATCH", "/queues/{}/claims/{}", DIALECTS, claims.patch),
     Row("DELETE", "/queues/{}/claims/{}", DIALECTS, claims.delete_one),
-    Row("POST", "/queues/{}/purge", (V2,), purge.post),
+    Row("POST", "/queues/{}/purge", (V2,), queues.purge),
     Row("POST", "/queues/{}/share", (V2,), share.post),
     Row("GET", "/queues/{}/subscriptions", (V2,), subscriptions.get),
     Row("POST", "/queues/{}/subscriptions", (V2,), subscriptions.post),
@@ -63,15 +63,15 @@ ROWS: tuple[Row, ...] = (
     Row("DELETE", "/queues/{}/subscriptions/{}", (V2,), subscriptions.delete_one),
     Row("PUT", "/queues/{}/subscriptions/{}/confirm", (V2,), subscriptions.confirm),
     # Not in the reference: the proxy in front calls it, and forwards no client's call of it.
-    Row("PUT", "/queues/{}/fence", DIALECTS, fence.put),
-    Row("PUT", "/topics/{}/fence", (V2,), fence.put),
+    Row("PUT", "/queues/{}/fence", DIALECTS, queues.fence),
+    Row("PUT", "/topics/{}/fence", (V2,), queues.fence),
     Row("GET", "/topics", (V2,), queues.list_all),
     Row("PUT", "/topics/{}", (V2,), queues.put),
     Row("GET", "/topics/{}", (V2,), queues.get),
     Row("PATCH", "/topics/{}", (V2,), queues.patch),
     Row("DELETE", "/topics/{}", (V2,), queues.delete),
     Row("GET", "/topics/{}/stats", (V2,), stats.get),
-    Row("POST", "/topics/{}/purge", (V2,), purge.post),
+    Row("POST", "/topics/{}/purge", (V2,), queues.purge),
     # The reference fails on the following ones (API section 4.12); here they behave as for a queue.
     Row("POST", "/topics/{}/messages", (V2,), messages.post),
     Row("GET", "/topics/{}/messages", (V2,), messages.get),

@@ -1,4 +1,7 @@
-"""Messages on their way in and out. ``body`` is JSON text everywhere: parsed once, at the door, and never again."""
+"""Messages and claims on their way in and out.
+
+``body`` is JSON text everywhere: parsed once, at the door, and never again.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from partition.model.limits import DEFAULT_PAGE
+
+_LARGEST_POSITION = 2**63 - 1
 
 
 class NewMessage(NamedTuple):
@@ -44,6 +49,16 @@ class MessageQuery:
     include_delayed: bool = False
 
 
+def marked_position(marker: str | None) -> int | None:
+    """Return the position after which a page starts (API section 6.3): 0 without a marker, None for one that no store
+    issued."""
+    if marker is None:
+        return 0
+    if not (marker.isascii() and marker.isdigit()) or len(marker) > 19 or int(marker) > _LARGEST_POSITION:
+        return None
+    return int(marker)
+
+
 class Deletion(Enum):
     """The result of a request to delete one message (API section 2.12)."""
 
@@ -51,6 +66,23 @@ class Deletion(Enum):
     CLAIMED = "it is claimed, and not by the claim that was named"
     NOT_CLAIMED = "a claim was named, and the message is not claimed now"
     BAD_CLAIM = "what was named as a claim cannot be one"
+
+
+class Lease(NamedTuple):
+    """The grant of a claim or its renewal: ``ttl`` seconds, and ``grace`` seconds of life more for its messages."""
+
+    ttl: int
+    grace: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A live claim (API section 6.5) and the messages that are still under it, oldest first."""
+
+    id: str
+    ttl: int
+    age: int
+    messages: tuple[Message, ...]
 
 
 class Edge(NamedTuple):

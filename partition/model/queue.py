@@ -1,4 +1,4 @@
-"""Queues and topics: their names and their attributes."""
+"""Queues and topics: their names, their attributes, and the epochs of writes to them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _AFTER_NAMES = "~"
 # No client can address them: paths with such a segment are normalised on the way.
 _UNREACHABLE = frozenset({".", ".."})
+
+# The lives of one name with kept marks: only the last one takes writes, but an old mover may close late.
+MARKED_LIVES = 8
+LARGEST_EPOCH = 2**63 - 1
+_EPOCH = re.compile(rb"([A-Za-z0-9_-]{0,64})/([0-9]{1,19})")
 
 
 def well_named(name: str) -> bool:
@@ -77,3 +82,22 @@ class QueueQuery:
     after: str = ""
     name_part: str = ""
     filters: tuple[tuple[str, int | str], ...] = ()
+
+
+class Epoch(NamedTuple):
+    """The age of the proxy's catalog read behind a forwarded write.
+
+    ``number`` grows with every change of a queue's location; ``life`` is the token of one queue from its creation to
+    its deletion, in which numbers are comparable ("" for one without a token).
+    """
+
+    life: str
+    number: int
+
+    @staticmethod
+    def read(value: bytes) -> Epoch | None:
+        """Read ``LIFE/NUMBER``; None if it is spelled otherwise."""
+        spelled = _EPOCH.fullmatch(value)
+        if spelled is None or int(spelled[2]) > LARGEST_EPOCH:
+            return None
+        return Epoch(spelled[1].decode(), int(spelled[2]))

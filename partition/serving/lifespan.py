@@ -16,7 +16,7 @@ from partition.api.refusals import RETRY_AFTER
 from partition.errors import StorageError, StorageUnavailable
 from partition.storage.interface import Storage
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 # Seconds between two attempts to open a store that was there when the server started.
 _PAUSE = 1.0
@@ -67,9 +67,9 @@ class Worker:
         try:
             await self._open()
         except StorageUnavailable as failure:
-            _log.error("answering 503 until the storage can be opened: %s", failure)
+            LOG.error("answering 503 until the storage can be opened: %s", failure)
         except StorageError as failure:
-            _log.critical("%s", failure)
+            LOG.critical("%s", failure)
             await send({"type": "lifespan.startup.failed", "message": str(failure)})
             return
         working = asyncio.create_task(self._work())
@@ -90,7 +90,7 @@ class Worker:
         self._application = Application(self._node)
         if self._admin_port is not None:
             self._admin = AdminApplication(self._node)
-        _log.info("the storage is open")
+        LOG.info("the storage is open")
 
     async def _work(self) -> None:
         """Open the store as soon as that is possible, and sweep it from then on."""
@@ -110,7 +110,7 @@ async def sweep_for_ever(storage: Storage, interval: float) -> None:
             failed = False
         except StorageError as error:
             if not failed:
-                _log.error("the sweep stopped, and will be retried: %s", error)
+                LOG.error("the sweep stopped, and will be retried: %s", error)
             failed, more = True, False
         # Even then other callers get the store in between.
         await asyncio.sleep(interval / 20 if more else interval)

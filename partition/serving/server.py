@@ -22,7 +22,7 @@ from partition.serving.protocol import Bounds
 from partition.serving.worker import WORKER_CLASS
 from partition.storage.opening import driver_of, open_storage, redacted
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 FORMAT = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
@@ -100,10 +100,10 @@ def serve(conf: cfg.ConfigOpts) -> None:
     asyncio.run(_try(conf.storage.uri))
     listener = bind(*conf.server.bind)
     listeners = [listener]
-    _log.info(
+    LOG.info(
         "listening on %s, workers: %d, storage: %s", url(listener), conf.server.workers, redacted(conf.storage.uri)
     )
-    _log.warning("X-Project-Id is trusted as sent by any client")
+    LOG.warning("X-Project-Id is trusted as sent by any client")
     admin_port = None
     if conf.server.admin_bind is not None:
         host, port = conf.server.admin_bind
@@ -113,7 +113,7 @@ def serve(conf: cfg.ConfigOpts) -> None:
             # The port identifies calls of the operator.
             raise StartError("[server] admin_bind: must have another port than [server] bind")
         listeners.append(admin)
-        _log.warning("all projects and queues are shown to every client of %s", url(admin))
+        LOG.warning("all projects and queues are shown to every client of %s", url(admin))
     # gunicorn owns the descriptors from here on.
     targets = [f"fd://{each.detach()}" for each in listeners]
     end_newborns_by_signals()
@@ -129,6 +129,6 @@ async def _try(uri: str) -> None:
     try:
         await storage.ping()
     except StorageUnavailable as error:
-        _log.error("the storage cannot be written; writes are answered 503 until it can: %s", error)
+        LOG.error("the storage cannot be written; writes are answered 503 until it can: %s", error)
     finally:
         await storage.close()

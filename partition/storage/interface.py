@@ -12,11 +12,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from partition.model.claim import Claim, Lease
 from partition.model.clock import Clock, system_clock
-from partition.model.epoch import Epoch
-from partition.model.message import Deletion, Message, MessageQuery, NewMessage, Stats
-from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery
+from partition.model.message import Claim, Deletion, Lease, Message, MessageQuery, NewMessage, Stats
+from partition.model.queue import Epoch, Kind, Metadata, Queue, QueueKey, QueueQuery
 from partition.model.subscription import NewSubscription, Subscription, SubscriptionChange
 
 
@@ -102,7 +100,7 @@ class Storage(ABC):
 
         When it returns, no such post can be stored any more, not even one in flight. The mark only grows, and stays
         when the queue is deleted. Besides, the queue is *shut*: posts without an epoch are refused as well, until one
-        with an epoch is accepted, or the queue is deleted. Marks of the last LIVES lives are kept.
+        with an epoch is accepted, or the queue is deleted. Marks of the last MARKED_LIVES lives are kept.
 
         ``post``, ``create_queue`` and ``replace_metadata`` raise QueueClosed by these marks, each in the step in which
         it would write; the latter two never without an epoch.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from partition.errors import bad_request
-from partition.model.claim import Lease
 from partition.model.limits import LONGEST, MIN_CLAIM_GRACE, MIN_CLAIM_TTL, Limits
-from partition.validation import member
+from partition.model.message import Lease
+from partition.validation.json_document import integer_member
 
 
 def lease(document: dict[str, Any], default_ttl: int | None, default_grace: int | None) -> Lease:
     """Return the ttl and grace of a body, unchecked for range. A default of None makes the member required."""
-    return Lease(member.integer(document, "ttl", default_ttl), member.integer(document, "grace", default_grace))
+    return Lease(integer_member(document, "ttl", default_ttl), integer_member(document, "grace", default_grace))
 
 
 def check_new(lease: Lease, limit: int | None, limits: Limits) -> None:

@@ -6,8 +6,8 @@ import uuid
 from functools import lru_cache
 
 from partition.errors import BadInput, bad_request
-from partition.model.epoch import Epoch
 from partition.model.limits import Limits
+from partition.model.queue import Epoch
 
 _FORM = b"application/x-www-form-urlencoded"
 _ADMITTING = frozenset({"*/*", "application/*", "application/json"})

@@ -1,4 +1,4 @@
-"""JSON bodies (API section 1.5): parsing documents, and writing values as text."""
+"""JSON bodies (API section 1.5): parsing documents, reading their members, and writing values as text."""
 
 from __future__ import annotations
 
@@ -70,6 +70,21 @@ def parse_array(body: bytes | None) -> list[Any]:
     if not isinstance(document, list):
         raise unsupported()
     return document
+
+
+def integer_member(document: dict[str, Any], name: str, default: int | None = None) -> int:
+    """Return the integer ``document[name]``; without a default it must be there. Raises BadInput."""
+    value = document.get(name, default)
+    if value is None and name not in document:
+        raise missing_member(name)
+    if type(value) is not int:  # not isinstance: JSON's true is no integer
+        raise bad_body(f'The value of the "{name}" field must be a int.')
+    return value
+
+
+def missing_member(name: str) -> BadInput:
+    """A required member is not there."""
+    return bad_body(f'Missing "{name}" field.')
 
 
 def text(value: Any) -> str:

@@ -9,7 +9,7 @@ from partition.model import attributes
 from partition.model.limits import MIN_DELAY, MIN_MESSAGE_TTL, Limits
 from partition.model.message import NewMessage
 from partition.model.queue import Metadata
-from partition.validation import json_document, member
+from partition.validation import json_document
 
 
 def check_size(length: int | None, limits: Limits, metadata: Metadata | None = None) -> None:
@@ -67,10 +67,10 @@ def messages(
 
 
 def _typed(entry: dict[str, Any], default_ttl: int | None, default_delay: int) -> NewMessage:
-    ttl = member.integer(entry, "ttl", default_ttl)
+    ttl = json_document.integer_member(entry, "ttl", default_ttl)
     if "body" not in entry:
-        raise member.missing("body")
-    delay = member.integer(entry, "delay", default_delay) if default_delay else 0
+        raise json_document.missing_member("body")
+    delay = json_document.integer_member(entry, "delay", default_delay) if default_delay else 0
     try:
         return NewMessage(ttl, json_document.text(entry["body"]), delay)
     except RecursionError:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from partition.model.claim import Lease
-from partition.model.message import Deletion, MessageQuery
+from partition.model.message import Deletion, Lease, MessageQuery
 from partition.storage.interface import Storage
 from partition.storage.opening import open_storage
 from tests.contract import racing

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from pymongo import MongoClient
 
-from partition.model.claim import Lease
-from partition.model.message import NewMessage
+from partition.model.message import Lease, NewMessage
 from partition.model.queue import QueueKey
 from partition.storage.interface import Storage
 from partition.storage.opening import open_storage

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from partition.errors import QueueClosed, QueueMissing
-from partition.model.epoch import LIVES, Epoch
-from partition.model.queue import Kind, QueueKey
+from partition.model.queue import MARKED_LIVES, Epoch, Kind, QueueKey
 from partition.storage.interface import Storage
 from tests.contract.partition_stores import CLIENT, DRIVERS, KEY, FakeClock, forget, opened, some
 
@@ -170,10 +169,10 @@ async def test_other_queues_are_not_closed(closed):
 
 
 async def test_marks_of_the_last_lives_are_kept(closed):
-    for n in range(LIVES):
+    for n in range(MARKED_LIVES):
         await closed.fence(KEY, Epoch(f"life-{n}", 3))
     await post(closed, BEFORE)
-    for n in range(LIVES):
+    for n in range(MARKED_LIVES):
         with pytest.raises(QueueClosed):
             await post(closed, Epoch(f"life-{n}", 2))
 

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from partition.errors import ClaimMissing
-from partition.model.claim import Lease
-from partition.model.message import Deletion, MessageQuery, NewMessage
+from partition.model.message import Deletion, Lease, MessageQuery, NewMessage
 from partition.storage.sqlite import sweeping, tidying
 from tests.contract.partition_stores import CLIENT, DRIVERS, KEY, OTHER, FakeClock, forget, opened
 

@@ -21,10 +21,8 @@ from partition.errors import (
     StorageUnavailable,
     WrongStore,
 )
-from partition.model.claim import Lease
-from partition.model.epoch import Epoch
-from partition.model.message import Deletion, MessageQuery
-from partition.model.queue import Kind, QueueKey, QueueQuery
+from partition.model.message import Deletion, Lease, MessageQuery
+from partition.model.queue import Epoch, Kind, QueueKey, QueueQuery
 from partition.storage.interface import Storage
 from partition.storage.mongodb import posting, store
 from partition.storage.mongodb.coalescer import Coalescer

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from partition.errors import BadStorageURI, QueueClosed, QueueMissing, StorageUnavailable, WrongStore
-from partition.model.epoch import Epoch
 from partition.model.message import MessageQuery
-from partition.model.queue import Kind, QueueKey, QueueQuery
+from partition.model.queue import Epoch, Kind, QueueKey, QueueQuery
 from partition.storage.opening import driver_of, open_storage, redacted
 from partition.storage.sqlite import connection_thread
 from partition.storage.sqlite.connection_thread import ConnectionThread

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from partition.errors import ClaimMissing, QueueChanged, QueueMissing, SubscriberTaken, SubscriptionMissing
-from partition.model.claim import Lease
-from partition.model.message import Deletion, MessageQuery
+from partition.model.message import Deletion, Lease, MessageQuery
 from partition.model.queue import NO_PROJECT, Kind, QueueKey, QueueQuery
 from partition.model.subscription import NewSubscription, SubscriptionChange
 from partition.storage.interface import Storage

@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
 
-from catalog.model import PlacementState
+from catalog.model import FINISHED_STATES, PlacementState
 from marconi_proxy.fencing.barrier import MemberSighting
-from marconi_proxy.moving.protocol.machine import ENDS
 from tests.simulation import mover as moving
 from tests.simulation.mover import Mover
 from tests.simulation.rules import Rules
@@ -179,7 +178,7 @@ class FenceWorld:
         number, _, _, worker1, worker2, _ = unpack(state)
         store = self._stores.values[number]
         return (
-            store.record.state in ENDS
+            store.record.state in FINISHED_STATES
             and store.placement.state is PlacementState.OPEN
             and len(store.placement.segments) == 1
             and self._rests(worker1, store)

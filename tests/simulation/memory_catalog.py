@@ -291,7 +291,7 @@ class Store:
 
     def insert_partition(self, partition: Partition) -> None:
         stored = self.partitions.get(partition.name)
-        if stored is not None and not _same(stored, partition):
+        if stored is not None and not stored.same_version(partition):
             raise PartitionConflict(partition.name, stored)
         if stored is None:
             self._refuse_taken(partition, partition.addresses)
@@ -305,7 +305,7 @@ class Store:
 
     def replace_partition(self, partition: Partition) -> None:
         stored = self.partitions.get(partition.name)
-        if stored is not None and _same(stored, partition):
+        if stored is not None and stored.same_version(partition):
             return
         if stored is None or stored.version != partition.version - 1:
             raise PartitionConflict(partition.name, stored)
@@ -641,10 +641,6 @@ def _key(value: BackupValue) -> Any:
     if isinstance(value, PlannedMove):
         return value.plan, value.number
     return value.name if isinstance(value, Partition) else value.id
-
-
-def _same(one: Partition, other: Partition) -> bool:
-    return one == other and one.version == other.version  # equality of partitions leaves the version out
 
 
 def _first(found: Iterable[T], limit: int) -> list[T]:

@@ -20,13 +20,20 @@ from partition.errors import (
     SubscriptionMissing,
 )
 from partition.model import attributes
-from partition.model.claim import Claim, Lease
 from partition.model.clock import MILLISECONDS, Clock, age, system_clock
-from partition.model.epoch import LIVES, Epoch
 from partition.model.identifier import MULTIPLIERS, TAGS, Identifiers, well_formed
-from partition.model.marker import position
-from partition.model.message import Deletion, Edge, Message, MessageQuery, NewMessage, Stats
-from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery, place
+from partition.model.message import (
+    Claim,
+    Deletion,
+    Edge,
+    Lease,
+    Message,
+    MessageQuery,
+    NewMessage,
+    Stats,
+    marked_position,
+)
+from partition.model.queue import MARKED_LIVES, Epoch, Kind, Metadata, Queue, QueueKey, QueueQuery, place
 from partition.model.subscription import NewSubscription, Subscription, SubscriptionChange
 from partition.storage.interface import Storage
 
@@ -178,7 +185,7 @@ class MemoryStorage(Storage):
         if epoch.number > marks.get(epoch.life, -1):
             marks[epoch.life] = epoch.number
             self._shelf.shut.add(key)
-            for life in list(marks)[:-LIVES]:
+            for life in list(marks)[:-MARKED_LIVES]:
                 del marks[life]
 
     async def reopen(self) -> int:
@@ -259,7 +266,7 @@ class MemoryStorage(Storage):
         return identifier
 
     async def list_messages(self, key: QueueKey, query: MessageQuery) -> tuple[list[Message], Queue | None]:
-        after, queue, now = position(query.marker), self._shelf.queues.get(key), self._clock()
+        after, queue, now = marked_position(query.marker), self._shelf.queues.get(key), self._clock()
         if queue is None or after is None:
             return [], queue
         found = [

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from catalog.model import MoveState, Placement, PlacementState
+from catalog.model import FINISHED_STATES, MoveState, Placement, PlacementState
 from marconi_proxy.fencing.barrier import CHAINS, Barrier, MemberSighting, Passed
 from marconi_proxy.fencing.transitions import abort, bar, retire, seal, switch
 from marconi_proxy.moving.protocol.evidence import happened
-from marconi_proxy.moving.protocol.machine import ENDS, Event
+from marconi_proxy.moving.protocol.machine import Event
 from tests.simulation.rules import Rules
 from tests.simulation.store import BORN, Record, Store
 
@@ -180,7 +180,7 @@ def orders(store: Store, switches: int) -> Iterator[tuple[str, Store, bool]]:
     all: two of them are two moves, or a move and its reverse."""
     record, placement = store.record, store.placement
     room = store.opened < switches and placement.state is PlacementState.OPEN
-    if record.state in ENDS and record.number == 0 and room and len(placement.segments) == 1:
+    if record.state in FINISHED_STATES and record.number == 0 and room and len(placement.segments) == 1:
         another = armed(Record(1, holder=record.holder), placement, Event.START)
         yield "another move is ordered, and armed", store._replace(record=another), False
     if record.state in (MoveState.DRAINING, MoveState.LINGERING) and room:

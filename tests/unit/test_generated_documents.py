@@ -21,7 +21,7 @@ from partition.serving.option_table import GROUPS as PARTITION_GROUPS
 
 DOCS = Path(__file__).parents[2] / "docs"
 TABLES: dict[str, Any] = runpy.run_path(str(DOCS / "tables.py"))
-FIGURES: dict[str, Any] = runpy.run_path(str(DOCS / "figures.py"))
+FIGURES: dict[str, Any] = runpy.run_path(str(DOCS / "figures"))
 REFERENCE, IMAGES = DOCS / "reference", DOCS / "images"
 ARCHITECTURE = (DOCS / "architecture.rst").read_text(encoding="utf-8")
 # What each page must name, whatever else it has.
@@ -90,28 +90,30 @@ def test_a_figure_is_what_the_code_draws(name: str) -> None:
 
 
 def test_every_transition_of_a_move_is_an_arrow_or_is_written_in_its_box() -> None:
-    drawn = {(state, event) for state, events in FIGURES["ARROWS"].items() for event in events}
-    drawn |= {(MoveState.DRAINING, event) for event in FIGURES["_AROUND"]}
+    drawn = {(state, event) for state, events in FIGURES["move_life"].ARROWS.items() for event in events}
+    drawn |= {(MoveState.DRAINING, event) for event in FIGURES["move_life"]._AROUND}
     assert drawn <= {(state, event) for state, place in TABLE.items() for event in place.next}
-    svg = FIGURES["move"]()
+    svg = FIGURES["move_life"].move()
     for state, place in TABLE.items():
         assert f">{state}</text>" in svg
         for event, target in place.next.items():
-            written = [line for line in FIGURES["written"](state) if line.endswith(f"→ {target}")]
+            written = [line for line in FIGURES["move_life"].written(state) if line.endswith(f"→ {target}")]
             listed = any(event in line.partition(" →")[0].split(", ") for line in written)
             assert listed != ((state, event) in drawn), f"{state}: {event}"
             assert all(f">{line}</text>" in svg for line in written)
 
 
 def test_the_modules_in_the_figure_of_a_request_exist() -> None:
-    steps = [step for part in ("BEFORE", "OUTCOMES", "AFTER") for step in FIGURES[part].values()]
+    steps = [
+        step for part in ("BEFORE", "OUTCOMES", "AFTER") for step in getattr(FIGURES["request_life"], part).values()
+    ]
     named = {f"marconi_proxy.{module}" for step in steps for module in step.modules}
     assert [name for name in sorted(named) if find_spec(name) is None] == []
 
 
 def test_a_figure_that_cannot_be_read_is_refused() -> None:
-    rect, misdrawn = FIGURES["Rect"], FIGURES["Misdrawn"]
-    canvas = FIGURES["Canvas"]("two boxes")
+    rect, misdrawn = FIGURES["canvas"].Rect, FIGURES["canvas"].Misdrawn
+    canvas = FIGURES["canvas"].Canvas("two boxes")
     canvas.box("a", rect(0, 0, 100, 40), "a", (), "#fff")
     with pytest.raises(misdrawn, match="b lies on a"):
         canvas.box("b", rect(50, 20, 100, 40), "b", (), "#fff")
@@ -123,7 +125,7 @@ def test_a_figure_that_cannot_be_read_is_refused() -> None:
         canvas.arrow("nowhere", (100, 20), (130, 20))
 
     def with_label(x: float, y: float) -> str:
-        canvas = FIGURES["Canvas"]("two boxes and an arrow")
+        canvas = FIGURES["canvas"].Canvas("two boxes and an arrow")
         canvas.box("a", rect(0, 0, 100, 40), "a", (), "#fff")
         canvas.box("b", rect(0, 100, 100, 40), "b", (), "#fff")
         canvas.arrow("down", (50, 40), (50, 100))

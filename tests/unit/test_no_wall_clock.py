@@ -94,10 +94,12 @@ READ = {
     ),
     "marconi_proxy/admin/prober.py": ({"Prober.__init__", "Prober._ask"}, "when a host was probed, which is shown"),
     "marconi_proxy/admin/statistics.py": ({"StatisticsResource._age"}, "an age that is shown"),
-    "marconi_proxy/adoption/adopter.py": (
-        {f"Adopter.{name}" for name in ("_placement", "_preceded", "_record", "_settled")},
+    "marconi_proxy/adoption/chain_adopter.py": (
+        {"ChainAdopter._preceded", "ChainAdopter._record"},
         "written into placements and moves",
     ),
+    "marconi_proxy/adoption/placements.py": ({"PlanPlacements.new"}, "written into placements"),
+    "marconi_proxy/adoption/single_adopter.py": ({"SingleAdopter._settled"}, "written into placements"),
     "marconi_proxy/audit/auditor.py": ({"Auditor._round"}, "written into the result of a round"),
     "marconi_proxy/audit/inspector.py": ({"Inspector.inspect"}, "findings, which people read"),
     "marconi_proxy/audit/repair.py": (

@@ -11,8 +11,7 @@ import sys
 
 from marconi_proxy import options
 from marconi_proxy.serving.listener import bind, bound
-from marconi_proxy.serving.logs import configure
-from marconi_proxy.serving.server import Listener
+from marconi_proxy.serving.server import Listener, configure_logging
 
 
 def make_application(conf):
@@ -52,7 +51,7 @@ def main() -> None:
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     overrides = {"public.bind": "127.0.0.1:0", "public.workers": "1", "catalog.uri": "sqlite:////unused", **given}
     conf = options.load(overrides=overrides)
-    configure(conf.log.level)
+    configure_logging(conf.log.level)
     listener = bind(conf.public.bind, "[public] bind")
     print(f"listening on {bound(listener).port}", file=sys.stderr, flush=True)
     Listener(conf, "public", make_application, f"fd://{listener.detach()}").run()

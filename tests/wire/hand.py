@@ -17,7 +17,7 @@ from catalog.model import HeldWrites, Member, Move, Placement, QueueKey
 from catalog.unchanged import Unchanged
 from marconi_proxy.fencing import transitions
 from marconi_proxy.fencing.barrier import CHAINS, Barrier, MemberSighting, Passed, Verdict, Waiting
-from marconi_proxy.fencing.hidden_names import hidden_name
+from marconi_proxy.fencing.transitions import hidden_name
 from tests.servers.fake_partition import until
 
 MAX_SEGMENTS = 4

@@ -32,7 +32,7 @@ from marconi_proxy.moving.execution.steps.interface import BUSY, Steps
 from marconi_proxy.moving.orders.decisions import next_number
 from marconi_proxy.moving.orders.direction import settled
 from marconi_proxy.moving.protocol.evidence import happened
-from marconi_proxy.moving.protocol.machine import Event, after, before_switch
+from marconi_proxy.moving.protocol.machine import SEALING, Event, after, before_switch
 from marconi_proxy.partition_client.outcome import CALL, Look, Unready
 
 LOG = logging.getLogger(__name__)
@@ -44,8 +44,6 @@ _SWITCHES = 50
 # Seconds until the next attempt, while a partition cannot be reached.
 _SOON = 5.0
 
-_ARMED = frozenset({MoveState.ARMED, MoveState.REROUTE_ARMED})
-_SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
 NOTHING: Mapping[str, Any] = {}
 _UNDOING = frozenset({MoveState.UNDOING, MoveState.REROUTE_UNDOING})
 _EMPTYING = frozenset({MoveState.DRAINING, MoveState.LINGERING})
@@ -201,7 +199,7 @@ class MoveExecutor:
         ``members``: those that have not acknowledged the seal, by id, with their stamps. Raises CatalogError.
         """
         await self.place(transitions.abort(self._known(), self.clock.now()), "aborts the seal")
-        if self.move.state in _SEALING:
+        if self.move.state in SEALING:
             facts = {"unacknowledged": list(members), "unacknowledged_stamps": dict(members)}
             await self.back_off(Event.ABORTED, reason, facts)
         else:
@@ -239,7 +237,7 @@ class MoveExecutor:
         try:
             if missed is not None:
                 return await self._catch_up(missed)
-            if move.state in _SEALING:
+            if move.state in SEALING:
                 return READY
             if placement is not None and _is_sealed_by(placement, move) and move.state not in _UNDOING:
                 # The mover that sealed the queue died before it recorded the seal, and an operator changed the state.

@@ -10,10 +10,9 @@ from catalog.model import Move, MoveState
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.orders.decisions import STOPS, last_decision, number_of
 from marconi_proxy.moving.orders.order import OPERATOR
-from marconi_proxy.moving.protocol.machine import TABLE, Event
+from marconi_proxy.moving.protocol.machine import ARMED, SEALING, TABLE, Event
 
-_SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
-_ABOUT_TO = _SEALING | {MoveState.ARMED, MoveState.REROUTE_ARMED}
+_ABOUT_TO = SEALING | ARMED
 # Seconds until the next look at a group that cannot be switched yet.
 _LATER = 5.0
 
@@ -76,7 +75,7 @@ class MoveGroup:
             # Among them may be seals of a mover that died, and moves that it had not sealed yet.
             await self._seal(ready)
             return 0.0
-        sealing = [executor for executor in ready if executor.move.state in _SEALING]
+        sealing = [executor for executor in ready if executor.move.state in SEALING]
         going = [executor.move.state for executor, next_ in nexts if not next_.ready and not next_.wait]
         if sealing and not (going and _ABOUT_TO.issuperset(going)):
             # Clients are waiting. A switch of these alone would send dead letters to a queue without a placement.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from catalog.model import TOPIC_PREFIX, Move, MoveState, Partition, PartitionState, Placement, PlacementState, Segment
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
-from marconi_proxy.fencing.hidden_names import hidden_name
+from marconi_proxy.fencing.transitions import hidden_name
 from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.partition_client.outcome import Unready

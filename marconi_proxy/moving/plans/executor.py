@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from catalog import Catalog
 from catalog.errors import CatalogError, MoveConflict, MoveUnderWay, PartitionConflict, PlacementConflict, PlanConflict
 from catalog.model import (
+    UNFINISHED_STATES,
     Ending,
     Move,
     MoveOutcome,
@@ -47,9 +48,9 @@ from marconi_proxy.moving.plans.progress import (
     next_to_begin,
     outcome_of,
 )
-from marconi_proxy.moving.plans.survey import UNFINISHED, all_moves
+from marconi_proxy.moving.plans.survey import all_moves
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 _PAGE = 100
 # The least seconds between two rounds, because changes come in bursts.
@@ -66,9 +67,9 @@ async def run_plans(
         try:
             await executor.round()
         except CatalogError as error:
-            _log.warning("plans wait: the catalog is not available: %s", error)
+            LOG.warning("plans wait: the catalog is not available: %s", error)
         except Exception:
-            _log.exception("a round of plans failed")
+            LOG.exception("a round of plans failed")
         await sleep(interval)
 
 
@@ -187,7 +188,7 @@ class _Turn:
             # Another executor or an operator changed the plan: the next round decides anew.
             return False
         if state is not self.plan.state:
-            _log.info("plan %s: %s -> %s (%s)", self.plan.id, self.plan.state, state, after.note or "all have ended")
+            LOG.info("plan %s: %s -> %s (%s)", self.plan.id, self.plan.state, state, after.note or "all have ended")
         if begun:
             self.agenda.have_begun(after.begun)
         for move in begun:
@@ -290,7 +291,7 @@ class _Turn:
         return None
 
     def _unfinished(self, planned: PlannedMove) -> AsyncIterator[Move]:
-        return all_moves(self.catalog, project=planned.project, queue=planned.queue, states=UNFINISHED)
+        return all_moves(self.catalog, project=planned.project, queue=planned.queue, states=UNFINISHED_STATES)
 
     async def _others(self, planned: PlannedMove) -> list[str]:
         """Return the ids of the other moves of the same dead-letter group."""
@@ -340,5 +341,5 @@ class _Turn:
                 try:
                     await self.catalog.partitions.replace(drained)
                 except PartitionConflict:
-                    _log.info("partition %s is not marked as drained, because it was changed meanwhile", name)
+                    LOG.info("partition %s is not marked as drained, because it was changed meanwhile", name)
         return "; ".join(left) or None

@@ -289,7 +289,7 @@ def _empty(selection: Selection, layout: Layout, homes: Homes) -> _Draft:
     for unit in on_one_partition(wanted):
         _place(unit, room, homes, layout, draft)
     for placement in layout.view.placements.values():
-        if placement.partition not in given_up and given_up & {segment.partition for segment in placement.segments}:
+        if placement.partition not in given_up and given_up & placement.partitions:
             words = f"its writes go to {placement.partition} already; consumers have to empty what is left of it"
             draft.leave([placement], words)
     return draft

@@ -12,7 +12,7 @@ from typing import Any
 from catalog import Catalog
 from catalog.errors import CatalogUnavailable
 from catalog.model import (
-    FINISHED_STATES,
+    UNFINISHED_STATES,
     Move,
     MovePlan,
     MoveState,
@@ -27,7 +27,6 @@ from marconi_proxy.moving.plans.names import since
 from marconi_proxy.moving.plans.planner import Layout, PlanKind, Selection, sources
 
 PAGE = 1000
-UNFINISHED = frozenset(MoveState) - FINISHED_STATES
 # The most seconds back, and the most finished moves, from which pauses are summed up.
 _WEEK = 7 * 86400.0
 _MEASURED = 1000
@@ -89,7 +88,7 @@ async def catalog_view(catalog: Catalog, key: QueueKey, longest: int) -> Catalog
     return CatalogView(
         placements,
         {partition.name: partition for partition in await catalog.partitions.all()},
-        {move.key: move async for move in all_moves(catalog, project=key.project, states=UNFINISHED)},
+        {move.key: move async for move in all_moves(catalog, project=key.project, states=UNFINISHED_STATES)},
         longest,
     )
 
@@ -97,7 +96,7 @@ async def catalog_view(catalog: Catalog, key: QueueKey, longest: int) -> Catalog
 async def layout_for(catalog: Catalog, selection: Selection, longest: int) -> Layout:
     """Return the layout for a new plan. Raises CatalogError, order.MoveRefused."""
     partitions = {partition.name: partition for partition in await catalog.partitions.all()}
-    under_way = {move.key: move async for move in all_moves(catalog, states=UNFINISHED)}
+    under_way = {move.key: move async for move in all_moves(catalog, states=UNFINISHED_STATES)}
     counts = await _counts(catalog, partitions, under_way.values())
     if selection.kind is PlanKind.TENANT:
         placements = {p.key: p async for p in all_placements(catalog, project=selection.subject)}
@@ -118,7 +117,7 @@ async def layout_of(catalog: Catalog, whole: WholePlan, longest: int) -> Layout:
         async for placement in all_placements(catalog, partition=name):
             if placement.key in wanted:
                 placements[placement.key] = placement
-    under_way = {move.key: move async for move in all_moves(catalog, states=UNFINISHED) if move.key in wanted}
+    under_way = {move.key: move async for move in all_moves(catalog, states=UNFINISHED_STATES) if move.key in wanted}
     tenants = {tenant.project: tenant async for tenant in all_tenants(catalog)}
     return Layout(CatalogView(placements, partitions, under_way, longest), {}, tenants)
 
@@ -132,7 +131,7 @@ async def _counts(catalog: Catalog, partitions: Iterable[str], under_way: Iterab
     for move in under_way:
         placement = await catalog.placements.get(move.key)
         if placement is not None:
-            counts.subtract({segment.partition for segment in placement.segments})
+            counts.subtract(placement.partitions)
             counts[move.destination] += 1
     return dict(counts)
 

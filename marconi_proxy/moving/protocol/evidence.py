@@ -2,16 +2,14 @@
 
 A step of a move that changes the placement is two writes: the placement first, then the record of the move. The second
 write may be missing: the mover died, or another process made the first (any worker aborts an overdue seal). The
-placement is authoritative; ``happened`` returns the event that the record has missed.
+placement is authoritative; ``happened`` returns the event that the record has missed. ``suspended`` makes the record
+that a chain without any should have.
 """
 
 from __future__ import annotations
 
-from catalog.model import MoveState, Placement, PlacementState
-from marconi_proxy.moving.protocol.machine import ENDS, TABLE, UNDER_WAY_AGAIN, Event, before_switch
-
-_ARMED = frozenset({MoveState.ARMED, MoveState.REROUTE_ARMED})
-_SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
+from catalog.model import FINISHED_STATES, LogEntry, Move, MoveState, Placement, PlacementState
+from marconi_proxy.moving.protocol.machine import ARMED, SEALING, TABLE, UNDER_WAY_AGAIN, Event, before_switch
 
 
 def happened(
@@ -22,7 +20,7 @@ def happened(
     ``incarnation``: the token of the placement that ``move`` moves. ``tail``: the number of the last segment when the
     move was last armed, which is the one to seal; recorded before the seal, None earlier.
     """
-    if state in ENDS:
+    if state in FINISHED_STATES:
         return None
     if placement is None or placement.incarnation != incarnation:
         # A placement in state deleting does not count: the deletion may still be refused, and the queue is open again.
@@ -36,10 +34,34 @@ def happened(
         if ours and tail is not None and placement.segments[-1].n > tail:
             return Event.SWITCHED
         sealed = ours and placement.state is PlacementState.SEALING
-        if state in _ARMED and sealed:
+        if state in ARMED and sealed:
             return Event.SEALED
-        if state in _SEALING and not sealed:
+        if state in SEALING and not sealed:
             return Event.ABORTED
     elif state is MoveState.LINGERING and not ours:
         return Event.RETIRED
     return None
+
+
+def suspended(move_id: str, placement: Placement, now: float, reason: str, waits: str) -> Move:
+    """Return a move as it is after its switch to the placement's last segment, not yet drained.
+
+    It begins suspended: until it is resumed, clients may write to the older segments directly. ``now``: seconds since
+    1970. ``waits``: the reason to wait, for operators.
+    """
+    before, last = placement.segments[-2:]
+    switch = {"at": now, "from": before.partition, "to": last.partition, "pause_ms": None}
+    return Move(
+        move_id,
+        placement.project,
+        placement.queue,
+        before.partition,
+        last.partition,
+        MoveState.SUSPENDED,
+        created=now,
+        log=(LogEntry(now, MoveState.SUSPENDED, reason),),
+        incarnation=placement.incarnation,
+        tail=before.n,
+        backend_name=last.backend_name,
+        facts={"switches": [switch], "switched_at": now, "switched_to": last.partition, "waits": waits},
+    )

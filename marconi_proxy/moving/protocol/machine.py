@@ -201,11 +201,12 @@ TABLE: Mapping[MoveState, Place] = {
 }
 
 FIRST = MoveState.PLANNED
+ARMED = frozenset({MoveState.ARMED, MoveState.REROUTE_ARMED})
+SEALING = frozenset({MoveState.SEALING, MoveState.REROUTE_SEALING})
 # States of a move that has switched before and is to switch again.
 UNDER_WAY_AGAIN = frozenset(
     {MoveState.REROUTE_PREPARING, MoveState.REROUTE_ARMED, MoveState.REROUTE_SEALING, MoveState.REROUTE_UNDOING}
 )
-ENDS = frozenset(state for state, place in TABLE.items() if not place.next)
 
 
 class NotNow(ValueError):

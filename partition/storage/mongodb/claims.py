@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from partition.errors import ClaimMissing
 from partition.model import attributes
-from partition.model.claim import Claim, Lease
 from partition.model.clock import MILLISECONDS, Clock, age
 from partition.model.identifier import Identifiers
+from partition.model.message import Claim, Lease
 from partition.model.queue import QueueKey
 from partition.storage.mongodb.burial import Burial
 from partition.storage.mongodb.coalescer import Coalescer

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from partition.model.claim import Claim, Lease
 from partition.model.clock import Clock, system_clock
-from partition.model.epoch import Epoch
 from partition.model.identifier import Identifiers
-from partition.model.message import Deletion, Message, MessageQuery, NewMessage, Stats
-from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery
+from partition.model.message import Claim, Deletion, Lease, Message, MessageQuery, NewMessage, Stats
+from partition.model.queue import Epoch, Kind, Metadata, Queue, QueueKey, QueueQuery
 from partition.model.subscription import NewSubscription, Subscription, SubscriptionChange
 from partition.storage.interface import Storage
 from partition.storage.mongodb import checking, schema, stats, sweeping

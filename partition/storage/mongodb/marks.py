@@ -15,8 +15,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from partition.errors import QueueClosed
-from partition.model.epoch import LIVES, Epoch
-from partition.model.queue import QueueKey
+from partition.model.queue import MARKED_LIVES, Epoch, QueueKey
 from partition.storage.mongodb.documents import Document, queue_id, undeclared
 from partition.storage.mongodb.schema import FENCED, STORE, VERSION
 
@@ -82,7 +81,7 @@ class Marks:
                 if not any(mark["life"] == epoch.life and mark["epoch"] >= epoch.number for mark in marks):
                     others = [mark for mark in marks if mark["life"] != epoch.life]
                     mark = {"life": epoch.life, "epoch": epoch.number}
-                    change = {"closed": [*others, mark][-LIVES:], "shut": True}
+                    change = {"closed": [*others, mark][-MARKED_LIVES:], "shut": True}
                 # Also without a change: the order of this write separates earlier posts from later ones.
                 found = await self._store.queues.find_one_and_update(
                     wanted | {"closed": known.get("closed", {"$exists": False})},

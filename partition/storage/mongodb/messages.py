@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo import DeleteOne
 
-from partition.model import attributes, marker
+from partition.model import attributes
 from partition.model.clock import MILLISECONDS, Clock
 from partition.model.identifier import Identifiers, well_formed
-from partition.model.message import Deletion, Message, MessageQuery
+from partition.model.message import Deletion, Message, MessageQuery, marked_position
 from partition.model.queue import Queue, QueueKey
 from partition.storage.mongodb.coalescer import Coalescer
 from partition.storage.mongodb.documents import Document, bound, parsed, read_message, read_queue
@@ -65,7 +65,7 @@ class Messages:
         return messages, read_queue(page.queue)
 
     def _parts(self, query: MessageQuery, now: int, *, delayed: bool) -> list[Part]:
-        after = marker.position(query.marker)
+        after = marked_position(query.marker)
         if after is None:
             return []
         extra: Condition = {"position": {"$gt": after}}

@@ -43,9 +43,8 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from partition.errors import QueueChanged, QueueMissing
 from partition.model.clock import MILLISECONDS, Clock, system_clock
-from partition.model.epoch import Epoch
 from partition.model.message import NewMessage
-from partition.model.queue import QueueKey
+from partition.model.queue import Epoch, QueueKey
 from partition.storage.mongodb.coalescer import Coalescer
 from partition.storage.mongodb.documents import at_version, queue_id, undeclared
 from partition.storage.mongodb.marks import admitting_post, refuse

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo.errors import DuplicateKeyError
 
 from partition.errors import QueueChanged, QueueMissing
-from partition.model.epoch import Epoch
-from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery, lower_bound, place
+from partition.model.queue import Epoch, Kind, Metadata, Queue, QueueKey, QueueQuery, lower_bound, place
 from partition.storage.mongodb.documents import at_version, emptied, parsed, prefix, queue_id, read_key, read_queue
 from partition.storage.mongodb.marks import admitting, refuse
 from partition.validation.json_document import text

@@ -6,13 +6,12 @@ import sqlite3
 
 from partition.errors import ClaimMissing
 from partition.model import attributes
-from partition.model.claim import Claim, Lease
 from partition.model.clock import MILLISECONDS, age
 from partition.model.identifier import Identifiers
-from partition.model.message import Message
+from partition.model.message import Claim, Lease, Message
 from partition.model.queue import QueueKey
-from partition.storage.sqlite import messages, numbers, queues
-from partition.storage.sqlite.states import CLAIMED
+from partition.storage.sqlite import messages, queues
+from partition.storage.sqlite.schema import CLAIMED, take_numbers
 from partition.storage.sqlite.tidying import free
 
 # Messages that one claim may move to a dead letter queue at a time, so that other writers get their turn.
@@ -33,7 +32,7 @@ def create(
     if not rows:
         return None, more
     messages.detach(connection, found.queue, [row.claim for row in rows if row.claim is not None])
-    claim = numbers.take(connection, 1)
+    claim = take_numbers(connection, 1)
     expires = now + lease.ttl * MILLISECONDS
     connection.execute(
         "INSERT INTO claim (number, queue, created, ttl, expires, size) VALUES (?, ?, ?, ?, ?, ?)",
@@ -59,13 +58,13 @@ def _extend(connection: sqlite3.Connection, claim: int, lease: Lease, expires: i
 
 def _claimable(
     connection: sqlite3.Connection, key: QueueKey, found: queues.Found, limit: int, now: int
-) -> tuple[list[messages.Row], bool]:
+) -> tuple[list[messages.MessageRow], bool]:
     rule = attributes.dead_letters(queues.parsed(found.metadata))
     if rule is None:
         return messages.available(connection, found.queue, limit, now), False
     name, allowed, ttl = rule
-    good: list[messages.Row] = []
-    dead: list[messages.Row] = []
+    good: list[messages.MessageRow] = []
+    dead: list[messages.MessageRow] = []
     for row in messages.available(connection, found.queue, max(limit, BURIED_AT_A_TIME), now):
         (good if row.claims < allowed else dead).append(row)
         if len(good) == limit:
@@ -76,11 +75,16 @@ def _claimable(
 
 
 def _bury(
-    connection: sqlite3.Connection, queue: int, key: QueueKey, rows: list[messages.Row], ttl: int | None, now: int
+    connection: sqlite3.Connection,
+    queue: int,
+    key: QueueKey,
+    rows: list[messages.MessageRow],
+    ttl: int | None,
+    now: int,
 ) -> None:
     """Move messages to the dead letter queue, created undeclared if missing. A new ttl starts a new life there."""
     target = queues.for_dead_letters(connection, key)
-    first = numbers.take(connection, len(rows))
+    first = take_numbers(connection, len(rows))
     moved = []
     for number, row in enumerate(rows, first):
         client, expires = connection.execute(
@@ -145,4 +149,4 @@ def _messages_of(connection: sqlite3.Connection, claim: int, identifiers: Identi
         f"SELECT {messages.COLUMNS} FROM message WHERE claim=? ORDER BY position",  # noqa: S608
         (now, claim),
     )
-    return tuple(messages.rendered(messages.Row._make(row), identifiers, now) for row in rows)
+    return tuple(messages.rendered(messages.MessageRow._make(row), identifiers, now) for row in rows)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import sqlite3
 
 from partition.errors import QueueClosed
-from partition.model.epoch import LIVES, Epoch
-from partition.model.queue import QueueKey
+from partition.model.queue import MARKED_LIVES, Epoch, QueueKey
 from partition.storage.sqlite.schema import FENCED, VERSION
 
 _OF = "kind=? AND project=? AND name=?"
@@ -30,7 +29,7 @@ def fence(connection: sqlite3.Connection, key: QueueKey, epoch: Epoch) -> None:
     connection.execute(
         f"DELETE FROM mark WHERE {_OF} AND number NOT IN"  # noqa: S608
         f" (SELECT number FROM mark WHERE {_OF} ORDER BY number DESC LIMIT ?)",
-        (*_named(key), *_named(key), LIVES),
+        (*_named(key), *_named(key), MARKED_LIVES),
     )
 
 

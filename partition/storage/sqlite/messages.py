@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from partition.model import attributes, marker
+from partition.model import attributes
 from partition.model.clock import MILLISECONDS, age
-from partition.model.epoch import Epoch
 from partition.model.identifier import Identifiers, well_formed
-from partition.model.message import Deletion, Message, MessageQuery, NewMessage
-from partition.model.queue import Queue, QueueKey
-from partition.storage.sqlite import marks, numbers, queues, tidying
-from partition.storage.sqlite.states import CLAIMED, DELAYED, FREE, STORED
+from partition.model.message import Deletion, Message, MessageQuery, NewMessage, marked_position
+from partition.model.queue import Epoch, Queue, QueueKey
+from partition.storage.sqlite import marks, queues, tidying
+from partition.storage.sqlite.schema import CLAIMED, DELAYED, FREE, STORED, take_numbers
 
 # The first parameter of such a query is the time: an ended claim counts as none, even before it is swept.
 COLUMNS = (
@@ -23,7 +22,7 @@ COLUMNS = (
 )
 
 
-class Row(NamedTuple):
+class MessageRow(NamedTuple):
     """A message as COLUMNS select it. ``claim`` may have ended; ``live`` is false then."""
 
     number: int
@@ -57,7 +56,7 @@ def post(
     """Insert the messages; return their numbers. Raises QueueClosed, QueueMissing, QueueChanged."""
     marks.admit(connection, key, epoch)
     queue = queues.declared(connection, key, version).queue
-    first = numbers.take(connection, len(messages))
+    first = take_numbers(connection, len(messages))
     insert(
         connection,
         queue,
@@ -100,7 +99,7 @@ def insert(
     )
 
 
-def rendered(row: Row, identifiers: Identifiers, now: int) -> Message:
+def rendered(row: MessageRow, identifiers: Identifiers, now: int) -> Message:
     """A row as an answer shows it."""
     number, position, ttl, created, body, claim, claims, live = row
     claim_id = identifiers.identifier(claim) if live and claim is not None else None
@@ -114,7 +113,7 @@ def list_page(
     if found is None or not found.declared:
         return [], None
     queue = Queue(key.name, found.version, queues.parsed(found.metadata))
-    after = marker.position(query.marker)
+    after = marked_position(query.marker)
     if after is None:
         return [], queue
     delayed = query.include_delayed or not attributes.delay(queue.metadata)
@@ -146,28 +145,28 @@ def oldest(
     *,
     after: int = 0,
     not_of: bytes | None = None,
-) -> list[Row]:
+) -> list[MessageRow]:
     """The first living messages, by position, of ranges of the index: each a state, and a further condition or ""."""
     theirs, client = ("", ()) if not_of is None else (" AND client!=?", (not_of,))
-    rows: list[Row] = []
+    rows: list[MessageRow] = []
     for state, condition in ranges:
         found = connection.execute(
             f"SELECT {COLUMNS} FROM {STORED} WHERE queue=? AND state=? AND position>? AND expires>?{theirs}{condition}"  # noqa: S608
             " ORDER BY position LIMIT ?",
             (now, queue, state, after, now, *client, *((now,) if condition else ()), limit),
         )
-        rows += map(Row._make, found)
+        rows += map(MessageRow._make, found)
     rows.sort(key=_position)
     return rows[:limit]
 
 
-def _position(row: Row) -> int:
+def _position(row: MessageRow) -> int:
     return row.position
 
 
 def available(
     connection: sqlite3.Connection, queue: int, limit: int, now: int, *, after: int = 0, delayed: bool = False
-) -> list[Row]:
+) -> list[MessageRow]:
     """The first messages, by position, that may be taken; ``delayed`` ones too, whether or not they are due.
 
     Tidies a bounded part first. Only if some remain, and they are needed, the claimed ones are searched.
@@ -192,8 +191,8 @@ def by_ids(
 
 def _rows(
     connection: sqlite3.Connection, queue: int, ids: Iterable[str], identifiers: Identifiers, now: int
-) -> list[Row]:
-    rows: list[Row] = []
+) -> list[MessageRow]:
+    rows: list[MessageRow] = []
     for identifier in dict.fromkeys(ids):
         number = identifiers.number(identifier)
         if number is not None:
@@ -201,7 +200,7 @@ def _rows(
                 f"SELECT {COLUMNS} FROM message WHERE number=? AND queue=? AND expires>?",  # noqa: S608
                 (now, number, queue, now),
             )
-            rows += map(Row._make, found)
+            rows += map(MessageRow._make, found)
     return rows
 
 

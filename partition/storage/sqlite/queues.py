@@ -8,8 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from partition.errors import QueueChanged, QueueMissing
-from partition.model.epoch import Epoch
-from partition.model.queue import Kind, Metadata, Queue, QueueKey, QueueQuery, lower_bound, place
+from partition.model.queue import Epoch, Kind, Metadata, Queue, QueueKey, QueueQuery, lower_bound, place
 from partition.storage.sqlite import marks
 
 # Rows that a filtered page reads at a time: filters are not indexed.

@@ -1,4 +1,4 @@
-"""The tables, preparing a new file, and verifying an existing one."""
+"""The tables and the constants in them, preparing a new file, and verifying an existing one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ APPLICATION_ID = 0x4D617250
 VERSION = 1
 # The version of a store with marks: releases that know only VERSION would ignore marks, and refuse it.
 FENCED = 2
+
+# The states of a stored message, which are ranges of one index.
+FREE = 0
+CLAIMED = 1  # under a claim, which may have expired and not been swept: see tidying.py
+DELAYED = 2  # until it is due, or found to be: see tidying.py
+
+# The index in which every page is a range. Each query names it: by default SQLite may prefer the index by expiry, and
+# would then read the whole queue to sort it.
+STORED = "message INDEXED BY message_by_state"
 
 # Times are milliseconds since 1970; ttl and grace are seconds. A queue is named by a number that is never used again,
 # so that deleting a large one is one row, and the rest is swept.
@@ -45,7 +54,7 @@ CREATE TABLE message (
     number INTEGER PRIMARY KEY,     -- what the identifier hides
     queue INTEGER NOT NULL,
     position INTEGER NOT NULL,      -- what a marker says
-    state INTEGER NOT NULL,         -- see states.py
+    state INTEGER NOT NULL,         -- FREE, CLAIMED or DELAYED
     expires INTEGER NOT NULL,
     client BLOB NOT NULL,
     created INTEGER NOT NULL,
@@ -143,6 +152,15 @@ def verify(connection: sqlite3.Connection, path: str) -> Identifiers:
     except (TypeError, ValueError):
         # No row ever written is like this, but a page of zeros has such rows, and SQLite reports no fault in it.
         raise unavailable(path, "it is damaged") from None
+
+
+def take_numbers(connection: sqlite3.Connection, count: int) -> int:
+    """Return the first of ``count`` fresh numbers in a row.
+
+    Identifiers hide these numbers. They are counted up for the whole store, and never issued twice.
+    """
+    (last,) = connection.execute("UPDATE store SET last=last+? RETURNING last", (count,)).fetchone()
+    return int(last) - count + 1
 
 
 def bytes_of(path: str) -> int:

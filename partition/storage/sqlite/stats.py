@@ -9,7 +9,7 @@ from partition.model.identifier import Identifiers
 from partition.model.message import Edge, Stats
 from partition.model.queue import QueueKey
 from partition.storage.sqlite import queues
-from partition.storage.sqlite.states import CLAIMED, DELAYED, FREE, STORED
+from partition.storage.sqlite.schema import CLAIMED, DELAYED, FREE, STORED
 
 
 def of_queue(connection: sqlite3.Connection, key: QueueKey, identifiers: Identifiers, now: int) -> Stats:

@@ -11,7 +11,7 @@ from partition.model.clock import MILLISECONDS, age
 from partition.model.identifier import Identifiers, well_formed
 from partition.model.queue import QueueKey
 from partition.model.subscription import NewSubscription, Subscription, SubscriptionChange
-from partition.storage.sqlite import numbers
+from partition.storage.sqlite.schema import take_numbers
 
 _COLUMNS = "number, source, subscriber, ttl, created, options, confirmed"
 _OF_QUEUE = "kind=? AND project=? AND source=?"
@@ -44,7 +44,7 @@ def create(
     ).fetchone()
     if row is not None:
         return _subscription(row, identifiers, now), False
-    number = numbers.take(connection, 1)
+    number = take_numbers(connection, 1)
     options = json.dumps(dict(wanted.options))
     connection.execute(
         "INSERT INTO subscription"

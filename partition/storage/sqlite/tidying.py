@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from partition.storage.sqlite.states import DELAYED, FREE
+from partition.storage.sqlite.schema import DELAYED, FREE
 
 # Claims ended, and delayed messages moved, by one call that needs free messages; and by one step of the sweep.
 ON_THE_WAY = 20

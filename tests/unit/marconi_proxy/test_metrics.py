@@ -10,10 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from catalog.model import AuditState, Holder, StatisticsSubject, SubjectStatistics
 from marconi_proxy.audit.kinds import FindingKind
-from marconi_proxy.metrics.audit import audit_samples
 from marconi_proxy.metrics.exposition import exposition
 from marconi_proxy.metrics.names import AUDIT_FINDINGS, METRICS, MetricSample
-from marconi_proxy.metrics.statistics import partition_samples
+from marconi_proxy.metrics.samples import audit_samples, partition_samples
 
 BEGUN, ENDED, SINCE = 1700000100.25, 1700000200.5, 1700000300.75
 HOLDER = Holder("host/1/a", 1, 1700000900.0)

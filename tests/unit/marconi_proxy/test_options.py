@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from marconi_proxy import options
-from marconi_proxy.option_sample import sample
+from marconi_proxy.cli.config import sample
 from marconi_proxy.option_types import Address
 
 CATALOG = {"catalog.uri": "sqlite:////tmp/catalog.db"}

@@ -9,7 +9,7 @@ import logging
 
 import pytest
 
-from partition.api import claims, fence, home, messages, queues, routes, service, share, subscriptions
+from partition.api import claims, home, messages, queues, routes, service, share, subscriptions
 from partition.api.application import Application
 from partition.api.node import Node
 from partition.errors import StorageUnavailable
@@ -43,7 +43,7 @@ def failing(reason: str, *, maybe_done: bool = False) -> Storage:
 NO_STORE_NEEDED = (service.home_document, service.responding, share.post)
 PATCH_TYPE = {"Content-Type": "application/openstack-messaging-v2.0-json-patch"}
 # Headers that some handlers want.
-SPECIAL = {queues.patch: PATCH_TYPE, fence.put: {"X-Marconi-Epoch": "life/7"}}
+SPECIAL = {queues.patch: PATCH_TYPE, queues.fence: {"X-Marconi-Epoch": "life/7"}}
 # A good body for each handler that wants one.
 BODIES = {
     queues.patch: [],

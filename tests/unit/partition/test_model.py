@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from partition.model import attributes, marker
+from partition.model import attributes
 from partition.model.clock import age
 from partition.model.identifier import Identifiers, well_formed
 from partition.model.limits import Limits
+from partition.model.message import marked_position
 from partition.model.queue import Kind
 
 OURS = Identifiers(tag=0x123456789AB, multiplier=0xABCDEF0123457)
@@ -47,7 +48,7 @@ def test_impossible_identifiers(tag, multiplier):
     [(None, 0), ("0", 0), ("17", 17), ("x", None), ("-1", None), ("1.5", None), ("²", None), ("9" * 19, None)],
 )
 def test_markers(text, position):
-    assert marker.position(text) == position
+    assert marked_position(text) == position
 
 
 def test_age_counts_whole_seconds_and_is_never_negative():

@@ -14,9 +14,8 @@ import pytest
 
 from partition.api.node import Node
 from partition.errors import BadInput, StorageUnavailable, WrongStore
-from partition.model.epoch import Epoch
 from partition.model.limits import Limits
-from partition.model.queue import QueueKey
+from partition.model.queue import Epoch, QueueKey
 from partition.serving import lifespan as lifespan_module
 from partition.serving import options
 from partition.serving.cli import Exit, main

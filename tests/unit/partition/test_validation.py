@@ -16,8 +16,7 @@ from partition.validation import (
     message_post,
     metadata,
     metadata_patch,
-    name,
-    purge_body,
+    queue,
     subscription_body,
 )
 from partition.validation.query import Query, link
@@ -145,17 +144,17 @@ def test_forms_are_refused_only_with_a_length():
 
 @pytest.mark.parametrize("good", ["a", "_x", "TESTqueue", "with.dot", "i" * 64, "-.-"])
 def test_names(good):
-    name.check(Kind.QUEUE, good, "p" * 256)
+    queue.check_name(Kind.QUEUE, good, "p" * 256)
 
 
 @pytest.mark.parametrize("bad", ["", "i" * 65, "a b", "@$@^qw", "漢字", "abc\n", ".", "..", "a/b"])
 def test_names_that_are_none(bad):
-    assert title(name.check, Kind.QUEUE, bad, "p") == "Invalid queue identification"
-    assert title(name.check, Kind.TOPIC, bad, "p") == "Invalid topic identification"
+    assert title(queue.check_name, Kind.QUEUE, bad, "p") == "Invalid queue identification"
+    assert title(queue.check_name, Kind.TOPIC, bad, "p") == "Invalid topic identification"
 
 
 def test_projects_have_a_longest_name():
-    assert title(name.check, Kind.QUEUE, "good", "p" * 257) == "Invalid queue identification"
+    assert title(queue.check_name, Kind.QUEUE, "good", "p" * 257) == "Invalid queue identification"
 
 
 # Query
@@ -380,6 +379,6 @@ def test_subscriptions_that_are_refused(document):
 
 
 def test_purging_names_kinds_of_things():
-    assert purge_body.resources({"resource_types": []}) == frozenset()
+    assert queue.purged_resources({"resource_types": []}) == frozenset()
     for document in ({}, {"resource_types": ["claims"]}, {"resource_types": [[]]}, {"resource_types": "messages"}):
-        assert title(purge_body.resources, document) == "Invalid API request"
+        assert title(queue.purged_resources, document) == "Invalid API request"

@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from catalog.errors import CatalogUnavailable, MoveConflict
-from catalog.model import Holder, LogEntry, Move, MoveState, PlacementState, QueueKey
+from catalog.model import FINISHED_STATES, Holder, LogEntry, Move, MoveState, PlacementState, QueueKey
 from catalog.sqlite.moves import SQLiteMoves
 from marconi_proxy import options
 from marconi_proxy.admin import moves as admin_moves
 from marconi_proxy.admin.application import build
 from marconi_proxy.admin.move_json import waits
-from marconi_proxy.moving.protocol.machine import ENDS, TABLE, Event
+from marconi_proxy.moving.protocol.machine import TABLE, Event
 from marconi_proxy.moving.rehearsal import Rehearsed
 from tests.contract.plan_stage import enter, furnish, place
 from tests.unit.admin_api import admin_api
@@ -456,7 +456,7 @@ async def test_what_the_table_does_not_allow_is_409_with_what_can_be_done_or_was
     elif TABLE[state].holds_writes:
         assert "try again" in description
     else:
-        assert state in ENDS or "nothing can be done" in description
+        assert state in FINISHED_STATES or "nothing can be done" in description
 
 
 @pytest.mark.parametrize(("state", "verb"), [(MoveState.PAUSED, "pause"), (MoveState.UNDOING, "cancel")])
@@ -552,7 +552,7 @@ T = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 def test_every_state_says_in_a_few_words_what_is_waited_for(state):
     move = Move("m", "a", "q", "p1", "p2", state, created=T)
     said = waits(move, T)
-    if state in ENDS:
+    if state in FINISHED_STATES:
         assert said is None
     else:
         assert 0 < len(said) < 80

@@ -16,8 +16,9 @@ import pytest
 from catalog import Catalog, open_catalog
 from catalog.errors import CatalogUnavailable
 from catalog.model import LogEntry, Member, Move, MoveState, Placement, PlacementState, QueueKey, Segment
-from marconi_proxy.adoption.adopter import Adopter, AdoptionOutcome, AdoptionSummary
+from marconi_proxy.adoption.adopter import Adopter
 from marconi_proxy.adoption.entries import ConflictRule, QueueConflict
+from marconi_proxy.adoption.outcome import AdoptionOutcome, AdoptionSummary
 from marconi_proxy.adoption.plan_file import AdoptionPlan, Header, Writer, verified
 from marconi_proxy.adoption.presence import AdoptionStopped
 from marconi_proxy.adoption.survey import Survey

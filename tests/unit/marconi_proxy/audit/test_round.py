@@ -29,7 +29,7 @@ from marconi_proxy.audit.kinds import FindingKind
 from marconi_proxy.audit.observation import Finding
 from marconi_proxy.audit.repair import RepairOutcome
 from marconi_proxy.audit.round import RoundSummary, Scope
-from marconi_proxy.fencing.hidden_names import hidden_name
+from marconi_proxy.fencing.transitions import hidden_name
 from marconi_proxy.upstream.errors import Withdrawn
 from marconi_proxy.upstream.exchange import Guard
 from partition.model.message import NewMessage

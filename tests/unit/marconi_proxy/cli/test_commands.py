@@ -12,8 +12,8 @@ import pytest
 
 from catalog import open_catalog
 from marconi_proxy.cli.commands import ALIASES, COMMANDS
+from marconi_proxy.cli.config import sample
 from marconi_proxy.cli.main import main
-from marconi_proxy.option_sample import sample
 
 
 @pytest.fixture(autouse=True)

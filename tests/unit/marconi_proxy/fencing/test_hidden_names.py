@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marconi_proxy.fencing.hidden_names import hidden_name
+from marconi_proxy.fencing.transitions import hidden_name
 
 
 @pytest.mark.parametrize("queue", ["q", "q" * 64, "a.b", "A_b-c"])

@@ -22,8 +22,7 @@ import pytest
 from catalog.errors import CatalogUnavailable, PlacementConflict
 from catalog.model import Move, MoveState, PartitionState, Placement, PlacementState, QueueKey, Segment, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
-from marconi_proxy.fencing.hidden_names import hidden_name
-from marconi_proxy.fencing.transitions import rehome, seal, switch
+from marconi_proxy.fencing.transitions import hidden_name, rehome, seal, switch
 from marconi_proxy.front_door import lifecycle
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle

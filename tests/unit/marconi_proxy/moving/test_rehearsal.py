@@ -9,7 +9,7 @@ import pytest
 
 from catalog.model import Move, MoveState, PartitionState
 from marconi_proxy.fencing.barrier import MemberSighting
-from marconi_proxy.fencing.hidden_names import hidden_name
+from marconi_proxy.fencing.transitions import hidden_name
 from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.protocol.machine import Event
 from marconi_proxy.moving.rehearsal import Rehearsed, rehearse

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from partition.model.epoch import LARGEST, Epoch
+from partition.model.queue import LARGEST_EPOCH, Epoch
 from tests.unit.partition_api import stage
 
 PATH = "/v2/queues/orders"
@@ -88,7 +88,7 @@ async def test_projects_have_fences_of_their_own(node):
     assert (await node.call("PUT", "/v1/queues/orders/fence", headers=nobody)).status_code == 204
 
 
-@pytest.mark.parametrize("value", ["7", "life/", "life/x", "life/-1", "a b/7", f"life/{LARGEST + 1}", "life/7/7"])
+@pytest.mark.parametrize("value", ["7", "life/", "life/x", "life/-1", "a b/7", f"life/{LARGEST_EPOCH + 1}", "life/7/7"])
 async def test_what_is_no_epoch(node, value):
     for method, path, body in (("PUT", f"{PATH}/fence", None), ("POST", f"{PATH}/messages", ONE)):
         refused = await node.call(method, path, body, {EPOCH: value})

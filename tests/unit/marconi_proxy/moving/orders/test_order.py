@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from catalog.model import MoveState, PartitionState, PlacementState
+from catalog.model import FINISHED_STATES, MoveState, PartitionState, PlacementState
 from marconi_proxy.moving.orders.direction import goes_back
 from marconi_proxy.moving.orders.order import MoveRefused, MoveRequest, check_reverse, offers, onward, order
-from marconi_proxy.moving.protocol.machine import ENDS
 from tests.unit.catalog_stage import BORN, partition
 from tests.unit.move_examples import catalog_view, cordoned, key, move, partitions, queue
 
@@ -100,7 +99,7 @@ def test_the_target_is_not_fit(target, reason):
         order(MoveRequest(key("q"), "p2"), catalog_view([queue("q")], parts), IDS)
 
 
-@pytest.mark.parametrize("state", sorted(set(MoveState) - ENDS))
+@pytest.mark.parametrize("state", sorted(set(MoveState) - FINISHED_STATES))
 def test_a_move_under_way_is_named_with_what_can_be_done_about_it(state):
     chain = queue("q", "p1", "p2", move="m-q")
     with pytest.raises(MoveRefused, match=f"move m-q to p2 is still {state}") as refused:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from catalog.model import MoveState, Placement, PlacementState, Segment
+from catalog.model import FINISHED_STATES, MoveState, Placement, PlacementState, Segment
 from marconi_proxy.fencing.transitions import retire, seal, switch
 from marconi_proxy.moving.protocol.evidence import happened
-from marconi_proxy.moving.protocol.machine import ENDS, TABLE, Event, before_switch
+from marconi_proxy.moving.protocol.machine import TABLE, Event, before_switch
 
 OPEN = Placement("project", "orders", 1, PlacementState.OPEN, (Segment(0, "p1", "orders"),), incarnation="b")
 SEALED = seal(OPEN, "m", 0.0, 4)
@@ -95,5 +95,5 @@ def test_a_queue_that_is_gone(state: MoveState, placement: Placement | None) -> 
     missed = happened(state, "m", "b", 0, placement)
     assert missed is (Event.GONE if Event.GONE in TABLE[state].next else None)
     if missed is None:
-        assert state in ENDS or state in (MoveState.UNDOING, MoveState.RETIRED)
+        assert state in FINISHED_STATES or state in (MoveState.UNDOING, MoveState.RETIRED)
     assert before_switch(state) or missed is not Event.SWITCHED

@@ -1,10 +1,10 @@
-"""Samples of the background audit's findings. Pure."""
+"""Samples of what the catalog keeps: findings of the background audit, and contents of queues. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from catalog.model import AuditState
+from catalog.model import AuditState, SubjectStatistics
 from marconi_proxy.audit.kinds import FindingKind
 from marconi_proxy.metrics import names
 from marconi_proxy.metrics.names import MetricSample
@@ -26,3 +26,16 @@ def audit_samples(audit: AuditState) -> Iterator[MetricSample]:
     yield MetricSample(names.AUDIT_UNREACHABLE, (), len(audit.unreachable))
     yield MetricSample(names.AUDIT_STARTED, (), audit.begun)
     yield MetricSample(names.AUDIT_FINISHED, (), audit.ended)
+
+
+def partition_samples(partitions: Iterable[SubjectStatistics]) -> Iterator[MetricSample]:
+    """Yield the samples of each of ``partitions``. Times and not ages: an earlier scrape stays correct."""
+    for found in partitions:
+        there = (found.name,)
+        yield MetricSample(names.PARTITION_QUEUES, there, found.queues)
+        yield MetricSample(names.PARTITION_UNKNOWN, there, found.unknown)
+        yield MetricSample(names.PARTITION_MESSAGES, (found.name, "free"), found.free)
+        yield MetricSample(names.PARTITION_MESSAGES, (found.name, "claimed"), found.claimed)
+        if found.oldest is not None:
+            yield MetricSample(names.PARTITION_OLDEST, there, found.oldest)
+        yield MetricSample(names.PARTITION_FINISHED, there, found.ended)
