@@ -41,7 +41,8 @@ if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _ROOM:
 
 
 def pytest_configure() -> None:
-    """Let SIGINT end what tests start: whoever runs them in the background may have it ignored, and children too."""
+    """Let SIGINT end the processes of tests: a shell that starts the run in the background has it ignored, and children
+    inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -91,7 +92,7 @@ def mongodb_database_uri(mongodb_uri: str) -> Iterator[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how much was visited where that is what a test is worth: its property ``explored``, from any process."""
+    """Print the property ``explored`` of tests, from any process: a search is worth as much as it has visited."""
     explored = [
         value
         for report in terminalreporter.getreports("passed")

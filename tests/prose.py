@@ -66,6 +66,10 @@ REWRITTEN = (
     "partition/serving",
     "partition/storage",
     "partition/validation",
+    "tests",
+    "tests/checker",
+    "tests/faults",
+    "tests/servers",
 )
 
 PATTERNS = {
