@@ -68,6 +68,7 @@ REWRITTEN = (
     "partition/validation",
     "tests",
     "tests/checker",
+    "tests/contract",
     "tests/faults",
     "tests/servers",
 )
