@@ -71,6 +71,7 @@ REWRITTEN = (
     "tests/contract",
     "tests/faults",
     "tests/servers",
+    "tests/unit",
 )
 
 PATTERNS = {

@@ -162,7 +162,7 @@ class InStep(RuleBasedStateMachine):
         self.claims.append(claim.id)
 
     def _taken(self, possible: list[Stored], limit: int, ids: list[str]) -> list[Stored]:
-        """Return the part of ``possible`` that a call must take if it took ``ids``: as many as it can, the oldest or any."""
+        """Return the part of ``possible`` that a call must take, given that it took ``ids``: its oldest, or any."""
         if self.strict:
             return possible[:limit]
         assert len(ids) == min(limit, len(possible))

@@ -1,4 +1,4 @@
-"""A world for movers: catalog and partitions in memory, a clock that goes when a mover waits, and those who meddle.
+"""A world for movers: catalog and partitions in memory, a clock that goes when a mover waits, and meddlers.
 
 ``World`` is an implementation of the steps, which tests/contract compares with the real one. It watches what must never
 be: two open segments, a segment without its queue, dead letters where no placement leads, a queue deleted that is named
@@ -69,7 +69,7 @@ class FakeClock:
 
 @dataclass
 class FakeQueue:
-    """What a queue holds on a partition: how many messages that are free, and claimed."""
+    """A queue on a partition: the numbers of its free and claimed messages, and its metadata."""
 
     free: int = 0
     claimed: int = 0
@@ -78,9 +78,9 @@ class FakeQueue:
 
 
 class World(Steps):
-    """``before`` is awaited before each call, with its name; ``on_state`` maps states to what somebody does, once, when
-    a move enters one. ``silent`` are the members that do not acknowledge; ``hanging`` are queues whose seals no member
-    acknowledges. ``sealed`` are all seals there were."""
+    """``before`` is awaited before each call, with its name; ``on_state`` maps states to an action, which is run
+    once, when a move enters one. ``silent`` are the members that do not acknowledge; no member acknowledges seals of
+    the queues in ``hanging``. ``sealed`` are all seals there were."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -157,7 +157,7 @@ class World(Steps):
                 queue.free = queue.claimed = 0
 
     def take(self, id_: str) -> tuple[Move, int]:
-        """Hold a move, whoever held it."""
+        """Take the lock of a move from its holder."""
         self.tokens[id_] = self.tokens.get(id_, 0) + 1
         return self.moves[id_], self.tokens[id_]
 

@@ -1,4 +1,4 @@
-"""bench.backup tells what is different, and what is not as promised."""
+"""bench.backup reports differences between catalogs, and broken promises."""
 
 from __future__ import annotations
 

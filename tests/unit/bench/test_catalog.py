@@ -1,4 +1,4 @@
-"""bench.catalog tells what is broken, and fills catalogs with what it says."""
+"""bench.catalog reports broken promises, and fills catalogs with the contents that it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""bench.moves tells what is broken, and ends accordingly."""
+"""bench.moves reports broken promises, and exits accordingly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is true of every request to the admin API."""
+"""Rules for every request to the admin API."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def _grouped(world: World) -> None:
 
 
 def _group_cancelled(world: World) -> None:
-    """One of them, and whoever did that died before the other."""
+    """One of them is cancelled; the admin API died before it cancelled the other."""
     _grouped(world)
     world.on_state[MoveState.ARMED] = lambda: world.decide("m1", Event.CANCEL)
 
