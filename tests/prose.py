@@ -71,6 +71,7 @@ REWRITTEN = (
     "tests/contract",
     "tests/faults",
     "tests/servers",
+    "tests/simulation",
     "tests/unit",
 )
 
