@@ -68,6 +68,13 @@ REWRITTEN = (
     "partition/serving",
     "partition/storage",
     "partition/validation",
+    "tests",
+    "tests/checker",
+    "tests/contract",
+    "tests/faults",
+    "tests/servers",
+    "tests/simulation",
+    "tests/unit",
 )
 
 PATTERNS = {

@@ -1,8 +1,8 @@
 """The protocol of moves, broken on purpose in one place each: a few words of a production function are replaced.
 
-What the tests do not catch of these, they would not catch of a mistake either. ``mutate`` tells which ring catches
-which. Each function is changed in place while the mutation lasts, for whoever holds it; words that are not there any
-more fail loudly, so that whoever rewrites the function finds its mutation too.
+Tests that miss a mutation would miss the same mistake, too. ``mutate`` prints the ring that catches each. A function is
+changed in place while the mutation lasts, so that every reference to it sees the change. A mutation of words that are
+gone fails loudly, so that an author of a new function finds its mutation, too.
 """
 
 from __future__ import annotations

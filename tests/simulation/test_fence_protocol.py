@@ -26,7 +26,7 @@ if DEEP:
     BOUNDS += [(1, 1, 1), (2, 0, 9), (2, 1, 1), (1, 2, 1)]
 
 
-# What the issue of live moves lists, in the words of the world.
+# The late events of live moves, in the words of the world.
 LATE = {
     "worker joins",
     "worker is shown change",
@@ -127,7 +127,7 @@ BREAKS: dict[str, tuple[dict[str, Any], int, str]] = {
     "a timed-out write does not count": ({"count_ambiguous": False}, 1, TIMED_OUT),
 }
 if DEEP:
-    # What cannot end well is known only when everything was visited.
+    # A search proves that a state cannot end well only after it has visited everything.
     BREAKS["a cancelled move bars nothing"] = ({"bar_before_undo": False}, 1, STUCK)
 
 

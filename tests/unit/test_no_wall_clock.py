@@ -175,7 +175,7 @@ COMPARED = {
         "whether a walk is under way; and ``since`` is a name there",
     ),
 }
-# Modules whose ``now``, ``at``, ``due`` and so on are of a monotonic clock, or no times.
+# Modules in which ``now``, ``at``, ``due`` and so on are of a monotonic clock, or no times.
 MONOTONIC = {
     "catalog/model/progress.py",
     "catalog/unchanged.py",
@@ -228,7 +228,7 @@ class Places(ast.NodeVisitor):
         return isinstance(node, ast.Constant) and isinstance(node.value, str) and _spells(node.value)
 
     def _is_time(self, node: ast.AST) -> bool:
-        """Tell whether an operand is, or is made of, a time of a wall clock."""
+        """Return whether an operand is, or is made of, a time of a wall clock."""
         for one in ast.walk(node):
             if isinstance(one, ast.Attribute) and one.attr in TIMES:
                 return True

@@ -162,7 +162,7 @@ def test_usage():
 
 
 async def test_an_empty_key_is_none(tmp_path):
-    """With it everybody could sign."""
+    """Any client could sign with it."""
     given = {"storage.uri": f"sqlite:///{tmp_path / 'store.db'}", "signed_url.secret_key": ""}
     await prepare(given["storage.uri"])
     node = await open_node(options.load(None, given))

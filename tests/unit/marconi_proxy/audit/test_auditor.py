@@ -24,7 +24,7 @@ GHOST = Finding(FindingKind.GHOST, "p", "q", "north", "q", ("b", 1), "open, and 
 
 
 class Clock(FakeClock):
-    """Lets others go on while somebody sleeps."""
+    """Lets other tasks run during each sleep."""
 
     async def sleep(self, seconds: float) -> None:
         await super().sleep(seconds)

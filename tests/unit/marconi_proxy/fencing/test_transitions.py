@@ -1,4 +1,4 @@
-"""What a move does to a placement: each transition in each state, and what it refuses."""
+"""The transitions of a placement by moves: each in each state, with its refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker's registration: what it says, when it says it, and what follows from being heard."""
+"""A worker's registration: its content, its renewals, and the rights that follow from them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def catalog(tmp_path: Path) -> AsyncIterator[Staged]:
 
 @pytest.fixture
 async def worker(catalog: Staged) -> AsyncIterator[Worker]:
-    """A worker that is registered, and whose directory has come to change 7."""
+    """A registered worker with a directory that has reached change 7."""
     worker = Worker(catalog)
     await worker.directory.start(PATIENCE)
     await worker.beating.start(PATIENCE)
@@ -131,7 +131,7 @@ async def test_a_worker_says_how_it_made_clients_wait(
     await settled(lambda: catalog.calls["held_writes.put"] == 2)
     await settled(lambda: worker.holds.report("") == {} or worker.holds.report(worker.beating.id) == {})
     assert await catalog.real.held_writes.find("m-1") == [HeldWrites(worker.beating.id, 1, 0, 250)]
-    # What has not changed is not stored again, and a renewal waits for none of it.
+    # Unchanged holds are not stored again, and a renewal does not wait for them.
     assert catalog.calls["held_writes.put"] == 2
     assert catalog.calls["members.renew"] == 0
 

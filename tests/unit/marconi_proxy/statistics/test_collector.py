@@ -1,4 +1,4 @@
-"""The walk: of one at a time, to the end, and on from where it was when somebody dies."""
+"""The walk: by one collector at a time, to the end, and from the stored position if a collector dies."""
 
 from __future__ import annotations
 
