@@ -1,9 +1,9 @@
-"""Members that only acknowledge seals, at what they cost the store and no more.
+"""Members that only acknowledge seals, as cheap for the machine as possible.
 
-The members of a deployment run on machines of their own; here they share the processors with everything that is
-measured. So one thread makes the writes of all of them, without a driver: to MongoDB the bytes of the driver's command,
-on a connection for each member; in SQLite the statement of the catalog, in a transaction for each. One process follows
-the feed for all.
+The members of a deployment run on machines of their own. Here they share the processors with the parts that are
+measured, so only their cost to the store must be real. One process follows the feed for all of them, and one of its
+threads makes their writes, without a driver: to MongoDB the bytes of the driver's command, on a connection for each
+member; in SQLite the statement of the catalog, in a transaction for each.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import multiprocessing
 import random
 import socket
 import sqlite3
 import struct
 import uuid
-from collections.abc import Iterable
-from contextlib import ExitStack, aclosing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, aclosing, contextmanager, suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -30,24 +31,38 @@ from catalog.sqlite.file import CatalogFile
 from catalog.sqlite.members import SQLiteMembers
 from marconi_proxy.front_door.membership import CAPABILITIES, LEISURE
 
-# A member renews so many times within its lease.
+# The renewals of a member within its lease.
 _RENEWALS = 15
 # Shares of the members that acknowledge a preparation one after the other, spread over the time that they may take.
 _SHARES = 10
 
 
-def attend(uri: str, members: int, lease: float) -> None:
-    """Be so many members of the catalog until the process ends, as ``Crowd``."""
+@contextmanager
+def running(uri: str, members: int, lease: float) -> Iterator[None]:
+    """Run a process with so many members of the catalog until the block ends."""
+    if not members:
+        yield
+        return
+    process = multiprocessing.get_context("spawn").Process(target=_attend, args=(uri, members, lease))
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _attend(uri: str, members: int, lease: float) -> None:
     asyncio.run(Crowd(members, lease).attend(uri))
 
 
 class _Renewals(Protocol):
     def renew(self, members: Iterable[Member]) -> None:
-        """Store each by a write of its own, all at the same time as far as the store can."""
+        """Store each member by a write of its own, in parallel as far as the store can."""
 
 
 class Crowd:
-    """``lease``: what the members promise, in seconds."""
+    """So many members. ``lease``: the seconds that each promises."""
 
     def __init__(self, members: int, lease: float) -> None:
         self._members = {f"crowd/{number}/0": itertools.count(1) for number in range(members)}
@@ -60,7 +75,7 @@ class Crowd:
         self._shown = asyncio.Event()
 
     async def attend(self, uri: str) -> None:
-        """Be so many members until it is cancelled."""
+        """Register the members, renew them and acknowledge seals, until cancelled."""
         catalog = await open_catalog(uri)
         try:
             for id_ in self._members:
@@ -95,8 +110,8 @@ class Crowd:
                         self._shown.set()
 
     async def _renew(self, renewals: _Renewals) -> None:
-        """Renew after a seal all that did not acknowledge its preparation, after a preparation one share after the
-        other, and else one member after the other."""
+        """After a seal, renew all members that did not acknowledge its preparation; after a preparation, one share of
+        them after the other; else one member after the other."""
         order = itertools.cycle(random.sample(list(self._members), len(self._members)))
         while True:
             waiting = [id_ for id_, sent in self._sent.items() if not sent.issuperset(self._prepared.values())]
@@ -115,7 +130,7 @@ class Crowd:
             try:
                 await asyncio.shield(renewing)
             finally:
-                await renewing  # the thread goes on when this is cancelled, and its connections are closed next
+                await renewing  # a cancellation does not stop the thread, and its connections are closed next
 
 
 class _InMongoDB(ExitStack):

@@ -141,7 +141,7 @@ async def test_a_seal_is_shown_as_what_members_acknowledge(catalog: Catalog, oth
             [own] = [c for c in feed.changes if (c.name, c.epoch, c.incarnation) == (seal.key, 2, incarnation)]
             assert feed.items[0].position < own.position < feed.changes[-1].position
             assert [change.seal for change in feed.changes] == [seal.seal if c is own else None for c in feed.changes]
-        # Whoever comes later has a position that is not before it.
+        # A feed that begins later has a position that is not before it.
         async with Feed(other) as late:
             assert late.items[0].position >= own.position
         await other.placements.remove(seal.key, 2, incarnation)

@@ -1,4 +1,4 @@
-"""Movers over catalogs of every kind: moves come to their end, whoever dies or is cut off."""
+"""Movers over catalogs of every kind: moves come to their end, whichever mover dies or is cut off."""
 
 from __future__ import annotations
 

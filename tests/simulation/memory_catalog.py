@@ -133,7 +133,7 @@ class Locked(Generic[H]):
 
 @dataclass
 class Store:
-    """What a catalog holds. Each method is one step. ``clock``: seconds since 1970.
+    """The content of a catalog. Each method is one step. ``clock``: seconds since 1970.
 
     ``placed`` is every placement that was ever stored, in order. ``shards``: how many the feed is merged of; the
     changes of a queue are all on one, and two neighbours of different shards may have the same position.
@@ -150,7 +150,7 @@ class Store:
     # Numbers of finished moves, in the order in which they ended.
     ended: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
-    # How often a move was taken that somebody else had not released.
+    # How often a move was taken before its holder had released it.
     takeovers: int = 0
     holders: dict[str, Holder] = field(default_factory=dict)
     held_writes: dict[tuple[str, str], HeldWrites] = field(default_factory=dict)
@@ -1012,7 +1012,7 @@ class MemoryCatalog(Catalog):
         store, clock = process.store, asyncio.get_running_loop().time
         taken = len(store.log)
         position = process.seen = store.position
-        # What is under way, by shard, each change with when it is shown.
+        # The changes under way, by shard, each with the time at which it is shown.
         coming: list[deque[tuple[float, Change]]] = [deque() for _ in range(store.shards)]
         bell = asyncio.Event()
         store.bells.append(bell)

@@ -1,4 +1,4 @@
-"""What the catalog holds in the explorer's world: one placement and the record of its move. An immutable value."""
+"""The catalog of the explorer's world: one placement and the record of its move. An immutable value."""
 
 from __future__ import annotations
 

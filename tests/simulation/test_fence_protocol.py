@@ -27,7 +27,7 @@ if DEEP:
     BOUNDS += [(1, 1, 1, 0), (2, 0, 9, 0), (2, 1, 1, 0), (1, 2, 1, 0), (1, 1, 1, 1)]
 
 
-# What the issue of live moves lists, in the words of the world.
+# The late events of live moves, in the words of the world.
 LATE = {
     "worker joins",
     "worker is shown change",
@@ -134,7 +134,7 @@ BREAKS: dict[str, tuple[dict[str, Any], int, str]] = {
     "a preparation is not withdrawn": ({"preparations": 1, "withdraw": False}, 0, STARTED),
 }
 if DEEP:
-    # What cannot end well is known only when everything was visited.
+    # A search proves that a state cannot end well only after it has visited everything.
     BREAKS["a cancelled move bars nothing"] = ({"bar_before_undo": False}, 1, STUCK)
 
 

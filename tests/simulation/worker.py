@@ -1,6 +1,6 @@
 """A front-door worker in the explorer's world: production's Lease and Fence, and the protocol around them.
 
-Every method named in ``steps`` is one thing that happens at once, to a copy. What goes on inside one (a look in the
+Every method named in ``steps`` is one thing that happens at once, to a copy. The inside of one (a look in the
 cache and the registration before it; a check of the lease and the sending after it) has no ``await`` in production.
 """
 
@@ -137,10 +137,10 @@ class Worker:
     def settled(self, store: Store) -> Worker:
         """Return it without what makes no difference any more, now that the store holds this.
 
-        An acknowledgement counts for the seal that is in force only. A member whose lease is over counts as much as
-        none. Of changes that were not shown yet, the last ones tell as much as all of them. What is known and stale,
-        tells where a write goes to and nothing else, and a seal that is over holds nobody up. An answer to a renewal
-        that comes too late to change the lease need not come. A write whose term has ended is under way for its ticket
+        An acknowledgement counts for the seal that is in force only. A member without a lease counts as much as
+        none. Of changes that were not shown yet, the last ones have the same effect as all of them. A stale placement
+        decides where a write goes to and nothing else, and a seal that is over holds no write. An answer to a renewal
+        that comes too late to change the lease need not come. A write of an ended term is under way for its ticket
         only: whether it was sent or not, nothing but its end is to come.
         """
         worker = copy.deepcopy(self)
@@ -188,8 +188,8 @@ class Worker:
     # -- promises -----------------------------------------------------------------------------------------------------
 
     def breaks_switch_to(self, n: int) -> str | None:
-        """Say what is wrong if segment ``n`` is opened now: a write to an older one is under way, and this worker may
-        rely on its lease."""
+        """Return the promise that opening segment ``n`` now would break: a write to an older one is under way, and this
+        worker may rely on its lease."""
         write = self.write
         if write is not None and write.started and write.n < n and self._is_current(write.term):
             return "a segment was opened while a write to an older one was under way"
@@ -292,7 +292,7 @@ class Worker:
         unused = self.known is None
         if self.known is not None and self.known.epoch != position:
             self.known = None
-        # What the change was is told for as long as it lasts: less than any store tells.
+        # The fence sees a change only while it lasts: less than any store shows.
         newest = store.placement if store.placement.epoch == position else None
         self.unused = newest.preparation if newest is not None and unused else None
         self.fence.change(KEY, self.unused or (newest.seal if newest is not None else None))
@@ -348,7 +348,7 @@ class Worker:
         return bool(term) and (term == write.term or not self._rules.recheck_term)
 
     def _is_spent(self, write: Write) -> bool:
-        """Tell whether it makes no difference any more where it goes to, and whether it was sent."""
+        """Return whether it makes no difference any more where a write goes to, and whether it was sent."""
         rules = self._rules
         as_it_should = rules.recheck_term and rules.refuse_late and rules.register_first
         return as_it_should and not write.frozen and not self._holds(write)
@@ -404,7 +404,7 @@ class Worker:
         self.orphan = self.write.n, self.write.term
         self._end(ambiguous=self._rules.count_ambiguous)
 
-    # -- a seal that nobody ends --------------------------------------------------------------------------------------
+    # -- an overdue seal ----------------------------------------------------------------------------------------------
 
     def _overdue(self, store: Store) -> Outcome:
         assert self.known is not None

@@ -10,6 +10,7 @@ from catalog.errors import CatalogError, LockLost
 from catalog.unchanged import Unchanged
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.execution.move_group import MoveGroup
+from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.execution.seal_round import SealRound
 from marconi_proxy.moving.execution.step_turns import StepTurns
 from tests.unit.faulty_steps import Died, Fault, FaultySteps
@@ -23,9 +24,14 @@ class Crew:
     movers together. A mover that dies is followed by another one."""
 
     def __init__(
-        self, world: World, *ids: str, fault_at: Callable[[int, str], Fault | None] = lambda n, name: None
+        self,
+        world: World,
+        *ids: str,
+        fault_at: Callable[[int, str], Fault | None] = lambda n, name: None,
+        pace: MovePace = PACE,
     ) -> None:
         self.world = world
+        self.pace = pace
         self.ids = ids
         self.calls: list[str] = []
         self.movers = 0
@@ -44,7 +50,7 @@ class Crew:
         held = [self.world.take(id_) for id_ in self.ids]
         watched: Unchanged[tuple[str, str]] = Unchanged(self.world.clock.monotonic)
         executors = [
-            MoveExecutor(steps, PACE, self.world.clock, self._chance, move, token, watched) for move, token in held
+            MoveExecutor(steps, self.pace, self.world.clock, self._chance, move, token, watched) for move, token in held
         ]
 
         async def seal(ready: Sequence[MoveExecutor]) -> None:

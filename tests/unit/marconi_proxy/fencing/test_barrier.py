@@ -1,4 +1,4 @@
-"""Who is waited for before a switch, and what lets each member pass."""
+"""The barrier before a switch: the members that it waits for, and the conditions on which each passes."""
 
 from __future__ import annotations
 

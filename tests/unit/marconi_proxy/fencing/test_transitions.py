@@ -1,4 +1,4 @@
-"""What a move does to a placement: each transition in each state, and what it refuses."""
+"""The transitions of a placement by moves: each in each state, with its refusals."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from marconi_proxy.fencing.transitions import (
     UnderWay,
     abort,
     bar,
+    hidden_name,
     prepare,
     rehome,
     retire,
@@ -164,3 +165,22 @@ def test_what_each_state_allows(name: str, state: PlacementState, segments: tupl
 def test_refusals_say_why(act: Callable[[], Placement], error: type[TransitionRefused], words: str) -> None:
     with pytest.raises(error, match=words):
         act()
+
+
+@pytest.mark.parametrize("queue", ["q", "q" * 64, "a.b", "A_b-c"])
+def test_a_hidden_name_is_legal_and_tells_segments_lives_and_queues_apart(queue: str) -> None:
+    names = {
+        hidden_name(project, name, incarnation, n)
+        for project in ("", "p", "p\x20")
+        for name in (queue, queue[:-1] + "x")
+        for incarnation in ("b1", "b2")
+        for n in (1, 2)
+    }
+    assert len(names) == 3 * len({queue, queue[:-1] + "x"}) * 4
+    assert all(1 <= len(name) <= 64 for name in names)
+    assert all(name.removeprefix(queue[:40])[-15:].replace("-", "").isalnum() for name in names)
+
+
+def test_a_topic_has_another_hidden_name_than_a_queue_and_without_its_mark() -> None:
+    assert hidden_name("p", "~news", "b", 1).startswith("news-1-")
+    assert hidden_name("p", "~news", "b", 1) != hidden_name("p", "news", "b", 1)

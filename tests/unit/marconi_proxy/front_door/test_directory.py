@@ -1,4 +1,4 @@
-"""What a worker knows of the catalog, and how it comes to know better."""
+"""The view that a worker has of the catalog, and how it is corrected."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def directory(catalog: Staged, pool: Pool, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 async def held(catalog: Staged, directory: Directory) -> Directory:
-    """A directory in step with the catalog, to which changes are shown when the test says so."""
+    """A directory in step with the catalog, which sees changes at the test's command."""
     catalog.hold_feed()
     await directory.start(PATIENCE)
     return directory
@@ -271,7 +271,7 @@ async def test_a_change_drops_that_placement_and_no_other(
 
 @pytest.fixture
 def removed(held: Directory) -> list[tuple[QueueKey, Segment]]:
-    """What the directory tells of removals."""
+    """Return the list of removals that the directory reports."""
     told: list[tuple[QueueKey, Segment]] = []
     held.on_removal = lambda key, segment: told.append((key, segment))
     return told
@@ -328,7 +328,7 @@ async def test_a_read_under_way_when_a_change_comes_in_is_not_kept(
     go.set()
     assert await reading == placement("q1")
     assert held.cached(key("q1")) is None
-    # Who asks now asks the catalog, and keeps the answer.
+    # A lookup now reads the catalog, and the answer is kept.
     await held.find(key("q1"))
     assert catalog.calls["placements.get"] == 2
     assert held.cached(key("q1")) is not None
@@ -432,7 +432,7 @@ async def test_a_cut_is_logged_once(catalog: Staged, held: Directory, caplog: py
     tries = catalog.calls["watch"]
     await settled(lambda: catalog.calls["watch"] > tries + 5)
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == [
-        "the catalog's change feed is cut, serving what is known: the store is away"
+        "the catalog's change feed is cut; calls go by the cached placements: the store is away"
     ]
 
 
@@ -548,7 +548,7 @@ async def test_an_older_reading_of_partitions_never_overwrites_a_newer_one(catal
     assert await first is await second is not None
 
 
-# -- fences, and who waits for a change --------------------------------------------------------------------------------
+# -- fences, and waiting for a change ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -652,7 +652,7 @@ async def test_after_a_cut_the_seals_in_force_are_read_and_all_that_is_under_way
     assert fence.acks(0.0) == {sealed_as("q3")}
     fence.end(write, 0.0)
     assert fence.acks(0.0) == {sealed_as("q1"), sealed_as("q3")}
-    # One that nobody ends is ended by this worker; and it renews at once.
+    # This worker aborts an overdue seal, and renews at once.
     assert len(seals) == 3
     assert hurries == [1]
 

@@ -1,4 +1,4 @@
-"""A worker's registration: what it says, when it says it, and what follows from being heard."""
+"""A worker's registration: its content, its renewals, and the rights that follow from them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def catalog(tmp_path: Path) -> AsyncIterator[Staged]:
 
 @pytest.fixture
 async def worker(catalog: Staged) -> AsyncIterator[Worker]:
-    """A worker that is registered, and whose directory has come to change 7."""
+    """A registered worker with a directory that has reached change 7."""
     worker = Worker(catalog)
     await worker.directory.start(PATIENCE)
     await worker.beating.start(PATIENCE)
@@ -132,7 +132,7 @@ async def test_a_worker_says_how_it_made_clients_wait(
     await settled(lambda: catalog.calls["held_writes.put"] == 2)
     await settled(lambda: worker.holds.report("") == {} or worker.holds.report(worker.beating.id) == {})
     assert await catalog.real.held_writes.find("m-1") == [HeldWrites(worker.beating.id, 1, 0, 250)]
-    # What has not changed is not stored again, and a renewal waits for none of it.
+    # Unchanged holds are not stored again, and a renewal does not wait for them.
     assert catalog.calls["held_writes.put"] == 2
     assert catalog.calls["members.renew"] == 0
 
@@ -297,7 +297,10 @@ async def test_a_lapse_is_logged_once(catalog: Staged, caplog: pytest.LogCapture
     tries = catalog.calls["members.renew"]
     await settled(lambda: catalog.calls["members.renew"] > tries + 5)
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert warnings == ["the lease of this worker could not be renewed in time: it takes no writes until it can"]
+    assert warnings == [
+        f"member {worker.beating.id} could not renew its lease in time: it refuses writes until it can. "
+        "Next: check the catalog"
+    ]
     await worker.beating.stop()
 
 

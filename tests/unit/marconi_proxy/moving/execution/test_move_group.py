@@ -11,7 +11,7 @@ from marconi_proxy.moving.execution.step_turns import StepTurns
 
 
 class _Drive:
-    """Takes its step when it is told to."""
+    """Takes its step at the test's command."""
 
     def __init__(self, name: str, then: Next) -> None:
         self.move = Move(name, "p", name, "p1", "p2")

@@ -250,7 +250,7 @@ def test_a_move_under_way_again_goes_back_or_on(destination, back, tail):
         move("q", MoveState.REROUTE_SEALING), target=destination, source="p2", destination=destination, tail=tail
     )
     assert goes_back(again, queue("q", "p1", "p2")) is back
-    # Switched, which its record does not say yet.
+    # Switched, which its record does not show yet.
     assert tail is None or goes_back(again, queue("q", "p1", "p2", destination)) is back
 
 
