@@ -63,9 +63,13 @@ class FakeMember:
         self._catalog = catalog
         self._tasks: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
+        self._hears = asyncio.Event()
 
     async def __aenter__(self) -> Self:
+        """Return once it would hear of a seal."""
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._renew())]
+        async with asyncio.timeout(PATIENCE):
+            await self._hears.wait()
         return self
 
     async def __aexit__(
@@ -81,6 +85,7 @@ class FakeMember:
         async with aclosing(self._catalog.watch()) as feed:
             async for event in feed:
                 self.applied = event.position
+                self._hears.set()  # the feed begins with how far it is
                 if isinstance(event, Change) and event.subject is ChangeSubject.PLACEMENT:
                     key = QueueKey(*event.name)
                     shown = event.preparation if self.idle else event.seal
