@@ -1,9 +1,9 @@
-"""Whether a large catalog comes whole through a backup into the other driver and back, how fast, and in what memory.
+"""Whether a large catalog survives a backup into the other driver and back unchanged, how fast, and in how much memory.
 
-One run fills a catalog with placements (a million): half of them one tenant's, the others of 100,000 tenants whose
-sizes follow Zipf's law. One in 200 is just being moved, and has a chain of two segments and its move; one in 200 was
-moved, and has the record of that; some are kept places of dead-letter queues. Besides there are partitions, decisions
-for tenants, and a plan. (Metadata is not in a catalog.) Then the commands are run as operators run them:
+One run fills a catalog with a million placements (``bench.catalog_contents``). One in 200 is being moved, and has a
+chain of two segments and its move; one in 200 was moved, and has the record of its move; one in 200 is reserved for a
+dead-letter queue. There are also partitions, decisions for tenants, and a plan. (Metadata is not in a catalog.) Then
+the run calls the commands as operators do:
 
     export            catalog export of the first catalog to a file
     import            catalog import of it into the other driver, which is empty
@@ -11,16 +11,15 @@ for tenants, and a plan. (Metadata is not in a catalog.) Then the commands are r
     import --replace  catalog import of the second file over the first catalog: emptied, and filled again
     export            catalog export of it to a third file
 
-Compared are: what was filled in and the lines of the first file, as sets (by the sum of their hashes); and the files,
-byte for byte, line by line, but for members that cannot be equal: ``time`` in the first line; ``sha256`` in the last,
-which goes over the time (the import checks it); and ``epoch`` and ``floor`` of placements, which an import raises.
+The contents and the lines of the first file are compared as sets, by the sum of their hashes. The files are compared
+byte for byte, except for members that cannot be equal: ``time`` in the first line; ``sha256`` in the last, which covers
+the time (the import checks it); and ``epoch`` and ``floor`` of placements, which an import raises.
 
-For each command is shown how long it took, documents per second, the largest resident set of its process as the kernel
-counted it, its lines of progress (they come every 5 seconds where there is no terminal), and the longest time that it
-said nothing.
+The table has for each command its seconds, documents per second, the largest resident set of its process by the
+kernel's count, its lines of progress (one every 5 seconds without a terminal), and its longest silence in seconds.
 
-The exit status is 1 if anything differs, a command fails, one that takes 30 seconds or more shows no progress, or one
-needs more memory than 128 MB: what they need does not depend on how many placements there are.
+The exit status is 1 if anything differs, if a command fails, if one that takes 30 seconds or more shows no progress, or
+if one needs more than 128 MB: the memory must not depend on the number of placements.
 
     python -m bench.backup                                a million placements, from SQLite to MongoDB and back
     python -m bench.backup --from mongodb
@@ -45,7 +44,7 @@ from itertools import chain, pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
-from bench.catalog import BIG_TENANT, PARTITIONS, Contents, Filler, MongoDBFiller, SQLiteFiller, opened, say
+from bench.catalog_contents import BIG_TENANT, PARTITIONS, Contents, Filler, MongoDBFiller, SQLiteFiller, opened
 from catalog.backup.lines import value_line
 from catalog.factory import open_catalog
 from catalog.interface import Catalog
@@ -68,16 +67,16 @@ from tests.servers.mongod import mongod_replica_set, with_database
 KINDS = ("sqlite", "mongodb")
 PLACEMENTS = 1_000_000
 LEAST = 1000
-# One in so many placements is being moved, was moved, is kept for dead letters.
+# Of so many placements, one is being moved, one was moved, and one is reserved.
 RARE = 200
-# Of the moves, as many are in the plan.
+# Moves in the plan.
 PLANNED = 100
-# What is promised: megabytes of a command; and seconds after which it has shown how far it is.
+# The limits: megabytes of a command, and seconds until its first line of progress.
 MEMORY, PATIENCE = 128.0, 30.0
 _NOW = 1700000000.0
 _UNTIL_64_BITS = 2**64 - 1
-# Runs a command and tells the kilobytes that it had at most. It is small itself, for the kernel counts what a process
-# had before it became the command too.
+# Runs a command and prints the kilobytes of its largest resident set. The script is small, because the kernel also
+# counts the memory that the process had before it became the command.
 _METER = """
 import os, resource, sys
 status = os.spawnvp(os.P_WAIT, sys.argv[1], sys.argv[1:])
@@ -86,11 +85,11 @@ sys.exit(status if status >= 0 else 1)
 """
 
 
-# -- what is in it ---------------------------------------------------------------------------------------------------
+# -- contents --------------------------------------------------------------------------------------------------------
 
 
 def lived(one: Placement, number: int) -> tuple[Placement, Move | None]:
-    """Return the placement as it is after a while, and its move if it has one. Each has a number of its own."""
+    """Return the placement as after some use, and its move if it has one. ``number``: its own in the catalog."""
     rest, (first,), incarnation = number % RARE, one.segments, f"{number:016x}"
     one = replace(one, incarnation=incarnation)
     if rest == 2:
@@ -112,7 +111,7 @@ def lived(one: Placement, number: int) -> tuple[Placement, Move | None]:
 
 @dataclass
 class Filled:
-    """What was put into a catalog: how many of each kind, and the sum of the hashes of their lines."""
+    """The record of a catalog's contents: ``counts`` of each kind, and the ``sum`` of the hashes of their lines."""
 
     counts: dict[str, int] = field(default_factory=dict)
     sum: int = 0
@@ -132,12 +131,12 @@ class Filled:
 
 
 def added(total: int, line: bytes) -> int:
-    """Return the sum of hashes with that of a line: whatever their order, the same."""
+    """Return the sum of hashes with that of a line added. The sum does not depend on the order of lines."""
     return (total + int.from_bytes(blake2b(line, digest_size=8).digest())) & _UNTIL_64_BITS
 
 
 async def fill(uri: str, filler: Filler, number: int) -> Filled:
-    """Prepare a catalog and fill it."""
+    """Initialise a catalog and fill it; return the record of its contents."""
     filled = Filled()
     catalog = await opened(uri)
     try:
@@ -169,13 +168,13 @@ async def _fill_others(catalog: Catalog, filled: Filled) -> None:
         filled.add("planned_move", one)
 
 
-# -- what is run -----------------------------------------------------------------------------------------------------
+# -- commands --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A command that was run: how long in seconds, its largest resident set in megabytes, its lines of progress, the
-    longest time that it said nothing, and of how many documents."""
+    """The figures of one command. ``memory``: its largest resident set in megabytes; ``progress``: its lines of it;
+    ``silence``: the longest time between two lines, in seconds."""
 
     command: str
     catalog: str
@@ -194,13 +193,13 @@ class Run:
 
 
 class CommandFailed(Exception):
-    """A command did not end with status 0. The message is what it said."""
+    """A command did not end with status 0. The message has its output."""
 
 
 def run(command: str, uri: str, documents: int, *arguments: str) -> Run:
     """Run ``marconi-proxy catalog COMMAND`` on a catalog. Raises CommandFailed."""
     program = [sys.executable, "-m", "marconi_proxy", "catalog", *command.split(), "--catalog", uri, *arguments]
-    said: list[tuple[float, str]] = []
+    lines: list[tuple[float, str]] = []
     began = time.monotonic()
     with subprocess.Popen(
         [sys.executable, "-c", _METER, *program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -208,18 +207,18 @@ def run(command: str, uri: str, documents: int, *arguments: str) -> Run:
         assert process.stdout is not None
         assert process.stderr is not None
         for line in process.stderr:
-            said.append((time.monotonic() - began, line))
+            lines.append((time.monotonic() - began, line))
         kilobytes = process.stdout.read()
     seconds = time.monotonic() - began
-    words = "".join(line for _, line in said)
+    output = "".join(line for _, line in lines)
     if process.returncode:
-        raise CommandFailed(f"catalog {command} ended with status {process.returncode}: {words}")
-    times = [0.0, *(at for at, _ in said), seconds]
+        raise CommandFailed(f"catalog {command} ended with status {process.returncode}: {output}")
+    times = [0.0, *(at for at, _ in lines), seconds]
     silence = max(after - before for before, after in pairwise(times))
-    progress = sum(line.startswith(("exporting: ", "checking: ", "importing: ")) for _, line in said)
+    progress = sum(line.startswith(("exporting: ", "checking: ", "importing: ")) for _, line in lines)
     kind, memory = uri.partition(":")[0], int(kilobytes) * 1024 / 1e6
     done = Run(command, kind, documents, round(seconds, 2), round(memory, 1), progress, round(silence, 2))
-    say(row(done))
+    print(row(done), file=sys.stderr)
     return done
 
 
@@ -236,12 +235,12 @@ def round_trip(first: str, second: str, directory: Path, documents: int) -> tupl
     return runs, files
 
 
-# -- what is compared ------------------------------------------------------------------------------------------------
+# -- comparison ------------------------------------------------------------------------------------------------------
 
 
 def comparable(line: bytes, number: int) -> bytes:
-    """Return what of a line must be equal in every backup of the same contents. An import gives placements other epochs
-    and floors."""
+    """Return the part of a line that must be equal in every backup of the same contents. An import gives placements
+    other epochs and floors."""
     if number == 1:
         return json.dumps(json.loads(line) | {"time": None}).encode()
     if line.startswith(b'{"counts":'):
@@ -253,7 +252,7 @@ def comparable(line: bytes, number: int) -> bytes:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Return where two backups differ first, if they do."""
+    """Return a text with the first line in which two backups differ, if they do."""
     with one.open("rb") as left, other.open("rb") as right:
         for number, pair in enumerate(zip_longest(left, right), 1):
             if pair[0] == pair[1]:
@@ -264,7 +263,7 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def missing(filled: Filled, backup: Path) -> list[str]:
-    """Return what is not in a backup as it was put into the catalog, in words."""
+    """Return a text for each kind that a backup does not have as it was filled in."""
     total, last = 0, b""
     with backup.open("rb") as lines:
         next(lines)
@@ -278,7 +277,7 @@ def missing(filled: Filled, backup: Path) -> list[str]:
 
 
 def faults(runs: Sequence[Run]) -> list[str]:
-    """Return what is not as promised."""
+    """Return a text for each limit that a command exceeds."""
     found = [
         f"{run.command} of {run.catalog} needed {run.memory:.0f} MB, more than {MEMORY:g}"
         for run in runs
@@ -291,7 +290,7 @@ def faults(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-# -- the run ---------------------------------------------------------------------------------------------------------
+# -- run -------------------------------------------------------------------------------------------------------------
 
 HEADER = f"{'':18}{'catalog':9}{'seconds':>9}{'per second':>12}{'MB':>8}{'progress':>10}{'silence':>9}"
 
@@ -302,6 +301,7 @@ def row(run: Run) -> str:
 
 
 async def prepare(uri: str) -> None:
+    """Initialise an empty catalog."""
     catalog = await open_catalog(uri)
     await catalog.init()
     await catalog.close()
@@ -312,8 +312,7 @@ def measure(uris: tuple[str, str], filler: Filler, placements: int, directory: P
     began = time.monotonic()
     filled = asyncio.run(fill(uris[0], filler, placements))
     documents = sum(filled.counts.values())
-    say(f"{documents:,} documents, filled in in {time.monotonic() - began:.0f} s")
-    say(HEADER)
+    print(f"{documents:,} documents, filled in within {time.monotonic() - began:.0f} s\n{HEADER}", file=sys.stderr)
     asyncio.run(prepare(uris[1]))
     runs, files = round_trip(*uris, directory, documents)
     different = [*missing(filled, files[0]), *chain(*(differences(files[0], file) for file in files[1:]))]
@@ -327,7 +326,7 @@ def measure(uris: tuple[str, str], filler: Filler, placements: int, directory: P
 
 
 def stores(stack: ExitStack, first: str, directory: str) -> tuple[tuple[str, str], Filler]:
-    """Start what is needed; return the URIs of both catalogs, and what fills the first."""
+    """Start the stores; return the URIs of both catalogs, and the filler of the first."""
     path = f"{directory}/catalog.db"
     server = stack.enter_context(mongod_replica_set(directory=directory, cache=0.5)).uri()
     sqlite, mongodb = f"sqlite:///{path}", with_database(server, "backup")
@@ -338,9 +337,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--placements", type=int, default=PLACEMENTS, metavar="N", help=f"default: {PLACEMENTS}")
     parser.add_argument(
-        "--from", choices=KINDS, default="sqlite", dest="first", help="which is filled; default: sqlite"
+        "--from", choices=KINDS, default="sqlite", dest="first", help="the driver of the first catalog; default: sqlite"
     )
-    parser.add_argument("--directory", metavar="DIR", help="where the files go; default: as for all temporary files")
+    parser.add_argument("--directory", metavar="DIR", help="directory of the files; default: that of temporary files")
     parser.add_argument("-f", "--format", choices=["table", "json"], default="table")
     arguments = parser.parse_args()
     if arguments.placements < LEAST:
@@ -351,7 +350,7 @@ def main() -> int:
         try:
             figures = measure(uris, filler, arguments.placements, Path(directory))
         except CommandFailed as error:
-            say(f"BROKEN: {error}")
+            print(f"BROKEN: {error}", file=sys.stderr)
             return 1
     whole = {"from": arguments.first, "placements": arguments.placements, "load": os.getloadavg()[0], **figures}
     if arguments.format == "json":

@@ -1,14 +1,14 @@
-"""What a queue's history costs, and what it costs queues that have none that there could be one.
+"""The cost of moves: for a queue with history, and for queues without any, because they could be moved.
 
 One run starts a stub host that answers 550 bytes of JSON and two front doors with one worker each, pinned as in
-``bench.front_door``: the real one, and ``bench.plain``, which has neither chains nor fences. It takes turns between the
-queues, so that a noisy machine is noisy for all; medians are printed. ``us`` is the processor time of a call in the
-front door; ``cost`` and ``rate`` are that time, and the calls in a second, by those of ``plain`` in the same round.
+``bench.front_door``: the real one, and ``bench.plain``, which has neither chains nor fences. The queues alternate, so
+that a noisy machine disturbs all; medians are printed. ``us`` is the processor time of a call in the front door.
+``cost`` and ``rate`` are that time and the calls per second, divided by those of ``plain`` in the same round.
 
-    plain      the queue of the next row, by the front door that can not move queues
-    never      one segment, as it was created: forwarded as it comes
-    once       one segment, all of whose ids are tagged
-    draining   a sealed segment that is empty, and one that is written to: a list asks both
+    plain      the queue of the next row, through the front door without moves
+    never      one segment, as it was created: forwarded unchanged
+    once       one segment, with a tag on all of its ids
+    draining   an empty sealed segment and an open one: a list reads both
 
     python -m bench.chains
     python -m bench.chains --seconds 10 -f json
@@ -50,7 +50,7 @@ CHAINS = {
 
 
 async def place(uri: str) -> None:
-    """Place the queues."""
+    """Insert the placements of the queues."""
     catalog = await open_catalog(uri)
     for name, segments in CHAINS.items():
         placement = Placement(HEADERS["X-Project-Id"], name, 1, PlacementState.OPEN, segments, incarnation=name)
@@ -59,7 +59,7 @@ async def place(uri: str) -> None:
 
 
 def measure(arguments: argparse.Namespace, directory: Path) -> list[dict[str, object]]:
-    """Run it all; return a row per method and queue."""
+    """Run the bench; return a row for each method and queue."""
     load_core, proxy_core = 0, 1
     load = wrk_load if shutil.which("wrk") else python_load
     stub_port = free_port()
@@ -97,7 +97,7 @@ def measure(arguments: argparse.Namespace, directory: Path) -> list[dict[str, ob
                     runs[name].append((found["rate"], used / (found["rate"] * arguments.seconds) * 1e6))
             for name, of_one in runs.items():
                 rps, us = medians(of_one)
-                # By the runs of the same round: what the machine does meanwhile is about the same.
+                # In relation to the same round, because the machine's other load is about the same then.
                 pairs = zip(of_one, runs["plain"], strict=True)
                 rate, cost = medians([(ours[0] / plain[0], ours[1] / plain[1]) for ours, plain in pairs])
                 row = {"request": f"{method} x {arguments.connections}", "queue": name, "rps": round(rps)}
@@ -106,7 +106,7 @@ def measure(arguments: argparse.Namespace, directory: Path) -> list[dict[str, ob
 
 
 def medians(runs: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return the median of each of both figures."""
+    """Return the medians of the two figures."""
     rates, times = zip(*runs, strict=True)
     return statistics.median(rates), statistics.median(times)
 

@@ -1,9 +1,9 @@
-"""Members that only acknowledge seals, at what they cost the store and no more.
+"""Members that only acknowledge seals, as cheap for the machine as possible.
 
-The members of a deployment run on machines of their own; here they share the processors with everything that is
-measured. So one thread makes the writes of all of them, without a driver: to MongoDB the bytes of the driver's command,
-on a connection for each member; in SQLite the statement of the catalog, in a transaction for each. One process follows
-the feed for all.
+The members of a deployment run on machines of their own. Here they share the processors with the parts that are
+measured, so only their cost to the store must be real. One process follows the feed for all of them, and one of its
+threads makes their writes, without a driver: to MongoDB the bytes of the driver's command, on a connection for each
+member; in SQLite the statement of the catalog, in a transaction for each.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import multiprocessing
 import random
 import socket
 import sqlite3
 import struct
 import uuid
-from collections.abc import Iterable
-from contextlib import ExitStack, aclosing
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, aclosing, contextmanager, suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -28,34 +29,53 @@ from catalog.interface import Catalog
 from catalog.model import Change, ChangeSubject, Member, QueueKey, Seal
 from catalog.sqlite.file import CatalogFile
 from catalog.sqlite.members import SQLiteMembers
-from marconi_proxy.front_door.membership import CAPABILITIES
+from marconi_proxy.front_door.membership import CAPABILITIES, LEISURE
 
-# A member renews so many times within its lease.
+# The renewals of a member within its lease.
 _RENEWALS = 15
+# Shares of the members that acknowledge a preparation one after the other, spread over the time that they may take.
+_SHARES = 10
 
 
-def attend(uri: str, members: int, lease: float) -> None:
-    """Be so many members of the catalog until the process ends, as ``Crowd``."""
+@contextmanager
+def running(uri: str, members: int, lease: float) -> Iterator[None]:
+    """Run a process with so many members of the catalog until the block ends."""
+    if not members:
+        yield
+        return
+    process = multiprocessing.get_context("spawn").Process(target=_attend, args=(uri, members, lease))
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _attend(uri: str, members: int, lease: float) -> None:
     asyncio.run(Crowd(members, lease).attend(uri))
 
 
 class _Renewals(Protocol):
     def renew(self, members: Iterable[Member]) -> None:
-        """Store each by a write of its own, all at the same time as far as the store can."""
+        """Store each member by a write of its own, in parallel as far as the store can."""
 
 
 class Crowd:
-    """``lease``: what the members promise, in seconds."""
+    """So many members. ``lease``: the seconds that each promises."""
 
     def __init__(self, members: int, lease: float) -> None:
         self._members = {f"crowd/{number}/0": itertools.count(1) for number in range(members)}
         self._lease = lease
         self._applied = 0
+        # Seals and preparations in force: none of these members uses a queue.
         self._seals: dict[QueueKey, Seal] = {}
+        self._prepared: dict[QueueKey, Seal] = {}
+        self._sent: dict[str, frozenset[Seal]] = dict.fromkeys(self._members, frozenset())
         self._shown = asyncio.Event()
 
     async def attend(self, uri: str) -> None:
-        """Be so many members until it is cancelled."""
+        """Register the members, renew them and acknowledge seals, until cancelled."""
         catalog = await open_catalog(uri)
         try:
             for id_ in self._members:
@@ -68,8 +88,11 @@ class Crowd:
             await catalog.close()
 
     def _member(self, id_: str) -> Member:
-        acks = frozenset(self._seals.values())
+        acks = self._sent[id_] = self._acks()
         return Member(id_, next(self._members[id_]), self._applied, True, acks, CAPABILITIES, self._lease)
+
+    def _acks(self) -> frozenset[Seal]:
+        return frozenset([*self._seals.values(), *self._prepared.values()])
 
     async def _follow(self, catalog: Catalog) -> None:
         async with aclosing(catalog.watch()) as feed:
@@ -78,27 +101,36 @@ class Crowd:
                 if isinstance(event, Change) and event.subject is ChangeSubject.PLACEMENT:
                     key = QueueKey(*event.name)
                     self._seals.pop(key, None)
+                    self._prepared.pop(key, None)
                     if event.seal is not None:
                         self._seals[key] = event.seal
                         self._shown.set()
+                    if event.preparation is not None:
+                        self._prepared[key] = event.preparation
+                        self._shown.set()
 
     async def _renew(self, renewals: _Renewals) -> None:
-        """Renew all after a seal was shown, and else one after the other."""
+        """After a seal, renew all members that did not acknowledge its preparation; after a preparation, one share of
+        them after the other; else one member after the other."""
         order = itertools.cycle(random.sample(list(self._members), len(self._members)))
         while True:
-            try:
-                async with asyncio.timeout(self._lease / _RENEWALS / len(self._members)):
+            waiting = [id_ for id_, sent in self._sent.items() if not sent.issuperset(self._prepared.values())]
+            often = LEISURE / _SHARES if waiting else self._lease / _RENEWALS / len(self._members)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(often):
                     await self._shown.wait()
-            except TimeoutError:
-                due = [next(order)]
-            else:
-                self._shown.clear()
-                due = list(self._members)
+                    self._shown.clear()
+            due = [
+                id_
+                for id_, sent in self._sent.items()
+                if any(sent.isdisjoint((seal, seal.preparation)) for seal in self._seals.values())
+            ]
+            due = due or waiting[: len(self._members) // _SHARES + 1] or [next(order)]
             renewing = asyncio.ensure_future(asyncio.to_thread(renewals.renew, [self._member(id_) for id_ in due]))
             try:
                 await asyncio.shield(renewing)
             finally:
-                await renewing  # the thread goes on when this is cancelled, and its connections are closed next
+                await renewing  # a cancellation does not stop the thread, and its connections are closed next
 
 
 class _InMongoDB(ExitStack):

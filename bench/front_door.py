@@ -2,15 +2,15 @@
 
 One run starts a stub host (nginx answering 550 bytes of JSON, or a small one of our own where nginx is missing), a
 front door with one worker, and nginx as a plain keep-alive proxy. Proxies are pinned to one core, load and stub to
-another. Rounds alternate between the proxies, so that a noisy machine is noisy for both; medians and their ratio are
-printed. Rates of different runs cannot be compared. The processor time of a call (us) is what a proxy's processes used,
-in user and kernel mode, and hardly minds what else the machine does; ``cpu_ratio`` is nginx's by ours.
+another. Rounds alternate between the proxies, so that a noisy machine disturbs both; medians and their ratio are
+printed. Rates of different runs cannot be compared. The processor time of a call (us) is that of the proxy's processes,
+in user and kernel mode, and hardly depends on the machine's other load; ``cpu_ratio`` is nginx's divided by ours.
 
     python -m bench.front_door                       GET and POST 1 KiB, 32 connections, 3 rounds of 4 seconds
     python -m bench.front_door --seconds 10 -f json
 
-Needs nginx for the comparison and wrk as load (Debian packages nginx-light and wrk); without wrk a load generator of
-our own is used, which is slower than nginx and then hides how fast nginx is: the table says so.
+The comparison needs nginx, and the load wrk (Debian packages nginx-light and wrk). Without wrk, ``bench.load`` makes
+the load; it is slower than nginx, so that ratios are too high, and a line below the table points that out.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def nginx(directory: Path, name: str, conf: str) -> list[str]:
 
 
 async def register(uri: str, host: str) -> None:
-    """Make a catalog with one partition, which is ``host``."""
+    """Initialise a catalog with one partition, at ``host``."""
     catalog = await open_catalog(uri)
     await catalog.init()
     await catalog.partitions.insert(Partition("stub", (host,), api_versions=API_VERSIONS, api_versions_set=True))
@@ -138,7 +138,7 @@ def wrk_load(
         text=True,
     )
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-        raise RuntimeError(f"not all answers were good:\n{done.stdout}")
+        raise RuntimeError(f"some calls failed:\n{done.stdout}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     if rate is None:
         raise RuntimeError(f"wrk printed no rate:\n{done.stdout}")
@@ -155,7 +155,7 @@ def _latency(output: str, percentile: str) -> float:
 def python_load(
     port: int, method: str, connections: int, seconds: int, core: int, _: Path, path: str = PATH
 ) -> dict[str, float]:
-    """The same as ``wrk_load`` with ``bench.load``, in a process of its own."""
+    """Return the figures of ``wrk_load``, from a run of ``bench.load`` in a process of its own."""
     done = subprocess.run(
         [
             *("taskset", "-c", str(core), sys.executable, "-m", "bench.load", "--connections", str(connections)),
@@ -172,7 +172,7 @@ def python_load(
 
 
 def measure(arguments: argparse.Namespace, directory: Path) -> list[dict[str, object]]:
-    """Run it all; return a row per method and number of connections."""
+    """Run the bench; return a row for each method and number of connections."""
     load_core, proxy_core = 0, 1
     has_nginx = shutil.which("nginx") is not None
     load = wrk_load if shutil.which("wrk") else python_load
@@ -197,7 +197,7 @@ def measure(arguments: argparse.Namespace, directory: Path) -> list[dict[str, ob
             command = nginx(directory, "proxy", conf)
             pid = stack.enter_context(running(command, proxy_core, theirs, directory / "proxy.out"))
             proxies["nginx"] = (theirs, pid)
-        # The first post places the queue; from then on nothing but forwarding is measured.
+        # The first post places the queue, so that only forwarding is measured.
         load(ours, "POST", 1, 1, load_core, directory)
         rows = []
         for method, connections in (("GET", arguments.connections), ("POST", arguments.connections), ("GET", 1)):
@@ -213,7 +213,7 @@ def measure(arguments: argparse.Namespace, directory: Path) -> list[dict[str, ob
 
 
 def summarise(method: str, connections: int, runs: dict[str, list[dict[str, float]]]) -> dict[str, object]:
-    """Medians over rounds. ``ratio`` is our rate by nginx's, ``added_p50_ms`` our p50 less nginx's."""
+    """Return the medians over rounds. ``ratio``: our rate by nginx's; ``added_p50_ms``: our p50 less nginx's."""
 
     def median(name: str, figure: str) -> float:
         return statistics.median(run[figure] for run in runs[name])
@@ -250,7 +250,7 @@ def main() -> int:
     if not shutil.which("nginx"):
         print("nginx is not installed: no comparison")
     if not shutil.which("wrk"):
-        print("wrk is not installed: the load generator is slower than nginx, ratios flatter us")
+        print("wrk is not installed: bench.load is slower than nginx, so the ratios are too high")
     columns = list(rows[0])
     print("  ".join(f"{column:>13}" for column in columns))
     for row in rows:

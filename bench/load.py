@@ -17,7 +17,7 @@ MAX_IDLE = 1.0
 
 
 class Client:
-    """One user of ``origin``, who asks one thing at a time. Sends ``headers`` with everything."""
+    """A client of ``origin`` with one request at a time, each with ``headers``."""
 
     def __init__(self, pool: Pool, origin: Origin, headers: Mapping[str, str]) -> None:
         self._pool = pool
@@ -25,7 +25,7 @@ class Client:
         self._lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
     def serialised(self, method: str, target: str, body: str = "") -> bytes:
-        """A request as it goes over the wire, so that what is repeated is written once."""
+        """Return the bytes of a request, so that a repeated one is serialised once."""
         octets = body.encode()
         length = f"content-length: {len(octets)}\r\n" if body else ""
         head = f"{method} {target} HTTP/1.1\r\nhost: {self._origin.authority.decode()}\r\n{self._lines}{length}\r\n"
@@ -34,14 +34,14 @@ class Client:
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
         """Return status and body. Raises UpstreamError."""
         now = asyncio.get_running_loop().time()
-        # Taken anew for each request: what the pool believes to be idle, it may close.
+        # Taken anew for each request, because the pool may close a connection that it believes to be idle.
         connection = self._pool.take(self._origin, MAX_IDLE) or await self._pool.connect(self._origin, now + 5)
         answer = await connection.exchange(request, head_only=False, deadline=now + 30, stall=30)
         return answer.status, await answer.read()
 
 
 def figures(latencies: list[float], took: float) -> dict[str, float]:
-    """Return events/s and latency in ms (p50, p99), of latencies in seconds."""
+    """Return events per second and latency in ms (p50, p99), from latencies in seconds."""
     ordered = sorted(latencies)
     return {
         "rate": len(ordered) / took,
@@ -61,7 +61,7 @@ async def repeat(client: Client, request: bytes, until: float, latencies: list[f
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, float]:
-    """Return requests/s and latency in ms (p50, p99)."""
+    """Run the load; return requests per second and latency in ms (p50, p99)."""
     scheme, _, rest = arguments.url.partition("://")
     authority, _, path = rest.partition("/")
     headers = dict(header.split(": ", 1) for header in arguments.header)

@@ -2,11 +2,11 @@
 
 ``posts``   one message of about 1 KiB per POST
 ``lists``   pages of 10 messages, one after another, out of a queue of at least 1000
-``claims``  claim one message, delete it; timed as a pair. The queue is stocked first, and anew when it runs out, off
-            the clock
+``claims``  claim one message and delete it; timed as a pair. The queue is stocked before, and again when it is empty;
+            the clock stops meanwhile
 
-Each has a queue of its own. Any answer but the one that is due ends the run with an error; only a claim that finds
-nothing (204) is counted apart, as ``empty``, and tried again on the clock.
+Each has a queue of its own. An answer other than the expected one ends the run with an error. Only a claim that finds
+nothing (204) is counted separately, as ``empty``, and retried while the clock runs.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ BODY = "x" * 1000
 PAGE = 10
 # Pages that are listed over and over.
 PAGES = 100
-# Messages in one post of stock, which is the most that Zaqar takes in one claim or page too.
+# Messages in one post of stock; Zaqar allows no more in one claim or page either.
 AT_ONCE = 20
-# Messages that are stocked for claims in one go.
+# Messages that are stocked for claims at a time.
 STOCK = 2000
 
 Clients = list[Client]
 
 
 class WrongAnswer(Exception):
-    """A server answered what it should not have; nothing that was measured counts."""
+    """A server's answer was not the expected one, so no figure of the run counts."""
 
 
 def posted(messages: int) -> str:
@@ -60,8 +60,8 @@ async def due(client: Client, request: bytes, status: int) -> bytes:
     """Return the body of the answer. Raises WrongAnswer unless it has ``status``."""
     got, body = await client.exchange(request)
     if got != status:
-        what = request[: request.index(b"\r\n")].decode()
-        raise WrongAnswer(f"{what} was answered {got} and not {status}: {body[:500].decode(errors='replace')}")
+        line = request[: request.index(b"\r\n")].decode()
+        raise WrongAnswer(f"{line} was answered {got} and not {status}: {body[:500].decode(errors='replace')}")
     return body
 
 
@@ -104,7 +104,7 @@ async def lists(clients: Clients, seconds: float) -> dict[str, float]:
 
 
 async def page_requests(client: Client) -> list[bytes]:
-    """Walk the queue, page by page; return the requests that got the full ones, PAGES at most."""
+    """Walk the queue, page by page; return the requests of full pages, PAGES at most."""
     found: list[bytes] = []
     target = f"{queue('lists')}/messages?limit={PAGE}&echo=true"
     while len(found) < PAGES:
@@ -118,7 +118,7 @@ async def page_requests(client: Client) -> list[bytes]:
 
 
 async def timed(clients: Clients, seconds: float, one: Callable[[Client], Awaitable[None]]) -> dict[str, float]:
-    """Let every client repeat ``one`` for so long."""
+    """Have every client repeat ``one`` for so many seconds; return the figures."""
     latencies: list[float] = []
     begin = time.monotonic()
 
@@ -167,7 +167,7 @@ LOADS = {"posts": posts, "lists": lists, "claims": claims}
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, float]:
-    """Return events/s, latency in ms (p50, p99), and for claims the number of empty ones."""
+    """Run the load; return events per second, latency in ms (p50, p99), and for claims the number of empty ones."""
     pool = Pool(connect_timeout=5, idle_timeout=60, max_head=1 << 20)
     origin = Origin.of(arguments.url)
     clients = [Client(pool, origin, HEADERS) for _ in range(arguments.connections)]

@@ -1,23 +1,23 @@
-"""How fast our node is, next to a real Zaqar 16 doing the same with as many workers on the same cores.
+"""How fast our node is, next to a real Zaqar 16 with the same load and as many workers on the same cores.
 
 One run starts our node on SQLite, our node on MongoDB, and Zaqar 16 on the same MongoDB (gunicorn with threads, no
-Keystone, writes acknowledged by a majority). What is measured, through API v2 (``bench.messaging`` tells how):
+Keystone, writes acknowledged by a majority). The loads, through API v2 (``bench.messaging`` has the details):
 
     post          one message of 1 KiB per request
     list          10 messages per page, walking a queue of 1000
     claim+delete  claim one message and delete it, counted as one, from a queue that is kept stocked
 
-Servers run on the second core and the following ones, one each for a worker where there are so many. The load runs on
-the first core, and so does mongod, which is to the advantage of who uses it. All files are on one disk, so that a sync
-costs the same. No rate counts if any answer was wrong: the run ends there, with the answer.
+Servers run on the second core and the following ones, with a core for each worker if there are enough. The load runs on
+the first core, and so does mongod, to the advantage of the servers that use it. All files are on one disk, so that a
+sync costs the same. A wrong answer ends the run, and is shown in place of all rates.
 
-Machines are noisy. Contestants take turns within each round; rates and latencies are medians over the rounds, and a
-ratio is the median of the ratios of each round, whose two rates were measured seconds apart. Compare nothing between
-runs but ratios. ``ceiling`` is what the load generator reaches against a stub that does nothing: rates near it are
+Machines are noisy. The servers alternate within each round. Rates and latencies are medians over the rounds, and a
+ratio is the median of the ratios of each round, from two rates that were measured seconds apart. Only ratios can be
+compared between runs. ``ceiling`` is the rate of the load generator against a stub that does nothing: a rate near it is
 the generator's.
 
-With --stocked N it compares something else: a new store with one that holds N messages in 30 queues of 10 projects,
-three of which are the ones being used. A ratio near 1 says that a full store is as fast as an empty one.
+--stocked N compares two stores instead: a new one, and one with N messages in 30 queues of 10 projects, of which three
+are in use. A ratio near 1 means that a full store is as fast as an empty one.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ from tests.servers.zaqar import zaqar
 
 EXAMPLES = """
 examples:
-  python -m bench.partition                                    everything, one worker, 3 rounds of 4 seconds
+  python -m bench.partition                                    all servers and loads, one worker, 3 rounds of 4 seconds
   python -m bench.partition --workers 2 --seconds 10 --rounds 5 -f json
-  python -m bench.partition --only sqlite --load lists         lists on our node on SQLite, while working on it
+  python -m bench.partition --only sqlite --load lists         only lists, on our node on SQLite
   python -m bench.partition --stocked 1000000 --only sqlite    an empty store and a full one
 """
 
@@ -58,23 +58,23 @@ LOAD_CORE = 0
 STORAGES = ("sqlite", "mongodb")
 CONTESTANTS = (*STORAGES, "zaqar")
 ROWS = {"posts": "post", "lists": "list", "claims": "claim+delete"}
-# Of each worker of Zaqar: with 4 it lists a third fewer pages.
+# Threads of each worker of Zaqar: with 4 it lists a third fewer pages.
 ZAQAR_THREADS = 16
-# What is stocked: each project has a queue for each load, so that those in use are as deep as the others.
+# Projects of a stocked store. Each has a queue for each load, so that those in use are as deep as the others.
 PROJECTS = 10
-# Messages in one call of a storage; and calls at a time, which a store may make one transaction.
+# Messages in one call of a storage; and concurrent calls, which a store may coalesce into one transaction.
 FILL_BATCH, FILL_CALLERS = 200, 8
 
 Figures = dict[str, float]
 
 
 class LoadFailed(Exception):
-    """A server did not answer as it should have. The message ends with what the load generator said."""
+    """A server's answer was not the expected one. The message ends with the output of the load generator."""
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A running server. ``versus`` marks the one that the others are compared with."""
+    """A running server. ``versus``: the others are compared with this one."""
 
     name: str
     url: str
@@ -92,12 +92,8 @@ def pinned(cores: set[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def say(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
 class Stage:
-    """Starts what is measured, on ``cores``, with its files below ``directory``."""
+    """Starts servers on ``cores``, with their files below ``directory``."""
 
     def __init__(self, stack: contextlib.ExitStack, directory: Path, cores: set[int], workers: int) -> None:
         self._stack = stack
@@ -113,13 +109,14 @@ class Stage:
         return self.mongod().uri(f"bench_{name}")
 
     def mongod(self) -> ReplicaSet:
-        """Return the one MongoDB of this run, started when it is first wanted."""
+        """Return the one MongoDB of this run; the first call starts it."""
         if self._mongod is None:
             replica_set = mongod_replica_set(directory=str(self._directory))
             self._mongod = self._stack.enter_context(replica_set)
         return self._mongod
 
     def node(self, name: str, storage: str, *, versus: bool = False) -> Contestant:
+        """Start our node on a store."""
         home = self._directory / name
         home.mkdir()
         with pinned(self._cores):
@@ -128,6 +125,7 @@ class Stage:
         return Contestant(name, node.url, versus)
 
     def zaqar(self) -> Contestant:
+        """Start Zaqar 16 on the MongoDB of this run."""
         mongodb = self.mongod().uri()
         with pinned(self._cores):
             server = self._stack.enter_context(zaqar("16", mongodb, workers=self._workers, threads=ZAQAR_THREADS))
@@ -154,24 +152,24 @@ def empty_and_full(stage: Stage, scheme: str, messages: int) -> list[Contestant]
     full = stage.storage(scheme, "full")
     begin = time.monotonic()
     asyncio.run(fill(full, messages))
-    say(f"{scheme}: {messages} messages were stocked in {time.monotonic() - begin:.0f} s")
+    print(f"{scheme}: stocked {messages} messages in {time.monotonic() - begin:.0f} s", file=sys.stderr)
     return [stage.node("full", full), stage.node("empty", stage.storage(scheme, "empty"), versus=True)]
 
 
 async def fill(uri: str, messages: int) -> None:
-    """Post ``messages`` of the usual size, in even parts, to every queue of every project; past HTTP."""
+    """Post ``messages`` of the usual size, in equal parts, to every queue of every project, without HTTP."""
     storage = await open_storage(uri)
     projects = [messaging.PROJECT, *(f"{messaging.PROJECT}-{n}" for n in range(1, PROJECTS))]
     keys = [QueueKey(project, queue) for project in projects for queue in messaging.LOADS]
     for key in keys:
         await storage.create_queue(key, {})
     batch = [NewMessage(86400, json.dumps(messaging.BODY))] * FILL_BATCH
-    # One queue after another, as batches come round: what belongs together is not together on disk.
+    # Batches alternate between the queues, so that the messages of a queue are not contiguous on disk.
     batches = iter([keys[n % len(keys)] for n in range(-(-messages // FILL_BATCH))])
 
     async def some() -> None:
         for key in batches:
-            await storage.post(key, batch, b"somebody else")
+            await storage.post(key, batch, b"another client")
 
     await asyncio.gather(*(some() for _ in range(FILL_CALLERS)))
     await storage.close()
@@ -203,7 +201,7 @@ def ceilings(arguments: argparse.Namespace, directory: Path, core: int) -> Figur
 def measure(
     arguments: argparse.Namespace, directory: Path, start: Callable[[Stage], list[Contestant]]
 ) -> list[dict[str, object]]:
-    """Run it all; return a line per load and contestant."""
+    """Run the bench; return a line for each load and server."""
     last = os.cpu_count() or 1
     cores = set(range(LOAD_CORE + 1, min(LOAD_CORE + 1 + arguments.workers, last)))
     with pinned({LOAD_CORE}), contextlib.ExitStack() as stack:
@@ -213,9 +211,9 @@ def measure(
         for name in arguments.load:
             runs: dict[str, list[Figures]] = {contestant.name: [] for contestant in contestants}
             for turn in range(arguments.rounds):
-                # Whoever is last in one round is first in the next.
+                # The last server of one round is the first of the next.
                 for contestant in contestants if turn % 2 == 0 else reversed(contestants):
-                    say(f"round {turn + 1} of {arguments.rounds}: {name} on {contestant.name}")
+                    print(f"round {turn + 1} of {arguments.rounds}: {name} on {contestant.name}", file=sys.stderr)
                     runs[contestant.name].append(load(name, contestant.url, arguments))
             lines += [summarise(name, contestant, contestants, runs, ceiling) for contestant in contestants]
         return lines
@@ -228,7 +226,7 @@ def summarise(
     runs: dict[str, list[Figures]],
     ceiling: Figures,
 ) -> dict[str, object]:
-    """Medians over rounds. ``ratio`` is to the contestant that the others are compared with, None without one."""
+    """Return the medians over rounds. ``ratio``: to the server with ``versus``, None without one."""
     own = runs[contestant.name]
     versus = next((runs[other.name] for other in contestants if other.versus), None)
     ratios = [mine["rate"] / its["rate"] for mine, its in zip(own, versus, strict=True)] if versus else []
@@ -258,13 +256,15 @@ def main() -> int:
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--workers", type=int, default=1, help="worker processes of each server (1)")
-    parser.add_argument("--connections", type=int, default=32, help="that the load keeps busy (32)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of one measurement (4)")
+    parser.add_argument("--connections", type=int, default=32, help="connections of the load (32)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="seconds of one measurement (4)")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each load on each server (3)")
     parser.add_argument("--only", action="append", choices=CONTESTANTS, help="may be repeated; all, if not given")
     parser.add_argument("--load", action="append", choices=list(ROWS), help="may be repeated; all, if not given")
     parser.add_argument("--stocked", type=int, metavar="N", help="compare a store with N messages and an empty one")
-    parser.add_argument("--directory", help="where the files go, on a disk like that of production (a temporary one)")
+    parser.add_argument(
+        "--directory", help="directory of the files, on a disk like that of production (a temporary one)"
+    )
     parser.add_argument("-f", "--format", choices=["table", "json"], default="table")
     arguments = parser.parse_args()
     if (os.cpu_count() or 1) < 2:
@@ -288,7 +288,7 @@ def main() -> int:
             print(failure, file=sys.stderr)
             return 1
     for scheme in missing(wanted):
-        line = f"no storage driver is installed for {scheme}: our node on it is not among these"
+        line = f"no storage driver is installed for {scheme}: our node on it was not measured"
         print(line, file=sys.stderr if arguments.format == "json" else sys.stdout)
     print(json.dumps(lines, indent=2) if arguments.format == "json" else table(lines))
     return 0

@@ -1,25 +1,26 @@
-"""How evenly queues lie on partitions, and how many would lie elsewhere if there were one partition more or less.
+"""How evenly queues are distributed over partitions, and how many would move with one partition more or less.
 
-Nothing is stored and nothing is asked: ``routing.choice`` is called as the front door calls it. Tenants have Zipf's
-sizes. A tenant that is not spread is one choice, weighed by its queues: exact. A tenant that is spread has its home
-set chosen exactly, and in it
+Nothing is stored and no server runs: this module calls ``routing.choice`` as the front door does. The sizes of tenants
+follow Zipf's law. A tenant that is not spread is one choice, weighted by its queues, and its figures are exact. A
+tenant that is spread has an exact home set, and two approximations within it:
 
-* its load counts as that of the mean: in the set, queues go by ``choice.shares`` (of many, deviations are small);
-* what would move is asked of a sample of its queues (``--sample``, evenly over their names), weighed accordingly.
+* its load is that of the mean, by ``choice.shares`` (with many queues, deviations are small);
+* the queues that would move are those of a sample (``--sample``, evenly over their names), weighted accordingly.
 
-Two ways of placing tenants are shown: ``one``, in which each lives on one partition, and ``spread``, in which a tenant
-that would be more than a share (``--share``) of a partition's mean load is spread over as many as bring it below. Two
-kinds of weights: ``equal``, and ``unequal``, in turn 100, 200 and 400. And three changes: a partition is added (of
-weight 100), the last is removed, the last gets twice its weight. Printed are
+The table has two placements of tenants: ``one``, each tenant on one partition; and ``spread``, in which a tenant with
+more than a share (``--share``) of a partition's mean load is spread over as many partitions as bring it below that. It
+has two kinds of weights: ``equal``, and ``unequal``, which are 100, 200 and 400 in turn. And it has three changes: a
+partition of weight 100 is added, the last is removed, the last gets twice its weight. The columns:
 
     partitions, weights, tenants    as above
-    mean p99 max  queues of a partition per 100 of weight, in thousands: what all would have, what 99 % have less than,
-                  what the fullest has; and that by the mean
-    heavy         what a partition of weight 400 has by what it should have
-    moved         per cent of all queues that would lie elsewhere after the change, which is in ``change``
-    share         the per cent that the change makes a difference to, by weights alone
-    least         the per cent that must move to come from the loads before to those after, whatever moves
-    astray        per cent of all queues that would move from one partition to another though neither was changed
+    mean p99 max  queues of a partition per 100 of weight, in thousands: the mean, the 99th percentile, and the fullest
+                  partition; then the last two divided by the mean
+    heavy         the queues of the partitions of weight 400, divided by their share by weight
+    change        the change
+    moved         per cent of all queues that the change would move
+    share         per cent of all queues that change partitions by weights alone
+    least         the least per cent that any choice must move, from the loads before to those after
+    astray        per cent of all queues that would move between two partitions that the change does not concern
 
     python -m bench.placement              some minutes
     python -m bench.placement --quick
@@ -48,7 +49,7 @@ _VERSION = API_VERSIONS[-1]
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What is simulated. ``share``: of a partition's mean load, which no tenant exceeds if it is spread."""
+    """The sizes of the simulation. ``share``: the part of a partition's mean load above which a tenant is spread."""
 
     queues: int = 10_000_000
     tenants: int = 20_000
@@ -57,7 +58,7 @@ class Sizes:
     sample: int = 200
 
     def of_tenants(self) -> list[int]:
-        """Return the queues of each tenant, the largest first: by Zipf's law, and each has one."""
+        """Return the number of queues of each tenant by Zipf's law, at least one each, the largest first."""
         ranks = range(1, self.tenants + 1)
         scale = (self.queues - self.tenants) / sum(rank**-self.exponent for rank in ranks)
         return [1 + round(scale * rank**-self.exponent) for rank in ranks]
@@ -75,7 +76,7 @@ def partition(number: int, weight: int) -> Partition:
 
 
 def changes(before: Sequence[Partition]) -> dict[str, list[Partition]]:
-    """Return what the partitions may become, by the name of the change. All of them concern one partition."""
+    """Return the partitions after each change, by its name. Every change concerns one partition."""
     *others, last = before
     return {
         "added": [*before, partition(len(before), 100)],
@@ -86,7 +87,7 @@ def changes(before: Sequence[Partition]) -> dict[str, list[Partition]]:
 
 @dataclass
 class Change:
-    """What a change does, in queues. ``concerned``: the partition that is changed."""
+    """The effect of a change, in queues. ``concerned``: the partition that is changed."""
 
     after: list[Partition]
     concerned: str
@@ -95,7 +96,7 @@ class Change:
     astray: float = 0.0
 
     def move(self, before: str, after: str, queues: float) -> None:
-        """Count queues that would lie on ``after`` instead of ``before``."""
+        """Count queues that would move from ``before`` to ``after``."""
         if before != after:
             self.moved += queues
             if self.concerned not in (before, after):
@@ -104,7 +105,7 @@ class Change:
 
 @dataclass
 class Layout:
-    """How queues lie on ``partitions``, and what changes would do to that."""
+    """The distribution of queues over ``partitions``, and the effect of changes on it."""
 
     partitions: list[Partition]
     loads: dict[str, float]
@@ -119,11 +120,11 @@ class Layout:
         return cls(partitions, {p.name: 0.0 for p in partitions}, made)
 
     def least(self, change: Change) -> float:
-        """Return how many queues must move to come to the loads after the change."""
+        """Return the least number of queues that must move to reach the loads after the change."""
         return sum(max(0.0, load - self.loads.get(name, 0.0)) for name, load in change.loads.items())
 
     def share(self, change: Change) -> float:
-        """Return the part of all that the change makes a difference to, by weights alone."""
+        """Return the part of all queues that change partitions by weights alone."""
         before = {p.name: p.weight / sum(p.weight for p in self.partitions) for p in self.partitions}
         after = {p.name: p.weight / sum(p.weight for p in change.after) for p in change.after}
         return sum(max(0.0, part - before.get(name, 0.0)) for name, part in after.items())
@@ -137,8 +138,7 @@ def chosen(partitions: Sequence[Partition], project: str, queue: str = "", tenan
 
 
 def place(layouts: Sequence[Layout], project: str, queues: int) -> None:
-    """Add a tenant that lives on one partition to layouts over the same partitions: one choice, and one for each
-    change."""
+    """Add a tenant on one partition to layouts over the same partitions: by one choice, and one for each change."""
     first = layouts[0]
     home = chosen(first.partitions, project)
     then = {name: chosen(change.after, project) for name, change in first.changes.items()}
@@ -150,7 +150,7 @@ def place(layouts: Sequence[Layout], project: str, queues: int) -> None:
 
 
 def place_spread(layout: Layout, project: str, queues: int, spread: int, sample: int) -> None:
-    """Add a tenant that is spread: its load as the mean, what would move by a sample."""
+    """Add a tenant that is spread: its load by the mean, its moves by a sample."""
     tenant = Tenant(project, spread=spread)
     _share_out(layout.loads, layout.partitions, project, queues, spread)
     for change in layout.changes.values():
@@ -173,7 +173,7 @@ def _share_out(
 
 
 class Draws:
-    """``choice.draw`` with those of one project kept: the same are asked for again and again, with other weights."""
+    """A cache of ``choice.draw`` for one project: its draws are needed again and again, with other weights."""
 
     def __init__(self, draw: Callable[[str, str, float], float]) -> None:
         self._draw = draw
@@ -191,8 +191,8 @@ class Draws:
         return unit / weight  # as ``draw`` does: its weight divides last
 
 
-def simulate(sizes: Sizes, counts: Iterable[int], *, told: Callable[[int], None] = lambda rank: None) -> list[Row]:
-    """Return the figures for each number of partitions. ``told`` is called with the rank of each tenant."""
+def simulate(sizes: Sizes, counts: Iterable[int], *, progress: Callable[[int], None] = lambda rank: None) -> list[Row]:
+    """Return the figures for each number of partitions. ``progress`` is called with the rank of each tenant."""
     kinds = [(count, weights) for count in counts for weights in WEIGHTS]
     layouts = {kind: [Layout.of(partitions_of(*kind)) for _ in TENANTS] for kind in kinds}
     of_tenants = sizes.of_tenants()
@@ -202,7 +202,7 @@ def simulate(sizes: Sizes, counts: Iterable[int], *, told: Callable[[int], None]
     try:
         for rank, queues in enumerate(of_tenants, 1):
             project = f"tenant-{rank:08}"
-            told(rank)
+            progress(rank)
             for (count, _), (one, spread) in layouts.items():
                 wide = min(count, math.ceil(queues * count / (sizes.share * total)))
                 place([one] if wide > 1 else [one, spread], project, queues)
@@ -277,30 +277,32 @@ def show(found: Iterable[Row]) -> None:
     Console(width=140).print(table)
 
 
-def _told(tenants: int) -> Callable[[int], None]:
+def _progress(tenants: int) -> Callable[[int], None]:
     began = time.monotonic()
 
-    def told(rank: int) -> None:
+    def show_rank(rank: int) -> None:
         if rank % max(1, tenants // 20) == 0 and sys.stderr.isatty():
             print(f"\r{rank * 100 // tenants} % in {time.monotonic() - began:.0f} s", end="", file=sys.stderr)
 
-    return told
+    return show_rank
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--queues", type=int, default=10_000_000)
     parser.add_argument("--tenants", type=int, default=20_000)
-    parser.add_argument("--exponent", type=float, default=1.0, help="of Zipf's law; 0: all tenants are alike")
+    parser.add_argument(
+        "--exponent", type=float, default=1.0, help="exponent of Zipf's law; 0: all tenants have the same size"
+    )
     parser.add_argument("--share", type=float, default=0.25)
     parser.add_argument("--sample", type=int, default=200)
     parser.add_argument("--partitions", type=int, nargs="+", default=[5, 20, 50, 200])
-    parser.add_argument("--quick", action="store_true", help="a thousandth of it, in a second")
+    parser.add_argument("--quick", action="store_true", help="a thousandth of the queues, in a second")
     given = parser.parse_args()
     sizes = Sizes(given.queues, given.tenants, given.exponent, given.share, given.sample)
     if given.quick:
         sizes, given.partitions = replace(sizes, queues=10_000, tenants=500, sample=20), [5, 8]
-    show(simulate(sizes, given.partitions, told=_told(sizes.tenants)))
+    show(simulate(sizes, given.partitions, progress=_progress(sizes.tenants)))
 
 
 if __name__ == "__main__":

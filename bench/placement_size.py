@@ -1,7 +1,7 @@
 """How many bytes a placement takes in each catalog, its indexes included.
 
-Those of ``--placements``: projects are 32 hexadecimal digits with
-``--of-each`` queues each, queues have names of 24 characters, and each has one segment on one of 20 partitions.
+``--placements`` is their number. Projects have ids of 32 hexadecimal digits and ``--of-each`` queues each. Queues have
+names of 24 characters, and one segment each on one of 20 partitions.
 
     python -m bench.placement_size
     python -m bench.placement_size --placements 1000000 --of-each 1000
@@ -31,7 +31,7 @@ _PARTITIONS = partitions_of(20, "equal")
 
 
 def of(count: int, of_each: int) -> Iterator[Placement]:
-    """Yield placements as the front door makes them, in the order of their keys' numbers."""
+    """Yield placements as the front door makes them, by project."""
     for number in range(count):
         project = hashlib.md5(str(number // of_each).encode(), usedforsecurity=False).hexdigest()
         queue = f"invoices-europe-{number:08}"
@@ -93,8 +93,8 @@ def main() -> None:
     parser.add_argument("--of-each", type=int, default=100)
     given = parser.parse_args()
     for name, measured in (("mongodb", in_mongodb), ("sqlite", in_sqlite)):
-        for what, size in measured(given.placements, given.of_each).items():
-            print(f"{name:8} {what:18} {size:7.1f} bytes")
+        for part, size in measured(given.placements, given.of_each).items():
+            print(f"{name:8} {part:18} {size:7.1f} bytes")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The front door without what moves need: every call goes to its queue's last segment, and no write is counted.
+"""The front door without the parts that moves need: every call goes to the last segment, and no write is counted.
 
     python -m bench.plain ...        as marconi-proxy
 
-What it leaves out is what ``bench.chains`` shows the cost of. It is of no other use: a queue that is moved meanwhile
-loses messages.
+``bench.chains`` compares it with the real one, to show the cost of those parts. It has no other use: a queue that is
+moved meanwhile loses messages.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TICKET = Ticket(QueueKey("", ""))
 
 
 class NoFence(Fence):
-    """Counts nothing."""
+    """A fence that counts no write."""
 
     def begin(self, key: Hashable) -> Ticket:
         return _TICKET
@@ -33,7 +33,7 @@ class NoFence(Fence):
 
 
 class Unfenced(WriteGate):
-    """Admits everything: its clock stands still, so that its lease never ends."""
+    """A gate that admits every write: its clock stands still, so that its lease never ends."""
 
     def __init__(self, lease: float, ambiguity: float) -> None:
         super().__init__(lease, ambiguity, lambda: 0.0)
@@ -44,13 +44,13 @@ class Unfenced(WriteGate):
 
 
 def forward(placement: Placement | None, route: ParsedRoute, target: bytes, *, latest: bool = False) -> Decision:
-    """Decide as if no queue had a history."""
+    """Return the decision as if no queue had a history."""
     if placement is None:
         return decide(placement, route, target, latest=latest)
     return Forward(placement.segments[-1])
 
 
 if __name__ == "__main__":
-    application.Writing = Unfenced  # type: ignore[misc]
+    application.WriteGate = Unfenced  # type: ignore[misc]
     application.decide = forward
     raise SystemExit(main())

@@ -10,7 +10,7 @@ import uvloop
 
 
 def answers(answer: bytes) -> dict[bytes, bytes]:
-    """What goes over the wire, by method; every other one is answered like GET."""
+    """Return the bytes of the answers by method. Other methods get the answer to GET."""
     rest = b"\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(answer), answer)
     return {
         b"GET": b"HTTP/1.1 200 OK" + rest,
@@ -20,7 +20,7 @@ def answers(answer: bytes) -> dict[bytes, bytes]:
 
 
 class Stub(asyncio.Protocol):
-    """One connection. Answers when a request is complete."""
+    """One connection, which answers each request when it is complete."""
 
     def __init__(self, by_method: dict[bytes, bytes]) -> None:
         self._answers = by_method
@@ -37,6 +37,7 @@ class Stub(asyncio.Protocol):
 
 
 async def serve(port: int, answer: bytes) -> None:
+    """Serve until cancelled, with ``answer`` as the body of answers."""
     loop = asyncio.get_running_loop()
     by_method = answers(answer)
     server = await loop.create_server(lambda: Stub(by_method), "127.0.0.1", port)

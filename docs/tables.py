@@ -1,8 +1,9 @@
-"""The reference pages, generated from the tables that the product itself works by.
+"""The reference pages and sample configurations, generated from the tables that the product itself works by.
 
-``python docs/tables.py`` writes them anew into ``docs/reference``; ``tests/unit/test_generated_documents.py`` compares.
-They are committed, so that a checkout can be read without building anything. Nothing here depends on a terminal or on
-the wording of a library: the same code gives the same bytes everywhere.
+``python docs/tables.py`` writes them anew into ``docs/reference`` and ``etc``, and
+``tests/unit/test_generated_documents.py`` compares. They are committed, so that a checkout can be read without building
+anything. Nothing here depends on a terminal or on the wording of a library: the same code gives the same bytes
+everywhere.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from marconi_proxy import option_table as proxy
 from marconi_proxy.admin.routes import ROUTES
 from marconi_proxy.audit.kinds import KINDS
 from marconi_proxy.cli.commands import COMMANDS
+from marconi_proxy.cli.config import sample
 from marconi_proxy.cli.main import MarconiProxy
 from marconi_proxy.metrics.names import METRICS
 from marconi_proxy.moving.protocol.machine import EVENTS, TABLE, picture
 from partition.serving import option_table as partition
 
 DIRECTORY = Path(__file__).parent / "reference"
+SAMPLES = Path(__file__).parents[1] / "etc"
 COMMAND = "python docs/tables.py"
 
 _WIDTH = 118
@@ -273,6 +276,10 @@ PAGES: Mapping[str, Callable[[], Lines]] = {
 }
 
 
+# By the namespace of their options.
+NAMESPACES = {"marconi-partition.conf.sample": "marconi_partition", "marconi-proxy.conf.sample": "marconi_proxy"}
+
+
 def text_of(name: str) -> str:
     """Return the text of a page as it is to be committed."""
     lines = [f".. Generated. Do not edit; run: {COMMAND}", "", *PAGES[name]()]
@@ -283,6 +290,8 @@ def main() -> int:
     DIRECTORY.mkdir(exist_ok=True)
     for name in PAGES:
         (DIRECTORY / name).write_text(text_of(name), encoding="utf-8")
+    for name, namespace in NAMESPACES.items():
+        (SAMPLES / name).write_text(sample(namespace), encoding="utf-8")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Catalogs around others: what is called passes through a function, or something else stands in its place."""
+"""Catalogs around others: calls pass through a function, or another object stands in the place of a verb."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Through = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
 class Passing:
-    """A catalog, or a noun of it, each of whose verbs passes ``through``."""
+    """A catalog, or a noun of it; each call of a verb passes ``through``."""
 
     def __init__(self, real: Any, through: Through, prefix: str = "") -> None:
         self._real = real

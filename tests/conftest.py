@@ -41,7 +41,8 @@ if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _ROOM:
 
 
 def pytest_configure() -> None:
-    """Let SIGINT end what tests start: whoever runs them in the background may have it ignored, and children too."""
+    """Let SIGINT end the processes of tests: a shell that starts the run in the background has it ignored, and children
+    inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -55,6 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mark = item.get_closest_marker("timeout")
         asked[item.path] = max(asked.get(item.path, 0.0), float(mark.args[0]) if mark else 0.0)
     items.sort(key=lambda item: -asked[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage seldom: every collection of the run would walk the thousands of tests that were collected.
+
+    They are not frozen instead: older releases of hypothesis look for the referrers of an object among what is not.
+    """
+    gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture
@@ -85,7 +94,7 @@ def mongodb_database_uri(mongodb_uri: str) -> Iterator[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how much was visited where that is what a test is worth: its property ``explored``, from any process."""
+    """Print the property ``explored`` of tests, from any process: a search is worth as much as it has visited."""
     explored = [
         value
         for report in terminalreporter.getreports("passed")

@@ -24,6 +24,7 @@ class Change:
     plan. ``epoch`` is a placement's new epoch, or the new version of a move or plan; None after a removal, and for
     other subjects. ``incarnation`` is a placement's, None after a removal and for other subjects: with the name and the
     epoch it identifies the change. ``sealing``: the change seals the placement; it may be False for a seal that has
+    ended since. ``preparing``: the change prepares the placement for a seal; it may be False for a preparation that has
     ended since.
     """
 
@@ -33,11 +34,20 @@ class Change:
     epoch: int | None = None
     incarnation: str | None = None
     sealing: bool = False
+    preparing: bool = False
 
     @property
     def seal(self) -> Seal | None:
         """The seal that this change put on the placement, None if there is none or it is not known."""
-        if not self.sealing or self.epoch is None or self.incarnation is None:
+        return self._seal() if self.sealing else None
+
+    @property
+    def preparation(self) -> Seal | None:
+        """The preparation that this change put on the placement, None if there is none or it is not known."""
+        return self._seal() if self.preparing else None
+
+    def _seal(self) -> Seal | None:
+        if self.epoch is None or self.incarnation is None:
             return None
         project, queue = self.name
         return Seal(project, queue, self.incarnation, self.epoch)

@@ -73,7 +73,8 @@ class Segment:
 
 
 class Seal(NamedTuple):
-    """The identity of one seal of a queue. ``epoch`` is that of the sealed placement."""
+    """The identity of one seal of a queue, or of its preparation. ``epoch`` is that of the sealed, or prepared,
+    placement."""
 
     project: str
     queue: str
@@ -83,6 +84,11 @@ class Seal(NamedTuple):
     @property
     def key(self) -> QueueKey:
         return QueueKey(self.project, self.queue)
+
+    @property
+    def preparation(self) -> Seal:
+        """The preparation of this seal, if it was prepared: the change of the placement right before it."""
+        return self._replace(epoch=self.epoch - 1)
 
     def to_json(self) -> dict[str, Any]:
         return {"project": self.project or None, "queue": self.queue, "born": self.incarnation, "epoch": self.epoch}
@@ -105,8 +111,8 @@ class Placement:
     ``incarnation`` is a random token, made by the process that inserts the placement and never changed: a queue that
     was deleted and created anew has another one, although its epochs begin at 1 again. It is empty in placements of
     schema version 1. ``move`` is the id of the present move: from its seal to its abort, or to the retirement of the
-    segment that it sealed. ``floor``: the next segment gets at least this number, because a lost catalog may have given
-    lower ones (``restored``).
+    segment that it sealed. An open queue of one segment that has a ``move`` is *prepared* for a seal. ``floor``: the
+    next segment gets at least this number, because a lost catalog may have given lower ones (``restored``).
     """
 
     project: str
@@ -162,6 +168,12 @@ class Placement:
     def seal(self) -> Seal | None:
         """The seal that is in force, None if the queue is not sealed."""
         return Seal(*self.key, self.incarnation, self.epoch) if self.state is PlacementState.SEALING else None
+
+    @property
+    def preparation(self) -> Seal | None:
+        """The preparation that is in force, None if the queue is not prepared for a seal."""
+        prepared = self.state is PlacementState.OPEN and self.move is not None and len(self.segments) == 1
+        return Seal(*self.key, self.incarnation, self.epoch) if prepared else None
 
     @property
     def next_n(self) -> int:

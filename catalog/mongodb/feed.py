@@ -29,7 +29,8 @@ _SUBJECTS = {
     "moves": ChangeSubject.MOVE,
     "plans": ChangeSubject.PLAN,
 }
-_SHOWN = ("epoch", "born", "state", "version")
+_SHOWN = ("epoch", "born", "state", "version", "move", "segments.n")
+_OPEN = PlacementState.OPEN.value
 _SEALING = PlacementState.SEALING.value
 _WRITES = ("insert", "update", "replace", "delete")
 # Drops and renames of our collections pass, so that they end the feed: a drop has no events for the documents. Updates
@@ -101,8 +102,11 @@ def change_of(event: Mapping[str, Any]) -> Change:
     if subject is ChangeSubject.PLACEMENT:
         # A change by hand may have changed the state: one acknowledgement too many does no harm.
         removed = operation == "delete"
-        sealing = not removed and document.get("state", _SEALING) == _SEALING
-        return Change(position, subject, placement_key(id_), document.get("epoch"), document.get("born"), sealing)
+        state = document.get("state", _SEALING)
+        sealing = not removed and state == _SEALING
+        preparing = state == _OPEN and document.get("move") is not None and len(document.get("segments", ())) == 1
+        key = placement_key(id_)
+        return Change(position, subject, key, document.get("epoch"), document.get("born"), sealing, preparing)
     if subject in (ChangeSubject.MOVE, ChangeSubject.PLAN):
         return Change(position, subject, (id_,), document.get("version"))
     return Change(position, subject, (id_,))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from catalog.model import NO_PROJECT, Change, ChangeSubject, PlacementState
+from catalog.model import NO_PROJECT, Change, ChangeSubject, Placement
 from catalog.sqlite.translation import unavailable
 
 # The number of changes kept. At a thousand writes a second a reader may be away for ten seconds; a row has ~100 bytes.
 KEPT = 10_000
-_SEALING = "SELECT 1 FROM placements WHERE project = ? AND queue = ? AND epoch = ? AND state = ?"
+_PLACED = "SELECT document FROM placements WHERE project = ? AND queue = ? AND epoch = ?"
 
 
 def append(
@@ -65,7 +65,7 @@ def after(connection: sqlite3.Connection, position: int, limit: int, path: str) 
             _change(connection, seq, ChangeSubject(subject), tuple(json.loads(name)), epoch, incarnation)
             for seq, subject, name, epoch, incarnation in rows
         ]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise unavailable(path, f"its change log is damaged ({error})") from error
 
 
@@ -77,9 +77,11 @@ def _change(
     epoch: int | None,
     incarnation: str | None,
 ) -> Change:
-    sealing = False
+    sealing = preparing = False
     if subject is ChangeSubject.PLACEMENT and epoch is not None:
-        # The log does not have it; the placement does, until the seal ends.
-        row = connection.execute(_SEALING, (*name, epoch, PlacementState.SEALING.value)).fetchone()
-        sealing = row is not None
-    return Change(seq, subject, name, epoch, incarnation, sealing)
+        # The log does not have it; the placement does, until its next change.
+        row = connection.execute(_PLACED, (*name, epoch)).fetchone()
+        if row is not None:
+            placement = Placement.from_json(json.loads(row[0]))
+            sealing, preparing = placement.seal is not None, placement.preparation is not None
+    return Change(seq, subject, name, epoch, incarnation, sealing, preparing)

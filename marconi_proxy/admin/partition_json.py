@@ -10,10 +10,10 @@ import falcon
 
 from catalog.model import Partition, PartitionState
 
-MEMBERS = ("hosts", "weight", "region", "labels", "state", "api_versions", "inventory")
+SETTABLE = ("hosts", "weight", "region", "labels", "state", "api_versions", "inventory")
 
 # Set by probes only.
-_FOUND = ("fences", "store")
+_PROBED = ("fences", "store")
 _LISTS = ("hosts", "labels", "api_versions")
 
 
@@ -23,9 +23,9 @@ def shown(partition: Partition, sharing: Mapping[str, list[str]], *, name: bool)
     ``sharing``: the names of the partitions over each store that several are over.
     """
     document = partition.to_json()
-    members = ("name", "weight", *(m for m in MEMBERS if m != "weight")) if name else MEMBERS
+    members = ("name", "weight", *(m for m in SETTABLE if m != "weight")) if name else SETTABLE
     sharers = sharing.get(partition.store or "", [])
-    return {member: document[member] for member in (*members, *_FOUND)} | {
+    return {member: document[member] for member in (*members, *_PROBED)} | {
         "same_store": [other for other in sharers if other != partition.name]
     }
 
@@ -49,7 +49,7 @@ def differences(wanted: Partition, stored: Partition, given: Mapping[str, Any]) 
     State and API versions change in operation, so they only count when they were given.
     """
     found = []
-    for member in MEMBERS:
+    for member in SETTABLE:
         if member in ("state", "api_versions") and not given.get(member):
             continue
         ours, theirs = wanted.to_json()[member], stored.to_json()[member]
@@ -62,7 +62,7 @@ def differences(wanted: Partition, stored: Partition, given: Mapping[str, Any]) 
 
 def _checked(make: Any, document: Mapping[str, Any]) -> Partition:
     values: dict[str, Any] = {}
-    for member in MEMBERS:
+    for member in SETTABLE:
         if member not in document:
             continue
         value = document[member]

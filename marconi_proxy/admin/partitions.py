@@ -43,7 +43,7 @@ class PartitionsResource:
 
     async def register(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
         document = await read_object(req)
-        refuse_unknown(document, partition_json.MEMBERS)
+        refuse_unknown(document, partition_json.SETTABLE)
         partition = partition_json.parsed(from_url(name), document)
         stored = await self._catalog.partitions.get(partition.name)
         if stored is None:
@@ -76,10 +76,10 @@ class PartitionsResource:
 
     async def change(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
         document = await read_object(req)
-        if not document.keys() & set(partition_json.MEMBERS):
+        if not document.keys() & set(partition_json.SETTABLE):
             raise falcon.HTTPBadRequest(
                 title="Invalid partition",
-                description=f"The body must have at least one of {', '.join(partition_json.MEMBERS)}.",
+                description=f"The body must have at least one of {', '.join(partition_json.SETTABLE)}.",
             )
         stored = await self._catalog.partitions.get(from_url(name))
         while stored is not None:

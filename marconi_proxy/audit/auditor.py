@@ -7,19 +7,16 @@ auditor repairs nothing: it logs findings and stores their counts in the catalog
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from catalog.errors import CatalogError
 from catalog.interface import Catalog
-from catalog.model import AuditState, Holder
-from catalog.unchanged import Unchanged
+from catalog.model import AuditState
 from marconi_proxy.audit.observation import Finding
 from marconi_proxy.audit.round import RoundSummary
-from marconi_proxy.background import LOOK, Interval, ended, run_as_singleton, take_lock
+from marconi_proxy.background import Singleton, ended
 from marconi_proxy.clock import Clock
 
 LOG = logging.getLogger(__name__)
@@ -43,37 +40,16 @@ class Auditor:
         self._catalog = catalog
         self._run_round = run_round
         self._clock = clock
-        self._chance = chance
-        self._name = name
-        self._interval = interval
-        self._due = Interval(interval, clock, chance)
-        self._watched: Unchanged[str] = Unchanged(clock.monotonic)
+        self._singleton = Singleton(catalog.audit, name, HOLD, interval, clock, chance, LOG)
         self._told = 0
 
     async def run(self) -> None:
         """Visit until cancelled."""
-        await run_as_singleton(self.visit, self._clock, self._chance, LOG)
+        await self._singleton.run(self._round)
 
     async def visit(self) -> float:
         """Run a round if one is due; return the seconds until the next visit. Raises CatalogError."""
-        wait = self._due.left((await self._catalog.audit.get()).ended)
-        if wait > 0:
-            return min(wait, LOOK)
-        audit = await take_lock(self._watched, "audit", self._take)
-        assert audit.holder is not None
-        token = audit.holder.token
-        try:
-            # Another auditor may have finished a round just before.
-            if self._due.left(audit.ended) <= 0:
-                audit = await self._round(audit, token)
-        finally:
-            with contextlib.suppress(CatalogError):
-                await self._catalog.audit.release(token)
-        # From now, if this process has just finished a round.
-        return min(self._due.left(audit.ended), LOOK)
-
-    async def _take(self, over: Holder | None) -> AuditState:
-        return await self._catalog.audit.acquire(self._name, HOLD, over=over)
+        return await self._singleton.visit(self._round)
 
     async def _round(self, audit: AuditState, token: int) -> AuditState:
         """Run a round and store its counts; return them."""

@@ -25,13 +25,13 @@ class ConfigSample(Verb):
         self.app.stdout.write(sample())
 
 
-def sample() -> str:
-    """Return the text of ``etc/marconi-proxy.conf.sample``: every option with its help and default."""
+def sample(namespace: str = "marconi_proxy") -> str:
+    """Return a configuration file with every option of ``namespace``, its help and its default."""
     from oslo_config import cfg, generator
 
     conf = cfg.ConfigOpts()
     generator.register_cli_opts(conf)
-    conf(["--namespace", "marconi_proxy", "--wrap-width", "100"], default_config_files=[], default_config_dirs=[])
+    conf(["--namespace", namespace, "--wrap-width", "100"], default_config_files=[], default_config_dirs=[])
     text = io.StringIO()
     generator.generate(conf, output_file=text)
     return text.getvalue()

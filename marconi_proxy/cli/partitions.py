@@ -29,7 +29,7 @@ def _shown(admin: AdminClient, name: str) -> Shown:
     return COLUMNS, _row({"name": name, **partition})
 
 
-def _add_members(parser: argparse.ArgumentParser, *, required: bool) -> None:
+def _add_settings(parser: argparse.ArgumentParser, *, required: bool) -> None:
     again = "" if required else "; replaces the ones before"
     parser.add_argument(
         "--host",
@@ -67,8 +67,8 @@ def _add_members(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
 
 
-def _members(parsed_args: argparse.Namespace) -> dict[str, Any]:
-    """The members that were given, as the admin API takes them."""
+def _settings(parsed_args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that were given, as the admin API takes them."""
     given: dict[str, Any] = {}
     if parsed_args.host is not None:
         given["hosts"] = parsed_args.host
@@ -99,13 +99,13 @@ class PartitionRegister(AdminShow):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("name", metavar="NAME", help="the partition's name")
-        _add_members(parser, required=True)
+        _add_settings(parser, required=True)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         name = parsed_args.name
         with self.admin() as admin:
-            status, _ = admin.call("PUT", f"/v1/partitions/{part(name)}", _members(parsed_args))
+            status, _ = admin.call("PUT", f"/v1/partitions/{part(name)}", _settings(parsed_args))
             columns, row = _shown(admin, name)
         self.say(f"Registered partition {name}." if status == 201 else f"Partition {name} was registered already.")
         if not parsed_args.api_version and not list(row)[COLUMNS.index("api_versions")].machine_readable():
@@ -159,12 +159,12 @@ class PartitionSet(AdminShow):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("name", metavar="NAME", help="the partition's name")
-        _add_members(parser, required=False)
+        _add_settings(parser, required=False)
         parser.add_argument("--state", choices=STATES, help="disabled: no call is forwarded to it")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        body = _members(parsed_args) | ({"state": parsed_args.state} if parsed_args.state else {})
+        body = _settings(parsed_args) | ({"state": parsed_args.state} if parsed_args.state else {})
         if not body:
             raise CommandError("nothing to change: give at least one of the options", Exit.USAGE)
         with self.admin() as admin:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from marconi_proxy.admin_client.client import AdminClient
     from marconi_proxy.cli.watch import WatchReporter
 
-# What a command shows: the names of columns, and the cells of a row or the rows.
+# The output of a command: the names of columns, and the cells of a row or the rows.
 Shown = tuple[Sequence[str], Iterable[Any]]
 
 DEFAULT_ADMIN_URL = "http://127.0.0.1:8889"

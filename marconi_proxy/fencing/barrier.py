@@ -1,9 +1,13 @@
 """Whether every worker has stopped writing to a sealed queue. Pure.
 
 The barrier counts the members that were registered *after* the seal was stored: a worker that registers later reads the
-seal itself. A member counts until it has acknowledged the seal, signed off, or expired. An expired member has stopped
-by its own lease (``fence.WriteLease``), and begins a new term if it returns. Each queue has a barrier of its own, so a
-write that hangs delays only its own queue.
+seal itself. A member counts until it has acknowledged the seal or its preparation, signed off, or expired. An expired
+member has stopped by its own lease (``fence.WriteLease``), and begins a new term if it returns. Each queue has a
+barrier of its own, so a write that hangs delays only its own queue.
+
+A seal is prepared if the change of the placement right before it is its preparation. A member that acknowledges that
+one had no write to the queue in flight, and withdraws the preparation before it begins one. Withdrawal and seal are
+compare-and-set on the same epoch, so one of them fails.
 """
 
 from __future__ import annotations
@@ -100,7 +104,7 @@ class Barrier:
                 signed_off.append(name)
             elif sighting.expired:
                 expired.append(name)
-            elif self.seal in sighting.member.acks:
+            elif not sighting.member.acks.isdisjoint((self.seal, self.seal.preparation)):
                 acknowledged.append(name)
             else:
                 waiting.append(name)

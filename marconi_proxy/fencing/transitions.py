@@ -1,6 +1,7 @@
 """The changes of a placement by a move: one value to the next, ``epoch`` plus one, to be stored by compare-and-set.
 
-A chain is sealed segments and one open segment behind them. Writes go to that last one. ``seal`` makes writes wait;
+A chain is sealed segments and one open segment behind them. Writes go to that last one. ``prepare`` announces a seal,
+and ``withdraw`` ends that, both without effect on writes. ``seal`` makes writes wait;
 then ``switch`` opens a new segment behind the last, or ``abort`` lets writes continue where they went. ``retire``
 removes a sealed segment that is known to be empty. Numbers of segments are never reused, and the last is never retired,
 so a reference to a retired segment continues at the first one with a higher number. ``hidden_name`` makes the name of
@@ -53,14 +54,34 @@ class NotReserved(TransitionRefused):
     """The queue may exist, so only a move may bring it to another partition."""
 
 
+def prepare(placement: Placement, move: str) -> Placement:
+    """Announce a seal in the name of ``move``, for a queue of one segment.
+
+    A worker that acknowledges the preparation must ``withdraw`` it before it uses the queue again. So a seal that
+    follows directly, which is a compare-and-set on the prepared placement, finds that worker without any write.
+
+    Raises NotOpen, UnderWay.
+    """
+    _must_be_open(placement)
+    if placement.move is not None:
+        raise UnderWay(placement.move)
+    return replace(placement, epoch=placement.epoch + 1, move=move)
+
+
+def withdraw(placement: Placement) -> Placement:
+    """End a preparation: a seal that relies on it fails its compare-and-set."""
+    return replace(placement, epoch=placement.epoch + 1, move=None)
+
+
 def seal(placement: Placement, move: str, now: float, longest: int) -> Placement:
     """Make writes wait, in the name of ``move``. ``longest``: the most segments that the chain may come to have.
 
-    Raises NotOpen, UnderWay, ChainFull. The move under way may seal again: a reversal does.
+    Raises NotOpen, UnderWay, ChainFull. The move under way may seal again: a reversal does. The preparation of another
+    move is a leftover: a queue has one unfinished move at most.
     """
     _must_be_open(placement)
-    if placement.move is not None and placement.move != move:
-        raise UnderWay(placement.move)
+    if placement.move not in (None, move) and placement.preparation is None:
+        raise UnderWay(str(placement.move))
     if len(placement.segments) >= longest:
         raise ChainFull(f"the queue has {len(placement.segments)} segments already, of at most {longest}")
     return replace(placement, epoch=placement.epoch + 1, state=PlacementState.SEALING, since=now, move=move)
@@ -106,7 +127,8 @@ def bar(placement: Placement, now: float) -> Placement:
     if placement.state is PlacementState.SEALING:
         return abort(placement, now)
     _must_be_open(placement)
-    return replace(placement, epoch=placement.epoch + 1, since=now)
+    move = placement.move if len(placement.segments) > 1 else None
+    return replace(placement, epoch=placement.epoch + 1, since=now, move=move)
 
 
 def retire(placement: Placement, n: int, now: float) -> Placement:

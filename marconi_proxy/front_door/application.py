@@ -1,9 +1,9 @@
 """The story of a call, from the ASGI scope to the partition's answer. One ``FrontDoor`` per worker process.
 
-Raw ASGI: a call to a queue that is open passes through ``_serve`` and ``_forward`` and nothing else; whatever has
-domain logic is in ``lifecycle`` (writes of placements) or ``local`` (falcon). And if nothing about it has to be waited
-for, it passes through ``try_fast_path`` instead, before ASGI. Calls that write do so under the worker's lease, and are
-counted from before their queue is looked up (``write_gate``).
+Raw ASGI: a call to an open queue passes through ``_serve`` and ``_forward`` only; domain logic is in ``lifecycle``
+(writes of placements) or ``local`` (falcon). If such a call needs no waiting, it passes through ``try_fast_path``
+instead, before ASGI. Calls that write need the worker's lease, and count as in flight from before the lookup of their
+queue (``write_gate``).
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ from marconi_proxy.fencing.fence import Ticket
 from marconi_proxy.front_door.chain.dispatch import Chain
 from marconi_proxy.front_door.chain.segment_client import without_line
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.epochs import stamp, stamped
-from marconi_proxy.front_door.home import without_operator_routes
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.local import SCOPE_KEY, LocalCall, make_local_application
 from marconi_proxy.front_door.membership import Membership
@@ -44,10 +42,20 @@ from marconi_proxy.front_door.refusals import (
     not_found,
     unavailable,
 )
-from marconi_proxy.front_door.relay import Receive, Scope, Send, client_waits, read_body, relay, relay_whole, respond
+from marconi_proxy.front_door.relay import (
+    Receive,
+    Scope,
+    Send,
+    client_waits,
+    read_body,
+    relay,
+    relay_whole,
+    respond,
+    without_operator_routes,
+)
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.settings import Settings
-from marconi_proxy.front_door.write_gate import LOST_SIGHT, GuardedWrite, Late, WriteGate
+from marconi_proxy.front_door.write_gate import LOST_SIGHT, GuardedWrite, Late, WriteGate, stamp, stamped
 from marconi_proxy.front_door.write_holds import WriteHolds
 from marconi_proxy.routing.dead_letter import dead_letter_queue
 from marconi_proxy.routing.decision import (
@@ -83,18 +91,18 @@ LOG = logging.getLogger(__name__)
 
 # Seconds that a starting worker waits for the catalog before it serves (and refuses) without it.
 START_PATIENCE = 10.0
-# How often a call is decided anew because others changed its queue in between.
+# How often a call is decided anew because its queue has changed in between.
 _ROUNDS = 5
 
-# Addresses that loops were seen from, each of which is logged once.
+# The most addresses with a logged loop, each once.
 _LOOPS = 100
 
 _LISTINGS = frozenset({RouteKind.QUEUES, RouteKind.TOPICS})
 
 
 class _Taken(NamedTuple):
-    """A call that was taken before ASGI, as far as it must be known when it has ended. ``ticket`` and ``term`` of one
-    that writes."""
+    """The state of a call on the fast path, from its sending to its end. ``ticket`` and ``term`` are those of a call
+    that writes; others have None and 0."""
 
     request: BufferedRequest
     request_id: bytes
@@ -109,12 +117,12 @@ class _Taken(NamedTuple):
 
 
 def _may_tie(method: str, route: ParsedRoute) -> bool:
-    """Whether the call may give a queue its dead-letter queue."""
+    """Return whether the call may give a queue its dead-letter queue."""
     return method == "PATCH" and route.rule.kind is RouteKind.QUEUE
 
 
 class FrontDoor:
-    """The ASGI application. Takes only what our own server protocol provides: ``scope["target"]`` is the raw target."""
+    """The ASGI application. It needs our own server protocol, which puts the raw target into ``scope["target"]``."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -122,8 +130,8 @@ class FrontDoor:
         # Ids in the form that OpenStack logs know, unique across workers, at the price of an increment.
         self._id_prefix = b"req-%b-" % secrets.token_hex(10).encode()
         self._ids = itertools.count(1)
-        # Replaced by the catalog's identity: all front doors over one catalog share it, and recognise forwarded
-        # requests.
+        # Replaced by one of the catalog's identity, which all front doors over one catalog share: so each recognises
+        # the requests that any of them has forwarded.
         self._own = pseudonym(secrets.token_hex(8))
         self._loops: set[str] = set()
 
@@ -161,20 +169,20 @@ class FrontDoor:
             later=loop.call_later,
         )
         self._chain = Chain(self._directory, limits.deadline, self._chance)
-        # A post that was forwarded before the news of a deletion came, may have created the queue anew.
+        # A post that was forwarded before the feed showed a deletion may have created the queue anew.
         self._directory.on_removal = self._lifecycle.settle_later
         self._local = make_local_application(self._catalog, self._directory, settings.pages)
         self._directory.on_identity = self._take_name
         await self._directory.start(START_PATIENCE)
-        # Before it serves: an unregistered worker must not write, and would refuse the first writes.
+        # Before the worker serves: without a registration it would refuse the first writes.
         await self._membership.start(START_PATIENCE if self._directory.synced else 0.0)
 
     def _take_name(self, identity: str) -> None:
-        """Take the pseudonym of the catalog's identity, to recognise requests that its front doors have forwarded."""
+        """Take the pseudonym of the catalog's identity, by which its front doors recognise forwarded requests."""
         self._own = pseudonym(identity)
 
     def _hurry(self) -> None:
-        """Renew the membership at once after a write to a queue that has changed meanwhile, in case of a seal."""
+        """Renew the membership at once, because a write to a queue has ended that may have been sealed meanwhile."""
         if self._seals:
             self._membership.hurry()
 
@@ -182,8 +190,8 @@ class FrontDoor:
         return Upstream(partition, self._pool, self._settings.upstream, self._chance)
 
     async def stop(self) -> None:
-        """Let go of everything."""
-        # What runs in the background may write: signing off is last.
+        """End the background work, sign off, and close the connections."""
+        # The background work may write, so it ends before the worker signs off.
         await self._lifecycle.stop()
         await self._seals.stop()
         await self._membership.stop()
@@ -227,9 +235,9 @@ class FrontDoor:
         await self._guarded(self._serve(scope, receive, send, head, request_id), scope, send, request_id)
 
     async def _refuse_loop(self, scope: Scope, send: Send, request_id: bytes) -> None:
-        """Refuse a call that a front door of this catalog has forwarded: a partition's host leads to one of them.
+        """Refuse a call that a front door of this catalog has forwarded: a partition's host leads back to it.
 
-        The answer has our pseudonym in ``Via``, by which the admin API recognises a front door as a host.
+        The answer has the catalog's pseudonym in ``Via``, by which the admin API recognises a front door as a host.
         """
         peer = scope["client"][0] if scope["client"] else "an unknown address"
         if peer not in self._loops and len(self._loops) < _LOOPS:
@@ -251,7 +259,7 @@ class FrontDoor:
         return self._id_prefix + b"%012x" % next(self._ids)
 
     async def _guarded(self, work: Awaitable[None], scope: Scope, send: Send, request_id: bytes) -> None:
-        """Await ``work``, and answer its failures."""
+        """Await ``work``, and answer its failures with refusals."""
         try:
             await work
         except RequestRefused as refused:
@@ -266,14 +274,14 @@ class FrontDoor:
             fault = unavailable(f"The front door failed. {MAYBE_PROCESSED}")
             await self._refuse(scope, send, fault, request_id)
 
-    # -- a call that nothing has to be waited for --------------------------------------------------------------------
+    # -- a call without waiting --------------------------------------------------------------------------------------
 
     def try_fast_path(self, request: BufferedRequest) -> bool:
-        """Forward a request at once if its queue is open and cached and its partition has a connection to spare. Return
+        """Forward a request at once if its queue is open and cached and its partition has a free connection. Return
         whether it was forwarded; if not, nothing was done.
 
-        PERF: this is ``__call__`` without a task, at half of its cost. Every unusual case is left to that, also midway:
-        by ``BufferedRequest.hand_over``.
+        PERF: this is ``__call__`` without a task, at half of the cost. Every unusual case is left to ``__call__``, also
+        after the sending, by ``BufferedRequest.hand_over``.
         """
         scope = request.scope
         try:
@@ -304,8 +312,7 @@ class FrontDoor:
         if not route.rule.writes:
             taken = _Taken(request, request_id, call, key, placement, decision.segment, upstream, route, None, 0)
             return upstream.send_at_once(call, partial(self._answered, taken))
-        # Nothing is waited for between the look in the cache above and the sending: so it is all one step, and its
-        # order does not matter.
+        # There is no await between the lookup above and the sending, so this is one step, and its order is free.
         gate = self._gate
         lease = gate.lease
         if gate.clock() >= lease.until:
@@ -320,14 +327,14 @@ class FrontDoor:
         return False
 
     def _answered(self, taken: _Taken, ending: UpstreamAnswer | Failure) -> None:
-        """Pass on how a call that was taken has ended."""
+        """Answer a call of the fast path that has ended, or hand it over to ``_go_on``."""
         late: Late | Closed | None = None
         ticket = taken.ticket
         if ticket is not None and isinstance(ending, UpstreamAnswer):
-            # PERF: the comparison is for all the others.
+            # PERF: the comparison of a number spares all other answers the call.
             late = closed_by(ending) if ending.status == CLOSED_STATUS else None
             if late is not None:
-                # However late that came, nothing was done.
+                # The partition did nothing, so a late answer of this kind does no harm.
                 self._gate.end(ticket)
                 taken.upstream.fences = True
             else:
@@ -348,7 +355,7 @@ class FrontDoor:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Go on with a call that was taken, as an ASGI application: try again, pass on a long answer, or refuse."""
+        """Continue a call of the fast path as an ASGI application: retry, relay a long answer, or refuse."""
 
         async def rest() -> None:
             try:
@@ -364,7 +371,7 @@ class FrontDoor:
         await self._guarded(rest(), scope, send, taken.request_id)
 
     async def _resume(self, taken: _Taken, failure: Failure) -> UpstreamAnswer:
-        """Go on with a call that was sent once, within the same ticket. Raises UpstreamError."""
+        """Continue a call that was sent once, within the same ticket. Raises UpstreamError."""
         write = None
         if taken.ticket is not None:
             write = self._gate.failed(taken.ticket, taken.term, lasting=is_held(taken.route.rule))
@@ -401,7 +408,8 @@ class FrontDoor:
         await self._relay(answer, scope, send, request_id)
 
     async def _read(self, call: UpstreamCall, key: QueueKey, route: ParsedRoute, scope: Scope) -> UpstreamAnswer:
-        """Have a call done that changes nothing, with or without a lease."""
+        """Carry out a call that changes nothing, with or without a lease. Raises RequestRefused, CatalogError,
+        UpstreamError."""
         for _ in range(_ROUNDS):
             placement, decision = await self._decide(key, route, call.target)
             if placement is not None and self._is_too_old(placement):
@@ -414,7 +422,8 @@ class FrontDoor:
     async def _write(
         self, call: UpstreamCall, key: QueueKey, route: ParsedRoute, scope: Scope, receive: Receive
     ) -> UpstreamAnswer:
-        """Have a call done that writes, by the steps of ``fencing.fence``, after a switch if there is one."""
+        """Carry out a call that writes, by the steps of ``fencing.fence``, waiting for the end of a seal. Raises
+        RequestRefused, ClientGone, CatalogError, UpstreamError."""
         clock = asyncio.get_running_loop().time
         lasting = is_held(route.rule)
         since: float | None = None
@@ -433,12 +442,12 @@ class FrontDoor:
                         return answer
                     continue
                 if write.overtaken:
-                    continue  # what was read may be from before a change that was shown meanwhile
-                # In the same step as the look at that.
+                    continue  # the feed has shown a change since: the placement may be older
+                # In the same step as this check.
                 change = self._directory.change(key)
             except Withdrawn as error:
                 if write.unanswered:
-                    raise Unanswered("a try was not answered, and there must not be another one") from error
+                    raise Unanswered("a try was not answered, and another one is not allowed") from error
                 LOG.info("%s: beginning again", error)
                 continue
             except Closed as closed:
@@ -454,30 +463,37 @@ class FrontDoor:
                 raise ClientGone
         if refused is not None:
             if placement is not None:
-                # Seen where the catalog was put back to an earlier time than its partitions. (Without a placement, the
-                # queue was deleted just before it was closed for a switch, and is open again once it is created.)
+                # A catalog of an earlier time than its partitions has this effect. (Without a placement, the queue was
+                # deleted just before it was closed for a switch, and is open again once it is created.)
                 LOG.error(
-                    "a queue of partition %s is closed to writes of this epoch, but they go there by the catalog. Was "
-                    "that restored from a backup? Then: marconi-partition reopen, with the storage of this partition",
+                    "queue %s/%s is closed on partition %s to the epoch of its placement: the catalog is older than "
+                    "the partition. If the catalog was restored from a backup, run marconi-partition reopen with the "
+                    "storage of this partition",
+                    key.project or "-",
+                    key.queue,
                     placement.partition,
                 )
             raise refused
         raise _too_many()
 
     def _is_too_old(self, placement: Placement) -> bool:
-        """Return whether the cached placement may be stale for longer than movers wait before they delete a segment. A
-        read of a queue with history then needs the placement that the catalog has now."""
+        """Return whether the cached placement may be stale by more than the time that movers wait before they delete a
+        segment. A read of a queue with history then needs a fresh placement from the catalog."""
         used_again = has_history(placement) or placement.group is not None
-        # A feed that is well is silent now and then, for less than a lease: a short linger must not refuse all reads.
+        # A healthy feed may be silent for almost a lease, so a shorter ``linger`` must not cost all reads a lookup.
         longest = max(self._settings.linger, self._settings.lease)
         return used_again and self._directory.silence() > longest
 
     def _look_anew(self, key: QueueKey, placement: Placement | None, closed: Closed) -> None:
-        """A partition has refused a write, for what is known of its queue is of before a switch: forget that."""
+        """Drop the placement of a queue, because its partition has refused a write by it as stale."""
         self._directory.forget(key)
-        where = "by rule" if placement is None else f"of epoch {placement.epoch} to {placement.partition}"
+        where = "by rule" if placement is None else f"of epoch {placement.epoch} to partition {placement.partition}"
         LOG.warning(
-            "a write %s came after a switch and was refused there; looking up its queue anew: %s", where, closed
+            "queue %s/%s: a write %s came after a switch and was refused there; reading the placement anew: %s",
+            key.project or "-",
+            key.queue,
+            where,
+            closed,
         )
 
     async def _decide(self, key: QueueKey, route: ParsedRoute, target: bytes) -> tuple[Placement | None, Decision]:
@@ -503,7 +519,7 @@ class FrontDoor:
         scope: Scope,
         write: GuardedWrite | None = None,
     ) -> UpstreamAnswer | None:
-        """Do what was decided. Returns None if the call is to be decided anew."""
+        """Carry out the decision; return the answer, None if the call is to be decided anew."""
         if isinstance(decision, Forward):
             return await self._forward(call, key, placement, decision, route)
         if isinstance(decision, Action):
@@ -518,7 +534,7 @@ class FrontDoor:
     def _call(
         self, scope: Scope, route: ParsedRoute, head: RequestHead, body: bytes, request_id: bytes, more: bytes = b""
     ) -> UpstreamCall:
-        """Return a client's request as it is forwarded. ``more``: lines of ours."""
+        """Return a client's request as it is forwarded. ``more``: further header lines."""
         peer = scope["client"]
         lines = head.lines + added_lines(
             head,
@@ -554,7 +570,7 @@ class FrontDoor:
                 self._mind_deletion(route, key, placement, segment)
 
     async def _tie(self, call: UpstreamCall, placement: Placement, route: ParsedRoute) -> None:
-        """Before a call: have the dead-letter queue that it names where its source is."""
+        """Before a call that names a dead-letter queue, place that queue where its source is."""
         if _may_tie(call.method.decode(), route):
             dead_letter = dead_letter_queue("PATCH", route, call.body)
             if dead_letter is not None:
@@ -563,7 +579,7 @@ class FrontDoor:
     async def _spread(
         self, decision: Spread, call: UpstreamCall, placement: Placement, route: ParsedRoute, scope: Scope
     ) -> UpstreamAnswer:
-        """Have a call to a queue with history done."""
+        """Carry out a call to a queue with history."""
         await self._tie(call, placement, route)
         answer = await self._chain.carry_out(decision, call, route, placement, lambda: client_waits(scope))
         last = placement.segments[-1]
@@ -574,8 +590,8 @@ class FrontDoor:
         return answer
 
     def _mind_deletion(self, route: ParsedRoute, key: QueueKey, placement: Placement | None, segment: Segment) -> None:
-        """After a call, however it ended: have it settled if news of a deletion came under one that may have created
-        the queue anew. (If the news comes later, ``on_removal`` takes care of it.)"""
+        """After a call, however it ended: settle its queue if the placement was dropped meanwhile and the call may have
+        created the queue anew. (``Directory.on_removal`` does so if the feed shows a deletion later.)"""
         if route.rule.effect is Effect.CREATES and self._directory.cached(key) != placement:
             self._lifecycle.settle_later(key, segment)
 
@@ -594,7 +610,7 @@ class FrontDoor:
         scope: Scope,
         write: GuardedWrite | None,
     ) -> UpstreamAnswer | None:
-        """Do what is not plain forwarding. Returns None if the call is to be decided anew."""
+        """Carry out a decision other than to forward; return the answer, None if the call is to be decided anew."""
         clock = asyncio.get_running_loop().time
         limit = self._settings.upstream.deadline
         if decision is Action.DELETE:
@@ -612,7 +628,7 @@ class FrontDoor:
                 upstream = await self._upstream(segment)
                 answer = await upstream.send(stamped(call, route, placement, upstream), within=left)
             if write is not None:
-                write.check(answer)  # nothing is concluded from a late answer
+                write.check(answer)  # a late answer is no evidence for the placement
             return answer
 
         def wanted() -> bool:
@@ -629,7 +645,7 @@ class FrontDoor:
             if upstream is None:
                 return None
             return await upstream.send(call)
-        raise AssertionError(f"{decision} is nothing that is done here")
+        raise AssertionError(f"{decision} has no way to carry it out here")
 
     # -- calls that no queue decides ---------------------------------------------------------------------------------
 
@@ -662,9 +678,9 @@ class FrontDoor:
         if route.rule.kind is RouteKind.HOME and scope["method"] == "GET" and answer.status == 200:
             answer = await _without_operator_routes(answer)
         if route.rule.local and answer.status < 400:
-            # We found fault with the request and this partition did not: its answer would be one partition's only.
+            # The front door refuses the request, so a partition that accepts it must not decide.
             answer.abandon()
-            raise bad_request("The request is not well-formed.")
+            raise bad_request("The request is not well-formed. The request was not processed.")
         await self._relay(answer, scope, send, request_id)
 
     def _listing_query(self, scope: Scope, route: ParsedRoute) -> ListingQuery | RepeatedFilter | Unfit | None:
@@ -681,7 +697,7 @@ class FrontDoor:
         )
 
     async def _ask_any(self, call: UpstreamCall, route: ParsedRoute) -> UpstreamAnswer:
-        """Have any partition that speaks the version answer. Raises RequestRefused, UpstreamError."""
+        """Return the answer of any partition that speaks the version. Raises RequestRefused, UpstreamError."""
         serving = [u for u in self._directory.upstreams if u.partition.state is not PartitionState.DISABLED]
         speaking = [u for u in serving if not route.version or route.version in u.partition.api_versions]
         if not speaking:
@@ -694,12 +710,12 @@ class FrontDoor:
             try:
                 return await upstream.send(call)
             except NotSent as error:
-                LOG.info("asking another partition: %s", error)
+                LOG.info("trying another partition: %s", error)
         return await speaking[-1].send(call)
 
 
 async def _without_operator_routes(answer: UpstreamAnswer) -> UpstreamAnswer:
-    """Return a partition's home document as it goes to clients. Raises BadAnswer if it is none."""
+    """Return a partition's home document for clients. Raises BadAnswer if it is no home document."""
     try:
         body = without_operator_routes(await answer.read())
     except ValueError as error:
@@ -713,9 +729,9 @@ def _too_many() -> RequestRefused:
 
 
 def _spare_garbage_collector() -> None:
-    """Keep the collector from what lives as long as the worker, and from running after every few calls.
+    """Exempt the objects that live as long as the worker from collection, and collect more rarely.
 
-    A call leaves no cycles behind, so what there is to find is little; by default the search took 8 % of a worker.
+    PERF: a call leaves no cycles behind, so there is little to collect; the defaults took 8 % of a worker's time.
     """
     gc.collect()
     gc.freeze()

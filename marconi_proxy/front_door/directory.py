@@ -1,10 +1,14 @@
-"""What this worker knows of the catalog: placements in a bounded cache, all partitions, tenants it has met.
+"""This worker's knowledge of the catalog: placements in a bounded cache, all partitions, the tenants of recent calls.
 
-The change feed keeps it true. While the feed is cut, what is known goes on being served (static stability) and nothing
-is added; when it is back, everything is forgotten and read anew.
+The change feed keeps it true. While the feed is cut, the cache goes on serving (static stability), and nothing is added
+to it. When the feed is back, the cache is emptied and filled anew.
 
-In the same step in which a placement is forgotten for a change, the worker's fence takes the change in: a write that
-begins later looks up what is true, one that began earlier is waited for (``fencing.fence``).
+The step that drops a placement for a change also brings the change to the worker's fence. So a write that begins later
+looks up the new placement, and a write that began earlier is waited for (``fencing.fence``).
+
+A worker that does not use a queue when the queue is prepared for a seal acknowledges the preparation. From then on it
+withdraws the preparation, by compare-and-set, before it uses the queue again; a seal that relies on the preparation
+then fails.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from contextlib import aclosing
 
 from cachetools import LRUCache
 
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, PlacementConflict
 from catalog.interface import Catalog
 from catalog.model import (
     Change,
@@ -26,12 +30,14 @@ from catalog.model import (
     Placement,
     PlacementState,
     QueueKey,
+    Seal,
     Segment,
     Synced,
     Tenant,
 )
 from marconi_proxy.background import ended
 from marconi_proxy.fencing.fence import Fence
+from marconi_proxy.fencing.transitions import withdraw
 from marconi_proxy.front_door.placement_cache import PlacementCache
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.write_gate import awake_or_not
@@ -40,23 +46,25 @@ from marconi_proxy.upstream.exchange import Upstream
 
 LOG = logging.getLogger(__name__)
 
-# Seconds between attempts to take up a cut feed: full jitter below this.
+# The most seconds between two attempts to open a feed that was cut, with full jitter.
 _RETRY_INTERVAL = 1.0
 _TENANTS = 10_000
-# Sealed queues that are read at a time.
+# Sealed queues in one read.
 _PAGE = 500
-# Placements dropped for a change, of which it is remembered for a while that calls may have been forwarded by them.
+# The most placements remembered as dropped for a change: calls may have been forwarded by them.
 _DROPPED = 10_000
 
 
 class Directory:
     """Belongs to one worker and one event loop. ``start`` it, and ``stop`` it.
 
-    ``applied`` is the position of the last change taken in; ``synced`` whether the feed is alive. ``on_removal`` is
-    called for the removal of a placement that was known here: calls may have been forwarded by it before the news came.
-    ``on_seal`` is called when the feed has shown a seal, which a mover waits for this worker to acknowledge.
-    ``on_identity`` is called with the catalog's identity each time this worker gets in step with it. ``clock``:
-    monotonic seconds, also while the machine sleeps.
+    ``applied``: the position of the last change taken in; ``synced``: whether the feed is alive; ``clock``: monotonic
+    seconds, also while the machine sleeps. Three callbacks:
+
+    ``on_removal`` when the feed shows the removal of a placement that was cached: calls may have been forwarded by it.
+    ``on_seal`` when the feed has shown a seal, or the preparation of one for a queue that this worker does not use,
+    because a mover waits for its acknowledgement.
+    ``on_identity`` with the catalog's identity, each time this worker gets in step with the catalog.
     """
 
     def __init__(
@@ -82,6 +90,8 @@ class Directory:
         self.on_identity: Callable[[str], None] | None = None
         self._tenants: LRUCache[str, Tenant | None] = LRUCache(_TENANTS)
         self._reads: dict[QueueKey, asyncio.Task[Placement | None]] = {}
+        # Kept while the feed is cut: a mover may go by an acknowledgement that was stored before.
+        self._unused: dict[QueueKey, Seal] = {}
         self._upstreams = Upstreams(open_upstream)
         self.applied = 0
         self.synced = False
@@ -100,7 +110,9 @@ class Directory:
         try:
             await asyncio.wait_for(self._first_sync.wait(), patience)
         except TimeoutError:
-            LOG.warning("the catalog cannot be reached yet; calls are refused until it can")
+            LOG.warning(
+                "the catalog cannot be reached yet; calls are refused until it answers. Next: check [catalog] uri"
+            )
 
     async def stop(self) -> None:
         """Stop following."""
@@ -108,19 +120,24 @@ class Directory:
 
     # -- placements --------------------------------------------------------------------------------------------------
 
+    @property
+    def unused(self) -> Collection[Seal]:
+        """Return the preparations that this worker may acknowledge at leisure."""
+        return self._unused.values()
+
     def cached(self, key: QueueKey) -> Placement | None:
-        """Return the placement if it is known. None means unknown, not absent."""
+        """Return the placement from the cache. None means that it is not there, not that the queue does not exist."""
         return self._placements.get(key)
 
     def forget(self, key: QueueKey) -> None:
-        """Drop the placement of a queue, because the catalog was just seen to differ."""
+        """Drop the placement of a queue, because the catalog has another one."""
         self._reads.pop(key, None)
         self._placements.drop(key)
         self._tell(key)
 
     def forget_all(self) -> None:
-        """Drop what is known of all queues and tenants, and what is just being read: it may be from before what this
-        worker was not asked about."""
+        """Drop all placements and tenants, also those of reads in flight: movers may have switched queues since without
+        waiting for this worker."""
         self._reads.clear()
         self._placements.clear()
         self._tenants.clear()
@@ -128,9 +145,10 @@ class Directory:
             self._tell(key)
 
     def change(self, key: QueueKey) -> asyncio.Future[None]:
-        """Return what is done when it is worth looking up the queue anew. All who wait for it share it.
+        """Return a future of the queue's next change, which all its waiters share.
 
-        The caller must have looked it up without a change having been shown since (``Ticket.overtaken``).
+        The caller must have looked up the queue, and the feed must have shown no change of it since
+        (``Ticket.overtaken``).
         """
         awaited = self._awaited.get(key)
         if awaited is None:
@@ -143,23 +161,24 @@ class Directory:
             awaited.set_result(None)
 
     async def find(self, key: QueueKey) -> Placement | None:
-        """Return the placement, from the cache or with one read for all who ask. Raises CatalogUnavailable."""
+        """Return the placement, from the cache or by one read that concurrent calls share. Raises
+        CatalogUnavailable."""
         known = self._placements.get(key)
         if known is not None:
             return known
         read = self._reads.get(key)
         if read is None:
             read = self._reads[key] = asyncio.create_task(self._read(key))
-        # A waiter that gives up must not take the answer from the others.
+        # A caller that is cancelled must not cancel the read of the others.
         return await asyncio.shield(read)
 
     async def look(self, key: QueueKey) -> Placement | None:
-        """Return what the catalog has now, for the placement that is known looks old. Raises CatalogUnavailable, and
-        what is known goes on being known."""
-        placement = await self._catalog.placements.get(key)
+        """Return the placement from the catalog, because the cached one may be stale. Raises CatalogUnavailable; the
+        cache is unchanged then."""
+        placement = await self._used(key)
         known = self._placements.get(key)
         if known is not None and known != placement:
-            # A read that is under way may be older than this one.
+            # A read in flight may be older than this one.
             self._reads.pop(key, None)
             self._drop(key, known)
             self._tell(key)
@@ -177,8 +196,8 @@ class Directory:
     async def _read(self, key: QueueKey) -> Placement | None:
         this = asyncio.current_task()
         try:
-            placement = await self._catalog.placements.get(key)
-            # A change that came in meanwhile took this read off the list: what was read may be from before it.
+            placement = await self._used(key)
+            # A change that came in meanwhile took this read off the list, because the read may be older.
             if placement is not None and self.synced and self._reads.get(key) is this:
                 self._placements.put(key, placement)
             self._note_seal(placement)
@@ -186,6 +205,21 @@ class Directory:
         finally:
             if self._reads.get(key) is this:
                 del self._reads[key]
+
+    async def _used(self, key: QueueKey) -> Placement | None:
+        """Read the placement of a queue that is to be used from now on."""
+        placement = await self._catalog.placements.get(key)
+        # Without an await between the last read and the end: no preparation may be acknowledged after this check.
+        while placement is not None and (unused := self._unused.get(key)) is not None:
+            if placement.preparation != unused:
+                break
+            try:
+                withdrawn = withdraw(placement)
+                await self._catalog.placements.replace(withdrawn)
+                placement = withdrawn
+            except PlacementConflict as conflict:
+                placement = conflict.current
+        return placement
 
     # -- partitions and tenants --------------------------------------------------------------------------------------
 
@@ -198,7 +232,8 @@ class Directory:
         return [u.partition for u in self._upstreams.values()]
 
     async def upstream(self, name: str) -> Upstream | None:
-        """Return the way to a partition, asking the catalog if it is not known (yet). Raises CatalogUnavailable."""
+        """Return the way to a partition, reading the catalog if the partition is not known yet; None if it is not
+        registered. Raises CatalogUnavailable."""
         found = self._upstreams.get(name)
         if found is None:
             await self._load_partitions()
@@ -209,7 +244,7 @@ class Directory:
         return self._upstreams.get(name)
 
     async def tenant(self, project: str) -> Tenant | None:
-        """Return what was decided for a project, None if nothing. Raises CatalogUnavailable if it is not known."""
+        """Return the operator's decisions for a project, None if there are none. Raises CatalogUnavailable."""
         if project in self._tenants:
             return self._tenants[project]
         changes = self._changes
@@ -219,7 +254,7 @@ class Directory:
         return tenant
 
     async def _load_partitions(self) -> None:
-        # One at a time, so that an older reading never overwrites a newer one.
+        # One read at a time, so that an older one never overwrites a newer one.
         async with self._loading:
             partitions = await self._catalog.partitions.all()
             for partition in partitions:
@@ -237,7 +272,7 @@ class Directory:
                         await self._take_in(event)
             except CatalogError as error:
                 if self.synced or not self._first_sync.is_set():
-                    LOG.warning("the catalog's change feed is cut, serving what is known: %s", error)
+                    LOG.warning("the catalog's change feed is cut; calls go by the cached placements: %s", error)
             except Exception:
                 LOG.exception("the catalog's change feed failed")
             self.synced = False
@@ -256,7 +291,7 @@ class Directory:
         elif event.fresh:
             self.forget_all()
             if self._fence is not None:
-                # Also at the first: a worker whose feed comes late may be writing by then.
+                # Also the first time: a worker with a late feed may be writing by then.
                 self._fence.missed()
             await self._load_partitions()
             await self._load_seals()
@@ -268,11 +303,11 @@ class Directory:
         self.applied = event.position
 
     async def _load_seals(self) -> None:
-        """Take in the seals that are in force: the feed shows those that come after its beginning."""
+        """Take in the seals in force. The feed shows only those that come after its beginning."""
         after = None
         while page := await self._catalog.placements.find(states=[PlacementState.SEALING], after=after, limit=_PAGE):
             for placement in page:
-                # No await in here, as in ``_take_in_placement``: a read that is in flight may be older than the seal.
+                # No await here, as in ``_take_in_placement``: a read in flight may be older than the seal.
                 self.forget(placement.key)
                 if self._fence is not None:
                     self._fence.change(placement.key, placement.seal)
@@ -282,21 +317,25 @@ class Directory:
             self.on_seal()
 
     def silence(self) -> float:
-        """Return for how many seconds the feed has shown nothing, not even that it is alive."""
+        """Return the seconds since the feed has shown a change or a proof of life."""
         return self._clock() - self._heard
 
     def _take_in_placement(self, key: QueueKey, change: Change) -> None:
-        # No await in here: what is forgotten, what is fenced and what is awaited must never differ.
-        self._reads.pop(key, None)
+        # No await here: cache, fence and waiters must change in one step.
+        reading = self._reads.pop(key, None)
         known = self._placements.get(key)
+        seal = change.seal
+        self._unused.pop(key, None)
+        if change.preparation is not None and known is None and reading is None:
+            seal = self._unused[key] = change.preparation
         if known is not None and (known.epoch, known.incarnation) != (change.epoch, change.incarnation):
             self._drop(key, known)
         if self._fence is not None:
-            self._fence.change(key, change.seal)
+            self._fence.change(key, seal)
         self._tell(key)
         if self._seals is not None:
             self._seals.shown(key, change)
-        if change.sealing and self.on_seal is not None:
+        if seal is not None and self.on_seal is not None:
             self.on_seal()
         if change.epoch is None:
             segment = self._dropped.pop(key, None)

@@ -1,7 +1,7 @@
-"""What the front door answers itself: the version document, liveness, and listings from the catalog.
+"""The answers of the front door itself: the version document, liveness, and listings from the catalog.
 
-A falcon application behind the raw one, which calls it only for well-formed requests and leaves what it has found out
-(route, project, query) in the ASGI scope under ``SCOPE_KEY``.
+A falcon application behind ``application``, which calls it only for well-formed requests. Route, project and query of
+the request are in the ASGI scope under ``SCOPE_KEY``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _DOCUMENTS: dict[str, dict[str, Any]] = {
 
 
 class LocalCall(NamedTuple):
-    """What the raw application hands over. ``query`` only for listings."""
+    """One request, as ``application`` has parsed it. ``query`` only for listings."""
 
     route: ParsedRoute
     project: str
@@ -53,7 +53,7 @@ class LocalCall(NamedTuple):
 
 
 def version_document(spoken: Iterable[str]) -> str:
-    """Return the body of ``GET /`` for the versions that the partitions speak; for all of them while none is known."""
+    """Return the body of ``GET /``, with the versions that partitions speak; with all while none is known."""
     versions = set(spoken) or set(API_VERSIONS)
     return json.dumps({"versions": [_DOCUMENTS[v] for v in API_VERSIONS if v in versions]})
 
@@ -71,14 +71,15 @@ class Versions:
 
 
 class Liveness:
-    """``GET`` and ``HEAD`` of /v1/health, /v1.1/ping, /v2/ping: can this worker do its work (API section 1.12)."""
+    """``GET`` and ``HEAD`` of /v1/health, /v1.1/ping and /v2/ping: whether this worker is in step with the catalog (API
+    section 1.12)."""
 
     def __init__(self, catalog: Catalog, directory: Directory) -> None:
         self._catalog = catalog
         self._directory = directory
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        # In step with the catalog: then it can be reached, and nothing needs to be asked for every probe.
+        # The feed is proof that the catalog can be reached, so a probe costs no read.
         if not self._directory.synced:
             raise CatalogUnavailable("the change feed is cut")
         resp.status = falcon.HTTP_204
@@ -110,7 +111,7 @@ class Listing:
         ]
         links = [] if page.last is None else [{"rel": "next", "href": query.next_link(path, page.last)}]
         document: dict[str, Any] = {namespace.member: entries, "links": links}
-        # The number of all queues, whatever the page; left out when it is 0 (API section 4.2).
+        # The number of all queues, not only of the page; left out if it is 0 (API section 4.2).
         if query.counted:
             count = await self._catalog.placements.count_queues(call.project, namespace.prefix, namespace.end)
             document |= {"count": count} if count else {}
@@ -120,7 +121,7 @@ class Listing:
 
 
 class _Stamp:
-    """Marks answers as ours."""
+    """Adds the headers that mark an answer as the front door's own."""
 
     async def process_response(self, req: Request, resp: Response, resource: object, req_succeeded: bool) -> None:
         call: LocalCall = req.scope[SCOPE_KEY]

@@ -1,13 +1,15 @@
-"""This worker's registration in the catalog: a lease that it renews while it lives, and the seals that it acknowledges.
+"""This worker's registration in the catalog: its heartbeat, which renews the lease and acknowledges seals.
 
-What it may do by its lease, and owes by its fence, is ``write_gate``; here it is sent and heard of.
+``write_gate`` has the lease and the fence themselves; this module stores them and takes in the result.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
+import random
 import secrets
 import socket  # noqa: TID251 - only for the host's name
 from collections.abc import Mapping
@@ -25,30 +27,32 @@ from marconi_proxy.front_door.write_gate import WriteGate
 
 LOG = logging.getLogger(__name__)
 
-# A member that has not renewed for so long (seconds), nor for its lease, was killed; any other removes it.
+# Seconds without a renewal after which any other member removes a member, if its lease is over too: it was killed.
 FORGOTTEN_AFTER = 600.0
-# What this release can do that the first could not.
+# The abilities that movers must not expect of every release.
 CAPABILITIES = (CHAINS,)
 _RENEWALS_BETWEEN_SWEEPS = 30
 # Seconds between two reports of held writes, if there are any.
 _REPORT_INTERVAL = 0.5
-# After a renewal that failed, while a mover waits for what it was to acknowledge.
+# Seconds after a renewal that failed, while a mover waits for its acknowledgement.
 _RETRY = 0.1
+# Seconds within which preparations of seals are acknowledged, several by one renewal: no writes are held for them.
+LEISURE = 0.25
 
 
 class HoldReporter(Protocol):
     def report(self, member: str) -> Mapping[str, HeldWrites]:
-        """Return what has changed of the writes that waited for moves, by the moves' ids."""
+        """Return the counts of held writes that have changed since the last report, by the moves' ids."""
 
     def reported(self, found: Mapping[str, HeldWrites]) -> None:
-        """Take in that this was stored."""
+        """Take in that the catalog has stored ``found``."""
 
 
 class Membership:
     """Belongs to one worker. ``start`` it, and ``stop`` it.
 
-    ``interval`` is how often it renews, in seconds; what it promises each time is the lease of ``writing``. ``holding``
-    reports the writes that waited.
+    ``interval``: seconds between renewals, each of which promises the lease of ``gate``. ``holds`` reports the writes
+    that waited.
     """
 
     def __init__(
@@ -72,38 +76,38 @@ class Membership:
         self._reporter: asyncio.Task[None] | None = None
 
     async def start(self, patience: float) -> None:
-        """Begin to renew; return when it was tried once, or after ``patience`` seconds at the latest."""
+        """Begin to renew; return after the first try, or after ``patience`` seconds at the latest."""
         self._renewer = asyncio.create_task(self._renew_forever(), name="membership")
         self._reporter = asyncio.create_task(self._report_forever(), name="held writes")
         with suppress(TimeoutError):
             await asyncio.wait_for(self._tried.wait(), patience)
 
     async def stop(self) -> None:
-        """Begin no more writes, stop renewing, and sign off if no write is under way and the catalog can be reached.
+        """Begin no more writes, stop renewing, and sign off if no write is in flight and the catalog can be reached.
 
-        To sign off is to say that nothing can come of this worker's writes any more. While something can, its lease
-        is what movers wait for.
+        To sign off is to promise that no write of this worker has an effect any more. Without that promise, movers wait
+        for the end of its lease.
         """
         self._gate.close()
-        async with self._registering:  # one that came after the removal would bring this member back
+        async with self._registering:  # a registration after the removal would bring this member back
             await ended([self._renewer, self._reporter])
         if not self._gate.fence.idle(self._gate.clock()):
-            LOG.info("member %s stops with writes that may still be done, and lets its lease lapse", self.id)
+            LOG.info("member %s stops with writes in flight, and lets its lease lapse", self.id)
             return
         try:
             await self._catalog.members.remove(self.id)
         except CatalogError as error:
-            LOG.info("could not sign off as member %s: %s", self.id, error)
+            LOG.info("member %s could not sign off, and lets its lease lapse: %s", self.id, error)
 
     def hurry(self) -> None:
-        """Renew at once if a seal can be acknowledged that was not yet. However often it is called while a renewal is
-        under way: one follows it."""
+        """Renew at once if there is a seal to acknowledge, and soon if there is a preparation. Calls during a renewal
+        are coalesced into one that follows it."""
         self._news.set()
 
     async def _renew_forever(self) -> None:
         renewals = 0
         while True:
-            # Whatever comes from here on is part of the next renewal.
+            # A seal that comes from here on is for the next renewal.
             self._news.clear()
             failed = True
             try:
@@ -116,7 +120,7 @@ class Membership:
             except CatalogError as error:
                 LOG.debug("could not renew member %s: %s", self.id, error)
             except Exception:
-                # A heartbeat that ends while the process goes on would be worse than any of its failures.
+                # The heartbeat must not end before the process does.
                 LOG.exception("could not renew member %s", self.id)
             self._tried.set()
             self._mind_lapse()
@@ -130,7 +134,8 @@ class Membership:
             try:
                 await self._catalog.members.renew(member)
             except NotRegistered:
-                # A mover has watched this worker in silence for its lease. It may write again in a new term.
+                # A mover has watched this worker without a renewal for its lease, and removed it. It may write again
+                # in a new term.
                 gate.lease.revoke()
                 self._registered = False
         if not self._registered:
@@ -139,37 +144,47 @@ class Membership:
             self._registered = True
         self._sent = member.acks
         if gate.lease.confirmed(renewal, gate.clock()):
-            # In the same step: what is known is from a time when no mover waited for this worker.
+            # In the same step, because no mover waited for this worker when the cache was filled.
             self._directory.forget_all()
-            LOG.info("registered as member %s: what was known is read anew", self.id)
+            LOG.info("registered as member %s: placements are read anew", self.id)
             self._lapsed = False
 
     def _mind_lapse(self) -> None:
-        """Say once that the lease is over."""
+        """Log the end of the lease, once."""
         gate = self._gate
         if not self._lapsed and not gate.lease.may_write(gate.clock()):
             self._lapsed = True
-            LOG.warning("the lease of this worker could not be renewed in time: it takes no writes until it can")
+            LOG.warning(
+                "member %s could not renew its lease in time: it refuses writes until it can. Next: check the catalog",
+                self.id,
+            )
 
     async def _pause(self, failed: bool) -> None:
-        """Wait until the next renewal is due: the interval, or until another seal can be acknowledged.
+        """Wait until the next renewal is due: for the interval, or until there is a seal or preparation to acknowledge.
 
-        One that the last renewal was to acknowledge, and that failed, is tried again soon: a mover waits for it with
-        writes held.
+        A renewal that had one and failed is retried soon, because a mover waits for it while writes are held.
         """
         if failed and self._acks() - self._sent:
             await asyncio.sleep(min(_RETRY, self._interval))
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._interval):
+            async with asyncio.timeout(self._interval) as due:
+                soon = math.inf
                 while True:
                     await self._news.wait()
                     self._news.clear()
-                    if self._acks() - self._sent:
+                    unused = set(self._directory.unused)
+                    acks = self._acks() - self._sent
+                    # A seal needs no acknowledgement besides that of its preparation.
+                    if any(ack not in unused and ack.preparation not in self._sent for ack in acks):
                         return
+                    if acks & unused and soon == math.inf:
+                        soon = asyncio.get_running_loop().time() + random.uniform(0.0, LEISURE)  # noqa: S311 - spreads load
+                        due.reschedule(min(soon, due.when() or soon))
 
     async def _report_forever(self) -> None:
-        """Store the counts of held writes. Apart from renewals, which acknowledge seals and must not wait for it."""
+        """Store the counts of held writes. This is no part of renewals, because acknowledgements must not wait for
+        it."""
         while True:
             await asyncio.sleep(_REPORT_INTERVAL)
             try:
@@ -198,7 +213,7 @@ class Membership:
         )
 
     async def _sweep(self) -> None:
-        """Remove members that this worker has watched in silence for so long."""
+        """Remove the members that this worker has watched without a renewal for ``FORGOTTEN_AFTER`` and their lease."""
         asked = self._others.now()
         members = await self._catalog.members.all()
         for member in members:

@@ -1,7 +1,7 @@
-"""The metadata of a page's queues, asked of the partitions that have them.
+"""The metadata of a page's queues, from the partitions that have them.
 
-A question is a page of the partition's own detailed listing: it shows up to ten queues at once, and which of them are
-not there, which a question for one queue does not tell in v1.1 and v2 (API sections 3.1, 4.3).
+It is read by pages of each partition's own detailed listing, up to ten queues in a call. A listing also shows which of
+them do not exist; the answer for a single queue does not, in v1.1 and v2 (API sections 3.1, 4.3).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ T = TypeVar("T")
 
 LOG = logging.getLogger(__name__)
 
-# How many questions one page has under way.
+# The most calls in flight for one page.
 _AT_A_TIME = 8
-# Queues in a question: what every server of the API lists at once (API section 1.7).
+# Queues in a call: every server of the API lists as many in a page (API section 1.7).
 _TOGETHER = 10
 
-# What v2 shows whether it is stored or not (API sections 4.1, 4.12).
+# Metadata that v2 shows even if it is not stored (API sections 4.1, 4.12).
 FILLED_IN = frozenset(
     {
         "_default_message_ttl",
@@ -48,22 +48,26 @@ Metadata = dict[str, Any]
 
 
 class QueryMode(NamedTuple):
-    """How a partition is asked: in which version, and which filters it applies itself."""
+    """The version of the calls to a partition, and the filters that the partition applies itself."""
 
     version: str
     filters: tuple[Filter, ...] = ()
 
 
 def to_show(version: str, spoken: Collection[str]) -> QueryMode:
-    """Ask as the client asks, if the partition speaks that; else in what comes nearest, which shows what is stored."""
+    """Return the mode to show metadata to the client: its own version if the partition speaks that, else the nearest
+    one, which shows the stored metadata."""
     if not spoken or version in spoken:
         return QueryMode(version)
     return QueryMode(next((other for other in ("v1.1", "v1", "v2") if other in spoken), version))
 
 
 def to_judge(filters: tuple[Filter, ...], spoken: Collection[str], *, topics: bool) -> QueryMode:
-    """Ask for what is stored (API section 4.2). Where the versions that show only that are not spoken, and topics are
-    in none of them, the partition itself must judge what v2 fills in."""
+    """Return the mode to filter by stored metadata (API section 4.2).
+
+    v1.1 and v1 show exactly what is stored, but have no topics. Where only v2 is left, the partition itself must apply
+    the filters on members that v2 fills in.
+    """
     filled_in = tuple(one for one in filters if one[0] in FILLED_IN)
     for version in () if topics or not filled_in else ("v1.1", "v1"):
         if version in spoken:
@@ -72,7 +76,7 @@ def to_judge(filters: tuple[Filter, ...], spoken: Collection[str], *, topics: bo
 
 
 class _Known(NamedTuple):
-    """What was found out about a queue: ``shown`` if so its metadata is for the client's version."""
+    """A queue's metadata. ``shown``: it is as the client's version shows it; ``fits``: it passes the filters."""
 
     metadata: Metadata
     shown: bool
@@ -80,11 +84,10 @@ class _Known(NamedTuple):
 
 
 class MetadataFetcher:
-    """The questions of one page, for a client that speaks ``version``. ``until``: loop time by which all of them must
-    be answered.
+    """The calls for one page, for a client that speaks ``version``. ``until``: loop time by which all must be answered.
 
-    A page is whole or it is refused: everything here raises RequestRefused, naming the queue that could not be asked
-    for, or CatalogError.
+    A page is complete or it is refused: every method raises RequestRefused, with the name of the first queue that could
+    not be read, or CatalogError.
     """
 
     def __init__(self, catalog: Catalog, directory: Directory, version: str, until: float) -> None:
@@ -95,15 +98,15 @@ class MetadataFetcher:
         self._turn = asyncio.Semaphore(_AT_A_TIME)
 
     async def shown(self, placements: Sequence[Placement]) -> dict[str, Metadata]:
-        """Return the metadata of queues, by name in the catalog, as the client's version shows it. Those that were
+        """Return the metadata of queues, by name in the catalog, as the client's version shows it. Queues that were
         deleted meanwhile are left out."""
         return {queue: known.metadata for queue, known in (await self._ask(placements, ())).items()}
 
     async def matching(
         self, placements: Sequence[Placement], filters: tuple[Filter, ...]
     ) -> dict[str, Metadata | None]:
-        """Return those queues whose stored metadata passes all filters, as ``shown``, but None where it was not asked
-        for in the client's version."""
+        """Return the queues whose stored metadata passes all filters, as ``shown`` does, but None in place of metadata
+        that was not read in the client's version."""
         known = await self._ask(placements, filters)
         return {queue: one.metadata if one.shown else None for queue, one in known.items() if one.fits}
 
@@ -113,13 +116,13 @@ class MetadataFetcher:
         while left:
             for found in await _together(self._group(group, filters) for group in _groups(left)):
                 known |= found
-            # What its partition does not have may have been moved since its placement was read.
+            # A queue that its partition does not have may have been moved since its placement was read.
             missing = [placement for placement in left if placement.queue not in known]
             left = [moved for moved in await _together(map(self._elsewhere, missing)) if moved is not None]
         return known
 
     async def _elsewhere(self, placement: Placement) -> Placement | None:
-        """Return the placement as it is now, None if its queue is not there or where it was."""
+        """Return the placement as it is now; None if its queue does not exist, or is where it was."""
         async with self._turn:
             now = await self._catalog.placements.get(placement.key)
         if now is None or now.state not in LISTED_STATES or now.segments[-1] == placement.segments[-1]:
@@ -127,7 +130,7 @@ class MetadataFetcher:
         return now
 
     async def _group(self, placements: list[Placement], filters: tuple[Filter, ...]) -> dict[str, _Known]:
-        """Ask for queues of one partition, by their names there."""
+        """Return the metadata of queues that are on one partition, in the order of their names there."""
         name, first = placements[0].partition, placements[0].queue.removeprefix(TOPIC_PREFIX)
         try:
             async with asyncio.timeout_at(self._until), self._turn:
@@ -160,7 +163,7 @@ class MetadataFetcher:
 
 
 def _groups(placements: list[Placement]) -> Iterator[list[Placement]]:
-    """Yield those that are asked for together: of one partition, by the order of their names there."""
+    """Yield the queues of each call: of one partition, in the order of their names there."""
     for _, of_partition in groupby(sorted(placements, key=_place), key=lambda placement: placement.partition):
         while group := list(islice(of_partition, _TOGETHER)):
             yield group
@@ -171,7 +174,7 @@ def _place(placement: Placement) -> tuple[str, str]:
 
 
 async def _metadata(upstream: Upstream, placements: list[Placement], mode: QueryMode) -> dict[str, Metadata]:
-    """Return the metadata of those queues that the partition has, and that pass the filters of ``manner``."""
+    """Return the metadata of the queues that exist on the partition and pass the filters of ``mode``."""
     topics = placements[0].queue.startswith(TOPIC_PREFIX)
     path = f"/{mode.version}/{'topics' if topics else 'queues'}"
     more = "&detailed=true" + "".join(f"&{_quoted(name)}={_quoted(value)}" for name, value in mode.filters)
@@ -206,7 +209,7 @@ def _quoted(value: object) -> str:
 
 
 async def _together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Do it all at once; raise the first fault of several, which tells enough, when the rest was given up."""
+    """Run all in parallel; after a failure cancel the others, then raise the first one."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one) for one in work]

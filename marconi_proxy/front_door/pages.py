@@ -1,7 +1,7 @@
-"""Pages of a listing: which queues of the catalog are on them, and where the next one begins (API section 8.3).
+"""Pages of a listing: the queues of the catalog on each, and the beginning of the next (API section 8.3).
 
-A page is one index range of the catalog. If it shows metadata or filters by it, the partitions of its queues are asked,
-and no others. What a filter passes over is bounded: a page that has looked at so much ends, and the next one goes on.
+A page is one index range of the catalog. If it shows metadata or filters by it, only the partitions of its queues are
+asked. The work of a filter is bounded: a page ends at the bound, and the next one continues there.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.metadata_fetcher import Metadata, MetadataFetcher
 from marconi_proxy.routing.listing_query import ListingQuery
 
-# What can be in a name at all (API section 1.4). The prefix of topics, for one, cannot.
+# The characters of names (API section 1.4). The prefix of topics is none of them.
 _IN_NAMES = re.compile(r"[A-Za-z0-9_.-]*\Z")
-# Queues that a filter by metadata has asked for at a time, unless the page is larger.
+# Queues in one step of a filter by metadata, unless the page is larger.
 _AT_A_TIME = 20
 
 
 class Namespace(NamedTuple):
-    """Queues or topics: ``member`` of the document and of paths; their names in the catalog begin with ``prefix`` and
-    lie between it and ``end``."""
+    """Queues or topics. ``member``: their name in documents and paths. Their names in the catalog begin with ``prefix``
+    and lie between it and ``end``."""
 
     member: str
     prefix: str
@@ -38,8 +38,8 @@ TOPICS = Namespace("topics", TOPIC_PREFIX, "\x7f")
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """What one page may cost. ``scan``: names that it looks at in the catalog; ``ask``: queues whose metadata it has
-    asked for, to filter by it; ``deadline``: seconds for all it asks partitions."""
+    """The bounds of one page. ``scan``: names that it examines in the catalog; ``ask``: queues that it examines for
+    a filter by metadata; ``deadline``: seconds for all its calls to partitions."""
 
     scan: int
     ask: int
@@ -47,8 +47,8 @@ class PageLimits:
 
 
 class ListingPage(NamedTuple):
-    """``entries``: names, and metadata if that is shown. ``last``: after which name the next page begins; None if
-    nothing was found up to the end. With a filter there may be a next page after one without entries."""
+    """``entries``: names, and metadata if it is shown. ``last``: the name after which the next page begins; None if
+    there are no more. With a filter, a page without entries may have a next page."""
 
     entries: list[tuple[str, Metadata | None]]
     last: str | None
@@ -63,7 +63,7 @@ class ListingPages:
         self._limits = limits
 
     async def page(self, project: str, version: str, namespace: Namespace, query: ListingQuery) -> ListingPage:
-        """Return the page that ``query`` asks for. Raises Refused if it cannot be whole, CatalogError."""
+        """Return the page that ``query`` describes. Raises RequestRefused if it cannot be complete, CatalogError."""
         if not _IN_NAMES.match(query.name):
             return ListingPage([], None)
         until = asyncio.get_running_loop().time() + self._limits.deadline
@@ -73,7 +73,7 @@ class ListingPages:
             candidates, reached = await self._candidates(project, after, namespace.end, query)
             entries, last = await self._entries(fetcher, candidates, query)
             reached = last or reached
-            # Queues that were deleted meanwhile are left out; if they are all, this is not the end.
+            # Queues that were deleted meanwhile are left out. A page that lost all of them so is not the end.
             if entries or reached is None or query.name or query.filters:
                 break
             after = reached
@@ -86,7 +86,8 @@ class ListingPages:
     async def _candidates(
         self, project: str, after: str, before: str, query: ListingQuery
     ) -> tuple[list[Placement], str | None]:
-        """Return what may be on the page, and the name after which there may be more; None if there is no more."""
+        """Return the queues that may be on the page, and the name after which there may be more; None if there is no
+        more."""
         limit = max(query.limit, self._limits.ask) if query.filters else query.limit
         if query.name:
             return await self._catalog.placements.search_queues(
@@ -98,7 +99,7 @@ class ListingPages:
     async def _entries(
         self, fetcher: MetadataFetcher, candidates: list[Placement], query: ListingQuery
     ) -> tuple[list[tuple[str, Metadata | None]], str | None]:
-        """Return what is on the page, by names in the catalog, and its last one if there may be more after that."""
+        """Return the entries of the page, by names in the catalog, and the last name if there may be more after it."""
         if not query.filters:
             if not query.detailed:
                 return [(placement.queue, None) for placement in candidates], None

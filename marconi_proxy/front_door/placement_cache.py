@@ -1,8 +1,8 @@
-"""Placements in little memory, the least recently used going first.
+"""A cache of placements in little memory. The least recently used ones are evicted first.
 
-A placement as an object takes a kilobyte. Those used last are kept so; the others as a few bytes each, from which they
-are made again when they are asked for. What can be kept in bytes is an open queue of one segment, as nearly all are,
-also those whose move is done; any other placement stays an object.
+A placement as an object takes a kilobyte. The most recently used ones are objects; the others are packed into a few
+bytes each, and unpacked when they are used. Only the placement of an open queue with one segment can be packed, as
+nearly all are, also after a move. Any other stays an object.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cachetools import LRUCache
 
 from catalog.model import Placement, PlacementState, QueueKey, Segment
 
-# How many are kept as objects: two megabytes.
+# The most placements that are kept as objects: two megabytes.
 HOT = 2000
 
 _Packed = bytes | Placement
@@ -27,14 +27,14 @@ class PlacementCache:
     def __init__(self, size: int, hot: int = HOT) -> None:
         self._hot = _Hot(min(size, hot), self._pack)
         self._rest = size - min(size, hot)
-        # The longest unused first. A plain dict, and keys of one text, for each entry counts.
+        # The least recently used first. A plain dict with a string as key, because the bytes of each entry count.
         self._packed: dict[str, _Packed] = {}
 
     def __len__(self) -> int:
         return len(self._hot) + len(self._packed)
 
     def get(self, key: QueueKey) -> Placement | None:
-        """Return the placement, None if it is not here."""
+        """Return the placement, None if it is not in the cache."""
         found = self._hot.get(key)
         if found is not None or not self._packed:
             return found
@@ -46,17 +46,17 @@ class PlacementCache:
         return placement
 
     def put(self, key: QueueKey, placement: Placement) -> None:
-        """Keep it, in place of what was kept of the queue."""
+        """Keep a placement, in place of an earlier one of the queue."""
         self._packed.pop(_text(key), None)
         self._hot[key] = placement
 
     def drop(self, key: QueueKey) -> None:
-        """Keep it no longer, if it is here."""
+        """Remove the queue's placement, if it is in the cache."""
         self._hot.pop(key, None)
         self._packed.pop(_text(key), None)
 
     def clear(self) -> None:
-        """Keep nothing."""
+        """Remove all placements."""
         self._hot = _Hot(int(self._hot.maxsize), self._pack)
         self._packed.clear()
 
@@ -64,14 +64,14 @@ class PlacementCache:
         if not self._rest:
             return
         if len(self._packed) >= self._rest:
-            # PERF: several at once, for a dict is slow to find its first entry after many others were taken from there.
+            # PERF: several at once, because a dict is slow to find its first entry after many were deleted before it.
             for oldest in list(islice(self._packed, max(1, self._rest // 100))):
                 del self._packed[oldest]
         self._packed[_text(key)] = packed(placement)
 
 
 class _Hot(LRUCache[QueueKey, Placement]):
-    """Hands over what it has no room for."""
+    """Hands over the placements that it evicts."""
 
     def __init__(self, size: int, hand_over: Callable[[QueueKey, Placement], None]) -> None:
         super().__init__(size)
@@ -84,7 +84,7 @@ class _Hot(LRUCache[QueueKey, Placement]):
 
 
 def packed(placement: Placement) -> bytes | Placement:
-    """Return a placement in less memory, or itself if it is none of the simple ones."""
+    """Return a placement in less memory, or itself if it cannot be packed."""
     segment = placement.segments[-1]
     simple = (
         placement.state is PlacementState.OPEN
@@ -103,7 +103,7 @@ def packed(placement: Placement) -> bytes | Placement:
 
 
 def unpacked(key: QueueKey, made: bytes) -> Placement:
-    """Return the placement that ``packed`` made this of."""
+    """Return the placement of which ``packed`` returned ``made``."""
     epoch, n, base, floor, since, partition, backend_name, incarnation = made.decode().split("\n")
     segment = Segment(int(n), intern(partition), backend_name or key.queue)
     state = PlacementState.OPEN

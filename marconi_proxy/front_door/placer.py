@@ -1,4 +1,4 @@
-"""The partition of a queue, and the first write of its placement.
+"""The partition of a queue, and the first and the last write of its placement.
 
 Two rules decide. One is the pure ``routing.choice``. The other: a dead-letter queue shares the partition of its source
 (API section 8.4). Its place is reserved before the source is placed, and looked up anew when it is created.
@@ -32,13 +32,23 @@ from marconi_proxy.front_door.refusals import MAYBE_PROCESSED, NOT_PROCESSED, Re
 from marconi_proxy.routing.choice import Refusal, choose
 from marconi_proxy.upstream.exchange import Upstream
 
-# How often a compare-and-set is tried anew against others before the call is refused (503).
+# How often a compare-and-set that conflicts is tried anew before the call is refused (503).
 ROUNDS = 10
-# For so many tenants it is known that their refused queues were logged, and for so many seconds.
+# The most tenants with a logged refusal, and the seconds until their next refusal is logged.
 _LOGGED = 1000
 _LOGGED_FOR = 600.0
 
 LOG = logging.getLogger(__name__)
+
+
+def named(key: QueueKey) -> str:
+    """Return a queue as log lines name it."""
+    return f"{key.project or '-'}/{key.queue}"
+
+
+def too_many_changes() -> RequestRefused:
+    """Return the refusal of a call after ``ROUNDS`` conflicts of its compare-and-set."""
+    return unavailable(f"Too many concurrent calls change this queue. {NOT_PROCESSED}")
 
 
 class Placer:
@@ -54,8 +64,8 @@ class Placer:
         self._logged: TTLCache[tuple[str, str | None], None] = TTLCache(_LOGGED, _LOGGED_FOR)
 
     async def choose(self, key: QueueKey, version: str, *, new: bool) -> Partition:
-        """Return the partition that takes the queue, or is to be asked about it. Raises RequestRefused,
-        CatalogUnavailable."""
+        """Return the partition for a ``new`` queue, or the one to ask about a queue without a placement. Raises
+        RequestRefused, CatalogUnavailable."""
         tenant = await self._directory.tenant(key.project)
         chosen = choose(key, tenant, version, self._directory.partitions, new=new)
         if isinstance(chosen, Partition):
@@ -73,7 +83,7 @@ class Placer:
         raise unavailable(f"No partition can take this request. {NOT_PROCESSED}", 10)
 
     def _log_refused(self, tenant: Tenant, version: str) -> None:
-        """Log that queues of a tenant are refused: once in a while, and once for a pin."""
+        """Log that new queues of a tenant are refused, once for each pin and every ``_LOGGED_FOR`` seconds."""
         refused = tenant.project, tenant.pinned
         if refused not in self._logged:
             self._logged[refused] = None
@@ -88,6 +98,8 @@ class Placer:
             )
 
     async def insert(self, key: QueueKey, version: str, dead_letter: str | None) -> tuple[Placement, bool]:
+        """Insert a placement in state creating on the partition that the rules choose, after reserving the place of the
+        dead-letter queue, if any; return as ``insert_at``. Raises RequestRefused, CatalogError."""
         partition = await self.choose(key, version, new=True)
         name = partition.name
         if dead_letter is not None and dead_letter != key.queue:
@@ -102,9 +114,10 @@ class Placer:
         group: str | None = None,
         segment: Segment | None = None,
     ) -> tuple[Placement, bool]:
-        """Insert a placement of one segment on a partition; return (the one there is now, whether it is this one).
+        """Insert a placement of one segment on a partition; return (the placement in the catalog, whether this call
+        inserted it).
 
-        ``segment``: as what the queue was seen there, if it was: then what it gave out goes on being valid.
+        ``segment``: if the queue exists, the segment that it was seen as, so that its ids stay valid.
         """
         incarnation = self._token()
         if segment is None:
@@ -117,8 +130,28 @@ class Placer:
         try:
             return await self._catalog.placements.insert(placement)
         except PartitionUnknown:
-            # It was removed a moment ago, and the news is on its way to this worker.
+            # An operator has just removed it, and the feed has not shown that yet.
             raise unavailable(f"The queue's partition was removed. {NOT_PROCESSED}") from None
+
+    async def remove(self, placement: Placement) -> None:
+        """Remove the placement of a queue that does not exist (any more).
+
+        That of a dead-letter queue becomes ``reserved`` instead, with its last segment. The number of that segment
+        stays, so no old id ever names a new message. Raises PlacementConflict, CatalogUnavailable.
+        """
+        if placement.group is None:
+            await self._catalog.placements.remove(placement.key, placement.epoch, placement.incarnation)
+            return
+        await self._catalog.placements.replace(
+            replace(
+                placement,
+                epoch=placement.epoch + 1,
+                state=PlacementState.RESERVED,
+                segments=placement.segments[-1:],
+                since=self._clock(),
+                move=None,
+            )
+        )
 
     async def _is_cleared_up(self, key: QueueKey) -> bool:
         """Return whether a move is still deleting queues of this name after the removal of their placement.
@@ -131,7 +164,7 @@ class Placer:
     async def _reserve(self, source: QueueKey, dead_letter: str, partition: Partition, version: str) -> str:
         """Return the name of the partition where the dead-letter queue is, or will be once it is created.
 
-        Runs before its source is placed: a crash in between leaves a reservation, which is invisible and harmless.
+        Call this before the source is placed: a crash in between leaves a reservation, which is invisible and harmless.
         """
         home = await self._group(source, dead_letter, partition.name)
         if home == partition.name:
@@ -154,7 +187,7 @@ class Placer:
             placement, _ = await self.insert_at(key, partition, PlacementState.RESERVED, group=source.queue)
         for _ in range(ROUNDS):
             if placement.state is PlacementState.SEALING:
-                # Where it will be is not decided. A mover that sees the group before it seals, keeps them together.
+                # Its next partition is not decided yet. A mover that sees the group before it seals moves both.
                 raise unavailable(f"The dead-letter queue is being moved. {NOT_PROCESSED}")
             if placement.group is not None:
                 return placement.partition
@@ -174,8 +207,11 @@ class Placer:
         raise unavailable(f"Too many concurrent calls change the dead-letter queue. {NOT_PROCESSED}")
 
     async def follow_source(self, reserved: Placement) -> bool:
-        """Reserve the place of a dead-letter queue where its source is by now; return whether that was to be done:
-        then the placement is another one than ``reserved``. Raises RequestRefused, CatalogError."""
+        """Move the reservation of a dead-letter queue to the partition where its source is by now.
+
+        Return whether it had to move; the caller must then read the placement anew. Raises RequestRefused,
+        CatalogError.
+        """
         source = None if reserved.group is None else QueueKey(reserved.project, reserved.group)
         placement = None if source is None else await self._catalog.placements.get(source)
         if placement is None or source is None:
@@ -186,15 +222,16 @@ class Placer:
             return False
         move = await self._catalog.moves.under_way(source)
         if move is not None and move.destination == reserved.partition:
-            # It was found where its source goes, and the source is on its way.
+            # The source is being moved to the reserved partition.
             return False
-        # On a conflict another writer was faster: the caller reads anew.
+        # On a conflict another writer was faster, and the caller reads anew all the same.
         with suppress(PlacementConflict):
             await self._catalog.placements.replace(transitions.rehome(reserved, placement.partition, self._clock()))
         return True
 
     async def tie(self, placement: Placement, dead_letter: str) -> None:
-        """Make sure that ``dead_letter`` is on the partition of its source. Raises RequestRefused, CatalogError."""
+        """Bind ``dead_letter`` to its source, ``placement``, on the same partition. Raises RequestRefused (409 if it is
+        on another partition), CatalogError."""
         if dead_letter == placement.queue:
             return
         if await self._group(placement.key, dead_letter, placement.partition) != placement.partition:

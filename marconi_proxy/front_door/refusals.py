@@ -49,15 +49,17 @@ class ClientGone(Exception):
 
 
 def bad_request(description: str) -> RequestRefused:
+    """Return a 400 for the client's fault."""
     return RequestRefused(400, "Invalid API request", description)
 
 
 def not_found(*, show: bool = True) -> RequestRefused:
-    """``show`` False: the client admits no JSON, so there is no body."""
+    """Return a 404. ``show`` False: the client admits no JSON, so there is no body."""
     return RequestRefused(404, "404 Not Found" if show else "")
 
 
 def unavailable(description: str, retry_after: int = 1) -> RequestRefused:
+    """Return a 503. ``retry_after``: seconds."""
     return RequestRefused(503, "Service temporarily unavailable", description, retry_after)
 
 

@@ -1,8 +1,12 @@
-"""Bodies in, answers out: between ASGI and the upstream exchange."""
+"""Request bodies in and answers out, between ASGI and the upstream exchange.
+
+Answers pass unchanged, except home documents: they lose the routes that the front door does not serve.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -14,6 +18,9 @@ from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import UpstreamError
 
 LOG = logging.getLogger(__name__)
+
+# The relations of a partition in admin mode (API section 1.11, last row).
+_OPERATORS = frozenset({"rel/pools", "rel/pool", "rel/flavors", "rel/flavor", "rel/health"})
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -97,7 +104,7 @@ async def relay(answer: UpstreamAnswer, scope: Scope, send: Send, request_id: by
                 return
             await _send_patiently(send, _piece(piece, more=True), patience)
     except (UpstreamError, TimeoutError) as error:
-        LOG.warning("an answer broke off while it was passed on: %s", error or "the client does not take it")
+        LOG.warning("an answer broke off while it was relayed: %s", error or "the client does not take it")
         return
     finally:
         answer.abandon()
@@ -120,3 +127,17 @@ async def respond(scope: Scope, send: Send, status: int, headers: Headers, body:
         return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def without_operator_routes(document: bytes) -> bytes:
+    """Return a home document without pools, flavors and health report; byte for byte the same if it has none of them.
+
+    Raises ValueError if it is no home document.
+    """
+    home: Any = json.loads(document)
+    if not isinstance(home, dict) or not isinstance(home.get("resources"), dict):
+        raise ValueError("not a home document")
+    if not _OPERATORS & home["resources"].keys():
+        return document
+    home["resources"] = {rel: entry for rel, entry in home["resources"].items() if rel not in _OPERATORS}
+    return json.dumps(home, indent=4).encode()

@@ -1,12 +1,12 @@
-"""Seals that this worker has seen begin and not end. It ends those that are overdue.
+"""The seals in force that this worker has seen. It aborts those that are overdue.
 
 A mover that dies between seal and switch leaves writes waiting. To abort a seal is always safe, because no segment was
-opened; the compare-and-set of a mover that was merely slow fails.
+opened: the compare-and-set of a mover that was merely slow fails.
 
-A seal is overdue after *this worker* has watched it for that long, by its own clock. ``since`` in the placement is
-another machine's clock: if that were behind, every seal would be aborted at once and no queue could ever be moved; if
-it were ahead, none would be aborted. The price is small: a worker that has just started gives the seal its full time
-once more.
+A seal is overdue after this worker has watched it for ``overdue`` seconds by its own clock. ``since`` in the placement
+is of another machine's clock. If that were behind, every seal would be aborted at once, and no queue could be moved; if
+it were ahead, no seal would be aborted. The price is small: a worker that has just started gives each seal its full
+time once more.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from marconi_proxy.fencing.transitions import abort
 
 LOG = logging.getLogger(__name__)
 
-# Seconds between two tries to abort a seal, while the catalog is away.
+# Seconds between two tries to abort a seal, while the catalog cannot be reached.
 _RETRY_INTERVAL = 1.0
 
 
@@ -41,7 +41,7 @@ class _Seal(NamedTuple):
 class Seals:
     """Belongs to one worker. ``overdue``: seconds; ``clock``: seconds since 1970, only to be written down.
 
-    ``later(seconds, function, argument)`` calls it after so many seconds: an event loop's ``call_later``.
+    ``later(seconds, function, argument)`` calls the function after that many seconds: an event loop's ``call_later``.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Seals:
             self._see(key, change.epoch, change.incarnation)
             return
         known = self._seen.get(key)
-        # What was read may be newer than what the feed shows.
+        # A seal from a read may be newer than the feed.
         if known is not None and (
             change.epoch is None or change.incarnation != known.incarnation or change.epoch > known.epoch
         ):
@@ -97,11 +97,21 @@ class Seals:
             placement = await self._catalog.placements.get(key)
             if placement is not None and (placement.epoch, placement.incarnation) == (seal.epoch, seal.incarnation):
                 await self._catalog.placements.replace(abort(placement, self._clock()))
-                LOG.warning("aborted the seal of move %s, which nobody ended in %g s", placement.move, self._overdue)
+                LOG.warning(
+                    "aborted the seal of move %s on queue %s/%s, which its mover had not ended in %g s. Next: "
+                    "marconi-proxy move show %s",
+                    placement.move,
+                    key.project or "-",
+                    key.queue,
+                    self._overdue,
+                    placement.move,
+                )
         except PlacementConflict:
-            pass  # it has just been ended elsewhere
+            pass  # its mover or another worker has just ended it
         except CatalogError as error:
-            LOG.info("a seal is overdue and cannot be aborted yet: %s", error)
+            LOG.info(
+                "queue %s/%s: its seal is overdue and cannot be aborted yet: %s", key.project or "-", key.queue, error
+            )
             if self._seen.get(key) is seal:
                 self._seen[key] = seal._replace(timer=self._later(_RETRY_INTERVAL, self._due, key))
             return

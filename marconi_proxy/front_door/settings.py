@@ -1,5 +1,5 @@
-"""The configuration of the front door as one immutable value. Options and their texts are in
-``marconi_proxy.options``."""
+"""The configuration of the front door as one immutable value. ``marconi_proxy.options`` has the options and their help
+texts."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Settings:
 
     @staticmethod
     def from_options(conf: ConfigOpts) -> Settings:
+        """Return the settings of a loaded configuration."""
         return Settings(
             catalog_uri=conf.catalog.uri,
             max_body=conf.public.max_body,

@@ -1,8 +1,9 @@
-"""A worker's right to write, and its calls that write: ``fencing.fence`` as calls go through it.
+"""A worker's right to write, and its calls that write: ``fencing.fence`` applied to calls.
 
-A ``GuardedWrite`` is one call that changes the content of a queue, from before the lookup of its queue until no effect
-of it can follow. It is the guard of its call upstream: each try checks that the term of the lookup still lasts. At the
-end it is known whether a try was left unanswered.
+A ``GuardedWrite`` is one call that changes the content of a queue, from before the lookup of its queue until no further
+effect of it is possible. It is the guard of its call upstream: each try checks that the term of the lookup still lasts,
+and counts as unanswered until its answer comes. A call to a partition that fences is also ``stamped`` with the epoch of
+its placement.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from catalog.model import QueueKey
+from catalog.model import Placement, QueueKey
 from marconi_proxy.fencing.fence import Fence, Ticket, WriteLease
 from marconi_proxy.front_door.refusals import NOT_PROCESSED, RequestRefused, unavailable
+from marconi_proxy.routing.decision import is_held
+from marconi_proxy.routing.headers import epoch_line
+from marconi_proxy.routing.route import ParsedRoute
 from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import Unanswered, Withdrawn
+from marconi_proxy.upstream.exchange import Upstream, UpstreamCall
 
 LOG = logging.getLogger(__name__)
 
-# The part of a lease by which it is shorter for this worker than for the others: their clocks may run faster.
+# The part of a lease that this worker does not use, because the clocks of movers may run faster than its own.
 MARGIN = 0.1
-# Not the partition's answer, but that of an intermediary that has lost sight of it: the call may still be processed.
+# The answers of an intermediary that has lost sight of the partition: the call may still be processed.
 LOST_SIGHT = frozenset({502, 504})
 
-# Goes on while the machine sleeps, as the lease does (Linux, clock_gettime(2)).
+# A clock that goes on while the machine sleeps, as the lease does (Linux, clock_gettime(2)).
 awake_or_not: Callable[[], float] = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 
 
@@ -34,10 +39,10 @@ class Late(Unanswered):
 
 
 class WriteGate:
-    """The writes of one worker. ``lease``, ``ambiguity``: seconds; ``clock``: seconds since any time, never set.
+    """The writes of one worker. ``lease``, ``ambiguity``: seconds; ``clock``: monotonic seconds.
 
-    ``late_writes`` counts the writes with late answers. ``on_end`` is called when writes have ended that may have kept
-    this worker from acknowledging a change.
+    ``late_writes`` counts the writes with late answers. ``on_end`` is called at the end of a write to a queue
+    that has changed meanwhile: the write may have kept this worker from acknowledging a seal.
     """
 
     def __init__(self, lease: float, ambiguity: float, clock: Callable[[], float] = awake_or_not) -> None:
@@ -96,7 +101,7 @@ class WriteGate:
         return late
 
     def failed(self, ticket: Ticket, term: int, *, lasting: bool) -> GuardedWrite:
-        """Return the continuation of a write that was sent once and not answered."""
+        """Return the guard for further tries of a write that was sent once and not answered."""
         write = GuardedWrite(self, ticket, term, lasting=lasting)
         write.unanswered = 1
         return write
@@ -110,7 +115,7 @@ class WriteGate:
 
 
 class GuardedWrite:
-    """One call. Made by ``WriteGate``; ``end`` it once. ``unanswered``: the number of its unanswered tries."""
+    """One call, made by ``WriteGate``. ``end`` it once. ``unanswered``: the number of its unanswered tries."""
 
     __slots__ = ("_gate", "_lasting", "_term", "_ticket", "unanswered")
 
@@ -123,25 +128,40 @@ class GuardedWrite:
 
     @property
     def overtaken(self) -> bool:
-        """Return whether a change of its queue was shown since it began: the placement may be from before it."""
+        """Return whether the feed has shown a change of its queue since it began, so that its placement may be
+        stale."""
         return self._ticket.overtaken
 
     def sending(self) -> None:
-        """As ``upstream.exchange.Guard``: raises Withdrawn if the term has ended in which its queue was looked up."""
+        """Count a try, as ``upstream.exchange.Guard``. Raises Withdrawn if the term of its lookup has ended."""
         if not self._gate.holds(self._term):
             raise Withdrawn("this worker's lease ended before the call was sent")
         self.unanswered += 1
 
     def answered(self, status: int) -> None:
-        """As ``upstream.exchange.Guard``."""
+        """Count an answer, as ``upstream.exchange.Guard``."""
         if status not in LOST_SIGHT:
             self.unanswered -= 1
 
     def check(self, answer: UpstreamAnswer) -> None:
-        """Raise Late if the term has ended, so that the answer must not be trusted. Gives the answer up then."""
+        """Raise Late, and give up the answer, if the term has ended: the answer must not be trusted then."""
         if not self._gate.holds(self._term):
             raise self._gate.late(answer)
 
     def end(self) -> None:
-        """End it. It stays in flight if it lasts and a try was left unanswered."""
+        """End the write. It stays in flight if it is lasting and a try was left unanswered."""
         self._gate.end(self._ticket, ambiguous=self._lasting and self.unanswered > 0)
+
+
+def stamp(route: ParsedRoute, placement: Placement, upstream: Upstream) -> bytes:
+    """Return the header line by which a partition that fences refuses a write of an epoch before a switch; b"" for
+    other calls and partitions."""
+    if upstream.fences and is_held(route.rule):
+        return epoch_line(placement.incarnation, placement.epoch)
+    return b""
+
+
+def stamped(call: UpstreamCall, route: ParsedRoute, placement: Placement, upstream: Upstream) -> UpstreamCall:
+    """Return the call with the line of ``stamp``, if any."""
+    line = stamp(route, placement, upstream)
+    return call._replace(lines=call.lines + line) if line else call

@@ -1,6 +1,6 @@
 """Writes that wait while their queue is switched to another segment.
 
-They continue in the order of their arrival. Their number and longest wait are counted by move, for the certificate.
+They continue in the order of their arrival. Their number and longest wait are counted by move, for its certificate.
 """
 
 from __future__ import annotations
@@ -33,11 +33,8 @@ class _Figures:
 
 
 class WriteHolds:
-    """The held calls of one worker. ``longest``: seconds that a call waits in total; ``most``: calls that wait at a
-    time.
-
-    ``clock``: that of the event loop.
-    """
+    """The held calls of one worker. ``longest``: seconds that a call waits in total; ``most``: calls that wait at the
+    same time; ``clock``: that of the event loop."""
 
     def __init__(self, longest: float, most: int, clock: Callable[[], float]) -> None:
         self._longest = longest
@@ -93,7 +90,7 @@ class WriteHolds:
         return {move: count for move, count in counts.items() if count != figures[move].stored}
 
     def reported(self, found: Mapping[str, HeldWrites]) -> None:
-        """Take in that the result of ``report`` was stored."""
+        """Take in that the catalog has stored ``found``, a result of ``report``."""
         for move, count in found.items():
             if move in self._figures:
                 self._figures[move].stored = count

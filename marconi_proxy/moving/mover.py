@@ -27,6 +27,7 @@ from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.execution.move_group import MoveGroup
 from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.execution.seal_scheduler import SealScheduler
+from marconi_proxy.moving.execution.step_turns import StepTurns
 from marconi_proxy.moving.execution.steps.interface import Steps
 
 LOG = logging.getLogger(__name__)
@@ -41,9 +42,8 @@ _PATIENCE = 1.5
 _NEWS = 0.1
 # The least seconds until the next visit of a move that another mover holds.
 _SHORTLY = 0.5
-# Visits at a time, most of which wait for their next step; and steps at a time, which delay rounds that hold writes.
+# Visits at a time, most of which wait for their next step.
 _VISITS = 64
-_STEPS = 8
 # Shares of a lock's term: after the first it counts as lost unless renewed, because clocks differ in rate. The others
 # are the intervals of renewals, and of retries of a failed one.
 _TRUSTED = 0.9
@@ -73,10 +73,10 @@ class Mover:
         self._pace = pace
         self._clock = clock
         self._chance = chance
-        self._scheduler = SealScheduler(steps, clock, pace.seals_per_second)
+        self._turns = StepTurns()
+        self._scheduler = SealScheduler(steps, clock, pace.seals_per_second, self._turns)
         # Observations of moves, by (id, subject): their locks, and the time for which their records stand unchanged.
         self._watched: Unchanged[tuple[str, str]] = Unchanged(clock.monotonic)
-        self._turns = asyncio.Semaphore(_STEPS)
         # By id of a move: the monotonic time of its next visit; its visit in progress; the version last seen.
         self._due: dict[str, float] = {}
         self._visited: dict[str, asyncio.Task[None]] = {}

@@ -44,7 +44,7 @@ def ways(versions: Mapping[str, list[str]]) -> dict[str, str]:
 
 
 class LiveMove:
-    """``check`` raises if a required process has ended. ``say`` shows a line; ``patience`` in seconds."""
+    """``check`` raises if a required process has ended. ``say`` shows a line."""
 
     def __init__(
         self,
@@ -53,8 +53,6 @@ class LiveMove:
         say: Callable[[str], None],
         check: Callable[[], None],
         *,
-        patience: float = _PATIENCE,
-        last: float = _LAST,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -62,8 +60,6 @@ class LiveMove:
         self._admin = admin
         self._say = say
         self._check = check
-        self._patience = patience
-        self._last = last
         self._clock = clock
         self._sleep = sleep
         self._ordered: str | None = None
@@ -84,7 +80,7 @@ class LiveMove:
             self._watch(traffic, move, _EMPTY.__contains__, "the old segment is empty")
             self._say(f"Nothing is left on {source}; after another look, later, the mover deletes the queue there")
             self._until(traffic, lambda: traffic.posted >= switched_at + _AFTER, "messages are posted")
-            figures = traffic.finish(self._last)
+            figures = traffic.finish(_LAST)
         felt, measured = figures.longest_write * 1000.0, seen["pause_ms"]
         held = "for an unknown time" if measured is None else f"for {measured:.0f} ms"
         self._say(f"{figures}, longest write pause {felt:.0f} ms as clients felt it; the move held writes {held}")
@@ -107,7 +103,7 @@ class LiveMove:
                 return self._ordered
             except CommandError as refused:
                 waited = self._clock() - begun
-                if refused.status is not Exit.REFUSED or waited > self._patience:
+                if refused.status is not Exit.REFUSED or waited > _PATIENCE:
                     raise
                 if str(refused) != told and waited > _SILENCE:
                     told = str(refused)
@@ -125,7 +121,7 @@ class LiveMove:
                 return dict(seen)
             waits = seen["waits"] or ""
             waited = self._clock() - begun
-            if state in _STUCK or waited > self._patience:
+            if state in _STUCK or waited > _PATIENCE:
                 raise TourError(f"this did not hold: {what}; instead move {move} is {state}: {waits}")
             if waits != told and waited > _SILENCE:
                 told = waits
@@ -133,7 +129,7 @@ class LiveMove:
             self._pause(traffic)
 
     def _until(self, traffic: Traffic, there: Callable[[], bool], what: str) -> None:
-        deadline = self._clock() + self._patience
+        deadline = self._clock() + _PATIENCE
         while not there():
             if self._clock() > deadline:
                 raise TourError(f"this did not hold: {what}; there were {traffic.posted} posted, none for too long")
@@ -162,7 +158,7 @@ class LiveMove:
         if self._ordered is None:
             return
         path = f"/v1/moves/{part(self._ordered)}"
-        deadline = self._clock() + self._last
+        deadline = self._clock() + _LAST
         # If the admin API is gone, so is the mover.
         with contextlib.suppress(CommandError):
             while self._clock() < deadline:

@@ -8,16 +8,13 @@ without noticing may store sums that are one page old; sums carry their time.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from catalog.errors import CatalogError
 from catalog.interface import Catalog
-from catalog.model import LISTED_STATES, Holder, Partition, Placement, QueueKey, Segment, StatisticsSubject, Walk
-from catalog.unchanged import Unchanged
-from marconi_proxy.background import LOOK, Interval, run_as_singleton, take_lock
+from catalog.model import LISTED_STATES, Partition, Placement, QueueKey, Segment, StatisticsSubject, Walk
+from marconi_proxy.background import Singleton
 from marconi_proxy.clock import Clock
 from marconi_proxy.statistics.totals import PolledPlacement, QueueCounts, advance, finish
 
@@ -56,12 +53,9 @@ class Collector:
         self._catalog = catalog
         self._poll_segment = poll
         self._clock = clock
-        self._chance = chance
         self._name = name
         self._per_second = per_second
-        self._interval = interval
-        self._due = Interval(interval, clock, chance)
-        self._watched: Unchanged[str] = Unchanged(clock.monotonic)
+        self._singleton = Singleton(catalog.statistics.walk, name, HOLD, interval, clock, chance, LOG)
         self._page = max(1, min(_MOST, int(per_second * _PAGE_SECONDS)))
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
@@ -70,31 +64,16 @@ class Collector:
 
     async def run(self) -> None:
         """Visit until cancelled."""
-        await run_as_singleton(self.visit, self._clock, self._chance, LOG)
+        await self._singleton.run(self._walk)
 
     async def visit(self) -> float:
         """Walk to the end if a walk is due; return the seconds until the next visit. Raises CatalogError."""
-        walk = await self._catalog.statistics.walk.get()
-        wait = self._due.left(walk.ended)
-        if wait > 0:
-            return min(wait, LOOK)
-        walk = await take_lock(self._watched, "walk", self._take)
-        assert walk.holder is not None
-        token = walk.holder.token
-        try:
-            if self._due.left(walk.ended) <= 0:
-                walk = await self._walk(walk if walk.under_way else Walk(begun=self._clock.now()), token)
-        finally:
-            with contextlib.suppress(CatalogError):
-                await self._catalog.statistics.walk.release(token)
-        # From now, if this process has just finished a walk.
-        return min(self._due.left(walk.ended), LOOK)
-
-    async def _take(self, over: Holder | None) -> Walk:
-        return await self._catalog.statistics.walk.acquire(self._name, HOLD, over=over)
+        return await self._singleton.visit(self._walk)
 
     async def _walk(self, walk: Walk, token: int) -> Walk:
-        """Walk to the end; return the finished walk."""
+        """Walk to the end, from where an unfinished walk has come to; return the finished walk."""
+        if not walk.under_way:
+            walk = Walk(begun=self._clock.now())
         while walk.ended is None:
             page = await self._catalog.placements.find(after=walk.after, limit=self._page)
             requests = sum(len(placement.segments) for placement in page)

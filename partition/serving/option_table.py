@@ -134,12 +134,12 @@ _SIGNED_URL = (
 )
 
 
-def _limit(name: str, help_text: str, *older: str, least: int = 1, most: int = 2**31 - 1) -> cfg.IntOpt:
+def _limit(name: str, help_text: str, *older: str, least: int = 1) -> cfg.IntOpt:
     return cfg.IntOpt(
         name,
         default=getattr(_LIMITS, name),
         min=least,
-        max=most,
+        max=2**31 - 1,
         deprecated_opts=[cfg.DeprecatedOpt(old, group="limits:transport") for old in older],
         help=help_text,
     )

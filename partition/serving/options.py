@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import fields
 
-from oslo_config import cfg, generator
+from oslo_config import cfg
 
 from partition.errors import BadStorageURI
 from partition.model.limits import Limits
@@ -68,13 +67,3 @@ def limits(conf: cfg.ConfigOpts) -> Limits:
     """Return the options of [transport] as the server's Limits."""
     values = {field.name: conf.transport[field.name] for field in fields(Limits)}
     return Limits(**values | {"subscriber_types": tuple(conf.transport.subscriber_types)})
-
-
-def sample() -> str:
-    """Return the text of ``etc/marconi-partition.conf.sample``."""
-    conf = cfg.ConfigOpts()
-    generator.register_cli_opts(conf)
-    conf(["--namespace", "marconi_partition", "--wrap-width", "100"], default_config_files=[], default_config_dirs=[])
-    text = io.StringIO()
-    generator.generate(conf, output_file=text)
-    return text.getvalue()

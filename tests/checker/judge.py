@@ -1,7 +1,7 @@
-"""What a queue promises, whether it is moved or not: ``judge(history)``. Pure.
+"""Judge a history of one queue by the promises that hold whether it is moved or not: ``judge(history)``. Pure.
 
-*Delivered* is a message that an answered claim or pop shows to its consumer; a pop has deleted it, too. What is excused
-is only what a queue on one partition does as well:
+*Delivered* is a message that an answered claim or pop shows to its consumer; a pop has deleted it, too. A rule
+excuses only what a queue on one partition does as well:
 
 A deletion or purge of the queue excuses what was posted before it ended from being there and from being seen; for
 subscribers a deletion is also the end of their bookmarks, and a post that was in flight then counts as one without an
@@ -11,17 +11,17 @@ instead, and then not in the queue any more; how dead letters are ordered among 
 worker's lease has ended, a post without an answer that was seen counts from then on as one that was acknowledged.
 
 lost: every acknowledged message is still there at the end, unless a deletion of it was sent and not refused: delivered
-    is not done with, for a claim lapses. As many may be missing as pops without an answer have asked for. One whose
-    outcome is unknown may be delivered or not; one that was refused, or was never posted, is not (*invented*).
+    is not done with, for a claim lapses. As many may be missing as pops without an answer have asked for. A message of
+    unknown outcome may be delivered or not; one that was refused, or was never posted, is not (*invented*).
 duplicated: a message has one id for ever. It is delivered again only if each claim it was delivered under could have
     ended before the next one took it: lapsed, counted from when it was sent, or the last call that renewed it; or
     released. Once its deletion was acknowledged, no later request returns it. A deletion of unknown outcome
     decides nothing: the message may be gone, and may come back when its claim lapses.
 order: of two acknowledged messages of one producer, the later one is not delivered before the earlier one was (the
     first time). Excused is what an unanswered claim may have held back: one that was sent before the later one was
-    delivered, and whose ttl was over when the earlier one was.
+    delivered, with a ttl that was over when the earlier one was.
 repeated, skipped, disorder: a subscriber sees each acknowledged message once, and what was acknowledged before another
-    post was sent comes before it. A subscriber may miss a message whose deletion, or a pop without an answer that may
+    post was sent comes before it. A subscriber may miss a message if its deletion, or a pop without an answer that may
     have taken it, began before the answer of the page that passed the message. That page has an acknowledged message
     posted after this one was acknowledged; or it is the last page of all, is empty and was requested later.
     (An earlier empty page moves no bookmark. It may come from a server that has not heard of the queue's newest
@@ -129,11 +129,11 @@ class _Facts:
                 yield answered.answered, body
 
     def buried(self, body: Body) -> bool:
-        """Tell whether a message is, or was, in the dead-letter queue."""
+        """Return whether a message is, or was, in the dead-letter queue."""
         return self.dead is not None and any(shown.body == body for shown in self.dead.shown())
 
     def may_be_removed(self, body: Body, when: float = float("inf")) -> bool:
-        """Tell whether a deletion or purge of the queue that was sent until then may have removed a message."""
+        """Return whether a deletion or purge, sent at ``when`` at the latest, may have removed a message."""
         sent = self.posts[body].sent
         return any(r.outcome is not Outcome.REFUSED and r.sent <= when and sent < r.end for r in self.history.removals)
 
@@ -145,8 +145,8 @@ class _Facts:
         )
 
     def ends(self, number: int, besides: Renewal | None = None) -> float:
-        """The earliest time at which a claim can have ended, as if it was not for one of its renewals. What was popped
-        is never free again."""
+        """Return the earliest time at which a claim can have ended without the renewal ``besides``: infinity for a pop,
+        since its messages are never free again."""
         claim = self.history.claims[number]
         if claim.pops:
             return float("inf")
@@ -177,13 +177,13 @@ class _Facts:
         yield from self.history.left
 
     def precedes(self, one: Body, other: Body) -> bool:
-        """Tell whether ``one`` must stand before ``other`` in the queue: both acknowledged, and one after the other."""
+        """Return whether ``one`` must stand before ``other`` in the queue: both are acknowledged, in this order."""
         first, second = self.posts[one], self.posts[other]
         return self.place[one] < self.place[other] if first is second else self.since[one] < second.sent
 
 
 def _raced(post: Post, removals: Sequence[Removal]) -> bool:
-    """Tell whether a post was in flight at a deletion of its queue: it may have come to what was deleted."""
+    """Return whether a post was in flight at a deletion of its queue: it may have reached the deleted queue."""
     return any(
         not r.purge and r.outcome is not Outcome.REFUSED and post.sent < r.end and r.sent < post.answered
         for r in removals
@@ -236,7 +236,7 @@ def _duplicated(facts: _Facts) -> Iterator[Violation]:
 
 
 def _asked(history: History) -> Iterator[tuple[float, str, Sequence[Shown]]]:
-    """Yield (when it was asked, by whom, what was shown) of everything."""
+    """Yield the time of the request, its client and the messages shown, for each claim, page and list at the end."""
     for claim in history.claims:
         yield claim.sent, f"to {_told(claim)}", claim.taken
     for page in history.pages:
@@ -282,7 +282,7 @@ def _removed(facts: _Facts) -> Iterator[Violation]:
 
 
 def _may_be_held(facts: _Facts, body: Body, removal: Removal) -> bool:
-    """Tell whether a claim may have held a message during a purge."""
+    """Return whether a claim may have held a message during a purge."""
     return any(
         claim.sent < removal.answered
         and not claim.pops
@@ -352,13 +352,13 @@ def _first(facts: _Facts, body: Body) -> float:
 
 
 def _before(facts: _Facts, body: Body, claim: Claim) -> bool:
-    """Tell whether a message that a claim took may have been delivered by another one before."""
+    """Return whether another claim may have delivered a message before this one took it."""
     others = [other for other in map(facts.history.claims.__getitem__, facts.deliveries[body]) if other is not claim]
     return any(other.sent <= claim.answered for other in others)
 
 
 def _inverted(facts: _Facts, earlier: Body, later: Body) -> bool:
-    """Tell whether ``later`` was certainly delivered before ``earlier`` was, and nobody else may have held that."""
+    """Return whether ``later`` was certainly delivered before ``earlier``, while no other claim may have held that."""
     claims = facts.history.claims
     when = _first(facts, later)
     due = facts.posts[earlier].answered + facts.posts[earlier].delay
@@ -453,5 +453,5 @@ def _chains(placements: Sequence[Placement]) -> Iterator[Violation]:
                 yield Violation("chain", f"{where} has segment {segment.n} open again")
             life[segment.n] = segment
         for gone in life.keys() - set(numbers):
-            # What was retired stays away: a number that comes back is seen as that of another segment.
+            # A retired segment stays away: a number that comes back counts as that of another segment.
             life[gone] = Segment(gone, "-", "-", sealed=True)

@@ -1,8 +1,8 @@
-"""Histories of a simple queue that keeps its promises, and what is done to them to break exactly one.
+"""Histories of a simple queue that keeps its promises, and mutations that break exactly one.
 
-The queue is a list; each call is done at one moment, and its client notices some time before and after. Calls that get
-no answer are done or not, claims lapse, deletions come too late, and the queue is moved now and then, which nobody
-sees. Each mutation takes a history and returns one that no correct queue can have, or None if it finds no place for it.
+The queue is a list. Each call takes effect at one moment, between its request and its answer. Calls without an answer
+take effect or not, claims lapse, deletions come too late, and the queue is moved now and then, unseen by its clients.
+Each mutation takes a history and returns one that no correct queue can have, or None if it finds no place for it.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class _Model:
 
 
 def _moved(chance: random.Random) -> list[Placement]:
-    """What the catalog stores of a queue that is moved a few times."""
+    """Return the placements that the catalog stores of a queue that is moved a few times."""
     placement = Placement("p", "q", 1, PlacementState.OPEN, (Segment(0, "p0", "q"),), incarnation="born")
     stored = [placement]
     for _ in range(chance.randint(0, 4)):
@@ -222,7 +222,7 @@ def lose(history: History, chance: random.Random) -> History | None:
 
 
 def lose_what_was_delivered(history: History, chance: random.Random) -> History | None:
-    """An acknowledged message is gone after it was delivered, though nobody tried to delete it, or was refused."""
+    """An acknowledged message is gone after it was delivered, without a deletion, or only with refused ones."""
     delivered = {shown.body for claim in history.claims for shown in claim.taken}
     deleted = {deletion.body for deletion in history.deletions if deletion.outcome is not _REFUSED} | _popped(history)
     found = sorted((delivered & _acknowledged(history).keys()) - deleted)
@@ -386,7 +386,7 @@ def _after(history: History, one: int, other: int) -> bool:
 
 
 def skip(history: History, chance: random.Random) -> History | None:
-    """A subscriber is not shown a message that nobody ever tried to delete."""
+    """A subscriber is not shown a message that no client tried to delete."""
     tried = {deletion.body for deletion in history.deletions} | _popped(history)
     posts = _acknowledged(history)
     found = [

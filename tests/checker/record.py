@@ -1,7 +1,7 @@
-"""What clients did to one queue, and what they were answered.
+"""Record the calls of clients to one queue, and their answers.
 
 Times are of one clock that all recorders share: ``sent`` before the request left, ``answered`` when its answer had come
-or was given up; so whatever was done, was done in between, unless the outcome is unknown: then it may be done later.
+or was given up. A call took effect in between; one of unknown outcome may take effect later.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from catalog.model import Placement
 
 
 class Outcome(Enum):
-    """acknowledged: the answer says that it was done. refused: it says that nothing was done. unknown: neither."""
+    """The meaning of an answer. acknowledged: the call was done. refused: nothing was done. unknown: either."""
 
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"
@@ -22,7 +22,7 @@ class Outcome(Enum):
 
 
 class Body(NamedTuple):
-    """What a message says: who posted it, and a number that grows with each. No two messages are to say the same."""
+    """The content of a message: its producer, and a number that grows with each. No two messages have the same."""
 
     producer: str
     number: int
@@ -103,7 +103,7 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answered page of a subscriber, who lists everything and follows its bookmark from one page to the next."""
+    """One answered page of a subscriber, which lists everything and follows its bookmark from one page to the next."""
 
     subscriber: str
     sent: float
@@ -142,8 +142,8 @@ class History:
     all clients had stopped; ``setting``: what was set then. ``placements``: every one that the catalog stored, in that
     order. ``dead_letters``: what was done to the dead-letter queue, which has no posts of its own. ``leases_kept``: the
     lease of no worker has ended, so that the queue vouches for posts without an answer too, once they were seen.
-    ``strays``: what came, after a deletion of the queue was stored, to where it had been, and was not taken over by its
-    next life: nobody vouches for that, whatever the answer says."""
+    ``strays``: messages that came to the former place of the queue after its deletion was stored, without being taken
+    over by its next life: no promise covers them, whatever their answers are."""
 
     posts: list[Post] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)

@@ -244,7 +244,7 @@ def test_a_removal_excuses_what_was_posted_before_it_ended(purge: bool) -> None:
         assert rules(removals=[Removal(10.0, 11.0, outcome, purge)], left=[]) == []
     assert rules(removals=[Removal(10.0, 11.0, REFUSED, purge)], left=[]) == ["lost", "lost"]
     assert rules(removals=[Removal(1.2, 1.5, DONE, purge)], left=[]) == ["lost"]
-    # One without an answer may be finished by anybody later.
+    # One without an answer may be finished later.
     assert rules(removals=[Removal(1.2, 1.5, UNKNOWN, purge)], left=[]) == []
 
 

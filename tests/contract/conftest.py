@@ -1,4 +1,4 @@
-"""A catalog of every kind, for the suite that says what a catalog is."""
+"""A catalog of every kind, for the suite that defines the contract of catalogs."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from catalog.model import (
 # How long, in seconds, to wait for what must come. Only failures wait so long.
 PATIENCE = 90.0
 
-# The token of life of every placement here, unless a test says otherwise.
+# The incarnation of every placement here, unless a test gives another.
 BORN = "0123456789abcdef"
 
 
@@ -148,7 +148,7 @@ class Feed:
         assert condition(), f"the feed ended with {self.ended!r}"
 
     async def ends(self) -> None:
-        """Return when the feed has ended; ``ended`` tells how."""
+        """Return when the feed has ended; ``ended`` has the cause."""
         async with self._news, asyncio.timeout(PATIENCE):
             await self._news.wait_for(lambda: self.ended is not None)
 

@@ -1,8 +1,8 @@
-"""A tenant whose queues are created, deleted and moved while they are listed: the front door's listings over a catalog
-of any kind and three partitions in this process.
+"""A tenant with queues that are created, deleted and moved while they are listed: the front door's listings over a
+catalog of any kind and three partitions in this process.
 
-What happens to a queue happens in production's order: its placement, the partitions, its placement again, with as many
-other things in between as chance has it.
+Each change of a queue keeps to production's order: its placement, the partitions, its placement again. Chance decides
+how much else happens in between.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ async def _answered(application: Any, scope: dict[str, Any], body: bytes) -> Ups
 
 @dataclass
 class Partitions:
-    """What the listing knows of partitions, as a directory tells it."""
+    """The partitions, as the directory has them for a listing."""
 
     upstreams: dict[str, NodeUpstream]
     synced: bool = True
@@ -125,8 +125,8 @@ class Life:
 
 @dataclass
 class Walk:
-    """What was seen by a walk from page to page, and what was so meanwhile. ``throughout``: the metadata of queues that
-    were there the whole time, ``ever``: of all that were there at some time."""
+    """The queues that a walk from page to page has seen, and those that existed meanwhile. ``throughout``: the metadata
+    of queues that existed the whole time, ``ever``: of all that existed at some time."""
 
     throughout: dict[str, Metadata]
     ever: dict[str, list[Metadata]]

@@ -52,19 +52,24 @@ _TICK = 0.02
 
 class FakeMember:
     """A front-door worker that has no writes under way: it acknowledges each seal that it is shown. ``deaf`` ones do
-    not."""
+    not. It acknowledges preparations if it is ``idle``, and then no seals."""
 
     def __init__(self, catalog: Catalog, name: str) -> None:
         self.name = name
         self.deaf = False
+        self.idle = False
         self.applied = 0
         self._seals: dict[QueueKey, Seal] = {}
         self._catalog = catalog
         self._tasks: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
+        self._hears = asyncio.Event()
 
     async def __aenter__(self) -> Self:
+        """Return once it would hear of a seal."""
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._renew())]
+        async with asyncio.timeout(PATIENCE):
+            await self._hears.wait()
         return self
 
     async def __aexit__(
@@ -80,11 +85,14 @@ class FakeMember:
         async with aclosing(self._catalog.watch()) as feed:
             async for event in feed:
                 self.applied = event.position
+                self._hears.set()  # the feed begins with how far it is
                 if isinstance(event, Change) and event.subject is ChangeSubject.PLACEMENT:
                     key = QueueKey(*event.name)
-                    self._seals.pop(key, None)
-                    if event.seal is not None:
-                        self._seals[key] = event.seal
+                    shown = event.preparation if self.idle else event.seal
+                    if shown is not None:
+                        self._seals[key] = shown
+                    elif not self.idle:
+                        self._seals.pop(key, None)
                     self._news.set()
 
     async def _renew(self) -> None:

@@ -1,4 +1,4 @@
-"""What other processes do in the tests of the partition's stores, started with ``spawn`` by ``racing.in_processes``."""
+"""The other processes in the tests of the partition's stores, started with ``spawn`` by ``racing.in_processes``."""
 
 from __future__ import annotations
 

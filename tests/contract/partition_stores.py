@@ -31,7 +31,7 @@ _shelves: dict[Path, Shelf] = {}
 
 
 class FakeClock:
-    """Milliseconds since 1970, as long as nobody lets seconds pass."""
+    """Milliseconds since 1970; only the test lets seconds pass."""
 
     def __init__(self) -> None:
         self.now = START

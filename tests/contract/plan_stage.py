@@ -1,4 +1,4 @@
-"""A plan in a catalog, and a mover that is none: it advances the records of moves as the test says."""
+"""A plan in a catalog, and a mover that is none: it advances the records of moves at the test's command."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LONGEST = 4
 
 
 class Clock:
-    """Seconds since 1970, as the test says."""
+    """Seconds since 1970, set by the test."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now = now
@@ -75,7 +75,7 @@ async def running(
     selection: Selection | None = None,
     state: PlanState = PlanState.RUNNING,
 ) -> WholePlan:
-    """Make, store and apply a plan that moves tenant ``a`` to p2 unless told otherwise."""
+    """Make, store and apply a plan that moves the ``selection``: tenant ``a`` to p2 by default."""
     selection = selection or Selection(PlanKind.TENANT, "a", ("p2",))
     layout = await layout_for(catalog, selection, LONGEST)
     made = plan(selection, layout, budgets or Budgets(), plan_id="plan", created=0.0)

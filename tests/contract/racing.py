@@ -1,4 +1,4 @@
-"""What other processes do in the tests of catalogs. Started with ``spawn``, as independent as processes get."""
+"""The other processes in the tests of catalogs, started with ``spawn``: they share nothing with the test."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def together() -> None:
 
 
 def initialise(uri: str, n: int) -> bool:
-    """Open and initialise the catalog at the same moment as the other processes; tell whether it passes the check."""
+    """Open and initialise the catalog at the same moment as the other processes; return whether it passes the check."""
 
     async def run() -> bool:
         _gate.wait(240)

@@ -1,4 +1,4 @@
-"""What SQLite does for a verb of the catalog: how many steps, and by which indexes."""
+"""The work of SQLite for a verb of the catalog: the number of steps, and the indexes."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.backup import measure
-from bench.catalog import SQLiteFiller
+from bench.catalog_contents import SQLiteFiller
 
 
 def test_a_catalog_comes_whole_into_the_other_driver_and_back(mongodb_database_uri: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The audit in the background: what its last round found, and who is at it."""
+"""The audit in the background: the findings of its last round, and its lock."""
 
 from __future__ import annotations
 

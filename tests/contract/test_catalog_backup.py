@@ -78,7 +78,7 @@ def everything() -> list[BackupValue]:
 
 
 async def taken(catalog: Catalog) -> list[BackupValue]:
-    """What a snapshot has in it."""
+    """Return the values of a snapshot."""
     return [value async for batch in catalog.backups.snapshot() for value in batch]
 
 
@@ -317,7 +317,7 @@ async def test_the_silent_are_removed_when_they_have_been_silent_for_what_they_p
 
     watching = Watching(full, note)
     await watching.run()
-    # What is noted at a second is what the looks before it have left.
+    # The note of a second is the result of the looks before it.
     assert there[6.0] == (["host/1/boot", "host/2/boot"], True)
     assert there[7.0] == (["host/1/boot"], True)
     assert there[13.0] == (["host/1/boot"], True)
@@ -454,7 +454,7 @@ async def test_feeds_are_told(full: Catalog, open_again: OpenAgain) -> None:
     other = await open_again()
     async with Feed(other) as feed:
         await load(full, [partition("p1"), placement("new")], replace=True)
-        # Of each change, or that there is no telling.
+        # The feed shows each change, or one change without a name for all, or ends.
         await feed.until(
             lambda: (
                 isinstance(feed.ended, CatalogUnavailable)

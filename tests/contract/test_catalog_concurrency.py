@@ -52,13 +52,12 @@ async def test_processes_race_to_move_queues(catalog: Catalog, catalog_uri: str)
         answers = [answer for result in results for answer in result if answer[0] == queue]
         assert len(answers) == 80
         [begun] = [id_ for _, ours, id_ in answers if ours]
-        assert {id_ for _, _, id_ in answers} == {begun}  # the others are told which
+        assert {id_ for _, _, id_ in answers} == {begun}  # the others learn which
     assert [one.queue for one in await catalog.moves.find(limit=1000)] == queues
 
 
 async def test_processes_race_to_drive_a_move(catalog: Catalog, catalog_uri: str) -> None:
-    """Holds are taken over at any moment; whatever is changed is changed once, and never by one whose hold has
-    ended."""
+    """Holds are taken over at any moment. Each change is made once, and never by a holder after the end of its hold."""
     await catalog.moves.insert(move("m-1"))
     results = await racing.in_processes(4, racing.drive, catalog_uri, "m-1", 15)
     done = sorted(change for changes, _ in results for change in changes)

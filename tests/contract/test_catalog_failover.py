@@ -49,7 +49,7 @@ async def catalog(replica_set: ReplicaSet, request: pytest.FixtureRequest) -> As
 
 
 class Writer(Generic[T]):
-    """Writes one document again and again without pause, and remembers what it was told."""
+    """Writes one document again and again without pause, and remembers the answers."""
 
     def __init__(self, catalog: Catalog, name: str) -> None:
         self.name = name
@@ -66,7 +66,7 @@ class Writer(Generic[T]):
             self.written += 1
 
     async def _store(self, candidate: T) -> None:
-        """Write until it is certain; nobody else writes this document, so there is never a conflict."""
+        """Write until it is certain. This is the only writer of the document, so there is never a conflict."""
         while True:
             try:
                 if self.stored is None:

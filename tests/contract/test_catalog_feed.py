@@ -10,6 +10,7 @@ import pytest
 from catalog import Catalog
 from catalog.errors import CatalogError
 from catalog.model import ChangeSubject, HeldWrites, Member, MoveState, PlacementState, Synced, Tenant
+from marconi_proxy.fencing.transitions import prepare, seal, switch
 from tests.contract import racing
 from tests.contract.examples import BORN, Feed, move, partition, placement, plan, whole_plan
 
@@ -140,10 +141,24 @@ async def test_a_seal_is_shown_as_what_members_acknowledge(catalog: Catalog, oth
             [own] = [c for c in feed.changes if (c.name, c.epoch, c.incarnation) == (seal.key, 2, incarnation)]
             assert feed.items[0].position < own.position < feed.changes[-1].position
             assert [change.seal for change in feed.changes] == [seal.seal if c is own else None for c in feed.changes]
-        # Whoever comes later has a position that is not before it.
+        # A feed that begins later has a position that is not before it.
         async with Feed(other) as late:
             assert late.items[0].position >= own.position
         await other.placements.remove(seal.key, 2, incarnation)
+
+
+async def test_a_preparation_is_shown_as_what_members_acknowledge(catalog: Catalog, other: Catalog) -> None:
+    """The feed distinguishes it from the other changes of a queue, also from those that keep its move."""
+    await other.placements.insert(placement("orders"))
+    changes = [prepare(placement("orders"), "m-1")]
+    changes.append(seal(changes[-1], "m-1", 1.0, 4))
+    changes.append(switch(changes[-1], "m-1", "p2", "orders", 2.0))
+    async with Feed(catalog) as feed:
+        for changed in changes:
+            await other.placements.replace(changed)
+            await feed.until(lambda changed=changed: changed.epoch in {change.epoch for change in feed.changes})
+        assert [change.preparation for change in feed.changes] == [changes[0].preparation, None, None]
+        assert [change.seal for change in feed.changes] == [None, changes[1].seal, None]
 
 
 async def test_a_feed_begins_at_or_after_what_was_read_before_it(catalog: Catalog, other: Catalog) -> None:

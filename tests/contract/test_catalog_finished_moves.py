@@ -49,7 +49,7 @@ async def test_they_are_in_the_order_in_which_they_ended(catalog: Catalog, other
 
 async def test_the_order_does_not_depend_on_a_clock(catalog: Catalog) -> None:
     await end(catalog, "m-1", "m-2")
-    # By a mover whose clock is years behind.
+    # By a mover with a clock that is years behind.
     await catalog.moves.insert(replace(move("m-0", "behind", state=MoveState.DONE), created=1.0))
     assert await ended(catalog, keep=1) == ["m-1", "m-2"]
 

@@ -296,14 +296,14 @@ async def _sqlite_plans(catalog: Any) -> list[str]:
             for partitions, states in CALLS:
                 where = {"project": project, "partitions": partitions, "states": states}
                 await catalog.placements.find(**where, after=after, limit=PAGE)
-                if partitions is None or len(partitions) == 1:  # else the same placements must be told apart
+                if partitions is None or len(partitions) == 1:  # else the placements must be filtered
                     await catalog.placements.count(**where)
 
     return [row for way in await ways(catalog, all_of_them) for row in way]
 
 
 async def _mongodb_profiles(catalog: Catalog, uri: str) -> list[dict[str, Any]]:
-    """What MongoDB's profiler says about every listing and count."""
+    """Return the entries of MongoDB's profiler for every listing and count."""
     with MongoClient(uri) as client:
         database = client.get_default_database()
         database.command("profile", 2)

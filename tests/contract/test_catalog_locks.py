@@ -106,7 +106,7 @@ async def test_each_renewal_shows_and_promises_anew(ways: Ways) -> None:
 
 
 async def test_a_lock_does_not_end_by_itself(ways: Ways) -> None:
-    """The seconds are a promise, for those who watch; no clock of the store is asked."""
+    """The seconds are a promise to watchers; no clock of the store is read."""
     value = await ways.ours.acquire("one", 0.0)
     await ways.ours.renew(value.holder.token, 0.0)
     with pytest.raises(LockHeld):

@@ -1,4 +1,4 @@
-"""What only the MongoDB driver has: several steps for one promise, a URI with secrets, a server that may be gone."""
+"""The particulars of the MongoDB driver: steps for one promise, a URI with secrets, a server that may be gone."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_an_interrupted_removal_lists_the_partition_and_takes_no_placement
     await catalog.placements.insert(placement("other", "p2"))
     with pytest.raises(PartitionUnknown):
         await catalog.placements.replace(placement("other", "p2", "p1", epoch=2))
-    # What is there already lives on.
+    # Placements that exist already stay valid.
     await catalog.placements.replace(placement("old", "p1", epoch=2))
     with pytest.raises(PartitionConflict):
         await catalog.partitions.insert(partition("p1"))
@@ -168,7 +168,7 @@ async def test_a_removal_between_the_first_look_and_the_replacement(
     with pytest.raises(PartitionUnknown):
         await catalog.placements.replace(placement("orders", "p2", "p1", epoch=2))
     assert looks.times == 2
-    # What it said before, at an epoch that was never used for anything else.
+    # The state before, at an epoch that was never used for another change.
     assert await catalog.placements.get(KEY) == placement("orders", "p2", epoch=3)
     await remover.close()
 

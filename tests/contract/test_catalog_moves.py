@@ -1,4 +1,4 @@
-"""Moves: records, at most one unfinished for each queue, and who holds them; plans."""
+"""Moves: records, at most one unfinished for each queue, and their locks; plans."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ async def test_filters_and_pages(catalog: Catalog) -> None:
     assert await catalog.moves.find(after="m-05x", limit=1) == [everything[6]]
 
 
-# -- who holds a move -------------------------------------------------------------------------------------------------
+# -- the lock of a move ------------------------------------------------------------------------------------------------
 
 
 async def test_one_holds_it(catalog: Catalog, other: Catalog) -> None:

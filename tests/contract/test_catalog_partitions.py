@@ -189,7 +189,7 @@ async def test_a_host_in_a_backup_is_taken_too(catalog: Catalog) -> None:
     await catalog.backups.end_load(token)
     with pytest.raises(HostTaken):
         await catalog.partitions.insert(Partition("d", loaded[0].hosts))
-    # What two had in common before, they may keep.
+    # Two partitions may keep the hosts that they had in common before.
     for one in loaded[1:]:
         await catalog.partitions.replace(replace(one, weight=1, version=2))
 

@@ -212,7 +212,7 @@ async def test_a_removed_queue_can_be_placed_anew(catalog: Catalog) -> None:
 
 
 async def test_a_later_life_at_the_same_epoch_is_another_placement(catalog: Catalog, other: Catalog) -> None:
-    """Deleted and created anew, a queue comes to the epochs it had: whoever knew the one must not change the other."""
+    """A queue that is created anew reaches the same epochs: a writer that read the one must not change the other."""
     seen = placement("orders", "p1", incarnation="first")
     await catalog.placements.insert(seen)
     await other.placements.remove(KEY, 1, "first")

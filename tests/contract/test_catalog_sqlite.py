@@ -1,4 +1,4 @@
-"""What only the SQLite driver has: a file, an operating system around it, and a bounded change log."""
+"""The particulars of the SQLite driver: a file, an operating system around it, and a bounded change log."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ async def test_only_a_member_that_has_not_renewed_since_it_was_seen_expires(cata
     assert await other.members.expire(brief)
     assert (await only(catalog)).id == "stays"
     assert await other.members.expire(brief)  # nothing to forget is success
-    # What came back is another one, also if it says the same of itself.
+    # A member that registers again is another one, even with the same document.
     await catalog.members.register(Member("brief", 2, lease=0.000001))
     assert not await other.members.expire(brief)
     assert [member.id for member in await catalog.members.all()] == ["brief", "stays"]

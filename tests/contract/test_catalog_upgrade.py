@@ -205,7 +205,7 @@ async def test_hosts_of_version_3_are_known_and_may_stay(from_3: Catalog, catalo
     # The third has one in common with the second.
     await from_3.partitions.replace(replace(three, weight=1, version=2))
     await from_3.partitions.replace(replace(two, weight=1, version=4))
-    # An admin API of that release registers another one, and asks nobody.
+    # An admin API of that release registers another one, without this check.
     await asyncio.to_thread(
         version_3.insert_partition, catalog_uri, replace(one, name="p5", hosts=("http://p5.example",))
     )
@@ -267,7 +267,7 @@ def carried_over(whole: WholePlan, found: MovePlan) -> bool:
 
 
 def ended_before(whole: WholePlan) -> list[PlannedMove]:
-    """The moves of the plan, with what RESULTS say of their ends."""
+    """Return the moves of the plan, with their ends by RESULTS."""
     moves = list(whole.moves)
     moves[0] = replace(moves[0], ending=Ending(0, MoveOutcome.DONE, "", 21.0))
     moves[4] = replace(moves[4], ending=Ending(4, MoveOutcome.FAILED, "it was tried 20 times"))

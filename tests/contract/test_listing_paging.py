@@ -31,7 +31,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Asked:
-    """What a walk asks for: the path, the query of its first page, and what it means."""
+    """The requests of a walk: the path, the query of its first page, and its meaning."""
 
     path: str
     query: str

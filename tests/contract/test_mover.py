@@ -1,17 +1,19 @@
-"""Movers over catalogs of every kind: moves come to their end, whoever dies or is cut off."""
+"""Movers over catalogs of every kind: moves come to their end, whichever mover dies or is cut off."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
 from catalog import Catalog
-from catalog.model import MoveState
+from catalog.model import MoveState, QueueKey
 from marconi_proxy.moving.execution.steps.interface import Steps
 from marconi_proxy.moving.protocol.machine import Event
+from tests.contract import mover_stage
 from tests.contract.mover_stage import PROJECT, Stage
 from tests.servers.fake_partition import FakePartition
 from tests.unit.faulty_steps import Fault, FaultySteps
@@ -43,6 +45,38 @@ async def test_a_queue_is_moved_and_what_it_leaves_is_deleted(stage: Stage) -> N
     assert move.certificate is not None
     assert set(move.certificate["barrier"]["acknowledged"]) == {"w1", "w2"}
     assert move.certificate["left_at_switch"] == 2
+
+
+async def test_a_member_that_acknowledged_a_preparation_need_not_acknowledge_the_seal(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mover_stage, "PACE", replace(mover_stage.PACE, prepare_from=2))
+    for member in stage.members:
+        member.idle = True
+    await stage.put("orders", "one")
+    await stage.order("m1", "orders")
+    await stage.mover("a")
+    move = await stage.until("m1", MoveState.DRAINING)
+    assert move.attempt == 1
+    assert set(move.certificate["barrier"]["acknowledged"]) == {"w1", "w2"}
+
+
+async def test_a_prepared_move_that_is_cancelled_leaves_no_preparation(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mover_stage, "PACE", replace(mover_stage.PACE, prepare_from=2))
+    for member in stage.members:
+        member.deaf = True
+    await stage.put("orders", "one")
+    await stage.order("m1", "orders")
+    await stage.mover("a")
+    await stage.wait_for("m1", lambda move: move.progress.failures)
+    await stage.decide("m1", Event.CANCEL)
+    await stage.until("m1", MoveState.CANCELLED)
+    placement = await stage.catalog.placements.get(QueueKey(PROJECT, "orders"))
+    assert placement is not None
+    assert placement.preparation is None
+    assert await stage.partitions("orders") == ["p1"]
 
 
 async def test_many_moves_are_shared_by_movers(stage: Stage) -> None:

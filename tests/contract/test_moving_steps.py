@@ -1,4 +1,4 @@
-"""What the steps of a move promise: the same of the fake of the unit tests, and of the real ones over each catalog."""
+"""The contract of the steps of a move, for the fake of the unit tests and for the real ones over each catalog."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Stored:
 
 @dataclass
 class Model:
-    """What a queue is, said as simply as possible (API section 6)."""
+    """The simplest model of a queue (API section 6)."""
 
     clock: FakeClock
     messages: list[Stored] = field(default_factory=list)
@@ -162,7 +162,7 @@ class InStep(RuleBasedStateMachine):
         self.claims.append(claim.id)
 
     def _taken(self, possible: list[Stored], limit: int, ids: list[str]) -> list[Stored]:
-        """What a call has to take of ``possible``, when it took ``ids``: as many as it can, the oldest or any."""
+        """Return the part of ``possible`` that a call must take, given that it took ``ids``: its oldest, or any."""
         if self.strict:
             return possible[:limit]
         assert len(ids) == min(limit, len(possible))
@@ -193,7 +193,7 @@ class InStep(RuleBasedStateMachine):
 
     @rule(limit=LIMITS, ends=st.booleans())
     def claim_in_vain(self, limit: int, ends: bool) -> None:
-        """What makes dead letters, and what does not: twice in a row, because twice is the most that is allowed."""
+        """Claim and let lapse, or claim and release: twice in a row, since twice is the most before a dead letter."""
         for _ in range(MAX_CLAIMS):
             before = len(self.claims)
             self.claim(limit, 60)

@@ -1,4 +1,4 @@
-"""What is particular to the MongoDB driver: several writes for one promise, processes that race, a lost primary,
+"""The particulars of the MongoDB driver: several writes for one promise, processes that race, a lost primary,
 a URI with secrets, and indexes instead of scans."""
 
 from __future__ import annotations
@@ -471,7 +471,7 @@ class Trade:
         posts, deletions = posts + len(self.posted), deletions + len(self.deleted)
         try:
             async with asyncio.timeout(2 * PATIENCE):
-                # What is awaited happens in several places.
+                # Several tasks contribute to the condition, so there is no event for it.
                 while len(self.posted) < posts or len(self.deleted) < deletions:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         except TimeoutError:
@@ -687,7 +687,7 @@ async def test_the_sweep_moves_what_has_ended_to_where_it_is_found_in_order(stor
 
 
 async def test_no_call_scans_a_collection(storage, database, clock):
-    """What the server's profiler saw: a COLLSCAN would grow with the store."""
+    """The server's profiler has no COLLSCAN, which would grow with the store."""
     database.command("profile", 2)
     rule = {"_max_claim_count": 1, "_dead_letter_queue": "dead", "_default_message_delay": 1}
     await storage.create_queue(QueueKey("p", "other"), rule)

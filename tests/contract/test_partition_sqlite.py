@@ -1,4 +1,4 @@
-"""What is particular to the SQLite driver: group commit, translation of errors, and ranges instead of scans."""
+"""The particulars of the SQLite driver: group commit, translation of errors, and ranges instead of scans."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ with Turn(sys.argv[1]):
 
 
 async def test_processes_take_turns_at_writing(path, lane):
-    """A lane waits for whoever has the turn, and is woken when it is given on."""
+    """A lane waits for the holder of the turn, and wakes when the turn is passed on."""
     other = Turn(str(path))
     with other:
         waiting = asyncio.ensure_future(lane.run(insert(1)))

@@ -72,7 +72,7 @@ def path(tmp_path: Path) -> Path:
 async def test_a_disk_that_fails_takes_nothing_that_was_acknowledged(tmp_path, path, error, calls, reason, maybe_done):
     """All posts that wait for one commit are refused together; what came before stays, and reading goes on.
 
-    What was written and not synced may yet be found. Then all of it is, and the refusal has said that it may be.
+    A transaction that was written and not synced may yet be found: then as a whole, and after a refusal that allows it.
     """
     async with opened("sqlite", tmp_path, FakeClock()) as storage:
         await storage.create_queue(KEY, {})
@@ -92,7 +92,7 @@ async def test_a_disk_that_fails_takes_nothing_that_was_acknowledged(tmp_path, p
 
 
 async def test_two_processes_one_of_which_cannot_sync(tmp_path):
-    """What the one could not make durable is there for both or for none, and never in part."""
+    """A transaction that one could not make durable is there for both or for neither, and never in part."""
     async with opened("sqlite", tmp_path, FakeClock()) as sick, opened("sqlite", tmp_path, FakeClock()) as sound:
         await sick.create_queue(KEY, {})
         assert await bodies(sound) == []

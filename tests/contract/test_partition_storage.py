@@ -1,4 +1,4 @@
-"""What every storage driver of the partition promises (``partition/storage/interface.py``, API section 6)."""
+"""The contract of every storage driver of the partition (``partition/storage/interface.py``, API section 6)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def queue(storage) -> QueueKey:
 
 
 async def listed(storage: Storage, key: QueueKey = KEY, **query: object) -> list[str]:
-    """The bodies of a page, everything included unless said otherwise."""
+    """Return the bodies of a page, by default with claimed and delayed messages."""
     asked = {"limit": 20, "include_claimed": True, "include_delayed": True} | query
     page, _ = await storage.list_messages(key, MessageQuery(**asked))
     return [message.body for message in page]
@@ -466,7 +466,7 @@ async def test_producers_are_seen_in_their_order(storage, queue):
 
 
 async def test_a_clock_that_goes_back_revives_no_claim_over_another(storage, queue, clock):
-    """A message is never under two live claims, whatever the time is said to be."""
+    """A message is never under two live claims, whatever the clock shows."""
     await storage.post(queue, some(1, 2, 3, 4, ttl=1000), CLIENT)
     ended = await storage.claim(queue, LEASE, 3)
     clock.passes(60)

@@ -34,7 +34,7 @@ from tests.contract.plan_stage import (
 
 
 class Dying(Passing):
-    """A catalog whose user dies at its nth call: before it is made, or after, when nobody hears the answer."""
+    """A catalog that lets its user die at the nth call: before the call is made, or after it, without its answer."""
 
     def __init__(self, catalog: Catalog, after: int, *, heard: bool) -> None:
         super().__init__(catalog, self._called)
@@ -52,7 +52,7 @@ class Dying(Passing):
 
 
 class Shuffled(Passing):
-    """A catalog whose calls begin and end in an order of their own, so that its users overtake each other anywhere."""
+    """A catalog that begins and ends calls in a random order, so that its users overtake each other anywhere."""
 
     def __init__(self, catalog: Catalog, chance: random.Random) -> None:
         super().__init__(catalog, self._called)

@@ -1,4 +1,4 @@
-"""A partition host that misbehaves as it is told: a raw TCP server, one script per connection.
+"""A partition host that misbehaves by scripts: a raw TCP server, one script per connection.
 
 A script is a sequence of steps, each an ``async`` function of the connection (``Peer``); when it ends, the connection
 is closed. The n-th connection follows the n-th script, and the last script serves all further ones::
@@ -77,7 +77,7 @@ class Peer:
         await self._writer.drain()
 
     def half_close(self) -> None:
-        """Say that nothing more will be sent; go on reading."""
+        """Close the sending direction; go on reading."""
         self._writer.write_eof()
 
     def reset(self) -> None:
@@ -146,7 +146,7 @@ def say(*pieces: bytes) -> Step:
 
 
 def wait(event: asyncio.Event) -> Step:
-    """Go on when the test says so."""
+    """Wait until the test sets the event."""
 
     async def step(peer: Peer) -> None:
         await event.wait()
@@ -155,7 +155,7 @@ def wait(event: asyncio.Event) -> Step:
 
 
 def tell(event: asyncio.Event) -> Step:
-    """Tell the test that the script has come so far."""
+    """Set the event: the script has come so far."""
 
     async def step(peer: Peer) -> None:
         event.set()
@@ -255,7 +255,7 @@ class EvilHost:
 
 
 def unused_port() -> int:
-    """A port where nobody listens."""
+    """Return a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

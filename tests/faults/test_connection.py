@@ -59,7 +59,7 @@ async def ask(
 
 
 class Wire(asyncio.Transport):
-    """The transport of a connection whose host is the test itself. ``unsent``: bytes that the host has not taken."""
+    """The transport of a connection to the test itself. ``unsent``: bytes that the test has not taken."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -611,7 +611,7 @@ async def test_a_guard_is_asked_before_a_second_try_too(pool: Recording) -> None
 
 
 async def test_a_call_that_may_have_been_done_is_not_reported_as_not_sent(pool: Recording) -> None:
-    """Whoever creates a queue takes its placement back for one that was not sent."""
+    """A creation that was not sent makes its worker take the placement back; this one must not."""
     async with EvilHost([READ, CLOSE]) as host:
         with pytest.raises(Unanswered):
             await reach(pool, host, f"http://127.0.0.1:{unused_port()}").send(GET)

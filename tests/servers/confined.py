@@ -1,6 +1,6 @@
-"""``python -m tests.servers.confined ARGUMENTS``: run Python with them, as one whom permissions of files concern.
+"""``python -m tests.servers.confined ARGUMENTS``: run Python with them, held to the permissions of files.
 
-Root passes them by, and tests of files that cannot be written may be run by root.
+Root ignores permissions, and root may run tests of files that must not be writable.
 """
 
 from __future__ import annotations
@@ -15,6 +15,6 @@ _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 if __name__ == "__main__":
     libc = ctypes.CDLL(None)
     for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
-        # Fails for who has no such privilege, and need not lose it.
+        # Fails for a user without this privilege: there is none to drop.
         libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
     os.execv(sys.executable, [sys.executable, *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""A Marconi partition in memory, which counts what it did and misbehaves as a test tells it.
+"""A Marconi partition in memory, which counts its calls and misbehaves by a script of the test.
 
 ``FakePartition`` is one host, over a ``Store`` that several hosts may share. By itself it answers as much of v1, v1.1
 and v2 as the tests of the front door need, as Zaqar does (test_historical_defects compares the two). A test takes calls
@@ -50,7 +50,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the partition answers; ``body`` is JSON unless it is None."""
+    """An answer of the partition; ``body`` is JSON unless it is None."""
 
     status: int
     body: Any = None
@@ -94,7 +94,7 @@ class Call:
 
 @dataclass
 class Queue:
-    """What a queue holds: (number, message) in the order posted."""
+    """The content of a queue: (number, message) in the order posted."""
 
     metadata: dict[str, Any] = field(default_factory=dict)
     messages: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
@@ -358,8 +358,8 @@ class FakePartition:
     def hold(self, method: str, path: str, *, done: bool = False) -> Iterator[Held]:
         """Keep matching calls waiting, before they are done or (``done``) before they are answered.
 
-        ``method`` may be several, as ``PUT|POST``; ``path`` is a regular expression for the whole path. What is still
-        held at the end goes on.
+        ``method`` may be several, as ``PUT|POST``; ``path`` is a regular expression for the whole path. Calls that
+        are held at the end go on.
         """
         held = Held(_matching(method, path), done=done)
         with self._rule(held.matches, held):

@@ -1,8 +1,8 @@
-"""Python interpreters for other people's programs: one virtual environment per pin file, built on demand and kept.
+"""Python interpreters for programs of other projects: one virtual environment per pin file, built on demand and kept.
 
 The real Zaqar releases and their clients need versions that conflict with one another and with ours, so each lives in
-an environment of its own, installed from PyPI exactly as its pin file says. Owns the cache of these environments and
-nothing else; it does not know what is run in them.
+an environment of its own, installed from PyPI exactly by its pin file. Owns the cache of these environments and
+nothing else; the programs that run in them are none of its concern.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BUILT = "built-as-pinned"
 
 
 class BuildFailed(Exception):
-    """An environment could not be built; the message ends with what pip said."""
+    """An environment could not be built; the message ends with the output of pip."""
 
 
 def interpreter(pins: Path) -> Path:
@@ -35,7 +35,7 @@ def interpreter(pins: Path) -> Path:
     python = environment / "bin" / "python"
     if not (environment / _BUILT).exists():
         with _only_one_builder(environment):
-            # Whoever held the lock before us may have built it.
+            # The process that held the lock before may have built it.
             if not (environment / _BUILT).exists():
                 _build(environment, python, pins)
     return python
@@ -47,7 +47,7 @@ def _cache() -> Path:
 
 
 def _fingerprint(pins: Path) -> str:
-    """What an environment depends on: the pins, the version of Python, and where that Python is."""
+    """Return a hash of all that an environment depends on: the pins, the version of Python and its directory."""
     made_of = pins.read_bytes() + sys.version.encode() + sys.base_prefix.encode()
     return hashlib.sha256(made_of).hexdigest()[:16]
 
@@ -62,8 +62,8 @@ def _only_one_builder(environment: Path) -> Iterator[None]:
 
 
 def _build(environment: Path, python: Path, pins: Path) -> None:
-    # In place, not moved there afterwards: an environment's scripts name its path. What a crash leaves here has no
-    # mark and is built anew by the next one.
+    # In place, not moved there afterwards: an environment's scripts name its path. The remains of a crash have no
+    # mark, and the next process builds them anew.
     shutil.rmtree(environment, ignore_errors=True)
     _run(pins, sys.executable, "-m", "venv", "--without-pip", str(environment))
     # Our own pip: to install one into each environment would take longer than some have to install.

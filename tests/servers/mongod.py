@@ -69,7 +69,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-# To the kernel, the parent whose death counts is the *thread* that started the process: so one that lives on.
+# For PR_SET_PDEATHSIG, the parent is the *thread* that started the process: so this thread lives on.
 _spawner = ThreadPoolExecutor(1, thread_name_prefix="mongod-spawner")
 _libc = ctypes.CDLL(None)
 
@@ -134,7 +134,7 @@ class Mongod:
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                return False  # somebody else took the port, most likely
+                return False  # another process took the port, most likely
             try:
                 with socket.create_connection(("127.0.0.1", port), timeout=1):
                     return True
@@ -281,7 +281,7 @@ def mongod_replica_set(
             path = Path(base, str(n))
             path.mkdir()
             server = Mongod(path, cache, clocks[n].launcher if clocks else ())
-            stack.callback(server.kill)  # nobody needs the files
+            stack.callback(server.kill)  # the files are not needed again
             server.start()
             servers.append(server)
         replica_set = ReplicaSet(servers)

@@ -1,4 +1,4 @@
-"""A machine whose wall clock is set: for the processes that are started on it, and for them alone.
+"""A wall clock that is set ahead, for the processes that a test starts with it, and for them alone.
 
 ``stepped_clock.c`` is preloaded into them. Clocks that count from the start of the machine are left as they are.
 """
@@ -17,8 +17,8 @@ _SOURCE = Path(__file__).with_suffix(".c")
 
 
 class SteppedClock:
-    """``ahead``: seconds by which the wall clock of these processes is ahead of the machine's. ``name`` tells it from
-    others in the same directory."""
+    """``ahead``: seconds by which the wall clock of these processes is ahead of the machine's. ``name`` is
+    unique in the directory."""
 
     def __init__(self, directory: Path, name: str = "stepped_clock") -> None:
         library = directory / "stepped_clock.so"

@@ -1,5 +1,5 @@
-"""``marconi-proxy`` as on a virtual machine whose clocks stop with it: by the clocks of its processes, no time passes
-while they are suspended. Run as a program, with the arguments of ``marconi-proxy``.
+"""Run ``marconi-proxy`` as on a virtual machine that stops its clocks when it is suspended: for its processes, no time
+passes meanwhile. Run as a program, with the arguments of ``marconi-proxy``.
 """
 
 from __future__ import annotations

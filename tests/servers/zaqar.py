@@ -31,7 +31,7 @@ HOST = "127.0.0.1"
 START_SECONDS = 180.0
 STOP_SECONDS = 60.0
 PORT_ATTEMPTS = 5
-# How the pinned gunicorn of Zaqar says that a port is not free, and how our own servers do.
+# The words of the pinned gunicorn of Zaqar for a port that is not free, and those of our own servers.
 _PORT_TAKEN = ("Connection in use", os.strerror(errno.EADDRINUSE))
 
 # Upstream's own zaqar.transport.wsgi.app reads the machine's configuration; this reads one file, so that several run
@@ -79,7 +79,7 @@ class ServerFailed(Exception):
 
 
 class PortTaken(ServerFailed):
-    """Somebody else took the port between our choosing it and the server's binding it."""
+    """Another process took the port after it was chosen and before the server bound it."""
 
 
 class ServerProcess:
@@ -115,7 +115,7 @@ class ServerProcess:
     def wait_until(self, ready: Callable[[], bool], seconds: float = START_SECONDS) -> None:
         """Return when ``ready()`` is true; an OSError or a broken answer from it means not yet.
 
-        Raises PortTaken if the log says so, ServerFailed if the process ends or the time is up.
+        Raises PortTaken if the log has its words, ServerFailed if the process ends or the time is up.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -162,7 +162,7 @@ class ServerProcess:
 
 
 def on_a_free_port(start: Callable[[int], ServerProcess], ready: Callable[[int], bool]) -> tuple[ServerProcess, int]:
-    """Start a server on a free port and wait until it is ready; if the port was lost to somebody, on another one.
+    """Start a server on a free port and wait until it is ready; if another process took the port, on another one.
 
     Raises ServerFailed.
     """

@@ -1,4 +1,4 @@
-"""``python -m tests.simulation.again SEED [MUTATION]``: play a schedule once more and tell what happens in it."""
+"""``python -m tests.simulation.again SEED [MUTATION]``: play a schedule once more and print its trace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.simulation.schedule import play
 
 
 def main() -> int:
-    """Print the trace and what the judge says of it; return the exit code."""
+    """Print the trace and the verdict of the judge; return the exit code."""
     seed, *names = sys.argv[1:]
     with BY_NAME[names[0]].applied() if names else contextlib.nullcontext():
         outcome = play(int(seed), trace=True)

@@ -1,4 +1,4 @@
-"""What is done at the moments of a move at which the protocol is narrow: the schedules that chance would rarely find.
+"""Faults at the moments of a move at which the protocol is narrow: the schedules that chance would rarely find.
 
 Each ambush waits for its moment (``World.reached``), is sprung once, and is laid anew now and then.
 """
@@ -187,7 +187,7 @@ class Ambushes:
         return held
 
     def reverse(self, actor: Actor, key: QueueKey) -> float:
-        """An operator reverses the move before anybody knows that it is switched."""
+        """An operator reverses the move before any process has read that it is switched."""
         self.world.later(self.chance.uniform(0.005, 0.05), partial(self.world.decide, key.queue, Event.REVERSE))
         return 0.0
 

@@ -1,4 +1,4 @@
-"""Clients of the simulated world, in every version of the API. What they do and are told goes into the history."""
+"""Clients of the simulated world, in every version of the API. Their calls and the answers go into the history."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DONE, REFUSED, UNKNOWN = Outcome.ACKNOWLEDGED, Outcome.REFUSED, Outcome.UNKNOWN
 
 
 def outcome_of(answer: Answer | None) -> Outcome:
-    """Return what an answer says of its call. Ours say it in words; a partition's refusal is one."""
+    """Return the outcome of a call by its answer. Our answers have words for it; a refusal of a partition is one."""
     if answer is None:
         return UNKNOWN
     if answer.status < 300:
@@ -104,7 +104,7 @@ class Client:
         self.version = chance.choice([version for version in self.speaks if version in scene.versions])
         self.path = f"/{self.version}/queues/{scene.queue}"
         self.stopped = False
-        # Nobody posts any more: there is no hurry.
+        # All producers have stopped: there is no hurry.
         self.calm = False
         self.ttl = ttl
         self._worker = worker
@@ -145,7 +145,7 @@ class Client:
 
     @property
     def delayed(self) -> str:
-        """What a list needs to show delayed messages."""
+        """The part of a list's query that shows delayed messages."""
         return "&include_delayed=true" if self.version == "v2" else ""
 
     async def pause(self, longest: float) -> None:
@@ -153,7 +153,7 @@ class Client:
 
 
 class Producer(Client):
-    """Posts, one call after the other; what is refused it says again, as another message."""
+    """Posts, one call after the other; refused messages are posted again, as other ones."""
 
     async def run(self, until: float, rest: float) -> None:
         number = 0
@@ -167,7 +167,7 @@ class Producer(Client):
                 messages = [message | {"delay": delay} for message in messages]
             document: Any = messages if self.version == "v1" else {"messages": messages}
             sent, answered, outcome, _ = await self.ask("POST", f"{self.path}/messages", document)
-            # What has no delay of its own has that of the queue: a second of a partition.
+            # A message without a delay of its own has that of the queue: a second of a partition.
             seconds = max(delay, 1) * self.ttl / CLAIM_TTL if self.scene.delays else 0.0
             self.history.posts.append(Post(bodies, sent, answered, outcome, seconds))
             await self.pause(rest)

@@ -167,14 +167,14 @@ class FenceWorld:
 
     @property
     def met(self) -> set[str]:
-        """What has happened in any state so far, in words without numbers."""
+        """Return the labels of all steps taken so far, without numbers."""
         return {re.sub(r" \d+", "", label) for label in self._taken}
 
     def mirror(self, label: str) -> str:
         return moving.mirrored_name(label)
 
     def is_good_end(self, state: int) -> bool:
-        """The moves are over, the queue is open in one segment, and whoever is there knows it and has nothing to do."""
+        """The moves are over, the queue is open in one segment, every process has read that and has nothing to do."""
         number, _, _, worker1, worker2, _ = unpack(state)
         store = self._stores.values[number]
         return (

@@ -55,7 +55,7 @@ class Exchange:
         task.add_done_callback(lambda _: self._end(None))
 
     def leave(self) -> None:
-        """The client gives up, and its worker is told as soon as it looks."""
+        """Let the client give up; its worker sees that at its next look."""
         self.client_gone = True
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
@@ -81,7 +81,7 @@ class Exchange:
 
 
 class Unreachable(Exception):
-    """Nobody listens: nothing was done."""
+    """No process listens: nothing was done."""
 
 
 class Worker:
@@ -137,7 +137,7 @@ class Worker:
             exchange.hand_over(self.door)
 
     def fall(self) -> None:
-        """Take note that the process was killed: who waits for an answer gets none."""
+        """Take note that the process was killed: calls in flight get no answer."""
         self.alive = self.serves = False
         for exchange in list(self._open):
             exchange._end(None)

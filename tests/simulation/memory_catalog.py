@@ -133,7 +133,7 @@ class Locked(Generic[H]):
 
 @dataclass
 class Store:
-    """What a catalog holds. Each method is one step. ``clock``: seconds since 1970.
+    """The content of a catalog. Each method is one step. ``clock``: seconds since 1970.
 
     ``placed`` is every placement that was ever stored, in order. ``shards``: how many the feed is merged of; the
     changes of a queue are all on one, and two neighbours of different shards may have the same position.
@@ -150,7 +150,7 @@ class Store:
     # Numbers of finished moves, in the order in which they ended.
     ended: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
-    # How often a move was taken that somebody else had not released.
+    # How often a move was taken before its holder had released it.
     takeovers: int = 0
     holders: dict[str, Holder] = field(default_factory=dict)
     held_writes: dict[tuple[str, str], HeldWrites] = field(default_factory=dict)
@@ -179,11 +179,12 @@ class Store:
         epoch: int | None = None,
         incarnation: str | None = None,
         sealing: bool = False,
+        preparing: bool = False,
     ) -> None:
         position = self.position + 1
         if self.log and position % 3 == 0 and self.shard(name) != self.shard(self.log[-1].name):
             position -= 1
-        self.log.append(Change(position, subject, tuple(name), epoch, incarnation, sealing))
+        self.log.append(Change(position, subject, tuple(name), epoch, incarnation, sealing, preparing))
         if subject is ChangeSubject.PLACEMENT:
             key = QueueKey(*name)
             self.versions.setdefault(key, []).append((position, self.placements.get(key)))
@@ -216,8 +217,8 @@ class Store:
         before = self.placements.get(placement.key)
         self.placements[placement.key] = placement
         self.placed.append(placement)
-        sealing = placement.state is PlacementState.SEALING
-        self.note(ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.incarnation, sealing)
+        sealing, preparing = placement.seal is not None, placement.preparation is not None
+        self.note(ChangeSubject.PLACEMENT, placement.key, placement.epoch, placement.incarnation, sealing, preparing)
         if self.on_put is not None:
             self.on_put(before, placement)
 
@@ -1011,7 +1012,7 @@ class MemoryCatalog(Catalog):
         store, clock = process.store, asyncio.get_running_loop().time
         taken = len(store.log)
         position = process.seen = store.position
-        # What is under way, by shard, each change with when it is shown.
+        # The changes under way, by shard, each with the time at which it is shown.
         coming: list[deque[tuple[float, Change]]] = [deque() for _ in range(store.shards)]
         bell = asyncio.Event()
         store.bells.append(bell)

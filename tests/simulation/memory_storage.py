@@ -37,7 +37,7 @@ from partition.model.queue import MARKED_LIVES, Epoch, Kind, Metadata, Queue, Qu
 from partition.model.subscription import NewSubscription, Subscription, SubscriptionChange
 from partition.storage.interface import Storage
 
-# What one sweep removes at most.
+# The most that one sweep removes.
 _SWEPT = 1000
 
 
@@ -87,7 +87,7 @@ class _Subscription:
 
 @dataclass
 class Shelf:
-    """What a store holds, for all that have it open. ``chance`` draws what makes its identifiers its own."""
+    """The content of a store, for all that have it open. ``chance`` makes its identifiers unique."""
 
     chance: random.Random
     queues: dict[QueueKey, Queue] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class MemoryStorage(Storage):
 
     @classmethod
     async def open(cls, uri: str, clock: Clock = system_clock) -> MemoryStorage:
-        """Open one of its own, whatever ``uri`` says."""
+        """Open a new store for each call; ``uri`` is only the seed of its chance."""
         return cls(Shelf(random.Random(uri)), clock)
 
     @property
@@ -230,7 +230,7 @@ class MemoryStorage(Storage):
 
     def _alive(self, key: QueueKey) -> Iterator[_Message]:
         now = self._clock()
-        # A queue that does not exist may have dead letters already, which nobody sees.
+        # A queue that does not exist may have dead letters already, which stay unseen.
         found = self._shelf.messages.get(key, ()) if key in self._shelf.queues else ()
         return (message for message in found if message.expires > now)
 

@@ -2,7 +2,7 @@
 
 It acts on what it read (``seen``), however long ago, so each of its steps may come after it was frozen for any time.
 It reads the placement before the record; since the placement is stored by compare-and-set, that is as good as reading
-both at once. What changes the placement is stored there first, and written into the record by a later step.
+both at once. A change of the placement is stored there first, and written into the record by a later step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from catalog.model import FINISHED_STATES, MoveState, Placement, PlacementState
 from marconi_proxy.fencing.barrier import CHAINS, Barrier, MemberSighting, Passed
-from marconi_proxy.fencing.transitions import abort, bar, retire, seal, switch
+from marconi_proxy.fencing.transitions import abort, bar, prepare, retire, seal, switch
 from marconi_proxy.moving.protocol.evidence import happened
 from marconi_proxy.moving.protocol.machine import Event
 from tests.simulation.rules import Rules
@@ -73,10 +73,10 @@ class Outcome(NamedTuple):
 
 
 def steps(me: int, mover: Mover, store: Store, members: Sequence[MemberSighting], rules: Rules) -> Iterator[Outcome]:
-    """What mover number ``me`` may do now. ``store`` and ``members`` are what a reading would show."""
+    """Yield the steps that mover number ``me`` may take now. ``store`` and ``members``: the result of a reading now."""
     seen = mover.seen
     if store.record.holder != me:
-        # Whoever finds itself replaced stops; but only when it looks.
+        # A mover that was replaced stops, but only when it looks.
         yield Outcome("takes the move over", Mover(store._replace(record=store.record._replace(holder=me))), None, True)
     elif seen != store:
         same = seen is not None and seen.placement == store.placement
@@ -86,7 +86,7 @@ def steps(me: int, mover: Mover, store: Store, members: Sequence[MemberSighting]
     record, placement = seen.record, seen.placement
     missed = happened(record.state, record.id, BORN, record.tail, placement)
     if missed is not None:
-        # What the record alone shows and nobody waits for is written at once.
+        # States that only the record shows, and that no process waits for, are written at once.
         then = {Event.SWITCHED: (Event.EMPTY,), Event.RETIRED: (Event.CLEANED,)}.get(missed, ())
         yield _write(f"writes down that it is {missed}", mover, store, record.after(missed, *then))
     elif placement.state is PlacementState.SEALING and placement.move == record.id and record.state in _SEALING:
@@ -119,7 +119,8 @@ def _put(
     stored = store.put(placement, compare)
     if stored is None:
         return Outcome(f"{label}, in vain", Mover(), None, failure)
-    after = Mover(seen._replace(placement=placement, opened=stored.opened))._replace(**changes)
+    after = Mover(seen._replace(placement=placement, opened=stored.opened, prepared=stored.prepared))
+    after = after._replace(**changes)
     return Outcome(label, after, stored, failure, stored.opened > store.opened)
 
 
@@ -163,6 +164,8 @@ def _open_steps(
         else:
             sealed = seal(placement, record.id, 0.0, 4)
             yield _put("seals", mover, store, sealed, early=mover.early)
+            if store.prepared < rules.preparations and placement.move is None:
+                yield _put("prepares the seal", mover, store, prepare(placement, record.id))
     elif state is MoveState.DRAINING:
         yield _write("finds the old segments empty", mover, store, record.after(Event.EMPTY))
     elif state is MoveState.LINGERING:
@@ -171,13 +174,13 @@ def _open_steps(
 
 
 def armed(record: Record, placement: Placement, *events: Event) -> Record:
-    """Return the record of a move that is ready to seal. What is created meanwhile concerns no worker."""
+    """Return the record of a move that is ready to seal. The queue created meanwhile concerns no worker."""
     return record.after(*events, Event.PREPARED)._replace(tail=placement.segments[-1].n, ready=True)
 
 
 def orders(store: Store, switches: int) -> Iterator[tuple[str, Store, bool]]:
-    """What operators may order: (words, the store after it, whether it uses up a failure). ``switches``: at most, in
-    all: two of them are two moves, or a move and its reverse."""
+    """Yield the orders of operators: (words, the store after it, whether it uses up a failure). ``switches``: the most
+    in all; two of them are two moves, or a move and its reverse."""
     record, placement = store.record, store.placement
     room = store.opened < switches and placement.state is PlacementState.OPEN
     if record.state in FINISHED_STATES and record.number == 0 and room and len(placement.segments) == 1:

@@ -1,8 +1,8 @@
 """The protocol of moves, broken on purpose in one place each: a few words of a production function are replaced.
 
-What the tests do not catch of these, they would not catch of a mistake either. ``mutate`` tells which ring catches
-which. Each function is changed in place while the mutation lasts, for whoever holds it; words that are not there any
-more fail loudly, so that whoever rewrites the function finds its mutation too.
+Tests that miss a mutation would miss the same mistake, too. ``mutate`` prints the ring that catches each. A function is
+changed in place while the mutation lasts, so that every reference to it sees the change. A mutation of words that are
+gone fails loudly, so that an author of a new function finds its mutation, too.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from marconi_proxy.fencing.barrier import Barrier
 from marconi_proxy.fencing.fence import Fence, WriteLease
 from marconi_proxy.front_door.chain import broadcast
 from marconi_proxy.front_door.chain.claims import ChainClaims
+from marconi_proxy.front_door.deletion import Deletion
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.membership import Membership
 from marconi_proxy.front_door.write_gate import WriteGate
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
@@ -209,9 +209,33 @@ MUTATIONS = (
         "barrier-too-early",
         "The barrier takes the acknowledgement of an earlier seal of the queue.",
         Barrier.seen,
-        "elif self.seal in sighting.member.acks:",
+        "elif not sighting.member.acks.isdisjoint((self.seal, self.seal.preparation)):",
         "elif self.seal.key in {seal.key for seal in sighting.member.acks}:",
         seed=1371,
+    ),
+    Mutation(
+        "preparation-kept",
+        "A worker that has acknowledged a preparation uses the queue without withdrawing it.",
+        Directory._used,
+        "if placement.preparation != unused:",
+        "if True:",
+        test="tests/unit/marconi_proxy/front_door/test_directory.py::test_who_acknowledges_a_preparation_withdraws_it_before_a_use",
+    ),
+    Mutation(
+        "withdrawal-ignored",
+        "The barrier takes the acknowledgement of a preparation that was withdrawn.",
+        Barrier.seen,
+        "isdisjoint((self.seal, self.seal.preparation)):",
+        "isdisjoint((self.seal, self.seal.preparation, self.seal.preparation.preparation)):",
+        seed=157,
+    ),
+    Mutation(
+        "preparation-forgotten",
+        "A worker forgets with a new feed that it has acknowledged a preparation.",
+        Directory.forget_all,
+        "self._tenants.clear()",
+        "self._tenants.clear(); self._unused.clear()",
+        test="tests/unit/marconi_proxy/front_door/test_directory.py::test_an_acknowledged_preparation_outlives_the_feed",
     ),
     Mutation(
         "no-barrier",
@@ -266,7 +290,7 @@ MUTATIONS = (
     Mutation(
         "sealed-not-deleted",
         "The deletion of a queue leaves its sealed segments.",
-        Lifecycle._delete_sealed,
+        Deletion._delete_sealed,
         "for segment in ours.segments[:-1]:",
         "for segment in ():",
         seed=222,

@@ -1,8 +1,8 @@
 """Partitions as processes of the simulated world, and the wires to them.
 
 A wire is what an event loop's ``create_connection`` gives: production's pool, connections and parser run on it
-unchanged. Behind it is our own partition node over a store in memory. What becomes of each request is a ``Fate`` that
-the world draws: it may be done late, after its caller has given up, its answer may be lost, it may be lost itself.
+unchanged. Behind it is our own partition node over a store in memory. The world draws a ``Fate`` for each
+request: it may be done late, after its caller has given up, its answer may be lost, it may be lost itself.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _REASONS = {200: b"OK", 201: b"Created", 204: b"No Content"}
 
 
 class Wire(asyncio.Transport):
-    """One end of a connection: that of who connected. Writes are whole requests, one at a time."""
+    """The client's end of a connection. Writes are whole requests, one at a time."""
 
     def __init__(self, host: Host, loop: VirtualLoop, protocol: asyncio.Protocol) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Wire(asyncio.Transport):
             self._loop.call_later(host.pause(), host.receive, self, data, context=host.actor.context)
 
     def deliver(self, data: bytes) -> None:
-        """Bring an answer, in the time of who connected."""
+        """Bring an answer, in the time of the client."""
         self._loop.call_soon(self._arrive, data, context=self.actor.context)
 
     def _arrive(self, data: bytes) -> None:
@@ -101,7 +101,7 @@ class Wire(asyncio.Transport):
     abort = close
 
     def vanish(self) -> None:
-        """Close it because its process is dead: nobody is told."""
+        """Close it because its process is dead: no callback runs."""
         self._closed = True
         self._host.wires.pop(self, None)
 
@@ -119,7 +119,7 @@ class Wire(asyncio.Transport):
 class Host:
     """A partition: one process over a store that outlives it. ``fate`` draws what becomes of a request; ``pause`` how
     long what was written takes to get here; ``stall`` for how long a process is frozen just before it writes; ``done``
-    is told each request that was done, with its status.
+    is called with each request that was done, and its status.
 
     ``clock``: the partition's, in milliseconds since 1970.
     """
@@ -160,7 +160,7 @@ class Host:
         return wire, protocol
 
     def crash(self) -> None:
-        """Die: what was not done will not be, and nobody is answered."""
+        """Die: requests in flight will not be done, and none is answered."""
         self.up = False
         self._life += 1
         for wire in list(self.wires):

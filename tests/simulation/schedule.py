@@ -52,7 +52,7 @@ from tests.simulation.world import (
 
 TTL = CLAIM_TTL / HASTE
 # Seconds of the world for a move to end after everything is well again: two looks at an empty queue, back-offs, and a
-# consumer who is slow and lets claims lapse one after the other.
+# slow consumer that lets claims lapse one after the other.
 _SETTLING = PACE.linger * 12 + LEASE * 6
 _PATIENCE = 4.0
 # Seconds that no schedule lasts.
@@ -61,7 +61,7 @@ _TOO_LONG = 200.0
 
 @dataclass
 class Outcome:
-    """What came of a schedule. ``stuck``: what has not ended, or failed, besides what the judge found."""
+    """The result of a schedule. ``stuck``: processes that did not end, or failed, besides the findings of the judge."""
 
     seed: int
     violations: list[Violation]
@@ -243,7 +243,7 @@ class Schedule:
         line.deposed = None
 
     async def _step_clock(self) -> None:
-        """Somebody sets the clock of a machine."""
+        """Set the clock of a machine."""
         name = self.chance.choice(sorted(self.world.clocks))
         seconds = self.chance.choice((-3600.0, -60.0, 60.0, 3600.0))
         self.world.note(f"the clock of {name} is set by {seconds:g} s")
@@ -293,7 +293,7 @@ class Schedule:
         return self.world.order_move(scene.queue, self.chance.choice(others))
 
     async def _move(self, until: float, hurry: float = 2.0) -> None:
-        """Be an operator who cannot decide."""
+        """Be an operator that cannot decide."""
         world, chance = self.world, self.chance
         while world.loop.time() < until:
             scene = chance.choice(self.scenes)
@@ -378,7 +378,7 @@ class Schedule:
         line.cut = False
 
     async def _lapse_in_a_seal(self, until: float) -> None:
-        """The worker whose clock is the slowest loses the catalog, and its lease ends while the queue is sealed."""
+        """The worker with the slowest clock loses the catalog, and its lease ends while the queue is sealed."""
         world = self.world
         worker = min(world.workers, key=lambda one: world.clock_of(one.actor.name).rate)
         line = world.lines[worker.actor.name]
@@ -428,7 +428,7 @@ class Schedule:
         if story == "crawl":
             world.climate = replace(FAIR, sluggish=0.6)
         if story == "behind":
-            # And nobody takes it meanwhile.
+            # And no consumer takes it meanwhile.
             world.climate = replace(FAIR, lag=PACE.linger * 0.9)
         if story in ("lapse", "comeback"):
             world.climate = replace(FAIR, lag=PACE.linger * 0.9) if chance.random() < 0.1 else FAIR
@@ -443,7 +443,7 @@ class Schedule:
             world.climate = world.weather = FAIR
         until = loop.time() + (chance.uniform(1.5, 4.5) if longest is None else PACE.linger * longest)
         rests = {"crawl": 0.15, "lapse": 0.05, "comeback": 0.15, "lazy": 0.6, "homecoming": 0.6}
-        # What is given up and comes late is to be taken while others still post; of a worker that was frozen it is not.
+        # A late post that was given up is to be taken while others still post; one of a frozen worker is not.
         rests["trap"] = {GIVEN_UP: 0.3, FROZEN: 0.12, PAUSED: 0.12}.get(self.plot.trap or "", 0.06)
         rest = rests.get(story) or chance.choice((0.1, 0.3, 0.6))
         working = self._begin(until, rest)
@@ -456,7 +456,7 @@ class Schedule:
         }
         hurried = partial(self._move, hurry=0.5) if story == "ambush" else self._move
         if story == "trap":
-            # What these wait for is spoilt by another seal.
+            # Another seal would spoil the moment that these wait for.
             hurried = self._move_again if self.plot.trap in (FROZEN, GIVEN_UP, PAUSED) else self._move_on
         move = asyncio.ensure_future(moving.get(story, hurried)(until))
         trouble = story == "free" and chance.random() < 0.8

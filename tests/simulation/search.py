@@ -1,6 +1,6 @@
 """Breadth first through all that can happen: which states there are, the shortest way to a bad one, and dead ends.
 
-Knows nothing of what it searches: a world gives the first state, the steps out of a state, and says what a good end is.
+Independent of the world that it searches: the world gives the first state, the steps out of a state, and the good ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 State = TypeVar("State", bound=Hashable)
 
 
-# What may happen next: (label, the state after it, which promise it breaks or None, mirrored). The last tells that the
+# A step: (label, the state after it, the promise that it breaks or None, mirrored). If mirrored, the
 # state is the mirror image of the one that this leads to, which is as good: labels from there on are to be mirrored.
 Step = tuple[str, State, str | None, bool]
 
@@ -47,7 +47,7 @@ class Found:
 
 
 def explore(world: World[State], only: str = "", most: int = 40_000_000) -> Found:
-    """Visit every state. Stops at the first broken promise whose words begin with ``only``.
+    """Visit every state. Stops at the first broken promise that begins with ``only``.
 
     Raises OverflowError past ``most`` states.
     """

@@ -1,6 +1,6 @@
 """``python -m tests.simulation.several``: play the schedules of one kind, and show those that break a promise.
 
-``--story``: those in whose plot these words are, such as ``trap: a machine``; ``--all-fence``: those in which every
+``--story``: those with these words in their plot, such as ``trap: a machine``; ``--all-fence``: those in which every
 partition fences by itself, so that machines are paused.
 """
 

@@ -1,4 +1,4 @@
-"""What the catalog holds in the explorer's world: one placement and the record of its move. An immutable value."""
+"""The catalog of the explorer's world: one placement and the record of its move. An immutable value."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ class Record(NamedTuple):
 
 
 class Store(NamedTuple):
-    """``opened``: the highest segment that was ever opened."""
+    """``opened``: the highest segment that was ever opened. ``prepared``: how often a seal was prepared."""
 
     placement: Placement
     record: Record = Record()
     opened: int = 0
+    prepared: int = 0
 
     @property
     def position(self) -> int:
@@ -53,7 +54,9 @@ class Store(NamedTuple):
         """Compare-and-set. Return the store after it, None if it was refused."""
         if compare and placement.epoch != self.placement.epoch + 1:
             return None
-        return self._replace(placement=placement, opened=max(self.opened, placement.segments[-1].n))
+        opened = max(self.opened, placement.segments[-1].n)
+        prepared = self.prepared + (placement.preparation is not None)
+        return self._replace(placement=placement, opened=opened, prepared=prepared)
 
 
 FIRST_STORE = Store(

@@ -1,4 +1,4 @@
-"""What a schedule is about, drawn from its seed before there is a world: so that those of a kind can be picked out."""
+"""The plot of a schedule, drawn from its seed before there is a world: so that those of a kind can be picked out."""
 
 from __future__ import annotations
 

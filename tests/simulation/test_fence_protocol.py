@@ -18,15 +18,16 @@ from tests.simulation.fence_world import FenceWorld
 from tests.simulation.rules import AMBIGUITY, LEASE, MARGIN, Rules
 from tests.simulation.search import Found, explore
 
-# (switches, failures, changes that a feed may be behind; if it is further behind, it is shown the older ones at once):
-# two moves with whatever may come late. Deeper: one move with any failure on top, and more: some minutes, and 2 GB
-# (two moves with one failure alone are 3.6 million states, 131 s of CPU and 1.3 GB).
-BOUNDS = [(2, 0, 1)]
+# (switches, failures, changes that a feed may be behind; if it is further behind, it is shown the older ones at once;
+# preparations of seals): two moves, and one move that is prepared up to two times, with whatever may come late. Deeper:
+# one move with any failure on top, and more: some minutes, and 2 GB (two moves with one failure alone are 3.6 million
+# states, 131 s of CPU and 1.3 GB).
+BOUNDS = [(2, 0, 1, 0), (1, 0, 1, 2)]
 if DEEP:
-    BOUNDS += [(1, 1, 1), (2, 0, 9), (2, 1, 1), (1, 2, 1)]
+    BOUNDS += [(1, 1, 1, 0), (2, 0, 9, 0), (2, 1, 1, 0), (1, 2, 1, 0), (1, 1, 1, 1)]
 
 
-# What the issue of live moves lists, in the words of the world.
+# The late events of live moves, in the words of the world.
 LATE = {
     "worker joins",
     "worker is shown change",
@@ -58,20 +59,25 @@ FAILURES = {
     "mover deletes the queue on the target",
     "the move is cancelled",
 }
+PREPARED = {
+    "mover prepares the seal",
+    "worker takes a write and looks up the placement, after a withdrawal of the preparation",
+}
 AGAIN = {"another move is ordered, and armed", "the move is reversed, and the way back armed"}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize(("switches", "failures", "lag"), BOUNDS)
+@pytest.mark.parametrize(("switches", "failures", "lag", "preparations"), BOUNDS)
 def test_every_interleaving_keeps_every_promise_and_can_end_well(
-    switches: int, failures: int, lag: int, record_property: Callable[[str, object], None]
+    switches: int, failures: int, lag: int, preparations: int, record_property: Callable[[str, object], None]
 ) -> None:
-    world = FenceWorld(switches, failures, Rules(lag=lag))
+    world = FenceWorld(switches, failures, Rules(lag=lag, preparations=preparations))
     found = explore(world)
-    record_property("explored", f"{switches} switches, {failures} failures, feeds {lag} behind: {found}")
+    limits = f"{switches} switches, {preparations} preparations, {failures} failures, feeds {lag} behind"
+    record_property("explored", f"{limits}: {found}")
     assert found.problem is None, str(found)
-    assert LATE | (AGAIN if switches > 1 else set()) <= world.met
+    assert LATE | (AGAIN if switches > 1 else set()) | (PREPARED if preparations else set()) <= world.met
     if failures:
         assert world.met >= FAILURES
     else:
@@ -125,9 +131,10 @@ BREAKS: dict[str, tuple[dict[str, Any], int, str]] = {
     "what was looked up outlives the lease": ({"recheck_term": False}, 0, STARTED),
     "a late write is acknowledged": ({"refuse_late": False}, 0, ACKNOWLEDGED),
     "a timed-out write does not count": ({"count_ambiguous": False}, 1, TIMED_OUT),
+    "a preparation is not withdrawn": ({"preparations": 1, "withdraw": False}, 0, STARTED),
 }
 if DEEP:
-    # What cannot end well is known only when everything was visited.
+    # A search proves that a state cannot end well only after it has visited everything.
     BREAKS["a cancelled move bars nothing"] = ({"bar_before_undo": False}, 1, STUCK)
 
 
@@ -148,7 +155,7 @@ def test_a_dead_end_is_found_out() -> None:
         first = 0
 
         def steps(self, state: int) -> list[tuple[str, int, str | None, bool]]:
-            return [("on", 1, None, False), ("astray", 2, None, False)] if state == 0 else []
+            return [("on", 1, None, 0), ("astray", 2, None, 0)] if state == 0 else []
 
         def is_good_end(self, state: int) -> bool:
             return state == 1

@@ -1,6 +1,6 @@
 """Whole systems under faults, judged by what their clients saw: schedule after schedule, each from its seed.
 
-``MARCONI_TEST_SCHEDULES`` says how many; 250 is the usual run, 100,000 the nightly one. Nearly half lie in ambush at
+``MARCONI_TEST_SCHEDULES`` is their number; 250 is the usual run, 100,000 the nightly one. Nearly half lie in ambush at
 the moments of moves at which the protocol is narrow: they meet what many more would that are drawn by chance.
 """
 
@@ -26,7 +26,7 @@ SCHEDULES = int(os.environ.get("MARCONI_TEST_SCHEDULES", "250"))
 _AT_A_TIME = 250
 FIRSTS = range(0, SCHEDULES, _AT_A_TIME)
 
-# What is to happen in every batch.
+# The events that every batch must have.
 HAPPENING = {
     *("late", "lost", "mute", "sluggish", "readings that lag", "partitions crashed"),
     *("workers frozen", "writes stalled", "workers restarted", "catalogs lost", "catalog away", "catalog mute"),
@@ -35,7 +35,7 @@ HAPPENING = {
     *("shy claims", "slow posts", "feeds lost", "deletions of queues", "purges", "settings", "dead letters"),
     *("pops", "renewals", "machines paused", "writes of paused machines"),
     *("ambushes: seal", "ambushes: seal done", "ambushes: switch", "ambushes: arming", "ambushes: abort done"),
-    *("unknown", "refused"),
+    *("preparations", "withdrawals", "unknown", "refused"),
 }
 
 
@@ -44,7 +44,7 @@ def digest(outcome: Outcome) -> str:
 
 
 class Batch(NamedTuple):
-    """What became of some schedules: all their figures, and the first seed that broke a promise."""
+    """The result of some schedules: all their figures, and the first seed that broke a promise."""
 
     figures: Counter[str]
     broken: int | None
@@ -82,7 +82,7 @@ def test_every_promise_is_kept(first: int, batches: dict[int, Future[Batch]]) ->
         print(*outcome.trace, sep="\n")
         pytest.fail(str(outcome), pytrace=False)
     print(f"seeds from {first}: {dict(figures)}")
-    # A world in which nothing happens proves nothing. What few schedules meet is for many of them to tell.
+    # A world in which nothing happens proves nothing. Rare events are asserted only of many schedules.
     if first + _AT_A_TIME <= SCHEDULES:
         assert figures["switches"] >= _AT_A_TIME * 0.8
         assert HAPPENING - {name for name, times in figures.items() if times} == set()

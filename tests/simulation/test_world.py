@@ -1,4 +1,4 @@
-"""What the world does to a process: its clocks, a feed of several shards, and a primary that was deposed."""
+"""The world around a process: its clocks, a feed of several shards, and a primary that was deposed."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_stale_reading_is_never_from_before_what_the_process_has_learnt() -> N
         assert await epoch() == 2
         line.position = 0
         assert await epoch() == 2
-        # What it has written itself, it has learnt.
+        # Its own writes count as read.
         again(store, "a")
         await catalog.placements.replace(replace(store.placements[key], epoch=4))
         assert await epoch() == 4

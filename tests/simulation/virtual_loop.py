@@ -1,9 +1,9 @@
-"""An event loop whose time passes only when nobody can do anything, and which has no chance in it.
+"""An event loop without chance, in which time passes only when no task can run.
 
-What runs belongs to an ``Actor``, a process of the simulated world: that of the context it was scheduled in. An actor
-can be frozen: nothing of it runs, and what becomes due is held back until it is thawed. It can be paused, with the
-machine that it runs on: then its time stands still, too. So one loop stands for any number of processes, and the same
-calls in the same order give the same run.
+Each callback belongs to an ``Actor``, a process of the simulated world: that of the context it was scheduled in. An
+actor can be frozen: nothing of it runs, and callbacks that become due are held back until it is thawed. It can be
+paused, with the machine that it runs on: then its time stands still, too. So one loop stands for any number of
+processes, and the same calls in the same order give the same run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Actor:
         self.stood = 0.0
         self.paused_at: float | None = None
         self.held: deque[asyncio.Handle] = deque()
-        # What would have been due while it was paused.
+        # Timers that would have been due while it was paused.
         self.timers: list[_Timer] = []
         self.tasks: list[asyncio.Task[Any]] = []
         self.context = copy_context()
@@ -51,7 +51,7 @@ _acting: ContextVar[Actor | None] = ContextVar("acting", default=None)
 
 
 def acting() -> Actor | None:
-    """Return whose work is being done, None if it is the world's own."""
+    """Return the actor of the running callback, None if it is the world's own."""
     return _acting.get()
 
 
@@ -67,8 +67,8 @@ async def _no_network(make: Callable[[], asyncio.Protocol], host: str, port: int
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
-    """``connect`` is what ``create_connection`` does. ``failures``: what nobody has caught. ``now``: the world's time;
-    ``time`` is that of whose work is being done."""
+    """``connect`` is what ``create_connection`` does. ``failures``: uncaught exceptions. ``now``: the world's time;
+    ``time`` is that of the actor of the running callback."""
 
     def __init__(self, start: float = 1000.0) -> None:
         self.now = start

@@ -1,6 +1,6 @@
 """A front-door worker in the explorer's world: production's Lease and Fence, and the protocol around them.
 
-Every method named in ``steps`` is one thing that happens at once, to a copy. What goes on inside one (a look in the
+Every method named in ``steps`` is one thing that happens at once, to a copy. The inside of one (a look in the
 cache and the registration before it; a check of the lease and the sending after it) has no ``await`` in production.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 from catalog.model import Member, Placement, PlacementState, Seal
 from marconi_proxy.fencing.barrier import CHAINS, MemberSighting
 from marconi_proxy.fencing.fence import Ticket
-from marconi_proxy.fencing.transitions import abort
+from marconi_proxy.fencing.transitions import abort, withdraw
 from tests.simulation.rules import LEASE, Rules
 from tests.simulation.store import KEY, Store
 
@@ -35,10 +35,18 @@ class Row(NamedTuple):
         return self._replace(age=min(self.age + 1, _NEVER))
 
 
+def _in_force(store: Store) -> set[Seal]:
+    """Return the seal or preparation that is in force, and the preparation that the seal may rely on."""
+    placement = store.placement
+    if placement.seal is not None:
+        return {placement.seal, placement.seal.preparation}
+    return set() if placement.preparation is None else {placement.preparation}
+
+
 def _settled_row(row: Row | None, store: Store) -> Row | None:
     if row is None or row.age >= _NEVER:
         return None
-    return row._replace(acks=row.acks & {store.placement.seal})
+    return row._replace(acks=row.acks & _in_force(store))
 
 
 class Write:
@@ -65,6 +73,7 @@ class Outcome(NamedTuple):
 class Worker:
     """``row``: its member document; ``ghost``: that of the process before, which crashed. ``known``: the cache.
 
+    ``unused``: the preparation that it acknowledges, or has acknowledged, and withdraws before it uses the queue.
     ``renewal``: stored, and the answer is under way. ``orphan``: a timed-out write that is under way, as
     its segment and the term in which it was started.
     """
@@ -85,6 +94,7 @@ class Worker:
         self.applied = position
         self.cut = False
         self.known: Placement | None = None
+        self.unused: Seal | None = None
         self.renewal: float | None = None
         self.write: Write | None = None
 
@@ -113,6 +123,7 @@ class Worker:
             self.applied,
             self.cut,
             self.known,
+            self.unused,
             None if self.renewal is None else self.renewal - now,
             write and (write.n, self._holds(write), write.frozen, write.started),
             write and write.ticket and write.ticket.overtaken,
@@ -126,10 +137,10 @@ class Worker:
     def settled(self, store: Store) -> Worker:
         """Return it without what makes no difference any more, now that the store holds this.
 
-        An acknowledgement counts for the seal that is in force only. A member whose lease is over counts as much as
-        none. Of changes that were not shown yet, the last ones tell as much as all of them. What is known and stale,
-        tells where a write goes to and nothing else, and a seal that is over holds nobody up. An answer to a renewal
-        that comes too late to change the lease need not come. A write whose term has ended is under way for its ticket
+        An acknowledgement counts for the seal that is in force only. A member without a lease counts as much as
+        none. Of changes that were not shown yet, the last ones have the same effect as all of them. A stale placement
+        decides where a write goes to and nothing else, and a seal that is over holds no write. An answer to a renewal
+        that comes too late to change the lease need not come. A write of an ended term is under way for its ticket
         only: whether it was sent or not, nothing but its end is to come.
         """
         worker = copy.deepcopy(self)
@@ -137,8 +148,10 @@ class Worker:
         worker.ghost = _settled_row(self.ghost, store)
         if worker.up:
             worker.applied = max(self.applied, store.position - self._rules.lag)
-        if worker.fence._seals.get(KEY) != store.placement.seal:
+        if worker.fence._seals.get(KEY) not in _in_force(store):
             worker.fence._seals.clear()
+        if worker.unused != store.placement.preparation:
+            worker.unused = None
         if worker.known is not None and worker.known != store.placement and self._rules.abort_compares:
             stale = worker.known.state is PlacementState.OPEN
             worker.known = store.stale(worker.known.segments[-1].n) if stale else None
@@ -175,8 +188,8 @@ class Worker:
     # -- promises -----------------------------------------------------------------------------------------------------
 
     def breaks_switch_to(self, n: int) -> str | None:
-        """Say what is wrong if segment ``n`` is opened now: a write to an older one is under way, and this worker may
-        rely on its lease."""
+        """Return the promise that opening segment ``n`` now would break: a write to an older one is under way, and this
+        worker may rely on its lease."""
         write = self.write
         if write is not None and write.started and write.n < n and self._is_current(write.term):
             return "a segment was opened while a write to an older one was under way"
@@ -204,7 +217,9 @@ class Worker:
                 yield self._step(f"is shown change {self.applied + 1}", store, Worker._take_in)
             yield self._step("loses its feed", store, Worker._cut_feed, failure=True)
         if self.known is None and not self.lease.number:
-            yield self._step("reads the placement for a GET", store, Worker._fill)
+            after = copy.deepcopy(self)
+            stored = after._find(store)[1]
+            yield Outcome("reads the placement for a GET", after, stored)
         yield from self._write_steps(store)
         if self.known is not None and self.known.state is PlacementState.SEALING:
             yield self._overdue(store)
@@ -216,7 +231,7 @@ class Worker:
         write = self.write
         if write is None:
             if self.lease.may_write(self.clock):
-                yield self._step("takes a write and looks up the placement", store, Worker._look)
+                yield self._look(store)
         elif write.started:
             yield self._step(f"gets the answer of segment {write.n}", store, Worker._answer)
             if self.orphan is None:
@@ -274,10 +289,13 @@ class Worker:
 
     def _take_in(self, store: Store) -> None:
         position = self.applied + 1
+        unused = self.known is None
         if self.known is not None and self.known.epoch != position:
             self.known = None
-        # What the change was is told for as long as it lasts: less than any store tells.
-        self.fence.change(KEY, store.placement.seal if store.placement.epoch == position else None)
+        # The fence sees a change only while it lasts: less than any store shows.
+        newest = store.placement if store.placement.epoch == position else None
+        self.unused = newest.preparation if newest is not None and unused else None
+        self.fence.change(KEY, self.unused or (newest.seal if newest is not None else None))
         self.applied = position
 
     def _cut_feed(self, store: Store) -> None:
@@ -292,26 +310,35 @@ class Worker:
             self.fence.change(KEY, store.placement.seal)
         self.applied = store.position
 
-    def _fill(self, store: Store) -> None:
-        self.known = store.placement
-
-    def _find(self, store: Store) -> Placement:
+    def _find(self, store: Store) -> tuple[Placement, Store | None]:
+        """Return the placement, and the store after a withdrawal."""
         if self.known is not None:
-            return self.known
+            return self.known, None
+        placement, stored = store.placement, None
+        if self._rules.withdraw and self.unused is not None and self.unused == placement.preparation:
+            placement = withdraw(placement)
+            stored = store.put(placement)
         if not self.cut:
-            self.known = store.placement
-        return store.placement
+            self.known = placement
+        return placement, stored
 
     # -- a write ------------------------------------------------------------------------------------------------------
 
-    def _look(self, store: Store) -> None:
+    def _look(self, store: Store) -> Outcome:
+        after = copy.deepcopy(self)
+        stored = after._begin_write(store)
+        withdrawn = "" if stored is None else ", after a withdrawal of the preparation"
+        return Outcome(f"takes a write and looks up the placement{withdrawn}", after, stored)
+
+    def _begin_write(self, store: Store) -> Store | None:
         ticket = self.fence.begin(KEY) if self._rules.register_first else None
         term = self.lease.term(self.clock)
-        placement = self._find(store)
+        placement, stored = self._find(store)
         if placement.state is PlacementState.OPEN:
             self.write = Write(ticket, placement.segments[-1].n, term)
         elif ticket is not None:
             self.fence.end(ticket, self.clock)
+        return stored
 
     def _is_current(self, term: int) -> bool:
         return term != 0 and term == self.lease.term(self.clock)
@@ -321,7 +348,7 @@ class Worker:
         return bool(term) and (term == write.term or not self._rules.recheck_term)
 
     def _is_spent(self, write: Write) -> bool:
-        """Tell whether it makes no difference any more where it goes to, and whether it was sent."""
+        """Return whether it makes no difference any more where a write goes to, and whether it was sent."""
         rules = self._rules
         as_it_should = rules.recheck_term and rules.refuse_late and rules.register_first
         return as_it_should and not write.frozen and not self._holds(write)
@@ -377,7 +404,7 @@ class Worker:
         self.orphan = self.write.n, self.write.term
         self._end(ambiguous=self._rules.count_ambiguous)
 
-    # -- a seal that nobody ends --------------------------------------------------------------------------------------
+    # -- an overdue seal ----------------------------------------------------------------------------------------------
 
     def _overdue(self, store: Store) -> Outcome:
         assert self.known is not None

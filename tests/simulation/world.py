@@ -1,7 +1,7 @@
 """A whole system in one process: partitions, workers, movers and their catalog, in virtual time.
 
-Everything that takes time or may go wrong is drawn from one seed. What is production's runs unchanged: the front door,
-its upstream and the driving of moves; what it takes from outside (sockets, the catalog, clocks, chance) is the world's.
+Everything that takes time or may go wrong is drawn from one seed. The code of production runs unchanged: the front
+door, its upstream and the driving of moves. Its outside (sockets, the catalog, clocks, chance) is the world's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from unittest.mock import patch
 
 from catalog.errors import CatalogUnavailable
 from catalog.model import LogEntry, Move, MoveState, Partition, Placement, PlacementState, QueueKey
+from marconi_proxy.fencing.transitions import withdraw
 from marconi_proxy.front_door import application, lifecycle, write_gate
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.pages import PageLimits
@@ -41,16 +42,16 @@ from tests.simulation.network import Fate, Host, Network, Request
 from tests.simulation.strays import Strays
 from tests.simulation.virtual_loop import Actor, VirtualLoop, acting
 
-# What only a protocol can stand that reads no clock of another machine, and nothing of how changes of different queues
-# follow each other: wall clocks that differ, drift and are set; a feed of several shards, each with its own delay.
+# Only a protocol that reads no clock of another machine, nor the order of changes of different queues, can stand these:
+# wall clocks that differ, drift and are set; a feed of several shards, each with its own delay.
 CLOCKS_DIFFER = True
 SHARDS = 3
-# What only names can stand that are never used again: readers cut off while a queue goes away and comes back.
+# Only names that are never used again can stand these: readers cut off while a queue goes away and comes back.
 READERS_STAY_BEHIND = True
-# What only a catalog can stand that reads the latest when an id is news: a primary that was deposed and answers.
+# Only a catalog that reads the latest state for an unknown id can stand this: a primary that was deposed and answers.
 PRIMARIES_STALE = True
-# What only a fence can stand that deletions wait for too: queues that are deleted and made anew while a worker has not
-# heard of it, and calls another name.
+# Only a fence that deletions wait for, too, can stand these: queues that are deleted and made anew under another name
+# while a worker has not been shown it.
 DELETIONS_UNHEARD = False
 
 PROJECT = "project"
@@ -60,11 +61,11 @@ HASTE = 20
 
 
 def _hastened(group: str, option: str) -> float:
-    """What is production's default, in seconds of the world."""
+    """Return the default of production, in seconds of the world."""
     return float(next(known.default for known in GROUPS[group] if known.name == option)) / HASTE
 
 
-# So these are to each other as they are in production. What takes no longer than a few calls to the catalog is not
+# So these are to each other as they are in production. Times of a few calls to the catalog are not
 # shortened so far: calls take as long here as there.
 DEADLINE = _hastened("upstream", "deadline")
 AMBIGUITY = _hastened("moving", "ambiguity")
@@ -141,8 +142,8 @@ class Stall(NamedTuple):
 
 
 class Ambush(NamedTuple):
-    """What is done at a ``moment``, in words of ``World``: ``spring`` gets the process whose call it is and the queue,
-    and returns for how many seconds the call is held back."""
+    """A fault at a ``moment``, in words of ``World``: ``spring`` gets the calling process and the queue, and returns
+    the seconds for which the call is held back."""
 
     moment: str
     spring: Callable[[Actor, QueueKey], float]
@@ -243,11 +244,14 @@ class World:
         trace: bool = False,
     ) -> None:
         self.chance = random.Random(seed)
+        # Whether movers prepare seals, though there are few members. Those of the mutations' seeds do not.
+        prepares = seed % 16 in (4, 5, 9, 13)
+        self.pace = replace(PACE, prepare_from=1) if prepares else PACE
         self.loop = loop
         # How things are when nothing special happens, and how they are now.
         self.climate = FAIR
         self.weather = FAIR
-        # What clients do, by queue.
+        # The calls of clients, by queue.
         self.histories: dict[str, History] = {}
         # How often each thing happened that can go wrong, or be decided.
         self.counts: Counter[str] = Counter()
@@ -273,12 +277,12 @@ class World:
             versions = ("v1", "v1.1", "v2")
             host = f"http://{name}:8888"
             self.store.insert_partition(Partition(name, (host,), 100, api_versions=versions, fences=name in fencing))
-        # What only a fence in the store can stand: a machine that is paused, and sends on what it was about to.
+        # Only a fence in the store can stand this: a machine that is paused, and then sends its next request.
         self.machines_pause = set(PARTITIONS) <= set(fencing)
         self.workers: list[Worker] = []
         self.movers: list[Actor] = []
         self._buried: list[Actor] = []
-        # Nobody's: what is due in it happens whoever is frozen.
+        # Of no actor: its timers fire whichever actor is frozen.
         self._own = copy_context()
         self._besides: list[asyncio.Task[None]] = []
         self._names = 0
@@ -406,6 +410,9 @@ class World:
         self.strays.placed(new)
         self._positions.append((self.loop.now, self.store.position))
         change, actor = _change(old, new), acting()
+        self.counts["preparations"] += new.preparation is not None
+        withdrawn = old is not None and old.preparation is not None and new == withdraw(old)
+        self.counts["withdrawals"] += withdrawn
         if change is not None and actor is not None and self.ambushes:
             self._spring(f"{change} done", actor, new.key)
 
@@ -442,7 +449,7 @@ class World:
         actor = Actor(self._name("mover"))
         chance = random.Random(self.chance.random())
         clock = self.clock_of(actor.name)
-        work = run_mover(actor, self.catalog(actor), clock, PACE, SETTINGS.upstream, chance)
+        work = run_mover(actor, self.catalog(actor), clock, self.pace, SETTINGS.upstream, chance)
         self.loop.spawn(actor, work)
         self.movers.append(actor)
 
@@ -504,7 +511,7 @@ class World:
             self.loop.freeze(actor)
 
     def later(self, seconds: float, what: Callable[[], object]) -> None:
-        """Do something after a while, whoever is frozen then."""
+        """Call ``what`` after a while, whichever actor is frozen then."""
         self.loop.call_later(seconds, what, context=self._own)
 
     @property

@@ -14,7 +14,7 @@ from catalog.sqlite.driver import SQLiteCatalog
 from tests.catalog_wraps import Passing
 
 PROJECT = "project"
-# The token of life of every placement here, unless a test says otherwise.
+# The incarnation of every placement here, unless a test gives another.
 BORN = "0123456789abcdef"
 ALL_VERSIONS = ("v1", "v1.1", "v2")
 

@@ -46,7 +46,7 @@ Run = Callable[..., Awaitable[Ended]]
 
 
 def runner(api: AdminAPI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return what runs a command and tells how it ended."""
+    """Return a function that runs a command and returns its end."""
 
     async def run(*arguments: str) -> Ended:
         bridge = Bridge(api.client._transport, asyncio.get_running_loop())

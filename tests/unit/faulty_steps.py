@@ -23,8 +23,8 @@ class Died(BaseException):
 
 
 class Fault(Enum):
-    """What happens at a step: the mover dies before or after it; it is done and its reply is lost; it is not done, for
-    the store or the partition is away; it takes its time."""
+    """A fault at a step: the mover dies before or after it; the step is done and its reply is lost; the store or the
+    partition is away, so the step is not done; the step is slow."""
 
     DIE_BEFORE = "dies before"
     DIE_AFTER = "dies after"
@@ -67,7 +67,7 @@ class FaultySteps(Steps):
         try:
             return await call()
         finally:
-            # Whatever the call has raised, nobody hears of it.
+            # An exception of the call is lost with its reply.
             if fault is Fault.DIE_AFTER:
                 self._die()
             elif fault is Fault.LOSE_REPLY:

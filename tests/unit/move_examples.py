@@ -1,4 +1,4 @@
-"""Queues, partitions and what the catalog says of them, for the tests of orders and plans."""
+"""Queues, partitions and their documents in the catalog, for the tests of orders and plans."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -11,7 +10,9 @@ from catalog.errors import CatalogError, LockLost
 from catalog.unchanged import Unchanged
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.execution.move_group import MoveGroup
+from marconi_proxy.moving.execution.pace import MovePace
 from marconi_proxy.moving.execution.seal_round import SealRound
+from marconi_proxy.moving.execution.step_turns import StepTurns
 from tests.unit.faulty_steps import Died, Fault, FaultySteps
 from tests.unit.moving_world import PACE, World
 
@@ -23,9 +24,14 @@ class Crew:
     movers together. A mover that dies is followed by another one."""
 
     def __init__(
-        self, world: World, *ids: str, fault_at: Callable[[int, str], Fault | None] = lambda n, name: None
+        self,
+        world: World,
+        *ids: str,
+        fault_at: Callable[[int, str], Fault | None] = lambda n, name: None,
+        pace: MovePace = PACE,
     ) -> None:
         self.world = world
+        self.pace = pace
         self.ids = ids
         self.calls: list[str] = []
         self.movers = 0
@@ -44,7 +50,7 @@ class Crew:
         held = [self.world.take(id_) for id_ in self.ids]
         watched: Unchanged[tuple[str, str]] = Unchanged(self.world.clock.monotonic)
         executors = [
-            MoveExecutor(steps, PACE, self.world.clock, self._chance, move, token, watched) for move, token in held
+            MoveExecutor(steps, self.pace, self.world.clock, self._chance, move, token, watched) for move, token in held
         ]
 
         async def seal(ready: Sequence[MoveExecutor]) -> None:
@@ -52,7 +58,7 @@ class Crew:
             await round_.prove()
             await round_.run()
 
-        return MoveGroup(executors, seal, asyncio.Semaphore())
+        return MoveGroup(executors, seal, StepTurns())
 
     async def run(self) -> None:
         """Return when all moves have ended or rest."""

@@ -1,4 +1,4 @@
-"""A world for movers: catalog and partitions in memory, a clock that goes when a mover waits, and those who meddle.
+"""A world for movers: catalog and partitions in memory, a clock that goes when a mover waits, and meddlers.
 
 ``World`` is an implementation of the steps, which tests/contract compares with the real one. It watches what must never
 be: two open segments, a segment without its queue, dead letters where no placement leads, a queue deleted that is named
@@ -69,7 +69,7 @@ class FakeClock:
 
 @dataclass
 class FakeQueue:
-    """What a queue holds on a partition: how many messages that are free, and claimed."""
+    """A queue on a partition: the numbers of its free and claimed messages, and its metadata."""
 
     free: int = 0
     claimed: int = 0
@@ -78,9 +78,9 @@ class FakeQueue:
 
 
 class World(Steps):
-    """``before`` is awaited before each call, with its name; ``on_state`` maps states to what somebody does, once, when
-    a move enters one. ``silent`` are the members that do not acknowledge; ``hanging`` are queues whose seals no member
-    acknowledges. ``sealed`` are all seals there were."""
+    """``before`` is awaited before each call, with its name; ``on_state`` maps states to an action, which is run
+    once, when a move enters one. ``silent`` are the members that do not acknowledge; no member acknowledges seals of
+    the queues in ``hanging``. ``sealed`` are all seals there were."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -153,12 +153,11 @@ class World(Steps):
         """Let consumers empty all sealed segments."""
         for placement in self.placements.values():
             for segment in placement.segments[:-1]:
-                self.queues[segment.partition, segment.backend_name] = replace(
-                    self.queues[segment.partition, segment.backend_name], free=0, claimed=0
-                )
+                queue = self.queues[segment.partition, segment.backend_name]
+                queue.free = queue.claimed = 0
 
     def take(self, id_: str) -> tuple[Move, int]:
-        """Hold a move, whoever held it."""
+        """Take the lock of a move from its holder."""
         self.tokens[id_] = self.tokens.get(id_, 0) + 1
         return self.moves[id_], self.tokens[id_]
 
@@ -202,8 +201,11 @@ class World(Steps):
     async def members(self) -> list[MemberSighting]:
         await self._called("members")
         seals = frozenset(p.seal for p in self.placements.values() if p.seal and p.queue not in self.hanging)
+        prepared = {p.preparation for p in self.placements.values() if p.preparation}
+        relied_on = {p.seal.preparation for p in self.placements.values() if p.seal}
         for name, seen in self.sightings.items():
-            acks = frozenset[Seal]() if name in self.silent else seals
+            acks = seals | prepared | (seen.member.acks & relied_on)
+            acks = frozenset[Seal]() if name in self.silent else acks
             self.sightings[name] = seen._replace(member=restamped(seen.member, acks=acks))
         return list(self.sightings.values())
 
@@ -225,7 +227,8 @@ class World(Steps):
 
     def _store(self, move: Move) -> None:
         entered = self.moves[move.id].state is not move.state
-        self.moves[move.id] = replace(move, holder=Holder("mover", self.tokens.get(move.id, 1)))
+        holder = Holder("mover", self.tokens.get(move.id, 1))
+        self.moves[move.id] = move if move.holder == holder else replace(move, holder=holder)
         if entered:
             action = self.on_state.pop(move.state, None)
             if action is not None:

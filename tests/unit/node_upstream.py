@@ -34,7 +34,7 @@ class Given:
 
 
 class Way:
-    """As ``Upstream``, to what ``handlers`` has for a partition's first host; nobody is there otherwise."""
+    """As ``Upstream``, to the handler of a partition's first host; a host without one refuses the connection."""
 
     def __init__(self, partition: Partition, handlers: Mapping[str, Handler], asked: list[str]) -> None:
         self.partition = partition

@@ -22,7 +22,7 @@ SUFFIXES = ("c", "cfg", "ini", "py", "rst", "sample", "toml", "txt")
 API = ROOT / "docs/reference/api.rst"
 STANDARDS = ROOT / "docs/reference/standards.rst"
 ARCHITECTURE = ROOT / "docs/architecture.rst"
-# The documents whose sections are cited by number, by the word before "section" and their labels.
+# The documents with sections that are cited by number, by the word before "section" and their labels.
 NUMBERED = {"api": API, "architecture": ARCHITECTURE}
 
 # A citation may go on in the next line of a comment.
@@ -43,7 +43,7 @@ _LISTED = re.compile(r"(?:^|\n\n|· |[a-z)]\. )((?:[a-z_]+(?:, | and ))*[a-z_]+)
 
 
 def texts() -> Iterator[Path]:
-    """Yield the files whose citations must lead somewhere: all code and documentation, but for this test."""
+    """Yield the files with citations that must lead somewhere: all code and documentation, but for this test."""
     for folder in (*CODE, "docs"):
         yield from (path for path in sorted((ROOT / folder).rglob("*.py")) if path != Path(__file__))
     yield from sorted((ROOT / "docs").rglob("*.rst"))

@@ -1,4 +1,4 @@
-"""What the black-box contract suite runs against: nothing is missing unnoticed, and no known difference is idle."""
+"""The targets of the black-box contract suite: none is missing unnoticed, and no known difference is idle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of the documentation is generated from the code: that the committed files are what the code says now."""
+"""The generated documents: the committed files are those that the code generates now."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TABLES: dict[str, Any] = runpy.run_path(str(DOCS / "tables.py"))
 FIGURES: dict[str, Any] = runpy.run_path(str(DOCS / "figures"))
 REFERENCE, IMAGES = DOCS / "reference", DOCS / "images"
 ARCHITECTURE = (DOCS / "architecture.rst").read_text(encoding="utf-8")
-# What each page must name, whatever else it has.
+# The names that each page must have.
 NAMED = {
     "admin-routes.rst": {f"{route.method} {route.path}" for route in ROUTES},
     "audit-kinds.rst": set(KINDS),
@@ -45,6 +45,11 @@ def assert_current(kept: Path, made: str, command: str) -> None:
 @pytest.mark.parametrize("name", sorted(TABLES["PAGES"]))
 def test_a_reference_page_is_what_the_code_says(name: str) -> None:
     assert_current(REFERENCE / name, TABLES["text_of"](name), TABLES["COMMAND"])
+
+
+@pytest.mark.parametrize("name", sorted(TABLES["NAMESPACES"]))
+def test_a_sample_configuration_is_what_the_code_says(name: str) -> None:
+    assert_current(TABLES["SAMPLES"] / name, TABLES["sample"](TABLES["NAMESPACES"][name]), TABLES["COMMAND"])
 
 
 @pytest.mark.parametrize("name", sorted(NAMED))

@@ -19,8 +19,10 @@ MIRRORED = (*PRODUCT, "bench")
 
 # The tests directly in tests/unit: those of the repository as a whole.
 REPOSITORY = {
+    "test_admin_api_document.py",
     "test_architecture.py",
     "test_citations.py",
+    "test_class_names.py",
     "test_contract_targets.py",
     "test_generated_documents.py",
     "test_layout.py",
@@ -85,19 +87,20 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
         ("clock", "tests/unit/marconi_proxy/statistics/test_poller.py"),
         ("exits", VALUES),
         ("mover_daemon", f"{WIRING}; tests/wire/test_mover.py"),
-        ("option_sample", "tests/unit/marconi_proxy/test_options.py"),
-        ("option_table", "tests/unit/test_generated_documents.py"),
     ),
     "marconi_proxy/admin": (
         ("body query routes policy", "tests/unit/marconi_proxy/admin/test_application.py"),
-        ("move_json time_text", "tests/unit/marconi_proxy/admin/test_moves.py"),
+        ("move_json", "tests/unit/marconi_proxy/admin/test_moves.py"),
         ("partition_json pins", "tests/unit/marconi_proxy/admin/test_partitions.py"),
         ("plan_json", "tests/unit/marconi_proxy/admin/test_plans.py"),
     ),
     "marconi_proxy/admin_client": (("client pages", "tests/unit/marconi_proxy/test_cli.py"),),
     "marconi_proxy/adoption": (
         ("entries", "tests/unit/marconi_proxy/adoption/test_plan_file.py"),
-        ("presence survey", "tests/unit/marconi_proxy/adoption/test_adopter.py"),
+        (
+            "chain_adopter outcome placements presence single_adopter survey",
+            "tests/unit/marconi_proxy/adoption/test_adopter.py",
+        ),
     ),
     "marconi_proxy/audit": (
         ("kinds observation", "tests/unit/marconi_proxy/audit/test_findings.py"),
@@ -116,14 +119,14 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
         ("statistics", "tests/unit/marconi_proxy/admin/test_statistics.py"),
     ),
     "marconi_proxy/front_door": (
-        ("epochs relay settings", "tests/unit/marconi_proxy/front_door/test_application.py"),
+        ("settings", "tests/unit/marconi_proxy/front_door/test_application.py"),
         ("local pages", "tests/contract/test_listing_paging.py"),
-        ("placer", "tests/unit/marconi_proxy/front_door/test_lifecycle.py"),
+        ("creation deletion placement_watch placer", "tests/unit/marconi_proxy/front_door/test_lifecycle.py"),
     ),
     "marconi_proxy/front_door/chain": (
         ("broadcast claims dispatch merge segment_client", "tests/unit/marconi_proxy/front_door/test_chain.py"),
     ),
-    "marconi_proxy/metrics": (("audit exposition names statistics", "tests/unit/marconi_proxy/test_metrics.py"),),
+    "marconi_proxy/metrics": (("exposition names samples", "tests/unit/marconi_proxy/test_metrics.py"),),
     "marconi_proxy/moving": (("factory", f"{WIRING}; tests/wire/test_mover.py"),),
     "marconi_proxy/moving/execution": (
         ("preparation seal_round", "tests/unit/marconi_proxy/moving/execution/test_move_executor.py"),
@@ -138,7 +141,9 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
         ("draft homes layout preconditions selection", "tests/unit/marconi_proxy/moving/plans/test_planner.py"),
         ("survey", "tests/unit/marconi_proxy/admin/test_plans.py"),
     ),
-    "marconi_proxy/moving/protocol": (("suspended", "tests/unit/marconi_proxy/adoption/test_adopter.py"),),
+    "marconi_proxy/option_table": (
+        ("background forwarding listeners moving", "tests/unit/test_generated_documents.py"),
+    ),
     "marconi_proxy/partition_client": (
         ("discovery", "tests/unit/marconi_proxy/admin/test_prober.py"),
         ("queue_calls", "tests/contract/test_moving_steps.py"),
@@ -152,7 +157,7 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
     "marconi_proxy/serving": (
         ("buffered_request buffered_response", "tests/unit/marconi_proxy/serving/test_protocol.py"),
         ("errors", VALUES),
-        ("listener logs server", "tests/wire/test_serving.py"),
+        ("listener server", "tests/wire/test_serving.py"),
     ),
     "marconi_proxy/statistics": (("factory", f"{WIRING}; tests/contract/test_statistics.py"),),
     "marconi_proxy/upstream": (
@@ -164,15 +169,14 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
     "partition/admin": (("application", "tests/unit/partition/admin/test_inventory.py"),),
     "partition/api": (
         (
-            "answer application call claims dialects home message_text messages node purge queues refusals routes"
+            "answer application call claims dialects home message_text messages node refusals routes"
             " service share stats subscriptions",
             "tests/unit/partition/test_api.py and tests/wire/contract",
         ),
     ),
     "partition/model": (
-        ("attributes clock identifier limits marker queue", "tests/unit/partition/test_model.py"),
-        ("claim message subscription", VALUES),
-        ("epoch", "tests/unit/partition/api/test_fence.py"),
+        ("attributes clock identifier limits message queue", "tests/unit/partition/test_model.py"),
+        ("subscription", VALUES),
     ),
     "partition/serving": (
         ("cli lifespan option_table options", "tests/unit/partition/test_serving.py"),
@@ -195,7 +199,7 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "partition/storage/sqlite": (
         (
-            "checking connection_thread driver numbers schema states tidying translation turn",
+            "checking connection_thread driver schema tidying translation turn",
             "tests/contract/test_partition_sqlite.py",
         ),
         ("marks", "tests/contract/test_partition_fences.py"),
@@ -203,8 +207,7 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "partition/validation": (
         (
-            "claim_body headers json_document member message_post metadata metadata_patch name purge_body query"
-            " subscription_body",
+            "claim_body headers json_document message_post metadata metadata_patch query queue subscription_body",
             "tests/unit/partition/test_validation.py",
         ),
     ),

@@ -57,7 +57,8 @@ CLOCKS = {
     "marconi_proxy/admin/plans.py": "self._clock",
     "marconi_proxy/admin/prober.py": "self._now",
     "marconi_proxy/admin/statistics.py": "self._clock",
-    "marconi_proxy/front_door/lifecycle.py": "self._wall",
+    "marconi_proxy/front_door/creation.py": "self._wall",
+    "marconi_proxy/front_door/deletion.py": "self._wall",
     "marconi_proxy/front_door/placer.py": "self._clock",
     "marconi_proxy/front_door/seals.py": "self._clock",
     "marconi_proxy/moving/plans/executor.py": "self._clock self.clock",
@@ -110,15 +111,14 @@ READ = {
     "marconi_proxy/cli/adoption.py": ({"CatalogAdoptPlan._survey"}, "written into a plan's file"),
     "marconi_proxy/cli/catalog.py": ({"_export", "_import"}, "written into a backup, and into what is loaded"),
     "marconi_proxy/front_door/application.py": ({"FrontDoor.start"}, "given to Seals, which writes it into placements"),
-    "marconi_proxy/front_door/lifecycle.py": (
-        {
-            f"Lifecycle.{name}"
-            for name in ("__init__", "_begin", "_finish_deletion", "_forget", "_open", "_revert", "delete")
-        },
+    "marconi_proxy/front_door/creation.py": ({"Creation._begin", "Creation._open"}, "written into placements"),
+    "marconi_proxy/front_door/deletion.py": (
+        {"Deletion._revert", "Deletion.delete", "Deletion.finish"},
         "written into placements",
     ),
+    "marconi_proxy/front_door/lifecycle.py": ({"Lifecycle.__init__"}, "given to what writes it into placements"),
     "marconi_proxy/front_door/placer.py": (
-        {"Placer.follow_source", "Placer.insert_at"},
+        {"Placer.follow_source", "Placer.insert_at", "Placer.remove"},
         "written into placements",
     ),
     "marconi_proxy/front_door/seals.py": ({"Seals._abort"}, "written into placements"),
@@ -133,7 +133,7 @@ READ = {
     ),
     "marconi_proxy/moving/execution/preparation.py": ({"Preparation.choose"}, "of a placement that is not stored"),
     "marconi_proxy/moving/execution/seal_round.py": (
-        {"SealRound._seal", "SealRound._switch"},
+        {"SealRound._put_seal", "SealRound._switch"},
         "written into placements",
     ),
     "marconi_proxy/moving/execution/steps/real.py": (
@@ -146,17 +146,14 @@ READ = {
         "windows of plans, which operators write by the wall; written into placements and moves",
     ),
     "marconi_proxy/statistics/poller.py": ({"Poller.poll"}, "how old messages are, which is shown"),
-    "marconi_proxy/statistics/collector.py": (
-        {"Collector._walk", "Collector.visit"},
-        "written into statistics and the walk",
-    ),
+    "marconi_proxy/statistics/collector.py": ({"Collector._walk"}, "written into statistics and the walk"),
 }
 # 2. Where such a time is compared or subtracted, and what by it is not decided.
 COMPARED = {
     "marconi_proxy/admin/audit.py": ({"AuditResource.show"}, "an age that is shown"),
     "marconi_proxy/admin/move_json.py": ({"waits"}, "words that are shown"),
     "marconi_proxy/admin/statistics.py": ({"StatisticsResource._age"}, "an age that is shown"),
-    "marconi_proxy/audit/auditor.py": ({"Auditor.visit"}, "the mark of a round: compared for equality only"),
+    "marconi_proxy/background.py": ({"Singleton.visit"}, "the mark of a completion: compared for equality only"),
     "marconi_proxy/audit/findings.py": (
         {"_is_old", "written_until"},
         "findings, with [audit] clocks to spare; no repair goes by them alone",
@@ -174,11 +171,11 @@ COMPARED = {
     "marconi_proxy/moving/plans/names.py": ({"since"}, "the moves whose pauses are shown"),
     "marconi_proxy/statistics/poller.py": ({"_counts_of"}, "how old messages are, which is shown"),
     "marconi_proxy/statistics/collector.py": (
-        {"Collector.visit", "Collector._walk"},
-        "the mark of a walk: compared for equality only; and ``since`` is a name there",
+        {"Collector._walk"},
+        "whether a walk is under way; and ``since`` is a name there",
     ),
 }
-# Modules whose ``now``, ``at``, ``due`` and so on are of a monotonic clock, or no times.
+# Modules in which ``now``, ``at``, ``due`` and so on are of a monotonic clock, or no times.
 MONOTONIC = {
     "catalog/model/progress.py",
     "catalog/unchanged.py",
@@ -231,7 +228,7 @@ class Places(ast.NodeVisitor):
         return isinstance(node, ast.Constant) and isinstance(node.value, str) and _spells(node.value)
 
     def _is_time(self, node: ast.AST) -> bool:
-        """Tell whether an operand is, or is made of, a time of a wall clock."""
+        """Return whether an operand is, or is made of, a time of a wall clock."""
         for one in ast.walk(node):
             if isinstance(one, ast.Attribute) and one.attr in TIMES:
                 return True

@@ -1,4 +1,4 @@
-"""What the files of the project promise of each other."""
+"""The promises that the files of the project make about each other."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from catalog.model import Placement, Segment
 from marconi_proxy.front_door.directory import Directory
-from marconi_proxy.front_door.epochs import stamped
 from marconi_proxy.front_door.refusals import MAYBE_PROCESSED, unavailable
+from marconi_proxy.front_door.write_gate import stamped
 from marconi_proxy.routing import answer_text
 from marconi_proxy.routing.route import ParsedRoute
 from marconi_proxy.routing.translation import Translation

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from catalog.model import Move, MoveState
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
+from marconi_proxy.moving.execution.step_turns import StepTurns
 from marconi_proxy.moving.orders.decisions import STOPS, last_decision, number_of
 from marconi_proxy.moving.orders.order import OPERATOR
 from marconi_proxy.moving.protocol.machine import ARMED, SEALING, TABLE, Event
@@ -48,7 +48,7 @@ class MoveGroup:
     ``turns`` bounds the number of concurrent steps. A seal takes no turn, because clients wait for it.
     """
 
-    def __init__(self, executors: Sequence[MoveExecutor], seal: Seal, turns: asyncio.Semaphore) -> None:
+    def __init__(self, executors: Sequence[MoveExecutor], seal: Seal, turns: StepTurns) -> None:
         self.executors = list(executors)
         self._seal = seal
         self._turns = turns
@@ -65,7 +65,7 @@ class MoveGroup:
     async def step(self) -> float:
         """Make one step of each move. Return the seconds until the next one, infinite if only a change of a record by
         others allows one. Raises CatalogError."""
-        async with self._turns:
+        async with self._turns.step():
             nexts = [(executor, await executor.step()) for executor in self.executors]
         if await self._stop_together():
             return 0.0

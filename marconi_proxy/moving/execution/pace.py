@@ -27,6 +27,8 @@ class MovePace:
     hold: float = 15.0
     give_up_after: int = 20
     ambiguity: float = 60.0
+    # No option: from so many members on, a seal is prepared.
+    prepare_from: int = 16
 
     def wait_after(self, failures: int, chance: random.Random) -> float:
         """Return the seconds to wait after so many failures in a row: random, up to a limit that doubles each time.

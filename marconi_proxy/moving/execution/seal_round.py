@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from catalog.errors import CatalogError, MoveConflict, PlacementConflict
-from catalog.model import Move, Placement, PlacementState
+from catalog.model import Move, Placement, PlacementState, Seal
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
 from marconi_proxy.fencing.barrier import CHAINS, Barrier, Incapable, MemberSighting, Passed, incapable
@@ -26,10 +27,12 @@ LOG = logging.getLogger(__name__)
 
 # Seconds between two reads of the members: while writes are held, and before the round knows which members live.
 _GLANCE = 0.01
-_UNPROVEN_GLANCE = 0.1
+_UNHELD_GLANCE = 0.1
 # Renewals come every third of a lease at the latest. A member that is silent for this share of its lease has missed
 # one: it is dead, or will not acknowledge soon.
 _FRESH = 0.4
+# The most seconds for which a round waits for acknowledgements of a preparation: twice the time that members take.
+_PREPARATION = 0.5
 # The least seconds for the comparison of metadata and subscriptions, even when the seal is overdue.
 _LEAST = 0.1
 
@@ -97,8 +100,8 @@ class _Entry:
 
 
 class SealRound:
-    """Seal and switch the queues of one group: ``prove``, then ``run``, each once. The last step of each of the
-    ``executors`` returned ``ready``."""
+    """Seal and switch the queues of one group: ``prove``, ``prepare``, then ``run``, each once. The last step of each
+    of the ``executors`` returned ``ready``."""
 
     def __init__(self, steps: Steps, clock: Clock, executors: Sequence[MoveExecutor]) -> None:
         self._steps = steps
@@ -117,7 +120,32 @@ class SealRound:
             self._members = await self._steps.members()
             if all(s.proven or s.silence > s.member.patience * _FRESH for s in self._members):
                 break
-            await self._clock.sleep(_UNPROVEN_GLANCE)
+            await self._clock.sleep(_UNHELD_GLANCE)
+
+    async def prepare(self) -> None:
+        """Prepare the seals, so that the members that do not use the queues acknowledge them before writes are held.
+
+        Return when all members have, or after ``_PREPARATION`` seconds, because others use the queues. With few
+        members, and if a queue is sealed already, return at once. Raises CatalogError.
+        """
+        members = self._members
+        if members is None:
+            return
+        prepared = {seal for entry in self._open if (seal := await self._prepared(entry, len(members))) is not None}
+        until = self._clock.monotonic() + _PREPARATION
+        while prepared and self._clock.monotonic() < until:
+            await self._clock.sleep(_UNHELD_GLANCE)
+            self._members = await self._steps.members()
+            if all(prepared <= sighting.member.acks for sighting in self._members):
+                break
+
+    async def _prepared(self, entry: _Entry, members: int) -> Seal | None:
+        """Prepare the seal of one queue unless it is prepared; return the preparation, None if it gets none."""
+        executor, placement = entry.executor, entry.placement
+        if placement.move is None and members >= executor.pace.prepare_from:
+            with suppress(PlacementConflict, Unready):  # the seal meets the same obstacle, and reports it
+                await executor.place(transitions.prepare(placement, executor.move.id), "prepares the seal")
+        return entry.placement.preparation
 
     async def run(self) -> None:
         """Seal, wait for the barriers, and switch or abort.
@@ -186,15 +214,26 @@ class SealRound:
 
     async def _seal(self, entry: _Entry) -> None:
         executor, move = entry.executor, entry.executor.move
-        try:
-            placement = transitions.seal(entry.placement, move.id, self._clock.now(), executor.pace.max_segments)
-        except transitions.TransitionRefused as refused:
-            raise Unready(str(refused)) from refused
         entry.started = self._clock.monotonic()
         entry.limit = entry.started + executor.pace.longest_seal(move.max_pause_ms)
-        await executor.place(placement, "seals the queue")
-        executor.stood("seal", placement.epoch)
+        try:
+            await self._put_seal(entry)
+        except PlacementConflict as conflict:
+            if entry.placement.preparation is None or conflict.current != transitions.withdraw(entry.placement):
+                raise
+            # A member uses the queue since its preparation: all members have to acknowledge this seal.
+            executor.placement = conflict.current
+            await self._put_seal(entry)
+        executor.stood("seal", entry.placement.epoch)
         entry.mark("seal_ms", self._clock.monotonic())
+
+    async def _put_seal(self, entry: _Entry) -> None:
+        executor = entry.executor
+        try:
+            sealed = transitions.seal(entry.placement, executor.move.id, self._clock.now(), executor.pace.max_segments)
+        except transitions.TransitionRefused as refused:
+            raise Unready(str(refused)) from refused
+        await executor.place(sealed, "seals the queue")
 
     async def _write_down(self, entry: _Entry) -> None:
         sealed = entry.executor.sealed(entry.placement)

@@ -165,7 +165,7 @@ def check(placement: Placement, target: str, view: CatalogView) -> None:
     move = view.under_way.get(placement.key)
     if move is not None:
         raise MoveRefused(_under_way(move, placement, view.longest))
-    if placement.state is PlacementState.SEALING or placement.move is not None:
+    if placement.state is PlacementState.SEALING or (placement.move is not None and placement.preparation is None):
         raise MoveRefused(f"move {placement.move} is still under way; wait until it has ended")
     if placement.state is not PlacementState.OPEN:
         raise MoveRefused(_NOT_OPEN[placement.state])

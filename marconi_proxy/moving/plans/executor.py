@@ -53,15 +53,14 @@ from marconi_proxy.moving.plans.survey import all_moves
 LOG = logging.getLogger(__name__)
 
 _PAGE = 100
-# The least seconds between two rounds, because changes come in bursts.
+# The most seconds between two rounds, and the least, because changes come in bursts.
+_INTERVAL = 1.0
 _CROWD = 0.1
 # Seconds within which an executor inserts a move after storing that it is begun, unless the executor is frozen.
 _ABOUT_TO = 60.0
 
 
-async def run_plans(
-    executor: PlanExecutor, *, interval: float = 1.0, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-) -> None:
+async def run_plans(executor: PlanExecutor, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
     """Make rounds for ever. Errors are logged, and the next round retries."""
     while True:
         try:
@@ -70,7 +69,7 @@ async def run_plans(
             LOG.warning("plans wait: the catalog is not available: %s", error)
         except Exception:
             LOG.exception("a round of plans failed")
-        await sleep(interval)
+        await sleep(_INTERVAL)
 
 
 def until_news(news: asyncio.Event) -> Callable[[float], Awaitable[None]]:

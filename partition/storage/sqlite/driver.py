@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
 from partition.errors import BadStorageURI, WrongStore
 from partition.model.clock import Clock, system_clock
@@ -30,8 +29,6 @@ from partition.storage.sqlite.connection_thread import BUSY_TIMEOUT, ConnectionT
 from partition.storage.sqlite.translation import FAULTS, translate
 from partition.storage.uri import split
 from partition.validation.json_document import text
-
-T = TypeVar("T")
 
 
 def path_of(uri: str) -> str:

@@ -165,7 +165,7 @@ def _position(row: MessageRow) -> int:
 
 
 def available(
-    connection: sqlite3.Connection, queue: int, limit: int, now: int, *, after: int = 0, delayed: bool = False
+    connection: sqlite3.Connection, queue: int, limit: int, now: int, *, delayed: bool = False
 ) -> list[MessageRow]:
     """The first messages, by position, that may be taken; ``delayed`` ones too, whether or not they are due.
 
@@ -173,9 +173,9 @@ def available(
     """
     more = tidying.tidy(connection, queue, now, tidying.ON_THE_WAY)
     late = (DELAYED, "") if delayed else (DELAYED, _DUE)
-    rows = oldest(connection, queue, ((FREE, ""), late) if delayed else ((FREE, ""),), limit, now, after=after)
+    rows = oldest(connection, queue, ((FREE, ""), late) if delayed else ((FREE, ""),), limit, now)
     if more and len(rows) < limit:
-        rows = oldest(connection, queue, ((FREE, ""), (CLAIMED, _ENDED), late), limit, now, after=after)
+        rows = oldest(connection, queue, ((FREE, ""), (CLAIMED, _ENDED), late), limit, now)
     return rows
 
 

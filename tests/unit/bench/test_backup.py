@@ -1,4 +1,4 @@
-"""bench.backup tells what is different, and what is not as promised."""
+"""bench.backup names differences, and the limits that are exceeded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.backup import MEMORY, PATIENCE, RARE, CommandFailed, Filled, Run, differences, faults, lived, missing, run
-from bench.catalog import placement
+from bench.catalog_contents import placement
 from catalog.backup.lines import value_line
 from catalog.model import MoveState, PlacementState
 

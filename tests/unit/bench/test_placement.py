@@ -1,4 +1,4 @@
-"""bench.placement: what it counts, and that the choice of today moves no more than it says."""
+"""bench.placement: its counts, and that the choice of today moves no more than it states."""
 
 from __future__ import annotations
 

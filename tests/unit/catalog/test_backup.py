@@ -119,7 +119,7 @@ def test_batches_are_bounded_by_number_and_size(monkeypatch):
 
 
 def damaged(at, **changes):
-    """A backup whose value number ``at`` has other fields; None takes one away."""
+    """Return a backup with other fields in value number ``at``; None takes one away."""
     document = json.loads(value_line(VALUES[at]))
     for field, value in changes.items():
         if value is ...:
@@ -181,7 +181,7 @@ def test_a_field_that_is_wrong_is_named_with_its_line(lines, words):
 
 
 GOOD = backup()
-# What an import of it at AT leaves.
+# The same after an import at AT.
 RESTORED = backup([value_line(v.restored(AT) if isinstance(v, Placement) else v) for v in VALUES])
 HEADER = json.loads(GOOD[0])
 
@@ -303,7 +303,7 @@ async def test_a_plan_of_a_backup_of_before_is_carried_over(catalog):
         None,
     ]
     assert WholePlan(plan, tuple(moves)).preconditions == OF_BEFORE["preconditions"]
-    # What is exported is in the present form, and is read again.
+    # The export has the present form, and can be read again.
     again = MemoryCatalog(Store(lambda: 1700000000.0))
     await load(again, io.BytesIO(await exported(catalog)), AT, replace=False, seen=nothing)
     assert await exported(again) == await exported(catalog)

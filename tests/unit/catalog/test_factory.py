@@ -1,4 +1,4 @@
-"""Which catalog URIs are accepted, and what is said of those that are not."""
+"""Catalog URIs: those that are accepted, and the messages for others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks in the background: their end, whose turn it is, and when it is due again."""
+"""Tasks in the background: their end, their lock, and when they are due again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the catalog keeps as metrics, read back as Prometheus' own library reads it."""
+"""The figures of the catalog as metrics, read back by Prometheus' own library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the table of requests cannot show: a store that fails, options, races, odd framing."""
+"""The API of the node beyond the table of requests: a store that fails, options, races, odd framing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def node(tmp_path):
 
 
 def failing(reason: str, *, maybe_done: bool = False) -> Storage:
-    """A store whose every verb fails."""
+    """Return a store that fails at every verb."""
 
     async def fail(self, *arguments, **keywords):
         raise StorageUnavailable(reason, maybe_done=maybe_done)

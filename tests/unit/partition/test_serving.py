@@ -56,10 +56,6 @@ def test_pure_packages_do_no_input_or_output(package):
         assert imported(path) <= allowed, path
 
 
-def test_the_sample_is_what_the_options_say():
-    assert (ROOT / "etc" / "marconi-partition.conf.sample").read_text() == options.sample()
-
-
 def test_limits_have_the_defaults_of_the_api_but_for_subscribers_to_whom_nothing_is_delivered():
     found = options.limits(options.load(None, STORAGE))
     assert found == replace(Limits(), subscriber_types=())
@@ -166,7 +162,7 @@ def test_usage():
 
 
 async def test_an_empty_key_is_none(tmp_path):
-    """With it everybody could sign."""
+    """Any client could sign with it."""
     given = {"storage.uri": f"sqlite:///{tmp_path / 'store.db'}", "signed_url.secret_key": ""}
     await prepare(given["storage.uri"])
     node = await open_node(options.load(None, given))

@@ -1,4 +1,4 @@
-"""What the audit in the background has found, over the admin API."""
+"""The findings of the audit in the background, over the admin API."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ async def api(tmp_path):
 
 @pytest.fixture(autouse=True)
 def naps(monkeypatch):
-    """What happens while the API waits, by what is put here; how long it did."""
+    """Replace the waits of the API: ``meanwhile`` runs instead, and ``seconds`` counts them."""
     naps = SimpleNamespace(seconds=0.0, meanwhile=None)
 
     async def nap(seconds):
@@ -599,7 +599,7 @@ HELD = Holder("w", 1, T)
 @pytest.mark.parametrize(
     ("move", "said"),
     [
-        # What a look has found, and when.
+        # The result and the time of a look.
         (
             entered(MoveState.DRAINING, "switched", measured=MoveMeasurements(waits="3 free", looked_at=T + 7)),
             "3 free (seen at 2023-11-14T22:13:27Z)",
@@ -612,7 +612,7 @@ HELD = Holder("w", 1, T)
             ),
             "for the end of a deletion",
         ),
-        # A failure, the next attempt, and nobody who makes it.
+        # A failure, the next attempt, and no mover to make it.
         (
             entered(MoveState.PLANNED, "p2 is away", measured=MoveMeasurements(waits="p2 is away"), due=T + 3600),
             "p2 is away (seen at 2023-11-14T22:13:20Z); the next step is at 2023-11-14T23:13:20Z",

@@ -264,7 +264,7 @@ async def test_registering_again_revives_a_partition_whose_removal_was_interrupt
 
 @pytest.fixture
 async def nodes(tmp_path):
-    """Of nodes of ours: two addresses of one store, another store, and an address that nobody answers."""
+    """An admin API over our nodes: two addresses of one store, another store, and an address without a listener."""
     hosts = {"a": our_node("0a"), "alias": our_node("0a"), "b": our_node("0b"), "older": our_node("0a", fences=False)}
     async with admin_api(tmp_path, hosts) as api:
         assert (await register(api, "first", "http://a")).status_code == 201

@@ -26,7 +26,7 @@ async def catalog(tmp_path):
 
 @pytest.fixture
 async def prober(catalog):
-    """Of a network whose hosts a test may change."""
+    """A prober of a network with hosts that a test may change."""
     hosts = {}
     async with make_client(5, network(hosts)) as client:
         prober = Prober(catalog, client, interval=1, timeout=5, now=lambda: NOW)
@@ -69,7 +69,7 @@ async def test_a_round_learns_the_store_and_its_fences(catalog, prober):
     await put_partition(catalog, "p", "http://one", "http://two")
     prober.hosts |= {"one": our_node("0a")}
     await prober.round()
-    assert await stored() == (False, "0a")  # nobody knows what the other host would do
+    assert await stored() == (False, "0a")  # it is unknown whether the other host fences
     prober.hosts["two"] = our_node("0a")
     await prober.round()
     assert await stored() == (True, "0a")

@@ -1,4 +1,4 @@
-"""What queues hold, as it was last summed up: over the admin API and as commands."""
+"""The contents of queues, as last summed up: over the admin API and as commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of queues that are on partitions and not in the catalog, told from what was found."""
+"""The draft of an adoption: for each queue that is on partitions and not in the catalog, an entry with its rule."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_a_group_that_is_apart_is_told(found: Any, placements: tuple[Placement, 
     assert conflicts.keys() == found.keys()
     for conflict in conflicts.values():
         assert any("they are apart" in note for note in conflict.notes)
-        # What is in one place only has nothing to lose there.
+        # A queue in one place only has nothing to lose.
         assert conflict.rule is (ConflictRule.PREFER if len(conflict.found) == 1 else ConflictRule.SKIP)
         assert ConflictRule.CHAIN not in conflict.rules
     assert check_together({conflict.key: conflict for conflict in conflicts.values()}) is None

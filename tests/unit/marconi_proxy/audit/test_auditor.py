@@ -11,10 +11,11 @@ import pytest
 
 from catalog.errors import CatalogUnavailable, LockHeld, LockLost
 from catalog.model import AuditState
-from marconi_proxy.audit.auditor import HOLD, LOOK, Auditor
+from marconi_proxy.audit.auditor import HOLD, Auditor
 from marconi_proxy.audit.kinds import FindingKind
 from marconi_proxy.audit.observation import Finding
 from marconi_proxy.audit.round import RoundSummary
+from marconi_proxy.background import LOOK
 from tests.simulation.memory_catalog import MemoryCatalog, Store
 from tests.unit.moving_world import FakeClock
 
@@ -23,7 +24,7 @@ GHOST = Finding(FindingKind.GHOST, "p", "q", "north", "q", ("b", 1), "open, and 
 
 
 class Clock(FakeClock):
-    """Lets others go on while somebody sleeps."""
+    """Lets other tasks run during each sleep."""
 
     async def sleep(self, seconds: float) -> None:
         await super().sleep(seconds)
@@ -94,7 +95,7 @@ async def test_another_auditor_that_has_just_started_knows_not_how_long_ago_it_w
     waits = []
     for seed in range(20):
         other = Auditor(MemoryCatalog(world.store), world.round, world.clock, random.Random(seed), "other", INTERVAL)
-        waits.append(other._due.left(world.store.audit.value.ended))
+        waits.append(other._singleton._due.left(world.store.audit.value.ended))
     assert min(waits) >= 0.0
     assert max(waits) <= INTERVAL
     assert max(waits) - min(waits) > INTERVAL / 2

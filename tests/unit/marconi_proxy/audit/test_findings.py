@@ -1,4 +1,4 @@
-"""What counts as wrong, kind by kind, and what does not; and what is worth a look."""
+"""Findings, kind by kind: the disagreements that count, those that do not, and those that are worth a look."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def moved(state: MoveState = MoveState.DRAINING, first: MoveState = MoveState.PL
 
 
 def observed(placement: Placement | None = None, **members: Any) -> Observation:
-    """A chain has its move, unless that is said to be another one."""
+    """Return an observation; a chain has its own move by default."""
     chained = placement is not None and placement.move is not None
     return Observation(KEY, NOW, placement, **({"move": moved()} if chained else {}) | members)
 

@@ -322,7 +322,7 @@ async def test_what_was_begun_is_finished(stage: Stage, state: PlacementState, t
 async def test_what_looks_old_and_changes_while_it_is_watched_is_left_to_who_changes_it(
     stage: Stage, state: PlacementState
 ) -> None:
-    """Its time is of a machine whose clock is behind."""
+    """Its time is of a machine with a clock that is behind."""
     placed = await stage.place("q", "north", state=state, made=False)
     (finding,), _ = await stage.verify()
     opened = replace(placed, epoch=2, state=PlacementState.OPEN, since=PAST + 1.0)
@@ -408,7 +408,7 @@ async def test_a_made_up_name_leads_to_its_queue_however_long_that_is(stage: Sta
     if gone:
         await stage.catalog.placements.remove(placed.key, 1, placed.incarnation)
         await stage.nodes.nodes["north"].storage.delete_queue(Key(P, other))
-    # Of one that was cut off, nobody knows any more what it was called.
+    # A name that was cut off does not show the name of the queue any more.
     kind = "orphan" if gone and length == 64 else "leftover"
     found = await stage.kinds()
     assert (kind, other, "south") in found
@@ -754,7 +754,7 @@ async def test_scopes(stage: Stage) -> None:
     assert await stage.kinds(Scope(partitions=["north"])) == [("ghost", "ghost", "north")]
     assert await stage.kinds(Scope(projects=["other"])) == [("ghost", "ghost", "south")]
     assert await stage.kinds(Scope(partitions=["south"], projects=[P])) == [("orphan", "orphan", "south")]
-    # What is elsewhere in the catalog is a double however little is audited.
+    # A queue that the catalog has elsewhere is a double however little is audited.
     await stage.nodes.put("south", P, "ghost")
     assert ("double", "ghost", "south") in await stage.kinds(Scope(partitions=["south"]))
 

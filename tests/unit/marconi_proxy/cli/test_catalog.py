@@ -10,15 +10,13 @@ import json
 import logging
 import os
 import stat
-import subprocess
-import sys
 
 import pytest
 
 from bench.backup import differences
 from catalog import open_catalog
 from catalog.backup import importer
-from catalog.errors import CatalogUnavailable, LoadUnfinished
+from catalog.errors import CatalogUnavailable
 from catalog.model import Member
 from catalog.sqlite.backups import SQLiteBackups
 from catalog.sqlite.members import SQLiteMembers
@@ -169,41 +167,6 @@ def test_an_import_that_is_interrupted_while_it_reads_says_that_nothing_was_chan
     assert main(["catalog", "import", "--catalog", other, str(backup)]) == 1
     assert "interrupted. Nothing was changed." in capsys.readouterr().err
     assert count(other) == 0
-
-
-def pipe(uri, content, *arguments):
-    """Import from a pipe."""
-    command = [sys.executable, "-m", "marconi_proxy", "catalog", "import", "--catalog", uri, *arguments, "-"]
-    done = subprocess.run(command, input=content, capture_output=True, check=False)
-    return done.returncode, done.stderr.decode()
-
-
-def test_a_pipe_that_breaks_off_leaves_the_mark_until_it_is_done_again(backup, other):
-    content = backup.read_bytes()
-    status, err = pipe(other, content[: len(content) // 2])
-    assert status == 3
-    assert "-: line " in err
-    assert (
-        "was emptied and is incomplete, and servers refuse it until marconi-proxy catalog import has completed" in err
-    )
-    with pytest.raises(LoadUnfinished):
-        do(other, lambda catalog: catalog.check())
-    status, err = pipe(other, content)
-    assert status == 0, err
-    do(other, lambda catalog: catalog.check())
-    assert count(other) == 1200
-
-
-def test_from_one_command_to_the_other(uri, other):
-    program = [sys.executable, "-m", "marconi_proxy", "catalog"]
-    with subprocess.Popen(
-        [*program, "export", "--catalog", uri], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as out:
-        into = subprocess.run([*program, "import", "--catalog", other, "-"], stdin=out.stdout, check=False)
-        assert out.stderr is not None
-        assert b"Exported" in out.stderr.read()
-    assert (out.returncode, into.returncode) == (0, 0)
-    assert count(other) == 1200
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_an_unknown_command_is_named_on_stderr(capsys):
 
 
 def test_simple_commands_import_nothing_big():
-    """What makes a command slow to start is what it imports."""
+    """Imports make a command slow to start."""
     program = (
         "import sys; from marconi_proxy.cli.main import main; main(['partition', 'list', '--admin-url', 'x']); "
         "print([m for m in ('gunicorn', 'uvicorn', 'falcon', 'pymongo', 'oslo_config', 'cmd2') if m in sys.modules])"

@@ -45,7 +45,7 @@ def quiet_logging():
 
 @pytest.fixture
 def rehearsed(monkeypatch):
-    """What partitions and workers say of any move, for tests to fill."""
+    """The result of every rehearsal, for tests to fill."""
     found = Rehearsed([], ["hold writes"])
 
     async def rehearse(move, *mates):

@@ -42,7 +42,8 @@ def uri(tmp_path):
 
 @pytest.fixture
 def verify(uri, monkeypatch, capsys):
-    """Runs the command over a round that finds what is given and ends so; returns status, findings, what was said."""
+    """Return a function that runs the command over a round with these findings and this end; it returns the exit
+    status, the findings and the messages."""
 
     def run(*found, end=None, summary=None):
         async def round_(self, scope):

@@ -1,4 +1,4 @@
-"""What is shown of moves and plans that are followed, in lines and in bars."""
+"""Following moves and plans: the lines, and the bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is waited for before a switch, and what lets each member pass."""
+"""The barrier before a switch: the members that it waits for, and the conditions on which each passes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marconi_proxy.fencing.barrier import incapable as incapable_of
 
 SEAL = Seal("project", "q", "b" * 16, 10)
 OTHERS = (
-    SEAL._replace(epoch=9),
+    SEAL._replace(epoch=8),
     SEAL._replace(epoch=12),
     SEAL._replace(incarnation="c" * 16),
     SEAL._replace(queue="another"),
@@ -36,6 +36,8 @@ def after_seal(*members: MemberSighting) -> Barrier:
         (sighting("w"), Waiting(("w",))),
         (sighting("w", SEAL), Passed(("w",), (), ())),
         (sighting("w", SEAL, *OTHERS), Passed(("w",), (), ())),
+        # Its preparation is the change right before it.
+        (sighting("w", SEAL._replace(epoch=9)), Passed(("w",), (), ())),
         # Only the expiry that was decided by a compare-and-set counts, never how long the silence is.
         (sighting("w", silence=30.1), Waiting(("w",))),
         (sighting("w", silence=30.1, expired=True), Passed((), (), ("w",))),

@@ -1,4 +1,4 @@
-"""What a move does to a placement: each transition in each state, and what it refuses."""
+"""The transitions of a placement by moves: each in each state, with its refusals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from catalog.model import Placement, PlacementState, Segment
+from catalog.model import Placement, PlacementState, Seal, Segment
 from marconi_proxy.fencing.transitions import (
     AlreadyThere,
     ChainFull,
@@ -19,10 +19,13 @@ from marconi_proxy.fencing.transitions import (
     UnderWay,
     abort,
     bar,
+    hidden_name,
+    prepare,
     rehome,
     retire,
     seal,
     switch,
+    withdraw,
 )
 
 ONE = Placement(
@@ -44,6 +47,30 @@ EVERY: dict[str, Callable[[Placement], Placement]] = {
 
 def test_a_seal_holds_writes_and_changes_no_segment() -> None:
     assert replace(ONE, epoch=8, state=PlacementState.SEALING, since=2.0, move="m") == SEALED
+
+
+def test_a_preparation_is_announced_until_it_is_withdrawn() -> None:
+    prepared = prepare(ONE, "m")
+    assert prepared == replace(ONE, epoch=8, move="m")
+    assert prepared.preparation == Seal("project", "orders", "b", 8)
+    assert withdraw(prepared) == replace(ONE, epoch=9)
+    sealed = seal(prepared, "m", 2.0, 4)
+    assert sealed.seal is not None
+    assert sealed.seal.preparation == prepared.preparation
+    ends = (ONE, sealed, abort(sealed, 3.0), switch(sealed, "m", "p2", "orders", 3.0), bar(prepared, 3.0), TWO)
+    assert [placement.preparation for placement in ends] == [None] * len(ends)
+
+
+def test_a_queue_is_prepared_once_and_for_one_move() -> None:
+    for other in ("m", "another"):
+        with pytest.raises(UnderWay):
+            prepare(prepare(ONE, "m"), other)
+    with pytest.raises(NotOpen):
+        prepare(SEALED, "m")
+
+
+def test_a_leftover_preparation_is_in_the_way_of_no_other_move() -> None:
+    assert seal(prepare(ONE, "m"), "another", 2.0, 4).move == "another"
 
 
 def test_a_switch_opens_a_segment_behind_the_last() -> None:
@@ -138,3 +165,22 @@ def test_what_each_state_allows(name: str, state: PlacementState, segments: tupl
 def test_refusals_say_why(act: Callable[[], Placement], error: type[TransitionRefused], words: str) -> None:
     with pytest.raises(error, match=words):
         act()
+
+
+@pytest.mark.parametrize("queue", ["q", "q" * 64, "a.b", "A_b-c"])
+def test_a_hidden_name_is_legal_and_tells_segments_lives_and_queues_apart(queue: str) -> None:
+    names = {
+        hidden_name(project, name, incarnation, n)
+        for project in ("", "p", "p\x20")
+        for name in (queue, queue[:-1] + "x")
+        for incarnation in ("b1", "b2")
+        for n in (1, 2)
+    }
+    assert len(names) == 3 * len({queue, queue[:-1] + "x"}) * 4
+    assert all(1 <= len(name) <= 64 for name in names)
+    assert all(name.removeprefix(queue[:40])[-15:].replace("-", "").isalnum() for name in names)
+
+
+def test_a_topic_has_another_hidden_name_than_a_queue_and_without_its_mark() -> None:
+    assert hidden_name("p", "~news", "b", 1).startswith("news-1-")
+    assert hidden_name("p", "~news", "b", 1) != hidden_name("p", "news", "b", 1)

@@ -1,7 +1,7 @@
 """Calls that write, through the whole front door in one process: taken before ASGI, and by ASGI.
 
-The catalog is real and its feed shows what the test says; the partitions are scripted; the clock of the lease is the
-test's.
+The catalog is real, and its feed shows changes at the test's command. The partitions are scripted. The test sets the
+clock of the lease.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Clock:
 
 
 class Partition:
-    """Answers 201 to all, but what it was told to answer instead. ``log``: what came; ``epochs``: those it carried."""
+    """Answers 201 unless a test set another answer. ``log``: the requests; ``epochs``: those that they carried."""
 
     def __init__(self) -> None:
         self.host = EvilHost([serve(self.handle)])
@@ -166,7 +166,7 @@ class Stage:
         await settled(lambda: self.door._directory.applied == self._position)
 
     async def fence(self) -> None:
-        """Let the catalog say, and the feed show, that both partitions fence."""
+        """Mark both partitions as fencing in the catalog, and show that in the feed."""
         for name in ("p1", "p2"):
             known = await self.catalog.real.partitions.get(name)
             assert known is not None
@@ -197,7 +197,7 @@ SWITCHED = switch(SEALED, "m-1", "p2", "q", 6.0)
 
 @pytest.fixture
 async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    """A front door whose worker is registered and knows the queue q, which is on p1."""
+    """A front door with a registered worker that knows the queue q on p1."""
     real = await SQLiteCatalog.open(str(tmp_path / "catalog.db"))
     catalog, clock = Staged(real), Clock()
     catalog.hold_feed()
@@ -370,7 +370,7 @@ async def test_a_late_deletion_concludes_nothing(stage: Stage) -> None:
     assert await stage.ask("DELETE", QUEUE) == 503
     found = await stage.catalog.real.placements.get(Q)
     assert found is not None
-    assert found.state.value == "deleting"  # for whoever finishes it
+    assert found.state.value == "deleting"  # until a later deletion finishes it
 
 
 # -- what is under way -------------------------------------------------------------------------------------------------
@@ -486,7 +486,7 @@ async def test_a_held_client_that_leaves_is_let_go(stage: Stage) -> None:
 
 
 async def test_a_switch_that_is_shown_while_the_seal_is_read_is_not_waited_for(stage: Stage) -> None:
-    """What was read is from before it: nothing else would come to wake the call."""
+    """The placement was read before the switch: no later event would wake the call."""
     await stage.put(SEALED)
     original = stage.catalog.real.placements.get
 
@@ -623,7 +623,7 @@ async def test_a_write_that_is_refused_before_the_switch_waits_for_it(stage: Sta
 
 @OFFERED
 async def test_a_refused_write_of_an_aborted_seal_is_done_where_it_was_refused(stage: Stage, offer: bool) -> None:
-    """Also if that the partition fences was not known here: its refusal says so."""
+    """Also if this worker did not know that the partition fences: the refusal shows it."""
     await stage.put(SEALED, show=False)
     await stage.put(abort(SEALED, 6.0), show=False)
     stage.p1.replies.append(closed)

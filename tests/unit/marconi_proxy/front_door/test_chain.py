@@ -1,7 +1,7 @@
-"""Calls to a queue with history, carried out: what each partition is asked, in which words, and what the client gets.
+"""Calls to a queue with history, carried out: the requests to each partition, word by word, and the client's answer.
 
-The partitions are scripted: each says what it expects next and what it answers. Segment 1 of the queue was retired;
-segment 2 has a hidden suffix.
+The partitions are scripted: each has the requests that it expects and their answers. Segment 1 of the queue was
+retired; segment 2 has a hidden suffix.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ NOTHING = {"messages": [], "links": []}
 
 
 async def move_away(stage: Stage, segment: Segment) -> None:
-    """Let nobody listen where a segment is."""
+    """Move the partition of a segment to an address without a listener."""
     upstream = await stage.directory.upstream(segment.partition)
     assert upstream is not None
     upstream.update(replace(upstream.partition, hosts=(f"http://127.0.0.1:{unused_port()}",)))
@@ -277,7 +277,7 @@ async def test_nothing_anywhere_to_claim(stage: Stage) -> None:
     stage.oldest.expect(f"POST {CLAIM}", 204)
     stage.oldest.expect(f"GET /v2/queues/q/messages?{FREE}", 200, NOTHING)
     stage.older.expect("POST /v2/queues/q.2/claims?limit=2", 204)
-    # Retired a moment ago: some stores say that they have no such queue.
+    # Retired a moment ago: some stores answer 404.
     stage.older.expect(f"GET /v2/queues/q.2/messages?{FREE}", 404, {})
     stage.last.expect(f"POST {CLAIM}", 204)
     assert await stage.document("POST", CLAIM) == (204, None)

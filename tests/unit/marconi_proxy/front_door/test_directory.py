@@ -1,4 +1,4 @@
-"""What a worker knows of the catalog, and how it comes to know better."""
+"""The view that a worker has of the catalog, and how it is corrected."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from catalog.model import (
 )
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.fencing.fence import Fence
+from marconi_proxy.fencing.transitions import bar, prepare, seal, withdraw
 from marconi_proxy.front_door import directory as directory_module
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.seals import Seals
@@ -71,7 +72,7 @@ async def directory(catalog: Staged, pool: Pool, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 async def held(catalog: Staged, directory: Directory) -> Directory:
-    """A directory in step with the catalog, to which changes are shown when the test says so."""
+    """A directory in step with the catalog, which sees changes at the test's command."""
     catalog.hold_feed()
     await directory.start(PATIENCE)
     return directory
@@ -270,7 +271,7 @@ async def test_a_change_drops_that_placement_and_no_other(
 
 @pytest.fixture
 def removed(held: Directory) -> list[tuple[QueueKey, Segment]]:
-    """What the directory tells of removals."""
+    """Return the list of removals that the directory reports."""
     told: list[tuple[QueueKey, Segment]] = []
     held.on_removal = lambda key, segment: told.append((key, segment))
     return told
@@ -327,7 +328,7 @@ async def test_a_read_under_way_when_a_change_comes_in_is_not_kept(
     go.set()
     assert await reading == placement("q1")
     assert held.cached(key("q1")) is None
-    # Who asks now asks the catalog, and keeps the answer.
+    # A lookup now reads the catalog, and the answer is kept.
     await held.find(key("q1"))
     assert catalog.calls["placements.get"] == 2
     assert held.cached(key("q1")) is not None
@@ -431,7 +432,7 @@ async def test_a_cut_is_logged_once(catalog: Staged, held: Directory, caplog: py
     tries = catalog.calls["watch"]
     await settled(lambda: catalog.calls["watch"] > tries + 5)
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == [
-        "the catalog's change feed is cut, serving what is known: the store is away"
+        "the catalog's change feed is cut; calls go by the cached placements: the store is away"
     ]
 
 
@@ -547,7 +548,7 @@ async def test_an_older_reading_of_partitions_never_overwrites_a_newer_one(catal
     assert await first is await second is not None
 
 
-# -- fences, and who waits for a change --------------------------------------------------------------------------------
+# -- fences, and waiting for a change ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -651,7 +652,7 @@ async def test_after_a_cut_the_seals_in_force_are_read_and_all_that_is_under_way
     assert fence.acks(0.0) == {sealed_as("q3")}
     fence.end(write, 0.0)
     assert fence.acks(0.0) == {sealed_as("q1"), sealed_as("q3")}
-    # One that nobody ends is ended by this worker; and it renews at once.
+    # This worker aborts an overdue seal, and renews at once.
     assert len(seals) == 3
     assert hurries == [1]
 
@@ -723,6 +724,111 @@ async def test_writes_that_begin_before_the_feed_does_are_waited_for(catalog: St
 
 
 # -- silence -----------------------------------------------------------------------------------------------------------
+
+
+# -- preparations ------------------------------------------------------------------------------------------------------
+
+
+class Prepared:
+    """The queue q1, prepared for a seal in the catalog; ``show`` shows that to the directory."""
+
+    def __init__(self, catalog: Staged, directory: Directory, fence: Fence) -> None:
+        self.catalog = catalog
+        self.directory = directory
+        self.fence = fence
+        self.placement = prepare(placement("q1"), "m")
+        self.seal = Seal(PROJECT, "q1", BORN, 2)
+
+    async def show(self) -> None:
+        await self.catalog.real.placements.replace(self.placement)
+        self.catalog.show(Change(1, ChangeSubject.PLACEMENT, key("q1"), 2, BORN, preparing=True))
+        await settled(lambda: self.directory.applied == 1)
+
+    async def stored(self) -> Placement:
+        found = await self.catalog.real.placements.get(key("q1"))
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+async def prepared(catalog: Staged, fenced: tuple[Directory, Fence, Seals]) -> Prepared:
+    directory, fence, _ = fenced
+    return Prepared(catalog, directory, fence)
+
+
+async def test_who_acknowledges_a_preparation_withdraws_it_before_a_use(prepared: Prepared) -> None:
+    await prepared.show()
+    assert prepared.fence.acks(0.0) == set(prepared.directory.unused) == {prepared.seal}
+    found = await prepared.directory.find(key("q1"))
+    assert found == withdraw(prepared.placement) == await prepared.stored()
+    assert prepared.directory.cached(key("q1")) == found
+
+
+@pytest.mark.parametrize("verb", ["find", "look"])
+async def test_a_seal_that_was_faster_than_a_withdrawal_is_found(prepared: Prepared, verb: str) -> None:
+    await prepared.show()
+    sealed = seal(prepared.placement, "m", 1.0, 4)
+
+    async def seals() -> None:
+        await prepared.catalog.real.placements.replace(sealed)
+
+    prepared.catalog.before("placements.replace", seals)
+    assert await getattr(prepared.directory, verb)(key("q1")) == sealed == await prepared.stored()
+
+
+async def test_a_withdrawal_without_an_answer_is_no_use(prepared: Prepared) -> None:
+    await prepared.show()
+    prepared.catalog.fail("placements.replace")
+    with pytest.raises(CatalogUnavailable):
+        await prepared.directory.find(key("q1"))
+    assert await prepared.directory.find(key("q1")) == withdraw(prepared.placement)
+
+
+async def test_who_uses_a_queue_does_not_acknowledge_its_preparation(prepared: Prepared) -> None:
+    """Its writes go on without a withdrawal, and the seal waits for it."""
+    await prepared.directory.find(key("q1"))
+    await prepared.show()
+    assert not prepared.fence.acks(0.0)
+    assert await prepared.directory.find(key("q1")) == prepared.placement == await prepared.stored()
+
+
+async def test_who_is_about_to_use_a_queue_does_not_acknowledge_its_preparation(prepared: Prepared) -> None:
+    go = asyncio.Event()
+    prepared.catalog.before("placements.get", go.wait)
+    reading = asyncio.create_task(prepared.directory.find(key("q1")))
+    await settled(lambda: prepared.catalog.calls["placements.get"])
+    await prepared.show()
+    go.set()
+    assert await reading == prepared.placement == await prepared.stored()
+    assert not prepared.fence.acks(0.0)
+
+
+async def test_a_preparation_is_acknowledged_when_the_writes_before_it_have_ended(prepared: Prepared) -> None:
+    ticket = prepared.fence.begin(key("q1"))
+    await prepared.show()
+    assert not prepared.fence.acks(0.0)
+    prepared.fence.end(ticket, 0.0)
+    assert prepared.fence.acks(0.0) == {prepared.seal}
+
+
+async def test_an_acknowledged_preparation_outlives_the_feed(prepared: Prepared) -> None:
+    """A mover may read the acknowledgement as long as this member has not renewed."""
+    await prepared.show()
+    prepared.catalog.show(AWAY)
+    await settled(lambda: prepared.catalog.calls["watch"] == 2 and prepared.directory.synced)
+    assert not prepared.fence.acks(0.0)
+    assert await prepared.directory.find(key("q1")) == withdraw(prepared.placement) == await prepared.stored()
+
+
+async def test_the_next_change_ends_a_preparation(prepared: Prepared) -> None:
+    await prepared.show()
+    barred = bar(prepared.placement, 1.0)
+    await prepared.catalog.real.placements.replace(barred)
+    assert await prepared.directory.find(key("q1")) == barred, "also before the feed shows it"
+    prepared.catalog.show(Change(2, ChangeSubject.PLACEMENT, key("q1"), 3, BORN))
+    await settled(lambda: prepared.directory.applied == 2)
+    assert not prepared.fence.acks(0.0)
+    assert not prepared.directory.unused
 
 
 async def test_how_long_the_feed_has_been_silent(catalog: Staged, pool: Pool) -> None:

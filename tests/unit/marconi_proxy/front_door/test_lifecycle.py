@@ -23,7 +23,7 @@ from catalog.errors import CatalogUnavailable, PlacementConflict
 from catalog.model import Move, MoveState, PartitionState, Placement, PlacementState, QueueKey, Segment, Tenant
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy.fencing.transitions import hidden_name, rehome, seal, switch
-from marconi_proxy.front_door import lifecycle
+from marconi_proxy.front_door import placement_watch
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.refusals import RequestRefused
@@ -97,7 +97,7 @@ class Partition:
             self.at_once[method] -= 1
 
     async def do(self, request: Request) -> bytes:
-        """What a sound partition does."""
+        """Return the answer of a sound partition."""
         method = request.method.decode()
         path, _, query = request.target.decode().partition("?")
         collection, *rest = path.split("/")[2:]
@@ -128,7 +128,7 @@ def say(status: int) -> Reply:
 
 
 class Timers:
-    """What a worker wants to do later: by ``run`` it is later."""
+    """Timers of a worker; ``run`` lets them fire."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -323,7 +323,7 @@ async def test_first_calls_through_two_workers_agree(
     other = Worker(stage, Staged(stage.catalog.real))
     await other.directory.start(PATIENCE)
     statuses = await asyncio.gather(*(w.create(POST) for _ in range(25) for w in (worker, other)))
-    # At most one call of each worker creates at a time; whoever meets the other's is as good as the first.
+    # At most one call of each worker creates at a time; a call that meets that of the other worker succeeds like it.
     assert 1 <= statuses.count(201) <= 2
     assert set(statuses) <= {201, None}
     assert await stage.state() in ((OPEN, "p1"), (OPEN, "p2"))
@@ -344,7 +344,7 @@ async def test_a_creation_that_a_crash_left_is_finished_where_it_began(
 
     p2.reply("PUT", look)
     assert await worker.create() == 201
-    # Stamped first, so that whoever left it takes nothing back.
+    # Stamped first, so that the earlier creator takes nothing back.
     assert seen == [placement("q", "p2", CREATING, epoch=2, since=stage.clock.now)]
     assert await stage.stored() == placement("q", "p2", OPEN, epoch=3, since=stage.clock.now)
     assert p1.log == []
@@ -589,7 +589,7 @@ async def test_a_queue_that_was_deleted_while_we_created_it(
 
     p1.reply("PUT", remove)
     assert await worker.create() == 201
-    # The partition tells who won.
+    # The state on the partition decides the race.
     assert await stage.state() == ((OPEN, "p1") if there else None)
 
 
@@ -597,7 +597,7 @@ async def test_a_queue_that_was_deleted_while_we_created_it(
 async def test_a_queue_of_a_later_life_is_left_to_who_creates_it(
     stage: Stage, worker: Worker, p1: Partition, epoch: int
 ) -> None:
-    """Deleted and being created anew while we created it: that ours came to be says nothing of theirs."""
+    """Deleted and being created anew while we created it: the success of ours proves nothing about theirs."""
     theirs = placement("q", "p2", CREATING, epoch=epoch, incarnation="later")
 
     async def delete_and_create_anew(request: Request) -> bytes:
@@ -723,7 +723,7 @@ async def test_a_refused_deletion_changes_nothing(
 async def test_a_refused_deletion_of_a_sealed_queue_ends_the_seal(
     stage: Stage, worker: Worker, p1: Partition, status: int
 ) -> None:
-    """Writes went on while it was being deleted, so nobody may rely on who had acknowledged the seal."""
+    """Writes went on while it was being deleted, so acknowledgements of the seal prove nothing any more."""
     sealed = seal(placement("q", "p1"), "m-1", 5.0, 4)
     await stage.put(sealed)
     p1.reply("DELETE", say(status))
@@ -904,7 +904,7 @@ async def test_a_deletion_that_nobody_knows_the_end_of(
 
 
 async def left_deleting(stage: Stage, worker: Worker, p1: Partition) -> None:
-    """The partition has deleted the queue, and the worker died before it could tell the catalog."""
+    """The partition has deleted the queue, and the worker died before it wrote that into the catalog."""
     await stage.put(placement("q", "p1"))
     p1.queues.add("q")
     stage.catalog.fail("placements.remove")
@@ -940,7 +940,7 @@ async def test_an_abandoned_deletion_is_finished_by_a_deletion(stage: Stage, wor
 
 async def test_an_abandoned_deletion_is_finished_by_a_creation(stage: Stage, worker: Worker, p1: Partition) -> None:
     await left_deleting(stage, worker, p1)
-    p1.queues.add("q")  # for all that anybody knows
+    p1.queues.add("q")  # for all that the catalog shows
     await abandoned(stage, worker)
     assert await worker.create() == 201
     assert p1.log == ["DELETE /v2/queues/q", "PUT /v2/queues/q"]
@@ -1055,12 +1055,12 @@ async def test_a_worker_that_stopped_looks_at_nothing_again(stage: Stage, p1: Pa
 
 
 async def test_what_is_watched_is_bounded(stage: Stage, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "_WATCHED", 3)
+    monkeypatch.setattr(placement_watch, "_WATCHED", 3)
     for number in range(20):
         await stage.put(placement(f"q{number}", "p1", DELETING))
         with pytest.raises(RequestRefused):
             await worker.create(asked=key(f"q{number}"))
-        assert len(worker.lifecycle._watched) <= 4
+        assert len(worker.lifecycle._watch) <= 4
 
 
 async def test_every_segment_of_an_abandoned_deletion_is_deleted(
@@ -1097,7 +1097,7 @@ async def test_a_takeover_that_fails_is_left_for_another(stage: Stage, worker: W
     p1.reply("DELETE", say(500))
     with pytest.raises(BadAnswer):
         await worker.create()
-    # The one who took over may be at it still, so the waiting begins anew.
+    # The worker that took over may still be deleting, so the wait begins anew.
     assert await stage.stored() == placement("q", "p1", DELETING, epoch=3, since=stage.clock.now)
     with pytest.raises(RequestRefused):
         await worker.create()
@@ -1126,7 +1126,7 @@ async def test_a_deletion_of_an_abandoned_deletion_that_is_refused(stage: Stage,
     await abandoned(stage, worker)
     p1.reply("DELETE", say(403))
     assert await worker.delete() == 403
-    # Nobody knows whether the first deletion was done; an open placement shows what the partition has.
+    # The outcome of the first deletion is unknown; an open placement shows the state of the partition.
     assert await stage.state() == (OPEN, "p1")
 
 
@@ -1363,7 +1363,7 @@ async def test_a_dead_letter_queue_whose_source_is_just_being_moved_is_not_creat
 async def test_a_reserved_queue_is_created_where_its_source_is_going(
     stage: Stage, worker: Worker, destination: str, where: str
 ) -> None:
-    """What was found beside the target when the move was prepared, stays there."""
+    """A queue that was on the target before the move was prepared stays there."""
     await stage.put(placement("source", "p1"), placement("q", "p2", RESERVED, group="source"))
     await stage.catalog.real.moves.insert(
         Move("m1", PROJECT, "source", "p1", destination, created=1.0, incarnation=BORN)
@@ -1545,7 +1545,7 @@ async def test_settling(
     stage.clock.now += age
     await worker.lifecycle.settle(Q, HERE)
     assert await stage.state() == after
-    # Nobody deletes but by an order to delete.
+    # Only an order to delete deletes.
     assert p1.queues == ({"q"} if (there and before is not DELETING) or after == (DELETING, "p1") else set())
 
 

@@ -1,10 +1,11 @@
-"""A worker's registration: what it says, when it says it, and what follows from being heard."""
+"""A worker's registration: its content, its renewals, and the rights that follow from them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ async def catalog(tmp_path: Path) -> AsyncIterator[Staged]:
 
 @pytest.fixture
 async def worker(catalog: Staged) -> AsyncIterator[Worker]:
-    """A worker that is registered, and whose directory has come to change 7."""
+    """A registered worker with a directory that has reached change 7."""
     worker = Worker(catalog)
     await worker.directory.start(PATIENCE)
     await worker.beating.start(PATIENCE)
@@ -131,7 +132,7 @@ async def test_a_worker_says_how_it_made_clients_wait(
     await settled(lambda: catalog.calls["held_writes.put"] == 2)
     await settled(lambda: worker.holds.report("") == {} or worker.holds.report(worker.beating.id) == {})
     assert await catalog.real.held_writes.find("m-1") == [HeldWrites(worker.beating.id, 1, 0, 250)]
-    # What has not changed is not stored again, and a renewal waits for none of it.
+    # Unchanged holds are not stored again, and a renewal does not wait for them.
     assert catalog.calls["held_writes.put"] == 2
     assert catalog.calls["members.renew"] == 0
 
@@ -143,6 +144,31 @@ async def test_a_seal_is_acknowledged_at_once(catalog: Staged, worker: Worker) -
     catalog.show(change(8, sealing=True))
     await acknowledged(catalog, seal(8))
     assert catalog.calls["members.renew"] == 1
+
+
+async def test_preparations_are_acknowledged_soon_and_together(
+    catalog: Staged, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "LEISURE", 0.01)
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    for position, queue in ((8, "q"), (9, "another")):
+        catalog.show(replace(change(position, queue), preparing=True))
+    await acknowledged(catalog, seal(8), seal(9, "another"))
+    assert catalog.calls["members.renew"] == 1
+
+
+async def test_a_seal_needs_no_acknowledgement_after_its_preparation(
+    catalog: Staged, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "LEISURE", 0.0)
+    catalog.show(replace(change(8), preparing=True))
+    await acknowledged(catalog, seal(8))
+    catalog.show(change(9, sealing=True))
+    await settled(lambda: worker.directory.applied == 9)
+    assert catalog.calls["members.renew"] == 1
+    catalog.show(change(10, "another", sealing=True))
+    await acknowledged(catalog, seal(9), seal(10, "another"))
+    assert catalog.calls["members.renew"] == 2
 
 
 async def test_other_changes_wait_for_the_next_heartbeat(catalog: Staged, worker: Worker) -> None:
@@ -242,7 +268,7 @@ async def test_a_new_term_begins_with_nothing_known(catalog: Staged, worker: Wor
     assert worker.directory.cached(key("q")) is known  # the same term
     worker.clock.now += LEASE
     assert not may_write(worker)
-    catalog.show(change(9, "other", sealing=True))
+    catalog.show(change(10, "other", sealing=True))
     await settled(lambda: may_write(worker))
     assert worker.directory.cached(key("q")) is None
     assert waiting.done()
@@ -271,7 +297,10 @@ async def test_a_lapse_is_logged_once(catalog: Staged, caplog: pytest.LogCapture
     tries = catalog.calls["members.renew"]
     await settled(lambda: catalog.calls["members.renew"] > tries + 5)
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert warnings == ["the lease of this worker could not be renewed in time: it takes no writes until it can"]
+    assert warnings == [
+        f"member {worker.beating.id} could not renew its lease in time: it refuses writes until it can. "
+        "Next: check the catalog"
+    ]
     await worker.beating.stop()
 
 

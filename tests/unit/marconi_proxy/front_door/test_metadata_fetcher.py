@@ -1,4 +1,4 @@
-"""What a page asks partitions: how often, in which version, and what becomes of it when one of them is in trouble."""
+"""The calls of a page to partitions: their number and version, and the page if one of them fails."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_what_v2_fills_in_is_judged_by_what_is_stored(key: str) -> None:
     one = ((key, 3600),)
     assert to_judge((*RED, *one), API_VERSIONS, topics=False) == QueryMode("v1.1")
     assert to_judge((*RED, *one), ("v1", "v2"), topics=False) == QueryMode("v1")
-    # Where nobody shows that, the partition judges it itself.
+    # Without a server that shows it, the partition judges it itself.
     assert to_judge((*RED, *one), ("v2",), topics=False) == QueryMode("v2", one)
     assert to_judge((*RED, *one), (), topics=False) == QueryMode("v2", one)
     assert to_judge((*RED, *one), API_VERSIONS, topics=True) == QueryMode("v2", one)

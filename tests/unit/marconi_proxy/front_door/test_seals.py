@@ -1,4 +1,4 @@
-"""Seals that nobody ends: when they are overdue, and what is done about them."""
+"""Seals that no mover ends: when they are overdue, and how a worker aborts them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_an_overdue_seal_is_aborted(stage: Stage, caplog: pytest.LogCaptur
 
 
 async def test_one_that_a_call_has_come_upon_too(stage: Stage) -> None:
-    """Whoever starts late is shown no seal; the first call that meets it reads it."""
+    """A worker that starts late is shown no seal; the first call that meets it reads it."""
     stage.seals.read(OPEN)
     assert not stage.seals
     stage.seals.read(SEALED)
@@ -119,7 +119,7 @@ async def test_one_that_is_ended_needs_nothing(stage: Stage, end: str) -> None:
 
 
 async def test_what_comes_late_ends_nothing(stage: Stage) -> None:
-    """What was read may be newer than what the feed shows."""
+    """A placement that was read may be newer than the feed."""
     stage.seals.read(SEALED)
     stage.show(OPEN)
     stage.show(SEALED, sealing=False)  # a store may not know any more what a change was

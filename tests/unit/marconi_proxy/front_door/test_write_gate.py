@@ -103,7 +103,7 @@ def test_a_second_try_asks_again(gate: WriteGate, clock: Clock) -> None:
         ([201], False),
         ([503], False),
         ([None], True),
-        ([None, 201], True),  # the first may be done later, whatever the second was told
+        ([None, 201], True),  # the first may be done later, whatever the second was answered
         ([201, None], True),
         ([502], True),
         ([504], True),
@@ -147,7 +147,7 @@ def test_an_answer_after_the_term_is_late(gate: WriteGate, clock: Clock, renewed
     with pytest.raises(Late):
         write.check(answer())
     assert gate.late_writes == 1
-    assert issubclass(Late, Unanswered)  # so everybody takes it for a call that may have been done
+    assert issubclass(Late, Unanswered)  # so every caller takes it for a call that may have been done
 
 
 def test_a_renewal_in_time_makes_no_answer_late(gate: WriteGate, clock: Clock) -> None:
@@ -188,7 +188,7 @@ def test_one_that_failed_goes_on_within_its_ticket(gate: WriteGate, clock: Clock
     assert gate.fence.idle(clock.now + AMBIGUITY)
 
 
-# -- who is told -------------------------------------------------------------------------------------------------------
+# -- callbacks ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_end_of_a_write_that_was_overtaken_is_told(gate: WriteGate) -> None:

@@ -30,7 +30,7 @@ def clock() -> Clock:
 
 
 class Client:
-    """A client that says the rest of its request, and then nothing until it leaves."""
+    """A client that sends the rest of its request, and then nothing until it leaves."""
 
     def __init__(self) -> None:
         self.left = asyncio.Event()

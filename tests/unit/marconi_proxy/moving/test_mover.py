@@ -152,7 +152,7 @@ def test_the_lock_of_a_mover_that_died_is_taken_over_when_it_was_watched_for_wha
 
 @pytest.mark.parametrize("answered", [0, 1, 3])
 def test_what_is_under_way_is_given_up_before_the_hold_may_have_ended(answered: int) -> None:
-    """A partition does not ask who holds the move."""
+    """A partition does not check the lock of the move."""
     loop = VirtualLoop()
     pace = MovePace()
     catalog = _Hanging(answered, loop.time)

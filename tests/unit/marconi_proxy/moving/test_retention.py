@@ -88,7 +88,7 @@ async def test_a_clock_that_jumps_removes_nothing_that_has_just_ended(catalog: M
     clock.time += 10_000 * DAY
     await keeper(catalog, clock).round()
     assert await left(catalog) == ["m-3", "m-4"]
-    # A mover whose clock is far behind has ended it.
+    # A mover with a clock that is far behind has ended it.
     await ended(catalog, "m-0", 900)
     await keeper(catalog, clock).round()
     assert await left(catalog) == ["m-0", "m-4"]

@@ -1,4 +1,4 @@
-"""What a call of our own carries, and how its answer is read."""
+"""Calls of our own: their headers, and how their answers are read."""
 
 from __future__ import annotations
 

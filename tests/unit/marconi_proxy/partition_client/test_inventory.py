@@ -1,4 +1,4 @@
-"""What queues are on a partition: by its inventory and by the listings of the API, which must agree."""
+"""The queues on a partition: by its inventory and by the listings of the API, which must agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tour says of messages that were posted and claimed: each figure from what was seen."""
+"""The figures of the tour: counts of posted and claimed messages, each from records of calls."""
 
 from __future__ import annotations
 

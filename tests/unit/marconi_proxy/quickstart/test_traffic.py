@@ -95,7 +95,7 @@ def _invent(messages: deque[Any]) -> None:
 def test_a_door_that_meddles_is_found_out(meddle: Meddler, figure: str) -> None:
     with traffic(Door(meddle)) as running:
         until(lambda: running.posted >= 60, "messages are posted")
-        # What was dropped is waited for as long as that.
+        # The consumers wait that long for dropped messages.
         figures = running.finish(3.0 if meddle is _drop else 30.0)
     assert not figures.clean
     assert getattr(figures, figure) == 1

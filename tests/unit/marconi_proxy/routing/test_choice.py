@@ -43,7 +43,7 @@ def spread_of(
 
 
 def near(count: int, expected: float) -> bool:
-    """Tell whether a binomial count is within five standard deviations. Keys are fixed, so this is not chance."""
+    """Return whether a binomial count is within five standard deviations. Keys are fixed, so this is not chance."""
     share = expected / COUNT
     return abs(count - expected) <= 5 * sqrt(COUNT * share * (1 - share))
 

@@ -1,4 +1,4 @@
-"""What is done with a call: every state of a placement against every rule of the route table."""
+"""The decision about a call: every state of a placement against every rule of the route table."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ SPREAD: dict[tuple[str, bytes], Decision] = {
     ("DELETE", b"/v2/topics/q/subscriptions/x"): One(LAST),
 }
 
-# What waits while the queue is being switched.
+# The calls that wait while the queue is being switched.
 HELD = {
     *(("PUT", b"/v1/queues/q"), ("PATCH", b"/v2/queues/q"), ("PUT", b"/v1/queues/q/metadata")),
     *(("POST", b"/v1/queues/q/messages"), ("POST", b"/v1.1/queues/q/messages"), ("POST", b"/v2/queues/q/purge")),

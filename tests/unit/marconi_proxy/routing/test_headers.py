@@ -1,4 +1,4 @@
-"""What crosses the proxy, in both directions (API section 8.5, RFC 9110 section 7.6)."""
+"""The headers that cross the proxy, in both directions (API section 8.5, RFC 9110 section 7.6)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ DROPPED = [
     b"via",
     b"content-length",
     b"x-openstack-request-id",
-    # WSGI servers cannot tell these from the headers with dashes.
+    # WSGI servers confuse these with the headers with dashes.
     b"x_project_id",
     b"client_id",
     b"content_length",
@@ -198,7 +198,7 @@ def test_a_call_that_goes_in_circles(hops: int, together: bool) -> None:
             read_head(pairs)
 
 
-# -- what a forwarded request says of its way --------------------------------------------------------------------------
+# -- Via and Forwarded of a forwarded request -------------------------------------------------------------------------
 
 
 def added(

@@ -1,4 +1,4 @@
-"""Whose call it is, and which calls any server of the API would refuse (API section 1.2)."""
+"""The project of a call, and the calls that any server of the API would refuse (API section 1.2)."""
 
 from __future__ import annotations
 

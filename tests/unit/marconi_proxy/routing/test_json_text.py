@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from marconi_proxy.routing.json_text import Span, elements, exchanged, member, members, string, whole
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
-VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
 SPACED = st.sampled_from([None, 0, 1, "\t"])
 
 

@@ -1,4 +1,4 @@
-"""What a listing asks for, and the link to its next page, as real servers write it (API sections 1.6, 2.1, 4.2)."""
+"""The query of a listing, and the link to its next page, as real servers write it (API sections 1.6, 2.1, 4.2)."""
 
 from __future__ import annotations
 

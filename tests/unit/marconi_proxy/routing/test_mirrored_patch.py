@@ -1,4 +1,4 @@
-"""Metadata patches as sealed segments are told them (API section 4.5)."""
+"""Metadata patches as they are sent to sealed segments (API section 4.5)."""
 
 from __future__ import annotations
 

@@ -460,7 +460,7 @@ SHAPES = (
     "/v2/topics/{}/subscriptions/{}",
     "/v2/topics/{}/subscriptions/{}/confirm",
 )
-# What the table says, once more and by other means: the whole decoded path, with one trailing slash or none.
+# The table once more, by other means: the whole decoded path, with one trailing slash or none.
 KNOWN = re.compile(
     "|".join(
         re.escape(shape).replace(r"\{\}", "[^/]*") + ("/?" if shape.count("/") > 2 and shape[-1] != "/" else "")

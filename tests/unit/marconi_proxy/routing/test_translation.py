@@ -38,7 +38,7 @@ IN_BASE, IN_MIDDLE, IN_LAST = (Translation(PLACEMENT, segment) for segment in PL
         # The claim of another segment is none that this one knows.
         (IN_MIDDLE, "/v1/queues/q/messages/s2-x?claim_id=c", "/v1/queues/q.2/messages/x?claim_id=s0-c"),
         (IN_BASE, "/v1/queues/q/messages/x?claim_id=s2-c", "/v1/queues/q/messages/x?claim_id=s2-c"),
-        # A message of a retired segment is gone, whatever is said of its claim.
+        # A message of a retired segment is gone, whatever its claim.
         (IN_LAST, "/v1/queues/q/messages/s1-x?a=1&claim_id=s1-c", "/v1/queues/q/messages/s1-x?a=1"),
         (IN_LAST, "/v2/queues/q/claims/s3-c", "/v2/queues/q/claims/c"),
         (IN_LAST, "/v2/queues/q/claims/c", "/v2/queues/q/claims/s0-c"),
@@ -85,7 +85,7 @@ def message(path: str, identifier: str, claimed: str = "", **more: Any) -> dict[
 
 
 THERE, HERE = "/v2/queues/q.2", "/v2/queues/q"
-# kind, what the segment says, what the client is shown; in v1 with V1 instead.
+# The kind, the answer of the segment, the answer to the client; in v1 with V1 instead.
 BODIES: list[tuple[RouteKind, Any, Any]] = [
     (
         RouteKind.MESSAGES,

@@ -1,4 +1,4 @@
-"""A worker that is told to end while it is being born."""
+"""A worker that gets a signal to end while it is being forked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-# A parent whose handler only takes a note, as gunicorn's master has it, and a child that is signalled at its birth.
+# A parent with a handler that only takes a note, like gunicorn's master, and a child that is signalled at its birth.
 BIRTH = """
 import os, signal, sys
 from {package}.serving.forking import end_newborns_by_signals

@@ -1,4 +1,4 @@
-"""The protocol without a network: chunks go in exactly as given, timers fire when a test says so."""
+"""The protocol without a network: chunks go in exactly as given, timers fire at the test's command."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Connection:
         return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", self.transport.written)]
 
     def refusal(self):
-        """The JSON of the last answer, which says that the connection ends."""
+        """The JSON of the last answer, which ends the connection."""
         head, _, body = self.transport.written.rpartition(b"HTTP/1.1 400 ")[2].partition(b"\r\n\r\n")
         assert b"content-type: application/json\r\n" in head
         assert b"connection: close" in head
@@ -488,7 +488,7 @@ async def test_a_server_that_stops_answers_what_was_taken_and_closes(taken):
     connection.go.set()
     await connection.settle()
     assert connection.statuses == [200]
-    # Of the answers that uvicorn writes, only newer releases say so.
+    # In answers that uvicorn writes, only newer releases send this header.
     assert b"connection: close" in connection.transport.written or taken not in ("at once", "later")
     assert connection.transport.closed
 

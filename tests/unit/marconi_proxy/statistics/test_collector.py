@@ -1,4 +1,4 @@
-"""The walk: of one at a time, to the end, and on from where it was when somebody dies."""
+"""The walk: by one collector at a time, to the end, and from the stored position if a collector dies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from catalog.model import (
     SubjectStatistics,
     Walk,
 )
-from marconi_proxy.statistics.collector import HOLD, LOOK, Collector
+from marconi_proxy.background import LOOK
+from marconi_proxy.statistics.collector import HOLD, Collector
 from marconi_proxy.statistics.totals import QueueCounts
 from tests.simulation.memory_catalog import Line, MemoryCatalog, Store
 from tests.unit.catalog_stage import partition

@@ -1,4 +1,4 @@
-"""What partitions are asked, how often, and what their answers mean."""
+"""The poller of partitions: its calls, their rate, and the meaning of the answers."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ async def test_requests_begin_one_after_the_other() -> None:
     for _ in range(11):
         await stage.ask()
     assert stage.clock.slept == pytest.approx(2.0)
-    # What was not used is not made up for.
+    # Turns that were not used are not made up for.
     stage.clock.time += 100
     for _ in range(2):
         await stage.ask()

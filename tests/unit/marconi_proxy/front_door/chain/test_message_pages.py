@@ -19,7 +19,7 @@ from marconi_proxy.upstream.exchange import UpstreamCall
 
 
 class Queue:
-    """A queue whose segments are lists; ``most`` is how many messages a segment answers with, whatever the limit."""
+    """A queue with lists as segments. ``most``: the most messages of an answer of a segment, whatever the limit."""
 
     def __init__(self, most: list[int]) -> None:
         self.numbers = [0]
@@ -42,12 +42,12 @@ class Queue:
         self.messages[self.numbers[-1]] = []
 
     def retire(self, seen: int) -> None:
-        """Take the oldest segment away if the reader, who has ``seen`` so many, has seen all of it."""
+        """Take the oldest segment away if all of it is among the messages that the reader has ``seen``."""
         if len(self.numbers) > 1 and all(message < seen for message in self.messages[self.numbers[0]]):
             del self.messages[self.numbers.pop(0)]
 
     def answer(self, segment: Segment, target: bytes) -> Reply:
-        """What the segment's partition says: its markers count its own messages, from 1."""
+        """Return the answer of the segment's partition: its markers count its own messages, from 1."""
         self.asked += 1
         path, _, query = target.decode().partition("?")
         assert path == f"/v2/queues/{segment.backend_name}/messages"

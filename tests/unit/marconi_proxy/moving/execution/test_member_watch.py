@@ -1,4 +1,4 @@
-"""What a mover knows of the front-door workers, by its own clock."""
+"""A mover's view of the front-door workers, by its own clock."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_a_member_without_a_lease_is_waited_for_longer(roll: Roll) -> None
 
 
 async def test_a_slow_reading_is_no_proof_of_silence(roll: Roll) -> None:
-    """What it shows may be as old as its question: the member may have renewed since."""
+    """The result may be as old as the request: the member may have renewed since."""
     roll.slow = 100.0
     assert (await roll.look())["w"].silence == 0.0
     roll.clock.time += 10.0
@@ -173,7 +173,7 @@ async def test_all_that_ask_while_a_reading_is_under_way_share_the_next_one(roll
     roll.go.clear()
     first = asyncio.create_task(roll.watch.look())
     await settled(lambda: roll.readings)
-    # What the first reading has read is from before they ask.
+    # The first reading is from before these requests.
     roll.renew("w", "2")
     others = [asyncio.create_task(roll.watch.look()) for _ in range(50)]
     await asyncio.sleep(0)

@@ -356,7 +356,7 @@ async def test_a_second_way_that_was_cancelled_leaves_its_name_to_no_other() -> 
 
 
 async def test_a_preparation_that_is_repeated_keeps_its_name() -> None:
-    """What was made for it is there already, and was not deleted."""
+    """The queue that the first preparation created is there already, and was not deleted."""
     world = World()
     world.put("orders")
     world.order("m1", "orders")
@@ -1339,7 +1339,7 @@ async def test_a_move_stops_with_one_of_its_group(event: Event, state: MoveState
     await Crew(world, "m1", "m2").run()
     assert [move.state for move in world.moves.values()] == [state] * 2
     reasons = [entry.reason for entry in world.moves[other].log]
-    # What an operator has paused is no failure of a plan.
+    # A pause by an operator is no failure of a plan.
     assert f"an operator: its group goes together: {event} of move {stopped}" in reasons
     assert world.chain("orders") == world.chain("dead") == ["p1"]
 
@@ -1384,7 +1384,7 @@ async def _gone_together(world: World) -> None:
 
 @pytest.mark.parametrize("ordered", ["m1", "m2"])
 async def test_half_a_group_that_was_sent_a_second_way_gives_up_and_drains_on(ordered: str) -> None:
-    """Whoever ordered it died before the other half."""
+    """The admin API died before it ordered the other half."""
     world = World()
     await _gone_together(world)
     world.decide(ordered, Event.ONWARD, "p3")

@@ -1,4 +1,4 @@
-"""What a mover hears of the change feed."""
+"""The changes that a mover takes from the feed."""
 
 from __future__ import annotations
 

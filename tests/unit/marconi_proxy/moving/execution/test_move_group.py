@@ -7,10 +7,11 @@ import asyncio
 from catalog.model import Move
 from marconi_proxy.moving.execution.move_executor import AT_ONCE, READY, Next
 from marconi_proxy.moving.execution.move_group import MoveGroup
+from marconi_proxy.moving.execution.step_turns import StepTurns
 
 
 class _Drive:
-    """Takes its step when it is told to."""
+    """Takes its step at the test's command."""
 
     def __init__(self, name: str, then: Next) -> None:
         self.move = Move(name, "p", name, "p1", "p2")
@@ -25,7 +26,7 @@ class _Drive:
 
 
 async def test_steps_wait_for_their_turn_and_seals_take_none():
-    turns = asyncio.Semaphore(1)
+    turns = StepTurns(1)
     sealing, sealed = asyncio.Event(), asyncio.Event()
 
     async def seal(executors):

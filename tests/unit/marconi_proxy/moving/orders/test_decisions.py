@@ -1,4 +1,4 @@
-"""Which decision on a group of moves came last, whatever the clocks of the machines that made them say."""
+"""The last decision on a group of moves, whatever the clocks of the machines that made them show."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_next_number_is_larger_than_those_of_all_decisions_on_the_group() ->
     assert next_number([*moves, move()]) == 9
 
 
-# -- who stops with whom -----------------------------------------------------------------------------------------------
+# -- moves that stop together ------------------------------------------------------------------------------------------
 
 PAUSED = MoveState.PAUSED
 RESUMED = f"{OPERATOR}resume"

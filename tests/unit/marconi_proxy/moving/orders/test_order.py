@@ -68,7 +68,7 @@ def test_too_few_ids_are_a_mistake():
         (queue("q", state=PlacementState.DELETING), "being deleted"),
         (queue("q", state=PlacementState.RESERVED, group="s"), "does not exist"),
         (queue("q", state=PlacementState.SEALING, move="m0"), "m0 is still under way"),
-        (queue("q", move="m0"), "m0 is still under way"),
+        (queue("q", "p3", "p1", move="m0"), "m0 is still under way"),
         (queue("q", "p2"), "is on partition p2 already"),
         (queue("q", "p1", "p3", "p1", "p3"), "chain is full: 4 segments of at most 4"),
         (queue("q", "gone"), "the API versions of partition gone are not known yet"),
@@ -250,7 +250,7 @@ def test_a_move_under_way_again_goes_back_or_on(destination, back, tail):
         move("q", MoveState.REROUTE_SEALING), target=destination, source="p2", destination=destination, tail=tail
     )
     assert goes_back(again, queue("q", "p1", "p2")) is back
-    # Switched, which its record does not say yet.
+    # Switched, which its record does not show yet.
     assert tail is None or goes_back(again, queue("q", "p1", "p2", destination)) is back
 
 

@@ -1,4 +1,4 @@
-"""What an executor makes of each thing that it can meet; that several are harmless is in the contract tests."""
+"""One executor of plans in each situation that it can meet; the contract tests run several at once."""
 
 from __future__ import annotations
 
@@ -389,7 +389,7 @@ class Counting(Passing):
 
 
 async def costs(size):
-    """Return calls and values by round, of a plan whose moves drain slowly, and how large its record became."""
+    """Return calls and values by round, of a plan with moves that drain slowly, and the size of its record."""
     catalog, clock = MemoryCatalog(Store(time.time)), Clock()
     await furnish(catalog, [], ("p1", "p2"))
     moves = tuple(PlannedMove("a", f"q{n}", "p1", "p2", "plan", n, "0123456789abcdef") for n in range(size))

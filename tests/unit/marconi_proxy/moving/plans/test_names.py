@@ -1,4 +1,4 @@
-"""What plans and moves are called."""
+"""The names of plans and moves."""
 
 from __future__ import annotations
 

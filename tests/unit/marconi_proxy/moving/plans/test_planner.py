@@ -43,7 +43,7 @@ REBALANCE = Selection(PlanKind.REBALANCE)
 
 
 def wide(*projects):
-    """Tenants whose queues may be on all partitions."""
+    """Return tenants with queues that may be on all partitions."""
     return [Tenant(project, spread=9) for project in projects or "abc"]
 
 
@@ -468,7 +468,7 @@ def test_moves_of_all_ways_are_spread_evenly_over_a_plan():
 def test_nothing_has_changed():
     found = [queue("q"), queue("kept", group="q", state=PlacementState.RESERVED)]
     made = planned(DRAIN, layout(found))
-    # What a drain begins with, and an epoch that says nothing about life or place.
+    # The cordon at the beginning of a drain, and an epoch that changes neither incarnation nor partition.
     later = [replace(found[0], epoch=9), found[1]]
     assert changes(made, layout(later, partitions("p2", "p3", p1=cordoned("p1")))) == []
 

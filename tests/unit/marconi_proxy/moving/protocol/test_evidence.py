@@ -1,4 +1,4 @@
-"""What a placement tells about a move whose record lags behind: every state with every placement it can meet."""
+"""The evidence of a placement about a move with a stale record: every state with every placement it can meet."""
 
 from __future__ import annotations
 

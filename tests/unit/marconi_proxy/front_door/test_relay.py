@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from marconi_proxy.front_door.home import without_operator_routes
+from marconi_proxy.front_door.relay import without_operator_routes
 
 OPERATORS = ["rel/pools", "rel/pool", "rel/flavors", "rel/flavor", "rel/health"]
 
