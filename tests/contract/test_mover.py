@@ -58,7 +58,8 @@ async def test_a_member_that_acknowledged_a_preparation_need_not_acknowledge_the
     await stage.mover("a")
     move = await stage.until("m1", MoveState.DRAINING)
     assert move.attempt == 1
-    assert set(move.certificate["barrier"]["acknowledged"]) == {"w1", "w2"}
+    assert move.measured.barrier is not None
+    assert set(move.measured.barrier.acknowledged) == {"w1", "w2"}
 
 
 async def test_a_prepared_move_that_is_cancelled_leaves_no_preparation(
