@@ -28,6 +28,7 @@ async def test_a_crowd_acknowledges_what_it_is_shown(catalog_uri: str) -> None:
             await catalog.placements.replace(sealed)
             while any(member.acks != {sealed.seal} for member in await catalog.members.all()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+        assert {member.acks for member in await catalog.members.all()} == {frozenset({sealed.seal})}
     finally:
         await ended([attending])
         await catalog.close()

@@ -155,7 +155,7 @@ def wait(event: asyncio.Event) -> Step:
 
 
 def tell(event: asyncio.Event) -> Step:
-    """Set the event: the script has come so far."""
+    """Set the event, as a step of a script: it shows a test that the steps before were done."""
 
     async def step(peer: Peer) -> None:
         event.set()

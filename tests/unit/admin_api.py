@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from catalog import Catalog, open_catalog
 from catalog.model import Partition, Placement, PlacementState, Segment
 from marconi_proxy import options
+from marconi_proxy.admin import application
 from marconi_proxy.admin.application import AdminService
 from tests.unit.catalog_stage import BORN
 
@@ -58,13 +60,30 @@ async def admin_api(
     uri = f"sqlite:///{directory / 'catalog.db'}"
     given = {"catalog.uri": uri, "admin.probe_interval": 3600}
     conf = options.load(overrides=given | {name.replace("__", "."): value for name, value in overrides.items()})
-    application = AdminService(conf, network(hosts or {}))
+    service = AdminService(conf, network(hosts or {}))
     catalog = await open_catalog(uri)
-    async with _living(application):
-        transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
+    async with _living(service):
+        transport = httpx.ASGITransport(service)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
             yield AdminAPI(client, catalog)
     await catalog.close()
+
+
+class _Clock:
+    def __init__(self, now: float) -> None:
+        self._now = now
+
+    def time(self) -> float:
+        return self._now
+
+
+@asynccontextmanager
+async def admin_api_at(now: float, directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AdminAPI]:
+    """The same with a token, which its client sends; for it the time is always ``now``."""
+    monkeypatch.setattr(application, "time", _Clock(now))
+    async with admin_api(directory, admin__token="secret") as api:
+        api.client.headers["x-auth-token"] = "secret"
+        yield api
 
 
 @asynccontextmanager

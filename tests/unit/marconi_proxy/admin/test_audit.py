@@ -5,24 +5,15 @@ from __future__ import annotations
 import pytest
 
 from catalog.model import AuditState
-from marconi_proxy.admin import application
 from marconi_proxy.audit.kinds import FindingKind
-from tests.unit.admin_api import admin_api
+from tests.unit.admin_api import admin_api_at
 
 NOW = 1700000600.0
 
 
-class _Clock:
-    @staticmethod
-    def time() -> float:
-        return NOW
-
-
 @pytest.fixture
 async def api(tmp_path, monkeypatch):
-    monkeypatch.setattr(application, "time", _Clock)
-    async with admin_api(tmp_path, admin__token="secret") as api:
-        api.client.headers["x-auth-token"] = "secret"
+    async with admin_api_at(NOW, tmp_path, monkeypatch) as api:
         yield api
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from catalog.model import StatisticsSubject, SubjectStatistics, Walk
-from marconi_proxy.admin import application
 from marconi_proxy.cli.statistics import ago
-from tests.unit.admin_api import admin_api, put_partition
+from tests.unit.admin_api import admin_api_at, put_partition
 from tests.unit.cli_bridge import runner
 from tests.unit.marconi_proxy.test_cli import quiet_logging  # noqa: F401 -- a fixture
 
@@ -15,17 +14,9 @@ PARTITION, PROJECT = StatisticsSubject
 NOW = 1700000600.0
 
 
-class _Clock:
-    @staticmethod
-    def time() -> float:
-        return NOW
-
-
 @pytest.fixture
 async def api(tmp_path, monkeypatch):
-    monkeypatch.setattr(application, "time", _Clock)
-    async with admin_api(tmp_path, admin__token="secret") as api:
-        api.client.headers["x-auth-token"] = "secret"
+    async with admin_api_at(NOW, tmp_path, monkeypatch) as api:
         yield api
 
 
