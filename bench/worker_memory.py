@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 
 # A worker has these too.
-import marconi_proxy.serving.server
-import marconi_proxy.serving.worker  # noqa: F401
+import marconi_proxy.serving.server  # noqa: F401
+import serving.worker  # noqa: F401
 from catalog.model import QueueKey
 from marconi_proxy import options
 from marconi_proxy.front_door.application import make_application

@@ -30,7 +30,7 @@ from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PRODUCT = ("catalog", "marconi_proxy", "partition")
+PRODUCT = ("catalog", "marconi_proxy", "partition", "serving")
 PYTHON = (*PRODUCT, "bench", "docs", "tests")
 DOCUMENTS = "documents"
 
@@ -75,6 +75,7 @@ REWRITTEN = (
     "tests/servers",
     "tests/simulation",
     "tests/unit",
+    "serving",
 )
 
 PATTERNS = {

@@ -21,7 +21,7 @@ class Step(NamedTuple):
 
 
 BEFORE = {
-    "receive": Step("1. Receive", ("serving.protocol",), "bytes to one request; ambiguous framing is refused"),
+    "receive": Step("1. Receive", ("serving.request_parser",), "bytes to one request; ambiguous framing is refused"),
     "parse": Step(
         "2. Parse",
         ("routing.headers", "routing.identity", "routing.route"),

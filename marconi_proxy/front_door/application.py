@@ -49,7 +49,6 @@ from marconi_proxy.front_door.relay import (
     client_waits,
     read_body,
     relay,
-    relay_whole,
     respond,
     without_operator_routes,
 )
@@ -81,11 +80,11 @@ from marconi_proxy.routing.headers import (
 from marconi_proxy.routing.identity import accepts_json, names_queues, namespace, well_formed
 from marconi_proxy.routing.listing_query import ListingQuery, RepeatedFilter, Unfit, parse_listing
 from marconi_proxy.routing.route import Effect, ParsedRoute, RouteKind, parse
-from marconi_proxy.serving.buffered_request import BufferedRequest
 from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import BadAnswer, Closed, NotSent, Unanswered, UpstreamError, Withdrawn
 from marconi_proxy.upstream.exchange import CLOSED_STATUS, Failure, Upstream, UpstreamCall, closed_by
 from marconi_proxy.upstream.pool import Pool
+from serving.buffered_request import BufferedRequest
 
 LOG = logging.getLogger(__name__)
 
@@ -343,8 +342,8 @@ class FrontDoor:
         self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
         if late is None and isinstance(ending, UpstreamAnswer) and ending.complete:
             headers = answer_headers(ending.headers, taken.request_id)
-            if taken.request.respond(ending.status, headers, ending.body):
-                return
+            taken.request.respond(ending.status, headers, ending.body)
+            return
         taken.request.hand_over(partial(self._go_on, taken, late or ending))
 
     async def _go_on(
@@ -390,7 +389,7 @@ class FrontDoor:
     ) -> None:
         status, headers, body = refused.answer()
         headers += [(b"via", b"1.1 " + own), (b"x-openstack-request-id", request_id)]
-        await respond(scope, send, status, headers, body)
+        respond(scope, status, headers, body)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, head: RequestHead, request_id: bytes) -> None:
         route = parse(scope["method"], scope["target"])
@@ -398,7 +397,7 @@ class FrontDoor:
         if not route.named or project is None or not names_queues(project):
             await self._serve_without_queue(scope, receive, send, request_id, route, head, project)
             return
-        body = await read_body(head, receive, self._settings.max_body, self._settings.body_timeout)
+        body = await read_body(head, receive, self._settings.max_body)
         call = self._call(scope, route, head, body, request_id)
         key = QueueKey(project, route.queue)
         if route.rule.writes:
@@ -528,7 +527,10 @@ class FrontDoor:
         return await self._spread(decision, call, placement, route, scope)
 
     async def _relay(self, answer: UpstreamAnswer, scope: Scope, send: Send, request_id: bytes) -> None:
-        if not relay_whole(answer, scope, request_id):
+        if answer.complete:
+            headers = answer_headers(answer.headers, request_id)
+            respond(scope, answer.status, headers, answer.body)
+        else:
             await relay(answer, scope, send, request_id, self._settings.upstream.deadline)
 
     def _call(
@@ -673,7 +675,7 @@ class FrontDoor:
             scope[SCOPE_KEY] = LocalCall(route, project or "", request_id, query)
             await self._local(dict(scope), receive, send)
             return
-        body = await read_body(head, receive, self._settings.max_body, self._settings.body_timeout)
+        body = await read_body(head, receive, self._settings.max_body)
         answer = await self._ask_any(self._call(scope, route, head, body, request_id), route)
         if route.rule.kind is RouteKind.HOME and scope["method"] == "GET" and answer.status == 200:
             answer = await _without_operator_routes(answer)

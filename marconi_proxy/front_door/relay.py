@@ -13,9 +13,9 @@ from typing import Any
 
 from marconi_proxy.front_door.refusals import ClientGone, Headers, bad_request
 from marconi_proxy.routing.headers import RequestHead, answer_headers
-from marconi_proxy.serving.buffered_response import BUFFERED_RESPONSE
 from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import UpstreamError
+from serving.asgi import CALL
 
 LOG = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-async def read_body(head: RequestHead, receive: Receive, max_body: int, seconds: float) -> bytes:
-    """Return the request's body: at most ``max_body`` bytes, within ``seconds``.
+async def read_body(head: RequestHead, receive: Receive, max_body: int) -> bytes:
+    """Return the request's body: at most ``max_body`` bytes. The server sees to it that it arrives in time.
 
     A body with a larger Content-Length is refused before any of it is read. Raises RequestRefused or ClientGone.
     """
@@ -36,51 +36,25 @@ async def read_body(head: RequestHead, receive: Receive, max_body: int, seconds:
         return b""
     if head.length is not None and head.length > max_body:
         raise _too_large(max_body)
-    try:
-        async with asyncio.timeout(seconds):
-            message = await receive()
-            if message["type"] == "http.request" and not message.get("more_body"):
-                body: bytes = message["body"]
-            else:
-                body = await _read_on(message, receive, max_body)
-    except TimeoutError:
-        raise bad_request(
-            f"The request's body did not arrive within {seconds:g} seconds. The request was not processed."
-        ) from None
-    if len(body) > max_body:
-        raise _too_large(max_body)
-    return body
-
-
-async def _read_on(message: MutableMapping[str, Any], receive: Receive, max_body: int) -> bytes:
-    pieces = bytearray()
+    body = bytearray()
     while True:
+        message = await receive()
         if message["type"] != "http.request":
             raise ClientGone
-        pieces += message["body"]
-        if len(pieces) > max_body:
+        body += message["body"]
+        if len(body) > max_body:
             raise _too_large(max_body)
         if not message.get("more_body"):
-            return bytes(pieces)
-        message = await receive()
+            return bytes(body)
 
 
 def _too_large(max_body: int) -> Exception:
     return bad_request(f"The request's body is larger than {max_body} bytes. The request was not processed.")
 
 
-def relay_whole(answer: UpstreamAnswer, scope: Scope, request_id: bytes) -> bool:
-    """Pass a small answer on in one write, if the server offers that; return whether it was sent."""
-    if not answer.complete:
-        return False
-    whole = scope["extensions"].get(BUFFERED_RESPONSE)
-    return whole is not None and whole.respond(answer.status, answer_headers(answer.headers, request_id), answer.body)
-
-
 def client_waits(scope: Scope) -> bool:
     """Return whether the client still waits, as far as the server knows."""
-    whole = scope["extensions"].get(BUFFERED_RESPONSE)
-    return whole is None or not whole.client_gone
+    return not scope["extensions"][CALL].gone
 
 
 async def relay(answer: UpstreamAnswer, scope: Scope, send: Send, request_id: bytes, patience: float) -> None:
@@ -120,13 +94,9 @@ async def _send_patiently(send: Send, message: MutableMapping[str, Any], patienc
         await send(message)
 
 
-async def respond(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
-    """Send an answer of our own. If the request was not read to its end, the connection is closed after it."""
-    whole = scope["extensions"].get(BUFFERED_RESPONSE)
-    if whole is not None and whole.respond(status, headers, body):
-        return
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def respond(scope: Scope, status: int, headers: Headers, body: bytes) -> None:
+    """Send a complete answer. If the request was not read to its end, the connection is closed after it."""
+    scope["extensions"][CALL].respond(status, headers, body)
 
 
 def without_operator_routes(document: bytes) -> bytes:

@@ -17,7 +17,6 @@ class Settings:
 
     catalog_uri: str
     max_body: int
-    body_timeout: float
     trust_forwarded_for: bool
     cache_size: int
     member_interval: float
@@ -39,7 +38,6 @@ class Settings:
         return Settings(
             catalog_uri=conf.catalog.uri,
             max_body=conf.public.max_body,
-            body_timeout=conf.public.body_timeout,
             trust_forwarded_for=conf.public.trust_forwarded_for,
             cache_size=conf.directory.cache_size,
             member_interval=conf.directory.member_interval,

@@ -31,6 +31,25 @@ PUBLIC = (
         "listeners. If it is shorter than the idle time of clients or of a load balancer in front, some of their "
         "requests meet a closed connection. If it is long, idle clients hold file descriptors.",
     ),
+    cfg.FloatOpt(
+        "drain_time",
+        default=5.0,
+        min=0.0,
+        max=3600.0,
+        help="Seconds for which a listener that is stopped with SIGTERM accepts requests; for both listeners. "
+        "Meanwhile every answer ends its connection, so that clients and load balancers turn elsewhere without "
+        "a failed request. A balancer needs two of its health checks to notice. A second SIGTERM, and SIGINT, "
+        "end it at once.",
+    ),
+    cfg.IntOpt(
+        "worker_timeout",
+        default=30,
+        min=5,
+        max=86400,
+        help="Seconds without a heartbeat after which a worker process counts as hung, and is killed and replaced; for "
+        "both listeners. It must be longer than a worker may stand still, for instance when its virtual machine is "
+        "moved.",
+    ),
     cfg.IntOpt(
         "graceful_timeout",
         default=30,
@@ -56,6 +75,22 @@ PUBLIC = (
         help="Seconds that a request's body may take to arrive completely; then the request is refused with 400. If "
         "it is short, large posts over slow links fail; if it is long, slow senders hold connections and memory.",
     ),
+    cfg.FloatOpt(
+        "send_timeout",
+        default=30.0,
+        min=1.0,
+        max=3600.0,
+        help="Seconds that a client may read nothing, or less than a kilobyte a second, of an answer that is ready; "
+        "then its connection is aborted. For both listeners. If it is short, clients on very slow links lose "
+        "long answers; if it is long, clients that do not read hold memory.",
+    ),
+    cfg.IntOpt(
+        "max_bodies",
+        default=134217728,
+        min=1048576,
+        help="Bytes of request bodies that each worker process holds at a time, for both listeners. A request whose "
+        "body does not fit is answered 503 and not processed. It must be larger than max_body.",
+    ),
     cfg.IntOpt(
         "max_head",
         default=65536,
@@ -79,9 +114,25 @@ PUBLIC = (
         default=4096,
         min=1,
         max=1048576,
-        help="Client connections per worker process; for both listeners. One more is answered 503 at once and closed, "
-        "so that file descriptors remain for the connections to partitions and to the catalog. The hard limit of open "
-        "files (ulimit -Hn) must be larger than this plus [upstream] max_concurrency for every partition.",
+        help="Client connections per worker process; for both listeners. For one more, the connection that has been "
+        "idle for longest is closed; if none is idle, it is answered 503 and closed, so that file descriptors "
+        "remain for the connections to partitions and to the catalog. The hard limit of open files (ulimit -Hn)"
+        " must be larger than this plus [upstream] max_concurrency for every partition.",
+    ),
+    cfg.IntOpt(
+        "max_connections_per_client",
+        default=0,
+        min=0,
+        max=1048576,
+        help="Connections per worker process from one address, 0 for any number; for both listeners. One more is "
+        "answered 503 and closed. Set it where clients connect directly, so that none of them takes all "
+        "connections.",
+    ),
+    cfg.ListOpt(
+        "trusted_balancers",
+        default=[],
+        help="Addresses, separated by commas, that max_connections_per_client does not apply to, because many clients "
+        "come from them.",
     ),
     cfg.BoolOpt(
         "trust_forwarded_for",

@@ -56,7 +56,7 @@ class Children:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             for _, process, _ in reversed(self._running):
-                process.terminate()
+                process.send_signal(signal.SIGINT)  # SIGTERM would drain first
             deadline = time.monotonic() + _GRACE
             for _, process, _ in reversed(self._running):
                 try:

@@ -1,6 +1,6 @@
 """Running one of the two HTTP services under gunicorn, from checked options to the last worker's end.
 
-Everything in the process logs lines of one form: ours, gunicorn's and uvicorn's.
+Everything in the process logs lines of one form: ours and gunicorn's.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import math
 import os
 import resource
 import shlex
@@ -22,10 +23,10 @@ from catalog import open_catalog
 from catalog.errors import CatalogError, CatalogUnavailable, NotInitialised
 from marconi_proxy.option_types import redacted
 from marconi_proxy.serving.errors import StartError
-from marconi_proxy.serving.forking import end_newborns_by_signals
 from marconi_proxy.serving.listener import bind, bound
-from marconi_proxy.serving.protocol import ConnectionLimits
-from marconi_proxy.serving.worker import WORKER_CLASS
+from serving import WORKER_CLASS
+from serving.forking import end_newborns_by_signals
+from serving.limits import Limits
 
 LOG = logging.getLogger(__name__)
 
@@ -60,12 +61,20 @@ class Listener(BaseApplication):
         self._service = service
         self._factory = factory
         self._bind = bind
-        self.limits = ConnectionLimits(
-            max_head=conf.public.max_head,
-            head_timeout=conf.public.head_timeout,
-            max_connections=conf.public.max_connections,
+        public = conf.public
+        self.limits = Limits(
+            max_head=public.max_head,
+            head_timeout=public.head_timeout,
+            body_timeout=public.body_timeout,
+            keep_alive=public.keepalive,
+            send_timeout=public.send_timeout,
+            max_bodies=public.max_bodies,
+            max_connections=public.max_connections,
+            max_per_client=public.max_connections_per_client,
+            trusted_clients=frozenset(public.trusted_balancers),
         )
-        self.graceful_timeout: int = conf.public.graceful_timeout
+        self.drain_time: float = public.drain_time
+        self.graceful_timeout: int = public.graceful_timeout
         super().__init__(prog="marconi-proxy")
 
     def load_config(self) -> None:
@@ -73,8 +82,8 @@ class Listener(BaseApplication):
             "bind": self._bind,
             "workers": self._conf[self._service].workers,
             "worker_class": WORKER_CLASS,
-            "keepalive": self._conf.public.keepalive,
-            "graceful_timeout": self.graceful_timeout + _CLOSING_TIME,
+            "timeout": self._conf.public.worker_timeout,
+            "graceful_timeout": math.ceil(self.drain_time) + self.graceful_timeout + _CLOSING_TIME,
             "proc_name": f"marconi-proxy {self._service}",
             "loglevel": self._conf.log.level,
             "logger_class": GunicornLogger,

@@ -121,7 +121,7 @@ def _load(given: argparse.Namespace, **overrides: object) -> cfg.ConfigOpts:
 
 def _serve(given: argparse.Namespace) -> int:
     conf = _load(given, server__bind=given.bind, server__admin_bind=given.admin_bind, server__workers=given.workers)
-    # Only this command needs gunicorn and uvicorn.
+    # Only this command needs gunicorn.
     from partition.serving.server import serve
 
     serve(conf)

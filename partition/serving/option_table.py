@@ -116,6 +116,38 @@ _SERVER = (
         "the request line, so do not go below 8192.",
     ),
     cfg.IntOpt(
+        "max_connections",
+        default=4096,
+        min=1,
+        max=1048576,
+        help="Connections per worker process. For one more, the connection that has been idle for longest is closed;"
+        " if none is idle, it is answered 503 and closed. Each worker of a front door keeps up to [upstream] "
+        "max_concurrency connections.",
+    ),
+    cfg.IntOpt(
+        "max_bodies",
+        default=134217728,
+        min=1048576,
+        help="Bytes of request bodies that each worker process holds at a time. A request with a body that does not "
+        "fit is answered 503 and not processed.",
+    ),
+    cfg.FloatOpt(
+        "drain_time",
+        default=5.0,
+        min=0.0,
+        max=3600.0,
+        help="Seconds for which a server that is stopped with SIGTERM accepts requests. Meanwhile every answer ends "
+        "its connection, so that clients turn elsewhere without a failed request. A second SIGTERM, and SIGINT,"
+        " end it at once.",
+    ),
+    cfg.IntOpt(
+        "worker_timeout",
+        default=30,
+        min=5,
+        max=86400,
+        help="Seconds without a heartbeat after which a worker process counts as hung, and is killed and replaced.",
+    ),
+    cfg.IntOpt(
         "graceful_timeout",
         default=30,
         min=1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import sys
 
@@ -15,12 +16,12 @@ from partition.api.node import Node
 from partition.errors import StorageUnavailable
 from partition.serving import options
 from partition.serving.errors import StartError
-from partition.serving.forking import end_newborns_by_signals
 from partition.serving.lifespan import Worker
 from partition.serving.listener import bind, url
-from partition.serving.protocol import Bounds
-from partition.serving.worker import WORKER_CLASS
 from partition.storage.opening import driver_of, open_storage, redacted
+from serving import WORKER_CLASS
+from serving.forking import end_newborns_by_signals
+from serving.limits import Limits
 
 LOG = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ class Listener(BaseApplication):
             "bind": self._targets,
             "workers": self._conf.server.workers,
             "worker_class": WORKER_CLASS,
-            "keepalive": self._conf.server.keepalive,
-            "graceful_timeout": self._conf.server.graceful_timeout + _CLOSING_TIME,
+            "timeout": self._conf.server.worker_timeout,
+            "graceful_timeout": math.ceil(self.drain_time) + self.graceful_timeout + _CLOSING_TIME,
             "proc_name": "marconi-partition",
             "loglevel": self._conf.log.level,
             "logger_class": Logger,
@@ -71,9 +72,22 @@ class Listener(BaseApplication):
         return int(self._conf.server.graceful_timeout)
 
     @property
-    def bounds(self) -> Bounds:
-        """The bounds of a connection."""
-        return Bounds(self._conf.server.request_timeout, self._conf.server.max_head)
+    def drain_time(self) -> float:
+        return float(self._conf.server.drain_time)
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds of the connections of a worker."""
+        server = self._conf.server
+        return Limits(
+            max_head=server.max_head,
+            head_timeout=server.request_timeout,
+            body_timeout=server.request_timeout,
+            keep_alive=server.keepalive,
+            send_timeout=server.request_timeout,
+            max_bodies=server.max_bodies,
+            max_connections=server.max_connections,
+        )
 
     def load(self) -> Worker:
         """Return the application. Called in each worker, after fork."""

@@ -94,7 +94,8 @@ def marconi_proxy(
     """
     run_command("catalog", "init", "--catalog", catalog)
     logs.mkdir(parents=True, exist_ok=True)
-    env = {f"OS_{name.replace('.', '__')}".upper(): str(value) for name, value in (options or {}).items()}
+    options = {"public.drain_time": 0, **(options or {})}
+    env = {f"OS_{name.replace('.', '__')}".upper(): str(value) for name, value in options.items()}
     admin, admin_port = _serve("admin", catalog, logs, env, workers=1, path="/v1/health", status=200)
     try:
         public, public_port = _serve(

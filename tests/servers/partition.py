@@ -57,9 +57,10 @@ def start_partition(
     port: int | None = None,
     launcher: Sequence[str] = (sys.executable,),
     inventory: bool = False,
+    drain_time: float = 0.0,
 ) -> PartitionNode:
     """Run a node over the store at URI ``storage``, logging below ``directory``; on ``port`` if given, and with an
-    ``inventory`` if asked.
+    ``inventory`` if asked. It accepts requests for ``drain_time`` seconds more when it is stopped.
 
     ``launcher`` is what runs Python. It is ready when it answers, which does not mean that it can write. The caller
     stops it. Raises ServerFailed.
@@ -73,7 +74,11 @@ def start_partition(
             "marconi-partition serve",
             (*launcher, "-m", "partition", "serve", *options),
             directory / "partition.log",
-            {"OS_SIGNED_URL__SECRET_KEY": SECRET, "OS_TRANSPORT__SUBSCRIBER_TYPES": SUBSCRIBER_TYPES},
+            {
+                "OS_SIGNED_URL__SECRET_KEY": SECRET,
+                "OS_TRANSPORT__SUBSCRIBER_TYPES": SUBSCRIBER_TYPES,
+                "OS_SERVER__DRAIN_TIME": str(drain_time),
+            },
         )
 
     def ready(port: int) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marconi_proxy.front_door.application import FrontDoor
-from marconi_proxy.serving.buffered_response import BUFFERED_RESPONSE
+from serving.asgi import CALL
 from tests.simulation.virtual_loop import Actor, VirtualLoop
 
 
@@ -28,35 +28,34 @@ class Answer:
 
 
 class Exchange:
-    """A request under way, as the server shows it to the application: a BufferedRequest and its BufferedResponse."""
+    """A request under way, as the server shows it to the application: a BufferedRequest, and an AsgiCall."""
 
     def __init__(self, loop: VirtualLoop, scope: dict[str, Any], body: bytes) -> None:
         self.scope = scope
         self.body = body
         self.answer: asyncio.Future[Answer | None] = loop.create_future()
-        self.client_gone = False
+        self.gone = False
         self._loop = loop
         self._gone: asyncio.Future[None] | None = None
         self._read = False
         self._start: tuple[int, dict[bytes, bytes]] = (0, {})
         self._pieces: list[bytes] = []
 
-    def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+    def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
         self._end(Answer(status, dict(headers), body))
-        return True
 
     def _end(self, answer: Answer | None) -> None:
         if not self.answer.done():
             self.answer.set_result(answer)
 
     def hand_over(self, application: Callable[..., Any]) -> None:
-        scope = {**self.scope, "extensions": {BUFFERED_RESPONSE: self}}
+        scope = {**self.scope, "extensions": {CALL: self}}
         task = self._loop.create_task(application(scope, self._receive, self._send))
         task.add_done_callback(lambda _: self._end(None))
 
     def leave(self) -> None:
         """Let the client give up; its worker sees that at its next look."""
-        self.client_gone = True
+        self.gone = True
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
 
@@ -66,7 +65,7 @@ class Exchange:
             return {"type": "http.request", "body": self.body, "more_body": False}
         if self._gone is None:
             self._gone = self._loop.create_future()
-        if not self.client_gone:
+        if not self.gone:
             await asyncio.shield(self._gone)
         return {"type": "http.disconnect"}
 

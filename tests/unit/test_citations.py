@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CODE = ("bench", "catalog", "marconi_proxy", "partition", "tests")
+CODE = ("bench", "catalog", "marconi_proxy", "partition", "serving", "tests")
 FOLDERS = (*CODE, "docs", "etc", r"\.ci")
 SUFFIXES = ("c", "cfg", "ini", "py", "rst", "sample", "toml", "txt")
 API = ROOT / "docs/reference/api.rst"

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UNIT = Path(__file__).parent
-PRODUCT = ("catalog", "marconi_proxy", "partition")
+PRODUCT = ("catalog", "marconi_proxy", "partition", "serving")
 MIRRORED = (*PRODUCT, "bench")
 
 # The tests directly in tests/unit: those of the repository as a whole.
@@ -29,7 +29,6 @@ REPOSITORY = {
     "test_no_wall_clock.py",
     "test_project_files.py",
     "test_prose.py",
-    "test_same_files.py",
 }
 
 VALUES = "values and errors; the tests of the modules that use them"
@@ -155,7 +154,6 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "marconi_proxy/routing": (("answer_text", "tests/unit/marconi_proxy/routing/test_translation.py"),),
     "marconi_proxy/serving": (
-        ("buffered_request buffered_response", "tests/unit/marconi_proxy/serving/test_protocol.py"),
         ("errors", VALUES),
         ("listener server", "tests/wire/test_serving.py"),
     ),
@@ -181,9 +179,7 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
     "partition/serving": (
         ("cli lifespan option_table options", "tests/unit/partition/test_serving.py"),
         ("errors", VALUES),
-        ("forking", "tests/unit/test_same_files.py"),
         ("listener server", "tests/wire/test_partition_node.py"),
-        ("worker", "tests/unit/marconi_proxy/serving/test_worker.py"),
     ),
     "partition/storage": (
         ("interface", "abstract; tests/contract/test_partition_storage.py"),
@@ -210,6 +206,10 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
             "claim_body headers json_document message_post metadata metadata_patch query queue subscription_body",
             "tests/unit/partition/test_validation.py",
         ),
+    ),
+    "serving": (
+        ("buffered_request", "tests/unit/serving/test_connection.py"),
+        ("limits", VALUES),
     ),
 }
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("catalog", "marconi_proxy")
+PACKAGES = ("catalog", "marconi_proxy", "serving")
 
 # Functions of the standard library that read a wall clock, and what statements of the stores spell it.
 FUNCTIONS = frozenset(
@@ -147,6 +147,7 @@ READ = {
     ),
     "marconi_proxy/statistics/poller.py": ({"Poller.poll"}, "how old messages are, which is shown"),
     "marconi_proxy/statistics/collector.py": ({"Collector._walk"}, "written into statistics and the walk"),
+    "serving/server.py": ({"Server.date_line"}, "the Date header, and when its second ends"),
 }
 # 2. Where such a time is compared or subtracted, and what by it is not decided.
 COMPARED = {
@@ -174,6 +175,10 @@ COMPARED = {
         {"Collector._walk"},
         "whether a walk is under way; and ``since`` is a name there",
     ),
+    "serving/server.py": (
+        {"Server.date_line"},
+        "the second that the Date header shows; the loop's clock says when it is over",
+    ),
 }
 # Modules in which ``now``, ``at``, ``due`` and so on are of a monotonic clock, or no times.
 MONOTONIC = {
@@ -186,6 +191,7 @@ MONOTONIC = {
     "marconi_proxy/moving/execution/seal_round.py",
     "marconi_proxy/fencing/fence.py",
     "marconi_proxy/upstream/balance.py",
+    "serving/deadlines.py",
 }
 
 

@@ -49,7 +49,13 @@ def make_application(conf):
 
 def main() -> None:
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    overrides = {"public.bind": "127.0.0.1:0", "public.workers": "1", "catalog.uri": "sqlite:////unused", **given}
+    overrides = {
+        "public.bind": "127.0.0.1:0",
+        "public.workers": "1",
+        "catalog.uri": "sqlite:////unused",
+        "public.drain_time": "0",
+        **given,
+    }
     conf = options.load(overrides=overrides)
     configure_logging(conf.log.level)
     listener = bind(conf.public.bind, "[public] bind")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import socket
+import struct
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -211,15 +213,17 @@ def test_a_write_without_an_answer_is_waited_for_too(stage: Stage) -> None:
     assert stage.bodies(stage.north)[-1] == "later"
 
 
-def test_a_held_client_that_leaves_posts_nothing(stage: Stage) -> None:
+def test_a_held_client_that_aborts_its_connection_posts_nothing(stage: Stage) -> None:
+    """An orderly end of its input is no abort: the client may read its answer still (RFC 9112 section 9.6)."""
     one = stage.door.workers[0]
     with stage.door.through(one) as first, stage.door.through(one) as second, ThreadPoolExecutor(1) as thread:
         stage.warm(first, second)
         sealed = stage.hand.seal(stage.project, QUEUE, stage.move)
         stage.hand.passed(sealed)
         impatient = Client(stage.door.proxy.public_port)
-        socket = impatient.connect()
-        socket.settimeout(0.5)
+        connection = impatient.connect()
+        connection.settimeout(0.5)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         with suppress(TimeoutError):
             stage.post(impatient, "left")
         impatient.close()

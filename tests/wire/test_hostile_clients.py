@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -132,6 +133,8 @@ def test_a_client_that_left_before_its_turn_has_nothing_done(
         first.sendall(head("POST", path, project, f"Content-Length: {len(body)}") + body)
         (call,) = held.wait()
         with connect(door) as second:
+            # Closing aborts: the end of its input alone would be no reason to drop its request.
+            second.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             second.sendall(head("POST", path, project, f"Content-Length: {len(body)}") + body)
         # A third call on the same connection order: when it was answered, the second one's end has been seen.
         assert door.ask("GET", "/", None).status == 300

@@ -41,7 +41,6 @@ BAD_FRAMING = {
     "unknown coding": POST + b"Transfer-Encoding: gzip\r\n\r\n" + BODY,
     "HTTP/0.9": b"GET /\r\n",
     "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "unknown method": b"BREW /v2/queues HTTP/1.1\r\n" + USUAL + b"\r\n",
     "no method": b" /v2/queues HTTP/1.1\r\n" + USUAL + b"\r\n",
     "control character in the target": b"GET /v2/\x01queues HTTP/1.1\r\n" + USUAL + b"\r\n",
     "TLS": bytes.fromhex("16030100a5010000a10303") + bytes(160),
@@ -52,6 +51,11 @@ BAD_FRAMING = {
 @pytest.mark.parametrize("sent", BAD_FRAMING.values(), ids=BAD_FRAMING)
 def test_what_cannot_be_read_is_refused(server: Server, sent: bytes) -> None:
     assert statuses(server.address, sent)[:1] in ([], [400])
+
+
+def test_an_unknown_method_is_not_allowed(server: Server) -> None:
+    """It is a valid request (RFC 9110 section 9.1), so the connection stays."""
+    assert statuses(server.address, b"BREW /v2/queues HTTP/1.1\r\n" + USUAL + b"\r\n" + GET + b"\r\n")[:2] == [405, 200]
 
 
 UNFINISHED = {

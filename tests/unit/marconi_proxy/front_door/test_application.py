@@ -25,6 +25,7 @@ from marconi_proxy.front_door import application
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.front_door.write_gate import WriteGate
+from serving.asgi import CALL
 from tests.faults.evil_host import PATIENCE, EvilHost, Request, answer, serve, settled
 from tests.unit.catalog_stage import BORN, PROJECT, Staged, key, partition, placement
 
@@ -87,8 +88,9 @@ class Client:
             ],
             "client": ("127.0.0.1", 1),
             "scheme": "http",
-            "extensions": {},
+            "extensions": {CALL: self},
         }
+        self.gone = False
         self.left = asyncio.Event()
         self.status = 0
         self.answer = b""
@@ -97,10 +99,9 @@ class Client:
         self._task: asyncio.Task[None] | None = None
         self.done = asyncio.Event()
 
-    def respond(self, status: int, headers: Any, body: bytes) -> bool:
+    def respond(self, status: int, headers: Any, body: bytes) -> None:
         self.status, self.answer = status, body
         self.done.set()
-        return True
 
     def hand_over(self, application: Callable[..., Awaitable[None]]) -> None:
         async def run() -> None:

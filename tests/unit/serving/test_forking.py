@@ -11,7 +11,7 @@ import pytest
 # A parent with a handler that only takes a note, like gunicorn's master, and a child that is signalled at its birth.
 BIRTH = """
 import os, signal, sys
-from {package}.serving.forking import end_newborns_by_signals
+from serving.forking import end_newborns_by_signals
 
 number = signal.Signals({number})
 noted = []
@@ -30,10 +30,9 @@ assert noted == [number]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGINT])
-@pytest.mark.parametrize("package", ["marconi_proxy", "partition"])
-def test_a_signal_at_birth_ends_the_child_and_stays_the_parents(package: str, number: signal.Signals) -> None:
+def test_a_signal_at_birth_ends_the_child_and_stays_the_parents(number: signal.Signals) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", BIRTH.format(package=package, number=int(number))],
+        [sys.executable, "-c", BIRTH.format(number=int(number))],
         capture_output=True,
         text=True,
         check=False,
