@@ -10,6 +10,7 @@ import configparser
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,7 +25,8 @@ def wanted() -> list[str]:
     """Return all that is asked for anywhere: by setup.cfg with its extras, by tox.ini, and to build."""
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")
-    return [f"{ROOT}[test,docs]", *tox["testenv:pep8"]["deps"].split(), "setuptools", "tox"]
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    return [f"{ROOT}[test,docs]", *tox["testenv:pep8"]["deps"].split(), *build, "tox"]
 
 
 def main() -> None:
