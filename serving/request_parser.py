@@ -155,8 +155,8 @@ class RequestParser:
         return self._take(self._remaining)
 
     def next_request(self) -> None:
-        """Go on to the next request of the connection."""
-        assert self.state is State.COMPLETE, self.state
+        """Go on to the next request of the connection. One that this parser has not read was not fed to it."""
+        assert self.state is State.COMPLETE or self.state is State.HEAD, self.state
         self.state = State.HEAD
         self._overhead = 0
         self._forget_what_is_used()

@@ -51,6 +51,21 @@ def whole_response(
     return b"".join(pieces)
 
 
+def response_of_lines(
+    request: RequestHead, status: int, lines: bytes, body: bytes, *, date: bytes, keep_alive: bool
+) -> bytes:
+    """Return all bytes of a response to ``request`` as ``whole_response`` does, with serialised header lines.
+
+    PERF: ``lines`` end with CR LF, and are without Content-Length, Date, and the headers of the connection.
+    """
+    last = _last_lines(request, keep_alive)
+    if status in _BODILESS:
+        return _status_line(status) + date + lines + last
+    if request.method == b"HEAD":
+        return b"%b%b%bcontent-length: %d\r\n%b" % (_status_line(status), date, lines, len(body), last)
+    return b"%b%b%bcontent-length: %d\r\n%b%b" % (_status_line(status), date, lines, len(body), last, body)
+
+
 class StreamedResponse:
     """A response with a body in pieces. ``head`` is sent first; each ``piece`` and then ``end`` as it returns.
 

@@ -15,6 +15,7 @@ from serving.limits import Limits
 
 if TYPE_CHECKING:
     from serving.buffered_request import BufferedRequest
+    from serving.head_recogniser import Request
 
 Application = Callable[..., Awaitable[None]]
 
@@ -31,11 +32,15 @@ def _take_nothing(_: BufferedRequest) -> bool:
     return False
 
 
+def _recognise_nothing(_: bytes) -> None:
+    return None
+
+
 class Server:
     """One worker's side of HTTP for an ASGI ``application``; ``connect`` makes a protocol for each connection.
 
     ``application.try_fast_path(request: BufferedRequest) -> bool``, where there is one, is offered each request that
-    has arrived whole, before ASGI.
+    has arrived whole, before ASGI; and ``application.recognise(received)``, a RequestRecogniser, its bytes before that.
     """
 
     def __init__(self, application: Application, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
@@ -43,6 +48,7 @@ class Server:
         self.limits = limits
         self.loop = loop
         self.try_fast_path: Callable[[BufferedRequest], bool] = getattr(application, "try_fast_path", _take_nothing)
+        self.recognise: Callable[[bytes], Request | None] = getattr(application, "recognise", _recognise_nothing)
         self.tasks: set[asyncio.Task[None]] = set()
         # Every answer ends its connection.
         self.draining = False

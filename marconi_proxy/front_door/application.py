@@ -17,7 +17,6 @@ import secrets
 import time
 from collections.abc import Awaitable
 from functools import partial
-from typing import NamedTuple
 
 from oslo_config.cfg import ConfigOpts
 
@@ -36,6 +35,7 @@ from marconi_proxy.front_door.refusals import (
     MAYBE_PROCESSED,
     NOT_PROCESSED,
     ClientGone,
+    Headers,
     RequestRefused,
     bad_request,
     from_fault,
@@ -68,23 +68,28 @@ from marconi_proxy.routing.decision import (
     is_held,
 )
 from marconi_proxy.routing.headers import (
+    ANSWER_RULES,
     EPOCH,
     PSEUDONYM,
+    REQUEST_RULES,
     BadHead,
     RequestHead,
     added_lines,
     answer_headers,
+    answer_lines,
     pseudonym,
     read_head,
+    recognised_head,
 )
 from marconi_proxy.routing.identity import accepts_json, names_queues, namespace, well_formed
 from marconi_proxy.routing.listing_query import ListingQuery, RepeatedFilter, Unfit, parse_listing
 from marconi_proxy.routing.route import Effect, ParsedRoute, RouteKind, parse
 from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import BadAnswer, Closed, NotSent, Unanswered, UpstreamError, Withdrawn
-from marconi_proxy.upstream.exchange import CLOSED_STATUS, Failure, Upstream, UpstreamCall, closed_by
+from marconi_proxy.upstream.exchange import CLOSED_STATUS, CallAtOnce, Failure, Upstream, UpstreamCall, closed_by
 from marconi_proxy.upstream.pool import Pool
 from serving.buffered_request import BufferedRequest
+from serving.head_recogniser import METHODS, RequestRecogniser, ResponseRecogniser
 
 LOG = logging.getLogger(__name__)
 
@@ -96,23 +101,35 @@ _ROUNDS = 5
 # The most addresses with a logged loop, each once.
 _LOOPS = 100
 
+_METHODS = {method: method.decode() for method in METHODS}
+
 _LISTINGS = frozenset({RouteKind.QUEUES, RouteKind.TOPICS})
 
 
-class _Taken(NamedTuple):
+class _Taken(CallAtOnce):
     """The state of a call on the fast path, from its sending to its end. ``ticket`` and ``term`` are those of a call
     that writes; others have None and 0."""
 
-    request: BufferedRequest
-    request_id: bytes
-    call: UpstreamCall
-    key: QueueKey
-    placement: Placement
-    segment: Segment
-    upstream: Upstream
-    route: ParsedRoute
-    ticket: Ticket | None
-    term: int
+    __slots__ = ("call", "door", "key", "placement", "request", "request_id", "route", "segment", "term", "ticket")
+
+    recognise = ResponseRecogniser(*ANSWER_RULES)
+
+    def __init__(self, door: FrontDoor, request: BufferedRequest, request_id: bytes, call: UpstreamCall) -> None:
+        self.door = door
+        self.request = request
+        self.request_id = request_id
+        self.call = call
+        self.ticket: Ticket | None = None
+        self.term = 0
+
+    def decided(self, key: QueueKey, placement: Placement, segment: Segment, route: ParsedRoute) -> None:
+        self.key = key
+        self.placement = placement
+        self.segment = segment
+        self.route = route
+
+    def ended(self, ending: UpstreamAnswer | Failure) -> None:
+        self.door.answered(self, ending)
 
 
 def _may_tie(method: str, route: ParsedRoute) -> bool:
@@ -122,6 +139,9 @@ def _may_tie(method: str, route: ParsedRoute) -> bool:
 
 class FrontDoor:
     """The ASGI application. It needs our own server protocol, which puts the raw target into ``scope["target"]``."""
+
+    # As ``serving.server.Server`` uses it.
+    recognise = RequestRecogniser(*REQUEST_RULES)
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -282,22 +302,30 @@ class FrontDoor:
         PERF: this is ``__call__`` without a task, at half of the cost. Every unusual case is left to ``__call__``, also
         after the sending, by ``BufferedRequest.hand_over``.
         """
-        scope = request.scope
-        try:
-            head = read_head(scope["headers"])
-        except BadHead:
-            return False
-        if head.via is not None and self._own in head.via:
-            return False
-        route = parse(scope["method"], scope["target"])
+        recognised = request.recognised
+        if recognised is not None:
+            _, verb, target, lines, length, values = recognised
+            method = _METHODS[verb]
+            head = recognised_head(lines, length, *values)
+        else:
+            scope = request.scope
+            method, target = scope["method"], scope["target"]
+            verb = method.encode()
+            try:
+                head = read_head(scope["headers"])
+            except BadHead:
+                return False
+            if head.via is not None and self._own in head.via:
+                return False
+        route = parse(method, target)
         project = namespace(route.version, head.project)
         if not route.named or project is None or not names_queues(project):
             return False
         key = QueueKey(project, route.queue)
         placement = self._directory.cached(key)
-        if placement is None or len(request.body) > self._settings.max_body or _may_tie(scope["method"], route):
+        if placement is None or len(request.body) > self._settings.max_body or _may_tie(method, route):
             return False
-        decision = decide(placement, route, scope["target"])
+        decision = decide(placement, route, target)
         if type(decision) is not Forward or decision.unsettled:
             return False
         if placement.group is not None and not route.rule.writes and self._is_too_old(placement):
@@ -307,25 +335,26 @@ class FrontDoor:
             return False
         request_id = head.request_id or self._new_id()
         line = stamp(route, placement, upstream) if upstream.fences else b""
-        call = self._call(scope, route, head, request.body, request_id, line)
+        peer = request.client
+        lines = self._lines(head, peer[0] if peer else "", "http", request_id, request.body) + line
+        call = UpstreamCall(verb, target, lines, request.body, route.rule.repeatable)
+        taken = _Taken(self, request, request_id, call)
+        taken.decided(key, placement, decision.segment, route)
         if not route.rule.writes:
-            taken = _Taken(request, request_id, call, key, placement, decision.segment, upstream, route, None, 0)
-            return upstream.send_at_once(call, partial(self._answered, taken))
+            return upstream.send_at_once(call, taken)
         # There is no await between the lookup above and the sending, so this is one step, and its order is free.
         gate = self._gate
         lease = gate.lease
         if gate.clock() >= lease.until:
             return False
-        ticket = gate.fence.begin(key)
-        taken = _Taken(
-            request, request_id, call, key, placement, decision.segment, upstream, route, ticket, lease.number
-        )
-        if upstream.send_at_once(call, partial(self._answered, taken)):
+        taken.ticket = gate.fence.begin(key)
+        taken.term = lease.number
+        if upstream.send_at_once(call, taken):
             return True
-        gate.end(ticket)
+        gate.end(taken.ticket)
         return False
 
-    def _answered(self, taken: _Taken, ending: UpstreamAnswer | Failure) -> None:
+    def answered(self, taken: _Taken, ending: UpstreamAnswer | Failure) -> None:
         """Answer a call of the fast path that has ended, or hand it over to ``_go_on``."""
         late: Late | Closed | None = None
         ticket = taken.ticket
@@ -341,7 +370,11 @@ class FrontDoor:
                 late = self._gate.ended(ticket, taken.term, ending, ambiguous)
         self._mind_deletion(taken.route, taken.key, taken.placement, taken.segment)
         if late is None and isinstance(ending, UpstreamAnswer) and ending.complete:
-            headers = answer_headers(ending.headers, taken.request_id)
+            headers: Headers | bytes
+            if ending.lines is not None:
+                headers = answer_lines(ending.lines, ending.request_id, taken.request_id)
+            else:
+                headers = answer_headers(ending.headers, taken.request_id)
             taken.request.respond(ending.status, headers, ending.body)
             return
         taken.request.hand_over(partial(self._go_on, taken, late or ending))
@@ -534,14 +567,18 @@ class FrontDoor:
             await relay(answer, scope, send, request_id, self._settings.upstream.deadline)
 
     def _call(
-        self, scope: Scope, route: ParsedRoute, head: RequestHead, body: bytes, request_id: bytes, more: bytes = b""
+        self, scope: Scope, route: ParsedRoute, head: RequestHead, body: bytes, request_id: bytes
     ) -> UpstreamCall:
-        """Return a client's request as it is forwarded. ``more``: further header lines."""
+        """Return a client's request as it is forwarded."""
         peer = scope["client"]
+        lines = self._lines(head, peer[0] if peer else "", scope["scheme"], request_id, body)
+        return UpstreamCall(scope["method"].encode(), scope["target"], lines, body, route.rule.repeatable)
+
+    def _lines(self, head: RequestHead, peer: str, scheme: str, request_id: bytes, body: bytes) -> bytes:
         lines = head.lines + added_lines(
             head,
-            peer[0].encode() if peer else b"",
-            scope["scheme"].encode(),
+            peer.encode(),
+            scheme.encode(),
             request_id,
             self._own,
             trust_forwarded_for=self._settings.trust_forwarded_for,
@@ -549,7 +586,7 @@ class FrontDoor:
         # Partitions ignore chunked bodies, silently where a body is optional (API section 1.5).
         if head.chunked or head.length is not None:
             lines += b"content-length: %d\r\n" % len(body)
-        return UpstreamCall(scope["method"].encode(), scope["target"], lines + more, body, route.rule.repeatable)
+        return lines
 
     async def _forward(
         self, call: UpstreamCall, key: QueueKey, placement: Placement | None, decision: Forward, route: ParsedRoute

@@ -160,6 +160,44 @@ def read_head(pairs: Sequence[tuple[bytes, bytes]]) -> RequestHead:
     return head
 
 
+# The rules of serving.head_recogniser for requests, by which it returns the lines that ``read_head`` has: the headers
+# that it shows, those of them that it forwards, those that it drops, and those that only ``read_head`` understands.
+REQUEST_RULES = (
+    (b"x-project-id", b"x-openstack-request-id", b"x-forwarded-for"),
+    (b"x-project-id",),
+    tuple(n for n, p in _PARTS.items() if p is _Part.DROP and n not in (b"host", b"expect", b"transfer-encoding")),
+    (b"expect", b"transfer-encoding", b"via", b"url-signature"),
+)
+# And for answers, as ``answer_headers`` returns them but for Via and the request id.
+ANSWER_RULES = (
+    (b"x-openstack-request-id",),
+    (b"x-openstack-request-id",),
+    tuple(DROPPED_FROM_ANSWERS - {b"connection", b"transfer-encoding"}),
+    (b"transfer-encoding", b"via", b"x-marconi-closed"),
+)
+
+
+def recognised_head(
+    lines: bytes, length: int | None, project: bytes | None, request_id: bytes | None, forwarded_for: bytes | None
+) -> RequestHead:
+    """Return the head of a request that was recognised by REQUEST_RULES. It has no ``pairs``."""
+    head = RequestHead(())
+    head.lines = lines
+    head.length = length
+    head.project = project
+    if request_id is not None and len(request_id) <= MAX_REQUEST_ID:
+        head.request_id = request_id
+    head.forwarded_for = forwarded_for
+    return head
+
+
+def answer_lines(lines: bytes, received_id: bytes | None, request_id: bytes) -> bytes:
+    """Return the header lines for the client of an answer that was recognised by ANSWER_RULES."""
+    if received_id is None:
+        return b"%bvia: %b\r\nx-openstack-request-id: %b\r\n" % (lines, VIA, request_id)
+    return b"%bvia: %b\r\n" % (lines, VIA)
+
+
 def _named(connection: bytes) -> frozenset[bytes]:
     """Return the header names that a Connection header removes, besides those that are hop-by-hop anyway."""
     named = {option.strip().lower() for option in connection.split(b",")}

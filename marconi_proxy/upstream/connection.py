@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection to a partition host: one exchange at a time, answers streamed with back-pressure.
 
-Made for the fast path: a small answer arrives whole in one read, and then costs one call and no copy. The parser is
+Made for the fast path: a small answer arrives whole in one read, and its head is recognised. All others are parsed by
 httptools (llhttp); this module relies on its strict framing and bounds the rest.
 """
 
@@ -14,6 +14,7 @@ from typing import cast
 import httptools
 
 from marconi_proxy.upstream.errors import BadAnswer, DeadlineExceeded, Unanswered, UpstreamError
+from serving.head_recogniser import ResponseRecogniser
 
 # An answer's body is read ahead of its consumer by at most this much (bytes); a smaller body is delivered whole.
 READ_AHEAD = 65536
@@ -26,9 +27,11 @@ class UpstreamAnswer:
 
     ``body`` is the part of the body that has arrived, and ``complete`` whether that is all of it. If not, iterate
     ``rest()`` to its end or call ``abandon()``; otherwise the pool loses the connection.
+
+    An answer with a recognised head has serialised ``lines`` in place of ``headers``, and its ``request_id``.
     """
 
-    __slots__ = ("_connection", "body", "complete", "headers", "on_end", "status")
+    __slots__ = ("_connection", "body", "complete", "headers", "lines", "on_end", "request_id", "status")
 
     def __init__(
         self, status: int, headers: list[tuple[bytes, bytes]], body: bytes, connection: Connection | None
@@ -37,6 +40,8 @@ class UpstreamAnswer:
         self.headers = headers
         self.body = body
         self.complete = connection is None
+        self.lines: bytes | None = None
+        self.request_id: bytes | None = None
         # Called once when an answer that was not complete is read to its end or given up.
         self.on_end: Callable[[], None] | None = None
         self._connection = connection
@@ -112,39 +117,44 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.Handle | None = None
         # Loop time of its next tick. uvloop's handle cannot return it in the last half millisecond.
         self._ticks_at = 0.0
-        self._reset(head_only=False, stall=0.0)
+        # Whether an exchange is under way; its parser, from its first byte on unless the answer is recognised.
+        self._busy = False
         self._parser: httptools.HttpResponseParser | None = None
-
-    def _reset(self, *, head_only: bool, stall: float) -> None:
-        """Forget the last exchange."""
-        self._head_only = head_only
-        self._stall = stall
-        self._parser = httptools.HttpResponseParser(self)
+        self._recognise: ResponseRecogniser | None = None
+        self._recognised: UpstreamAnswer | None = None
         # Called once, when there is an answer to deliver, or an error; never from within the parser.
         self._ready: Callable[[], None] | None = None
         self._due = 0.0
+        self._head_only = False
+        self._stall = 0.0
         self._error: UpstreamError | None = None
-        self._heading = True  # the final head is not complete yet
         self._head_bytes = 0
+        self._whole = False  # the answer is complete
+        self._paused = False
+        self._until_eof = False  # the answer ends with the connection
+
+    def _start_parser(self) -> httptools.HttpResponseParser:
+        """Parse the answer of this exchange from its first byte on."""
+        self._heading = True  # the final head is not complete yet
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._chunks: list[bytes] = []
         self._buffered = 0
-        self._whole = False  # the answer is complete
         self._surplus = False  # bytes followed it
         self._keep = False  # the host keeps the connection
-        self._until_eof = False  # the answer ends with the connection
         self._streaming = False  # its first part was delivered
-        self._paused = False
+        self._parser = httptools.HttpResponseParser(self)
+        return self._parser
 
     @property
     def usable(self) -> bool:
         """Return whether another exchange may begin: the connection is open and idle, and nothing unexpected has
         arrived."""
-        return self._parser is None and not self._closed and not self._transport.is_closing()
+        return not self._busy and not self._closed and not self._transport.is_closing()
 
     def close(self) -> None:
         """Close it at once, even during an exchange. Idempotent."""
+        self._busy = False
         self._parser = None
         if not self._closed:
             self._closed = True
@@ -168,16 +178,30 @@ class Connection(asyncio.Protocol):
         return self.result()
 
     def begin(
-        self, request: bytes, *, head_only: bool, deadline: float, stall: float, ready: Callable[[], None]
+        self,
+        request: bytes,
+        *,
+        head_only: bool,
+        deadline: float,
+        stall: float,
+        ready: Callable[[], None],
+        recognise: ResponseRecogniser | None = None,
     ) -> None:
         """Send a serialised request; call ``ready`` once the answer is whole, has READ_AHEAD bytes of its body, or has
         failed. Then call ``result``, once.
 
         Requires ``usable``. ``head_only``: the method was HEAD, so no body follows. ``deadline``: loop time by which
-        ``ready`` is called. ``stall``: seconds that the rest of a long body may pause.
+        ``ready`` is called. ``stall``: seconds that the rest of a long body may pause. An answer that arrives whole in
+        one read, with a head that ``recognise`` does not doubt, is not parsed further.
         """
         self.used += 1
-        self._reset(head_only=head_only, stall=stall)
+        self._busy = True
+        self._head_only = head_only
+        self._stall = stall
+        self._error = None
+        self._head_bytes = 0
+        self._whole = self._paused = self._until_eof = False
+        self._recognise = None if head_only else recognise
         self._expect(ready, deadline)
         self._transport.write(request)
 
@@ -189,9 +213,14 @@ class Connection(asyncio.Protocol):
             if isinstance(self._error, Unanswered):
                 self._error.on_kept_connection = self.used > 1
             raise self._error
+        recognised = self._recognised
+        if recognised is not None:
+            self._recognised = None
+            self._finish(keep=True)
+            return recognised
         body = self._take()
         if self._whole:
-            self._finish()
+            self._finish(keep=self._keep and not self._surplus)
             return UpstreamAnswer(self._status, self._headers, body, None)
         self._streaming = True
         return UpstreamAnswer(self._status, self._headers, body, self)
@@ -207,7 +236,7 @@ class Connection(asyncio.Protocol):
             raise self._error
         body = self._take()
         if self._whole:
-            self._finish()
+            self._finish(keep=self._keep and not self._surplus)
         return body, self._whole
 
     async def _wait(self, deadline: float) -> None:
@@ -225,11 +254,12 @@ class Connection(asyncio.Protocol):
         self._buffered = 0
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _finish(self) -> None:
+    def _finish(self, *, keep: bool) -> None:
         """Take in the end of the answer: keep the connection if both sides are done with it and in step."""
+        self._busy = False
         self._parser = None
         # A host that answered before it had read the request may read the rest as the next request.
-        if self._keep and not self._surplus and not self._closed and not self._transport.get_write_buffer_size():
+        if keep and not self._closed and not self._transport.get_write_buffer_size():
             if self._paused:
                 self._paused = False
                 self._transport.resume_reading()
@@ -282,11 +312,15 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        parser = self._parser
-        if parser is None:
+        if not self._busy or self._recognised is not None:
             # Unsolicited: the 408 of an impatient host, or a second answer.
             self.close()
             return
+        parser = self._parser
+        if parser is None:
+            if self._recognise is not None and self._take_recognised(data):
+                return
+            parser = self._start_parser()
         self._head_bytes += len(data)
         try:
             parser.feed_data(data)
@@ -308,11 +342,25 @@ class Connection(asyncio.Protocol):
         elif self._streaming:
             self._wake()
 
+    def _take_recognised(self, data: bytes) -> bool:
+        """Take the answer that the bytes are; return False, and do nothing, if they are not one whole usual answer."""
+        assert self._recognise is not None
+        recognised = self._recognise(data)
+        if recognised is None or recognised[0] > self._max_head or recognised[0] + recognised[3] != len(data):
+            return False
+        end, status, lines, _, (request_id,) = recognised
+        self._recognised = answer = UpstreamAnswer(status, [], data[end:], None)
+        answer.lines = lines
+        answer.request_id = request_id
+        self._whole = True
+        self._wake()
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
         self._stop_timer()
         self._on_lost(self)
-        if self._parser is None or self._whole:
+        if not self._busy or self._whole:
             return
         if self._until_eof and exc is None:
             self._whole = True

@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from catalog.model import Partition, PartitionState
 from marconi_proxy.upstream.balance import Balancer, Host
@@ -29,6 +27,7 @@ from marconi_proxy.upstream.errors import (
 )
 from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Pool
+from serving.head_recogniser import ResponseRecogniser
 
 LOG = logging.getLogger(__name__)
 
@@ -114,6 +113,29 @@ class Failure(NamedTuple):
 Ending = UpstreamAnswer | Failure
 
 
+class CallAtOnce:
+    """A call that is sent without waiting. The front door derives its own from it, with what it needs at the end.
+
+    ``recognise``: as ``Connection.begin`` has it.
+    """
+
+    __slots__ = ("connection", "deadline", "host", "upstream")
+
+    recognise: ClassVar[ResponseRecogniser | None] = None
+
+    connection: Connection
+    deadline: float
+    host: Host
+    upstream: Upstream
+
+    def ended(self, ending: Ending) -> None:
+        """Take the answer as ``Upstream.send`` would return it, or a Failure for ``Upstream.resume``. Called once."""
+        raise NotImplementedError
+
+    def ready(self) -> None:
+        self.upstream.end_at_once(self)
+
+
 class Upstream:
     """One partition as this worker reaches it. Keeps its knowledge of hosts when the partition is changed."""
 
@@ -167,12 +189,11 @@ class Upstream:
         finally:
             self._ended(answer)
 
-    def send_at_once(self, call: UpstreamCall, then: Callable[[Ending], None]) -> bool:
+    def send_at_once(self, call: UpstreamCall, sent: CallAtOnce) -> bool:
         """Send a call without waiting; return whether it was sent. If not, use ``send``.
 
         It is sent if the picked host has a kept connection. The call's guard is not asked: the caller has just checked
-        its right. ``then`` is called once, with the answer as ``send`` would return it, or with a Failure for
-        ``resume``.
+        its right. ``sent.ended`` is called then.
         """
         if self.partition.state is PartitionState.DISABLED or self._active >= self._limits.max_concurrency:
             return False
@@ -183,31 +204,35 @@ class Upstream:
             return False
         self._active += 1
         host.in_flight += 1
-        deadline = now + self._limits.deadline
+        sent.connection = connection
+        sent.host = host
+        sent.upstream = self
+        sent.deadline = now + self._limits.deadline
         connection.begin(
             call.serialise(host.origin.authority),
             head_only=call.method == b"HEAD",
-            deadline=deadline,
+            deadline=sent.deadline,
             stall=self._limits.deadline,
-            ready=partial(self._sent_at_once, connection, host, deadline, then),
+            ready=sent.ready,
+            recognise=sent.recognise,
         )
         return True
 
-    def _sent_at_once(
-        self, connection: Connection, host: Host, deadline: float, then: Callable[[Ending], None]
-    ) -> None:
+    def end_at_once(self, sent: CallAtOnce) -> None:
+        """Take in that the answer of a call that was sent at once is ready."""
+        host = sent.host
         host.in_flight -= 1
-        outcome: Ending
+        ending: Ending
         try:
-            outcome = answer = connection.result()
+            ending = answer = sent.connection.result()
             self._note_success(host)
         except UpstreamError as error:
             answer = None
             self._note_failure(host, error)
-            outcome = Failure(error, host, deadline)
+            ending = Failure(error, host, sent.deadline)
         self._ended(answer)
         try:
-            then(outcome)
+            sent.ended(ending)
         except Exception:
             # The error must not reach the connection, which has no part in it.
             LOG.exception("the end of a call could not be told")

@@ -22,9 +22,10 @@ from marconi_proxy.upstream.errors import (
     UpstreamError,
     Withdrawn,
 )
-from marconi_proxy.upstream.exchange import RETRY_FLOOR, Failure, Upstream, UpstreamCall, may_retry
+from marconi_proxy.upstream.exchange import RETRY_FLOOR, CallAtOnce, Failure, Upstream, UpstreamCall, may_retry
 from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Origin, Pool
+from serving.head_recogniser import ResponseRecogniser
 from tests.faults.conftest import MAX_HEAD
 from tests.faults.evil_host import (
     CLOSE,
@@ -84,18 +85,45 @@ def partition(*hosts: EvilHost | str, state: PartitionState = PartitionState.ENA
     return Partition("p1", tuple(h if isinstance(h, str) else h.url for h in hosts), state=state)
 
 
+class Sent(CallAtOnce):
+    def __init__(self) -> None:
+        self.ending: asyncio.Future[UpstreamAnswer | Failure] = asyncio.get_running_loop().create_future()
+
+    def ended(self, ending: UpstreamAnswer | Failure) -> None:
+        self.ending.set_result(ending)
+
+
+class Recognised(Sent):
+    """The answer has headers all the same, for the tests to look at."""
+
+    recognise = ResponseRecogniser((b"x-request-id",), (b"x-request-id",), (), (b"transfer-encoding",))
+
+    def ended(self, ending: UpstreamAnswer | Failure) -> None:
+        if isinstance(ending, UpstreamAnswer) and ending.lines is not None:
+            lines = ending.lines.splitlines()
+            ending.headers += [(name, value) for line in lines for name, _, value in [line.partition(b": ")]]
+            ending.headers.append((b"content-length", b"%d" % len(ending.body)))
+        super().ended(ending)
+
+
 class AtOnce(Upstream):
     """Sends at once what can be, and waits for the rest, as the front door does before ASGI."""
 
+    sent = Sent
+
     async def send(self, call: UpstreamCall, *, within: float | None = None) -> UpstreamAnswer:
-        ended: asyncio.Future[UpstreamAnswer | Failure] = asyncio.get_running_loop().create_future()
-        if within is not None or not self.send_at_once(call, ended.set_result):
+        sent = self.sent()
+        if within is not None or not self.send_at_once(call, sent):
             return await super().send(call, within=within)
-        ending = await asyncio.shield(ended)
+        ending = await asyncio.shield(sent.ending)
         return await self.resume(call, ending) if isinstance(ending, Failure) else ending
 
 
-@pytest.fixture(autouse=True, params=[Upstream, AtOnce], ids=["awaited", "at once"])
+class AtOnceRecognised(AtOnce):
+    sent = Recognised
+
+
+@pytest.fixture(autouse=True, params=[Upstream, AtOnce, AtOnceRecognised], ids=["awaited", "at once", "recognised"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Upstream]:
     """Everything holds for both ways to send."""
     monkeypatch.setattr(f"{__name__}.UPSTREAM", request.param)

@@ -33,6 +33,11 @@ class Exchange:
     def __init__(self, loop: VirtualLoop, scope: dict[str, Any], body: bytes) -> None:
         self.scope = scope
         self.body = body
+        self.client = scope["client"]
+        lines = b"".join(b"%b: %b\r\n" % pair for pair in [(b"host", b"door"), *scope["headers"]])
+        self.recognised = FrontDoor.recognise(
+            b"%b %b HTTP/1.1\r\n%b\r\n" % (scope["method"].encode(), scope["target"], lines)
+        )
         self.answer: asyncio.Future[Answer | None] = loop.create_future()
         self.gone = False
         self._loop = loop
@@ -41,7 +46,9 @@ class Exchange:
         self._start: tuple[int, dict[bytes, bytes]] = (0, {})
         self._pieces: list[bytes] = []
 
-    def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+    def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]] | bytes, body: bytes) -> None:
+        if isinstance(headers, bytes):
+            headers = [(name, value) for line in headers.splitlines() for name, _, value in [line.partition(b": ")]]
         self._end(Answer(status, dict(headers), body))
 
     def _end(self, answer: Answer | None) -> None:

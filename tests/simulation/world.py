@@ -73,7 +73,6 @@ LEASE = _hastened("directory", "lease")
 SETTINGS = Settings(
     catalog_uri="simulated",
     max_body=1_000_000,
-    body_timeout=30.0,
     trust_forwarded_for=False,
     cache_size=100,
     member_interval=LEASE / 3,

@@ -91,6 +91,7 @@ class Client:
             "extensions": {CALL: self},
         }
         self.gone = False
+        self.client = ("127.0.0.1", 1)
         self.left = asyncio.Event()
         self.status = 0
         self.answer = b""
@@ -109,6 +110,14 @@ class Client:
             self.done.set()
 
         self._task = asyncio.ensure_future(run())
+
+    @property
+    def recognised(self) -> Any:
+        """The server's recognition of the request, as if it had come with a Host."""
+        lines = b"".join(b"%b: %b\r\n" % pair for pair in [(b"host", b"door"), *self.scope["headers"]])
+        return self._door.recognise(
+            b"%b %b HTTP/1.1\r\n%b\r\n" % (self.scope["method"].encode(), self.scope["target"], lines)
+        )
 
     async def _receive(self) -> dict[str, Any]:
         if not self._said:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import pytest
 
 from marconi_proxy.routing.headers import (
+    ANSWER_RULES,
     DROPPED_FROM_ANSWERS,
     HOP_BY_HOP,
     MAX_HOPS,
+    MAX_REQUEST_ID,
+    REQUEST_RULES,
     VIA,
     BadHead,
     RequestHead,
     added_lines,
     answer_headers,
+    answer_lines,
     pseudonym,
     read_head,
+    recognised_head,
 )
+from serving.head_recogniser import TWINS, RequestRecogniser, ResponseRecogniser
 
 Pairs = list[tuple[bytes, bytes]]
 ID = b"req-1"
@@ -306,3 +312,60 @@ def test_a_head_is_read_without_changing_what_was_received() -> None:
     before = list(pairs)
     assert isinstance(read_head(pairs), RequestHead)
     assert pairs == before
+
+
+# -- heads that the server or the pool has recognised ------------------------------------------------------------------
+
+USUAL: Pairs = [
+    *((name, b"v") for name in sorted(HOP_BY_HOP - {b"connection"})),
+    *(
+        (name, b"v")
+        for name in (b"accept", b"x-auth-token", b"forwarded", b"extra-spec", b"x-marconi-epoch", b"origin")
+    ),
+    *((name, b"v") for name in (b"via", b"expect", b"url-signature", b"x-forwarded-host", b"x-forwarded-proto")),
+    *((name, b"v") for name in (b"x-project-id", b"x-forwarded-for", b"x-openstack-request-id", b"x_project_id")),
+    (b"x-openstack-request-id", b"r" * (MAX_REQUEST_ID + 1)),
+    (b"connection", b"keep-alive"),
+    (b"content-length", b"12"),
+]
+
+
+def shown(head: RequestHead) -> dict[str, object]:
+    return {name: getattr(head, name) for name in RequestHead.__slots__ if name != "pairs"}
+
+
+@pytest.mark.parametrize("recognise", [RequestRecogniser(*REQUEST_RULES), TWINS[0](*REQUEST_RULES)])
+def test_a_recognised_head_is_that_of_read_head(recognise: RequestRecogniser) -> None:
+    recognised = 0
+    for first in USUAL:
+        for second in USUAL:
+            pairs = [(b"client-id", b"c"), first, second]
+            received = b"".join(b"%b: %b\r\n" % pair for pair in [(b"host", b"x"), *pairs])
+            found = recognise(b"GET / HTTP/1.1\r\n" + received + b"\r\n")
+            if found is None:
+                continue
+            recognised += 1
+            _, _, _, lines, length, values = found
+            assert shown(recognised_head(lines, length, *values)) == shown(read_head(pairs)), pairs
+    doubtful = {b"via", b"expect", b"url-signature", b"transfer-encoding", b"x_project_id"}
+    usual = [name for name, _ in USUAL if name not in doubtful]
+    once = {b"x-project-id", b"x-forwarded-for", b"x-openstack-request-id", b"content-length"}
+    assert recognised == len(usual) ** 2 - sum(usual.count(name) ** 2 for name in once)
+
+
+@pytest.mark.parametrize("recognise", [ResponseRecogniser(*ANSWER_RULES), TWINS[1](*ANSWER_RULES)])
+@pytest.mark.parametrize(
+    "name", sorted(DROPPED_FROM_ANSWERS | {b"via", b"x-openstack-request-id", b"x-marconi-closed"})
+)
+def test_a_recognised_answer_is_that_of_answer_headers(recognise: ResponseRecogniser, name: bytes) -> None:
+    value = b"keep-alive" if name == b"connection" else b"v"
+    pairs = [(b"location", b"/v2/x"), (name, value), (b"content-type", b"t")]
+    lines = b"".join(b"%b: %b\r\n" % pair for pair in pairs)
+    found = recognise(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n" + lines + b"\r\n")
+    if name in (b"transfer-encoding", b"via", b"x-marconi-closed"):
+        assert found is None
+        return
+    assert found is not None
+    _, _, kept, _, (request_id,) = found
+    expected = b"".join(b"%b: %b\r\n" % pair for pair in answer_headers(pairs, ID))
+    assert answer_lines(kept, request_id, ID) == expected
