@@ -102,7 +102,7 @@ class AsgiCall:
         }
         try:
             await application(scope, self.receive, self.send)
-            if not self.started and not self.gone:
+            if not self.started and self._is_wanted:
                 LOG.error("%s %s: the application gave no answer", scope["method"], scope["path"])
         except ResponseMisframed as error:
             LOG.error("%s %s: the answer was cut off: %s", scope["method"], scope["path"], error)
@@ -114,7 +114,7 @@ class AsgiCall:
             elif not self.gone and connection.has(self):
                 # The answer breaks off, on purpose or not. HTTP/1.1 has no other sign of that.
                 connection.abort()
-            connection.server.release(self._reserved)
+            self.release()
 
     # -- the body ------------------------------------------------------------------------------------------------------
 
@@ -142,6 +142,10 @@ class AsgiCall:
             return False
         self._reserved += more
         return True
+
+    def release(self) -> None:
+        """Count the body as in flight no longer."""
+        self._connection.server.release(self._reserved)
 
     async def receive(self) -> Message:
         """Return the next message: the body as far as it has arrived, or the disconnect of a client that is gone or
@@ -172,13 +176,18 @@ class AsgiCall:
 
     # -- the answer ----------------------------------------------------------------------------------------------------
 
+    @property
+    def _is_wanted(self) -> bool:
+        """Whether the answer is due, and can be sent. A connection that was reset is closing before it is lost."""
+        return self._connection.has(self) and not self._connection.transport.is_closing()
+
     def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         """Send a complete answer, framed as ``whole_response`` has it; nothing if the client is gone.
 
         An answer before the request has been read whole is the last one of its connection.
         """
         connection = self._connection
-        if not connection.has(self) or connection.transport.is_closing():
+        if not self._is_wanted:
             return
         if self.started:  # it breaks off
             connection.abort()
@@ -196,7 +205,7 @@ class AsgiCall:
         Raises ResponseMisframed.
         """
         connection = self._connection
-        if not connection.has(self) or connection.transport.is_closing():
+        if not self._is_wanted:
             return
         if message["type"] == "http.response.start":
             self._start = (message["status"], message.get("headers", ()))

@@ -7,7 +7,7 @@ state          recognised by                          leaves it
 =============  =====================================  ==============================================================
 waiting        ``_call is None``                      a complete head begins a call; end of input, a timeout or a
                                                       drain close the connection; bad bytes are refused
-receiving      ``receiving``                    the end of the body; bad bytes, a timeout or an aborted
+receiving      ``_call`` and receiving                the end of the body; bad bytes, a timeout or an aborted
                                                       connection end the call
 answering      ``_call`` and not receiving            the answer, and then: waiting, or closing
 closing        ``_deaf``                              input is discarded until the client has ended, or ``LINGER``
@@ -203,8 +203,11 @@ class Connection(asyncio.Protocol):
         self.server.bodies.add(self, self.server.loop.time())
         call = AsgiCall(self, head, receiving=True)
         self._call = call
-        call.start(self.server.application)
         self._go_on_receiving()
+        if self.has(call):
+            call.start(self.server.application)
+        else:  # what has arrived of its body is no body
+            call.release()
 
     def _go_on_receiving(self) -> None:
         """Pass on what has arrived of the current request's body; keep what is behind it."""
@@ -213,6 +216,9 @@ class Connection(asyncio.Protocol):
             while isinstance(call, AsgiCall) and call.receiving:
                 event = self._parser.next_event()
                 if event is None:
+                    if self._eof:  # it had ended before the turn of this request
+                        self._hang_up_on_call()
+                        self.drop()
                     break
                 if event is END:
                     self.server.bodies.discard(self)

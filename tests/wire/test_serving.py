@@ -154,7 +154,12 @@ def test_a_silent_connection_is_closed(hasty):
 
 
 def test_a_broken_body_is_refused_and_its_application_told(service):
-    assert refusal(service.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"))
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection(service.address, timeout=SECONDS) as connection:
+        connection.sendall(head)
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")  # the application reads
+        connection.sendall(b"zz\r\n")
+        assert refusal(received(connection))
     service.process.wait_until(lambda: "application saw a disconnect" in service.log)
 
 
@@ -163,8 +168,9 @@ def test_a_connection_too_many_is_answered_503(tmp_path):
         echo(tmp_path, "public.max_connections=1") as service,
         socket.create_connection(service.address, timeout=SECONDS) as first,
     ):
-        first.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-        service.process.wait_until(lambda: service.send().startswith(b"HTTP/1.1 503 "))
+        first.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n")
+        assert first.recv(100).startswith(b"HTTP/1.1 100 ")  # it is under way, so it makes no room
+        assert service.send().startswith(b"HTTP/1.1 503 ")
 
 
 def test_a_connection_too_many_takes_the_place_of_an_idle_one(tmp_path):

@@ -218,6 +218,19 @@ async def test_an_application_that_does_not_answer_is_answered_for(how, caplog):
     assert ("gave no answer" in caplog.text) is (how == "returns")
 
 
+async def test_an_answer_on_a_connection_that_is_closing_is_no_fault(caplog):
+    """A reset is seen by the transport before the connection is lost."""
+
+    async def application(scope, receive, send):
+        client.transport.closed = True
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    client = Client(serve(application))
+    await client.send(POST)
+    assert (client.transport.written, caplog.text) == (b"", "")
+
+
 @pytest.mark.parametrize("how", ["raises", "returns", "too much", "too little", "answers anew"])
 async def test_an_answer_that_breaks_off_aborts_the_connection(how, caplog):
     async def application(scope, receive, send):

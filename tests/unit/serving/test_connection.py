@@ -170,6 +170,18 @@ async def test_a_request_that_ends_midway_is_dropped(client, application):
     assert (application.requests, application.disconnects, client.statuses) == ([], 1, [])
 
 
+@pytest.mark.parametrize("midway", [POST[:-1], POST[:-5], CHUNKED, CHUNKED + b"5\r\nhello\r\n"])
+async def test_a_request_that_ends_midway_is_dropped_in_its_turn(client, application, midway):
+    application.go.clear()
+    await client.send(head() + midway)
+    await client.end_input()
+    application.go.set()
+    await settle()
+    assert client.closed
+    assert (len(application.requests), application.disconnects, client.statuses) == (1, 0, [200])
+    assert client.server.reserve(LIMITS.max_bodies)
+
+
 async def test_a_client_that_aborted_is_not_answered(client, application):
     application.go.clear()
     await client.send(POST)
@@ -223,6 +235,14 @@ async def test_a_refused_client_that_has_finished_is_not_waited_for(client):
 async def test_a_broken_body_ends_its_request(client, application):
     await client.send(CHUNKED, b"1\r\na\r\nzz\r\n")
     assert (application.requests, application.disconnects, client.statuses) == ([], 1, [400])
+
+
+@pytest.mark.parametrize("broken", [b"zz\r\n", b"1\r\na\r\nzz\r\n", b"0\r\nnonsense\r\n\r\n"])
+async def test_a_body_that_arrives_broken_is_no_request(client, application, broken):
+    """Else an application that does not read its body would carry out what is refused."""
+    await client.send(CHUNKED + broken)
+    assert (application.requests, application.disconnects, client.statuses) == ([], 0, [400])
+    assert client.server.reserve(LIMITS.max_bodies)
 
 
 @pytest.mark.parametrize(
