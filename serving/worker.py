@@ -28,8 +28,8 @@ class ServingWorker(Worker):
     gunicorn's ``app`` has the settings: ``limits`` are the ``Limits`` of its connections. A worker that stops accepts
     connections for ``drain_time`` seconds more, and then gives requests in flight ``graceful_timeout`` seconds.
 
-    SIGTERM begins the drain. A second one ends it, and so do SIGINT and SIGQUIT, as which gunicorn's master passes on a
-    SIGINT.
+    SIGTERM begins the drain. SIGINT ends it, and so does SIGQUIT, as which gunicorn's master passes on a SIGINT. A
+    second SIGTERM changes nothing: a service manager that signals every process sends one, and the master another.
     """
 
     def init_signals(self) -> None:
@@ -84,7 +84,7 @@ class ServingWorker(Worker):
         watch.cancel()
 
     def _stop(self, number: int) -> None:
-        if number != signal.SIGTERM or self._stopping.is_set():
+        if number != signal.SIGTERM:
             self._drained.set()
         self._stopping.set()
 

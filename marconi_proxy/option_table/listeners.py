@@ -38,8 +38,8 @@ PUBLIC = (
         max=3600.0,
         help="Seconds for which a listener that is stopped with SIGTERM accepts requests; for both listeners. "
         "Meanwhile every answer ends its connection, so that clients and load balancers turn elsewhere without "
-        "a failed request. A balancer needs two of its health checks to notice. A second SIGTERM, and SIGINT, "
-        "end it at once.",
+        "a failed request. A balancer needs two of its health checks to notice. SIGINT stops it "
+        "without this time.",
     ),
     cfg.IntOpt(
         "worker_timeout",

@@ -137,8 +137,8 @@ _SERVER = (
         min=0.0,
         max=3600.0,
         help="Seconds for which a server that is stopped with SIGTERM accepts requests. Meanwhile every answer ends "
-        "its connection, so that clients turn elsewhere without a failed request. A second SIGTERM, and SIGINT,"
-        " end it at once.",
+        "its connection, so that clients turn elsewhere without a failed request. SIGINT stops it without "
+        "this time.",
     ),
     cfg.IntOpt(
         "worker_timeout",

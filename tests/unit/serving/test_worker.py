@@ -90,12 +90,15 @@ async def test_a_worker_drains_before_it_ends(listening):
     assert b"connection: close\r\n" in await ask(*kept)
     assert b"connection: close\r\n" in await ask(*new)
     assert await kept[0].read() == b""
-    os.kill(os.getpid(), signal.SIGTERM)  # the second one ends the drain
+    os.kill(os.getpid(), signal.SIGTERM)  # from the master, after that of a service manager: not the end of the drain
+    again = await asyncio.open_connection(*listening.address)
+    assert b"connection: close\r\n" in await ask(*again)
+    os.kill(os.getpid(), signal.SIGINT)
     assert await serving is True
     assert application.phases == ["startup", "shutdown"]
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*listening.address)
-    for _, writer in (kept, new):
+    for _, writer in (kept, new, again):
         writer.close()
 
 
