@@ -37,21 +37,21 @@ async def occupied(uri: str, placements: int) -> float:
     """Return the megabytes of this process as a worker that has looked up so many placements. Raises RuntimeError if
     its cache has fewer."""
     door = make_application(options.load(overrides={"catalog.uri": uri, "directory.cache_size": max(1, placements)}))
-    await door.start()
+    await door.worker.start()
     after: QueueKey | None = None
     asked = 0
     while asked < placements:
-        page = await door._catalog.placements.find(after=after, limit=min(placements - asked, AT_ONCE))
+        page = await door.worker.catalog.placements.find(after=after, limit=min(placements - asked, AT_ONCE))
         if not page:
             break
-        await asyncio.gather(*(door._directory.find(one.key) for one in page))
+        await asyncio.gather(*(door.worker.directory.find(one.key) for one in page))
         after, asked = page[-1].key, asked + len(page)
-    kept = len(door._directory._placements)
+    kept = len(door.worker.directory._placements)
     if kept < asked:
         raise RuntimeError(f"the cache has {kept} of {asked} placements: the figure would be too good")
     gc.collect()
     megabytes = resident()
-    await door.stop()
+    await door.worker.stop()
     print(f"a worker with {kept} placements: {megabytes:.1f} MB", file=sys.stderr)
     return megabytes
 

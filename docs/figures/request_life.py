@@ -34,7 +34,7 @@ BEFORE = {
     "decide": Step("5. Decide", ("routing.decision",), "pure: placement and route to an outcome"),
 }
 OUTCOMES = {
-    "forward": Step("Forward", ("front_door.application",), "a segment, or by rule"),
+    "forward": Step("Forward", ("front_door.call_service",), "a segment, or by rule"),
     "chain": Step("Spread", ("front_door.chain",), "queue with history"),
     "lifecycle": Step("Create, Delete", ("front_door.lifecycle",), "writes placements"),
     "local": Step("Local", ("front_door.local",), "listings, health"),

@@ -30,7 +30,7 @@ from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.placement_watch import PlacementWatch
 from marconi_proxy.front_door.placer import Placer, named
 from marconi_proxy.front_door.refusals import NOT_PROCESSED, ClientGone, RequestRefused, unavailable
-from marconi_proxy.front_door.write_gate import GuardedWrite, awake_or_not
+from marconi_proxy.front_door.write_gate import WritePermit, awake_or_not
 from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import UpstreamError
 from marconi_proxy.upstream.exchange import Guard
@@ -64,7 +64,7 @@ class Lifecycle:
         wall: Callable[[], float] = time.time,
         later: Callable[..., object] | None = None,
         token: Callable[[], str] = _token,
-        begin: Callable[[QueueKey], GuardedWrite] | None = None,
+        begin: Callable[[QueueKey], WritePermit] | None = None,
     ) -> None:
         self._catalog = catalog
         self._directory = directory

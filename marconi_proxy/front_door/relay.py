@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from marconi_proxy.front_door.refusals import ClientGone, Headers, bad_request
 from marconi_proxy.routing.headers import RequestHead, answer_headers
@@ -25,6 +25,14 @@ _OPERATORS = frozenset({"rel/pools", "rel/pool", "rel/flavors", "rel/flavor", "r
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Asgi(NamedTuple):
+    """The three arguments of an ASGI application, for the call that it answers."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
 
 
 async def read_body(head: RequestHead, receive: Receive, max_body: int) -> bytes:
@@ -57,7 +65,7 @@ def client_waits(scope: Scope) -> bool:
     return not scope["extensions"][CALL].gone
 
 
-async def relay(answer: UpstreamAnswer, scope: Scope, send: Send, request_id: bytes, patience: float) -> None:
+async def relay(answer: UpstreamAnswer, asgi: Asgi, request_id: bytes, patience: float) -> None:
     """Pass a partition's answer on to the client, piece by piece as the client takes it.
 
     A client that takes nothing for ``patience`` seconds, or has left, does not get the rest. If the answer breaks off
@@ -68,13 +76,14 @@ async def relay(answer: UpstreamAnswer, scope: Scope, send: Send, request_id: by
         "status": answer.status,
         "headers": answer_headers(answer.headers, request_id),
     }
+    send = asgi.send
     try:
         await _send_patiently(send, start, patience)
         await _send_patiently(send, _piece(answer.body, more=not answer.complete), patience)
         if answer.complete:
             return
         async for piece in answer.rest():
-            if not client_waits(scope):
+            if not client_waits(asgi.scope):
                 return
             await _send_patiently(send, _piece(piece, more=True), patience)
     except (UpstreamError, TimeoutError) as error:

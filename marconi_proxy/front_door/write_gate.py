@@ -1,9 +1,9 @@
 """A worker's right to write, and its calls that write: ``fencing.fence`` applied to calls.
 
-A ``GuardedWrite`` is one call that changes the content of a queue, from before the lookup of its queue until no further
-effect of it is possible. It is the guard of its call upstream: each try checks that the term of the lookup still lasts,
-and counts as unanswered until its answer comes. A call to a partition that fences is also ``stamped`` with the epoch of
-its placement.
+A ``WritePermit`` lets one call change the content of a queue, from before the lookup of the queue until no further
+effect of the call is possible. It is the guard of the call upstream: each try checks that the term of the lookup still
+lasts, and counts as unanswered until its answer comes. A call to a partition that fences is also ``stamped`` with the
+epoch of its placement.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class WriteGate:
         """Begin no further write."""
         self.lease.close()
 
-    def begin(self, key: QueueKey, *, lasting: bool) -> GuardedWrite:
+    def begin(self, key: QueueKey, *, lasting: bool) -> WritePermit:
         """Count a call that writes, before its queue is looked up. Raises RequestRefused if this worker must not write.
 
         ``lasting``: count it as in flight until the ambiguity window ends, even after its client gave up; no segment
@@ -71,7 +71,19 @@ class WriteGate:
         if not term:
             self.end(ticket)
             raise self.refusal()
-        return GuardedWrite(self, ticket, term, lasting=lasting)
+        return WritePermit(self, ticket, term, lasting)
+
+    def begin_at_once(self, key: QueueKey, *, lasting: bool) -> WritePermit | None:
+        """Begin a write as ``begin`` does, and count its first try; return None, and count nothing, without a lease.
+
+        For a call that is sent in the step that has looked its queue up: the order of lookup and ``begin`` is free.
+        """
+        lease = self.lease
+        if self.clock() >= lease.until:
+            return None
+        permit = WritePermit(self, self.fence.begin(key), lease.number, lasting)
+        permit.unanswered = 1
+        return permit
 
     def refusal(self) -> RequestRefused:
         """Return the refusal of a write without a lease."""
@@ -87,25 +99,6 @@ class WriteGate:
         if ticket.overtaken and self.on_end is not None:
             self.on_end()
 
-    def ended(self, ticket: Ticket, term: int, answer: UpstreamAnswer, ambiguous: bool) -> Late | None:
-        """End a write that was sent once and answered. Returns the error to raise if the answer was late, else None.
-
-        PERF: for calls that need no ``GuardedWrite``.
-        """
-        lease = self.lease
-        late = None if self.clock() < lease.until and lease.number == term else self.late(answer)
-        if ambiguous or ticket.overtaken:
-            self.end(ticket, ambiguous=ambiguous)
-        else:
-            self.fence.end(ticket, 0.0)
-        return late
-
-    def failed(self, ticket: Ticket, term: int, *, lasting: bool) -> GuardedWrite:
-        """Return the guard for further tries of a write that was sent once and not answered."""
-        write = GuardedWrite(self, ticket, term, lasting=lasting)
-        write.unanswered = 1
-        return write
-
     def late(self, answer: UpstreamAnswer) -> Late:
         """Count a late write and give up its answer; return the error to raise."""
         self.late_writes += 1
@@ -114,12 +107,12 @@ class WriteGate:
         return Late("this worker's lease ended before the answer came")
 
 
-class GuardedWrite:
-    """One call, made by ``WriteGate``. ``end`` it once. ``unanswered``: the number of its unanswered tries."""
+class WritePermit:
+    """Made by ``WriteGate`` for one call. ``end`` it once. ``unanswered``: the number of tries without an answer."""
 
     __slots__ = ("_gate", "_lasting", "_term", "_ticket", "unanswered")
 
-    def __init__(self, gate: WriteGate, ticket: Ticket, term: int, *, lasting: bool) -> None:
+    def __init__(self, gate: WriteGate, ticket: Ticket, term: int, lasting: bool) -> None:
         self._gate = gate
         self._ticket = ticket
         self._term = term
@@ -143,10 +136,15 @@ class GuardedWrite:
         if status not in LOST_SIGHT:
             self.unanswered -= 1
 
+    def late(self, answer: UpstreamAnswer) -> Late | None:
+        """Return Late, and give up the answer, if the term has ended: the answer must not be trusted then."""
+        return None if self._gate.holds(self._term) else self._gate.late(answer)
+
     def check(self, answer: UpstreamAnswer) -> None:
-        """Raise Late, and give up the answer, if the term has ended: the answer must not be trusted then."""
-        if not self._gate.holds(self._term):
-            raise self._gate.late(answer)
+        """Raise the error that ``late`` returns."""
+        late = self.late(answer)
+        if late is not None:
+            raise late
 
     def end(self) -> None:
         """End the write. It stays in flight if it is lasting and a try was left unanswered."""

@@ -105,7 +105,7 @@ class Worker:
 
     async def _start(self) -> None:
         self.door = self._make()
-        await self.door.start()
+        await self.door.worker.start()
         self.serves = True
 
     async def ask(

@@ -24,7 +24,7 @@ from marconi_proxy.front_door.chain.claims import ChainClaims
 from marconi_proxy.front_door.deletion import Deletion
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.membership import Membership
-from marconi_proxy.front_door.write_gate import WriteGate
+from marconi_proxy.front_door.write_gate import WritePermit
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.execution.seal_round import SealRound
 from marconi_proxy.partition_client.outcome import Look
@@ -167,10 +167,10 @@ MUTATIONS = (
     Mutation(
         "late-answer",
         "An answer is believed that came after the lease had ended.",
-        WriteGate.ended,
-        "else self.late(answer)",
+        WritePermit.late,
+        "else self._gate.late(answer)",
         "else None",
-        test="tests/unit/marconi_proxy/front_door/test_write_gate.py::test_a_write_without_an_object_of_its_own",
+        test="tests/unit/marconi_proxy/front_door/test_write_gate.py::test_a_write_sent_in_the_step_of_its_lookup",
         seed=344,
     ),
     Mutation(

@@ -23,7 +23,7 @@ from unittest.mock import patch
 from catalog.errors import CatalogUnavailable
 from catalog.model import LogEntry, Move, MoveState, Partition, Placement, PlacementState, QueueKey
 from marconi_proxy.fencing.transitions import withdraw
-from marconi_proxy.front_door import application, lifecycle, write_gate
+from marconi_proxy.front_door import lifecycle, worker, write_gate
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.pages import PageLimits
 from marconi_proxy.front_door.settings import Settings
@@ -441,7 +441,7 @@ class World:
 
     def _door(self) -> FrontDoor:
         door = FrontDoor(SETTINGS)
-        door._chance = random.Random(self.chance.random())
+        door.worker.chance = random.Random(self.chance.random())
         return door
 
     def start_mover(self) -> None:
@@ -517,7 +517,7 @@ class World:
     def leases_kept(self) -> bool:
         """Whether no worker was killed, nor had its lease end."""
         doors = [worker.door for worker in self.workers]
-        return not self.counts["workers restarted"] and all(d is None or d._gate.lease.number == 1 for d in doors)
+        return not self.counts["workers restarted"] and all(d is None or d.worker.gate.lease.number == 1 for d in doors)
 
     # -- operators ---------------------------------------------------------------------------------------------------
 
@@ -665,10 +665,10 @@ def substituted(loop: VirtualLoop, seed: int) -> Iterator[list[World]]:
     random.seed(seed)
     with (
         _listening(loop),
-        patch.object(application, "open_catalog", open_catalog),
-        patch.object(application, "WriteGate", make_write_gate),
-        patch.object(application, "Lifecycle", partial(lifecycle.Lifecycle, clock=monotonic, wall=wall)),
-        patch.object(application, "time", SimpleNamespace(time=wall)),
+        patch.object(worker, "open_catalog", open_catalog),
+        patch.object(worker, "WriteGate", make_write_gate),
+        patch.object(worker, "Lifecycle", partial(lifecycle.Lifecycle, clock=monotonic, wall=wall)),
+        patch.object(worker, "time", SimpleNamespace(time=wall)),
         patch("secrets.token_hex", token_hex),
     ):
         try:

@@ -110,7 +110,7 @@ READ = {
     "marconi_proxy/audit/round.py": ({"AuditRound.run"}, "findings, which people read"),
     "marconi_proxy/cli/adoption.py": ({"CatalogAdoptPlan._survey"}, "written into a plan's file"),
     "marconi_proxy/cli/catalog.py": ({"_export", "_import"}, "written into a backup, and into what is loaded"),
-    "marconi_proxy/front_door/application.py": ({"FrontDoor.start"}, "given to Seals, which writes it into placements"),
+    "marconi_proxy/front_door/worker.py": ({"Worker.start"}, "given to Seals, which writes it into placements"),
     "marconi_proxy/front_door/creation.py": ({"Creation._begin", "Creation._open"}, "written into placements"),
     "marconi_proxy/front_door/deletion.py": (
         {"Deletion._revert", "Deletion.delete", "Deletion.finish"},

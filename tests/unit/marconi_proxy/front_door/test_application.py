@@ -21,7 +21,7 @@ from catalog.model import Change, ChangeSubject, Move, MoveState, Placement, Sea
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy import options
 from marconi_proxy.fencing.transitions import abort, retire, seal, switch
-from marconi_proxy.front_door import application
+from marconi_proxy.front_door import worker
 from marconi_proxy.front_door.application import FrontDoor
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.front_door.write_gate import WriteGate
@@ -152,7 +152,7 @@ class Stage:
 
     @property
     def gate(self) -> WriteGate:
-        return self.door._gate
+        return self.door.worker.gate
 
     def call(self, method: str, target: str, document: Any = None, *, offer: bool = True) -> Client:
         return Client(self.door, method, target, document).begin(offer=offer)
@@ -173,7 +173,7 @@ class Stage:
             self._position, ChangeSubject.PLACEMENT, changed.key, changed.epoch, changed.incarnation, sealing
         )
         self.catalog.show(change)
-        await settled(lambda: self.door._directory.applied == self._position)
+        await settled(lambda: self.door.worker.directory.applied == self._position)
 
     async def fence(self) -> None:
         """Mark both partitions as fencing in the catalog, and show that in the feed."""
@@ -183,7 +183,7 @@ class Stage:
             await self.catalog.real.partitions.replace(replace(known, fences=True, version=known.version + 1))
             self._position += 1
             self.catalog.show(Change(self._position, ChangeSubject.PARTITION, (name,)))
-        await settled(lambda: self.door._directory.applied == self._position)
+        await settled(lambda: self.door.worker.directory.applied == self._position)
         self.p1.epochs.clear()
 
     async def acks(self) -> frozenset[Seal]:
@@ -197,7 +197,7 @@ class Stage:
 
     def kept(self) -> bool:
         """Whether there is a connection to spare, so that a call can be taken."""
-        return "1 idle" in repr(self.door._pool)
+        return "1 idle" in repr(self.door.worker.pool)
 
 
 OPEN = placement("q", "p1")
@@ -216,8 +216,8 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     async def open_catalog(uri: str) -> Staged:
         return catalog
 
-    monkeypatch.setattr(application, "open_catalog", open_catalog)
-    monkeypatch.setattr(application, "WriteGate", lambda lease, ambiguity: WriteGate(lease, ambiguity, clock))
+    monkeypatch.setattr(worker, "open_catalog", open_catalog)
+    monkeypatch.setattr(worker, "WriteGate", lambda lease, ambiguity: WriteGate(lease, ambiguity, clock))
     conf = options.load(
         overrides={
             "catalog.uri": f"sqlite:///{tmp_path / 'catalog.db'}",
@@ -236,13 +236,13 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         await real.tenants.put(Tenant(PROJECT, pinned="p1"))
         await real.placements.insert(OPEN)
         door = FrontDoor(Settings.from_options(conf))
-        await door.start()
+        await door.worker.start()
         stage = Stage(door, catalog, p1, p2, clock)
         assert await stage.ask(*POST, {"messages": []}) == 201
         p1.log.clear()
         assert stage.kept()
         yield stage
-        await door.stop()
+        await door.worker.stop()
 
 
 OFFERED = pytest.mark.parametrize("offer", [True, False], ids=["taken", "by ASGI"])
@@ -322,7 +322,7 @@ async def test_reads_of_a_queue_that_was_moved_ask_the_catalog_when_movers_stop_
     assert stage.catalog.calls["placements.get"] == asked + 1
     # A proof of life is enough.
     stage.catalog.show(Synced(900, fresh=False))
-    await settled(lambda: stage.door._directory.applied == 900)
+    await settled(lambda: stage.door.worker.directory.applied == 900)
     assert await stage.ask("GET", f"{QUEUE}/stats", offer=offer) != 503
 
 
@@ -453,7 +453,7 @@ async def test_a_held_write_goes_to_the_new_segment(stage: Stage, method: str, t
     await stage.put(SEALED)
     await stage.acknowledged(SEALED)
     write = stage.call(method, target, [] if method == "PATCH" else {})
-    await settled(lambda: stage.door._holds.waiting == 1)
+    await settled(lambda: stage.door.worker.holds.waiting == 1)
     # It does not keep its worker from acknowledging what comes.
     assert stage.gate.fence.idle(stage.clock.now)
     await stage.put(SWITCHED)
@@ -461,13 +461,13 @@ async def test_a_held_write_goes_to_the_new_segment(stage: Stage, method: str, t
     assert stage.p2.log[0] == f"{method} {target}"
     if method == "POST" and not target.endswith("purge"):
         assert stage.p1.log == []
-    assert stage.door._holds.report("w")["m-1"].held == 1
+    assert stage.door.worker.holds.report("w")["m-1"].held == 1
 
 
 async def test_a_held_write_goes_where_it_would_have_gone_if_the_seal_is_aborted(stage: Stage) -> None:
     await stage.put(SEALED)
     writes = [stage.call("POST", f"{QUEUE}/messages?n={n}", {"messages": []}) for n in range(10)]
-    await settled(lambda: stage.door._holds.waiting == 10)
+    await settled(lambda: stage.door.worker.holds.waiting == 10)
     assert stage.p1.log == []
     await stage.put(abort(SEALED, 6.0))
     assert [(await write.ended()).status for write in writes] == [201] * 10
@@ -487,10 +487,10 @@ async def test_consumers_are_not_held(stage: Stage, call: tuple[str, str]) -> No
 async def test_a_held_client_that_leaves_is_let_go(stage: Stage) -> None:
     await stage.put(SEALED)
     write = stage.call(*POST, {"messages": []})
-    await settled(lambda: stage.door._holds.waiting == 1)
+    await settled(lambda: stage.door.worker.holds.waiting == 1)
     write.left.set()
     await write.ended()
-    assert stage.door._holds.waiting == 0
+    assert stage.door.worker.holds.waiting == 0
     await stage.put(SWITCHED)
     assert stage.p1.log == stage.p2.log == []
 
@@ -514,7 +514,7 @@ async def test_a_switch_that_is_shown_while_the_seal_is_read_is_not_waited_for(s
 async def test_a_held_write_whose_queue_is_deleted_goes_where_the_queue_would_be(stage: Stage) -> None:
     await stage.put(SEALED)
     write = stage.call("POST", "/v1/queues/q/messages", [])
-    await settled(lambda: stage.door._holds.waiting == 1)
+    await settled(lambda: stage.door.worker.holds.waiting == 1)
     await stage.catalog.real.placements.remove(Q, SEALED.epoch, SEALED.incarnation)
     stage.catalog.show(Change(200, ChangeSubject.PLACEMENT, Q))
     # As any call to a queue that is not there: where it would be.
@@ -523,17 +523,17 @@ async def test_a_held_write_whose_queue_is_deleted_goes_where_the_queue_would_be
 
 
 async def test_the_calls_held_at_a_time_are_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage.door._holds, "_most", 3)
+    monkeypatch.setattr(stage.door.worker.holds, "_most", 3)
     await stage.put(SEALED)
     writes = [stage.call(*POST, {"messages": []}) for _ in range(3)]
-    await settled(lambda: stage.door._holds.waiting == 3)
+    await settled(lambda: stage.door.worker.holds.waiting == 3)
     assert await stage.ask(*POST, {"messages": []}) == 503
     await stage.put(SWITCHED)
     assert [(await write.ended()).status for write in writes] == [201] * 3
 
 
 async def test_one_that_is_held_for_too_long_is_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage.door._holds, "_longest", 0.0)
+    monkeypatch.setattr(stage.door.worker.holds, "_longest", 0.0)
     await stage.put(SEALED)
     call = await stage.call(*POST, {"messages": []}).ended()
     assert call.status == 503
@@ -549,7 +549,7 @@ async def test_the_second_seal_holds_as_the_first_did(stage: Stage) -> None:
     await stage.put(again)
     await stage.acknowledged(again)
     write = stage.call(*POST, {"messages": []})
-    await settled(lambda: stage.door._holds.waiting == 1)
+    await settled(lambda: stage.door.worker.holds.waiting == 1)
     await stage.put(switch(again, "m-1", "p1", "q.2", 8.0))
     await write.ended()
     assert stage.p1.log == ["POST /v2/queues/q.2/messages"]
@@ -625,7 +625,7 @@ async def test_a_write_that_is_refused_before_the_switch_waits_for_it(stage: Sta
     await stage.put(SEALED, show=False)
     stage.p1.replies.append(closed)
     write = stage.call(*POST, {"messages": []}, offer=offer)
-    await settled(lambda: stage.door._holds.waiting == 1)
+    await settled(lambda: stage.door.worker.holds.waiting == 1)
     await stage.put(SWITCHED)
     assert (await write.ended()).status == 201
     assert stage.p2.epochs == [f"{BORN}/3"]
@@ -655,7 +655,7 @@ async def test_that_a_host_fences_is_known_on_until_the_partition_has_other_host
     ):
         await stage.catalog.real.partitions.replace(replace(known, **changes, version=version))
         stage.catalog.show(Change(900 + version, ChangeSubject.PARTITION, ("p1",)))
-        await settled(lambda version=version: stage.door._directory.applied == 900 + version)
+        await settled(lambda version=version: stage.door.worker.directory.applied == 900 + version)
         assert await stage.ask(*POST, {"messages": []}) == 201
         assert stage.p1.epochs[-1] == epoch
 
@@ -720,7 +720,7 @@ async def test_a_write_to_a_chain_that_has_grown_is_done_on_all_of_it(
     await stage.fence()
     await stage.put(SEALED)
     await stage.put(SWITCHED)
-    assert await stage.door._directory.find(Q) == SWITCHED
+    assert await stage.door.worker.directory.find(Q) == SWITCHED
     again = seal(SWITCHED, "m-1", 7.0, 4)
     await stage.put(again, show=False)
     await stage.put(switch(again, "m-1", "p1", "q.2", 8.0), show=False)

@@ -164,26 +164,38 @@ def test_a_renewal_in_time_makes_no_answer_late(gate: WriteGate, clock: Clock) -
 
 
 @pytest.mark.parametrize(("later", "late"), [(0.0, False), (LEASE, True)])
-def test_a_write_without_an_object_of_its_own(gate: WriteGate, clock: Clock, later: float, late: bool) -> None:
-    ticket = gate.fence.begin(Q)
+def test_a_write_sent_in_the_step_of_its_lookup(gate: WriteGate, clock: Clock, later: float, late: bool) -> None:
+    permit = gate.begin_at_once(Q, lasting=True)
+    assert permit is not None
     clock.now += later
-    found = gate.ended(ticket, 1, answer(), False)
-    assert isinstance(found, Late) is late
+    permit.answered(201)
+    assert isinstance(permit.late(answer()), Late) is late
+    permit.end()
     assert gate.late_writes == int(late)
     assert gate.fence.idle(clock.now)
 
 
+def test_without_a_lease_none_begins_at_once(gate: WriteGate, clock: Clock) -> None:
+    clock.now += LEASE
+    assert gate.begin_at_once(Q, lasting=True) is None
+    assert gate.fence.idle(clock.now)
+
+
 def test_one_that_an_intermediary_lost_sight_of(gate: WriteGate, clock: Clock) -> None:
-    ticket = gate.fence.begin(Q)
-    assert gate.ended(ticket, 1, answer(504), True) is None
+    permit = gate.begin_at_once(Q, lasting=True)
+    assert permit is not None
+    permit.answered(504)
+    assert permit.late(answer(504)) is None
+    permit.end()
     assert not gate.fence.idle(clock.now)
 
 
-def test_one_that_failed_goes_on_within_its_ticket(gate: WriteGate, clock: Clock) -> None:
-    write = gate.failed(gate.fence.begin(Q), 1, lasting=True)
-    write.sending()
-    write.answered(201)
-    write.end()
+def test_one_that_failed_goes_on_with_its_permit(gate: WriteGate, clock: Clock) -> None:
+    permit = gate.begin_at_once(Q, lasting=True)
+    assert permit is not None
+    permit.sending()
+    permit.answered(201)
+    permit.end()
     assert not gate.fence.idle(clock.now)
     assert gate.fence.idle(clock.now + AMBIGUITY)
 
@@ -196,12 +208,10 @@ def test_the_end_of_a_write_that_was_overtaken_is_told(gate: WriteGate) -> None:
     gate.on_end = lambda: told.append(None)
     gate.begin(Q, lasting=True).end()
     assert told == []
-    write, ticket = gate.begin(Q, lasting=True), gate.fence.begin(Q)
+    write = gate.begin(Q, lasting=True)
     gate.fence.change(Q, None)
     write.end()
     assert len(told) == 1
-    gate.ended(ticket, 1, answer(), False)
-    assert len(told) == 2
 
 
 def test_closed_it_begins_nothing(gate: WriteGate) -> None:
