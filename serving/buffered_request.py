@@ -78,9 +78,10 @@ class BufferedRequest:
         if self.disconnected or connection.transport.is_closing():
             connection.end_call(self, keep_alive=False)
             return
+        server = connection.server
         head = self._head or USUAL_HEADS[cast("Request", self.recognised)[1]]
-        keep = head.keep_alive and connection.may_keep
-        date = connection.server.date_line()
+        keep = head.keep_alive and not server.draining
+        date = server.date_line()
         if isinstance(headers, bytes):
             response = response_of_lines(head, status, headers, body, date=date, keep_alive=keep)
         else:

@@ -41,13 +41,15 @@ class Connection(asyncio.Protocol):
     """A connection of ``server``. Methods besides those of asyncio.Protocol are for the server and the current call."""
 
     __slots__ = (
-        *("_address", "_beginning", "_call", "_deaf", "_drained", "_eof", "_parser", "_reading_paused", "_stuck_with"),
-        *("client", "server", "sockname", "transport", "write_paused"),
+        *("_address", "_beginning", "_call", "_deaf", "_drained", "_eof", "_parser", "_parsing", "_reading_paused"),
+        *("_stuck_with", "client", "server", "sockname", "transport", "write_paused"),
     )
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self._parser = RequestParser(server.limits.max_head)
+        # Whether the parser has bytes of this request or of those behind it.
+        self._parsing = False
         self._call: AsgiCall | BufferedRequest | None = None
         self.transport = cast("asyncio.Transport", None)
         self._beginning = False
@@ -88,12 +90,14 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        if self._call is not None:
-            self._parser.feed(data)
-            self._go_on_receiving()
-        elif not (self._parser.between_requests and self._begin_recognised(data)):
-            self._parser.feed(data)
+        if self._call is None and not self._parsing and self._begin_recognised(data):
+            return
+        self._parser.feed(data)
+        self._parsing = True
+        if self._call is None:
             self._begin_requests()
+        else:
+            self._go_on_receiving()
         if self._parser.buffered > READ_AHEAD:
             self._pause_reading()
 
@@ -170,6 +174,9 @@ class Connection(asyncio.Protocol):
         server.heads.discard(self)
         if end < len(data):
             self._parser.feed(data[end:])
+            self._parsing = True
+            if self._parser.buffered > READ_AHEAD:
+                self._pause_reading()
             data = data[:size]
         self._offer(BufferedRequest(self, None, body, recognised, data))
         return True
@@ -248,12 +255,14 @@ class Connection(asyncio.Protocol):
         server = self.server
         if self._eof:
             self.drop()
-        elif not self._parser.between_requests:
+        elif self._parsing and not self._parser.between_requests:
             server.idle.discard(self)
             if self not in server.heads:
                 server.heads.add(self, server.loop.time())
-        elif self not in server.heads:
-            server.idle.add(self, server.loop.time())
+        else:
+            self._parsing = False
+            if self not in server.heads:
+                server.idle.add(self, server.loop.time())
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
@@ -279,12 +288,12 @@ class Connection(asyncio.Protocol):
         if not keep_alive:
             self._close(unread=call.receiving or self._parser.buffered > 0)
             return
-        self._parser.next_request()
-        if self._parser.buffered:
+        if self._parsing:
+            self._parser.next_request()
             self._begin_requests()
+            self.read_on()
         elif not self.write_paused:
             self._wait_for_head()
-        self.read_on()
 
     async def drained(self) -> None:
         """Wait until the client has read enough for more to be written, or is gone."""

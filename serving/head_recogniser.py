@@ -14,12 +14,14 @@ that has not arrived whole: nothing is decided then, and the same bytes go to th
 * a response of HTTP/1.1 with a status from 200 to 599 but 304, and a Content-Length unless it is a 204;
 * none of the headers that the caller's ``doubtful`` names, and each of ``shown`` at most once.
 
+With MARCONI_PURE in the environment, the pure implementation serves also where the other one is built.
 ``tests/unit/serving/test_head_recogniser.py`` holds both implementations, this one and the compiled one of
 ``serving/_head_recogniser.pyx``, to each other and to the general parsers.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
@@ -157,7 +159,7 @@ class ResponseRecogniser:
 TWINS = (RequestRecogniser, ResponseRecogniser)
 COMPILED = False
 
-if not TYPE_CHECKING:
+if not TYPE_CHECKING and not os.environ.get("MARCONI_PURE"):
     try:
         from serving._head_recogniser import RequestRecogniser, ResponseRecogniser
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Protocol
 
 from catalog.model import Placement, QueueKey, Segment
@@ -11,7 +12,7 @@ from marconi_proxy.front_door.relay import Asgi, client_waits
 from marconi_proxy.front_door.write_gate import WritePermit
 from marconi_proxy.routing.headers import ANSWER_RULES, RequestHead, added_lines, answer_headers, answer_lines
 from marconi_proxy.routing.identity import names_queues, namespace
-from marconi_proxy.routing.route import ParsedRoute, RouteKind, parse
+from marconi_proxy.routing.route import RouteKind, parse
 from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.exchange import CallAtOnce, Ending, UpstreamCall
 from serving.asgi import CALL
@@ -25,12 +26,11 @@ class Client(Protocol):
         """Send a complete answer; the headers may be serialised lines."""
 
 
-def _queue_key(route: ParsedRoute, head: RequestHead) -> QueueKey | None:
-    """Return the queue of a call; None if it names none, or one that the API refuses."""
-    project = namespace(route.version, head.project)
-    if not route.named or project is None or not names_queues(project):
-        return None
-    return QueueKey(project, route.queue)
+@lru_cache(4096)
+def _queue_key(version: str, project_id: bytes | None, queue: str) -> QueueKey | None:
+    """Return the queue of a call; None if the API refuses the call for its project."""
+    project = namespace(version, project_id)
+    return QueueKey(project, queue) if project is not None and names_queues(project) else None
 
 
 class Call(CallAtOnce):
@@ -63,8 +63,8 @@ class Call(CallAtOnce):
         self.target = target
         self.head = head
         self.request_id = head.request_id or request_id
-        self.route = parse(method, target)
-        self.key = _queue_key(self.route, head)
+        self.route = route = parse(method, target)
+        self.key = _queue_key(route.version, head.project, route.queue) if route.named else None
         self.body = b""
         self.permit: WritePermit | None = None
 

@@ -250,7 +250,10 @@ class CallService:
         """After a call, however it ended: settle its queue if the placement was dropped meanwhile and the call may have
         created the queue anew. (``Directory.on_removal`` does so if the feed shows a deletion later.)"""
         key = call.key
-        if call.route.rule.effect is Effect.CREATES and key and self._worker.directory.cached(key) != placement:
+        if call.route.rule.effect is not Effect.CREATES or key is None:
+            return
+        cached = self._worker.directory.cached(key)
+        if cached is not placement and cached != placement:
             self._worker.lifecycle.settle_later(key, segment)
 
     async def _upstream(self, segment: Segment) -> Upstream:

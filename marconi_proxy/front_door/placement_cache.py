@@ -7,11 +7,9 @@ nearly all are, also after a move. Any other stays an object.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
 from itertools import islice
 from sys import intern
-
-from cachetools import LRUCache
 
 from catalog.model import Placement, PlacementState, QueueKey, Segment
 
@@ -25,9 +23,11 @@ class PlacementCache:
     """At most ``size`` placements by key, of which ``hot`` are objects."""
 
     def __init__(self, size: int, hot: int = HOT) -> None:
-        self._hot = _Hot(min(size, hot), self._pack)
-        self._rest = size - min(size, hot)
-        # The least recently used first. A plain dict with a string as key, because the bytes of each entry count.
+        # Both have the least recently used first.
+        self._hot: OrderedDict[QueueKey, Placement] = OrderedDict()
+        self._most_hot = min(size, hot)
+        self._rest = size - self._most_hot
+        # A plain dict with a string as key, because the bytes of each entry count.
         self._packed: dict[str, _Packed] = {}
 
     def __len__(self) -> int:
@@ -36,19 +36,29 @@ class PlacementCache:
     def get(self, key: QueueKey) -> Placement | None:
         """Return the placement, None if it is not in the cache."""
         found = self._hot.get(key)
-        if found is not None or not self._packed:
+        if found is not None:
+            self._hot.move_to_end(key)
             return found
+        if not self._packed:
+            return None
         packed = self._packed.pop(_text(key), None)
         if packed is None:
             return None
         placement = unpacked(key, packed) if isinstance(packed, bytes) else packed
-        self._hot[key] = placement
+        self._heat(key, placement)
         return placement
 
     def put(self, key: QueueKey, placement: Placement) -> None:
         """Keep a placement, in place of an earlier one of the queue."""
         self._packed.pop(_text(key), None)
+        self._heat(key, placement)
+
+    def _heat(self, key: QueueKey, placement: Placement) -> None:
+        """Keep a placement as an object, and pack the least recently used one in its place if need be."""
         self._hot[key] = placement
+        self._hot.move_to_end(key)
+        if len(self._hot) > self._most_hot:
+            self._pack(*self._hot.popitem(last=False))
 
     def drop(self, key: QueueKey) -> None:
         """Remove the queue's placement, if it is in the cache."""
@@ -57,7 +67,7 @@ class PlacementCache:
 
     def clear(self) -> None:
         """Remove all placements."""
-        self._hot = _Hot(int(self._hot.maxsize), self._pack)
+        self._hot.clear()
         self._packed.clear()
 
     def _pack(self, key: QueueKey, placement: Placement) -> None:
@@ -68,19 +78,6 @@ class PlacementCache:
             for oldest in list(islice(self._packed, max(1, self._rest // 100))):
                 del self._packed[oldest]
         self._packed[_text(key)] = packed(placement)
-
-
-class _Hot(LRUCache[QueueKey, Placement]):
-    """Hands over the placements that it evicts."""
-
-    def __init__(self, size: int, hand_over: Callable[[QueueKey, Placement], None]) -> None:
-        super().__init__(size)
-        self._hand_over = hand_over
-
-    def popitem(self) -> tuple[QueueKey, Placement]:
-        key, placement = super().popitem()
-        self._hand_over(key, placement)
-        return key, placement
 
 
 def packed(placement: Placement) -> bytes | Placement:

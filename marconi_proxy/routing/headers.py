@@ -93,15 +93,23 @@ class RequestHead:
 
     __slots__ = ("chunked", "forwarded_for", "is_signed", "length", "lines", "pairs", "project", "request_id", "via")
 
-    def __init__(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self,
+        pairs: Sequence[tuple[bytes, bytes]],
+        lines: bytes = b"",
+        length: int | None = None,
+        project: bytes | None = None,
+        request_id: bytes | None = None,
+        forwarded_for: bytes | None = None,
+    ) -> None:
         self.pairs = pairs
-        self.lines = b""
-        self.project: bytes | None = None
-        self.length: int | None = None
+        self.lines = lines
+        self.project = project
+        self.length = length
         self.chunked = False
         self.via: bytes | None = None
-        self.forwarded_for: bytes | None = None
-        self.request_id: bytes | None = None
+        self.forwarded_for = forwarded_for
+        self.request_id = request_id
         self.is_signed = False
 
     def _note(self, part: _Part, name: bytes, value: bytes, lines: list[bytes]) -> None:
@@ -181,14 +189,9 @@ def recognised_head(
     lines: bytes, length: int | None, project: bytes | None, request_id: bytes | None, forwarded_for: bytes | None
 ) -> RequestHead:
     """Return the head of a request that was recognised by REQUEST_RULES. It has no ``pairs``."""
-    head = RequestHead(())
-    head.lines = lines
-    head.length = length
-    head.project = project
-    if request_id is not None and len(request_id) <= MAX_REQUEST_ID:
-        head.request_id = request_id
-    head.forwarded_for = forwarded_for
-    return head
+    if request_id is not None and len(request_id) > MAX_REQUEST_ID:
+        request_id = None
+    return RequestHead((), lines, length, project, request_id, forwarded_for)
 
 
 def answer_lines(lines: bytes, received_id: bytes | None, request_id: bytes) -> bytes:

@@ -118,7 +118,7 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
         ("statistics", "tests/unit/marconi_proxy/admin/test_statistics.py"),
     ),
     "marconi_proxy/front_door": (
-        ("call call_service fast_path settings worker", "tests/unit/marconi_proxy/front_door/test_application.py"),
+        ("call call_service settings worker", "tests/unit/marconi_proxy/front_door/test_application.py"),
         ("local pages", "tests/contract/test_listing_paging.py"),
         ("creation deletion placement_watch placer", "tests/unit/marconi_proxy/front_door/test_lifecycle.py"),
     ),

@@ -70,7 +70,9 @@ def test_upper_constraints_have_a_version_that_is_admitted(requirement: str) -> 
 
 
 def test_lower_constraints_are_the_lower_bounds_of_setup_cfg() -> None:
-    bounds = {line.replace(">=", "==") for line in RUNTIME + TEST if ">=" in line}
+    # setuptools comes with tox; Cython builds in the checkout.
+    build = [line for line in BUILD if line.startswith("cython")]
+    bounds = {line.replace(">=", "==") for line in RUNTIME + TEST + build if ">=" in line}
     lines = (ROOT / "lower-constraints.txt").read_text().splitlines()
     assert {line for line in lines if not line.startswith("#")} == bounds
 
