@@ -25,6 +25,8 @@ from marconi_proxy.front_door.deletion import Deletion
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.membership import Membership
 from marconi_proxy.front_door.write_gate import WritePermit
+from marconi_proxy.moving.execution import older_segments
+from marconi_proxy.moving.execution.driven_move import DrivenMove
 from marconi_proxy.moving.execution.move_executor import MoveExecutor
 from marconi_proxy.moving.execution.seal_round import SealRound
 from marconi_proxy.partition_client.outcome import Look
@@ -71,9 +73,10 @@ def _compiled(source: str, before: CodeType) -> CodeType:
     return next(c for c in module.co_consts if isinstance(c, CodeType) and c.co_name == before.co_name)
 
 
-_TWICE = """try:
+_TWICE = """from catalog.errors import PlacementConflict
+    try:
         await self.steps.place(placement, what)
-    except Conflict as conflict:
+    except PlacementConflict as conflict:
         now = conflict.current
         if "switches" not in what or now is None or now.segments != self._known().segments:
             raise
@@ -143,7 +146,7 @@ MUTATIONS = (
     Mutation(
         "switch-twice",
         "A switch that conflicts is repeated on the new epoch after an abort.",
-        MoveExecutor.place,
+        DrivenMove.place,
         "await self.steps.place(placement, what)",
         _TWICE,
         seed=167,
@@ -322,7 +325,7 @@ MUTATIONS = (
     Mutation(
         "dead-letters-forgotten",
         "A segment of a dead-letter queue is retired while dead letters may still come into it.",
-        MoveExecutor._look,
+        older_segments.look,
         "if placement.group not in",
         "if False and placement.group not in",
         seed=92,

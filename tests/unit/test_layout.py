@@ -128,7 +128,10 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
     "marconi_proxy/metrics": (("exposition names samples", "tests/unit/marconi_proxy/test_metrics.py"),),
     "marconi_proxy/moving": (("factory", f"{WIRING}; tests/wire/test_mover.py"),),
     "marconi_proxy/moving/execution": (
-        ("preparation seal_round", "tests/unit/marconi_proxy/moving/execution/test_move_executor.py"),
+        (
+            "disposal driven_move older_segments preparation seal_round",
+            "tests/unit/marconi_proxy/moving/execution/test_move_executor.py",
+        ),
     ),
     "marconi_proxy/moving/execution/steps": (
         ("dry", "tests/unit/marconi_proxy/moving/test_rehearsal.py"),

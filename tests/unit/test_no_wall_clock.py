@@ -124,11 +124,12 @@ READ = {
     "marconi_proxy/front_door/seals.py": ({"Seals._abort"}, "written into placements"),
     "marconi_proxy/clock.py": ({"SystemClock.now"}, "the clock itself"),
     "marconi_proxy/mover_daemon.py": ({"PlanRunner.__init__"}, "windows of plans, which operators write by the wall"),
+    "marconi_proxy/moving/execution/driven_move.py": (
+        {f"DrivenMove.{name}" for name in ("_failed", "abort", "enter")},
+        "written into placements and moves",
+    ),
     "marconi_proxy/moving/execution/move_executor.py": (
-        {
-            f"MoveExecutor.{name}"
-            for name in ("_clean", "_drain", "_failed", "_linger", "_step", "_undo", "abort", "enter")
-        },
+        {f"MoveExecutor.{name}" for name in ("_clean", "_drain", "_linger", "_step", "_undo")},
         "written into placements and moves",
     ),
     "marconi_proxy/moving/execution/preparation.py": ({"Preparation.choose"}, "of a placement that is not stored"),

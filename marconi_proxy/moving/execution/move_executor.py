@@ -11,82 +11,40 @@ made. A queue that is to be created on a partition is written into the record be
 
 from __future__ import annotations
 
-import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import NamedTuple
 
 from catalog.errors import MoveConflict, PlacementConflict
-from catalog.model import (
-    BackendQueue,
-    BarrierMembers,
-    LogEntry,
-    Measure,
-    Move,
-    MoveState,
-    PartitionState,
-    Placement,
-    PlacementState,
-    Segment,
-    Switch,
-)
+from catalog.model import BackendQueue, Move, MoveState, PartitionState, Placement, PlacementState
 from catalog.unchanged import Unchanged
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing import transitions
-from marconi_proxy.fencing.barrier import Passed
+from marconi_proxy.moving.execution import older_segments
 from marconi_proxy.moving.execution.certificate import certificate
+from marconi_proxy.moving.execution.disposal import dispose
+from marconi_proxy.moving.execution.driven_move import AT_ONCE, NEVER, READY, RETRIED, SOON, DrivenMove, Next, waiting
+from marconi_proxy.moving.execution.older_segments import OlderSegments
 from marconi_proxy.moving.execution.pace import MovePace, next_look
-from marconi_proxy.moving.execution.preparation import Preparation, keeps_name
-from marconi_proxy.moving.execution.progress import left, why, worth_noting
+from marconi_proxy.moving.execution.preparation import Preparation
+from marconi_proxy.moving.execution.progress import worth_noting
 from marconi_proxy.moving.execution.steps.interface import BUSY, Steps
 from marconi_proxy.moving.orders.decisions import next_number
-from marconi_proxy.moving.orders.direction import settled
 from marconi_proxy.moving.protocol.evidence import happened
-from marconi_proxy.moving.protocol.machine import SEALING, Event, after, before_switch
-from marconi_proxy.partition_client.outcome import CALL, Look, Unready
-
-LOG = logging.getLogger(__name__)
+from marconi_proxy.moving.protocol.machine import SEALING, Event, before_switch
+from marconi_proxy.partition_client.outcome import Unready
 
 # Seconds between two looks at a partition with a full budget.
 _SHORTLY = 1.0
-# The number of switches that a record keeps, the last ones.
-_SWITCHES = 50
-# Seconds until the next attempt, while a partition cannot be reached.
-_SOON = 5.0
 
-NO_MEMBERS: Mapping[str, str] = {}
 _UNDOING = frozenset({MoveState.UNDOING, MoveState.REROUTE_UNDOING})
 _EMPTYING = frozenset({MoveState.DRAINING, MoveState.LINGERING})
 _RESTING = frozenset({MoveState.PAUSED, MoveState.SUSPENDED})
 
 
-class Next(NamedTuple):
-    """When to make the next step: in ``wait`` seconds, infinite if only a change of the record by others allows one.
-
-    ``ready``: the move is to be sealed, or its seal is to be continued.
-    """
-
-    wait: float = 0.0
-    ready: bool = False
-
-
-AT_ONCE = Next()
-READY = Next(0.0, True)
-NEVER = Next(math.inf)
-
-
-class MoveExecutor:
-    """Drive ``move``. This process holds its lock with ``token``.
-
-    Any step may raise CatalogError. After LockLost the mover must leave the move alone; after any other error the next
-    step continues from the stored state.
-
-    ``watched``: the observations of moves by this process, by (id, subject). All waits are measured by it, on this
-    process's monotonic clock: the time for which a record has stood unchanged. A mover that takes a move over begins
-    each wait anew.
-    """
+class MoveExecutor(DrivenMove):
+    """Drive ``move``, one step at a time. ``chance`` spreads the steps that wait for a partition's budget."""
 
     def __init__(
         self,
@@ -98,133 +56,9 @@ class MoveExecutor:
         token: int,
         watched: Unchanged[tuple[str, str]] | None = None,
     ) -> None:
-        self.steps = steps
-        self.pace = pace
-        self.clock = clock
-        self.move = move
-        self.token = token
-        self.placement: Placement | None = None
+        super().__init__(steps, pace, clock, move, token, watched)
         self._chance = chance
-        self._watched: Unchanged[tuple[str, str]] = Unchanged(clock.monotonic) if watched is None else watched
         self._preparation = Preparation(steps, pace, clock)
-
-    def __repr__(self) -> str:
-        return f"<MoveExecutor {self.move.id} {self.move.state}>"
-
-    @property
-    def name(self) -> str:
-        return f"move {self.move.id} {self.move.project or '-'}/{self.move.queue}"
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the queue was deleted, or replaced by a later one, according to the placement that was read last. A
-        dead-letter queue that was deleted keeps a reserved placement."""
-        placement = self.placement
-        return (
-            placement is None
-            or placement.incarnation != self.move.incarnation
-            or placement.state is PlacementState.RESERVED
-        )
-
-    def stood(self, subject: str, value: object) -> float:
-        """Return the seconds for which this process has seen the ``subject`` of this move have this value."""
-        return self._watched.seen((self.move.id, subject), value, self._watched.now())
-
-    # -- the record --------------------------------------------------------------------------------------------------
-
-    async def enter(
-        self,
-        event: Event,
-        reason: str,
-        changed: Move | None = None,
-        **measures: Measure,
-    ) -> None:
-        """Record ``event``: the state that it leads to, the reason and measures. ``changed``: the record with the new
-        values of other fields, if any change.
-
-        Raises NotNow if the state does not allow the event, MoveConflict if the record was changed meanwhile, LockLost.
-        """
-        before = self.move
-        state = after(before.state, event)
-        entry = LogEntry(self.clock.now(), state, reason, tuple(measures.items()))
-        entered = settled((changed or before).entered(entry))
-        await self.steps.record(entered, self.token)
-        self.move = entered
-        measured = "".join(f", {name} {value}" for name, value in measures.items())
-        LOG.info("%s: %s -> %s (%s%s)", self.name, before.state, state, reason, measured)
-
-    async def note(self, changed: Move) -> None:
-        """Record new values of fields in the same state. Raises MoveConflict, LockLost."""
-        noted = replace(changed, version=self.move.version + 1)
-        await self.steps.record(noted, self.token)
-        self.move = noted
-
-    async def put_off(self, reason: str) -> Next:
-        """Stay in the state, count a failure, and retry after a backoff. Raises CatalogError."""
-        failed = self._failed(reason)
-        wait = self._wait_after(failed.progress.failures)
-        LOG.info("%s: %s, waits %.1f s: %s", self.name, self.move.state, wait, reason)
-        await self.note(failed)
-        return Next(self._left_to_retry())
-
-    async def wait_for(self, what: str) -> Next:
-        """Stay in the state and look again soon: ``what`` is expected without intervention, so this is no failure.
-
-        Raises CatalogError.
-        """
-        if self.move.measured.waits != what:
-            LOG.info("%s: %s, waits: %s", self.name, self.move.state, what)
-            await self.note(_waiting(self.move, what))
-        return Next(_SOON)
-
-    def _failed(self, reason: str) -> Move:
-        """Return the record with one more failure, and the approximate time of the retry."""
-        failures = self.move.progress.failures + 1
-        return replace(
-            _waiting(self.move, reason),
-            progress=replace(self.move.progress, failures=failures),
-            due=self.clock.now() + self._wait_after(failures),
-        )
-
-    def _wait_after(self, failures: int) -> float:
-        # Repeatable for one attempt, and different for each move.
-        return self.pace.wait_after(failures, random.Random(f"{self.move.id}/{self.move.attempt}/{failures}"))  # noqa: S311
-
-    def _left_to_retry(self) -> float:
-        """Return the seconds until the retry of a state that failed, 0 without a failure."""
-        failures = self.move.progress.failures
-        if not failures or self.move.state not in _RETRIED:
-            return 0.0
-        return max(0.0, self._wait_after(failures) - self.stood("retry", (self.move.state, failures)))
-
-    def _left_to_linger(self) -> float:
-        """Return the seconds until the second look at the older segments, 0 in any other state."""
-        if self.move.state is not MoveState.LINGERING:
-            return 0.0
-        return max(0.0, self.pace.linger - self.stood("linger", self.move.progress.emptied))
-
-    async def back_off(self, event: Event, reason: str, members: Mapping[str, str] | None = None) -> None:
-        """Record a failure as ``event``, and retry after a backoff. ``members``: those of an aborted seal, as for
-        ``abort``. Raises CatalogError."""
-        failed = self._failed(reason)
-        if members is not None:
-            failed = replace(failed, progress=replace(failed.progress, unacknowledged=tuple(members.items())))
-        await self.enter(event, reason, failed)
-        self._left_to_retry()
-
-    async def abort(self, reason: str, members: Mapping[str, str] = NO_MEMBERS) -> None:
-        """Abort the seal of the queue, and retry after a backoff.
-
-        ``members``: those that have not acknowledged the seal, by id, with their stamps. Raises CatalogError.
-        """
-        await self.place(transitions.abort(self._known(), self.clock.now()), "aborts the seal")
-        if self.move.state in SEALING:
-            await self.back_off(Event.ABORTED, reason, members)
-        else:
-            # The record does not have the seal yet.
-            await self.put_off(reason)
-
-    # -- a step ------------------------------------------------------------------------------------------------------
 
     async def step(self) -> Next:
         """Make one step from the stored state. Raises CatalogError, but no conflict: the next step resolves those."""
@@ -237,15 +71,6 @@ class MoveExecutor:
             return AT_ONCE
         except PlacementConflict:
             return AT_ONCE
-
-    async def read(self) -> bool:
-        """Read placement and record; return whether the move exists and is unfinished. Raises CatalogError."""
-        self.placement = await self.steps.placement(self.move.key)
-        move = await self.steps.move(self.move.id)
-        if move is None:
-            return False
-        self.move = move
-        return not move.finished
 
     async def _step(self) -> Next:
         if not await self.read():
@@ -270,7 +95,7 @@ class MoveExecutor:
                 # Looks at partitions prove nothing now: the deletion may be refused, and the queue lives on.
                 return await self.wait_for("for the end of a deletion of the queue")
             failures = move.progress.failures
-            if failures >= self.pace.give_up_after and move.state in _RETRIED:
+            if failures >= self.pace.give_up_after and move.state in RETRIED:
                 reason = f"failed {failures} times in a row, the last time: {move.measured.waits or ''}"
                 # Before the switch, pause and wait for an operator. After a switch, continue draining.
                 event = Event.PAUSE if before_switch(self.move.state) else Event.CANCEL
@@ -287,7 +112,7 @@ class MoveExecutor:
         if missed is Event.GONE:
             reason = "the queue was deleted by its users"
             # After the switch the event leads to an end, and no step follows: delete the leftovers first.
-            if not before_switch(self.move.state) and (wait := await self._dispose()) > 0:
+            if not before_switch(self.move.state) and (wait := await dispose(self)) > 0:
                 return Next(wait)
         elif missed is Event.SWITCHED:
             assert placement is not None
@@ -305,32 +130,11 @@ class MoveExecutor:
         await self.enter(missed, reason)
         return AT_ONCE
 
-    def sealed(self, placement: Placement) -> Move:
-        """Return the record with one more attempt to seal, by the sealed placement."""
-        measured = replace(self.move.measured, sealed_at=placement.since)
-        return replace(self.move, attempt=self.move.attempt + 1, measured=measured)
-
-    def switched(self, placement: Placement, passed: Passed | None, pause_ms: float | None) -> Move:
-        """Return the record of a switch. ``passed`` and ``pause_ms`` are known only to the mover that switched, and
-        None for any other."""
-        progress, measured = self.move.progress, self.move.measured
-        barrier = None if passed is None else BarrierMembers(passed.acknowledged, passed.signed_off, passed.expired)
-        switch = Switch(placement.since, placement.segments[-2].partition, placement.partition, pause_ms)
-        return replace(
-            self.move,
-            progress=replace(
-                progress,
-                switches=(*progress.switches, switch)[-_SWITCHES:],
-                switched_at=switch.at,
-                switched_to=switch.target,
-                unacknowledged=(),
-                failures=0,
-                zero_checks=(),
-            ),
-            measured=replace(measured, waits="", left_at_switch=None, barrier=barrier),
-            pause_ms=pause_ms,
-            due=0.0,
-        )
+    def _left_to_linger(self) -> float:
+        """Return the seconds until the second look at the older segments, 0 in any other state."""
+        if self.move.state is not MoveState.LINGERING:
+            return 0.0
+        return max(0.0, self.pace.linger - self.stood("linger", self.move.progress.emptied))
 
     # -- before the switch -------------------------------------------------------------------------------------------
 
@@ -345,7 +149,7 @@ class MoveExecutor:
             if full and not await self._group_has_begun():
                 await self.wait_for(f"partition {name} has {self.pace.at_once} moves at a time")
                 return Next(self._chance.uniform(1.0, 3.0) * _SHORTLY)
-        await self.enter(Event.START, "its turn came", _waiting(self.move, ""))
+        await self.enter(Event.START, "its turn came", waiting(self.move, ""))
         return AT_ONCE
 
     async def _group_has_begun(self) -> bool:
@@ -410,7 +214,7 @@ class MoveExecutor:
             # The queue that was created stays in the record, and is deleted when the move ends. Its partition may be
             # unreachable, and to delete it now would make draining wait for that partition.
             reason = "it goes on as before"
-        elif (wait := await self._dispose()) > 0:
+        elif (wait := await dispose(self)) > 0:
             return Next(wait)
         else:
             reason = "nothing of it is left"
@@ -420,7 +224,7 @@ class MoveExecutor:
     # -- after the switch --------------------------------------------------------------------------------------------
 
     async def _drain(self) -> Next:
-        seen = await self._look(self._known())
+        seen = await older_segments.look(self, self._known())
         now = self.clock.now()
         if seen.empty:
             emptied = [BackendQueue(s.partition, s.backend_name) for s in self._known().segments[:-1]]
@@ -436,11 +240,11 @@ class MoveExecutor:
 
     async def _linger(self) -> Next:
         placement = self._known()
-        seen = await self._look(placement)
+        seen = await older_segments.look(self, placement)
         now = self.clock.now()
         if seen.unknown:
             await self._note_look(seen, now)
-            return Next(_SOON)
+            return Next(SOON)
         if not seen.empty:
             # A mover that was frozen after it had found them empty fails its compare-and-set, and cannot retire them.
             await self.place(transitions.bar(placement, now), "bars the placement")
@@ -456,201 +260,26 @@ class MoveExecutor:
         await self.enter(Event.RETIRED, "they were empty twice", replace(self.move, due=0.0))
         return AT_ONCE
 
-    async def _look(self, placement: Placement) -> _Seen:
-        """Look at all sealed segments, and read the members' counts of held writes. Raises CatalogError, Unready."""
-        looks = [await self.steps.look(self.move.key, segment) for segment in placement.segments[:-1]]
-        progress, measured = self.move.progress, self.move.measured
-        if measured.left_at_switch is None and not any(look.problem for look in looks):
-            measured = replace(measured, left_at_switch=left(looks))
-        if held := await self.steps.held_writes(self.move.id):
-            measured = replace(measured, holds=tuple(held))
-        awaited = None
-        if placement.group not in (None, placement.queue) and all(look.empty for look in looks):
-            source = await self._dead_letters_from(placement)
-            progress = replace(progress, dead_letters_from=source)
-            awaited = f"dead letters of queue {source} may still come" if source is not None else None
-        return _Seen(looks, awaited, replace(self.move, progress=progress, measured=measured))
-
-    async def _dead_letters_from(self, placement: Placement) -> str | None:
-        """Return the name of a queue whose dead letters may still enter a sealed segment, None if there is none.
-
-        A store puts them there while their source has a segment on the same partition (API section 8.4). Raises
-        CatalogError, Unready.
-        """
-        places = sorted({segment.partition for segment in placement.segments[:-1]})
-        # The catalog names one source, and there may be others. Polling all queues at each look would cost too much, so
-        # check the last known one first.
-        last = str(self.move.progress.dead_letters_from or placement.group)
-        if await self._still_from(last, placement, places):
-            return last
-        for place in places:
-            other = await self.steps.source_of(placement.key, place)
-            if other is not None:
-                return other
-        return None
-
-    async def _still_from(self, queue: str, placement: Placement, places: Sequence[str]) -> bool:
-        key = placement.key._replace(queue=queue)
-        source = await self.steps.placement(key)
-        if source is None or source.state is PlacementState.RESERVED:
-            return False
-        names = [await self.steps.dead_letter_queue(key, s) for s in source.segments if s.partition in places]
-        return placement.queue in names
-
-    async def _note_look(self, seen: _Seen, now: float) -> None:
+    async def _note_look(self, seen: OlderSegments, now: float) -> None:
         before, found = self.move.measured, seen.counted.measured
         if worth_noting(before, found, self.stood("look", (before.left, before.waits))):
             await self.note(replace(seen.counted, measured=replace(found, looked_at=now)))
 
     async def _clean(self) -> Next:
-        if (wait := await self._dispose()) > 0:
+        if (wait := await dispose(self)) > 0:
             return Next(wait)
         # The queue may have been deleted by now, or replaced: this reads the record only.
         proof = certificate(self.move, self.clock.now())
-        changed = replace(_waiting(self.move, ""), certificate=proof)
+        changed = replace(waiting(self.move, ""), certificate=proof)
         await self.enter(Event.CLEANED, "the older queues are deleted", changed)
         # A crash before this leaves the counts, which are removed with the record.
         await self.steps.forget_held_writes(self.move.id)
         return AT_ONCE
 
-    def _left_to_reuse(self) -> float:
-        """Return the seconds until a deleted name may be used again on its partition; the move ends no earlier. They
-        count from the moment when this process saw the deletions done.
-
-        A queue that keeps its name may return there, and until then a worker that is cut off may read by a stale
-        placement. A deletion without an answer may be executed late, when a new incarnation of the queue may have its
-        plain name again.
-        """
-        placement, deleted = self.placement, self.move.progress.deleted
-        wait = 0.0
-        if self.move.progress.doubtful:
-            wait = CALL + self.pace.ambiguity
-        if (
-            deleted
-            and placement is not None
-            and placement.incarnation == self.move.incarnation
-            and keeps_name(placement)
-        ):
-            wait = max(self.pace.linger, CALL + self.pace.ambiguity)
-        return max(0.0, wait - self.stood("deleted", len(deleted)))
-
-    # -- what steps share --------------------------------------------------------------------------------------------
-
-    def _known(self) -> Placement:
-        # Without a placement the queue is gone, and ``_catch_up`` has recorded that before any step that needs it.
-        assert self.placement is not None
-        return self.placement
-
-    def _left_behind(self, placement: Placement | None) -> tuple[Segment, ...]:
-        """Return, as segments, the touched queues that the placement does not name. It must have just been read."""
-        named = {(s.partition, s.backend_name) for s in placement.segments} if placement is not None else set()
-        return tuple(
-            Segment(n, partition, backend_name)
-            for n, (partition, backend_name) in enumerate(self.move.progress.touched)
-            if (partition, backend_name) not in named
-        )
-
-    async def _dispose(self) -> float:
-        """Delete the queues that this move created or emptied and that the placement does not name.
-
-        Returns the seconds after which the move may end (``_left_to_reuse``). Raises CatalogError, Unready. A queue
-        that is created anew meanwhile has another name (``Placing``), and no other move of it can begin.
-        """
-        key, placement = self.move.key, self.placement
-        deleted = self.move.progress.deleted
-        gone = placement is None or placement.incarnation != self.move.incarnation
-        behind = [s for s in self._left_behind(placement) if (s.partition, s.backend_name) not in deleted]
-        behind = [s for s in behind if await self.steps.partition(s.partition) is not None]
-        if not gone:
-            behind = [segment for segment in behind if await self._is_empty(segment)]
-        for segment in behind:
-            await self.steps.unsubscribe(key, segment)
-            await self._make_sure(segment)
-            await self.steps.remove(key, segment)
-            # From here on it is not deleted again. A crash before this leaves a deletion of unknown outcome.
-            await self.note(replace(self.move, progress=self.move.progress.ended_deletion()))
-        if (wait := self._left_to_reuse()) > 0:
-            await self.wait_for("until its name can be used again")
-        return wait
-
-    async def _is_empty(self, segment: Segment) -> bool:
-        """Return whether a queue that is to be deleted is empty. Raises CatalogError, Unready."""
-        look = await self.steps.look(self.move.key, segment)
-        if look.problem is not None:
-            raise Unready(f"to delete a queue: {look.problem}")
-        if not look.empty:
-            # The message was not posted through this proxy. Keep it rather than lose it.
-            LOG.warning(
-                "%s: queue %s is kept on partition %s, because it is not empty; next: look at its messages there",
-                self.name,
-                segment.backend_name,
-                segment.partition,
-            )
-        return look.empty
-
-    async def _make_sure(self, segment: Segment) -> None:
-        """Check, right before a deletion, that this mover holds the lock and that the placement is unchanged.
-
-        The same write records the deletion as begun. If a later mover finds that entry, the outcome of the deletion is
-        unknown. Raises LockLost, MoveConflict, Conflict.
-        """
-        queue = BackendQueue(segment.partition, segment.backend_name)
-        await self.note(replace(self.move, progress=self.move.progress.begun_deletion(queue)))
-        now = await self.steps.placement(self.move.key)
-        if now != self.placement:
-            raise PlacementConflict(now)
-
-    async def place(self, placement: Placement, what: str) -> None:
-        """Store the changed placement by compare-and-set; ``what`` names the change.
-
-        Raises PlacementConflict, Unready.
-        """
-        await self.steps.place(placement, what)
-        self.placement = placement
-
-
-def _waiting(move: Move, reason: str) -> Move:
-    return replace(move, measured=replace(move.measured, waits=reason))
-
 
 def _is_sealed_by(placement: Placement, move: Move) -> bool:
     return placement.state is PlacementState.SEALING and placement.move == move.id
 
-
-class _Seen(NamedTuple):
-    """The result of a look at the older segments. ``awaited``: messages that may still enter them, None if none may.
-    ``record``: the move with the facts that the look has found."""
-
-    looks: list[Look]
-    awaited: str | None
-    record: Move
-
-    @property
-    def unknown(self) -> bool:
-        return any(look.problem is not None for look in self.looks)
-
-    @property
-    def empty(self) -> bool:
-        return self.awaited is None and all(look.empty for look in self.looks)
-
-    @property
-    def left(self) -> int:
-        return left(self.looks)
-
-    @property
-    def why(self) -> str:
-        return self.awaited or why(self.looks)
-
-    @property
-    def counted(self) -> Move:
-        """The record with the number of messages left as well; an unknown number leaves the last one."""
-        measured = self.record.measured
-        remaining = (measured.left or 0) if self.unknown else self.left
-        return replace(self.record, measured=replace(measured, left=remaining, waits=self.why))
-
-
-# The states in which a failure delays the next attempt.
-_RETRIED = frozenset({MoveState.PLANNED, MoveState.ARMED, MoveState.REROUTE_PREPARING, MoveState.REROUTE_ARMED})
 
 _STEPS: dict[MoveState, Callable[[MoveExecutor], Awaitable[Next]]] = {
     MoveState.PLANNED: MoveExecutor._plan,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from catalog.model import Move
-from marconi_proxy.moving.execution.move_executor import AT_ONCE, READY, Next
+from marconi_proxy.moving.execution.driven_move import AT_ONCE, READY, Next
 from marconi_proxy.moving.execution.move_group import MoveGroup
 from marconi_proxy.moving.execution.step_turns import StepTurns
 
