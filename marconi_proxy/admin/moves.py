@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -16,29 +15,24 @@ import falcon.asgi
 
 from catalog import Catalog
 from catalog.errors import MoveConflict, MoveUnderWay
-from catalog.model import FINISHED_STATES, UNFINISHED_STATES, LogEntry, Move, MoveState, QueueKey
+from catalog.model import FINISHED_STATES, UNFINISHED_STATES, Move, MoveState, QueueKey
 from marconi_proxy.admin import move_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
+from marconi_proxy.admin.move_decisions import MoveDecisions
 from marconi_proxy.admin.query import bad_parameter, integer, parameters
-from marconi_proxy.moving.orders.decisions import NUMBER, next_number
-from marconi_proxy.moving.orders.direction import settled, turned
+from marconi_proxy.moving.orders.decisions import next_number
 from marconi_proxy.moving.orders.order import (
-    OPERATOR,
-    CatalogView,
     MoveRefused,
     MoveRequest,
     check_not_sent_on,
-    check_onward,
-    check_reverse,
     is_on_its_way,
     offers,
     onward,
     order,
-    way_to,
 )
 from marconi_proxy.moving.plans.names import new_move_id
 from marconi_proxy.moving.plans.survey import catalog_view
-from marconi_proxy.moving.protocol.machine import TABLE, Event, NotNow, after
+from marconi_proxy.moving.protocol.machine import TABLE, Event, NotNow
 from marconi_proxy.moving.rehearsal import Rehearsed
 from marconi_proxy.project_text import from_json, from_url, project_from_json, project_named, shown, to_url
 
@@ -60,15 +54,6 @@ _ALREADY = {
     Event.REVERSE: {MoveState.REROUTE_PREPARING, MoveState.REROUTE_ARMED, MoveState.REROUTE_SEALING},
     Event.RESUME: set(),
 }
-
-
-# Seconds between two polls of a move during its switch.
-_GLANCE = 0.1
-
-
-async def nap(seconds: float) -> None:
-    """Wait between two polls."""
-    await asyncio.sleep(seconds)
 
 
 def _chance() -> str:
@@ -102,10 +87,10 @@ class MovesResource:
     ) -> None:
         self._catalog = catalog
         self._longest = longest
-        self._patience = patience
         self._rehearse = rehearse
         self._clock = clock
         self._chance = chance
+        self._decisions = MoveDecisions(catalog, longest, patience, clock)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -136,10 +121,10 @@ class MovesResource:
         resp.media = {"moves": [form(move, self._clock()) for move in moves], "links": links}
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, move: str) -> None:
-        resp.media = move_json.whole(await self._found(from_url(move)), self._clock())
+        resp.media = move_json.whole(await self._decisions.find(from_url(move)), self._clock())
 
     async def certificate(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, move: str) -> None:
-        found = await self._found(from_url(move))
+        found = await self._decisions.find(from_url(move))
         if found.certificate is None:
             raise falcon.HTTPNotFound(
                 title="No certificate",
@@ -174,7 +159,7 @@ class MovesResource:
             resp.media = {"moves": [move_json.summary(move, self._clock()) for move in sent]}
             return
         if asked.dry_run:
-            moves = moves or tuple(self._sent_on(move, asked.request, view) for move in under_way)
+            moves = moves or tuple(self._decisions.sent_on(move, asked.request, view) for move in under_way)
             found = await self._rehearsed(moves, self._rehearse) if self._rehearse else Rehearsed([], [])
             shown_moves = [move_json.summary(move, self._clock()) for move in moves]
             resp.media = {"moves": shown_moves, **found._asdict(), "rehearsed": self._rehearse is not None}
@@ -204,7 +189,7 @@ class MovesResource:
                 await self._catalog.moves.insert(move)
             except (MoveUnderWay, MoveConflict) as error:
                 for inserted in done:
-                    await self._change(inserted, Event.CANCEL)
+                    await self._decisions.change(inserted, Event.CANCEL)
                 raise _refused(moves[0].key, str(error)) from error
             done.append(move)
 
@@ -214,30 +199,15 @@ class MovesResource:
         done: list[Move] = []
         for move in (move for move in reversed(moves) if not is_on_its_way(move, request.target)):
             try:
-                done.append(await self._change(move, Event.ONWARD, request))
+                done.append(await self._decisions.change(move, Event.ONWARD, request))
             except (NotNow, MoveRefused) as refused:
                 for sent in done:
                     with contextlib.suppress(NotNow):
-                        await self._change(sent, Event.CANCEL)
+                        await self._decisions.change(sent, Event.CANCEL)
                 reason = f"move {move.id} is {refused.state} by now" if isinstance(refused, NotNow) else str(refused)
                 raise _refused(moves[0].key, reason) from refused
         changed = {move.id: move for move in done}
         return tuple(changed.get(move.id, move) for move in moves)
-
-    def _entry(self, state: MoveState, what: str, number: int) -> LogEntry:
-        return LogEntry(self._clock(), state, f"{OPERATOR}{what}", ((NUMBER, number),))
-
-    def _sent_on(self, move: Move, request: MoveRequest, view: CatalogView) -> Move:
-        """Return the redirected move. Raises NotNow, MoveRefused."""
-        if is_on_its_way(move, request.target):
-            return move
-        placement = view.placements.get(move.key)
-        check_onward(move, placement, request.target, view)
-        assert placement is not None
-        event = way_to(request.target, move, placement)
-        entry = self._entry(after(move.state, event), f"{event} to {request.target}", next_number([move]))
-        pause = move.max_pause_ms if request.max_pause_ms is None else request.max_pause_ms
-        return replace(turned(move.entered(entry), placement, request.target), max_pause_ms=pause)
 
     def _parsed(self, document: dict[str, Any]) -> _Order:
         for member in ("project", "queue", "to"):
@@ -277,7 +247,7 @@ class MovesResource:
 
     async def _decide(self, resp: falcon.asgi.Response, move_id: str, event: Event) -> None:
         """Apply an operator's decision to a move and to its group."""
-        move = await self._found(move_id)
+        move = await self._decisions.find(move_id)
         mates = [await self._catalog.moves.get(id_) for id_ in move.group]
         number = next_number([move, *(mate for mate in mates if mate is not None)])
         try:
@@ -286,7 +256,7 @@ class MovesResource:
                     await self._check_goes_back(move)
                 changed = move
             else:
-                changed = await self._change_unsealed(move, event, number)
+                changed = await self._decisions.change_unsealed(move, event, number)
         except NotNow as refused:
             raise falcon.HTTPConflict(
                 title="Not now",
@@ -305,7 +275,7 @@ class MovesResource:
                 continue
             if event in offers(other.state) or TABLE[other.state].holds_writes:
                 try:
-                    await self._change_unsealed(other, event, number, destination)
+                    await self._decisions.change_unsealed(other, event, number, destination)
                 except (NotNow, MoveRefused, falcon.HTTPNotFound):
                     # It has progressed meanwhile; the answer shows its state.
                     continue
@@ -316,69 +286,6 @@ class MovesResource:
         placement = await self._catalog.placements.get(move.key)
         if placement is not None:
             check_not_sent_on(move, placement)
-
-    async def _change_unsealed(self, move: Move, event: Event, number: int, destination: str | None = None) -> Move:
-        """Change as ``_change``, after waiting for the end of a seal, while writes are held."""
-        left = self._patience
-        while True:
-            try:
-                return await self._change(move, event, number=number, destination=destination)
-            except NotNow as refused:
-                if not TABLE[refused.state].holds_writes or event is Event.RESUME or left <= 0.0:
-                    raise
-            await nap(_GLANCE)
-            left -= _GLANCE
-            move = await self._found(move.id)
-
-    async def _change(
-        self,
-        move: Move,
-        event: Event,
-        request: MoveRequest | None = None,
-        *,
-        number: int = 0,
-        destination: str | None = None,
-    ) -> Move:
-        """Store a decision. ``number``: its least number. ``request``: the new destination of a redirected move.
-        ``destination``: the only valid one of a reversal, None for any. Raises NotNow, MoveRefused, HTTPNotFound."""
-        while True:
-            state = after(move.state, event)
-            entered = settled(move.entered(self._entry(state, event, max(number, next_number([move])))))
-            if event in (Event.REVERSE, Event.ONWARD):
-                view = await catalog_view(self._catalog, move.key, self._longest)
-                placement = view.placements.get(move.key)
-                if request is not None:
-                    entered = self._sent_on(move, request, view)
-                else:
-                    back = check_reverse(move, placement, view)
-                    if destination not in (None, back):
-                        raise MoveRefused(f"it would go to partition {back}")
-                    assert placement is not None
-                    entered = turned(entered, placement, back)
-            if event is Event.RESUME:
-                entered = replace(entered, due=0.0)
-            if event is not Event.PAUSE:
-                # Observations from before the decision are obsolete, and so is the time to give up.
-                entered = replace(
-                    entered,
-                    progress=replace(entered.progress, failures=0),
-                    measured=replace(entered.measured, waits=None),
-                )
-            try:
-                await self._catalog.moves.replace(entered, None)
-            except MoveConflict as conflict:
-                # Each retry means that a concurrent change succeeded. The state machine bounds their number.
-                if conflict.current is None:
-                    raise _not_found(move.id) from conflict
-                move = conflict.current
-            else:
-                return entered
-
-    async def _found(self, move_id: str) -> Move:
-        move = await self._catalog.moves.get(move_id)
-        if move is None:
-            raise _not_found(move_id)
-        return move
 
 
 _PAST = {
@@ -408,10 +315,6 @@ def _states(text: str) -> set[MoveState]:
             words = ", ".join((*_GROUPS_OF_STATES, *map(str, MoveState)))
             raise bad_parameter(f"state: must be words of {words}, with commas between them.") from error
     return found
-
-
-def _not_found(move_id: str) -> falcon.HTTPNotFound:
-    return falcon.HTTPNotFound(title="Not found", description=f"There is no move {move_id}.")
 
 
 def _refused(key: QueueKey, reason: str) -> falcon.HTTPConflict:

@@ -89,7 +89,7 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "marconi_proxy/admin": (
         ("body query routes policy", "tests/unit/marconi_proxy/admin/test_application.py"),
-        ("move_json", "tests/unit/marconi_proxy/admin/test_moves.py"),
+        ("move_decisions move_json", "tests/unit/marconi_proxy/admin/test_moves.py"),
         ("partition_json pins", "tests/unit/marconi_proxy/admin/test_partitions.py"),
         ("plan_json", "tests/unit/marconi_proxy/admin/test_plans.py"),
     ),

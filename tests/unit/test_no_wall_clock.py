@@ -53,6 +53,7 @@ TIMES = frozenset(
 # Objects that read one by being called, for they were given ``time.time``: by module, as they are called there.
 CLOCKS = {
     "marconi_proxy/admin/audit.py": "self._clock",
+    "marconi_proxy/admin/move_decisions.py": "self._clock",
     "marconi_proxy/admin/moves.py": "self._clock",
     "marconi_proxy/admin/plans.py": "self._clock",
     "marconi_proxy/admin/prober.py": "self._now",
@@ -82,11 +83,9 @@ READ = {
     "catalog/sqlite/schema.py": ({"ping"}, "written, and never read"),
     "marconi_proxy/admin/application.py": ({"build"}, "given to what shows ages"),
     "marconi_proxy/admin/audit.py": ({"AuditResource.show"}, "an age that is shown"),
+    "marconi_proxy/admin/move_decisions.py": ({"MoveDecisions._entry"}, "written into records"),
     "marconi_proxy/admin/moves.py": (
-        {
-            f"MovesResource.{name}"
-            for name in ("__init__", "_decide", "_entry", "_ids", "_parsed", "list", "order", "show")
-        },
+        {f"MovesResource.{name}" for name in ("__init__", "_decide", "_ids", "_parsed", "list", "order", "show")},
         "written into records and ids, and shown",
     ),
     "marconi_proxy/admin/plans.py": (

@@ -23,7 +23,7 @@ from catalog.model import (
 )
 from catalog.sqlite.moves import SQLiteMoves
 from marconi_proxy import options
-from marconi_proxy.admin import moves as admin_moves
+from marconi_proxy.admin import move_decisions
 from marconi_proxy.admin.application import build
 from marconi_proxy.admin.move_json import waits
 from marconi_proxy.moving.protocol.machine import TABLE, Event
@@ -52,7 +52,7 @@ def naps(monkeypatch):
         if naps.meanwhile is not None:
             await naps.meanwhile()
 
-    monkeypatch.setattr(admin_moves, "nap", nap)
+    monkeypatch.setattr(move_decisions, "nap", nap)
     return naps
 
 
