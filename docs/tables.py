@@ -34,7 +34,7 @@ COMMAND = "python docs/tables.py"
 
 _WIDTH = 118
 _WHOLE: Mapping[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
-# What cliff gives every command that shows data; a release of cliff may add to it.
+# The options that cliff adds to every command with data; a release of cliff may add more.
 _OUTPUT = re.compile("formatter", re.IGNORECASE)
 # In text: quoted commands with options, options, variables of the environment; and what would be taken for markup.
 _LITERAL = r"'[a-z][^']* -[^']*'|(?<![\w-])(?:--[a-z][a-z-]*|-[a-z])(?![\w-])|\$?[A-Z]+_[A-Z_<>]+[A-Z>]"
@@ -48,7 +48,7 @@ Lines = Iterator[str]
 
 
 def plain(text: str) -> str:
-    """Return text without markup as reStructuredText. What people type becomes literal: elsewhere ``--`` is a dash."""
+    """Return text without markup as reStructuredText. Text to type becomes literal: elsewhere ``--`` is a dash."""
     marked = _TEXT.sub(lambda found: code(found[0].strip("'")) if found["literal"] else "\\" + found[0], text)
     return "\\" + marked if _LISTED.match(marked) else marked
 

@@ -3,7 +3,7 @@
 The terms that the code uses (architecture section 1 in ``docs/architecture.rst`` has all of them, exactly):
 
 partition    one backend deployment: equivalent hosts over one store
-placement    the catalog document that says where a queue lives; every change is a compare-and-set
+placement    the catalog document with the home of a queue; every change is a compare-and-set
 segment      one stretch of a queue: a number, a partition, the queue's name there
 chain        the segments of a placement in read order; writes go to the last; more than one is *history*
 incarnation  the random token of one life of a queue; epochs compare only within it

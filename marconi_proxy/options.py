@@ -70,7 +70,7 @@ def _check_file(path: str) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"cannot read the configuration file {path}: {error}") from error
     except Exception as error:
-        # oslo.config's parser raises a private exception, whose text quotes the line: it may be the one with a secret.
+        # oslo.config's parser raises a private exception. Its text quotes the line, which may have a secret.
         raise OptionError(
             f"{path}, line {getattr(error, 'lineno', '?')}: neither [group], option = value nor # comment"
         ) from None

@@ -55,7 +55,7 @@ class Rect(NamedTuple):
 
 
 class Misdrawn(ValueError):
-    """The figure cannot be read as it is placed. The message says what lies on what."""
+    """The figure cannot be read as it is placed. The message names the parts that overlap."""
 
 
 @dataclass(frozen=True)

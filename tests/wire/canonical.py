@@ -1,8 +1,8 @@
-"""What may differ between two equal answers, and nothing more.
+"""Replace the parts that may differ between two equal answers, and nothing more.
 
-The same script is played on two fresh projects of one Zaqar. Its two runs then differ in the names of the projects, in
-the ids that the store draws, in times, and in what is signed with them. ``Canonical`` replaces exactly these, in the
-bytes as received: order of members, white space, markers, numbers and spellings stay as they are and are compared.
+If the same script is played on two fresh projects of one Zaqar, the answers differ in the names of the projects, the
+ids that the store draws, times, and signatures over these. ``Canonical`` replaces exactly these, in the bytes as
+received. The order of members, white space, markers, numbers and spellings stay, and are compared.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Canonical:
             return name, self._text(value)
         if not answer.body:
             return name.lower(), value
-        # The length of the canonical body stands for the length of the body, if the header told the truth about that.
+        # The length of the canonical body replaces that of the body, if the header had the right one.
         truthful = int(value) == len(answer.body)
         return name.lower(), str(len(body.encode())) if truthful else f"{value}, but {len(answer.body)} bytes came"
 

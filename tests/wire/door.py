@@ -1,7 +1,7 @@
-"""The front door as tests meet it: clients whose worker is known, the operator, and what is in the catalog.
+"""The front door as tests use it: clients that know their worker, the operator, and the contents of the catalog.
 
-``Door`` wraps a running marconi-proxy. Which worker a client talks to is decided by letting no other one run while it
-connects; which worker calls a partition is read from the kernel's tables.
+``Door`` wraps a running marconi-proxy. To connect a client to a certain worker, it stops all others meanwhile. The
+kernel's tables show the worker that calls a partition.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Door:
         return project
 
     def tell_all(self, partition: str, host: FakePartition) -> None:
-        """Return when every worker knows ``partition``, one of whose hosts is ``host``, and all that was before it."""
+        """Return when every worker knows ``partition`` with its host ``host``, and all earlier changes."""
         for worker in self.workers:
             project = self.tenant(pinned=partition)
             path = f"/v2/queues/{uuid.uuid4().hex}"
@@ -163,7 +163,7 @@ class Door:
         return segment["partition"]
 
     def listed(self, project: str | None, version: str = "v2") -> list[str]:
-        """Return the names that a client sees who follows the links of the listing to its end."""
+        """Return the names that a client sees, by the links of the listing to its end."""
         return [entry["name"] for page in self.pages(project, version) for entry in page]
 
     def pages(

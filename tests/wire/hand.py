@@ -1,4 +1,4 @@
-"""A mover whose every step is taken by a test, by the rules that movers go by and on the catalog that they share."""
+"""A mover in a test's hands: the test takes each step, by the rules of movers and on their catalog."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ class Hand:
         self._do(lambda catalog: catalog.moves.insert(Move(move, project, queue, source, target)))
 
     def held_writes(self, move: str) -> list[HeldWrites]:
-        """What members say of the writes that waited for a move."""
+        """Return the members' counts of the writes that waited for a move."""
         return self._do(lambda catalog: catalog.held_writes.find(move))
 
     def seal(self, project: str, queue: str, move: str) -> Sealed:
-        """Seal the queue, and then read whom to wait for."""
+        """Seal the queue, and then read the members to wait for."""
 
         async def sealed(catalog: Catalog) -> Sealed:
             before = await catalog.placements.get(QueueKey(project, queue))
@@ -89,12 +89,12 @@ class Hand:
         return sightings
 
     def verdict(self, sealed: Sealed) -> Verdict:
-        """What has become of the barrier by now."""
+        """Return the present state of the barrier."""
         sealed.barrier = sealed.barrier.seen(self._do(self._sightings))
         return sealed.barrier.verdict
 
     def passed(self, sealed: Sealed) -> Passed:
-        """Return when nobody writes to the sealed segment any more."""
+        """Return when no worker writes to the sealed segment any more."""
 
         def passed() -> Passed | None:
             verdict = self.verdict(sealed)
@@ -139,5 +139,5 @@ def pid_of(member: str) -> int:
 
 
 def next_name(placement: Placement) -> str:
-    """What the queue is called in its next segment."""
+    """Return the name of the queue in its next segment."""
     return hidden_name(*placement.key, placement.incarnation, placement.segments[-1].n + 1)

@@ -29,7 +29,7 @@ class KeepAlive:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, method: str, path: str, document: object = None) -> Reply | None:
-        """Send a request; None if it had no whole answer, and so nobody can know what became of it."""
+        """Send a request; return None without a whole answer, so that its outcome is unknown."""
         body = b"" if document is None else json.dumps(document).encode()
         length = f"Content-Length: {len(body)}\r\n" if document is not None else ""
         try:

@@ -1,6 +1,6 @@
-"""Producers and consumers of one queue, who go on through every failure of the server and write down what they saw.
+"""Producers and consumers of one queue that go on through every failure of the server, and record what they see.
 
-What they saw is judged afterwards: ``Record`` holds facts, and says which rule they break.
+``Record`` has the facts, and returns the rules that they break.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def sent(body: str) -> Sent:
 
 @dataclass
 class Record:
-    """What was acknowledged, what may have happened without an answer, and what was handed out."""
+    """The acknowledged calls, those without an answer, and the messages that were handed out."""
 
     acknowledged: set[Sent] = field(default_factory=set)
     unanswered: set[Sent] = field(default_factory=set)
     delivered: list[Sent] = field(default_factory=list)
     deleted: set[Sent] = field(default_factory=set)
     unordered: list[str] = field(default_factory=list)
-    # By producer: the last message in any claim whose answer is there.
+    # By producer: the last message of all answered claims.
     newest: Counter[int] = field(default_factory=Counter)
 
     def take(self, messages: list[Sent], before: Counter[int]) -> None:
@@ -84,9 +84,9 @@ class Record:
 
 
 class Traffic:
-    """Runs against the node at ``address``, which may be another process from one moment to the next.
+    """Runs against the node at ``address``, where the process may change at any time.
 
-    With more addresses, those who run are spread over all of them.
+    Producers and consumers are spread over all addresses.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ class Traffic:
             path = page["links"][0]["href"]
 
     async def release(self, claim: str) -> None:
-        """End a claim whose answer nobody got."""
+        """End a claim without an answer."""
         connection = KeepAlive(self._address, HEADERS)
         answered(await connection.ask("DELETE", f"{QUEUE}/claims/{claim}"), 204)
         connection.close()

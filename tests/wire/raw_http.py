@@ -50,7 +50,7 @@ def exchange(
 
 
 class _Received:
-    """What a connection has delivered so far, taken off in pieces."""
+    """The bytes that a connection has delivered so far, taken off in pieces."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection

@@ -63,7 +63,7 @@ class Played:
 def play(script: Script, address: tuple[str, int]) -> list[Played]:
     """Run the script in a fresh project against the server; return what was answered, in order.
 
-    Raises AssertionError if there is nothing to capture where a step says so.
+    Raises AssertionError if a step captures from an answer that does not have it.
     """
     variables = {"project": f"project-{uuid.uuid4().hex[:12]}", "queue": f"queue-{uuid.uuid4().hex[:12]}"}
     canonical = Canonical({value: f"<{name}>" for name, value in variables.items()})

@@ -40,7 +40,7 @@ QUEUES = [*names("north", ALONE), *names("south", ALONE), *names("both", BOTH)]
 
 @dataclass
 class Ledger:
-    """What clients know. ``doubtful``: posts without an answer, which may or may not count."""
+    """The knowledge of clients. ``doubtful``: posts without an answer, which may have succeeded."""
 
     acknowledged: set[str] = field(default_factory=set)
     doubtful: set[str] = field(default_factory=set)
@@ -132,7 +132,7 @@ def test_two_zaqars_in_use_are_adopted_and_no_message_is_lost_or_doubled(
     assert ledger.delivered.keys() <= ledger.acknowledged | ledger.doubtful
     for queue in QUEUES:
         assert len(both.segments(project, queue)) == 1
-    # What the chains had elsewhere is gone.
+    # The chains have no queue elsewhere any more.
     headers = {"Client-ID": CLIENT, "X-Project-Id": project}
     for zaqar, name in ((zaqar16, "north"), (second_zaqar16, "south")):
         for queue in names("both", BOTH):

@@ -31,7 +31,7 @@ from tests.wire.test_live_moves import PATIENCE, Mover, running
 
 T = TypeVar("T")
 _EXECUTABLE = Path(sys.executable).with_name("marconi-proxy")
-# Nobody is to wait for what takes long on purpose, and all here is of one clock.
+# Short waits, which are safe here because all processes share one clock.
 OPTIONS = {"audit.confirm_after": 0.1, "audit.clocks": 1.0, "moving.ambiguity": 0.0}
 REPAIRED = {"ghost", "drift", "unfinished", "leftover", "stranded"}
 
@@ -154,7 +154,7 @@ def drift(audited: Audited, project: str, home: str, away: str) -> tuple[str, st
 def foreign_writer(audited: Audited, project: str, home: str, away: str) -> tuple[str, str]:
     audited.drains(project, "foreign", away)
     switched = time.monotonic()
-    # What a call of the front door may take, which is nothing here, and what clocks may differ; all in whole seconds.
+    # The longest call of a front door, none here, and the difference of clocks; in whole seconds.
     until(lambda: time.monotonic() > switched + OPTIONS["audit.clocks"] + 1.5, "nothing of before can come any more")
     body = {"messages": [{"ttl": 300, "body": "past the front door"}]}
     # Our own nodes take no other posts there any more.

@@ -1,8 +1,7 @@
-"""Catalog verify, again and again, over a whole system under traffic in all versions while its queues move: as nothing
-is damaged, nothing is reported. What clients meet meanwhile is judged by test_soak.
+"""Catalog verify reports nothing about a whole and undamaged system, under traffic in all versions while queues move.
 
-Some seconds in the ordinary run, ten minutes in ``tox -e nightly``; longer on a machine that takes longer until enough
-has happened.
+test_soak judges the answers that clients get. The ordinary run lasts some seconds, ``tox -e nightly`` ten minutes;
+a slow machine goes on until enough has happened.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Verifying:
         self._thread.join()
 
     def _run(self, catalog: str) -> None:
-        # Everybody's options, but that what is wrong is looked at again sooner.
+        # The options of the system, with a shorter time until a finding is confirmed.
         options = {**OPTIONS, "audit.confirm_after": 1.0, "audit.clocks": 1.0}
         env = {f"OS_{name.replace('.', '__')}".upper(): str(value) for name, value in options.items()}
         command = (str(_EXECUTABLE), "catalog", "verify", "--catalog", catalog, "--rate", "200", "-f", "json")
@@ -106,5 +105,5 @@ def test_nothing_is_reported_of_a_healthy_system_under_load_and_moves(system: Sy
         print(*asyncio.run(behind(system.catalog, json.loads(finding))), sep="\n")
     assert wrong == []
     assert len(verifying.runs) >= 2
-    # Otherwise this says nothing.
+    # With fewer switches, the result would mean nothing.
     assert len(ways) >= len(stage.queues) / 2

@@ -1,7 +1,7 @@
 """Queues with history through real processes: two workers, three of our own nodes, chains made by hand.
 
-What clients hold from before a move works after it, in every version; and what a client does comes out as if its queue
-had never moved.
+Ids, claims and links from before a move work after it, in every version, and each call has the result that it would
+have on a queue without moves.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _id(href: str) -> str:
 
 
 def _bodies(document: Any) -> Any:
-    """What of an answer is the same wherever a queue is."""
+    """Return the members of an answer that do not depend on the place of the queue."""
     if isinstance(document, list):
         return [_bodies(one) for one in document]
     if isinstance(document, dict):
@@ -257,7 +257,7 @@ def test_a_client_does_not_notice_that_its_queue_is_moved(version: str, door: Do
 
 @pytest.fixture(scope="module")
 def zaqar(door: Door, zaqar16: Zaqar) -> str:
-    """A partition that is a Zaqar, and takes no queues unless a test says so."""
+    """A partition that is a Zaqar. It is cordoned, until a test enables it."""
     name = door.register(zaqar16.url)
     door.change(name, state="cordoned")
     return name
@@ -307,7 +307,7 @@ def test_a_bookmark_of_a_retired_segment_goes_on_at_the_next(version: str, door:
     until(lambda: chains.left(project, QUEUE) == 0, "an empty segment")
     chains.retire(project, QUEUE)
     chains.retire(project, QUEUE)
-    # Who has read 1 and 2 was away while 3 was taken by others and its segment retired.
+    # This reader of 1 and 2 was away while others took 3 and its segment was retired.
     page, bookmark = api.page(bookmark.replace("echo=true", "echo=true&include_claimed=true"))
     assert bodies(page) == [4, 5]
     assert bookmark is not None
@@ -382,13 +382,13 @@ def test_a_partition_that_is_away_is_a_refusal_and_never_a_gap(door: Door, chain
         ):
             answer = api.ask(method, target)
             assert (answer.status, answer.header("retry-after")) == (503, "5"), (method, target)
-        # What concerns the last segment alone goes on.
+        # Calls of the last segment alone go on.
         new = api.post(3)
         assert api.ask("GET", new[0]).status == 200
     finally:
         door.change("north", state="enabled")
     until_all_answer(200)
-    # The purge was done in part, as it said.
+    # The purge was done in part, as its answer allows.
     assert [bodies(api.claim(1)[1]) for _ in range(3)] == [[1], [3], []]
 
 

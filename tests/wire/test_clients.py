@@ -30,7 +30,7 @@ POSTED = 10
 
 
 class ClientFailed(Exception):
-    """A client's script met something that it did not expect; the message has all it said."""
+    """A client's script failed a check; the message has all of its output."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""What no clock and no cut may do to a queue that is moved: real workers and movers, over partitions that can be slow.
+"""No clock and no cut harms a queue that is moved. Workers and movers are real, over partitions that can be slow.
 
 The wall clocks of these processes, and of the MongoDB server, are set forward and back while a seal is in force. A
-worker, or a mover, stands still; a worker is cut off from the catalog while the queue goes there and back.
+worker, or a mover, is suspended; a worker is cut off from the catalog while the queue moves there and back.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def test_the_wall_clock_is_set_and_no_other(tmp_path: Path) -> None:
 
 
 def test_the_clock_of_the_store_is_set(kind: str, tmp_path: Path) -> None:
-    """By that of MongoDB's server, or of the processes with SQLite in them, members are said to have renewed."""
+    """The times of renewals are by the clock of MongoDB's server, or of the processes with SQLite in them."""
     with clocked(kind, tmp_path) as stage:
 
         def renewed() -> list[int]:
@@ -342,11 +342,11 @@ def test_a_reader_at_a_worker_that_is_cut_off_sees_each_message_once_and_in_orde
         assert subscriber.seen == [*everything, "last"]
 
 
-# -- a queue whose writes hang -----------------------------------------------------------------------------------------
+# -- a queue with hanging writes ---------------------------------------------------------------------------------------
 
 
 def test_a_queue_whose_writes_hang_holds_up_no_other(tmp_path: Path) -> None:
-    """Five queues without a write are moved together with one whose post takes seconds: none of their seals fails."""
+    """Five queues without a write are moved together with one that has a slow post: none of their seals fails."""
     idle = [f"idle-{number}" for number in range(5)]
     with staged(tmp_path) as stage, ThreadPoolExecutor(1) as thread:
         for queue in (QUEUE, *idle):

@@ -1,6 +1,6 @@
 """Writes while a queue is sealed, through real processes: two workers, two partitions, a mover in a test's hands.
 
-Nobody waits for a time here, only for what must come.
+The tests wait for events that must come, never for a time.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Stage:
         self.project = door.tenant(pinned=self.north_name)
         self.move = f"m-{uuid.uuid4().hex[:8]}"
         assert door.ask("PUT", PATH, self.project).status == 201
-        # What the mover's preparing does.
+        # As the mover's preparation does.
         self._names = {self.north: QUEUE, self.south: next_name(self.hand.placement(self.project, QUEUE))}
         self.south.store.queues[self.project, self._names[south]] = type(north.store.queues[self.project, QUEUE])()
 
@@ -185,7 +185,7 @@ def test_a_write_under_way_is_waited_for(stage: Stage) -> None:
             held.wait()
             sealed = stage.hand.seal(stage.project, QUEUE, stage.move)
             stage.hand.only_waiting_for(sealed, one)
-            # What comes now waits for the switch, and does not keep it from being made.
+            # A write from now on waits for the switch, and does not delay it.
             waiting = threads.submit(stage.post, second, "waiting")
             held.release()
         assert slow.result().status == 201
@@ -235,7 +235,7 @@ def test_a_held_client_that_aborts_its_connection_posts_nothing(stage: Stage) ->
 
 
 def test_a_deletion_under_a_seal_wins(stage: Stage) -> None:
-    """The queue is gone, and who was going to switch it can not."""
+    """The queue is gone, and its mover cannot switch it."""
     one = stage.door.workers[0]
     with stage.door.through(one) as first:
         stage.warm(first)
@@ -301,12 +301,12 @@ def test_a_worker_that_is_stopped_signs_off(tmp_path: Path) -> None:
         assert hand.members() == []
 
 
-# -- seals that nobody ends --------------------------------------------------------------------------------------------
+# -- seals without a mover ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    """One whose workers abort seals soon."""
+    """A front door with workers that abort seals soon."""
     logs = tmp_path_factory.mktemp("impatient")
     with running(f"sqlite:///{logs / 'catalog.db'}", logs, moving__seal_overdue=1.0) as door:
         yield door
@@ -331,7 +331,7 @@ def test_a_seal_that_nobody_ends_is_aborted(impatient: Door, held: bool) -> None
 
 @contextmanager
 def _away(request: str, directory: Path) -> Iterator[tuple[str, Callable[[], AbstractContextManager[None]]]]:
-    """Yield (the URI of a catalog, what cuts everybody off from it)."""
+    """Yield (the URI of a catalog, a context that cuts all processes off from it)."""
     if request == "sqlite":
         path = directory / "catalog.db"
         yield f"sqlite:///{path}", lambda: locked(path)

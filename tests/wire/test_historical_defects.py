@@ -1,4 +1,4 @@
-"""What was wrong with the proxy of 2013 (API section 10.5), item by item: it does not happen here.
+"""The defects of the proxy of 2013 (API section 10.5), item by item: ours has none of them.
 
 Partitions are scripted ones where an item is about a moment or about misbehaviour, and real Zaqar where it is about
 answers. Everything else is real: gunicorn, two workers, the admin API, a catalog in MongoDB and one in SQLite.
@@ -74,7 +74,7 @@ def stage(door: Door) -> Iterator[Stage]:
 
 @pytest.fixture(params=["mongodb", "sqlite"])
 def hasty(request: pytest.FixtureRequest, new_catalog: Callable[[], str], tmp_path: Path) -> Iterator[Door]:
-    """A front door whose workers take over what they have watched for as short a time as may be set."""
+    """A front door with the shortest time until a worker takes over the work of another."""
     catalog = new_catalog() if request.param == "mongodb" else f"sqlite:///{tmp_path / 'catalog.db'}"
     options = {"directory.lease": 10, "directory.takeover_after": 10}
     with marconi_proxy(catalog, tmp_path, options=options) as proxy:
@@ -216,8 +216,8 @@ def test_race_4_a_put_during_a_deletion_waits_for_its_end(
         with host.hold("DELETE", "/v1/queues/orders") as held:
             deletion = together.submit(one.ask, "DELETE", "/v1/queues/orders", project)
             held.wait()
-            # While it is under way, nobody says that the queue is there (204) or makes one that is then lost: the other
-            # worker refuses, and its own one has the creation wait.
+            # Meanwhile no worker answers that the queue exists (204), or creates one that would then be lost. The other
+            # worker refuses the creation; the worker that deletes holds it.
             until(lambda: other.ask("PUT", "/v1/queues/orders", project).status == 503, "the other worker knows")
             refused = [other.ask("PUT", "/v1/queues/orders", project) for _ in range(5)]
             assert statuses(refused) == [503] * 5
@@ -422,14 +422,14 @@ def test_limit_1_changed_hosts_reach_every_worker(door: Door, stage: Stage) -> N
         for client in clients:
             assert statuses(client.ask("GET", "/v2/queues/orders/stats", project) for _ in range(20)) == [200] * 20
         assert old.count("GET", "/v2/queues/orders/stats", project) == asked, "a host that was removed is still used"
-        # Back, for whoever uses the partition after this host is gone.
+        # Restore the host, for later users of the partition.
         door.change(name, hosts=[old.url])
 
 
 @pytest.mark.parametrize("version", ["v1", "v1.1", "v2"])
 def test_limit_2_listing_pages_never_repeat_and_end(version: str, door: Door, stage: Stage) -> None:
     """Limit 2: each page repeats the last queue of the page before, the end is never reached, nothing is sorted, and
-    everybody's queues are shown."""
+    the queues of all projects are shown."""
     stage()
     stage()
     project, stranger = door.tenant(spread=2), door.tenant(spread=2)
@@ -508,7 +508,7 @@ def test_limit_4_what_is_changed_at_the_partition_shows_in_listings(
     assert shown["changed"]["colour"] == "blue"
     assert "colour" not in shown["kept"]
     assert shown.keys() == {"changed", "kept"}
-    # What was deleted behind the back of the catalog is a new queue for whoever creates it.
+    # A queue that was deleted behind the back of the catalog can be created anew.
     assert door.ask("PUT", f"/{version}/queues/deleted", project).status == 201
     assert sorted(detailed()) == ["changed", "deleted", "kept"]
 
@@ -543,7 +543,7 @@ def test_limit_5_a_partition_with_queues_is_not_removed_but_cordoned_and_emptied
         for _ in range(20):
             assert client.ask("PUT", f"/v2/queues/{next(fresh)}", project).status == 201
         assert len(leaving_host.store.created) == created, "a cordoned partition got a new queue"
-        # What it has goes on working.
+        # Its queues go on working.
         for queue in there:
             assert (
                 client.ask("POST", f"/v2/queues/{queue}/messages", project, {"messages": [{"body": 1}]}).status == 201
@@ -620,7 +620,7 @@ def test_limit_6_a_host_that_dies_and_comes_back_is_not_seen_by_readers(door: Do
 
 
 def test_limit_6_a_host_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limit 6: no timeouts. One deadline bounds a call, and the client is told to come again."""
+    """Limit 6: no timeouts. One deadline bounds a call, and the answer has Retry-After."""
     monkeypatch.setenv("OS_UPSTREAM__DEADLINE", "4")
     with (
         FakePartition() as host,
@@ -1006,7 +1006,7 @@ def test_limit_12_every_version_is_served_as_it_is(version: str, front_door16: M
     else:
         assert (status, [one["body"] for one in document["messages"]]) == (200, [2, 3])
         assert ask("GET", f"{path}/stats")[1]["messages"]["total"] == 1
-    # What only v2 has.
+    # The calls of v2 alone.
     later = version == "v2"
     patch = [{"op": "add", "path": "/metadata/colour", "value": "red"}]
     status, document = ask("PATCH", path, patch, **_PATCH)
@@ -1035,8 +1035,8 @@ def test_limit_12_a_subscription_and_a_bad_post_create_queues_in_v2(front_door16
 
 
 def test_limit_12_versions_are_those_of_the_partitions(door: Door, stage: Stage) -> None:
-    """Limit 12: only v1. What no partition speaks is not served, and no queue of a version is placed where it is not
-    spoken."""
+    """Limit 12: only v1. A version that no partition speaks is not served, and a queue is placed only on a partition
+    that speaks the version of its call."""
     old, _ = stage(api_versions=["v1", "v2"])
     new, new_host = stage(api_versions=["v2"])
     project = door.tenant(spread=2)
@@ -1123,7 +1123,7 @@ def test_the_scripted_partition_answers_as_zaqar(version: str, zaqar16: Zaqar) -
 
 
 def _shape(document: Any, member: str = "") -> Any:
-    """What is compared of a document: values but for what the store draws, and of links only that there are any."""
+    """Return the parts of a document to compare: no values that the store draws, and of links only their presence."""
     if isinstance(document, dict):
         left_out = {"claim_id", "claim_count", "oldest", "newest"}
         return {name: _shape(value, name) for name, value in document.items() if name not in left_out}

@@ -1,4 +1,4 @@
-"""Environments are built once, whoever asks, and a build that fails says why."""
+"""An environment is built once, for concurrent callers too, and the error of a failed build has the reason."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ class Queue:
         return sorted(message["body"] for message in messages)
 
     def claim(self, limit: int) -> tuple[str, list[str], list[int]]:
-        """Return (where the claim is, the hrefs of its messages, what they say)."""
+        """Return (the location of the claim, the hrefs of its messages, their bodies)."""
         body = {"ttl": 300, "grace": 60}
         answer = self._door.ask("POST", f"{self.path}/claims?limit={limit}", self._project, body)
         assert answer.status == 201, answer
@@ -256,8 +256,8 @@ def test_hrefs_and_markers_are_good_there_and_back_again(version: str, way: tupl
 
 
 class Poster:
-    """Posts one message after the other as long as the block lasts; what was refused, again. ``posted`` tells what was
-    acknowledged, ``refusals`` what else was answered."""
+    """Posts one message after the other as long as the block lasts, and retries refused ones. ``posted``: the
+    acknowledged bodies; ``refusals``: the other answers."""
 
     def __init__(self, client: Client, path: str, project: str) -> None:
         self._client = client

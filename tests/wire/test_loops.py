@@ -17,7 +17,7 @@ from tests.servers.marconi import CommandFailed, marconi_proxy
 from tests.wire.door import Door
 
 PROJECT = "project"
-# Versions are given, for nothing would tell them.
+# Versions are set, because a probe cannot read them from a front door.
 HOME: dict[str, Any] = {"api_versions": ("v1", "v1.1", "v2"), "api_versions_set": True}
 
 
@@ -30,7 +30,7 @@ def door(tmp_path: Path) -> Iterator[Door]:
 
 
 def insert(door: Door, partition: Partition) -> None:
-    """Register a partition as nothing of ours does any more."""
+    """Register a partition without the checks of the admin API."""
 
     async def done() -> None:
         catalog = await open_catalog(door.proxy.catalog)

@@ -28,7 +28,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
 
 
 class Project:
-    """A project whose queues are created on north."""
+    """A project with new queues on north."""
 
     def __init__(self, here: Estate) -> None:
         self.here = here

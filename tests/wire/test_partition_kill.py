@@ -3,10 +3,10 @@
 Asserted of 16 consumers that claim and delete thousands of messages of 8 producers:
 
 * every acknowledged message is handed out, and none twice: no claim ends by itself during the run;
-* what nobody posted is never handed out, and of a post whose answer was lost either all messages are there or none;
-* in each claim the messages of one producer ascend, and a claim that was asked for after another's answer had come has
-  only later ones of each producer;
-* a message whose deletion was answered 204 is never handed out, listed or counted again.
+* only posted messages are handed out; of a post without an answer, either all messages are there or none;
+* in each claim the messages of one producer ascend, and a claim that was requested after another one's answer has only
+  later messages of each producer;
+* a message is never handed out, listed or counted again after the answer 204 to its deletion.
 
 With the master and all workers killed several times, the answer to a claim may be lost. Its messages stay hidden until
 it ends, so they must be in the list that includes claimed ones, under claims that no consumer knows, and nothing else
@@ -56,7 +56,7 @@ class Restarted:
         self.node = start_partition(storage, directory, workers=WORKERS)
 
     def kill_and_start(self) -> None:
-        """Meanwhile nobody else runs: there is no server whom they could ask."""
+        """Kill the node and start it again. This blocks the loop: without a server, clients have nothing to do."""
         self.node.kill()
         self.node = start_partition(self.node.storage, self._directory, workers=WORKERS, port=self.node.port)
 

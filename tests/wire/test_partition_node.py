@@ -42,7 +42,7 @@ def played(node: PartitionNode) -> Callable[[Script], list[Played]]:
 
 
 class Quirk(NamedTuple):
-    """A difference on purpose: it ``applies`` to a step and Zaqar's answer; ``same`` tells what must be so still."""
+    """A difference on purpose: it ``applies`` to a step and Zaqar's answer; ``same`` checks the rest."""
 
     reason: str
     applies: Callable[[Step, CanonicalAnswer], bool]
@@ -121,7 +121,7 @@ def _title(answer: CanonicalAnswer) -> object:
 
 
 def _comparable(answer: CanonicalAnswer) -> CanonicalAnswer:
-    """A refusal without what it says in free text, and without how long that is."""
+    """Return a refusal without its free text and its length."""
     if answer.status < 400 or not answer.body.startswith("{"):
         return answer
     headers = tuple(header for header in answer.headers if header[0] != "content-length")

@@ -1,7 +1,7 @@
-"""A disk without room, and files that are locked, damaged, gone or not to be written: what clients see of them.
+"""The answers of a node with a full disk, and with files that are locked, damaged, gone or read-only.
 
-Each time: writes are 503 with Retry-After and the log names the file and says why; what was acknowledged is there when
-the cause is gone, without a restart.
+Each time writes are 503 with Retry-After, and the log has the file and the reason. Once the cause is gone, acknowledged
+messages are there, without a restart.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Client:
     _count: int = 0
 
     def ask(self, method: str, path: str, document: object = None) -> httpx.Response:
-        # Loading certificates, which nobody needs here, would take longer than the request.
+        # To load certificates, which are not used, would take longer than the request.
         return httpx.request(method, self.url + path, headers=HEADERS, json=document, timeout=30, verify=False)
 
     def post(self, text: str = "small") -> httpx.Response:
@@ -73,7 +73,7 @@ def assert_unavailable(answer: httpx.Response) -> None:
 
 
 def lines_about(node: PartitionNode, path: Path, reason: str) -> int:
-    """How many lines of the log name the file and say so."""
+    """Return the number of lines of the log with this file and reason."""
     return len(re.findall(rf"ERROR .*storage {re.escape(str(path))}: {reason}", node.process.log.read_text()))
 
 
@@ -120,7 +120,7 @@ def in_order_in_the_end(path: Path) -> Iterator[None]:
 
 @contextmanager
 def no_room(node: PartitionNode, size: int) -> Iterator[None]:
-    """Let no file of the workers grow beyond ``size`` bytes. Whoever started them may, and may take it back."""
+    """Let no file of the workers grow beyond ``size`` bytes. The process that started them may set and undo this."""
     unlimited = resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE)
     for worker in node.process.children:
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (size, unlimited[1]))
@@ -179,7 +179,7 @@ def test_no_room_seen_from_the_front_door(client: Client, node: PartitionNode, t
         with no_room(node, 4096):
             refused = outside.post()
             assert_unavailable(refused)
-            assert refused.headers["retry-after"] == "2"  # as the partition says it
+            assert refused.headers["retry-after"] == "2"  # that of the partition
             assert outside.ask("GET", MESSAGES).status_code == 200
         assert outside.post().status_code == 201
         assert outside.stored()[-2:] == outside.acknowledged
@@ -190,7 +190,7 @@ def assert_served(door: MarconiProxy, client: Client) -> None:
     door.public.wait_until(lambda: client.post().status_code == 201)
 
 
-# A file that somebody else holds
+# A file that another process has locked
 
 
 def test_a_lock_for_longer_than_anybody_waits(client: Client, node: PartitionNode, path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_lock_for_longer_than_anybody_waits(client: Client, node: PartitionNod
 
 
 def test_starting_beside_a_lock(path: Path, tmp_path: Path) -> None:
-    """It is said once, and no reason not to start: everything can be read."""
+    """The node logs it once, and starts, because everything can be read."""
     with running(path, tmp_path) as node:
         before = Client(node.url)
         before.post()
@@ -297,7 +297,7 @@ def test_a_worker_that_starts_beside_a_damaged_file(client: Client, node: Partit
     old = set(node.process.children)
     for worker in old:
         os.kill(worker, signal.SIGKILL)
-    # Both of the new ones have said so, not only been started.
+    # Both new workers have not only started, but logged it.
     node.process.wait_until(lambda: lines_about(node, path, "it is not a SQLite database") == 2)
     assert set(node.process.children) & old == set()
     assert_unavailable(client.post())

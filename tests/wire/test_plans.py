@@ -95,7 +95,7 @@ def test_a_tenant_with_many_queues_moves_whether_its_operator_looks_on_or_not(tw
     assert {p.queue: [s.partition for s in p.segments] for p in _placements(two.proxy.catalog)} == {
         name: ["south"] for name in names
     }
-    # What it leaves behind is nothing.
+    # The plan leaves no queue behind.
     left = exchange(two.nodes["north"].address, "GET", "/v2/queues?limit=1", HEADERS.items())
     assert json.loads(left.body)["queues"] == []
 

@@ -1,4 +1,4 @@
-"""``marconi-proxy quickstart`` as somebody meets it who tries it for the first time, and stops it in whatever way."""
+"""``marconi-proxy quickstart``: the first use, with every way to end it."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ class Quickstart:
         return self._err.read_text()
 
     def says(self, text: str) -> None:
-        """Return when it has said that. Raises AssertionError if it ends without."""
+        """Return when stdout has ``text``. Raises AssertionError if the quickstart ends before."""
         until(lambda: text in self.out or self.process.poll() is not None, f"{text!r} in\n{self.out}\n{self.err}")
         assert text in self.out, f"{self.out}\n{self.err}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What another terminal needs to find its way here."""
+        """The environment for commands in another terminal."""
         path = f"{Path(PROGRAM).parent}{os.pathsep}{os.environ['PATH']}"
         return {**os.environ, "PATH": path, "MARCONI_PROXY_ADMIN_URL": f"http://{HOST}:{self.admin}"}
 
@@ -137,7 +137,7 @@ def queues_at(address: tuple[str, int]) -> dict[str, list[str]]:
 
 
 def first_steps(quickstart: Quickstart) -> list[str]:
-    """The commands that the README shows to somebody who has a quickstart running, for this one's address."""
+    """Return the commands of the README for a running quickstart, with the address of this one."""
     text = (Path(__file__).parents[2] / "README.rst").read_text()
     shown = text.partition("\nFirst steps\n")[2].partition("\nMore\n")[0]
     activation, *steps = [line.strip() for line in shown.splitlines() if line.startswith("    ")]
@@ -153,7 +153,7 @@ FIGURES = re.compile(
 
 
 def live_move(quickstart: Quickstart) -> tuple[str, str, str]:
-    """Check what the tour says of the move under traffic; return queue, source and target."""
+    """Check the lines of the tour about the move under traffic; return queue, source and target."""
     said = [line.strip() for line in quickstart.out.splitlines()]
     (began,) = [
         re.fullmatch(r"3 producers of tour-blue post to (\S+) on (\S+), 3 .*", line) for line in said if "3 pr" in line
@@ -237,7 +237,7 @@ def test_the_tour_over_partitions_that_it_starts_itself(start: Start, monkeypatc
     again.says("It stays up until Ctrl-C")
     listed = exchange((HOST, again.public), "GET", "/v2/queues/kept/messages?echo=true", headers)
     assert [message["body"] for message in json.loads(listed.body)["messages"]] == ["there"]
-    # Nothing of the first tour's move is left to do, for nobody might have come to do it.
+    # The first tour has completed its move, because no later process might.
     moves = json.loads(exchange((HOST, again.admin), "GET", "/v1/moves", []).body)["moves"]
     (first,) = [move for move in moves if move["queue"] == queue]
     assert first["state"] == "queue-deleted"
@@ -264,7 +264,7 @@ def test_what_lies_in_the_working_directory_is_not_run(
 
 
 def test_two_do_not_share_a_state(staying: tuple[Quickstart, FakePartition], start: Start) -> None:
-    """A second quickstart over the same state: exit 1, and it says what to do. The first goes on."""
+    """A second quickstart over the same state: exit 1, and the message has the remedy. The first goes on."""
     first, partition = staying
     second = start(*of(one=partition), state=first.state)
     assert second.ended() == 1
@@ -275,7 +275,7 @@ def test_two_do_not_share_a_state(staying: tuple[Quickstart, FakePartition], sta
 
 @pytest.mark.parametrize("text", ["one", "=http://127.0.0.1:1", "one=", "one=127.0.0.1:8001"])
 def test_a_partition_that_is_none_is_a_usage_error(text: str, start: Start) -> None:
-    """What is not NAME=URL: exit 2, and the message shows what was given and what is meant."""
+    """Not NAME=URL: exit 2, and the message has the argument and an example."""
     quickstart = start("--partition", text, "--exit")
     assert quickstart.ended() == 2
     assert f"{text!r} is not NAME=URL such as one=http://127.0.0.1:8001" in quickstart.err
@@ -336,7 +336,7 @@ def test_without_a_way_it_is_said_why_no_queue_is_moved(start: Start) -> None:
 
 
 def test_a_message_that_the_tours_consumers_never_see_fails_it(start: Start) -> None:
-    """Somebody else takes a message: for the tour it is lost, and it says so. Exit 1, all is cleared up."""
+    """A message is taken by another consumer: the tour reports it as lost. Exit 1, all is cleaned up."""
     quickstart = start("--exit")
     quickstart.says("3 producers of tour-blue post to ")
     queue = quickstart.out.partition("3 producers of tour-blue post to ")[2].split()[0]
@@ -381,7 +381,7 @@ def test_a_partition_that_does_not_answer_is_named(start: Start) -> None:
 
 
 def test_a_partition_without_v2_is_named(start: Start) -> None:
-    """A partition that the tour cannot use: exit 1, and it says which versions there are."""
+    """A partition that the tour cannot use: exit 1, and the message has its versions."""
     versions = b'{"versions": [{"id": "1"}]}'
     with (
         FakePartition() as partition,
@@ -395,8 +395,8 @@ def test_a_partition_without_v2_is_named(start: Start) -> None:
 
 @pytest.mark.parametrize("option", ["--public", "--admin"])
 def test_a_port_that_is_taken_is_named(option: str, start: Start) -> None:
-    """A port where somebody else answers, such as a Zaqar at its usual 8888: exit 1, and it says which. That one is not
-    taken for the front door."""
+    """A port of another server, such as a Zaqar at its usual 8888: exit 1, and the message has the port. The tour makes
+    no call to that server."""
     with FakePartition() as partition, FakePartition() as other:
         bind = f"{HOST}:{other.port}"
         quickstart = start(*of(one=partition), "--exit", option, bind)
@@ -408,7 +408,7 @@ def test_a_port_that_is_taken_is_named(option: str, start: Start) -> None:
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:65536"])
 def test_an_address_that_is_none_is_a_usage_error(address: str, start: Start) -> None:
-    """What is not HOST:PORT: exit 2, and the option is named."""
+    """Not HOST:PORT: exit 2, and the message has the option."""
     quickstart = start("--partition", "one=http://127.0.0.1:1", "--public", address)
     assert quickstart.ended() == 2
     assert f"--public: '{address}' is not HOST:PORT" in quickstart.err
@@ -465,7 +465,7 @@ def test_a_killed_quickstart_takes_its_servers_along(staying: tuple[Quickstart, 
 def test_a_server_that_dies_during_the_stay_ends_it(
     name: str, command: bytes, staying: tuple[Quickstart, FakePartition]
 ) -> None:
-    """A child that is killed: exit 1, and it says which one; nothing is left running."""
+    """A child is killed: exit 1, and the message names it; no process is left."""
     quickstart, _ = staying
     (child,) = [
         pid
@@ -490,7 +490,7 @@ def test_a_server_that_dies_during_the_stay_ends_it(
     ],
 )
 def test_a_broken_tour_says_which_step(method: str, path: str, step: str, start: Start) -> None:
-    """A partition that answers 500 to one of the steps: exit 1, and it says which step and what came instead."""
+    """A partition answers 500 to one of the steps: exit 1, and the message has the step and the answer."""
     broken = b'{"title": "Broken as told"}'
     answer = raw_answer(500, [("Content-Type", "application/json"), ("Content-Length", str(len(broken)))], broken)
     with FakePartition() as partition, working_tour(partition), partition.script(method, path, answer):
@@ -516,7 +516,7 @@ def test_claims_out_of_order_break_the_tour(start: Start) -> None:
 
 
 def test_a_password_of_the_catalog_is_shown_to_nobody(start: Start) -> None:
-    """Neither in the arguments of what is started, nor in what is said or logged."""
+    """Neither the arguments of the children nor output and logs have the password."""
     with socket.create_server((HOST, 0)) as silent:
         port = silent.getsockname()[1]
         quickstart = start(

@@ -1,8 +1,8 @@
-"""A whole system under traffic in all versions, while its queues move and its processes are killed or stand still, and
-their clocks are set: nothing is lost, doubled, reordered or stuck, and without kills nobody meets an error.
+"""A whole system under traffic in all versions, while its queues move and its processes are killed or suspended, and
+their clocks are set: nothing is lost, duplicated, reordered or stuck, and without kills no client meets an error.
 
-In the ordinary run there is half a minute of kills, in ``tox -e nightly`` twenty-five; longer on a machine that takes
-longer until enough has happened.
+The ordinary run has half a minute of kills, ``tox -e nightly`` twenty-five; a slow machine goes on until enough has
+happened.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.wire.soak.system import System, running
 
 # Of traffic, one seventh of it without kills.
 SECONDS = float(os.environ.get("MARCONI_TEST_SOAK_SECONDS", "42"))
-# A seed decides who is killed and what is posted, not what the machine makes of it.
+# A seed decides the kills and the posts, but not their timing on the machine.
 SEED = int(os.environ.get("MARCONI_TEST_SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
 
 

@@ -1,4 +1,4 @@
-"""What no clock can tell: a machine that was paused, and goes on writing by what it knew. Through real processes."""
+"""A machine is paused with its clocks, then writes by a stale placement: stores refuse this, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def message(body: Any) -> dict[str, Any]:
 
 
 def stored(here: Estate, name: str, project: str, backend_name: str = QUEUE) -> list[Any]:
-    """What a node has of the queue, by its own word. ``backend_name``: what it is called there."""
+    """Return the bodies that a node lists of the queue. ``backend_name``: its name there."""
     headers = {"Client-ID": "3381af92-2b9e-11e3-b191-71861300734c", "X-Project-Id": project}
     found: list[Any] = []
     target = f"/v2/queues/{backend_name}/messages?limit=20&echo=true"
@@ -60,7 +60,7 @@ def stored(here: Estate, name: str, project: str, backend_name: str = QUEUE) -> 
 
 
 def last_name(here: Estate, project: str) -> str:
-    """What the queue is called where writes go."""
+    """Return the name of the queue in its last segment."""
     placement = here.door.placement(project, QUEUE)
     assert placement is not None
     return str(placement["segments"][-1]["physical"])
@@ -96,7 +96,7 @@ def test_posts_that_waited_in_a_paused_machine_come_to_where_writes_go_by_then(r
         finally:
             os.kill(paused, signal.SIGCONT)
         assert [answer.status for answer in answers] == [201] * POSTS
-        # Nothing came to where nobody writes any more, and all that was acknowledged is where it is read.
+        # The sealed segment got nothing more, and the last one has all that was acknowledged.
         assert stored(here, "north", project) == before == [[number, "before"] for number in range(POSTS)]
         south = stored(here, "south", project, last_name(here, project))
         assert south[0] == "switched"

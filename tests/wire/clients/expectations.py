@@ -1,6 +1,6 @@
-"""What every client script checks with, and how it reports: JSON on stdout if all was as expected, exit code 1 if not.
+"""The checks of all client scripts, and their report: JSON on stdout if all was as expected, exit code 1 if not.
 
-Runs in the clients' own environments, so it uses the standard library only.
+The scripts run in the clients' own environments, so this uses the standard library only.
 """
 
 import json
@@ -33,5 +33,5 @@ class Steps:
 
 
 def bodies(start, count):
-    """Message bodies that tell their order, with characters that must survive every hop."""
+    """Return numbered message bodies, with characters that must survive every hop."""
     return [{"n": n, "text": "zażółć ✓ %2C,"} for n in range(start, start + count)]

@@ -1,6 +1,7 @@
 """Work with one queue through python-zaqarclient, and know nothing of moves: VERSION URL PROJECT QUEUE.
 
-Twice it says on stdout that it pauses, and goes on when it is given a line. What it got before, it uses afterwards.
+The script pauses twice: it prints a line on stdout, and goes on after a line from stdin. Ids and claims from before a
+pause are used after it.
 """
 
 import sys

@@ -31,7 +31,7 @@ def target(
 
 @pytest.fixture(params=["v1", "v1.1", "v2"])
 def version(request: pytest.FixtureRequest) -> str:
-    """Every version, unless a test says which."""
+    """Every version, unless a test names its own."""
     return request.param
 
 

@@ -1,6 +1,6 @@
-"""Where a target is known to answer otherwise than the API says, one by one, each with its reason.
+"""The known deviations of targets from the API, one by one, each with its reason.
 
-A test says what is so and, for a quirk, what is so instead. Both are asserted: a target that gives up a quirk fails.
+A test has the answer of the API and, for a quirk, the other one. Both are asserted: a target that loses a quirk fails.
 """
 
 from __future__ import annotations

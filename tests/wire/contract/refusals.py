@@ -1,6 +1,6 @@
 """The rules of the API by which a request is refused, a row each with the section that has it.
 
-What is refused on every route alike is in ``test_every_route``. The neighbour of a range that is still good is a row of
+``test_every_route`` has the refusals that all routes share. The neighbour of a range that is still good is a row of
 ``ACCEPTED``, so that a server that refuses everything fails too.
 """
 
@@ -277,7 +277,7 @@ ATTRIBUTES: dict[str, tuple[Any, ...]] = {
         {"ignore_subscription_override": 1},
     ),
 }
-# What some say to these, at creation and to a patch.
+# The answers of some targets to these, at creation and to a patch.
 _FAIL = ({quirks.ATTRIBUTES_OF_ANY_TYPE: 500}, {quirks.ATTRIBUTES_OF_ANY_TYPE: 503})
 _PASS = ({quirks.ATTRIBUTES_OF_ANY_TYPE: 201}, {quirks.ATTRIBUTES_OF_ANY_TYPE: 200})
 OTHERWISE: dict[tuple[str, str], tuple[Mapping[Quirk, int], Mapping[Quirk, int]]] = {

@@ -1,6 +1,6 @@
-"""The servers that speak the API, each to be asked the same: our node on every store, real Zaqar, our front door.
+"""The servers that speak the API and get the same requests: our node on every store, real Zaqar, our front door.
 
-A storage driver that is installed is tested, whoever wrote it. Which ones there must be is a test of its own.
+Every installed storage driver is tested, including those of other packages. Another test has the list of our own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tests.servers.partition import storage_drivers
 
 
 class Make(Enum):
-    """Whose answers they are."""
+    """The program that answers."""
 
     NODE = auto()
     ZAQAR = auto()

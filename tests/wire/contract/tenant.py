@@ -51,7 +51,7 @@ class Reply:
 
 
 class Claim(NamedTuple):
-    """What a claim was answered with. ``href`` is its own."""
+    """The answer to a claim. ``href``: that of the claim."""
 
     href: str
     messages: list[dict[str, Any]]
@@ -75,7 +75,7 @@ class Tenant:
         return Tenant(self.target, version, self.project)
 
     def expected(self, ordinary: T, otherwise: Mapping[Quirk, T]) -> T:
-        """What the API says, or what goes for it where this target has one of the quirks."""
+        """Return the value of the API, or the other one if this target has one of the quirks."""
         for quirk, value in otherwise.items():
             if quirk.of(self.target.name.make):
                 return value

@@ -1,4 +1,5 @@
-"""Reserved metadata has effects in v2 (API 4.1, 4.6, 6.9, 6.10). What takes a minute is in the suite of the stores."""
+"""Reserved metadata has effects in v2 (API 4.1, 4.6, 6.9, 6.10). Effects that take a minute are in
+the suite of the stores."""
 
 from __future__ import annotations
 
@@ -95,7 +96,7 @@ def test_the_link_says_include_delayed_where_no_message_is(tenant: Tenant) -> No
 
 @V2
 def test_claims_below_the_count_give_messages_back(tenant: Tenant) -> None:
-    """Releasing forgives, so that workers who hand back what they cannot do kill nothing (API section 6.9)."""
+    """A release resets the count, so that a worker may return a message that it cannot process (API section 6.9)."""
     tenant.create("dead")
     tenant.create("orders", {"_max_claim_count": 1, "_dead_letter_queue": "dead"})
     tenant.post("orders", "again and again")

@@ -93,7 +93,7 @@ def test_no_message_is_under_two_claims(tenant: Tenant) -> None:
         claims = list(workers.map(lambda _: tenant.claim("orders", limit=5), range(8)))
     taken = [body for claim in claims if claim for body in bodies(claim.messages)]
     assert len(taken) == len(set(taken))
-    # A claim may find less than there is, or nothing, while others claim. What it missed is there afterwards.
+    # During other claims, a claim may find less than there is, or nothing. The missed messages are there afterwards.
     while claim := tenant.claim("orders", limit=20):
         taken += bodies(claim.messages)
     assert sorted(taken) == list(range(40))
@@ -225,7 +225,7 @@ def test_an_unclaimed_message_is_not_deleted_with_a_claim(tenant: Tenant) -> Non
 
 
 def test_a_message_of_another_live_claim_is_not_deleted_with_a_dead_one(tenant: Tenant) -> None:
-    """What workers rely on who were too slow (API section 6.8)."""
+    """A worker that was too slow deletes no message of another's claim (API section 6.8)."""
     (identifier,) = prepared(tenant, "a")
     dead = claimed(tenant)
     assert tenant.follow("DELETE", dead.href).status == 204

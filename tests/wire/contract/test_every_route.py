@@ -1,4 +1,4 @@
-"""What is refused on every route alike: methods, headers, types, names, unknown paths (API 1.1-1.4)."""
+"""The refusals that all routes share: methods, headers, types, names, unknown paths (API 1.1-1.4)."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_order_of_the_header_checks(tenant: Tenant, path: Path) -> None:
         if header == "Client-ID":
             assert refused(answer, method, 400, "Wrong UUID value"), answer
         wrong[header] = good
-    # A client that takes no JSON need not be told more.
+    # To a client that takes no JSON, the status is enough.
     assert statuses == [400, 406, 400, 400]
 
 

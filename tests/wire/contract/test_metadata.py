@@ -127,7 +127,7 @@ def test_falsy_attributes_are_shown_as_their_defaults(tenant: Tenant) -> None:
 
 # -- patch -------------------------------------------------------------------------------------------------------------
 
-# (operations, metadata after them) of a queue whose metadata is BEFORE.
+# (operations, metadata after them), of a queue with the metadata BEFORE.
 BEFORE = {"colour": "red", "shape": "round"}
 PATCHES = {
     "add": ([("add", "/metadata/n", 3)], BEFORE | {"n": 3}),

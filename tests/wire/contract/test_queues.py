@@ -12,7 +12,7 @@ IN_ORDER = sorted(NAMES)
 
 
 def exists(tenant: Tenant, queue: str) -> bool:
-    """Whether there is a queue, told without making one: v1 says so, and knows every queue."""
+    """Return whether the queue exists. A read of v1 creates none, and finds those of all versions."""
     answer = tenant.speaking("v1").ask("GET", f"/queues/{queue}")
     assert answer.status in (204, 404)
     return answer.status == 204

@@ -1,4 +1,4 @@
-"""What names no queue: the version document, home documents, liveness, and how paths are read (API 1.1, 1.10-1.12)."""
+"""Calls without a queue: version document, home documents, liveness; and how paths are read (API 1.1, 1.10-1.12)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def share(tenant: Tenant, **members: Any) -> dict[str, Any]:
 
 
 def signed(grant: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of the holder, who has a client id of its own."""
+    """Return the headers of the holder, with a client id of its own."""
     return {
         "URL-Signature": grant["signature"],
         "URL-Expires": grant["expires"],
@@ -68,7 +68,7 @@ def test_the_holder_may_do_what_was_granted(tenant: Tenant) -> None:
     read = tenant.ask("GET", MESSAGES, headers=headers)
     assert [message["body"] for message in read.document["messages"]] == ["for you"]
     assert tenant.ask("POST", MESSAGES, {"messages": [{"body": "for me"}]}, headers).status == 201
-    # What is below a granted collection is granted too.
+    # A granted collection includes the resources below it.
     assert tenant.follow("GET", read.document["messages"][0]["href"], headers=headers).status == 200
 
 

@@ -1,4 +1,4 @@
-"""Subscriptions: making, reading, changing, confirming, deleting (API 4.11). Nobody listens at the subscribers."""
+"""Subscriptions: making, reading, changing, confirming, deleting (API 4.11). The subscribers' ports are closed."""
 
 from __future__ import annotations
 

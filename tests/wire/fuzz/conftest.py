@@ -1,4 +1,4 @@
-"""What is fuzzed: our node on every installed store, and the front door before such nodes."""
+"""The targets of fuzzing: our node on every installed store, and the front door before such nodes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def server(
 
 @pytest.fixture(autouse=True)
 def survives(server: Server) -> Iterator[None]:
-    """Afterwards it lives, in the same processes, and has nothing to tell in its log."""
+    """Afterwards the server lives, in the same processes, and its log has no new traceback."""
     workers, tracebacks = server.workers, server.tracebacks
     yield
     assert exchange(server.address, "GET", "/v1/health", []).status == 204

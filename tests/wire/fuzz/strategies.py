@@ -1,7 +1,7 @@
-"""Requests that nobody sane sends, as Hypothesis strategies, and what a server must make of them.
+"""Malformed and odd requests as Hypothesis strategies, and the reaction that a server owes to them.
 
-Two kinds: requests whose framing is right and whose parts are anything, which must be answered; and bytes that are
-whatever they are, after which the server must have answered or hung up.
+There are two kinds. Requests with right framing and arbitrary parts must be answered. After arbitrary bytes the server
+must have answered or closed the connection.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
 class Request(NamedTuple):
-    """One whose framing is right."""
+    """A request with right framing."""
 
     method: str
     target: str
@@ -41,7 +41,7 @@ class Request(NamedTuple):
     def status(self, address: tuple[str, int], framed: bytes = b"") -> int:
         """Send it; return the status of the answer. Raises TimeoutError, or BadAnswer if none came.
 
-        ``framed`` follows the head, for a request whose headers say how it is framed.
+        ``framed`` follows the head, for a request with its framing in ``headers``.
         """
         lines = [f"{self.method} {self.target} HTTP/1.1", "Host: x", *(": ".join(pair) for pair in self.headers)]
         if self.body is not None:
@@ -145,7 +145,7 @@ BODIES = st.one_of(
 
 # -- requests ----------------------------------------------------------------------------------------------------------
 
-# What a request line can hold without ending: everything but control characters and the space, as latin-1.
+# The characters that do not end a request line: all but control characters and the space, as latin-1.
 _RAW = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=20)
 _ENCODED = st.binary(max_size=8).map(lambda data: "".join(f"%{byte:02x}" for byte in data))
 _PIECES = st.one_of(
@@ -158,7 +158,7 @@ _PIECES = st.one_of(
         ]
     ),
 )
-# What a target may name in braces: an identifier of something in the queue orders of the project fuzz.
+# The names in braces of a target: identifiers of objects in the queue orders of the project fuzz.
 IDS = ("message", "claim", "subscription")
 _KNOWN = st.sampled_from([f"/{version}{path.path}" for path in PATHS for version in path.versions])
 _NAMES = st.one_of(st.sampled_from(["orders", "news"]), _PIECES)
@@ -267,7 +267,7 @@ def _anything(draw: st.DrawFn) -> Request:
 
 
 def requests() -> st.SearchStrategy[Request]:
-    """Requests whose framing is right: half of them anything, half of them good ones that have been spoilt."""
+    """Requests with right framing: half of them arbitrary, half of them good ones with a defect."""
     return st.one_of(_anything(), _spoilt())
 
 
@@ -304,7 +304,7 @@ _TAILS = st.one_of(
 
 @st.composite
 def _almost(draw: st.DrawFn) -> bytes:
-    """A request whose lines have been tampered with."""
+    """A request with damaged lines."""
     method, target = draw(st.sampled_from([*METHODS, "get", "BREW", "PRI", "CONNECT"])), draw(_paths())
     version = draw(st.sampled_from(["HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/9.9", "http/1.1", "", "HTTP/1.1 "]))
     first = f"{method} {target} {version}".encode("latin-1")

@@ -1,7 +1,7 @@
-"""Whatever is sent to our node, or to the front door before it: no answer is our fault, and nobody waits for ever.
+"""Our node, and the front door before it, answer random requests without a fault of ours, and in bounded time.
 
-A run draws the same requests each time. ``MARCONI_TEST_FUZZ_EXAMPLES`` asks for so many of each kind, drawn anew and
-with the blob printed that repeats a failure: for the nightly run.
+A run draws the same requests each time. With ``MARCONI_TEST_FUZZ_EXAMPLES``, as in the nightly run, that many of each
+kind are drawn anew, and a failure prints the blob that repeats it.
 """
 
 from __future__ import annotations

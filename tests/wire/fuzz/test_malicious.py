@@ -1,4 +1,4 @@
-"""The regulars among the requests that nobody sane sends, each with what may become of it."""
+"""The well-known malicious requests, each with the answers that are allowed."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_huge_target_is_refused(server: Server) -> None:
 
 
 def test_trailers_are_no_headers(server: Server) -> None:
-    """Else they could change whose request this is, after every check of that (RFC 9110 section 6.5.1)."""
+    """Otherwise they could change the project of a request after all checks of it (RFC 9110 section 6.5.1)."""
     mine, theirs = uuid.uuid4().hex, uuid.uuid4().hex
     headers = (("X-Project-Id", mine), ("Transfer-Encoding", "chunked"))
     request = Request("PUT", "/v1/queues/orders", headers, None)
@@ -200,7 +200,7 @@ def test_chunks_are_no_way_around_the_length(server: Server) -> None:
 
 
 def test_pipelined_requests_are_answered_in_their_order(server: Server) -> None:
-    # The last one asks for the end, since a client that closes its side has nothing more to be told.
+    # The last one has "Connection: close": a client that closes its side gets no further answers.
     sent = b"".join(
         f"GET /v2/{path} HTTP/1.1\r\n".encode() + USUAL + (b"Connection: close\r\n" if path == "" else b"") + b"\r\n"
         for path in ("queues", "nope", "queues?limit=0", "ping", "")

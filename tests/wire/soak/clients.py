@@ -1,7 +1,8 @@
 """Producers, claiming consumers and bookmarking subscribers: each is one task with one connection, and never gives up.
 
-What they meet is kept in the history of its queue, and each answer but the one that is due in ``Journal.troubles``. An
-answer of 503 is a refusal if it says that nothing was done, and otherwise of unknown outcome, as is a lost answer.
+Their calls are kept in the history of the queue, and each unexpected answer in ``Journal.troubles``. An answer of 503
+is a refusal if it has the sentence that the request was not processed. Otherwise the outcome is unknown, as it is for a
+lost answer.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from tests.wire.soak import dialect
 
 PROJECT = "soak"
 HEADERS = {"Client-ID": CLIENT, "X-Project-Id": PROJECT, "Content-Type": "application/json"}
-# Seconds. Much longer than the front door takes for any call: what takes so long is not answered at all.
+# Seconds, much longer than the front door takes for any call. A call that takes so long counts as unanswered.
 PATIENCE = 120.0
 # Seconds, within what a stock client waits before it asks again.
 PAUSE = 0.2
-# How a deletion is answered whose claim has ended.
+# The answers to a deletion after the end of its claim.
 _NOT_CLAIMED = frozenset({400, 403})
 
 
 class Trouble(NamedTuple):
-    """An answer that was not due. ``status`` is 0 if there was none."""
+    """An unexpected answer. ``status`` is 0 if there was none."""
 
     asked: float
     when: float
@@ -42,7 +43,7 @@ class Trouble(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What the answer says, empty if there was none or it is no JSON."""
+        """The description in the answer; without one the status, or an empty text if there was no answer."""
         try:
             return str(json.loads(self.body)["description"])
         except (ValueError, KeyError, TypeError):
@@ -53,7 +54,7 @@ class Trouble(NamedTuple):
 
 
 class Took(NamedTuple):
-    """How long a post took, in seconds, whatever it was answered."""
+    """The seconds that a post took, with any answer."""
 
     queue: str
     sent: float
@@ -61,7 +62,7 @@ class Took(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """From when a producer had something to say until it was acknowledged or its fate unknown, in seconds."""
+    """The seconds from a producer's first attempt to post until the acknowledgement, or until the fate is unknown."""
 
     since: float
     seconds: float
@@ -69,7 +70,7 @@ class Wait(NamedTuple):
 
 @dataclass
 class Journal:
-    """What all clients saw. Histories are by queue."""
+    """The observations of all clients. Histories are by queue."""
 
     histories: dict[str, History]
     troubles: list[Trouble] = field(default_factory=list)
@@ -231,7 +232,7 @@ class Consumer(_Client):
             claimed = self.journal.histories[queue].claims[claim]
             outcome = Outcome.ACKNOWLEDGED
             if reply is not None and reply.status in _NOT_CLAIMED and time.monotonic() >= claimed.sent + claimed.ttl:
-                # It was held up for so long that the claim may be over: the message comes back to somebody.
+                # It was delayed for so long that the claim may have ended: the message can be claimed again.
                 outcome = Outcome.REFUSED
             elif reply is None or reply.status != 204:
                 outcome = self.journal.trouble(self.name, f"DELETE {href}", sent, reply)
@@ -266,7 +267,7 @@ class Subscriber(_Client):
                 pass
 
     async def _page(self, queue: str) -> bool | None:
-        """Read one page; return whether there was something on it, None if nobody knows."""
+        """Read one page; return whether it had a message, None without an answer."""
         sent = time.monotonic()
         reply = await self._ask("GET", self._bookmarks[queue])
         if reply is None or reply.status not in (200, 204):

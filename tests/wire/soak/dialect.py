@@ -1,4 +1,4 @@
-"""What the three versions of the API call the same things."""
+"""The three versions of the API, with their names for the same things."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def messages(reply: Reply) -> list[dict[str, Any]]:
 
 
 def shown(message: dict[str, Any]) -> Shown:
-    """Return who is in a message, and its id, which in v1 only its href tells."""
+    """Return the producer and number in a message, and its id, which v1 has only in the href."""
     producer, _, number = message["body"].partition("#")
     found = _ID.search(message["href"])
     assert found is not None, message

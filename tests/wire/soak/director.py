@@ -1,7 +1,7 @@
 """Orders moves, back and forth, by the admin API, and keeps every placement that the catalog stored.
 
-The director pauses moves, and resumes those that it has paused, no other ones: one that the mover has given up stays as
-it is, for everybody to see.
+The director pauses moves, and resumes only those that it has paused: a move that the mover has given up stays paused,
+and the report names it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Director:
         await self._ask("POST", "/v1/moves", "order", document)
 
     async def unfinished(self) -> list[dict[str, Any]] | None:
-        """Return the moves that have not ended, None if nobody says."""
+        """Return the moves that have not ended, None without an answer."""
         reply = await self._ask("GET", "/v1/moves?state=unfinished&limit=1000", "list")
         if reply is None or reply.status != 200:
             return None

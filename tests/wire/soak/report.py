@@ -1,5 +1,8 @@
-"""What came of a soak, judged: what clients saw, by the checker; what they were told, by who was killed when; and
-whether so much happened that all of this means something. Pure."""
+"""The verdict on a soak. Pure.
+
+The checker judges the histories of clients. An error that clients met must have a kill near it. A soak in which too
+little happened fails, because its other verdicts would mean nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,15 @@ from tests.checker.judge import judge
 from tests.checker.record import History, Outcome
 from tests.wire.soak.clients import PATIENCE, Journal, Trouble
 
-# Seconds of a producer's turn, which repeats what was refused while one is killed after the other: any longer, and it
-# is stuck.
+# The most seconds of a producer's turn, which repeats refused posts through a series of kills. After more, it is stuck.
 LONGEST_WAIT = 600.0
-# Messages of each producer on average while some are killed, and as many read.
+# The least messages of each producer on average during the kills; as many must be read.
 ENOUGH = 20
 
 
 class Kill(NamedTuple):
-    """Or another harm. ``victim``: one of those of ``System.victims``; ``what`` was done. ``at``, ``replaced``: when it
-    began and was over, by the clock of the histories."""
+    """A kill, or another harm. ``victim``: one of ``System.victims``. ``what``: the action. ``at``, ``replaced``: its
+    beginning and end, by the clock of the histories."""
 
     victim: str
     what: str
@@ -35,7 +37,7 @@ class Kill(NamedTuple):
 
 
 class Hours(NamedTuple):
-    """When clients began, kills began, kills ended and all had ended."""
+    """The times when clients began, kills began, kills ended, and all had ended."""
 
     began: float
     first_kill: float
@@ -48,9 +50,9 @@ _NOT_YET = Hours(0.0, 0.0, 0.0, 0.0)
 
 @dataclass
 class Soak:
-    """What there is to judge. ``aftermath``: seconds after a replacement for which a kill explains what goes wrong.
+    """The records to judge. ``aftermath``: the seconds after a replacement for which a kill explains errors.
 
-    ``stuck`` and ``undrained`` tell what was not over when everything should have been.
+    ``stuck`` and ``undrained``: the moves and queues that had not ended when all should have.
     """
 
     journal: Journal
@@ -63,16 +65,16 @@ class Soak:
     moves: Sequence[Move] = ()
     stuck: Sequence[str] = ()
     undrained: Sequence[str] = ()
-    # How often queues had been switched when the first one was killed.
+    # The number of switches before the first kill.
     quiet_switches: int = 0
-    # How often the director was answered what, when it asked for what.
+    # The number of the director's calls by (verb, status of the answer).
     answers: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
-    # -- what clients were told --------------------------------------------------------------------------------------
+    # -- the errors that clients met ---------------------------------------------------------------------------------
 
     def explained(self, trouble: Trouble) -> bool:
-        """Tell whether some kill excuses it: 503 near any of them, no answer near one of a worker. That a clock is set
-        excuses nothing."""
+        """Return whether a kill explains it: 503 near any kill, no answer near one of a worker. A change of a clock
+        explains nothing."""
         return trouble.status in (0, 503) and any(
             kill.at <= trouble.when and trouble.asked <= kill.replaced + self.aftermath
             for kill in self.kills
@@ -80,12 +82,12 @@ class Soak:
         )
 
     def excused(self) -> Counter[str]:
-        """Count what clients were told that kills explain."""
+        """Count the errors that kills explain, by method and description."""
         troubles = filter(self.explained, self.journal.troubles)
         return Counter(f"{trouble.what.partition(' ')[0]}: {trouble.words or 'no answer'}" for trouble in troubles)
 
     def unknown(self) -> int:
-        """Count the posts whose fate nobody was told."""
+        """Count the posts of unknown fate."""
         return sum(post.outcome is Outcome.UNKNOWN for history in self._histories for post in history.posts)
 
     @property
@@ -103,7 +105,7 @@ class Soak:
     # -- the verdict -------------------------------------------------------------------------------------------------
 
     def faults(self) -> dict[str, object]:
-        """Return everything that is wrong, nothing if all is well."""
+        """Return all faults, none if all is well."""
         violations = {queue: judge(history) for queue, history in self.journal.histories.items()}
         bad = [trouble for trouble in self.journal.troubles if not self.explained(trouble)]
         gave_up = [
@@ -135,7 +137,7 @@ class Soak:
             yield f"of {self.unknown()} posts the fate is unknown, more than {most}"
 
     def _unknown_at_most(self) -> int:
-        """Each producer has one post under way at a time, which one kill leaves unknown at most once."""
+        """Return the most posts of unknown fate: of each producer, a kill leaves at most the one in flight."""
         return self.producers * sum(kill.victim not in ("mover", "clock") for kill in self.kills)
 
     def switches(self) -> list[tuple[str, str]]:
@@ -143,7 +145,7 @@ class Soak:
         return [way for history in self._histories for way in switches_of(history)]
 
     def missing(self) -> Iterator[str]:
-        """Yield what has not happened, without which this says little. The stage asks while it goes on, and waits."""
+        """Yield the events that a meaningful soak needs and that have not happened yet. The stage waits for them."""
         killed = {kill.victim for kill in self.kills}
         yield from (f"no {victim} came to harm" for victim in self.victims if victim not in killed)
         ways = self.switches()
@@ -207,6 +209,6 @@ class Soak:
 
 
 def switches_of(history: History) -> list[tuple[str, str]]:
-    """Return (from, to) of each switch of a queue, "?" for a partition that no placement of the history tells."""
+    """Return (from, to) of each switch of a queue, "?" for a partition that no placement of the history names."""
     known = {segment.n: segment.partition for placement in history.placements for segment in placement.segments}
     return [(known.get(n - 1, "?"), known.get(n, "?")) for n in range(1, max(known, default=0) + 1)]

@@ -1,10 +1,10 @@
 """A soak from beginning to end: traffic without kills, traffic with kills, and the drain.
 
-``Stage`` runs in two threads: clients and the director are tasks of one loop in a thread of their own; whoever calls it
-kills processes meanwhile.
+``Stage`` runs in two threads: clients and the director are tasks of one loop in a thread of their own, and the thread
+of the caller kills processes meanwhile.
 
-Which queue is judged by what: every queue by every rule of the checker. What Zaqar does by itself is kept out by what
-is asked of it, not by what is overlooked:
+Every queue is judged by every rule of the checker. The traffic avoids the known behaviour of Zaqar that would break a
+rule, so that no rule needs an exception:
 
 * A queue that visits Zaqar has one producer. (With several, a bookmark may pass a message of Zaqar's default store that
   becomes visible behind it.) The others, which move between our own nodes, have two.
@@ -37,9 +37,9 @@ QUEUES, PRODUCERS, CONSUMERS, SUBSCRIBERS = 20, 8, 8, 2
 # The first of the queues, which never visit Zaqar.
 OURS_ONLY = 8
 CLAIM_SLACK = 1.0
-# Seconds to wait for what has to happen, beyond those that were asked for.
+# The most seconds to wait for the events that the report needs, beyond the requested duration.
 PATIENCE = 300.0
-# Seconds to wait for what must come: claims that nobody was told of end, leases too.
+# The most seconds until all is drained; claims with lost answers end in this time, and leases.
 DRAIN_PATIENCE = 600.0
 
 
@@ -62,7 +62,7 @@ class Stage:
         self._failure: BaseException | None = None
         self._ending = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        # What was begun with a worker that is gone waits for its lease, and is repeated soon; the next worker starts.
+        # The lease of a killed worker must end, then its work is repeated; meanwhile the next worker starts.
         aftermath = float(str(OPTIONS["directory.lease"])) + 30.0
         self.soak = Soak(self.journal, self.homes, system.victims, PRODUCERS, aftermath=aftermath)
         self.soak.answers = self.director.answers

@@ -22,8 +22,7 @@ from tests.servers.zaqar import ServerProcess, Zaqar
 from tests.wire.conftest import logged
 
 _EXECUTABLE = Path(sys.executable).with_name("marconi-proxy")
-# As in production, only that nobody waits so long: a lease still outlasts an election by far, and what a host may do
-# after it was killed is nothing.
+# Like production, with shorter waits. A lease still outlasts an election by far, and a killed host does nothing late.
 OPTIONS: Mapping[str, object] = {
     "directory.lease": 10.0,
     "directory.member_interval": 1.0,
@@ -103,13 +102,13 @@ class System:
 
     @property
     def victims(self) -> list[str]:
-        """What ``harm`` knows: kinds of processes, of hosts the names of their partitions, and what is no kill."""
+        """The arguments of ``harm``: kinds of processes, hosts by their partitions, and the harms that are no kill."""
         hosts = [*self.nodes, *(["zaqar"] if self.zaqar else [])]
         return ["worker", "mover", "primary", *hosts, "pause", *(["clock"] if self.clocks else [])]
 
     def harm(self, victim: str, chance: random.Random) -> str:
-        """Kill one of these with SIGKILL, and return what was done when there is another one in its place; for
-        ``pause``, let a worker or a mover stand still for a while; for ``clock``, set a clock."""
+        """Kill one of these with SIGKILL, and return a description of it once another one has replaced it. ``pause``
+        suspends a worker or a mover for a while, ``clock`` sets a clock."""
         for mover in self.movers:
             mover.revive()
         match victim:

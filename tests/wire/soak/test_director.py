@@ -14,7 +14,7 @@ PAUSED = {"id": "m", "queue": "q", "can": ["resume", "cancel"]}
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the admin API is asked; it does it all."""
+    """The calls of the admin API, all of which succeed."""
     asked: list[str] = []
 
     async def ask(_: KeepAlive, method: str, path: str, document: object = None) -> Reply:

@@ -55,7 +55,7 @@ def test_all_is_well() -> None:
         (1021.0, 1022.0, 503, False),
         (1590.0, 1591.0, 503, False),
         (1010.0, 1011.0, 0, True),
-        # A mover answers nobody.
+        # A mover answers no client.
         (1110.0, 1111.0, 0, False),
         (1110.0, 1111.0, 503, True),
         (1010.0, 1011.0, 500, False),
@@ -124,7 +124,7 @@ def test_what_takes_too_long() -> None:
 def test_more_posts_of_unknown_fate_than_kills_explain() -> None:
     soak = good()
     posts = soak.journal.histories["q"].posts
-    # Four kills of those who answer, and one producer.
+    # There are four kills of processes that answer, and one producer.
     posts += [Post((Body("p", 2000 + n),), 2000.0, 2001.0, Outcome.UNKNOWN) for n in range(4)]
     assert soak.faults() == {}
     posts.append(Post((Body("p", 3000),), 2000.0, 2001.0, Outcome.UNKNOWN))

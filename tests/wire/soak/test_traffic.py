@@ -13,7 +13,7 @@ from tests.wire.soak.traffic import traffic
 
 
 class Broken:
-    """A catalog whose feed ends with an error that is none of a catalog."""
+    """A catalog with a feed that ends with an unexpected error."""
 
     async def watch(self) -> AsyncIterator[Change]:
         raise TypeError("nobody has thought of this")

@@ -1,4 +1,4 @@
-"""Subscriptions (v2). The subscriber is a port where nobody listens, so that notifications end at once."""
+"""Subscriptions (v2). The subscriber's port is closed, so that notifications end at once."""
 
 from __future__ import annotations
 
