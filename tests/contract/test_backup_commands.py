@@ -8,23 +8,14 @@ import sys
 import pytest
 
 from catalog.errors import LoadUnfinished
-from tests.contract.examples import partition, placement
-from tests.unit.marconi_proxy.cli.test_catalog import count, do
+from tests.contract.backup_stage import count, do, filled
 
 COMMAND = (sys.executable, "-m", "marconi_proxy", "catalog")
 
 
 @pytest.fixture
 def uri(tmp_path):
-    """Return the URI of a catalog with a partition and 1,200 queues."""
-    uri = f"sqlite:///{tmp_path}/catalog.db"
-
-    async def fill(catalog):
-        await catalog.partitions.insert(partition("p1"))
-        await catalog.placements.insert_many([placement(f"queue-{n:04}") for n in range(1200)])
-
-    do(uri, fill)
-    return uri
+    return filled(tmp_path)
 
 
 @pytest.fixture

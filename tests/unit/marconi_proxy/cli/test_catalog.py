@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import io
 import itertools
@@ -14,7 +13,6 @@ import stat
 import pytest
 
 from bench.backup import differences
-from catalog import open_catalog
 from catalog.backup import importer
 from catalog.errors import CatalogUnavailable
 from catalog.model import Member
@@ -23,7 +21,8 @@ from catalog.sqlite.members import SQLiteMembers
 from marconi_proxy.cli.bars import CountBar
 from marconi_proxy.cli.counts import CountLines
 from marconi_proxy.cli.main import main
-from tests.contract.examples import partition, placement
+from tests.contract.backup_stage import count, do, filled
+from tests.contract.examples import placement
 
 ORDERS = placement("orders", "p1")
 
@@ -35,30 +34,9 @@ def quiet_logging():
     logging.root.handlers[:], logging.root.level = handlers, level
 
 
-def do(uri, work):
-    """Run ``work(catalog)`` on an open catalog."""
-
-    async def run():
-        catalog = await open_catalog(uri)
-        try:
-            return await work(catalog)
-        finally:
-            await catalog.close()
-
-    return asyncio.run(run())
-
-
 @pytest.fixture
 def uri(tmp_path):
-    """A catalog with a partition and 1,200 queues."""
-    uri = f"sqlite:///{tmp_path}/catalog.db"
-
-    async def fill(catalog):
-        await catalog.partitions.insert(partition("p1"))
-        await catalog.placements.insert_many([placement(f"queue-{n:04}") for n in range(1200)])
-
-    do(uri, fill)
-    return uri
+    return filled(tmp_path)
 
 
 @pytest.fixture
@@ -75,10 +53,6 @@ def backup(uri, tmp_path, capsys):
     assert "Exported 1 partition, 0 tenants, 1200 placements, 0 moves, 0 plans, 0 planned moves." in err
     assert f"marconi-proxy catalog import --catalog URI {path}" in err
     return path
-
-
-def count(uri):
-    return do(uri, lambda catalog: catalog.placements.count())
 
 
 def test_a_backup_is_a_file_for_its_owner_and_fills_another_catalog(backup, other, tmp_path, capsys):
