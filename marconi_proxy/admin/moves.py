@@ -19,7 +19,7 @@ from catalog.model import FINISHED_STATES, UNFINISHED_STATES, Move, MoveState, Q
 from marconi_proxy.admin import move_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
 from marconi_proxy.admin.move_decisions import MoveDecisions
-from marconi_proxy.admin.query import bad_parameter, integer, parameters
+from marconi_proxy.admin.query import bad_parameter, named_project, next_links, page_limit, parameters
 from marconi_proxy.moving.orders.decisions import next_number
 from marconi_proxy.moving.orders.order import (
     MoveRefused,
@@ -34,10 +34,7 @@ from marconi_proxy.moving.plans.names import new_move_id
 from marconi_proxy.moving.plans.survey import catalog_view
 from marconi_proxy.moving.protocol.machine import TABLE, Event, NotNow
 from marconi_proxy.moving.rehearsal import Rehearsed
-from marconi_proxy.project_text import from_json, from_url, project_from_json, project_named, shown, to_url
-
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1000
+from marconi_proxy.project_text import from_json, from_url, project_from_json, shown, to_url
 
 MEMBERS = ("project", "queue", "to", "max_pause_ms", "dry_run")
 FILTERS = ("project", "queue", "partition", "state", "plan", "whole", "marker", "limit")
@@ -96,16 +93,12 @@ class MovesResource:
 
     async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         found = parameters(req, FILTERS)
-        limit = integer(found, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        limit = page_limit(found)
         if found.get("whole", "false") not in ("true", "false"):
             raise bad_parameter("whole: must be true or false.")
         form = move_json.whole if found.get("whole") == "true" else move_json.summary
-        try:
-            project = project_named(found["project"]) if "project" in found else None
-        except ValueError as error:
-            raise bad_parameter(f"project: {error}.") from error
         moves = await self._catalog.moves.find(
-            project=project,
+            project=named_project(found),
             queue=found.get("queue"),
             partition=found.get("partition"),
             states=_states(found["state"]) if "state" in found else None,
@@ -113,11 +106,7 @@ class MovesResource:
             after=found.get("marker"),
             limit=limit,
         )
-        links = []
-        if moves:
-            kept = found | {"marker": moves[-1].id, "limit": str(limit)}
-            query = "&".join(f"{name}={to_url(value)}" for name, value in kept.items())
-            links.append({"rel": "next", "href": f"/v1/moves?{query}"})
+        links = next_links("/v1/moves", found, limit, moves[-1].id if moves else None)
         resp.media = {"moves": [form(move, self._clock()) for move in moves], "links": links}
 
     async def show(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, move: str) -> None:

@@ -14,14 +14,12 @@ import falcon.asgi
 
 from catalog import Catalog
 from catalog.model import Placement, PlacementState, QueueKey
-from marconi_proxy.admin.query import bad_parameter, integer, parameters
+from marconi_proxy.admin.query import bad_parameter, named_project, named_states, next_links, page_limit, parameters
 from marconi_proxy.admin.tenants import parsed_project
 from marconi_proxy.clock import iso
-from marconi_proxy.project_text import from_url, project_named, shown, shown_project, to_url
+from marconi_proxy.project_text import from_url, shown, shown_project
 
 FILTERS = ("project", "partition", "region", "state")
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1000
 
 
 class PlacementsResource:
@@ -34,25 +32,20 @@ class PlacementsResource:
 
     async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         found = parameters(req, (*FILTERS, "marker", "limit"))
-        limit = integer(found, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        limit = page_limit(found)
         placements = await self._catalog.placements.find(
-            project=_project(found),
+            project=named_project(found),
             partitions=await self._partitions(found),
-            states=_states(found),
+            states=named_states(found, PlacementState),
             after=_key(found["marker"]) if "marker" in found else None,
             limit=limit,
         )
-        # A next link after every page that is not empty: an empty page is the end, as in the queue lists of v1.
-        links = []
-        if placements:
-            kept = found | {"marker": _marker(placements[-1].key), "limit": str(limit)}
-            query = "&".join(f"{name}={to_url(value)}" for name, value in kept.items())
-            links.append({"rel": "next", "href": f"/v1/placements?{query}"})
+        links = next_links("/v1/placements", found, limit, _marker(placements[-1].key) if placements else None)
         resp.media = {"placements": [placement_json(p) for p in placements], "links": links}
 
     async def count(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         found = parameters(req, FILTERS)
-        project, states = _project(found), _states(found)
+        project, states = named_project(found), named_states(found, PlacementState)
         partitions = await self._partitions(found)
         try:
             async with asyncio.timeout(self._count_timeout):
@@ -97,24 +90,6 @@ def placement_json(placement: Placement) -> dict[str, Any]:
         "queue": shown(placement.queue),
         "since": iso(placement.since),
     }
-
-
-def _project(found: dict[str, str]) -> str | None:
-    if "project" not in found:
-        return None
-    try:
-        return project_named(found["project"])
-    except ValueError as error:
-        raise bad_parameter(f"project: {error}.") from error
-
-
-def _states(found: dict[str, str]) -> set[PlacementState] | None:
-    if "state" not in found:
-        return None
-    words = found["state"].split(",")
-    if not set(words) <= frozenset(PlacementState):
-        raise bad_parameter(f"state: must be words of {', '.join(PlacementState)}, with commas between them.")
-    return {PlacementState(word) for word in words}
 
 
 def _marker(key: QueueKey) -> str:

@@ -16,7 +16,7 @@ from catalog.errors import PartitionConflict, PlanConflict
 from catalog.model import UNFINISHED_STATES, MoveOutcome, MovePlan, PartitionState, PlanState, WholePlan
 from marconi_proxy.admin import pins, plan_json
 from marconi_proxy.admin.body import read_object, refuse_unknown
-from marconi_proxy.admin.query import integer, parameters
+from marconi_proxy.admin.query import named_states, next_links, page_limit, parameters
 from marconi_proxy.moving.orders.order import MoveRefused
 from marconi_proxy.moving.plans.names import new_plan_id
 from marconi_proxy.moving.plans.planner import plan
@@ -24,9 +24,6 @@ from marconi_proxy.moving.plans.preconditions import changes
 from marconi_proxy.moving.plans.selection import Misnamed, PlanKind
 from marconi_proxy.moving.plans.survey import all_moves, layout_for, layout_of, past_pauses, whole_plan
 from marconi_proxy.project_text import from_url, shown, to_url
-
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1000
 
 # The most changes that a message names, if a plan can no longer be applied.
 _NAMED = 5
@@ -70,22 +67,11 @@ class PlansResource:
 
     async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         found = parameters(req, ("state", "marker", "limit"))
-        limit = integer(found, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-        states = None
-        if "state" in found:
-            words = found["state"].split(",")
-            if not set(words) <= set(PlanState):
-                raise falcon.HTTPBadRequest(
-                    title="Invalid parameter",
-                    description=f"state: must be words of {', '.join(PlanState)}, with commas between them.",
-                )
-            states = {PlanState(word) for word in words}
-        plans = await self._catalog.plans.find(states=states, after=found.get("marker"), limit=limit)
-        links = []
-        if plans:
-            kept = found | {"marker": plans[-1].id, "limit": str(limit)}
-            query = "&".join(f"{name}={to_url(value)}" for name, value in kept.items())
-            links.append({"rel": "next", "href": f"/v1/plans?{query}"})
+        limit = page_limit(found)
+        plans = await self._catalog.plans.find(
+            states=named_states(found, PlanState), after=found.get("marker"), limit=limit
+        )
+        links = next_links("/v1/plans", found, limit, plans[-1].id if plans else None)
         resp.media = {"plans": [plan_json.listed(plan) for plan in plans], "links": links}
 
     async def make(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:

@@ -11,15 +11,11 @@ import falcon.asgi
 from catalog import Catalog
 from catalog.model import StatisticsSubject, Walk
 from catalog.model import SubjectStatistics as Sums
-from marconi_proxy.admin.query import bad_parameter, integer, parameters
+from marconi_proxy.admin.query import MAX_LIMIT, named_project, next_links, page_limit, parameters
 from marconi_proxy.clock import iso
-from marconi_proxy.project_text import project_named, shown_project, to_url
+from marconi_proxy.project_text import shown_project, written
 
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1000
 _COMPUTED = ("queues", "free", "claimed", "oldest", "unknown", "begun", "ended", "age")
-# How a project is written whatever its id is, as a marker must be.
-_LITERAL = "id:"
 
 
 class StatisticsResource:
@@ -39,18 +35,17 @@ class StatisticsResource:
 
     async def projects(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         given = parameters(req, ("project", "marker", "limit"))
-        limit = integer(given, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        limit = page_limit(given)
         links = []
-        if "project" in given:
-            one = await self._catalog.statistics.get(StatisticsSubject.PROJECT, _named("project", given["project"]))
+        name = named_project(given)
+        if name is not None:
+            one = await self._catalog.statistics.get(StatisticsSubject.PROJECT, name)
             found = [] if one is None else [one]
         else:
-            after = _named("marker", given["marker"]) if "marker" in given else None
+            after = named_project(given, "marker")
             found = await self._catalog.statistics.find(StatisticsSubject.PROJECT, after=after, limit=limit)
-            # A next link after every page that is not empty: an empty page is the end, as in all lists.
-            if found:
-                marker = to_url(f"{_LITERAL}{found[-1].name}" if found[-1].name else "-")
-                links.append({"rel": "next", "href": f"/v1/statistics/projects?marker={marker}&limit={limit}"})
+            marker = written(found[-1].name) if found else None
+            links = next_links("/v1/statistics/projects", {}, limit, marker)
         resp.media = {
             "projects": [{"project": shown_project(one.name)} | self._json(one) for one in found],
             "links": links,
@@ -94,10 +89,3 @@ async def of_partitions(catalog: Catalog) -> dict[str, Sums | None]:
         found |= {one.name: one for one in page}
         after = page[-1].name
     return {partition.name: found.get(partition.name) for partition in registered}
-
-
-def _named(parameter: str, text: str) -> str:
-    try:
-        return project_named(text)
-    except ValueError as error:
-        raise bad_parameter(f"{parameter}: {error}.") from error

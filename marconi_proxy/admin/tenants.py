@@ -10,12 +10,10 @@ import falcon.asgi
 from catalog import Catalog
 from catalog.model import MAX_SPREAD, Tenant
 from marconi_proxy.admin.body import read_object, refuse_unknown
-from marconi_proxy.admin.query import integer, parameters
-from marconi_proxy.project_text import from_url, project_named, shown_project, to_url, written
+from marconi_proxy.admin.query import integer, next_links, page_limit, parameters
+from marconi_proxy.project_text import from_url, project_named, shown_project, written
 
 MEMBERS = ("spread", "pinned")
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1000
 
 
 class TenantsResource:
@@ -26,7 +24,7 @@ class TenantsResource:
 
     async def list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         found = parameters(req, ("pinned", "spread", "marker", "limit"))
-        limit = integer(found, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        limit = page_limit(found)
         pinned = found.get("pinned")
         tenants = await self._catalog.tenants.find(
             pinned=pinned,
@@ -34,11 +32,7 @@ class TenantsResource:
             after=parsed_project(found["marker"]) if "marker" in found else None,
             limit=limit,
         )
-        links = []
-        if tenants:
-            kept = found | {"marker": written(tenants[-1].project), "limit": str(limit)}
-            query = "&".join(f"{name}={to_url(value)}" for name, value in kept.items())
-            links.append({"rel": "next", "href": f"/v1/tenants?{query}"})
+        links = next_links("/v1/tenants", found, limit, written(tenants[-1].project) if tenants else None)
         shown = [
             {"project": shown_project(tenant.project), "spread": tenant.spread, "pinned": tenant.pinned}
             for tenant in tenants
