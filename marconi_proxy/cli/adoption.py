@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cliff.show import ShowOne
 
-from marconi_proxy.cli import configuration
+from marconi_proxy.cli.configuration import ConfiguredVerb
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import Shown, Verb, number
+from marconi_proxy.cli.verb import SINGLES, Shown, number
 from marconi_proxy.cli.watch import View, WatchReporter
 from marconi_proxy.exits import CommandError, Exit
 
@@ -38,17 +38,13 @@ _NAMED = 20
 _INTERVAL = 0.5
 
 
-class _AdoptVerb(Verb, ShowOne):
+class _AdoptVerb(ConfiguredVerb, ShowOne):
     """A command that works on a catalog, and sends requests to partitions."""
 
-    @property
-    def formatter_namespace(self) -> str:
-        return "marconi_proxy.formatter.show"
+    formatter_namespace = SINGLES
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        configuration.add_config_file(parser)
-        configuration.add_catalog(parser)
         parser.add_argument(
             "--rate", type=number, default=100.0, metavar="N", help="requests to partitions per second; default: 100"
         )
@@ -68,7 +64,7 @@ class _AdoptVerb(Verb, ShowOne):
 
         if not parsed_args.rate > 0:
             raise CommandError("--rate: must be more than 0", Exit.USAGE)
-        conf = configuration.load(parsed_args, catalog__uri=parsed_args.catalog)
+        conf = self.conf(parsed_args)
         try:
             return asyncio.run(_opened(conf, work))
         except CatalogError as error:

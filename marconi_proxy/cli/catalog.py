@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from marconi_proxy.cli import configuration
-from marconi_proxy.cli.counts import CountLines, CountReporter
-from marconi_proxy.cli.verb import Verb
+from marconi_proxy.cli.configuration import ConfiguredVerb
+from marconi_proxy.cli.counts import CountReporter
 from marconi_proxy.cli.whole_file import destination
 from marconi_proxy.exits import CommandError, Exit
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 _COUNT_TIMEOUT = 5.0
 
 
-class CatalogInit(Verb):
+class CatalogInit(ConfiguredVerb):
     """Prepare a catalog for use: once, before the first server starts. Safe to repeat."""
 
     examples = """
@@ -35,17 +34,11 @@ class CatalogInit(Verb):
   OS_CATALOG__URI=mongodb://proxy:secret@db1,db2/marconi?replicaSet=rs0 marconi-proxy catalog init
 """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        configuration.add_config_file(parser)
-        configuration.add_catalog(parser)
-        return parser
-
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         from catalog.errors import CatalogError
         from marconi_proxy.option_types import redacted
 
-        uri = configuration.load(parsed_args, catalog__uri=parsed_args.catalog).catalog.uri
+        uri = self.conf(parsed_args).catalog.uri
         try:
             asyncio.run(_init(uri))
         except CatalogError as error:
@@ -64,27 +57,7 @@ async def _init(uri: str) -> None:
         await catalog.close()
 
 
-class _BackupVerb(Verb):
-    """A command over all content of a catalog."""
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        configuration.add_config_file(parser)
-        configuration.add_catalog(parser)
-        return parser
-
-    def uri(self, parsed_args: argparse.Namespace) -> str:
-        return str(configuration.load(parsed_args, catalog__uri=parsed_args.catalog).catalog.uri)
-
-    def counting(self) -> CountReporter:
-        if not self.app.stderr.isatty():
-            return CountLines(self.say, time.monotonic)
-        from marconi_proxy.cli.bars import CountBar
-
-        return CountBar(self.app.stderr)
-
-
-class CatalogExport(_BackupVerb):
+class CatalogExport(ConfiguredVerb):
     """Write a snapshot of a catalog to a file, while it is in use.
 
     It leaves out front-door workers and the locks of moves. The file appears whole or not at all, and only its owner
@@ -110,7 +83,7 @@ class CatalogExport(_BackupVerb):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         from marconi_proxy.option_types import redacted
 
-        uri = self.uri(parsed_args)
+        uri = self.conf(parsed_args).catalog.uri
         _require_file(uri)
         with self.counting() as counting, destination(parsed_args.output) as stream:
             counts = _run(
@@ -121,7 +94,7 @@ class CatalogExport(_BackupVerb):
             self.say(f"Next: marconi-proxy catalog import --catalog URI {parsed_args.output}")
 
 
-class CatalogImport(_BackupVerb):
+class CatalogImport(ConfiguredVerb):
     """Fill a catalog from a backup. Front-door workers, movers and admin API must not run on it.
 
     A file is read and checked completely before any change; a pipe cannot be. After an interrupted import, servers
@@ -147,7 +120,7 @@ class CatalogImport(_BackupVerb):
         from catalog.errors import CatalogInUse, LoadRefused, NotEmpty
         from marconi_proxy.option_types import redacted
 
-        uri = self.uri(parsed_args)
+        uri = self.conf(parsed_args).catalog.uri
         where = f"the catalog {redacted(uri)}"
         try:
             with self.counting() as counting, _source(parsed_args.file) as stream:

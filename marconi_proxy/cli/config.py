@@ -9,7 +9,7 @@ from typing import Any
 
 from cliff.lister import Lister
 
-from marconi_proxy.cli import configuration
+from marconi_proxy.cli.configuration import ConfiguredVerb, config_file
 from marconi_proxy.cli.verb import Verb
 from marconi_proxy.exits import CommandError, Exit
 
@@ -37,7 +37,7 @@ def sample(namespace: str = "marconi_proxy") -> str:
     return text.getvalue()
 
 
-class ConfigCheck(Verb, Lister):
+class ConfigCheck(ConfiguredVerb, Lister):
     """Check a configuration and show every option's value. Secrets are masked.
 
     Ends with status 2, naming the option, if one does not exist or has an impossible value.
@@ -48,14 +48,8 @@ class ConfigCheck(Verb, Lister):
   OS_PUBLIC__WORKERS=8 marconi-proxy config check -f json
 """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        configuration.add_config_file(parser)
-        configuration.add_catalog(parser)
-        return parser
-
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
-        conf = configuration.load(parsed_args, catalog__uri=parsed_args.catalog)
+        conf = self.conf(parsed_args)
         from marconi_proxy.admin.policy import require_protection
         from marconi_proxy.option_table import GROUPS
         from marconi_proxy.option_types import Address, redacted
@@ -75,5 +69,5 @@ class ConfigCheck(Verb, Lister):
             return str(value) if isinstance(value, Address) else value
 
         rows = [(group, opt.dest, shown(group, opt.dest, opt.secret)) for group in GROUPS for opt in GROUPS[group]]
-        self.say(f"No fault found in {configuration.config_file(parsed_args) or 'the environment and the defaults'}.")
+        self.say(f"No fault found in {config_file(parsed_args) or 'the environment and the defaults'}.")
         return ("group", "option", "value"), rows

@@ -1,4 +1,4 @@
-"""Loading options for commands that run a service: ``--config-file``, ``--catalog`` and related options."""
+"""Commands that read the options of a service, from ``--config-file``, ``--catalog`` and the environment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
+from marconi_proxy.cli.verb import Verb
 from marconi_proxy.exits import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -14,33 +15,34 @@ if TYPE_CHECKING:
 DEFAULT_FILE = "/etc/marconi-proxy/marconi-proxy.conf"
 
 
-def add_config_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config-file",
-        metavar="FILE",
-        help=f"options; default: {DEFAULT_FILE} if there is one. Any option can also be given in the environment, "
-        "as OS_<GROUP>__<OPTION>.",
-    )
+class ConfiguredVerb(Verb):
+    """A command that reads the options of a service."""
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--config-file",
+            metavar="FILE",
+            help=f"options; default: {DEFAULT_FILE} if there is one. Any option can also be given in the environment, "
+            "as OS_<GROUP>__<OPTION>.",
+        )
+        parser.add_argument(
+            "--catalog",
+            metavar="URI",
+            help="[catalog] uri: sqlite:////absolute/path or mongodb://HOST:PORT/DATABASE. Other users of this machine "
+            "can see it; one with a password belongs into the file or the environment.",
+        )
+        return parser
 
-def add_catalog(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--catalog",
-        metavar="URI",
-        help="[catalog] uri: sqlite:////absolute/path or mongodb://HOST:PORT/DATABASE. Other users of this machine can "
-        "see it; one with a password belongs into the file or the environment.",
-    )
+    def conf(self, parsed_args: argparse.Namespace, **overrides: object) -> cfg.ConfigOpts:
+        """Return all options; ``overrides`` maps ``group__option`` to a value, None being none. Raises CommandError."""
+        from marconi_proxy import options
 
-
-def load(parsed_args: argparse.Namespace, **overrides: object) -> cfg.ConfigOpts:
-    """Return all options; ``overrides`` maps ``group__option`` to a value, None being none. Raises CommandError."""
-    from marconi_proxy import options
-
-    given: dict[str, Any] = {name.replace("__", "."): value for name, value in overrides.items()}
-    try:
-        return options.load(config_file(parsed_args), given)
-    except options.OptionError as error:
-        raise CommandError(str(error), Exit.USAGE) from error
+        given: dict[str, Any] = {name.replace("__", "."): value for name, value in overrides.items()}
+        try:
+            return options.load(config_file(parsed_args), {"catalog.uri": parsed_args.catalog, **given})
+        except options.OptionError as error:
+            raise CommandError(str(error), Exit.USAGE) from error
 
 
 def config_file(parsed_args: argparse.Namespace) -> str | None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from marconi_proxy.admin_client.client import AdminClient
 from marconi_proxy.admin_client.pages import page
-from marconi_proxy.cli.counts import CountLines, CountReporter
 from marconi_proxy.cli.tenants import PROJECT_HELP
 from marconi_proxy.cli.verb import AdminVerb
 from marconi_proxy.cli.whole_file import destination
@@ -51,7 +49,7 @@ class MoveExport(AdminVerb):
         with (
             destination(parsed_args.output, replace=parsed_args.force) as stream,
             self.admin() as admin,
-            self._counting() as counting,
+            self.counting("moves") as counting,
         ):
             for move in _finished(admin, filters, parsed_args.marker):
                 stream.write(json.dumps(move).encode("ascii") + b"\n")
@@ -60,13 +58,6 @@ class MoveExport(AdminVerb):
                 counting.show("exporting", moves, None)
             stream.flush()
         self.say(f"Exported {moves} finished move{'s' if moves != 1 else ''}, {certified} of them with a certificate.")
-
-    def _counting(self) -> CountReporter:
-        if not self.app.stderr.isatty():
-            return CountLines(self.say, time.monotonic, unit="moves")
-        from marconi_proxy.cli.bars import CountBar
-
-        return CountBar(self.app.stderr, unit="moves")
 
 
 def _finished(admin: AdminClient, filters: dict[str, str | None], marker: str | None) -> Iterator[dict[str, Any]]:

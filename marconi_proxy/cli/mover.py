@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from marconi_proxy.cli import configuration
-from marconi_proxy.cli.verb import Verb
+from marconi_proxy.cli.configuration import ConfiguredVerb
 from marconi_proxy.exits import CommandError
 
 
-class RunMover(Verb):
+class RunMover(ConfiguredVerb):
     """Move queues from partition to partition as ordered. Runs until SIGTERM or SIGINT.
 
     Any number may run over one catalog, on any machine that reaches the catalog and the partitions. One mover at a time
@@ -22,14 +21,8 @@ class RunMover(Verb):
   OS_MOVING__AT_ONCE=2 OS_MOVING__LINGER=300 marconi-proxy mover --catalog mongodb://db1,db2/marconi?replicaSet=rs0
 """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        configuration.add_config_file(parser)
-        configuration.add_catalog(parser)
-        return parser
-
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        conf = configuration.load(parsed_args, catalog__uri=parsed_args.catalog)
+        conf = self.conf(parsed_args)
         from marconi_proxy.mover_daemon import serve
         from marconi_proxy.serving.errors import StartError
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +11,10 @@ from typing import Any
 from cliff.columns import FormattableColumn
 
 from marconi_proxy.admin_client.client import AdminClient, AdminNotFound, part
-from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.formatters import Words
 from marconi_proxy.cli.plans import PLAN_COLUMNS, ended, plan_row
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import AdminLister, AdminShow, Shown, count, number
+from marconi_proxy.cli.verb import AdminLister, AdminShow, Shown, add_page, number
 from marconi_proxy.cli.watch import Watch
 from marconi_proxy.exits import CommandError, Exit
 
@@ -25,7 +23,6 @@ WHOLE = (
     *("id", "project", "queue", "source", "target", "writes_to", "toward", "state", "waits", "can", "attempt"),
     *("created", "due", "max_pause_ms", "pause_ms", "left", "plan", "group", "holder", "facts", "log"),
 )
-PAGE = 1000
 
 
 class Structure(FormattableColumn[Any]):
@@ -183,16 +180,13 @@ class MoveList(AdminLister):
         parser.add_argument("--partition", metavar="P", help="only moves from or to it")
         parser.add_argument("--state", metavar="S", help="states separated by commas, or unfinished, or finished")
         parser.add_argument("--plan", metavar="ID", help="only moves of this plan")
-        parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
-        parser.add_argument("--marker", metavar="ID", help="begin after this one")
+        add_page(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         filters = {name: getattr(parsed_args, name) for name in ("project", "queue", "partition", "state", "plan")}
         with self.admin() as admin:
-            found, marker = listed(admin, "moves", filters, parsed_args.marker, parsed_args.limit, PAGE)
-        if marker is not None:
-            self.say(f"There are more: give a larger --limit, or continue with --marker {shlex.quote(marker)}")
+            found = self.listed(admin, "moves", filters, parsed_args)
         return COLUMNS, [row(move) for move in found]
 
 

@@ -147,7 +147,7 @@ class PartitionShow(AdminShow):
             return _shown(admin, parsed_args.name)
 
 
-class PartitionSet(AdminShow):
+class PartitionSet(PartitionShow):
     """Change a partition. Values without an option stay as they are."""
 
     examples = """
@@ -158,7 +158,6 @@ class PartitionSet(AdminShow):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("name", metavar="NAME", help="the partition's name")
         _add_settings(parser, required=False)
         parser.add_argument("--state", choices=STATES, help="disabled: no call is forwarded to it")
         return parser

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 from typing import Any
 
 from cliff.columns import FormattableColumn
 
 from marconi_proxy.admin_client.client import part
-from marconi_proxy.admin_client.pages import listed, query
+from marconi_proxy.admin_client.pages import query
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import AdminLister, AdminShow, Shown, count
+from marconi_proxy.cli.verb import AdminLister, AdminShow, Shown, add_page
 
 COLUMNS = ("project", "queue", "epoch", "state", "segments", "base", "since", "group")
 FILTERS = ("project", "partition", "region", "state")
-PAGE = 1000
 
 
 class Segments(FormattableColumn[list[dict[str, Any]]]):
@@ -81,17 +79,12 @@ class PlacementList(AdminLister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         add_filters(parser)
-        parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
-        parser.add_argument("--marker", metavar="M", help="begin after this one: PROJECT/QUEUE")
+        add_page(parser, "M", "this one: PROJECT/QUEUE")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         with self.admin() as admin:
-            found, marker = listed(
-                admin, "placements", filters(parsed_args), parsed_args.marker, parsed_args.limit, PAGE
-            )
-        if marker is not None:
-            self.say(f"There are more: give a larger --limit, or continue with --marker {shlex.quote(marker)}")
+            found = self.listed(admin, "placements", filters(parsed_args), parsed_args)
         return COLUMNS, [_row(placement) for placement in found]
 
 

@@ -6,9 +6,8 @@ import argparse
 from typing import Any
 
 from marconi_proxy.admin_client.client import part
-from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.formatters import Words
-from marconi_proxy.cli.verb import AdminLister, AdminShow, Shown, Verb, count
+from marconi_proxy.cli.verb import AdminLister, AdminShow, Shown, Verb, add_page
 from marconi_proxy.cli.watch import named
 from marconi_proxy.exits import CommandError
 from marconi_proxy.project_text import shown
@@ -23,7 +22,6 @@ PLAN_COLUMNS = (
     *("done", "reversed", "cancelled", "gone"),
     *("refused", "failed", "note"),
 )
-PAGE = 1000
 # The most left-out queues that are named.
 _NAMED = 10
 
@@ -103,20 +101,17 @@ class PlanList(AdminLister):
   marconi-proxy plan list
   marconi-proxy plan list --state running,paused -f json
 """
+    page = 100
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("--state", metavar="S", help="planned, running, paused, stopped, done; separated by commas")
-        parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
-        parser.add_argument("--marker", metavar="ID", help="begin after this one")
+        add_page(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         with self.admin() as admin:
-            filters = {"state": parsed_args.state}
-            found, marker = listed(admin, "plans", filters, parsed_args.marker, parsed_args.limit, 100)
-        if marker is not None:
-            self.say(f"There are more: give a larger --limit, or continue with --marker {marker}")
+            found = self.listed(admin, "plans", {"state": parsed_args.state}, parsed_args)
         return PLAN_COLUMNS, [plan_row(plan) for plan in found]
 
 

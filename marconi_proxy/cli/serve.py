@@ -5,28 +5,22 @@ from __future__ import annotations
 import argparse
 from typing import ClassVar
 
-from marconi_proxy.cli import configuration
-from marconi_proxy.cli.verb import Verb
+from marconi_proxy.cli.configuration import ConfiguredVerb
 from marconi_proxy.exits import CommandError, Exit
 
 
-class _Serve(Verb):
+class _Serve(ConfiguredVerb):
     service: ClassVar[str]
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        configuration.add_config_file(parser)
-        configuration.add_catalog(parser)
         parser.add_argument("--bind", metavar="HOST:PORT", help=f"[{self.service}] bind; port 0 for any free one")
         parser.add_argument("--workers", metavar="N", help=f"[{self.service}] workers: how many processes")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        conf = configuration.load(
-            parsed_args,
-            catalog__uri=parsed_args.catalog,
-            **{f"{self.service}__bind": parsed_args.bind, f"{self.service}__workers": parsed_args.workers},
-        )
+        given = {f"{self.service}__bind": parsed_args.bind, f"{self.service}__workers": parsed_args.workers}
+        conf = self.conf(parsed_args, **given)
         from marconi_proxy.admin.policy import require_protection
         from marconi_proxy.options import OptionError
         from marconi_proxy.serving.errors import StartError

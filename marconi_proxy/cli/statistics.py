@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
 from cliff.columns import FormattableColumn
 
 from marconi_proxy.admin_client.client import part
-from marconi_proxy.admin_client.pages import listed
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import AdminLister, Shown, count
+from marconi_proxy.cli.verb import AdminLister, Shown, add_page
 
 COLUMNS = ("queues", "free", "claimed", "oldest", "unknown", "as_of")
-PAGE = 1000
 
 
 class Ago(FormattableColumn[str | None]):
@@ -87,19 +84,15 @@ class StatsProjects(_Stats):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("--project", metavar="P", help=PROJECT_HELP)
-        parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
-        parser.add_argument("--marker", metavar="M", help="begin after this project")
+        add_page(parser, "M", "this project")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
-        marker = None
         with self.admin() as admin:
             if parsed_args.project is not None:
                 _, document = admin.call("GET", f"/v1/statistics/projects?project={part(parsed_args.project)}")
                 found = document["projects"]
             else:
-                found, marker = listed(admin, "statistics/projects", {}, parsed_args.marker, parsed_args.limit, PAGE)
+                found = self.listed(admin, "statistics/projects", {}, parsed_args)
                 _, document = admin.call("GET", "/v1/statistics/projects?limit=1")
-        if marker is not None:
-            self.say(f"There are more: give a larger --limit, or go on with --marker {shlex.quote(marker)}")
         return self.shown("project", found, document["walk"])

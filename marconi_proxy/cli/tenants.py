@@ -7,13 +7,11 @@ import shlex
 from typing import Any
 
 from marconi_proxy.admin_client.client import AdminClient, part
-from marconi_proxy.admin_client.pages import listed
-from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb, Shown, count
+from marconi_proxy.cli.verb import AdminLister, AdminShow, AdminVerb, Shown, add_page, count
 from marconi_proxy.exits import CommandError, Exit
 
 COLUMNS = ("project", "spread", "pinned", "set")
 LIST_COLUMNS = ("project", "spread", "pinned")
-PAGE = 1000
 PROJECT_HELP = "a project's id; - for no project; id:- for the project named -"
 
 
@@ -53,17 +51,14 @@ class TenantList(AdminLister):
         parser.add_argument(
             "--spread", type=count, metavar="N", help="only tenants that spread over so many partitions"
         )
-        parser.add_argument("--limit", type=count, default=PAGE, metavar="N", help="at most so many; default: 1000")
-        parser.add_argument("--marker", metavar="PROJECT", help="begin after this one")
+        add_page(parser, "PROJECT")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Shown:
         spread = None if parsed_args.spread is None else str(parsed_args.spread)
         filters = {"pinned": parsed_args.pinned, "spread": spread}
         with self.admin() as admin:
-            found, marker = listed(admin, "tenants", filters, parsed_args.marker, parsed_args.limit, PAGE)
-        if marker is not None:
-            self.say(f"There are more: give a larger --limit, or continue with --marker {shlex.quote(marker)}")
+            found = self.listed(admin, "tenants", filters, parsed_args)
         return LIST_COLUMNS, [[tenant[column] for column in LIST_COLUMNS] for tenant in found]
 
 

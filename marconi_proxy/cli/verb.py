@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
+import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +19,16 @@ from marconi_proxy.exits import CommandError
 
 if TYPE_CHECKING:
     from marconi_proxy.admin_client.client import AdminClient
+    from marconi_proxy.cli.counts import CountReporter
     from marconi_proxy.cli.watch import WatchReporter
 
 # The output of a command: the names of columns, and the cells of a row or the rows.
 Shown = tuple[Sequence[str], Iterable[Any]]
 
 DEFAULT_ADMIN_URL = "http://127.0.0.1:8889"
+# Entry points with the output formats of one object and of several.
+SINGLES = "marconi_proxy.formatter.show"
+LISTS = "marconi_proxy.formatter.list"
 
 
 class Verb(Command):
@@ -66,6 +72,16 @@ class Verb(Command):
 
         return Lines(self.say)
 
+    def counting(self, unit: str = "documents") -> CountReporter:
+        """Return the display of a count: a bar on a terminal, lines elsewhere."""
+        if self.app.stderr.isatty():
+            from marconi_proxy.cli.bars import CountBar
+
+            return CountBar(self.app.stderr, unit=unit)
+        from marconi_proxy.cli.counts import CountLines
+
+        return CountLines(self.say, time.monotonic, unit=unit)
+
 
 def add_admin_url(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -96,17 +112,26 @@ class AdminVerb(Verb):
 class AdminLister(AdminVerb, Lister):
     """A command that lists objects."""
 
-    @property
-    def formatter_namespace(self) -> str:
-        return "marconi_proxy.formatter.list"
+    formatter_namespace = LISTS
+    # The most objects of one request.
+    page = 1000
+
+    def listed(
+        self, admin: AdminClient, noun: str, filters: Mapping[str, str | None], parsed_args: argparse.Namespace
+    ) -> list[dict[str, Any]]:
+        """Return the objects that the options of ``add_page`` select, and print whether there are more."""
+        from marconi_proxy.admin_client.pages import listed
+
+        found, marker = listed(admin, noun, filters, parsed_args.marker, parsed_args.limit, self.page)
+        if marker is not None:
+            self.say(f"There are more: give a larger --limit, or continue with --marker {shlex.quote(marker)}")
+        return found
 
 
 class AdminShow(AdminVerb, ShowOne):
     """A command that shows one object."""
 
-    @property
-    def formatter_namespace(self) -> str:
-        return "marconi_proxy.formatter.show"
+    formatter_namespace = SINGLES
 
 
 def number(text: str) -> float:
@@ -123,3 +148,9 @@ def count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
+
+
+def add_page(parser: argparse.ArgumentParser, metavar: str = "ID", after: str = "this one") -> None:
+    """Add the options that bound a list; ``after``: the meaning of its marker."""
+    parser.add_argument("--limit", type=count, default=1000, metavar="N", help="at most so many; default: 1000")
+    parser.add_argument("--marker", metavar=metavar, help=f"begin after {after}")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from cliff.lister import Lister
 
-from marconi_proxy.cli import configuration
+from marconi_proxy.cli.configuration import ConfiguredVerb
 from marconi_proxy.cli.tenants import PROJECT_HELP
-from marconi_proxy.cli.verb import Shown, Verb, number
+from marconi_proxy.cli.verb import LISTS, Shown, Verb, number
 from marconi_proxy.exits import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -21,14 +20,13 @@ if TYPE_CHECKING:
     from catalog.interface import Catalog
     from marconi_proxy.audit.observation import Finding
     from marconi_proxy.audit.round import RoundSummary, Scope
-    from marconi_proxy.cli.counts import CountReporter
 
 COLUMNS = ("kind", "project", "queue", "partition", "physical", "seen", "repair")
 # The most findings that are shown; beyond these, only their number is.
 _MOST = 10_000
 
 
-class CatalogVerify(Verb, Lister):
+class CatalogVerify(ConfiguredVerb, Lister):
     """Compare the catalog with the partitions, both ways, and show the findings. Nothing is changed.
 
     Both may be in use meanwhile. With --repair, findings with a safe repair are repaired, one by one, and checked
@@ -43,14 +41,10 @@ class CatalogVerify(Verb, Lister):
   marconi-proxy catalog verify --project 8f2c --rate 5 -f json
 """
 
-    @property
-    def formatter_namespace(self) -> str:
-        return "marconi_proxy.formatter.list"
+    formatter_namespace = LISTS
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        configuration.add_config_file(parser)
-        configuration.add_catalog(parser)
         parser.add_argument("--partition", metavar="P", action="append", help="only this one; may be repeated")
         named = parser.add_mutually_exclusive_group()
         named.add_argument("--project", metavar="P", action="append", help=f"only {PROJECT_HELP}; may be repeated")
@@ -80,7 +74,7 @@ class CatalogVerify(Verb, Lister):
         projects = projects_named(parsed_args)
         only = projects if parsed_args.project else None
         scope = Scope(parsed_args.partition, only, projects or () if only is None else ())
-        conf = configuration.load(parsed_args, catalog__uri=parsed_args.catalog)
+        conf = self.conf(parsed_args)
         verifying = _Verifying(self, repair=parsed_args.repair)
         try:
             summary = asyncio.run(verifying.run(conf, scope, parsed_args.rate))
@@ -147,7 +141,7 @@ class _Verifying:
                 outcome = await repairing.repair(finding) if self._repair else None
                 self._add(finding, outcome)
 
-            counting = stack.enter_context(self._counting())
+            counting = stack.enter_context(self._verb.counting("queues"))
             whole = factory.round(add, lambda summary: counting.show("verifying", summary.queues, None))
             return await whole.run(scope)
 
@@ -167,15 +161,6 @@ class _Verifying:
             self.rows.append(
                 (str(finding.kind), shown_project(finding.project), finding.queue, *place, finding.words, str(repair))
             )
-
-    def _counting(self) -> CountReporter:
-        if not self._verb.app.stderr.isatty():
-            from marconi_proxy.cli.counts import CountLines
-
-            return CountLines(self._verb.say, time.monotonic, unit="queues")
-        from marconi_proxy.cli.bars import CountBar
-
-        return CountBar(self._verb.app.stderr, unit="queues")
 
 
 async def _check_partitions(catalog: Catalog, scope: Scope) -> None:

@@ -218,7 +218,7 @@ async def test_a_placement_is_shown(run, api):
 
 
 async def test_placements_are_listed_across_pages(run, api, monkeypatch):
-    monkeypatch.setattr("marconi_proxy.cli.placements.PAGE", 2)
+    monkeypatch.setattr("marconi_proxy.cli.placements.PlacementList.page", 2)
     await put_partition(api.catalog, "p")
     for project, queue in [("", "q"), ("a/b", "q1"), ("a/b", "q2"), ("a/b", "q3"), ("\u00ff", "q")]:
         await put_placement(api.catalog, project, queue, "p")
@@ -229,7 +229,7 @@ async def test_placements_are_listed_across_pages(run, api, monkeypatch):
         return [(p["project"], p["queue"]) for p in ended.json], ended.err
 
     everything = [(None, "q"), ("a/b", "q1"), ("a/b", "q2"), ("a/b", "q3"), ("\u00ff", "q")]
-    assert await listed() == (
+    assert await listed("--limit", "2") == (
         everything[:2],
         "There are more: give a larger --limit, or continue with --marker a/b/q1\n",
     )

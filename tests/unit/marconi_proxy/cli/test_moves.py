@@ -435,7 +435,7 @@ async def test_a_certificate_is_shown(run, api, between):
 
 
 async def test_moves_are_listed_across_pages(run, api, between, monkeypatch):
-    monkeypatch.setattr("marconi_proxy.cli.moves.PAGE", 1)
+    monkeypatch.setattr("marconi_proxy.cli.moves.MoveList.page", 1)
     await run(*START)
     await run("move", "start", "a", "r", "--to", "p3")
     ended = await run("move", "list", "--limit", "5", "-f", "json")
