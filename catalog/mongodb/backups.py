@@ -47,7 +47,6 @@ from catalog.mongodb.documents import (
     placement_document,
     plan_document,
     planned_move_document,
-    read,
     read_move,
     read_partition,
     read_placement,
@@ -125,10 +124,7 @@ class MongoDBBackups(BackupStore):
                 collection = self._store.database[f"{kind}s"]
                 condition: dict[str, Any] = {}
                 while documents := await _page(self._store, collection, condition, AT_A_TIME[kind], session):
-                    try:
-                        batch = [read(_READERS[kind], document) for document in documents]
-                    except ValueError as error:
-                        raise self._store.unavailable(f"{kind}s: {error}") from error
+                    batch = [self._store.read(f"{kind}s", _READERS[kind], document) for document in documents]
                     plans.update(value.id for value in batch if isinstance(value, MovePlan))
                     # Skip the moves of a plan that is being stored or removed: the snapshot does not have it.
                     batch = [value for value in batch if not isinstance(value, PlannedMove) or value.plan in plans]

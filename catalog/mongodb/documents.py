@@ -6,14 +6,12 @@ A placement's ``_id`` is project, NUL, queue. NUL is in neither and sorts before
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from catalog.model import Move, MovePlan, Partition, Placement, PlannedMove, QueueKey, Tenant
 from catalog.model.plan import from_version_3
 from catalog.mongodb.lock import holder_of
-
-T = TypeVar("T")
 
 
 def placement_id(key: QueueKey) -> str:
@@ -132,11 +130,3 @@ def planned_move_document(move: PlannedMove) -> dict[str, Any]:
 def read_planned_move(document: Mapping[str, Any]) -> PlannedMove:
     """Read a planned move. Raises ValueError, TypeError or KeyError if it is none."""
     return PlannedMove.from_json(document)
-
-
-def read(reader: Callable[[Mapping[str, Any]], T], document: Mapping[str, Any]) -> T:
-    """Read a document. Raises ValueError with the id of a damaged document."""
-    try:
-        return reader(document)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"the document {document.get('_id')!r} is damaged ({error})") from error

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 from catalog.errors import LockLost, MoveConflict, MoveUnderWay
 from catalog.interface.moves import HeldWritesStore, MoveStore
 from catalog.model import FEW_STATES, UNFINISHED_STATES, HeldWrites, Move, MoveState, QueueKey
-from catalog.mongodb.documents import move_document, read, read_move
+from catalog.mongodb.documents import move_document, read_move
 from catalog.mongodb.lock import FREE, MongoDBLock, held
 
 if TYPE_CHECKING:
@@ -172,10 +172,7 @@ class MongoDBMoves(MoveStore):
         return [self._read(document) for document in documents]
 
     def _read(self, document: dict[str, Any]) -> Move:
-        try:
-            return read(read_move, document)
-        except ValueError as error:
-            raise self._store.unavailable(f"moves: {error}") from error
+        return self._store.read("moves", read_move, document)
 
 
 class _MongoDBMoveLock(MongoDBLock[Move]):

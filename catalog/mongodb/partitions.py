@@ -32,7 +32,7 @@ from pymongo.errors import DuplicateKeyError
 from catalog.errors import HostTaken, PartitionConflict, PartitionInUse
 from catalog.interface.partitions import PartitionStore
 from catalog.model import COMING_STATES, Partition
-from catalog.mongodb.documents import partition_document, read, read_partition
+from catalog.mongodb.documents import partition_document, read_partition
 from catalog.mongodb.store import finished
 
 if TYPE_CHECKING:
@@ -157,10 +157,7 @@ class MongoDBPartitions(PartitionStore):
         return None if document is None else str(document["_id"])
 
     def _read(self, document: dict[str, object]) -> Partition:
-        try:
-            return read(read_partition, document)
-        except ValueError as error:
-            raise self._store.unavailable(f"partitions: {error}") from error
+        return self._store.read("partitions", read_partition, document)
 
 
 async def claim_addresses(store: CatalogDatabase, session: Session) -> None:

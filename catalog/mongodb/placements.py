@@ -17,7 +17,6 @@ from catalog.mongodb.documents import (
     placement_document,
     placement_id,
     placement_key,
-    read,
     read_placement,
     this_placement,
 )
@@ -271,10 +270,7 @@ class MongoDBPlacements(PlacementStore):
         return result.deleted_count == 1
 
     def _read(self, document: dict[str, Any]) -> Placement:
-        try:
-            return read(read_placement, document)
-        except ValueError as error:
-            raise self._store.unavailable(f"placements: {error}") from error
+        return self._store.read("placements", read_placement, document)
 
 
 def _index(partitions: Several[str] | None, states: Several[PlacementState] | None) -> str:

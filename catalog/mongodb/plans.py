@@ -19,7 +19,6 @@ from catalog.mongodb.documents import (
     plan_of_version_3,
     planned_move_document,
     planned_move_id,
-    read,
     read_plan,
     read_planned_move,
 )
@@ -128,8 +127,8 @@ class MongoDBPlans(PlanStore):
         """Convert one plan; return whether it is not damaged. Store its moves first: a crash in between leaves them and
         the old plan, which is converted again."""
         try:
-            plan, moves = await asyncio.to_thread(read, plan_of_version_3, document)
-        except ValueError:
+            plan, moves = await asyncio.to_thread(plan_of_version_3, document)
+        except (ValueError, TypeError, KeyError, AttributeError):
             return False
         await self._moves.insert(moves)
         # They may be from an earlier attempt that died, before more of them had ended.
@@ -146,10 +145,7 @@ class MongoDBPlans(PlanStore):
         """Return the plan in a document. Convert and read it again if it is of schema version 3; None if it is gone."""
         if "progress" not in document and await self._carry_over(document):
             return await self.get(document["_id"])
-        try:
-            return read(read_plan, document)
-        except ValueError as error:
-            raise self._store.unavailable(f"plans: {error}") from error
+        return self._store.read("plans", read_plan, document)
 
 
 class MongoDBPlannedMoves(PlannedMoveStore):
@@ -219,10 +215,7 @@ class MongoDBPlannedMoves(PlannedMoveStore):
             return set(await self._stored.distinct("plan", session=session))
 
     def _read(self, document: Mapping[str, Any]) -> PlannedMove:
-        try:
-            return read(read_planned_move, document)
-        except ValueError as error:
-            raise self._store.unavailable(f"planned_moves: {error}") from error
+        return self._store.read("planned_moves", read_planned_move, document)
 
 
 _OF_BEFORE = {"progress": {"$exists": False}}

@@ -12,7 +12,6 @@ from pymongo import ReplaceOne
 
 from catalog.interface.statistics import StatisticsStore
 from catalog.model import StatisticsSubject, SubjectStatistics, Walk
-from catalog.mongodb.documents import read
 from catalog.mongodb.lock import MongoDBLockedValue
 from catalog.mongodb.store import finished
 
@@ -67,10 +66,7 @@ class MongoDBStatistics(StatisticsStore):
         return [self._read(document) for document in documents]
 
     def _read(self, document: dict[str, Any]) -> SubjectStatistics:
-        try:
-            return read(SubjectStatistics.from_json, document)
-        except ValueError as error:
-            raise self._store.unavailable(f"statistics: {error}") from error
+        return self._store.read("statistics", SubjectStatistics.from_json, document)
 
 
 def _id(subject: StatisticsSubject, name: str) -> str:

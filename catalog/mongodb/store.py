@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import re
 import warnings
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -126,6 +126,14 @@ class CatalogDatabase:
     def unavailable(self, reason: str) -> CatalogUnavailable:
         """Return the error with the name of the store."""
         return CatalogUnavailable(f"{self.where}: {reason}")
+
+    def read(self, collection: str, reader: Callable[[Mapping[str, Any]], T], document: Mapping[str, Any]) -> T:
+        """Return the value in a document. Raises CatalogUnavailable with the id of a damaged one."""
+        try:
+            return reader(document)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            reason = f"{collection}: the document {document.get('_id')!r} is damaged ({error})"
+            raise self.unavailable(reason) from error
 
     @contextmanager
     def translated(self) -> Iterator[None]:

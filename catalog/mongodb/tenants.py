@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.interface.tenants import TenantStore
 from catalog.model import Tenant
-from catalog.mongodb.documents import read, read_tenant, tenant_document
+from catalog.mongodb.documents import read_tenant, tenant_document
 
 if TYPE_CHECKING:
     from catalog.mongodb.store import CatalogDatabase, Collection
@@ -63,7 +63,4 @@ class MongoDBTenants(TenantStore):
             await self._stored.delete_one({"_id": project}, session=session)
 
     def _read(self, document: Mapping[str, Any]) -> Tenant:
-        try:
-            return read(read_tenant, document)
-        except ValueError as error:
-            raise self._store.unavailable(f"tenants: {error}") from error
+        return self._store.read("tenants", read_tenant, document)
