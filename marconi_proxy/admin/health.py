@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC
 from typing import Any
 
 import falcon
@@ -14,6 +13,7 @@ from catalog.errors import CatalogError
 from catalog.model import Partition
 from marconi_proxy.admin.members import MemberRoll, Observed, member_json
 from marconi_proxy.admin.prober import HostHealth, Prober
+from marconi_proxy.clock import iso
 
 
 class HealthResource:
@@ -58,5 +58,5 @@ def _partition_json(partition: Partition, latest: dict[str, HostHealth]) -> dict
 def _host_json(health: HostHealth | None) -> dict[str, Any]:
     if health is None:
         return {"reachable": False, "error": "not probed yet", "checked": None}
-    checked = health.checked.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"reachable": health.sighting.reachable, "error": health.sighting.error, "checked": checked}
+    sighting, checked = health.sighting, iso(health.checked.timestamp())
+    return {"reachable": sighting.reachable, "error": sighting.error, "checked": checked}

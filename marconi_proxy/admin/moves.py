@@ -53,10 +53,6 @@ _ALREADY = {
 }
 
 
-def _chance() -> str:
-    return secrets.token_hex(3)
-
-
 @dataclass(frozen=True, slots=True)
 class _Order:
     """The body of a POST."""
@@ -80,7 +76,7 @@ class MovesResource:
         patience: float,
         rehearse: Rehearsal | None = None,
         clock: Callable[[], float] = time.time,
-        chance: Callable[[], str] = _chance,
+        chance: Callable[[], str] = lambda: secrets.token_hex(3),
     ) -> None:
         self._catalog = catalog
         self._longest = longest

@@ -37,10 +37,6 @@ _VERBS = {
 }
 
 
-def _chance() -> str:
-    return secrets.token_hex(3)
-
-
 class PlansResource:
     """Handlers for the collection and for one plan. ``plan`` comes percent-encoded.
 
@@ -56,7 +52,7 @@ class PlansResource:
         hold_max: float,
         seal_timeout: float,
         clock: Callable[[], float] = time.time,
-        chance: Callable[[], str] = _chance,
+        chance: Callable[[], str] = lambda: secrets.token_hex(3),
     ) -> None:
         self._catalog = catalog
         self._longest = longest
