@@ -101,12 +101,10 @@ class MongoDBMoves(MoveStore):
         condition["_id"] = {"$gt": after or ""}  # no id is empty
         if ids is not None:
             condition["_id"]["$in"] = list(ids)
-        if limit < 1:
-            return []  # MongoDB refuses 0
         # Without the hint, the server keeps a query plan from when the plan had few moves, and walks all of them.
         few = plan is not None and states and len(states) <= FEW_STATES
-        async with self._store.conversation() as session:
-            return await self._find(condition, limit, session, "plan_and_state" if few else None)
+        hint = "plan_and_state" if few else None
+        return [self._read(document) for document in await self._store.page(self._stored, condition, limit, hint=hint)]
 
     async def under_way(self, key: QueueKey) -> Move | None:
         unfinished = {"project": key.project, "queue": key.queue, "unfinished": True}
@@ -160,16 +158,8 @@ class MongoDBMoves(MoveStore):
         return await self._one(unfinished, session)
 
     async def _one(self, condition: dict[str, Any], session: Session) -> Move | None:
-        found = await self._find(condition, 1, session)
-        return found[0] if found else None
-
-    async def _find(
-        self, condition: dict[str, Any], limit: int, session: Session, index: str | None = None
-    ) -> list[Move]:
-        options: dict[str, Any] = {} if index is None else {"hint": index}
-        found = self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session, **options)
-        documents = await found.to_list()
-        return [self._read(document) for document in documents]
+        document = await self._stored.find_one(condition, sort=[("_id", 1)], session=session)
+        return None if document is None else self._read(document)
 
     def _read(self, document: dict[str, Any]) -> Move:
         return self._store.read("moves", read_move, document)

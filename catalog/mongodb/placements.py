@@ -220,11 +220,7 @@ class MongoDBPlacements(PlacementStore):
             return await self._stored.count_documents(condition, hint=_index(partitions, states), session=session)
 
     async def _list(self, condition: dict[str, Any], limit: int, index: str = BY_KEY) -> list[Placement]:
-        if limit < 1:
-            return []  # MongoDB takes 0 for "no limit"
-        async with self._store.conversation() as session:
-            cursor = self._stored.find(condition, sort=[("_id", 1)], limit=limit, hint=index, session=session)
-            documents = await cursor.to_list()
+        documents = await self._store.page(self._stored, condition, limit, hint=index)
         return [self._read(document) for document in documents]
 
     async def _get(self, key: QueueKey, session: Session) -> Placement | None:

@@ -105,11 +105,7 @@ class MongoDBPlans(PlanStore):
         if active:
             # Documents of schema version 3 do not have the field.
             condition["active"] = {"$in": [True, None]}
-        if limit < 1:
-            return []  # MongoDB takes 0 for "no limit"
-        async with self._store.conversation() as session:
-            cursor = self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session)
-            documents = await cursor.to_list()
+        documents = await self._store.page(self._stored, condition, limit)
         found = [await self._read(document) for document in documents]
         return [plan for plan in found if plan is not None and (plan.active or not active)]
 
@@ -179,11 +175,7 @@ class MongoDBPlannedMoves(PlannedMoveStore):
             condition["number"]["$in"] = list(numbers)
         if outcomes is not None:
             condition["outcome"] = {"$in": [outcome and outcome.value for outcome in outcomes]}
-        if limit < 1:
-            return []  # MongoDB takes 0 for "no limit"
-        async with self._store.conversation() as session:
-            cursor = self._stored.find(condition, sort=[("number", 1)], limit=limit, session=session)
-            documents = await cursor.to_list()
+        documents = await self._store.page(self._stored, condition, limit, by="number")
         return [self._read(document) for document in documents]
 
     async def end(self, plan_id: str, endings: Several[Ending]) -> None:

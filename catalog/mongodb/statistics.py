@@ -57,12 +57,7 @@ class MongoDBStatistics(StatisticsStore):
     ) -> list[SubjectStatistics]:
         # The global namespace has the empty name.
         bounds = {"$gte": _id(subject, "")} if after is None else {"$gt": _id(subject, after)}
-        if limit < 1:
-            return []  # MongoDB takes 0 for "no limit"
-        async with self._store.conversation() as session:
-            condition = {"_id": bounds | {"$lt": _end(subject)}}
-            cursor = self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session)
-            documents = await cursor.to_list()
+        documents = await self._store.page(self._stored, {"_id": bounds | {"$lt": _end(subject)}}, limit)
         return [self._read(document) for document in documents]
 
     def _read(self, document: dict[str, Any]) -> SubjectStatistics:

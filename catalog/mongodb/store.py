@@ -158,6 +158,15 @@ class CatalogDatabase:
                     if session.operation_time is not None:
                         self.seen(session.operation_time)
 
+    async def page(
+        self, collection: Collection, condition: dict[str, Any], limit: int, *, by: str = "_id", hint: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the first ``limit`` documents in the order of the field ``by``; ``hint``: the index to use, if any."""
+        if limit < 1:
+            return []  # MongoDB takes 0 for "no limit"
+        async with self.conversation() as session:
+            return await collection.find(condition, sort=[(by, 1)], limit=limit, hint=hint, session=session).to_list()
+
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session]:
         """Open a snapshot session: all its reads see the instant of the first one, committed by a majority."""

@@ -34,11 +34,7 @@ class MongoDBTenants(TenantStore):
         condition: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
         if after is not None:
             condition["_id"] = {"$gt": after}
-        if limit < 1:
-            return []  # MongoDB takes 0 for "no limit"
-        async with self._store.conversation() as session:
-            cursor = self._stored.find(condition, sort=[("_id", 1)], limit=limit, session=session)
-            documents = await cursor.to_list()
+        documents = await self._store.page(self._stored, condition, limit)
         return [self._read(document) for document in documents]
 
     async def put(self, tenant: Tenant) -> None:
