@@ -95,10 +95,10 @@ class Crowd:
         return frozenset([*self._seals.values(), *self._prepared.values()])
 
     async def _follow(self, catalog: Catalog) -> None:
-        async with aclosing(catalog.watch()) as feed:
+        async with aclosing(catalog.watch({ChangeSubject.PLACEMENT})) as feed:
             async for event in feed:
                 self._applied = event.position
-                if isinstance(event, Change) and event.subject is ChangeSubject.PLACEMENT:
+                if isinstance(event, Change):
                     key = QueueKey(*event.name)
                     self._seals.pop(key, None)
                     self._prepared.pop(key, None)

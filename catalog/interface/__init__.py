@@ -17,7 +17,7 @@ until the members have acknowledged that position, which may take longer.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 
 from catalog.interface.backups import BackupStore
 from catalog.interface.lock import LockedValue
@@ -28,7 +28,7 @@ from catalog.interface.placements import PlacementStore
 from catalog.interface.plans import PlannedMoveStore, PlanStore
 from catalog.interface.statistics import StatisticsStore
 from catalog.interface.tenants import TenantStore
-from catalog.model import AuditState, Change, Synced
+from catalog.model import AuditState, Change, ChangeSubject, Synced
 
 # Bump when stored documents or indexes change shape; ``init`` and ``check`` compare it.
 #
@@ -45,6 +45,7 @@ from catalog.model import AuditState, Change, Synced
 #    an earlier release stores later is converted when it is first read. Movers and admin servers of earlier releases
 #    can no longer read plans. Indexes of tenants, and of a plan's moves by state.
 SCHEMA_VERSION = 4
+ALL_SUBJECTS = frozenset(ChangeSubject)
 
 
 class Catalog(ABC):
@@ -92,11 +93,11 @@ class Catalog(ABC):
         ``init`` makes it at random, and it never changes, also when a backup is loaded."""
 
     @abstractmethod
-    def watch(self) -> AsyncGenerator[Change | Synced, None]:
-        """Yield ``Synced(fresh=True)`` first, then every change in order: of placements, partitions, tenants, moves,
-        plans. Omit locks of moves, because they are renewed all the time.
+    def watch(self, subjects: Collection[ChangeSubject] = ALL_SUBJECTS) -> AsyncGenerator[Change | Synced, None]:
+        """Yield ``Synced(fresh=True)`` first, then every change of ``subjects`` in order. Omit locks of moves, because
+        they are renewed all the time.
 
-        The feed has every write that returns after the first Synced was yielded. While nothing changes, a
+        The feed has every such write that returns after the first Synced was yielded. While there is none, a
         ``Synced(fresh=False)`` at least once a second is the heartbeat of the feed and has its position. Raises
         CatalogUnavailable when this can no longer be guaranteed; the caller then drops its cache and watches anew.
         """

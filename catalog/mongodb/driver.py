@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 
-from catalog.interface import Catalog
-from catalog.model import AuditState, Change, Synced
+from catalog.interface import ALL_SUBJECTS, Catalog
+from catalog.model import AuditState, Change, ChangeSubject, Synced
 from catalog.mongodb import feed, schema
 from catalog.mongodb.backups import MongoDBBackups
 from catalog.mongodb.lock import MongoDBLockedValue
@@ -64,5 +64,5 @@ class MongoDBCatalog(Catalog):
     async def identity(self) -> str:
         return await schema.identity(self._store)
 
-    def watch(self) -> AsyncGenerator[Change | Synced, None]:
-        return feed.watch(self._store)
+    def watch(self, subjects: Collection[ChangeSubject] = ALL_SUBJECTS) -> AsyncGenerator[Change | Synced, None]:
+        return feed.watch(self._store, subjects)

@@ -6,7 +6,7 @@ Positions are cluster times, which order all writes of a replica set: ``(seconds
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +33,8 @@ _SHOWN = ("epoch", "born", "state", "version", "move", "segments.n")
 _OPEN = PlacementState.OPEN.value
 _SEALING = PlacementState.SEALING.value
 _WRITES = ("insert", "update", "replace", "delete")
-# Drops and renames of our collections pass, so that they end the feed: a drop has no events for the documents. Updates
-# of moves without a new version are those of their locks, and are filtered out.
+# Updates of moves without a new version are those of their locks, and are filtered out.
 _PIPELINE: list[dict[str, Any]] = [
-    {"$match": {"$or": [{"ns.coll": {"$in": list(_SUBJECTS)}}, {"operationType": "invalidate"}]}},
     {
         "$match": {
             "$or": [
@@ -83,6 +81,12 @@ def token_position(token: Mapping[str, Any] | None) -> int:
         return int(data[2:18], 16)
     except ValueError:
         return 0
+
+
+def _pipeline(subjects: Collection[ChangeSubject]) -> list[dict[str, Any]]:
+    # Drops and renames of these collections pass, so that they end the feed: a drop has no events for the documents.
+    collections = [name for name, subject in _SUBJECTS.items() if subject in subjects]
+    return [{"$match": {"$or": [{"ns.coll": {"$in": collections}}, {"operationType": "invalidate"}]}}, *_PIPELINE]
 
 
 def change_of(event: Mapping[str, Any]) -> Change:
@@ -133,13 +137,13 @@ class _Stream:
         self._asking: asyncio.Task[dict[str, Any] | None] | None = None
 
     @classmethod
-    async def open(cls, store: CatalogDatabase, start: Timestamp) -> _Stream:
-        """Open a stream of the events at ``start`` or later."""
+    async def open(cls, store: CatalogDatabase, start: Timestamp, subjects: Collection[ChangeSubject]) -> _Stream:
+        """Open a stream of the events of ``subjects`` at ``start`` or later."""
         with store.translated():
             try:
                 async with asyncio.timeout(VERB_TIMEOUT):
                     stream = await store.database.watch(
-                        _PIPELINE, start_at_operation_time=start, max_await_time_ms=_AWAIT_MS
+                        _pipeline(subjects), start_at_operation_time=start, max_await_time_ms=_AWAIT_MS
                     )
             except TimeoutError:
                 raise store.unavailable("the change stream did not open in time") from None
@@ -173,10 +177,10 @@ class _Stream:
             await self._stream.close()
 
 
-async def watch(store: CatalogDatabase) -> AsyncGenerator[Change | Synced, None]:
+async def watch(store: CatalogDatabase, subjects: Collection[ChangeSubject]) -> AsyncGenerator[Change | Synced, None]:
     """Implement ``Catalog.watch``."""
     start = await _committed(store)
-    stream = await _Stream.open(store, start)
+    stream = await _Stream.open(store, start, subjects)
     try:
         first = position = position_of(start)
         yield Synced(position, fresh=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 
-from catalog.interface import Catalog
-from catalog.model import AuditState, Change, Synced
+from catalog.interface import ALL_SUBJECTS, Catalog
+from catalog.model import AuditState, Change, ChangeSubject, Synced
 from catalog.sqlite import feed, schema
 from catalog.sqlite.backups import SQLiteBackups
 from catalog.sqlite.connection_thread import ConnectionThread
@@ -75,12 +75,12 @@ class SQLiteCatalog(Catalog):
     async def identity(self) -> str:
         return await self._file.reading.transact(schema.identity, self._file.path)
 
-    async def watch(self) -> AsyncGenerator[Change | Synced, None]:
+    async def watch(self, subjects: Collection[ChangeSubject] = ALL_SUBJECTS) -> AsyncGenerator[Change | Synced, None]:
         bell = asyncio.Event()
         thread = ConnectionThread(self._file.path, "watch", begin="BEGIN")
         self._file.bells[bell] = thread
         try:
-            async with aclosing(feed.watch(self._file.path, thread, bell, self._poll)) as items:
+            async with aclosing(feed.watch(self._file.path, thread, bell, self._poll, subjects)) as items:
                 async for item in items:
                     yield item
         finally:

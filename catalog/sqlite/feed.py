@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 
-from catalog.model import Change, Synced
+from catalog.model import Change, ChangeSubject, Synced
 from catalog.sqlite import changes
 from catalog.sqlite.connection_thread import ConnectionThread
 
@@ -26,7 +26,7 @@ def _data_version(connection: sqlite3.Connection) -> int:
 
 
 async def watch(
-    path: str, thread: ConnectionThread, bell: asyncio.Event, poll: float
+    path: str, thread: ConnectionThread, bell: asyncio.Event, poll: float, subjects: Collection[ChangeSubject]
 ) -> AsyncGenerator[Change | Synced, None]:
     """Implement ``Catalog.watch``: read through ``thread`` every ``poll`` seconds, and when ``bell`` is set."""
     loop = asyncio.get_running_loop()
@@ -43,8 +43,9 @@ async def watch(
             while batch := await thread.transact(changes.after, position, _BATCH, path):
                 for change in batch:
                     position = change.position
-                    yield change
-                spoke = loop.time()
+                    if change.subject in subjects:
+                        yield change
+                        spoke = loop.time()
             seen = version
         if loop.time() - spoke >= PROOF_OF_LIFE:
             yield Synced(position, fresh=False)

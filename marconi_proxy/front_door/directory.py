@@ -51,6 +51,8 @@ _RETRY_INTERVAL = 1.0
 _TENANTS = 10_000
 # Sealed queues in one read.
 _PAGE = 500
+# The others are most changes of a catalog while queues move, and concern no worker.
+_SUBJECTS = frozenset({ChangeSubject.PLACEMENT, ChangeSubject.PARTITION, ChangeSubject.TENANT})
 # The most placements remembered as dropped for a change: calls may have been forwarded by them.
 _DROPPED = 10_000
 
@@ -267,7 +269,7 @@ class Directory:
     async def _follow(self) -> None:
         while True:
             try:
-                async with aclosing(self._catalog.watch()) as feed:
+                async with aclosing(self._catalog.watch(_SUBJECTS)) as feed:
                     async for event in feed:
                         await self._take_in(event)
             except CatalogError as error:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
 from catalog import Catalog
+from catalog.interface import ALL_SUBJECTS
 from catalog.model import (
     Change,
+    ChangeSubject,
     Move,
     MovePlan,
     MoveState,
@@ -110,10 +112,11 @@ async def dangling(catalog: Catalog) -> list[QueueKey]:
 class Feed:
     """Reads a catalog's feed in the background, from its first Synced (when ``async with`` returns) on."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, subjects: Collection[ChangeSubject] = ALL_SUBJECTS) -> None:
         self.items: list[Change | Synced] = []
         self.ended: BaseException | None = None
         self._catalog = catalog
+        self._subjects = subjects
         self._news = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
@@ -153,7 +156,7 @@ class Feed:
             await self._news.wait_for(lambda: self.ended is not None)
 
     async def _read(self) -> None:
-        watching = self._catalog.watch()
+        watching = self._catalog.watch(self._subjects)
         try:
             async for item in watching:
                 await self._tell(item)

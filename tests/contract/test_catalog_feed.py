@@ -92,6 +92,26 @@ async def test_silence_proves_life_and_goes_on(catalog: Catalog) -> None:
         assert positions == sorted(positions)
 
 
+async def test_only_the_subjects_that_were_asked_for_are_shown(catalog: Catalog) -> None:
+    async with Feed(catalog, {ChangeSubject.TENANT, ChangeSubject.PARTITION}) as feed:
+        await catalog.placements.insert(placement("orders"))
+        await catalog.moves.insert(move("m-1"))
+        await catalog.plans.insert(whole_plan("plan-1"))
+        await catalog.partitions.insert(partition("p4"))
+        await catalog.placements.replace(placement("orders", epoch=2))
+        await catalog.tenants.put(Tenant("project"))
+        await feed.until(lambda: len(feed.changes) == 2)
+        shown = [(change.subject, change.name) for change in feed.changes]
+        assert shown == [(ChangeSubject.PARTITION, ("p4",)), (ChangeSubject.TENANT, ("project",))]
+
+
+async def test_other_changes_do_not_keep_a_feed_from_proving_life(catalog: Catalog, other: Catalog) -> None:
+    async with Feed(catalog, {ChangeSubject.MOVE}) as feed:
+        while len(feed.silences) < 3:
+            await other.tenants.put(Tenant("project"))
+        assert feed.changes == []
+
+
 async def test_writes_that_change_nothing_are_not_shown(catalog: Catalog) -> None:
     await catalog.placements.insert(placement("orders", since=1.0))
     await catalog.moves.insert(move("m-1"))

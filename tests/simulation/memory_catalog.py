@@ -28,7 +28,7 @@ from catalog.errors import (
     PlacementConflict,
     PlanConflict,
 )
-from catalog.interface import Catalog
+from catalog.interface import ALL_SUBJECTS, Catalog
 from catalog.interface.backups import BackupStore
 from catalog.interface.lock import Lock, LockedValue
 from catalog.interface.members import MemberStore
@@ -1004,7 +1004,7 @@ class MemoryCatalog(Catalog):
     async def identity(self) -> str:
         return await self._process.do("identity", lambda: self._process.store.identity)
 
-    async def watch(self) -> AsyncGenerator[Change | Synced, None]:
+    async def watch(self, subjects: Collection[ChangeSubject] = ALL_SUBJECTS) -> AsyncGenerator[Change | Synced, None]:
         process, line = self._process, self._process.line
         process.check()
         await line.there("watch")
@@ -1024,7 +1024,7 @@ class MemoryCatalog(Catalog):
                 process.check()
                 line.feed()
                 bell.clear()
-                for change in store.log[taken:]:
+                for change in [change for change in store.log[taken:] if change.subject in subjects]:
                     shard = coming[store.shard(change.name)]
                     when = clock() + line.delay(store.shard(change.name))
                     shard.append((max(when, shard[-1][0]) if shard else when, change))

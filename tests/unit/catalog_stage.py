@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from typing import Any
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import Change, Partition, PartitionState, Placement, PlacementState, QueueKey, Segment, Synced
+from catalog.interface import ALL_SUBJECTS
+from catalog.model import (
+    Change,
+    ChangeSubject,
+    Partition,
+    PartitionState,
+    Placement,
+    PlacementState,
+    QueueKey,
+    Segment,
+    Synced,
+)
 from catalog.sqlite.driver import SQLiteCatalog
 from tests.catalog_wraps import Passing
 
@@ -82,12 +93,12 @@ class Staged:
         assert self.feed is not None
         self.feed.put_nowait(event)
 
-    async def watch(self) -> AsyncGenerator[Change | Synced, None]:
+    async def watch(self, subjects: Collection[ChangeSubject] = ALL_SUBJECTS) -> AsyncGenerator[Change | Synced, None]:
         self.calls["watch"] += 1
         for action in self._next("watch"):
             await action()
         if self.feed is None:
-            async with aclosing(self.real.watch()) as items:
+            async with aclosing(self.real.watch(subjects)) as items:
                 async for item in items:
                     yield item
             return
@@ -96,7 +107,8 @@ class Staged:
             event = await self.feed.get()
             if isinstance(event, Exception):
                 raise event
-            yield event
+            if isinstance(event, Synced) or event.subject in subjects:
+                yield event
 
     def _next(self, verb: str) -> list[Callable[[], Awaitable[object]]]:
         actions = self._before.get(verb)

@@ -27,12 +27,12 @@ async def follow(catalog: Catalog, on_move: Callable[[str | None, int | None], N
     synced = False
     while True:
         try:
-            async with aclosing(catalog.watch()) as feed:
+            async with aclosing(catalog.watch({ChangeSubject.MOVE})) as feed:
                 async for event in feed:
                     if isinstance(event, Synced) and event.fresh:
                         synced = True
                         on_move(None, None)
-                    elif isinstance(event, Change) and event.subject is ChangeSubject.MOVE:
+                    elif isinstance(event, Change):
                         on_move(event.name[0], event.epoch)
         except CatalogError as error:
             if synced:

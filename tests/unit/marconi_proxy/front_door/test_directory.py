@@ -498,7 +498,8 @@ async def test_moves_and_plans_are_no_concern_of_the_directory(
 ) -> None:
     await held.find(key("q1"))
     reads = catalog.calls.total()
-    await news(subject, "m-1", epoch=2)
+    catalog.show(Change(7, subject, ("m-1",), 2))
+    await news(ChangeSubject.TENANT, "another")
     assert held.cached(key("q1")) is not None
     assert catalog.calls.total() == reads
 
