@@ -134,7 +134,7 @@ class Crowd:
 
 
 class _InMongoDB(ExitStack):
-    """OP_MSG (the MongoDB wire protocol), with the retryable, majority-acknowledged update of the driver."""
+    """OP_MSG (the MongoDB wire protocol), with the majority-acknowledged update of the driver."""
 
     def __init__(self, uri: str, ids: Iterable[str]) -> None:
         super().__init__()
@@ -158,14 +158,13 @@ class _InMongoDB(ExitStack):
 
     def _command(self, member: Member, session: uuid.UUID) -> dict[str, Any]:
         document = {name: value for name, value in member.to_json().items() if name != "id"}
-        earlier = {"_id": member.id, "$or": [{"beat": {"$lt": member.beat}}, {"beat": None}]}
+        earlier = {"_id": member.id, "beat": {"$not": {"$gte": member.beat}}}
         return {
             "update": "members",
             "ordered": True,
-            "updates": [{"q": earlier, "u": {"$set": document, "$currentDate": {"renewed": True}}}],
+            "updates": [{"q": earlier, "u": {"$set": document, "$currentDate": {"renewed": True}}, "multi": True}],
             "writeConcern": {"w": "majority"},
             "lsid": {"id": bson.Binary.from_uuid(session)},
-            "txnNumber": bson.Int64(member.beat),
             "$db": self._database,
         }
 

@@ -6,8 +6,11 @@ of the stamp, because workers of earlier releases have no counter of renewals.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+import bson
 
 from catalog.errors import NotRegistered
 from catalog.interface.members import MemberStore
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from catalog.mongodb.store import CatalogDatabase, Collection
 
 _STAMPED = {"$currentDate": {"renewed": True}}
+# Members in one reply of the server.
+_BATCH = 1000
 
 
 class MongoDBMembers(MemberStore):
@@ -27,9 +32,9 @@ class MongoDBMembers(MemberStore):
     def __init__(self, store: CatalogDatabase) -> None:
         self._store = store
         self._stored: Collection = store.database["members"]
-        # The last listed members by id: a mover that holds writes lists some hundred every few milliseconds, of which
-        # few have changed.
-        self._listed: dict[str, tuple[dict[str, Any], Member]] = {}
+        # The last listed members by their documents as stored. PERF: a mover lists some hundred, of which few have
+        # changed, many times in a second.
+        self._listed: dict[bytes, Member] = {}
 
     @finished
     async def register(self, member: Member) -> None:
@@ -49,9 +54,11 @@ class MongoDBMembers(MemberStore):
         # load is refused if it finds a member, and else no member can register, so none is left to renew.
         #
         # A member of an earlier release has no beat, which counts as less than any number.
-        earlier = {"_id": member.id, "$or": [{"beat": {"$lt": member.beat}}, {"beat": None}]}
+        earlier = {"_id": member.id, "beat": {"$not": {"$gte": member.beat}}}
         async with self._store.conversation() as session:
-            renewed = await self._stored.update_one(earlier, {"$set": _document(member), **_STAMPED}, session=session)
+            # PERF: ``update_many``, because the driver and the store keep no record of it for a retry. A worker whose
+            # renewal fails in an election sends the next one in time.
+            renewed = await self._stored.update_many(earlier, {"$set": _document(member), **_STAMPED}, session=session)
             if not renewed.matched_count and not await self._stored.find_one(
                 {"_id": member.id}, {"_id": 1}, session=session
             ):
@@ -60,16 +67,16 @@ class MongoDBMembers(MemberStore):
     async def all(self) -> list[Member]:
         """Return all members by id."""
         async with self._store.conversation() as session:
-            documents = await self._stored.find({}, sort=[("_id", 1)], session=session).to_list()
+            found = self._stored.find_raw_batches({}, sort=[("_id", 1)], batch_size=_BATCH, session=session)
+            batches = cast("list[bytes]", await found.to_list())
+        documents = [document for batch in batches for document in _split(batch)]
         try:
-            self._listed = {document["_id"]: (document, self._decoded(document)) for document in documents}
+            self._listed = {
+                document: self._listed.get(document) or _member(bson.decode(document)) for document in documents
+            }
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise self._store.unavailable(f"members: a document is damaged ({error!r})") from error
-        return [member for _, member in self._listed.values()]
-
-    def _decoded(self, document: dict[str, Any]) -> Member:
-        listed, member = self._listed.get(document["_id"], (None, None))
-        return member if member is not None and listed == document else _member(document)
+        return list(self._listed.values())
 
     async def remove(self, member_id: str) -> None:
         """Remove the member, if it exists."""
@@ -82,6 +89,15 @@ class MongoDBMembers(MemberStore):
         async with self._store.conversation() as session:
             await self._stored.delete_one(same, session=session)
             return await self._stored.find_one({"_id": member.id}, {"_id": 1}, session=session) is None
+
+
+def _split(batch: bytes) -> Iterator[bytes]:
+    """Yield the documents of a batch; each begins with its length."""
+    start = 0
+    while start < len(batch):
+        end = start + int.from_bytes(batch[start : start + 4], "little")
+        yield batch[start:end]
+        start = end
 
 
 def _document(member: Member) -> dict[str, Any]:

@@ -562,3 +562,15 @@ async def test_a_renewal_is_one_command(catalog: MongoDBCatalog, database: Any) 
     database.command("profile", 0)
     ours = {"appName": "marconi-proxy", "ns": {"$ne": f"{database.name}.system.profile"}}
     assert [entry["op"] for entry in database["system.profile"].find(ours)] == ["update"]
+
+
+async def test_a_listing_of_some_hundred_members_is_one_command(catalog: MongoDBCatalog, database: Any) -> None:
+    """A mover lists them many times in a second."""
+    members = [Member(f"host/{number:03}/boot", 1, lease=30.0) for number in range(200)]
+    await asyncio.gather(*(catalog.members.register(member) for member in members))
+    database.command("profile", 2)
+    assert await catalog.members.all() == members
+    database.command("profile", 0)
+    ours = {"appName": "marconi-proxy", "ns": {"$ne": f"{database.name}.system.profile"}}
+    assert [entry["op"] for entry in database["system.profile"].find(ours)] == ["query"]
+    assert await catalog.members.all() == members
