@@ -40,7 +40,7 @@ _RESTING = 60.0
 _PATIENCE = 1.5
 # Seconds within which a changed move is visited.
 _NEWS = 0.1
-# The least seconds until the next visit of a move that another mover holds.
+# The least seconds until the next visit of a move that another mover holds, also after a change of it.
 _SHORTLY = 0.5
 # Visits at a time, most of which wait for their next step.
 _VISITS = 64
@@ -81,6 +81,8 @@ class Mover:
         self._due: dict[str, float] = {}
         self._visited: dict[str, asyncio.Task[None]] = {}
         self._versions: dict[str, int] = {}
+        # The moves that another mover held at their last visit.
+        self._elsewhere: set[str] = set()
         self._again: set[str] = set()
         self._sweep_at = 0.0
         self._news = asyncio.Event()
@@ -98,10 +100,17 @@ class Mover:
         elif move_id in self._visited:
             self._again.add(move_id)
         else:
-            # All movers try a new move at once. Any other change most likely comes from a mover that holds the move.
-            later = 0.0 if version == 1 else self._chance.uniform(0.0, _NEWS)
+            later = self._later(move_id, version)
             self._due[move_id] = min(self._due.get(move_id, math.inf), self._clock.monotonic() + later)
         self._news.set()
+
+    def _later(self, move_id: str, version: int | None) -> float:
+        """Return the seconds until the visit of a changed move."""
+        if move_id in self._elsewhere:
+            # It most likely changed by the mover that holds it.
+            return self._chance.uniform(_SHORTLY, 2 * _SHORTLY)
+        # All movers try a new move at once.
+        return 0.0 if version == 1 else self._chance.uniform(0.0, _NEWS)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Drive moves until ``stop`` is set; then end their steps and release them."""
@@ -164,6 +173,7 @@ class Mover:
     def _forget(self, id_: str) -> None:
         self._due.pop(id_, None)
         self._versions.pop(id_, None)
+        self._elsewhere.discard(id_)
 
     def _jitter(self, seconds: float) -> float:
         return seconds * self._chance.uniform(0.7, 1.3)
@@ -192,13 +202,19 @@ class Mover:
     async def _visit(self, id_: str) -> None:
         """Acquire the locks of a move and its group, drive them, release the locks, and schedule the next visit."""
         wait = self._jitter(1.0)
+        self._elsewhere.discard(id_)
         try:
+            asked = self._watched.now()
             move = await self._catalog.moves.get(id_)
             if move is None or move.finished:
                 self._forget(id_)
                 return
+            later = self._left_elsewhere(id_, move.holder, asked)
+            if later is not None:
+                self._due[id_] = self._clock.monotonic() + later
+                return
             ids = sorted({id_, *move.group})
-            first = await self._first(ids)
+            first = await self._first(ids) if move.group else id_
             if first != id_:
                 # A group is visited as a whole, under the id of its first unfinished move.
                 if first not in self._visited:
@@ -243,11 +259,21 @@ class Mover:
                 continue  # there is no such move
             except LockHeld as error:
                 LOG.debug("%s", error)
-                watched = self._watched.seen((id_, "lock"), error.holder, self._watched.now())
-                return max(_SHORTLY, error.holder.patience - watched) * self._chance.uniform(1.0, 1.1)
+                return self._left_elsewhere(id_, error.holder, self._watched.now()) or _SHORTLY
             assert move.holder is not None
             held.append(_Held(move, move.holder.token))
         return None
+
+    def _left_elsewhere(self, id_: str, holder: Holder | None, asked: float) -> float | None:
+        """Return the seconds until the next visit of a move that another mover holds, by a read of its holder that was
+        sent at ``asked``; None if its lock can be taken."""
+        if holder is None or holder.name == self.name:
+            return None
+        watched = self._watched.seen((id_, "lock"), holder, asked)
+        if watched > holder.patience:
+            return None
+        self._elsewhere.add(id_)
+        return max(_SHORTLY, holder.patience - watched) * self._chance.uniform(1.0, 1.1)
 
     async def _take_move(self, id_: str, over: Holder | None) -> Move:
         if over is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -97,6 +98,7 @@ class _Locked:
         self.world.put("orders")
         self.world.order("m1", "orders")
         self.taken: list[tuple[float, Holder | None]] = []
+        self.reads = self.refusals = 0
         self._loop = loop
         self._dies = dies
         self._promised = promised
@@ -114,6 +116,7 @@ class _Locked:
         return [await self.get("m1")]
 
     async def get(self, move_id: str) -> Move:
+        self.reads += 1
         return replace(self.world.moves[move_id], holder=self._holder)
 
     def lock(self, move_id: str) -> _Locked:
@@ -122,6 +125,7 @@ class _Locked:
 
     async def acquire(self, holder: str, seconds: float, *, over: Holder | None = None) -> Move:
         if over != self._holder:
+            self.refusals += 1
             raise LockHeld("move m1", self._holder)
         self.taken.append((self._loop.time(), over))
         self._stop.set()
@@ -148,6 +152,27 @@ def test_the_lock_of_a_mover_that_died_is_taken_over_when_it_was_watched_for_wha
     assert over == Holder("dead", 7, int(dies), promised)
     # Not before, and about as soon as the movers' sweeps allow.
     assert dies + patience - 1.0 <= taken <= dies + 2 * patience + 20.0
+
+
+def test_a_move_that_its_holder_changes_often_costs_other_movers_a_read_at_times() -> None:
+    loop = VirtualLoop()
+    stop = asyncio.Event()
+    catalog = _Locked(loop, math.inf, 15.0, stop)
+    mover = Mover(catalog, catalog.world, MovePace(), WorldClock(loop, 0.0), random.Random(1), "mover")  # type: ignore[arg-type]
+
+    async def change() -> None:
+        for version in range(1, 201):
+            mover.changed("m1", version)
+            await asyncio.sleep(0.05)
+        stop.set()
+
+    async def both() -> None:
+        await asyncio.gather(mover.run(stop), change())
+
+    loop.run(both())
+    # 200 changes in 10 seconds.
+    assert 5 <= catalog.reads <= 25
+    assert not catalog.refusals
 
 
 @pytest.mark.parametrize("answered", [0, 1, 3])
