@@ -35,6 +35,8 @@ LOG = logging.getLogger(__name__)
 
 # Seconds for which a move of a plan counts as unchanged unless the feed shows a change.
 _BELIEVED = 60.0
+# Seconds for which a plan is left to the mover that changed it.
+_YIELDS = 2.0
 
 
 class PlanRunner:
@@ -43,7 +45,7 @@ class PlanRunner:
     def __init__(self, conf: cfg.ConfigOpts, catalog: Catalog) -> None:
         longest = conf.moving.max_segments
         self._executor = PlanExecutor(
-            catalog, clock=time.time, monotonic=time.monotonic, longest=longest, believed=_BELIEVED
+            catalog, clock=time.time, monotonic=time.monotonic, longest=longest, believed=_BELIEVED, yields=_YIELDS
         )
         self._news = asyncio.Event()
 

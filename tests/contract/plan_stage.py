@@ -84,8 +84,8 @@ async def running(
     return made
 
 
-def executor(catalog: Catalog, clock: Clock, believed: float = 0.0) -> PlanExecutor:
-    return PlanExecutor(catalog, clock=clock, monotonic=clock, longest=LONGEST, believed=believed)
+def executor(catalog: Catalog, clock: Clock, believed: float = 0.0, yields: float = 0.0) -> PlanExecutor:
+    return PlanExecutor(catalog, clock=clock, monotonic=clock, longest=LONGEST, believed=believed, yields=yields)
 
 
 async def progress(catalog: Catalog) -> Progress:

@@ -16,18 +16,35 @@ class Agenda:
     missed a change.
 
     ``clock``: monotonic seconds of this process. ``believed``: seconds for which the feed is trusted after all moves
-    were looked at; 0 without a feed.
+    were looked at; 0 without a feed. ``yields``: seconds for which the plan is left to another process that changed it.
     """
 
-    def __init__(self, clock: Callable[[], float], believed: float) -> None:
+    def __init__(self, clock: Callable[[], float], believed: float, yields: float = 0.0) -> None:
         self._clock = clock
         self._believed = believed
+        self._yields = yields
+        # The version of the plan last seen, and since when; and the one stored by this process.
+        self._version: int | None = None
+        self._version_at = 0.0
+        self._own: int | None = None
         self._changed: dict[int, None] = {}
         # The sweep has passed all moves up to this number; None if it has passed all, at ``_swept_at``.
         self._swept: int | None = -1
         self._swept_at = 0.0
         self._begun = -1
         self._begun_at = self._now = clock()
+
+    def is_due(self, version: int) -> bool:
+        """Return whether to look at the plan, as it was read with ``version``. A plan that another process has changed
+        is left to that one, until it stands unchanged."""
+        first, now = self._version is None, self._clock()
+        if version != self._version:
+            self._version, self._version_at = version, now
+        return first or version == self._own or now - self._version_at >= self._yields
+
+    def stored(self, version: int) -> None:
+        """Record that this process has stored the plan with ``version``."""
+        self._version = self._own = version
 
     def add(self, numbers: Iterable[int]) -> None:
         self._changed.update(dict.fromkeys(numbers))
@@ -75,9 +92,10 @@ class Agenda:
 class Agendas:
     """The agendas of the plans that are active, by id."""
 
-    def __init__(self, clock: Callable[[], float], believed: float) -> None:
+    def __init__(self, clock: Callable[[], float], believed: float, yields: float = 0.0) -> None:
         self._clock = clock
         self._believed = believed
+        self._yields = yields
         self._of: dict[str, Agenda] = {}
 
     def changed(self, move_id: str | None) -> None:
@@ -89,7 +107,7 @@ class Agendas:
             self._of[found[0]].add([found[1]])
 
     def of(self, plan_id: str) -> Agenda:
-        return self._of.setdefault(plan_id, Agenda(self._clock, self._believed))
+        return self._of.setdefault(plan_id, Agenda(self._clock, self._believed, self._yields))
 
     def keep(self, plan_ids: Iterable[str]) -> None:
         """Discard the agendas of all other plans."""

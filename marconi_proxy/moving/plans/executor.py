@@ -61,15 +61,17 @@ _ABOUT_TO = 60.0
 
 
 async def run_plans(executor: PlanExecutor, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-    """Make rounds for ever. Errors are logged, and the next round retries."""
+    """Make rounds for ever. Errors are logged, and the next round retries. ``sleep`` is used while this executor is at
+    work on a plan."""
     while True:
+        works = True
         try:
-            await executor.round()
+            works = await executor.round()
         except CatalogError as error:
             LOG.warning("plans wait: the catalog is not available: %s", error)
         except Exception:
             LOG.exception("a round of plans failed")
-        await sleep(_INTERVAL)
+        await (sleep if works else asyncio.sleep)(_INTERVAL)
 
 
 def until_news(news: asyncio.Event) -> Callable[[float], Awaitable[None]]:
@@ -90,6 +92,7 @@ class PlanExecutor:
 
     ``clock``: seconds since 1970, for windows. ``monotonic``: seconds of this process, for the pace. ``longest``: the
     most segments of a chain. ``believed``: seconds for which a move counts as unchanged without a call of ``changed``.
+    ``yields``: seconds for which a plan is left to another process that changed it, most likely another executor.
     """
 
     def __init__(
@@ -100,30 +103,32 @@ class PlanExecutor:
         monotonic: Callable[[], float],
         longest: int,
         believed: float = 0.0,
+        yields: float = 0.0,
     ) -> None:
         self._catalog = catalog
         self._clock = clock
         self._longest = longest
-        self._agendas = Agendas(monotonic, believed)
+        self._agendas = Agendas(monotonic, believed, yields)
 
     def changed(self, move_id: str | None) -> None:
         """Look at a changed move in the next round; with None, at all, because any may have changed."""
         self._agendas.changed(move_id)
 
-    async def round(self) -> None:
-        """Record the moves that have ended and begin those that may begin, of every plan. Raises CatalogError."""
-        partitions: dict[str, Partition] | None = None
-        active: list[str] = []
-        after = None
-        while plans := await self._catalog.plans.find(active=True, after=after, limit=_PAGE):
-            if partitions is None:
-                partitions = {partition.name: partition for partition in await self._catalog.partitions.all()}
-            for plan in plans:
-                agenda = self._agendas.of(plan.id)
+    async def round(self) -> bool:
+        """Record the moves that have ended and begin those that may begin, of every plan that is not left to another
+        executor. Return whether there was one. Raises CatalogError."""
+        plans: list[MovePlan] = []
+        while page := await self._catalog.plans.find(active=True, after=plans[-1].id if plans else None, limit=_PAGE):
+            plans += page
+            if len(page) < _PAGE:
+                break
+        self._agendas.keep(plan.id for plan in plans)
+        due = [(plan, agenda) for plan in plans if (agenda := self._agendas.of(plan.id)).is_due(plan.version)]
+        if due:
+            partitions = {partition.name: partition for partition in await self._catalog.partitions.all()}
+            for plan, agenda in due:
                 await _Turn(self._catalog, plan, partitions, self._clock, self._longest, agenda).take()
-            active += [plan.id for plan in plans]
-            after = plans[-1].id
-        self._agendas.keep(active)
+        return bool(due)
 
 
 @dataclass(slots=True)
@@ -186,6 +191,7 @@ class _Turn:
         except PlanConflict:
             # Another executor or an operator changed the plan: the next round decides anew.
             return False
+        self.agenda.stored(changed.version)
         if state is not self.plan.state:
             LOG.info("plan %s: %s -> %s (%s)", self.plan.id, self.plan.state, state, after.note or "all have ended")
         if begun:

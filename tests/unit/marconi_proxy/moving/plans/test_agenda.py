@@ -76,3 +76,18 @@ def test_changes_go_to_the_agendas_of_their_plans(clock):
     agendas.keep(["one"])
     assert agendas.of("one") is one
     assert agendas.of("20240101T000000-pc0ffee") is not other
+
+
+def test_a_plan_that_another_process_changes_is_left_to_it_until_it_stands_unchanged(clock):
+    agenda = Agenda(clock, 60.0, yields=2.0)
+    assert agenda.is_due(1), "no other process was seen at it"
+    agenda.stored(2)
+    assert agenda.is_due(2)
+    for version in (4, 5, 6):
+        assert not agenda.is_due(version)
+        clock.now += 1.5
+    assert not agenda.is_due(6)
+    clock.now += 0.5
+    assert agenda.is_due(6)
+    agenda.stored(7)
+    assert agenda.is_due(7)

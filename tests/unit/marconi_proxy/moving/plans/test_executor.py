@@ -360,6 +360,25 @@ async def test_a_move_that_another_executor_has_begun_and_a_mover_sealed_meanwhi
     assert await outcomes(catalog) == {}
 
 
+async def test_one_of_several_executors_is_at_work_on_a_plan(catalog, clock):
+    await furnish(catalog, ["a", "b"])
+    await running(catalog, Budgets(at_once=1))
+    first, second = (executor(catalog, clock, yields=2.0) for _ in range(2))
+    assert await first.round()
+    assert await second.round(), "it has not seen the other one yet"
+    # It was changed by a third process.
+    await change(catalog)
+    await finish(catalog)
+    for one in (first, second):
+        assert not await one.round()
+    clock.now += 2.0
+    assert await first.round()
+    assert not await second.round()
+    await finish(catalog)
+    assert await first.round()
+    assert await state(catalog) is PlanState.DONE
+
+
 async def test_news_end_a_sleep_and_are_taken_in_by_it():
     news = asyncio.Event()
     sleep = until_news(news)
