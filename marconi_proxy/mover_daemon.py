@@ -107,5 +107,5 @@ def make_mover(
         mover.changed(move_id, version)
         runner.changed(move_id)
 
-    beside += [follow(catalog, changed), steps.watch.run(), runner.run()]
+    beside += [follow(catalog, changed, steps.partitions), steps.watch.run(), runner.run()]
     return mover

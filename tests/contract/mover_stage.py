@@ -253,7 +253,7 @@ class RunningMover:
 
         steps = self._stage.steps(self._stack)
         mover = Mover(catalog, self._wrap(steps), PACE, SystemClock(), random.Random(1), self._name)
-        beside = (follow(catalog, changed), steps.watch.run())
+        beside = (follow(catalog, changed, steps.partitions), steps.watch.run())
         self._tasks = [asyncio.create_task(task) for task in (mover.run(self._stop), *beside)]
         return self
 

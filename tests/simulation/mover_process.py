@@ -76,7 +76,7 @@ async def run_mover(
 
     steps = RealSteps(catalog, open_upstream, clock)
     mover = Mover(catalog, steps, pace, clock, chance, actor.name)
-    beside = [asyncio.create_task(follow(catalog, changed)), asyncio.create_task(steps.watch.run())]
+    beside = [asyncio.create_task(follow(catalog, changed, steps.partitions)), asyncio.create_task(steps.watch.run())]
     await mover.run(asyncio.Event())
     for task in beside:
         task.cancel()

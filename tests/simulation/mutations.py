@@ -100,7 +100,7 @@ MUTATIONS = (
         Fence.end,
         "if ambiguous:",
         "if False:",
-        seed=271,
+        seed=856,
     ),
     Mutation(
         "no-bar-after-look",

@@ -17,6 +17,7 @@ from catalog.model import (
 )
 from marconi_proxy.clock import Clock
 from marconi_proxy.fencing.barrier import MemberSighting
+from marconi_proxy.moving.execution.known_partitions import KnownPartitions
 from marconi_proxy.moving.execution.member_watch import MemberWatch
 from marconi_proxy.moving.execution.steps.interface import BUSY, Steps
 from marconi_proxy.partition_client.outcome import CALL, Look, Unready
@@ -29,12 +30,14 @@ _AT_A_TIME = 16
 
 
 class RealSteps(Steps):
-    """Belongs to one event loop. Run ``watch`` as a task, so that the live members are known before a seal."""
+    """Belongs to one event loop. Run ``watch`` as a task, so that the live members are known before a seal. A feed may
+    keep ``partitions`` current."""
 
     def __init__(self, catalog: Catalog, open_upstream: Open, clock: Clock) -> None:
         self._catalog = catalog
         self._clock = clock
         self.watch = MemberWatch(catalog.members.all, catalog.members.expire, clock)
+        self.partitions = KnownPartitions(catalog.partitions.get)
         self._upstreams = Upstreams(open_upstream)
 
     # -- the catalog -------------------------------------------------------------------------------------------------
@@ -49,7 +52,7 @@ class RealSteps(Steps):
         return await self._catalog.plans.exists(plan_id)
 
     async def partition(self, name: str) -> Partition | None:
-        return await self._catalog.partitions.get(name)
+        return await self.partitions.get(name)
 
     async def members(self) -> list[MemberSighting]:
         return await self.watch.look()
@@ -76,7 +79,7 @@ class RealSteps(Steps):
 
     async def _calls(self, key: QueueKey, segment: Segment, within: float = CALL) -> QueueCalls | None:
         """Return the calls to a segment's queue, None if its partition is no longer registered."""
-        partition = await self._catalog.partitions.get(segment.partition)
+        partition = await self.partitions.get(segment.partition)
         if partition is None:
             self._upstreams.pop(segment.partition, None)
             return None

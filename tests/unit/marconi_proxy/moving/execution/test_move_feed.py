@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import CatalogUnavailable
-from catalog.model import Change, ChangeSubject, Synced
+from catalog.model import Change, ChangeSubject, Partition, Synced
 from catalog.sqlite.driver import SQLiteCatalog
+from marconi_proxy.moving.execution.known_partitions import KnownPartitions
 from marconi_proxy.moving.execution.move_feed import follow
 from tests.faults.evil_host import settled
 from tests.unit.catalog_stage import Staged
+from tests.unit.moving_world import make_partition
 
 Heard = list[tuple[str | None, int | None]]
 
@@ -30,9 +32,26 @@ async def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 
 @pytest.fixture
-async def heard(catalog: Staged) -> AsyncIterator[Heard]:
+def reads() -> list[str]:
+    """The names of partitions that were read from the catalog."""
+    return []
+
+
+@pytest.fixture
+def known(reads: list[str]) -> KnownPartitions:
+    async def read(name: str) -> Partition:
+        reads.append(name)
+        return make_partition(name)
+
+    return KnownPartitions(read)
+
+
+@pytest.fixture
+async def heard(catalog: Staged, known: KnownPartitions) -> AsyncIterator[Heard]:
     heard: Heard = []
-    following = asyncio.create_task(follow(catalog, lambda id_, version: heard.append((id_, version))))  # type: ignore[arg-type]
+    following = asyncio.create_task(
+        follow(catalog, lambda id_, version: heard.append((id_, version)), known)  # type: ignore[arg-type]
+    )
     await settled(lambda: heard)
     yield heard
     following.cancel()
@@ -48,6 +67,24 @@ async def test_changes_of_moves_are_heard_and_no_others(catalog: Staged, heard: 
     catalog.show(Change(5, ChangeSubject.MOVE, ("m-2",)))
     await settled(lambda: len(heard) == 3)
     assert heard[1:] == [("m-1", 7), ("m-2", None)]
+
+
+async def test_a_partition_is_read_again_after_its_change_and_while_the_feed_is_cut(
+    catalog: Staged, heard: Heard, known: KnownPartitions, reads: list[str]
+) -> None:
+    for changed in (None, "p2", "p1"):
+        if changed is not None:
+            catalog.show(Change(1, ChangeSubject.PARTITION, (changed,)))
+            catalog.show(Change(2, ChangeSubject.MOVE, (f"after {changed}",)))
+            await settled(lambda changed=changed: heard[-1][0] == f"after {changed}")
+        await known.get("p1")
+    assert reads == ["p1"] * 2
+    catalog.fail("watch", 1000)
+    catalog.show(CatalogUnavailable("away"))
+    await settled(lambda: catalog.calls["watch"] > 1)
+    for _ in range(2):
+        await known.get("p1")
+    assert reads == ["p1"] * 4
 
 
 @pytest.mark.parametrize("cut", [CatalogUnavailable("away"), RuntimeError("a mistake")], ids=["away", "a mistake"])
