@@ -329,6 +329,8 @@ class SealRound:
         pause_ms = None
         if entry.started is not None:
             pause_ms = measures["pause_ms"] = round((self._clock.monotonic() - entry.started) * 1000.0, 1)
+        if prepared := sum(entry.barrier.seal.preparation in s.member.acks for s in self._members or ()):
+            measures["prepared"] = prepared
         await executor.enter(
             Event.SWITCHED,
             f"writes go to {target.partition}",

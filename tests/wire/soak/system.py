@@ -174,9 +174,10 @@ def running(
     options: Mapping[str, object] = OPTIONS,
     catalog: str | None = None,
     mongod_clocks: Sequence[SteppedClock] = (),
+    workers: int = 2,
 ) -> Iterator[System]:
     """Run it all. One of our nodes is on ``mongods``, and the catalog unless it is given. If there are clocks of those,
-    each front door and each mover has one of its own, too."""
+    each front door and each mover has one of its own, too. ``workers``: of each front door."""
     with ExitStack() as stack:
         catalog = catalog or with_database(mongods.uri(), f"catalog_{uuid.uuid4().hex[:12]}")
         stores = {
@@ -196,7 +197,9 @@ def running(
         for number in range(2):
             launcher = (*launchers[f"front door {number}"], str(_EXECUTABLE))
             logs = directory / f"door-{number}"
-            door = stack.enter_context(marconi_proxy(catalog, logs, options=options, launcher=launcher))
+            door = stack.enter_context(
+                marconi_proxy(catalog, logs, workers=workers, options=options, launcher=launcher)
+            )
             stack.enter_context(logged(door.public, door.admin))
             doors.append(door)
         for name, (node, _) in nodes.items():

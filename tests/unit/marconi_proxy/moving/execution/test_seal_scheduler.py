@@ -135,12 +135,14 @@ async def test_with_many_members_a_seal_is_prepared_and_needs_no_other_acknowled
     assert executor.move.pause_ms < 100.0
     assert executor.move.measured.barrier is not None
     assert executor.move.measured.barrier.acknowledged == ("w1", "w2")
+    assert dict(executor.move.log[-1].measures)["prepared"] == 2
 
 
 async def test_with_few_members_a_seal_is_not_prepared(world: World) -> None:
     (executor,) = await armed(world, "q")
     epoch = world.placements[executor.move.key].epoch
     await sealed(SealScheduler(world, world.clock, 1000.0, StepTurns()), [executor])
+    assert "prepared" not in dict(executor.move.log[-1].measures)
     assert world.placements[executor.move.key].epoch == epoch + 2, "a seal and a switch"
 
 
